@@ -1,0 +1,1 @@
+"""From evidence to findings: log readers, the memory model, and one small function per cause."""

@@ -1,0 +1,1 @@
+"""A host seen through its facets: typed readers and writers over a connection."""

@@ -1,0 +1,30 @@
+"""An opened host: what the engine is handed instead of a connection."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.clock import Clock
+
+
+class HostAccess(Protocol):
+    """One host, opened lazily by its first read; belongs to one thread and is closed by whoever opened it."""
+
+    @property
+    def reader(self) -> Reader:
+        """The host, read only."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock by which to wait for this host (a lab host's time is scaled)."""
+
+    @property
+    def round_trips(self) -> int:
+        """Exchanges that went over the wire so far."""
+
+    def writer(self) -> Writer:
+        """Return the host with its writers; raises `WriteRefused` in check mode."""
+
+    def close(self) -> None:
+        """End the session; never raises."""

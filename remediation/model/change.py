@@ -1,0 +1,89 @@
+"""A change: one thing a step would do, said beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import Any
+
+
+class Risk(IntEnum):
+    """How much a change may hurt; ordered."""
+
+    OBSERVE = 0
+    SAFE = 1
+    DISRUPTIVE = 2
+    DESTRUCTIVE = 3
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+    @classmethod
+    def parse(cls, text: str) -> Risk:
+        """Return the risk named `text`; raises ValueError listing the names."""
+        try:
+            return cls[text.strip().upper()]
+        except KeyError:
+            names = ", ".join(str(risk) for risk in cls)
+            msg = f"unknown risk {text!r}; one of {names}"
+            raise ValueError(msg) from None
+
+
+class Need(str, Enum):
+    """What a change needs of the session on the host."""
+
+    DESKTOP = "desktop"
+    WSL = "wsl"
+    CREDENTIAL_STORE = "credential-store"
+    ELEVATED = "elevated"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class StepCall:
+    """A step by its registered name with JSON parameters: what undo and the ladder's preload are made of."""
+
+    step: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing a step would do.
+
+    ``summary`` is an English sentence fragment ("close chrome.exe"), ``subject`` the stable key of what is changed,
+    ``before``/``after`` JSON values or texts (bytes are integers), ``diff`` a unified diff where files change,
+    ``data`` whatever `Step.apply` needs (JSON only, no secrets: it is journaled).
+    ``risk`` and ``needs`` override the step's own where given. ``undo`` is the step that takes it back.
+    ``asks`` says that the change closes a program with a window or otherwise needs the user's explicit consent,
+    in words ("closes a window of chrome.exe").
+    """
+
+    summary: str
+    subject: str = ""
+    before: Any = None
+    after: Any = None
+    risk: Risk | None = None
+    needs: frozenset[Need] | None = None
+    undo: StepCall | None = None
+    diff: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    asks: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes two planned changes the same one."""
+        return (self.summary, self.subject)
+
+
+def needs(*items: Need) -> frozenset[Need]:
+    """Return the needs as a set."""
+    return frozenset(items)
+
+
+def highest(risks: Iterable[Risk]) -> Risk:
+    """Return the highest of `risks`, or OBSERVE when there are none."""
+    return max(risks, default=Risk.OBSERVE)

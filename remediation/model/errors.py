@@ -1,0 +1,136 @@
+"""Everything that can go wrong and that a user can cause, as one tree.
+
+::
+
+    RemediationError             exit 1: usage or playbook
+      UsageError                 a command line that cannot be meant
+      InputError                 playbook, inventory or variables: one or more `Problem`s with file:line
+      HostError                  something at one host
+        Unreachable              exit 3: no connection
+          AuthenticationFailed
+          HostKeyRefused / CertificateRefused
+        Blocked                  exit 5: a need is not there, or the risk gate refused
+          WriteRefused           a write reached a connection in check mode
+        DeadlineExceeded         a call took longer than it may
+        CallFailed               a program, probe or endpoint answered with an error
+        Uncertain                a write may or may not have been carried out: look again, never repeat
+
+Each error says in one sentence what happened, and in ``next_step`` what to do about it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position in a file that belongs to the user; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in an input file: where, what, and the nearest right name where there is one."""
+
+    message: str
+    place: Place | None = None
+    excerpt: str = ""
+
+    def __str__(self) -> str:
+        head = f"{self.place}: {self.message}" if self.place else self.message
+        return f"{head}\n{self.excerpt}" if self.excerpt else head
+
+
+class RemediationError(Exception):
+    """Base of all errors that are told to the user without a traceback."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, next_step: str = "", place: Place | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+        self.place = place
+
+    def __str__(self) -> str:
+        head = f"{self.place}: {self.message}" if self.place else self.message
+        return f"{head}\n  next: {self.next_step}" if self.next_step else head
+
+
+class UsageError(RemediationError):
+    """A command line that cannot be meant."""
+
+
+class InputError(RemediationError):
+    """One or more mistakes in a playbook, inventory or variable file."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class HostError(RemediationError):
+    """Something went wrong at one host."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, host: str = "", next_step: str = "", place: Place | None = None) -> None:
+        super().__init__(message, next_step=next_step, place=place)
+        self.host = host
+
+
+class Unreachable(HostError):
+    """There is no connection to the host, or it was lost for good."""
+
+    exit_code = 3
+
+
+class AuthenticationFailed(Unreachable):
+    """The host refused the login; never tried in a loop (account lockout)."""
+
+
+class HostKeyRefused(Unreachable):
+    """The SSH host key is unknown or changed."""
+
+
+class CertificateRefused(Unreachable):
+    """The TLS certificate does not prove the host's identity."""
+
+
+class Blocked(HostError):
+    """Something that the change needs is not there, or the user's limit forbids it."""
+
+    exit_code = 5
+
+
+class WriteRefused(Blocked):
+    """A call marked as a write reached a connection that is in check mode."""
+
+
+class DeadlineExceeded(HostError):
+    """A call took longer than it may; whatever it started was told to stop."""
+
+
+class CallFailed(HostError):
+    """A program, probe or endpoint answered with an error.
+
+    ``status`` is the exit code or HTTP status, ``output`` what it said (already redacted).
+    """
+
+    def __init__(
+        self, message: str, *, host: str = "", next_step: str = "", status: int | None = None, output: str = ""
+    ) -> None:
+        super().__init__(message, host=host, next_step=next_step)
+        self.status = status
+        self.output = output
+
+
+class Uncertain(HostError):
+    """A write was sent and its answer lost: the state must be looked at again, the write never repeated."""

@@ -1,0 +1,99 @@
+"""Causes, findings and a whole diagnosis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Cause(str, Enum):
+    """The fixed list of causes; ``UNKNOWN`` when nothing is proven."""
+
+    EXPLICIT_NUM_GPU = "explicit_num_gpu"
+    VRAM_OCCUPIED = "vram_occupied"
+    OTHER_MODEL_LOADED = "other_model_loaded"
+    MODEL_TOO_LARGE = "model_too_large"
+    CONTEXT_TOO_LARGE = "context_too_large"
+    NUM_PARALLEL_TOO_HIGH = "num_parallel_too_high"
+    ESTIMATE_TOO_CONSERVATIVE = "estimate_too_conservative"
+    GPU_OVERHEAD_RESERVED = "gpu_overhead_reserved"
+    SYSTEM_MEMORY_LIMIT = "system_memory_limit"
+    GPU_NOT_VISIBLE_TO_CONTAINER = "gpu_not_visible_to_container"
+    DRIVER_TOO_OLD = "driver_too_old"
+    DRIVER_LOST = "driver_lost"
+    WRONG_LIBRARY_OR_MISSING_RUNNER = "wrong_library_or_missing_runner"
+    UNSUPPORTED_GPU = "unsupported_gpu"
+    CUDA_VISIBLE_DEVICES_WRONG = "cuda_visible_devices_wrong"
+    MODEL_CORRUPT = "model_corrupt"
+    DOCKER_DESKTOP_STATE = "docker_desktop_state"
+    LOAD_LATENCY = "load_latency"
+    NOT_GPU_MODEL_RUNS_ON_CPU_BY_DESIGN = "not_gpu_model_runs_on_cpu_by_design"
+    HEALTHY = "healthy"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The very words that prove something: ``where`` is a file:line, a field or a command, ``text`` what it says."""
+
+    where: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A cause with the evidence that proves it; ``confidence`` lies between 0 and 1."""
+
+    cause: Cause
+    confidence: float
+    because: str
+    quotes: tuple[Quote, ...] = ()
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RuledOut:
+    """A cause that the evidence excludes, and why."""
+
+    cause: Cause
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting that was set against what the server reads: dead (read by no release) or harmful."""
+
+    name: str
+    value: str
+    verdict: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What is known about one incident; findings are ordered, the best first.
+
+    ``offloaded`` is (layers on the GPU, layers of the model) as the server last said, ``predicted`` the layers that
+    would fit by the memory model, ``need`` its explanation in one sentence, ``collect`` what to collect next.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    ruled_out: tuple[RuledOut, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    offloaded: tuple[int, int] | None = None
+    predicted: tuple[int, int] | None = None
+    need: str = ""
+    collect: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def confidence(self, cause: Cause) -> float:
+        """Return how sure the diagnosis is of `cause`; 0 when it is not among the findings."""
+        return max((finding.confidence for finding in self.findings if finding.cause is cause), default=0.0)
+
+    def rules_out(self, cause: Cause) -> bool:
+        """Return whether the evidence excludes `cause`."""
+        return any(item.cause is cause for item in self.ruled_out)

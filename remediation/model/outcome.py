@@ -1,0 +1,43 @@
+"""What became of a step, and what the engine may report of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from remediation.model.change import Change
+
+
+class Outcome(str, Enum):
+    """One word for one thing (design: words)."""
+
+    OK = "ok"
+    WOULD_CHANGE = "would-change"
+    CHANGED = "changed"
+    UNVERIFIED = "unverified"
+    BLOCKED = "blocked"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    TIMED_OUT = "timed-out"
+    UNREACHABLE = "unreachable"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def bad(self) -> bool:
+        """Whether a host with this outcome does not go on."""
+        return self in {Outcome.UNVERIFIED, Outcome.BLOCKED, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNREACHABLE}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The end of one task on one host: an outcome, its reason, and what it would change or changed."""
+
+    outcome: Outcome
+    reason: str = ""
+    changes: tuple[Change, ...] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+    next_step: str = ""

@@ -1,0 +1,44 @@
+"""Finds the registered steps: every `Step` subclass in the modules named by the entry-point group ``remediation.steps``."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import pkgutil
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any
+
+from remediation.steps.contract import Step
+
+GROUP = "remediation.steps"
+
+
+@cache
+def registry() -> Mapping[str, type[Step[Any]]]:
+    """Return all steps by name, in name order. Raises ValueError when two packages claim one name."""
+    found: dict[str, type[Step[Any]]] = {}
+    for entry in entry_points(group=GROUP):
+        for cls in _steps_of(entry.load()):
+            if found.setdefault(cls.name, cls) is not cls:
+                msg = f"step {cls.name!r} is defined by {found[cls.name].__module__} and {cls.__module__}"
+                raise ValueError(msg)
+    return dict(sorted(found.items()))
+
+
+def nearest(name: str) -> str | None:
+    """Return the registered step name most like `name`, None when nothing is near."""
+    return next(iter(difflib.get_close_matches(name, registry(), n=1)), None)
+
+
+def _steps_of(package: ModuleType) -> Iterator[type[Step[Any]]]:
+    modules = [package]
+    if hasattr(package, "__path__"):
+        modules += [import_module(f"{package.__name__}.{info.name}") for info in pkgutil.iter_modules(package.__path__)]
+    for module in modules:
+        for _, cls in inspect.getmembers(module, inspect.isclass):
+            if issubclass(cls, Step) and cls.name and cls.__module__ == module.__name__:
+                yield cls
