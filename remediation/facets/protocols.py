@@ -6,7 +6,7 @@ Facets raise `Unreachable`, `DeadlineExceeded`, `CallFailed` or `Blocked` (`reme
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from remediation.model.facts import (
     ComposeProject,
@@ -130,6 +130,14 @@ class DesktopReader(Protocol):
 
     def session(self) -> SessionFacts:
         """Return what this login may do and who sits at the desktop."""
+
+
+@runtime_checkable
+class DesktopNotifier(Protocol):
+    """A desktop on which a message can be shown; a `Writer`'s desktop may be one."""
+
+    def notify(self, message: str, *, seconds: float) -> bool:
+        """Show `message` to whoever sits at the desktop for `seconds`; return whether it could be shown."""
 
 
 class SystemReader(Protocol):

@@ -12,13 +12,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """What the login may do on the host."""
+    """What the login may do on the host; ``wsl`` and ``credential_store`` say whether those are within its reach."""
 
     user: str
     elevated: bool
     desktop_user: str | None = None
     language_mode: str = ""
     shell_version: str = ""
+    wsl: bool | None = None
+    credential_store: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,10 @@ class Step(BaseModel, ABC, Generic[Seen]):
     Class attributes: ``name`` (``noun.state``), ``risk`` of its changes unless a change says otherwise, ``needs``
     likewise, ``settle`` (seconds the state may take to show after a change), ``once_per_run`` (a state such as
     "restarted", measured from the start of the run), ``deadline`` (seconds for one change, all calls together).
+
+    The engine adds to what `look` finds in ``host.variables``: ``run_started`` for a ``once_per_run`` step (seconds since
+    the epoch by the host's own clock), and in check mode ``pending_changes``, the changes predicted before this step on the
+    host (as in ``docs/events.md``), for a state that hangs on them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
@@ -66,13 +70,13 @@ class Step(BaseModel, ABC, Generic[Seen]):
         return ""
 
     def values(self, seen: Seen) -> dict[str, Any]:
-        """Return JSON values for ``register`` (``layers``, ...)."""
+        """Return JSON values for ``register`` (``layers``, ...); ``predicted`` is shown where a ladder is rehearsed."""
         return {}
 
 
 def param(description: str, *, default: Any = ..., example: Any = None, **limits: Any) -> Any:  # noqa: ANN401 - as pydantic.Field
     """Declare a step's parameter: what it is, its default (required without one), an example, pydantic's limits."""
-    extra = {"json_schema_extra": {"example": example}} if example is not None else {}
+    extra: dict[str, Any] = {"json_schema_extra": {"example": example}} if example is not None else {}
     return Field(default, description=description, **extra, **limits)
 
 

@@ -1,0 +1,199 @@
+"""What invoke's parser lets pass or tells badly, caught before it: one sentence each, naming the option and the right name.
+
+`understand` reads the command line by the same declarations as invoke's parser (`ParserContext`) and returns it in one
+unambiguous order: core options, the task, its options, its positional arguments. It raises `UsageError` for an unknown
+task or option, an option without its value, an iterable option that swallowed another, a single option given twice,
+more than one task, and invoke's options that have no meaning here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext
+
+from remediation.model.errors import UsageError
+
+REFUSED = {"echo", "pty", "hide", "warn-only", "command-timeout", "prompt-for-sudo-password"}
+"""Options of invoke's command runner; nothing here goes through it."""
+
+PROGRAM = "remediate"
+
+
+@dataclass(slots=True)
+class CommandLine:
+    """A command line that can be meant: each part is a list of words."""
+
+    core: list[str] = field(default_factory=list)
+    task: str = ""
+    options: list[str] = field(default_factory=list)
+    positional: list[str] = field(default_factory=list)
+
+    def words(self) -> list[str]:
+        """Return it in the order that invoke's parser cannot misread; who asks for help is spared the required arguments."""
+        if "--help" in self.core:
+            return self.core
+        return [*self.core, *([self.task] if self.task else []), *self.positional, *self.options]
+
+
+def understand(words: Sequence[str], core: ParserContext, tasks: Mapping[str, ParserContext]) -> CommandLine:
+    """Return the command line that `words` (without the program's name) mean; raises `UsageError`."""
+    if "--complete" in words:  # the shell asks for candidates; invoke reads those words itself
+        return CommandLine(core=list(words))
+    if "--" in words:
+        raise UsageError("nothing may stand after a bare --", next_step=f"{PROGRAM} --help lists tasks and options")
+    return _Reading(list(words), core, tasks).read()
+
+
+class _Reading:
+    def __init__(self, words: list[str], core: ParserContext, tasks: Mapping[str, ParserContext]) -> None:
+        self.words = words
+        self.core = core
+        self.tasks = tasks
+        self.line = CommandLine()
+        self.seen: set[int] = set()
+
+    def read(self) -> CommandLine:
+        while self.words:
+            word = self.words.pop(0)
+            if word.startswith("-") and word != "-":
+                self.flag(word)
+            elif not self.line.task:
+                self.line.task = self.known_task(word)
+            else:
+                self.positional(word)
+        self.finish()
+        return self.line
+
+    @property
+    def context(self) -> ParserContext | None:
+        return self.tasks[self.line.task] if self.line.task else None
+
+    def flag(self, word: str) -> None:
+        flag, equals, value = word.partition("=")
+        if not flag.startswith("--") and len(flag) > len("-e"):
+            if self.find(flag[:2]) is None or equals:
+                raise self.unknown(flag)
+            first = self.find(flag[:2])
+            rest = flag[2:]
+            self.words[:0] = [flag[:2], rest] if first and first.takes_value else [flag[:2], *(f"-{letter}" for letter in rest)]
+            return
+        argument = self.find(flag)
+        if argument is None:
+            raise self.unknown(flag)
+        if self.is_core(flag):
+            self.core_flag(flag, argument, value if equals else None)
+        else:
+            self.line.options += [flag, *self.value_of(flag, argument, value if equals else None)]
+
+    def find(self, flag: str) -> Argument | None:
+        for context in (self.context, self.core):
+            if context is not None and flag in context.flags:
+                argument: Argument = context.flags[flag]
+                return argument
+        return None
+
+    def is_core(self, flag: str) -> bool:
+        return self.context is None or flag not in self.context.flags
+
+    def core_flag(self, flag: str, argument: Argument, value: str | None) -> None:
+        if argument.names[0] in REFUSED:
+            raise UsageError(f"invoke's {flag} has no meaning here", next_step="leave it out")
+        if argument.name == "help" and self.line.task:
+            self.line.core += ["--help", self.line.task]
+            return
+        if argument.optional:
+            self.line.core.append(f"--{argument.names[0]}")
+            if value is None and self.words and not self.words[0].startswith("-"):
+                value = self.words.pop(0)
+            if value is not None:
+                if argument.name == "help":
+                    value = self.known_task(value)
+                self.line.core.append(value)
+            return
+        self.line.core += [flag, *self.value_of(flag, argument, value)]
+
+    def value_of(self, flag: str, argument: Argument, value: str | None) -> list[str]:
+        if not argument.takes_value:
+            if value is not None:
+                raise UsageError(f"{flag} is a switch and takes no value, not {value!r}")
+            return []
+        if argument.kind is not list:
+            if id(argument) in self.seen:
+                raise UsageError(f"{_spelled(argument)} was given twice", next_step="give it once")
+            self.seen.add(id(argument))
+        if value is None:
+            if not self.words:
+                raise UsageError(f"{flag} needs a value")
+            value = self.words.pop(0)
+        if value.startswith("-") and value != "-":
+            raise UsageError(f"{flag} needs a value, but {value} follows", next_step=f"give {flag} its value")
+        if argument.kind is int and not value.isdecimal():
+            raise UsageError(f"{flag} needs a whole number, not {value!r}")
+        return [value]
+
+    def known_task(self, word: str) -> str:
+        if word in self.tasks:
+            return word
+        members = [name for name in self.tasks if name.startswith(f"{word}.")]
+        if members:
+            raise UsageError(f"{word} is a group of tasks", next_step=f"choose one of {', '.join(members)}")
+        hint = _nearest_task(word, self.tasks)
+        raise UsageError(
+            f"there is no task {word!r}" + (f"; did you mean {hint!r}?" if hint else ""),
+            next_step=f"{PROGRAM} --list shows all tasks",
+        )
+
+    def positional(self, word: str) -> None:
+        context = self.tasks[self.line.task]
+        if len(self.line.positional) < len(context.positional_args):
+            self.line.positional.append(word)
+            return
+        if word in self.tasks:
+            raise UsageError(f"one task per command line: {self.line.task}, then {word}", next_step="run them one by one")
+        repeated = next((flag for flag in reversed(self.line.options) if flag.startswith("-")), "")
+        if repeated and context.flags[repeated].kind is list:
+            raise UsageError(f"{word!r} belongs to no option", next_step=f"repeat {repeated}: {repeated} … {repeated} {word}")
+        raise UsageError(
+            f"{self.line.task} does not take {word!r}", next_step=f"{PROGRAM} --help {self.line.task} lists its options"
+        )
+
+    def unknown(self, flag: str) -> UsageError:
+        contexts = [context for context in (self.context, self.core) if context is not None]
+        names = [name for context in contexts for name in context.flag_names() if name.lstrip("-") not in REFUSED]
+        close = difflib.get_close_matches(flag, [name for name in names if name.startswith("--")], n=1)
+        owner = self.line.task or PROGRAM
+        if not self.line.task:
+            takers = [name for name, context in self.tasks.items() if flag in context.flags]
+            if takers:
+                return UsageError(f"{flag} stands in front of the task", next_step=f"{PROGRAM} {takers[0]} {flag} …")
+        hint = f"; did you mean {close[0]}?" if close else ""
+        topic = f" {self.line.task}" if self.line.task else ""
+        return UsageError(f"{owner} has no option {flag}{hint}", next_step=f"{PROGRAM} --help{topic} lists the options")
+
+    def finish(self) -> None:
+        context = self.context
+        if context is None or "--help" in self.line.core:
+            return
+        missing = context.positional_args[len(self.line.positional) :]
+        if missing:
+            names = " ".join(str(argument.name).upper() for argument in missing)
+            raise UsageError(f"{self.line.task} needs {names}", next_step=f"{PROGRAM} {self.line.task} {names}")
+
+
+def _spelled(argument: Argument) -> str:
+    name = argument.names[0]
+    return f"--{name}" if len(name) > 1 else f"-{name}"
+
+
+def _nearest_task(word: str, tasks: Iterable[str]) -> str | None:
+    names = list(tasks)
+    wanted = word.lower().replace("_", "-")
+    close = difflib.get_close_matches(wanted, names, n=1)
+    if close:
+        return close[0]
+    ends = {name.rpartition(".")[2]: name for name in names}
+    return next((ends[end] for end in difflib.get_close_matches(wanted, ends, n=1)), None)

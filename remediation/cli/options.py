@@ -1,0 +1,95 @@
+"""The options of the tasks, each declared once: help, short flag, and whether it may be repeated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from remediation.cli.command import option, required
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """How a task answers."""
+
+    json: bool = option("Print JSON: one document for a query, JSON Lines for a run.", default=False)
+    verbose: bool = option("Say more: every quote, every rung, every task.", default=False, short="v")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hosts(Output):
+    """Which hosts, with which variables."""
+
+    inventory: tuple[str, ...] = option(
+        "Inventory file, or the name of a shipped one (lab, local). May be repeated.", default=(), short="i"
+    )
+    limit: str | None = option("Only these hosts: a name, a group, or an Ansible pattern.", short="l")
+    extra_vars: tuple[str, ...] = option(
+        "Variable NAME=VALUE, @FILE.yml or a YAML mapping. May be repeated.", default=(), short="e"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(Hosts):
+    """How a run may change hosts."""
+
+    check: bool = option("Change nothing; say what would be done.", default=False)
+    diff: bool = option("Show before and after of each change.", default=False)
+    max_risk: str | None = option("Highest risk that may be taken without asking: safe, disruptive or destructive.")
+    last_resort: bool = option("Also try the rungs that are marked as last resort.", default=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Play(Run):
+    """A run of one's own playbook."""
+
+    playbook: str = required("A playbook: a file, or the name of a shipped one.")
+    tags: tuple[str, ...] = option("Only tasks with this tag. May be repeated.", default=())
+    skip_tags: tuple[str, ...] = option("No tasks with this tag. May be repeated.", default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnose(Hosts):
+    """What to diagnose: hosts, or evidence somebody sent."""
+
+    evidence: tuple[str, ...] = option(
+        "A log, an incident file or a folder, or several joined by commas: one incident each. May be repeated.", default=()
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneHost(Hosts):
+    """A query about one host."""
+
+    host: str = required("The host's name in the inventory.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps(Output):
+    """Which step to describe."""
+
+    name: str | None = option("Describe this step with its parameters.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneRun(Output):
+    """A query about one run."""
+
+    run: str = required("The run's id, or the beginning of it.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabFault:
+    """Which fault, where."""
+
+    host: str = required("The lab's machine.")
+    fault: str = required("The fault's name.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabMachines(Output):
+    """A query about the lab."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nothing:
+    """No options."""

@@ -1,0 +1,37 @@
+"""``python -m remediation.diagnosis --json --evidence FILE …``: the diagnosis by itself, without hosts or playbooks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from remediation.diagnosis.diagnose import diagnose, to_json
+from remediation.diagnosis.load import load_evidence
+from remediation.diagnosis.verdict import verdict
+from remediation.model.errors import RemediationError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the diagnosis of each ``--evidence`` and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m remediation.diagnosis", description=__doc__)
+    parser.add_argument(
+        "--evidence", action="append", required=True, metavar="FILE", help="incident, record, log, folder, a.log,b.txt or -"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON list, one object per --evidence")
+    options = parser.parse_args(arguments)
+    try:
+        found = [diagnose(load_evidence(argument)) for argument in options.evidence]
+    except RemediationError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    if options.json:
+        sys.stdout.write(json.dumps([to_json(one) for one in found], ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write("\n\n".join(verdict(one) for one in found) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""The container does not reach the card: no request, no runtime, no toolkit, device lost to the cgroup (facts/ollama 5.2)."""
+
+from __future__ import annotations
+
+from remediation.diagnosis.causes.base import (
+    CIRCUMSTANCE,
+    FIGURES,
+    HINT,
+    LIKELY,
+    PROVEN,
+    Placement,
+    Verdict,
+    found,
+    placement,
+    result_quote,
+)
+from remediation.diagnosis.codes import CONTAINER, NO_DEVICE
+from remediation.diagnosis.reading import Reading
+from remediation.model.finding import Cause, Finding, RuledOut
+
+_REQUEST = "add deploy.resources.reservations.devices (driver nvidia, count all, capabilities [gpu]) to the service, then docker compose up -d"
+_TOOLKIT = "install the NVIDIA container toolkit, run nvidia-ctk runtime configure, restart Docker"
+_CGROUP = "recreate the container; on Linux set native.cgroupdriver=cgroupfs in /etc/docker/daemon.json so that a daemon-reload does not take the device away"
+
+# messages that only a container engine without a way to the card prints
+_ENGINE = {
+    "no_device_driver": (PROVEN, "the engine has no NVIDIA runtime", _TOOLKIT),
+    "unknown_runtime": (PROVEN, "the engine does not know the NVIDIA runtime", _TOOLKIT),
+    "cdi": (0.93, "the engine cannot inject the card's CDI device", "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml, then recreate the container"),
+    "no_gpu_resource": (0.92, "the cluster has no node that offers the GPU", "install the NVIDIA device plugin on the node"),
+    "no_cgroups": (0.93, "the toolkit is configured not to open the device in the container's cgroup", "set no-cgroups = false in /etc/nvidia-container-runtime/config.toml and restart Docker"),
+    "nvml_blocked": (0.9, "the operating system blocks the container's access to the card", "check no-cgroups in /etc/nvidia-container-runtime/config.toml and the WSL driver"),
+    "driver_not_detected": (0.92, "the container sees no NVIDIA driver", _REQUEST),
+    "device_node_missing": (0.92, "the card's device node is not there", "give the container the device nodes that the host has"),
+    "amd_permission": (0.93, "the server may not open the card's device node", "give the container the video and render groups (group_add)"),
+}  # fmt: skip
+
+
+def find(reading: Reading) -> Verdict:
+    """Look at engine messages, NVML's answer inside the container, the device request, then at an empty discovery."""
+    for key, (confidence, because, cure) in _ENGINE.items():
+        hit = reading.hit(key)
+        if hit is not None:
+            return found(Cause.GPU_NOT_VISIBLE_TO_CONTAINER, confidence, because, hit.at, cure=cure)
+    for step in (_toolkit, _lost, _request, _nothing_found):
+        verdict = step(reading)
+        if verdict is not None:
+            return verdict
+    if reading.gpu_devices:
+        return RuledOut(
+            Cause.GPU_NOT_VISIBLE_TO_CONTAINER, f"discovery lists {reading.gpu_devices[0].name or reading.gpu_devices[0].library}"
+        )
+    return None
+
+
+def _toolkit(reading: Reading) -> Finding | None:
+    hit = reading.hit("container_cli", "hook_failed")
+    if hit is None or reading.hit("old_driver") is not None:
+        return None
+    if "unknown device" in hit.at.text:
+        return found(
+            Cause.GPU_NOT_VISIBLE_TO_CONTAINER, HINT, "the toolkit does not know the device asked for", hit.at, cure=_REQUEST
+        )
+    windows = reading.evidence.platform in {"docker-windows", "wsl", "windows"}
+    return found(
+        Cause.GPU_NOT_VISIBLE_TO_CONTAINER,
+        0.75 if windows else 0.93,
+        "the container toolkit cannot reach the driver",
+        hit.at,
+        cure=_TOOLKIT,
+    )
+
+
+def _lost(reading: Reading) -> Finding | None:
+    """Look for a card that was lost, or libraries that do not reach the driver."""
+    nvml = reading.hit("nvml_unknown")
+    if nvml is not None:
+        inside = reading.in_container
+        return found(
+            Cause.GPU_NOT_VISIBLE_TO_CONTAINER,
+            PROVEN if inside else CIRCUMSTANCE,
+            "NVML fails in the container with Unknown Error: its cgroup lost the device",
+            nvml.at,
+            cure=_CGROUP,
+        )
+    code = next((one for one in reading.codes if one.code in CONTAINER), None)
+    if code is not None:
+        windows = reading.evidence.platform in {"docker-windows", "wsl", "windows"}
+        # code 500 under WSL: the container toolkit of Docker Desktop lacks a library of the driver (facts/ollama 2.1)
+        sure = (0.75 if windows else 0.85) if code.code == 500 else (0.94 if reading.in_container else 0.7)  # noqa: PLR2004 - CUDA's code
+        return found(
+            Cause.GPU_NOT_VISIBLE_TO_CONTAINER,
+            sure,
+            f"CUDA error {code.code}: the container's access to the driver is gone",
+            code.hit.at,
+            cure=_CGROUP,
+        )
+    hit = reading.hit("libcuda_missing", "smi_absent")
+    if hit is not None and reading.in_container:
+        return found(
+            Cause.GPU_NOT_VISIBLE_TO_CONTAINER,
+            0.92,
+            "the driver's library is not in the container: no GPU was attached",
+            hit.at,
+            cure=_REQUEST,
+        )
+    if reading.hit("rocm_no_devices") is not None:
+        return found(
+            Cause.GPU_NOT_VISIBLE_TO_CONTAINER,
+            LIKELY if reading.in_container else HINT,
+            "ROCm finds no device",
+            reading.hits[0].at,
+            cure="pass /dev/kfd and /dev/dri with the video and render groups",
+        )
+    return None
+
+
+def _request(reading: Reading) -> Finding | None:
+    """Ask whether the container was started without asking for a GPU."""
+    if reading.gpu_devices or placement(reading) in {Placement.WHOLE, Placement.PART}:
+        return None
+    asked = [docker for docker in reading.docker if docker.requested]
+    missing = next((docker for docker in reading.docker if docker.requested is False), None)
+    if missing is None or asked:
+        return None
+    if reading.gpu.apple and not (reading.gpu.nvidia or reading.gpu.amd):
+        return found(
+            Cause.GPU_NOT_VISIBLE_TO_CONTAINER,
+            CIRCUMSTANCE,
+            missing.why,
+            missing.at,
+            cure="run the native application on the Mac",
+        )
+    proven = placement(reading) is Placement.NONE or "device request" in missing.why
+    return found(
+        Cause.GPU_NOT_VISIBLE_TO_CONTAINER,
+        0.94 if proven else 0.72,
+        missing.why,
+        missing.at,
+        result_quote(reading),
+        cure=_REQUEST,
+    )
+
+
+def _nothing_found(reading: Reading) -> Finding | None:
+    """Discovery ended with the processor alone and does not say why (recordings, surprises 2, 16, 17)."""
+    code = next((one for one in reading.codes if one.code in NO_DEVICE), None)
+    if code is not None:
+        return found(
+            Cause.GPU_NOT_VISIBLE_TO_CONTAINER,
+            FIGURES - 0.05 if reading.in_container else HINT,
+            "CUDA finds no device",
+            code.hit.at,
+            cure=_REQUEST,
+        )
+    at = reading.hit("no_gpu", "no_nvidia_devices", "amd_no_devices")
+    quote = at.at if at else (reading.cpu_device.at if reading.cpu_device else None)
+    if quote is None and not (placement(reading) is Placement.NONE and reading.in_container and reading.gpu.named):
+        return None
+    if reading.shown is not None and reading.shown.short and reading.shown.requested not in {None, -1}:
+        return None
+    if reading.in_container:
+        return found(
+            Cause.GPU_NOT_VISIBLE_TO_CONTAINER,
+            LIKELY if quote else CIRCUMSTANCE,
+            "the server in the container found no GPU",
+            quote or result_quote(reading),
+            cure=_REQUEST,
+        )
+    if reading.evidence.platform == "windows":
+        return None
+    return found(
+        Cause.GPU_NOT_VISIBLE_TO_CONTAINER,
+        0.45,
+        "the server found no GPU and does not say why",
+        quote,
+        cure="run nvidia-smi where the server runs, and start it with OLLAMA_DEBUG=2",
+    )

@@ -1,0 +1,74 @@
+"""All layers are on the GPU; slowness has another reason (facts/ollama 5.2: 33/33 is not proof by itself)."""
+
+from __future__ import annotations
+
+import re
+
+from remediation.diagnosis.causes.base import FIGURES, LIKELY, Placement, Verdict, found, placement, result_quote
+from remediation.diagnosis.reading import Reading
+from remediation.model.finding import Cause, RuledOut
+
+_VGPU = re.compile(r"-\d+[QBCA]\b|virtual workstation|\bgrid\b|\bvgpu\b", re.IGNORECASE)
+_CLAIMS = re.compile(
+    r"spill|(?:cpu|processor) (?:does|doing|is used|usage|only)|%cpu\(s\)|on (?:the )?cpu\b|default[^\n]{0,30}context[^\n]{0,30}vram",
+    re.IGNORECASE,
+)
+_BAD = (
+    "gpu_oom",
+    "killed",
+    "ram_refused",
+    "runner_terminated",
+    "segfault",
+    "layout_failed",
+    "truncated",
+    "bad_magic",
+    "old_driver",
+    "xid",
+)
+
+
+def find(reading: Reading) -> Verdict:
+    """Ask whether all layers are there, with nothing that contradicts it."""
+    place = placement(reading)
+    bad = reading.hit(*_BAD)
+    if place is Placement.WHOLE and bad is None and not reading.cpu_device:
+        sure = LIKELY
+        load = reading.shown
+        if reading.offloaded is not None and load is not None and load.offloaded is not None:
+            sure = FIGURES + 0.02
+        elif reading.offloaded is not None:
+            sure = LIKELY + 0.05
+        if _CLAIMS.search(reading.prose) and (load is None or not reading.evidence.pieces or load.required_full is None):
+            # somebody says that the processor works: the list or an excerpt may show another load
+            sure = 0.55
+        if reading.hit("load_timeout", "client_gone") is not None:
+            sure = 0.6
+        short = [row for row in reading.ps if row.gpu is not None and row.gpu < 1]
+        if short and reading.offloaded is None:
+            return None
+        return found(
+            Cause.HEALTHY,
+            sure,
+            "all layers are on the GPU" if reading.offloaded else "the model is listed wholly on the GPU",
+            result_quote(reading),
+            cure="nothing to repair here; if it is slow, look at throttling, load time and the client",
+        )
+    if place in {Placement.PART, Placement.NONE}:
+        return RuledOut(Cause.HEALTHY, f"the model runs {place.value}")
+    names = " ".join(name for smi in reading.smi for name in smi.names) + " " + (reading.evidence.gpu or "")
+    if (
+        place is Placement.UNKNOWN
+        and bad is None
+        and not reading.hits
+        and _VGPU.search(names)
+        and any(smi.works for smi in reading.smi)
+    ):
+        # NVIDIA slows an unlicensed virtual GPU down about 20 minutes after it starts
+        return found(
+            Cause.HEALTHY,
+            0.7,
+            "a virtual GPU works, and without a licence its driver slows it down",
+            reading.smi[0].at,
+            cure="license the vGPU",
+        )
+    return None

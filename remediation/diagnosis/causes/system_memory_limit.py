@@ -1,0 +1,82 @@
+"""RAM is what is short: container or WSL limit, OOM killer (facts/ollama 2.4, 5.2; recordings, surprise 8)."""
+
+from __future__ import annotations
+
+from remediation.diagnosis.causes.base import FIGURES, LIKELY, Verdict, found
+from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.shortage import shortage
+from remediation.diagnosis.units import human
+from remediation.model.finding import Cause
+
+_CURE = "raise the memory limit of the container or of WSL (.wslconfig), free RAM, or use a smaller model or context"
+
+
+# tokens in the cache, all slots together, from which on it is the cache that asks for the memory
+HUGE_CACHE = 32768
+
+
+def _cache(reading: Reading) -> bool:
+    """Whether the slots' cache, not the model, is what asks for the memory."""
+    figures = shortage(reading)
+    return (figures.context or 0) * figures.parallel >= HUGE_CACHE
+
+
+def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of proof
+    """Look for the server's refusal, the kernel's kill, and failed allocations in RAM."""
+    limit = next((docker for docker in reading.docker if docker.memory_limit), None)
+    at_limit = limit.limit_at if limit else None
+    refused = reading.hit("ram_refused")
+    if refused is not None:
+        amounts = f" ({refused.groups[0]} of {refused.groups[1]})" if len(refused.groups) == 2 else ""  # noqa: PLR2004 - both amounts
+        return found(
+            Cause.SYSTEM_MEMORY_LIMIT,
+            0.97 if not _cache(reading) else LIKELY,
+            f"the server refused the load: it needs more system memory than there is{amounts}",
+            refused.at,
+            at_limit,
+            cure=_CURE,
+        )
+    killed = reading.hit("killed")
+    if killed is not None:
+        text = "the process was killed, as the kernel does when memory runs out"
+        if limit and limit.memory_limit:
+            text += f"; the container may use {human(limit.memory_limit)}"
+        return found(Cause.SYSTEM_MEMORY_LIMIT, 0.97, text, killed.at, at_limit, cure=_CURE)
+    ended = reading.hit("exit_137")
+    if ended is not None:
+        # docker kill gives 137 as well, then with OOMKilled false (recordings, Docker)
+        sure = 0.5 if reading.hit("not_oom") is not None else 0.9 if limit else LIKELY
+        return found(
+            Cause.SYSTEM_MEMORY_LIMIT, sure, "the process ended with code 137: it was killed", ended.at, at_limit, cure=_CURE
+        )
+    signalled = reading.hit("signalled")
+    if signalled is not None and not reading.codes and reading.hit("segfault") is None:
+        return found(
+            Cause.SYSTEM_MEMORY_LIMIT,
+            0.93,
+            "a signal ended the runner while it loaded, as the kernel does when memory runs out",
+            signalled.at,
+            at_limit,
+            cure=_CURE,
+        )
+    failed = reading.hit("ram_allocation")
+    if failed is not None:
+        return found(Cause.SYSTEM_MEMORY_LIMIT, FIGURES, "an allocation in system memory failed", failed.at, at_limit, cure=_CURE)
+    prose = reading.prose
+    if limit and limit.memory_limit and reading.hit("runner_terminated", "segfault"):
+        return found(
+            Cause.SYSTEM_MEMORY_LIMIT,
+            LIKELY,
+            f"the runner died in a container that may use {human(limit.memory_limit)}",
+            at_limit,
+            cure=_CURE,
+        )
+    if "system memory" in prose and any(
+        word in prose for word in ("lack", "require", "insufficient", "not enough", "fail", "available")
+    ):
+        return found(Cause.SYSTEM_MEMORY_LIMIT, LIKELY, "loading fails for want of system memory", at_limit, cure=_CURE)
+    if "page cache" in prose or ("buff/cache" in prose and "limit" in prose):
+        return found(
+            Cause.SYSTEM_MEMORY_LIMIT, 0.6, "the page cache is counted as used memory (facts/ollama 4.7)", at_limit, cure=_CURE
+        )
+    return None

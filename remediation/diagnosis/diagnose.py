@@ -1,0 +1,69 @@
+"""From evidence to a diagnosis: findings ranked by strength of proof, and what speaks against the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from remediation.diagnosis.causes import FINDERS
+from remediation.diagnosis.evidence import Evidence
+from remediation.diagnosis.missing import to_collect
+from remediation.diagnosis.prediction import predict
+from remediation.diagnosis.reading import Reading, read_evidence
+from remediation.diagnosis.settings import judge_settings
+from remediation.model.finding import Cause, Diagnosis, Finding, RuledOut
+
+_LEAST = 0.35
+
+
+def diagnose(evidence: Evidence) -> Diagnosis:
+    """Return what the evidence proves; never raises on what is in it, and reads nothing else."""
+    return judge(read_evidence(evidence))
+
+
+def judge(reading: Reading) -> Diagnosis:
+    """Return the diagnosis of evidence that has been read."""
+    verdicts = [finder(reading) for finder in FINDERS]
+    findings = sorted(
+        (one for one in verdicts if isinstance(one, Finding) and one.confidence >= _LEAST), key=lambda one: -one.confidence
+    )
+    ruled_out = tuple(one for one in verdicts if isinstance(one, RuledOut))
+    forecast = predict(reading)
+    collect = to_collect(reading, findings)
+    if not findings:
+        findings = [Finding(Cause.UNKNOWN, 0.0, "the evidence proves no cause", cure=collect[0] if collect else "")]
+    return Diagnosis(
+        findings=tuple(findings),
+        ruled_out=ruled_out,
+        settings=judge_settings(reading),
+        offloaded=reading.offloaded,
+        predicted=(forecast.fit.layers, forecast.fit.total) if forecast else None,
+        need=forecast.sentence if forecast else "",
+        collect=collect,
+        notes=reading.evidence.skipped,
+    )
+
+
+def to_json(diagnosis: Diagnosis, *, target: str | None = None) -> dict[str, Any]:
+    """Return a diagnosis as one JSON object."""
+    return {
+        "findings": [
+            {
+                "cause": str(one.cause),
+                "confidence": one.confidence,
+                "because": one.because,
+                "quotes": [{"where": quote.where, "text": quote.text} for quote in one.quotes],
+                "cure": one.cure,
+            }
+            for one in diagnosis.findings
+        ],
+        "offloaded": list(diagnosis.offloaded) if diagnosis.offloaded else None,
+        "predicted": list(diagnosis.predicted) if diagnosis.predicted else None,
+        "need": diagnosis.need,
+        "target": target,
+        "settings": [
+            {"name": one.name, "value": one.value, "verdict": one.verdict, "because": one.because} for one in diagnosis.settings
+        ],
+        "ruled_out": [{"cause": str(one.cause), "because": one.because} for one in diagnosis.ruled_out],
+        "collect": list(diagnosis.collect),
+        "notes": list(diagnosis.notes),
+    }

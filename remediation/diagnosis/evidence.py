@@ -1,0 +1,185 @@
+"""All that was read from a host or pasted by somebody, as one typed, serialisable record (design 6)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from remediation.model.facts import Gpu, GpuUse, ModelEntry, ModelShow, Process, Runner, SystemFacts
+
+T = TypeVar("T")
+
+FORMAT = "remediation-evidence"
+FORMAT_VERSION = 1
+
+PLATFORMS = ("windows", "linux", "wsl", "docker-windows", "docker-linux", "unknown")
+KINDS = (
+    "server_log", "nvidia_smi", "ollama_ps", "docker_inspect", "docker_compose", "docker_error",
+    "api", "client_config", "modelfile", "env", "other",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A text that was collected: ``kind`` is one of `KINDS`, ``name`` what quotes call it (a file name, a command)."""
+
+    kind: str
+    text: str
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name that quotes give."""
+        return self.name or self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One incident or host. ``None`` means: not looked at; an empty tuple: looked at and found empty.
+
+    ``environment`` is what the server itself printed of its settings, ``container`` the inspect record, ``compose``
+    the resolved definition and ``compose_files`` the project's files by path. ``skipped`` says which parts could not
+    be had and why. Sizes are bytes.
+    """
+
+    platform: str = "unknown"
+    ollama_version: str | None = None
+    gpu: str | None = None
+    symptom: str | None = None
+    pieces: tuple[Piece, ...] = ()
+    host: str = ""
+    model: str | None = None
+    runners: tuple[Runner, ...] | None = None
+    models: tuple[ModelEntry, ...] | None = None
+    shows: tuple[ModelShow, ...] = ()
+    container: Mapping[str, Any] | None = None
+    compose: Mapping[str, Any] | None = None
+    compose_files: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] | None = None
+    use: GpuUse | None = None
+    system: SystemFacts | None = None
+    collected_at: float | None = None
+    skipped: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as one JSON object that `from_json` reads back unchanged."""
+        return {"format": FORMAT, "version": FORMAT_VERSION, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Evidence:
+        """Return the record in `data`; parts that are unknown or damaged are named in ``skipped`` and left out."""
+        values: dict[str, Any] = {}
+        skipped: list[str] = []
+        if data.get("version", FORMAT_VERSION) != FORMAT_VERSION:
+            skipped.append(f"evidence format version {data['version']!r} is not {FORMAT_VERSION}; what is known of it was read")
+        for key, raw in data.items():
+            if key in {"format", "version", "skipped"}:
+                continue
+            decode = _DECODERS.get(key)
+            if decode is None:
+                skipped.append(f"unknown part {key!r}")
+                continue
+            try:
+                values[key] = decode(raw)
+            except (TypeError, ValueError, KeyError, AttributeError) as error:
+                skipped.append(f"damaged part {key!r}: {error}")
+        earlier = data.get("skipped")
+        before = [str(item) for item in earlier] if isinstance(earlier, (list, tuple)) else []
+        return cls(**values, skipped=tuple(before + skipped))
+
+
+def _text(raw: object) -> str | None:
+    if raw is None or isinstance(raw, str):
+        return raw
+    if isinstance(raw, (int, float)) and not isinstance(raw, bool):
+        return str(raw)
+    msg = f"expected text, got {type(raw).__name__}"
+    raise TypeError(msg)
+
+
+def _platform(raw: object) -> str:
+    return raw if isinstance(raw, str) and raw in PLATFORMS else "unknown"
+
+
+def _number(raw: object) -> float | None:
+    if raw is None:
+        return None
+    if isinstance(raw, (int, float)):
+        return float(raw)
+    msg = f"expected a number, got {type(raw).__name__}"
+    raise TypeError(msg)
+
+
+def _mapping(raw: object) -> dict[str, Any]:
+    if not isinstance(raw, Mapping):
+        msg = f"expected an object, got {type(raw).__name__}"
+        raise TypeError(msg)
+    return {str(key): value for key, value in raw.items()}
+
+
+def _optional_mapping(raw: object) -> dict[str, Any] | None:
+    return None if raw is None else _mapping(raw)
+
+
+def _texts(raw: object) -> dict[str, str]:
+    return {key: str(value) for key, value in _mapping(raw).items()}
+
+
+def _optional_texts(raw: object) -> dict[str, str] | None:
+    return None if raw is None else _texts(raw)
+
+
+def _items(raw: object) -> list[Any]:
+    if not isinstance(raw, (list, tuple)):
+        msg = f"expected a list, got {type(raw).__name__}"
+        raise TypeError(msg)
+    return list(raw)
+
+
+def _record(kind: type[T], raw: object) -> T:
+    names = {item.name for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{key: value for key, value in _mapping(raw).items() if key in names})
+
+
+def _pieces(raw: object) -> tuple[Piece, ...]:
+    found = []
+    for item in _items(raw):
+        part = _mapping(item)
+        kind = part.get("kind")
+        found.append(Piece(kind if kind in KINDS else "other", str(part["text"]), str(part.get("name") or "")))
+    return tuple(found)
+
+
+def _use(raw: object) -> GpuUse | None:
+    if raw is None:
+        return None
+    part = _mapping(raw)
+    return GpuUse(
+        gpus=tuple(_record(Gpu, item) for item in _items(part["gpus"])),
+        processes=tuple(_record(Process, item) for item in _items(part.get("processes", ()))),
+        reliable=bool(part.get("reliable", True)),
+        why_unreliable=str(part.get("why_unreliable", "")),
+    )
+
+
+_DECODERS: Mapping[str, Any] = {
+    "platform": _platform,
+    "ollama_version": _text,
+    "gpu": _text,
+    "symptom": _text,
+    "pieces": _pieces,
+    "host": lambda raw: _text(raw) or "",
+    "model": _text,
+    "runners": lambda raw: None if raw is None else tuple(_record(Runner, item) for item in _items(raw)),
+    "models": lambda raw: None if raw is None else tuple(_record(ModelEntry, item) for item in _items(raw)),
+    "shows": lambda raw: tuple(_record(ModelShow, item) for item in _items(raw)),
+    "container": _optional_mapping,
+    "compose": _optional_mapping,
+    "compose_files": _texts,
+    "environment": _optional_texts,
+    "use": _use,
+    "system": lambda raw: None if raw is None else _record(SystemFacts, raw),
+    "collected_at": _number,
+}

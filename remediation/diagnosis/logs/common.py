@@ -1,0 +1,215 @@
+"""Lines that several generations share: server start, discovery, memory, result (facts/ollama 2.1, 2.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from remediation.diagnosis.logs import slog
+from remediation.diagnosis.logs.model import Device
+from remediation.diagnosis.logs.state import Handler, State, offloaded
+from remediation.diagnosis.units import GIB, MIB, parse_size
+from remediation.diagnosis.versions import Generation, parse_version
+from remediation.model.finding import Quote
+
+_OFFLOADED = re.compile(r"offloaded (\d{1,4})\s*/\s*(\d{1,4})|\b(\d{1,3})\s*/\s*(\d{1,3}) (?:of the )?layers\b", re.IGNORECASE)
+_MOST_SEEN = 64
+_PRINTED = GIB // 10 + 2 * MIB
+_BLOB = re.compile(r"tensors from (.+?) \(version")
+_STARTED = re.compile(r"(?:llama runner|llama-server) started in ([\d.]+) seconds")
+_BUFFER = re.compile(r"([A-Za-z][\w ]*?)\s+(?:(model|KV|compute|output) )?buffer size\s*=\s*([\d.]+) MiB")
+_DEVICE = re.compile(r"using device (\w+) \((.*?)\)(?: \([^)]*\))? - (\d+) MiB free")
+_CONTEXT = re.compile(r"\bn_ctx\s*=\s*(\d+)")
+_SLOTS = re.compile(r"\bn_seq_max\s*=\s*(\d+)")
+_FILE_SIZE = re.compile(r"(?:file size|model size)\s*=\s*([\d.]+ [MG]iB)")
+_GENERAL_NAME = re.compile(r"general\.name\s*(?:str\s*)?=\s*(.+?)\s*$")
+_ARCHITECTURE = re.compile(r"(?:general\.architecture str|\barch)\s*=\s*(\S+)")
+_GGUF_KEY = re.compile(
+    r"- kv\s+\d+:\s+(general\.(?:architecture|file_type|name|parameter_count)|tokenizer\.ggml\.tokens"
+    r"|[\w-]+\.(?:block_count|embedding_length|feed_forward_length|context_length|vocab_size|expert_count"
+    r"|attention\.(?:head_count|head_count_kv|key_length|value_length)))\s+(\S+)\s*=\s*(.*)$"
+)
+_LAYER_COUNT = re.compile(r"\bn_layer\s*=\s*(\d+)")
+
+
+def server_config(state: State, line: str, at: Quote) -> None:
+    """``server config env="map[…]"`` in its old and new shape."""
+    state.start(at, slog.environment(line.split("env=", 1)[-1]))
+
+
+def listening(state: State, line: str, at: Quote) -> None:
+    """Read ``Listening on … (version 0.13.5)``."""
+    if "(version " in line:
+        state.listening(at, parse_version(line.split("(version ", 1)[1]))
+
+
+def inference_compute(state: State, line: str, at: Quote) -> None:
+    """One device that discovery kept, or ``id=cpu``."""
+    values = slog.fields(line)
+    library = values.get("library", "").lower()
+    if values.get("id") == "cpu":
+        library = "cpu"
+    state.devices.append(
+        Device(
+            at=at,
+            library=library,
+            name=values.get("description") or values.get("name", ""),
+            total=parse_size(values.get("total")),
+            free=parse_size(values.get("available")),
+            compute=values.get("compute", ""),
+            driver=values.get("driver", ""),
+            variant=values.get("variant") or values.get("libdirs", ""),
+        )
+    )
+
+
+def gpu_memory(state: State, line: str, at: Quote) -> None:
+    """``gpu memory … free= overhead=``: one line per device before a load (v0.11.5+)."""
+    values = slog.fields(line)
+    load = state.load(at)
+    free = parse_size(values.get("free"))
+    if free is not None:
+        load.free, load.free_at = (*load.free, free), at
+    overhead = parse_size(values.get("overhead"))
+    if overhead is not None:
+        load.overhead = overhead
+
+
+def started(state: State, line: str, _at: Quote) -> None:
+    """Note that the runner answers."""
+    match = _STARTED.search(line)
+    state.finish(float(match[1]) if match else None)
+
+
+def find_offloaded(line: str) -> tuple[int, int] | None:
+    """Return (n, m) of "offloaded n/m layers" or "n/m layers offloaded", None when the line says no such thing."""
+    match = _OFFLOADED.search(line)
+    if match is None:
+        return None
+    layers, of = int(match[1] or match[3]), int(match[2] or match[4])
+    return (layers, of) if 0 <= layers <= of and of > 1 else None
+
+
+def result(state: State, line: str, at: Quote) -> None:
+    """``offloaded N/M layers to GPU``, raw or from Ollama's own logger."""
+    found = find_offloaded(line)
+    if found is None:
+        return
+    load = state.load(at)
+    # the newer engine and llama-server make trial loads (facts/ollama 2.3); elsewhere each result is a load of its own
+    trial = load.engine_new or load.generation in {Generation.G3, Generation.G2N}
+    if load.offloaded is not None and not trial:
+        state.finish(None)
+        load = state.load(at)
+    offloaded(load, *found, at)
+
+
+def buffers(state: State, line: str, at: Quote) -> None:
+    """``CUDA0 model buffer size = …``; ``CPU…`` and ``…_Host`` buffers are system memory (facts/ollama 2.3)."""
+    match = _BUFFER.search(line)
+    if match is None:
+        return
+    device, size = match[1].split()[-1], int(float(match[3]) * MIB)
+    on_gpu = is_gpu_buffer(device)
+    load = state.load(at)
+    kind = match[2] or "model"
+    if kind == "model":
+        if on_gpu:
+            load.model_gpu += size
+        else:
+            load.model_cpu += size
+    elif kind == "KV":
+        if on_gpu:
+            load.kv_gpu += size
+        else:
+            load.kv_cpu += size
+    elif kind == "compute" and on_gpu:
+        load.graph_gpu += size
+
+
+def is_gpu_buffer(device: str) -> bool:
+    """Whether a buffer of this name lies in the device's own memory."""
+    return not device.startswith(("CPU", "BLAS", "AMX")) and not device.endswith("_Host")
+
+
+def using_device(state: State, line: str, at: Quote) -> None:
+    """Read ``using device CUDA0 (NVIDIA …) - 5123 MiB free``."""
+    match = _DEVICE.search(line)
+    if match is None:
+        return
+    load = state.load(at)
+    load.devices += 1
+    seen = state.free_seen.setdefault(match[1], [])
+    if len(seen) < _MOST_SEEN:
+        seen.append(int(match[3]) * MIB)
+    free = int(match[3]) * MIB
+    if not load.free or (len(load.free) == 1 and abs(load.free[0] - free) <= _PRINTED // 2):
+        # the same amount again, to the MiB instead of a tenth of a GiB
+        load.free, load.free_at = (free,), load.free_at or at
+
+
+def context(state: State, line: str, at: Quote) -> None:
+    """``n_ctx = 4096`` and ``n_seq_max = 4`` of llama.cpp."""
+    load = state.load(at)
+    if match := _CONTEXT.search(line):
+        load.context = load.context or int(match[1])
+    elif match := _SLOTS.search(line):
+        load.parallel = load.parallel or int(match[1])
+
+
+def model_file(state: State, line: str, at: Quote) -> None:
+    """Read ``loaded meta data … from /path/sha256-… (version GGUF V3)``."""
+    if match := _BLOB.search(line):
+        state.blobs[match[1]] = None
+        load = state.load(at)
+        load.model = load.model or match[1]
+
+
+def gguf_key(state: State, line: str, at: Quote) -> None:
+    """``llama_model_loader: - kv  10: llama.attention.head_count u32 = 32``: the keys that the memory model needs."""
+    match = _GGUF_KEY.search(line)
+    if match is None:
+        return
+    value = match[3].strip()
+    load = state.load(at)
+    load.info[match[1]] = int(value) if value.isdigit() else (match[2] if match[2].startswith("arr") else value)
+    if match[1] == "general.architecture":
+        load.architecture = value
+    elif match[1] == "general.name":
+        state.models[value] = None
+
+
+def metadata(state: State, line: str, at: Quote) -> None:
+    """llama.cpp's summary of a model's metadata."""
+    if match := _FILE_SIZE.search(line):
+        state.load(at).file_size = parse_size(match[1])
+    elif match := _ARCHITECTURE.search(line):
+        state.load(at).architecture = match[1]
+    elif match := _LAYER_COUNT.search(line):
+        load = state.load(at)
+        load.layers = load.layers or int(match[1]) + 1
+    elif match := _GENERAL_NAME.search(line):
+        state.models[match[1].strip("'\" ")] = None
+
+
+def engine_model(state: State, line: str, at: Quote) -> None:
+    """``msg="" architecture=qwen3 … name="Qwen3 1.7B"``: the newer engine's view of the model."""
+    values = slog.fields(line)
+    if values.get("architecture"):
+        load = state.load(at)
+        load.architecture = values["architecture"]
+        load.engine_new = True
+    if values.get("name"):
+        state.models[values["name"]] = None
+
+
+SLOG: Mapping[str, Handler] = {
+    "server config": server_config,
+    "inference compute": inference_compute,
+    "gpu memory": gpu_memory,
+}
+
+RAW: Mapping[str, Handler] = {
+    "load_tensors": result,
+    "llm_load_tensors": result,
+}

@@ -1,0 +1,76 @@
+"""From raw text to plain log lines: frames of Docker, Compose, journald and terminals taken off, wrapped lines joined."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator
+
+_ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[()][A-Z0-9])")
+_JOURNAL = re.compile(r"^(?:[^\[\]=|]{0,70}\s)?[\w.@-]+\[\d+\]:\s?")
+_COMPOSE = re.compile(r"^(?:[A-Za-z0-9][\w./-]{0,60}\s*|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.,]?\d*\s)\|\s")
+_STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(?:Z|[+-]\d\d:?\d\d)\s(?:std(?:out|err) [FP] )?")
+
+_CUT_FRAME = re.compile(r'"\s*,\s*"(?:s(?:t(?:r.*)?)?)?$')
+
+_JOINED_LINES = 16
+_JOINED_CHARACTERS = 8000
+
+
+def unframe(line: str) -> str:
+    """Return one line without colour, carriage return and the prefix of whatever carried it."""
+    line = line.rstrip("\r\n")
+    if line.startswith('{"log":'):
+        line = _docker_json(line)
+    if "\x1b" in line:
+        line = _ANSI.sub("", line)
+    head = line[:100]
+    if head.startswith(("time=", "[GIN]", "llama_", "print_info", "load")):
+        return line
+    if " | " in head or "| " in head[:64]:
+        line = _COMPOSE.sub("", line, count=1)
+        head = line[:100]
+    if "]: " in head or head.endswith("]:"):
+        line = _JOURNAL.sub("", line, count=1)
+    if line[:4].isdigit():
+        line = _STAMP.sub("", line, count=1)
+    return line
+
+
+def _docker_json(line: str) -> str:
+    """Return the text inside Docker's json-file framing; a cut record is taken as far as it goes."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        cut = line[len('{"log":') :].lstrip().lstrip('"')
+        return _CUT_FRAME.sub("", cut).replace('\\"', '"').replace("\\n", "")
+    log = record.get("log") if isinstance(record, dict) else None
+    return log.rstrip("\r\n") if isinstance(log, str) else line
+
+
+def plain_lines(source: str | Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Yield (line number from 1, plain line); lines that a web page or terminal wrapped are joined again.
+
+    Only a line that begins with a blank and follows a ``key=value`` line of Ollama's own logger is taken for the
+    rest of that line, so llama.cpp's indented lines stay lines of their own.
+    """
+    lines = io.StringIO(source) if isinstance(source, str) else source
+    number, text, joined = 0, "", 0
+    for count, raw in enumerate(lines, start=1):
+        line = unframe(raw)
+        if (
+            line[:1] in {" ", "\t"}
+            and joined < _JOINED_LINES
+            and (" level=" in text or "msg=" in text)
+            and len(text) < _JOINED_CHARACTERS
+            and line.strip()
+        ):
+            text = f"{text} {line.strip()}"
+            joined += 1
+            continue
+        if number:
+            yield number, text
+        number, text, joined = count, line, 0
+    if number:
+        yield number, text

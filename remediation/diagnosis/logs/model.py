@@ -1,0 +1,156 @@
+"""What a server's log says, typed. Sizes are bytes; what the log does not say is None."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from remediation.diagnosis.signs.scan import Hit
+from remediation.diagnosis.versions import Generation, Version
+from remediation.model.finding import Quote
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStart:
+    """One start of the server: the settings as it read them, and its version."""
+
+    at: Quote
+    environment: Mapping[str, str] = field(default_factory=dict)
+    version: Version | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A compute device that discovery listed; ``library`` in lower case, ``cpu`` for none."""
+
+    at: Quote
+    library: str
+    name: str = ""
+    total: int | None = None
+    free: int | None = None
+    compute: str = ""
+    driver: str = ""
+    variant: str = ""
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it is more than the processor."""
+        return self.library not in {"cpu", ""}
+
+
+@dataclass(slots=True)
+class Load:
+    """One load of a model. Filled while the log is read, not changed afterwards.
+
+    ``requested`` is the num_gpu that was asked (-1: the server decides), ``planned`` the server's own estimate of
+    layers, ``offloaded`` the (n, m) of the last result line. ``context`` is the whole cache, all slots together.
+    """
+
+    at: Quote
+    generation: Generation | None = None
+    engine_new: bool = False
+    model: str = ""
+    architecture: str = ""
+    layers: int | None = None
+    requested: int | None = None
+    requested_at: Quote | None = None
+    planned: int | None = None
+    planned_at: Quote | None = None
+    assigned: int | None = None
+    assigned_at: Quote | None = None
+    offloaded: tuple[int, int] | None = None
+    offloaded_at: Quote | None = None
+    library: str = ""
+    free: tuple[int, ...] = ()
+    free_at: Quote | None = None
+    total: int | None = None
+    overhead: int | None = None
+    required_full: int | None = None
+    required_partial: int | None = None
+    kv: int | None = None
+    weights: int | None = None
+    weights_output: int | None = None
+    graph_full: int | None = None
+    graph_partial: int | None = None
+    projector: int | None = None
+    parallel: int | None = None
+    context: int | None = None
+    cache_type: str = ""
+    flash: str = ""
+    command: str = ""
+    command_layers: int | None = None
+    command_at: Quote | None = None
+    model_gpu: int = 0
+    model_cpu: int = 0
+    kv_gpu: int = 0
+    kv_cpu: int = 0
+    graph_gpu: int = 0
+    info: dict[str, str | int] = field(default_factory=dict)
+    projected: int | None = None
+    margin: int | None = None
+    short_by: int | None = None
+    fit_at: Quote | None = None
+    file_size: int | None = None
+    too_little_at: Quote | None = None
+    seconds: float | None = None
+    finished: bool = False
+    devices: int = 0
+
+    @property
+    def result(self) -> tuple[int, int] | None:
+        """Layers on the GPU and layers of the model, from the strongest line there is."""
+        if self.offloaded is not None:
+            return self.offloaded
+        if self.assigned is not None and self.layers:
+            return (min(self.assigned, self.layers), self.layers)
+        if self.planned is not None and self.layers:
+            # with an explicit request the command line holds the result, unless nothing fits (recordings, surprise 15)
+            forced = self.command_layers if self.requested is not None and self.requested > 0 else None
+            if forced is not None and (self.planned > 0 or self.library == "cpu"):
+                return (min(forced, self.layers), self.layers)
+            return (self.planned, self.layers)
+        return None
+
+    @property
+    def result_at(self) -> Quote | None:
+        """The line that `result` comes from."""
+        return self.offloaded_at or self.assigned_at or self.planned_at
+
+    @property
+    def short(self) -> bool:
+        """Whether fewer than all layers are on the GPU."""
+        result = self.result
+        return result is not None and result[0] < result[1]
+
+    @property
+    def slots_context(self) -> int | None:
+        """The context of one slot, in tokens."""
+        if self.context is None:
+            return None
+        return self.context // max(1, self.parallel or 1)
+
+
+@dataclass(frozen=True, slots=True)
+class LogReading:
+    """All that one text says about Ollama."""
+
+    name: str
+    kind: str
+    starts: tuple[ServerStart, ...] = ()
+    devices: tuple[Device, ...] = ()
+    loads: tuple[Load, ...] = ()
+    hits: tuple[Hit, ...] = ()
+    models_seen: tuple[str, ...] = ()
+    blobs: tuple[str, ...] = ()
+    free_seen: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    lines: int = 0
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The settings of the last start that shows them."""
+        return next((start.environment for start in reversed(self.starts) if start.environment), {})
+
+    @property
+    def version(self) -> Version | None:
+        """The version of the last start that shows it."""
+        return next((start.version for start in reversed(self.starts) if start.version), None)

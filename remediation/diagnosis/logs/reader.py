@@ -1,0 +1,146 @@
+"""Reading one text, line by line, whatever generation wrote it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from remediation.diagnosis.logs import common, g0, g1, g2, g3, slog
+from remediation.diagnosis.logs.lines import plain_lines
+from remediation.diagnosis.logs.model import LogReading
+from remediation.diagnosis.logs.state import Handler, State
+from remediation.diagnosis.signs import SIGNS, Scanner
+from remediation.model.finding import Quote
+
+_SLOG: Mapping[str, Handler] = {**common.SLOG, **g0.SLOG, **g1.SLOG, **g2.SLOG, **g3.SLOG}
+_RAW: Mapping[str, Handler] = {**common.RAW, **g3.RAW}
+
+# messages whose text goes on with a value, by their beginning
+_SLOG_PREFIXES: tuple[tuple[str, Handler], ...] = (
+    ("Listening on", common.listening),
+    ("offload to", g1.offload),
+    ("new model will fit", g1.will_fit),
+    ("llama runner started", common.started),
+    ("llama-server started", common.started),
+    ("offloaded ", common.result),
+)
+
+# raw lines by a text they contain: what llama.cpp prints under changing function names
+_RAW_NEEDLES: tuple[tuple[str, Handler], ...] = (
+    ("--ctx-size", g1.command),
+    ("layers", common.result),
+    ("buffer size", common.buffers),
+    ("using device", common.using_device),
+    ("n_ctx ", common.context),
+    ("n_seq_max", common.context),
+    ("layers.requested", g1.offload),
+    ("too little memory", g1.too_little),
+    ("VRAM ", g0.vram_line),
+    ("mem required", g0.memory_required),
+    ("loaded meta data", common.model_file),
+    ("general.name", common.metadata),
+    ("general.architecture", common.metadata),
+    ("file size ", common.metadata),
+    ("model size ", common.metadata),
+    ("n_layer ", common.metadata),
+    ("server config", common.server_config),
+    ("Listening on", common.listening),
+    ("GPULayers:", g2.load_request),
+    ("started in", common.started),
+)
+
+# what fills most of a log and says nothing here
+_BORING = (
+    "llama_model_loader: - kv", "llama_model_loader: - type", "load: control token", "load_tensors: layer ", "[GIN]",
+    "llama_kv_cache_unified: layer", "llama_kv_cache: layer", "create_tensor", "common_memory_breakdown", "slot ", "srv ",
+)  # fmt: skip
+
+
+_DUMP = "llama_model_loader: - kv"
+
+
+def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "server_log") -> LogReading:
+    """Return what a text says about Ollama; never raises on damaged text, takes time linear in its length.
+
+    `source` is the text or its lines (an open file streams, whatever its size); `name` is what quotes call it.
+    """
+    state, scanner = State(), Scanner(SIGNS)
+    number = 0
+    for number, line in plain_lines(source):
+        if line.startswith(_BORING):
+            if line.startswith(_DUMP):
+                common.gguf_key(state, line, _quote(name, number, line))
+            continue
+        if " msg=" in line or line.startswith("msg="):
+            _read_slog(state, line, name, number)
+        else:
+            _read_raw(state, line, name, number)
+        scanner.scan(name, number, line)
+    return LogReading(
+        name=name,
+        kind=kind,
+        starts=tuple(state.starts),
+        devices=tuple(state.devices),
+        loads=tuple(state.loads),
+        hits=tuple(scanner.hits),
+        models_seen=tuple(state.models),
+        blobs=tuple(state.blobs),
+        free_seen={device: tuple(seen) for device, seen in state.free_seen.items()},
+        lines=number,
+    )
+
+
+def _read_slog(state: State, line: str, name: str, number: int) -> None:
+    text = slog.message(line)
+    handler = _SLOG.get(text)
+    if handler is None:
+        if not text and "architecture=" in line:
+            handler = common.engine_model
+        else:
+            handler = next((one for prefix, one in _SLOG_PREFIXES if text.startswith(prefix)), None)
+    if handler is not None:
+        handler(state, line, _quote(name, number, line))
+
+
+def _read_raw(state: State, line: str, name: str, number: int) -> None:
+    handler = _RAW.get(line.split(":", 1)[0][:40]) if "offloaded" in line or "_fit_" in line else None
+    if handler is None:
+        handler = next((one for needle, one in _RAW_NEEDLES if needle in line), None)
+    if handler is None:
+        return
+    if handler is common.result and "layers." in line:
+        handler = g1.offload
+    handler(state, line, _quote(name, number, line))
+
+
+def _quote(name: str, number: int, line: str) -> Quote:
+    return Quote(f"{name}:{number}", line.strip()[:600])
+
+
+def condense(source: Iterable[str], *, head: int = 4_000_000, tail: int = 16_000_000) -> str:
+    """Return a long log without the lines that no reader reads, each left empty so that line numbers stay.
+
+    Of what is left, at most `head` characters from the beginning and `tail` from the end are kept: the memory that a log
+    takes is bounded, whatever its size.
+    """
+    first: list[str] = []
+    last: deque[str] = deque()
+    early, late, dropped = head, 0, 0
+    for line in source:
+        kept = line if _telling(line) else "\n"
+        if early > 0:
+            first.append(kept)
+            early -= len(kept)
+            continue
+        last.append(kept)
+        late += len(kept)
+        while late > tail:
+            late -= len(last.popleft())
+            dropped += 1
+    return "".join((*first, "\n" * dropped, *last))
+
+
+def _telling(line: str) -> bool:
+    if line[:1] in {" ", "\t"} or "msg=" in line:
+        return "[GIN]" not in line
+    return "[GIN]" not in line and not line.startswith(("print_info:   ", "load: control"))

@@ -1,0 +1,159 @@
+"""How many layers would fit by the memory model, from whatever the evidence says of model, context and free VRAM."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.diagnosis.memory import Fit, ModelMetadata, fit, metadata, metadata_of
+from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.shortage import DEFAULT_CONTEXT, shortage
+from remediation.diagnosis.units import MIB, human
+
+_SMALLER = ("Q4_K_M", "Q4_K_S", "Q3_K_M", "Q3_K_S", "Q2_K")
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What would fit, and a sentence that says why and what would help."""
+
+    fit: Fit
+    model: ModelMetadata
+    context: int
+    sentence: str
+
+
+def predict(reading: Reading) -> Forecast | None:
+    """Return the forecast for the incident's load; None where model, release or free VRAM are not known (or several cards share it)."""
+    model = model_metadata(reading)
+    figures = shortage(reading)
+    free = figures.free if figures.load is not None and figures.load.free else _card_free(reading)
+    if (
+        model is None
+        or free is None
+        or figures.cards > 1
+        or (figures.load is not None and figures.load.engine_new)
+        or _fit_off(reading)
+    ):
+        return None
+    context = figures.context or DEFAULT_CONTEXT
+    load = figures.load
+    options: dict[str, Any] = {
+        "context": context,
+        "version": reading.version,
+        "parallel": figures.parallel,
+        "cache_type": (load.cache_type if load else "") or _cache_setting(reading),
+        "overhead": _overhead(reading, figures.overhead),
+        "margin": load.margin if load and load.margin is not None else _margin(reading),
+    }
+    found = fit(model, free=free, **options)
+    if found is None:
+        return None
+    return Forecast(found, model, context, _sentence(reading, model, found, free, options))
+
+
+def model_metadata(reading: Reading) -> ModelMetadata | None:
+    """Return the model's metadata from ``/api/show``, pasted or collected, or from the log's dump of its header."""
+    entries = {entry.name: entry for entry in reading.evidence.models or ()}
+    for show in reading.evidence.shows:
+        found = metadata(show, entries.get(show.model))
+        if found is not None and (reading.evidence.model in {None, show.model}):
+            return found
+    load = reading.shown
+    if load is not None and load.info:
+        found = metadata_of(load.info, name=str(load.info.get("general.name", "")))
+        if found is not None:
+            return found
+    for piece in reading.evidence.pieces:
+        if '"model_info"' in piece.text:
+            info = _model_info(piece.text)
+            if info is not None and (found := metadata_of(info)) is not None:
+                return found
+    return None
+
+
+def _model_info(text: str) -> Mapping[str, Any] | None:
+    start = text.find("{", text.find('"model_info"'))
+    try:
+        data, _ = json.JSONDecoder().raw_decode(text, start)
+    except ValueError:
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _card_free(reading: Reading) -> int | None:
+    """Free memory now: valid for a load only while nothing of Ollama is loaded, so its own share is given back."""
+    for smi in reading.smi:
+        if len(smi.total) == 1 and len(smi.used) == 1:
+            own = sum(row.size_vram or 0 for row in reading.ps)
+            return min(smi.total[0], smi.total[0] - smi.used[0] + own)
+    known = [device.free for device in reading.gpu_devices if device.free is not None]
+    return known[0] if len(known) == 1 else None
+
+
+def _cache_setting(reading: Reading) -> str:
+    setting = reading.setting("OLLAMA_KV_CACHE_TYPE")
+    return setting.value if setting is not None else "f16"
+
+
+def _overhead(reading: Reading, printed: int) -> int:
+    """Return the overhead in bytes as it was set; the log rounds it."""
+    setting = reading.setting("OLLAMA_GPU_OVERHEAD")
+    return int(setting.value) if setting is not None and setting.value.isdigit() else printed
+
+
+def _fit_off(reading: Reading) -> bool:
+    setting = reading.setting("LLAMA_ARG_FIT")
+    return setting is not None and setting.value.lower() in {"off", "0", "false"}
+
+
+def _margin(reading: Reading) -> int | None:
+    setting = reading.setting("LLAMA_ARG_FIT_TARGET")
+    return int(setting.value) * MIB if setting is not None and setting.value.isdigit() else None
+
+
+def _sentence(reading: Reading, model: ModelMetadata, found: Fit, free: int, options: Mapping[str, Any]) -> str:
+    """Return the explanation, with what closing the largest program or a harder quantisation would give."""
+    parts = [found.sentence]
+    if not found.whole:
+        largest = max((one for one in reading.processes if one.memory), key=lambda one: one.memory or 0, default=None)
+        if largest is not None and largest.memory:
+            more = fit(model, free=free + largest.memory, **options)
+            if more is not None and more.layers > found.layers:
+                parts.append(f"closing {largest.name} ({human(largest.memory)}) gives {more.layers}")
+        smaller = _fitting_level(model, free, options)
+        if smaller:
+            parts.append(f"{smaller} fits whole")
+    return "; ".join(parts)
+
+
+def _fitting_level(model: ModelMetadata, free: int, options: Mapping[str, Any]) -> str:
+    """Return the largest harder quantisation of the same model that fits whole, "" when none does."""
+    for level in _SMALLER[_SMALLER.index(model.quantisation) + 1 :] if model.quantisation in _SMALLER else _SMALLER:
+        other = requantised(model, level)
+        tried = fit(other, free=free, **options) if other is not None and other.weights < model.weights else None
+        if tried is not None and tried.whole:
+            return level
+    return ""
+
+
+def requantised(model: ModelMetadata, level: str) -> ModelMetadata | None:
+    """Return the same model under another quantisation recipe."""
+    name = model.architecture
+    return metadata_of(
+        {
+            "general.architecture": name,
+            f"{name}.block_count": model.blocks,
+            f"{name}.embedding_length": model.embedding,
+            f"{name}.feed_forward_length": model.feed_forward,
+            f"{name}.attention.head_count": model.heads,
+            f"{name}.attention.head_count_kv": model.kv_heads,
+            f"{name}.attention.key_length": model.key_length,
+            f"{name}.attention.value_length": model.value_length,
+            f"{name}.vocab_size": model.vocabulary,
+        },
+        level=level,
+        name=model.name,
+    )

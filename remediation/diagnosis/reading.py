@@ -1,0 +1,246 @@
+"""Everything that one incident's evidence says, read once: what the causes judge."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from remediation.diagnosis.codes import CudaCode, read_codes
+from remediation.diagnosis.evidence import Evidence, Piece
+from remediation.diagnosis.logs import Device, Load, LogReading, read_log
+from remediation.diagnosis.signs import Hit
+from remediation.diagnosis.texts.asks import Ask, Setting, read_asks, read_settings
+from remediation.diagnosis.texts.docker import DockerReading, read_docker, read_inspect
+from remediation.diagnosis.texts.gpus import GpuText, read_gpu
+from remediation.diagnosis.texts.ps import PsRow, read_ps, row_of
+from remediation.diagnosis.texts.smi import GpuProcess, SmiReading, read_smi
+from remediation.diagnosis.versions import Version, parse_version
+from remediation.model.finding import Quote
+
+# the readers of small texts go over a piece more than once; a log of this size is read by the log reader alone
+_SMALL = 4_000_000
+_CONTAINER = re.compile(r"docker|podman|container|compose|kubectl|\bpod\b|kubernetes|unraid|\blxc\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The parsed evidence. Everything is in the order of the pieces; nothing here judges."""
+
+    evidence: Evidence
+    logs: tuple[LogReading, ...]
+    ps: tuple[PsRow, ...] = ()
+    smi: tuple[SmiReading, ...] = ()
+    asks: tuple[Ask, ...] = ()
+    declared: tuple[Setting, ...] = ()
+    docker: tuple[DockerReading, ...] = ()
+    gpu: GpuText = field(default_factory=GpuText)
+
+    @cached_property
+    def hits(self) -> tuple[Hit, ...]:
+        """All known messages."""
+        return tuple(hit for log in self.logs for hit in log.hits)
+
+    def hit(self, *keys: str) -> Hit | None:
+        """Return the first message of one of these kinds."""
+        return next((hit for hit in self.hits if hit.key in keys), None)
+
+    @cached_property
+    def codes(self) -> tuple[CudaCode, ...]:
+        """CUDA's error codes, whatever shape they were printed in."""
+        return read_codes(self.hits)
+
+    @cached_property
+    def version(self) -> Version | None:
+        """Ollama's release: what the server printed, else what was reported."""
+        printed = next((log.version for log in reversed(self.logs) if log.version), None)
+        return printed or parse_version(self.evidence.ollama_version)
+
+    @cached_property
+    def environment(self) -> Mapping[str, str]:
+        """The settings as the server printed them; empty when no log shows them."""
+        if self.evidence.environment:
+            return self.evidence.environment
+        return next((log.environment for log in reversed(self.logs) if log.environment), {})
+
+    def setting(self, name: str) -> Setting | None:
+        """Return a setting that is not empty: as the server read it, else as declared."""
+        if name in self.environment:
+            value = self.environment[name]
+            start = next((s for log in reversed(self.logs) for s in reversed(log.starts) if name in s.environment), None)
+            where = start.at.where if start else "environment of the server"
+            return Setting(name, value, Quote(where, f"{name}:{value}"), effective=True) if value else None
+        return next((one for one in reversed(self.declared) if one.name == name and one.value), None)
+
+    def declared_setting(self, name: str) -> Setting | None:
+        """Return a setting as declared, an empty value too."""
+        return next((one for one in reversed(self.declared) if one.name == name), None)
+
+    @cached_property
+    def loads(self) -> tuple[Load, ...]:
+        """All loads of all texts."""
+        return tuple(load for log in self.logs for load in log.loads)
+
+    @cached_property
+    def shown(self) -> Load | None:
+        """The load that the incident is about: of all texts the one with the smallest part on the GPU.
+
+        Within a text that somebody pasted it is the first load that is short; on a live host, whose log goes back beyond
+        earlier repairs, the last one.
+        """
+        last = [self._telling(log) for log in self.logs]
+        with_result = [load for load in last if load is not None and load.result is not None]
+        if with_result:
+            return min(with_result, key=lambda load: load.result[0] / load.result[1] if load.result else 1.0)
+        return next((load for load in reversed(last) if load is not None), None)
+
+    def _telling(self, log: LogReading) -> Load | None:
+        results = [load for load in log.loads if load.result is not None]
+        if self.evidence.runners is None:
+            short = next((load for load in results if load.short), None)
+            if short is not None:
+                return short
+        return results[-1] if results else (log.loads[-1] if log.loads else None)
+
+    @cached_property
+    def offloaded(self) -> tuple[int, int] | None:
+        """(layers on the GPU, layers of the model), None when nothing says it."""
+        return self.shown.result if self.shown else None
+
+    @cached_property
+    def devices(self) -> tuple[Device, ...]:
+        """What the last discovery of each text kept."""
+        return tuple(device for log in self.logs for device in log.devices)
+
+    @property
+    def gpu_devices(self) -> tuple[Device, ...]:
+        """The devices that are more than the processor."""
+        return tuple(device for device in self.devices if device.is_gpu)
+
+    @cached_property
+    def cpu_device(self) -> Device | None:
+        """The ``id=cpu`` line, when discovery kept nothing else."""
+        return None if self.gpu_devices else next((device for device in self.devices if not device.is_gpu), None)
+
+    @cached_property
+    def prose(self) -> str:
+        """What people wrote: symptom, card and free texts without log lines, in lower case."""
+        texts = [piece.text for piece in self.evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL]
+        lines = [line for text in texts for line in text.splitlines() if "msg=" not in line and not line.startswith("$ ")]
+        return "\n".join([self.evidence.symptom or "", self.evidence.gpu or "", *lines]).lower()
+
+    @cached_property
+    def all_text(self) -> str:
+        """Every small text, in lower case."""
+        return "\n".join(piece.text for piece in self.evidence.pieces if len(piece.text) < _SMALL).lower() + "\n" + self.prose
+
+    @cached_property
+    def in_container(self) -> bool:
+        """Whether Ollama (or the test program) runs in a container."""
+        if self.evidence.platform.startswith("docker") or self.evidence.container or self.docker:
+            return True
+        # a log's own prefix is left out: whoever carried it, it must read the same
+        texts = [piece.text for piece in self.evidence.pieces if piece.kind != "server_log" and len(piece.text) < _SMALL]
+        return bool(_CONTAINER.search("\n".join([*texts, self.prose])))
+
+    @cached_property
+    def driver(self) -> tuple[str, Quote] | None:
+        """The NVIDIA driver's version as nvidia-smi says it."""
+        return next(((smi.driver, smi.driver_at) for smi in self.smi if smi.driver and smi.driver_at), None)
+
+    @cached_property
+    def processes(self) -> tuple[GpuProcess, ...]:
+        """Programs on the card that are not Ollama."""
+        return tuple(one for smi in self.smi for one in smi.others)
+
+    @cached_property
+    def card_total(self) -> int | None:
+        """Memory of all cards, from the strongest source."""
+        if self.gpu_devices:
+            totals = [device.total for device in self.gpu_devices if device.total]
+            if totals:
+                return sum(totals)
+        if self.shown and self.shown.total:
+            return self.shown.total
+        totals = next((smi.total for smi in self.smi if smi.total), [])
+        if totals:
+            return sum(totals)
+        return None if self.gpu.available_only else self.gpu.total
+
+
+def read_evidence(evidence: Evidence) -> Reading:
+    """Read all pieces and structured parts of `evidence`."""
+    ps: list[PsRow] = []
+    smi: list[SmiReading] = []
+    asks: list[Ask] = []
+    declared: list[Setting] = []
+    docker: list[DockerReading] = []
+    logs: list[LogReading] = []
+    for label, piece in _labelled(evidence):
+        logs.append(read_log(piece.text, name=label, kind=piece.kind))
+        if len(piece.text) > _SMALL:
+            continue
+        ps += read_ps(piece.text, label)
+        if (seen := read_smi(piece.text, label)) is not None:
+            smi.append(seen)
+        asks += read_asks(piece.text, label)
+        declared += read_settings(piece.text, label)
+        if piece.kind != "server_log" and (about := read_docker(piece.text, label)) is not None:
+            docker.append(about)
+    _structured(evidence, ps, smi, asks, docker)
+    prose = read_gpu("\n".join(filter(None, (evidence.gpu, *(d.name for log in logs for d in log.devices if d.is_gpu)))))
+    if not prose.named:
+        texts = "\n".join(piece.text for piece in evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL)
+        prose = read_gpu("\n".join([evidence.gpu or "", evidence.symptom or "", texts])) if texts or evidence.symptom else prose
+    return Reading(evidence, tuple(logs), tuple(ps), tuple(smi), tuple(asks), tuple(declared), tuple(docker), prose)
+
+
+def _labelled(evidence: Evidence) -> Iterator[tuple[str, Piece]]:
+    """Yield the pieces, each with a name of its own for quotes."""
+    seen: dict[str, int] = {}
+    for piece in evidence.pieces:
+        count = seen[piece.label] = seen.get(piece.label, 0) + 1
+        yield (piece.label if count == 1 else f"{piece.label}#{count}"), piece
+
+
+def _structured(evidence: Evidence, ps: list[PsRow], smi: list[SmiReading], asks: list[Ask], docker: list[DockerReading]) -> None:
+    """Add what a live host gave as typed parts."""
+    for runner in evidence.runners or ():
+        entry = {
+            "name": runner.model,
+            "size": runner.size,
+            "size_vram": runner.size_vram,
+            "context_length": runner.context_length,
+        }
+        ps.append(row_of(entry, "/api/ps"))
+    if evidence.use is not None and evidence.use.gpus:
+        cards = evidence.use.gpus
+        at = Quote("GPU", f"{cards[0].name}: {cards[0].used} of {cards[0].total} bytes used")
+        smi.append(
+            SmiReading(
+                at=at,
+                driver=cards[0].driver_version,
+                driver_at=Quote("GPU driver", cards[0].driver_version),
+                names=[card.name for card in cards],
+                total=[card.total for card in cards],
+                used=[card.used for card in cards],
+                memory_at=at,
+                processes=[GpuProcess(one.name, "", one.vram) for one in evidence.use.processes],
+            )
+        )
+    for show in evidence.shows:
+        for key in ("num_gpu", "num_ctx"):
+            text = show.parameters.get(key)
+            if text is not None:
+                value = int(float(text)) if re.fullmatch(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?", text) else None
+                asks.append(Ask(key, value, Quote(f"/api/show {show.model} parameters", f"{key} {text}")))
+    if evidence.container:
+        docker.append(read_inspect(evidence.container, "container"))
+    for path, text in evidence.compose_files.items():
+        if (about := read_docker(text, path)) is not None:
+            docker.append(about)
+        asks += read_asks(text, path)
+    if evidence.compose:
+        asks += read_asks(json.dumps(evidence.compose, indent=1), "compose")

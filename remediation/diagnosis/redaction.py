@@ -1,0 +1,104 @@
+"""Taking out of evidence what is nobody's business: user names, tokens, paths below the home folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+from remediation.diagnosis.evidence import Evidence
+
+T = TypeVar("T")
+
+MASK = "***"
+_SHORT = 2  # two letters are in every word
+
+_HOME = re.compile(
+    r"(?P<root>/home/|/Users/|[A-Za-z]:[\\/]+(?:Users|Documents and Settings)[\\/]+)(?P<user>[^\\/\s\"':;,]+)(?P<rest>[\\/][^\s\"':;,]*)?"
+)
+# written the way settings and JSON are; "EOS token     = 2" of a log and plain numbers are no secrets
+_SECRET = re.compile(
+    r"(?P<name>[\w.-]*(?:token|secret|passw(?:or)?d|api[_-]?key|apikey|credential|private[_-]?key)[\w-]*)(?P<sep>[\"']?[=:]\s?[\"']?)(?P<value>(?!\d+\b)[^\s\"',;}\]]+)",
+    re.IGNORECASE,
+)
+_BEARER = re.compile(r"\b(?P<kind>Bearer|Basic)\s+[A-Za-z0-9+/_=.~-]{8,}")
+_KNOWN = re.compile(
+    r"\b(?:sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|hf_[A-Za-z0-9]{20,}|xox[abp]-[A-Za-z0-9-]{10,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]+|AKIA[A-Z0-9]{16})"
+)
+_URL_LOGIN = re.compile(r"(?P<scheme>\w+://)[^/\s:@]+:[^/\s@]+@")
+_SECRET_KEY = re.compile(r"token|secret|passw(?:or)?d|api[_-]?key|apikey|credential|private[_-]?key", re.IGNORECASE)
+
+
+def redact_text(text: str, names: tuple[str, ...] = ()) -> str:
+    """Return `text` without secrets, home paths and the given user names."""
+    text = _URL_LOGIN.sub(rf"\g<scheme>{MASK}@", text)
+    text = _BEARER.sub(rf"\g<kind> {MASK}", text)
+    text = _KNOWN.sub(MASK, text)
+    text = _SECRET.sub(rf"\g<name>\g<sep>{MASK}", text)
+    text = _HOME.sub(lambda match: f"{match['root']}USER" + (_tail(match["rest"]) if match["rest"] else ""), text)
+    for name in names:
+        text = re.sub(rf"(?<![\w]){re.escape(name)}(?![\w])", "USER", text)
+    return text
+
+
+def _tail(path: str) -> str:
+    """Keep what says which store or log it is, drop the folders that people name."""
+    kept = re.search(r"[\\/]+(?:\.ollama|AppData[\\/]+Local[\\/]+(?:Programs[\\/]+)?Ollama|\.docker)\b.*", path)
+    return kept[0] if kept else "/…"
+
+
+def redacted(evidence: Evidence, *, users: tuple[str, ...] = ()) -> Evidence:
+    """Return the evidence without user names, tokens and home paths; what a diagnosis needs stays."""
+    names = tuple({*users, *_owners(evidence)})
+
+    def clean(value: T) -> T:
+        return cast("T", _walk(value, lambda text: redact_text(text, names)))
+
+    use = evidence.use
+    if use is not None:
+        use = replace(use, processes=tuple(replace(one, owner=None, path=None) for one in use.processes))
+    system = replace(evidence.system, hostname="HOST") if evidence.system is not None else None
+    return replace(
+        evidence,
+        symptom=clean(evidence.symptom),
+        host="",
+        pieces=tuple(replace(piece, text=clean(piece.text), name=clean(piece.name)) for piece in evidence.pieces),
+        shows=tuple(replace(show, modelfile=clean(show.modelfile)) for show in evidence.shows),
+        container=clean(evidence.container),
+        compose=clean(evidence.compose),
+        compose_files={clean(path): clean(text) for path, text in evidence.compose_files.items()},
+        environment=clean(evidence.environment),
+        use=use,
+        system=system,
+        skipped=tuple(clean(item) for item in evidence.skipped),
+    )
+
+
+def _owners(evidence: Evidence) -> tuple[str, ...]:
+    r"""Names of people among the owners of processes (``HOST\\name``)."""
+    found = set()
+    for process in evidence.use.processes if evidence.use else ():
+        name = (process.owner or "").replace("/", "\\").rsplit("\\", 1)[-1]
+        if (
+            len(name) > _SHORT
+            and name.upper() not in {"SYSTEM", "ROOT", "LOCAL SERVICE", "NETWORK SERVICE", "USER"}
+            and not name.upper().startswith(("DWM-", "UMFD-"))
+        ):
+            found.add(name)
+    return tuple(found)
+
+
+def _walk(value: Any, clean: Callable[[str], str]) -> Any:  # noqa: ANN401 - JSON values
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {
+            key: MASK
+            if isinstance(key, str) and isinstance(item, str) and item and _SECRET_KEY.search(key)
+            else _walk(item, clean)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return type(value)(_walk(item, clean) for item in value)
+    return value

@@ -1,0 +1,70 @@
+"""Finding signs in lines, cheaply enough for logs of 100 MB."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from remediation.model.finding import Quote
+
+# one of these must be in a line before any sign is looked for; a test holds every sign to it
+TRIGGERS = (
+    "error", "fail", "unable", "not ", "no ", "unsupported", "missing", "too ", "insufficient", "kill", "out of memory",
+    "corrupt", "mismatch", "invalid", "exceed", "disabl", "timed out", "skip", "drop", "lost", "unknown", "panic",
+    "old ", "denied", "oom", "cannot", "couldn't", "evict", "existing", "xid", "unexpected", "blocked", "n't",
+    "aborting", "already set", "bad_alloc", "physx", "oomkilled", "restarting", "no-cgroups", "err:", "fallen", "unlicensed", "throttl",
+    "unavailable", "137", "undefined", "requires more", "exit code", "cuda_error", "dynamic llm", "compatib",
+    "cpu backend", "runners/cpu", '="0 b"', "libraries: []", "communicate", "cuinit", "unsatisfied", "permission",
+    "nvidia-container", "virus", "must be", "closed before", "segment", "busy", "out of range",
+)  # fmt: skip
+
+_MOST_HITS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A known message: its key, a needle in lower case, and the pattern (groups are kept)."""
+
+    key: str
+    needle: str
+    pattern: re.Pattern[str]
+
+
+def sign(key: str, needle: str, pattern: str | None = None) -> Sign:
+    """Return a sign; without a pattern the needle itself is searched."""
+    return Sign(key, needle, re.compile(pattern or re.escape(needle), re.IGNORECASE))
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A known message found in a text: which one, where, and what it captured."""
+
+    key: str
+    at: Quote
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Scanner:
+    """Looks for signs line by line; of each sign the first few hits are kept, so a repeated message costs nothing."""
+
+    signs: tuple[Sign, ...]
+    hits: list[Hit] = field(default_factory=list)
+    _left: dict[str, int] = field(default_factory=dict)
+
+    def scan(self, name: str, number: int, line: str) -> None:
+        """Look at one line."""
+        low = line.lower()
+        for trigger in TRIGGERS:
+            if trigger in low:
+                break
+        else:
+            return
+        for one in self.signs:
+            if one.needle not in low or self._left.get(one.key, _MOST_HITS) == 0:
+                continue
+            match = one.pattern.search(line)
+            if match is not None:
+                self._left[one.key] = self._left.get(one.key, _MOST_HITS) - 1
+                quote = Quote(f"{name}:{number}", line.strip()[:400])
+                self.hits.append(Hit(one.key, quote, tuple(group or "" for group in match.groups())))

@@ -1,0 +1,82 @@
+"""What clients, Modelfiles and settings ask for: num_gpu, num_ctx, slots; and environment variables as declared."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from remediation.model.finding import Quote
+
+# num_gpu counts layers, whatever a front end calls it (facts/ollama 1.4, 5.1); OLLAMA_NUM_GPU is read by nobody
+_ASK = re.compile(
+    r"(?<![A-Za-z_])(?P<name>num_gpu(?:_layers)?|num(?:Gpu|GPU)(?:Layers)?|num-gpu|n_gpu_layers|n-gpu-layers|gpu_layers|num_gpus"
+    r"|num_ctx|numCtx|num-ctx|context_length|contextLength|context_window|max_context"
+    r"|num_parallel|numParallel)[\"']?\s*(?:parameter\s*)?(?:[:=]\s*|\s+(?:to\s+|is\s+|of\s+)?|\()[\"']?(?P<value>-?\d+|[A-Za-z_(][^\n,;]{3,})"
+)
+_SETTING = re.compile(
+    r"(?<![A-Za-z0-9_])(?P<name>(?:OLLAMA|LLAMA_ARG|GGML|CUDA|NVIDIA|HIP|ROCR|HSA|GPU)_[A-Z0-9_]+)"
+    r"(?P<sep>\s*[=:]\s?|\s{2,}|\t)(?P<value>\"[^\"\n]*\"|'[^'\n]*'|<[^>\n]*>|[^\s,;\"'\]}|)]*)"
+)
+_NAMES = {"num_gpu": "num_gpu", "numgpu": "num_gpu", "ngpulayers": "num_gpu", "gpulayers": "num_gpu", "numgpulayers": "num_gpu", "numgpus": "num_gpu",
+          "numctx": "num_ctx", "contextlength": "num_ctx", "contextwindow": "num_ctx", "maxcontext": "num_ctx",
+          "numparallel": "num_parallel"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Somebody asks for an option: ``what`` is num_gpu, num_ctx or num_parallel; ``value`` None when it is computed."""
+
+    what: str
+    value: int | None
+    at: Quote
+    expression: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """An environment variable and where it was seen; ``effective`` when the server itself printed it."""
+
+    name: str
+    value: str
+    at: Quote
+    effective: bool = False
+
+
+def read_asks(text: str, label: str) -> tuple[Ask, ...]:
+    """Return the options asked for in a text that is no server log."""
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if (
+            "msg=" in line
+            or "layers." in line
+            or ".go:" in line
+            or "map[" in line
+            or line.lstrip().startswith(("//", "llama_", "print_info"))
+        ):
+            continue
+        for match in _ASK.finditer(line):
+            what = _NAMES[match["name"].lower().replace("_", "").replace("-", "")] if match["name"] != "num_gpu" else "num_gpu"
+            value = match["value"]
+            if what == "num_ctx" and "context_length" in match["name"].lower() and "model_info" in text:
+                continue
+            number_value = int(value) if value.lstrip("-").isdigit() else None
+            if number_value is None and not any(sign in value for sign in "*+("):
+                continue
+            found.append(
+                Ask(what, number_value, Quote(f"{label}:{number}", line.strip()[:300]), "" if number_value is not None else value)
+            )
+    return tuple(found)
+
+
+def read_settings(text: str, label: str) -> tuple[Setting, ...]:
+    """Return the environment variables that a text sets (not those in a server's own ``map[…]``)."""
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if "map[" in line or (line.lstrip().startswith("#") and "=" not in line):
+            continue
+        for match in _SETTING.finditer(line):
+            if match["sep"].strip() == ":" and match["value"].startswith("//"):
+                continue
+            value = match["value"].strip("\"'")
+            found.append(Setting(match["name"], value, Quote(f"{label}:{number}", line.strip()[:300])))
+    return tuple(found)

@@ -1,0 +1,86 @@
+"""What somebody's words about a card say: vendor, generation, memory."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from remediation.diagnosis.units import GIB, MIB
+
+_COUNT = re.compile(r"\b(\d{1,2})\s*(?:x|\u00d7)\s*(?=[A-Za-z0-9])", re.IGNORECASE)
+_MEMORY = re.compile(r"(\d{1,3}(?:\.\d+)?|\d{4,6})\s?(GiB|GB|G|MiB|MB)\b", re.IGNORECASE)
+_NVIDIA = re.compile(
+    r"nvidia|geforce|\brtx\b|\bgtx\b|\bgt \d{3}\b|quadro|tesla|titan|jetson|orin|\b(?:rtx|gtx) ?\d{3,4}|\b[ALHPVT]\d{1,3}0?\b(?!\w)|\b[2345]0[5-9]0(?: ?ti)?\b",
+    re.IGNORECASE,
+)
+_AMD = re.compile(
+    r"\bamd\b|radeon|\brx ?\d{3,4}|gfx\d|instinct|\bmi\d{2,3}\b|vega|\bnavi|ryzen|\b[678]\d0m\b|strix|\brocm\b", re.IGNORECASE
+)
+_INTEL = re.compile(r"intel|\barc\b|\biris\b|\buhd\b", re.IGNORECASE)
+_APPLE = re.compile(r"\bapple\b|\bm[1-5](?: ?(?:pro|max|ultra))?\b|macos|\bmac\b|macbook", re.IGNORECASE)
+_QUALCOMM = re.compile(r"qualcomm|adreno|snapdragon", re.IGNORECASE)
+# NVIDIA cards below compute capability 5.0 (Kepler, Fermi and older; facts/ollama 6: minimum 5.0)
+_ANCIENT = re.compile(
+    r"\b(?:gtx|gt) ?(?:[4-6]\d0|7[0-3]0|760|770|780)(?:m|\b)|quadro (?:k|fx |[4-6]000\b|[nN]vs)|\bnvs \d|tesla (?:k\d|[cm]20\d\d)|\bk(?:10|20|40|80)\b|grid k[12]",
+    re.IGNORECASE,
+)
+# GB of dedicated memory by model, where each model was sold with one size only
+_SIZES: tuple[tuple[str, int], ...] = (
+    ("5090", 32), ("5080", 16), ("5070 ti", 16), ("5070", 12), ("4090", 24), ("4080", 16), ("4070 ti super", 16), ("4070", 12),
+    ("3090", 24), ("3080 ti", 12), ("3070", 8), ("3060 ti", 8), ("2080 ti", 11), ("2080", 8), ("2070", 8), ("1080 ti", 11), ("1080", 8),
+    ("1070", 8), ("1660", 6), ("1650", 4), ("1050 ti", 4), ("a6000", 48), ("a5000", 24), ("a4000", 16), ("l40", 48), ("l4", 24),
+    ("a10g", 24), ("a10", 24), ("a30", 24), ("t4", 16), ("p40", 24), ("p100", 16), ("7900 xtx", 24), ("7900 xt", 20), ("6800", 16), ("6700 xt", 12),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class GpuText:
+    """Vendors named in a text and the memory of the first card (bytes), all cards together in ``total``."""
+
+    nvidia: bool = False
+    amd: bool = False
+    intel: bool = False
+    apple: bool = False
+    qualcomm: bool = False
+    ancient: bool = False
+    memory: int | None = None
+    count: int = 1
+    available_only: bool = False
+
+    @property
+    def total(self) -> int | None:
+        """Memory of all cards."""
+        return None if self.memory is None else self.memory * self.count
+
+    @property
+    def named(self) -> bool:
+        """Whether any vendor is named."""
+        return self.nvidia or self.amd or self.intel or self.apple or self.qualcomm
+
+
+def read_gpu(text: str | None) -> GpuText:
+    """Return what a description of the hardware says."""
+    if not text:
+        return GpuText()
+    sizes = [_bytes(match[1], match[2]) for match in _MEMORY.finditer(text)]
+    count = _COUNT.search(text)
+    memory = next((size for size in sizes if size >= GIB), None)
+    if memory is None:
+        low = text.lower()
+        memory = next((size * GIB for name, size in _SIZES if re.search(rf"\b{name}\b", low)), None)
+    return GpuText(
+        nvidia=bool(_NVIDIA.search(text)),
+        amd=bool(_AMD.search(text)),
+        intel=bool(_INTEL.search(text)),
+        apple=bool(_APPLE.search(text)),
+        qualcomm=bool(_QUALCOMM.search(text)),
+        ancient=bool(_ANCIENT.search(text)),
+        memory=memory,
+        count=int(count[1]) if count else 1,
+        available_only="available" in text.lower() or "free" in text.lower(),
+    )
+
+
+def _bytes(number: str, unit: str) -> int:
+    # cards are sold in GB that are GiB
+    return int(float(number) * (MIB if unit[0] in "mM" else GIB))

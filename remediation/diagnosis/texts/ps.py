@@ -1,0 +1,98 @@
+"""``ollama ps`` and ``/api/ps``, also the bare share that people quote ("23%/77% CPU/GPU")."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from remediation.diagnosis.units import parse_size
+from remediation.model.finding import Quote
+
+_SHARE = re.compile(
+    r"(?P<cpu>\d{1,3})\s?%\s?[/-]\s?(?P<gpu>\d{1,3})\s?%\s*(?:CPU\s?[/-]\s?GPU)?"
+    r"|100\s?%\s*(?P<whole>GPU|CPU|CP\b|GP\b)",
+    re.IGNORECASE,
+)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?\s?[KMGT]i?B)\b")
+_NAME = re.compile(r"^\s*([\w./-]+:[\w.-]+|[\w.-]+/[\w./-]+)\s")
+_CONTEXT = re.compile(r"^\W*(\d{3,7})\b")
+_LONE_CONTEXT = re.compile(r"\bCONTEXT\s*[:=]?\s*(\d{3,7})\b")
+
+
+@dataclass(frozen=True, slots=True)
+class PsRow:
+    """One loaded model; ``gpu`` is the share of its bytes on the GPU, 0 to 1 (never a share of layers: facts/ollama 3)."""
+
+    at: Quote
+    name: str = ""
+    size: int | None = None
+    size_vram: int | None = None
+    gpu: float | None = None
+    context: int | None = None
+
+
+def read_ps(text: str, label: str) -> tuple[PsRow, ...]:
+    """Return the rows of all process lists in a text."""
+    rows = list(_json_rows(text, label))
+    for number, line in enumerate(text.splitlines(), start=1):
+        row = None if '"models"' in line else _line(line, Quote(f"{label}:{number}", line.strip()[:300]))
+        if row is not None:
+            rows.append(row)
+    return tuple(rows)
+
+
+def _line(line: str, at: Quote) -> PsRow | None:
+    match = _SHARE.search(line)
+    name = _NAME.match(line)
+    if match is None:
+        lone = _LONE_CONTEXT.search(line)
+        return PsRow(at, context=int(lone[1])) if lone else None
+    if match["whole"]:
+        gpu = 1.0 if match["whole"].upper().startswith("G") else 0.0
+    else:
+        cpu, share = int(match["cpu"]), int(match["gpu"])
+        if not 98 <= cpu + share <= 102 or ("CPU" not in line.upper() and "GPU" not in line.upper()):  # noqa: PLR2004 - rounding
+            return None
+        gpu = share / 100
+    size = _SIZE.search(line[: match.start()])
+    context = _CONTEXT.match(line[match.end() :])
+    return PsRow(
+        at=at,
+        name=name[1] if name else "",
+        size=parse_size(size[1]) if size else None,
+        gpu=gpu,
+        context=int(context[1]) if context else None,
+    )
+
+
+def _json_rows(text: str, label: str) -> list[PsRow]:
+    rows: list[PsRow] = []
+    decoder = json.JSONDecoder()
+    for match in re.finditer(r'\{\s*"models"\s*:', text):
+        candidate = match.start()
+        try:
+            data, _ = decoder.raw_decode(text, candidate)
+        except ValueError:
+            continue
+        number = text.count("\n", 0, candidate) + 1
+        listed = [item for item in data.get("models") or [] if isinstance(item, dict)]
+        rows += [row_of(item, f"{label}:{number}") for item in listed if isinstance(item.get("size_vram"), int)]
+    return rows
+
+
+def row_of(item: dict[str, object], where: str) -> PsRow:
+    """Return the row of one entry of ``/api/ps``."""
+    size, vram = item.get("size"), item.get("size_vram")
+    context = item.get("context_length")
+    if not isinstance(size, int) or not isinstance(vram, int):
+        size = vram = None
+    shown = {key: item.get(key) for key in ("name", "size", "size_vram", "context_length")}
+    return PsRow(
+        at=Quote(where, json.dumps(shown)),
+        name=str(item.get("name") or item.get("model") or ""),
+        size=size,
+        size_vram=vram,
+        gpu=min(1.0, vram / size) if size and vram is not None else None,
+        context=context if isinstance(context, int) and context > 0 else None,
+    )

@@ -1,0 +1,47 @@
+"""Exit codes (design 5): what each outcome costs, and which one stands where several hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+from remediation.model.outcome import Outcome
+
+
+class Exit(IntEnum):
+    """How the program ends."""
+
+    OK = 0
+    USAGE = 1
+    FAILED = 2
+    UNREACHABLE = 3
+    PENDING = 4
+    BLOCKED = 5
+    INTERRUPTED = 130
+
+
+PRECEDENCE = (Exit.INTERRUPTED, Exit.USAGE, Exit.UNREACHABLE, Exit.FAILED, Exit.BLOCKED, Exit.PENDING, Exit.OK)
+
+OF_OUTCOME = {
+    Outcome.OK: Exit.OK,
+    Outcome.CHANGED: Exit.OK,
+    Outcome.SKIPPED: Exit.OK,
+    Outcome.WOULD_CHANGE: Exit.PENDING,
+    Outcome.UNVERIFIED: Exit.FAILED,
+    Outcome.FAILED: Exit.FAILED,
+    Outcome.TIMED_OUT: Exit.FAILED,
+    Outcome.BLOCKED: Exit.BLOCKED,
+    Outcome.UNREACHABLE: Exit.UNREACHABLE,
+}
+
+
+def worst(codes: Iterable[int]) -> Exit:
+    """Return the code that stands for all of `codes`, `Exit.OK` for none; raises ValueError on one that is not ours."""
+    given = {Exit(code) for code in codes}
+    return next((code for code in PRECEDENCE if code in given), Exit.OK)
+
+
+def exit_code(outcomes: Iterable[Outcome], *, interrupted: bool = False) -> Exit:
+    """Return how a run ends whose hosts came to `outcomes`."""
+    codes: list[int] = [OF_OUTCOME[outcome] for outcome in outcomes]
+    return worst([*codes, Exit.INTERRUPTED] if interrupted else codes)

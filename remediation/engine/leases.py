@@ -1,0 +1,150 @@
+"""Where leases lie on a host: numbered directories, made by what makes exactly one of two askers succeed (``mkdir``)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from remediation.connections.base import (
+    Call,
+    Completed,
+    Connection,
+    Failed,
+    FileContent,
+    Probe,
+    ProbeReply,
+    ReadFile,
+    Reply,
+    Run,
+    WriteFile,
+)
+from remediation.model.errors import CallFailed
+
+POSIX_FOLDER = "/tmp/remediation-lease"  # noqa: S108 - shared on purpose: every login of the host must see the same leases
+WINDOWS_FOLDER = "C:\\ProgramData\\remediation\\lease"
+_FILE = "lease.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who works on a host, what for, and until when by the host's clock (seconds since the epoch; 0: given back)."""
+
+    id: str
+    owner: str
+    purpose: str
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The newest lease directory (0: none), what it says (None while it is being written), and the host's time."""
+
+    number: int
+    lease: Lease | None
+    now: float
+
+
+class LeaseStore(Protocol):
+    """The lease directories of one host."""
+
+    def newest(self) -> Place:
+        """Return the newest lease."""
+
+    def read(self, number: int) -> Lease | None:
+        """Return what one lease says, None where it is not there or not written yet."""
+
+    def make(self, number: int) -> bool:
+        """Make the directory; return False where it is there already. Of two askers exactly one succeeds."""
+
+    def write(self, number: int, lease: Lease) -> int:
+        """Write what the lease says, and return the number of the newest directory afterwards."""
+
+    def clear(self, number: int) -> None:
+        """Remove an older directory."""
+
+
+class HostLeases:
+    """Lease directories reached through a connection; raises `CallFailed` where the host refuses."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._windows = connection.platform == "windows"
+        self._folder = WINDOWS_FOLDER if self._windows else POSIX_FOLDER
+
+    def newest(self) -> Place:
+        """Return the newest lease; two round trips, one where there never was any."""
+        listed, clock = self._exchange(self._list(), self._clock())
+        number, now = _newest(listed), _now(clock)
+        if number == 0:
+            return Place(0, None, now)
+        return Place(number, self.read(number), now)
+
+    def read(self, number: int) -> Lease | None:
+        """Return what one lease says."""
+        (content,) = self._exchange(ReadFile(self._path(str(number), _FILE)))
+        return _lease(content)
+
+    def make(self, number: int) -> bool:
+        """Make the directory; False where somebody else was faster."""
+        path = self._path(str(number))
+        if self._windows:  # makes the folders above as well, and fails where the last one exists
+            (made,) = self._exchange(Run(("cmd.exe", "/d", "/c", "mkdir", path), writes=True))
+        else:
+            # any login may work on the host, so the folder above is everybody's; only an owner may remove what is theirs
+            parent = Run(("mkdir", "-p", "-m", "1777", self._folder), writes=True)
+            _, made = self._exchange(parent, Run(("mkdir", path), writes=True))
+        if isinstance(made, Failed):
+            raise CallFailed(f"no lease could be taken: {made.message}", host=self._connection.host)
+        return isinstance(made, Completed) and made.rc == 0
+
+    def write(self, number: int, lease: Lease) -> int:
+        """Write the lease as a whole and list again, in one round trip."""
+        content = json.dumps(asdict(lease)).encode()
+        written, listed = self._exchange(WriteFile(self._path(str(number), _FILE), content), self._list())
+        if isinstance(written, Failed):
+            raise CallFailed(f"the lease could not be written: {written.message}", host=self._connection.host)
+        return _newest(listed)
+
+    def clear(self, number: int) -> None:
+        """Remove an older directory; one that belongs to another login stays, and does no harm."""
+        path = self._path(str(number))
+        argv = ("cmd.exe", "/d", "/c", "rmdir", "/s", "/q", path) if self._windows else ("rm", "-rf", path)
+        self._exchange(Run(argv, writes=True))
+
+    def _exchange(self, *calls: Call) -> list[Reply]:
+        return self._connection.exchange(calls)
+
+    def _path(self, *names: str) -> str:
+        return ("\\" if self._windows else "/").join((self._folder, *names))
+
+    def _list(self) -> Call:
+        return Run(("cmd.exe", "/d", "/c", "dir", "/b", self._folder) if self._windows else ("ls", "-1", self._folder))
+
+    def _clock(self) -> Call:
+        return Probe("system") if self._windows else Run(("date", "+%s"))
+
+
+def _newest(listed: Reply) -> int:
+    """Return the highest number listed; a folder that is not there lists nothing."""
+    text = listed.text if isinstance(listed, Completed) and listed.rc == 0 else ""
+    return max((int(line) for line in text.split() if line.isascii() and line.isdigit()), default=0)
+
+
+def _now(clock: Reply) -> float:
+    if isinstance(clock, ProbeReply) and isinstance(clock.value, Mapping):
+        return float(clock.value["Now"])
+    if isinstance(clock, Completed) and clock.rc == 0:
+        return float(clock.text)
+    raise CallFailed("the host does not tell its time, so no lease can be taken")
+
+
+def _lease(content: Reply) -> Lease | None:
+    if not isinstance(content, FileContent) or content.missing:
+        return None
+    try:
+        value: dict[str, Any] = json.loads(content.content)
+        return Lease(str(value["id"]), str(value["owner"]), str(value["purpose"]), float(value["expires"]))
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,185 @@
+"""One run at a time on a host: a lease with owner, purpose and expiry by the host's own clock.
+
+Lease directories are numbered. Whoever makes number n + 1 holds the host, and may only do so once n has expired or was given
+back; ``mkdir`` lets one of two succeed. Whoever writes lease n lists afterwards, and whoever makes n + 1 reads n afterwards: so
+of a holder who renews late and a run that takes over at that moment, one sees the other and gives way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import getpass
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from remediation.engine.leases import Lease, LeaseStore, Place
+from remediation.model.clock import Clock
+from remediation.model.errors import Blocked, CallFailed, HostError
+
+TTL = 120.0
+"""Seconds of the host's time for which a lease is taken at least; a change that may take longer takes it for longer."""
+
+MARGIN = 60.0
+"""Seconds beyond a change's own deadline: its last call may still be on the wire then."""
+
+WRITING = 15.0
+"""Seconds that somebody who made a directory is given to write who they are, before they count as gone."""
+
+POLL = 2.0
+
+MOST_FAILURES = 3
+"""How often in a row the next directory may fail to be made with nobody there before the folder itself is at fault."""
+
+
+class LockHeld(Blocked):
+    """Another run works on the host."""
+
+
+class LockLost(Blocked):
+    """The lease expired and another run has taken it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who asks for a host: the run's id, "user@controller", and what for."""
+
+    run: str
+    owner: str
+    purpose: str
+
+
+def claim(run: str, purpose: str) -> Claim:
+    """Return the claim of this controller's user for a run; `purpose` is what they started."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container's user without a name
+        user = "somebody"
+    return Claim(run, f"{user}@{socket.gethostname()}", purpose)
+
+
+def _unheard(text: str) -> None:
+    """Drop what nobody wants to be told."""
+
+
+def _not_cancelled() -> bool:
+    return False
+
+
+def _at_work(lease: Lease) -> str:
+    when = datetime.fromtimestamp(lease.expires, tz=timezone.utc).strftime("%H:%M:%S UTC")
+    return f"{lease.owner} is at work here: {lease.purpose} (run {lease.id}, at most until {when} by the host's clock)"
+
+
+class HostLock:
+    """The lease of one run on one host; belongs to the host's thread."""
+
+    def __init__(self, host: str, store: LeaseStore, clock: Clock, claim: Claim) -> None:
+        self._host = host
+        self._store = store
+        self._clock = clock
+        self._claim = claim
+        self._number = 0
+        self._lease: Lease | None = None
+        self._offset = 0.0
+
+    def take(
+        self, *, wait: float = 0.0, tell: Callable[[str], None] = _unheard, cancelled: Callable[[], bool] = _not_cancelled
+    ) -> None:
+        """Take the lease, waiting at most `wait` seconds for its holder; `tell` is told who holds it and of a take-over.
+
+        Raises `LockHeld` with the holder's name.
+        """
+        until = self._clock.monotonic() + wait
+        told, failures = "", 0
+        while True:
+            place = self._newest()
+            holder = self._holder(place)
+            if holder is None:
+                if self._make(place, tell):
+                    return
+                failures += 1
+                if failures == MOST_FAILURES:
+                    raise CallFailed(
+                        f"{self._host}: no lease can be taken in the host's lease folder",
+                        host=self._host,
+                        next_step="see whether the login may write there",
+                    )
+                continue
+            if self._clock.monotonic() >= until or cancelled():
+                sentence = f"{self._host}: {_at_work(holder)}"
+                raise LockHeld(sentence, host=self._host, next_step="wait for it to end, or let this run wait with --wait")
+            if holder.id != told:
+                told = holder.id
+                tell(f"waiting: {_at_work(holder)}")
+            self._clock.sleep(min(POLL, max(0.0, until - self._clock.monotonic())))
+
+    def hold(self, seconds: float = 0.0) -> None:
+        """Make sure that the lease lasts `seconds` more; raises `LockLost`. The port ``hold`` of a `StepContext`."""
+        lease = self._lease
+        if lease is None:
+            raise LockLost(f"{self._host}: no lease is held", host=self._host)
+        now = self._clock.monotonic() + self._offset
+        if lease.expires - now < max(TTL / 2, seconds + MARGIN):
+            self._renew(now + max(TTL, seconds + MARGIN))
+
+    def give_back(self) -> None:
+        """Give the lease back, for the next run to take at once; a host that is gone lets it expire."""
+        lease, self._lease = self._lease, None
+        if lease is None:
+            return
+        try:
+            if self._store.newest().number == self._number:
+                self._store.write(self._number, dataclasses.replace(lease, expires=0.0))
+        except HostError:
+            return  # nobody is there to take it; it expires by itself
+
+    def _newest(self) -> Place:
+        place = self._store.newest()
+        self._offset = place.now - self._clock.monotonic()
+        return place
+
+    def _holder(self, place: Place) -> Lease | None:
+        """Return who holds the host, None when it is free; waits for one who is just writing down who they are."""
+        if place.number == 0:
+            return None
+        until = self._clock.monotonic() + WRITING
+        while place.lease is None and self._clock.monotonic() < until:
+            self._clock.sleep(POLL)
+            place = self._newest()
+        lease = place.lease
+        if lease is None or lease.expires <= place.now or lease.id == self._claim.run:
+            return None
+        return lease
+
+    def _make(self, place: Place, tell: Callable[[str], None]) -> bool:
+        number = place.number + 1
+        if not self._store.make(number):
+            return False
+        lease = Lease(self._claim.run, self._claim.owner, self._claim.purpose, place.now + TTL)
+        newest = self._store.write(number, lease)
+        old = self._store.read(place.number) if place.number else None
+        foreign = old is not None and old.id != self._claim.run
+        if newest != number or (old is not None and foreign and old.expires > place.now):
+            self._store.clear(number)
+            return False
+        self._number, self._lease = number, lease
+        if old is not None and foreign and old.expires > 0:
+            tell(f"took over from {old.owner} ({old.purpose}, run {old.id}), whose lease had expired")
+        if place.number:
+            self._store.clear(place.number)
+        return True
+
+    def _renew(self, expires: float) -> None:
+        lease = dataclasses.replace(self._lease or Lease("", "", "", 0.0), expires=expires)
+        newest = self._store.newest()
+        if newest.number == self._number and self._store.write(self._number, lease) == self._number:
+            self._lease = lease
+            return
+        self._lease = None
+        other = newest.lease
+        who = f" by {other.owner} ({other.purpose}, run {other.id})" if other else ""
+        raise LockLost(
+            f"{self._host}: the lease expired and was taken{who}", host=self._host, next_step="resume once that run has ended"
+        )

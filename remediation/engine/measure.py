@@ -1,0 +1,97 @@
+"""Before and after in figures: how long the loaded runner takes for the first token and for fifty, and at what load.
+
+The runner that is loaded is asked with its own context, because a request with other options would reload it and measure
+something else (design 6). Where that context is not known, nothing is asked and the figure says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.errors import CallFailed, DeadlineExceeded
+from remediation.model.facts import Generation, Runner
+
+PROMPT = "Write the numbers from one to sixty as words, separated by commas."
+FULL = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much a measurement may ask for: at most ``tokens``, within ``seconds``."""
+
+    tokens: int
+    seconds: float
+
+
+EFFORTS = {"before": Effort(tokens=8, seconds=20.0), "after": Effort(tokens=FULL, seconds=120.0)}
+"""On the CPU eight tokens already take seconds; what is short of fifty is extrapolated and marked so (design 6)."""
+
+
+def measure(
+    reader: Reader, writer: Writer | None, *, label: str, layers: Sequence[int] | None = None, simulated: bool = False
+) -> dict[str, Any]:
+    """Return the figures of a ``measurement`` event (``docs/events.md``); ``reason`` says why something is None.
+
+    Without a writer (check mode) nothing is asked: only what can be read is filled in. Raises `Unreachable`.
+    """
+    figures: dict[str, Any] = {
+        "layers": list(layers) if layers else None,
+        "first_token_s": None,
+        "total_50_tokens_s": None,
+        "extrapolated": False,
+        "tokens_seen": 0,
+        "vram_bytes": None,
+        "gpu_percent": None,
+        "cpu_percent": None,
+        "simulated": simulated,
+        "reason": "",
+    }
+    try:
+        runner = _runner(reader)
+    except CallFailed as error:
+        return {**figures, "reason": f"Ollama does not answer: {error.message}"}
+    if runner is None:
+        return {**figures, "reason": "not measured: the model is not loaded, and loading it would be a change"}
+    figures["vram_bytes"] = runner.size_vram
+    if writer is None:
+        return {**figures, "reason": "not measured: check mode asks the model nothing"}
+    if runner.context_length is None:
+        return {**figures, "reason": "not measured: this Ollama does not say which context its runner was loaded with"}
+    return {**figures, **_ask(writer, runner, EFFORTS.get(label, EFFORTS["after"]))}
+
+
+def _runner(reader: Reader) -> Runner | None:
+    target = reader.target()
+    model = str(target.model.value) if target.model else ""
+    return next((runner for runner in reader.ollama.running() if _same(runner.model, model)), None)
+
+
+def _same(loaded: str, wanted: str) -> bool:
+    return loaded in {wanted, f"{wanted}:latest"}
+
+
+def _ask(writer: Writer, runner: Runner, effort: Effort) -> dict[str, Any]:
+    options = {"num_ctx": runner.context_length, "num_predict": effort.tokens, "temperature": 0, "seed": 1}
+    try:
+        seen = writer.ollama.generate(runner.model, PROMPT, options=options, timeout=effort.seconds)
+    except DeadlineExceeded:
+        return {"reason": f"not measured: no answer within {effort.seconds:.0f} s"}
+    except CallFailed as error:
+        return {"reason": f"not measured: {error.message}"}
+    return {**_times(seen), "gpu_percent": seen.gpu_percent, "cpu_percent": seen.cpu_percent}
+
+
+def _times(seen: Generation) -> dict[str, Any]:
+    if seen.tokens <= 0:
+        return {"first_token_s": seen.first_token, "reason": "not measured: the model answered without a token"}
+    complete = seen.tokens >= FULL
+    total = seen.prompt_eval + seen.eval * FULL / seen.tokens  # warm: without the load, whatever part of it fell in
+    return {
+        "first_token_s": seen.first_token,
+        "total_50_tokens_s": total,
+        "extrapolated": not complete,
+        "tokens_seen": seen.tokens,
+    }

@@ -1,0 +1,27 @@
+"""The Ollama releases that the lab can play."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from remediation.lab.ollama.releases import v0_12_10, v0_13_5
+from remediation.lab.ollama.releases.base import Release
+
+KNOWN: tuple[Release, ...] = (v0_12_10.RELEASE, v0_13_5.RELEASE)
+_GENERATIONS = (((0, 11, 5), (0, 12, 10), v0_12_10.RELEASE), ((0, 12, 11), (0, 24, 0), v0_13_5.RELEASE))
+
+
+def find(version: str) -> Release:
+    """Return a release by its number; another one of the same generation logs like the release that was recorded.
+
+    Raises ValueError for a version of a generation that the lab does not play.
+    """
+    for release in KNOWN:
+        if release.version == version:
+            return release
+    parts = tuple(int(part) for part in version.split("."))
+    for first, last, release in _GENERATIONS:
+        if first <= parts <= last:
+            return replace(release, version=version)
+    played = ", ".join(release.version for release in KNOWN)
+    raise ValueError(f"the lab does not play Ollama {version}: choose one of {played}")

@@ -1,0 +1,106 @@
+"""The worker's side of docs/worker-protocol.md: lines of base64 JSON in, framed lines out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+from remediation.lab.wire import Refusal, World
+
+SLICE = 300_000
+"""More than so many bytes of one stream leave in frames of their own."""
+_FRAMED = {"run", "poll"}
+_PLAIN = ("start", "poll", "stop", "read", "write", "run")
+
+
+class Worker:
+    """One worker process: reads requests until stdin ends."""
+
+    def __init__(self, world: World, stdin: BinaryIO, stdout: BinaryIO) -> None:
+        self._world, self._stdin, self._stdout = world, stdin, stdout
+        self._nonce = ""
+        self._scripts: set[str] = set()
+
+    def run(self) -> int:
+        """Greet and answer; returns the exit code. Raises Refusal when there is no machine."""
+        text = _decoded(self._stdin.readline())
+        if text is None:
+            raise Refusal("error", 'Exception calling "FromBase64String" with "1" argument(s): the first line is no base64 text')
+        hello = _json(self._stdin.readline())
+        if hello is None or not hello.get("nonce") or hello.get("protocol") != 1:
+            raise Refusal("error", "the second line is no greeting of protocol 1")
+        self._nonce = str(hello["nonce"])
+        about = self._world.call("attach")
+        self._say({"hello": 1, **about, "pid": os.getpid()})
+        for line in self._stdin:
+            request = _json(line)
+            if request is None:
+                raise Refusal("error", "a line that is no base64 JSON")
+            number = request.get("id")
+            replies = [self._answer(number, index, call) for index, call in enumerate(request.get("calls") or ())]
+            self._say({"id": number, "replies": replies})
+        return 0
+
+    def _answer(self, number: object, index: int, call: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            op = call.get("op")
+            if op == "probe":
+                return self._probe(call)
+            if op not in _PLAIN:
+                return {"error": {"kind": "error", "message": f"unknown op {op!r}"}}
+            reply: dict[str, Any] = self._world.call(**{key: value for key, value in call.items() if value is not None})
+            return self._framed(number, index, reply) if op in _FRAMED else reply
+        except Refusal as refusal:
+            return {"error": {"kind": refusal.kind, "message": refusal.message}}
+
+    def _probe(self, call: Mapping[str, Any]) -> dict[str, Any]:
+        wanted = str(call.get("sha256", "")).lower()
+        script = call.get("script")
+        if script is not None:
+            if hashlib.sha256(base64.b64decode(script)).hexdigest() != wanted:
+                raise Refusal("error", f"the script of probe {call.get('name')!r} is not the one its hash announces")
+            self._scripts.add(wanted)
+        elif wanted not in self._scripts:
+            raise Refusal("need-script", f"probe {call.get('name')!r} has not been sent yet")
+        return {
+            "value": self._world.call(
+                "probe", name=call.get("name"), data=call.get("data") or {}, timeout=call.get("timeout", 30.0)
+            )
+        }
+
+    def _framed(self, number: object, index: int, reply: dict[str, Any]) -> dict[str, Any]:
+        for stream in ("stdout", "stderr"):
+            if len(reply[stream]) * 3 // 4 <= SLICE:
+                continue
+            content = base64.b64decode(reply[stream])
+            while len(content) > SLICE:
+                self._say({"id": number, "call": index, "stream": stream, "data": base64.b64encode(content[:SLICE]).decode()})
+                content = content[SLICE:]
+            reply[stream] = base64.b64encode(content).decode()
+        return reply
+
+    def _say(self, value: Mapping[str, Any]) -> None:
+        line = f"{self._nonce} {base64.b64encode(json.dumps(value).encode()).decode()}\r\n"
+        self._stdout.write(line.encode("ascii"))
+        self._stdout.flush()
+
+
+def _decoded(line: bytes) -> str | None:
+    try:
+        return base64.b64decode(line.strip(), validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _json(line: bytes) -> dict[str, Any] | None:
+    text = _decoded(line)
+    try:
+        value = json.loads(text) if text else None
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None

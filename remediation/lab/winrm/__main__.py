@@ -1,0 +1,109 @@
+"""Serve WinRM for the hosts of a lab: ``python -m remediation.lab.winrm STATE_FOLDER``; prints ``ready`` when clients may come."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from remediation.lab.powershell.start import DELAY, HOST, WORLD
+from remediation.lab.winrm.server import WinRmServer
+from remediation.lab.wire import Json, Refusal, Service
+from remediation.lab.world.owner import ADDRESS as WORLD_ADDRESS
+
+ADDRESS = "winrm.json"
+_TICK = 1.0
+
+
+class Front:
+    """The listeners of one lab and a socket to ask about them."""
+
+    def __init__(self, folder: Path) -> None:
+        lab = json.loads((folder / "lab.json").read_text(encoding="utf-8"))
+        self.servers: dict[str, WinRmServer] = {}
+        for host in lab["hosts"]:
+            environment = {
+                WORLD: str(folder / WORLD_ADDRESS),
+                HOST: host["name"],
+                DELAY: str(lab.get("powershell_start", 0)),
+                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            }
+            self.servers[host["name"]] = WinRmServer(
+                (host["address"], host["port"]), host["name"].upper(), environment=environment
+            )
+        self.service = Service(folder / ADDRESS, self.handle)
+        self.ended = threading.Event()
+        self.last_call = time.monotonic()
+
+    def handle(self, _: object, request: dict[str, Json]) -> Json:
+        """Answer a question about the listeners."""
+        self.last_call = time.monotonic()
+        match request["op"]:
+            case "ping":
+                return {"pid": os.getpid(), "hosts": list(self.servers)}
+            case "counters":
+                return {name: server.counters() for name, server in self.servers.items()}
+            case "forget":
+                for server in self.servers.values():
+                    server.forget()
+                return {}
+            case "stop":
+                self.ended.set()
+                return {}
+            case other:
+                raise Refusal("error", f"unknown operation {other!r}")
+
+    def serve(self) -> None:
+        """Start all listeners."""
+        for server in self.servers.values():
+            # a short poll: it is how soon a stopped lab's processes are gone
+            threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
+        threading.Thread(target=self.service.serve, daemon=True).start()
+        self.service.publish()
+
+    def quiet(self, seconds: float) -> bool:
+        """Return whether nothing has been asked and no shell been open for so long; expires idle shells."""
+        for server in self.servers.values():
+            server.shells.expire()
+        requests = sum(server.counters().get("requests", 0) for server in self.servers.values())
+        if requests != self._seen or any(server.shells.counts()["shells_open"] for server in self.servers.values()):
+            self._seen, self.last_call = requests, time.monotonic()
+        return time.monotonic() - self.last_call > seconds
+
+    _seen = 0
+
+    def close(self) -> None:
+        """End all listeners."""
+        for server in self.servers.values():
+            server.stop()
+        self.service.close()  # last: whoever waits for the end sees the ports free
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until told to stop, or until nobody has come for a while."""
+    parser = argparse.ArgumentParser(prog="python -m remediation.lab.winrm", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--idle", type=float, default=3600.0, help="seconds without a client after which the process ends")
+    options = parser.parse_args(arguments)
+    os.environ["NTLM_USER_FILE"] = str(options.folder / "users")
+    front = Front(options.folder)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: front.ended.set())
+    front.serve()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    while not front.ended.wait(_TICK):
+        if front.quiet(options.idle):
+            break
+    front.close()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,79 @@
+"""The files of a simulated host, by their Windows paths; the worker's read and write calls."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ntpath
+import threading
+from typing import Any
+
+from remediation.lab.wire import Refusal
+from remediation.lab.world.state import State, normal
+
+PART = ".remediation-part"
+
+
+class Files:
+    """Files and their folders; a folder exists while a file lies below it."""
+
+    def __init__(self, state: State, lock: threading.RLock) -> None:
+        self._state, self._lock = state, lock
+
+    def get(self, path: str) -> bytes | None:
+        """Return a file's bytes, None when there is no such file."""
+        with self._lock:
+            entry = self._state.files.get(normal(path))
+            return None if entry is None else base64.b64decode(entry["content"])
+
+    def put(self, path: str, content: bytes) -> None:
+        """Create or replace a file."""
+        with self._lock:
+            known = self._state.files.get(normal(path), {})
+            entry = {"path": known.get("path", ntpath.normpath(path)), "content": base64.b64encode(content).decode()}
+            self._state.files[normal(path)] = entry
+
+    def remove(self, path: str) -> None:
+        """Delete a file; nothing happens when there is none."""
+        with self._lock:
+            self._state.files.pop(normal(path), None)
+
+    def folder(self, path: str) -> bool:
+        """Return whether there is such a folder."""
+        with self._lock:
+            head = normal(path).rstrip("\\") + "\\"
+            return any(each.startswith(head) for each in self._state.files) or normal(path) in {"c:\\", "c:\\users\\ops"}
+
+    def read(self, path: str, *, offset: int, limit: int, tail: bool) -> dict[str, Any]:
+        """Answer the worker's `read`."""
+        content = self.get(path)
+        if content is None:
+            return {"missing": True}
+        start = max(0, len(content) - limit) if tail else max(0, offset)
+        return {"size": len(content), "offset": start, "content": base64.b64encode(content[start : start + limit]).decode()}
+
+    def write(  # noqa: PLR0913  # the call's fields, always given by name
+        self, path: str, *, offset: int, content: bytes, last: bool, sha256: str, backup: str | None
+    ) -> dict[str, Any]:
+        """Answer the worker's `write`: slices go to a part beside the file, the last one moves it into place."""
+        with self._lock:
+            if not self.folder(ntpath.dirname(ntpath.normpath(path))):
+                raise Refusal("not-found", f"there is no folder {ntpath.dirname(ntpath.normpath(path))} for {path}")
+            part = path + PART
+            before = b"" if offset == 0 else (self.get(part) or b"")
+            if len(before) != offset:
+                raise Refusal("error", f"slice at {offset}, but {len(before)} bytes of {part} have come")
+            whole = before + content
+            if not last:
+                self.put(part, whole)
+                return {"size": len(whole)}
+            if hashlib.sha256(whole).hexdigest() != sha256.lower():
+                self.remove(part)
+                raise Refusal("error", f"SHA-256 of {part} is not what was announced; {path} is untouched")
+            old = self.get(path)
+            if backup and old is not None:
+                self.put(backup, old)
+            self.put(path, whole)
+            self.remove(part)
+            self._state.wrote(f"file {ntpath.basename(path)}")
+            return {"size": len(whole)}

@@ -1,0 +1,187 @@
+"""One simulated machine: everything that can be done to it, by name."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from remediation.lab import programs
+from remediation.lab.wire import Json, Refusal
+from remediation.lab.world.clock import MachineClock
+from remediation.lab.world.engine import Engine
+from remediation.lab.world.files import Files
+from remediation.lab.world.gpu import VideoMemory
+from remediation.lab.world.network import Network
+from remediation.lab.world.probes import PROBES
+from remediation.lab.world.processes import ProcessTable
+from remediation.lab.world.state import State
+
+READS = frozenset({"attach", "read", "poll", "state", "clock"})
+"""Operations after which nothing has to go to disk."""
+
+
+@dataclass(slots=True)
+class Job:
+    """A program that runs on by itself."""
+
+    done: threading.Event = field(default_factory=threading.Event)
+    result: programs.Done | None = None
+    told: bool = False
+
+
+class Machine:
+    """A machine that is on; `saved` is called after everything that may have changed it."""
+
+    state: State
+    clock: MachineClock
+    memory: VideoMemory
+    processes: ProcessTable
+    engine: Engine
+    files: Files
+    network: Network
+
+    def __init__(self, state: State, *, scale: float, saved: Callable[[State], None] = lambda _: None) -> None:
+        self.state = state
+        self.clock = MachineClock(state.now, scale)
+        self.lock = threading.RLock()
+        self.memory = VideoMemory(state, self.lock)
+        self.processes = ProcessTable(state, self.clock, self.lock)
+        self.engine = Engine(state, self.clock, self.memory, self.lock)
+        self.files = Files(state, self.lock)
+        self.network = Network(self.engine, self.clock)
+        self._jobs: dict[str, Job] = {}
+        self._saved = saved
+        self._saving = threading.Lock()
+
+    def call(self, op: str, **fields: Json) -> Json:
+        """Carry out one operation; raises Refusal."""
+        handler = getattr(self, f"op_{op}", None)
+        if handler is None:
+            raise Refusal("error", f"unknown operation {op!r}")
+        try:
+            inspect.signature(handler).bind(**fields)
+        except TypeError as error:
+            raise Refusal("error", f"{op}: {error}") from error
+        self.processes.happen()
+        try:
+            return handler(**fields)
+        finally:
+            if op not in READS:
+                self.save()
+
+    def close(self) -> None:
+        """Do nothing: a machine in this process needs no hanging up."""
+
+    def save(self) -> None:
+        """Put the machine's present state where it survives this process."""
+        with self._saving, self.lock:
+            self.engine.keep()
+            self.state.now = self.clock.now()
+            self._saved(self.state)
+
+    def op_attach(self) -> dict[str, Any]:
+        """Tell a new shell on what kind of PowerShell it runs."""
+        login = self.state.login
+        return {"ps_version": login.ps_version, "language_mode": login.language_mode}
+
+    def op_clock(self) -> float:
+        """Return the machine's time."""
+        return self.clock.now()
+
+    def op_state(self) -> dict[str, Any]:
+        """Return the whole machine as JSON values, for tests and `status`."""
+        with self.lock:
+            self.engine.keep()
+            self.state.now = self.clock.now()
+            return self.state.to_json()
+
+    def op_probe(self, name: str, data: dict[str, Any] | None = None, timeout: float = 30.0) -> Json:
+        """Run a probe by name."""
+        probe = PROBES.get(name)
+        if probe is None:
+            raise Refusal("error", f"no probe {name!r} is known here: {', '.join(sorted(PROBES))}")
+        return probe(self, {"timeout": timeout, **(data or {})})
+
+    def op_run(
+        self, argv: list[str], stdin: str = "", timeout: float = 30.0, cwd: str | None = None, env: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Run a program to its end."""
+        done = self._run(argv, base64.b64decode(stdin), timeout, cwd, env)
+        return {"rc": done.rc & 0xFFFFFFFF, "stdout": _b64(done.stdout), "stderr": _b64(done.stderr)}
+
+    def op_start(
+        self,
+        argv: list[str],
+        stdin: str = "",
+        timeout: float = 86400.0,
+        cwd: str | None = None,
+        env: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Start a program that runs on by itself."""
+        programs.find(argv)
+        name, job = uuid.uuid4().hex, Job()
+        self._jobs[name] = job
+
+        def run() -> None:
+            try:
+                job.result = self._run(argv, base64.b64decode(stdin), timeout, cwd, env)
+            except Refusal as refusal:
+                job.result = programs.Done(1, b"", refusal.message.encode())
+            job.done.set()
+            self.save()
+
+        threading.Thread(target=run, daemon=True).start()
+        return {"job": name}
+
+    def op_poll(self, job: str, wait: float = 0.0) -> dict[str, Any]:
+        """Tell what a started program has said since the last time."""
+        known = self._jobs.get(job)
+        if known is None:
+            raise Refusal("not-found", f"no job {job}")
+        until = self.clock.now() + wait
+        while not known.done.is_set() and self.clock.now() < until:
+            self.clock.sleep(0.1)
+        result = known.result if known.done.is_set() else None
+        if result is None:
+            return {"done": False, "rc": None, "stdout": "", "stderr": ""}
+        fresh = not known.told
+        known.told = True
+        return {
+            "done": True,
+            "rc": result.rc & 0xFFFFFFFF,
+            "stdout": _b64(result.stdout) if fresh else "",
+            "stderr": _b64(result.stderr) if fresh else "",
+        }
+
+    def op_stop(self, job: str) -> dict[str, Any]:
+        """Forget a started program; what it has done stays done."""
+        if self._jobs.pop(job, None) is None:
+            raise Refusal("not-found", f"no job {job}")
+        return {}
+
+    def op_read(self, path: str, offset: int = 0, limit: int = 4_000_000, tail: bool = False) -> dict[str, Any]:
+        """Read a file."""
+        return self.files.read(path, offset=offset, limit=limit, tail=tail)
+
+    def op_write(  # noqa: PLR0913, PLR0917  # the call's fields, always given by name
+        self, path: str, offset: int, content: str, last: bool, sha256: str = "", backup: str | None = None
+    ) -> dict[str, Any]:
+        """Write a slice of a file."""
+        return self.files.write(path, offset=offset, content=base64.b64decode(content), last=last, sha256=sha256, backup=backup)
+
+    def _run(self, argv: list[str], stdin: bytes, timeout: float, cwd: str | None, env: dict[str, str] | None) -> programs.Done:
+        program = programs.find(argv)
+        call = programs.Call(tuple(argv), stdin, cwd or "C:\\Users\\ops", dict(env or {}), self.clock.now() + timeout)
+        done = program(self, call)
+        if self.clock.now() > call.deadline:
+            raise Refusal("timeout", f"{argv[0]} did not end within {timeout:g} s and was told to stop")
+        return done
+
+
+def _b64(content: bytes) -> str:
+    return base64.b64encode(content).decode()

@@ -1,0 +1,121 @@
+"""HTTP requests that a simulated host makes: its own loopback reaches what its containers publish, nothing else answers."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from typing import Any
+from urllib.parse import urlsplit
+
+from remediation.lab.ollama.answers import Answer, NoAnswer
+from remediation.lab.ollama.loader import Pace
+from remediation.lab.ollama.server import OllamaServer
+from remediation.lab.wire import Refusal
+from remediation.lab.world.clock import MachineClock
+from remediation.lab.world.engine import Engine
+
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_SAMPLE_EVERY = 0.25
+_IDLE_CPU = 6
+_BUSY_CPU = 91
+_PACE = Pace()
+
+
+class Network:
+    """The HTTP clients of one machine."""
+
+    def __init__(self, engine: Engine, clock: MachineClock) -> None:
+        self._engine, self._clock = engine, clock
+
+    def request(self, *, method: str, url: str, body: str | None, timeout: float) -> dict[str, Any]:
+        """Make one request and return the `http` probe's value; raises Refusal (refused, timeout, error)."""
+        began = self._clock.now()
+        server, path = self._server(url)
+        with self._clock.hurried():
+            try:
+                answer = server.handle(method, path, (body or "").encode(), "172.18.0.1")
+                chunks, first = self._read(answer, began, timeout, url)
+            except NoAnswer:
+                self._clock.sleep(began + timeout - self._clock.now())
+                raise _late(url, timeout) from None
+        self._engine.keep()
+        return {
+            "status": answer.status,
+            "body": base64.b64encode(b"".join(chunks)).decode(),
+            "elapsed": self._clock.now() - began,
+            "first_byte": first,
+        }
+
+    def generate(self, *, url: str, body: str, timeout: float, sample: bool) -> dict[str, Any]:
+        """Make a request while the loads of GPU and CPU are looked at; returns the `generate` probe's value."""
+        gpu: list[int] = []
+        cpu: list[int] = []
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.is_set():
+                self._clock.sleep(_SAMPLE_EVERY)
+                if not done.is_set():
+                    on_gpu, on_cpu = self.load()
+                    gpu.append(on_gpu)
+                    cpu.append(on_cpu)
+
+        sampler = threading.Thread(target=watch, daemon=True)
+        if sample:
+            sampler.start()
+        try:
+            value = self.request(method="POST", url=url, body=body, timeout=timeout)
+        finally:
+            done.set()
+            if sample:
+                sampler.join()
+        return {**value, "gpu": gpu, "cpu": cpu}
+
+    def load(self) -> tuple[int, int]:
+        """Return how busy the GPU and the CPU are now, in percent: each works while its part of the weights is read."""
+        for server in self._engine.servers():
+            for runner in server.runners:
+                if not server.generating:
+                    continue
+                on_gpu = runner.gpu_weights / _PACE.gpu
+                on_cpu = runner.cpu_weights / _PACE.cpu
+                part = on_gpu / (on_gpu + on_cpu)
+                return round(96 * part), round(_IDLE_CPU + (_BUSY_CPU - _IDLE_CPU) * (1 - part) + 4 * part)
+        return 1, _IDLE_CPU
+
+    def _server(self, url: str) -> tuple[OllamaServer, str]:
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname:
+            raise Refusal("error", f"{url}: only http:// is spoken here")
+        port = parts.port or 80
+        if parts.hostname not in _LOOPBACK:
+            raise Refusal("error", f"the remote name could not be resolved: '{parts.hostname}'")
+        server = self._engine.listening(port)
+        if server is None:
+            raise Refusal(
+                "refused", f"No connection could be made because the target machine actively refused it {parts.hostname}:{port}"
+            )
+        return server, parts.path + (f"?{parts.query}" if parts.query else "")
+
+    def _read(self, answer: Answer, began: float, timeout: float, url: str) -> tuple[list[bytes], float | None]:
+        chunks: list[bytes] = []
+        first: float | None = None
+        for chunk in answer.chunks:
+            if chunk and first is None:
+                first = self._clock.now() - began
+            chunks.append(chunk)
+            if self._clock.now() - began > timeout:
+                answer.close()
+                raise _late(url, timeout)
+        return chunks, first
+
+
+def _late(url: str, timeout: float) -> Refusal:
+    return Refusal("timeout", f"The operation has timed out: {url} did not answer within {timeout:g} s")
+
+
+def json_body(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the decoded JSON body of a request's value."""
+    decoded: dict[str, Any] = json.loads(base64.b64decode(value["body"]))
+    return decoded

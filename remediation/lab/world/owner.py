@@ -1,0 +1,109 @@
+"""The owner of a world: all machines of one lab, on disk and behind a socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from remediation.lab.wire import Json, Refusal, Service, write_private
+from remediation.lab.world import scenario
+from remediation.lab.world.machine import Machine
+from remediation.lab.world.state import State
+
+ADDRESS = "world.json"
+
+
+class Session:
+    """One client's connection; whoever attached to a machine hurries its clock until he hangs up."""
+
+    def __init__(self) -> None:
+        self.attached: list[Machine] = []
+
+
+class Owner:
+    """The machines of one lab in one process."""
+
+    def __init__(self, folder: Path, names: Sequence[str], *, scale: float) -> None:
+        self._folder = folder / "hosts"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._scale = scale
+        self._lock = threading.Lock()
+        self._machines: dict[str, Machine] = {}
+        for name in names:
+            self._machines[name] = self._restored(name) or self._fresh(name, scenario.DEFAULT_FAULT)
+        self.service = Service(folder / ADDRESS, self.handle, Session, self.left)
+        self.ended = threading.Event()
+        self.last_call = time.monotonic()
+
+    def handle(self, session: Session, request: dict[str, Json]) -> Json:
+        """Carry out one request."""
+        self.last_call = time.monotonic()
+        op, host = request.pop("op"), request.pop("host", None)
+        if host is None:
+            return self._own(op, request)
+        machine = self._machines.get(host)
+        if machine is None:
+            raise Refusal("not-found", f"this world has no machine {host!r}: {', '.join(self._machines)}")
+        if op == "fault":
+            return self._break(host, **request)
+        if op == "attach" and machine not in session.attached:
+            session.attached.append(machine)
+            machine.clock.hurry(1)
+        return machine.call(op, **request)
+
+    def left(self, session: Session) -> None:
+        """Let the clocks that a client hurried go slowly again."""
+        for machine in session.attached:
+            machine.clock.hurry(-1)
+
+    def close(self) -> None:
+        """Save all machines and go."""
+        for machine in self._machines.values():
+            machine.save()
+        self.service.close()
+
+    def _own(self, op: str, request: dict[str, Json]) -> Json:
+        if op == "ping":
+            return {"pid": os.getpid(), "hosts": list(self._machines)}
+        if op == "status":
+            return {
+                name: {"fault": each.state.fault, "now": each.clock.now(), "writes": dict(each.state.writes)}
+                for name, each in self._machines.items()
+            }
+        if op == "reset":
+            for name in request.get("hosts") or list(self._machines):
+                self._break(name, scenario.DEFAULT_FAULT)
+            return {}
+        if op == "stop":
+            self.ended.set()
+            return {}
+        raise Refusal("error", f"unknown operation {op!r}")
+
+    def _break(self, host: str, name: str) -> dict[str, Any]:
+        if name not in scenario.FAULTS:
+            raise Refusal("not-found", f"no fault {name!r}: choose one of {', '.join(scenario.FAULTS)}")
+        if host not in self._machines:
+            raise Refusal("not-found", f"this world has no machine {host!r}: {', '.join(self._machines)}")
+        with self._lock:
+            self._machines[host] = self._fresh(host, name)
+        return {"fault": name}
+
+    def _fresh(self, name: str, fault: str) -> Machine:
+        return scenario.machine(name, now=time.time(), scale=self._scale, saved=self._save, fault=fault)
+
+    def _restored(self, name: str) -> Machine | None:
+        path = self._folder / f"{name}.json"
+        if not path.exists():
+            return None
+        state = State.from_json(json.loads(path.read_text(encoding="utf-8")))
+        # nobody looked meanwhile, and the machine went on: its clock is not behind ours
+        state.now = max(state.now, time.time())
+        return Machine(state, scale=self._scale, saved=self._save)
+
+    def _save(self, state: State) -> None:
+        write_private(self._folder / f"{state.name}.json", json.dumps(state.to_json()))

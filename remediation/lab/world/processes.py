@@ -1,0 +1,131 @@
+"""The process table: trees, windows, and what programs do when they are asked to close (facts/windows 5)."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict
+from typing import Any
+
+from remediation.lab.ports import LabClock
+from remediation.lab.wire import Refusal
+from remediation.lab.world.state import Due, Program, State
+
+_SAME = 0.01
+TASK_OK = 0
+TASK_NOT_LOGGED_ON = 0x800710E0
+"""Scheduled task refused: the user is not logged on (facts/windows 2.1)."""
+_LOOK_EVERY = 0.25
+
+
+class ProcessTable:
+    """The programs of one machine."""
+
+    def __init__(self, state: State, clock: LabClock, lock: threading.RLock) -> None:
+        self._state, self._clock, self._lock = state, clock, lock
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return Win32_Process as the probe gives it; paths and owners that the login may not see are null."""
+        with self._lock:
+            return [
+                {
+                    "ProcessId": each.pid,
+                    "ParentProcessId": each.parent,
+                    "Name": each.name,
+                    "ExecutablePath": each.path,
+                    "SessionId": each.session,
+                    "CreationDate": each.started,
+                    "Owner": each.owner if self._state.login.elevated or each.owner == self._state.login.user else None,
+                    "Service": each.service,
+                }
+                for each in self._state.programs
+            ]
+
+    def happen(self) -> None:
+        """Let what was due happen."""
+        with self._lock:
+            for due in sorted((each for each in self._state.due if each.at <= self._clock.now()), key=lambda each: each.at):
+                self._state.due.remove(due)
+                if due.what == "end":
+                    self.end(due.pid, at=due.at)
+                elif due.what == "hide":
+                    self._hide(due.pid)
+                else:
+                    self._return(due)
+
+    def find(self, pid: int, started: float) -> Program | None:
+        """Return the very program: PIDs are reused, so the start time counts as well."""
+        with self._lock:
+            for each in self._state.programs:
+                if each.pid == pid and abs(each.started - started) < _SAME:
+                    return each
+            return None
+
+    def tree(self, pid: int) -> list[Program]:
+        """Return a program and all that it started, the root first."""
+        with self._lock:
+            found = [each for each in self._state.programs if each.pid == pid]
+            for each in found:
+                found.extend(child for child in self._state.programs if child.parent == each.pid and child not in found)
+            return found
+
+    def close(self, pid: int, started: float, *, grace: float, force: bool) -> dict[str, Any]:
+        """Ask a tree to close as the desktop's user, wait, and with `force` end it; returns the probe's value."""
+        root = self.find(pid, started)
+        if root is None:
+            return {"ended": True, "how": "gone", "asked": 0, "task_result": None}
+        asked, task = 0, None
+        if root.session > 0:
+            if self._state.login.desktop_user is None:
+                task = TASK_NOT_LOGGED_ON
+            else:
+                task, asked = TASK_OK, self._ask(root)
+        if asked:
+            until = self._clock.now() + grace
+            while self.find(pid, started) and self._clock.now() < until:
+                self._clock.sleep(min(_LOOK_EVERY, max(0.01, until - self._clock.now())))
+                self.happen()
+        if self.find(pid, started) is None:
+            return {"ended": True, "how": "polite", "asked": asked, "task_result": task}
+        if force:
+            if root.owner in {None, "NT AUTHORITY\\SYSTEM"}:
+                raise Refusal("denied", f"cannot end process {pid} ({root.name}): access is denied")
+            self._state.wrote(f"kill {root.name}")
+            self.end(pid, at=self._clock.now())
+            return {"ended": True, "how": "forced", "asked": asked, "task_result": task}
+        return {"ended": False, "how": "still-there", "asked": asked, "task_result": task}
+
+    def end(self, pid: int, *, at: float) -> None:
+        """Take a tree out of the table; what starts itself again will."""
+        with self._lock:
+            gone = self.tree(pid)
+            if not gone:
+                return
+            numbers = {each.pid for each in gone}
+            self._state.programs = [each for each in self._state.programs if each.pid not in numbers]
+            self._state.due = [each for each in self._state.due if each.pid not in numbers]
+            if gone[0].returns_in is not None:
+                again = [asdict(each) for each in gone]
+                self._state.due.append(Due(at + gone[0].returns_in, "return", programs=again))
+
+    def _ask(self, root: Program) -> int:
+        with self._lock:
+            windows = sum(each.windows for each in self.tree(root.pid))
+            if not windows:
+                return 0
+            self._state.wrote(f"close {root.name}")
+            what = {"closes": "end", "tray": "hide"}.get(root.manner)
+            if what is not None and not any(each.pid == root.pid for each in self._state.due):
+                self._state.due.append(Due(self._clock.now() + root.closes_in, what, root.pid))
+            return windows
+
+    def _hide(self, pid: int) -> None:
+        for each in self.tree(pid):
+            each.windows = 0
+            each.local = int(each.local * each.keeps)
+
+    def _return(self, due: Due) -> None:
+        numbers: dict[int, int] = {}
+        for each in (Program(**raw) for raw in due.programs):
+            numbers[each.pid] = self._state.pid()
+            each.pid, each.parent, each.started = numbers[each.pid], numbers.get(each.parent, each.parent), due.at
+            self._state.programs.append(each)

@@ -1,0 +1,208 @@
+"""What a simulated machine is made of: plain data that goes to disk and comes back. Sizes are bytes, times lab seconds."""
+
+from __future__ import annotations
+
+import ntpath
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+MIB = 1024**2
+GIB = 1024**3
+
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class Program:
+    """A running program.
+
+    ``manner`` is what it does when its windows are asked to close: ``closes`` after `closes_in` seconds, ``tray`` (hides and keeps
+    `keeps` of its video memory), ``asks`` (shows a question about unsaved work and stays), ``ignores``.  With `returns_in` it is
+    started again so many seconds after it ended.
+    """
+
+    pid: int
+    parent: int
+    name: str
+    path: str | None
+    session: int
+    started: float
+    owner: str | None = None
+    service: str | None = None
+    windows: int = 0
+    local: int = 0
+    nonlocal_: int = 0
+    manner: str = "closes"
+    closes_in: float = 2.0
+    keeps: float = 0.3
+    returns_in: float | None = None
+
+
+@dataclass(slots=True)
+class Due:
+    """Something that will happen at a moment: ``end`` or ``hide`` a tree, or ``return`` of a program with its tree."""
+
+    at: float
+    what: str
+    pid: int = 0
+    programs: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Container:
+    """A container.
+
+    ``definition`` is its resolved Compose service, ``volumes`` the full names of the volumes that it names, ``log`` [stream, time, line].
+    """
+
+    id: str
+    name: str
+    image: str
+    created: float
+    environment: dict[str, str]
+    labels: dict[str, str]
+    definition: dict[str, Any]
+    volumes: dict[str, str] = field(default_factory=dict)
+    status: str = "created"
+    started: float = 0.0
+    finished: float = 0.0
+    exit_code: int = 0
+    error: str = ""
+    restarts: int = 0
+    address: int = 2
+    pid: int = 0
+    oom_killed: bool = False
+    log: list[list[Any]] = field(default_factory=list)
+    ollama: dict[str, Any] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether its process runs."""
+        return self.status == "running"
+
+    @property
+    def wants_gpu(self) -> bool:
+        """Whether a GPU was asked for."""
+        return bool(self.gpu_requests)
+
+    @property
+    def gpu_requests(self) -> list[dict[str, Any]]:
+        """The device reservations of its definition."""
+        resources = (self.definition.get("deploy") or {}).get("resources") or {}
+        short = [{"capabilities": ["gpu"], **each} for each in self.definition.get("gpus") or ()]
+        return [*((resources.get("reservations") or {}).get("devices") or ()), *short]
+
+
+@dataclass(slots=True)
+class Volume:
+    """A named volume; ``models`` is what the Ollama stand-in keeps there."""
+
+    name: str
+    created: float
+    labels: dict[str, str]
+    models: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Login:
+    """The remote login and who sits at the desktop."""
+
+    user: str = "LAB\\ops"
+    elevated: bool = True
+    desktop_user: str | None = "LAB\\maria"
+    language_mode: str = "FullLanguage"
+    ps_version: str = "5.1.22621.4391"
+
+
+@dataclass(slots=True)
+class Card:
+    """The NVIDIA card under WDDM; ``reserve`` is what the driver keeps to itself."""
+
+    name: str = "NVIDIA GeForce RTX 3060 Laptop GPU"
+    uuid: str = "GPU-5f0a1c5e-9d6b-4a57-b1d0-3f2c7a41e6d2"
+    driver: str = "551.86"
+    cuda: str = "12.4"
+    compute: str = "8.6"
+    total: int = 6144 * MIB
+    reserve: int = 96 * MIB
+    luid: str = "0x00000000_0x0000C3F5"
+    other_luid: str = "0x00000000_0x0000B7A1"
+    bus: str = "00000000:01:00.0"
+    fallen: bool = False
+    counters: bool = True
+
+
+@dataclass(slots=True)
+class Engine:
+    """Docker Desktop's engine."""
+
+    up: bool = True
+    version: str = "27.4.0"
+    api: str = "1.47"
+    compose: str = "2.31.0-desktop.2"
+    gpu_support: bool = True
+    memory: int = 16_650_723_328
+    cpus: int = 16
+
+
+@dataclass(slots=True)
+class State:
+    """One machine."""
+
+    name: str
+    now: float
+    booted: float
+    caption: str = "Microsoft Windows 11 Pro"
+    version: str = "10.0.22631"
+    memory_total: int = 33_285_996 * 1024
+    memory_free: int = 19_107_428 * 1024
+    ollama_version: str = "0.13.5"
+    login: Login = field(default_factory=Login)
+    card: Card = field(default_factory=Card)
+    engine: Engine = field(default_factory=Engine)
+    programs: list[Program] = field(default_factory=list)
+    due: list[Due] = field(default_factory=list)
+    containers: list[Container] = field(default_factory=list)
+    volumes: list[Volume] = field(default_factory=list)
+    networks: dict[str, float] = field(default_factory=dict)
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    held: dict[str, int] = field(default_factory=dict)
+    writes: dict[str, int] = field(default_factory=dict)
+    next_pid: int = 9000
+    serial: int = 0
+    fault: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the machine as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> State:
+        """Take back what `to_json` returned; unknown fields of an older lab are left out."""
+        parts: dict[str, Any] = dict(data)
+        parts["login"] = _of(Login, parts.get("login", {}))
+        parts["card"] = _of(Card, parts.get("card", {}))
+        parts["engine"] = _of(Engine, parts.get("engine", {}))
+        for key, kind in (("programs", Program), ("due", Due), ("containers", Container), ("volumes", Volume)):
+            parts[key] = [_of(kind, each) for each in parts.get(key, ())]
+        return _of(cls, parts)
+
+    def pid(self) -> int:
+        """Return a process number that was never used here; multiples of 4, as on Windows."""
+        self.next_pid += 4
+        return self.next_pid
+
+    def wrote(self, kind: str) -> None:
+        """Count a write."""
+        self.writes[kind] = self.writes.get(kind, 0) + 1
+
+
+def _of(kind: type[_T], data: Mapping[str, Any]) -> _T:
+    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]  # every kind handed in is a dataclass
+    return kind(**{key: value for key, value in data.items() if key in known})
+
+
+def normal(path: str) -> str:
+    """Return the key of a Windows path: absolute, one kind of slash, case folded."""
+    return ntpath.normpath(path).casefold()

@@ -1,0 +1,61 @@
+"""``diagnose``: what was found in one incident, with the lines that prove it, the cure, and what it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from remediation.report.figures import layers
+from remediation.report.lines import Line, shortened
+
+NAME = 32
+INDENT = 3
+QUOTE = 240
+MOST = 3
+"""Findings shown unless asked for all."""
+
+
+def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str = "", verbose: bool = False) -> list[Line]:
+    """Return the page of one incident from a diagnosis as JSON (`remediation.model.finding.Diagnosis`)."""
+    lines = [Line(target, lead=f"{incident}  ", style="head")]
+    every = diagnosis.get("findings") or []
+    findings = every if verbose else every[:MOST]
+    for finding in findings:
+        lines += _finding(finding, verbose=verbose)
+    if not findings:
+        lines.append(Line("nothing is proven by what was given", lead=f"{'unknown':{NAME}}"))
+    if diagnosis.get("need"):
+        lines.append(_part("so", str(diagnosis["need"])))
+    if diagnosis.get("offloaded"):
+        lines.append(_part("layers", f"{layers(diagnosis['offloaded'])} on the GPU by the server's own words"))
+    if diagnosis.get("predicted"):
+        lines.append(_part("fits", f"{layers(diagnosis['predicted'])} by the memory model"))
+    for setting in diagnosis.get("settings") or []:
+        text = f"{setting['name']}={setting['value']} {setting['verdict']}: {setting['because']}"
+        lines.append(_part("setting", text))
+    cures = list(dict.fromkeys(str(finding["cure"]) for finding in findings if finding.get("cure")))
+    lines += [_part("cure", cure, indent=1) for cure in cures]
+    ruled_out = diagnosis.get("ruled_out") or []
+    if ruled_out:
+        text = " · ".join(f"{item['cause']} ({item['because']})" for item in ruled_out)
+        lines.append(_part("not", text, indent=1, most=0 if verbose else 4))
+    lines += [_part("collect", str(item), indent=1) for item in diagnosis.get("collect") or []]
+    lines += [_part("note", str(item), indent=1) for item in diagnosis.get("notes") or []]
+    return lines
+
+
+def _finding(finding: Mapping[str, Any], *, verbose: bool) -> list[Line]:
+    head = f"{finding['cause']!s:{NAME}} {float(finding['confidence']):.2f}   "
+    lines = [Line(str(finding.get("because", "")), lead=head, style="head")]
+    quotes = finding.get("quotes") or []
+    told = list(dict.fromkeys(_quoted(quote, verbose=verbose) for quote in (quotes if verbose else quotes[:3])))
+    return lines + [Line(text, lead=" " * INDENT, style="dim") for text in told]
+
+
+def _quoted(quote: Mapping[str, Any], *, verbose: bool) -> str:
+    text = f"{quote['where']}  {quote['text']}"
+    return text if verbose else shortened(text, QUOTE)
+
+
+def _part(label: str, text: str, *, indent: int = INDENT, most: int = 0) -> Line:
+    return Line(text, lead=f"{'':{indent}}{label:8}", most=most)

@@ -1,0 +1,36 @@
+"""``--json``: one JSON object per event and line on stdout, and nothing else there."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TextIO
+
+from remediation.model.event import Event
+
+RESULT_FIELDS = ("play", "task", "host", "outcome", "ignored", "msg", "result", "changes")
+"""What every ``task_result`` line holds, even where it is empty: people select by these."""
+
+EMPTY: dict[str, Any] = {"ignored": False, "result": {}, "changes": []}
+
+
+class JsonLines:
+    """Writes events as they come; each line is flushed, so that a pipe sees it at once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, event: Event) -> None:
+        """Write one event."""
+        line = event.to_json()
+        if event.kind == "task_result":
+            line = {"event": event.kind, **{name: line.get(name, EMPTY.get(name, "")) for name in RESULT_FIELDS}, **line}
+        self._stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Do nothing: a line is complete when it is written."""
+
+
+def document(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Return the one JSON document that a query prints."""
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n"

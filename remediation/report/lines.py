@@ -1,0 +1,79 @@
+"""A line of the terminal: a lead, a text that wraps under itself, and a style that never carries the meaning alone."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+WIDTH = 100
+LEAD = 12
+INDENT = 2
+
+CLOCK = re.compile(r"\btime=\S+ level=\S+ source=\S+ ")
+"""What every structured line of Ollama's log begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """``lead`` stands in front of the first row, ``text`` wraps behind it; ``style`` is one of ``STYLES``.
+
+    ``most`` limits the rows: what is longer ends with an ellipsis.
+    """
+
+    text: str
+    lead: str = ""
+    style: str = ""
+    most: int = 0
+    verbatim: bool = False
+
+    def rows(self, width: int = WIDTH) -> list[str]:
+        """Return the rows, none wider than `width`."""
+        if self.verbatim:
+            return [_cut(f"{self.lead}{row}".rstrip(), width) for row in self.text.split("\n")]
+        hanging = " " * len(self.lead)
+        rows = textwrap.wrap(
+            " ".join(self.text.split()), width, initial_indent=self.lead, subsequent_indent=hanging, break_on_hyphens=False
+        ) or [self.lead.rstrip()]
+        if self.most and len(rows) > self.most:
+            rows = [*rows[: self.most - 1], f"{rows[self.most - 1][: width - 2]} …"]
+        return rows
+
+
+STYLES = {"": "", "head": "bold", "good": "green", "bad": "bold red", "warn": "yellow", "dim": "dim"}
+
+
+def labelled(label: str, text: str, *, style: str = "", most: int = 0) -> Line:
+    """Return a line ``  label     text``."""
+    return Line(text, lead=f"{'':{INDENT}}{label:{LEAD - INDENT}}", style=style, most=most)
+
+
+def below(text: str, *, style: str = "", most: int = 0, more: int = 0) -> Line:
+    """Return a line that continues under the text of a labelled one, `more` columns further in."""
+    return Line(text, lead=" " * (LEAD + more), style=style, most=most)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return `text` in at most `most` characters: without a log line's clock and source, and its middle left out."""
+    text = " ".join(text.split())
+    if len(text) <= most:
+        return text
+    text = CLOCK.sub("", text)
+    if len(text) <= most:
+        return text
+    tail = most * 2 // 5  # verdicts stand at both ends of Ollama's lines (facts/ollama 2)
+    return f"{text[: most - tail - 3].rstrip()} … {text[-tail:].lstrip()}"
+
+
+def columns(rows: Iterable[Sequence[str]], *, gap: int = 2) -> list[str]:
+    """Return `rows` as aligned columns; the last one is not padded."""
+    listed = [[str(cell) for cell in row] for row in rows]
+    if not listed:
+        return []
+    widths = [max(len(row[index]) for row in listed if index < len(row)) for index in range(max(map(len, listed)))]
+    return ["".join(f"{cell:{widths[index] + gap}}" for index, cell in enumerate(row)).rstrip() for row in listed]
+
+
+def _cut(row: str, width: int) -> str:
+    return row if len(row) <= width else f"{row[: width - 1]}…"

@@ -1,0 +1,83 @@
+"""The live part of a terminal: one line per working host that says what it does, since when, and until when at most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from remediation.report.figures import duration
+from remediation.report.lines import STYLES, WIDTH, Line
+from remediation.report.page import HostPage
+from remediation.report.terminal import Terminal
+
+MOST = 8
+"""Working hosts shown at once; the others are counted."""
+
+BAR = 24
+
+
+class LiveScreen:
+    """Writes lasting lines above a live region; nothing in it scrolls."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False, soft_wrap=False)
+        self._width = min(self._console.width, WIDTH)
+        self._terminal: Terminal | None = None
+        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
+
+    def follow(self, terminal: Terminal) -> None:
+        """Show what the hosts of `terminal` are doing until `close`."""
+        self._terminal = terminal
+        self._live.start()
+
+    def write(self, lines: Iterable[Line]) -> None:
+        """Write lines that stay, above the live ones."""
+        for line in lines:
+            for row in line.rows(self._width):
+                self._console.print(Text(row, style=STYLES.get(line.style, "")))
+
+    def close(self) -> None:
+        """Take the live lines away."""
+        self._live.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the live lines away while somebody is asked something."""
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live.start()
+
+    def _render(self) -> Group:
+        if self._terminal is None:
+            return Group()
+        return Group(*(Text(row, style="dim") for row in status(self._terminal, self._width)))
+
+
+def status(terminal: Terminal, width: int = WIDTH) -> list[str]:
+    """Return the live lines: a bar for a fleet, then the working hosts."""
+    pages = list(terminal.pages.values())
+    working = [page for page in pages if not page.done and page.since]
+    rows = []
+    if terminal.fleet:
+        done = sum(page.done for page in pages)
+        filled = "█" * (BAR * done // len(pages))
+        waiting = len(pages) - done - len(working)
+        elapsed = duration(max(0.0, terminal.now() - terminal.started))
+        counts = f"{done} done · {len(working)} working · {waiting} waiting   {elapsed}"
+        rows.append(f"{len(pages)} hosts  ▕{filled:{BAR}}▏ {counts}")
+    rows += [_working(page, terminal.now()) for page in working[:MOST]]
+    if len(working) > MOST:
+        rows.append(f"… and {len(working) - MOST} more")
+    return [row if len(row) <= width else f"{row[: width - 1]}…" for row in rows]
+
+
+def _working(page: HostPage, now: float) -> str:
+    spent = duration(max(0.0, now - page.since))
+    most = f" of at most {duration(page.until)}" if page.until else ""
+    return f"→ {page.host}  {page.doing}  {spent}{most}"

@@ -1,0 +1,340 @@
+"""One host's page, as a fold over its events: each event gives the lines that are known from now on.
+
+The page is the same whether it grows on a terminal or is written to a file: what the host is, what is aimed at, what was
+found with its proof, each change with what it measurably did, and whether the goal was met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from remediation.model.event import Event
+from remediation.report.figures import before_after, duration, layers, plural, table
+from remediation.report.lines import Line, below, labelled, shortened
+
+MARKS = {
+    "ok": "✓",
+    "changed": "✓",
+    "would-change": "○",
+    "unverified": "✗",
+    "blocked": "⊘",
+    "skipped": "·",
+    "failed": "✗",
+    "timed-out": "✗",
+    "unreachable": "✗",
+}
+"""A symbol and a word for every outcome; colour only repeats them."""
+
+BAD = {"unverified", "blocked", "failed", "timed-out", "unreachable"}
+TARGET_PARTS = ("model", "project", "service", "container", "endpoint", "application")
+NAME = 24
+"""Columns for the name of a cause or step."""
+
+QUOTE = 180
+"""Characters of a quoted log line."""
+
+
+@dataclass(slots=True)
+class HostPage:
+    """What is known of one host so far. ``doing`` and ``since`` say what it works at (controller's seconds)."""
+
+    host: str
+    check: bool = False
+    diff: bool = False
+    verbose: bool = False
+    doing: str = "waiting"
+    since: float = 0.0
+    until: float | None = None
+    outcome: str = ""
+    reason: str = ""
+    changes: int = 0
+    risks: list[str] = field(default_factory=list)
+    goal: str = ""
+    goal_text: str = ""
+    causes: list[tuple[str, float]] = field(default_factory=list)
+    layers: Sequence[int] | None = None
+    figures: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    predicted: str = ""
+    told: set[str] = field(default_factory=set)
+
+    def see(self, event: Event) -> list[Line]:
+        """Take in an event of this host and return the lines it adds to the page."""
+        reaction = _REACTIONS.get(event.kind)
+        return reaction(self, event) if reaction else []
+
+    def works(self, event: Event, what: str) -> None:
+        """Set what the live line says."""
+        self.doing, self.since, self.until = what, event.time, event.data.get("deadline")
+
+    @property
+    def done(self) -> bool:
+        """Whether the host has come to its end."""
+        return bool(self.outcome)
+
+    def summary(self) -> str:
+        """Return the host in one line, for a fleet."""
+        if self.outcome in BAD:
+            return f"{self.outcome}: {self.reason}" if self.reason else self.outcome
+        cause = self.causes[0][0] if self.causes and self.causes[0][0] != "healthy" else ""
+        count = plural(self.changes, "change")
+        what = f"would be changed ({count})" if self.check and self.changes else (count if self.changes else "nothing to do")
+        parts = [what, f"{layers(self.layers)} layers" if self.layers else "", f"cause {cause}" if cause else ""]
+        return " · ".join(part for part in parts if part)
+
+
+def _host_facts(page: HostPage, event: Event) -> list[Line]:
+    page.works(event, "looked at the host")
+    facts = event.data.get("facts") or {}
+    if isinstance(facts, Mapping):
+        facts = " · ".join(str(facts[part]) for part in ("system", "gpus", "engine", "ollama") if facts.get(part))
+    lines = [Line(facts, lead=f"{page.host}  ", style="head")]
+    target = event.data.get("target") or {}
+    shown = [(part, target[part]) for part in TARGET_PARTS if target.get(part)]
+    for index, (part, found) in enumerate(shown):
+        text = f"{_target_value(part, found.get('value'))} ({found.get('source')})"
+        lines.append(labelled("target", text) if index == 0 else below(text))
+    trips, seconds = event.data.get("round_trips"), event.data.get("seconds")
+    if seconds is not None:
+        lines.append(labelled("looked", f"{duration(seconds)}, {plural(trips or 0, 'round trip')}"))
+    return lines
+
+
+def _target_value(part: str, value: Any) -> str:  # noqa: ANN401 - a text or a Compose project as JSON
+    if isinstance(value, Mapping):
+        files = " + ".join(_last(str(name)) for name in value.get("files", ()))
+        return f"{files or value.get('name')} in {value.get('working_dir')}"
+    return str(value) if part in ("model", "endpoint") else f"{part} {value}"
+
+
+def _last(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
+def _goal(page: HostPage, event: Event) -> list[Line]:
+    state, text = str(event.data.get("state", "")), str(event.data.get("text", ""))
+    values = event.data.get("values") or {}
+    found = values.get("layers")
+    if isinstance(found, (list, tuple)) and len(found) == 2:  # noqa: PLR2004 - (on the GPU, of the model)
+        page.layers = found
+    page.works(event, f"goal {state}: {text}")
+    if state == page.goal and text == page.goal_text:
+        return []
+    page.goal, page.goal_text = state, text
+    if state == "met":
+        return [labelled("goal met", text, style="good")]
+    return [labelled("goal", text if state == "unmet" else f"not known yet: {text}")]
+
+
+def _findings(page: HostPage, event: Event) -> list[Line]:
+    page.works(event, "choosing the remedy")
+    diagnosis = event.data.get("diagnosis") or {}
+    found = diagnosis.get("findings") or []
+    page.causes = [(str(item["cause"]), float(item["confidence"])) for item in found]
+    if diagnosis.get("predicted"):
+        page.predicted = layers(diagnosis["predicted"])
+    lines: list[Line] = []
+    if diagnosis.get("need"):
+        lines.append(below(str(diagnosis["need"])))
+    for item in found if page.verbose else found[:3]:
+        head = f"{item['cause']} {float(item['confidence']):.2f}"
+        label = "found" if item is found[0] else ""
+        lines.append(_named(label, head, str(item.get("because", ""))))
+        quotes = item.get("quotes") or []
+        lines += [_quote(quote) for quote in (quotes if page.verbose else quotes[:2])]
+    if not found:
+        lines.append(labelled("found", "nothing that is proven"))
+    lines += _settings(diagnosis.get("settings") or [])
+    ruled_out = diagnosis.get("ruled_out") or []
+    if ruled_out:
+        text = " · ".join(f"{item['cause']} ({item['because']})" for item in ruled_out)
+        lines.append(labelled("ruled out", text, style="dim", most=0 if page.verbose else 3))
+    return lines
+
+
+def _named(label: str, name: str, text: str, style: str = "") -> Line:
+    line = labelled(label, text, style=style)
+    return Line(text, lead=f"{line.lead}{name:{NAME}}" if len(name) < NAME else f"{line.lead}{name}  ", style=style)
+
+
+def _quote(quote: Mapping[str, Any]) -> Line:
+    return below(shortened(f"{quote.get('where')}: {quote.get('text')}", QUOTE), style="dim", more=NAME)
+
+
+def _settings(settings: Sequence[Mapping[str, Any]]) -> list[Line]:
+    lines = []
+    for verdict in dict.fromkeys(str(item.get("verdict", "")) for item in settings):
+        reasons: dict[str, list[str]] = {}
+        for item in settings:
+            if item.get("verdict") == verdict:
+                reasons.setdefault(str(item.get("because", "")), []).append(f"{item.get('name')}={item.get('value')}")
+        for because, names in reasons.items():
+            left = " (left alone)" if verdict == "dead" else ""
+            lines.append(_named("", f"{verdict} settings", f"{', '.join(names)}: {because}{left}"))
+    return lines
+
+
+def _rung_start(page: HostPage, event: Event) -> list[Line]:
+    rung = str(event.data.get("rung", ""))
+    page.works(event, rung)
+    if not page.check:
+        return [labelled("rung", rung, style="dim")] if page.verbose else []
+    notes = [_treats(event), str(event.data.get("risk") or "")]
+    predicted = event.data.get("predicted")
+    if predicted:
+        notes.append(f"predicted {predicted if isinstance(predicted, str) else layers(predicted)}")
+    return [labelled("would try", f"{rung} ({', '.join(note for note in notes if note)})")]
+
+
+def _treats(event: Event) -> str:
+    return "treats " + ", ".join(map(str, event.data["treats"])) if event.data.get("treats") else ""
+
+
+def _rung_skipped(page: HostPage, event: Event) -> list[Line]:
+    if not page.verbose and not page.check:
+        return []
+    return [labelled("left out", f"{event.data.get('rung')}: {event.data.get('reason')}", style="dim")]
+
+
+def _change_planned(page: HostPage, event: Event) -> list[Line]:
+    change = event.data.get("change") or {}
+    step = str(event.data.get("step", ""))
+    if not page.check:
+        return []
+    page.changes += 1
+    page.risks.append(str(change.get("risk") or "safe"))
+    line = Line(str(change.get("summary", "")), lead=f"  ○ {page.changes:<3}{step:{NAME}}  ")
+    return [line, *_diff(page, change)]
+
+
+def _diff(page: HostPage, change: Mapping[str, Any]) -> list[Line]:
+    if not page.diff:
+        return []
+    if change.get("diff"):
+        rows = [row for row in str(change["diff"]).split("\n") if row]
+        return [Line(row, lead=" " * 7, verbatim=True, style=_diff_style(row)) for row in rows]
+    if change.get("before") is None and change.get("after") is None:
+        return []
+    subject = f"{change['subject']}: " if change.get("subject") else ""
+    return [Line(f"{subject}{change.get('before')} → {change.get('after')}", lead=" " * 7, most=3)]
+
+
+def _diff_style(row: str) -> str:
+    return {"+": "good", "-": "warn"}.get(row[:1], "dim")
+
+
+def _change_start(page: HostPage, event: Event) -> list[Line]:
+    change = event.data.get("change") or {}
+    page.works(event, f"{event.data.get('step')}: {change.get('summary')}")
+    return []
+
+
+def _change_end(page: HostPage, event: Event) -> list[Line]:
+    change = event.data.get("change") or {}
+    applied = bool(event.data.get("applied", True)) and not event.data.get("error")
+    page.works(event, "looking at the result")
+    page.changes += 1 if applied else 0
+    if applied:
+        page.risks.append(str(change.get("risk") or "safe"))
+    seconds = event.data.get("seconds")
+    took = f" ({duration(seconds)})" if seconds is not None else ""
+    said = event.data.get("error") or event.data.get("effect") or ""
+    text = f"{change.get('summary', '')}{took}" + (f": {said}" if said else "")
+    mark = MARKS["changed"] if applied else MARKS["failed"]
+    number = f"change {page.changes}" if applied else "not done"
+    step = str(event.data.get("step", ""))
+    line = Line(text, lead=f"  {mark} {number:<10}{step:{NAME - 4}}", style="good" if applied else "bad")
+    return [line, *_diff(page, change)]
+
+
+def _note(page: HostPage, event: Event) -> list[Line]:
+    text = str(event.data.get("text", ""))
+    warning = event.data.get("level") == "warning"
+    if text in page.told:
+        return []
+    page.told.add(text)
+    return [labelled("warning" if warning else "note", text, style="warn" if warning else "")]
+
+
+def _measurement(page: HostPage, event: Event) -> list[Line]:
+    label = str(event.data.get("label", ""))
+    page.figures[label] = event.data.get("figures") or {}
+    page.works(event, f"measured {label}")
+    reason = page.figures[label].get("reason")
+    return [labelled("measured", f"{label}: {reason}", style="dim")] if reason else []
+
+
+def _task_start(page: HostPage, event: Event) -> list[Line]:
+    page.works(event, event.task or str(event.data.get("path", "")))
+    return []
+
+
+def _task_result(page: HostPage, event: Event) -> list[Line]:
+    outcome = str(event.data.get("outcome", ""))
+    reason = str(event.data.get("reason") or event.data.get("msg") or "")
+    if outcome not in BAD:
+        if page.verbose:
+            return [Line(f"{event.task}: {outcome}" + (f", {reason}" if reason else ""), lead=f"  {MARKS.get(outcome, '·')} ")]
+        return []
+    if reason in page.told:
+        return []
+    page.told.add(reason)
+    ignored = " (ignored)" if event.data.get("ignored") else ""
+    lines = [Line(f"{event.task}: {reason}", lead=f"  {MARKS[outcome]} {outcome}{ignored}  ", style="bad")]
+    if event.data.get("next_step"):
+        lines.append(Line(str(event.data["next_step"]), lead="    next: "))
+    return lines
+
+
+def _host_end(page: HostPage, event: Event) -> list[Line]:
+    page.outcome = str(event.data.get("outcome", "")) or "ok"
+    page.reason = str(event.data.get("reason", ""))
+    page.works(event, "done")
+    lines: list[Line] = []
+    if page.outcome in BAD and page.reason and page.reason not in page.told:
+        lines.append(Line(page.reason, lead=f"  {MARKS[page.outcome]} {page.outcome}  ", style="bad"))
+    if page.check:
+        lines.append(check_summary(page))
+    if page.figures and not page.check:
+        lines += figures_table(page)
+    return lines
+
+
+def check_summary(page: HostPage) -> Line:
+    """Return what a run in check mode would do on the host, in one line."""
+    if not page.changes:
+        return labelled("would", "change nothing")
+    counts = ", ".join(f"{page.risks.count(risk)} {risk}" for risk in dict.fromkeys(page.risks))
+    predicted = f", predicted {page.predicted} layers" if page.predicted else ""
+    return labelled("would", f"change {plural(page.changes, 'thing')} ({counts}){predicted}; stops as soon as the goal is met")
+
+
+def figures_table(page: HostPage) -> list[Line]:
+    """Return the guide's before/after table."""
+    before, after = page.figures.get("before"), page.figures.get("after")
+    if after is None and page.changes:
+        return []
+    simulated = any(figures.get("simulated") for figures in page.figures.values())
+    if before is None or after is None:  # nothing was changed: one column is the truth, not two
+        after = after if after is not None else before
+        before = None
+    rows = table(before_after(before, after), simulated=simulated)
+    return [Line(""), *(Line(row, lead="  ", verbatim=True) for row in rows), Line("")]
+
+
+_REACTIONS: dict[str, Callable[[HostPage, Event], list[Line]]] = {
+    "host_facts": _host_facts,
+    "task_start": _task_start,
+    "goal": _goal,
+    "findings": _findings,
+    "rung_start": _rung_start,
+    "rung_skipped": _rung_skipped,
+    "change_planned": _change_planned,
+    "change_start": _change_start,
+    "change_end": _change_end,
+    "note": _note,
+    "measurement": _measurement,
+    "task_result": _task_result,
+    "host_end": _host_end,
+}

@@ -1,0 +1,179 @@
+"""The terminal: pages of hosts as they become known, one live line per working host, and a last line that sums up.
+
+Not on a terminal the same lines are written plainly, as they happen; rich is not even imported then.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TextIO
+
+from remediation.model.event import Event
+from remediation.report.figures import duration, plural
+from remediation.report.lines import WIDTH, Line
+from remediation.report.page import BAD, MARKS, HostPage
+
+
+class Screen(Protocol):
+    """Where lines go."""
+
+    def write(self, lines: Iterable[Line]) -> None:
+        """Write lines that stay."""
+
+    def close(self) -> None:
+        """Take away what was live."""
+
+
+class PlainScreen:
+    """Lines of text, flushed as they happen."""
+
+    def __init__(self, stream: TextIO, width: int = WIDTH) -> None:
+        self._stream = stream
+        self._width = width
+
+    def write(self, lines: Iterable[Line]) -> None:
+        """Write the rows of each line."""
+        for line in lines:
+            self._stream.writelines(f"{row}\n" for row in line.rows(self._width))
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Leave the stream as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What the last line may offer: the names of tasks that exist (``undo``, ``show``)."""
+
+    tasks: frozenset[str] = frozenset()
+
+
+NO_HINTS = Hints()
+
+
+class Terminal:
+    """Folds events into pages; several hosts give one line each unless `verbose`."""
+
+    def __init__(
+        self,
+        screen: Screen,
+        *,
+        diff: bool = False,
+        verbose: bool = False,
+        hints: Hints = NO_HINTS,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._screen = screen
+        self._diff = diff
+        self._verbose = verbose
+        self._hints = hints
+        self.now = now
+        self.pages: dict[str, HostPage] = {}
+        self.started = 0.0
+        self.check = False
+        self.fleet = False
+        self._run = ""
+        self._held: dict[str, list[Line]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        """Take in one event; called by one thread at a time or by several."""
+        with self._lock:
+            if event.kind == "run_start":
+                self._run_start(event)
+            elif event.kind == "run_end":
+                self._screen.write(self._last(event))
+            elif event.host:
+                self._host(event)
+            elif event.kind == "note":
+                self._screen.write([Line(str(event.data.get("text", "")))])
+
+    def close(self) -> None:
+        """End the live part."""
+        self._screen.close()
+
+    def _run_start(self, event: Event) -> None:
+        self.started = event.time
+        self.check = bool(event.data.get("check"))
+        self._run = str(event.data.get("run", ""))
+        hosts = list(event.data.get("hosts") or ())
+        self.fleet = len(hosts) > 1
+        for host in hosts:
+            self._page(host)
+
+    def _page(self, host: str) -> HostPage:
+        return self.pages.setdefault(host, HostPage(host, check=self.check, diff=self._diff, verbose=self._verbose))
+
+    def _host(self, event: Event) -> None:
+        page = self._page(event.host)
+        lines = page.see(event)
+        if not self.fleet:
+            self._screen.write(lines)
+            return
+        self._held.setdefault(event.host, []).extend(lines)
+        if event.kind == "host_end":
+            mark = MARKS.get(page.outcome, "✓")
+            style = "bad" if page.outcome in BAD else "good"
+            head = Line(page.summary(), lead=f"{mark} {event.host}  ", style=style)
+            held = self._held.pop(event.host)
+            self._screen.write([*held, head] if self._verbose else [head])
+
+    def _last(self, event: Event) -> list[Line]:
+        code = int(event.data.get("exit_code", 0))
+        lines: list[Line] = []
+        if self.fleet:
+            lines += self._by_cause()
+        seconds = event.data.get("seconds")
+        took = duration(seconds if seconds is not None else max(0.0, event.time - self.started))
+        if self.check:
+            return [*lines, Line(f"nothing was changed · {took} · exit {code}")]
+        parts = [*self._counts(event.data.get("hosts") or {}), took]
+        if code:
+            parts.append(f"exit {code}")
+        changed = any(page.changes for page in self.pages.values())
+        run = str(event.data.get("run") or self._run)
+        hints = []
+        if run and changed and "undo" in self._hints.tasks:
+            hints.append(f"undo: remediate undo {run}")
+        if run and "show" in self._hints.tasks:
+            hints.append(f"more: remediate show {run}")
+        summary = Line(" · ".join(parts), style="bad" if code else "good")
+        together = "    ".join([summary.text, *hints])
+        if len(together) <= WIDTH:
+            return [*lines, Line(together, style=summary.style, verbatim=True)]
+        return [*lines, summary, *(Line(hint, lead="  ") for hint in hints)]
+
+    def _counts(self, hosts: Mapping[str, Mapping[str, int]]) -> list[str]:
+        pages = [self._page(host) for host in hosts] or list(self.pages.values())
+        bad = [page for page in pages if page.outcome in BAD]
+        changed = [page for page in pages if page.changes and page not in bad]
+        quiet = len(pages) - len(bad) - len(changed)
+        parts = []
+        if changed:
+            verb = "repaired" if all(page.goal == "met" for page in changed) else "changed"
+            parts.append(f"{plural(len(changed), 'host')} {verb}")
+        if quiet:
+            parts.append(f"{plural(quiet, 'host')} with nothing to do")
+        parts += [f"{plural(count, 'host')} {outcome}" for outcome, count in Counter(page.outcome for page in bad).items()]
+        changes = sum(page.changes for page in pages)
+        if changes:
+            destructive = sum(page.risks.count("destructive") for page in pages)
+            parts.append(f"{plural(changes, 'change')}, {destructive or 'none'} destructive")
+        return parts
+
+    def _by_cause(self) -> list[Line]:
+        causes: Counter[tuple[str, str]] = Counter()
+        for page in self.pages.values():
+            cause = page.causes[0][0] if page.causes else "unknown"
+            if page.outcome in BAD:
+                causes[cause, page.outcome] += 1
+            elif page.changes:
+                causes[cause, "would be treated" if page.check else "cured"] += 1
+            elif cause not in ("healthy", "unknown"):
+                causes[cause, "left as it is"] += 1
+        text = "      ".join(f"{count} {cause} → {end}" for (cause, end), count in causes.most_common())
+        return [Line(text, lead="by cause  ")] if text else []

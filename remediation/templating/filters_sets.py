@@ -1,0 +1,71 @@
+"""Filters that treat lists as sets, in the order of the first list; items need not be hashable."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from remediation.templating.errors import TemplateError
+
+
+def unique(value: Iterable[Any], case_sensitive: bool = True, attribute: str | None = None) -> list[Any]:
+    """Return the items without repetitions."""
+    kept: list[Any] = []
+    seen: list[Any] = []
+    for item in value:
+        key = item[attribute] if attribute else item
+        key = key.lower() if isinstance(key, str) and not case_sensitive else key
+        if key not in seen:
+            seen.append(key)
+            kept.append(item)
+    return kept
+
+
+def intersect(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
+    """Return the items that are in both."""
+    others = list(other)
+    return unique(item for item in value if item in others)
+
+
+def difference(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
+    """Return the items that are not in the other."""
+    others = list(other)
+    return unique(item for item in value if item not in others)
+
+
+def symmetric_difference(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
+    """Return the items that are in one of the two."""
+    first, second = list(value), list(other)
+    return unique([*difference(first, second), *difference(second, first)])
+
+
+def union(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
+    """Return the items of both."""
+    return unique([*value, *other])
+
+
+def rekey(value: Any, key: str, duplicates: str = "error") -> dict[Any, Any]:  # noqa: ANN401 - a mapping or a list
+    """Return mappings by one of their values."""
+    keyed: dict[Any, Any] = {}
+    for item in value.values() if isinstance(value, Mapping) else value:
+        if key not in item:
+            raise TemplateError(f"rekey_on_member: there is no {key!r} in {item!r}")
+        if item[key] in keyed and duplicates == "error":
+            raise TemplateError(f"rekey_on_member: {item[key]!r} is there twice")
+        keyed[item[key]] = item
+    return keyed
+
+
+SETS: Mapping[str, Callable[..., Any]] = {
+    "difference": difference,
+    "intersect": intersect,
+    "rekey_on_member": rekey,
+    "symmetric_difference": symmetric_difference,
+    "union": union,
+    "unique": unique,
+    "zip": lambda value, *others: [list(items) for items in zip(value, *others, strict=False)],
+    "zip_longest": lambda value, *others, fillvalue=None: [
+        list(items) for items in itertools.zip_longest(value, *others, fillvalue=fillvalue)
+    ],
+}

@@ -1,0 +1,84 @@
+"""Mappings whose values are evaluated where they are used: one broken value does not spoil its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from typing import Any
+
+from jinja2 import Undefined
+
+from remediation.templating.nodes import Rows, Table, Text, has_template
+
+Evaluate = Callable[[Any], Any]
+
+
+class LazyTable(dict[Any, Any]):
+    """A `Table` whose values are evaluated when they are read, each time one level deep."""
+
+    def __init__(self, raw: Mapping[Any, Any], evaluate: Evaluate) -> None:
+        super().__init__(raw)
+        self._evaluate = evaluate
+
+    def __getitem__(self, key: object) -> Any:
+        return self._evaluate(super().__getitem__(key))
+
+    def get(self, key: object, default: Any = None) -> Any:  # noqa: ANN401 - as dict.get
+        """Return the evaluated value of `key`."""
+        return self[key] if key in self else default
+
+    def __iter__(self) -> Iterator[Any]:
+        return super().__iter__()
+
+    def keys(self) -> KeysView[Any]:
+        """Return the keys."""
+        return KeysView(self)
+
+    def values(self) -> ValuesView[Any]:  # type: ignore[override]
+        """Return the values, evaluated as they are read."""
+        return ValuesView(self)
+
+    def items(self) -> ItemsView[Any, Any]:  # type: ignore[override]
+        """Return the pairs, evaluated as they are read."""
+        return ItemsView(self)
+
+    def copy(self) -> dict[Any, Any]:
+        """Return an evaluated copy."""
+        return dict(self.items())
+
+    def __eq__(self, other: object) -> bool:
+        return self.copy() == other
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self.copy())
+
+
+def lazily(value: Any, evaluate: Evaluate) -> Any:  # noqa: ANN401 - any value of a file
+    """Return `value` so that templates inside are evaluated when they are read."""
+    if isinstance(value, Text):
+        return evaluate(value) if value.template else str(value)
+    if not has_template(value):
+        return value
+    if isinstance(value, Table):
+        return LazyTable(value, evaluate)
+    if isinstance(value, Rows):
+        return [evaluate(item) for item in value]
+    return value
+
+
+def materialised(value: Any) -> Any:  # noqa: ANN401 - any value
+    """Return `value` as built-in types with everything evaluated; an undefined value inside raises."""
+    if isinstance(value, Undefined):
+        str(value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {materialised(key): materialised(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [materialised(item) for item in value]
+    if isinstance(value, tuple):
+        return [materialised(item) for item in value]
+    if isinstance(value, Iterator) and not isinstance(value, (str, bytes)):
+        return [materialised(item) for item in value]
+    return value

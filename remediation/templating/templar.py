@@ -1,0 +1,191 @@
+"""Evaluates the texts of a user's files against the variables that hold where they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jinja2
+
+from remediation.model.errors import Place, RemediationError
+from remediation.templating.environment import ENVIRONMENT, compiled, expression
+from remediation.templating.errors import ConditionError, TemplateError, UndefinedVariable
+from remediation.templating.lazy import lazily, materialised
+from remediation.templating.lookups import LOOKUPS, Lookup, query
+from remediation.templating.nodes import Rows, Table, Text, has_template, place_of
+from remediation.templating.secret import Secret
+
+
+class Omitted:
+    """The value of ``omit``: a parameter that has it is left out."""
+
+    def __repr__(self) -> str:
+        return "omit"
+
+
+OMIT = Omitted()
+
+_MISSING = object()
+
+
+class Scope(Mapping[str, Any]):
+    """The variables at one point of a run, strongest layer first; values are evaluated when they are read.
+
+    A value may refer to others, and overriding the inner one changes the outer one. Each is evaluated once per scope.
+    """
+
+    def __init__(self, layers: Sequence[Mapping[str, Any]], lookups: Mapping[str, Lookup] = LOOKUPS) -> None:
+        self._layers = tuple(layers)
+        self._lookups = lookups
+        self._values: dict[str, Any] = {}
+        self._open: list[str] = []
+
+    def raw(self, name: str) -> Any:  # noqa: ANN401 - any value
+        """Return a variable as it stands in its file; raises KeyError."""
+        for layer in self._layers:
+            if name in layer:
+                return layer[name]
+        raise KeyError(name)
+
+    def overlaid(self, *layers: Mapping[str, Any]) -> Scope:
+        """Return a scope in which `layers` come first."""
+        return Scope((*layers, *self._layers), self._lookups)
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._values:
+            return self._values[name]
+        raw = next((layer[name] for layer in self._layers if name in layer), _MISSING)
+        if raw is _MISSING:
+            return self._builtin(name)
+        if name in self._open:
+            circle = " -> ".join([*self._open[self._open.index(name) :], name])
+            raise TemplateError(f"the variable {name!r} refers to itself: {circle}", place=place_of(raw))
+        self._open.append(name)
+        try:
+            value = lazily(raw, self.evaluate)
+        finally:
+            self._open.pop()
+        self._values[name] = value
+        return value
+
+    def _builtin(self, name: str) -> Any:  # noqa: ANN401 - a function or the sentinel
+        if name in {"lookup", "query", "q"}:
+            return query(self._lookups, self, wantlist=name != "lookup")
+        if name == "omit":
+            return OMIT
+        return ENVIRONMENT.globals[name]
+
+    def __contains__(self, name: object) -> bool:
+        if any(name in layer for layer in self._layers):
+            return True
+        return name in {"lookup", "query", "q", "omit"} or name in ENVIRONMENT.globals
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name for layer in self._layers for name in layer))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def evaluate(self, value: Any) -> Any:  # noqa: ANN401 - any value of a file
+        """Return `value` with its templates evaluated where they are read; an undefined one raises only when used."""
+        if isinstance(value, Text):
+            if not value.template:
+                return str(value)
+            try:
+                return _guarded(compiled(str(value)), self, value, value.place)
+            except UndefinedVariable as error:
+                return ENVIRONMENT.undefined(hint=str(error.message), exc=_carrier(error))
+        return lazily(value, self.evaluate)
+
+    def render(self, value: Any) -> Any:  # noqa: ANN401 - any value of a file
+        """Return `value` as built-in types with all templates evaluated; raises `TemplateError` with its place."""
+        if isinstance(value, Text):
+            if not value.template:
+                return str(value)
+            result = _guarded(compiled(str(value)), self, value, value.place)
+            return _guarded(lambda _names: materialised(result), self, value, value.place)
+        if isinstance(value, str):
+            return str(value)
+        if isinstance(value, (Table, dict)):
+            rendered = {self.render(key): self.render(item) for key, item in value.items()}
+            return {key: item for key, item in rendered.items() if item is not OMIT}
+        if isinstance(value, (Rows, list, tuple)):
+            return [item for item in map(self.render, value) if item is not OMIT]
+        return value
+
+    def expression(self, text: str, place: Place | None = None) -> Any:  # noqa: ANN401 - any value
+        """Return the value of an expression without braces; raises `TemplateError`."""
+        place = place or place_of(text)
+        value = _guarded(lambda names: expression(str(text))(names), self, text, place)
+        return _guarded(lambda _names: materialised(value), self, text, place)
+
+    def condition(self, value: Any, place: Place | None = None) -> bool:  # noqa: ANN401 - as it stands in the file
+        """Return whether a condition holds; a list means that all of its parts do, asked up to the first that does not.
+
+        Raises `ConditionError` when it is neither true nor false, as ansible-core 2.19 does.
+        """
+        if isinstance(value, list):
+            return all(self.condition(part, place_of(part) or place_of(value) or place) for part in value)
+        place = place_of(value) or place
+        result: Any = value
+        if isinstance(value, str):
+            if isinstance(value, Text) and has_template(value):
+                result = self.render(value)
+            else:
+                result = self.expression(value, place)
+        if isinstance(result, bool):
+            return result
+        shown = result if isinstance(result, Secret) else repr(result)
+        raise ConditionError(
+            f"the condition {str(value)!r} is {shown} ({_kind(result)}), neither true nor false",
+            next_step="compare it (x == 1), or turn it into a boolean: x | bool",
+            place=place,
+        )
+
+
+def _kind(value: object) -> str:
+    kinds = {str: "text", int: "a number", float: "a number", dict: "a mapping", list: "a list", type(None): "nothing"}
+    return kinds.get(type(value), type(value).__name__)
+
+
+class _Carried(jinja2.UndefinedError):
+    """An undefined variable inside a value that is used elsewhere; keeps its own place."""
+
+    origin: UndefinedVariable
+
+
+def _carrier(origin: UndefinedVariable) -> type[jinja2.UndefinedError]:
+    class Carried(_Carried):
+        pass
+
+    Carried.origin = origin
+    return Carried
+
+
+def _guarded(function: Callable[[Mapping[str, Any]], Any], names: Scope, text: object, place: Place | None) -> Any:  # noqa: ANN401
+    """Call `function` with the names; whatever an expression can raise becomes a `TemplateError` at its place."""
+    try:
+        return function(names)
+    except RemediationError:
+        raise
+    except _Carried as error:
+        raise error.origin from None
+    except jinja2.UndefinedError as error:
+        raise UndefinedVariable(f"{error.message} in {_shown(text)}", place=place) from None
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateError(f"this is no valid template: {error.message}, in {_shown(text)}", place=place) from None
+    except jinja2.TemplateError as error:
+        raise TemplateError(f"{error.message} in {_shown(text)}", place=place) from None
+    except RecursionError:
+        raise TemplateError(f"{_shown(text)} refers to itself", place=place) from None
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, LookupError, OSError) as error:
+        # filters and operators of the user's expression raise these
+        raise TemplateError(f"{type(error).__name__}: {error} in {_shown(text)}", place=place) from None
+
+
+LONGEST = 120
+
+
+def _shown(text: object) -> str:
+    shown = " ".join(str(text).split())
+    return repr(shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…")

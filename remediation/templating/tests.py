@@ -1,0 +1,134 @@
+"""Ansible's tests: ``result is changed``, ``text is match(...)``, ``version is version('13.5', '>=')``."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from remediation.templating.errors import TemplateError
+from remediation.templating.filters import to_bool
+from remediation.templating.secret import Secret
+
+
+def _result(value: object, word: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TemplateError(f"'is {word}' asks a registered result, not {value!r}")
+    return value
+
+
+def failed(value: object) -> bool:
+    """Return whether a registered result is a failure."""
+    return bool(_result(value, "failed").get("failed", False))
+
+
+def changed(value: object) -> bool:
+    """Return whether a registered result, or one of its items, changed something."""
+    result = _result(value, "changed")
+    if "changed" in result:
+        return bool(result["changed"])
+    items = result.get("results")
+    return isinstance(items, list) and any(isinstance(item, Mapping) and item.get("changed") for item in items)
+
+
+def skipped(value: object) -> bool:
+    """Return whether a registered result was skipped."""
+    return bool(_result(value, "skipped").get("skipped", False))
+
+
+def unreachable(value: object) -> bool:
+    """Return whether the host of a registered result could not be reached."""
+    return bool(_result(value, "unreachable").get("unreachable", False))
+
+
+def timed_out(value: object) -> bool:
+    """Return whether a registered result ran out of time."""
+    return bool(_result(value, "timedout").get("timedout", False))
+
+
+def outcome_is(word: str) -> Callable[[object], bool]:
+    """Return the test for an outcome that Ansible has no word for."""
+    return lambda value: _result(value, word).get("outcome") == word
+
+
+def _regex(value: object, pattern: str, how: str, ignorecase: bool, multiline: bool) -> bool:
+    flags = (re.IGNORECASE if ignorecase else 0) | (re.MULTILINE if multiline else 0)
+    return getattr(re.compile(pattern, flags), how)(str(value)) is not None
+
+
+def match(value: object, pattern: str = "", ignorecase: bool = False, multiline: bool = False) -> bool:
+    """Return whether a text matches from its start."""
+    return _regex(value, pattern, "match", ignorecase, multiline)
+
+
+def search(value: object, pattern: str = "", ignorecase: bool = False, multiline: bool = False) -> bool:
+    """Return whether a text matches somewhere."""
+    return _regex(value, pattern, "search", ignorecase, multiline)
+
+
+def regex(
+    value: object, pattern: str = "", ignorecase: bool = False, multiline: bool = False, match_type: str = "search"
+) -> bool:
+    """Return whether a text matches in the way that ``match_type`` says."""
+    if match_type not in {"search", "match", "fullmatch"}:
+        raise TemplateError(f"regex: match_type is search, match or fullmatch, not {match_type!r}")
+    return _regex(value, pattern, match_type, ignorecase, multiline)
+
+
+_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
+    **dict.fromkeys(("==", "=", "eq"), operator.eq),
+    **dict.fromkeys(("!=", "<>", "ne"), operator.ne),
+    **dict.fromkeys(("<", "lt"), operator.lt),
+    **dict.fromkeys(("<=", "le"), operator.le),
+    **dict.fromkeys((">", "gt"), operator.gt),
+    **dict.fromkeys((">=", "ge"), operator.ge),
+}
+
+
+def version(value: object, other: object, how: str = "eq", strict: bool | None = None, version_type: str | None = None) -> bool:  # noqa: ARG001 - Ansible's parameters
+    """Compare two versions number by number; letters sort before numbers, so ``1.0rc1`` is older than ``1.0.1``."""
+    if how not in _COMPARE:
+        raise TemplateError(f"version: {how!r} is no comparison; one of {', '.join(_COMPARE)}")
+    return _COMPARE[how](_numbers(value), _numbers(other))
+
+
+def _numbers(value: object) -> list[tuple[int, int, str]]:
+    parts = re.findall(r"\d+|[a-zA-Z]+", str(value))
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part.lower()) for part in parts]
+
+
+def truthy(value: object, convert_bool: bool = False) -> bool:
+    """Return whether a value counts as true."""
+    return to_bool(value) if convert_bool and isinstance(value, str) else bool(value)
+
+
+def subset(value: Iterable[Any], other: Iterable[Any]) -> bool:
+    """Return whether all items are in the other."""
+    others = list(other)
+    return all(item in others for item in value)
+
+
+TESTS: Mapping[str, Callable[..., Any]] = {
+    **dict.fromkeys(("failed", "failure"), failed),
+    **dict.fromkeys(("succeeded", "success", "successful"), lambda value: not failed(value)),
+    **dict.fromkeys(("changed", "change"), changed),
+    **dict.fromkeys(("skipped", "skip"), skipped),
+    "unreachable": unreachable,
+    "reachable": lambda value: not unreachable(value),
+    "timedout": timed_out,
+    **{word.replace("-", "_"): outcome_is(word) for word in ("blocked", "unverified", "would-change")},
+    "match": match,
+    "search": search,
+    "regex": regex,
+    **dict.fromkeys(("version", "version_compare"), version),
+    "truthy": truthy,
+    "falsy": lambda value, convert_bool=False: not truthy(value, convert_bool),
+    "all": all,
+    "any": any,
+    "contains": lambda value, item: item in value,
+    **dict.fromkeys(("subset", "issubset"), subset),
+    **dict.fromkeys(("superset", "issuperset"), lambda value, other: subset(other, value)),
+    **dict.fromkeys(("nan", "isnan"), lambda value: value != value),  # noqa: PLR0124 - nan is what differs from itself
+    "vault_encrypted": lambda value: isinstance(value, Secret),
+}

@@ -1,0 +1,41 @@
+"""The real program, started as its users start it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.started import ROOT, Remediate, Started
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A state folder and a home of the test's own; nothing of the user's settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("INVOKE_", "XDG_", "REMEDIATION_"))}
+    kept |= {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state"), "COLUMNS": "100"}
+    return kept
+
+
+@pytest.fixture
+def remediate(tmp_path: Path, environment: dict[str, str]) -> Remediate:
+    """Run ``remediate`` with these words in an empty folder."""
+
+    def start(*words: str, cwd: Path | None = None, program: tuple[str, ...] = (), **variables: str) -> Started:
+        command = [sys.executable, *(program or ("-m", "remediation.cli.program")), *words]
+        folder = cwd or tmp_path
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env={**environment, **variables},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=False,
+            timeout=60,
+        )
+
+    return start

@@ -1,0 +1,59 @@
+"""``diagnose --evidence`` through the real program: what somebody pasted, and what cannot be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.started import Remediate
+
+# the shape of Ollama 0.5 to 0.12's offload line (facts/ollama 2), written for this test
+LOG = (
+    'time=2026-02-03T10:00:00.000+01:00 level=INFO source=server.go:168 msg=offload library=cuda layers.requested=1 layers.model=33 '
+    'layers.offload=1 layers.split="" memory.available="[5.6 GiB]" memory.gpu_overhead="0 B" memory.required.full="5.4 GiB" '
+    'memory.required.partial="1.0 GiB" memory.required.kv="512.0 MiB" memory.required.allocations="[1.0 GiB]"\n'
+    "load_tensors: offloaded 1/33 layers to GPU\n"
+)  # fmt: skip
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "their-log.txt"
+    path.write_text(LOG, encoding="utf-8")
+    return path
+
+
+@pytest.mark.usefixtures("log")
+def test_a_pasted_log_gives_cause_proof_and_cure(remediate: Remediate) -> None:
+    done = remediate("diagnose", "--evidence", "their-log.txt")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "explicit_num_gpu" in done.stdout
+    assert "their-log.txt:1" in done.stdout
+    assert "1/33" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+@pytest.mark.usefixtures("log")
+def test_json_is_one_list_with_one_object_per_evidence(remediate: Remediate) -> None:
+    done = remediate("diagnose", "--json", "--evidence", "their-log.txt", "--evidence", "their-log.txt")
+    answers = json.loads(done.stdout)
+    assert [answer["offloaded"] for answer in answers] == [[1, 33], [1, 33]]
+    assert all({"findings", "offloaded", "predicted", "target"} <= set(answer) for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--evidence", "no-such.log"], "no-such.log: there is no such file"),
+        (["--evidence", "their-log.txt", "--limit", "x"], "--evidence is diagnosed without hosts, so --limit has no meaning"),
+        (["--evidence"], "--evidence needs a value"),
+    ],
+)
+@pytest.mark.usefixtures("log")
+def test_what_cannot_be_diagnosed_ends_1_with_one_sentence(remediate: Remediate, words: list[str], sentence: str) -> None:
+    done = remediate("diagnose", *words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(sentence)
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,67 @@
+"""What a start leaves unloaded: imports are most of the time that a short command takes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.started import ROOT
+
+HEAVY = {
+    "asyncssh", "cryptography", "docker", "fabric", "jinja2", "paramiko", "platformdirs", "pydantic", "pynvml", "requests", "rich",
+    "ruamel", "spnego", "urllib3", "winrm",
+}  # fmt: skip
+LAYERS = {"report", "engine", "playbook", "inventory", "templating", "steps", "diagnosis", "facets", "connections", "lab"}
+
+LIST_LOADED = """
+import json, sys
+{code}
+print("LOADED" + json.dumps(sorted(sys.modules)))
+"""
+
+
+def loaded(code: str, environment: dict[str, str]) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", LIST_LOADED.format(code=code)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names: list[str] = json.loads(done.stdout.rpartition("LOADED")[2])
+    return set(names)
+
+
+def start(*words: str) -> str:
+    return f"""
+from remediation.cli.program import main
+try:
+    main(["remediate", {", ".join(map(repr, words))}])
+except SystemExit as end:
+    assert end.code == 0, end.code
+"""
+
+
+def test_importing_the_package_loads_no_other_module_of_it(environment: dict[str, str]) -> None:
+    names = loaded("import remediation", environment)
+    assert {name for name in names if name.startswith("remediation")} == {"remediation"}
+    assert not HEAVY & {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("words", [("--version",), ("--list",), ("--help",), ("fix-offload", "--help"), ("--help", "steps")])
+def test_a_short_command_loads_the_command_line_and_nothing_heavy(words: tuple[str, ...], environment: dict[str, str]) -> None:
+    names = loaded(start(*words), environment)
+    assert not HEAVY & {name.partition(".")[0] for name in names}
+    assert not {name for name in names if name.startswith("remediation.") and name.split(".")[1] in LAYERS}
+
+
+def test_the_bytecode_cache_stays_on(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", start("--list") + "\nimport sys; assert not sys.dont_write_bytecode"],
+        cwd=ROOT, env={key: value for key, value in environment.items() if key != "PYTHONDONTWRITEBYTECODE"}, check=False, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import pytest
+import yaml
+
+from remediation.diagnosis.causes import FINDERS
+from remediation.diagnosis.diagnose import diagnose, to_json
+from remediation.diagnosis.load import load_evidence, of_incident
+from remediation.diagnosis.verdict import verdict
+from remediation.model.finding import Cause
+
+HERE = pathlib.Path(__file__).parent
+CASES: list[dict[str, Any]] = yaml.safe_load((HERE / "fixtures" / "causes.yml").read_text())
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{number:02d}-{case['expected']}" for number, case in enumerate(CASES)])
+def test_each_cause_is_named_with_a_quote_that_stands_in_the_evidence(case: dict[str, Any]) -> None:
+    evidence = of_incident({key: value for key, value in case.items() if key != "expected"})
+    first = diagnose(evidence).findings[0]
+    assert str(first.cause) == case["expected"]
+    if first.cause is Cause.UNKNOWN:
+        assert first.cure, "an unknown cause says what to collect"
+        return
+    assert first.because
+    assert first.cure
+    shown = "\n".join([*(piece.text for piece in evidence.pieces), evidence.symptom or "", evidence.gpu or ""])
+    for quote in first.quotes:
+        if not quote.text.startswith("{"):  # a row of /api/ps is quoted as JSON
+            assert any(part.strip() in shown for part in (quote.text, quote.text.split(":", 1)[-1])), quote
+
+
+def test_every_cause_but_unknown_has_a_finder_and_a_case() -> None:
+    assert {case["expected"] for case in CASES} == {str(cause) for cause in Cause}
+    assert len(FINDERS) == len(Cause) - 1
+
+
+def test_num_gpu_in_the_log_rules_out_occupied_vram() -> None:
+    found = diagnose(load_evidence(str(HERE / "fixtures" / "logs" / "g2-num-gpu.log")))
+    assert found.findings[0].cause is Cause.EXPLICIT_NUM_GPU
+    assert found.findings[0].confidence >= 0.9
+    assert found.findings[0].quotes[0].where == "g2-num-gpu.log:8"
+    assert found.rules_out(Cause.VRAM_OCCUPIED)
+    assert found.rules_out(Cause.GPU_OVERHEAD_RESERVED)
+    assert found.offloaded == (1, 33)
+
+
+def test_a_half_occupied_card_is_told_from_a_model_that_is_too_large() -> None:
+    found = diagnose(load_evidence(str(HERE / "fixtures" / "logs" / "g1-vram.log")))
+    assert found.findings[0].cause is Cause.VRAM_OCCUPIED
+    assert found.rules_out(Cause.MODEL_TOO_LARGE)
+    assert found.rules_out(Cause.EXPLICIT_NUM_GPU)
+
+
+def test_the_fit_of_llama_server_counts_with_its_last_result() -> None:
+    found = diagnose(load_evidence(str(HERE / "fixtures" / "logs" / "g3-fit.log")))
+    assert found.offloaded == (18, 33)
+    assert found.findings[0].cause is Cause.VRAM_OCCUPIED
+
+
+def test_dead_and_harmful_settings_are_findings_of_their_own() -> None:
+    text = "OLLAMA_NUM_GPU=99\nOLLAMA_GPU_MEMORY_FRACTION=0.85\nOLLAMA_LLM_LIBRARY=cuda\n"
+    found = diagnose(of_incident({"ollama_version": "0.13.3", "evidence": [{"kind": "env", "text": text}]}))
+    assert {one.name: one.verdict for one in found.settings} == {
+        "OLLAMA_NUM_GPU": "dead",
+        "OLLAMA_GPU_MEMORY_FRACTION": "dead",
+        "OLLAMA_LLM_LIBRARY": "harmful",
+    }
+    older = diagnose(of_incident({"ollama_version": "0.9.6", "evidence": [{"kind": "env", "text": text}]}))
+    assert {one.name: one.verdict for one in older.settings}["OLLAMA_LLM_LIBRARY"] == "dead"
+
+
+def test_nvml_unknown_error_means_the_container_only_inside_one() -> None:
+    piece = {"kind": "nvidia_smi", "text": "Failed to initialize NVML: Unknown Error\n"}
+    inside = diagnose(of_incident({"platform": "docker-linux", "evidence": [piece]})).findings[0]
+    outside = diagnose(of_incident({"platform": "linux", "evidence": [piece]})).findings[0]
+    assert inside.cause is Cause.GPU_NOT_VISIBLE_TO_CONTAINER
+    assert outside.cause is Cause.DRIVER_LOST
+    assert inside.confidence > outside.confidence
+
+
+def test_a_live_host_is_judged_by_its_last_load_a_pasted_log_by_the_first_short_one() -> None:
+    log = "load_tensors: offloaded 1/33 layers to GPU\nload_tensors: offloaded 33/33 layers to GPU\n"
+    pasted = of_incident({"evidence": [{"kind": "server_log", "text": log}]})
+    assert diagnose(pasted).offloaded == (1, 33)
+    live = type(pasted)(pieces=pasted.pieces, runners=())
+    assert diagnose(live).offloaded == (33, 33)
+
+
+def test_the_json_has_what_the_score_and_the_ladder_read() -> None:
+    data = to_json(diagnose(load_evidence(str(HERE / "fixtures" / "logs" / "g2-num-gpu.log"))), target="mistral:7b")
+    assert {"findings", "offloaded", "predicted", "target", "settings", "ruled_out", "need", "collect"} <= data.keys()
+    assert data["offloaded"] == [1, 33]
+    assert data["target"] == "mistral:7b"
+    assert {"cause", "confidence", "because", "quotes", "cure"} <= data["findings"][0].keys()
+
+
+def test_the_verdict_names_cause_proof_cure_and_what_is_ruled_out() -> None:
+    text = verdict(diagnose(load_evidence(str(HERE / "fixtures" / "logs" / "g2-num-gpu.log"))))
+    assert text.startswith("explicit_num_gpu   0.95")
+    assert "g2-num-gpu.log:8" in text
+    assert " cure " in text
+    assert "vram_occupied (" in text

@@ -1,0 +1,178 @@
+"""Collecting from a host that answers in part; a host here is a small honest double of the reader's protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from remediation.diagnosis.collect import collect
+from remediation.diagnosis.diagnose import diagnose
+from remediation.diagnosis.sender import find_senders
+from remediation.model.errors import CallFailed
+from remediation.model.facts import (
+    ComposeProject,
+    Container,
+    EngineFacts,
+    Found,
+    Gpu,
+    GpuUse,
+    ModelEntry,
+    ModelShow,
+    Process,
+    Runner,
+    SessionFacts,
+    SystemFacts,
+    Target,
+)
+from remediation.model.finding import Cause
+
+LOG = (
+    'time=x level=INFO source=routes.go:1 msg="server config" env="map[OLLAMA_CONTEXT_LENGTH:4096 OLLAMA_NUM_PARALLEL:1]"\n'
+    'time=x level=INFO source=routes.go:2 msg="Listening on [::]:11434 (version 0.13.3)"\n'
+    'time=x level=INFO source=server.go:1 msg="loading model" "model layers"=33 requested=1\n'
+    "load_tensors: offloaded 1/33 layers to GPU\n"
+    '[GIN] 2026/01/02 - 10:00:00 | 200 |  1.2s |      172.18.0.3 | POST     "/api/generate"\n'
+)
+RAW = {"HostConfig": {"DeviceRequests": [{"Driver": "nvidia", "Capabilities": [["gpu"]]}]}, "Config": {"Image": "ollama/ollama"}}
+COMPOSE_TEXT = "services:\n  api:\n    environment:\n      - MODEL_NUM_GPU=1\n"
+
+
+def refused(what: str) -> NoReturn:
+    raise CallFailed(f"{what} does not answer")
+
+
+@dataclass
+class Host:
+    """A host in memory; parts named in ``broken`` fail. ``calls`` shows what was asked."""
+
+    broken: frozenset[str] = frozenset()
+    calls: list[str] = field(default_factory=list)
+    name: str = "laptop-07"
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+    def _ask(self, what: str) -> None:
+        self.calls.append(what)
+        if what in self.broken:
+            refused(what)
+
+    @property
+    def gpu(self) -> Host:
+        return self
+
+    processes = engine = compose = ollama = desktop = system = files = gpu
+
+    def target(self) -> Target:
+        self._ask("target")
+        project = ComposeProject("ai", ("/srv/ai/docker-compose.yml",), "/srv/ai")
+        return Target(
+            model=Found("mistral:7b", "from .env"), container=Found("ollama", "port 11434"), project=Found(project, "labels")
+        )
+
+    def use(self) -> GpuUse:
+        self._ask("use")
+        return GpuUse(
+            (Gpu(0, "GPU-1", "RTX 3060", "551.86", 6 * 1024**3, 10**8, 6 * 1024**3 - 10**8),),
+            (Process(4, "chrome.exe", 1.0, vram=10**8),),
+        )
+
+    def facts(self) -> Any:  # noqa: ANN401 - the system's and the engine's, as the protocols have them
+        self._ask("facts")
+        return SystemFacts("linux", "6.1", "laptop-07", now=12.0)
+
+    def version(self) -> str:
+        self._ask("version")
+        return "0.13.3"
+
+    def running(self) -> Sequence[Runner]:
+        self._ask("running")
+        return [Runner("mistral:7b", 5_000_000_000, 400_000_000, 4096)]
+
+    def models(self) -> Sequence[ModelEntry]:
+        self._ask("models")
+        return [ModelEntry("mistral:7b", 4_372_812_000, "sha256:x")]
+
+    def show(self, model: str) -> ModelShow | None:
+        self._ask("show")
+        return ModelShow(model, {"num_gpu": "1"}, {})
+
+    def log(self, *, tail: int = 4000) -> str:
+        self._ask("log")
+        return "".join(LOG.splitlines(keepends=True)[-tail:])
+
+    def inspect(self, name: str) -> Container | None:
+        self._ask("inspect")
+        return Container("1", name, "ollama/ollama", "running", {}, {}, gpu_requested=True, raw=RAW)
+
+    def config(self, project: ComposeProject) -> Mapping[str, Any]:
+        self._ask(f"config {project.name}")
+        return {
+            "services": {
+                "api": {"environment": {"MODEL_NUM_GPU": "1"}},
+                "ollama": {"image": "ollama/ollama", "environment": {"OLLAMA_NUM_GPU": "99"}},
+            }
+        }
+
+    def read(self, path: str) -> bytes | None:
+        self._ask(f"read {path}")
+        return COMPOSE_TEXT.encode()
+
+    def containers(self) -> Sequence[Container]:
+        return []
+
+    def logs(self, name: str, *, tail: int = 4000) -> str:
+        refused(f"logs of {name} {tail}")
+
+    def list(self) -> Sequence[Process]:
+        return []
+
+    def warnings(self, project: ComposeProject) -> Sequence[str]:
+        return [project.name]
+
+    def stale(self, project: ComposeProject) -> Sequence[str]:
+        return [project.name]
+
+    def session(self) -> SessionFacts:
+        return SessionFacts("ops", elevated=False)
+
+    def engine_facts(self) -> EngineFacts:
+        refused("engine")
+
+
+def test_everything_that_is_there_is_collected_and_diagnosed() -> None:
+    host = Host()
+    evidence = collect(host)  # type: ignore[arg-type]
+    assert evidence.skipped == ()
+    assert (evidence.platform, evidence.model, evidence.ollama_version) == ("docker-linux", "mistral:7b", "0.13.3")
+    assert evidence.environment == {"OLLAMA_CONTEXT_LENGTH": "4096", "OLLAMA_NUM_PARALLEL": "1"}
+    assert evidence.compose_files == {"/srv/ai/docker-compose.yml": COMPOSE_TEXT}
+    found = diagnose(evidence)
+    assert found.findings[0].cause is Cause.EXPLICIT_NUM_GPU
+    assert found.offloaded == (1, 33)
+
+
+def test_a_part_that_fails_is_named_and_the_others_are_read() -> None:
+    evidence = collect(Host(broken=frozenset({"use", "log", "config ai"})))  # type: ignore[arg-type]
+    assert [item.split(":")[0] for item in evidence.skipped] == ["gpu", "server log", "compose config"]
+    assert evidence.runners is not None
+    assert evidence.use is None
+    assert diagnose(evidence).findings[0].cause is Cause.EXPLICIT_NUM_GPU
+
+
+def test_a_host_that_answers_nothing_gives_unknown_and_says_what_to_collect() -> None:
+    every = frozenset({"target", "use", "facts", "version", "running", "models", "log"})
+    found = diagnose(collect(Host(broken=every)))  # type: ignore[arg-type]
+    assert found.findings[0].cause is Cause.UNKNOWN
+    assert found.collect
+    assert len(found.notes) == 7
+
+
+def test_the_senders_of_num_gpu_are_named_with_file_and_line() -> None:
+    senders = find_senders(
+        collect(Host()), requests=[("request-1.json", '{"model": "mistral:7b", "options": {"num_gpu": 1}}'), ("r2", "no json")]
+    )  # type: ignore[arg-type]
+    places = [one.place.where for one in senders]
+    assert places[:3] == ["/api/show mistral:7b parameters", "request-1.json", "/srv/ai/docker-compose.yml:4"]
+    assert any("172.18.0.3" in one.who for one in senders)
+    assert not any("OLLAMA_NUM_GPU" in one.place.text for one in senders), "on the server itself it is read by nobody"
+    assert all(one.cure for one in senders)

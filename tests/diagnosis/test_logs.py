@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+import pathlib
+
+import pytest
+
+from remediation.diagnosis.logs import condense, read_log
+from remediation.diagnosis.logs.lines import plain_lines, unframe
+from remediation.diagnosis.signs import SIGNS, Scanner
+from remediation.diagnosis.signs.scan import TRIGGERS
+from remediation.diagnosis.units import GIB, MIB
+from remediation.diagnosis.versions import Generation
+
+LOGS = pathlib.Path(__file__).parent / "fixtures" / "logs"
+
+
+def text(name: str) -> str:
+    return (LOGS / name).read_text()
+
+
+def test_g1_gives_request_plan_estimate_and_result() -> None:
+    reading = read_log(text("g1-vram.log"))
+    (load,) = reading.loads
+    assert reading.version == (0, 5, 11)
+    assert reading.environment["OLLAMA_NUM_PARALLEL"] == "1"
+    assert reading.environment["OLLAMA_ORIGINS"] == "[http://localhost https://localhost app://*]"
+    assert reading.environment["OLLAMA_LLM_LIBRARY"] == ""
+    assert (load.generation, load.requested, load.layers, load.planned) == (Generation.G1, -1, 33, 9)
+    assert load.result == (9, 33)
+    assert load.required_full == int(5.4 * GIB)
+    assert (load.kv, load.graph_partial) == (512 * MIB, 305 * MIB)
+    assert (load.context, load.parallel) == (4096, 1)
+    assert load.seconds == 3.51
+    assert load.model_gpu == int(1100.16 * MIB)
+    (device,) = reading.devices
+    assert (device.library, device.total, device.compute) == ("cuda", 6 * GIB, "8.6")
+
+
+def test_g2_gives_request_and_assigned_layers() -> None:
+    (load,) = read_log(text("g2-num-gpu.log")).loads
+    assert (load.generation, load.requested, load.layers, load.assigned) == (Generation.G2, 1, 33, 1)
+    assert load.result == (1, 33)
+    assert load.free == (int(5.6 * GIB),)
+    assert load.context == 4096
+
+
+def test_g3_takes_the_last_result_and_the_fit_figures() -> None:
+    (load,) = read_log(text("g3-fit.log")).loads
+    assert (load.generation, load.requested, load.result) == (Generation.G3, -1, (18, 33))
+    assert (load.projected, load.margin, load.short_by) == (4705 * MIB, 1024 * MIB, 2043 * MIB)
+    assert load.free == (3686 * MIB,)
+
+
+def test_g0_has_its_result_and_version() -> None:
+    reading = read_log(text("g0.log"))
+    assert reading.version == (0, 1, 20)
+    assert reading.loads[0].result == (15, 33)
+    assert reading.loads[0].model_cpu == int(2112.40 * MIB)
+
+
+def test_layers_real_is_the_request_before_v0_1_38() -> None:
+    line = 'time=x level=INFO source=memory.go:1 msg="offload to gpu" layers.real=1 layers.estimate=33 memory.available="5.6 GiB"'
+    (load,) = read_log(line).loads
+    assert (load.requested, load.planned) == (1, 33)
+
+
+def test_layers_real_is_the_plan_after_it() -> None:
+    line = (
+        'time=x level=INFO source=memory.go:1 msg="offload to gpu" layers.requested=-1 layers.real=12 memory.available="2.2 GiB"'
+    )
+    (load,) = read_log(line).loads
+    assert (load.requested, load.planned) == (-1, 12)
+
+
+def test_ngl_in_the_command_is_the_request_of_g3() -> None:
+    line = 'time=x level=INFO source=llama_server.go:1 msg="starting llama-server" cmd="/x/llama-server -c 4096 -np 1 -ngl 1"'
+    assert read_log(line).loads[0].requested == 1
+
+
+def test_an_empty_assignment_counts_although_no_result_line_follows() -> None:
+    lines = (
+        'time=x level=INFO source=server.go:1 msg="loading model" "model layers"=29 requested=0\n'
+        'time=x level=INFO source=runner.go:1 msg=load request="{Operation:commit Parallel:1 KvSize:4096 GPULayers:[] UseMmap:false}"\n'
+    )
+    assert read_log(lines).loads[0].result == (0, 29)
+
+
+def test_two_loads_and_a_restart_stay_apart() -> None:
+    log = text("g2-num-gpu.log")
+    reading = read_log(log + log.replace("requested=1", "requested=-1").replace("offloaded 1/33", "offloaded 33/33"))
+    assert [load.result for load in reading.loads] == [(1, 33), (33, 33)]
+    assert [load.requested for load in reading.loads] == [1, -1]
+    assert len(reading.starts) == 2
+
+
+@pytest.mark.parametrize(
+    "framed",
+    [
+        "ollama-1  | load_tensors: offloaded 1/33 layers to GPU",
+        "\x1b[36mload_tensors: offloaded 1/33 layers to GPU\x1b[0m",
+        "Jan 02 10:00:00 host ollama[42]: load_tensors: offloaded 1/33 layers to GPU\r",
+        "10月 14 12:47:30 gpu ollama[24746]: load_tensors: offloaded 1/33 layers to GPU",
+        "2026-01-02T10:00:00.123456789Z load_tensors: offloaded 1/33 layers to GPU",
+        "2026-01-02T10:00:00.123456789Z stderr F load_tensors: offloaded 1/33 layers to GPU",
+        "2026-01-02 10:00:00.244 | load_tensors: offloaded 1/33 layers to GPU",
+        json.dumps({"log": "load_tensors: offloaded 1/33 layers to GPU\n", "stream": "stderr", "time": "x"}),
+        '{"log":"load_tensors: offloaded 1/33 layers to GPU\\n","stre',
+    ],
+)
+def test_what_carried_a_line_is_taken_off(framed: str) -> None:
+    assert unframe(framed).strip() == "load_tensors: offloaded 1/33 layers to GPU"
+    assert read_log(framed).loads[0].result == (1, 33)
+
+
+def test_wrapped_lines_of_the_logger_are_joined_and_indented_ones_of_llama_cpp_are_not() -> None:
+    wrapped = "time=x level=INFO msg=offload\n layers.requested=1\n layers.model=33\nggml_cuda_init: found 1 CUDA devices:\n  Device 0: X\n"
+    lines = [line for _, line in plain_lines(wrapped)]
+    assert lines == [
+        "time=x level=INFO msg=offload layers.requested=1 layers.model=33",
+        "ggml_cuda_init: found 1 CUDA devices:",
+        "  Device 0: X",
+    ]
+
+
+def test_the_header_dump_of_a_model_is_kept_for_the_memory_model() -> None:
+    dump = (
+        "llama_model_loader: - kv   0:                       general.architecture str              = llama\n"
+        "llama_model_loader: - kv   7:                          llama.block_count u32              = 32\n"
+        'llama_model_loader: - kv  22:                      tokenizer.ggml.tokens arr[str,32768]   = ["<unk>", ...\n'
+        "load_tensors: offloaded 1/33 layers to GPU\n"
+    )
+    info = read_log(dump).loads[0].info
+    assert info["llama.block_count"] == 32
+    assert info["tokenizer.ggml.tokens"] == "arr[str,32768]"
+
+
+def test_every_sign_can_be_reached_through_a_trigger() -> None:
+    # a line with the needle of a sign and none of the triggers would never be looked at; words around it are allowed
+    # for needles that are names, so here each such sign's pattern must name a trigger of its own
+    reached = [one for one in SIGNS if any(trigger in (one.needle + " " + one.pattern.pattern).lower() for trigger in TRIGGERS)]
+    unreached = {one.key + ":" + one.needle for one in SIGNS} - {one.key + ":" + one.needle for one in reached}
+    assert unreached == set()
+
+
+def test_a_repeated_message_is_kept_a_few_times_only() -> None:
+    scanner = Scanner(SIGNS)
+    for number in range(1000):
+        scanner.scan("log", number, "cudaSetDevice err: 999")
+    assert 0 < len(scanner.hits) < 10
+
+
+def test_reading_takes_work_linear_in_the_length() -> None:
+    block = text("g2-num-gpu.log")
+
+    def kept(times: int) -> int:
+        reading = read_log(block * times)
+        return len(reading.loads) + len(reading.hits) + len(reading.starts)
+
+    assert kept(20) <= 12 * kept(2)
+
+
+def test_the_loads_of_a_month_are_bounded() -> None:
+    assert len(read_log(text("g2-num-gpu.log") * 600).loads) <= 400
+
+
+def test_condensing_keeps_line_numbers_and_the_result() -> None:
+    log = text("g1-vram.log")
+    short = condense((log * 50).splitlines(keepends=True), head=2000, tail=6000)
+    assert len(short) < 12_000
+    assert short.count("\n") == (log * 50).count("\n")
+    assert read_log(short).loads[-1].result == (9, 33)

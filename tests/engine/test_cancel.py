@@ -1,0 +1,38 @@
+"""Ctrl-C on a real process: the first finishes what is in flight, the second ends it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import sys
+from remediation.engine.cancel import Cancellation
+cancelled = Cancellation()
+with cancelled.on_interrupt(lambda: print("stopping", flush=True)):
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(f"{line.strip()} cancelled={cancelled()}", flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
+def test_the_first_interrupt_sets_the_flag_and_the_second_ends_the_program() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        assert program.stdout.readline() == "ready\n"
+        program.send_signal(signal.SIGINT)
+        assert program.stdout.readline() == "stopping\n"
+        program.stdin.write("change done\n")
+        program.stdin.flush()
+        assert program.stdout.readline() == "change done cancelled=True\n"
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=30)
+    assert "KeyboardInterrupt" in errors
+    assert program.returncode not in {0, None}

@@ -1,0 +1,260 @@
+"""The lease: one holder at a time, by the host's clock; on a store in memory, and on directories made by real programs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from remediation.connections.base import Call, Completed, Failed, FileContent, ReadFile, Reply, Run, WriteFile
+from remediation.engine import leases
+from remediation.engine.executor import execute
+from remediation.engine.leases import HostLeases, Lease, Place
+from remediation.engine.locks import TTL, WRITING, Claim, HostLock, LockHeld, LockLost
+from remediation.model.change import StepCall
+from remediation.model.clock import SystemClock
+from remediation.model.errors import CallFailed
+from remediation.model.outcome import Outcome
+from tests.engine.fakes import FakeClock, World
+from tests.engine.toys import Bench
+
+
+@dataclass
+class Directories:
+    """Numbered directories of a host whose clock is not the controller's."""
+
+    clock: FakeClock
+    ahead: float = 1_000_000.0
+    made: dict[int, Lease | None] = field(default_factory=dict)
+
+    def newest(self) -> Place:
+        number = max(self.made, default=0)
+        return Place(number, self.made.get(number), self.clock.monotonic() + self.ahead)
+
+    def read(self, number: int) -> Lease | None:
+        return self.made.get(number)
+
+    def make(self, number: int) -> bool:
+        if number in self.made:
+            return False
+        self.made[number] = None
+        return True
+
+    def write(self, number: int, lease: Lease) -> int:
+        self.made[number] = lease
+        return max(self.made)
+
+    def clear(self, number: int) -> None:
+        self.made.pop(number, None)
+
+
+def lock(store: Directories, run: str, owner: str = "ana@desk") -> HostLock:
+    return HostLock("laptop-07", store, store.clock, Claim(run, owner, "fix-offload"))
+
+
+def store() -> Directories:
+    return Directories(FakeClock())
+
+
+def test_a_second_run_is_told_who_holds_the_host() -> None:
+    host = store()
+    lock(host, "7f3a").take()
+    with pytest.raises(LockHeld) as told:
+        lock(host, "8888", "bob@desk").take()
+    assert "laptop-07: ana@desk is at work here: fix-offload (run 7f3a, at most until" in told.value.message
+    assert "--wait" in told.value.next_step
+    assert told.value.exit_code == 5
+
+
+def test_a_lease_that_is_given_back_is_free_at_once() -> None:
+    host, told = store(), []
+    first = lock(host, "7f3a")
+    first.take()
+    first.give_back()
+    lock(host, "8888").take(tell=told.append)
+    assert told == []
+    assert list(host.made) == [2]
+
+
+def test_an_expired_lease_is_taken_over_and_said_so() -> None:
+    host, told = store(), []
+    lock(host, "7f3a").take()
+    host.clock.sleep(TTL + 1)
+    lock(host, "8888").take(tell=told.append)
+    assert told == ["took over from ana@desk (fix-offload, run 7f3a), whose lease had expired"]
+
+
+def test_waiting_gets_it_as_soon_as_it_is_free_and_names_the_holder_once() -> None:
+    host, told = store(), []
+    first = lock(host, "7f3a")
+    first.take()
+    host.clock.after(30.0, first.give_back)
+    lock(host, "8888").take(wait=100.0, tell=told.append)
+    assert len(told) == 1
+    assert "waiting: ana@desk" in told[0]
+    assert 30.0 <= host.clock.passed < 40.0
+
+
+def test_waiting_ends_with_the_holders_name() -> None:
+    host = store()
+    first = lock(host, "7f3a")
+    first.take()
+    first.hold(1000.0)
+    with pytest.raises(LockHeld):
+        lock(host, "8888").take(wait=10.0)
+    assert host.clock.passed == pytest.approx(10.0)
+
+
+def test_holding_renews_in_time_and_for_as_long_as_the_change_may_take() -> None:
+    host = store()
+    first = lock(host, "7f3a")
+    first.take()
+    for _ in range(10):
+        host.clock.sleep(TTL / 2)
+        first.hold()
+    first.hold(3600.0)
+    host.clock.sleep(3600.0)
+    with pytest.raises(LockHeld):
+        lock(host, "8888").take()
+
+
+def test_a_lease_that_was_taken_over_is_lost_and_no_change_is_made() -> None:
+    host = store()
+    first = lock(host, "7f3a")
+    first.take()
+    host.clock.sleep(TTL + 1)
+    lock(host, "8888", "bob@desk").take()
+    with pytest.raises(LockLost, match="taken by bob@desk"):
+        first.hold()
+    bench = Bench(World(texts={"a": b"old"}))
+    context = replace(bench.context(), hold=first.hold)
+    result = execute(StepCall("toy.file", {"path": "a", "text": "new"}), context)
+    assert (result.outcome, bench.world.writes, bench.told.kinds) == (Outcome.BLOCKED, [], [])
+
+
+def test_the_same_run_takes_its_own_lease_again_after_a_crash() -> None:
+    host, told = store(), []
+    lock(host, "7f3a").take()
+    lock(host, "7f3a").take(tell=told.append)
+    assert (told, list(host.made)) == ([], [2])
+
+
+def test_somebody_who_made_the_directory_and_vanished_is_waited_for_a_moment() -> None:
+    host = store()
+    host.make(1)
+    lock(host, "7f3a").take()
+    assert host.clock.passed >= WRITING
+
+
+def test_somebody_who_is_slow_to_write_finds_out_that_another_was_faster() -> None:
+    host = store()
+    host.make(1)
+    lock(host, "7f3a").take()
+    slow = Lease("8888", "bob@desk", "fix-offload", host.newest().now + TTL)
+    assert host.write(1, slow) == 2
+    assert host.newest().lease != slow
+
+
+class NoRights(Directories):
+    """A folder in which this login may not write."""
+
+    def make(self, number: int) -> bool:  # noqa: ARG002 - the store's signature
+        return False
+
+
+def test_a_folder_without_rights_is_said_and_not_tried_for_ever() -> None:
+    with pytest.raises(CallFailed, match="no lease can be taken"):
+        lock(NoRights(FakeClock()), "7f3a").take()
+
+
+class LateRenewal(Directories):
+    """Whose holder renews just as another run makes the next directory."""
+
+    def make(self, number: int) -> bool:
+        old = self.made[number - 1]
+        assert old is not None
+        self.made[number - 1] = replace(old, expires=self.newest().now + TTL)
+        return super().make(number)
+
+
+def test_a_holder_who_renews_at_the_last_moment_is_given_way() -> None:
+    host = LateRenewal(FakeClock())
+    host.made[1] = Lease("7f3a", "ana@desk", "fix-offload", host.newest().now - 1)
+    late = lock(host, "8888")
+    with pytest.raises(LockHeld):
+        late.take()
+    assert list(host.made) == [1]
+
+
+@dataclass
+class ThisMachine:
+    """A connection that starts the programs of the machine it runs on; `folder` replaces the shared one."""
+
+    folder: Path
+    host: str = "here"
+    platform: str = "posix"
+    round_trips: int = 0
+
+    def exchange(self, calls: Sequence[Call]) -> list[Reply]:
+        self.round_trips += 1
+        return [self._carry_out(call) for call in calls]
+
+    def _here(self, text: str) -> str:
+        return text.replace(leases.POSIX_FOLDER, str(self.folder))
+
+    def _carry_out(self, call: Call) -> Reply:
+        if isinstance(call, Run):
+            done = subprocess.run([self._here(part) for part in call.argv], capture_output=True, check=False)
+            return Completed(done.returncode, done.stdout, done.stderr)
+        if isinstance(call, ReadFile):
+            path = Path(self._here(call.path))
+            return FileContent(path.read_bytes()) if path.exists() else FileContent(missing=True)
+        if isinstance(call, WriteFile):
+            path = Path(self._here(call.path))
+            part = path.with_suffix(f".part-{threading.get_ident()}")
+            part.write_bytes(call.content)
+            part.replace(path)
+            return FileContent()
+        return Failed("error", "no such call here")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="mkdir and ls are programs elsewhere")
+def test_of_many_runs_at_once_exactly_one_gets_the_host(tmp_path: Path) -> None:
+    got: list[str] = []
+    refused: list[str] = []
+
+    def ask(run: str) -> None:
+        try:
+            store = HostLeases(ThisMachine(tmp_path / "lease"))
+            HostLock("here", store, SystemClock(20.0), Claim(run, "ana@desk", "play")).take()
+            got.append(run)
+        except LockHeld:
+            refused.append(run)
+
+    threads = [threading.Thread(target=ask, args=(f"run{number}",)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(got), len(refused)) == (1, 5)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="mkdir and ls are programs elsewhere")
+def test_on_real_directories_a_lease_is_taken_held_and_given_back(tmp_path: Path) -> None:
+    connection = ThisMachine(tmp_path / "lease")
+    made = HostLock("here", HostLeases(connection), SystemClock(), Claim("7f3a", "ana@desk", "play"))
+    made.take()
+    made.hold(500.0)
+    with pytest.raises(LockHeld):
+        HostLock("here", HostLeases(connection), SystemClock(), Claim("8888", "bob@desk", "play")).take()
+    made.give_back()
+    HostLock("here", HostLeases(connection), SystemClock(), Claim("8888", "bob@desk", "play")).take()
+    assert [path.name for path in (tmp_path / "lease").iterdir()] == ["2"]

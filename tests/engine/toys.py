@@ -1,0 +1,278 @@
+"""Small steps on the facets, to show what the engine makes of any step; and a context to run them in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from remediation.engine.events import Emitter
+from remediation.engine.ports import RUN_STARTED, HostMemory, Policy, Ports, StepContext
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, Need, Risk, StepCall, needs
+from remediation.model.event import Event
+from remediation.model.facts import Container, Process, Runner
+from remediation.model.finding import Diagnosis
+from remediation.steps.contract import Step, param, step
+from tests.engine.fakes import LAYERS, WEIGHTS, FakeAccess, World
+
+
+@step("toy.file", settle=10.0)
+class FileSays(Step[str | None]):
+    """A file holds a text."""
+
+    path: str = param("which file")
+    text: str = param("what it holds")
+
+    def look(self, host: Reader) -> str | None:
+        content = host.files.read(self.path)
+        return None if content is None else content.decode()
+
+    def met(self, seen: str | None) -> bool:
+        return seen == self.text
+
+    def plan(self, seen: str | None) -> Iterator[Change]:
+        if seen != self.text:
+            undo = None if seen is None else StepCall("toy.file", {"path": self.path, "text": seen})
+            yield Change(f"write {self.path}", subject=self.path, before=seen, after=self.text, undo=undo)
+
+    def apply(self, host: Writer, change: Change) -> None:
+        host.files.write(change.subject, self.text.encode())
+
+    def explain(self, seen: str | None) -> str:
+        return f"{self.path} holds {seen!r}, wanted {self.text!r}"
+
+    def effect(self, change: Change, before: str | None, after: str | None) -> str:  # noqa: ARG002 - the contract's signature
+        return f"held {before!r}, holds {after!r}"
+
+    def values(self, seen: str | None) -> dict[str, Any]:
+        return {"text": seen}
+
+
+@step("toy.closed", risk=Risk.DISRUPTIVE, settle=5.0)
+class ProgramsClosed(Step[Sequence[Process]]):
+    """No program of these names runs."""
+
+    names: tuple[str, ...] = param("which programs")
+
+    def look(self, host: Reader) -> Sequence[Process]:
+        return [process for process in host.processes.list() if process.program in self.names]
+
+    def met(self, seen: Sequence[Process]) -> bool:
+        return not seen
+
+    def plan(self, seen: Sequence[Process]) -> Iterator[Change]:
+        for process in seen:
+            windows = process.has_window
+            yield Change(
+                f"close {process.name}", subject=process.key, before=process.vram, after=0,
+                needs=needs(Need.DESKTOP) if windows else needs(), asks=f"closes a window of {process.name}" if windows else "",
+            )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        pid, _, started = change.subject.partition("@")
+        host.processes.close(int(pid), float(started), grace=1.0)
+
+    def explain(self, seen: Sequence[Process]) -> str:
+        return f"{len(seen)} of them run"
+
+
+@step("toy.preloaded")
+class Preloaded(Step[Sequence[Runner]]):
+    """A model is loaded."""
+
+    model: str = param("which model")
+
+    def look(self, host: Reader) -> Sequence[Runner]:
+        return [runner for runner in host.ollama.running() if runner.model == self.model]
+
+    def met(self, seen: Sequence[Runner]) -> bool:
+        return bool(seen)
+
+    def plan(self, seen: Sequence[Runner]) -> Iterator[Change]:
+        if not seen:
+            yield Change(f"load {self.model}", subject=self.model)
+
+    def apply(self, host: Writer, change: Change) -> None:
+        host.ollama.load(change.subject, options={})
+
+
+@step("toy.whole")
+class WholeOnGpu(Step[Runner | None]):
+    """The model lies in dedicated memory as a whole; unknown while it is not loaded."""
+
+    model: str = param("which model")
+
+    def look(self, host: Reader) -> Runner | None:
+        return next((runner for runner in host.ollama.running() if runner.model == self.model), None)
+
+    def met(self, seen: Runner | None) -> bool | None:
+        return None if seen is None else seen.size_vram == seen.size
+
+    def plan(self, seen: Runner | None) -> Iterator[Change]:  # noqa: ARG002 - a goal has no plan of its own
+        return iter(())
+
+    def clarify(self, seen: Runner | None) -> StepCall | None:
+        return StepCall("toy.preloaded", {"model": self.model}) if seen is None else None
+
+    def explain(self, seen: Runner | None) -> str:
+        return "not loaded" if seen is None else f"{seen.size_vram} of {seen.size} bytes on the GPU"
+
+    def values(self, seen: Runner | None) -> dict[str, Any]:
+        return {} if seen is None else {"layers": [seen.size_vram, seen.size]}
+
+
+@step("toy.reloaded")
+class Reloaded(Step[Runner | None]):
+    """The model is loaded anew, with as many layers as fit."""
+
+    model: str = param("which model")
+
+    def look(self, host: Reader) -> Runner | None:
+        return next((runner for runner in host.ollama.running() if runner.model == self.model), None)
+
+    def met(self, seen: Runner | None) -> bool:
+        return seen is not None and seen.size_vram == seen.size
+
+    def plan(self, seen: Runner | None) -> Iterator[Change]:
+        if seen is not None:
+            yield Change(f"unload {self.model}", subject=self.model)
+        yield Change(f"load {self.model}", subject=self.model)
+
+    def apply(self, host: Writer, change: Change) -> None:
+        if change.summary.startswith("unload"):
+            host.ollama.unload(change.subject)
+        else:
+            host.ollama.load(change.subject, options={})
+
+
+@step("toy.fitted")
+class Fitted(Step[tuple[Runner | None, int]]):
+    """The model is loaded with as many layers as fit now; freed memory is used only after another load."""
+
+    model: str = param("which model")
+
+    def look(self, host: Reader) -> tuple[Runner | None, int]:
+        runner = next((runner for runner in host.ollama.running() if runner.model == self.model), None)
+        room = host.gpu.use().free + (runner.size_vram if runner else 0)
+        return runner, min(LAYERS, room // (WEIGHTS // LAYERS))
+
+    def met(self, seen: tuple[Runner | None, int]) -> bool:
+        runner, fits = seen
+        return runner is not None and runner.size_vram >= (WEIGHTS if fits == LAYERS else fits * (WEIGHTS // LAYERS))
+
+    def plan(self, seen: tuple[Runner | None, int]) -> Iterator[Change]:
+        if seen[0] is not None:
+            yield Change(f"unload {self.model}", subject=self.model)
+        yield Change(f"load {self.model}", subject=self.model)
+
+    def apply(self, host: Writer, change: Change) -> None:
+        if change.summary.startswith("unload"):
+            host.ollama.unload(change.subject)
+        else:
+            host.ollama.load(change.subject, options={})
+
+
+@step("toy.restarted", risk=Risk.DISRUPTIVE, once_per_run=True)
+class Restarted(Step[tuple[Container, float]]):
+    """A container was started after this run began."""
+
+    container: str = param("which container")
+
+    def look(self, host: Reader) -> tuple[Container, float]:
+        found = host.engine.inspect(self.container)
+        assert found is not None
+        return found, float(host.variables[RUN_STARTED])
+
+    def met(self, seen: tuple[Container, float]) -> bool:
+        found, since = seen
+        return datetime.fromisoformat(found.started_at.replace("Z", "+00:00")).timestamp() >= since
+
+    def plan(self, seen: tuple[Container, float]) -> Iterator[Change]:
+        if not self.met(seen):
+            yield Change(f"restart {self.container}", subject=self.container)
+
+    def apply(self, host: Writer, change: Change) -> None:
+        host.engine.restart(change.subject)
+
+
+@step("toy.deleted", risk=Risk.DESTRUCTIVE)
+class ModelDeleted(Step[bool]):
+    """A model's runner is gone (stands for what deletes data)."""
+
+    model: str = param("which model")
+
+    def look(self, host: Reader) -> bool:
+        return any(runner.model == self.model for runner in host.ollama.running())
+
+    def met(self, seen: bool) -> bool:
+        return not seen
+
+    def plan(self, seen: bool) -> Iterator[Change]:
+        if seen:
+            yield Change(f"delete {self.model}", subject=self.model)
+
+    def apply(self, host: Writer, change: Change) -> None:
+        host.ollama.unload(change.subject)
+
+
+TOYS: Mapping[str, type[Step[Any]]] = {
+    cls.name: cls for cls in (FileSays, ProgramsClosed, Preloaded, WholeOnGpu, Reloaded, Fitted, Restarted, ModelDeleted)
+}
+
+
+@dataclass
+class Scripted:
+    """A prompt with answers prepared; what was asked is kept."""
+
+    answers: list[bool] = field(default_factory=list)
+    asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    available: bool = True
+
+    def confirm(self, question: str, details: Sequence[str] = ()) -> bool:
+        self.asked.append((question, tuple(details)))
+        return self.answers.pop(0)
+
+    def typed(self, question: str, wanted: str) -> bool:
+        self.asked.append((question, (wanted,)))
+        return self.answers.pop(0)
+
+
+@dataclass
+class Told:
+    """The events of a run."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+
+    def of(self, kind: str) -> list[Mapping[str, Any]]:
+        return [event.data for event in self.events if event.kind == kind]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.events]
+
+
+@dataclass
+class Bench:
+    """A host and a context; `context` makes one with the given limits."""
+
+    world: World = field(default_factory=World)
+    told: Told = field(default_factory=Told)
+    prompt: Scripted = field(default_factory=Scripted)
+    memory: HostMemory = field(default_factory=HostMemory)
+    steps: Mapping[str, type[Step[Any]]] = field(default_factory=lambda: TOYS)
+    diagnose: Callable[[Reader], Diagnosis] = lambda _host: Diagnosis()
+    cancelled: Callable[[], bool] = lambda: False
+
+    def context(self, *, timeout: float | None = None, path: str = "0.0", **policy: Any) -> StepContext:  # noqa: ANN401 - fields of Policy
+        limits = Policy(**{"run_started": self.world.clock.start, "warn_seconds": 0.0, **policy})
+        ports = Ports(
+            emit=Emitter([self.told]), clock=self.world.clock, prompt=self.prompt, diagnose=self.diagnose,
+            cancelled=self.cancelled, steps=lambda: self.steps,
+        )  # fmt: skip
+        access = FakeAccess(self.world, check=limits.check)
+        return StepContext("laptop-07", access, limits, ports, self.memory, "play", "task", path, timeout)

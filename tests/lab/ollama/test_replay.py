@@ -1,0 +1,64 @@
+"""Recordings of real servers, replayed on the stand-in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from remediation.lab.ollama import replay
+
+pytestmark = pytest.mark.corpus
+
+EXCEPTIONS = {
+    "newengine-healthy": "another engine (G2n): measured layouts in rounds, which the lab does not play",
+    "newengine-num-gpu-1": "as newengine-healthy",
+    "newengine-vram-occupied": "as newengine-healthy",
+    "newengine-vram-shortage": "as newengine-healthy",
+    "queue-full": "six requests at once; a replay is sequential. test_concurrency.py has the case",
+    "system-memory-cgroup-v1-oom": "the kernel of the recorder killed the runner",
+}
+
+
+def folder() -> Path:
+    named = os.environ.get("REMEDIATION_CORPUS")
+    if not named:
+        pytest.skip("REMEDIATION_CORPUS is not set: the recordings of real servers are not at hand")
+    return Path(named) / "recordings"
+
+
+def test_the_scenarios_of_the_first_issue_agree_in_everything() -> None:
+    root = folder()
+    results = [replay.Scenario(path, root / "models.json").play() for path in replay.scenarios(root, everything=False)]
+    assert len(results) == 22
+    assert {f"{each.version} {each.scenario}": each.differences for each in results if not each.agrees} == {}
+
+
+def test_all_others_agree_but_for_those_with_a_reason() -> None:
+    root = folder()
+    results = [replay.Scenario(path, root / "models.json").play() for path in replay.scenarios(root, everything=True)]
+    differing = {each.scenario for each in results if not each.agrees}
+    assert differing == EXCEPTIONS.keys()
+    assert sum(each.agrees for each in results) >= 0.9 * len(results)
+
+
+def test_a_wrong_rule_shows_in_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The comparison itself: a recording changed in one number of each kind is noticed in each column."""
+    root = folder()
+    copy = tmp_path / "v0.13.5" / "vram-occupied-10"
+    copy.mkdir(parents=True)
+    (tmp_path / "v0.12.10").mkdir()
+    (tmp_path / "models.json").write_text((root / "models.json").read_text("utf-8"), "utf-8")
+    for path in (root / "v0.13.5" / "vram-occupied-10").iterdir():
+        text = path.read_text("utf-8")
+        if path.name == "server.log":
+            text = text.replace("offloaded 10/33", "offloaded 11/33").replace('msg="gpu memory"', 'msg="other"', 1)
+        if path.name.startswith("02-ps"):
+            text = text.replace('"size_vram": 9', '"size_vram": 8').replace('"digest"', '"digests"')
+        if path.name.startswith("03-unload"):
+            text = text.replace('"status": 200', '"status": 503')
+        (copy / path.name).write_text(text, "utf-8")
+    assert replay.main([str(tmp_path)]) == 1
+    row = next(line for line in capsys.readouterr().out.splitlines() if "vram-occupied-10" in line)
+    assert "ok" not in row

@@ -1,0 +1,208 @@
+"""A lab in processes of its own: started, found, started twice at once, killed, broken, reset, stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import winrm
+
+from remediation.lab import control
+from remediation.lab.wire import Client, Refusal, Service
+from remediation.model.errors import CallFailed, UsageError
+from tests.lab import speaking
+from tests.lab.speaking import probe
+
+
+def worker(lab: control.Lab, host: control.LabHost, *calls: dict[str, object]) -> list[dict[str, object]]:
+    """Drive a worker over unpatched pywinrm."""
+    client = winrm.Protocol(
+        host.endpoint, transport="ntlm", username=lab.user, password=lab.password, proxy=None, ca_trust_path=None
+    )
+    shell = client.open_shell(codepage=65001)
+    command = client.run_command(shell, "powershell.exe", ["-NoProfile", "-EncodedCommand", "eAA="], console_mode_stdin=False)
+    client.send_command_input(shell, command, speaking.opening() + speaking.request(*calls), end=True)
+    stdout, stderr, code = client.get_command_output(shell, command)
+    client.cleanup_command(shell, command)
+    client.close_shell(shell)
+    assert (stderr, code) == (b"", 0)
+    found: list[dict[str, object]] = speaking.frames(stdout)[-1]["replies"]
+    return found
+
+
+def writes(folder: Path, host: str) -> dict[str, int]:
+    known = control.status(folder)
+    assert known is not None
+    found: dict[str, int] = known[host]["writes"]
+    return found
+
+
+def chrome(lab: control.Lab, host: control.LabHost) -> dict[str, object]:
+    (reply,) = worker(lab, host, probe("processes"))
+    rows = reply["value"]
+    assert isinstance(rows, list)
+    row = next(each for each in rows if each["Name"] == "chrome.exe")
+    return probe("close", {"pid": row["ProcessId"], "started": row["CreationDate"], "grace": 10, "force": False})
+
+
+def test_the_worker_answers_over_real_winrm_on_each_host(lab: control.Lab) -> None:
+    for host in lab.hosts:
+        (reply,) = worker(lab, host, probe("system"))
+        assert reply["value"]["Hostname"] == host.name.upper()  # type: ignore[index]
+    assert len({host.endpoint for host in lab.hosts}) == 2
+
+
+def test_hosts_are_apart_and_shells_are_not_left(lab: control.Lab) -> None:
+    first, second = lab.hosts
+    control.reset(lab.folder)
+    worker(lab, first, chrome(lab, first))
+    assert writes(lab.folder, first.name) == {"close chrome.exe": 1}
+    assert writes(lab.folder, second.name) == {}
+    known = control.status(lab.folder)
+    assert known is not None
+    assert {(each["winrm"]["shells_open"], each["winrm"]["commands_running"]) for each in known.values()} == {(0, 0)}
+
+
+def test_a_second_start_finds_the_first(lab: control.Lab) -> None:
+    again = control.start(lab.folder, hosts=1, scale=100)
+    assert (again.started, again.hosts, again.password) == (False, lab.hosts, lab.password)
+    assert control.find(lab.folder) == again
+
+
+def test_a_fault_and_a_reset_make_a_machine_new(lab: control.Lab) -> None:
+    host = lab.hosts[0]
+    control.reset(lab.folder)
+    worker(lab, host, chrome(lab, host))
+    control.fault(host.name, "healthy", lab.folder)
+    known = control.status(lab.folder)
+    assert known is not None
+    assert (known[host.name]["fault"], known[host.name]["writes"]) == ("healthy", {})
+    control.reset(lab.folder)
+    assert "chrome.exe" in str(worker(lab, host, probe("processes")))
+
+
+def test_what_a_user_can_get_wrong_is_said(lab: control.Lab, tmp_path: Path) -> None:
+    for host, name in ((lab.hosts[0].name, "nosuch"), ("nosuch", "healthy")):
+        with pytest.raises(UsageError, match="nosuch"):
+            control.fault(host, name, lab.folder)
+    with pytest.raises(UsageError, match="does not run"):
+        control.fault("laptop-07", "healthy", tmp_path)
+    with pytest.raises(UsageError, match="1 to 250"):
+        control.start(tmp_path, hosts=0)
+    with pytest.raises(UsageError, match="no host"):
+        lab.host("nosuch")
+    (tmp_path / "lab.json").write_text("{", encoding="utf-8")
+    with pytest.raises(CallFailed, match="not what a lab wrote"):
+        control.start(tmp_path)
+
+
+def test_the_password_is_nowhere_but_in_a_private_file(lab: control.Lab) -> None:
+    assert lab.password not in repr(lab)
+    users = lab.folder / "users"
+    if sys.platform != "win32":
+        assert stat.S_IMODE(users.stat().st_mode) == 0o600
+    for path in lab.folder.rglob("*"):
+        if path.is_file() and path != users:
+            assert lab.password.encode() not in path.read_bytes()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> object:
+    yield tmp_path / "lab"
+    control.stop(tmp_path / "lab")
+
+
+def test_two_starts_at_once_are_one(folder: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        labs = list(pool.map(lambda _: control.start(folder, scale=100), range(4)))
+    assert sum(each.started for each in labs) == 1
+    assert len({each.hosts for each in labs}) == len({each.password for each in labs}) == 1
+
+
+def test_a_stopped_lab_comes_back_with_its_machines_and_ports(folder: Path) -> None:
+    lab = control.start(folder, scale=100)
+    worker(lab, lab.hosts[0], chrome(lab, lab.hosts[0]))
+    assert control.stop(folder)
+    assert not control.stop(folder)
+    assert control.find(folder) is None
+    assert control.status(folder) is None
+    again = control.start(folder, scale=100)
+    assert (again.started, again.hosts, again.password) == (True, lab.hosts, lab.password)
+    assert "chrome.exe" not in str(worker(again, again.hosts[0], probe("processes")))
+    assert writes(folder, "laptop-07") == {"close chrome.exe": 1}
+
+
+def test_a_stopped_lab_can_be_reset(folder: Path) -> None:
+    lab = control.start(folder, scale=100)
+    worker(lab, lab.hosts[0], chrome(lab, lab.hosts[0]))
+    control.stop(folder)
+    control.reset(folder)
+    control.start(folder, scale=100)
+    assert writes(folder, "laptop-07") == {}
+
+
+def ended(client: Client) -> bool:
+    """Ask until the system has ended the process."""
+    try:
+        while client.call("ping"):
+            pass
+    except Refusal:
+        return True
+    return False
+
+
+def test_a_killed_world_is_started_again_and_has_lost_nothing(folder: Path) -> None:
+    lab = control.start(folder, scale=100)
+    host = lab.hosts[0]
+    worker(lab, host, chrome(lab, host))
+    client = Client(folder / "world.json")
+    os.kill(client.call("ping")["pid"], signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
+    assert ended(client)
+    again = control.start(folder, scale=100)
+    assert again.started
+    assert writes(folder, host.name) == {"close chrome.exe": 1}
+    assert "chrome.exe" not in str(worker(again, host, probe("processes")))
+
+
+def test_more_hosts_are_added_to_a_lab(folder: Path) -> None:
+    one = control.start(folder, scale=100)
+    three = control.start(folder, hosts=3, scale=100)
+    assert three.hosts[0] == one.hosts[0]
+    assert [host.name for host in three.hosts] == ["laptop-07", "laptop-08", "laptop-09"]
+
+
+def test_a_port_that_somebody_else_took_is_said(folder: Path) -> None:
+    lab = control.start(folder, scale=100)
+    control.stop(folder)
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((lab.hosts[0].address, lab.hosts[0].port))
+        taken.listen()
+        with pytest.raises(CallFailed, match="winrm process did not start"):
+            control.start(folder, scale=100)
+
+
+def test_a_wrong_token_and_broken_lines_are_refused(tmp_path: Path) -> None:
+    service = Service(tmp_path / "x.json", lambda _, request: request["op"])
+    thread = threading.Thread(target=service.serve)
+    thread.start()
+    service.publish()
+    client = Client(tmp_path / "x.json")
+    assert client.call("hello") == "hello"
+    address = (tmp_path / "x.json").read_text(encoding="utf-8")
+    (tmp_path / "y.json").write_text(address.replace('"token": "', '"token": "x'), encoding="utf-8")
+    stranger = Client(tmp_path / "y.json")
+    with pytest.raises(Refusal, match="wrong token"):
+        stranger.call("hello")
+    client.close()
+    stranger.close()
+    service.close()
+    thread.join()
+    assert not (tmp_path / "x.json").exists()

@@ -1,0 +1,54 @@
+"""The live lines: what each working host does, since when and until when at most."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from remediation.model.event import Event
+from remediation.report.lines import WIDTH
+from remediation.report.live import MOST, LiveScreen, status
+from remediation.report.terminal import PlainScreen, Terminal
+from tests.report import stream
+
+
+def terminal(events: list[Event], now: float) -> Terminal:
+    made = Terminal(PlainScreen(io.StringIO()), now=lambda: stream.START + now)
+    for event in events:
+        made(event)
+    return made
+
+
+def test_a_working_host_says_what_it_does_since_when_and_until_when() -> None:
+    change = stream.event("change_start", 4.0, index=0, step="vram.free", change=stream.change("close chrome.exe"), deadline=30.0)
+    assert status(terminal([stream.run_start(), stream.facts(), change], now=6.0)) == [
+        "→ laptop-07  vram.free: close chrome.exe  2.0 s of at most 30 s"
+    ]
+
+
+def test_a_host_that_ended_has_no_live_line() -> None:
+    assert status(terminal([stream.run_start(), *stream.repair()], now=20.0)) == []
+
+
+def test_a_fleet_shows_counts_and_not_more_hosts_than_fit() -> None:
+    hosts = [f"dev-{number:02}" for number in range(64)]
+    working = [stream.facts(host) for host in hosts[10:30]]
+    done = [event for host in hosts[:10] for event in stream.repair(host)]
+    rows = status(terminal([stream.run_start(*hosts), *done, *working], now=133.0))
+    assert rows[0].startswith("64 hosts  ▕███")
+    assert "10 done · 20 working · 34 waiting   2 min 13 s" in rows[0]
+    assert len(rows) == 1 + MOST + 1
+    assert rows[-1] == f"… and {20 - MOST} more"
+    assert all(len(row) <= WIDTH for row in rows)
+
+
+def test_on_a_terminal_the_lasting_lines_are_the_same_as_off_it() -> None:
+    plain, live = io.StringIO(), io.StringIO()
+    console = Console(file=live, width=200, force_terminal=True, color_system=None, highlight=False)
+    screen = LiveScreen(console)
+    for made in (Terminal(PlainScreen(plain)), Terminal(screen)):
+        for event in stream.whole():
+            made(event)
+    screen.close()
+    assert [row.rstrip() for row in live.getvalue().splitlines()] == plain.getvalue().splitlines()

@@ -1,0 +1,201 @@
+"""The pages that a run's events become: what stands in them, how wide they are, and that colour carries nothing alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+
+from remediation.model.event import Event
+from remediation.report.lines import WIDTH
+from remediation.report.terminal import Hints, PlainScreen, Terminal
+from tests.report import stream
+
+ALL = Hints(frozenset({"undo", "show"}))
+
+
+def page(events: Iterable[Event], *, diff: bool = False, verbose: bool = False, hints: Hints = ALL) -> list[str]:
+    out = io.StringIO()
+    terminal = Terminal(PlainScreen(out), diff=diff, verbose=verbose, hints=hints)
+    for event in events:
+        terminal(event)
+    terminal.close()
+    rows = out.getvalue().splitlines()
+    assert all(len(row) <= WIDTH for row in rows)
+    return rows
+
+
+def starting(rows: list[str], start: str) -> list[str]:
+    return [row for row in rows if row.startswith(start)]
+
+
+def test_the_page_tells_host_target_goal_cause_changes_and_proof_in_this_order() -> None:
+    rows = page(stream.whole())
+    order = ["laptop-07  Windows 11", "  target    mistral", "  looked    1.4 s, 3 round trips", "  goal      1/33", "  found     vram_occupied 0.97",
+             "            dead settings", "  ruled out explicit_num_gpu (requested=-1)", "  ✓ change 1  vram.free", "  ✓ change 2  model.reloaded",
+             "  goal met  33/33 layers"]  # fmt: skip
+    found = [next(index for index, row in enumerate(rows) if row.startswith(start)) for start in order]
+    assert found == sorted(found)
+
+
+def test_each_found_value_stands_with_its_source() -> None:
+    text = " ".join(" ".join(page(stream.whole())).split())
+    assert "mistral:7b-instruct-q4_K_M (from .env: OLLAMA_MODEL)" in text
+    assert r"docker-compose.yml + docker-compose.gpu.yml in C:\dev\activia1 (from the container's labels)" in text
+    assert "http://127.0.0.1:11434 (published by ai-native-ollama)" in text
+
+
+def test_a_long_quote_keeps_the_end_where_the_verdict_stands() -> None:
+    text = " ".join(" ".join(page(stream.whole())).split())
+    assert 'log:812: msg="loading model"' in text
+    assert "GPULayers:1[ID:GPU-1 Layers:1(31..31)]" in text
+    assert "x" * 200 not in text.replace(" ", "")
+
+
+def test_a_change_says_what_was_predicted_and_measured() -> None:
+    (row,) = starting(page(stream.whole()), "  ✓ change 1")
+    assert "close chrome.exe (4.0 s): predicted +2.3 GiB, measured +2.3 GiB" in row
+
+
+def test_the_table_has_units_and_says_simulated() -> None:
+    rows = page(stream.whole())
+    head = next(index for index, row in enumerate(rows) if "before" in row and "after" in row and "simulated" in row)
+    table = [" ".join(row.split()) for row in rows[head + 1 : head + 6]]
+    assert table == [
+        "layers on the GPU 1/33 33/33",
+        "first token, warm 2.9 s 0.2 s",
+        "50 tokens, warm ≈ 31 s (8 seen) 1.9 s",
+        "VRAM used by the model 0.3 GiB 4.9 GiB",
+        "GPU / CPU during the request 3 % / 94 % 92 % / 12 %",
+    ]
+
+
+def test_the_last_line_counts_and_offers_only_tasks_that_exist() -> None:
+    events = stream.whole()
+    assert page(events, hints=Hints())[-1] == "1 host repaired · 2 changes, none destructive · 38 s"
+    assert "remediate undo 7f3a" in "".join(page(events)[-2:])
+    assert "undo" not in page(events, hints=Hints(frozenset({"show"})))[-1]
+
+
+def test_a_healthy_host_gets_no_change_and_one_column() -> None:
+    events = [
+        stream.run_start(),
+        stream.facts(),
+        stream.event("goal", 1, state="met", text="33/33 layers on the GPU", values={"layers": [33, 33]}),
+        stream.event("measurement", 2, label="before", figures=stream.AFTER),
+        stream.event("host_end", 3, outcome="ok", reason=""),
+        stream.run_end(),
+    ]
+    rows = page(events)
+    assert starting(rows, "  goal met  33/33")
+    assert not any("change " in row for row in rows)
+    assert "1 host with nothing to do" in rows[-1] or "1 host with nothing to do" in rows[-3]
+
+
+def test_check_lists_the_changes_with_their_risk_and_the_diff() -> None:
+    diff = "--- docker-compose.gpu.yml\n+++ docker-compose.gpu.yml\n@@ -3,2 +3,1 @@\n-      - OLLAMA_LLM_LIBRARY=cuda\n"
+    planned = [
+        stream.event(
+            "change_planned", 4, index=0, step="compose.environment", change=stream.change("take it out", risk="safe", diff=diff)
+        ),
+        stream.event("change_planned", 5, index=0, step="stack.up", change=stream.change("recreate ollama")),
+    ]
+    events = [
+        stream.run_start(check=True),
+        stream.facts(),
+        stream.event("findings", 3, diagnosis=stream.DIAGNOSIS),
+        *planned,
+        stream.event("host_end", 6, outcome="would-change", reason=""),
+        stream.run_end(code=4),
+    ]
+    rows = page(events, diff=True)
+    assert starting(rows, "  ○ 1  compose.environment")
+    assert starting(rows, "  ○ 2  stack.up")
+    assert any(row.strip() == "-      - OLLAMA_LLM_LIBRARY=cuda" for row in rows)
+    (would,) = starting(rows, "  would")
+    assert "2 things (1 safe, 1 disruptive), predicted 33/33 layers" in would
+    assert rows[-1] == "nothing was changed · 38 s · exit 4"
+    assert not any("OLLAMA_LLM_LIBRARY" in row for row in page(events))
+
+
+@pytest.mark.parametrize("outcome", ["failed", "unverified", "blocked", "timed-out", "unreachable"])
+def test_a_bad_end_says_outcome_reason_and_next_action_once(outcome: str) -> None:
+    reason = "chrome.exe did not close within 10 s"
+    events = [
+        stream.run_start(),
+        stream.facts(),
+        stream.event("task_result", 4, task="vram.free", outcome=outcome, ignored=False, reason=reason, next_step="close it by hand", result={}, changes=[]),
+        stream.event("task_result", 5, outcome=outcome, ignored=False, reason=reason, next_step="", result={}, changes=[]),
+        stream.event("host_end", 6, outcome=outcome, reason=reason),
+        stream.run_end(code=2),
+    ]  # fmt: skip
+    rows = page(events)
+    assert sum(reason in row for row in rows) == 1
+    (row,) = (row for row in rows if reason in row)
+    assert outcome in row
+    assert any("next: close it by hand" in row for row in rows)
+    assert f"1 host {outcome}" in rows[-1] or any(f"1 host {outcome}" in row for row in rows)
+
+
+def test_a_change_that_failed_is_marked_by_a_symbol_and_not_counted() -> None:
+    failed = stream.event(
+        "change_end",
+        5,
+        index=0,
+        step="vram.free",
+        change=stream.change("close chrome.exe"),
+        applied=False,
+        error="access denied",
+        seconds=1.0,
+    )
+    rows = page(
+        [
+            stream.run_start(),
+            stream.facts(),
+            failed,
+            stream.event("host_end", 6, outcome="failed", reason="x"),
+            stream.run_end(code=2),
+        ]
+    )
+    (row,) = starting(rows, "  ✗ not done")
+    assert "access denied" in row
+    assert not any("1 change" in row for row in rows)
+
+
+def test_a_fleet_gets_one_line_per_host_and_the_causes_counted() -> None:
+    hosts = ["dev-01", "dev-02", "dev-03"]
+    unreachable = [
+        stream.event("host_end", 9, host="dev-03", outcome="unreachable", reason="no route"),
+    ]
+    events = [
+        stream.run_start(*hosts),
+        *stream.repair("dev-01"),
+        *stream.repair("dev-02"),
+        *unreachable,
+        stream.run_end(*hosts, code=3),
+    ]
+    rows = page(events, hints=Hints())
+    assert rows[:3] == [
+        "✓ dev-01  2 changes · 33/33 layers · cause vram_occupied",
+        "✓ dev-02  2 changes · 33/33 layers · cause vram_occupied",
+        "✗ dev-03  unreachable: no route",
+    ]
+    assert rows[3].startswith("by cause  2 vram_occupied → cured")
+    assert rows[-1] == "2 hosts repaired · 1 host unreachable · 4 changes, none destructive · 38 s · exit 3"
+
+
+def test_verbose_adds_the_rungs_that_were_left_out() -> None:
+    assert any("left out  A client left few layers: ruled out" in row for row in page(stream.whole(), verbose=True))
+    assert not any("left out" in row for row in page(stream.whole()))
+
+
+def test_a_note_is_said_once() -> None:
+    note = stream.event("note", 2, text="a client asked for num_gpu=1 again", level="warning")
+    rows = page([stream.run_start(), note, replace(note, time=note.time + 1), stream.run_end()])
+    assert len(starting(rows, "  warning   a client asked for num_gpu=1 again")) == 1
+
+
+def test_a_host_name_that_nobody_announced_still_gets_its_page() -> None:
+    assert page([*stream.repair("late-host"), stream.run_end("late-host")])
