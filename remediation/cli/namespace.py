@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from remediation.cli import catalogue, looking
+from remediation.cli import catalogue, lab, looking
 
 namespace = Collection(looking.diagnose, catalogue.steps)
+namespace.add_collection(Collection("lab", lab.start, lab.stop, lab.fault, lab.reset, lab.status))

@@ -78,6 +78,13 @@ class OneRun(Output):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabStart:
+    """How large a lab."""
+
+    hosts: int = option("How many Windows hosts there shall be at least (1 to 250).", default=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabFault:
     """Which fault, where."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from remediation.connections.base import Connection
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.clock import Clock
 
@@ -22,6 +24,14 @@ class HostAccess(Protocol):
     @property
     def round_trips(self) -> int:
         """Exchanges that went over the wire so far."""
+
+    @property
+    def connection(self) -> Connection:
+        """The connection underneath, for what is no facet: the lease on the host (`remediation.engine.leases`)."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the user should know of the connection (certificate not verified, worker fell back), in sentences."""
 
     def writer(self) -> Writer:
         """Return the host with its writers; raises `WriteRefused` in check mode."""
