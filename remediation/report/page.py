@@ -93,7 +93,7 @@ def _host_facts(page: HostPage, event: Event) -> list[Line]:
     target = event.data.get("target") or {}
     shown = [(part, target[part]) for part in TARGET_PARTS if target.get(part)]
     for index, (part, found) in enumerate(shown):
-        text = f"{_target_value(part, found.get('value'))} ({found.get('source')})"
+        text = f"{target_value(part, found.get('value'))} ({found.get('source')})"
         lines.append(labelled("target", text) if index == 0 else below(text))
     trips, seconds = event.data.get("round_trips"), event.data.get("seconds")
     if seconds is not None:
@@ -101,7 +101,8 @@ def _host_facts(page: HostPage, event: Event) -> list[Line]:
     return lines
 
 
-def _target_value(part: str, value: Any) -> str:  # noqa: ANN401 - a text or a Compose project as JSON
+def target_value(part: str, value: Any) -> str:  # noqa: ANN401 - a text or a Compose project as JSON
+    """Return a part of the target as people read it."""
     if isinstance(value, Mapping):
         files = " + ".join(_last(str(name)) for name in value.get("files", ()))
         return f"{files or value.get('name')} in {value.get('working_dir')}"

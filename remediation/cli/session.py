@@ -1,0 +1,133 @@
+"""What a task needs of everything below it: inventory, hosts that open, the lab an inventory asks for, and secrets that stay so."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from remediation.cli.extra_vars import extra_variables
+from remediation.cli.options import Hosts
+from remediation.cli.shipped import INVENTORY, find
+from remediation.engine.masking import Masker
+from remediation.facets.access import HostAccess
+from remediation.facets.open import open_host
+from remediation.inventory.load import Inventory, load
+from remediation.model.errors import RemediationError, UsageError
+from remediation.templating.nodes import trusted
+from remediation.templating.secret import Secret
+from remediation.templating.templar import Scope
+
+if TYPE_CHECKING:
+    from remediation.lab.control import Lab
+
+DEFAULT_INVENTORY = "local"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Field:
+    """The hosts a command line is about: its inventory (a lab's addresses filled in), extra variables and secrets."""
+
+    inventory: Inventory
+    extra: Mapping[str, Any]
+    limit: str | None
+    masker: Masker
+    sources: tuple[str, ...]
+
+    def selected(self, pattern: str = "all") -> tuple[str, ...]:
+        """Return the hosts that `pattern` and the command line's ``--limit`` leave; raises `UsageError` for none."""
+        hosts = self.inventory.select(pattern, self.limit)
+        if not hosts:
+            named = f"--limit {self.limit}" if self.limit else "the inventory"
+            raise UsageError(f"{named} names no host", next_step="remediate hosts lists them")
+        return hosts
+
+    def variables(self, host: str) -> dict[str, Any]:
+        """Return a host's variables as plain values, templates evaluated where they can be; the broken ones are left out.
+
+        A connection must not fail for a variable that no connection reads.
+        """
+        scope = Scope((self.extra, *self.inventory.layers(host), self.inventory.magic(host)))
+        values: dict[str, Any] = {}
+        for name in scope:
+            try:
+                values[name] = scope.render(scope[name])
+            except RemediationError:
+                if name.startswith("ansible_"):
+                    raise
+        self._learn(values)
+        return values
+
+    def open(self, host: str, variables: Mapping[str, Any], *, check: bool) -> HostAccess:
+        """Return the host opened lazily; what is secret in `variables` is masked from now on wherever it comes by."""
+        self._learn(variables)
+        return open_host(host, variables, check=check)
+
+    def opened(self, *, check: bool = True) -> Iterator[tuple[str, HostAccess]]:
+        """Yield each selected host, opened, and close it afterwards."""
+        for host in self.selected():
+            access = self.open(host, self.variables(host), check=check)
+            try:
+                yield host, access
+            finally:
+                access.close()
+
+    def _learn(self, variables: Mapping[str, Any]) -> None:
+        for name, value in variables.items():
+            if isinstance(value, Secret):
+                self.masker.add(value.reveal())
+            elif isinstance(value, str) and name.endswith(("password", "passphrase", "_pass", "token")):
+                self.masker.add(value)
+
+
+@contextmanager
+def field(options: Hosts, *, playbook: Path | None = None) -> Iterator[Field]:
+    """Read the inventory that `options` name, and start the lab where it asks for one. Raises `InputError`, `UsageError`."""
+    names = options.inventory or (DEFAULT_INVENTORY,)
+    sources = [source if "," in source else _source(source) for source in names]
+    inventory = load(sources, playbook_dir=playbook.parent if playbook else None)
+    if inventory.lab is not None:
+        inventory = _with_lab(inventory)
+    extra = trusted(extra_variables(options.extra_vars))
+    yield Field(inventory, extra, options.limit, Masker(), tuple(map(str, sources)))
+
+
+def _source(name: str) -> Path:
+    here = Path(name)
+    return here if here.is_dir() else find(INVENTORY, name)
+
+
+def _with_lab(inventory: Inventory) -> Inventory:
+    from remediation.lab import control  # noqa: PLC0415 - only where an inventory asks for it
+
+    wanted = inventory.lab or {}
+    hosts = int(wanted.get("hosts", 1))
+    lab = control.start(hosts=hosts)
+    there = {host.name: host for host in lab.hosts}
+    for name in inventory.hosts:
+        if name in there:
+            inventory = inventory.with_host_vars(name, _reached(lab, name))
+    return inventory
+
+
+def _reached(lab: Lab, name: str) -> dict[str, Any]:
+    host = lab.host(name)
+    return {
+        "ansible_host": host.address,
+        "ansible_port": host.port,
+        "ansible_winrm_scheme": "http",
+        "ansible_user": lab.user,
+        "ansible_password": Secret(lab.password),
+        "lab_scale": lab.scale,
+    }
+
+
+def files_of(paths: Sequence[str | Path]) -> dict[str, str]:
+    """Return the texts of `paths` by name, as the journal keeps them; what cannot be read any more is left out."""
+    texts: dict[str, str] = {}
+    for path in map(Path, paths):
+        if path.is_file():
+            texts[path.name] = path.read_text(encoding="utf-8", errors="replace")
+    return texts
