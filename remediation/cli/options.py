@@ -75,6 +75,7 @@ class OneRun(Output):
     """A query about one run."""
 
     run: str = required("The run's id, or the beginning of it.")
+    diff: bool = option("Show before and after of each change.", default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

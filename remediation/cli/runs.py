@@ -1,0 +1,56 @@
+"""``history`` and ``show``: what earlier runs did, and the one that is going on, read from their journals."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+
+from remediation.cli.command import command
+from remediation.cli.options import OneRun, Output
+
+
+@command(Output)
+def history(options: Output) -> int:
+    """List the runs, the newest first."""
+    from remediation.engine.history import runs  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.figures import duration, plural  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.lines import columns  # noqa: PLC0415 - loaded when asked for
+
+    summaries = [record.summary() for record in runs()]
+    if options.json:
+        sys.stdout.write(document(summaries))
+        return 0
+    if not summaries:
+        sys.stdout.write("there were no runs yet\n")
+        return 0
+    rows = [
+        [
+            item["run"],
+            datetime.fromtimestamp(item["started"]).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+            item["command"] + (" --check" if item["check"] else ""),
+            plural(len(item["hosts"]), "host"),
+            plural(item["changes"], "change"),
+            f"exit {item['exit_code']}" if item["exit_code"] is not None else item["state"],
+            duration(item["seconds"]) if item["seconds"] is not None else "",
+        ]
+        for item in summaries
+    ]
+    sys.stdout.writelines(f"{row}\n" for row in columns(rows))
+    return 0
+
+
+@command(OneRun)
+def show(options: OneRun) -> int:
+    """Show what a run found and did, by its id or the beginning of it; also while it goes on."""
+    from remediation.cli.reports import Style, reporting  # noqa: PLC0415 - loaded when asked for
+    from remediation.engine.history import find  # noqa: PLC0415 - loaded when asked for
+
+    record = find(options.run)
+    style = Style(json=options.json, diff=options.diff, verbose=options.verbose, tasks=frozenset({"undo"}))
+    with reporting(sys.stdout, style, {"TERM": "dumb"}) as report:
+        for event in record.events:
+            report(event)
+    if record.end is None and not options.json:
+        sys.stdout.write(f"the run goes on, or was cut off: remediate resume {record.run}\n")
+    return 0

@@ -1,0 +1,48 @@
+"""What must hold of the repository as a whole: the README's commands, the layers, and what may not stand in it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```[a-z]*\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3], ids=["run", "test", "run on Windows", "test on Windows"])
+def test_the_first_blocks_of_the_readme_are_one_command_line_each(number: int) -> None:
+    assert BLOCKS[number].count("\n") == 1
+    assert "install" in BLOCKS[number]
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    found = re.search(r"awk '([^']+)'", script)
+    assert found is not None
+    printed = subprocess.run(["awk", found[1], str(ROOT / "README.md")], capture_output=True, text=True, check=True).stdout
+    assert printed == BLOCKS[1]
+
+
+def test_the_windows_variants_install_the_same() -> None:
+    for here, there in ((BLOCKS[0], BLOCKS[2]), (BLOCKS[1], BLOCKS[3])):
+        assert re.findall(r"-e \S+|remediate .*|pytest .*", here) == re.findall(r"-e \S+?(?=;)|remediate .*|pytest .*", there)
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
+)
+def test_every_document_that_a_document_names_exists(page: Path) -> None:
+    named = re.findall(r"`(docs/[\w-]+\.md)`", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_layers_hold() -> None:
+    checked = subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout
