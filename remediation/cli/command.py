@@ -52,7 +52,7 @@ class OptionTask(Task[Any]):
 
 
 def _argument(item: dataclasses.Field[Any]) -> Argument:
-    names = [item.name.replace("_", "-")]
+    names = [item.name.rstrip("_").replace("_", "-")]  # ``for_`` is the option --for
     if item.metadata["short"]:
         names.append(item.metadata["short"])
     attribute = item.name if "_" in item.name else None

@@ -36,6 +36,15 @@ class Run(Hosts):
     diff: bool = option("Show before and after of each change.", default=False)
     max_risk: str | None = option("Highest risk that may be taken without asking: safe, disruptive or destructive.")
     last_resort: bool = option("Also try the rungs that are marked as last resort.", default=False)
+    yes_destroy: tuple[str, ...] = option("Allow deleting data on this host. May be repeated.", default=())
+    forks: str | None = option("How many hosts are worked on at a time (default 50).")
+    wait: str | None = option("Wait this long for another run on a host to end, such as 90 or 5m.")
+    report: str | None = option("Also write the run to this file: .html, .json or .xml (JUnit).")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixOffload(Run):
+    """A repair."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +54,7 @@ class Play(Run):
     playbook: str = required("A playbook: a file, or the name of a shipped one.")
     tags: tuple[str, ...] = option("Only tasks with this tag. May be repeated.", default=())
     skip_tags: tuple[str, ...] = option("No tasks with this tag. May be repeated.", default=())
+    start_at_task: str | None = option("Begin at the task of this name.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +64,14 @@ class Diagnose(Hosts):
     evidence: tuple[str, ...] = option(
         "A log, an incident file or a folder, or several joined by commas: one incident each. May be repeated.", default=()
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Monitor(Hosts):
+    """How often to look, and for how long."""
+
+    every: str | None = option("Time between two looks, such as 2s (the default).")
+    for_: str | None = option("End after this time, such as 10m (default: until Ctrl-C).")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,98 @@
+"""``monitor``: the GPUs of one or many hosts, looked at again and again; the guide's ``while ($true) { nvidia-smi }``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from remediation.cli.command import command
+from remediation.cli.options import Monitor
+
+if TYPE_CHECKING:
+    from remediation.cli.session import Field
+    from remediation.report.gpus import Sample
+
+EVERY = 2.0
+"""Seconds between two looks, as in the guide."""
+
+
+@command(Monitor)
+def monitor(options: Monitor) -> int:
+    """Watch the GPUs and the models on them, until Ctrl-C or for --for. Changes nothing."""
+    from remediation.cli.durations import seconds  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.session import field  # noqa: PLC0415 - loaded when asked for
+
+    every = max(0.1, seconds("--every", options.every, EVERY))
+    until = time.monotonic() + seconds("--for", options.for_, float("inf"))
+    with field(options) as hosts, ExitStack() as stack:
+        show = _shower(options, stack)
+        try:
+            for samples in _rounds(hosts, every, until):
+                show(samples)
+        except KeyboardInterrupt:
+            return 0  # that is how one stops looking
+    return 0
+
+
+def _rounds(hosts: Field, every: float, until: float) -> Iterator[list[Sample]]:
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - loaded when asked for
+
+    from remediation.cli.sampling import sample  # noqa: PLC0415 - loaded when asked for
+
+    names = hosts.selected()
+    opened = {name: hosts.open(name, hosts.variables(name), check=True) for name in names}
+    try:
+        with ThreadPoolExecutor(max_workers=min(50, len(names))) as pool:
+            while True:
+                begun = time.monotonic()
+                yield list(pool.map(lambda name: sample(name, opened[name]), names))
+                left = begun + every - time.monotonic()
+                if time.monotonic() + max(0.0, left) >= until:
+                    return
+                time.sleep(max(0.0, left))
+    finally:
+        for access in opened.values():
+            access.close()
+
+
+def _shower(options: Monitor, stack: ExitStack) -> Callable[[Sequence[Sample]], None]:
+    if options.json:
+
+        def as_json(samples: Sequence[Sample]) -> None:
+            sys.stdout.writelines(f"{json.dumps(sample.to_json())}\n" for sample in samples)
+            sys.stdout.flush()
+
+        return as_json
+    from remediation.report.gpus import sample_lines  # noqa: PLC0415 - loaded when asked for
+
+    if not sys.stdout.isatty():
+
+        def plain(samples: Sequence[Sample]) -> None:
+            stamp = time.strftime("%H:%M:%S")
+            sys.stdout.write(f"{stamp}\n")
+            sys.stdout.writelines(f"{row}\n" for sample in samples for line in sample_lines(sample) for row in line.rows())
+            sys.stdout.flush()
+
+        return plain
+    from rich.console import Group  # noqa: PLC0415 - loaded on a terminal alone
+    from rich.live import Live  # noqa: PLC0415 - loaded on a terminal alone
+    from rich.text import Text  # noqa: PLC0415 - loaded on a terminal alone
+
+    from remediation.report.lines import STYLES  # noqa: PLC0415 - loaded on a terminal alone
+
+    live = stack.enter_context(Live(auto_refresh=False))
+
+    def on_terminal(samples: Sequence[Sample]) -> None:
+        rows = [
+            Text(row, style=STYLES.get(line.style, ""))
+            for sample in samples
+            for line in sample_lines(sample)
+            for row in line.rows()
+        ]
+        live.update(Group(*rows, Text(f"{time.strftime('%H:%M:%S')} · Ctrl-C ends", style="dim")), refresh=True)
+
+    return on_terminal

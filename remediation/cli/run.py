@@ -1,0 +1,177 @@
+"""One run: inventory and playbook read, journal opened, reports listening, Ctrl-C heard, hosts handed to the engine."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+from remediation import __version__
+from remediation.cli.asking import TerminalPrompt
+from remediation.cli.durations import seconds
+from remediation.cli.options import Run
+from remediation.cli.report_file import ReportFile
+from remediation.cli.reports import Style, reporting
+from remediation.cli.session import Field, field, files_of
+from remediation.cli.shipped import PLAYBOOKS, find
+from remediation.diagnosis.collect import collect
+from remediation.diagnosis.diagnose import diagnose
+from remediation.engine.cancel import Cancellation
+from remediation.engine.events import Emitter
+from remediation.engine.flow.request import FORKS, RunRequest, RunSummary
+from remediation.engine.flow.run import run_playbook
+from remediation.engine.history import prune
+from remediation.engine.journal import Journal
+from remediation.engine.ports import Policy, Ports
+from remediation.facets.protocols import Reader
+from remediation.model.change import Risk
+from remediation.model.errors import UsageError
+from remediation.model.finding import Diagnosis
+from remediation.playbook.load import load_playbook
+from remediation.playbook.model import Playbook
+
+TASKS = frozenset({"undo", "show"})
+"""What a report's last line may offer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked(Run):
+    """A run as the command line asks for it, whichever task it was."""
+
+    playbook: str = ""
+    tags: tuple[str, ...] = ()
+    skip_tags: tuple[str, ...] = ()
+    start_at_task: str | None = None
+
+    @classmethod
+    def of(cls, options: Run, **more: Any) -> Asked:  # noqa: ANN401 - the fields of this class
+        """Return the options of a task as those of a run."""
+        known = {item.name for item in fields(cls)}
+        given = {item.name: getattr(options, item.name) for item in fields(options) if item.name in known}
+        return cls(**{**given, **more})
+
+
+def run(name: str, asked: Asked, stream: TextIO) -> int:
+    """Run the playbook that is asked for and return the exit code; raises `RemediationError` for what no host is needed to see."""
+    path = find(PLAYBOOKS, asked.playbook)
+    report_file = ReportFile.at(asked.report) if asked.report else None
+    policy = policy_of(asked)
+    with field(asked, playbook=path) as hosts:
+        playbook = load_playbook(path, extra=hosts.extra)
+        request = RunRequest(
+            command=name,
+            playbook=playbook,
+            inventory=hosts.inventory,
+            limit=asked.limit,
+            extra=hosts.extra,
+            policy=replace(policy, single_host=len(hosts.selected()) == 1),
+            forks=forks_of(asked),
+            tags=asked.tags,
+            skip_tags=asked.skip_tags,
+            start_at=asked.start_at_task or "",
+            wait=seconds("--wait", asked.wait),
+            sources=hosts.sources,
+        )
+        return carry_out(request, hosts, asked, stream, report_file=report_file)
+
+
+def policy_of(asked: Run) -> Policy:
+    """Return the user's limits as the command line says them; raises `UsageError`."""
+    said = set()
+    risk = Risk.SAFE
+    if asked.max_risk is not None:
+        try:
+            risk = Risk.parse(asked.max_risk)
+        except ValueError as error:
+            raise UsageError(f"--max-risk: {error}") from None
+        said.add("max_risk")
+    return Policy(
+        check=asked.check,
+        diff=asked.diff,
+        max_risk=risk,
+        last_resort=asked.last_resort,
+        yes_destroy=frozenset(asked.yes_destroy),
+        interactive=TerminalPrompt().available and not asked.json,
+        run_started=time.time(),
+        said=frozenset(said),
+    )
+
+
+def forks_of(asked: Run) -> int:
+    """Return how many hosts are worked on at a time; raises `UsageError`."""
+    if asked.forks is None:
+        return FORKS
+    if not asked.forks.isdecimal() or int(asked.forks) < 1:
+        raise UsageError(f"--forks: a number of hosts from 1 is wanted, not {asked.forks!r}")
+    return int(asked.forks)
+
+
+def carry_out(  # noqa: PLR0913 - what a run is given
+    request: RunRequest,
+    hosts: Field,
+    asked: Run,
+    stream: TextIO,
+    *,
+    report_file: ReportFile | None = None,
+    journal: Journal | None = None,
+    go: Callable[[RunRequest, Ports, Any], RunSummary] = run_playbook,
+    select: Any = None,  # noqa: ANN401 - the port of a saved plan
+) -> int:
+    """Let the engine run `request`, journaled and told; a journal of an earlier process goes on where it is given."""
+    with ExitStack() as stack:
+        log = journal or Journal.create(header_of(request, asked), kept_files(request.playbook, hosts), mask=hosts.masker)
+        stack.callback(log.close)
+        prune()
+        style = Style(json=asked.json, diff=asked.diff, verbose=asked.verbose, tasks=TASKS)
+        report = stack.enter_context(reporting(stream, style))
+        sinks: list[Callable[[Any], None]] = [log.write, report]
+        if report_file is not None:
+            sinks.append(report_file)
+            stack.callback(report_file.write)
+        cancelled = Cancellation()
+        stack.enter_context(cancelled.on_interrupt(partial(_told_interrupt, log.run)))
+        ports = Ports(
+            emit=Emitter(sinks, hosts.masker),
+            prompt=TerminalPrompt(pause=report.pause),
+            diagnose=_diagnosed,
+            cancelled=cancelled,
+        )
+        if select is not None:
+            ports = replace(ports, select=select)
+        summary = go(replace(request, run=log.run), ports, hosts.open)
+        return summary.exit_code
+
+
+def _diagnosed(host: Reader) -> Diagnosis:
+    return diagnose(collect(host))
+
+
+def header_of(request: RunRequest, asked: Run) -> Mapping[str, Any]:
+    """Return what the journal keeps of how a run was asked for, so that another process can go on or take it back."""
+    return {
+        "version": __version__,
+        "command": request.command,
+        "started": request.policy.run_started,
+        "check": request.policy.check,
+        "hosts": list(request.inventory.select("all", request.limit)),
+        "folder": str(Path.cwd()),
+        "playbook": str(request.playbook.path),
+        "asked": {item.name: getattr(asked, item.name) for item in fields(asked)},
+    }
+
+
+def kept_files(playbook: Playbook, hosts: Field) -> Mapping[str, str]:
+    """Return the texts that the journal keeps beside its log."""
+    return files_of([*(playbook.files or (playbook.path,)), *(Path(source) for source in hosts.sources)])
+
+
+def _told_interrupt(run_id: str) -> None:
+    sys.stderr.write(
+        f"\ninterrupted: the change in flight is finished, then the run stops (Ctrl-C again ends at once); "
+        f"go on later: remediate resume {run_id}\n"
+    )

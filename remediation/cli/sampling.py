@@ -1,0 +1,29 @@
+"""One look at a host's GPUs and models, for ``monitor``."""
+
+from __future__ import annotations
+
+import time
+
+from remediation.facets.access import HostAccess
+from remediation.facets.protocols import Reader
+from remediation.model.errors import HostError
+from remediation.model.facts import Runner
+from remediation.report.gpus import Sample
+
+
+def sample(name: str, access: HostAccess) -> Sample:
+    """Look once; what cannot be read is said in the sample, never raised."""
+    now = time.time()
+    try:
+        reader = access.reader
+        use = reader.gpu.use()
+    except HostError as error:
+        return Sample(name, now, error=error.message)
+    return Sample(name, now, use, _runners(reader))
+
+
+def _runners(reader: Reader) -> tuple[Runner, ...]:
+    try:
+        return tuple(reader.ollama.running())
+    except HostError:
+        return ()  # a host without Ollama has GPUs all the same

@@ -1,0 +1,84 @@
+"""The GPUs of one or many hosts as lines: how full, how busy, and who holds the memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.model.facts import GpuUse, Runner
+from remediation.report.figures import percent, size
+from remediation.report.lines import Line, columns
+
+BAR = 16
+MOST = 4
+"""Programs named per host; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at one host; ``error`` where it could not be looked at."""
+
+    host: str
+    time: float
+    use: GpuUse | None = None
+    runners: tuple[Runner, ...] = ()
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the sample as JSON; sizes in bytes."""
+        if self.use is None:
+            return {"event": "sample", "time": self.time, "host": self.host, "error": self.error}
+        return {
+            "event": "sample",
+            "time": self.time,
+            "host": self.host,
+            "gpus": [
+                {"index": gpu.index, "name": gpu.name, "total": gpu.total, "used": gpu.used, "free": gpu.free,
+                 "utilization": gpu.utilization, "driver_version": gpu.driver_version}
+                for gpu in self.use.gpus
+            ],
+            "processes": [
+                {"pid": process.pid, "name": process.name, "vram": process.vram} for process in self.use.processes
+            ],
+            "models": [
+                {"model": runner.model, "size": runner.size, "size_vram": runner.size_vram, "context_length": runner.context_length}
+                for runner in self.runners
+            ],
+        }  # fmt: skip
+
+
+def sample_lines(sample: Sample) -> list[Line]:
+    """Return the lines of one host."""
+    if sample.use is None:
+        return [Line(f"{sample.host}  {sample.error}", style="bad")]
+    rows = [
+        [
+            sample.host if index == 0 else "",
+            f"GPU {gpu.index}",
+            gpu.name,
+            _bar(gpu.used, gpu.total),
+            f"{size(gpu.used)} of {size(gpu.total)}",
+            f"busy {percent(gpu.utilization)}",
+        ]
+        for index, gpu in enumerate(sample.use.gpus)
+    ]
+    lines = [Line(row, verbatim=True) for row in columns(rows or [[sample.host, "no NVIDIA GPU"]])]
+    lead = "  "
+    if sample.runners:
+        text = " · ".join(
+            f"{runner.model} {size(runner.size_vram)} of {size(runner.size)} on the GPU" for runner in sample.runners
+        )
+        lines.append(Line(text, lead=f"{lead}model    "))
+    holders = sorted((item for item in sample.use.processes if item.vram), key=lambda item: item.vram or 0, reverse=True)
+    if holders:
+        text = " · ".join(f"{item.name} {size(item.vram)}" for item in holders[:MOST])
+        more = f" · and {len(holders) - MOST} more" if len(holders) > MOST else ""
+        lines.append(Line(f"{text}{more}", lead=f"{lead}held by  ", style="dim"))
+    if not sample.use.reliable:
+        lines.append(Line(f"amounts per program are not reliable: {sample.use.why_unreliable}", lead=lead, style="warn"))
+    return lines
+
+
+def _bar(used: int, total: int) -> str:
+    filled = round(BAR * used / total) if total else 0
+    return f"▕{'█' * filled:{BAR}}▏"
