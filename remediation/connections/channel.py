@@ -1,0 +1,55 @@
+"""What a PowerShell worker is reached through: bytes to its stdin, bytes from its stdout, and how a loss is to be taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class ChannelError(Exception):
+    """The way to the worker failed; `message` is fit for the user."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class NotReceived(ChannelError):
+    """What was sent certainly did not reach the worker: it may be sent again, a write too."""
+
+
+class Doubt(ChannelError):
+    """What was sent may have reached the worker, or its answer was lost: only what changes nothing may be sent again."""
+
+
+class Ended(Doubt):
+    """The worker's process has ended."""
+
+
+class Silent(ChannelError):
+    """Nothing came before the deadline."""
+
+
+class Channel(Protocol):
+    """One process on the host, its streams, and what holds it there; belongs to one thread.
+
+    Deadlines are absolute, by the monotonic clock of whoever made the channel.
+    """
+
+    def start(self, command: Sequence[str], deadline: float) -> None:
+        """Start the process, ending the former; nothing of the caller's has been sent before.
+
+        Raises `Unreachable` and its kinds (`remediation.model.errors`), or `NotReceived` where another try may help.
+        """
+
+    def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:
+        """Write to the process's stdin; with `end` close it. Raises a `ChannelError`."""
+
+    def receive(self, deadline: float) -> bytes:
+        """Return what the process wrote to stdout since, waiting for at least one byte. Raises a `ChannelError`."""
+
+    def errors(self) -> str:
+        """Return what the process wrote to stderr so far, as text."""
+
+    def close(self) -> None:
+        """End the process and leave nothing on the host; never raises."""

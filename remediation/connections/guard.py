@@ -1,0 +1,73 @@
+"""What stands before every connection: check mode, redaction, and the recorder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from remediation.connections.base import Call, Connection, Failed, Reply
+from remediation.model.errors import HostError, WriteRefused
+
+HIDDEN = "***"
+Recorder = Callable[[Sequence[Call], Sequence[Reply]], None]
+"""Told of every exchange that was answered."""
+
+
+class Guard:
+    """A connection that refuses writes in check mode before anything is sent, and in whose words no secret stands.
+
+    `notes` are sentences about the connection that every report must show.
+    """
+
+    def __init__(
+        self, inner: Connection, *, check: bool, secrets: Iterable[str] = (), notes: list[str] | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:  # fmt: skip
+        self._inner, self._check, self._recorder = inner, check, recorder
+        self._secrets = tuple(sorted(set(filter(None, secrets)), key=len, reverse=True))
+        self.host = inner.host
+        self.platform = inner.platform
+        self.notes: list[str] = notes if notes is not None else []
+
+    @property
+    def round_trips(self) -> int:
+        """Exchanges that went over the wire."""
+        return self._inner.round_trips
+
+    @round_trips.setter
+    def round_trips(self, value: int) -> None:
+        self._inner.round_trips = value
+
+    def exchange(self, calls: Sequence[Call]) -> list[Reply]:
+        """Carry out `calls`; see `Connection.exchange`."""
+        if self._check:
+            for call in calls:
+                if call.writes:
+                    raise WriteRefused(
+                        f"{self.host}: a {type(call).__name__} that changes the host reached it in check mode; nothing was sent",
+                        host=self.host,
+                        next_step="this is a fault of the step that asked for it: look and plan must only read",
+                    )
+        if not calls:
+            return []
+        try:
+            replies = [self._shown(reply) for reply in self._inner.exchange(calls)]
+        except HostError as error:
+            error.message = self._redacted(error.message)
+            error.next_step = self._redacted(error.next_step)
+            error.args = tuple(self._redacted(each) if isinstance(each, str) else each for each in error.args)
+            raise
+        if self._recorder is not None:
+            self._recorder(calls, replies)
+        return replies
+
+    def close(self) -> None:
+        """End the session."""
+        self._inner.close()
+
+    def _shown(self, reply: Reply) -> Reply:
+        return Failed(reply.kind, self._redacted(reply.message)) if isinstance(reply, Failed) else reply
+
+    def _redacted(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        return text

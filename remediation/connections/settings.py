@@ -1,0 +1,326 @@
+"""How a host is reached, read from Ansible's variable names and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from remediation.model.errors import UsageError
+
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+KINDS = ("local", "ssh", "winrm", "replay")
+TRANSPORTS = ("ntlm", "certificate", "basic", "kerberos", "credssp")
+ENCRYPTION = ("auto", "always", "never")
+HOST_KEYS = ("strict", "accept-new")
+_TRUE = frozenset({"true", "yes", "on", "1", "y", "t"})
+_FALSE = frozenset({"false", "no", "off", "0", "n", "f"})
+_HTTPS_PORT, _HTTP_PORT, _SSH_PORT = 5986, 5985, 22
+_LAST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class WinRmSettings:
+    """What only WinRM needs; `verify` is False only where the inventory says so for this host."""
+
+    transport: str = "ntlm"
+    scheme: str = "https"
+    path: str = "/wsman"
+    verify: bool = True
+    ca_trust_path: str | None = None
+    cert_pem: str | None = None
+    cert_key_pem: str | None = None
+    encryption: str = "auto"
+    operation_timeout: int = 20
+    read_timeout: int = 30
+    proxy: str | None = None
+    kerberos_hostname: str | None = None
+    powershell: str = "powershell.exe"
+
+
+@dataclass(frozen=True, slots=True)
+class SshSettings:
+    """What only SSH needs; `host_keys` is ``strict`` or ``accept-new``, never "whatever comes"."""
+
+    host_keys: str = "strict"
+    known_hosts: str | None = None
+    key_file: str | None = None
+    passphrase: str | None = field(default=None, repr=False)
+    jump: str | None = None
+    config_file: str | None = None
+    agent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Become:
+    """Commands run as another user, through sudo; the password goes to its stdin."""
+
+    user: str = "root"
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """One host's way in. Passwords are plain here, and in no representation of it."""
+
+    name: str
+    kind: str = "ssh"
+    address: str = ""
+    port: int | None = None
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    platform: str = "posix"
+    timeout: float = 30.0
+    winrm: WinRmSettings = field(default_factory=WinRmSettings)
+    ssh: SshSettings = field(default_factory=SshSettings)
+    become: Become | None = None
+    cassette: str | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of the host's WinRM service."""
+        port = self.port or (_HTTPS_PORT if self.winrm.scheme == "https" else _HTTP_PORT)
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{self.winrm.scheme}://{address}:{port}{self.winrm.path}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every text here that nobody may see."""
+        texts = (self.password, self.ssh.passphrase, self.become.password if self.become else None)
+        return tuple(text for text in texts if text)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What every report must say of this connection."""
+        found = []
+        if self.kind == "winrm" and self.winrm.scheme == "https" and not self.winrm.verify:
+            found.append(
+                f"{self.name}: the certificate is not verified (ansible_winrm_server_cert_validation: ignore); whoever sits in between "
+                "can read and change everything, the password too where the transport sends it"
+            )
+        if self.kind == "winrm" and self.winrm.transport in {"kerberos", "credssp"}:
+            found.append(f"{self.name}: the transport {self.winrm.transport} is pywinrm's own and not tested by this project")
+        if self.kind == "ssh" and self.ssh.host_keys == "accept-new":
+            found.append(f"{self.name}: an unknown host key is accepted and remembered (accept-new); a changed one is refused")
+        return tuple(found)
+
+
+def from_variables(host: str, variables: Mapping[str, Any]) -> ConnectionSettings:
+    """Read the settings of `host`; raises `UsageError` that names the variable."""
+    read = _Variables(host, variables)
+    local = host in LOCAL_NAMES
+    kind = read.choice("ansible_connection", KINDS, "local" if local else "ssh", aliases=_ALIASES)
+    return ConnectionSettings(
+        name=host,
+        kind=kind,
+        address=read.text("ansible_host", "ansible_ssh_host") or host,
+        port=read.port("ansible_port", "ansible_ssh_port"),
+        user=read.text("ansible_user", "ansible_ssh_user", "ansible_winrm_user"),
+        password=read.text(
+            "ansible_password", "ansible_ssh_pass", "ansible_ssh_password", "ansible_winrm_password", "ansible_winrm_pass"
+        ),
+        platform=_platform(read, kind),
+        timeout=read.seconds("ansible_timeout", "ansible_ssh_timeout", default=30.0),
+        winrm=_winrm(read, kind),
+        ssh=_ssh(read),
+        become=_become(read),
+        cassette=read.needed("ansible_replay_file", "the cassette to replay") if kind == "replay" else None,
+    )
+
+
+_ALIASES = {"paramiko": "ssh", "paramiko_ssh": "ssh", "smart": "ssh", "fabric": "ssh", "ansible.builtin.ssh": "ssh",
+            "ansible.builtin.local": "local", "ansible.builtin.winrm": "winrm"}  # fmt: skip
+_HOST_KEY_ALIASES = {"accept_new": "accept-new", "yes": "strict", "true": "strict"}
+
+
+def _platform(read: _Variables, kind: str) -> str:
+    import sys  # noqa: PLC0415 - only here, and a test replaces nothing else
+
+    if kind == "winrm":
+        return "windows"
+    shell = (read.text("ansible_shell_type") or "").lower()
+    if shell in {"powershell", "cmd"}:
+        return "windows"
+    if kind == "local" and not shell:
+        return "windows" if sys.platform == "win32" else "posix"
+    return "posix"
+
+
+def _winrm(read: _Variables, kind: str) -> WinRmSettings:
+    if kind != "winrm":
+        return WinRmSettings()
+    transport = read.choice(
+        "ansible_winrm_transport", TRANSPORTS, "ntlm", aliases={"ssl": "basic", "plaintext": "basic"}, first=True
+    )
+    port = read.port("ansible_port")
+    scheme = read.choice("ansible_winrm_scheme", ("https", "http"), "http" if port == _HTTP_PORT else "https")
+    encryption = read.choice("ansible_winrm_message_encryption", ENCRYPTION, "auto")
+    if scheme == "http" and (transport in {"basic", "certificate"} or encryption == "never"):
+        what = (
+            f"the transport {transport}" if transport in {"basic", "certificate"} else "ansible_winrm_message_encryption: never"
+        )
+        raise UsageError(
+            f"{read.host}: {what} would send everything readable over http",
+            next_step="set ansible_winrm_scheme: https, or use the transport ntlm, which encrypts each message",
+        )
+    if transport == "certificate":
+        read.needed("ansible_winrm_cert_pem", "the client certificate")
+        read.needed("ansible_winrm_cert_key_pem", "the client certificate's key")
+    elif transport != "kerberos":
+        read.needed("ansible_user", "the login")
+        read.needed("ansible_password", "its password")
+    operation = read.whole("ansible_winrm_operation_timeout_sec", 20)
+    reading = read.whole("ansible_winrm_read_timeout_sec", operation + 10)
+    if not 0 < operation < reading:
+        raise UsageError(
+            f"{read.host}: ansible_winrm_operation_timeout_sec ({operation}) must be over 0 and below "
+            f"ansible_winrm_read_timeout_sec ({reading})",
+            next_step="leave 10 s between them",
+        )
+    verify = read.choice("ansible_winrm_server_cert_validation", ("validate", "ignore"), "validate")
+    return WinRmSettings(
+        transport=transport,
+        scheme=scheme,
+        path="/" + (read.text("ansible_winrm_path") or "wsman").lstrip("/"),
+        verify=verify == "validate",
+        ca_trust_path=read.text("ansible_winrm_ca_trust_path"),
+        cert_pem=read.text("ansible_winrm_cert_pem"),
+        cert_key_pem=read.text("ansible_winrm_cert_key_pem"),
+        encryption=encryption,
+        operation_timeout=operation,
+        read_timeout=reading,
+        proxy=read.text("ansible_winrm_proxy"),
+        kerberos_hostname=read.text("ansible_winrm_kerberos_hostname_override"),
+        powershell=read.text("ansible_winrm_powershell") or "powershell.exe",
+    )
+
+
+def _ssh(read: _Variables) -> SshSettings:
+    # Ansible's host_key_checking: false accepts every key; here the least it gives is accept-new
+    checked = read.text("ansible_host_key_checking", "ansible_ssh_host_key_checking")
+    policy = (checked or "strict").lower()
+    if policy in _FALSE:
+        policy = "accept-new"
+    policy = _HOST_KEY_ALIASES.get(policy, "strict" if policy in _TRUE else policy)
+    if policy not in HOST_KEYS:
+        raise read.wrong("ansible_host_key_checking", checked, HOST_KEYS)
+    return SshSettings(
+        host_keys=policy,
+        known_hosts=read.text("ansible_ssh_known_hosts_file"),
+        key_file=read.text("ansible_ssh_private_key_file", "ansible_private_key_file"),
+        passphrase=read.text("ansible_ssh_private_key_passphrase"),
+        jump=read.text("ansible_ssh_proxy_jump"),
+        config_file=read.text("ansible_ssh_config_file"),
+        agent=read.flag("ansible_ssh_agent", default=True),
+    )
+
+
+def _become(read: _Variables) -> Become | None:
+    if not read.flag("ansible_become", default=False):
+        return None
+    method = read.text("ansible_become_method") or "sudo"
+    if method not in {"sudo", "ansible.builtin.sudo"}:
+        raise read.wrong("ansible_become_method", method, ("sudo",))
+    return Become(
+        user=read.text("ansible_become_user") or "root",
+        password=read.text("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"),
+    )
+
+
+class _Variables:
+    """The variables of one host, each read with its own error."""
+
+    def __init__(self, host: str, variables: Mapping[str, Any]) -> None:
+        self.host, self._variables = host, variables
+
+    def text(self, *names: str) -> str | None:
+        """Return the first of `names` that is set, secrets revealed."""
+        for name in names:
+            value = self._variables.get(name)
+            if value is None:
+                continue
+            reveal = getattr(value, "reveal", None)
+            if callable(reveal):
+                value = reveal()
+            if isinstance(value, str | int | float):
+                return str(value)
+            raise UsageError(
+                f"{self.host}: {name} is a {type(value).__name__}, not a text", next_step=f"write {name} as one value"
+            )
+        return None
+
+    def needed(self, name: str, what: str) -> str:
+        """Return a text that must be there and not empty."""
+        aliases = {"ansible_user": ("ansible_winrm_user",), "ansible_password": ("ansible_winrm_password", "ansible_winrm_pass")}
+        value = self.text(name, *aliases.get(name, ()))
+        if not value:
+            hint = "; lookup('env', 'NAME') reads it from the environment" if "password" in name else ""
+            raise UsageError(f"{self.host}: {name} ({what}) is missing", next_step=f"set {name} in the inventory{hint}")
+        return value
+
+    def choice(
+        self, name: str, known: tuple[str, ...], default: str, *, aliases: Mapping[str, str] | None = None, first: bool = False
+    ) -> str:
+        """Return one of `known`; with `first` a list is accepted and its first entry taken, as Ansible's plugin allows."""
+        value = self._variables.get(name)
+        if first and isinstance(value, list | tuple) and value:
+            value = value[0]
+        if value is None:
+            return default
+        text = str(value).lower()
+        text = (aliases or {}).get(text, text)
+        if text not in known:
+            raise self.wrong(name, str(value), known)
+        return text
+
+    def wrong(self, name: str, value: str | None, known: tuple[str, ...]) -> UsageError:
+        """Return the error for a value that is none of `known`."""
+        near = get_close_matches(str(value), known, 1)
+        meant = f"did you mean {near[0]}?" if near else f"use one of {', '.join(known)}"
+        return UsageError(f"{self.host}: {name} cannot be {value!r}", next_step=meant)
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Return a truth value as YAML, the command line or Ansible would write it."""
+        value = self._variables.get(name)
+        if value is None:
+            return default
+        text = str(value).lower()
+        if text not in _TRUE | _FALSE:
+            raise self.wrong(name, str(value), ("true", "false"))
+        return text in _TRUE
+
+    def whole(self, name: str, default: int) -> int:
+        """Return a whole number of seconds."""
+        return int(self.seconds(name, default=float(default)))
+
+    def seconds(self, *names: str, default: float) -> float:
+        """Return a positive number."""
+        for name in names:
+            value = self._variables.get(name)
+            if value is None:
+                continue
+            try:
+                number = float(value)
+            except (TypeError, ValueError):
+                number = 0.0
+            if not 0 < number < float("inf"):
+                raise UsageError(
+                    f"{self.host}: {name} is {value!r}, not a number of seconds", next_step=f"write {name}: {default:g}"
+                )
+            return number
+        return default
+
+    def port(self, *names: str) -> int | None:
+        """Return a TCP port."""
+        for name in names:
+            value = self._variables.get(name)
+            if value is None:
+                continue
+            text = str(value)
+            if not text.isdecimal() or not 0 < int(text) <= _LAST_PORT:
+                raise UsageError(
+                    f"{self.host}: {name} is {value!r}, not a TCP port", next_step=f"write a number, {name}: {_SSH_PORT}"
+                )
+            return int(text)
+        return None

@@ -1,0 +1,131 @@
+"""One conversation with one worker process: greeting, requests, and everything it says in between."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from remediation.connections import bootstrap
+from remediation.connections.channel import Channel, Doubt, Ended, NotReceived, Silent
+from remediation.connections.frames import Frames, Garbled, line_of
+from remediation.model.errors import Blocked
+
+_SHOWN = 400
+
+
+class NotGreeted(Exception):
+    """The worker did not say hello in time."""
+
+
+class Talk:
+    """A started worker. `ask` sends one request and returns its replies; any failure ends the conversation for good."""
+
+    def __init__(self, host: str, channel: Channel, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._host, self._channel, self._monotonic = host, channel, monotonic
+        nonce = secrets.token_hex(16)
+        self._hello = line_of(bootstrap.worker_text()) + line_of({"nonce": nonce, "protocol": bootstrap.PROTOCOL})
+        self._frames = Frames(nonce)
+        self._ready: list[dict[str, Any]] = []
+        self._number = 0
+        self.about: Mapping[str, Any] = {}
+
+    def greet(self, command: Sequence[str], opening: float, patience: float) -> None:
+        """Start the worker by the deadline `opening` and wait at most `patience` seconds for its greeting.
+
+        Raises `NotGreeted`, `Blocked` where the language mode forbids the worker, and what the channel raises.
+        """
+        self._channel.start(command, opening)
+        deadline = self._monotonic() + patience
+        try:
+            self._channel.send(self._hello, deadline)
+            self._meet(self._frame(deadline))
+        except Silent as silence:
+            raise NotGreeted(silence.message) from silence
+        except Ended as end:
+            self._check_language()
+            raise NotGreeted(end.message) from end
+        except Doubt as doubt:
+            # nothing of the caller's has been sent yet
+            raise NotReceived(doubt.message) from doubt
+
+    def ask(self, calls: Sequence[Mapping[str, Any]], deadline: float) -> list[dict[str, Any]]:
+        """Send one request and return its replies; raises a `ChannelError`."""
+        self._number += 1
+        self._channel.send(line_of({"id": self._number, "calls": list(calls)}), deadline)
+        return self._replies(self._number, len(calls), deadline)
+
+    def ask_once(
+        self, command: Sequence[str], calls: Sequence[Mapping[str, Any]], opening: float, deadline: float
+    ) -> list[dict[str, Any]]:
+        """Start a process for this one request, all of its stdin at once; raises a `ChannelError` or `Blocked`."""
+        self._number = 1
+        self._channel.start(command, opening)
+        self._channel.send(self._hello + line_of({"id": 1, "calls": list(calls)}), deadline, end=True)
+        try:
+            self._meet(self._frame(deadline))
+        except Doubt:
+            self._check_language()
+            raise
+        return self._replies(1, len(calls), deadline)
+
+    def _replies(self, number: int, count: int, deadline: float) -> list[dict[str, Any]]:
+        parts: dict[tuple[int, str], list[bytes]] = {}
+        while True:
+            frame = self._frame(deadline)
+            if frame.get("id") != number:
+                raise Doubt(self._told(f"the worker answered request {frame.get('id')!r}, not {number}"))
+            if "stream" in frame:
+                key = (int(frame["call"]), str(frame["stream"]))
+                parts.setdefault(key, []).append(base64.b64decode(frame["data"]))
+                continue
+            replies = frame.get("replies")
+            if not isinstance(replies, list) or len(replies) != count:
+                raise Doubt(self._told("the worker's answer has not as many replies as there were calls"))
+            for (index, stream), pieces in parts.items():
+                last = base64.b64decode(replies[index].get(stream) or "")
+                replies[index][stream] = base64.b64encode(b"".join([*pieces, last])).decode("ascii")
+            return replies
+
+    def _frame(self, deadline: float) -> dict[str, Any]:
+        while not self._ready:
+            try:
+                self._ready.extend(self._frames.feed(self._channel.receive(deadline)))
+            except Garbled as garbled:
+                raise Doubt(self._told(str(garbled))) from garbled
+            except Doubt as doubt:
+                raise type(doubt)(self._told(doubt.message)) from doubt
+            except Silent as silence:
+                raise Silent(self._told(silence.message)) from silence
+        return self._ready.pop(0)
+
+    def _meet(self, greeting: Mapping[str, Any]) -> None:
+        if greeting.get("hello") != bootstrap.PROTOCOL:
+            raise Doubt(self._told("the worker's first words are no greeting"))
+        mode = str(greeting.get("language_mode", ""))
+        if mode != "FullLanguage":
+            raise _language(self._host, mode)
+        self.about = dict(greeting)
+
+    def _check_language(self) -> None:
+        noise = self._frames.noise
+        at = noise.find(bootstrap.LANGUAGE_MARK)
+        if at >= 0:
+            rest = noise[at + len(bootstrap.LANGUAGE_MARK) :].split()
+            raise _language(self._host, rest[0].decode("ascii", "replace") if rest else "unknown")
+
+    def _told(self, message: str) -> str:
+        said = " ".join(self._channel.errors().split()) or " ".join(self._frames.noise.decode("utf-8", "replace").split())
+        if not said or said[:_SHOWN] in message:
+            return message
+        return f"{message}; the host said: {said[:_SHOWN]}"
+
+
+def _language(host: str, mode: str) -> Blocked:
+    return Blocked(
+        f"{host}: PowerShell is in {mode} mode there, which forbids what this program needs of it",
+        host=host,
+        next_step="let this login use PowerShell in FullLanguage mode (AppLocker or WDAC policy, __PSLockdownPolicy)",
+    )

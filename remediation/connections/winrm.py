@@ -1,0 +1,307 @@
+"""A worker's process in a WinRM shell, by pywinrm's `Protocol`: one TCP session, one shell, one process per host and run.
+
+pywinrm gives the messages; when to wait, to repeat and to give up is decided here, by the meanings of `winrm_faults`.
+"""
+
+from __future__ import annotations
+
+import uuid
+import xml.etree.ElementTree as ET  # the service's answers, after pywinrm has read them the same way
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+import xmltodict  # type: ignore[import-untyped]  # pywinrm uses it, and it has no types
+from winrm.exceptions import WinRMError
+from winrm.protocol import Protocol
+
+from remediation.connections import clixml
+from remediation.connections.channel import ChannelError, Doubt, Ended, NotReceived, Silent
+from remediation.connections.settings import ConnectionSettings
+from remediation.connections.winrm_faults import FAMILIES, Fault, Meaning, read
+from remediation.model.clock import Clock, SystemClock
+from remediation.model.errors import AuthenticationFailed, CertificateRefused, Unreachable
+
+CHUNK = 200_000
+"""So many bytes go in one Send: the service takes an envelope of 500 kB by default, and base64 comes on top."""
+RECYCLE = 300
+"""A shell gives no operation back before it is deleted; a user has 1500 of them."""
+IDLE = "PT7200S"
+_CODEPAGE = 65001
+_CLOSING = 6.0
+_BUSY_PAUSE, _BUSY_TRIES = 5.0, 3
+_KEPT_ERRORS = 64_000
+_SHELL = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/cmd"
+_CREATE = "http://schemas.xmlsoap.org/ws/2004/09/transfer/Create"
+
+T = TypeVar("T")
+
+
+class WinRmChannel:
+    """See `remediation.connections.channel.Channel`."""
+
+    def __init__(self, settings: ConnectionSettings, clock: Clock | None = None) -> None:
+        self._settings, self._host = settings, settings.name
+        self._clock = clock or SystemClock()
+        self._protocol: Protocol | None = None
+        self._shell: str | None = None
+        self._command: str | None = None
+        self._operations = 0
+        self._left: list[str] = []
+        """Shells whose deletion got no answer: tried again before the next one is opened."""
+        self._own_ids = True
+        self._known = False
+        """The login was accepted once; a refusal after that may be the service's load, and is tried once more."""
+        self._refused = False
+        self._torn = False
+        self._errors = bytearray()
+        self._code: int | None = None
+
+    def start(self, command: Sequence[str], deadline: float) -> None:
+        """Start the process in the shell, opening one where there is none or it is used up."""
+        if self._refused:
+            raise self._no_login()
+        self._errors.clear()
+        self._code = None
+        if self._command is not None and self._shell is not None:
+            shell, former, self._command = self._shell, self._command, None
+            with suppress(ChannelError):
+                self._do(lambda: self._wire.cleanup_command(shell, former), deadline)
+        if self._operations >= RECYCLE:
+            self._delete()
+        try:
+            self._open(deadline)
+            shell = str(self._shell)
+            self._command = self._do(
+                lambda: self._wire.run_command(shell, command[0], command[1:], console_mode_stdin=False), deadline
+            )
+        except Doubt as doubt:
+            raise NotReceived(doubt.message) from doubt
+        except Silent as silence:
+            raise Unreachable(
+                f"{self._host}: the WinRM service did not open a shell in time", host=self._host,
+                next_step="look whether the host is overloaded; ansible_timeout sets the seconds",
+            ) from silence  # fmt: skip
+        self._operations += 1
+
+    def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:
+        """Write to stdin, in as many Sends as it takes."""
+        shell, command = self._shell, self._command
+        if shell is None or command is None:
+            raise NotReceived("no process is running on the host")
+        view = memoryview(data)
+        while True:
+            piece, view = bytes(view[:CHUNK]), view[CHUNK:]
+            last = not view
+            try:
+                self._do(lambda: self._wire.send_command_input(shell, command, piece, end=end and last), deadline)  # noqa: B023
+            except (Doubt, Silent) as lost:
+                # the worker does nothing before a line is complete, and the line ends with the last piece
+                raise lost if last else NotReceived(lost.message) from lost
+            if last:
+                return
+
+    def receive(self, deadline: float) -> bytes:
+        """Wait for output; operation timeouts in between are the service's normal silence."""
+        shell, command = self._shell, self._command
+        if self._code is not None or shell is None or command is None:
+            raise Ended(f"PowerShell ended with exit code {self._code}")
+        while True:
+            stdout, stderr, code, done = self._do(
+                lambda: self._wire.get_command_output_raw(shell, command), deadline, receiving=True
+            )
+            if len(self._errors) < _KEPT_ERRORS:
+                self._errors += stderr
+            if done:
+                self._code = code & 0xFFFFFFFF
+            if stdout:
+                return stdout
+            if done:
+                raise Ended(f"PowerShell ended with exit code {self._code}")
+
+    def errors(self) -> str:
+        """Return stderr, CLIXML decoded."""
+        return clixml.readable(bytes(self._errors))
+
+    def close(self) -> None:
+        """Delete the shell, and with it what runs in it."""
+        self._delete()
+        self._sweep()
+        if self._protocol is not None:
+            self._protocol.transport.close_session()
+
+    def _open(self, deadline: float) -> None:
+        if self._shell is not None:
+            return
+        self._sweep()
+        self._operations = 0
+        if self._own_ids:
+            # our own name for the shell: it can be deleted even when the answer to Create is lost
+            self._shell = str(uuid.uuid4()).upper()
+            try:
+                self._shell = self._do(lambda: self._create(str(self._shell)), deadline)
+            except _Rejected:
+                self._own_ids, self._shell = False, None
+            else:
+                return
+        self._shell = self._do(lambda: self._wire.open_shell(codepage=_CODEPAGE, idle_timeout=IDLE), deadline)
+
+    def _create(self, name: str) -> str:
+        wire = self._wire
+        header = wire.build_wsman_header(_CREATE, _SHELL)
+        header["env:Header"]["w:OptionSet"] = {
+            "w:Option": [{"@Name": "WINRS_NOPROFILE", "#text": "FALSE"}, {"@Name": "WINRS_CODEPAGE", "#text": str(_CODEPAGE)}]
+        }
+        shell = {"@ShellId": name, "rsp:InputStreams": "stdin", "rsp:OutputStreams": "stdout stderr", "rsp:IdleTimeOut": IDLE}
+        header["env:Body"] = {"rsp:Shell": shell}
+        root = ET.fromstring(wire.send_message(xmltodict.unparse({"env:Envelope": header})))  # noqa: S314 - as pywinrm does
+        return next(str(node.text) for node in root.iter() if node.get("Name") == "ShellId")
+
+    def _delete(self) -> None:
+        shell, self._shell, self._command = self._shell, None, None
+        if shell is not None and not self._deleted(shell):
+            self._left.append(shell)
+
+    def _sweep(self) -> None:
+        self._left = [shell for shell in self._left if not self._deleted(shell)]
+
+    def _deleted(self, shell: str) -> bool:
+        if self._refused or self._protocol is None:
+            return True  # nobody lets us in to do it: the host's idle timeout will
+        wire = self._wire
+        if self._torn:
+            wire.transport.close_session()
+            self._torn = False
+        try:
+            self._limit(self._clock.monotonic() + _CLOSING)
+            wire.close_shell(shell, close_session=False)
+        except FAMILIES as error:
+            fault = read(error)
+            self._torn = True
+            return fault.meaning in {Meaning.NEW_SHELL, Meaning.REJECTED}
+        return True
+
+    @property
+    def _wire(self) -> Protocol:
+        if self._protocol is None:
+            self._protocol = self._connect()
+        return self._protocol
+
+    def _connect(self) -> Protocol:
+        wanted = self._settings.winrm
+        try:
+            return Protocol(
+                self._settings.endpoint,
+                transport=wanted.transport,  # type: ignore[arg-type]  # settings allow pywinrm's names only
+                username=self._settings.user,
+                password=self._settings.password,
+                ca_trust_path=wanted.ca_trust_path,  # type: ignore[arg-type]  # None: no other than the usual authorities
+                cert_pem=wanted.cert_pem,
+                cert_key_pem=wanted.cert_key_pem,
+                server_cert_validation="validate" if wanted.verify else "ignore",
+                read_timeout_sec=wanted.read_timeout,
+                operation_timeout_sec=wanted.operation_timeout,
+                kerberos_hostname_override=wanted.kerberos_hostname,
+                message_encryption=wanted.encryption,  # type: ignore[arg-type]  # as above
+                proxy=wanted.proxy,
+            )
+        except WinRMError as error:
+            raise Unreachable(
+                f"{self._host}: {error}", host=self._host, next_step="correct the ansible_winrm_* variable"
+            ) from error
+
+    def _limit(self, deadline: float) -> float:
+        """Let no message wait beyond the deadline; return the seconds that are left."""
+        left = deadline - self._clock.monotonic()
+        wanted = self._settings.winrm
+        operation = int(max(1.0, min(wanted.operation_timeout, left)))
+        self._wire.operation_timeout_sec = operation
+        gap = wanted.read_timeout - wanted.operation_timeout
+        self._wire.transport.read_timeout_sec = int(max(2.0, min(operation + gap, left + 2.0)))
+        return left
+
+    def _do(self, act: Callable[[], T], deadline: float, *, receiving: bool = False) -> T:
+        """Send one message by the rules; raises a `ChannelError`, or `Unreachable` for what no new try can cure."""
+        tried: dict[Meaning, int] = {}
+        while True:
+            if self._limit(deadline) <= 0:
+                self._torn = True
+                raise Silent("nothing came from the host")
+            sent = False
+            self._torn = True
+            try:
+                self._wire.transport.build_session()  # logs in where messages are encrypted; nothing of ours has been sent by then
+                sent = True
+                value = act()
+            except FAMILIES as error:
+                fault = read(error)
+            else:
+                self._torn, self._known = False, True
+                return value
+            if fault.meaning is Meaning.POLL and receiving:
+                self._torn, self._known = False, True
+                continue
+            count = tried[fault.meaning] = tried.get(fault.meaning, 0) + 1
+            if self._again(fault, count):
+                continue
+            raise self._failure(fault, sent=sent, receiving=receiving)
+
+    def _again(self, fault: Fault, count: int) -> bool:
+        """Return whether the very same message goes out once more: it was rejected unread."""
+        if fault.meaning is Meaning.STALE and count == 1:
+            self._wire.transport.close_session()
+            return True
+        if fault.meaning is Meaning.LOGIN and self._known and count == 1:
+            self._wire.transport.close_session()
+            return True
+        if fault.meaning is Meaning.BUSY and count <= _BUSY_TRIES:
+            self._clock.sleep(_BUSY_PAUSE)
+            return True
+        return False
+
+    def _failure(self, fault: Fault, *, sent: bool, receiving: bool) -> Exception:
+        """Return the error that a fault becomes once nothing more is tried."""
+        meaning = fault.meaning
+        if meaning is Meaning.LOGIN:
+            self._refused = True
+            return self._no_login()
+        if meaning is Meaning.CERTIFICATE:
+            return CertificateRefused(
+                f"{self._host}: {fault.message}", host=self._host,
+                next_step="connect by the name in the certificate, and give its authority (or the certificate itself) as a PEM file in "
+                "ansible_winrm_ca_trust_path",
+            )  # fmt: skip
+        if not self._known:
+            hopeless = self._hopeless(fault)
+            if hopeless is not None:
+                return hopeless
+        if meaning is Meaning.REJECTED and not receiving:
+            return _Rejected(f"the WinRM service refused: {fault.message}")
+        unread = {Meaning.REFUSED, Meaning.STALE, Meaning.BUSY, Meaning.NEW_SHELL, Meaning.FULL}
+        if not receiving and (meaning in unread or not sent):
+            return NotReceived(fault.message)
+        return Doubt(fault.message)
+
+    def _hopeless(self, fault: Fault) -> Unreachable | None:
+        """Return what a fault means before anything has worked: no new try helps."""
+        where = f"{self._settings.winrm.scheme}://{self._settings.address}"
+        if fault.meaning is Meaning.REFUSED:
+            step = "start the host, or its WinRM service and listener (docs/windows.md), and check ansible_host and ansible_port"
+        elif fault.meaning in {Meaning.SETTING, Meaning.STALE}:
+            step = "look at the WinRM service's settings (docs/windows.md), ansible_port and ansible_winrm_transport"
+        elif fault.meaning is Meaning.LOST:
+            step = f"check that a WinRM service answers at {where}, ansible_port and ansible_winrm_scheme"
+        else:
+            return None
+        return Unreachable(f"{self._host}: {fault.message} ({self._settings.endpoint})", host=self._host, next_step=step)
+
+    def _no_login(self) -> AuthenticationFailed:
+        return AuthenticationFailed(
+            f"{self._host}: the login {self._settings.user or '(certificate)'} was refused by {self._settings.winrm.transport}",
+            host=self._host,
+            next_step="correct ansible_user and ansible_password; it is not tried again, for Windows locks accounts",
+        )
+
+
+class _Rejected(NotReceived):
+    """The service answered with a fault of its own: the message was read and not carried out."""

@@ -1,0 +1,160 @@
+"""What an error of pywinrm, requests or the WS-Management service means for a message that was sent (by its code, never its text)."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import requests
+import urllib3.exceptions
+from winrm.exceptions import (
+    AuthenticationError,
+    WinRMError,
+    WinRMOperationTimeoutError,
+    WinRMTransportError,
+    WSManFaultError,
+)
+
+TIMED_OUT = 2150858793
+SHELL_NOT_FOUND = 2150858843
+OPERATION_QUOTA = 2150859174
+SHELL_QUOTA = 2150859173
+BAD_SCHEMA = 2150858817
+BUSY = 170
+ABORTED = 995
+PROFILE_UNLOADS = 2147943418
+_BAD_REQUEST, _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _SERVER_ERROR = 400, 401, 403, 404, 500
+
+
+class Meaning(Enum):
+    """What to do about it."""
+
+    POLL = auto()
+    """No output yet: ask again."""
+    LOGIN = auto()
+    """The login was refused."""
+    STALE = auto()
+    """The message was rejected unread (HTTP 400): new session, the same message once more."""
+    BUSY = auto()
+    """The former input is still being processed: a little later."""
+    NEW_SHELL = auto()
+    """The shell is gone or used up; the message was not carried out."""
+    FULL = auto()
+    """No further shell for this user."""
+    CERTIFICATE = auto()
+    """The server did not prove who it is."""
+    REFUSED = auto()
+    """Nothing listens there, or it cannot be reached: the message was not sent."""
+    SETTING = auto()
+    """The service is set up in a way that lets no message through."""
+    REJECTED = auto()
+    """The service answered with a fault: the message was not carried out."""
+    LOST = auto()
+    """Sent, and no answer that could be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A meaning, and one clause for the user."""
+
+    meaning: Meaning
+    message: str
+    code: int | None = None
+
+
+FAMILIES = (WinRMError, WinRMTransportError, WinRMOperationTimeoutError, requests.RequestException, urllib3.exceptions.HTTPError,
+            OSError, SyntaxError, ValueError, AssertionError, StopIteration, TypeError)  # fmt: skip
+"""Everything pywinrm is known to raise: its two families, requests' own, and what its readers of XML and base64 let through."""
+
+_BY_CODE = {
+    SHELL_NOT_FOUND: Fault(Meaning.NEW_SHELL, "the shell is gone", SHELL_NOT_FOUND),
+    OPERATION_QUOTA: Fault(Meaning.NEW_SHELL, "the quota of operations of this user is used up", OPERATION_QUOTA),
+    PROFILE_UNLOADS: Fault(Meaning.NEW_SHELL, "the user's profile was being unloaded", PROFILE_UNLOADS),
+    SHELL_QUOTA: Fault(Meaning.FULL, "this user has as many shells open as the host allows", SHELL_QUOTA),
+    BUSY: Fault(Meaning.BUSY, "the service is still busy with the former input", BUSY),
+}
+
+
+def read(error: BaseException) -> Fault:  # noqa: PLR0911 - one line per family
+    """Return what `error` means."""
+    if isinstance(error, WinRMOperationTimeoutError):
+        return Fault(Meaning.POLL, "no output within the operation timeout", TIMED_OUT)
+    if isinstance(error, AuthenticationError):
+        return Fault(Meaning.LOGIN, "the login was refused", _UNAUTHORISED)
+    if isinstance(error, WSManFaultError):
+        return _wsman(error)
+    if isinstance(error, WinRMTransportError):
+        return _http(error)
+    if isinstance(error, requests.RequestException):
+        return _request(error)
+    if isinstance(error, WinRMError):
+        # pywinrm's own: a transport whose extra is not installed, an undecryptable answer
+        text = " ".join(str(error).split())
+        return Fault(Meaning.SETTING if "not installed" in text or "unsupported" in text else Meaning.LOST, text)
+    if isinstance(error, OSError | urllib3.exceptions.HTTPError):
+        return Fault(Meaning.LOST, f"the connection broke ({type(error).__name__})")
+    return Fault(Meaning.LOST, "the service answered with something that is no WS-Management message")
+
+
+def _wsman(error: WSManFaultError) -> Fault:
+    for code in (error.wsman_fault_code, error.wmierror_code):
+        known = _BY_CODE.get((code or 0) & 0xFFFFFFFF)
+        if known is not None:
+            return known
+    return Fault(Meaning.REJECTED, " ".join(str(error.reason).split()).rstrip("."), error.wsman_fault_code)
+
+
+def _http(error: WinRMTransportError) -> Fault:
+    code = int(error.code)
+    if code == _BAD_REQUEST:
+        return Fault(Meaning.STALE, "the service could not read the message (HTTP 400)", code)
+    if code == _SERVER_ERROR:
+        text = "the service answered HTTP 500 without saying why; it refuses messages that are not encrypted (AllowUnencrypted is false)"
+        return Fault(Meaning.SETTING, text, code)
+    if code in {_FORBIDDEN, _NOT_FOUND}:
+        return Fault(
+            Meaning.SETTING, f"the service answered HTTP {code}: this is no WinRM endpoint, or the login may not use it", code
+        )
+    return Fault(Meaning.LOST, f"the service answered HTTP {code}", code)
+
+
+def _request(error: requests.RequestException) -> Fault:  # noqa: PLR0911 - as above
+    if isinstance(error, requests.exceptions.SSLError):
+        return Fault(Meaning.CERTIFICATE, _tls(error))
+    if isinstance(error, requests.exceptions.ProxyError):
+        return Fault(Meaning.REFUSED, "the proxy could not be used")
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return Fault(Meaning.REFUSED, "nothing answered at that address and port")
+    if isinstance(error, requests.exceptions.Timeout):
+        return Fault(Meaning.LOST, "no HTTP answer in time")
+    for cause in _chain(error):
+        if isinstance(cause, urllib3.exceptions.NameResolutionError):
+            return Fault(Meaning.REFUSED, "the name cannot be resolved")
+        if isinstance(cause, urllib3.exceptions.NewConnectionError):
+            return Fault(Meaning.REFUSED, "nothing listens at that address and port")
+        if isinstance(cause, ssl.SSLError):
+            return Fault(Meaning.CERTIFICATE, _tls(error))
+    if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
+        return Fault(Meaning.SETTING, "the address makes no URL")
+    return Fault(Meaning.LOST, "the connection broke before the answer was complete")
+
+
+def _tls(error: BaseException) -> str:
+    for cause in _chain(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the certificate does not prove that this is the host: {cause.verify_message.rstrip('.')}"
+    return "no TLS connection could be made; is that port an HTTPS listener?"
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an error with what it holds or came from, in the several places where requests and urllib3 keep it."""
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, BaseException) or one in found:
+            continue
+        found.append(one)
+        waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
+    return found

@@ -1,0 +1,122 @@
+"""Calls as the worker protocol writes them, and its replies as ours (docs/worker-protocol.md)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from remediation.connections.base import Completed, Failed, FileContent, Http, HttpReply, ProbeReply, ReadFile, Reply, Run
+
+SLICE = 450_000
+"""So many bytes of a file travel in one request or reply: a frame stays under 1 MB."""
+LINE = 900_000
+"""A request is not packed fuller than this, before encoding."""
+LONGEST = 60.0
+"""A program that may take longer runs detached and is polled, so that something is heard of it."""
+DETACHED = 86_400.0
+UNSIGNED = 0xFFFFFFFF
+"""Exit codes are 32 bits, unsigned as Windows prints them."""
+
+
+class Scripts:
+    """The shipped probe scripts by name, and which of them one worker has."""
+
+    def __init__(self, text: Callable[[str], str]) -> None:
+        self._text = text
+        self._hashes: dict[str, tuple[str, str]] = {}
+        self._sent: set[str] = set()
+
+    def forget(self) -> None:
+        """Take it that the worker has none: it is a new one."""
+        self._sent.clear()
+
+    def probe(self, name: str, data: Mapping[str, Any], timeout: float) -> dict[str, Any]:
+        """Return the call for a probe; its text goes along the first time."""
+        if name not in self._hashes:
+            content = self._text(name).encode("utf-8")
+            self._hashes[name] = (hashlib.sha256(content).hexdigest(), base64.b64encode(content).decode("ascii"))
+        digest, script = self._hashes[name]
+        call: dict[str, Any] = {"op": "probe", "name": name, "sha256": digest, "data": dict(data), "timeout": timeout}
+        if digest not in self._sent:
+            call["script"] = script
+            self._sent.add(digest)
+        return call
+
+
+def run(call: Run) -> dict[str, Any]:
+    """Return a program start."""
+    return {
+        "op": "run", "argv": list(call.argv), "stdin": _b64(call.stdin), "timeout": call.timeout, "cwd": call.cwd,
+        "env": dict(call.env),
+    }  # fmt: skip
+
+
+def http(call: Http) -> dict[str, Any]:
+    """Return the data of the probe ``http``."""
+    body = None if call.body is None else json.dumps(call.body)
+    return {"method": call.method, "url": call.url, "body": body, "timeout": call.timeout, "stream": call.stream}
+
+
+def read(call: ReadFile, offset: int = 0, limit: int | None = None, *, tail: bool | None = None) -> dict[str, Any]:
+    """Return one slice's read."""
+    wanted = min(call.limit if limit is None else limit, SLICE)
+    return {"op": "read", "path": call.path, "offset": offset, "limit": wanted, "tail": call.tail if tail is None else tail}
+
+
+def write(path: str, offset: int, content: bytes, whole: str | None, backup: str | None) -> dict[str, Any]:
+    """Return one slice's write; `whole` is the SHA-256 of the file, given with the last slice."""
+    return {
+        "op": "write", "path": path, "offset": offset, "content": _b64(content), "last": whole is not None, "sha256": whole or "",
+        "backup": backup,
+    }  # fmt: skip
+
+
+def failed(reply: Mapping[str, Any]) -> Failed | None:
+    """Return what went wrong, None where nothing did."""
+    error = reply.get("error")
+    if not isinstance(error, Mapping):
+        return None
+    return Failed(str(error.get("kind", "error")), str(error.get("message", "")))
+
+
+def completed(reply: Mapping[str, Any]) -> Reply:
+    """Return a program's end."""
+    return failed(reply) or Completed(int(reply["rc"]) & UNSIGNED, content(reply, "stdout"), content(reply, "stderr"))
+
+
+def probed(reply: Mapping[str, Any]) -> Reply:
+    """Return a probe's value."""
+    return failed(reply) or ProbeReply(reply.get("value"))
+
+
+def answered(reply: Mapping[str, Any]) -> Reply:
+    """Return an HTTP answer, out of the value of the probe ``http``."""
+    value = reply.get("value")
+    problem = failed(reply) or (failed(value) if isinstance(value, Mapping) else Failed("error", "the probe http said nothing"))
+    if problem is not None or not isinstance(value, Mapping):
+        return problem or Failed("error", "the probe http said nothing")
+    first = value.get("first_byte")
+    return HttpReply(
+        status=int(value["status"]),
+        body=content(value, "body"),
+        elapsed=float(value.get("elapsed") or 0.0),
+        first_byte=None if first is None else float(first),
+    )
+
+
+def wrote(reply: Mapping[str, Any]) -> Reply:
+    """Return the end of a file's writing: there is nothing to tell but that it went well."""
+    return failed(reply) or FileContent()
+
+
+def content(reply: Mapping[str, Any], key: str) -> bytes:
+    """Return a field of base64."""
+    value = reply.get(key)
+    return base64.b64decode(value) if value else b""
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

@@ -1,0 +1,284 @@
+"""A Windows host through a PowerShell worker, whatever carries it: WinRM, SSH, or a child process on Windows itself.
+
+What is sent again after a loss, and what is not, is decided here and nowhere else:
+
+- certainly not received: sent again, a write too;
+- in doubt: a new worker; what only reads is sent again once, a write is `Uncertain` and whoever asked looks again;
+- silence beyond the deadline: the worker is ended and `DeadlineExceeded` raised, `Uncertain` for a write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from remediation.connections import bootstrap, wire
+from remediation.connections.base import Call, Completed, Failed, FileContent, Http, Probe, ReadFile, Reply, Run, WriteFile
+from remediation.connections.channel import Channel, ChannelError, Doubt, Silent
+from remediation.connections.talk import NotGreeted, Talk
+from remediation.connections.wire import Scripts
+from remediation.model.clock import Clock, SystemClock
+from remediation.model.errors import DeadlineExceeded, Uncertain, Unreachable
+
+GREETING = 15.0
+GRACE = 10.0
+"""What the way there and back may take beyond what the calls themselves may."""
+_POLL = 20.0
+_TRIES = 3
+_PAUSES = (0.0, 5.0, 15.0)
+"""Seconds before each try after a loss: a host that restarts its service needs some."""
+
+Wanted = tuple[dict[str, Any], Callable[[Mapping[str, Any]], Reply]]
+
+
+class WorkerConnection:
+    """The calls of `remediation.connections.base` by the worker protocol; see `Connection`."""
+
+    platform = "windows"
+
+    def __init__(  # noqa: PLR0913 - all but two by name, each with a default
+        self, host: str, channel: Channel, *, scripts: Callable[[str], str], note: Callable[[str], None] = lambda _: None,
+        clock: Clock | None = None, opening: float = 30.0, greeting: float = GREETING, powershell: str = "powershell.exe",
+    ) -> None:  # fmt: skip
+        self.host = host
+        self.round_trips = 0
+        self._channel, self._note = channel, note
+        self._clock = clock or SystemClock()
+        self._scripts = Scripts(scripts)
+        self._opening, self._greeting, self._powershell = opening, greeting, powershell
+        self._talk: Talk | None = None
+        self._one_call_each = False
+        self._closed = False
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What the present worker said of itself; empty before the first call."""
+        return self._talk.about if self._talk is not None else {}
+
+    def exchange(self, calls: Sequence[Call]) -> list[Reply]:
+        """Carry out `calls` in order; small ones share round trips."""
+        replies: list[Reply] = []
+        waiting: list[tuple[Call, Wanted]] = []
+        for call in calls:
+            wanted = self._small(call)
+            if wanted is not None:
+                if waiting and (_size(waiting) + _weight(call) > wire.LINE):
+                    replies += self._together(waiting)
+                    waiting = []
+                waiting.append((call, wanted))
+                continue
+            replies += self._together(waiting)
+            waiting = []
+            replies.append(self._large(call))
+        return replies + self._together(waiting)
+
+    def close(self) -> None:
+        """End the worker and what carries it."""
+        self._closed, self._talk = True, None
+        self._channel.close()
+
+    def _small(self, call: Call) -> Wanted | None:
+        """Return what one request line holds of `call`, None where it takes several."""
+        if isinstance(call, Run):
+            detached = call.timeout > wire.LONGEST and not self._one_call_each
+            return None if detached or len(call.stdin) > wire.SLICE else (wire.run(call), wire.completed)
+        if isinstance(call, Probe):
+            return self._scripts.probe(call.name, call.data, call.timeout), wire.probed
+        if isinstance(call, Http):
+            return self._scripts.probe("http", wire.http(call), call.timeout), wire.answered
+        if isinstance(call, ReadFile):
+            return wire.read(call), self._read(call)
+        if len(call.content) > wire.SLICE:
+            return None
+        digest = hashlib.sha256(call.content).hexdigest()
+        return wire.write(call.path, 0, call.content, digest, call.backup), wire.wrote
+
+    def _together(self, waiting: Sequence[tuple[Call, Wanted]]) -> list[Reply]:
+        if not waiting:
+            return []
+        calls = [call for call, _ in waiting]
+        replies = self._ask([wanted for _, (wanted, _) in waiting], calls, sum(call.timeout for call in calls))
+        again = [
+            index
+            for index, reply in enumerate(replies)
+            if (error := wire.failed(reply)) is not None and error.kind == "need-script"
+        ]
+        if again:
+            self._scripts.forget()
+            sent = [self._small(calls[index]) for index in again]
+            fresh = self._ask([each[0] for each in sent if each], [calls[index] for index in again], calls[again[0]].timeout)
+            for index, reply in zip(again, fresh, strict=True):
+                replies[index] = reply
+        return [read(reply) for (_, (_, read)), reply in zip(waiting, replies, strict=True)]
+
+    def _large(self, call: Call) -> Reply:
+        if isinstance(call, WriteFile):
+            return self._write(call)
+        if isinstance(call, Run) and len(call.stdin) <= wire.SLICE:
+            return self._detached(call)
+        return Failed("error", f"{self.host}: more than {wire.SLICE} bytes of stdin; write them to a file first")
+
+    def _read(self, call: ReadFile) -> Callable[[Mapping[str, Any]], Reply]:
+        """Return how the reply to the first slice of a file is read: what did not fit is fetched."""
+
+        def whole(reply: Mapping[str, Any]) -> Reply:
+            if (problem := wire.failed(reply)) is not None:
+                return problem
+            if reply.get("missing"):
+                return FileContent(missing=True)
+            size = int(reply["size"])
+            start = max(0, size - call.limit) if call.tail else 0
+            end = min(size, start + call.limit)
+            pieces = [wire.content(reply, "content")] if int(reply["offset"]) == start else []
+            at = start + sum(len(piece) for piece in pieces)
+            while at < end:
+                more = self._ask([wire.read(call, at, end - at, tail=False)], [call], call.timeout)[0]
+                if (problem := wire.failed(more)) is not None:
+                    return problem
+                if not (piece := wire.content(more, "content")):
+                    break  # the file has become shorter meanwhile
+                pieces.append(piece)
+                at += len(piece)
+            return FileContent(b"".join(pieces), truncated=size > call.limit)
+
+        return whole
+
+    def _write(self, call: WriteFile) -> Reply:
+        digest, size = hashlib.sha256(call.content).hexdigest(), len(call.content)
+        reply: Reply = FileContent()
+        for at in range(0, size, wire.SLICE):
+            piece = call.content[at : at + wire.SLICE]
+            last = at + wire.SLICE >= size
+            wanted = wire.write(call.path, at, piece, digest if last else None, call.backup)
+            # a slice lies beside the file: sending it twice changes nothing until the last one
+            reply = wire.wrote(self._ask([wanted], [call], call.timeout, writes=last)[0])
+            if isinstance(reply, Failed):
+                return reply
+        return reply
+
+    def _detached(self, call: Run) -> Reply:
+        deadline = self._clock.monotonic() + call.timeout
+        started = self._ask([wire.run(call) | {"op": "start", "timeout": wire.DETACHED}], [call], wire.LONGEST)[0]
+        if (problem := wire.failed(started)) is not None:
+            return problem
+        job, out, err = started["job"], [], []
+        while True:
+            left = deadline - self._clock.monotonic()
+            poll = {"op": "poll", "job": job, "wait": max(0.0, min(_POLL, left))}
+            # what was said until a lost poll is lost with it: so a poll is never repeated, and a write stays a write
+            said = self._ask([poll], [call], _POLL, again=False)[0]
+            if (problem := wire.failed(said)) is not None:
+                return problem
+            out.append(wire.content(said, "stdout"))
+            err.append(wire.content(said, "stderr"))
+            if said.get("done") or left <= 0:
+                break
+        self._ask([{"op": "stop", "job": job}], [call], wire.LONGEST, again=False)
+        if not said.get("done"):
+            return Failed("timeout", f"{call.argv[0]} did not end in {call.timeout:g} s and was told to stop")
+        return Completed(int(said["rc"]) & wire.UNSIGNED, b"".join(out), b"".join(err))
+
+    def _ask(
+        self, wanted: Sequence[dict[str, Any]], calls: Sequence[Call], timeout: float, *, writes: bool | None = None,
+        again: bool = True,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Send one request by the rules of this module and return its replies."""
+        writes = any(call.writes for call in calls) if writes is None else writes
+        what = ", ".join(dict.fromkeys(_name(call) for call in calls))
+        limit = self._clock.monotonic() + self._opening + timeout + GRACE
+        doubted = False
+        for attempt in range(_TRIES):
+            self._clock.sleep(_PAUSES[attempt])
+            try:
+                return self._once(wanted, timeout, limit)
+            except Silent as silence:
+                self._drop()
+                if writes:
+                    raise self._uncertain(what, silence) from silence
+                raise DeadlineExceeded(
+                    f"{self.host}: no answer to {what} within {timeout + GRACE:g} s ({silence.message})", host=self.host,
+                    next_step="look at the host, or give the step a longer timeout",
+                ) from silence  # fmt: skip
+            except ChannelError as lost:
+                self._drop()
+                doubt = isinstance(lost, Doubt) or not again
+                if doubt and writes:
+                    raise self._uncertain(what, lost) from lost
+                if (doubt and (doubted or not again)) or attempt == _TRIES - 1 or self._clock.monotonic() > limit:
+                    raise Unreachable(
+                        f"{self.host}: {lost.message}", host=self.host, next_step="look at the host, then run again"
+                    ) from lost
+                doubted = doubted or doubt
+            except BaseException:
+                # interrupted in between: whatever is in flight must not be mistaken for the answer to the next request
+                self._drop()
+                raise
+            wanted = self._resent(wanted, calls)
+        raise AssertionError  # the last try returns or raises
+
+    def _once(self, wanted: Sequence[dict[str, Any]], timeout: float, limit: float) -> list[dict[str, Any]]:
+        if self._closed:
+            raise Unreachable(f"{self.host}: the connection has been closed", host=self.host)
+        opened = min(limit, self._clock.monotonic() + self._opening)
+        if self._talk is None and not self._one_call_each:
+            self._greet(opened)
+        self.round_trips += 1
+        if self._talk is not None:
+            return self._talk.ask(wanted, min(limit, self._clock.monotonic() + timeout + GRACE))
+        self._scripts.forget()
+        talk = Talk(self.host, self._channel, self._clock.monotonic)
+        return talk.ask_once(bootstrap.one_call_command(self._powershell), wanted, opened, limit)
+
+    def _greet(self, opened: float) -> None:
+        talk = Talk(self.host, self._channel, self._clock.monotonic)
+        command = bootstrap.worker_command(self._powershell)
+        try:
+            talk.greet(command, opened, self._greeting)
+        except NotGreeted as silence:
+            self._one_call_each = True
+            self._note(
+                f"{self.host}: the PowerShell worker did not answer within {self._greeting:g} s ({silence}); "
+                "each call starts a PowerShell of its own from now on, which is slower"
+            )
+            return
+        self._talk = talk
+
+    def _drop(self) -> None:
+        self._talk = None
+        self._scripts.forget()
+        self._channel.close()
+
+    def _resent(self, wanted: Sequence[dict[str, Any]], calls: Sequence[Call]) -> Sequence[dict[str, Any]]:
+        """Return the request for a new worker: it has no script, so probes are made anew; all else stays as it was."""
+        if len(wanted) != len(calls):
+            return wanted
+        return [
+            (small[0] if each["op"] == "probe" and (small := self._small(call)) is not None else each)
+            for each, call in zip(wanted, calls, strict=True)
+        ]
+
+    def _uncertain(self, what: str, cause: ChannelError) -> Uncertain:
+        return Uncertain(
+            f"{self.host}: the answer to {what} was lost ({cause.message}); it may or may not have been carried out",
+            host=self.host,
+            next_step="nothing is repeated; the state is looked at again",
+        )
+
+
+def _weight(call: Call) -> int:
+    if isinstance(call, Run):
+        return 2 * len(call.stdin) + sum(len(word) for word in call.argv) + 500
+    return 2 * len(call.content) + 500 if isinstance(call, WriteFile) else 30_000
+
+
+def _size(waiting: Sequence[tuple[Call, Wanted]]) -> int:
+    return sum(_weight(call) for call, _ in waiting)
+
+
+def _name(call: Call) -> str:
+    if isinstance(call, Run):
+        return call.argv[0] if call.argv else "a program"
+    if isinstance(call, Probe):
+        return f"the probe {call.name}"
+    return f"{call.method} {call.url}" if isinstance(call, Http) else call.path
