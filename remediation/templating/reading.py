@@ -1,0 +1,209 @@
+"""Reads a YAML file of the user's on PyYAML's node tree: every value knows its line, every mistake is told with its place.
+
+Types are YAML 1.1's, as Ansible's: ``yes`` is true, ``0755`` is 493, ``1:30`` is 90.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from remediation.model.errors import InputError, Place, Problem, RemediationError
+from remediation.templating.nodes import Rows, Table, Text
+from remediation.templating.secret import Secret
+
+Decrypt = Callable[[str], str]
+"""Takes the text of an Ansible Vault (its header line included), returns what it holds; raises `RemediationError`."""
+
+VAULT_HEADER = "$ANSIBLE_VAULT;"
+DEEPEST = 100
+_MERGE = "tag:yaml.org,2002:merge"
+_NEXT = "give the vault's password: --vault-password-file FILE"
+
+
+def read_yaml(path: Path, *, decrypt: Decrypt | None = None) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Return what a file holds as `Table`, `Rows`, `Text` and plain values; None for an empty one.
+
+    Raises `InputError` with every mistake in it: it cannot be read, is not UTF-8, is no YAML, has a key twice, holds a
+    vault whose password nobody gave.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError((Problem(f"{path}: it is not UTF-8 text (byte {error.start})"),)) from None
+    except OSError as error:
+        raise InputError((Problem(f"{path}: it cannot be read: {error.strerror or error}"),)) from None
+    if text.startswith(VAULT_HEADER):
+        text = _opened(text, decrypt, Place(str(path), 1, 1))
+    return read_text(text, str(path), decrypt=decrypt)
+
+
+def read_text(text: str, name: str, *, decrypt: Decrypt | None = None) -> Any:  # noqa: ANN401 - whatever it holds
+    """Return what YAML text holds, its places in a file called `name`; raises `InputError`."""
+    reader = _Reader(text, name, decrypt)
+    value = reader.read()
+    if reader.problems:
+        raise InputError(tuple(reader.problems))
+    return value
+
+
+def excerpt(place: Place | None, text: str | None = None) -> str:
+    """Return the line at a place with a mark under its column; nothing where it cannot be read."""
+    if place is None:
+        return ""
+    try:
+        lines = (Path(place.file).read_text(encoding="utf-8-sig") if text is None else text).splitlines()
+        line = lines[place.line - 1]
+    except (OSError, UnicodeDecodeError, IndexError):
+        return ""
+    number = f"{place.line:>5} | "
+    mark = "".join("\t" if character == "\t" else " " for character in line[: place.column - 1])
+    return f"{number}{line}\n{'':>5} | {mark}^"
+
+
+def meant(name: object, known: Iterable[str]) -> str:
+    """Return the words that offer the nearest right name, none where nothing is near."""
+    near = difflib.get_close_matches(str(name), list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def problem(message: str, place: Place | None) -> Problem:
+    """Return a mistake at a place of a file, with its excerpt."""
+    return Problem(message, place, excerpt(place))
+
+
+def _opened(text: str, decrypt: Decrypt | None, place: Place) -> str:
+    if decrypt is None:
+        raise InputError((Problem(f"this is encrypted by Ansible Vault, and no password is known; {_NEXT}", place),))
+    try:
+        return decrypt(text)
+    except RemediationError as error:
+        raise InputError((Problem(error.message, place),)) from None
+
+
+class _Reader:
+    """One reading: the loader gives nodes and scalars, everything else is made here."""
+
+    def __init__(self, text: str, name: str, decrypt: Decrypt | None) -> None:
+        self.text = text
+        self.name = name
+        self.decrypt = decrypt
+        self.problems: list[Problem] = []
+
+    def read(self) -> Any:  # noqa: ANN401 - whatever it holds
+        try:
+            self.loader = yaml.SafeLoader(self.text)
+        except yaml.YAMLError as error:  # a character that YAML does not allow
+            self.refuse(f"this is no YAML: {getattr(error, 'reason', error)}", self.at_offset(getattr(error, "position", 0)))
+            return None
+        try:
+            node = self.loader.get_single_node()
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            words = " ".join(filter(None, (error.problem, _hint(error, self.text))))
+            self.refuse(f"this is no YAML: {words}", Place(self.name, mark.line + 1, mark.column + 1) if mark else None)
+            return None
+        except yaml.YAMLError as error:
+            self.refuse(f"this is no YAML: {error}", None)
+            return None
+        finally:
+            self.loader.dispose()
+        return None if node is None else self.value(node, ())
+
+    def at_offset(self, offset: int) -> Place:
+        before = self.text[:offset]
+        return Place(self.name, before.count("\n") + 1, offset - before.rfind("\n"))
+
+    def refuse(self, message: str, place: Place | None) -> None:
+        self.problems.append(Problem(message, place, excerpt(place, self.text)))
+
+    def place(self, node: yaml.Node) -> Place:
+        return Place(self.name, node.start_mark.line + 1, node.start_mark.column + 1)
+
+    def value(self, node: yaml.Node, outer: tuple[yaml.Node, ...]) -> Any:  # noqa: ANN401 - any value
+        if node in outer or len(outer) > DEEPEST:
+            self.refuse("this value contains itself", self.place(node))
+            return None
+        inner = (*outer, node)
+        if isinstance(node, yaml.MappingNode):
+            return self.table(node, inner)
+        if isinstance(node, yaml.SequenceNode):
+            items = [self.value(item, inner) for item in node.value]
+            return Rows(items, self.place(node), tuple(self.place(item) for item in node.value))
+        return self.scalar(node)
+
+    def table(self, node: yaml.MappingNode, inner: tuple[yaml.Node, ...]) -> Table:
+        items: dict[Any, Any] = {}
+        keys: dict[Any, Place] = {}
+        values: dict[Any, Place] = {}
+        merged: list[tuple[Any, Any, Place, Place]] = []
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                merged += self.merged(value_node, inner)
+                continue
+            key = self.value(key_node, inner)
+            if not isinstance(key, (str, int, float, bool, type(None))):
+                template = self.text.startswith("{", key_node.start_mark.index) and self.text.startswith(
+                    "{{", key_node.start_mark.index - 1
+                )
+                hint = "; a value that begins with {{ needs quotes" if template else ""
+                self.refuse(f"this key is not a plain value{hint}", self.place(key_node))
+                continue
+            key = str(key) if isinstance(key, str) else key
+            if key in items:
+                self.refuse(f"the key {key!r} stands here a second time", self.place(key_node))
+                continue
+            items[key] = self.value(value_node, inner)
+            keys[key], values[key] = self.place(key_node), self.place(value_node)
+        for key, value, key_place, value_place in merged:
+            if key not in items:
+                items[key], keys[key], values[key] = value, key_place, value_place
+        return Table(items, self.place(node), keys, values)
+
+    def merged(self, node: yaml.Node, inner: tuple[yaml.Node, ...]) -> list[tuple[Any, Any, Place, Place]]:
+        if isinstance(node, yaml.SequenceNode):
+            return [entry for part in node.value for entry in self.merged(part, inner)]
+        if not isinstance(node, yaml.MappingNode):
+            self.refuse("<< merges mappings, and this is none", self.place(node))
+            return []
+        table = self.value(node, inner)
+        if not isinstance(table, Table):
+            return []
+        return [(key, value, table.key_places[key], table.value_places[key]) for key, value in table.items()]
+
+    def scalar(self, node: yaml.ScalarNode) -> Any:  # noqa: ANN401 - any plain value
+        place = self.place(node)
+        if node.tag in {"!vault", "!vault-encrypted"}:
+            try:
+                return Secret(_opened(node.value.strip() + "\n", self.decrypt, place))
+            except InputError as error:
+                self.refuse(error.problems[0].message, place)
+                return None
+        if node.tag == "!unsafe":
+            return str(node.value)
+        if node.tag.startswith("!"):
+            self.refuse(f"the tag {node.tag} is not known; !vault and !unsafe are", place)
+            return None
+        try:
+            value = self.loader.construct_object(node)
+        except (yaml.YAMLError, ValueError, OverflowError) as error:
+            self.refuse(f"{node.value!r} is not what it looks like: {getattr(error, 'problem', None) or error}", place)
+            return None
+        return Text(value, place) if isinstance(value, str) else value
+
+
+def _hint(error: yaml.MarkedYAMLError, text: str) -> str:
+    mark = error.problem_mark
+    lines = text.splitlines()
+    line = lines[mark.line] if mark and mark.line < len(lines) else ""
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return "(a tab stands in the indentation; YAML wants spaces)"
+    if "{{" in line and "found unhashable" in str(error):
+        return "(a value that begins with {{ needs quotes)"
+    if "mapping values are not allowed" in str(error.problem):
+        return "(a colon in a plain text needs quotes, or the indentation is off)"
+    return ""
