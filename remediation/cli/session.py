@@ -14,7 +14,7 @@ from remediation.cli.shipped import INVENTORY, find
 from remediation.engine.masking import Masker
 from remediation.facets.access import HostAccess
 from remediation.facets.open import open_host
-from remediation.inventory.load import Inventory, load
+from remediation.inventory.load import Inventory, check, load
 from remediation.model.errors import RemediationError, UsageError
 from remediation.templating.nodes import trusted
 from remediation.templating.secret import Secret
@@ -91,6 +91,9 @@ def field(options: Hosts, *, playbook: Path | None = None) -> Iterator[Field]:
     if inventory.lab is not None:
         inventory = _with_lab(inventory)
     extra = trusted(extra_variables(options.extra_vars))
+    check(inventory, extra)
+    if options.limit is not None:
+        inventory.check_limit(options.limit)
     yield Field(inventory, extra, options.limit, Masker(), tuple(map(str, sources)))
 
 

@@ -1,0 +1,92 @@
+"""Ansible's host patterns: unions, intersections, exclusions, globs, regular expressions, slices."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from remediation.model.errors import UsageError
+
+SLICE = re.compile(r"^(.+)\[(?:(-?\d+)|(\d*):(\d*))\]$")
+BETWEEN = re.compile(r":(?![^\[]*\])")
+"""A colon that does not stand inside the brackets of a slice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The hosts that a pattern names, in the pattern's order; ``nothing`` are the parts that name none."""
+
+    hosts: tuple[str, ...]
+    nothing: tuple[str, ...] = ()
+
+
+def split(pattern: str) -> list[str]:
+    """Return a pattern's parts; once it holds a comma it is split at commas alone, as Ansible does."""
+    if "," in pattern:
+        return [part.strip() for part in pattern.split(",") if part.strip()]
+    if pattern.count(":") > 1 and re.fullmatch(r"[0-9a-fA-F:.]+", pattern):
+        return [pattern]  # an IPv6 address
+    return [part.strip() for part in BETWEEN.split(pattern) if part.strip()]
+
+
+def match(pattern: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Matched:
+    """Return what `pattern` names; raises `UsageError` for a regular expression that is none."""
+    parts = split(pattern)
+    unions = [part for part in parts if part[0] not in "!&"] or ["all"]
+    found: dict[str, None] = {}
+    nothing: list[str] = []
+    for part in unions:
+        named = _named(part, hosts, groups)
+        if not named:
+            nothing.append(part)
+        found.update(dict.fromkeys(named))
+    result = list(found)
+    for part in (part for part in parts if part[0] == "&"):
+        kept = set(_named(part[1:], hosts, groups))
+        result = [host for host in result if host in kept]
+    for part in (part for part in parts if part[0] == "!"):
+        gone = set(_named(part[1:], hosts, groups))
+        result = [host for host in result if host not in gone]
+    return Matched(tuple(result), tuple(nothing))
+
+
+def _named(part: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    if part in hosts:
+        return [part]
+    whole, first, last = _sliced(part)
+    found: dict[str, None] = {}
+    fits = _fits(whole)
+    matching = [name for name in groups if fits(name)]
+    for name in matching:
+        found.update(dict.fromkeys(groups[name]))
+    if not matching or whole.startswith("~") or any(character in whole for character in ".?*["):
+        found.update(dict.fromkeys(host for host in hosts if fits(host)))
+    listed = list(found)
+    if first is None:
+        return listed
+    if last is None:
+        return listed[first : first + 1 or None]
+    return listed[first : last + 1 if last >= 0 else None]
+
+
+def _fits(pattern: str) -> Callable[[str], object]:
+    if pattern.startswith("~"):
+        try:
+            return re.compile(pattern[1:]).match
+        except re.error as error:
+            raise UsageError(f"the pattern {pattern!r} is no regular expression: {error}") from None
+    if pattern == "*":
+        return bool
+    return re.compile(fnmatch.translate(pattern)).match
+
+
+def _sliced(part: str) -> tuple[str, int | None, int | None]:
+    """Return the name, and from where to where its hosts are taken, both ends included; (name, None, None) without a slice."""
+    found = None if part.startswith("~") else SLICE.match(part)
+    if found is None:
+        return part, None, None
+    if found[2] is not None:
+        return found[1], int(found[2]), None
+    return found[1], int(found[3] or 0), int(found[4]) if found[4] else -1

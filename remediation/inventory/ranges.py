@@ -1,0 +1,47 @@
+"""Host names with ranges, as Ansible writes them: ``dev-[01:64].example``, ``gpu-[a:f]``, ``n[0:10:2]``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+RANGE = re.compile(r"\[([^\[\]:]*):([^\[\]:]*)(?::([^\[\]:]*))?\]")
+MOST = 100_000
+"""Hosts one range may stand for; more is a slip of the keyboard."""
+
+
+def expanded(name: str) -> Iterator[str]:
+    """Yield the names that `name` stands for, itself where it holds no range; raises ValueError saying what is wrong."""
+    found = RANGE.search(name)
+    if found is None:
+        if ("[" in name) != ("]" in name) or ("[" in name and ":" not in name):
+            raise ValueError("the range is not whole: write it as [01:64]")
+        yield name
+        return
+    for value in _values(found[1], found[2], found[3]):
+        yield from expanded(f"{name[: found.start()]}{value}{name[found.end() :]}")
+
+
+def _values(first: str, last: str, step: str | None) -> Iterator[str]:
+    if step is not None and (not step.isdecimal() or int(step) == 0):
+        raise ValueError(f"the step of the range is {step!r}, not a number from 1")
+    by = int(step) if step else 1
+    first = first or "0"
+    if not last:
+        raise ValueError("the range has no end")
+    if first.isdecimal() and last.isdecimal():
+        width = len(first) if first.startswith("0") and len(first) > 1 else 0
+        if width and len(last) != len(first):
+            raise ValueError(f"the range {first}:{last} begins with zeros, so both ends want the same length")
+        numbers = range(int(first), int(last) + 1, by)
+        if not numbers or len(numbers) > MOST:
+            raise ValueError(f"the range {first}:{last} {'is too long' if numbers else 'ends before it begins'}")
+        yield from (f"{number:0{width}d}" for number in numbers)
+        return
+    if len(first) == len(last) == 1 and first.isalpha() and last.isalpha():
+        letters = range(ord(first), ord(last) + 1, by)
+        if not letters:
+            raise ValueError(f"the range {first}:{last} ends before it begins")
+        yield from map(chr, letters)
+        return
+    raise ValueError(f"the range {first}:{last} is neither of numbers nor of single letters")
