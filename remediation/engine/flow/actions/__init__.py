@@ -1,0 +1,55 @@
+"""The flow actions: what each does on a host. What they take is said in `remediation.playbook.actions`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from remediation.engine.flow.actions.command import command
+from remediation.engine.flow.actions.figures import measure
+from remediation.engine.flow.actions.simple import assert_, debug, fail, set_fact
+from remediation.engine.flow.actions.variables import include_vars
+from remediation.engine.flow.actions.waiting import wait_for
+from remediation.engine.flow.site import Site
+from remediation.engine.flow.values import Acted
+from remediation.model.errors import UsageError
+from remediation.playbook.actions import ACTIONS, Action
+from remediation.templating.templar import OMIT, Scope
+
+DOES: Mapping[str, Callable[[Any, Site, Scope], Acted]] = {
+    "assert": assert_,
+    "command": command,
+    "debug": debug,
+    "fail": fail,
+    "include_vars": include_vars,
+    "measure": measure,
+    "set_fact": set_fact,
+    "wait_for": wait_for,
+}
+
+ASKED_RAW = frozenset({("assert", "that"), ("debug", "var")})
+"""Parameters that are expressions: they are evaluated by the action itself."""
+
+
+def act(site: Site, scope: Scope) -> Acted:
+    """Do what the task of `site` says; raises `RemediationError`."""
+    name = site.task.action
+    return DOES[name](parameters(site, scope), site, scope)
+
+
+def parameters(site: Site, scope: Scope) -> Action:
+    """Return the task's parameters with everything evaluated and checked; raises `RemediationError`."""
+    name = site.task.action
+    given: dict[str, Any] = {}
+    for key, value in site.task.arguments.items():
+        found = value if (name, key) in ASKED_RAW else scope.render(value)
+        if found is not OMIT:
+            given[str(key)] = found
+    try:
+        return ACTIONS[name].model_validate(given)
+    except ValidationError as error:
+        # the given value is not told: it may be a secret
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}".lstrip(": ") for item in error.errors())
+        raise UsageError(f"{name}: {wrong}", place=site.place) from None

@@ -1,0 +1,238 @@
+"""``command``: a program with arguments, no shell. It counts as a change each time, is weighed, journaled, and never repeated."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from remediation.connections.base import Call, Completed, Failed, FileContent, ReadFile, Reply, Run
+from remediation.engine.executor import outcome_of
+from remediation.engine.flow.hosts import Opened
+from remediation.engine.flow.site import Site
+from remediation.engine.flow.values import Acted, refused
+from remediation.engine.gate import weigh
+from remediation.engine.ports import StepContext
+from remediation.engine.records import change_to_json
+from remediation.model.change import Change, Risk
+from remediation.model.errors import Blocked, HostError, UsageError
+from remediation.model.outcome import Outcome, Result
+from remediation.playbook.actions import Command
+from remediation.templating.secret import Secret, revealed
+from remediation.templating.templar import Scope
+
+LONGEST = 3600.0
+"""Seconds that a program may take where the task does not say ``timeout``."""
+
+NO_SUCH_PROGRAM = 2
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is run: ``shown`` has secrets masked, ``arguments`` has not."""
+
+    arguments: tuple[str, ...]
+    shown: str
+    given: Command
+    environment: Mapping[str, str]
+
+
+def command(given: Command, site: Site, scope: Scope) -> Acted:
+    """Run the program; check mode leaves it out."""
+    try:
+        if site.check():
+            return Acted(Outcome.SKIPPED, {"msg": "check mode: not run"}, "check mode: a command is not run")
+        opened = site.opened()
+        environment = environment_of(site, scope)
+        unnecessary = _unnecessary(given, opened)
+        if unnecessary:
+            return Acted(values={"rc": 0, "stdout": "", "stderr": "", "stdout_lines": [], "stderr_lines": [], "msg": unnecessary})
+        return _run(_program(given, site, opened, environment), site, opened)
+    except HostError as error:
+        return refused(error, outcome_of(error))
+
+
+def environment_of(site: Site, scope: Scope) -> dict[str, str]:
+    """Return the task's environment, the innermost level counting most."""
+    found: dict[str, str] = {}
+    for level in site.settings.environment:
+        value = scope.render(level)
+        for part in value if isinstance(value, list) else [value]:
+            if part is None:
+                continue
+            if not isinstance(part, Mapping):
+                raise UsageError(f"environment: a mapping is wanted, not {part!r}", place=site.place)
+            found |= {str(name): str(revealed(item)) for name, item in part.items()}
+    return found
+
+
+def _program(given: Command, site: Site, opened: Opened, environment: Mapping[str, str]) -> Program:
+    words: Sequence[Any] = given.argv if given.argv is not None else _words(given.cmd or "", site)
+    known = {**os.environ, **environment} if opened.machine == "local" else environment
+    arguments = tuple(_filled(str(revealed(word)), known) for word in words)
+    if not arguments:
+        raise UsageError("command: there is no program to run", place=site.place)
+    if site.switch(site.settings.become):
+        arguments = (*_elevated(site, opened), *arguments)
+    shown = shlex.join("***" if isinstance(word, Secret) else str(word) for word in words)
+    return Program(arguments, shown, given, environment)
+
+
+def _words(text: str, site: Site) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"command: {error} in {text!r}", place=site.place) from None
+
+
+def _filled(word: str, known: Mapping[str, str]) -> str:
+    """Return an argument with ``$NAME`` replaced by the environment's value; names that it does not hold stay."""
+    filled = _VARIABLE.sub(lambda match: known.get(match[1] or match[2], match[0]), word)
+    home = known.get("HOME", "")
+    return home + filled[1:] if home and (filled == "~" or filled.startswith("~/")) else filled
+
+
+def _elevated(site: Site, opened: Opened) -> tuple[str, ...]:
+    if opened.access.connection.platform == "windows":
+        sentence = "become has no meaning on Windows: the login's own rights count"
+        raise Blocked(sentence, host=opened.name, next_step="use a login that is an administrator")
+    user = str(site.scope().render(site.settings.become_user) or "root") if site.settings.become_user else "root"
+    return ("sudo", "-n", "-u", user, "--")
+
+
+def _unnecessary(given: Command, opened: Opened) -> str:
+    """Return why the program need not run, empty where it must."""
+    if given.creates is not None and _exists(given.creates, given.chdir, opened):
+        return f"skipped, since {given.creates} exists"
+    if given.removes is not None and not _exists(given.removes, given.chdir, opened):
+        return f"skipped, since {given.removes} does not exist"
+    return ""
+
+
+def _exists(path: str, folder: str | None, opened: Opened) -> bool:
+    absolute = path.startswith(("/", "\\")) or path[1:2] == ":"
+    full = path if absolute or not folder else f"{folder.rstrip('/')}/{path}"
+    return exists(opened.access.connection.exchange([ReadFile(full, limit=1)])[0])
+
+
+def exists(reply: Reply) -> bool:
+    """Return whether a file that was read is there; a folder cannot be read and is there all the same."""
+    if isinstance(reply, FileContent):
+        return not reply.missing
+    return not (isinstance(reply, Failed) and reply.kind == "not-found")
+
+
+def _run(program: Program, site: Site, opened: Opened) -> Acted:
+    risk = _risk(site)
+    hold = site.hold(opened) if risk > Risk.SAFE else _unheld
+    context = site.context(opened, hold)
+    change = Change(f"run {program.shown}", subject=program.shown, risk=risk)
+    earlier = _earlier(change, context, repeat=site.play.stage.request.repeat)
+    if earlier is not None:
+        return earlier
+    refusal = weigh([change], context)
+    if refusal is not None:
+        told = Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step)
+        return Acted(Outcome.BLOCKED, {"msg": refusal.reason}, refusal.reason, refusal.next_step, told=told)
+    limit = context.timeout or LONGEST
+    hold(limit)
+    if site.task.changed_when is False:
+        return _acted(_sent(program, opened, limit), program, None)  # it says that it changes nothing: nothing to record
+    return _recorded(change, program, context, opened, limit)
+
+
+def _unheld(seconds: float) -> None:
+    """Hold nothing: what is safe does not keep other runs away."""
+
+
+def _risk(site: Site) -> Risk:
+    if site.task.risk is None:
+        return Risk.SAFE
+    try:
+        return Risk.parse(str(site.scope().render(site.task.risk)))
+    except ValueError as error:
+        raise UsageError(f"risk: {error}", place=site.place) from None
+
+
+def _earlier(change: Change, context: StepContext, *, repeat: bool) -> Acted | None:
+    """Return what an earlier process of this run came to with the very program, None where it was not sent."""
+    memory, path = context.memory, context.path
+    done, in_flight = memory.done.pop(path, ()), memory.in_flight.pop(path, ())
+    for known in done:
+        if known.key == change.key and "rc" in known.data:
+            return _result(int(known.data["rc"]), str(known.data["stdout"]), str(known.data["stderr"]), change)
+    if any(known.key == change.key for known in in_flight) and not repeat:
+        reason = f"{change.summary}: was in flight when the run was cut off, and is not repeated"
+        return Acted(Outcome.UNVERIFIED, {"msg": reason}, reason, "see whether it was done, or resume with --repeat")
+    return None
+
+
+def _recorded(change: Change, program: Program, context: StepContext, opened: Opened, limit: float) -> Acted:
+    """Run the program with its start and its end on disk."""
+    index, context.memory.changes = context.memory.changes, context.memory.changes + 1
+    told: dict[str, Any] = {"index": index, "step": "command", "path": context.path}
+    context.emit("change_start", **told, change=change_to_json(change), deadline=limit)
+    begun = opened.access.clock.monotonic()
+    try:
+        reply = _sent(program, opened, limit)
+    except HostError as error:
+        seconds = opened.access.clock.monotonic() - begun
+        ending = {"applied": False, "error": error.message, "effect": "", "seconds": seconds}
+        context.emit("change_end", **told, change=change_to_json(change), **ending)
+        raise
+    acted = _acted(reply, program, change)
+    kept = {name: acted.values[name] for name in ("rc", "stdout", "stderr") if name in acted.values}
+    ended = {
+        "applied": isinstance(reply, Completed),
+        "error": acted.reason,
+        "effect": f"exit code {kept['rc']}" if kept else "",
+        "seconds": opened.access.clock.monotonic() - begun,
+    }
+    context.emit("change_end", **told, change=change_to_json(replace(change, data=kept)), **ended)
+    return acted
+
+
+def _sent(program: Program, opened: Opened, limit: float) -> Reply:
+    given = program.given
+    data = b""
+    if given.stdin is not None:
+        data = (given.stdin + ("\n" if given.stdin_add_newline and not given.stdin.endswith("\n") else "")).encode()
+    call: Call = Run(program.arguments, data, limit, writes=True, cwd=given.chdir, env=program.environment)
+    return opened.access.connection.exchange([call])[0]
+
+
+def _acted(reply: Reply, program: Program, change: Change | None) -> Acted:
+    if isinstance(reply, Completed):
+        texts = [part.decode("utf-8", errors="replace").replace("\r\n", "\n") for part in (reply.stdout, reply.stderr)]
+        if program.given.strip_empty_ends:
+            texts = [text.rstrip("\r\n") for text in texts]
+        return _result(reply.rc, *texts, change)
+    if not isinstance(reply, Failed):
+        msg = f"a program answered with {type(reply).__name__}"
+        raise TypeError(msg)
+    outcomes = {"timeout": Outcome.TIMED_OUT, "uncertain": Outcome.UNVERIFIED}
+    values = {"msg": reply.message, "rc": NO_SUCH_PROGRAM, "stdout": "", "stderr": "", "stdout_lines": [], "stderr_lines": []}
+    if reply.kind == "not-found":
+        return Acted(Outcome.FAILED, values, reply.message, f"install {program.arguments[0]} on the host, or correct its name")
+    return Acted(outcomes.get(reply.kind, Outcome.FAILED), {"msg": reply.message}, reply.message)
+
+
+def _result(rc: int, stdout: str, stderr: str, change: Change | None) -> Acted:
+    said = next((line for line in reversed((stderr or stdout).splitlines()) if line.strip()), "")
+    reason = "" if rc == 0 else f"exit code {rc}" + (f": {said.strip()}" if said else "")
+    values = {
+        "rc": rc,
+        "stdout": stdout,
+        "stderr": stderr,
+        "stdout_lines": stdout.splitlines(),
+        "stderr_lines": stderr.splitlines(),
+        "changed": True,
+        "msg": "" if rc == 0 else "non-zero return code",
+    }
+    outcome = Outcome.CHANGED if rc == 0 else Outcome.FAILED
+    told = Result(outcome, reason, (change,)) if change else None
+    return Acted(outcome, values, reason, told=told)

@@ -1,0 +1,31 @@
+"""``measure``: figures before and after, told as a ``measurement``."""
+
+from __future__ import annotations
+
+from remediation.engine.flow.look import look_once
+from remediation.engine.flow.site import Site
+from remediation.engine.flow.values import Acted, refused
+from remediation.engine.executor import outcome_of
+from remediation.model.errors import HostError
+from remediation.playbook.actions import Measure
+from remediation.templating.templar import Scope
+
+SCALED = "lab_scale"
+"""The host variable of a lab: its figures are a simulation's."""
+
+
+def measure(given: Measure, site: Site, scope: Scope) -> Acted:
+    """Ask the loaded model for a few tokens; what cannot be measured says why, and fails nothing."""
+    try:
+        opened = site.opened()
+        look_once(site, opened)
+        reader = opened.access.reader
+        layers = site.host.layers
+        if layers is None:
+            layers = site.play.stage.ports.diagnose(reader).offloaded
+        writer = None if site.check() else opened.access.writer()
+        figures = site.play.stage.ports.measure(reader, writer, label=given.label, layers=layers, simulated=SCALED in scope)
+    except HostError as error:
+        return refused(error, outcome_of(error))
+    site.emit("measurement", label=given.label, figures=figures)
+    return Acted(values={**figures, "msg": figures.get("reason") or ""})

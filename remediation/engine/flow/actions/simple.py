@@ -1,0 +1,40 @@
+"""``debug``, ``fail``, ``assert`` and ``set_fact``: they need no host."""
+
+from __future__ import annotations
+
+from remediation.engine.flow.site import Site
+from remediation.engine.flow.values import Acted
+from remediation.model.outcome import Outcome
+from remediation.playbook.actions import Assert, Debug, Fail, SetFact
+from remediation.templating.nodes import has_template
+from remediation.templating.templar import Scope
+
+GREETING = "Hello world!"
+
+
+def debug(given: Debug, site: Site, scope: Scope) -> Acted:
+    """Tell a message, or the value of an expression."""
+    if given.var is not None:
+        value = scope.render(given.var) if has_template(given.var) else scope.expression(str(given.var), site.place)
+        return Acted(values={str(given.var): value, "msg": value})
+    return Acted(values={"msg": GREETING if given.msg is None else given.msg})
+
+
+def fail(given: Fail, site: Site, scope: Scope) -> Acted:  # noqa: ARG001 - an action's signature
+    """Fail with the message."""
+    return Acted(Outcome.FAILED, {"msg": given.msg}, given.msg)
+
+
+def assert_(given: Assert, site: Site, scope: Scope) -> Acted:
+    """Fail at the first condition that does not hold."""
+    for condition in given.that if isinstance(given.that, list) else [given.that]:
+        if not scope.condition(condition, site.place):
+            message = "Assertion failed" if given.fail_msg is None else given.fail_msg
+            reason = f"{message} ({condition})" if given.fail_msg is None else str(message)
+            return Acted(Outcome.FAILED, {"msg": message, "assertion": condition, "evaluated_to": False}, reason)
+    return Acted(values={"msg": "All assertions passed" if given.success_msg is None else given.success_msg})
+
+
+def set_fact(given: SetFact, site: Site, scope: Scope) -> Acted:  # noqa: ARG001 - an action's signature
+    """Set variables; those of one task do not see each other."""
+    return Acted(facts=dict(given.model_extra or {}))

@@ -1,0 +1,40 @@
+"""``include_vars``: variables from a file, chosen when the host gets there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from remediation.engine.flow.scopes import variables_of
+from remediation.engine.flow.site import Site
+from remediation.engine.flow.values import Acted
+from remediation.model.errors import UsageError
+from remediation.playbook.actions import IncludeVars
+from remediation.playbook.tasks import find_file
+from remediation.templating.templar import Scope
+
+ENDINGS = frozenset({".yml", ".yaml", ".json"})
+
+
+def include_vars(given: IncludeVars, site: Site, scope: Scope) -> Acted:  # noqa: ARG001 - an action's signature
+    """Load the variables of a file, or of all files in a folder."""
+    found: dict[str, Any] = {}
+    for path in _files(given, site):
+        found.update(variables_of(path))
+    named: Mapping[str, Any] = {given.name: found} if given.name else found
+    return Acted(included=named)
+
+
+def _files(given: IncludeVars, site: Site) -> list[Path]:
+    folders = (site.task.folder, site.play.play.file.parent, site.play.stage.request.playbook.path.parent)
+    if given.file is not None:
+        path = find_file(given.file, folders, "vars")
+        if path is None:
+            raise UsageError(f"include_vars: there is no file {given.file!r} in {folders[0]}", place=site.place)
+        return [path]
+    for folder in folders:
+        there = folder / str(given.dir)
+        if there.is_dir():
+            return sorted(path for path in there.rglob("*") if path.is_file() and path.suffix in ENDINGS)
+    raise UsageError(f"include_vars: there is no folder {given.dir!r} in {folders[0]}", place=site.place)

@@ -1,0 +1,99 @@
+"""``include_tasks``: the tasks of a file, chosen when the host gets there, once per item of a loop."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.engine.flow.actions import parameters
+from remediation.engine.flow.items import items_of, names_of
+from remediation.engine.flow.perform import false_condition
+from remediation.engine.flow.scopes import Layer
+from remediation.engine.flow.site import Site
+from remediation.engine.flow.state import Ending
+from remediation.engine.flow.values import refused, registered
+from remediation.model.errors import InputError, RemediationError, UsageError
+from remediation.model.outcome import Outcome
+from remediation.playbook.actions import IncludeTasks
+from remediation.playbook.model import Node
+from remediation.playbook.tasks import find_file, handed_down
+from remediation.templating.nodes import Table
+
+
+@dataclass(frozen=True, slots=True)
+class IncludedFile:
+    """The tasks that one include brings in, and the variables that only they see."""
+
+    nodes: tuple[Node, ...]
+    vars: Layer
+
+
+def include(site: Site) -> tuple[list[IncludedFile], Ending]:
+    """Return what the include brings in, and how it ended: skipped and failed ones are told; never raises."""
+    site.emit("task_start", path=site.path)
+    files: list[IncludedFile] = []
+    try:
+        for inner in _items(site):
+            if false_condition(inner, inner.scope()) is None:
+                files.append(_file(inner))
+        ending = Ending(Outcome.OK if files else Outcome.SKIPPED, {"changed": False, "failed": False, "skipped": not files})
+    except RemediationError as error:
+        failed = refused(error)
+        ending = Ending(Outcome.FAILED, registered(failed), failed.reason, failed.next_step)
+        ending = dataclasses.replace(ending, ignored=site.switch(site.settings.ignore_errors))
+        files = []
+    if site.task.register:
+        site.host.facts[site.task.register] = dict(ending.result)
+    site.emit(
+        "task_result",
+        path=site.path,
+        outcome=str(ending.outcome),
+        ignored=ending.ignored,
+        msg=ending.reason,
+        reason=ending.reason,
+        next_step=ending.next_step,
+        result={"include": site.task.arguments.get("file", ""), "changed": False},
+        changes=[],
+    )
+    return files, ending
+
+
+def _items(site: Site) -> list[Site]:
+    loop = site.task.loop
+    if loop is None:
+        return [dataclasses.replace(site, path=f"{site.path}/0")]
+    try:
+        items = items_of(loop, site.scope())
+    except RemediationError:
+        if false_condition(site, site.scope()) is not None:
+            return []
+        raise
+    return [site.item(number, names_of(loop, number, items)) for number in range(len(items))]
+
+
+def _file(site: Site) -> IncludedFile:
+    scope = site.scope()
+    given = parameters(site, scope)
+    if not isinstance(given, IncludeTasks):
+        raise UsageError("include_tasks: the name of a file is wanted", place=site.place)
+    request = site.play.stage.request
+    path = find_file(given.file, (site.task.folder, request.playbook.path.parent), "tasks")
+    if path is None:
+        raise UsageError(
+            f"include_tasks: there is no file {given.file!r} in {site.task.folder}",
+            next_step="correct its name; it is looked for beside the file that names it",
+            place=site.place,
+        )
+    outer = site.task.outer
+    if given.apply:
+        apply: Mapping[Any, Any] = given.apply
+        outer = handed_down(outer, apply if isinstance(apply, Table) else Table(apply, site.place))
+    try:
+        nodes = site.play.stage.tasks_of(path, outer, f"{site.path}.")
+    except InputError as error:
+        raise UsageError(str(error), next_step=f"correct {path.name}") from None
+    # its own vars are templates that may hold the item, which is known in here alone
+    own = {name: value for level in site.settings.vars[len(site.task.outer.vars) :] for name, value in level.items()}
+    return IncludedFile(nodes, {**site.loop, **own})

@@ -1,0 +1,87 @@
+"""What a host is, told once as it is first worked on: one composite look, and what is to be repaired there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from remediation.engine.flow.hosts import Opened
+from remediation.engine.flow.site import Site
+from remediation.facets.protocols import Reader
+from remediation.model.errors import HostError, RemediationError, Unreachable
+from remediation.model.facts import Found, Target
+
+GIB = 1024**3
+
+
+def look_once(site: Site, opened: Opened) -> None:
+    """Tell ``host_facts`` of the task's own host, the first time; raises `Unreachable`. What does not answer is left out."""
+    host = site.host
+    if host.looked or opened.name != host.name:
+        return
+    host.looked = True
+    access = opened.access
+    begun, trips = access.clock.monotonic(), access.round_trips
+    reader = access.reader
+    told = {name: text for name, ask in _ASKED.items() if (text := _answer(reader, ask))}
+    target = _target(reader)
+    site.play.stage.emit(
+        "host_facts",
+        host=host.name,
+        play=site.play.title,
+        facts=told,
+        target=target,
+        round_trips=access.round_trips - trips,
+        seconds=access.clock.monotonic() - begun,
+    )
+    for note in access.notes:
+        site.note(note)
+
+
+def _answer(reader: Reader, ask: Callable[[Reader], str]) -> str:
+    try:
+        return ask(reader)
+    except Unreachable:
+        raise
+    except HostError:
+        return ""
+
+
+def _system(reader: Reader) -> str:
+    facts = reader.system.facts()
+    names = {"windows": "Windows", "linux": "Linux"}
+    return " ".join(filter(None, (names.get(facts.os, facts.os), facts.version)))
+
+
+def _gpus(reader: Reader) -> str:
+    gpus = reader.gpu.use().gpus
+    return ", ".join(f"{gpu.name} {gpu.total / GIB:.0f} GiB · driver {gpu.driver_version}" for gpu in gpus)
+
+
+def _engine(reader: Reader) -> str:
+    facts = reader.engine.facts()
+    return " ".join(filter(None, (facts.name or "Docker", facts.version)))
+
+
+def _ollama(reader: Reader) -> str:
+    return f"Ollama {reader.ollama.version()}"
+
+
+_ASKED: dict[str, Callable[[Reader], str]] = {"system": _system, "gpus": _gpus, "engine": _engine, "ollama": _ollama}
+
+
+def _target(reader: Reader) -> dict[str, Any]:
+    """Return the target's parts with their sources; one that is not clear is told by the step that needs it."""
+    try:
+        target = reader.target()
+    except Unreachable:
+        raise
+    except RemediationError:
+        return {}
+    parts = {item.name: getattr(target, item.name) for item in dataclasses.fields(Target)}
+    return {name: {"value": _shown(part.value), "source": part.source} for name, part in parts.items() if isinstance(part, Found)}
+
+
+def _shown(value: object) -> object:
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value

@@ -1,0 +1,308 @@
+"""Carries one task out on one host: its conditions, its loop, its tries, and what is to be made of the result."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from remediation.engine.flow.items import items_of, names_of
+from remediation.engine.flow.site import Site
+from remediation.engine.flow.state import Ending
+from remediation.engine.flow.values import CENSORED, Acted, jsonable, refused, registered
+from remediation.engine.records import change_to_json
+from remediation.engine.resume import task_key
+from remediation.model.change import Change
+from remediation.model.errors import RemediationError
+from remediation.model.outcome import Outcome
+from remediation.templating.templar import Scope
+
+Act = Callable[[Site, Scope], Acted]
+"""Does what a task says, once; may raise `RemediationError`."""
+
+TRIES = 3
+"""Retries of a task that says ``until`` and no number, as Ansible's."""
+
+DELAY = 5.0
+UNMET = "its condition is false"
+
+
+def perform(site: Site, act: Act) -> Ending:
+    """Carry the task out, told by its events; never raises `RemediationError`."""
+    site.emit("task_start", path=site.path)
+    with _throttled(site):
+        ending = _looped(site, act) if site.task.loop else one(site, act)
+    ending = _ignoring(site, ending)
+    _keep(site, ending)
+    tell(site, ending)
+    return ending
+
+
+def _throttled(site: Site) -> Any:  # noqa: ANN401 - a context manager
+    try:
+        most = int(site.number(site.settings.throttle, 0))
+    except RemediationError:
+        most = 0
+    return site.play.stage.throttle(site.task.path, most) if most > 0 else nullcontext()
+
+
+def _looped(site: Site, act: Act) -> Ending:
+    loop = site.task.loop
+    if loop is None:
+        return one(site, act)
+    try:
+        items = items_of(loop, site.scope())
+    except RemediationError as error:
+        broken = error
+
+        def refuse(site: Site, scope: Scope) -> Acted:  # noqa: ARG001 - an act's signature
+            raise broken
+
+        return one(site, refuse)  # a condition that is false wins over a broken loop
+    if not items:
+        return Ending(Outcome.SKIPPED, {"changed": False, "skipped": True, "results": [], "failed": False}, "no items in the list")
+    endings = []
+    for number, item in enumerate(items):
+        names = names_of(loop, number, items)
+        inner = site.item(number, names)
+        inner.emit("task_start", path=inner.path, item=_shown(site, item))
+        ending = _ignoring(inner, one(inner, act))
+        result = {**ending.result, loop.variable: item, "ansible_loop_var": loop.variable}
+        ending = dataclasses.replace(ending, result={**result, "item": item}, notify=_called(inner, ending))
+        _set(site, ending)
+        endings.append(ending)
+        tell(inner, ending, item=item, looped=True)
+        if ending.outcome is Outcome.UNREACHABLE:
+            break
+        pause(site, loop.pause, last=number == len(items) - 1)
+    return together(endings)
+
+
+def pause(site: Site, seconds: Any, *, last: bool) -> None:  # noqa: ANN401 - as it stands in the file
+    """Wait between two items where the loop says so."""
+    if seconds is not None and not last:
+        site.play.stage.ports.clock.sleep(site.number(seconds, 0.0))
+
+
+def together(endings: Sequence[Ending]) -> Ending:
+    """Return the ending of a looped task from those of its items."""
+    results = [dict(ending.result) for ending in endings]
+    bad = [ending for ending in endings if ending.outcome.bad]
+    skipped = all(ending.outcome is Outcome.SKIPPED for ending in endings)
+    outcomes = [ending.outcome for ending in endings]
+    outcome = Outcome.OK
+    if bad:
+        outcome = next((item.outcome for item in bad if item.outcome is Outcome.UNREACHABLE), bad[0].outcome)
+    elif skipped:
+        outcome = Outcome.SKIPPED
+    else:
+        outcome = next((word for word in (Outcome.WOULD_CHANGE, Outcome.CHANGED) if word in outcomes), Outcome.OK)
+    result: dict[str, Any] = {
+        "results": results,
+        "changed": any(ending.changed for ending in endings),
+        "failed": bool(bad),
+        "msg": "one or more items failed" if bad else "all items completed",
+        "outcome": str(outcome),
+        **({"skipped": True} if skipped else {}),
+        **({"unreachable": True} if outcome is Outcome.UNREACHABLE else {}),
+    }
+    notify = tuple(dict.fromkeys(name for ending in endings for name in ending.notify))
+    reason = bad[0].reason if bad else ""
+    return Ending(outcome, result, reason, bad[0].next_step if bad else "", notify=notify)
+
+
+def one(site: Site, act: Act) -> Ending:
+    """Carry out one item, or a task without a loop."""
+    looped = site.task.loop is not None and site.task.loop.variable in site.loop
+    item = site.loop[site.task.loop.variable] if looped and site.task.loop else None
+    known = site.host.recorded(site.path, jsonable(item))
+    if known is not None:
+        return remembered(known)
+    try:
+        scope = site.scope()
+        unmet = false_condition(site, scope)
+    except RemediationError as error:
+        return _ending(site, refused(error))
+    if unmet is not None:
+        values = {"changed": False, "skipped": True, "failed": False, "skip_reason": UNMET, "false_condition": jsonable(unmet)}
+        return Ending(Outcome.SKIPPED, values, UNMET)
+    try:
+        return _tried(site, act)
+    except RemediationError as error:
+        return _ending(site, refused(error))
+
+
+def false_condition(site: Site, scope: Scope) -> Any:  # noqa: ANN401 - as it stands in the file
+    """Return the first level of ``when`` that does not hold, None when all do; raises `RemediationError`."""
+    for condition in site.settings.when:
+        if not scope.condition(condition, site.place):
+            return condition
+    return None
+
+
+def _tried(site: Site, act: Act) -> Ending:
+    task = site.task
+    if task.until is None and task.retries is None:
+        return _once(site, act)
+    tries = max(0, int(site.number(task.retries, TRIES))) + 1
+    delay = site.number(task.delay, DELAY)
+    clock, cancelled = site.play.stage.ports.clock, site.play.stage.ports.cancelled
+    ending = Ending(Outcome.SKIPPED, {})
+    for attempt in range(1, tries + 1):
+        ending = _once(site, act)
+        ending = dataclasses.replace(ending, result={**ending.result, "attempts": attempt})
+        if ending.outcome in {Outcome.UNREACHABLE, Outcome.SKIPPED}:
+            return ending
+        met = not ending.outcome.bad
+        if task.until is not None:
+            own = {task.register: ending.result} if task.register else None
+            met = site.scope(own).condition(task.until, site.place)
+        if met:
+            return ending
+        if attempt < tries and not cancelled():
+            site.note(f"try {attempt} of {tries}: {ending.reason or 'not there yet'}")
+            clock.sleep(delay)
+    failed = {**ending.result, "attempts": tries - 1, "failed": True}
+    outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
+    reason = ending.reason or f"not met after {tries} tries"
+    return dataclasses.replace(ending, outcome=outcome, result=failed, reason=reason)
+
+
+def _once(site: Site, act: Act) -> Ending:
+    try:
+        acted = act(site, site.scope())
+    except RemediationError as error:
+        acted = refused(error)
+    return _ending(site, acted)
+
+
+def _ending(site: Site, acted: Acted) -> Ending:
+    """Return the ending after the task's own word on what counts as changed and as failed."""
+    task = site.task
+    result = registered(acted)
+    ending = Ending(
+        acted.outcome, result, acted.reason, acted.next_step, told=acted.told, facts=acted.facts, included=acted.included
+    )
+    if acted.outcome in {Outcome.UNREACHABLE, Outcome.SKIPPED}:
+        return ending
+    own = {task.register: result} if task.register else None
+    try:
+        if task.changed_when is not None:
+            ending = _with_changed(site, ending, changed=site.scope(own).condition(task.changed_when, site.place))
+        if task.failed_when is not None:
+            own = {task.register: ending.result} if task.register else None
+            ending = _with_failed(ending, failed=site.scope(own).condition(task.failed_when, site.place))
+    except RemediationError as error:
+        where = f"{error.place}: " if error.place else ""
+        failed = {**ending.result, "failed": True, "msg": f"{where}{error.message}"}
+        return dataclasses.replace(ending, outcome=Outcome.FAILED, result=failed, reason=f"{where}{error.message}")
+    return ending
+
+
+def _with_changed(site: Site, ending: Ending, *, changed: bool) -> Ending:
+    word = (Outcome.WOULD_CHANGE if site.check() else Outcome.CHANGED) if changed else Outcome.OK
+    outcome = ending.outcome if ending.outcome.bad else word
+    return dataclasses.replace(ending, outcome=outcome, result={**ending.result, "changed": changed, "outcome": str(outcome)})
+
+
+def _with_failed(ending: Ending, *, failed: bool) -> Ending:
+    result = {**ending.result, "failed_when_result": failed, "failed": failed}
+    if failed:
+        outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
+        reason = ending.reason if ending.outcome.bad else "failed_when holds"
+        return dataclasses.replace(ending, outcome=outcome, result={**result, "outcome": str(outcome)}, reason=reason)
+    if not ending.outcome.bad:
+        return dataclasses.replace(ending, result=result)
+    outcome = Outcome.CHANGED if ending.changed else Outcome.OK
+    return dataclasses.replace(ending, outcome=outcome, result={**result, "outcome": str(outcome)})
+
+
+def _ignoring(site: Site, ending: Ending) -> Ending:
+    if not ending.outcome.bad:
+        return ending
+    lost = ending.outcome is Outcome.UNREACHABLE
+    wanted = site.settings.ignore_unreachable if lost else site.settings.ignore_errors
+    try:
+        return dataclasses.replace(ending, ignored=site.switch(wanted))
+    except RemediationError as error:
+        return dataclasses.replace(ending, reason=f"{ending.reason}; {error.message}")
+
+
+def _keep(site: Site, ending: Ending) -> None:
+    """Set the variables that the task leaves behind."""
+    _set(site, ending)
+    if site.task.register:
+        site.host.facts[site.task.register] = dict(ending.result)
+
+
+def _set(site: Site, ending: Ending) -> None:
+    if not ending.outcome.bad:
+        site.host.facts.update(ending.facts)
+        site.host.included.update(ending.included)
+
+
+def called(site: Site, ending: Ending) -> Ending:
+    """Return the ending of a task without a loop with the handlers that its change calls for."""
+    return ending if site.task.loop else dataclasses.replace(ending, notify=_called(site, ending))
+
+
+def _called(site: Site, ending: Ending) -> tuple[str, ...]:
+    if not site.settings.notify or not ending.changed or ending.outcome.bad:
+        return ()
+    scope = site.scope({site.task.register: ending.result} if site.task.register else None)
+    return tuple(str(scope.render(name)) for name in site.settings.notify)
+
+
+def remembered(data: Mapping[str, Any]) -> Ending:
+    """Return the ending that an earlier process of this run recorded."""
+    result = dict(data.get("result") or {})
+    facts = result.get("ansible_facts")
+    return Ending(
+        Outcome(str(data["outcome"])),
+        result,
+        str(data.get("reason") or ""),
+        str(data.get("next_step") or ""),
+        ignored=bool(data.get("ignored")),
+        facts=facts if isinstance(facts, Mapping) else {},
+    )
+
+
+def tell(site: Site, ending: Ending, *, item: Any = None, looped: bool = False) -> None:  # noqa: ANN401 - a loop's item
+    """Tell a result, unless an earlier process of this run has told it."""
+    if site.host.finished and task_key(site.path, jsonable(item) if looped else None) in site.host.finished:
+        return
+    hidden = _hidden(site)
+    message = ending.result.get("msg") if "msg" in ending.result else ending.reason
+    changes: Sequence[Change] = ending.told.changes if ending.told else ()
+    if ending.outcome is Outcome.WOULD_CHANGE:
+        site.host.pending = True
+    site.emit(
+        "task_result",
+        path=site.path,
+        **({"item": None if hidden else jsonable(item)} if looped else {}),
+        outcome=str(ending.outcome),
+        ignored=ending.ignored,
+        msg=CENSORED if hidden else jsonable(message),
+        reason=CENSORED if hidden and ending.reason else jsonable(ending.reason),
+        next_step="" if hidden else ending.next_step,
+        result=({"censored": CENSORED, "changed": ending.changed} if hidden else jsonable(_slim(ending.result))),
+        changes=[] if hidden else [change_to_json(change) for change in changes],
+    )
+
+
+def _slim(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a result without its items' results: each of those has been told on its own."""
+    return {name: value for name, value in result.items() if name != "results"}
+
+
+def _hidden(site: Site) -> bool:
+    try:
+        return site.switch(site.settings.no_log)
+    except RemediationError:
+        return True  # rather too little than a secret
+
+
+def _shown(site: Site, item: Any) -> Any:  # noqa: ANN401 - a loop's item
+    return None if _hidden(site) else jsonable(item)
+

@@ -1,0 +1,158 @@
+"""Which variables hold at a task: all layers of design 5, the strongest first, evaluated where they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from remediation import __version__
+from remediation.model.errors import InputError, Problem, RemediationError
+from remediation.playbook.model import Play, Settings
+from remediation.playbook.problems import excerpt, where
+from remediation.playbook.tasks import find_file
+from remediation.templating.reading import read_yaml
+from remediation.templating.secret import Secret
+from remediation.templating.templar import Scope
+
+if TYPE_CHECKING:
+    from remediation.engine.flow.stage import PlayStage, Stage
+    from remediation.engine.flow.state import HostState
+
+Layer = Mapping[str, Any]
+
+UNSENT = frozenset({"hostvars", "groups", "vars"})
+"""Variables that hold the whole inventory: no connection and no step reads them."""
+
+
+class Live(Mapping[str, Any]):
+    """Names whose values are asked for when they are read."""
+
+    def __init__(self, names: Mapping[str, Callable[[], Any]]) -> None:
+        self._names = names
+
+    def __getitem__(self, name: str) -> Any:
+        return self._names[name]()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class HostVars(Mapping[str, Any]):
+    """``hostvars``: the variables of every host, without those of the play."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def __getitem__(self, name: str) -> Scope:
+        return Scope(self._stage.host_layers(name))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._stage.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stage.names)
+
+    def __len__(self) -> int:
+        return len(self._stage.names)
+
+
+class Variables:
+    """The variables of one host in one play; `scope` gives those that hold at a task."""
+
+    def __init__(self, play: PlayStage, host: HostState) -> None:
+        self._extra = play.stage.request.extra
+        self._host = host
+        inventory = play.stage.request.inventory
+        self._magic = Live(_magic(play))
+        known: tuple[Layer, ...] = (*inventory.layers(host.name), self._magic, inventory.magic(host.name))
+        early = Scope((self._extra, host.facts, host.included, play.play.vars, *known))
+        self._tail: tuple[Layer, ...] = (*vars_files(play.play, early), play.play.vars, *known)
+
+    def scope(
+        self, settings: Settings, *, loop: Layer | None = None, included: Sequence[Layer] = (), own: Layer | None = None
+    ) -> Scope:
+        """Return what holds at a task: ``loop`` its item, ``included`` the vars of includes around it, ``own`` its result."""
+        layers = [self._extra, *reversed(included), self._host.facts, self._host.included, *reversed(settings.vars), *self._tail]
+        if own:
+            layers.insert(1, own)
+        if loop:
+            layers.insert(0, loop)
+        return Scope(layers)
+
+
+def _magic(play: PlayStage) -> Mapping[str, Callable[[], Any]]:
+    request, stage = play.stage.request, play.stage
+    version = {"full": __version__, "string": __version__}
+    values: dict[str, Any] = {
+        "ansible_check_mode": request.policy.check,
+        "ansible_diff_mode": request.policy.diff,
+        "ansible_forks": request.forks,
+        "ansible_play_batch": list(play.batch),
+        "ansible_play_hosts_all": list(play.hosts),
+        "ansible_play_name": str(play.title),
+        "ansible_run_tags": list(request.tags or ("all",)),
+        "ansible_skip_tags": list(request.skip_tags),
+        "ansible_version": version,
+        "hostvars": HostVars(stage),
+        "playbook_dir": str(request.playbook.path.parent.resolve()),
+        **({"ansible_limit": request.limit} if request.limit else {}),
+    }
+    live: dict[str, Callable[[], Any]] = {name: partial(_same, value) for name, value in values.items()}
+    live["ansible_play_hosts"] = live["play_hosts"] = play.still_there
+    return live
+
+
+def _same(value: Any) -> Any:  # noqa: ANN401 - any value
+    return value
+
+
+def vars_files(play: Play, scope: Scope) -> list[Layer]:
+    """Return the layers of a play's ``vars_files``, the strongest first; of a list within the list the first that exists counts."""
+    layers: list[Layer] = []
+    for entry in play.vars_files:
+        names = entry if isinstance(entry, list) else [entry]
+        texts = [str(scope.render(name)) for name in names]
+        found = (find_file(text, (play.file.parent,), "vars") for text in texts)
+        path = next((path for path in found if path), None)
+        if path is None:
+            place = where(names[0], play.place)
+            message = f"vars_files: there is no file {' or '.join(map(repr, texts))} in {play.file.parent}"
+            raise InputError((Problem(message, place, excerpt(place)),))
+        layers.insert(0, variables_of(path))
+    return layers
+
+
+def variables_of(path: Path) -> Layer:
+    """Return the variables in a file; raises `InputError` where it holds none."""
+    content = read_yaml(path)
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping):
+        raise InputError((Problem(f"{path}: a mapping of variables is wanted", where(content, None)),))
+    return content
+
+
+def rendered(scope: Scope) -> dict[str, Any]:
+    """Return all variables of a scope as plain values; one that cannot be evaluated is left out, but not a connection's.
+
+    A connection must not fail for a variable that it does not read. Secrets stay secrets.
+    """
+    values: dict[str, Any] = {}
+    for name in scope:
+        if name in UNSENT:
+            continue
+        try:
+            value = scope[name]
+            values[name] = value if isinstance(value, Secret) else scope.render(value)
+        except RemediationError:
+            if name.startswith("ansible_"):
+                raise
+    return values

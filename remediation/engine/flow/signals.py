@@ -1,0 +1,57 @@
+"""How a host's walk is left early, and what it says where hosts have to meet. None of this reaches a user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.engine.flow.state import Ending
+from remediation.playbook.model import Task
+
+
+class Left(Exception):  # noqa: N818 - no error: the walk is over
+    """The host's walk through this play is over."""
+
+
+class TaskFailed(Left):
+    """A task failed; a ``rescue`` above it may take over. Of ``run_once`` every host fails, and only the first counts."""
+
+    def __init__(self, task: Task, ending: Ending) -> None:
+        super().__init__(task.title)
+        self.task = task
+        self.ending = ending
+
+
+class HostLost(Left):
+    """The host cannot be reached: no rescue, no always."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.reason)
+        self.ending = ending
+
+
+class HostDone(Left):
+    """``meta: end_host``, or the play is over for everybody."""
+
+
+class Interrupted(Left):
+    """Ctrl-C: the host stops before its next task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meet:
+    """A host waits at the task ``path`` until all others wait or have ended."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """The answer to the first of those who met: this host carries the task out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What the leading host tells the others, who are answered with it."""
+
+    value: Any

@@ -1,0 +1,160 @@
+"""One task on one host: its variables, its limits, the host behind it, and what is told of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from remediation.engine.flow.hosts import Opened
+from remediation.engine.flow.scopes import Layer, Variables, rendered
+from remediation.engine.flow.stage import PlayStage
+from remediation.engine.flow.state import HostState
+from remediation.engine.ports import HostMemory, Policy, StepContext
+from remediation.model.errors import Place, RemediationError, UsageError
+from remediation.model.event import Event
+from remediation.playbook.model import Settings, Task
+from remediation.templating.nodes import has_template, place_of
+from remediation.templating.templar import Scope
+
+LOCALHOST = ("localhost", "127.0.0.1")
+POLICY = ("max_risk", "close_programs", "warn_seconds", "ansible_connection")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a task is carried out. ``included`` are the vars of the includes around it, ``loop`` those of its item."""
+
+    play: PlayStage
+    host: HostState
+    variables: Variables
+    task: Task
+    included: tuple[Layer, ...] = ()
+    loop: Layer = field(default_factory=dict)
+    path: str = ""
+
+    @property
+    def settings(self) -> Settings:
+        """The task's keywords."""
+        return self.task.settings
+
+    def scope(self, own: Layer | None = None) -> Scope:
+        """Return the variables that hold here; `own` is the result that the task's own conditions see."""
+        return self.variables.scope(self.settings, loop=self.loop, included=self.included, own=own)
+
+    def item(self, number: int, names: Layer) -> Site:
+        """Return the same task for one item of its loop."""
+        return dataclasses.replace(self, loop={**self.loop, **names}, path=f"{self.path}/{number}")
+
+    def switch(self, value: Any, *, default: bool = False, scope: Scope | None = None) -> bool:  # noqa: ANN401 - as in the file
+        """Return a keyword that is true or false; raises `RemediationError`."""
+        if value is None or isinstance(value, bool):
+            return default if value is None else value
+        result = (scope or self.scope()).render(value)
+        text = str(result).strip().lower()
+        if text in {"true", "yes", "on", "1", "false", "no", "off", "0"}:
+            return text in {"true", "yes", "on", "1"}
+        raise UsageError(f"true or false is wanted, not {result!r}", place=place_of(value) or self.task.place)
+
+    def number(self, value: Any, default: float, scope: Scope | None = None) -> float:  # noqa: ANN401 - as in the file
+        """Return a keyword that is a number; raises `RemediationError`."""
+        if value is None:
+            return default
+        result = (scope or self.scope()).render(value) if has_template(value) else value
+        try:
+            return float(result)
+        except (TypeError, ValueError):
+            raise UsageError(f"a number is wanted, not {result!r}", place=place_of(value) or self.task.place) from None
+
+    def check(self) -> bool:
+        """Return whether this task only looks."""
+        return self.switch(self.settings.check_mode, default=self.play.stage.request.policy.check)
+
+    def timeout(self) -> float | None:
+        """Return the task's own time limit in seconds."""
+        seconds = self.number(self.settings.timeout, 0.0)
+        return seconds or None
+
+    def policy(self) -> Policy:
+        """Return the user's limits for this host and this task."""
+        base = self.play.stage.request.policy
+        scope = self.scope()
+        own = base.for_host({name: scope.render(scope[name]) for name in POLICY if name in scope})
+        return dataclasses.replace(own, check=self.check(), diff=self.switch(self.settings.diff, default=own.diff))
+
+    def delegate(self) -> str:
+        """Return the host that carries the task out: the one it is delegated to, or its own."""
+        wanted = self.settings.delegate_to
+        return str(self.scope().render(wanted)) if wanted is not None else self.host.name
+
+    def opened(self) -> Opened:
+        """Return the host behind this task; raises `RemediationError` where its variables name no connection."""
+        stage = self.play.stage
+        name = self.delegate()
+
+        def variables() -> Mapping[str, Any]:
+            if name == self.host.name:
+                return rendered(self.scope())
+            if name not in stage.names and name in LOCALHOST:
+                return {"ansible_connection": "local"}
+            return rendered(Scope(stage.host_layers(name)))
+
+        return stage.opened.open(self.host.name, name, variables, check=self.check())
+
+    def hold(self, opened: Opened) -> Callable[[float], None]:
+        """Take the host's lease; what is held is renewed before each change. Check mode takes none."""
+        if self.check():
+            return _unlocked
+        return self.play.stage.opened.lease(opened, lambda text: self.note(text))
+
+    def context(self, opened: Opened, hold: Callable[[float], None]) -> StepContext:
+        """Return what a step needs to be carried out here."""
+        own = opened.name == self.host.name
+        return StepContext(
+            opened.name,
+            opened.access,
+            self.policy(),
+            dataclasses.replace(self.play.stage.ports, emit=self._listening),
+            self.host.memory if own else HostMemory(),
+            self.play.title,
+            self.title(),
+            self.path,
+            self.timeout(),
+            hold,
+        )
+
+    def _listening(self, event: Event) -> None:
+        """Pass an event on, keeping the layers that the goal was last seen with for the figures."""
+        if event.kind == "goal":
+            layers = event.data.get("values", {}).get("layers")
+            if isinstance(layers, Sequence) and len(layers) == 2:  # noqa: PLR2004 - of how many
+                self.host.layers = (int(layers[0]), int(layers[1]))
+        self.play.stage.ports.emit(event)
+
+    def title(self) -> str:
+        """Return the task's name with its templates filled in as far as they can be."""
+        name = self.task.title
+        if not has_template(name):
+            return str(name)
+        try:
+            return str(self.scope().render(name))
+        except RemediationError:
+            return str(name)
+
+    def emit(self, kind: str, **data: Any) -> None:  # noqa: ANN401 - JSON values of the event's kind
+        """Tell one event of this task on this host."""
+        self.play.stage.emit(kind, host=self.host.name, play=self.play.title, task=self.title(), **data)
+
+    def note(self, text: str, *, level: str = "info") -> None:
+        """Tell something worth knowing."""
+        self.emit("note", text=text, level=level)
+
+    @property
+    def place(self) -> Place | None:
+        """Where the task stands."""
+        return self.task.place
+
+
+def _unlocked(seconds: float) -> None:
+    """Hold nothing: check mode takes no lease."""

@@ -1,0 +1,78 @@
+"""Results as ``register`` keeps them and as events tell them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from remediation.model.errors import RemediationError
+from remediation.model.outcome import Outcome, Result
+from remediation.templating.secret import Secret
+
+CENSORED = "the output is hidden: no_log was set for this task"
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What one try of a task came to, before its own conditions are asked.
+
+    ``values`` go into the registered result, ``facts`` and ``included`` into the host's variables, ``told`` holds the
+    changes of a step.
+    """
+
+    outcome: Outcome = Outcome.OK
+    values: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    next_step: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    included: Mapping[str, Any] = field(default_factory=dict)
+    told: Result | None = None
+
+
+def of_result(result: Result) -> Acted:
+    """Return what a step or a ladder came to."""
+    return Acted(result.outcome, {**result.values, "msg": result.reason}, result.reason, result.next_step, told=result)
+
+
+def refused(error: RemediationError, outcome: Outcome = Outcome.FAILED) -> Acted:
+    """Return what an error stands for: its sentence, with its place."""
+    where = f"{error.place}: " if error.place else ""
+    return Acted(outcome, {"msg": f"{where}{error.message}"}, f"{where}{error.message}", error.next_step)
+
+
+def registered(acted: Acted) -> dict[str, Any]:
+    """Return the result as Ansible keeps it: what was returned, and whether it changed, failed or was skipped."""
+    outcome = acted.outcome
+    changed = outcome in {Outcome.CHANGED, Outcome.WOULD_CHANGE} or bool(acted.told and acted.told.changes)
+    result = {"changed": changed, **acted.values, "failed": outcome.bad, "outcome": str(outcome)}
+    if acted.facts or acted.included:
+        result["ansible_facts"] = {**acted.facts, **acted.included}
+    if outcome is Outcome.SKIPPED:
+        result["skipped"] = True
+    if outcome is Outcome.UNREACHABLE:
+        result |= {"unreachable": True, "failed": False}
+    return result
+
+
+def jsonable(value: Any) -> Any:  # noqa: ANN401 - any value of a run
+    """Return `value` as JSON can write it; a secret is masked."""
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Secret):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {item if isinstance(item, str) else str(item): jsonable(value[item]) for item in value}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(jsonable, value), key=str)
+    if isinstance(value, (date, datetime)):
+        return value.isoformat()
+    return str(value)

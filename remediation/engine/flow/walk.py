@@ -1,0 +1,169 @@
+"""One host's walk through one play: tasks in order, blocks with their rescue, handlers, includes, and where hosts meet.
+
+A generator: it yields where it has to meet the others (`signals.Meet`), and is driven by `remediation.engine.flow.batch`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Any
+
+from remediation.engine.flow.actions import act
+from remediation.engine.flow.count import Counting
+from remediation.engine.flow.handlers import Handlers
+from remediation.engine.flow.include import IncludedFile, include
+from remediation.engine.flow.metas import Metas
+from remediation.engine.flow.perform import called, perform
+from remediation.engine.flow.scopes import Layer, Variables
+from remediation.engine.flow.selection import Selection
+from remediation.engine.flow.signals import HostDone, Interrupted, Lead, Meet, Share, TaskFailed
+from remediation.engine.flow.site import Site
+from remediation.engine.flow.stage import PlayStage
+from remediation.engine.flow.state import Ending, HostState
+from remediation.engine.flow.steps import drained, ladder, step
+from remediation.engine.flow.values import Acted
+from remediation.model.outcome import Outcome, Result
+from remediation.playbook.model import Block, Node, Task
+from remediation.playbook.model import Rung as RungTasks
+from remediation.templating.templar import Scope
+
+Walk = Generator[Meet | Share, Any, None]
+
+
+class HostWalk:
+    """Walks one host through one play; `walk` is the way, the attributes are what it carries along."""
+
+    def __init__(self, play: PlayStage, host: HostState, selection: Selection) -> None:
+        self.play = play
+        self.host = host
+        self.selection = selection
+        self.counting = Counting(play, host)
+        self.handlers = Handlers(self)
+        self.metas = Metas(self)
+        self.results: list[Ending] | None = None
+        self._variables: Variables | None = None
+
+    @property
+    def variables(self) -> Variables:
+        """The host's variables in this play; a file of theirs that cannot be read raises `InputError`."""
+        if self._variables is None:
+            self._variables = Variables(self.play, self.host)
+        return self._variables
+
+    def walk(self) -> Walk:
+        """Walk through the play's sections, handlers after each; raises one of `signals.Left` where it ends early."""
+        try:
+            for section in self.play.play.sections:
+                yield from self.nodes(section)
+                yield from self.handlers.flush()
+        except TaskFailed:
+            if self.play.play.force_handlers:
+                yield from self.handlers.flush()
+            raise
+
+    def nodes(self, nodes: Iterable[Node], included: Sequence[Layer] = ()) -> Walk:
+        """Walk through a list of tasks; `included` are the vars of the includes around them."""
+        for node in nodes:
+            if isinstance(node, Block):
+                yield from self._block(node, included)
+            else:
+                yield from self.task(node, included)
+
+    def _block(self, block: Block, included: Sequence[Layer]) -> Walk:
+        try:
+            if block.rescue:
+                yield from self._guarded(block, included)
+            else:
+                yield from self.nodes(block.block, included)
+        except TaskFailed:
+            yield from self.nodes(block.always, included)
+            raise
+        yield from self.nodes(block.always, included)
+
+    def _guarded(self, block: Block, included: Sequence[Layer]) -> Walk:
+        try:
+            with self.counting.rescuable():
+                yield from self.nodes(block.block, included)
+        except TaskFailed as failure:
+            self.host.facts["ansible_failed_task"] = {"name": failure.task.title, "action": failure.task.action}
+            self.host.facts["ansible_failed_result"] = dict(failure.ending.result)
+            yield from self.nodes(block.rescue, included)
+
+    def task(self, task: Task, included: Sequence[Layer] = (), *, chosen: bool = False) -> Walk:
+        """Carry out one task, unless tags or ``--start-at-task`` leave it out; `chosen` is a handler that was called."""
+        if not (chosen or self.selection.takes(task, self.host)):
+            return
+        if self.play.stage.ports.cancelled():
+            raise Interrupted
+        site = Site(self.play, self.host, self.variables, task, tuple(included), path=task.path)
+        if task.action == "meta":
+            yield from self.metas.run(site)
+        elif task.action == "include_tasks":
+            yield from self._include(site)
+        elif site.switch(task.settings.run_once):
+            yield from self._once(site)
+        else:
+            self._settle(site, self._perform(site))
+
+    def _perform(self, site: Site) -> Ending:
+        ending = perform(site, self._act(site.task))
+        if self.results is not None:
+            self.results.append(ending)
+        return called(site, ending)
+
+    def _act(self, task: Task) -> Callable[[Site, Scope], Acted]:
+        if task.ladder is not None:
+            return ladder(self._run_rung)
+        return step if task.action in self.play.stage.ports.steps() else act
+
+    def _settle(self, site: Site, ending: Ending, *, counted: bool = True) -> None:
+        """Count an ending, call the handlers that it notifies, and leave the walk where it is bad."""
+        self.handlers.call(ending.notify, site)
+        self.counting.count(site.task, ending, counted=counted)
+
+    def _once(self, site: Site) -> Walk:
+        """Carry the task out on one host for all that meet here; each takes the result as its own."""
+        answer = yield Meet(site.path)
+        if isinstance(answer, Lead):
+            ending = self._perform(site)
+            yield Share(ending)
+            self._settle(site, ending)
+            return
+        ending = answer
+        self.host.facts.update(ending.facts if not ending.outcome.bad else {})
+        self.host.included.update(ending.included if not ending.outcome.bad else {})
+        if site.task.register:
+            self.host.facts[site.task.register] = dict(ending.result)
+        self._settle(site, dataclasses.replace(ending, notify=()), counted=False)
+
+    def _include(self, site: Site) -> Walk:
+        files, ending = include(site)
+        for file in files:
+            yield from self._included(file, site)
+        self.counting.count_include(site.task, ending, len(files))
+
+    def _included(self, file: IncludedFile, site: Site) -> Walk:
+        self.host.recap.ok += 1
+        yield from self.nodes(file.nodes, (*site.included, file.vars))
+
+    def _run_rung(self, site: Site, rung: RungTasks) -> Sequence[Result]:
+        """Run a rung's tasks as a play would, counting none of them: they are the ladder's; stop at the first bad one."""
+        before, self.results = self.results, []
+        try:
+            with self.counting.aside():
+                drained(self.nodes(rung.tasks, site.included))
+        except (TaskFailed, HostDone):
+            pass
+        finally:
+            endings, self.results = self.results, before
+        return [result_of(ending) for ending in endings]
+
+
+def result_of(ending: Ending) -> Result:
+    """Return what a ladder is told of one task of a rung."""
+    if ending.told is not None and ending.told.outcome is ending.outcome:
+        return ending.told
+    outcome = Outcome.OK if ending.ignored else ending.outcome
+    changes = ending.told.changes if ending.told else ()
+    return Result(outcome, ending.reason, changes, {}, ending.next_step)

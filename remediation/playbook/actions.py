@@ -1,0 +1,212 @@
+"""What flow actions take: names, types and defaults, checked when a playbook is loaded and again with values at run time.
+
+An action is no step: it has no state of its own. How each is carried out is the engine's business (`remediation.engine.flow`).
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+COLLECTION = "ansible.builtin."
+
+
+class Action(BaseModel):
+    """The parameters of one action. ``free`` is the parameter that takes a bare text, ``open`` lets any name in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    free: ClassVar[str] = ""
+    words: ClassVar[tuple[str, ...]] = ()
+    open: ClassVar[bool] = False
+
+
+class Debug(Action):
+    """Print a message, or the value of a variable."""
+
+    msg: Any = Field(None, description="what to print")
+    var: Any = Field(None, description="a variable or expression whose value is printed")
+    verbosity: int = Field(0, description="print only from this many -v on")
+
+
+class SetFact(Action):
+    """Set variables of a host for the rest of the run."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    open: ClassVar[bool] = True
+
+    cacheable: bool = Field(default=False, description="accepted; nothing is kept beyond the run")
+
+
+class Assert(Action):
+    """Fail unless all conditions hold."""
+
+    that: Any = Field(..., description="a condition, or a list of them")
+    fail_msg: Any = Field(None, alias="msg", description="what to say when one does not hold")
+    success_msg: Any = Field(None, description="what to say when all hold")
+    quiet: bool = Field(default=False, description="say less")
+
+
+class Fail(Action):
+    """Fail with a message."""
+
+    msg: str = Field("Failed as requested from task", description="why")
+
+
+class Command(Action):
+    """Run a program, without a shell."""
+
+    free: ClassVar[str] = "cmd"
+    words: ClassVar[tuple[str, ...]] = ("chdir", "creates", "removes", "stdin")
+
+    cmd: str | None = Field(None, description="the command line, split by shell rules, run by none")
+    argv: list[Any] | None = Field(None, description="the program and its arguments", min_length=1)
+    chdir: str | None = Field(None, description="the folder to run it in")
+    creates: str | None = Field(None, description="a file whose presence makes the task unnecessary")
+    removes: str | None = Field(None, description="a file whose absence makes the task unnecessary")
+    stdin: str | None = Field(None, description="what the program reads")
+    stdin_add_newline: bool = Field(default=True, description="end that with a newline")
+    strip_empty_ends: bool = Field(default=True, description="strip newlines off the end of its output")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Command:
+        if (self.cmd is None) == (self.argv is None):
+            msg = "either a command line or argv is wanted"
+            raise ValueError(msg)
+        return self
+
+
+class Meta(Action):
+    """Steer the run itself."""
+
+    free: ClassVar[str] = "free_form"
+
+    free_form: Literal[
+        "noop", "flush_handlers", "end_host", "end_play", "end_batch", "clear_host_errors", "clear_facts", "reset_connection"
+    ] = Field(..., description="what to do")
+
+
+class WaitFor(Action):
+    """Wait for a port, a file or a text in it."""
+
+    host: str = Field("127.0.0.1", description="the host whose port is tried, as seen from the target")
+    port: int | None = Field(None, description="the port")
+    path: str | None = Field(None, description="the file")
+    search_regex: str | None = Field(None, description="a text that the file must hold")
+    state: Literal["started", "stopped", "present", "absent", "drained"] = Field("started", description="what to wait for")
+    timeout: float = Field(300, description="seconds after which the task fails")
+    connect_timeout: float = Field(5, description="seconds for one try to connect")
+    delay: float = Field(0, description="seconds before the first look")
+    sleep: float = Field(1, description="seconds between two looks")
+    msg: str | None = Field(None, description="what to say on failure")
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> WaitFor:
+        if self.port is not None and self.path is not None:
+            msg = "port and path exclude each other"
+            raise ValueError(msg)
+        return self
+
+
+class IncludeVars(Action):
+    """Load variables from a file."""
+
+    free: ClassVar[str] = "file"
+
+    file: str | None = Field(None, description="the file, beside the playbook or in vars/")
+    dir: str | None = Field(None, description="a folder of files, read in the order of their names")
+    name: str | None = Field(None, description="the variable to put them under")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> IncludeVars:
+        if (self.file is None) == (self.dir is None):
+            msg = "either a file or dir is wanted"
+            raise ValueError(msg)
+        return self
+
+
+class IncludeTasks(Action):
+    """Run the tasks of a file, chosen when the host gets there."""
+
+    free: ClassVar[str] = "file"
+
+    file: str = Field(..., description="the file")
+    apply: dict[str, Any] | None = Field(None, description="keywords that are handed down to its tasks")
+
+
+class Measure(Action):
+    """Measure how fast the loaded model answers, for before and after."""
+
+    label: Literal["before", "after"] = Field("after", description="which figures these are; at most 8 tokens before")
+
+
+ACTIONS: Mapping[str, type[Action]] = {
+    "assert": Assert,
+    "command": Command,
+    "debug": Debug,
+    "fail": Fail,
+    "include_tasks": IncludeTasks,
+    "include_vars": IncludeVars,
+    "measure": Measure,
+    "meta": Meta,
+    "set_fact": SetFact,
+    "wait_for": WaitFor,
+}
+"""The flow actions by name; those of Ansible's also under ``ansible.builtin.``."""
+
+OURS = frozenset({"measure"})
+"""Actions that Ansible does not have, and so not under its name either."""
+
+
+def plain_name(name: str) -> str:
+    """Return an action's short name: ``ansible.builtin.debug`` is ``debug``."""
+    short = name.removeprefix(COLLECTION)
+    return name if short in OURS else short
+
+
+def from_text(action: type[Action], text: str) -> dict[str, Any]:
+    """Return the parameters that a bare text stands for: the free one, with words such as ``chdir=/tmp`` taken out, or pairs.
+
+    Raises ValueError where it cannot be meant.
+    """
+    if not action.free:
+        return _pairs(text)
+    if not action.words:
+        return {action.free: text} if "=" not in text.split(" ")[0] else _pairs(text)
+    found: dict[str, Any] = {}
+    rest: list[str] = []
+    for word in _split(text):
+        name, equals, value = word.partition("=")
+        if equals and name in action.words:
+            found[name] = shlex.split(value)[0] if value else ""
+        else:
+            rest.append(word)
+    return {action.free: " ".join(rest), **found} if rest else found
+
+
+def _pairs(text: str) -> dict[str, Any]:
+    pairs = [word.partition("=") for word in shlex.split(text)]
+    if not pairs or any(not equals for _, equals, _ in pairs):
+        msg = f"a mapping of parameters is wanted, not {text!r}"
+        raise ValueError(msg)
+    return {name: value for name, _, value in pairs}
+
+
+def _split(text: str) -> list[str]:
+    """Return the words of a command line with their quotes, and templates in one piece."""
+    words: list[str] = []
+    word, quote, depth = "", "", 0
+    for index, character in enumerate(text):
+        depth += (text[index : index + 2] in {"{{", "{%"}) - (text[index - 1 : index + 1] in {"}}", "%}"})
+        if character in "'\"" and not depth:
+            quote = "" if quote == character else (quote or character)
+        if character.isspace() and not quote and not depth:
+            if word:
+                words.append(word)
+            word = ""
+        else:
+            word += character
+    return [*words, word] if word else words

@@ -1,0 +1,199 @@
+"""The keywords of plays, blocks and tasks with the types that they take; what is a template is checked at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from remediation.templating.nodes import has_template
+
+Check: TypeAlias = Callable[[Any], bool]
+
+
+def _number(value: object) -> bool:
+    if isinstance(value, str):
+        return value.strip().replace(".", "", 1).isdigit()
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _whole(value: object) -> bool:
+    return _number(value) and float(str(value)).is_integer()
+
+
+def _switch(value: object) -> bool:
+    return isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in TRUE | FALSE)
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, (str, int)) for item in value))
+
+
+def _condition(value: object) -> bool:
+    parts = value if isinstance(value, list) else [value]
+    return all(isinstance(part, (str, bool, int, float, type(None))) for part in parts)
+
+
+def _mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _mappings(value: object) -> bool:
+    return value is None or _mapping(value) or (isinstance(value, list) and all(_mapping(item) or item is None for item in value))
+
+
+def _list(value: object) -> bool:
+    return value is None or isinstance(value, list)
+
+
+def _text(value: object) -> bool:
+    return value is None or isinstance(value, (str, int, float))
+
+
+def _name(value: object) -> bool:
+    return isinstance(value, str) and value.isidentifier()
+
+
+def _anything(value: object) -> bool:  # noqa: ARG001 - a check's signature
+    return True
+
+
+def _files(value: object) -> bool:
+    if isinstance(value, list):
+        return all(isinstance(item, (str, list)) for item in value)
+    return value is None or isinstance(value, str)
+
+
+def _batches(value: object) -> bool:
+    return all(
+        (isinstance(item, str) and item.strip().rstrip("%").isdigit()) or (isinstance(item, int) and not isinstance(item, bool))
+        for item in (value if isinstance(value, list) else [value])
+    )
+
+
+TRUE = frozenset({"true", "yes", "on", "1"})
+FALSE = frozenset({"false", "no", "off", "0"})
+
+SWITCH = ("true or false", _switch)
+NUMBER = ("a number", _number)
+WHOLE = ("a whole number", _whole)
+TEXT = ("a text", _text)
+TEXTS = ("a text or a list of texts", _texts)
+CONDITION = ("a condition or a list of conditions", _condition)
+MAPPING = ("a mapping", _mapping)
+MAPPINGS = ("a mapping, or a list of mappings", _mappings)
+LIST = ("a list", _list)
+NAME = ("the name of a variable", _name)
+ANYTHING = ("", _anything)
+FILES = ("a file name, or a list of them", _files)
+BATCHES = ("a number, a percentage, or a list of those", _batches)
+
+Kind: TypeAlias = tuple[str, Check]
+
+HANDED_DOWN: Mapping[str, Kind] = {
+    "any_errors_fatal": SWITCH,
+    "become": SWITCH,
+    "become_user": TEXT,
+    "check_mode": SWITCH,
+    "diff": SWITCH,
+    "environment": MAPPINGS,
+    "ignore_errors": SWITCH,
+    "ignore_unreachable": SWITCH,
+    "no_log": SWITCH,
+    "run_once": SWITCH,
+    "tags": TEXTS,
+    "throttle": WHOLE,
+    "timeout": NUMBER,
+    "vars": MAPPING,
+}
+"""What plays, blocks and imports hand down to their tasks."""
+
+BLOCK: Mapping[str, Kind] = {
+    **HANDED_DOWN,
+    "always": LIST,
+    "block": LIST,
+    "delegate_to": TEXT,
+    "name": TEXT,
+    "notify": TEXTS,
+    "rescue": LIST,
+    "when": CONDITION,
+}
+
+LOOPS: Mapping[str, Kind] = {
+    "loop": ANYTHING,
+    "with_dict": ANYTHING,
+    "with_indexed_items": ANYTHING,
+    "with_items": ANYTHING,
+    "with_list": ANYTHING,
+    "with_sequence": ANYTHING,
+    "with_together": ANYTHING,
+}
+
+TASK: Mapping[str, Kind] = {
+    **HANDED_DOWN,
+    **LOOPS,
+    "args": MAPPING,
+    "changed_when": CONDITION,
+    "delay": NUMBER,
+    "delegate_to": TEXT,
+    "failed_when": CONDITION,
+    "listen": TEXTS,
+    "loop_control": MAPPING,
+    "name": TEXT,
+    "notify": TEXTS,
+    "register": NAME,
+    "retries": WHOLE,
+    "risk": TEXT,
+    "until": CONDITION,
+    "when": CONDITION,
+}
+
+IMPORT: Mapping[str, Kind] = {**HANDED_DOWN, "args": MAPPING, "delegate_to": TEXT, "name": TEXT, "when": CONDITION}
+
+IMPORT_PLAYBOOK: Mapping[str, Kind] = {"name": TEXT, "tags": TEXTS, "vars": MAPPING, "when": CONDITION}
+
+INCLUDE: Mapping[str, Kind] = {
+    **LOOPS,
+    **{
+        name: TASK[name]
+        for name in ("args", "ignore_errors", "loop_control", "name", "no_log", "register", "run_once", "tags", "timeout", "vars",
+                     "when", "listen")
+    },
+}  # fmt: skip
+
+PLAY: Mapping[str, Kind] = {
+    **HANDED_DOWN,
+    "force_handlers": SWITCH,
+    "gather_facts": SWITCH,
+    "handlers": LIST,
+    "hosts": TEXTS,
+    "max_fail_percentage": NUMBER,
+    "name": TEXT,
+    "post_tasks": LIST,
+    "pre_tasks": LIST,
+    "serial": BATCHES,
+    "tasks": LIST,
+    "vars_files": FILES,
+}
+
+LADDER: Mapping[str, Kind] = {"goal": LIST, "rungs": LIST}
+RUNG: Mapping[str, Kind] = {"last_resort": SWITCH, "name": TEXT, "tasks": LIST, "treats": TEXTS}
+LOOP_CONTROL: Mapping[str, Kind] = {
+    "extended": SWITCH,
+    "index_var": NAME,
+    "label": ANYTHING,
+    "loop_var": NAME,
+    "pause": NUMBER,
+}
+
+STATIC = frozenset({"register", "name", "loop_var", "index_var", "tasks", "block", "rescue", "always", "handlers", "goal", "rungs"})
+"""Keywords that may be no template, or whose own values are looked at one by one."""
+
+
+def fits(kind: Kind, value: Any) -> bool:  # noqa: ANN401 - any value of a file
+    """Return whether a value is of that kind, as far as can be told before its templates are evaluated."""
+    return has_template(value) or kind[1](value)
+
+
+def as_switch(value: Any) -> bool:  # noqa: ANN401 - as it stands in the file
+    """Return a switch that `fits` let through as a boolean."""
+    return value if isinstance(value, bool) else str(value).strip().lower() in TRUE

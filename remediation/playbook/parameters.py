@@ -1,0 +1,84 @@
+"""Checks what a step or an action is given, as far as it can be told before templates are evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from remediation.model.errors import Place
+from remediation.playbook.actions import Action, from_text
+from remediation.playbook.problems import Problems, where
+from remediation.templating.nodes import Table, Text, has_template, plain
+
+
+def given(action: type[Action], raw: Any, place: Place | None, problems: Problems) -> Mapping[str, Any]:  # noqa: ANN401
+    """Return an action's parameters as a mapping, whatever form they have in the file."""
+    if raw is None:
+        return Table({}, place)
+    if isinstance(raw, Mapping):
+        return raw
+    if isinstance(raw, (str, int, float)):
+        try:
+            found = from_text(action, str(raw))
+        except ValueError as error:
+            problems.add(str(error), where(raw, place))
+            return Table({}, place)
+        return Table({name: Text(value, where(raw, place)) for name, value in found.items()}, where(raw, place))
+    problems.add("a mapping of parameters is wanted here", where(raw, place))
+    return Table({}, place)
+
+
+def check(model: type[BaseModel], name: str, values: Mapping[Any, Any], place: Place | None, problems: Problems) -> None:
+    """Note what is wrong with `values` as parameters of `model`: names always, types where nothing is to be evaluated."""
+    places = values.value_places if isinstance(values, Table) else {}
+    keys = values.key_places if isinstance(values, Table) else {}
+    names = known_names(model)
+    accepted: dict[str, Any] = {}
+    late: set[str] = set()
+    for key, value in values.items():
+        if key not in names and not getattr(model, "open", False):
+            problems.unknown(f"{name}: the parameter", key, names, keys.get(key, place))
+            late.add(str(key))
+        elif has_template(value):
+            late.add(str(key))
+        else:
+            accepted[str(key)] = plain(value)
+    for message, field in faults(model, accepted):
+        whole = not field and bool(late)  # a rule about several parameters, one of which is not known yet
+        if field not in late and not whole and not _late_alias(model, field, late):
+            at = places.get(field) or keys.get(field) or place
+            problems.add(f"{name}: {field}: {message}" if field else f"{name}: {message}", at)
+
+
+def faults(model: type[BaseModel], values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what pydantic finds wrong: a sentence, and the parameter it is about (empty where it is about all)."""
+    try:
+        model.model_validate(values)
+    except ValidationError as error:
+        return [(_sentence(item), str(item["loc"][0]) if item["loc"] else "") for item in error.errors()]
+    return []
+
+
+def known_names(model: type[BaseModel]) -> list[str]:
+    """Return the names that parameters may have."""
+    names: list[str] = []
+    for name, field in model.model_fields.items():
+        names.append(name)
+        if field.alias and field.alias != name:
+            names.append(field.alias)
+    return names
+
+
+def _late_alias(model: type[BaseModel], field: str, late: set[str]) -> bool:
+    return any(
+        field in {name, item.alias} and late & {name, item.alias or name} for name, item in model.model_fields.items()
+    )
+
+
+def _sentence(item: Any) -> str:  # noqa: ANN401 - pydantic's error details
+    if item["type"] == "missing":
+        return "is required"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
