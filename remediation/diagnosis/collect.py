@@ -2,51 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.logs import read_log
 from remediation.facets.protocols import Reader
 from remediation.model.errors import HostError
 from remediation.model.facts import ComposeProject, Container, ModelShow, Runner, Target
+from remediation.model.finding import Diagnosis
 
 T = TypeVar("T")
 
 LOG_LINES = 4000
 
+# variables of an application that may say how models are asked; the others are nobody's business
+_ABOUT_MODELS = re.compile(r"OLLAMA|GPU|LAYERS|MODEL|LLM|CTX|CONTEXT|CUDA|NVIDIA", re.IGNORECASE)
+_CONFIGURATION = re.compile(r"\.(?:json|ya?ml|toml|ini|env|conf|cfg|config|properties|py|js|ts)$|(?:^|[\\/])(?:\.env|Modelfile)$")
+_MOST_FILES = 16
+_PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 
-def collect(host: Reader) -> Evidence:
-    """Return everything that one host shows. A part that fails is named in ``skipped``, the others are read all the same."""
-    skipped: list[str] = []
 
-    def part(name: str, read: Callable[[], T]) -> T | None:
+@runtime_checkable
+class CallersReader(Protocol):
+    """Who asks the server; a reader may have it under ``callers``, where its host can tell."""
+
+    def requests(self) -> Sequence[tuple[str, str]]:
+        """Return (path, body) of the requests that the server wrote with OLLAMA_DEBUG_LOG_REQUESTS (v0.18.3 and newer)."""
+
+    def connections(self) -> Sequence[str]:
+        """Return who holds a connection to the server's port, one phrase each."""
+
+
+def diagnose_host(host: Reader) -> Diagnosis:
+    """Return what one host shows and what it proves."""
+    return diagnose(collect(host))
+
+
+class _Parts:
+    """Reads part after part; one that fails is named, the others are read all the same."""
+
+    def __init__(self) -> None:
+        self.skipped: list[str] = []
+
+    def read(self, name: str, read: Callable[[], T]) -> T | None:
         try:
             return read()
         except HostError as error:
-            skipped.append(f"{name}: {error.message}")
+            self.skipped.append(f"{name}: {error.message}")
             return None
 
-    target = part("target", host.target) or Target()
-    system = part("system", host.system.facts)
-    use = part("gpu", host.gpu.use)
-    version = part("ollama version", host.ollama.version)
-    runners = part("ollama ps", host.ollama.running)
-    models = part("ollama models", host.ollama.models)
+
+def collect(host: Reader) -> Evidence:
+    """Return everything that one host shows. A part that fails is named in ``skipped``, the others are read all the same."""
+    parts = _Parts()
+    target = parts.read("target", host.target) or Target()
+    system = parts.read("system", host.system.facts)
+    use = parts.read("gpu", host.gpu.use)
+    version = parts.read("ollama version", host.ollama.version)
+    runners = parts.read("ollama ps", host.ollama.running)
+    models = parts.read("ollama models", host.ollama.models)
     model = _model(target, runners)
-    show = part("ollama show", lambda: host.ollama.show(model)) if model else None
-    container = part("container", lambda: host.engine.inspect(_name(target))) if target.container else None
-    log = part("server log", lambda: host.ollama.log(tail=LOG_LINES))
+    show = parts.read("ollama show", lambda: host.ollama.show(model)) if model else None
+    container = parts.read("container", lambda: host.engine.inspect(_name(target))) if target.container else None
+    log = parts.read("server log", lambda: host.ollama.log(tail=LOG_LINES))
     project = target.project.value if target.project is not None and isinstance(target.project.value, ComposeProject) else None
-    compose = part("compose config", lambda: host.compose.config(project)) if project else None
-    files = _compose_files(host, project, part) if project else {}
+    compose = parts.read("compose config", lambda: host.compose.config(project)) if project else None
+    others = _others(host, project, container, parts) if project else []
+    callers = getattr(host, "callers", None)
+    requests, connections = _callers(callers, parts) if isinstance(callers, CallersReader) else ((), None)
     pieces = (Piece("server_log", log, "server.log"),) if log else ()
     environment = read_log(log).environment if log else {}
     return Evidence(
         platform=_platform(system.os if system else "", containerised=container is not None),
         ollama_version=version,
         gpu=", ".join(f"{gpu.name} {gpu.total // 1024**2} MiB" for gpu in use.gpus) if use else None,
-        pieces=pieces,
+        pieces=(*pieces, *(Piece("request_log", text, path) for path, text in requests)),
         host=host.name,
         model=model,
         runners=tuple(runners) if runners is not None else None,
@@ -54,12 +87,14 @@ def collect(host: Reader) -> Evidence:
         shows=(show,) if isinstance(show, ModelShow) else (),
         container=container.raw if isinstance(container, Container) else None,
         compose=compose,
-        compose_files=files,
+        compose_files=_files(host, project, others, parts) if project else {},
         environment=environment or None,
+        services={one.service or one.name: _about_models(one) for one in others},
+        connections=tuple(connections) if connections is not None else None,
         use=use,
         system=system,
         collected_at=system.now if system else None,
-        skipped=tuple(skipped),
+        skipped=tuple(parts.skipped),
     )
 
 
@@ -79,13 +114,38 @@ def _platform(system: str, *, containerised: bool) -> str:
     return f"docker-{system}" if containerised else system
 
 
-def _compose_files(
-    host: Reader, project: ComposeProject, part: Callable[[str, Callable[[], bytes | None]], bytes | None]
-) -> dict[str, str]:
-    """Return the texts of the project's files by path."""
+def _others(host: Reader, project: ComposeProject, server: Container | None, parts: _Parts) -> list[Container]:
+    """Return the project's containers but the server's own."""
+    listed = parts.read("containers", host.engine.containers) or ()
+    return [one for one in listed if one.labels.get(_PROJECT) == project.name and (server is None or one.id != server.id)]
+
+
+def _about_models(container: Container) -> dict[str, str]:
+    return {name: value for name, value in container.environment.items() if _ABOUT_MODELS.search(name)}
+
+
+def _callers(callers: CallersReader, parts: _Parts) -> tuple[Sequence[tuple[str, str]], Sequence[str] | None]:
+    return parts.read("request log", callers.requests) or (), parts.read("connections", callers.connections)
+
+
+def _files(host: Reader, project: ComposeProject, others: Sequence[Container], parts: _Parts) -> dict[str, str]:
+    """Return the texts of the project's files, and of the configuration that its applications mount, by path."""
+    paths = [*project.files, *_mounted(others)]
     texts = {}
-    for path in project.files:
-        content = part(f"file {path}", lambda path=path: host.files.read(path))  # type: ignore[misc]
+    for path in dict.fromkeys(paths):
+        content = parts.read(f"file {path}", lambda path=path: host.files.read(path))  # type: ignore[misc]
         if content is not None:
             texts[path] = content.decode("utf-8", errors="replace")
     return texts
+
+
+def _mounted(containers: Sequence[Container]) -> list[str]:
+    """Return the files of configuration that are bound into containers, as the host names them."""
+    paths = []
+    for container in containers:
+        mounts: Any = container.raw.get("Mounts")
+        for mount in mounts if isinstance(mounts, list) else ():
+            source = mount.get("Source") if isinstance(mount, Mapping) and mount.get("Type") == "bind" else None
+            if isinstance(source, str) and _CONFIGURATION.search(source):
+                paths.append(source)
+    return paths[:_MOST_FILES]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from remediation.diagnosis.causes import FINDERS
@@ -9,10 +10,12 @@ from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.missing import to_collect
 from remediation.diagnosis.prediction import predict
 from remediation.diagnosis.reading import Reading, read_evidence
+from remediation.diagnosis.sender import find_senders
 from remediation.diagnosis.settings import judge_settings
-from remediation.model.finding import Cause, Diagnosis, Finding, RuledOut
+from remediation.model.finding import Cause, Diagnosis, Finding, RuledOut, Sender
 
 _LEAST = 0.35
+_SURE = 0.5
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
@@ -27,6 +30,8 @@ def judge(reading: Reading) -> Diagnosis:
         (one for one in verdicts if isinstance(one, Finding) and one.confidence >= _LEAST), key=lambda one: -one.confidence
     )
     ruled_out = tuple(one for one in verdicts if isinstance(one, RuledOut))
+    senders = find_senders(reading.evidence) if _asked_for(findings) else ()
+    findings = [_followed(one, senders) for one in findings]
     forecast = predict(reading)
     collect = to_collect(reading, findings)
     if not findings:
@@ -40,7 +45,22 @@ def judge(reading: Reading) -> Diagnosis:
         need=forecast.sentence if forecast else "",
         collect=collect,
         notes=reading.evidence.skipped,
+        senders=senders,
     )
+
+
+def _asked_for(findings: list[Finding]) -> bool:
+    return any(one.cause is Cause.EXPLICIT_NUM_GPU and one.confidence >= _SURE for one in findings)
+
+
+def _followed(finding: Finding, senders: tuple[Sender, ...]) -> Finding:
+    """Add to the request for few layers who sent it, where somebody is known to ask (not merely to call)."""
+    sender = next((one for one in senders if one.value is not None), None)
+    if finding.cause is not Cause.EXPLICIT_NUM_GPU or sender is None:
+        return finding
+    known = any(quote.where == sender.place.where for quote in finding.quotes)
+    quotes = finding.quotes if known else (*finding.quotes, sender.place)
+    return replace(finding, because=f"{finding.because}; {sender.who} asks for {sender.value}", quotes=quotes, cure=sender.cure)
 
 
 def to_json(diagnosis: Diagnosis, *, target: str | None = None) -> dict[str, Any]:
@@ -64,6 +84,10 @@ def to_json(diagnosis: Diagnosis, *, target: str | None = None) -> dict[str, Any
             {"name": one.name, "value": one.value, "verdict": one.verdict, "because": one.because} for one in diagnosis.settings
         ],
         "ruled_out": [{"cause": str(one.cause), "because": one.because} for one in diagnosis.ruled_out],
+        "senders": [
+            {"who": one.who, "value": one.value, "where": one.place.where, "text": one.place.text, "cure": one.cure}
+            for one in diagnosis.senders
+        ],
         "collect": list(diagnosis.collect),
         "notes": list(diagnosis.notes),
     }

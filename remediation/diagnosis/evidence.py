@@ -17,7 +17,7 @@ FORMAT_VERSION = 1
 PLATFORMS = ("windows", "linux", "wsl", "docker-windows", "docker-linux", "unknown")
 KINDS = (
     "server_log", "nvidia_smi", "ollama_ps", "docker_inspect", "docker_compose", "docker_error",
-    "api", "client_config", "modelfile", "env", "other",
+    "api", "client_config", "modelfile", "env", "request_log", "other",
 )  # fmt: skip
 
 
@@ -40,8 +40,9 @@ class Evidence:
     """One incident or host. ``None`` means: not looked at; an empty tuple: looked at and found empty.
 
     ``environment`` is what the server itself printed of its settings, ``container`` the inspect record, ``compose``
-    the resolved definition and ``compose_files`` the project's files by path. ``skipped`` says which parts could not
-    be had and why. Sizes are bytes.
+    the resolved definition and ``compose_files`` the project's files and the configuration its services mount, by path.
+    ``services`` is what the project's other containers have of settings about models, ``connections`` says who was connected to the server's port. ``skipped`` says which parts could not be had and why.
+    Sizes are bytes.
     """
 
     platform: str = "unknown"
@@ -58,6 +59,8 @@ class Evidence:
     compose: Mapping[str, Any] | None = None
     compose_files: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] | None = None
+    services: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    connections: tuple[str, ...] | None = None
     use: GpuUse | None = None
     system: SystemFacts | None = None
     collected_at: float | None = None
@@ -179,6 +182,8 @@ _DECODERS: Mapping[str, Any] = {
     "compose": _optional_mapping,
     "compose_files": _texts,
     "environment": _optional_texts,
+    "services": lambda raw: {name: _texts(values) for name, values in _mapping(raw).items()},
+    "connections": lambda raw: None if raw is None else tuple(str(item) for item in _items(raw)),
     "use": _use,
     "system": lambda raw: None if raw is None else _record(SystemFacts, raw),
     "collected_at": _number,

@@ -5,37 +5,34 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.texts.asks import read_asks
 from remediation.model.facts import ModelShow
-from remediation.model.finding import Quote
+from remediation.model.finding import Quote, Sender
 
 # names that applications give a variable which ends up as num_gpu; the bare OLLAMA_NUM_GPU is read by no server, but an
 # application may pass it on (facts/ollama 5.2: "OLLAMA_NUM_GPU used as a value")
-_VARIABLE = re.compile(r"(?:^|_)(?:NUM_GPU(?:_LAYERS)?|N_GPU_LAYERS|GPU_LAYERS)$", re.IGNORECASE)
+_VARIABLE = re.compile(r"(?:^|_)(?:NUM_GPUS?(?:_LAYERS)?|N_GPU_LAYERS|GPU_LAYERS)$", re.IGNORECASE)
+_ASSIGNED = re.compile(r"^\s*(?:-\s*)?(?:export\s+)?[\"']?([A-Za-z]\w*)[\"']?\s*[=:]\s*[\"']?(?:\$\{\w+:?-)?(\d+)\b")
 _GIN = re.compile(r"\[GIN\][^|]*\|\s*\d+ \|[^|]*\|\s*([0-9a-fA-F.:]+) \| POST\s+\"(/api/(?:generate|chat|embed\w*))\"")
+_DEAD = "OLLAMA_NUM_GPU"
+_CONFIGURATION = frozenset({"client_config", "modelfile", "docker_compose"})
 _FEW = 64
+_MOST_CALLERS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Somebody who asks for a number of layers; ``place`` is the file and line, or the field, to change."""
-
-    who: str
-    value: int | None
-    place: Quote
-    cure: str
-
-
-def find_senders(evidence: Evidence, *, requests: Sequence[tuple[str, str]] = ()) -> tuple[Sender, ...]:
-    """Return who asks for ``num_gpu``, the surest first.
-
-    `requests` are (name, text) of request bodies that the server wrote with OLLAMA_DEBUG_LOG_REQUESTS (v0.18.3 and newer).
-    """
-    found = [*_models(evidence.shows), *_request_log(requests), *_compose(evidence), *_files(evidence), *_callers(evidence)]
+def find_senders(evidence: Evidence) -> tuple[Sender, ...]:
+    """Return who asks for ``num_gpu``, the surest first: what asks comes before who merely calls."""
+    found = [
+        *_models(evidence.shows),
+        *_request_log(evidence),
+        *_services(evidence),
+        *_files(evidence),
+        *_connected(evidence),
+        *_callers(evidence),
+    ]
     seen: dict[tuple[str, str], Sender] = {}
     for one in found:
         seen.setdefault((one.place.where, one.place.text), one)
@@ -47,47 +44,55 @@ def _models(shows: Sequence[ModelShow]) -> Iterator[Sender]:
         text = show.parameters.get("num_gpu")
         if text is not None and not text.startswith("-"):
             value = int(text) if text.isdigit() else None
-            cure = f"create the model again with PARAMETER num_gpu -1 (an inherited parameter cannot be removed), or send num_gpu -1 per request, then unload {show.model}"
+            cure = (
+                "create the model again with PARAMETER num_gpu -1 (an inherited parameter cannot be removed), "
+                f"or send num_gpu -1 per request, then unload {show.model}"
+            )
             yield Sender(
                 f"the Modelfile of {show.model}", value, Quote(f"/api/show {show.model} parameters", f"num_gpu {text}"), cure
             )
 
 
-def _request_log(requests: Sequence[tuple[str, str]]) -> Iterator[Sender]:
-    for name, text in requests:
+def _request_log(evidence: Evidence) -> Iterator[Sender]:
+    """Yield the bodies that the server wrote with OLLAMA_DEBUG_LOG_REQUESTS (v0.18.3 and newer)."""
+    for piece in evidence.pieces:
+        if piece.kind != "request_log":
+            continue
         try:
-            body = json.loads(text)
+            body = json.loads(piece.text)
         except ValueError:
             continue
+        body = body.get("body", body) if isinstance(body, Mapping) else None
         options = body.get("options") if isinstance(body, Mapping) else None
         value = options.get("num_gpu") if isinstance(options, Mapping) else None
-        if isinstance(value, int) and value >= 0:
+        if isinstance(body, Mapping) and isinstance(value, int) and value >= 0:
             yield Sender(
                 f"a client's request for {body.get('model', '?')}",
                 value,
-                Quote(name, f'"num_gpu": {value}'),
+                Quote(piece.label, f'"num_gpu": {value}'),
                 "remove num_gpu from the client's options, then unload the model",
             )
 
 
-def _compose(evidence: Evidence) -> Iterator[Sender]:
-    """Yield the services whose environment names a number of layers."""
-    services = (evidence.compose or {}).get("services")
-    for service, definition in services.items() if isinstance(services, Mapping) else ():
-        for name, value in _environment(definition).items():
-            if _VARIABLE.search(name) and value.lstrip("-").isdigit() and int(value) >= 0:
-                own = "ollama" in str(definition.get("image", "")) and name.upper() == "OLLAMA_NUM_GPU"
-                if own:
-                    continue  # on the server itself the variable is read by nobody
-                place = _line_of(evidence.compose_files, name) or Quote(
-                    f"compose service {service} environment", f"{name}={value}"
-                )
-                yield Sender(
-                    f"the service {service}",
-                    int(value),
-                    place,
-                    f"remove {name} from the service {service} or set it to -1, then docker compose up -d {service}",
-                )
+def _services(evidence: Evidence) -> Iterator[Sender]:
+    """Yield the services whose environment names a number of layers: as defined, then as the containers have it."""
+    defined = (evidence.compose or {}).get("services")
+    for service, definition in defined.items() if isinstance(defined, Mapping) else ():
+        server = "ollama" in str(definition.get("image", "")) if isinstance(definition, Mapping) else False
+        yield from _variables(evidence, str(service), _environment(definition), server=server)
+    for service, environment in evidence.services.items():
+        yield from _variables(evidence, service, environment, server="OLLAMA_HOST" in environment and _DEAD in environment)
+
+
+def _variables(evidence: Evidence, service: str, environment: Mapping[str, str], *, server: bool) -> Iterator[Sender]:
+    for name, value in environment.items():
+        if not (_VARIABLE.search(name) and value.lstrip("-").isdigit() and int(value) >= 0):
+            continue
+        if server and name.upper() == _DEAD:
+            continue  # on the server itself the variable is read by nobody
+        place = _line_of(evidence.compose_files, name) or Quote(f"compose service {service} environment", f"{name}={value}")
+        cure = f"remove {name} from the service {service} or set it to -1, then docker compose up -d {service}"
+        yield Sender(f"the service {service}", int(value), place, cure)
 
 
 def _environment(definition: object) -> dict[str, str]:
@@ -100,34 +105,46 @@ def _environment(definition: object) -> dict[str, str]:
 
 
 def _line_of(files: Mapping[str, str], name: str) -> Quote | None:
+    wanted = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
     for path, text in files.items():
         for number, line in enumerate(text.splitlines(), start=1):
-            if name in line and not line.lstrip().startswith("#"):
+            if wanted.search(line) and not line.lstrip().startswith("#"):
                 return Quote(f"{path}:{number}", line.strip())
     return None
 
 
 def _files(evidence: Evidence) -> Iterator[Sender]:
     """Yield lines of configuration that ask for few layers."""
-    texts = [(path, text) for path, text in evidence.compose_files.items()]
-    texts += [
-        (piece.label, piece.text) for piece in evidence.pieces if piece.kind in {"client_config", "modelfile", "docker_compose"}
-    ]
+    texts = list(evidence.compose_files.items())
+    texts += [(piece.label, piece.text) for piece in evidence.pieces if piece.kind in _CONFIGURATION]
     for path, text in texts:
         for ask in read_asks(text, path):
             if ask.what == "num_gpu" and ask.value is not None and 0 <= ask.value < _FEW:
                 yield Sender(path, ask.value, ask.at, "remove num_gpu there, then unload the model")
+        if evidence.compose:
+            continue  # the resolved definition says which service has the variable
+        for number, line in enumerate(text.splitlines(), start=1):
+            match = _ASSIGNED.match(line)
+            if match and _VARIABLE.search(match[1]) and match[1].upper() != _DEAD and int(match[2]) < _FEW:
+                at = Quote(f"{path}:{number}", line.strip()[:200])
+                yield Sender(path, int(match[2]), at, f"remove {match[1]} there or set it to -1, then restart what reads it")
+
+
+def _connected(evidence: Evidence) -> Iterator[Sender]:
+    """Yield the programs that hold a connection to the server's port."""
+    for text in (evidence.connections or ())[:_MOST_CALLERS]:
+        yield Sender(text, None, Quote("connections to the server's port", text), f"look for num_gpu in {text.split(' ')[0]}")
 
 
 def _callers(evidence: Evidence) -> Iterator[Sender]:
     """Yield the addresses that sent requests, where nothing names the sender itself."""
     seen: set[str] = set()
     for piece in evidence.pieces:
-        if piece.kind != "server_log":
+        if piece.kind != "server_log" or "[GIN]" not in piece.text:
             continue
         for number, line in enumerate(piece.text.splitlines(), start=1):
-            match = _GIN.search(line)
-            if match and match[1] not in seen and len(seen) < _FEW:
+            match = _GIN.search(line) if "[GIN]" in line else None
+            if match and match[1] not in seen and len(seen) < _MOST_CALLERS:
                 seen.add(match[1])
                 yield Sender(
                     f"whoever calls from {match[1]}",

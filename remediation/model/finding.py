@@ -74,11 +74,22 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class Sender:
+    """Somebody who asks for a number of layers; ``place`` is the file and line, or the field, to change."""
+
+    who: str
+    value: int | None
+    place: Quote
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """What is known about one incident; findings are ordered, the best first.
 
     ``offloaded`` is (layers on the GPU, layers of the model) as the server last said, ``predicted`` the layers that
-    would fit by the memory model, ``need`` its explanation in one sentence, ``collect`` what to collect next.
+    would fit by the memory model, ``need`` its explanation in one sentence, ``collect`` what to collect next, ``senders``
+    who asks for few layers where that is what was found.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -89,6 +100,7 @@ class Diagnosis:
     need: str = ""
     collect: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    senders: tuple[Sender, ...] = ()
 
     def confidence(self, cause: Cause) -> float:
         """Return how sure the diagnosis is of `cause`; 0 when it is not among the findings."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
-from remediation.diagnosis.collect import collect
+from remediation.diagnosis.collect import collect, diagnose_host
 from remediation.diagnosis.diagnose import diagnose
+from remediation.diagnosis.evidence import Piece
 from remediation.diagnosis.sender import find_senders
 from remediation.model.errors import CallFailed
 from remediation.model.facts import (
@@ -35,6 +36,7 @@ LOG = (
     '[GIN] 2026/01/02 - 10:00:00 | 200 |  1.2s |      172.18.0.3 | POST     "/api/generate"\n'
 )
 RAW = {"HostConfig": {"DeviceRequests": [{"Driver": "nvidia", "Capabilities": [["gpu"]]}]}, "Config": {"Image": "ollama/ollama"}}
+SETTINGS_TEXT = '{"options": {\n "num_gpu": 2}}\n'
 COMPOSE_TEXT = "services:\n  api:\n    environment:\n      - MODEL_NUM_GPU=1\n"
 
 
@@ -50,6 +52,8 @@ class Host:
     calls: list[str] = field(default_factory=list)
     name: str = "laptop-07"
     variables: Mapping[str, Any] = field(default_factory=dict)
+    application: bool = False
+    callers: Any = None
 
     def _ask(self, what: str) -> None:
         self.calls.append(what)
@@ -115,10 +119,19 @@ class Host:
 
     def read(self, path: str) -> bytes | None:
         self._ask(f"read {path}")
-        return COMPOSE_TEXT.encode()
+        return SETTINGS_TEXT.encode() if path.endswith("settings.json") else COMPOSE_TEXT.encode()
 
     def containers(self) -> Sequence[Container]:
-        return []
+        if not self.application:
+            return []
+        labels = {"com.docker.compose.project": "ai", "com.docker.compose.service": "api"}
+        environment = {"MODEL_NAME": "mistral", "SECRET": "x"}
+        mounts = [
+            {"Type": "bind", "Source": "/srv/ai/api/settings.json"},
+            {"Type": "bind", "Source": "/srv/ai/data"},
+            {"Type": "volume", "Source": "/var/lib/docker/volumes/x.json"},
+        ]
+        return [Container("2", "api-1", "api", "running", environment, labels, gpu_requested=False, raw={"Mounts": mounts})]
 
     def logs(self, name: str, *, tail: int = 4000) -> str:
         refused(f"logs of {name} {tail}")
@@ -137,6 +150,16 @@ class Host:
 
     def engine_facts(self) -> EngineFacts:
         refused("engine")
+
+
+class Callers:
+    """What a host that can tell says of its callers."""
+
+    def requests(self) -> Sequence[tuple[str, str]]:
+        return [("/tmp/ollama-request-logs-1/1.json", '{"model": "m", "options": {"num_gpu": 1}}')]  # noqa: S108 - the server's own name
+
+    def connections(self) -> Sequence[str]:
+        return ["python.exe (pid 7) from 127.0.0.1:50123"]
 
 
 def test_everything_that_is_there_is_collected_and_diagnosed() -> None:
@@ -168,11 +191,38 @@ def test_a_host_that_answers_nothing_gives_unknown_and_says_what_to_collect() ->
 
 
 def test_the_senders_of_num_gpu_are_named_with_file_and_line() -> None:
-    senders = find_senders(
-        collect(Host()), requests=[("request-1.json", '{"model": "mistral:7b", "options": {"num_gpu": 1}}'), ("r2", "no json")]
-    )  # type: ignore[arg-type]
+    evidence = collect(Host())  # type: ignore[arg-type]
+    body = Piece("request_log", '{"model": "mistral:7b", "options": {"num_gpu": 1}}', "request-1.json")
+    broken = Piece("request_log", "no json", "request-2.json")
+    senders = find_senders(replace(evidence, pieces=(*evidence.pieces, body, broken)))
     places = [one.place.where for one in senders]
     assert places[:3] == ["/api/show mistral:7b parameters", "request-1.json", "/srv/ai/docker-compose.yml:4"]
     assert any("172.18.0.3" in one.who for one in senders)
     assert not any("OLLAMA_NUM_GPU" in one.place.text for one in senders), "on the server itself it is read by nobody"
     assert all(one.cure for one in senders)
+
+
+def test_the_finding_names_who_asks_and_what_to_change() -> None:
+    found = diagnose_host(Host())  # type: ignore[arg-type]
+    first = found.findings[0]
+    assert first.because.endswith("the Modelfile of mistral:7b asks for 1")
+    assert "PARAMETER num_gpu -1" in first.cure
+    assert found.senders[0].place.where == "/api/show mistral:7b parameters"
+
+
+def test_configuration_that_an_application_mounts_is_read_and_its_line_named() -> None:
+    found = collect(Host(application=True))  # type: ignore[arg-type]
+    assert found.services == {"api": {"MODEL_NAME": "mistral"}}
+    assert found.compose_files["/srv/ai/api/settings.json"] == SETTINGS_TEXT
+    assert "/srv/ai/data" not in found.compose_files, "a folder is not read"
+    places = [one.place.where for one in find_senders(replace(found, compose=None, shows=()))]
+    assert "/srv/ai/api/settings.json:2" in places
+
+
+def test_callers_are_told_where_a_host_can_tell() -> None:
+    host = Host()
+    host.callers = Callers()
+    evidence = collect(host)  # type: ignore[arg-type]
+    assert evidence.connections == ("python.exe (pid 7) from 127.0.0.1:50123",)
+    assert [piece.kind for piece in evidence.pieces] == ["server_log", "request_log"]
+    assert any(one.who.startswith("a client's request") for one in find_senders(evidence))
