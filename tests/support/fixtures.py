@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import nvml_library
+from tests.support import bed, nvml_library
 from tests.support.engine import Engine, add_image, private_engine
 from tests.support.project import Project, free_port
 
@@ -53,3 +53,9 @@ def guide_project(gpu_engine: Engine, tmp_path: Path) -> Iterator[Project]:
 def nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The NVML stand-in, compiled once; see nvml_library.environment for its use."""
     return nvml_library.build(tmp_path_factory.mktemp("nvml"))
+
+
+@pytest.fixture
+def project_environment(guide_project: Project, nvml: Path) -> dict[str, str]:
+    """What a subprocess needs to repair `guide_project`: DOCKER_HOST, PATH, the card through NVML, a home of its own."""
+    return bed.environment(guide_project.engine, nvml)
