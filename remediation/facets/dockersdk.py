@@ -1,0 +1,119 @@
+"""The Docker engine of this machine through the Docker SDK, without starting a program."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from remediation.facets import containers
+from remediation.facets.engine import START
+from remediation.facets.look import Look
+from remediation.model.errors import CallFailed, DeadlineExceeded
+from remediation.model.facts import Container, EngineFacts
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+T = TypeVar("T")
+
+_TIMEOUT = 30
+
+
+class SdkEngine:
+    """By the engine's API; `environment` may name the engine (``DOCKER_HOST``)."""
+
+    def __init__(self, look: Look, environment: Mapping[str, str]) -> None:
+        self._look = look
+        self._environment = environment
+
+    def facts(self) -> EngineFacts:
+        """Return what the engine says about itself."""
+        return self._look.once("engine", lambda: self._ask(lambda api: containers.engine(api.info(), api.version())))
+
+    def containers(self) -> Sequence[Container]:
+        """Return all containers."""
+        return self._look.once("containers", lambda: self._ask(self._containers))
+
+    def inspect(self, name: str) -> Container | None:
+        """Return one container, or None."""
+        return self._look.once(f"inspect {name}", lambda: self._ask(lambda api: _inspect(api, name)))
+
+    def logs(self, name: str, *, tail: int = 4000) -> str:
+        """Return the end of both streams, in the order in which the lines were written."""
+        return self._look.once(f"logs {name} {tail}", lambda: self._ask(lambda api: _logs(api, name, tail)))
+
+    def _containers(self, api: APIClient) -> tuple[Container, ...]:
+        found = (_inspect(api, each["Id"]) for each in api.containers(all=True))
+        return tuple(each for each in found if each is not None)
+
+    def _ask(self, read: Callable[[APIClient], T], *, patience: float = _TIMEOUT) -> T:
+        """Return what `read` gets from the engine; raises with the engine's own words."""
+        import docker  # noqa: PLC0415 - half a second; only where the engine is asked
+        import requests  # noqa: PLC0415 - as above
+
+        try:
+            api = docker.APIClient(base_url=self._address(), version="auto", timeout=round(patience))
+            try:
+                return read(api)
+            finally:
+                api.close()
+        except docker.errors.APIError as error:
+            said = str(error.explanation or error)
+            raise CallFailed(
+                f"the Docker engine refused: {said}", host=self._look.host, status=error.status_code, output=said
+            ) from error
+        except requests.exceptions.Timeout as error:
+            raise DeadlineExceeded(
+                f"the Docker engine did not answer within {patience:.0f} s", host=self._look.host, next_step=START
+            ) from error
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            said = _innermost(error)
+            raise CallFailed(
+                f"the Docker engine does not answer: {said}", host=self._look.host, next_step=START, output=said
+            ) from error
+
+    def _address(self) -> str | None:
+        """Return where the engine is, as the CLI would find it: DOCKER_HOST, else the current context."""
+        named = self._environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST")
+        if named:
+            return named
+        from docker.context import ContextAPI  # noqa: PLC0415 - only without DOCKER_HOST
+        from docker.errors import DockerException  # noqa: PLC0415 - as above
+
+        try:
+            context: Any = ContextAPI.get_current_context()
+        except DockerException:
+            return None
+        return str(context.Host) if context is not None and context.Host else None
+
+
+class SdkEngineWriter(SdkEngine):
+    """And changing containers."""
+
+    def restart(self, name: str, *, timeout: float = 30.0) -> None:
+        """Restart one container; it has `timeout` seconds to stop by itself."""
+        self._look.forget()
+        self._ask(lambda api: api.restart(name, timeout=round(timeout)), patience=timeout + _TIMEOUT)
+
+
+def _inspect(api: APIClient, name: str) -> Container | None:
+    import docker  # noqa: PLC0415 - loaded by whoever made `api`
+
+    try:
+        return containers.container(api.inspect_container(name))
+    except docker.errors.NotFound:
+        return None
+
+
+def _logs(api: APIClient, name: str, tail: int) -> str:
+    text: bytes = api.logs(name, stdout=True, stderr=True, tail=tail)
+    return text.decode("utf-8", errors="replace")
+
+
+def _innermost(error: BaseException) -> str:
+    """Return the words of the cause: requests wraps them several times."""
+    seen = error
+    while seen.__context__ is not None:
+        seen = seen.__context__
+    return str(seen) or type(error).__name__

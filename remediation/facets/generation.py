@@ -1,0 +1,151 @@
+"""The figures of one request to a model, and how it is asked while the loads are sampled."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from remediation.connections.base import Failed, Http, HttpReply, Probe
+from remediation.facets import nvml
+from remediation.facets.look import Look
+from remediation.model.errors import CallFailed, DeadlineExceeded
+from remediation.model.facts import Generation
+
+_OK = 200
+_NANO = 1e9
+_EVERY = 0.2
+WHAT = "asking the model"
+
+
+class ProbeAsker:
+    """By the ``generate`` probe, which runs the request and samples beside it: the worker does one thing at a time."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+
+    def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> Generation:
+        """Return the figures of one streamed request."""
+        data = {"url": url, "body": json.dumps(body), "timeout": timeout, "sample": sample}
+        value = self._look.probe(Probe("generate", data, timeout=timeout + 15.0, writes=True), WHAT)
+        error = value.get("error")
+        if error:
+            self._look.refuse(Failed(str(error["kind"]), str(error["message"])), WHAT)
+        from base64 import b64decode  # noqa: PLC0415 - only here
+
+        answer = HttpReply(int(value["status"]), b64decode(value["body"]), float(value["elapsed"] or 0.0), value["first_byte"])
+        return figures(answer, self._look.host, value.get("gpu") or (), value.get("cpu") or ())
+
+
+class ConnectionAsker:
+    """By an HTTP request of the connection; nothing is sampled."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+
+    def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> Generation:  # noqa: ARG002 - the protocol's
+        """Return the figures of one streamed request."""
+        call = Http("POST", url, dict(body), timeout=timeout, writes=True, stream=True)
+        return figures(self._look.http(call, WHAT), self._look.host)
+
+
+class LocalAsker(ConnectionAsker):
+    """On this machine: a thread reads NVML and ``/proc/stat`` meanwhile."""
+
+    def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> Generation:
+        """Return the figures of one streamed request."""
+        call = Http("POST", url, dict(body), timeout=timeout, writes=True, stream=True)
+        if not sample:
+            return figures(self._look.http(call, WHAT), self._look.host)
+        sampler = Sampler(self._look.host)
+        sampler.start()
+        try:
+            answer = self._look.http(call, WHAT)
+        finally:
+            sampler.end()
+        return figures(answer, self._look.host, sampler.gpu, sampler.cpu)
+
+
+class Sampler(threading.Thread):
+    """Reads how busy GPU and CPU are until it is told to end; once at the least."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(daemon=True)
+        self._host = host
+        self._over = threading.Event()
+        self.gpu: list[float] = []
+        self.cpu: list[float] = []
+
+    def run(self) -> None:
+        """Sample."""
+        before = cpu_times()
+        while True:
+            over = self._over.wait(_EVERY)
+            busy = nvml.utilization(self._host)
+            if busy is not None:
+                self.gpu.append(float(busy))
+            now = cpu_times()
+            share = cpu_share(before, now)
+            if share is not None:
+                self.cpu.append(share)
+            before = now
+            if over:
+                return
+
+    def end(self) -> None:
+        """Stop sampling."""
+        self._over.set()
+        self.join()
+
+
+def cpu_times() -> tuple[int, int] | None:
+    """Return the machine's idle and total time in ticks; None where the kernel does not tell."""
+    try:
+        first = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
+    except OSError:
+        return None
+    ticks = [int(each) for each in first]
+    return ticks[3] + ticks[4], sum(ticks[:8])
+
+
+def cpu_share(before: tuple[int, int] | None, after: tuple[int, int] | None) -> float | None:
+    """Return how much of the CPUs' time was used between two readings, in percent."""
+    if before is None or after is None or after[1] <= before[1]:
+        return None
+    return 100.0 * (1.0 - (after[0] - before[0]) / (after[1] - before[1]))
+
+
+def figures(answer: HttpReply, host: str, gpu: Sequence[float] = (), cpu: Sequence[float] = ()) -> Generation:
+    """Return the figures in a streamed answer's last line; raises with the server's words where it refused or broke off."""
+    lines = answer.body.decode("utf-8", errors="replace").splitlines()
+    last: dict[str, Any] = {}
+    for line in lines:
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            last = value
+    said = last.get("error")
+    if answer.status != _OK or said:
+        words = str(said or f"HTTP {answer.status}")
+        raise CallFailed(f"{WHAT} failed: {words}", host=host, status=answer.status, output=words)
+    if not last.get("done"):
+        raise DeadlineExceeded(f"{WHAT} failed: the answer broke off after {len(lines)} lines", host=host)
+    return Generation(
+        tokens=int(last.get("eval_count") or 0),
+        total=float(last.get("total_duration") or 0) / _NANO,
+        load=float(last.get("load_duration") or 0) / _NANO,
+        prompt_eval=float(last.get("prompt_eval_duration") or 0) / _NANO,
+        eval=float(last.get("eval_duration") or 0) / _NANO,
+        first_token=answer.first_byte,
+        done_reason=str(last.get("done_reason") or ""),
+        gpu_percent=_mean(gpu),
+        cpu_percent=_mean(cpu),
+    )
+
+
+def _mean(samples: Sequence[float]) -> float | None:
+    return sum(samples) / len(samples) if samples else None

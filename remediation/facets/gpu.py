@@ -1,0 +1,103 @@
+"""The NVIDIA devices by command: nvidia-smi's CSV, and on Windows the performance classes beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from remediation.connections.base import Completed, Failed, Probe, Run
+from remediation.facets import nvidia, processes, wddm
+from remediation.facets.look import Look
+from remediation.model.errors import CallFailed
+from remediation.model.facts import Gpu, GpuUse, Process
+
+USE_PROBE = Probe("gpu", {"fields": list(nvidia.FIELDS), "fallback": list(nvidia.FALLBACK)}, timeout=60.0)
+USE_RUN = Run(nvidia.query(nvidia.FIELDS), timeout=30.0)
+FALLBACK_RUN = Run(nvidia.query(nvidia.FALLBACK), timeout=30.0)
+APPS_RUN = Run(nvidia.query_apps(), timeout=30.0)
+NO_DRIVER = "install the NVIDIA driver; without it no program here can use the GPU"
+
+
+class WindowsGpu:
+    """By the ``gpu`` probe."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+
+    def use(self) -> GpuUse:
+        """Return devices and processes with resident GPU memory; both are asked for in one exchange."""
+        self._look.ask(USE_PROBE, processes.LIST_PROBE)
+        value = self._look.probe(USE_PROBE, "asking the GPU")
+        return use_from_probe(value, processes.WindowsProcesses(self._look).list(), self._look.host)
+
+
+class PosixGpu:
+    """By nvidia-smi."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+
+    def use(self) -> GpuUse:
+        """Return devices and processes with resident GPU memory."""
+        asked, listed, running = self._look.ask(USE_RUN, APPS_RUN, processes.LIST_RUN)
+        fields: tuple[str, ...] = nvidia.FIELDS
+        if isinstance(asked, Completed) and asked.rc == nvidia.UNKNOWN_FIELD:
+            asked, fields = self._look.ask(FALLBACK_RUN)[0], nvidia.FALLBACK
+        if isinstance(asked, Failed) and asked.kind == "not-found":
+            raise CallFailed("nvidia-smi is not installed", host=self._look.host, next_step=NO_DRIVER)
+        if isinstance(asked, Completed) and asked.rc != 0:
+            raise refused(asked.rc, asked.text.strip(), self._look.host)
+        gpus = nvidia.gpus(self._look.ended(asked, "asking the GPU").text, fields)
+        apps = nvidia.apps(listed.text) if isinstance(listed, Completed) and listed.rc == 0 else ()
+        known = processes.from_shell(running.text) if isinstance(running, Completed) else ()
+        return use_from_apps(gpus, apps, known)
+
+
+def use_from_probe(value: Mapping[str, Any], running: tuple[Process, ...] | Any, host: str) -> GpuUse:  # noqa: ANN401 - any sequence
+    """Return what the ``gpu`` probe says, joined with the processes. Raises `CallFailed` where nvidia-smi did not answer."""
+    if value["rc"] is None:
+        raise CallFailed("nvidia-smi is not installed", host=host, next_step=NO_DRIVER)
+    if value["rc"] != 0:
+        raise refused(int(value["rc"]), f"{value['stdout']} {value['stderr']}".strip(), host)
+    gpus = nvidia.gpus(value["stdout"], tuple(value["fields"]))
+    seen = wddm.residents(value["process_memory"], value["adapter_memory"], gpus, value["counters_error"])
+    holders = tuple(replace(each, vram=seen.by_pid[each.pid]) for each in running if seen.by_pid.get(each.pid))
+    return GpuUse(gpus, holders, seen.reliable, seen.why)
+
+
+def use_from_apps(gpus: tuple[Gpu, ...], apps: tuple[nvidia.App, ...], running: tuple[Process, ...] | Any) -> GpuUse:  # noqa: ANN401
+    """Return the devices and who has a context on them; an amount that the driver does not give stays None."""
+    by_pid = {each.pid: each for each in running}
+    memory: dict[int, int | None] = {}
+    names: dict[int, str] = {}
+    for app in apps:
+        before = memory.get(app.pid, 0)
+        memory[app.pid] = None if app.memory is None or before is None else before + app.memory
+        names[app.pid] = app.name
+    holders = tuple(
+        replace(by_pid.get(pid) or Process(pid, names[pid].rsplit("/", 1)[-1], 0.0, path=names[pid]), vram=amount)
+        for pid, amount in memory.items()
+    )
+    total, used = sum(each.vram or 0 for each in holders), sum(gpu.used for gpu in gpus)
+    if total > used + wddm.SLACK * len(gpus):
+        return GpuUse(
+            gpus,
+            tuple(replace(each, vram=None) for each in holders),
+            reliable=False,
+            why_unreliable=wddm.contradiction(total, used),
+        )
+    return GpuUse(gpus, holders)
+
+
+def refused(rc: int, said: str, host: str) -> CallFailed:
+    """Return the error for an nvidia-smi that ended with `rc`."""
+    words = " ".join(said.split())
+    reason = nvidia.refusal(rc, words)
+    return CallFailed(f"the GPU does not answer: {reason}", host=host, next_step=NEXT.get(rc, ""), status=rc, output=words)
+
+
+NEXT: Mapping[int, str] = {
+    9: "load or install the NVIDIA driver",
+    15: "restart the machine; the driver has lost the card",
+}

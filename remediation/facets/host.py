@@ -1,0 +1,157 @@
+"""A host through its facets: which implementation stands behind each is decided here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from remediation.facets import compose, desktop, engine, files, generation, gpu, ollama, processes, protocols, system
+from remediation.facets.dockersdk import SdkEngine, SdkEngineWriter
+from remediation.facets.look import Look
+from remediation.facets.nvml import NvmlGpu
+from remediation.facets.ollama import Asker
+from remediation.facets.target import Finder
+from remediation.model.clock import Clock
+from remediation.model.facts import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the host is and how it is looked at.
+
+    ``local`` is this very machine, where NVML and the Docker SDK are at hand; ``environment`` is what ``docker`` needs to find
+    the engine.
+    """
+
+    name: str
+    variables: Mapping[str, Any]
+    windows: bool
+    local: bool
+    clock: Clock
+    environment: Mapping[str, str]
+
+    @property
+    def native(self) -> bool:
+        """Whether libraries are asked instead of commands."""
+        return self.local and not self.windows
+
+
+class HostReader:
+    """One look at a host; what it was told once it is not asked again. The next look is a reader of its own."""
+
+    def __init__(self, place: Place, look: Look) -> None:
+        self._place, self._look = place, look
+        self.name = place.name
+        self.variables = place.variables
+
+    @cached_property
+    def gpu(self) -> protocols.GpuReader:
+        """The NVIDIA devices."""
+        if self._place.windows:
+            return gpu.WindowsGpu(self._look)
+        return NvmlGpu(self._look) if self._place.native else gpu.PosixGpu(self._look)
+
+    @cached_property
+    def processes(self) -> protocols.ProcessReader:
+        """Programs that run."""
+        return processes.WindowsProcesses(self._look) if self._place.windows else processes.PosixProcesses(self._look)
+
+    @cached_property
+    def engine(self) -> protocols.EngineReader:
+        """The Docker engine."""
+        kind = SdkEngine if self._place.native else engine.CommandEngine
+        return kind(self._look, self._place.environment)
+
+    @cached_property
+    def compose(self) -> protocols.ComposeReader:
+        """Compose projects."""
+        return compose.CommandCompose(self._look, self._place.environment, self.engine.containers)
+
+    @cached_property
+    def ollama(self) -> protocols.OllamaReader:
+        """The Ollama server of the target."""
+        return ollama.OllamaByHttp(self._look, self.target, self.engine)
+
+    @cached_property
+    def desktop(self) -> protocols.DesktopReader:
+        """The login and the desktop."""
+        if self._place.windows:
+            return desktop.WindowsDesktop(self._look, remote=not self._place.local)
+        return desktop.PosixDesktop(self._look)
+
+    @cached_property
+    def system(self) -> protocols.SystemReader:
+        """The machine."""
+        return system.WindowsSystem(self._look) if self._place.windows else system.PosixSystem(self._look)
+
+    @cached_property
+    def files(self) -> protocols.FilesReader:
+        """Files."""
+        return files.Files(self._look)
+
+    def target(self) -> Target:
+        """Return what is to be repaired here, each part with its source."""
+        finder = Finder(self._look, self._place.variables, self.engine.containers)
+        return self._look.once("target", finder.find)
+
+    def prefetch(self) -> None:
+        """Read what a diagnosis needs in as few exchanges as there are dependencies: two, and one for what hangs on them."""
+        from remediation.facets.prefetch import prefetch  # noqa: PLC0415 - only a diagnosis wants it
+
+        prefetch(self._look, self._place)
+
+
+class HostWriter:
+    """A host with the methods that change it; reads are always fresh."""
+
+    def __init__(self, place: Place, look: Look) -> None:
+        self._place, self._look = place, look
+        self._reader = HostReader(place, look)
+        self.name = place.name
+        self.variables = place.variables
+        self.gpu = self._reader.gpu
+        self.system = self._reader.system
+
+    @cached_property
+    def processes(self) -> protocols.ProcessWriter:
+        """Programs that run, and closing them."""
+        if self._place.windows:
+            return processes.WindowsProcessWriter(self._look)
+        return processes.PosixProcessWriter(self._look)
+
+    @cached_property
+    def engine(self) -> protocols.EngineWriter:
+        """The Docker engine, and changing containers."""
+        kind = SdkEngineWriter if self._place.native else engine.CommandEngineWriter
+        return kind(self._look, self._place.environment)
+
+    @cached_property
+    def compose(self) -> protocols.ComposeWriter:
+        """Compose projects, and bringing them up."""
+        return compose.CommandComposeWriter(self._look, self._place.environment, self.engine.containers)
+
+    @cached_property
+    def ollama(self) -> protocols.OllamaWriter:
+        """The Ollama server of the target, and loading and asking models."""
+        return ollama.OllamaWriterByHttp(self._look, self.target, self.engine, self._place.clock, self._asker())
+
+    @cached_property
+    def desktop(self) -> protocols.DesktopReader:
+        """The login and the desktop."""
+        return self._reader.desktop
+
+    @cached_property
+    def files(self) -> protocols.FilesWriter:
+        """Files, and replacing them."""
+        return files.FilesWriter(self._look)
+
+    def target(self) -> Target:
+        """Return what is to be repaired here."""
+        return self._reader.target()
+
+    def _asker(self) -> Asker:
+        if self._place.windows:
+            return generation.ProbeAsker(self._look)
+        return generation.LocalAsker(self._look) if self._place.local else generation.ConnectionAsker(self._look)

@@ -1,0 +1,186 @@
+"""One look at a host: every read goes through here, several in one exchange, each sent at most once.
+
+A `Look` belongs to one reader. What it was told stays true for as long as that reader is in use; the next look starts with
+nothing (`Host.reader` makes one each time). A writer's look keeps nothing, because it reads what it has just changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NoReturn, TypeVar
+
+from remediation.connections.base import (
+    Call,
+    Completed,
+    Connection,
+    Failed,
+    FileContent,
+    Http,
+    HttpReply,
+    Probe,
+    ProbeReply,
+    ReadFile,
+    Reply,
+    Run,
+    WriteFile,
+)
+from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, Uncertain
+
+T = TypeVar("T")
+
+_TAIL = 400
+_HTTP_OK = 200
+_UNREAD = (CallFailed, DeadlineExceeded, Blocked)
+
+
+class Look:
+    """The replies of one look. With ``keep=False`` nothing is remembered."""
+
+    def __init__(self, connect: Callable[[], Connection], *, keep: bool = True) -> None:
+        self._connect = connect
+        self._keep = keep
+        self._replies: dict[str, Reply] = {}
+        self._made: dict[str, Any] = {}
+
+    @property
+    def host(self) -> str:
+        """The host's name, for errors."""
+        return self._connect().host
+
+    @property
+    def platform(self) -> str:
+        """``windows`` or ``posix``."""
+        return self._connect().platform
+
+    def ask(self, *calls: Call) -> list[Reply]:
+        """Return one reply per call; those not known yet travel in one exchange. A `Failed` reply is returned, not raised."""
+        known = self._replies if self._keep else {}
+        missing = {_key(call): call for call in calls if _key(call) not in known}
+        if missing:
+            known.update(zip(missing, self._connect().exchange(list(missing.values())), strict=True))
+        return [known[_key(call)] for call in calls]
+
+    def knows(self, call: Call) -> bool:
+        """Return whether `call` was asked in this look."""
+        return _key(call) in self._replies
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what `make` returned the first time in this look; what it raises is raised again without asking anew."""
+        if not self._keep:
+            return make()
+        if name not in self._made:
+            try:
+                self._made[name] = make()
+            except HostError as error:
+                self._made[name] = error
+        found = self._made[name]
+        if isinstance(found, HostError):
+            raise found
+        return found  # type: ignore[no-any-return]  # whatever `make` returned under that name
+
+    def write(self, call: Call) -> Reply:
+        """Send a call that changes the host, by itself; what was known before is forgotten, whatever becomes of it."""
+        self.forget()
+        marked = call if call.writes else replace(call, writes=True)
+        return self._connect().exchange([marked])[0]
+
+    def forget(self) -> None:
+        """Start anew."""
+        self._replies.clear()
+        self._made.clear()
+
+    def run(self, call: Run, what: str, *, codes: Sequence[int] = (0,), next_step: str = "") -> Completed:
+        """Return a program's end; raises when it did not run or ended with another code. `what` begins the error's sentence."""
+        return self.ended(self.write(call) if call.writes else self.ask(call)[0], what, codes=codes, next_step=next_step)
+
+    def ended(self, reply: Reply, what: str, *, codes: Sequence[int] = (0,), next_step: str = "") -> Completed:
+        """Return the reply of a `Run`; raises as `run`."""
+        if isinstance(reply, Failed):
+            self.refuse(reply, what, next_step=next_step)
+        if not isinstance(reply, Completed):
+            raise self.odd(what, reply)
+        if reply.rc not in codes:
+            said = last_words(reply)
+            raise CallFailed(
+                f"{what} failed: {said or f'it ended with {reply.rc}'}",
+                host=self.host,
+                next_step=next_step,
+                status=reply.rc,
+                output=said,
+            )
+        return reply
+
+    def probe(self, call: Probe, what: str) -> Any:  # noqa: ANN401 - JSON
+        """Return a probe's value; raises when it could not run."""
+        reply = self.write(call) if call.writes else self.ask(call)[0]
+        if isinstance(reply, Failed):
+            self.refuse(reply, what)
+        if not isinstance(reply, ProbeReply):
+            raise self.odd(what, reply)
+        return reply.value
+
+    def http(self, call: Http, what: str, *, next_step: str = "") -> HttpReply:
+        """Return an HTTP answer, whatever its status; raises when there is none."""
+        reply = self.write(call) if call.writes else self.ask(call)[0]
+        if isinstance(reply, Failed):
+            self.refuse(reply, what, next_step=next_step)
+        if not isinstance(reply, HttpReply):
+            raise self.odd(what, reply)
+        return reply
+
+    def content(self, call: ReadFile) -> bytes | None:
+        """Return a file's bytes, None when there is none; raises when it cannot be read."""
+        reply = self.ask(call)[0]
+        if isinstance(reply, Failed):
+            if reply.kind == "not-found":
+                return None
+            self.refuse(reply, f"reading {call.path}")
+        if not isinstance(reply, FileContent):
+            raise self.odd(f"reading {call.path}", reply)
+        return None if reply.missing else reply.content
+
+    def put(self, call: WriteFile) -> None:
+        """Write a file; raises when it could not be written."""
+        reply = self.write(call)
+        if isinstance(reply, Failed):
+            self.refuse(reply, f"writing {call.path}", next_step="check the folder and the login's rights to it")
+
+    def refuse(self, reply: Failed, what: str, *, next_step: str = "") -> NoReturn:
+        """Raise the error that a failed reply means."""
+        message = f"{what} failed: {reply.message}"
+        if reply.kind == "timeout":
+            raise DeadlineExceeded(message, host=self.host, next_step=next_step)
+        if reply.kind == "uncertain":
+            raise Uncertain(message, host=self.host, next_step=next_step or "look at the host again before anything is repeated")
+        raise CallFailed(message, host=self.host, next_step=next_step)
+
+    def odd(self, what: str, reply: Reply) -> CallFailed:
+        """Return the error for an answer of another kind than the call's."""
+        return CallFailed(f"{what} failed: the connection answered with a {type(reply).__name__}", host=self.host)
+
+
+def attempt(read: Callable[[], T]) -> T | None:
+    """Return what `read` returns, None where the host refused or did not answer that one call."""
+    try:
+        return read()
+    except _UNREAD:
+        return None
+
+
+def last_words(done: Completed) -> str:
+    """Return what a program said last, one line, for an error's sentence."""
+    text = done.stderr.decode("utf-8", errors="replace").strip() or done.text.strip()
+    return " ".join(text[-_TAIL:].split())
+
+
+def _key(call: Call) -> str:
+    """Return what makes two calls the same one."""
+    return f"{type(call).__name__} {json.dumps(call, default=_plain, sort_keys=True)}"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    return {name: getattr(value, name) for name in getattr(value, "__slots__", ())}

@@ -1,0 +1,100 @@
+"""From a host's name and variables to its facets. Nothing is connected before the first read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from remediation.connections.base import Connection
+from remediation.connections.settings import ConnectionSettings, from_variables
+from remediation.facets.host import HostReader, HostWriter, Place
+from remediation.facets.look import Look
+from remediation.facets.scripts import script
+from remediation.model.clock import Clock, SystemClock
+from remediation.model.errors import WriteRefused
+
+SCALE = "lab_scale"
+"""The host variable that says how many of the host's seconds pass in one of ours."""
+_ENVIRONMENT = {"docker_host": "DOCKER_HOST", "docker_config": "DOCKER_CONFIG"}
+"""Host variables that say where the engine is, and the variables by which ``docker`` is told."""
+
+
+class Host:
+    """See `remediation.facets.access.HostAccess`. Each access of `reader` is a new look at the host."""
+
+    def __init__(
+        self, settings: ConnectionSettings, variables: Mapping[str, Any], connect: Callable[[], Connection], *, check: bool, clock: Clock
+    ) -> None:  # fmt: skip
+        self._check = check
+        self._connect = connect
+        self._connection: Connection | None = None
+        self._warnings = settings.warnings
+        environment = {name: str(variables[key]) for key, name in _ENVIRONMENT.items() if variables.get(key)}
+        self._place = Place(
+            settings.name,
+            variables,
+            windows=settings.platform == "windows",
+            local=settings.kind == "local",
+            clock=clock,
+            environment=environment,
+        )
+
+    @property
+    def reader(self) -> HostReader:
+        """A new look at the host: what it is told holds for it alone."""
+        return HostReader(self._place, Look(lambda: self.connection))
+
+    @property
+    def clock(self) -> Clock:
+        """The clock by which to wait for this host."""
+        return self._place.clock
+
+    @property
+    def connection(self) -> Connection:
+        """The connection underneath."""
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    @property
+    def round_trips(self) -> int:
+        """Exchanges that went over the wire so far."""
+        return self._connection.round_trips if self._connection is not None else 0
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the user should know of the connection."""
+        return tuple(getattr(self._connection, "notes", self._warnings))
+
+    def writer(self) -> HostWriter:
+        """Return the host with its writers."""
+        if self._check:
+            name = self._place.name
+            raise WriteRefused(
+                f"{name}: a writer was asked for in check mode", host=name, next_step="run without --check to change the host"
+            )
+        return HostWriter(self._place, Look(lambda: self.connection, keep=False))
+
+    def close(self) -> None:
+        """End the session."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+def open_host(
+    name: str,
+    variables: Mapping[str, Any],
+    *,
+    check: bool,
+    clock: Clock | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> Host:
+    """Return a host that opens by its first read; raises `UsageError` for variables that name no connection."""
+    settings = from_variables(name, variables)
+
+    def connect() -> Connection:
+        from remediation.connections.open import open_connection  # noqa: PLC0415 - brings a transport's libraries
+
+        return open_connection(settings, scripts=script, check=check, note=note)
+
+    return Host(settings, variables, connect, check=check, clock=clock or SystemClock(float(variables.get(SCALE) or 1.0)))

@@ -1,0 +1,55 @@
+"""Everything a diagnosis reads, in two exchanges and one more for what hangs on those (design 6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from remediation.connections.base import Call, ReadFile
+from remediation.facets import compose, desktop, engine, gpu, ollama, processes, system
+from remediation.facets.look import Look, attempt
+from remediation.facets.target import NATIVE, Finder
+from remediation.model.facts import ComposeProject, Target
+
+if TYPE_CHECKING:
+    from remediation.facets.host import Place
+
+LOG_LINES = 4000
+_FEW = 3
+"""So many models' metadata is asked for beforehand while it is not known which one is meant."""
+
+
+def prefetch(look: Look, place: Place) -> None:
+    """Ask for all of it; what fails fails again, with its reason, where it is read."""
+    docker = engine.CommandEngine(look, place.environment)
+    url = str(place.variables.get("endpoint") or NATIVE).rstrip("/")
+    server = (ollama.version_call(url), ollama.running_call(url), ollama.models_call(url))
+    machine: tuple[Call, ...]
+    if place.windows:
+        machine = (system.FACTS_PROBE, desktop.SESSION_PROBE, processes.LIST_PROBE, gpu.USE_PROBE)
+    else:
+        machine = (system.FACTS_RUN, desktop.USER_RUN, desktop.NUMBER_RUN, processes.LIST_RUN)
+    engines: tuple[Call, ...] = () if place.native else (docker.ids, docker.info, docker.version)
+    look.ask(*machine, *engines, *server)
+
+    records = () if place.native else docker.record_calls()
+    look.ask(*records, *_metadata(look, place, url))
+    if place.native:
+        return
+    target = attempt(Finder(look, place.variables, docker.containers).find) or Target()
+    calls: list[Call] = []
+    if target.container is not None:
+        calls.append(docker.log_call(str(target.container.value), LOG_LINES))
+    if target.project is not None and isinstance(target.project.value, ComposeProject):
+        project = target.project.value
+        calls.append(compose.CommandCompose(look, place.environment, docker.containers).config_run(project))
+        calls += [ReadFile(path) for path in project.files]
+    look.ask(*calls)
+
+
+def _metadata(look: Look, place: Place, url: str) -> list[Call]:
+    """Return the requests for the metadata of the models that may be meant."""
+    client = ollama.OllamaByHttp(look, lambda: ollama.at(url), ollama.NoLogs())
+    named = place.variables.get("model")
+    names = [named] if isinstance(named, str) else [each.model for each in attempt(client.running) or ()]
+    names = names or [each.name for each in attempt(client.models) or ()]
+    return [ollama.show_call(url, name) for name in names[:_FEW]]

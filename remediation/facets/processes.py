@@ -1,0 +1,158 @@
+"""Programs that run: Win32_Process through a probe, or ``ps`` and ``/proc``; and closing a whole tree, politely first."""
+
+from __future__ import annotations
+
+import ntpath
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from remediation.connections.base import Probe, Run
+from remediation.facets.look import Look
+from remediation.facets.scripts import shell
+from remediation.model.errors import Blocked, CallFailed
+from remediation.model.facts import Process
+
+LIST_PROBE = Probe("processes", timeout=60.0)
+LIST_RUN = Run(("sh", "-c", shell("processes")), timeout=30.0)
+_NOT_LOGGED_ON = 0x800710E0
+_MARGIN = 20.0
+_STAT = re.compile(r"^(\d+) \((.*)\) (\S) (.*)$")
+_START_FIELD = 22 - 4  # of proc(5), counted after the state
+_COMM = 15
+
+
+class WindowsProcesses:
+    """By the ``processes`` probe."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+
+    def list(self) -> Sequence[Process]:
+        """Return all processes."""
+        return self._look.once("processes", lambda: from_rows(self._look.probe(LIST_PROBE, "listing the processes") or ()))
+
+
+class WindowsProcessWriter(WindowsProcesses):
+    """And closing them by the ``close`` probe."""
+
+    def close(self, pid: int, started: float, *, grace: float, force: bool = False) -> bool:
+        """Ask the tree to close as the desktop's user, wait, and with `force` end it; return whether it ended."""
+        data = {"pid": pid, "started": started, "grace": grace, "force": force}
+        done = self._look.probe(Probe("close", data, timeout=grace + _MARGIN + 30.0, writes=True), f"closing process {pid}")
+        if not done["ended"] and done["task_result"] is not None and done["task_result"] & 0xFFFFFFFF == _NOT_LOGGED_ON:
+            raise Blocked(
+                f"process {pid} has a window and nobody is logged on at the desktop who could be asked to close it",
+                host=self._look.host,
+                next_step="log on at the desktop, or allow the program to be ended (force: true)",
+            )
+        return bool(done["ended"])
+
+
+class PosixProcesses:
+    """By ``ps`` and ``/proc``."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+
+    def list(self) -> Sequence[Process]:
+        """Return all processes."""
+        return self._look.once("processes", lambda: from_shell(self._look.run(LIST_RUN, "listing the processes").text))
+
+
+class PosixProcessWriter(PosixProcesses):
+    """And ending them by signals."""
+
+    def close(self, pid: int, started: float, *, grace: float, force: bool = False) -> bool:
+        """Send SIGTERM to the tree, wait, and with `force` SIGKILL; return whether it ended."""
+        words = (str(pid), str(round(started * 100)), str(max(0, round(grace))), "1" if force else "0")
+        call = Run(("sh", "-c", shell("close"), "close", *words), timeout=grace + _MARGIN, writes=True)
+        done = self._look.run(call, f"closing process {pid}", next_step="the login may only end programs of its own, or as root")
+        said = done.text.strip()
+        if said not in {"gone", "polite", "forced", "still-there"}:
+            raise CallFailed(f"closing process {pid} failed: {said!r} is no answer", host=self._look.host)
+        return said != "still-there"
+
+
+def from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[Process, ...]:
+    """Return the processes of the ``processes`` probe."""
+    found = [
+        Process(
+            pid=int(row["ProcessId"]),
+            name=str(row["Name"]),
+            started=float(row.get("CreationDate") or 0.0),
+            parent=_whole(row.get("ParentProcessId")),
+            path=row.get("ExecutablePath"),
+            session_id=_whole(row.get("SessionId")),
+            owner=row.get("Owner"),
+            service=row.get("Service"),
+        )
+        for row in rows
+    ]
+    return _windows(tuple(found))
+
+
+def _windows(found: tuple[Process, ...]) -> tuple[Process, ...]:
+    """Mark who may have a window. Windows does not say it to session 0, so it is assumed of each program's root at a desktop."""
+    by_pid = {each.pid: each for each in found}
+
+    def root(process: Process) -> bool:
+        parent = by_pid.get(process.parent or -1)
+        return parent is None or parent.program != process.program or parent.started > process.started
+
+    return tuple(replace(each, has_window=bool(each.session_id) and each.service is None and root(each)) for each in found)
+
+
+def from_shell(text: str) -> tuple[Process, ...]:
+    """Return the processes of ``processes.sh``; those that ended while it ran are left out."""
+    hz, boot = 100.0, 0.0
+    known: dict[int, tuple[int, int, str, str]] = {}
+    starts: dict[int, tuple[str, float]] = {}
+    paths: dict[int, str] = {}
+    for line in text.splitlines():
+        kind, _, rest = line.partition(" ")
+        if kind == "hz" and rest.isdecimal():
+            hz = float(rest)
+        elif kind == "btime":
+            boot = float(rest)
+        elif kind == "ps":
+            parts = rest.split(None, 4)
+            if len(parts) == 5:  # noqa: PLR2004 - pid, parent, session, user, command line
+                known[int(parts[0])] = (int(parts[1]), int(parts[2]), parts[3], parts[4])
+        elif kind == "stat":
+            match = _STAT.match(rest)
+            if match and match[3] not in "ZX":
+                starts[int(match[1])] = (match[2], boot + float(match[4].split()[_START_FIELD]) / hz)
+        elif kind == "exe":
+            pid, _, path = rest.partition(" ")
+            paths[int(pid)] = path.removesuffix(" (deleted)")
+    return tuple(
+        Process(
+            pid=pid,
+            name=_name(starts[pid][0], command, paths.get(pid)),
+            started=starts[pid][1],
+            parent=parent,
+            path=paths.get(pid),
+            session_id=session,
+            owner=owner,
+        )
+        for pid, (parent, session, owner, command) in known.items()
+        if pid in starts
+    )
+
+
+def _name(short: str, command: str, path: str | None) -> str:
+    """Return the program's whole name: the kernel keeps 15 characters of it."""
+    if len(short) < _COMM:
+        return short
+    for word in (path or "", command.split(" ", 1)[0]):
+        name = ntpath.basename(word) if "\\" in word else posixpath.basename(word)
+        if name.startswith(short):
+            return name
+    return short
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,263 @@
+"""What is to be repaired on a host, each part with where it came from (design 7).
+
+A variable says it first. Else the endpoint is the container that publishes Ollama's port or runs its image, or a native
+server; project, files and folder come from that container's Compose labels; the model is what is loaded, what the project's
+``.env`` or the application names, or the only one that is stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.connections.base import HttpReply, ReadFile
+from remediation.facets import containers, ollama
+from remediation.facets.look import Look, attempt
+from remediation.model.errors import CallFailed
+from remediation.model.facts import ComposeProject, Container, Found, Target
+
+PORT = 11434
+NATIVE = f"http://127.0.0.1:{PORT}"
+_INSIDE = f"{PORT}/tcp"
+_IMAGE = re.compile(r"(^|/)ollama/ollama(?![\w-])")
+_MODEL = "OLLAMA_MODEL"
+_EVERYWHERE = frozenset({"0.0.0.0", "::", "[::]", ""})  # noqa: S104 - what Docker prints for all addresses, nothing is bound
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """Finds the target of one look; `containers` may raise where there is no engine."""
+
+    look: Look
+    variables: Mapping[str, Any]
+    containers: Callable[[], Sequence[Container]]
+
+    def find(self) -> Target:
+        """Return the target; raises `CallFailed` naming the candidates where several containers may be meant."""
+        engine = attempt(self.containers) or ()
+        container = self._container(engine)
+        box = next((each for each in engine if container is not None and each.name == container.value), None)
+        project = self._project(box)
+        endpoint = self._endpoint(box)
+        service = _service(self.variables, box)
+        application, user = self._application(engine, project, service)
+        model, candidates = self._model(endpoint, project, user)
+        return Target(model, endpoint, container, project, service, application, candidates)
+
+    def _container(self, engine: Sequence[Container]) -> Found | None:
+        named = _text(self.variables, "container")
+        if named is not None:
+            return Found(named, "the variable container")
+        if _text(self.variables, "endpoint") is not None:
+            return _publishing(engine, str(self.variables["endpoint"]))
+        scored = sorted(((score, each) for each in engine if (score := _score(each))), key=lambda pair: -pair[0])
+        if not scored:
+            return None
+        best = [each for score, each in scored if score == scored[0][0]]
+        if len(best) > 1:
+            names = ", ".join(sorted(each.name for each in best))
+            raise CallFailed(
+                f"several containers may be the Ollama that is meant: {names}",
+                host=self.look.host,
+                next_step=f"name one in the inventory, or with -e container={best[0].name}",
+            )
+        return Found(best[0].name, _why(best[0]))
+
+    def _endpoint(self, box: Container | None) -> Found | None:
+        named = _text(self.variables, "endpoint")
+        if named is not None:
+            return Found(named.rstrip("/"), "the variable endpoint")
+        if box is not None:
+            return _address(box, linux=self.look.platform == "posix")
+        return Found(NATIVE, f"answers at port {PORT} of the host") if self._native() else None
+
+    def _native(self) -> bool:
+        reply = self.look.ask(ollama.version_call(NATIVE))[0]
+        return isinstance(reply, HttpReply) and reply.status == _OK and b'"version"' in reply.body
+
+    def _project(self, box: Container | None) -> Found | None:
+        files, folder, name = (
+            self.variables.get("compose_files"),
+            _text(self.variables, "compose_dir"),
+            _text(self.variables, "compose_project"),
+        )
+        labels = box.labels if box is not None else {}
+        labelled = tuple(path for path in labels.get(containers.CONFIG_FILES, "").split(",") if path)
+        given = (files,) if isinstance(files, str) else tuple(map(str, files or ()))
+        if not given and not labelled:
+            return None
+        where = folder or labels.get(containers.WORKING_DIR) or _parent((given or labelled)[0])
+        paths = tuple(path if _absolute(path) else _joined(where, path) for path in given) or labelled
+        known = name or labels.get(containers.PROJECT) or _project_name(where)
+        parts = [part for part, said in (("compose_files", given), ("compose_dir", folder), ("compose_project", name)) if said]
+        source = (
+            f"the variable {' and '.join(parts)}" if parts else f"the Compose labels of the container {box.name if box else ''}"
+        )
+        return Found(ComposeProject(known, paths, where), source)
+
+    def _application(
+        self, engine: Sequence[Container], project: Found | None, service: Found | None
+    ) -> tuple[Found | None, Container | None]:
+        """Return the service that uses Ollama, and its container."""
+        members = [
+            each for each in engine
+            if project is not None and each.labels.get(containers.PROJECT) == project.value.name and each.service is not None
+        ]  # fmt: skip
+        named = _text(self.variables, "application")
+        if named is not None:
+            return Found(named, "the variable application"), next((each for each in members if each.service == named), None)
+        if service is None:
+            return None, None
+        reasons = {
+            each.name: why for each in members if each.service != service.value and (why := _uses(each, str(service.value)))
+        }
+        services = {each.service for each in members if each.name in reasons}
+        if len(services) != 1:
+            return None, None
+        user = next(each for each in members if each.name in reasons)
+        return Found(user.service, reasons[user.name]), user
+
+    def _model(
+        self, endpoint: Found | None, project: Found | None, user: Container | None
+    ) -> tuple[Found | None, tuple[str, ...]]:
+        named = _text(self.variables, "model")
+        if named is not None:
+            return Found(named, "the variable model"), ()
+        loaded, stored = self._known(endpoint)
+        if len(loaded) == 1:
+            return Found(loaded[0], "is loaded (/api/ps)"), ()
+        if project is not None:
+            path = _joined(project.value.working_dir, ".env")
+            content: bytes | None = attempt(lambda: self.look.content(ReadFile(path)) or b"")
+            wanted = _dotenv(content or b"").get(_MODEL)
+            if wanted:
+                return Found(wanted, f"{path}: {_MODEL}"), ()
+        if user is not None and user.environment.get(_MODEL):
+            return Found(user.environment[_MODEL], f"{_MODEL} of the container {user.name}"), ()
+        if len(stored) == 1:
+            return Found(stored[0], "is the only one stored (/api/tags)"), ()
+        return None, loaded or stored
+
+    def _known(self, endpoint: Found | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the models that are loaded and those that are stored, as far as the server answers."""
+        if endpoint is None:
+            return (), ()
+        url = str(endpoint.value)
+        client = ollama.OllamaByHttp(self.look, lambda: ollama.at(url), ollama.NoLogs())
+        self.look.ask(ollama.running_call(url), ollama.models_call(url))
+        loaded = tuple(each.model for each in attempt(client.running) or ())
+        return loaded, tuple(each.name for each in attempt(client.models) or ())
+
+
+def need_model(target: Target, host: str = "") -> str:
+    """Return the target's model; raises `CallFailed` that lists the candidates."""
+    if target.model is not None:
+        return str(target.model.value)
+    if target.candidates:
+        raise CallFailed(
+            f"which model is meant is not known; there are {', '.join(target.candidates)}",
+            host=host,
+            next_step=f"name it in the inventory, or with -e model={target.candidates[0]}",
+        )
+    raise CallFailed(
+        "no model was found on this host", host=host, next_step="name it with -e model=, or pull it: ollama pull NAME"
+    )
+
+
+def _score(container: Container) -> int:
+    """Return how likely a container is the Ollama server; 0 for one that is none."""
+    image = _IMAGE.search(container.image) is not None
+    started = " ".join([str(container.raw.get("Path", "")), *map(str, container.raw.get("Args") or ())])
+    serves = bool(re.search(r"(^|/)ollama serve\b", started))
+    publishes = _INSIDE in container.ports and bool(container.ports[_INSIDE])
+    if not (publishes or serves or (image and not started.strip())):
+        return 0
+    return 1 + 8 * publishes + 4 * (container.status == "running") + 2 * serves + image
+
+
+def _why(container: Container) -> str:
+    bound = container.ports.get(_INSIDE)
+    return f"publishes port {PORT} at {bound[0]}" if bound else f"runs {container.image}"
+
+
+def _publishing(engine: Sequence[Container], endpoint: str) -> Found | None:
+    """Return the container that publishes the port of an endpoint on this host."""
+    match = re.fullmatch(r"https?://(?:127\.0\.0\.1|localhost|\[::1\]):(\d+)/?", endpoint)
+    for each in engine if match else ():
+        for address in each.ports.get(_INSIDE, ()):
+            if match and address.rpartition(":")[2] == match[1]:
+                return Found(each.name, f"publishes port {match[1]} of the endpoint")
+    return None
+
+
+def _address(box: Container, *, linux: bool) -> Found | None:
+    for address in box.ports.get(_INSIDE, ()):
+        host, _, port = address.rpartition(":")
+        return Found(f"http://{'127.0.0.1' if host in _EVERYWHERE else host}:{port}", f"published by the container {box.name}")
+    networks = (box.raw.get("NetworkSettings") or {}).get("Networks") or {}
+    own = [str(each["IPAddress"]) for each in networks.values() if each.get("IPAddress")]
+    if own and linux:  # Docker Desktop's networks lie inside its own machine
+        return Found(f"http://{own[0]}:{PORT}", f"the container {box.name} publishes no port; this is its own address")
+    return None
+
+
+def _service(variables: Mapping[str, Any], box: Container | None) -> Found | None:
+    named = _text(variables, "service")
+    if named is not None:
+        return Found(named, "the variable service")
+    if box is None or box.service is None:
+        return None
+    return Found(box.service, f"the Compose label of the container {box.name}")
+
+
+def _uses(container: Container, service: str) -> str:
+    """Return why a container is taken for a user of Ollama, or nothing."""
+    for name, value in container.environment.items():
+        if re.search(rf"//{re.escape(service)}(:\d+)?(/|$)", value) or (name.startswith("OLLAMA_") and f":{PORT}" in value):
+            return f"{name} of the container {container.name} names it"
+    depends = container.labels.get("com.docker.compose.depends_on", "")
+    if service in {each.partition(":")[0] for each in depends.split(",")}:
+        return f"the container {container.name} depends on it"
+    return ""
+
+
+def _text(variables: Mapping[str, Any], name: str) -> str | None:
+    value = variables.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _dotenv(content: bytes) -> dict[str, str]:
+    found = {}
+    for line in content.decode("utf-8-sig", errors="replace").splitlines():
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if not equals or name.startswith("#"):
+            continue
+        text = value.strip()
+        quoted = re.match(r"""(['"])(.*?)\1""", text)
+        found[name.strip()] = quoted[2] if quoted else re.split(r"\s#", text, maxsplit=1)[0].strip()
+    return found
+
+
+def _absolute(path: str) -> bool:
+    return path.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", path) is not None
+
+
+def _separator(path: str) -> str:
+    return "\\" if "\\" in path or re.match(r"[A-Za-z]:", path) else "/"
+
+
+def _joined(folder: str, name: str) -> str:
+    return f"{folder.rstrip('/').rstrip(chr(92))}{_separator(folder)}{name}"
+
+
+def _parent(path: str) -> str:
+    head, slash, _ = path.rpartition(_separator(path))
+    return head if slash else "."
+
+
+def _project_name(folder: str) -> str:
+    last = re.split(r"[\\/]", folder.rstrip("\\/"))[-1]
+    return re.sub(r"[^-_a-z0-9]", "", last.lower())

@@ -1,0 +1,76 @@
+"""Video memory per process on Windows, from the GPU performance classes: the only source there is (facts/windows 4.3).
+
+``LocalUsage`` is what is resident; ``DedicatedUsage`` per process is a committed size that also leaks after sleep, so it is
+not read. What is resident in all processes together must not exceed what the card says is in use: where it does, no amount
+is believed, and an amount nobody knows is None, never 0.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from remediation.model.facts import Gpu
+
+_PROCESS = re.compile(r"^pid_(\d+)_luid_(0x[0-9A-Fa-f]+_0x[0-9A-Fa-f]+)_phys_(\d+)")
+_ADAPTER = re.compile(r"^luid_(0x[0-9A-Fa-f]+_0x[0-9A-Fa-f]+)_phys_(\d+)")
+SLACK = 128 * 1024**2
+"""The counters and the card are read a moment apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Residents:
+    """Bytes resident on the NVIDIA card by PID; empty and not ``reliable`` where they cannot be believed."""
+
+    by_pid: Mapping[int, int] = field(default_factory=dict)
+    reliable: bool = True
+    why: str = ""
+
+
+def residents(
+    process_rows: Sequence[Mapping[str, Any]], adapter_rows: Sequence[Mapping[str, Any]], gpus: Sequence[Gpu], error: str | None
+) -> Residents:
+    """Return who holds how much of the NVIDIA cards' memory."""
+    if error:
+        return Residents(
+            reliable=False, why=f"Windows has no GPU counters here ({error}); winmgmt /resyncperf may bring them back"
+        )
+    luids = _nvidia(adapter_rows, gpus)
+    if not luids:
+        return Residents(reliable=False, why="no adapter of the Windows counters has the NVIDIA card's use of memory")
+    held: dict[int, int] = defaultdict(int)
+    for row in process_rows:
+        match = _PROCESS.match(str(row.get("Name", "")))
+        if match and match[2].lower() in luids:
+            held[int(match[1])] += int(row.get("LocalUsage") or 0)
+    total, used = sum(held.values()), sum(gpu.used for gpu in gpus)
+    if total > used + SLACK * len(gpus):
+        return Residents(reliable=False, why=contradiction(total, used))
+    return Residents(dict(held))
+
+
+def contradiction(total: int, used: int) -> str:
+    """Return why amounts per process are not believed."""
+    return f"the processes' memory adds up to {_mib(total)}, but the card says {_mib(used)} are in use"
+
+
+def _nvidia(rows: Sequence[Mapping[str, Any]], gpus: Sequence[Gpu]) -> frozenset[str]:
+    """Return the LUIDs of the NVIDIA adapters: for each card the adapter whose use comes nearest to the card's own."""
+    adapters: dict[str, int] = {}
+    for row in rows:
+        match = _ADAPTER.match(str(row.get("Name", "")))
+        if match:
+            adapters[match[1].lower()] = adapters.get(match[1].lower(), 0) + int(row.get("DedicatedUsage") or 0)
+    found = set()
+    for gpu in sorted(gpus, key=lambda each: -each.used):
+        left = {luid: abs(use - gpu.used) for luid, use in adapters.items() if luid not in found}
+        if left:
+            found.add(min(left, key=lambda luid: (left[luid], luid)))
+    return frozenset(found)
+
+
+def _mib(size: int) -> str:
+    return f"{size / 1024**2:.0f} MiB"
