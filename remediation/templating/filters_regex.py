@@ -20,7 +20,7 @@ def _pattern(pattern: str, flags: int) -> re.Pattern[str]:
         raise TemplateError(f"{pattern!r} is no regular expression: {error}") from None
 
 
-def replace(
+def replace(  # noqa: PLR0913, PLR0917 - Ansible's parameters
     value: Any,  # noqa: ANN401 - any value, taken as text
     pattern: str = "",
     replacement: str = "",
@@ -37,7 +37,7 @@ def replace(
 
 
 def search(value: Any, pattern: str, *groups: str, ignorecase: bool = False, multiline: bool = False) -> Any:  # noqa: ANN401
-    """Return the first match, or the named groups of it (``\\1``, ``\\g<name>``); None where nothing matches."""
+    r"""Return the first match, or the named groups of it (``\1``, ``\g<name>``); None where nothing matches."""
     match = _pattern(pattern, _flags(ignorecase, multiline)).search(str(value))
     if match is None:
         return None

@@ -19,17 +19,17 @@ class LazyTable(dict[Any, Any]):
         super().__init__(raw)
         self._evaluate = evaluate
 
-    def __getitem__(self, key: object) -> Any:
+    def __getitem__(self, key: object) -> Any:  # noqa: ANN401 - any value
         return self._evaluate(super().__getitem__(key))
 
     def get(self, key: object, default: Any = None) -> Any:  # noqa: ANN401 - as dict.get
         """Return the evaluated value of `key`."""
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401 - this is that get
 
     def __iter__(self) -> Iterator[Any]:
         return super().__iter__()
 
-    def keys(self) -> KeysView[Any]:
+    def keys(self) -> KeysView[Any]:  # type: ignore[override]
         """Return the keys."""
         return KeysView(self)
 
@@ -48,7 +48,7 @@ class LazyTable(dict[Any, Any]):
     def __eq__(self, other: object) -> bool:
         return self.copy() == other
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __repr__(self) -> str:
         return repr(self.copy())

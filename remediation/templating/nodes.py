@@ -27,7 +27,7 @@ class Text(str):
     place: Place | None
     template: bool
 
-    def __new__(cls, value: str, place: Place | None = None) -> Text:
+    def __new__(cls, value: str, place: Place | None = None) -> Text:  # noqa: PYI034 - Self is not in Python 3.10's typing
         """Make a text that stands at `place`."""
         text = super().__new__(cls, value)
         text.place = place

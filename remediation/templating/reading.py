@@ -13,16 +13,16 @@ from typing import Any
 import yaml
 
 from remediation.model.errors import InputError, Place, Problem, RemediationError
-from remediation.templating.nodes import Rows, Table, Text
-from remediation.templating.secret import Secret
+from remediation.templating.nodes import Rows, Table, Text, plain
+from remediation.templating.secret import Secret, revealed
+from remediation.templating.vault import NEXT, is_vault
 
 Decrypt = Callable[[str], str]
 """Takes the text of an Ansible Vault (its header line included), returns what it holds; raises `RemediationError`."""
 
-VAULT_HEADER = "$ANSIBLE_VAULT;"
 DEEPEST = 100
+UNSAFE = "!unsafe"
 _MERGE = "tag:yaml.org,2002:merge"
-_NEXT = "give the vault's password: --vault-password-file FILE"
 
 
 def read_yaml(path: Path, *, decrypt: Decrypt | None = None) -> Any:  # noqa: ANN401 - whatever the file holds
@@ -37,14 +37,18 @@ def read_yaml(path: Path, *, decrypt: Decrypt | None = None) -> Any:  # noqa: AN
         raise InputError((Problem(f"{path}: it is not UTF-8 text (byte {error.start})"),)) from None
     except OSError as error:
         raise InputError((Problem(f"{path}: it cannot be read: {error.strerror or error}"),)) from None
-    if text.startswith(VAULT_HEADER):
+    vaulted = is_vault(text)
+    if vaulted:
         text = _opened(text, decrypt, Place(str(path), 1, 1))
-    return read_text(text, str(path), decrypt=decrypt)
+    return read_text(text, str(path), decrypt=decrypt, secret=vaulted)
 
 
-def read_text(text: str, name: str, *, decrypt: Decrypt | None = None) -> Any:  # noqa: ANN401 - whatever it holds
-    """Return what YAML text holds, its places in a file called `name`; raises `InputError`."""
-    reader = _Reader(text, name, decrypt)
+def read_text(text: str, name: str, *, decrypt: Decrypt | None = None, secret: bool = False) -> Any:  # noqa: ANN401 - whatever it holds
+    """Return what YAML text holds, its places in a file called `name`; raises `InputError`.
+
+    Of a ``secret`` text nothing is quoted, and its texts are `Secret` unless they are templates.
+    """
+    reader = _Reader(text, name, decrypt, secret=secret)
     value = reader.read()
     if reader.problems:
         raise InputError(tuple(reader.problems))
@@ -78,21 +82,24 @@ def problem(message: str, place: Place | None) -> Problem:
 
 def _opened(text: str, decrypt: Decrypt | None, place: Place) -> str:
     if decrypt is None:
-        raise InputError((Problem(f"this is encrypted by Ansible Vault, and no password is known; {_NEXT}", place),))
+        raise InputError((Problem(f"this is encrypted by Ansible Vault, and no password is known; {NEXT}", place),))
     try:
         return decrypt(text)
     except RemediationError as error:
-        raise InputError((Problem(error.message, place),)) from None
+        words = f"{error.message}; {error.next_step}" if error.next_step else error.message
+        raise InputError((Problem(words, place),)) from None
 
 
 class _Reader:
     """One reading: the loader gives nodes and scalars, everything else is made here."""
 
-    def __init__(self, text: str, name: str, decrypt: Decrypt | None) -> None:
+    def __init__(self, text: str, name: str, decrypt: Decrypt | None, *, secret: bool = False) -> None:
         self.text = text
         self.name = name
         self.decrypt = decrypt
+        self.secret = secret
         self.problems: list[Problem] = []
+        self.made: dict[int, Any] = {}
 
     def read(self) -> Any:  # noqa: ANN401 - whatever it holds
         try:
@@ -119,7 +126,7 @@ class _Reader:
         return Place(self.name, before.count("\n") + 1, offset - before.rfind("\n"))
 
     def refuse(self, message: str, place: Place | None) -> None:
-        self.problems.append(Problem(message, place, excerpt(place, self.text)))
+        self.problems.append(Problem(message, place, "" if self.secret else excerpt(place, self.text)))
 
     def place(self, node: yaml.Node) -> Place:
         return Place(self.name, node.start_mark.line + 1, node.start_mark.column + 1)
@@ -128,13 +135,22 @@ class _Reader:
         if node in outer or len(outer) > DEEPEST:
             self.refuse("this value contains itself", self.place(node))
             return None
-        inner = (*outer, node)
+        if id(node) not in self.made:  # an alias is the very value of its anchor, so nine lines cannot become a billion
+            self.made[id(node)] = self.made_of(node, (*outer, node))
+        return self.made[id(node)]
+
+    def made_of(self, node: yaml.Node, inner: tuple[yaml.Node, ...]) -> Any:  # noqa: ANN401 - any value
+        if not isinstance(node, (yaml.MappingNode, yaml.SequenceNode)):
+            return self.scalar(node)
+        if node.tag.startswith("!") and node.tag != UNSAFE:
+            self.refuse(f"the tag {node.tag} is not known here; {UNSAFE} is", self.place(node))
+            return None
         if isinstance(node, yaml.MappingNode):
-            return self.table(node, inner)
-        if isinstance(node, yaml.SequenceNode):
+            whole: Table | Rows = self.table(node, inner)
+        else:
             items = [self.value(item, inner) for item in node.value]
-            return Rows(items, self.place(node), tuple(self.place(item) for item in node.value))
-        return self.scalar(node)
+            whole = Rows(items, self.place(node), tuple(self.place(item) for item in node.value))
+        return plain(whole) if node.tag == UNSAFE else whole
 
     def table(self, node: yaml.MappingNode, inner: tuple[yaml.Node, ...]) -> Table:
         items: dict[Any, Any] = {}
@@ -145,7 +161,7 @@ class _Reader:
             if key_node.tag == _MERGE:
                 merged += self.merged(value_node, inner)
                 continue
-            key = self.value(key_node, inner)
+            key = revealed(self.value(key_node, inner))
             if not isinstance(key, (str, int, float, bool, type(None))):
                 template = self.text.startswith("{", key_node.start_mark.index) and self.text.startswith(
                     "{{", key_node.start_mark.index - 1
@@ -175,15 +191,19 @@ class _Reader:
             return []
         return [(key, value, table.key_places[key], table.value_places[key]) for key, value in table.items()]
 
-    def scalar(self, node: yaml.ScalarNode) -> Any:  # noqa: ANN401 - any plain value
+    def vaulted(self, node: yaml.Node) -> Secret | None:
+        place = self.place(node)
+        try:
+            return Secret(_opened(node.value.strip() + "\n", self.decrypt, place))
+        except InputError as error:
+            self.refuse(error.problems[0].message, place)
+            return None
+
+    def scalar(self, node: yaml.Node) -> Any:  # noqa: ANN401 - any plain value
         place = self.place(node)
         if node.tag in {"!vault", "!vault-encrypted"}:
-            try:
-                return Secret(_opened(node.value.strip() + "\n", self.decrypt, place))
-            except InputError as error:
-                self.refuse(error.problems[0].message, place)
-                return None
-        if node.tag == "!unsafe":
+            return self.vaulted(node)
+        if node.tag == UNSAFE:
             return str(node.value)
         if node.tag.startswith("!"):
             self.refuse(f"the tag {node.tag} is not known; !vault and !unsafe are", place)
@@ -191,9 +211,13 @@ class _Reader:
         try:
             value = self.loader.construct_object(node)
         except (yaml.YAMLError, ValueError, OverflowError) as error:
-            self.refuse(f"{node.value!r} is not what it looks like: {getattr(error, 'problem', None) or error}", place)
+            shown, why = ("a value", "") if self.secret else (repr(node.value), f": {getattr(error, 'problem', None) or error}")
+            self.refuse(f"{shown} is not what it looks like{why}", place)
             return None
-        return Text(value, place) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        text = Text(value, place)
+        return Secret(value) if self.secret and not text.template else text
 
 
 def _hint(error: yaml.MarkedYAMLError, text: str) -> str:

@@ -51,7 +51,7 @@ class Scope(Mapping[str, Any]):
         """Return a scope in which `layers` come first."""
         return Scope((*layers, *self._layers), self._lookups)
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - any value
         if name in self._values:
             return self._values[name]
         raw = next((layer[name] for layer in self._layers if name in layer), _MISSING)
@@ -116,7 +116,7 @@ class Scope(Mapping[str, Any]):
     def expression(self, text: str, place: Place | None = None) -> Any:  # noqa: ANN401 - any value
         """Return the value of an expression without braces; raises `TemplateError`."""
         place = place or place_of(text)
-        value = _guarded(lambda names: expression(str(text))(names), self, text, place)
+        value = _guarded(lambda names: expression(str(text))(names), self, text, place)  # noqa: PLW0108 - compiling can fail too
         return _guarded(lambda _names: materialised(value), self, text, place)
 
     def condition(self, value: Any, place: Place | None = None) -> bool:  # noqa: ANN401 - as it stands in the file
@@ -129,10 +129,7 @@ class Scope(Mapping[str, Any]):
         place = place_of(value) or place
         result: Any = value
         if isinstance(value, str):
-            if isinstance(value, Text) and has_template(value):
-                result = self.render(value)
-            else:
-                result = self.expression(value, place)
+            result = self.render(value) if isinstance(value, Text) and has_template(value) else self.expression(value, place)
         if isinstance(result, bool):
             return result
         shown = result if isinstance(result, Secret) else repr(result)
