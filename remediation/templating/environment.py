@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, wraps
 from itertools import chain
+from types import GeneratorType
 from typing import Any
 
-from jinja2 import StrictUndefined, Undefined
+from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, nodes
+from jinja2.compiler import Frame
 from jinja2.nativetypes import NativeCodeGenerator
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -40,10 +42,19 @@ def _text(value: object) -> str:
     return str(revealed(materialised(value)))
 
 
+class Generator(NativeCodeGenerator):
+    """Leaves constants alone: Jinja would fold ``{{ 1 + 1 }}`` into a text and count on it being evaluated as a literal."""
+
+    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> Any:  # noqa: ANN401 - as Jinja's
+        if not isinstance(node, nodes.TemplateData):
+            raise nodes.Impossible
+        return super()._output_child_to_const(node, frame, finalize)
+
+
 class Environment(ImmutableSandboxedEnvironment):
     """The one environment of all templates; it holds no variables."""
 
-    code_generator_class = NativeCodeGenerator
+    code_generator_class = Generator
     concat = staticmethod(concat)
 
     def __init__(self) -> None:
@@ -66,7 +77,8 @@ def _hiding(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def call(*values: Any, **named: Any) -> Any:  # noqa: ANN401 - any filter's
         if not any(isinstance(value, Secret) for value in chain(values, named.values())):
-            return function(*values, **named)
+            result = function(*values, **named)
+            return list(result) if isinstance(result, GeneratorType) else result  # `map(...) | last` wants a list
         result = function(*map(revealed, values), **{name: revealed(value) for name, value in named.items()})
         return Secret(result) if isinstance(result, str) else result
 
@@ -79,6 +91,25 @@ ENVIRONMENT = Environment()
 @lru_cache(maxsize=4096)
 def compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
     """Return the template `text` as a function of a mapping of names; raises Jinja's TemplateSyntaxError."""
+    return _compiled(_with_backslashes(text))
+
+
+def _with_backslashes(text: str) -> str:
+    """Return `text` so that a backslash in a string inside of braces is one: ``'(\\d+)'`` is a pattern, as in Ansible."""
+    if "\\" not in text or "{{" not in text:
+        return text
+    parts: list[str] = []
+    inside = False
+    try:
+        for _line, kind, value in ENVIRONMENT.lex(text):
+            inside = (inside or kind == "variable_begin") and kind != "variable_end"
+            parts.append(value.replace("\\", "\\\\") if inside and kind == "string" else value)
+    except TemplateSyntaxError:
+        return text  # compiling it says what is wrong
+    return "".join(parts)
+
+
+def _compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
     template = ENVIRONMENT.from_string(text)
 
     def render(names: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatever it yields
@@ -91,7 +122,7 @@ def compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
 @lru_cache(maxsize=4096)
 def expression(text: str) -> Callable[[Mapping[str, Any]], Any]:
     """Return the expression `text` (without braces) as a function of names; raises Jinja's TemplateSyntaxError."""
-    return compiled("{{" + _checked(text) + "}}")
+    return _compiled("{{" + _checked(text) + "}}")
 
 
 def _checked(text: str) -> str:
