@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from remediation.model.clock import Clock
+
 
 class ChannelError(Exception):
     """The way to the worker failed; `message` is fit for the user."""
@@ -33,8 +35,10 @@ class Silent(ChannelError):
 class Channel(Protocol):
     """One process on the host, its streams, and what holds it there; belongs to one thread.
 
-    Deadlines are absolute, by the monotonic clock of whoever made the channel.
+    Deadlines are absolute, by `clock`.
     """
+
+    clock: Clock
 
     def start(self, command: Sequence[str], deadline: float) -> None:
         """Start the process, ending the former; nothing of the caller's has been sent before.

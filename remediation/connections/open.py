@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from remediation.connections.base import Connection
+from remediation.connections.channel import Channel
 from remediation.connections.guard import Guard, Recorder
 from remediation.connections.settings import ConnectionSettings
 from remediation.model.clock import Clock
@@ -43,12 +44,28 @@ def _plain(
         from remediation.connections.local import LocalConnection  # noqa: PLC0415 - see the module's first line
 
         return LocalConnection(settings.name, settings.become)
+    if settings.kind == "ssh" and settings.platform == "posix":
+        from remediation.connections.ssh import SshConnection  # noqa: PLC0415
+
+        return SshConnection(settings, note)
+    from remediation.connections.worker import WorkerConnection  # noqa: PLC0415
+
+    return WorkerConnection(
+        settings.name, _channel(settings, note, clock), scripts=scripts, note=note, opening=settings.timeout,
+        powershell=settings.winrm.powershell,
+    )  # fmt: skip
+
+
+def _channel(settings: ConnectionSettings, note: Callable[[str], None], clock: Clock | None) -> Channel:
+    """Return what carries a worker to a Windows host."""
     if settings.kind == "winrm":
         from remediation.connections.winrm import WinRmChannel  # noqa: PLC0415
-        from remediation.connections.worker import WorkerConnection  # noqa: PLC0415
 
-        return WorkerConnection(
-            settings.name, WinRmChannel(settings, clock), scripts=scripts, note=note, clock=clock, opening=settings.timeout,
-            powershell=settings.winrm.powershell,
-        )  # fmt: skip
-    raise NotImplementedError(settings.kind)
+        return WinRmChannel(settings, clock)
+    if settings.kind == "ssh":
+        from remediation.connections.ssh_channel import SshChannel  # noqa: PLC0415
+
+        return SshChannel(settings, note, clock)
+    from remediation.connections.child import ChildChannel  # noqa: PLC0415
+
+    return ChildChannel(settings.name, clock=clock)

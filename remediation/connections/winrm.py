@@ -42,7 +42,7 @@ class WinRmChannel:
 
     def __init__(self, settings: ConnectionSettings, clock: Clock | None = None) -> None:
         self._settings, self._host = settings, settings.name
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._protocol: Protocol | None = None
         self._shell: str | None = None
         self._command: str | None = None
@@ -173,7 +173,7 @@ class WinRmChannel:
             wire.transport.close_session()
             self._torn = False
         try:
-            self._limit(self._clock.monotonic() + _CLOSING)
+            self._limit(self.clock.monotonic() + _CLOSING)
             wire.close_shell(shell, close_session=False)
         except FAMILIES as error:
             fault = read(error)
@@ -212,7 +212,7 @@ class WinRmChannel:
 
     def _limit(self, deadline: float) -> float:
         """Let no message wait beyond the deadline; return the seconds that are left."""
-        left = deadline - self._clock.monotonic()
+        left = deadline - self.clock.monotonic()
         wanted = self._settings.winrm
         operation = int(max(1.0, min(wanted.operation_timeout, left)))
         self._wire.operation_timeout_sec = operation
@@ -255,7 +255,7 @@ class WinRmChannel:
             self._wire.transport.close_session()
             return True
         if fault.meaning is Meaning.BUSY and count <= _BUSY_TRIES:
-            self._clock.sleep(_BUSY_PAUSE)
+            self.clock.sleep(_BUSY_PAUSE)
             return True
         return False
 

@@ -18,7 +18,6 @@ from remediation.connections.base import Call, Completed, Failed, FileContent, H
 from remediation.connections.channel import Channel, ChannelError, Doubt, Silent
 from remediation.connections.talk import NotGreeted, Talk
 from remediation.connections.wire import Scripts
-from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import DeadlineExceeded, Uncertain, Unreachable
 
 GREETING = 15.0
@@ -39,12 +38,12 @@ class WorkerConnection:
 
     def __init__(  # noqa: PLR0913 - all but two by name, each with a default
         self, host: str, channel: Channel, *, scripts: Callable[[str], str], note: Callable[[str], None] = lambda _: None,
-        clock: Clock | None = None, opening: float = 30.0, greeting: float = GREETING, powershell: str = "powershell.exe",
+        opening: float = 30.0, greeting: float = GREETING, powershell: str = "powershell.exe",
     ) -> None:  # fmt: skip
         self.host = host
         self.round_trips = 0
         self._channel, self._note = channel, note
-        self._clock = clock or SystemClock()
+        self._clock = channel.clock
         self._scripts = Scripts(scripts)
         self._opening, self._greeting, self._powershell = opening, greeting, powershell
         self._talk: Talk | None = None
@@ -81,8 +80,7 @@ class WorkerConnection:
     def _small(self, call: Call) -> Wanted | None:
         """Return what one request line holds of `call`, None where it takes several."""
         if isinstance(call, Run):
-            detached = call.timeout > wire.LONGEST and not self._one_call_each
-            return None if detached or len(call.stdin) > wire.SLICE else (wire.run(call), wire.completed)
+            return None if call.timeout > wire.LONGEST or len(call.stdin) > wire.SLICE else (wire.run(call), wire.completed)
         if isinstance(call, Probe):
             return self._scripts.probe(call.name, call.data, call.timeout), wire.probed
         if isinstance(call, Http):
@@ -158,6 +156,11 @@ class WorkerConnection:
         return reply
 
     def _detached(self, call: Run) -> Reply:
+        if self._talk is None and not self._one_call_each:
+            self._ask([], [call], wire.LONGEST, writes=False)  # which way the host answers has to be known first
+        if self._one_call_each:
+            # nothing outlives the process of its own call: the program is waited for
+            return wire.completed(self._ask([wire.run(call)], [call], call.timeout)[0])
         deadline = self._clock.monotonic() + call.timeout
         started = self._ask([wire.run(call) | {"op": "start", "timeout": wire.DETACHED}], [call], wire.LONGEST)[0]
         if (problem := wire.failed(started)) is not None:

@@ -1,0 +1,122 @@
+"""A worker's process as a child of this one: Windows itself, and PowerShell wherever it is found."""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import IO
+
+from remediation.connections import clixml
+from remediation.connections.channel import Doubt, Ended, Silent
+from remediation.model.clock import Clock, SystemClock
+from remediation.model.errors import Unreachable
+
+_BLOCK = 65536
+# Ctrl-C at our terminal is ours to handle: what the worker has in flight is finished first
+_ENDING = 2.0
+# Ctrl-C at our terminal is ours to handle: what the worker has in flight is finished first (CREATE_NEW_PROCESS_GROUP on Windows)
+_APART = 0x00000200 if sys.platform == "win32" else 0
+
+
+class ChildChannel:
+    """See `remediation.connections.channel.Channel`; `before` are words that stand before the command, for a program that plays it."""
+
+    def __init__(self, host: str, before: Sequence[str] = (), clock: Clock | None = None) -> None:
+        self.clock = clock or SystemClock()
+        self._host, self._before = host, tuple(before)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._errors = bytearray()
+
+    def start(self, command: Sequence[str], deadline: float) -> None:  # noqa: ARG002 - starting a child takes no waiting
+        """Start the process."""
+        self.close()
+        words = [*self._before, *(command[1:] if self._before else command)]
+        try:
+            self._process = subprocess.Popen(
+                words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                creationflags=_APART,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Unreachable(
+                f"{self._host}: {words[0]} cannot be started: {error.strerror}", host=self._host, next_step="look at PATH"
+            ) from error
+        # queues of their own: what a former process still says is nobody's any more
+        self._said, self._errors = queue.SimpleQueue(), bytearray()
+        for pump, pipe in ((self._out(self._said), self._process.stdout), (self._err(self._errors), self._process.stderr)):
+            threading.Thread(target=_drain, args=(pipe, pump), daemon=True).start()
+
+    def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:  # noqa: ARG002 - a pipe takes it or breaks
+        """Write to stdin."""
+        pipe = self._process.stdin if self._process is not None else None
+        if pipe is None:
+            raise Ended("PowerShell is not running")
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[pipe.write(view) :]
+            if end:
+                pipe.close()
+        except (OSError, ValueError) as error:
+            raise Doubt(f"PowerShell does not take its input: {error}") from error
+
+    def receive(self, deadline: float) -> bytes:
+        """Wait for output."""
+        if self._process is None:
+            raise Ended("PowerShell is not running")
+        try:
+            content = self._said.get(timeout=max(0.01, deadline - self.clock.monotonic()))
+        except queue.Empty:
+            raise Silent("nothing came from PowerShell") from None
+        if content:
+            return content
+        self._said.put(b"")
+        try:
+            code = self._process.wait(_ENDING)
+        except subprocess.TimeoutExpired:
+            raise Doubt("PowerShell closed its output") from None
+        raise Ended(f"PowerShell ended with exit code {code & 0xFFFFFFFF}")
+
+    def errors(self) -> str:
+        """Return stderr, CLIXML decoded."""
+        return clixml.readable(bytes(self._errors))
+
+    def close(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin is not None:
+            with suppress(OSError):
+                process.stdin.close()  # the worker leaves by itself, and stops what it started
+        try:
+            process.wait(_ENDING)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    @staticmethod
+    def _out(said: queue.SimpleQueue[bytes]) -> Callable[[bytes], None]:
+        return said.put
+
+    @staticmethod
+    def _err(errors: bytearray) -> Callable[[bytes], None]:
+        return errors.extend
+
+
+def _drain(pipe: IO[bytes] | None, take: Callable[[bytes], None]) -> None:
+    if pipe is None:
+        return
+    with pipe:
+        while content := pipe.read(_BLOCK):
+            take(content)
+    take(b"")

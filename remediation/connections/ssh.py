@@ -1,0 +1,202 @@
+"""A POSIX host over SSH: one connection per host and run, programs over exec channels, files by sftp, HTTP through the connection."""
+
+from __future__ import annotations
+
+import io
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, cast
+
+import paramiko
+
+from remediation.connections import http_client, posix, ssh_exec, ssh_files, ssh_open
+from remediation.connections.base import Call, Completed, Failed, Http, Probe, ReadFile, Reply, Run, WriteFile
+from remediation.connections.settings import ConnectionSettings
+from remediation.connections.ssh_exec import Broken, Late
+from remediation.model.errors import Uncertain, Unreachable
+
+_KILLING = 10.0
+_CONNECT_FAILED = 2
+
+
+class SshConnection:
+    """See `remediation.connections.base.Connection`."""
+
+    platform = "posix"
+
+    def __init__(self, settings: ConnectionSettings, note: Callable[[str], None] = lambda _: None) -> None:
+        self.host = settings.name
+        self.round_trips = 0
+        self._settings, self._note = settings, note
+        self._ssh: Any = None
+        self._sftp: paramiko.SFTPClient | None = None
+        self._closed = False
+
+    def exchange(self, calls: Sequence[Call]) -> list[Reply]:
+        """Carry out `calls` one after the other."""
+        return [self._one(call) for call in calls]
+
+    def close(self) -> None:
+        """End the connection and whatever of ours still runs over it."""
+        self._closed = True
+        self._drop()
+
+    def _one(self, call: Call) -> Reply:
+        """Carry out one call; after a loss what only reads is tried once more on a new connection."""
+        for attempt in range(2):
+            try:
+                transport = self._transport()
+                self.round_trips += 1
+                return self._carry_out(transport, call)
+            except Late as late:
+                self._kill(late.group)
+                return Failed("timeout", f"{_name(call)} did not end in {call.timeout:g} s and was told to stop")
+            except TimeoutError:
+                self._drop()
+                return Failed("timeout", f"{_name(call)} was not done within {call.timeout:g} s")
+            except (Broken, EOFError, paramiko.SSHException, ConnectionError) as lost:
+                self._drop()
+                said = str(lost) or type(lost).__name__
+                if call.writes:
+                    raise Uncertain(
+                        f"{self.host}: the SSH connection was lost during {_name(call)} ({said}); it may or may not have been carried out",
+                        host=self.host, next_step="nothing is repeated; the state is looked at again",
+                    ) from lost  # fmt: skip
+                if attempt:
+                    raise Unreachable(
+                        f"{self.host}: the SSH connection was lost twice: {said}",
+                        host=self.host,
+                        next_step="look at the host, then run again",
+                    ) from lost
+            except BaseException:
+                self._drop()
+                raise
+        raise AssertionError  # the second time returns or raises
+
+    def _carry_out(self, transport: paramiko.Transport, call: Call) -> Reply:
+        if isinstance(call, Run):
+            return self._run(transport, call)
+        if isinstance(call, Http):
+            return self._http(transport, call)
+        if isinstance(call, Probe):
+            return Failed("error", f"the probe {call.name} is a PowerShell script, and {self.host} is no Windows host")
+        return self._file(transport, call)
+
+    def _run(self, transport: paramiko.Transport, call: Run) -> Reply:
+        become = self._settings.become
+        if become is None:
+            return ssh_exec.execute(transport, call.argv, call.stdin, call.timeout, cwd=call.cwd, env=call.env)
+        elevated = posix.sudo(become, posix.with_environment(call.argv, call.env))
+        done = ssh_exec.execute(transport, elevated.argv, elevated.head + call.stdin, call.timeout, cwd=call.cwd)
+        return elevated.reply(done) if isinstance(done, Completed) else done
+
+    def _file(self, transport: paramiko.Transport, call: ReadFile | WriteFile) -> Reply:
+        def execute(argv: tuple[str, ...], stdin: bytes, timeout: float) -> Reply:
+            return self._run(transport, Run(argv, stdin, timeout))
+
+        if self._settings.become is None and (sftp := self._files(transport)) is not None:
+            sftp.get_channel().settimeout(call.timeout)  # type: ignore[union-attr]  # an open client has a channel
+            try:
+                return ssh_files.read(sftp, call) if isinstance(call, ReadFile) else ssh_files.write(sftp, call, execute)
+            except FileNotFoundError:
+                return Failed("not-found", f"{call.path}: there is no such folder")
+            except PermissionError:
+                return Failed("denied", f"{call.path}: permission denied")
+            except (TimeoutError, ConnectionError):
+                raise
+            except OSError as error:
+                return Failed("error", f"{call.path}: {error}")
+        if isinstance(call, ReadFile):
+            return ssh_files.read_by_script(execute, call)
+        return ssh_files.write_by_script(execute, call)
+
+    def _http(self, transport: paramiko.Transport, call: Http) -> Reply:
+        def dial(host: str, port: int, timeout: float) -> socket.socket:
+            try:
+                channel = transport.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=timeout)
+            except paramiko.ChannelException as error:
+                if error.code == _CONNECT_FAILED:
+                    raise ConnectionRefusedError from error
+                text = f"sshd forwards no connection ({error.text or 'AllowTcpForwarding'})"
+                raise OSError(text) from error
+            return cast("socket.socket", _Stream(channel))
+
+        if call.url.startswith("https:"):
+            return Failed(
+                "error", f"{call.url}: https is not spoken through SSH, which is encrypted itself; use the http endpoint"
+            )
+        return http_client.request(call, dial)
+
+    def _files(self, transport: paramiko.Transport) -> paramiko.SFTPClient | None:
+        if self._sftp is None:
+            try:
+                self._sftp = paramiko.SFTPClient.from_transport(transport)
+            except (paramiko.ChannelException, paramiko.SFTPError):
+                return None  # no sftp subsystem there
+            except paramiko.SSHException:
+                if not transport.is_active():
+                    raise
+                return None
+        return self._sftp
+
+    def _kill(self, group: int | None) -> None:
+        if group is None:
+            self._drop()
+            return
+        with suppress(Broken, Late, Unreachable):
+            self._run(self._transport(), Run(("kill", "-KILL", "--", f"-{group}"), timeout=_KILLING))
+
+    def _transport(self) -> paramiko.Transport:
+        if self._closed:
+            raise Unreachable(f"{self.host}: the connection has been closed", host=self.host)
+        if self._ssh is not None and not self._ssh.transport.is_active():
+            self._drop()
+        if self._ssh is None:
+            self._ssh = ssh_open.open_ssh(self._settings, self._note)
+        return cast("paramiko.Transport", self._ssh.transport)
+
+    def _drop(self) -> None:
+        self._sftp, ssh, self._ssh = None, self._ssh, None
+        if ssh is not None:
+            with suppress(Exception):  # closing must not hide why
+                for hop in (ssh, ssh.gateway):
+                    if hop is not None and hasattr(hop, "close"):
+                        hop.close()
+
+
+class _Raw(io.RawIOBase):
+    """A channel as a raw stream, so that http.client can buffer it."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
+        """Read what is there."""
+        content = self._channel.recv(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+
+class _Stream:
+    """What http.client needs of a socket, on a channel."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+        self.sendall, self.settimeout, self.close = channel.sendall, channel.settimeout, channel.close
+
+    def makefile(self, _mode: str = "rb", _buffering: int = -1) -> io.BufferedReader:
+        """Return a buffered reader."""
+        return io.BufferedReader(_Raw(self._channel))
+
+
+def _name(call: Call) -> str:
+    if isinstance(call, Run):
+        return call.argv[0] if call.argv else "a program"
+    if isinstance(call, Probe):
+        return f"the probe {call.name}"
+    return f"{call.method} {call.url}" if isinstance(call, Http) else call.path

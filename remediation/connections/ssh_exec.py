@@ -1,0 +1,133 @@
+"""One program over one SSH channel: stdin in, stdout and stderr apart, an exit code, a deadline that holds."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+
+import paramiko
+
+from remediation.connections import posix
+from remediation.connections.base import Completed, Failed, Reply
+
+_BLOCK = 65536
+_QUIET = 0.5
+"""Seconds after a program's end in which what it left running may still hold the channel open."""
+_AT_ONCE = 30_000
+"""So much stdin goes out without a thread: sshd's window is larger."""
+
+
+class Broken(Exception):
+    """The connection was lost while the program ran, or before."""
+
+
+class Late(Exception):
+    """The program did not end in time. `group` is its process group: sshd leaves running what nobody listens to any more."""
+
+    def __init__(self, group: int | None) -> None:
+        super().__init__(group)
+        self.group = group
+
+
+def execute(  # noqa: PLR0913 - a Run's fields
+    transport: paramiko.Transport, argv: Sequence[str], stdin: bytes = b"", timeout: float = 30.0, *, cwd: str | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Reply:  # fmt: skip
+    """Run a program; raises `Broken` or `Late`."""
+    if not argv or not argv[0] or any("\0" in word for word in argv):
+        return Failed("error", "the argument list is empty, or holds a NUL")
+    mark = secrets.token_hex(16)
+    deadline = time.monotonic() + timeout
+    err = bytearray()
+    try:
+        channel = transport.open_session(timeout=min(timeout, 30.0))
+        with closing(channel):
+            channel.exec_command(_script(mark, argv, cwd, env or {}))
+            done = _pump(channel, stdin, deadline, err)
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        raise Broken(str(error) or type(error).__name__) from error
+    told, rest = _told(bytes(err), mark)
+    if done is None:
+        raise Late(int(told[0]) if told and told[0].isdigit() else None)
+    code, out = done
+    if told[1:] == ["folder"]:
+        return Failed("not-found", f"there is no folder {cwd}")
+    if told[1:] == ["program"]:
+        return Failed("not-found", f"there is no {argv[0]}")
+    return Completed(code & 0xFFFFFFFF, out, rest)
+
+
+def _script(mark: str, argv: Sequence[str], cwd: str | None, env: Mapping[str, str]) -> str:
+    """Return what the login shell runs: it tells its process group, looks for the program and starts it, never a builtin of its own.
+
+    Nothing is exec'd: a shell tells the number of a signal that ended the program, sshd would only say that there was one.
+    """
+    go = f"cd {shlex.quote(cwd)} 2>/dev/null || {{ echo {mark} folder >&2; exit 127; }}; " if cwd else ""
+    look = f"command -v {shlex.quote(argv[0])} >/dev/null 2>&1 || {{ echo {mark} program >&2; exit 127; }}; "
+    words = shlex.join(posix.with_environment(argv, env) if env else ("env", *argv))
+    return f"echo {mark} $$ >&2; {go}{look}{words}; exit $?"
+
+
+def _told(err: bytes, mark: str) -> tuple[list[str], bytes]:
+    """Take the words behind our mark out of stderr."""
+    words: list[str] = []
+    rest = bytearray()
+    for line in err.splitlines(keepends=True):
+        head, found, tail = line.partition(mark.encode() + b" ")
+        if found:
+            words.append(tail.decode("ascii", "replace").strip())
+            rest += head
+        else:
+            rest += line
+    return words, bytes(rest)
+
+
+def _pump(channel: paramiko.Channel, stdin: bytes, deadline: float, err: bytearray) -> tuple[int, bytes] | None:
+    """Return exit code and stdout, None after the deadline; stderr goes to `err`."""
+    ready = threading.Event()
+    # paramiko sets these when bytes, or the end, are there: nothing is polled, and no file descriptor is used up
+    channel.in_buffer.set_event(ready)
+    channel.in_stderr_buffer.set_event(ready)
+    if len(stdin) > _AT_ONCE:
+        threading.Thread(target=_feed, args=(channel, stdin), daemon=True).start()
+    else:
+        _feed(channel, stdin)
+    out = bytearray()
+    ended: float | None = None
+    while True:
+        ready.clear()
+        if _gathered(channel, out, err):
+            ended = None
+            continue
+        now = time.monotonic()
+        if channel.exit_status_ready():
+            ended = now if ended is None else ended
+            if channel.eof_received or channel.closed or now - ended >= _QUIET:
+                break
+        elif channel.closed:
+            break
+        if now >= deadline:
+            return None
+        ready.wait(min(deadline - now, _QUIET / 5 if ended is not None or channel.eof_received else _QUIET))
+    if not channel.exit_status_ready() or (code := channel.recv_exit_status()) < 0:
+        raise Broken("the connection was lost before the program's end was told")
+    return code, bytes(out)
+
+
+def _gathered(channel: paramiko.Channel, out: bytearray, err: bytearray) -> bool:
+    before = len(out) + len(err)
+    while channel.recv_ready():
+        out += channel.recv(_BLOCK)
+    while channel.recv_stderr_ready():
+        err += channel.recv_stderr(_BLOCK)
+    return len(out) + len(err) > before
+
+
+def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
+    with suppress(OSError, paramiko.SSHException):  # a program need not read its stdin
+        channel.sendall(stdin)
+        channel.shutdown_write()

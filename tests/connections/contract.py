@@ -1,0 +1,41 @@
+"""The ways to this very machine that the contract suite runs over, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from remediation.connections.child import ChildChannel
+from remediation.connections.guard import Guard
+from remediation.connections.worker import WorkerConnection
+from tests.connections.conftest import PROGRAMS, StartPeer, opened, script, winrm_variables
+
+WAYS = ("local", "ssh", "winrm-worker", "winrm-one-call", "winrm-noise", "child")
+
+
+def way(name: str, request: pytest.FixtureRequest) -> Iterator[Guard]:
+    """Open one way; it is closed afterwards, and a WinRM server must be left without a shell."""
+    server = None
+    if name == "local":
+        connection = opened({"ansible_connection": "local"})
+    elif name == "ssh":
+        connection = opened(request.getfixturevalue("ssh_server").variables())
+    elif name == "child":
+        channel = ChildChannel("box", before=PROGRAMS["powershell"])
+        connection = Guard(WorkerConnection("box", channel, scripts=script), check=False)
+    else:
+        start: StartPeer = request.getfixturevalue("start_peer")
+        environment = {
+            "winrm-worker": {},
+            "winrm-one-call": {"PEER_DEAF": "1"},
+            "winrm-noise": {"PEER_NOISE": "a banner"},
+        }[name]
+        server = start(environment=environment, slice_size=9_973 if name == "winrm-noise" else 100_000)
+        connection = opened(winrm_variables(server))
+        if name == "winrm-one-call":
+            connection._inner._greeting = 0.2  # type: ignore[attr-defined]  # 15 s are for real hosts
+    yield connection
+    connection.close()
+    if server is not None:
+        assert server.shells == {}

@@ -1,0 +1,185 @@
+"""A worker by docs/worker-protocol.md that nothing of `remediation` had a hand in, for programs and files of this machine.
+
+The environment makes it a bad one: PEER_NOISE (text that is not ours around every line), PEER_DIES=n (at the n-th request, before
+it is carried out; PEER_DIES_AFTER: after), PEER_DEAF (no greeting before stdin ends), PEER_MODE (a language mode).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SLICE = 300_000
+NOISE = os.environ.get("PEER_NOISE", "")
+CLIXML = (
+    '#< CLIXML\r\n<Objs Version="1.1.0.1" xmlns="http://schemas.microsoft.com/powershell/2004/04"><Obj S="progress" RefId="0">'
+    '<MS><PR N="Record"><AV>Preparing modules for first use.</AV></PR></MS></Obj><S S="Error">profile: no such drive_x000D__x000A_</S></Objs>'
+)
+out = sys.stdout.buffer
+nonce = ""
+scripts: dict[str, bytes] = {}
+jobs: dict[str, subprocess.Popen[bytes]] = {}
+
+
+def say(value: object) -> None:
+    line = f"{nonce} {base64.b64encode(json.dumps(value).encode()).decode()}\r\n".encode()
+    if NOISE:
+        out.write(f"{NOISE} ünten\r\nno line end ".encode())
+        sys.stderr.write(CLIXML)
+        sys.stderr.flush()
+    out.write(line)
+    out.flush()
+
+
+def b64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def error(kind: str, message: str) -> dict[str, Any]:
+    return {"error": {"kind": kind, "message": message}}
+
+
+def started(call: dict[str, Any]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        call["argv"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=call["cwd"],
+        env={**os.environ, **call["env"]}, start_new_session=True,
+    )  # fmt: skip
+
+
+def run(call: dict[str, Any]) -> dict[str, Any]:
+    process = started(call)
+    try:
+        stdout, stderr = process.communicate(base64.b64decode(call["stdin"]), timeout=call["timeout"])
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        process.communicate()
+        return error("timeout", f"{call['argv'][0]} did not end")
+    # a signal's number, as the contract has it for hosts that know signals
+    code = 128 - process.returncode if process.returncode < 0 else process.returncode
+    return {"rc": code & 0xFFFFFFFF, "stdout": stdout, "stderr": stderr}
+
+
+def start(call: dict[str, Any]) -> dict[str, Any]:
+    process = started(call)
+    assert process.stdin is not None
+    process.stdin.write(base64.b64decode(call["stdin"]))
+    process.stdin.close()
+    process.stdin = None
+    name = uuid.uuid4().hex
+    jobs[name] = process
+    return {"job": name}
+
+
+def poll(call: dict[str, Any]) -> dict[str, Any]:
+    process = jobs.get(call["job"])
+    if process is None:
+        return error("not-found", "no such job")
+    try:
+        stdout, stderr = process.communicate(timeout=call["wait"])
+    except subprocess.TimeoutExpired:
+        return {"done": False, "rc": None, "stdout": b"", "stderr": b""}
+    return {"done": True, "rc": process.returncode & 0xFFFFFFFF, "stdout": stdout, "stderr": stderr}
+
+
+def stop(call: dict[str, Any]) -> dict[str, Any]:
+    process = jobs.pop(call["job"])
+    if process.poll() is None:
+        os.killpg(process.pid, 9)
+        process.communicate()
+    return {}
+
+
+def probe(call: dict[str, Any]) -> dict[str, Any]:
+    if "script" in call:
+        content = base64.b64decode(call["script"])
+        assert hashlib.sha256(content).hexdigest() == call["sha256"]
+        scripts[call["sha256"]] = content
+    if call["sha256"] not in scripts:
+        return error("need-script", "not sent")
+    return {"value": {"name": call["name"], "script": scripts[call["sha256"]].decode(), "data": call["data"]}}
+
+
+def read(call: dict[str, Any]) -> dict[str, Any]:
+    path = Path(call["path"])
+    if not path.exists():
+        return {"missing": True}
+    content = path.read_bytes()
+    at = max(0, len(content) - call["limit"]) if call["tail"] else call["offset"]
+    return {"size": len(content), "offset": at, "content": b64(content[at : at + call["limit"]])}
+
+
+def write(call: dict[str, Any]) -> dict[str, Any]:
+    path = Path(call["path"])
+    part = Path(f"{path}.remediation-part")
+    before = part.read_bytes() if call["offset"] else b""
+    whole = before[: call["offset"]] + base64.b64decode(call["content"])
+    part.write_bytes(whole)
+    if call["last"]:
+        if hashlib.sha256(whole).hexdigest() != call["sha256"]:
+            return error("error", "another hash")
+        if call["backup"] and path.exists():
+            Path(call["backup"]).write_bytes(path.read_bytes())
+        part.replace(path)
+    return {"size": len(whole)}
+
+
+OPS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "run": run, "start": start, "poll": poll, "stop": stop, "probe": probe, "read": read, "write": write
+}  # fmt: skip
+
+
+def answer(number: int, index: int, call: dict[str, Any]) -> dict[str, Any]:
+    try:
+        reply = OPS[call["op"]](call)
+    except FileNotFoundError as missing:
+        return error("not-found", str(missing))
+    except PermissionError as denied:
+        return error("denied", str(denied))
+    for stream in ("stdout", "stderr"):
+        if stream in reply:
+            content = reply[stream]
+            while len(content) > SLICE:
+                say({"id": number, "call": index, "stream": stream, "data": b64(content[:SLICE])})
+                content = content[SLICE:]
+            reply[stream] = b64(content)
+    return reply
+
+
+def die(variable: str, number: int) -> None:
+    if os.environ.get(variable) == str(number) and not Path(os.environ["PEER_ONCE"]).exists():
+        Path(os.environ["PEER_ONCE"]).touch()
+        sys.stderr.write("Out of memory.")
+        sys.stderr.flush()
+        os._exit(134)
+
+
+def main() -> None:
+    global nonce  # noqa: PLW0603  # a worker is one process and says so
+    mode = os.environ.get("PEER_MODE", "FullLanguage")
+    if mode != "FullLanguage":
+        out.write(f"remediation-language-mode {mode}\r\n".encode())
+        out.flush()
+        sys.exit(3)
+    lines = iter(sys.stdin.buffer.readlines() if os.environ.get("PEER_DEAF") else sys.stdin.buffer)
+    assert base64.b64decode(next(lines)).startswith(b"#")
+    greeting = json.loads(base64.b64decode(next(lines)))
+    nonce = greeting["nonce"]
+    assert greeting["protocol"] == 1
+    say({"hello": 1, "ps_version": "5.1.0", "language_mode": mode, "pid": os.getpid()})
+    for line in lines:
+        request = json.loads(base64.b64decode(line))
+        die("PEER_DIES", request["id"])
+        replies = [answer(request["id"], index, call) for index, call in enumerate(request["calls"])]
+        die("PEER_DIES_AFTER", request["id"])
+        say({"id": request["id"], "replies": replies})
+
+
+main()
