@@ -144,6 +144,8 @@ def carry_out(  # noqa: PLR0913 - what a run is given
         if select is not None:
             ports = replace(ports, select=select)
         summary = go(replace(request, run=log.run), ports, hosts.open)
+        if summary.error:
+            sys.stderr.write(f"{summary.error}\n")
         return summary.exit_code
 
 

@@ -175,7 +175,7 @@ def from_text(action: type[Action], text: str) -> dict[str, Any]:
     if not action.free:
         return _pairs(text)
     if not action.words:
-        return {action.free: text} if "=" not in text.split(" ")[0] else _pairs(text)
+        return {action.free: text} if "=" not in text.split(" ", maxsplit=1)[0] else _pairs(text)
     found: dict[str, Any] = {}
     rest: list[str] = []
     for word in _split(text):

@@ -185,7 +185,9 @@ LOOP_CONTROL: Mapping[str, Kind] = {
     "pause": NUMBER,
 }
 
-STATIC = frozenset({"register", "name", "loop_var", "index_var", "tasks", "block", "rescue", "always", "handlers", "goal", "rungs"})
+STATIC = frozenset(
+    {"register", "name", "loop_var", "index_var", "tasks", "block", "rescue", "always", "handlers", "goal", "rungs"}
+)
 """Keywords that may be no template, or whose own values are looked at one by one."""
 
 

@@ -72,9 +72,7 @@ def known_names(model: type[BaseModel]) -> list[str]:
 
 
 def _late_alias(model: type[BaseModel], field: str, late: set[str]) -> bool:
-    return any(
-        field in {name, item.alias} and late & {name, item.alias or name} for name, item in model.model_fields.items()
-    )
+    return any(field in {name, item.alias} and late & {name, item.alias or name} for name, item in model.model_fields.items())
 
 
 def _sentence(item: Any) -> str:  # noqa: ANN401 - pydantic's error details

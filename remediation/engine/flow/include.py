@@ -35,9 +35,7 @@ def include(site: Site) -> tuple[list[IncludedFile], Ending]:
     site.emit("task_start", path=site.path)
     files: list[IncludedFile] = []
     try:
-        for inner in _items(site):
-            if false_condition(inner, inner.scope()) is None:
-                files.append(_file(inner))
+        files = [_file(inner) for inner in _items(site) if false_condition(inner, inner.scope()) is None]
         ending = Ending(Outcome.OK if files else Outcome.SKIPPED, {"changed": False, "failed": False, "skipped": not files})
     except RemediationError as error:
         failed = refused(error)

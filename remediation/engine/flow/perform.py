@@ -61,7 +61,9 @@ def _looped(site: Site, act: Act) -> Ending:
 
         return one(site, refuse)  # a condition that is false wins over a broken loop
     if not items:
-        return Ending(Outcome.SKIPPED, {"changed": False, "skipped": True, "results": [], "failed": False}, "no items in the list")
+        return Ending(
+            Outcome.SKIPPED, {"changed": False, "skipped": True, "results": [], "failed": False}, "no items in the list"
+        )
     endings = []
     for number, item in enumerate(items):
         names = names_of(loop, number, items)
@@ -186,7 +188,7 @@ def _ending(site: Site, acted: Acted) -> Ending:
     )
     if acted.outcome in {Outcome.UNREACHABLE, Outcome.SKIPPED}:
         return ending
-    own = {task.register: result} if task.register else None
+    own: dict[str, Any] | None = {task.register: result} if task.register else None
     try:
         if task.changed_when is not None:
             ending = _with_changed(site, ending, changed=site.scope(own).condition(task.changed_when, site.place))
@@ -305,4 +307,3 @@ def _hidden(site: Site) -> bool:
 
 def _shown(site: Site, item: Any) -> Any:  # noqa: ANN401 - a loop's item
     return None if _hidden(site) else jsonable(item)
-

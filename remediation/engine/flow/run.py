@@ -11,15 +11,13 @@ from remediation.engine.flow.hosts import OpenHosts
 from remediation.engine.flow.request import OpenHost, RunRequest, RunSummary
 from remediation.engine.flow.selection import Selection, selection
 from remediation.engine.flow.signals import HostDone, HostLost, Interrupted, TaskFailed
-from remediation.engine.flow.site import Site
 from remediation.engine.flow.stage import PlayStage, Stage, title_of
 from remediation.engine.flow.state import Ending, HostState
 from remediation.engine.flow.walk import HostWalk
 from remediation.engine.flow.waves import fatal_share, waves
 from remediation.engine.locks import claim
 from remediation.engine.ports import Ports
-from remediation.model.errors import RemediationError, UsageError
-from remediation.model.outcome import Outcome
+from remediation.model.errors import RemediationError
 from remediation.playbook.model import Play
 from remediation.templating.templar import Scope
 
@@ -79,7 +77,7 @@ class Runner:
             playbook=str(request.playbook.path),
             inventory=list(request.sources),
             hosts=list(hosts),
-            **({"resumed": True} if request.progress else {}),
+            resumed=bool(request.progress),
         )
 
     def _play(self, play: Play, chosen: dict[int, tuple[str, ...]]) -> None:
@@ -155,6 +153,3 @@ def _fatal(stage: PlayStage, state: HostState, failure: TaskFailed) -> bool:
         return bool(scope.render(wanted))
     except RemediationError:
         return True  # who asks for it, whatever their words, wants the run to stop
-
-
-__all__ = ["RunRequest", "RunSummary", "Runner", "Site", "UsageError", "run_playbook"]

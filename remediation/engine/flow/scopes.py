@@ -32,7 +32,7 @@ class Live(Mapping[str, Any]):
     def __init__(self, names: Mapping[str, Callable[[], Any]]) -> None:
         self._names = names
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - any value
         return self._names[name]()
 
     def __contains__(self, name: object) -> bool:

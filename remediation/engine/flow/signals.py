@@ -9,7 +9,7 @@ from remediation.engine.flow.state import Ending
 from remediation.playbook.model import Task
 
 
-class Left(Exception):  # noqa: N818 - no error: the walk is over
+class Left(Exception):
     """The host's walk through this play is over."""
 
 

@@ -106,7 +106,7 @@ class Site:
         """Take the host's lease; what is held is renewed before each change. Check mode takes none."""
         if self.check():
             return _unlocked
-        return self.play.stage.opened.lease(opened, lambda text: self.note(text))
+        return self.play.stage.opened.lease(opened, self.note)
 
     def context(self, opened: Opened, hold: Callable[[float], None]) -> StepContext:
         """Return what a step needs to be carried out here."""

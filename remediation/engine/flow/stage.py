@@ -68,7 +68,12 @@ class Stage:
             if key not in self._files:
                 request = self.request
                 self._files[key] = load_tasks(
-                    path, root=request.playbook.path.parent, outer=outer, prefix=prefix, steps=self.ports.steps, extra=request.extra
+                    path,
+                    root=request.playbook.path.parent,
+                    outer=outer,
+                    prefix=prefix,
+                    steps=self.ports.steps,
+                    extra=request.extra,
                 )
             return self._files[key]
 

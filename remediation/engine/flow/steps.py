@@ -16,7 +16,7 @@ from remediation.engine.runner import DefaultStepRunner
 from remediation.model.change import StepCall
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.outcome import Result
-from remediation.playbook.model import Call, Task, tasks_of
+from remediation.playbook.model import Call, tasks_of
 from remediation.playbook.model import Rung as RungTasks
 from remediation.templating.templar import OMIT, Scope
 
@@ -96,8 +96,3 @@ def drained(walk: Generator[Any, Any, Any]) -> None:
     for _meeting in walk:
         msg = "hosts cannot meet inside a rung"
         raise AssertionError(msg)
-
-
-def is_step(task: Task, steps: Mapping[str, Any]) -> bool:
-    """Return whether a task is a registered step."""
-    return task.action in steps

@@ -10,7 +10,6 @@ from typing import Any
 
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome, Result
-from remediation.templating.secret import Secret
 
 CENSORED = "the output is hidden: no_log was set for this task"
 
@@ -59,20 +58,15 @@ def registered(acted: Acted) -> dict[str, Any]:
 
 def jsonable(value: Any) -> Any:  # noqa: ANN401 - any value of a run
     """Return `value` as JSON can write it; a secret is masked."""
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, Secret):
-        return str(value)
+    found = value
     if isinstance(value, Mapping):
-        return {item if isinstance(item, str) else str(item): jsonable(value[item]) for item in value}
-    if isinstance(value, (list, tuple)):
-        return [jsonable(item) for item in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted(map(jsonable, value), key=str)
-    if isinstance(value, (date, datetime)):
-        return value.isoformat()
-    return str(value)
+        found = {item if isinstance(item, str) else str(item): jsonable(value[item]) for item in value}
+    elif isinstance(value, (list, tuple)):
+        found = [jsonable(item) for item in value]
+    elif isinstance(value, (set, frozenset)):
+        found = sorted(map(jsonable, value), key=str)
+    elif isinstance(value, (date, datetime)):
+        found = value.isoformat()
+    elif not (value is None or isinstance(value, (bool, int))) and not (isinstance(value, float) and math.isfinite(value)):
+        found = str(value)  # a secret says *** of itself
+    return found

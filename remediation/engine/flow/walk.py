@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
-from remediation.engine.flow.actions import act
+from remediation.engine.flow.actions import DOES, act
 from remediation.engine.flow.count import Counting
 from remediation.engine.flow.handlers import Handlers
 from remediation.engine.flow.include import IncludedFile, include
@@ -115,7 +115,7 @@ class HostWalk:
     def _act(self, task: Task) -> Callable[[Site, Scope], Acted]:
         if task.ladder is not None:
             return ladder(self._run_rung)
-        return step if task.action in self.play.stage.ports.steps() else act
+        return act if task.action in DOES else step  # a step: the loader lets nothing else through
 
     def _settle(self, site: Site, ending: Ending, *, counted: bool = True) -> None:
         """Count an ending, call the handlers that it notifies, and leave the walk where it is bad."""

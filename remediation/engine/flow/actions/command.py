@@ -207,10 +207,8 @@ def _sent(program: Program, opened: Opened, limit: float) -> Reply:
 
 def _acted(reply: Reply, program: Program, change: Change | None) -> Acted:
     if isinstance(reply, Completed):
-        texts = [part.decode("utf-8", errors="replace").replace("\r\n", "\n") for part in (reply.stdout, reply.stderr)]
-        if program.given.strip_empty_ends:
-            texts = [text.rstrip("\r\n") for text in texts]
-        return _result(reply.rc, *texts, change)
+        strip = program.given.strip_empty_ends
+        return _result(reply.rc, _text(reply.stdout, strip=strip), _text(reply.stderr, strip=strip), change)
     if not isinstance(reply, Failed):
         msg = f"a program answered with {type(reply).__name__}"
         raise TypeError(msg)
@@ -219,6 +217,11 @@ def _acted(reply: Reply, program: Program, change: Change | None) -> Acted:
     if reply.kind == "not-found":
         return Acted(Outcome.FAILED, values, reply.message, f"install {program.arguments[0]} on the host, or correct its name")
     return Acted(outcomes.get(reply.kind, Outcome.FAILED), {"msg": reply.message}, reply.message)
+
+
+def _text(output: bytes, *, strip: bool) -> str:
+    text = output.decode("utf-8", errors="replace").replace("\r\n", "\n")
+    return text.rstrip("\r\n") if strip else text
 
 
 def _result(rc: int, stdout: str, stderr: str, change: Change | None) -> Acted:
