@@ -2,44 +2,143 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from remediation.cli.command import command
 from remediation.cli.options import Diagnose
+from remediation.model.errors import HostError, UsageError
+from remediation.model.finding import Cause
+
+if TYPE_CHECKING:
+    from remediation.cli.session import Field
+    from remediation.diagnosis.evidence import Evidence
+
+FAILED = 2
+MOST_AT_ONCE = 50
+SURE = 0.8
+"""From this confidence on a finding below the first one counts for ``--fail-on`` too, as it counts for a ladder."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Incident:
+    """One thing that was diagnosed: what it is called, what was found, what was read of it, and how it failed."""
+
+    name: str
+    found: dict[str, Any]
+    evidence: Evidence | None = None
+    error: HostError | None = None
 
 
 @command(Diagnose)
 def diagnose(options: Diagnose) -> int:
     """Find out why the model is not on the GPU, from hosts or from --evidence. Changes nothing."""
-    incidents = _from_evidence(options)
+    fail_on = _causes(options.fail_on)
+    incidents = _from_evidence(options) if options.evidence else _from_hosts(options)
+    if options.out:
+        _save(incidents, Path(options.out))
     _print(incidents, options)
-    return 0
+    codes = {one.error.exit_code for one in incidents if one.error}
+    if any(_names(one.found, fail_on) for one in incidents):
+        codes.add(FAILED)
+    return next((code for code in (1, 3, FAILED, 5) if code in codes), 0)
 
 
-def _from_evidence(options: Diagnose) -> list[tuple[str, dict[str, Any]]]:
-    from remediation.diagnosis.diagnose import diagnose as find_causes  # noqa: PLC0415 - loaded when asked for
-    from remediation.diagnosis.diagnose import to_json  # noqa: PLC0415 - loaded when asked for
+def _causes(names: tuple[str, ...]) -> frozenset[str]:
+    """Return the causes of ``--fail-on``; raises `UsageError` for a name that is none."""
+    import difflib  # noqa: PLC0415 - for a mistake alone
+
+    known = [str(cause) for cause in Cause]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UsageError(f"--fail-on: there is no cause {name!r}{hint}", next_step=f"the causes are {', '.join(known)}")
+    return frozenset(names)
+
+
+def _names(found: dict[str, Any], causes: frozenset[str]) -> bool:
+    """Return whether one of `causes` is the first finding, or a sure one."""
+    listed = found.get("findings") or []
+    return any(one["cause"] in causes for number, one in enumerate(listed) if not number or one["confidence"] >= SURE)
+
+
+def _from_evidence(options: Diagnose) -> list[Incident]:
     from remediation.diagnosis.load import load_evidence  # noqa: PLC0415 - loaded when asked for
-    from remediation.model.errors import UsageError  # noqa: PLC0415 - loaded when asked for
 
     if options.inventory or options.limit:
         given = "--inventory" if options.inventory else "--limit"
         raise UsageError(
             f"--evidence is diagnosed without hosts, so {given} has no meaning beside it", next_step="give one of them"
         )
-    return [(name, to_json(find_causes(load_evidence(name)))) for name in options.evidence]
+    return [_judged("stdin" if name == "-" else name, load_evidence(name)) for name in options.evidence]
 
 
-def _print(incidents: list[tuple[str, dict[str, Any]]], options: Diagnose) -> None:
+def _from_hosts(options: Diagnose) -> list[Incident]:
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - loaded when asked for
+
+    from remediation.cli.session import field  # noqa: PLC0415 - loaded when asked for
+
+    with field(options) as hosts:
+        names = hosts.selected()
+        with ThreadPoolExecutor(max_workers=min(MOST_AT_ONCE, len(names))) as pool:
+            return list(pool.map(lambda name: _looked_at(name, hosts), names))
+
+
+def _looked_at(name: str, hosts: Field) -> Incident:
+    """Read one host; what it refuses as a whole is told beside the others' findings."""
+    from remediation.diagnosis.collect import collect  # noqa: PLC0415 - loaded when asked for
+
+    try:
+        access = hosts.open(name, hosts.variables(name), check=True)
+        try:
+            return _judged(name, collect(access.reader))
+        finally:
+            access.close()
+    except HostError as error:
+        return Incident(name, {"findings": [], "offloaded": None, "predicted": None, "target": None}, error=error)
+
+
+def _judged(name: str, evidence: Evidence) -> Incident:
+    from remediation.diagnosis.diagnose import diagnose as find_causes  # noqa: PLC0415 - loaded when asked for
+    from remediation.diagnosis.diagnose import to_json  # noqa: PLC0415 - loaded when asked for
+
+    return Incident(name, to_json(find_causes(evidence), target=evidence.model), evidence)
+
+
+def _save(incidents: list[Incident], path: Path) -> None:
+    """Write what was read, redacted, as records that ``--evidence`` reads; several incidents get a file each."""
+    from remediation.diagnosis.record import save  # noqa: PLC0415 - loaded when asked for
+
+    read = [one for one in incidents if one.evidence is not None]
+    for one in read:
+        own = path if len(read) == 1 else path.with_name(f"{path.stem}-{_as_file_name(one.name)}{path.suffix or '.json'}")
+        if one.evidence is not None:
+            save(one.evidence, own)
+            sys.stderr.write(f"{one.name}: what was read is in {own}, without names, tokens and home paths\n")
+
+
+def _as_file_name(name: str) -> str:
+    kept = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in Path(name).name)
+    return kept.strip(".-") or "incident"
+
+
+def _print(incidents: list[Incident], options: Diagnose) -> None:
     from remediation.report.diagnosis import diagnosis_lines  # noqa: PLC0415 - loaded when asked for
     from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
 
     if options.json:
-        sys.stdout.write(document([found for _, found in incidents]))
+        told = [{"name": one.name, **one.found, **({"error": str(one.error)} if one.error else {})} for one in incidents]
+        sys.stdout.write(document(told))
         return
-    for number, (name, found) in enumerate(incidents):
+    for number, one in enumerate(incidents):
         if number:
             sys.stdout.write("\n")
-        for line in diagnosis_lines(name, found, verbose=options.verbose):
+        if one.error:
+            sys.stdout.write(f"{one.name}  could not be looked at: {one.error.message}\n")
+            sys.stderr.write(f"{one.name}: {one.error}\n")
+            continue
+        for line in diagnosis_lines(one.name, one.found, target=one.found.get("target") or "", verbose=options.verbose):
             sys.stdout.writelines(f"{row}\n" for row in line.rows())

@@ -62,8 +62,10 @@ class Diagnose(Hosts):
     """What to diagnose: hosts, or evidence somebody sent."""
 
     evidence: tuple[str, ...] = option(
-        "A log, an incident file or a folder, or several joined by commas: one incident each. May be repeated.", default=()
+        "A log, an incident file, a folder, a.log,b.txt or - (stdin): one incident each. May be repeated.", default=()
     )
+    out: str | None = option("Also save what was read, without names, tokens and home paths, for --evidence.")
+    fail_on: tuple[str, ...] = option("End with 2 when this cause is found. May be repeated.", default=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
 
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.logs import read_log
+from remediation.facets.callers import mounted_configuration
 from remediation.facets.protocols import Reader
 from remediation.model.errors import HostError
 from remediation.model.facts import ComposeProject, Container, ModelShow, Runner, Target
@@ -20,9 +21,15 @@ LOG_LINES = 4000
 
 # variables of an application that may say how models are asked; the others are nobody's business
 _ABOUT_MODELS = re.compile(r"OLLAMA|GPU|LAYERS|MODEL|LLM|CTX|CONTEXT|CUDA|NVIDIA", re.IGNORECASE)
-_CONFIGURATION = re.compile(r"\.(?:json|ya?ml|toml|ini|env|conf|cfg|config|properties|py|js|ts)$|(?:^|[\\/])(?:\.env|Modelfile)$")
-_MOST_FILES = 16
-_PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
+_PROJECT = "com.docker.compose.project"
+
+
+@runtime_checkable
+class Prefetching(Protocol):
+    """A reader that can ask for all of it in few exchanges, before each part is read."""
+
+    def prefetch(self) -> None:
+        """Ask for what a diagnosis reads; what fails fails again where it is read."""
 
 
 @runtime_checkable
@@ -30,7 +37,7 @@ class CallersReader(Protocol):
     """Who asks the server; a reader may have it under ``callers``, where its host can tell."""
 
     def requests(self) -> Sequence[tuple[str, str]]:
-        """Return (path, body) of the requests that the server wrote with OLLAMA_DEBUG_LOG_REQUESTS (v0.18.3 and newer)."""
+        """Return (path, body or its telling parts) of the requests that the server wrote with OLLAMA_DEBUG_LOG_REQUESTS (v0.18.3 and newer)."""
 
     def connections(self) -> Sequence[str]:
         """Return who holds a connection to the server's port, one phrase each."""
@@ -58,6 +65,8 @@ class _Parts:
 def collect(host: Reader) -> Evidence:
     """Return everything that one host shows. A part that fails is named in ``skipped``, the others are read all the same."""
     parts = _Parts()
+    if isinstance(host, Prefetching):
+        parts.read("the host", host.prefetch)
     target = parts.read("target", host.target) or Target()
     system = parts.read("system", host.system.facts)
     use = parts.read("gpu", host.gpu.use)
@@ -130,7 +139,7 @@ def _callers(callers: CallersReader, parts: _Parts) -> tuple[Sequence[tuple[str,
 
 def _files(host: Reader, project: ComposeProject, others: Sequence[Container], parts: _Parts) -> dict[str, str]:
     """Return the texts of the project's files, and of the configuration that its applications mount, by path."""
-    paths = [*project.files, *_mounted(others)]
+    paths = [*project.files, *mounted_configuration(others)]
     texts = {}
     for path in dict.fromkeys(paths):
         content = parts.read(f"file {path}", lambda path=path: host.files.read(path))  # type: ignore[misc]
@@ -138,14 +147,3 @@ def _files(host: Reader, project: ComposeProject, others: Sequence[Container], p
             texts[path] = content.decode("utf-8", errors="replace")
     return texts
 
-
-def _mounted(containers: Sequence[Container]) -> list[str]:
-    """Return the files of configuration that are bound into containers, as the host names them."""
-    paths = []
-    for container in containers:
-        mounts: Any = container.raw.get("Mounts")
-        for mount in mounts if isinstance(mounts, list) else ():
-            source = mount.get("Source") if isinstance(mount, Mapping) and mount.get("Type") == "bind" else None
-            if isinstance(source, str) and _CONFIGURATION.search(source):
-                paths.append(source)
-    return paths[:_MOST_FILES]

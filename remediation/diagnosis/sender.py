@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,6 +16,8 @@ from remediation.model.finding import Quote, Sender
 _VARIABLE = re.compile(r"(?:^|_)(?:NUM_GPUS?(?:_LAYERS)?|N_GPU_LAYERS|GPU_LAYERS)$", re.IGNORECASE)
 _ASSIGNED = re.compile(r"^\s*(?:-\s*)?(?:export\s+)?[\"']?([A-Za-z]\w*)[\"']?\s*[=:]\s*[\"']?(?:\$\{\w+:?-)?(\d+)\b")
 _GIN = re.compile(r"\[GIN\][^|]*\|\s*\d+ \|[^|]*\|\s*([0-9a-fA-F.:]+) \| POST\s+\"(/api/(?:generate|chat|embed\w*))\"")
+_NUM_GPU = re.compile(r'"num_gpu"\s*:\s*(-?\d{1,6})\b')
+_MODEL = re.compile(r'"model"\s*:\s*"([^"]{1,200})"')
 _DEAD = "OLLAMA_NUM_GPU"
 _CONFIGURATION = frozenset({"client_config", "modelfile", "docker_compose"})
 _FEW = 64
@@ -58,20 +59,16 @@ def _request_log(evidence: Evidence) -> Iterator[Sender]:
     for piece in evidence.pieces:
         if piece.kind != "request_log":
             continue
-        try:
-            body = json.loads(piece.text)
-        except ValueError:
+        match = _NUM_GPU.search(piece.text)
+        if match is None or int(match[1]) < 0:
             continue
-        body = body.get("body", body) if isinstance(body, Mapping) else None
-        options = body.get("options") if isinstance(body, Mapping) else None
-        value = options.get("num_gpu") if isinstance(options, Mapping) else None
-        if isinstance(body, Mapping) and isinstance(value, int) and value >= 0:
-            yield Sender(
-                f"a client's request for {body.get('model', '?')}",
-                value,
-                Quote(piece.label, f'"num_gpu": {value}'),
-                "remove num_gpu from the client's options, then unload the model",
-            )
+        model = _MODEL.search(piece.text)
+        yield Sender(
+            f"a client's request for {model[1] if model else 'a model'}",
+            int(match[1]),
+            Quote(piece.label, match[0]),
+            "remove num_gpu from the client's options, then unload the model",
+        )
 
 
 def _services(evidence: Evidence) -> Iterator[Sender]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from remediation.facets import compose, desktop, engine, files, generation, gpu, ollama, processes, protocols, system
+from remediation.facets import callers, compose, desktop, engine, files, generation, gpu, ollama, processes, protocols, system
 from remediation.facets.dockersdk import SdkEngine, SdkEngineWriter
 from remediation.facets.look import Look
 from remediation.facets.nvml import NvmlGpu
@@ -90,6 +90,13 @@ class HostReader:
     def files(self) -> protocols.FilesReader:
         """Files."""
         return files.Files(self._look)
+
+    @cached_property
+    def callers(self) -> callers.Callers:
+        """Who asks the server, as far as the host can tell."""
+        return callers.Callers(
+            self._look, self.target, self.engine.inspect, self.processes.list, {} if self._place.native else self._place.environment
+        )
 
     def target(self) -> Target:
         """Return what is to be repaired here, each part with its source."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from remediation.connections.base import Call, ReadFile
-from remediation.facets import compose, desktop, engine, gpu, ollama, processes, system
+from remediation.facets import callers, compose, desktop, engine, gpu, ollama, processes, system
+from remediation.facets.containers import PROJECT
 from remediation.facets.look import Look, attempt
 from remediation.facets.target import NATIVE, Finder
 from remediation.model.facts import ComposeProject, Target
@@ -29,7 +30,7 @@ def prefetch(look: Look, place: Place) -> None:
     else:
         machine = (system.FACTS_RUN, desktop.USER_RUN, desktop.NUMBER_RUN, processes.LIST_RUN)
     engines: tuple[Call, ...] = () if place.native else (docker.ids, docker.info, docker.version)
-    look.ask(*machine, *engines, *server)
+    look.ask(*machine, *engines, *server, callers.connections_call(place.windows))
 
     records = () if place.native else docker.record_calls()
     look.ask(*records, *_metadata(look, place, url))
@@ -39,10 +40,13 @@ def prefetch(look: Look, place: Place) -> None:
     calls: list[Call] = []
     if target.container is not None:
         calls.append(docker.log_call(str(target.container.value), LOG_LINES))
+        wrote = callers.requests_call(attempt(lambda: docker.inspect(str(target.container.value))), place.environment)  # type: ignore[union-attr]
+        calls += [wrote] if wrote is not None else []
     if target.project is not None and isinstance(target.project.value, ComposeProject):
         project = target.project.value
         calls.append(compose.CommandCompose(look, place.environment, docker.containers).config_run(project))
-        calls += [ReadFile(path) for path in project.files]
+        own = [each for each in attempt(docker.containers) or () if each.labels.get(PROJECT) == project.name]
+        calls += [ReadFile(path) for path in (*project.files, *callers.mounted_configuration(own))]
     look.ask(*calls)
 
 

@@ -33,6 +33,7 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
     for setting in diagnosis.get("settings") or []:
         text = f"{setting['name']}={setting['value']} {setting['verdict']}: {setting['because']}"
         lines.append(_part("setting", text))
+    lines += [_part("sender", f"{one['who']}: {one['where']}  {one['text']}") for one in _senders(diagnosis, verbose=verbose)]
     cures = list(dict.fromkeys(str(finding["cure"]) for finding in findings if finding.get("cure")))
     lines += [_part("cure", cure, indent=1) for cure in cures]
     ruled_out = diagnosis.get("ruled_out") or []
@@ -42,6 +43,13 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
     lines += [_part("collect", str(item), indent=1) for item in diagnosis.get("collect") or []]
     lines += [_part("note", str(item), indent=1) for item in diagnosis.get("notes") or []]
     return lines
+
+
+def _senders(diagnosis: Mapping[str, Any], *, verbose: bool) -> list[Mapping[str, Any]]:
+    """Return who asks for few layers; who merely called is told where nobody is known to ask."""
+    every = list(diagnosis.get("senders") or [])
+    asking = [one for one in every if one["value"] is not None]
+    return every if verbose else (asking or every)[:MOST]
 
 
 def _finding(finding: Mapping[str, Any], *, verbose: bool) -> list[Line]:
