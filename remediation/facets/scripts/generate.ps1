@@ -1,0 +1,121 @@
+# One request to the model while the loads of GPU and CPU are looked at. Data: url, body (JSON text), timeout in seconds, sample.
+# The request runs in a runspace of its own, because this process does one thing at a time.
+param($Data)
+$ErrorActionPreference = 'Stop'
+$ProgressPreference = 'SilentlyContinue'
+
+$ask = {
+    param($Url, $Body, $Timeout)
+    $ErrorActionPreference = 'Stop'
+    $watch = [Diagnostics.Stopwatch]::StartNew()
+    $limit = [double] $Timeout * 1000
+    [Net.ServicePointManager]::Expect100Continue = $false
+    $response = $null
+    try {
+        $request = [Net.WebRequest]::Create([string] $Url)
+        $request.Method = 'POST'
+        $request.Proxy = $null
+        $request.KeepAlive = $false
+        $request.Timeout = [int] [Math]::Min([int]::MaxValue, $limit)
+        $request.ReadWriteTimeout = [int] [Math]::Min([int]::MaxValue, $limit)
+        $bytes = [Text.Encoding]::UTF8.GetBytes([string] $Body)
+        $request.ContentType = 'application/json'
+        $request.ContentLength = $bytes.Length
+        $stream = $request.GetRequestStream()
+        $stream.Write($bytes, 0, $bytes.Length)
+        $stream.Close()
+        try { $response = $request.GetResponse() }
+        catch {
+            $web = $_.Exception.GetBaseException()
+            if ($web -is [Net.WebException] -and $null -ne $web.Response) { $response = $web.Response }
+            else { throw }
+        }
+        $source = $response.GetResponseStream()
+        $target = New-Object IO.MemoryStream
+        $buffer = New-Object byte[] 65536
+        $first = $null
+        while ($true) {
+            if ($watch.ElapsedMilliseconds -ge $limit) { throw (New-Object TimeoutException) }
+            $count = $source.Read($buffer, 0, $buffer.Length)
+            if ($count -le 0) { break }
+            if ($null -eq $first) { $first = $watch.Elapsed.TotalSeconds }
+            $target.Write($buffer, 0, $count)
+        }
+        @{
+            status = [int] $response.StatusCode
+            body = [Convert]::ToBase64String($target.ToArray())
+            elapsed = $watch.Elapsed.TotalSeconds
+            first_byte = $first
+        }
+    }
+    catch {
+        $kind = 'error'
+        $cause = $_.Exception
+        while ($null -ne $cause) {
+            if ($cause -is [TimeoutException]) { $kind = 'timeout' }
+            if ($cause -is [Net.WebException] -and $cause.Status -eq [Net.WebExceptionStatus]::Timeout) { $kind = 'timeout' }
+            if ($cause -is [Net.Sockets.SocketException] -and $cause.ErrorCode -eq 10061) { $kind = 'refused' }
+            $cause = $cause.InnerException
+        }
+        @{ error = @{ kind = $kind; message = [string] $_.Exception.GetBaseException().Message } }
+    }
+    finally { if ($null -ne $response) { $response.Close() } }
+}
+
+# nvidia-smi prints a line every 250 ms by itself: starting it anew for each sample would load the machine that is measured
+function Start-Smi {
+    $place = Join-Path $env:SystemRoot 'System32\nvidia-smi.exe'
+    if (-not (Test-Path -LiteralPath $place)) { $place = Join-Path $env:ProgramFiles 'NVIDIA Corporation\NVSMI\nvidia-smi.exe' }
+    if (-not (Test-Path -LiteralPath $place)) { return $null }
+    $info = New-Object Diagnostics.ProcessStartInfo
+    $info.FileName = $place
+    $info.Arguments = '--query-gpu=utilization.gpu --format=csv,noheader,nounits --loop-ms=250'
+    $info.UseShellExecute = $false
+    $info.CreateNoWindow = $true
+    $info.RedirectStandardOutput = $true
+    [Diagnostics.Process]::Start($info)
+}
+
+$gpu = New-Object Collections.ArrayList
+$cpu = New-Object Collections.ArrayList
+$smi = $null
+$shell = [PowerShell]::Create()
+try {
+    if ($Data.sample) { try { $smi = Start-Smi } catch { $smi = $null } }
+    $null = $shell.AddScript($ask.ToString()).AddArgument($Data.url).AddArgument($Data.body).AddArgument($Data.timeout)
+    $running = $shell.BeginInvoke()
+    while (-not $running.IsCompleted) {
+        if ($Data.sample) {
+            try {
+                $busy = Get-CimInstance -ClassName Win32_PerfFormattedData_PerfOS_Processor -Filter "Name='_Total'" -Property PercentProcessorTime
+                $null = $cpu.Add([int] $busy.PercentProcessorTime)
+            }
+            catch { $null = $_ }
+        }
+        $null = $running.AsyncWaitHandle.WaitOne(250)
+    }
+    $answer = @($shell.EndInvoke($running))[-1]
+}
+finally {
+    $shell.Dispose()
+    if ($null -ne $smi) {
+        try { $smi.Kill() } catch { $null = $_ }
+        foreach ($line in @($smi.StandardOutput.ReadToEnd() -split "`n")) {
+            # several cards print a line each; the busiest of them does not matter here, one model runs on one card
+            if ($line.Trim() -match '^\d+$') { $null = $gpu.Add([int] $line.Trim()) }
+        }
+    }
+}
+
+if ($null -ne $answer.error) { $value = @{ error = $answer.error } }
+else {
+    $value = @{
+        status = $answer.status
+        body = $answer.body
+        elapsed = $answer.elapsed
+        first_byte = $answer.first_byte
+        gpu = $gpu.ToArray()
+        cpu = $cpu.ToArray()
+    }
+}
+ConvertTo-Json -Depth 20 -Compress -InputObject $value
