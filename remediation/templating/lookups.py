@@ -1,17 +1,25 @@
-"""``lookup('env', 'NAME')`` and its like: values from the controller, read when a template asks for them."""
+"""``lookup('env', 'NAME')`` and its like: values from the controller, read when a template asks for them.
+
+``password_file password_command keyring prompt`` give a `Secret`. A command is a list of words, or a text that is split into
+words; no shell ever sees it, unlike with Ansible's ``pipe``.
+"""
 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from remediation.model.errors import RemediationError
 from remediation.templating.errors import TemplateError
+from remediation.templating.secret import Secret, revealed
+from remediation.templating.sources import from_command, from_file, from_keyring, from_prompt, output_of
 
-Lookup: TypeAlias = Callable[[str, Mapping[str, Any]], Any]
-"""Takes a term and the names in scope, returns a value; raises `TemplateError`."""
+Lookup: TypeAlias = Callable[[Any, Mapping[str, Any]], Any]
+"""Takes a term and the names in scope, returns a value; raises `RemediationError`."""
 
 
 def _env(term: str, names: Mapping[str, Any]) -> str:  # noqa: ARG001 - the port's signature
@@ -19,9 +27,7 @@ def _env(term: str, names: Mapping[str, Any]) -> str:  # noqa: ARG001 - the port
 
 
 def _file(term: str, names: Mapping[str, Any]) -> str:
-    path = Path(term).expanduser()
-    if not path.is_absolute():
-        path = Path(str(names["playbook_dir"])) / path if "playbook_dir" in names else path
+    path = _path(term, names)
     try:
         return path.read_text(encoding="utf-8").rstrip()
     except (OSError, UnicodeDecodeError) as error:
@@ -35,22 +41,72 @@ def _vars(term: str, names: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any var
     return names[term]
 
 
-LOOKUPS: Mapping[str, Lookup] = {"env": _env, "file": _file, "vars": _vars}
+def _path(term: str, names: Mapping[str, Any]) -> Path:
+    path = Path(term).expanduser()
+    return path if path.is_absolute() or "playbook_dir" not in names else Path(str(names["playbook_dir"])) / path
+
+
+def _words(term: object) -> list[str]:
+    try:
+        words = [str(revealed(word)) for word in term] if isinstance(term, (list, tuple)) else shlex.split(str(revealed(term)))
+    except ValueError as error:
+        raise TemplateError(f"the command {str(term)!r} has an open quote: {error}") from None
+    return words
+
+
+def _pipe(term: object, names: Mapping[str, Any]) -> str:  # noqa: ARG001 - the port's signature
+    return output_of(_words(term))
+
+
+def _password_file(term: str, names: Mapping[str, Any]) -> Secret:
+    return from_file(_path(term, names))
+
+
+def _password_command(term: object, names: Mapping[str, Any]) -> Secret:  # noqa: ARG001 - the port's signature
+    return from_command(_words(term))
+
+
+def _keyring(term: str, names: Mapping[str, Any]) -> Secret:  # noqa: ARG001 - the port's signature
+    service, _, user = term.partition(" ")
+    if not user.strip():
+        raise TemplateError(f"lookup('keyring', {term!r}): a service and a user are wanted, with a blank between them")
+    return from_keyring(service, user.strip())
+
+
+def _prompt(term: str, names: Mapping[str, Any]) -> Secret:  # noqa: ARG001 - the port's signature
+    return from_prompt(term)
+
+
+LOOKUPS: Mapping[str, Lookup] = {
+    "env": _env,
+    "file": _file,
+    "keyring": _keyring,
+    "password_command": _password_command,
+    "password_file": _password_file,
+    "pipe": _pipe,
+    "prompt": _prompt,
+    "vars": _vars,
+}
+
+COMMANDS = frozenset({"pipe", "password_command"})
+"""Lookups whose term may be a list: it is one command, not many terms."""
 
 
 def query(lookups: Mapping[str, Lookup], names: Mapping[str, Any], *, wantlist: bool) -> Callable[..., Any]:
     """Return the function that templates call: ``lookup(name, term, ...)``, one value, or all of them in a list."""
 
-    def look_up(name: str, *terms: str, default: Any = None, wantlist: bool = wantlist, errors: str = "strict") -> Any:  # noqa: ANN401
-        source = lookups.get(name.removeprefix("ansible.builtin."))
+    def look_up(name: str, *terms: Any, default: Any = None, wantlist: bool = wantlist, errors: str = "strict") -> Any:  # noqa: ANN401
+        known = name.rpartition(".")[2]  # ansible.builtin.env, community.general.keyring
+        source = lookups.get(known)
         if source is None:
             raise TemplateError(f"there is no lookup {name!r}", next_step=f"there are {', '.join(sorted(lookups))}")
-        flat = [part for term in terms for part in (term if isinstance(term, list) else [term])]
+        whole = known in COMMANDS
+        flat = [part for term in terms for part in (term if isinstance(term, list) and not whole else [term])]
         values = []
         for term in flat:
             try:
-                value = source(str(term), names)
-            except TemplateError:
+                value = source(term if whole else str(revealed(term)), names)
+            except RemediationError:
                 if errors != "ignore":
                     raise
                 value = None
@@ -59,7 +115,7 @@ def query(lookups: Mapping[str, Lookup], names: Mapping[str, Any], *, wantlist: 
             return values
         if len(values) == 1:
             return values[0]
-        return ",".join(map(str, values))
+        return ",".join(map(str, values)) if not any(isinstance(value, Secret) for value in values) else values
 
     return look_up
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,9 @@ class Omitted:
 OMIT = Omitted()
 
 _MISSING = object()
+
+SECRET_NAME = re.compile(r"^ansible_(\w+_)?(pass|password|passphrase)$")
+"""Variables that hold a password by Ansible's own naming: a `Secret`, whatever they were written as."""
 
 
 class Scope(Mapping[str, Any]):
@@ -65,6 +69,8 @@ class Scope(Mapping[str, Any]):
             value = lazily(raw, self.evaluate)
         finally:
             self._open.pop()
+        if SECRET_NAME.search(name) and isinstance(value, (str, int, float)):
+            value = Secret(str(value))
         self._values[name] = value
         return value
 
@@ -163,7 +169,8 @@ def _guarded(function: Callable[[Mapping[str, Any]], Any], names: Scope, text: o
     """Call `function` with the names; whatever an expression can raise becomes a `TemplateError` at its place."""
     try:
         return function(names)
-    except RemediationError:
+    except RemediationError as error:
+        error.place = error.place or place
         raise
     except _Carried as error:
         raise error.origin from None
