@@ -24,7 +24,7 @@ _UNIX_PATH_LIMIT = 100
 """sockaddr_un holds 104 bytes on some systems; a longer path gets loopback TCP instead."""
 
 
-class Refusal(Exception):  # noqa: N818  # an answer of the world, not an error of the lab
+class Refusal(Exception):  # an answer of the world, not an error of the lab
     """An answer that says no; ``kind`` is one of the worker protocol's."""
 
     def __init__(self, kind: str, message: str) -> None:

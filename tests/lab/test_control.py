@@ -206,3 +206,34 @@ def test_a_wrong_token_and_broken_lines_are_refused(tmp_path: Path) -> None:
     service.close()
     thread.join()
     assert not (tmp_path / "x.json").exists()
+
+
+def test_two_hundred_hosts_share_two_processes_and_each_is_made_when_somebody_comes(tmp_path: Path) -> None:
+    lab = control.start(tmp_path, hosts=200, scale=100)
+    try:
+        assert not list((tmp_path / "hosts").glob("laptop-1*"))
+        for host in (lab.hosts[0], lab.hosts[117], lab.hosts[199]):
+            (reply,) = worker(lab, host, probe("system"))
+            assert reply["value"]["Hostname"] == host.name.upper()  # type: ignore[index]
+        assert {each.stem for each in (tmp_path / "hosts").glob("*.json")} == {"laptop-07", "laptop-124", "laptop-206"}
+        if sys.platform == "linux":
+            client = Client(tmp_path / "winrm.json")
+            pid = client.call("ping")["pid"]
+            client.close()
+            assert len(list(Path(f"/proc/{pid}/task").iterdir())) < 20
+    finally:
+        control.stop(tmp_path)
+
+
+def test_a_reset_reaches_machines_that_nobody_has_met_since_the_start(tmp_path: Path) -> None:
+    lab = control.start(tmp_path, hosts=2, scale=100)
+    try:
+        control.fault(lab.hosts[1].name, "healthy", tmp_path)
+        control.stop(tmp_path)
+        control.start(tmp_path, hosts=2, scale=100)
+        control.reset(tmp_path)
+        known = control.status(tmp_path)
+        assert known is not None
+        assert known[lab.hosts[1].name]["fault"] == "vram-occupied"
+    finally:
+        control.stop(tmp_path)

@@ -40,7 +40,7 @@ class ApiError(Exception):
         self.text = text
 
 
-class NoAnswer(Exception):  # noqa: N818  # not an error of the lab: the server plays one that hangs
+class NoAnswer(Exception):  # not an error of the lab: the server plays one that hangs
     """The server never answers this request: its scheduler is blocked for good (recordings, surprise 1)."""
 
 

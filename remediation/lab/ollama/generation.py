@@ -16,7 +16,7 @@ _PROMPT_GPU, _PROMPT_CPU = 25.0, 8.0
 """A prompt's tokens are read in batches, so many times as fast as tokens are made."""
 
 
-class RunnerDied(Exception):  # noqa: N818  # an event of the world, not an error of the lab
+class RunnerDied(Exception):  # an event of the world, not an error of the lab
     """The runner's process ended while it was answering."""
 
 

@@ -42,6 +42,7 @@ _WHERE = {
     "hostname": "remediation.lab.programs.small",
     "whoami": "remediation.lab.programs.small",
     "lab-echo": "remediation.lab.programs.small",
+    "cmd": "remediation.lab.programs.cmd",
 }
 
 

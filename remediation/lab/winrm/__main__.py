@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from remediation.lab.powershell.start import DELAY, HOST, WORLD
+from remediation.lab.winrm.door import Door
 from remediation.lab.winrm.server import WinRmServer
 from remediation.lab.wire import Json, Refusal, Service
 from remediation.lab.world.owner import ADDRESS as WORLD_ADDRESS
@@ -37,6 +38,7 @@ class Front:
             self.servers[host["name"]] = WinRmServer(
                 (host["address"], host["port"]), host["name"].upper(), environment=environment
             )
+        self._door = Door(self.servers.values())
         self.service = Service(folder / ADDRESS, self.handle)
         self.ended = threading.Event()
         self.last_call = time.monotonic()
@@ -61,9 +63,7 @@ class Front:
 
     def serve(self) -> None:
         """Start all listeners."""
-        for server in self.servers.values():
-            # a short poll: it is how soon a stopped lab's processes are gone
-            threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
+        self._door.open()
         threading.Thread(target=self.service.serve, daemon=True).start()
         self.service.publish()
 
@@ -80,8 +80,9 @@ class Front:
 
     def close(self) -> None:
         """End all listeners."""
+        self._door.close()
         for server in self.servers.values():
-            server.stop()
+            server.end()
         self.service.close()  # last: whoever waits for the end sees the ports free
 
 

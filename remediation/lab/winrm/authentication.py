@@ -18,7 +18,7 @@ _PART = re.compile(rb"--\s*Encrypted Boundary(?:--)?\r\n")
 _LENGTH = re.compile(rb"Length=(\d+)")
 
 
-class Broken(Exception):  # noqa: N818  # answered with HTTP 400
+class Broken(Exception):  # answered with HTTP 400
     """A message that cannot be decrypted with this connection's keys."""
 
 

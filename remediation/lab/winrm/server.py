@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import PureWindowsPath
+from socketserver import TCPServer
 
 from remediation.lab.winrm import soap
 from remediation.lab.winrm.authentication import SCHEMES, Broken, Connection
@@ -140,9 +142,28 @@ class WinRmServer(ThreadingHTTPServer):
             self.count("faults")
             return 500, soap.fault(message_id, fault, self._name)
 
+    def server_bind(self) -> None:
+        """Bind without asking a name server for this machine's name, as http.server does: two hundred questions take seconds."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def admit(self) -> None:
+        """Take one connection that waits."""
+        self._handle_request_noblock()  # type: ignore[attr-defined]  # what serve_forever calls; typeshed leaves it out
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        """Accept one connection, blocking from then on whatever the listener is."""
+        connection, address = super().get_request()
+        connection.setblocking(True)  # noqa: FBT003  # the socket module's own parameter
+        return connection, address
+
     def stop(self) -> None:
-        """End the listener, the shells and their programs."""
+        """End the listener, the shells and their programs, where `serve_forever` runs."""
         self.shutdown()
+        self.end()
+
+    def end(self) -> None:
+        """End the listener, the shells and their programs, where a `Door` accepts for it."""
         self.server_close()
         self.shells.close()
 

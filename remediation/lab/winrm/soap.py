@@ -31,7 +31,7 @@ SHELL_QUOTA = 2150859173
 BAD_SCHEMA = 2150858817
 
 
-class Fault(Exception):  # noqa: N818  # a message, not an error of the lab
+class Fault(Exception):  # a message, not an error of the lab
     """An answer that is a SOAP fault."""
 
     def __init__(self, code: int | None, reason: str, *, subcode: str = "w:InternalError", who: str = "s:Receiver") -> None:

@@ -44,6 +44,30 @@ class Files:
             head = normal(path).rstrip("\\") + "\\"
             return any(each.startswith(head) for each in self._state.files) or normal(path) in {"c:\\", "c:\\users\\ops"}
 
+    def make_folder(self, path: str, keeper: str) -> bool:
+        """Make a folder, kept there by a file named `keeper`; return False where it exists already."""
+        with self._lock:
+            if self.folder(path):
+                return False
+            self.put(ntpath.join(path, keeper), b"")
+            return True
+
+    def remove_folder(self, path: str) -> bool:
+        """Delete a folder with all below it; return False where there is none."""
+        with self._lock:
+            head = normal(path).rstrip("\\") + "\\"
+            inside = [each for each in self._state.files if each.startswith(head)]
+            for each in inside:
+                del self._state.files[each]
+            return bool(inside)
+
+    def names(self, path: str) -> list[str]:
+        """Return the names in a folder, those of folders too."""
+        with self._lock:
+            head = normal(path).rstrip("\\") + "\\"
+            inside = [entry["path"][len(head) :] for key, entry in self._state.files.items() if key.startswith(head)]
+            return sorted({name.split("\\")[0] for name in inside})
+
     def read(self, path: str, *, offset: int, limit: int, tail: bool) -> dict[str, Any]:
         """Answer the worker's `read`."""
         content = self.get(path)

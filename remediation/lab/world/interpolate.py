@@ -12,7 +12,7 @@ _VARIABLE = re.compile(
 )
 
 
-class Missing(Exception):  # noqa: N818  # becomes Compose's own message
+class Missing(Exception):  # becomes Compose's own message
     """A required variable has no value."""
 
 

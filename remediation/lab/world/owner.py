@@ -32,10 +32,10 @@ class Owner:
         self._folder = folder / "hosts"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._scale = scale
-        self._lock = threading.Lock()
+        self._names = tuple(names)
+        self._making = {name: threading.Lock() for name in names}
         self._machines: dict[str, Machine] = {}
-        for name in names:
-            self._machines[name] = self._restored(name) or self._fresh(name, scenario.DEFAULT_FAULT)
+        self._machine(self._names[0])  # a lab of one host is ready when it says so; of many, each is made when somebody comes
         self.service = Service(folder / ADDRESS, self.handle, Session, self.left)
         self.ended = threading.Event()
         self.last_call = time.monotonic()
@@ -46,11 +46,9 @@ class Owner:
         op, host = request.pop("op"), request.pop("host", None)
         if host is None:
             return self._own(op, request)
-        machine = self._machines.get(host)
-        if machine is None:
-            raise Refusal("not-found", f"this world has no machine {host!r}: {', '.join(self._machines)}")
         if op == "fault":
             return self._break(host, **request)
+        machine = self._machine(host)
         if op == "attach" and machine not in session.attached:
             session.attached.append(machine)
             machine.clock.hurry(1)
@@ -63,21 +61,21 @@ class Owner:
 
     def close(self) -> None:
         """Save all machines and go."""
-        for machine in self._machines.values():
+        for machine in list(self._machines.values()):
             machine.save()
         self.service.close()
 
     def _own(self, op: str, request: dict[str, Json]) -> Json:
         if op == "ping":
-            return {"pid": os.getpid(), "hosts": list(self._machines)}
+            return {"pid": os.getpid(), "hosts": list(self._names)}
         if op == "status":
             return {
                 name: {"fault": each.state.fault, "now": each.clock.now(), "writes": dict(each.state.writes)}
-                for name, each in self._machines.items()
+                for name, each in ((name, self._machine(name)) for name in self._names)
             }
         if op == "reset":
-            for name in request.get("hosts") or list(self._machines):
-                self._break(name, scenario.DEFAULT_FAULT)
+            for name in request.get("hosts") or self._names:
+                self._reset(name)
             return {}
         if op == "stop":
             self.ended.set()
@@ -87,11 +85,31 @@ class Owner:
     def _break(self, host: str, name: str) -> dict[str, Any]:
         if name not in scenario.FAULTS:
             raise Refusal("not-found", f"no fault {name!r}: choose one of {', '.join(scenario.FAULTS)}")
-        if host not in self._machines:
-            raise Refusal("not-found", f"this world has no machine {host!r}: {', '.join(self._machines)}")
-        with self._lock:
+        with self._turn(host):
             self._machines[host] = self._fresh(host, name)
         return {"fault": name}
+
+    def _reset(self, host: str) -> None:
+        with self._turn(host):
+            if host in self._machines:
+                self._machines[host] = self._fresh(host, scenario.DEFAULT_FAULT)
+            else:
+                (self._folder / f"{host}.json").unlink(missing_ok=True)
+
+    def _machine(self, host: str) -> Machine:
+        known = self._machines.get(host)
+        if known is not None:
+            return known
+        with self._turn(host):
+            if host not in self._machines:
+                self._machines[host] = self._restored(host) or self._fresh(host, scenario.DEFAULT_FAULT)
+            return self._machines[host]
+
+    def _turn(self, host: str) -> threading.Lock:
+        lock = self._making.get(host)
+        if lock is None:
+            raise Refusal("not-found", f"this world has no machine {host!r}: {', '.join(self._names)}")
+        return lock
 
     def _fresh(self, name: str, fault: str) -> Machine:
         return scenario.machine(name, now=time.time(), scale=self._scale, saved=self._save, fault=fault)

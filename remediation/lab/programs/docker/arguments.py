@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
-class Usage(Exception):  # noqa: N818  # becomes the CLI's own message
+class Usage(Exception):  # becomes the CLI's own message
     """A command line that the CLI does not understand; `rc` is its exit code."""
 
     def __init__(self, text: str, rc: int = 125) -> None:
