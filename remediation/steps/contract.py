@@ -52,24 +52,24 @@ class Step(BaseModel, ABC, Generic[Seen]):
     def plan(self, seen: Seen) -> Iterator[Change]:
         """Yield what would be done, in order. Pure: depends on `seen` and the parameters alone."""
 
-    def apply(self, host: Writer, change: Change) -> None:
+    def apply(self, host: Writer, change: Change) -> None:  # noqa: ARG002 - for steps to override
         """Carry out one change; the only place that writes. Steps that only look need not override it."""
         msg = f"{self.name} plans no changes and so applies none, not {change.summary!r}"
         raise AssertionError(msg)
 
-    def explain(self, seen: Seen) -> str:
+    def explain(self, seen: Seen) -> str:  # noqa: ARG002 - for steps to override
         """Return in one sentence how what was seen relates to the state ("1/33 layers on the GPU, wanted 33/33")."""
         return ""
 
-    def clarify(self, seen: Seen) -> StepCall | None:
+    def clarify(self, seen: Seen) -> StepCall | None:  # noqa: ARG002 - for steps to override
         """Return the safe step that makes an unknown state known (a preload), or None."""
         return None
 
-    def effect(self, change: Change, before: Seen, after: Seen) -> str:
+    def effect(self, change: Change, before: Seen, after: Seen) -> str:  # noqa: ARG002 - for steps to override
         """Return what the change measurably did ("predicted +2.3 GiB, measured +2.2 GiB")."""
         return ""
 
-    def values(self, seen: Seen) -> dict[str, Any]:
+    def values(self, seen: Seen) -> dict[str, Any]:  # noqa: ARG002 - for steps to override
         """Return JSON values for ``register`` (``layers``, ...); ``predicted`` is shown where a ladder is rehearsed."""
         return {}
 
@@ -80,7 +80,7 @@ def param(description: str, *, default: Any = ..., example: Any = None, **limits
     return Field(default, description=description, **extra, **limits)
 
 
-def step(
+def step(  # noqa: PLR0913 - each is a class attribute of its own, by keyword
     name: str,
     *,
     risk: Risk = Risk.SAFE,

@@ -1,0 +1,265 @@
+"""What a load of a model finds on a host, and how the loaded one came about: what several steps judge (facts/ollama 1-4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from remediation.diagnosis.logs import Load, read_log
+from remediation.diagnosis.memory.fit import RESERVE, Fit, fit
+from remediation.diagnosis.memory.metadata import ModelMetadata, metadata
+from remediation.diagnosis.units import GIB, MIB
+from remediation.diagnosis.versions import Generation, Version, at_least, generation, parse_version
+from remediation.facets.protocols import Reader
+from remediation.model.errors import CallFailed
+from remediation.model.facts import GpuUse, ModelShow, Runner
+from remediation.steps.naming import entry_of, runner_of
+from remediation.steps.pending import pending_environment, pending_frees
+from remediation.steps.settings import hides_the_gpu
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a load depends on beside memory; ``environment`` is what the server read, ``hidden`` why it sees no GPU."""
+
+    version: Version | None
+    context: int
+    parallel: int = 1
+    cache_type: str = "f16"
+    overhead: int = 0
+    margin: int | None = None
+    hidden: str = ""
+
+    def fit(self, model: ModelMetadata, free: int) -> Fit | None:
+        """Return how many layers would fit into `free` bytes."""
+        found = fit(
+            model, context=self.context, free=free, version=self.version, parallel=self.parallel,
+            cache_type=self.cache_type, overhead=self.overhead, margin=self.margin,
+        )  # fmt: skip
+        return replace(found, layers=0, sentence=self.hidden) if found is not None and self.hidden else found
+
+
+@dataclass(frozen=True, slots=True)
+class LoadState:
+    """A model on a host: loaded or not, with how many layers, and what a fresh automatic load would give.
+
+    ``layers`` is (on the GPU, of the model), None where neither ``/api/ps`` nor the log tells. ``requested`` is the num_gpu
+    that the load was asked for (-1: the server decided), ``free_then`` the VRAM that was free at that load. ``room`` is what
+    a fresh load would find free, the model's own runner unloaded, on the card with most of it; ``beside`` the same with the
+    other models unloaded too. ``baked`` is a num_gpu in the model's own parameters.
+    """
+
+    model: str
+    runner: Runner | None
+    others: tuple[Runner, ...]
+    total: int | None
+    layers: tuple[int, int] | None
+    requested: int | None
+    free_then: int | None
+    room: int | None
+    beside: int | None
+    metadata: ModelMetadata | None
+    setup: Setup
+    baked: int | None = None
+    stored: bool = True
+    spill: int = 0
+    hung_since: str = ""
+    container: str = ""
+
+    @property
+    def whole(self) -> bool | None:
+        """Whether all of it lies in the GPU's own memory; None where it is not loaded or that cannot be told."""
+        if self.runner is None:
+            return None
+        if self.runner.size_vram < self.runner.size or self.runner.size == 0 or self.spill:
+            return False
+        return self.layers is None or self.layers[0] == self.layers[1]
+
+    @property
+    def fit(self) -> Fit | None:
+        """What a fresh automatic load would give as things are; None where the facts give no rule."""
+        return self._fit(self.room)
+
+    @property
+    def fit_alone(self) -> Fit | None:
+        """The same with the other models unloaded."""
+        return self._fit(self.beside)
+
+    def _fit(self, free: int | None) -> Fit | None:
+        return self.setup.fit(self.metadata, free) if self.metadata is not None and free is not None else None
+
+    @property
+    def words(self) -> str:
+        """How many layers are on the GPU, in words."""
+        if self.runner is None:
+            return f"{self.model} is not loaded"
+        if self.layers is not None:
+            text = f"{self.layers[0]}/{self.layers[1]} layers on the GPU"
+        elif self.runner.size_vram == 0:
+            text = "no layer on the GPU"
+        else:
+            share = round(100 * self.runner.size_vram / self.runner.size) if self.runner.size else 0
+            text = f"{share} % of the bytes on the GPU"
+        return f"{text}, {self.spill // MIB} MiB of it in shared system memory" if self.spill else text
+
+
+def load_state(host: Reader, model: str) -> LoadState:
+    """Read how `model` is loaded and what a fresh load would find. Raises `CallFailed` where Ollama does not answer."""
+    version = parse_version(host.ollama.version())
+    runners = host.ollama.running()
+    show = host.ollama.show(model)
+    runner = runner_of(model, runners)
+    others = tuple(one for one in runners if one is not runner)
+    log = read_log(host.ollama.log())
+    load = _load_of(show, log.loads, last_only=len(runners) <= 1)
+    use = _use(host)
+    room, beside = _rooms(use, runner, others, version, pending_frees(host))
+    total = _layers_of(show, load)
+    entry = None if show is None else entry_of(model, host.ollama.models())
+    known = metadata(show, entry) if show is not None else None
+    environment = pending_environment(host, log.environment or _container_environment(host))
+    setup = setup_of(version, environment, show, use, trained=known.trained_context if known else None)
+    return LoadState(
+        model=model, runner=runner, others=others, total=total, layers=_layers(runner, load, total),
+        requested=load.requested if load and runner else None, free_then=max(load.free) if load and load.free else None,
+        room=room, beside=beside, metadata=known, setup=setup, baked=baked_layers(show), stored=show is not None,
+        spill=_spill(use, runner), hung_since=_hung(load, runner), container=_container(host),
+    )  # fmt: skip
+
+
+def baked_layers(show: ModelShow | None) -> int | None:
+    """Return the num_gpu that the model's own parameters hold, None where the server decides."""
+    text = show.parameters.get("num_gpu") if show is not None else None
+    try:
+        value = int(float(text)) if text is not None else -1
+    except ValueError:
+        return None
+    return value if value >= 0 else None
+
+
+def setup_of(
+    version: Version | None, environment: Mapping[str, str], show: ModelShow | None, use: GpuUse | None, *, trained: int | None
+) -> Setup:
+    """Return what a plain load depends on: Modelfile before environment before the release's defaults (facts/ollama 1.2, 1.3)."""
+    context = _number(show.parameters.get("num_ctx") if show is not None else None)
+    if context is None and at_least(version, "0.5.13") is not False:
+        context = _number(environment.get("OLLAMA_CONTEXT_LENGTH"))
+    cache = environment.get("OLLAMA_KV_CACHE_TYPE", "").strip().lower() or "f16"
+    flash = environment.get("OLLAMA_FLASH_ATTENTION", "").strip().lower() not in {"", "0", "f", "false"}
+    return Setup(
+        version=version,
+        context=context or _default_context(version, use, trained),
+        parallel=_number(environment.get("OLLAMA_NUM_PARALLEL")) or 1,
+        cache_type=cache if flash or at_least(version, "0.30.0") else "f16",
+        overhead=_number(environment.get("OLLAMA_GPU_OVERHEAD")) or 0,
+        margin=None if (margin := _number(environment.get("LLAMA_ARG_FIT_TARGET"))) is None else margin * MIB,
+        hidden=hides_the_gpu(environment, version),
+    )
+
+
+def _default_context(version: Version | None, use: GpuUse | None, trained: int | None) -> int:
+    """facts/ollama 4.6: by the card's total memory from v0.15.5, before that one number."""
+    if not at_least(version, "0.15.5"):
+        return 2048 if at_least(version, "0.6.7") is False else 4096
+    total = sum(gpu.total for gpu in use.gpus) if use is not None else 0
+    tier = 262144 if total >= 47 * GIB else 32768 if total >= 23 * GIB else 4096
+    return min(tier, trained) if trained else tier
+
+
+def _use(host: Reader) -> GpuUse | None:
+    try:
+        return host.gpu.use()
+    except CallFailed:
+        return None  # no driver, no tool: what fits cannot be told, what is loaded can
+
+
+def _rooms(
+    use: GpuUse | None, runner: Runner | None, others: Sequence[Runner], version: Version | None, freed: int
+) -> tuple[int | None, int | None]:
+    """Return what a fresh load finds free, and what it would with the other models unloaded; None with several cards."""
+    if use is None or len(use.gpus) != 1:
+        return None, None
+    total, free = use.gpus[0].total, use.gpus[0].free + freed
+    own = held(runner, version) if runner is not None else 0
+    rest = sum(held(one, version) for one in others)
+    return min(total, free + own), min(total, free + own + rest)
+
+
+def held(runner: Runner, version: Version | None) -> int:
+    """Return the VRAM that unloading gives back: G1's figures hold a reserve that nobody uses (facts/ollama 3)."""
+    estimated = generation(version) in {Generation.G0, Generation.G1, Generation.G1B}
+    return max(0, runner.size_vram - RESERVE) if estimated else runner.size_vram
+
+
+def _layers_of(show: ModelShow | None, load: Load | None) -> int | None:
+    info = show.info if show is not None else {}
+    blocks = info.get(f"{info.get('general.architecture')}.block_count")
+    if isinstance(blocks, int):
+        return blocks + 1
+    return load.layers if load is not None else None
+
+
+def _layers(runner: Runner | None, load: Load | None, total: int | None) -> tuple[int, int] | None:
+    """``/api/ps`` first, the log second (facts/ollama 3): the ratio says none, part or all; only the log counts layers."""
+    if runner is None:
+        return None
+    if runner.size_vram == 0:
+        return (0, total) if total else None
+    counted = load.result if load is not None else None
+    if runner.size_vram >= runner.size:
+        return (total, total) if total else counted
+    return counted if counted is not None and counted[0] < counted[1] else None
+
+
+def _load_of(show: ModelShow | None, loads: Sequence[Load], *, last_only: bool) -> Load | None:
+    """Return the last load of this model: by its blob where both sides name one, else the last of all if only one is loaded."""
+    blob = _blob(show.modelfile) if show is not None else ""
+    for load in reversed(loads):
+        named = _blob(load.model)
+        if blob and named:
+            if blob == named:
+                return load
+        elif last_only:
+            return load
+    return None
+
+
+def _blob(text: str) -> str:
+    start = text.find("sha256")
+    return text[start + 7 : start + 19] if start >= 0 else ""
+
+
+def _spill(use: GpuUse | None, runner: Runner | None) -> int:  # noqa: ARG001 - read once the facts hold it
+    return 0
+
+
+def _hung(load: Load | None, runner: Runner | None) -> str:
+    """Return the log's line where a forced load went silent: the server answers no load any more (recordings, surprise 1)."""
+    if load is None or runner is not None or load.finished or load.result is not None or load.requested_at is None:
+        return ""
+    forced = load.requested is not None and load.layers is not None and load.requested >= load.layers
+    return load.requested_at.where if forced else ""
+
+
+def _container(host: Reader) -> str:
+    container = host.target().container
+    return str(container.value) if container is not None else ""
+
+
+def _container_environment(host: Reader) -> Mapping[str, str]:
+    name = _container(host)
+    if not name:
+        return {}
+    try:
+        found = host.engine.inspect(name)
+    except CallFailed:
+        return {}
+    return found.environment if found is not None else {}
+
+
+def _number(text: str | None) -> int | None:
+    try:
+        value = int(float((text or "").strip().strip("\"'")))
+    except ValueError:
+        return None
+    return value if value > 0 else None

@@ -1,0 +1,294 @@
+"""A model in memory: loaded at all, loaded anew with what fits, and loaded as the goal wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import field_validator
+
+from remediation.diagnosis.units import MIB, human
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, Risk, StepCall
+from remediation.model.facts import Runner
+from remediation.steps.contract import Step, param, step
+from remediation.steps.loads import LoadState, load_state
+from remediation.steps.naming import runner_of, wanted_model
+
+LOAD_TIMEOUT = 330.0
+"""Seconds: a little more than Ollama's own OLLAMA_LOAD_TIMEOUT (facts/ollama 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model's name and its runner, None while it is not loaded."""
+
+    model: str
+    runner: Runner | None
+
+
+@step("model.loaded", deadline=LOAD_TIMEOUT + 30.0)
+class ModelLoaded(Step[Loaded]):
+    """The model is in memory, loaded as a plain request would load it; one that is loaded already stays as it is."""
+
+    model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
+    keep_alive: str = param("how long it stays loaded without a request", default="10m")
+
+    def look(self, host: Reader) -> Loaded:
+        """Read ``/api/ps``."""
+        model = wanted_model(self.model, host)
+        return Loaded(model, runner_of(model, host.ollama.running()))
+
+    def met(self, seen: Loaded) -> bool:
+        """Whether it is listed."""
+        return seen.runner is not None
+
+    def plan(self, seen: Loaded) -> Iterator[Change]:
+        """Load it, with no option of ours: what a client would get is what is wanted."""
+        if seen.runner is None:
+            undo = StepCall("model.unloaded", {"model": seen.model})
+            yield Change(f"load {seen.model}", subject=seen.model, before="not loaded", after="loaded", undo=undo)
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Preload and wait until it is loaded."""
+        host.ollama.load(change.subject, options={}, keep_alive=self.keep_alive, timeout=LOAD_TIMEOUT)
+
+    def explain(self, seen: Loaded) -> str:
+        """Say whether it is loaded."""
+        return f"{seen.model} is {'not ' if seen.runner is None else ''}loaded"
+
+
+@step("model.unloaded", deadline=90.0)
+class ModelUnloaded(Step[Loaded]):
+    """The model is not in memory: what its runner held of the GPU is free."""
+
+    model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
+
+    def look(self, host: Reader) -> Loaded:
+        """Read ``/api/ps``."""
+        model = wanted_model(self.model, host)
+        return Loaded(model, runner_of(model, host.ollama.running()))
+
+    def met(self, seen: Loaded) -> bool:
+        """Whether it is listed no more."""
+        return seen.runner is None
+
+    def plan(self, seen: Loaded) -> Iterator[Change]:
+        """Unload it."""
+        if seen.runner is not None:
+            yield Change(
+                f"unload {seen.model}", subject=seen.model, before=seen.runner.size_vram, after=0,
+                undo=StepCall("model.loaded", {"model": seen.model}), data={"frees": seen.runner.size_vram},
+            )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Ask with keep_alive 0 and wait until it is gone."""
+        host.ollama.unload(change.subject)
+
+    def explain(self, seen: Loaded) -> str:
+        """Say whether it is loaded."""
+        return f"{seen.model} is {'not ' if seen.runner is None else ''}loaded"
+
+
+@step("model.reloaded", settle=20.0, deadline=LOAD_TIMEOUT + 60.0)
+class ModelReloaded(Step[LoadState]):
+    """The model is loaded with as many layers as fit now.
+
+    A loaded runner keeps its layers whatever is freed around it, and plain requests keep using one that a client loaded with
+    few (facts/ollama 1.4): so it is unloaded and preloaded with num_gpu -1. Never with 99: that can hang the server for good
+    when little VRAM is free. A server that hangs so is recognised by its log, and its container restarted.
+    """
+
+    model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
+    keep_alive: str = param("how long it stays loaded without a request", default="10m")
+    others: bool = param("whether other models are unloaded where they take the room", default=True)
+
+    def look(self, host: Reader) -> LoadState:
+        """Read how it is loaded and what a fresh load would find."""
+        return load_state(host, wanted_model(self.model, host))
+
+    def met(self, seen: LoadState) -> bool:
+        """Whether a fresh automatic load would give no more than there is."""
+        if seen.runner is None or seen.hung_since:
+            return False
+        if seen.whole:
+            return True
+        if self._crowded(seen):
+            return False
+        return not seen.spill and (_enough(seen) or _same_chance(seen))
+
+    def plan(self, seen: LoadState) -> Iterator[Change]:
+        """Unload what is in the way, then load."""
+        if self.met(seen):
+            return
+        if seen.hung_since and seen.container:
+            yield Change(
+                f"restart {seen.container}: its server hangs since a load was forced ({seen.hung_since})",
+                subject=seen.container, risk=Risk.DISRUPTIVE, data={"action": "restart"},
+            )  # fmt: skip
+        if self._crowded(seen):
+            for other in seen.others:
+                yield _unload(other)
+        if seen.runner is not None:
+            yield _unload(seen.runner)
+        fit = seen.fit_alone if self.others else seen.fit
+        after = f"{fit.layers}/{fit.total} layers predicted" if fit is not None else "as many layers as fit"
+        yield Change(
+            f"load {seen.model} with num_gpu -1", subject=seen.model, before=seen.words, after=after,
+            data={"action": "load"},
+        )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Restart, unload or load."""
+        action = change.data["action"]
+        if action == "restart":
+            host.engine.restart(change.subject)
+        elif action == "unload":
+            host.ollama.unload(change.subject)
+        else:
+            host.ollama.load(change.subject, options={"num_gpu": -1}, keep_alive=self.keep_alive, timeout=LOAD_TIMEOUT)
+
+    def explain(self, seen: LoadState) -> str:
+        """Say what is loaded and what would fit."""
+        parts = [seen.words]
+        if not seen.whole and seen.fit is not None:
+            parts.append(seen.fit.sentence)
+        if self._crowded(seen):
+            parts.append(f"{', '.join(one.model for one in seen.others)} loaded beside it")
+        if seen.baked is not None:
+            parts.append(
+                f"the model itself asks for num_gpu {seen.baked}, so a plain request loads it so again (model.parameter)"
+            )
+        if seen.hung_since:
+            parts.append(f"the server hangs in a forced load ({seen.hung_since})")
+        return "; ".join(parts)
+
+    def effect(self, change: Change, before: LoadState, after: LoadState) -> str:
+        """Say how many layers it has now, or what was freed."""
+        if change.data["action"] == "load":
+            return after.words
+        if before.room is None or after.room is None:
+            return ""
+        return f"{human(after.room)} free for the load"
+
+    def values(self, seen: LoadState) -> dict[str, Any]:
+        """Register the layers, and those that a reload is predicted to give."""
+        return layer_values(seen, alone=self.others)
+
+    def _crowded(self, seen: LoadState) -> bool:
+        """Whether other models take the room that this one lacks."""
+        if not self.others or not seen.others or seen.whole:
+            return False
+        with_them, without = seen.fit, seen.fit_alone
+        return with_them is None or without is None or with_them.layers < without.layers
+
+
+@step("model.offloaded", settle=30.0)
+class ModelOffloaded(Step[LoadState]):
+    """So many of the model's layers are on the GPU: a goal, it changes nothing itself.
+
+    ``/api/ps`` says none, part or all, the log's last line counts them. What spills into shared system memory is no success.
+    """
+
+    model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
+    layers: str = param("all, a number of layers, or a share of them", default="all", example="90%")
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _layers(cls, value: object) -> str:
+        text = str(value).strip().lower()
+        number = text.removesuffix("%").strip()
+        if text != "all" and not (number.isdigit() and not isinstance(value, bool)):
+            msg = f"all, a number of layers or a share such as 90% is wanted, not {value!r}"
+            raise ValueError(msg)
+        if text.endswith("%") and int(number) > 100:  # noqa: PLR2004 - a share
+            msg = f"a share of at most 100% is wanted, not {value!r}"
+            raise ValueError(msg)
+        return text
+
+    def look(self, host: Reader) -> LoadState:
+        """Read how it is loaded."""
+        return load_state(host, wanted_model(self.model, host))
+
+    def met(self, seen: LoadState) -> bool | None:
+        """Whether enough layers are there; None while it is not loaded or nothing counts them."""
+        if seen.runner is None:
+            return None
+        if seen.whole:
+            return True
+        if self.layers == "all" or seen.spill:
+            return False
+        if seen.layers is None:
+            return None if seen.runner.size_vram else False
+        return seen.layers[0] >= self._wanted(seen.layers[1])
+
+    def _wanted(self, total: int) -> int:
+        if self.layers == "all":
+            return total
+        if self.layers.endswith("%"):
+            return -(-total * int(self.layers.removesuffix("%").strip()) // 100)
+        return min(int(self.layers), total)
+
+    def plan(self, seen: LoadState) -> Iterator[Change]:  # noqa: ARG002 - a goal has no plan of its own
+        """Plan nothing."""
+        return iter(())
+
+    def clarify(self, seen: LoadState) -> StepCall | None:
+        """Load it where it is not loaded, as a client's request would."""
+        return StepCall("model.loaded", {"model": seen.model}) if seen.runner is None else None
+
+    def explain(self, seen: LoadState) -> str:
+        """Say how many layers there are, and why not more."""
+        if not seen.stored:
+            return f"{seen.model} is not stored on this server"
+        parts = [seen.words]
+        if self.met(seen) is False:
+            wanted = self._wanted(seen.total) if seen.total else self.layers
+            parts.append(f"wanted {wanted}{f'/{seen.total}' if seen.total else ''}")
+        if seen.fit is not None and not seen.whole:
+            parts.append(seen.fit.sentence)
+        return "; ".join(parts)
+
+    def values(self, seen: LoadState) -> dict[str, Any]:
+        """Register layers, sizes and what would fit."""
+        return layer_values(seen, alone=False)
+
+
+def layer_values(seen: LoadState, *, alone: bool) -> dict[str, Any]:
+    """Return what is registered of a load, as JSON."""
+    fit = seen.fit_alone if alone else seen.fit
+    runner = seen.runner
+    return {
+        "model": seen.model,
+        "layers": list(seen.layers) if seen.layers else None,
+        "predicted": [fit.layers, fit.total] if fit is not None else None,
+        "need": fit.need_all if fit is not None else None,
+        "room": seen.room,
+        "size": runner.size if runner else None,
+        "size_vram": runner.size_vram if runner else None,
+        "requested": seen.requested,
+    }
+
+
+def _unload(runner: Runner) -> Change:
+    return Change(
+        f"unload {runner.model}", subject=runner.model, before=runner.size_vram, after=0, data={"action": "unload"},
+        undo=StepCall("model.loaded", {"model": runner.model}),
+    )  # fmt: skip
+
+
+def _enough(seen: LoadState) -> bool:
+    """Whether the memory model gives no more layers than there are."""
+    return seen.fit is not None and seen.layers is not None and seen.layers[0] >= seen.fit.layers
+
+
+def _same_chance(seen: LoadState) -> bool:
+    """Whether the server decided by itself, and no layer's worth of VRAM came free since.
+
+    The memory model may promise more than the server takes; what it takes by itself is then what fits.
+    """
+    if seen.requested != -1 or seen.free_then is None or seen.room is None or seen.setup.hidden:
+        return False
+    layer = max(seen.metadata.blocks_bytes) if seen.metadata else 128 * MIB
+    return seen.room < seen.free_then + layer

@@ -1,0 +1,77 @@
+"""Names of models as Ollama compares them, and the target's parts as steps need them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from remediation.facets.protocols import Reader
+from remediation.model.errors import CallFailed
+from remediation.model.facts import ComposeProject, ModelEntry, Runner, Target
+
+
+def canonical(model: str) -> str:
+    """Return the name with its tag (``mistral`` is ``mistral:latest``), in lower case as Ollama compares it."""
+    name = model.strip().lower()
+    return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two names mean the same model."""
+    return canonical(one) == canonical(other)
+
+
+def runner_of(model: str, runners: Sequence[Runner]) -> Runner | None:
+    """Return the loaded model of this name."""
+    return next((runner for runner in runners if same(runner.model, model)), None)
+
+
+def entry_of(model: str, entries: Sequence[ModelEntry]) -> ModelEntry | None:
+    """Return the stored model of this name."""
+    return next((entry for entry in entries if same(entry.name, model)), None)
+
+
+def wanted_model(given: str | None, host: Reader) -> str:
+    """Return the model that is meant: the one given, else the target's; raises `CallFailed` listing the candidates."""
+    if given:
+        return given
+    target = host.target()
+    if target.model is not None:
+        return str(target.model.value)
+    known = ", ".join(target.candidates)
+    raise CallFailed(
+        f"it is not clear which model is meant: {f'the server holds {known}' if known else 'the server holds none'}",
+        host=host.name,
+        next_step="name it: model in the inventory, or -e model=NAME",
+    )
+
+
+def wanted_container(given: str | None, host: Reader) -> str:
+    """Return the container that is meant: the one given, else the target's; raises `CallFailed` where there is none."""
+    if given:
+        return given
+    target = host.target()
+    if target.container is not None:
+        return str(target.container.value)
+    raise CallFailed(
+        f"no container on {host.name} runs Ollama",
+        host=host.name,
+        next_step="name it: container in the inventory, or start the stack",
+    )
+
+
+def wanted_project(host: Reader) -> ComposeProject:
+    """Return the Compose project of the target; raises `CallFailed` where there is none."""
+    found = project_of(host.target())
+    if found is not None:
+        return found
+    raise CallFailed(
+        f"no Compose project is known on {host.name}: no container with Compose's labels runs Ollama",
+        host=host.name,
+        next_step="start the stack once, or give compose_project, compose_files and compose_dir in the inventory",
+    )
+
+
+def project_of(target: Target) -> ComposeProject | None:
+    """Return the target's Compose project, None where there is none."""
+    value = target.project.value if target.project is not None else None
+    return value if isinstance(value, ComposeProject) else None

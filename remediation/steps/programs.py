@@ -1,0 +1,134 @@
+"""Programs that may be closed to free VRAM, those that may not, and whole trees of them (facts/windows 5)."""
+
+from __future__ import annotations
+
+import ntpath
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from remediation.model.facts import Process
+
+CLOSABLE = (
+    "chrome", "msedge", "firefox", "brave", "opera", "vivaldi", "discord", "slack", "teams", "ms-teams", "spotify", "steam",
+    "steamwebhelper", "epicgameslauncher", "eadesktop", "nvidia share", "nvidia overlay", "widgets", "whatsapp", "telegram",
+)  # fmt: skip
+"""Closed by default, politely: they hold nothing unsaved that they do not restore."""
+
+PROTECTED = frozenset({
+    "system", "registry", "secure system", "memory compression", "idle", "system idle process", "smss", "csrss", "wininit",
+    "winlogon", "services", "lsass", "lsaiso", "svchost", "fontdrvhost", "dwm", "logonui", "lockapp", "explorer", "sihost",
+    "taskhostw", "ctfmon", "runtimebroker", "shellexperiencehost", "startmenuexperiencehost", "searchhost", "searchapp",
+    "textinputhost", "applicationframehost", "audiodg", "conhost", "dllhost", "wmiprvse", "wsmprovhost", "winrshost",
+    "msmpeng", "nissrv", "securityhealthservice", "nvcontainer", "nvdisplay.container", "nvlddmkm", "vmmem", "vmmemwsl", "vmwp",
+    "vmcompute", "wslservice", "wslhost", "wsl", "docker desktop", "dockerd", "vpnkit", "ollama", "ollama app", "llama-server",
+    "systemd", "init", "xorg", "xwayland", "gnome-shell", "kwin_wayland", "kwin_x11", "containerd", "sshd", "nvidia-persistenced",
+})  # fmt: skip
+_PROTECTED_PREFIXES = ("com.docker.", "sshd", "containerd-shim")
+
+ASK_FIRST = frozenset({
+    "code", "devenv", "rider64", "pycharm64", "idea64", "winword", "excel", "powerpnt", "onenote", "outlook", "photoshop",
+    "illustrator", "afterfx", "adobe premiere pro", "resolve", "blender", "unity", "unrealeditor", "obs64", "zoom", "webex",
+    "lm studio",
+})  # fmt: skip
+"""Windows with possibly unsaved work, recorders, calls: closed only when the user names them."""
+
+_SYSTEM_OWNERS = ("system", "localsystem", "local service", "localservice", "network service", "networkservice", "root")
+
+
+def program_name(text: str) -> str:
+    """Return a program's name as it is compared: ``Chrome.exe`` and ``chrome`` are one."""
+    name = text.strip().lower()
+    return name.removesuffix(".exe")
+
+
+def why_protected(process: Process) -> str:  # noqa: PLR0911 - one return per reason
+    """Return why this process is never closed, "" when it may be; what nobody knows the owner of is protected."""
+    if is_protected(process.program):
+        return "it belongs to the system, Docker or Ollama"
+    if process.session_id == 0:
+        return "it runs in session 0, where services run"
+    if process.service:
+        return f"it is the service {process.service}"
+    if not process.owner:
+        return "its owner is not known"
+    if process.owner.lower().rsplit("\\", 1)[-1] in _SYSTEM_OWNERS:
+        return f"it belongs to {process.owner}"
+    if process.path and ntpath.splitdrive(process.path)[1].lower().startswith("\\windows\\"):
+        return "it lies in the Windows folder"
+    return ""
+
+
+def is_protected(program: str) -> bool:
+    """Whether a program of this name is never closed."""
+    name = program_name(program)
+    return name in PROTECTED or name.startswith(_PROTECTED_PREFIXES)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A program with all it started: closed as a whole, because a browser starts its GPU process anew.
+
+    ``vram`` sums what is known, ``unknown`` counts members whose share nobody can know, ``window`` says that one has a window.
+    """
+
+    root: Process
+    members: tuple[Process, ...]
+    vram: int
+    unknown: int
+    window: bool
+
+    @property
+    def name(self) -> str:
+        """The program's name as the host writes it."""
+        return self.root.name
+
+
+def trees(holders: Iterable[Process], running: Sequence[Process]) -> list[Tree]:
+    """Return the programs that hold GPU memory as whole trees, those with most first.
+
+    `holders` are the processes with what they hold, `running` all processes, for parents and windows.
+    """
+    known = {process.pid: process for process in running}
+    held: dict[int, int | None] = {}
+    for process in holders:
+        known.setdefault(process.pid, process)
+        held[process.pid] = process.vram
+    roots: dict[int, list[Process]] = {}
+    for pid in held:
+        roots.setdefault(_root(known[pid], known).pid, []).append(known[pid])
+    members = _members(roots, known)
+    found = []
+    for pid, holding in roots.items():
+        amounts = [held[process.pid] for process in holding]
+        found.append(
+            Tree(
+                root=known[pid],
+                members=tuple(members[pid]),
+                vram=sum(amount for amount in amounts if amount is not None),
+                unknown=sum(amount is None for amount in amounts),
+                window=any(process.has_window for process in members[pid]),
+            )
+        )
+    return sorted(found, key=lambda tree: (-tree.vram, tree.root.pid))
+
+
+def _root(process: Process, known: Mapping[int, Process]) -> Process:
+    """Walk up while the parent is the same program; a web view belongs to whoever shows it."""
+    seen = {process.pid}
+    while (parent := known.get(process.parent or -1)) is not None and parent.pid not in seen:
+        older = parent.started <= process.started  # a PID that was reused is nobody's parent
+        embedded = process.program == "msedgewebview2"
+        if not older or not (parent.program == process.program or embedded):
+            break
+        seen.add(parent.pid)
+        process = parent
+    return process
+
+
+def _members(roots: Iterable[int], known: Mapping[int, Process]) -> dict[int, list[Process]]:
+    members: dict[int, list[Process]] = {pid: [] for pid in roots}
+    for process in known.values():
+        root = _root(process, known).pid
+        if root in members:
+            members[root].append(process)
+    return members

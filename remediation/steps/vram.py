@@ -1,0 +1,195 @@
+"""Room on the GPU: closing what the user's own programs hold of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ByteSize, field_validator
+
+from remediation.diagnosis.units import MIB, human
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, Need, Risk, needs
+from remediation.model.errors import CallFailed
+from remediation.steps.contract import Step, param, step
+from remediation.steps.loads import LoadState, held, load_state
+from remediation.steps.naming import wanted_model
+from remediation.steps.programs import ASK_FIRST, CLOSABLE, Tree, is_protected, program_name, trees, why_protected
+
+_NEAR = 10
+"""A plan that falls short by less than a tenth is tried all the same: what closing frees is measured, not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """VRAM on a host: what is free (the target's own runner counts as free, a reload gives it back), and who holds the rest.
+
+    ``want`` is what is to be free, None where neither the user nor the memory model says. ``unreliable`` says why the
+    amounts per program are not to be trusted: then nothing is closed.
+    """
+
+    free: int
+    total: int
+    want: int | None
+    because: str
+    holders: tuple[Tree, ...]
+    unreliable: str = ""
+
+    @property
+    def lacking(self) -> int:
+        """Bytes short of what is wanted."""
+        return max(0, (self.want or 0) - self.free)
+
+
+class Closing(Step[Room]):
+    """What closing programs has in common: which, how, and what is said of it."""
+
+    close: tuple[str, ...] = param(
+        "programs that may be closed, without .exe; named ones are closed even where they may hold unsaved work",
+        default=CLOSABLE,
+        example=["chrome", "Discord"],
+    )
+    least: ByteSize = param("programs that hold less are left alone", default=ByteSize(200 * MIB), example="200 MiB")
+    grace: float = param("seconds a program has to close by itself", default=15.0, ge=1, le=120)
+    force: bool = param("whether one that does not close by itself is ended", default=False)
+
+    @field_validator("close")
+    @classmethod
+    def _close(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if is_protected(name):
+                msg = f"{name} belongs to the system, Docker or Ollama and is never closed; take it out of close"
+                raise ValueError(msg)
+        return value
+
+    def plan(self, seen: Room) -> Iterator[Change]:
+        """Close programs, largest first, until it is enough; nothing where that cannot be enough."""
+        if self.met(seen) or seen.unreliable or seen.want is None:
+            return
+        closable = self._closable(seen)
+        if seen.lacking - sum(tree.vram for tree in closable) > seen.want // _NEAR and not any(one.unknown for one in closable):
+            return
+        free = seen.free
+        for tree in closable:
+            if free >= seen.want:
+                return
+            free += tree.vram
+            yield self._change(tree)
+
+    def _change(self, tree: Tree) -> Change:
+        how = "" if not self.force else ", ending it where it does not close by itself"
+        return Change(
+            f"close {tree.name}{how}",
+            subject=tree.root.key,
+            before=tree.vram,
+            after=0,
+            needs=needs(Need.DESKTOP) if tree.window and not self.force else needs(),
+            asks=f"closes a window of {tree.name}" if tree.window else "",
+            data={"frees": tree.vram, "name": tree.name},
+        )
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Ask the whole tree to close; the very process, by its start time."""
+        pid, _, started = change.subject.partition("@")
+        if not host.processes.close(int(pid), float(started), grace=self.grace, force=self.force):
+            name = change.data["name"]
+            raise CallFailed(
+                f"{name} (process {pid}) did not close within {self.grace:g} s; it may be asking about unsaved work",
+                host=host.name,
+                next_step=f"answer it at the desktop, take {name} out of close, or allow force: true",
+            )
+
+    def effect(self, change: Change, before: Room, after: Room) -> str:
+        """Compare what was predicted with what was measured."""
+        return f"predicted +{human(int(change.data['frees']))}, measured {_signed(after.free - before.free)}"
+
+    def values(self, seen: Room) -> dict[str, Any]:
+        """Register what is free, what was wanted, and who holds how much."""
+        return {
+            "free": seen.free,
+            "want": seen.want,
+            "holders": [{"program": tree.name, "vram": tree.vram, "known": not tree.unknown} for tree in seen.holders],
+        }
+
+    def _closable(self, seen: Room) -> list[Tree]:
+        return [tree for tree in seen.holders if not self._kept(tree)]
+
+    def _kept(self, tree: Tree) -> str:
+        """Return why a program stays, "" when it may be closed."""
+        program = tree.root.program
+        protected = why_protected(tree.root)
+        if protected:
+            return f"protected: {protected}"
+        if program not in {program_name(name) for name in self.close}:
+            return "ask first: name it in close" if program in ASK_FIRST else "not in close"
+        if tree.vram == 0 and tree.unknown:
+            return "how much it holds is not known"
+        return "" if tree.vram >= self.least else f"less than {human(self.least)}"
+
+    def _left(self, seen: Room) -> str:
+        """Say who holds the rest and why it stays."""
+        if seen.unreliable:
+            return f"the amounts per program contradict the card's own total ({seen.unreliable}), so nothing is closed"
+        kept = [(tree, self._kept(tree)) for tree in seen.holders]
+        named = [f"{tree.name} {human(tree.vram)} ({why})" for tree, why in kept if why and tree.vram >= self.least]
+        return f"not closed: {', '.join(named)}" if named else ""
+
+
+@step("vram.free", risk=Risk.DISRUPTIVE, settle=20.0, deadline=180.0)
+class FreeVram(Closing):
+    """So much VRAM is free for the model; where it is not, programs that hold it are closed, largest first.
+
+    How much is wanted follows from the model by the memory model (facts/ollama 4) unless it is given. What the model's own
+    runner holds counts as free: reload the model afterwards (model.reloaded), a loaded one keeps its layers.
+    """
+
+    want: ByteSize | None = param("free VRAM to reach; what the model needs by default", default=None, example="4.5 GiB")
+    model: str | None = param("for which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
+
+    def look(self, host: Reader) -> Room:
+        """Read the card, its programs, and what the model needs."""
+        use = host.gpu.use()
+        holders = tuple(trees(use.processes, host.processes.list()))
+        total = max((gpu.total for gpu in use.gpus), default=0)
+        unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are not to be trusted")
+        if self.want is not None and self.model is None and host.target().model is None:
+            return Room(use.free, total, int(self.want), "as given", holders, unreliable)
+        state = load_state(host, wanted_model(self.model, host))
+        free = state.room if state.room is not None else use.free + _own(state)
+        want, because = (int(self.want), "as given") if self.want is not None else _needed(state)
+        return Room(min(free, total), total, want, because, holders, unreliable)
+
+    def met(self, seen: Room) -> bool | None:
+        """Whether it is enough; None where nothing says how much is wanted."""
+        return None if seen.want is None else seen.free >= seen.want
+
+    def explain(self, seen: Room) -> str:
+        """Say what is free and what is wanted, and who holds the rest."""
+        if seen.want is None:
+            return f"{human(seen.free)} of {human(seen.total)} are free; {seen.because}: give want"
+        text = f"{human(seen.free)} of {human(seen.total)} are free, {human(seen.want)} are wanted ({seen.because})"
+        if self.met(seen):
+            return text
+        if seen.want > seen.total:
+            return f"{text}; the card has not that much at all: a smaller model or context is needed (model.smaller)"
+        return "; ".join(filter(None, (text, self._left(seen))))
+
+
+def _own(state: LoadState) -> int:
+    return held(state.runner, state.setup.version) if state.runner is not None else 0
+
+
+def _needed(state: LoadState) -> tuple[int | None, str]:
+    """Return what all layers need, and by what that is known."""
+    fit = state.fit
+    if fit is not None:
+        return fit.need_all, f"all {fit.total} layers of {state.model} at {state.setup.context} context"
+    if state.runner is not None and state.runner.size > state.runner.size_vram:
+        reserve = 1024 * MIB
+        return state.runner.size + reserve, f"the size that the server gives for {state.model}, and 1.0 GiB to spare"
+    return None, f"what {state.model} needs is not known (no rule for its architecture)"
+
+
+def _signed(amount: int) -> str:
+    return f"+{human(amount)}" if amount >= 0 else f"-{human(-amount)}"
