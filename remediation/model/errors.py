@@ -13,6 +13,7 @@
           WriteRefused           a write reached a connection in check mode
         DeadlineExceeded         a call took longer than it may
         CallFailed               a program, probe or endpoint answered with an error
+        NothingThere             the host has nothing that could be repaired
         Uncertain                a write may or may not have been carried out: look again, never repeat
 
 Each error says in one sentence what happened, and in ``next_step`` what to do about it.
@@ -130,6 +131,10 @@ class CallFailed(HostError):
         super().__init__(message, host=host, next_step=next_step)
         self.status = status
         self.output = output
+
+
+class NothingThere(HostError):
+    """The host has neither Ollama nor anything that could bring it up: no remedy is tried."""
 
 
 class Uncertain(HostError):

@@ -9,7 +9,7 @@ from remediation.model.facts import GpuUse, Runner
 from remediation.report.figures import percent, size
 from remediation.report.lines import Line, columns
 
-BAR = 16
+BAR = 12
 MOST = 4
 """Programs named per host; the others are counted."""
 
@@ -55,7 +55,7 @@ def sample_lines(sample: Sample) -> list[Line]:
         [
             sample.host if index == 0 else "",
             f"GPU {gpu.index}",
-            gpu.name,
+            gpu.name.removeprefix("NVIDIA ").removeprefix("GeForce "),
             _bar(gpu.used, gpu.total),
             f"{size(gpu.used)} of {size(gpu.total)}",
             f"busy {percent(gpu.utilization)}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from remediation.facets.protocols import Reader
-from remediation.model.errors import CallFailed
+from remediation.model.errors import CallFailed, HostError, NothingThere
 from remediation.model.facts import ComposeProject, ModelEntry, Runner, Target
 
 
@@ -37,11 +37,35 @@ def wanted_model(given: str | None, host: Reader) -> str:
     target = host.target()
     if target.model is not None:
         return str(target.model.value)
+    if target.endpoint is None:
+        _nothing_there(host)
     known = ", ".join(target.candidates)
     raise CallFailed(
         f"it is not clear which model is meant: {f'the server holds {known}' if known else 'the server holds none'}",
         host=host.name,
         next_step="name it: model in the inventory, or -e model=NAME",
+    )
+
+
+def _nothing_there(host: Reader) -> None:
+    """Raise `NothingThere` saying what the host lacks; not where Docker Desktop may only have to be started again."""
+    lacks = ["no Ollama answers"]
+    try:
+        host.engine.facts()
+        lacks.append("no container runs it")
+    except HostError as error:
+        if host.system.facts().os == "windows":
+            return
+        lacks.append(error.message)
+    try:
+        if not host.gpu.use().gpus:
+            lacks.append("no NVIDIA GPU is seen")
+    except HostError as error:
+        lacks.append(error.message)
+    raise NothingThere(
+        f"nothing on {host.name} serves a model: {', '.join(lacks)}",
+        host=host.name,
+        next_step="start Ollama or its stack there, or name another host: --inventory lab shows one that is simulated",
     )
 
 
