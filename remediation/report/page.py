@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from remediation.model.event import Event
-from remediation.report.figures import before_after, duration, layers, plural, table
+from remediation.report.figures import UNKNOWN, before_after, duration, layers, plural, table
 from remediation.report.lines import Line, below, labelled, shortened
 
 MARKS = {
@@ -320,7 +320,10 @@ def figures_table(page: HostPage) -> list[Line]:
     if before is None or after is None:  # nothing was changed: one column is the truth, not two
         after = after if after is not None else before
         before = None
-    rows = table(before_after(before, after), simulated=simulated)
+    measured = before_after(before, after)
+    if all({row.before, row.after} == {UNKNOWN} for row in measured):
+        return []
+    rows = table(measured, simulated=simulated)
     return [Line(""), *(Line(row, lead="  ", verbatim=True) for row in rows), Line("")]
 
 
