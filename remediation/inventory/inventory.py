@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from remediation.inventory.patterns import Matched, match
+from remediation.inventory.patterns import Matched, match, split
 from remediation.model.errors import Place, UsageError
 from remediation.templating.nodes import Table
+from remediation.templating.reading import meant
 
 ALL, UNGROUPED = "all", "ungrouped"
 IMPLICIT = ("localhost", "127.0.0.1", "::1")
 """Names that are this machine in every inventory, as in Ansible."""
+
+PRIORITY = "ansible_group_priority"
 
 Layer = Mapping[str, Any]
 
@@ -30,6 +33,12 @@ class Group:
     vars: list[Table] = field(default_factory=list)
     place: Place | None = None
 
+    @property
+    def priority(self) -> int:
+        """Which of two groups of equal depth is stronger: the higher one. Read from the inventory's own files alone."""
+        values = [table[PRIORITY] for table in self.vars if PRIORITY in table]
+        return int(values[-1]) if values else 1
+
 
 @dataclass(slots=True)
 class Files:
@@ -39,16 +48,27 @@ class Files:
     hosts: dict[str, list[Table]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One mapping of variables that a host has, and what it is: ``group windows``, ``host_vars of the inventory``."""
+
+    rank: str
+    values: Layer
+
+
 @dataclass(frozen=True)
 class Inventory:
-    """What an inventory says. ``own`` are the hosts' variables of the inventory file itself, ``files`` those beside it,
-    ``play_files`` those beside the playbook; ``lab`` is what a file asks the lab for, None where none does."""
+    """What all sources together say.
+
+    ``own`` are the hosts' variables of the inventory files, ``files`` those beside each source, ``play_files`` those beside
+    the playbook; ``lab`` is what a file asks the lab for, None where none does.
+    """
 
     groups_by_name: Mapping[str, Group]
-    own: Mapping[str, Sequence[Table]]
+    own: Mapping[str, Sequence[Layer]]
     places: Mapping[str, Place]
-    files: Files = field(default_factory=Files)
-    play_files: Files = field(default_factory=Files)
+    files: Sequence[Files] = ()
+    play_files: Sequence[Files] = ()
     lab: Mapping[str, Any] | None = None
     sources: tuple[str, ...] = ()
 
@@ -60,64 +80,78 @@ class Inventory:
     @cached_property
     def groups(self) -> dict[str, list[str]]:
         """The hosts of every group, those of its children included; ``all`` and ``ungrouped`` among them."""
-        found = {name: list(self._hosts_of(name)) for name in self.groups_by_name}
-        grouped = {host for name, hosts in found.items() if name not in {ALL, UNGROUPED} for host in hosts}
-        found[ALL] = list(self.hosts)
-        found[UNGROUPED] = [host for host in self.hosts if host not in grouped]
-        return found
+        return {name: list(self._hosts_of(name)) for name in self.groups_by_name}
 
     def groups_of(self, host: str) -> list[str]:
         """Return the groups a host is in, without ``all``, in name order."""
-        return self._membership.get(host, [])
+        return list(self._memberships.get(host, ()))
 
-    def select(self, pattern: str, limit: str | None = None) -> tuple[str, ...]:
-        """Return the hosts that `pattern` names, in its order, as far as `limit` allows; empty where there are none."""
+    def select(self, pattern: str | Sequence[str], limit: str | None = None) -> tuple[str, ...]:
+        """Return the hosts that `pattern` names, in its order, as far as `limit` allows.
+
+        Empty where the pattern names none, as with Ansible; a `limit` of which no part names anything is a `UsageError`.
+        """
         found = self.match(pattern).hosts
         if limit is None:
             return found
-        allowed = set(self.match(limit).hosts)
+        allowed = set(self.allowed(limit))
         return tuple(host for host in found if host in allowed)
 
-    def match(self, pattern: str) -> Matched:
+    def match(self, pattern: str | Sequence[str]) -> Matched:
         """Return the hosts that `pattern` names, and which of its parts name none; raises `UsageError`."""
-        hosts: Sequence[str] = self.hosts
-        if pattern in IMPLICIT and pattern not in hosts:
-            return Matched((pattern,))
-        return match(pattern, hosts, self.groups)
+        return match(pattern, self.hosts, self.groups, IMPLICIT)
 
-    def check_limit(self, limit: str) -> None:
-        """Raise `UsageError`, naming the nearest, where `limit` names no host at all."""
-        found = self.match(limit)
-        if found.hosts:
-            return
-        part = next(iter(found.nothing), limit)
-        known = [*self.hosts, *self.groups]
-        near = difflib.get_close_matches(part, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+    def allowed(self, limit: str) -> tuple[str, ...]:
+        """Return the hosts that ``--limit`` allows; ``@FILE`` are the names in a file. Raises `UsageError`, naming the nearest."""
+        parts = [inner for part in split(limit) for inner in (_listed(part[1:]) if part.startswith("@") else [part])]
+        found = self.match(parts)
+        if found.hosts or not found.nothing:
+            return found.hosts
+        part = found.nothing[0]
+        hint = meant(part, [*self.hosts, *self.groups])
         raise UsageError(f"--limit {limit}: no host or group is called {part!r}{hint}", next_step="remediate hosts lists them")
 
     def layers(self, host: str) -> tuple[Layer, ...]:
-        """Return a host's variables, the strongest layer first (Ansible's order; design 5)."""
+        """Return a host's variables, the strongest layer first (Ansible's order)."""
+        return tuple(ranked.values for ranked in reversed(self.ranked(host)))
+
+    def ranked(self, host: str) -> list[Ranked]:
+        """Return a host's variables, the weakest first, each with what it is.
+
+        Ansible's order: ``vars:`` of all groups in the inventory files, ``group_vars/all``, ``group_vars`` of the other groups,
+        the host's own; of each kind what lies beside the inventory before what lies beside the playbook.
+        """
         order = self._group_order(host)
-        weakest_first: list[Layer] = []
-        shared = self.groups_by_name.get(ALL, Group(ALL))
-        weakest_first += [*shared.vars, *self.files.groups.get(ALL, ()), *self.play_files.groups.get(ALL, ())]
-        weakest_first += [table for name in order if name in self.groups_by_name for table in self.groups_by_name[name].vars]
-        for files in (self.files, self.play_files):
-            weakest_first += [table for name in order for table in files.groups.get(name, ())]
-        weakest_first += self.own.get(host, ())
-        weakest_first += [*self.files.hosts.get(host, ()), *self.play_files.hosts.get(host, ())]
+        places = [*((files, "the inventory") for files in self.files), *((files, "the playbook") for files in self.play_files)]
+        found = [
+            Ranked(f"group {name}", table)
+            for name in (ALL, *order)
+            if name in self.groups_by_name
+            for table in self.groups_by_name[name].vars
+        ]
+        for names in ([ALL], order):
+            found += [
+                Ranked(f"group_vars of {beside}, group {name}", table)
+                for files, beside in places
+                for name in names
+                for table in files.groups.get(name, ())
+            ]
         if host in IMPLICIT and host not in self.hosts:
-            weakest_first.insert(0, {"ansible_connection": "local"})
-        return tuple(reversed(weakest_first))
+            found.append(Ranked("the machine itself", {"ansible_connection": "local"}))
+        found += [Ranked("the host", table) for table in self.own.get(host, ())]
+        found += [Ranked(f"host_vars of {beside}", table) for files, beside in places for table in files.hosts.get(host, ())]
+        return found
 
     def magic(self, host: str) -> dict[str, Any]:
         """Return what is known of a host without any variable file."""
+        place = self.places.get(host)
+        file = Path(place.file).resolve() if place else None
         return {
             "inventory_hostname": host,
             "inventory_hostname_short": host.partition(".")[0],
-            "group_names": self.groups_of(host) if host in self.hosts else [],
+            "group_names": self.groups_of(host),
             "groups": self.groups,
+            **({"inventory_file": str(file), "inventory_dir": str(file.parent)} if file else {}),
         }
 
     def with_host_vars(self, host: str, values: Mapping[str, Any]) -> Inventory:
@@ -131,12 +165,7 @@ class Inventory:
 
     def _hosts_of(self, name: str) -> Iterator[str]:
         """Yield the hosts of a group, then those of its children, breadth first, each once."""
-        seen: set[str] = set()
-        for each in self._descendants(name):
-            for host in each.hosts:
-                if host not in seen:
-                    seen.add(host)
-                    yield host
+        yield from dict.fromkeys(host for each in self._descendants(name) for host in each.hosts)
 
     def _descendants(self, name: str) -> list[Group]:
         start = self.groups_by_name.get(name)
@@ -145,17 +174,19 @@ class Inventory:
         found = {name: start}
         row = [start]
         while row:
-            below = [self.groups_by_name[child] for group in row for child in group.children if child not in found]
-            row = [group for group in below if found.setdefault(group.name, group) is group]
+            below = dict.fromkeys(child for group in row for child in group.children if child not in found)
+            row = [self.groups_by_name[child] for child in below]
+            found |= {group.name: group for group in row}
         return list(found.values())
 
     @cached_property
-    def _membership(self) -> Mapping[str, list[str]]:
-        groups: dict[str, list[str]] = {}
+    def _memberships(self) -> Mapping[str, list[str]]:
+        found: dict[str, list[str]] = {}
         for name in sorted(self.groups):
-            for host in self.groups[name] if name != ALL else ():
-                groups.setdefault(host, []).append(name)
-        return groups
+            if name != ALL:
+                for host in self.groups[name]:
+                    found.setdefault(host, []).append(name)
+        return found
 
     @cached_property
     def _depths(self) -> Mapping[str, int]:
@@ -168,18 +199,19 @@ class Inventory:
             for child in self.groups_by_name[name].children:
                 sink(child, depth + 1)
 
-        for name in self.groups_by_name:
-            sink(name, 0 if name == ALL else 1)
+        sink(ALL, 0)
         return depths
 
     def _group_order(self, host: str) -> list[str]:
         """Return a host's groups, the weakest first: by depth, then ``ansible_group_priority``, then name."""
-        return sorted(self.groups_of(host), key=lambda name: (self._depths.get(name, 1), self._priority(name), name))
+        groups = self.groups_by_name
+        return sorted(self.groups_of(host), key=lambda name: (self._depths[name], groups[name].priority, name))
 
-    def _priority(self, name: str) -> int:
-        group = self.groups_by_name.get(name)
-        values = [table["ansible_group_priority"] for table in (group.vars if group else ()) if "ansible_group_priority" in table]
-        try:
-            return int(values[-1]) if values else 1
-        except (TypeError, ValueError):
-            return 1
+
+def _listed(name: str) -> list[str]:
+    try:
+        lines = Path(name).expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"--limit @{name}: the file cannot be read: {reason}") from None
+    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]

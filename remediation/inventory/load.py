@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from remediation.inventory.files import IGNORED, read_files
-from remediation.inventory.inventory import ALL, UNGROUPED, Files, Group, Inventory
-from remediation.inventory.ranges import expanded
+from remediation.inventory.check import check
+from remediation.inventory.files import IGNORED, SUFFIXES, read_files
+from remediation.inventory.inventory import ALL, PRIORITY, UNGROUPED, Files, Group, Inventory
+from remediation.inventory.ranges import expanded, without_port
 from remediation.model.errors import InputError, Place, Problem, UsageError
-from remediation.templating.nodes import Table, Text, has_template, plain
+from remediation.templating.nodes import Table, Text
 from remediation.templating.reading import Decrypt, meant, problem, read_yaml
 
 __all__ = ["Inventory", "check", "load"]
@@ -19,6 +21,8 @@ __all__ = ["Inventory", "check", "load"]
 PARTS = ("hosts", "vars", "children")
 LAB = "lab"
 NEXT = "name one with --inventory, such as inventory/lab.yml or a host list: web1,web2,"
+APART = frozenset({"group_vars", "host_vars", "vars_plugins"})
+_SECTION = re.compile(r"^\[[\w.:-]+\]\s*$")
 
 
 def load(sources: Sequence[Path | str], *, playbook_dir: Path | None = None, decrypt: Decrypt | None = None) -> Inventory:
@@ -26,36 +30,15 @@ def load(sources: Sequence[Path | str], *, playbook_dir: Path | None = None, dec
     reading = _Reading(decrypt=decrypt)
     for source in sources:
         reading.take(source)
-    play_files = read_files(playbook_dir, reading.problems, decrypt) if playbook_dir is not None else Files()
-    reading.check_circles()
+    beside = [] if playbook_dir is None else [read_files(playbook_dir, reading.problems, decrypt)]
+    reading.complete()
     if reading.problems:
         raise InputError(tuple(dict.fromkeys(reading.problems)))
-    named = ", ".join(map(str, sources))
     if not any(group.hosts for group in reading.groups.values()):
-        raise UsageError(f"the inventory {named} holds no host", next_step=NEXT)
+        raise UsageError(f"the inventory {', '.join(map(str, sources))} holds no host", next_step=NEXT)
     return Inventory(
-        reading.groups, reading.own, reading.places, reading.files, play_files, reading.lab, tuple(map(str, sources))
+        reading.groups, reading.own, reading.places, tuple(reading.files), tuple(beside), reading.lab, tuple(map(str, sources))
     )
-
-
-def check(inventory: Inventory, given: Collection[str] = ()) -> None:
-    """Raise `InputError` where a host's variables cannot be a connection; `given` are the names of variables from ``-e``."""
-    problems = []
-    for host in inventory.hosts:
-        layers = inventory.layers(host)
-        known = {*given, *(name for layer in layers for name in layer)}
-        connection = next((layer["ansible_connection"] for layer in layers if "ansible_connection" in layer), None)
-        kind = str(connection) if isinstance(connection, str) and not has_template(connection) else ""
-        transport = next((str(layer["ansible_winrm_transport"]) for layer in layers if "ansible_winrm_transport" in layer), "")
-        if kind == "winrm" and not {"ansible_user", "ansible_winrm_user"} & known and transport != "certificate":
-            problems.append(
-                problem(
-                    f"host {host} has connection winrm but no user; set ansible_user here or in group_vars/",
-                    inventory.place_of(host),
-                )
-            )
-    if problems:
-        raise InputError(tuple(problems))
 
 
 @dataclass(slots=True)
@@ -66,21 +49,22 @@ class _Reading:
     groups: dict[str, Group] = field(default_factory=lambda: {ALL: Group(ALL), UNGROUPED: Group(UNGROUPED)})
     own: dict[str, list[Table]] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
-    files: Files = field(default_factory=Files)
+    files: list[Files] = field(default_factory=list)
     lab: Any = None
     problems: list[Problem] = field(default_factory=list)
     folders: set[Path] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self.groups[ALL].children[UNGROUPED] = None  # the first child of all, so its hosts come first
+
     def take(self, source: Path | str) -> None:
         if isinstance(source, str) and "," in source:
-            for name in (part.strip() for part in source.split(",")):
-                if name:
-                    self.named(self.groups[ALL], name, None, None)
+            for part in filter(None, (part.strip() for part in source.split(","))):
+                self.listed(part)
             return
         path = Path(source)
         if path.is_dir():
-            inner = [each for each in sorted(path.iterdir()) if each.is_file() and not each.name.startswith(".")]
-            inner = [each for each in inner if not each.name.endswith(IGNORED)]
+            inner = list(_files_in(path))
             if not inner:
                 raise UsageError(f"the inventory folder {path} holds no file", next_step=NEXT)
             for each in inner:
@@ -92,30 +76,35 @@ class _Reading:
         self.file(path)
         self.beside(path.parent)
 
+    def listed(self, part: str) -> None:
+        try:
+            name, port = without_port(part)
+            for each in expanded(name):
+                self.named(self.groups[UNGROUPED], each, _with_port(None, port), None)
+        except ValueError as error:
+            raise UsageError(f"--inventory {part}: {error}") from None
+
     def beside(self, folder: Path) -> None:
-        if folder.resolve() in self.folders:
-            return
-        self.folders.add(folder.resolve())
-        found = read_files(folder, self.problems, self.decrypt)
-        for name, tables in found.groups.items():
-            self.files.groups.setdefault(name, []).extend(tables)
-        for name, tables in found.hosts.items():
-            self.files.hosts.setdefault(name, []).extend(tables)
+        if folder.resolve() not in self.folders:
+            self.folders.add(folder.resolve())
+            self.files.append(read_files(folder, self.problems, self.decrypt))
 
     def file(self, path: Path) -> None:
         try:
             content = read_yaml(path, decrypt=self.decrypt)
         except InputError as error:
-            self.problems += error.problems
+            self.problems += [_ini(path)] if _is_ini(path) else error.problems
             return
         if content is None:
             return
         if not isinstance(content, Table):
-            self.refuse("an inventory is a mapping of groups", Place(str(path), 1, 1))
+            self.problems.append(
+                _ini(path) if _is_ini(path) else problem("an inventory is a mapping of groups", Place(str(path), 1, 1))
+            )
             return
         for name, value in content.items():
-            if name == LAB and isinstance(value, Table) and not isinstance(value.get("hosts"), Table) and value:
-                self.laboratory(value)
+            if name == LAB and _asks_for_lab(value):
+                self.laboratory(value or Table({}))
                 continue
             self.group(None, name, value, content.key_places.get(name))
 
@@ -131,9 +120,10 @@ class _Reading:
 
     def group(self, parent: Group | None, name: object, value: Any, place: Place | None) -> None:  # noqa: ANN401 - any value
         if not isinstance(name, str):
-            self.refuse(f"a group's name is a text, not {name!r}", place)
+            self.refuse(f"a group's name is a text, not {name!r}; quote it", place)
             return
-        group = self.groups.setdefault(str(name), Group(str(name), place=place))
+        group = self.groups.setdefault(str(name), Group(str(name)))
+        group.place = group.place or place
         if parent is not None:
             parent.children.setdefault(group.name)
         if value is None:
@@ -141,14 +131,22 @@ class _Reading:
         if not isinstance(value, Table):
             self.refuse(f"group {name}: a mapping with {', '.join(PARTS)} is wanted, not {_kind(value)}", place)
             return
-        for key in value:
+        for key in value:  # in the file's order, as it decides about the order of hosts
             if key not in PARTS:
                 self.refuse(f"group {name}: {key!r} is not known{meant(key, PARTS)}", value.key_places.get(key))
-        self.hosts(group, value)
-        self.variables(group, value)
-        children = self.part(group, value, "children")
-        for child, inner in children.items() if children is not None else ():
-            self.group(group, child, inner, children.key_places.get(child))
+                continue
+            inner = self.part(group, value, key)
+            if inner is not None:
+                self.take_part(group, key, inner)
+
+    def take_part(self, group: Group, key: str, inner: Table) -> None:
+        if key == "vars":
+            self.variables(group, inner)
+        elif key == "hosts":
+            self.hosts(group, inner)
+        else:
+            for child, content in inner.items():
+                self.group(group, child, content, inner.key_places.get(child))
 
     def part(self, group: Group, value: Table, key: str) -> Table | None:
         inner = value.get(key)
@@ -161,52 +159,60 @@ class _Reading:
             return None
         return inner
 
-    def variables(self, group: Group, value: Table) -> None:
-        found = self.part(group, value, "vars")
-        if found is not None:
-            group.vars.append(found)
+    def variables(self, group: Group, found: Table) -> None:
+        group.vars.append(found)
+        priority = found.get(PRIORITY, 1)
+        try:
+            int(priority)
+        except (TypeError, ValueError):
+            self.refuse(f"{PRIORITY} is a number, not {_kind(priority)}", found.value_places.get(PRIORITY))
 
-    def hosts(self, group: Group, value: Table) -> None:
-        found = self.part(group, value, "hosts")
-        for name, variables in found.items() if found is not None else ():
+    def hosts(self, group: Group, found: Table) -> None:
+        for name, variables in found.items():
             place = found.key_places.get(name)
+            if not isinstance(name, str):
+                self.refuse(f"a host's name is a text, not {name!r}; quote it", place)
+                continue
             if variables is not None and not isinstance(variables, Table):
                 self.refuse(f"host {name}: a mapping of variables is wanted, not {_kind(variables)}", place)
                 continue
+            whole, port = without_port(str(name))
             try:
-                names = list(expanded(str(plain(name))))
+                for each in expanded(whole):
+                    self.named(group, each, _with_port(variables, port), place)
             except ValueError as error:
                 self.refuse(f"host {name}: {error}", place)
-                continue
-            for each in names:
-                self.named(group, each, variables, place)
 
     def named(self, group: Group, name: str, variables: Table | None, place: Place | None) -> None:
         group.hosts.setdefault(name)
-        if group.name != ALL:
-            self.groups[ALL].children.setdefault(group.name)
         if place is not None:
             self.places.setdefault(name, place)
         if variables:
             self.own.setdefault(name, []).append(variables)
 
-    def check_circles(self) -> None:
-        """Hang every group below ``all``, and refuse one that contains itself."""
+    def complete(self) -> None:
+        """Hang what has no parent below ``all``, and what has no group into ``ungrouped``; refuse a group that contains itself."""
+        grouped = {child for group in self.groups.values() for child in group.children}
         for name in self.groups:
-            if name != ALL:
+            if name != ALL and name not in grouped:
                 self.groups[ALL].children.setdefault(name)
+        held = {host for name, group in self.groups.items() if name not in {ALL, UNGROUPED} for host in group.hosts}
+        loose = self.groups[UNGROUPED].hosts
+        self.groups[UNGROUPED].hosts = {host: None for host in (*loose, *self.groups[ALL].hosts) if host not in held}
+        if not self.problems:
+            self.check_circles()
+
+    def check_circles(self) -> None:
         done: set[str] = set()
 
         def descend(name: str, above: tuple[str, ...]) -> None:
             if name in above:
                 circle = " -> ".join([*above[above.index(name) :], name])
                 self.refuse(f"the group {name} contains itself: {circle}", self.groups[name].place)
-                return
-            if name in done:
-                return
-            for child in self.groups[name].children:
-                descend(child, (*above, name))
-            done.add(name)
+            elif name not in done:
+                for child in self.groups[name].children:
+                    descend(child, (*above, name))
+                done.add(name)
 
         for name in list(self.groups):
             descend(name, ())
@@ -215,6 +221,48 @@ class _Reading:
         self.problems.append(problem(message, place))
 
 
+def _files_in(folder: Path) -> Iterator[Path]:
+    """Yield the inventory files of a folder and of those in it, in name order; what Ansible passes over is passed over."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name.endswith(IGNORED) or path.name in APART:
+            continue
+        if path.is_dir():
+            yield from _files_in(path)
+        elif path.suffix in {*SUFFIXES, ""}:
+            yield path
+
+
+def _asks_for_lab(value: object) -> bool:
+    """Return whether ``lab:`` asks for the lab; a group may be called so too, and then holds hosts by name."""
+    if not isinstance(value, Table):
+        return value is None
+    return not (
+        {"vars", "children"} & set(value) or isinstance(value.get("hosts"), (Table, str)) or value.get("hosts", 1) is None
+    )
+
+
+def _with_port(variables: Table | None, port: int | None) -> Table | None:
+    if port is None:
+        return variables
+    known = variables or Table({})
+    return Table({"ansible_port": port, **known}, known.place, known.key_places, known.value_places)
+
+
+def _is_ini(path: Path) -> bool:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return any(_SECTION.match(line) for line in lines)
+
+
+def _ini(path: Path) -> Problem:
+    return problem(
+        f"this looks like an inventory in INI form, and only YAML is read; ansible-inventory -i {path} --list --yaml writes it as YAML",
+        Place(str(path), 1, 1),
+    )
+
+
 def _kind(value: object) -> str:
-    kinds = {list: "a list", bool: "a truth value", int: "a number", float: "a number"}
+    kinds = {list: "a list", dict: "a mapping", bool: "a truth value", int: "a number", float: "a number", type(None): "nothing"}
     return next((word for kind, word in kinds.items() if isinstance(value, kind)), f"the text {value!r}")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import fnmatch
+import ipaddress
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from remediation.model.errors import UsageError
 
 SLICE = re.compile(r"^(.+)\[(?:(-?\d+)|(\d*):(\d*))\]$")
-BETWEEN = re.compile(r":(?![^\[]*\])")
-"""A colon that does not stand inside the brackets of a slice."""
+ALONE = re.compile(r"^[^\s:,!&~]+:\d+$|^\[[0-9a-fA-F.:]+\](?::\d+)?$")
+"""A name with a port, or an IPv6 address in brackets: its colons separate nothing."""
+PART = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
+"""What stands between colons; a colon inside brackets belongs to a slice or a set of characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,34 +25,48 @@ class Matched:
     nothing: tuple[str, ...] = ()
 
 
-def split(pattern: str) -> list[str]:
-    """Return a pattern's parts; once it holds a comma it is split at commas alone, as Ansible does."""
+def split(pattern: str | Sequence[str]) -> list[str]:
+    """Return a pattern's parts; once a text holds a comma it is split at commas alone, as Ansible does."""
+    if not isinstance(pattern, str):
+        return [part for each in pattern for part in split(str(each))]
     if "," in pattern:
-        return [part.strip() for part in pattern.split(",") if part.strip()]
-    if pattern.count(":") > 1 and re.fullmatch(r"[0-9a-fA-F:.]+", pattern):
-        return [pattern]  # an IPv6 address
-    return [part.strip() for part in BETWEEN.split(pattern) if part.strip()]
+        parts = pattern.split(",")
+    elif ALONE.match(pattern) or _is_ipv6(pattern):
+        parts = [pattern]
+    else:
+        parts = PART.findall(pattern)
+    return [part.strip() for part in parts if part.strip()]
 
 
-def match(pattern: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Matched:
-    """Return what `pattern` names; raises `UsageError` for a regular expression that is none."""
+def match(
+    pattern: str | Sequence[str], hosts: Sequence[str], groups: Mapping[str, Sequence[str]], implicit: Collection[str] = ()
+) -> Matched:
+    """Return what `pattern` names; raises `UsageError` for a regular expression that is none.
+
+    ``implicit`` are hosts that are there when they are named, and only then.
+    """
     parts = split(pattern)
     unions = [part for part in parts if part[0] not in "!&"] or ["all"]
     found: dict[str, None] = {}
     nothing: list[str] = []
     for part in unions:
-        named = _named(part, hosts, groups)
+        named = _named(part, hosts, groups) or [part for name in implicit if name == part]
         if not named:
             nothing.append(part)
         found.update(dict.fromkeys(named))
-    result = list(found)
-    for part in (part for part in parts if part[0] == "&"):
-        kept = set(_named(part[1:], hosts, groups))
-        result = [host for host in result if host in kept]
-    for part in (part for part in parts if part[0] == "!"):
-        gone = set(_named(part[1:], hosts, groups))
-        result = [host for host in result if host not in gone]
-    return Matched(tuple(result), tuple(nothing))
+    for sign, kept in (("&", True), ("!", False)):
+        for part in (part for part in parts if part[0] == sign):
+            those = {*_named(part[1:], hosts, groups), *(name for name in implicit if name == part[1:])}
+            found = {host: None for host in found if (host in those) is kept}
+    return Matched(tuple(found), tuple(nothing))
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _named(part: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Sequence[str]:

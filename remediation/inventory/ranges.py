@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 RANGE = re.compile(r"\[([^\[\]:]*):([^\[\]:]*)(?::([^\[\]:]*))?\]")
+WITH_PORT = re.compile(r"^(\[[0-9a-fA-F:.]+\]|.*[^:]):(\d+)$")
 MOST = 100_000
 """Hosts one range may stand for; more is a slip of the keyboard."""
 
@@ -20,6 +21,14 @@ def expanded(name: str) -> Iterator[str]:
         return
     for value in _values(found[1], found[2], found[3]):
         yield from expanded(f"{name[: found.start()]}{value}{name[found.end() :]}")
+
+
+def without_port(name: str) -> tuple[str, int | None]:
+    """Return a name and the port behind its last colon, None where it has none: ``dev-1:2222``, ``[::1]:22``."""
+    found = WITH_PORT.match(name)
+    if found is None or (":" in RANGE.sub("", found[1]) and not found[1].startswith("[")):
+        return name, None  # an IPv6 address without brackets
+    return found[1].strip("[]") if found[1].startswith("[") and ":" in found[1] else found[1], int(found[2])
 
 
 def _values(first: str, last: str, step: str | None) -> Iterator[str]:

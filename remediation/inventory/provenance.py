@@ -1,0 +1,52 @@
+"""Where each variable of a host comes from, and what it overrode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.inventory.inventory import Inventory, Layer
+from remediation.model.errors import Place
+from remediation.templating.nodes import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One value of a variable as it stands in its file, where that is, and the weaker ones that it hides, strongest first."""
+
+    name: str
+    value: Any
+    rank: str
+    place: Place | None = None
+    overrode: tuple[Origin, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """The file and line, or what it is where no file holds it."""
+        return f"{self.place.file}:{self.place.line}" if self.place else self.rank
+
+
+EXTRA = "-e"
+
+
+def origins(inventory: Inventory, host: str, extra: Layer | None = None) -> dict[str, Origin]:
+    """Return the origin of each variable of `host` by name; ``extra`` are those of the command line, the strongest."""
+    found: dict[str, list[Origin]] = {}
+    ranked = [(each.rank, each.values) for each in inventory.ranked(host)] + [(EXTRA, extra or {})]
+    for rank, values in reversed(ranked):
+        for name, value in values.items():
+            origin = Origin(str(name), value, rank, place_in(values, name))
+            known = found.setdefault(origin.name, [])
+            # a folder that lies beside both the inventory and the playbook is read twice
+            if origin.place is None or origin.place not in [each.place for each in known]:
+                known.append(origin)
+    return {
+        name: Origin(first.name, first.value, first.rank, first.place, tuple(weaker))
+        for name, (first, *weaker) in sorted(found.items())
+    }
+
+
+def place_in(values: Mapping[Any, Any], name: object) -> Place | None:
+    """Return where a mapping of a file names a variable, None for a mapping that comes from no file."""
+    return values.key_places.get(name) if isinstance(values, Table) else None
