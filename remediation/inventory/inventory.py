@@ -60,11 +60,13 @@ class Ranked:
 class Inventory:
     """What all sources together say.
 
-    ``own`` are the hosts' variables of the inventory files, ``files`` those beside each source, ``play_files`` those beside
+    ``named`` are all hosts in the order of their first mention, in which globs find them; ``own`` are the hosts' variables of
+    the inventory files, ``files`` those beside each source, ``play_files`` those beside
     the playbook; ``lab`` is what a file asks the lab for, None where none does.
     """
 
     groups_by_name: Mapping[str, Group]
+    named: Sequence[str]
     own: Mapping[str, Sequence[Layer]]
     places: Mapping[str, Place]
     files: Sequence[Files] = ()
@@ -99,7 +101,7 @@ class Inventory:
 
     def match(self, pattern: str | Sequence[str]) -> Matched:
         """Return the hosts that `pattern` names, and which of its parts name none; raises `UsageError`."""
-        return match(pattern, self.hosts, self.groups, IMPLICIT)
+        return match(pattern, self.named, self.groups, IMPLICIT)
 
     def allowed(self, limit: str) -> tuple[str, ...]:
         """Return the hosts that ``--limit`` allows; ``@FILE`` are the names in a file. Raises `UsageError`, naming the nearest."""

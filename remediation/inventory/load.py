@@ -37,7 +37,14 @@ def load(sources: Sequence[Path | str], *, playbook_dir: Path | None = None, dec
     if not any(group.hosts for group in reading.groups.values()):
         raise UsageError(f"the inventory {', '.join(map(str, sources))} holds no host", next_step=NEXT)
     return Inventory(
-        reading.groups, reading.own, reading.places, tuple(reading.files), tuple(beside), reading.lab, tuple(map(str, sources))
+        reading.groups,
+        tuple(reading.seen),
+        reading.own,
+        reading.places,
+        tuple(reading.files),
+        tuple(beside),
+        reading.lab,
+        tuple(map(str, sources)),
     )
 
 
@@ -47,6 +54,7 @@ class _Reading:
 
     decrypt: Decrypt | None = None
     groups: dict[str, Group] = field(default_factory=lambda: {ALL: Group(ALL), UNGROUPED: Group(UNGROUPED)})
+    seen: dict[str, None] = field(default_factory=dict)
     own: dict[str, list[Table]] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
     files: list[Files] = field(default_factory=list)
@@ -185,6 +193,7 @@ class _Reading:
 
     def named(self, group: Group, name: str, variables: Table | None, place: Place | None) -> None:
         group.hosts.setdefault(name)
+        self.seen.setdefault(name)
         if place is not None:
             self.places.setdefault(name, place)
         if variables:
