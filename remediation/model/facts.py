@@ -55,7 +55,10 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A program that runs; (pid, started) is its identity because PIDs are reused. ``vram`` is resident GPU memory."""
+    """A program that runs; (pid, started) is its identity because PIDs are reused. ``vram`` is resident GPU memory.
+
+    ``spilled`` is GPU memory of it that lies in shared system memory (NonLocalUsage on Windows), where that is known.
+    """
 
     pid: int
     name: str
@@ -67,6 +70,7 @@ class Process:
     service: str | None = None
     has_window: bool = False
     vram: int | None = None
+    spilled: int | None = None
 
     @property
     def key(self) -> str:
@@ -76,8 +80,7 @@ class Process:
     @property
     def program(self) -> str:
         """The program's name without ``.exe``, lower case: ``chrome`` and ``Chrome.exe`` are one."""
-        name = self.name.lower()
-        return name[:-4] if name.endswith(".exe") else name
+        return self.name.lower().removesuffix(".exe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,16 @@ class GpuUse:
     def free(self) -> int:
         """Free dedicated memory of the GPU with most free memory, in bytes; 0 without a GPU."""
         return max((gpu.free for gpu in self.gpus), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSample:
+    """One card at one moment: ``at`` by the host's clock, ``utilization`` in percent, ``used`` in bytes."""
+
+    at: float
+    index: int
+    utilization: int | None
+    used: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +142,51 @@ class ModelShow:
 
 
 @dataclass(frozen=True, slots=True)
+class Blob:
+    """One layer of a stored model: ``size`` as its manifest says, ``present`` bytes on disk, None where it is missing.
+
+    ``actual`` is the digest of what lies on disk, None where it was not hashed. Digests read ``sha256:<64 hex>``.
+    """
+
+    digest: str
+    size: int
+    media_type: str = ""
+    present: int | None = None
+    actual: str | None = None
+
+    @property
+    def sound(self) -> bool | None:
+        """Whether what lies on disk is what the manifest names; None where only its hash could tell."""
+        if self.present is None or self.present != self.size:
+            return False
+        return None if self.actual is None else self.actual == self.digest
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A model as a registry holds it: the digest of its manifest (as ``/api/tags`` shows it) and its layers."""
+
+    model: str
+    digest: str
+    layers: tuple[Blob, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes to download at most."""
+        return sum(layer.size for layer in self.layers)
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """One line of a pull: ``completed`` and ``total`` in bytes of the layer ``digest``, None where the line names none."""
+
+    status: str
+    digest: str = ""
+    completed: int | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """The figures of one request, from Ollama's own durations (seconds); None where not known.
 
@@ -161,7 +219,11 @@ class EngineFacts:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What ``docker inspect`` says; ``environment`` in order, ``raw`` the whole record."""
+    """What ``docker inspect`` says; ``environment`` in order, ``raw`` the whole record.
+
+    ``created_at``, ``started_at`` and ``finished_at`` as Docker writes them (RFC 3339); ``volumes`` are the names of the
+    named volumes that it mounts.
+    """
 
     id: str
     name: str
@@ -174,6 +236,9 @@ class Container:
     started_at: str = ""
     exit_code: int | None = None
     oom_killed: bool = False
+    created_at: str = ""
+    finished_at: str = ""
+    volumes: tuple[str, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -183,12 +248,91 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True)
+class Executed:
+    """What a program inside a container came to."""
+
+    code: int
+    stdout: str
+    stderr: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStats:
+    """What a container uses: memory without the page cache, ``memory_limit`` None where it has none, CPU in percent of one core."""
+
+    memory_used: int
+    memory_limit: int | None = None
+    cpu_percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A named volume; ``users`` are the containers that mount it, stopped ones too, ``created_at`` as Docker writes it."""
+
+    name: str
+    driver: str = "local"
+    created_at: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    users: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ComposeProject:
-    """A Compose project: its name, files in order, and working folder, all as the host writes them."""
+    """A Compose project: its name, files in order, working folder and active profiles, all as the host writes them."""
 
     name: str
     files: tuple[str, ...]
     working_dir: str
+    profiles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DockerDesktop:
+    """Docker Desktop (facts/windows 2 and 3): ``state`` is ``running``, ``starting``, ``stopping``, ``stopped`` or ``unknown``.
+
+    ``started`` is when its oldest backend process started, by the host's clock, None while there is none. ``settings`` are
+    those of the desktop user's settings file (only what is not a default stands there), ``locked`` the keys that an
+    administrator locked. ``engine`` says whether the engine answers.
+    """
+
+    version: str
+    state: str
+    started: float | None = None
+    engine: bool = False
+    settings_path: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    locked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SystemLimits:
+    """What bounds the memory of containers: ``engine`` is the engine's machine, ``wsl`` what ``.wslconfig`` says of it.
+
+    Bytes; None where it is not known or not set. ``wslconfig`` is the file's path.
+    """
+
+    host: int | None = None
+    engine: int | None = None
+    wsl: int | None = None
+    wslconfig: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One entry of a folder; ``modified`` by the host's clock."""
+
+    name: str
+    size: int
+    modified: float
+    folder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSpace:
+    """The file system that a path lies on, in bytes."""
+
+    total: int
+    free: int
 
 
 @dataclass(frozen=True, slots=True)
