@@ -113,6 +113,10 @@ class Inventory:
         hint = meant(part, [*self.hosts, *self.groups])
         raise UsageError(f"--limit {limit}: no host or group is called {part!r}{hint}", next_step="remediate hosts lists them")
 
+    def check_limit(self, limit: str) -> None:
+        """Raise `UsageError` where no part of `limit` names anything."""
+        self.allowed(limit)
+
     def layers(self, host: str) -> tuple[Layer, ...]:
         """Return a host's variables, the strongest layer first (Ansible's order)."""
         return tuple(ranked.values for ranked in reversed(self.ranked(host)))
