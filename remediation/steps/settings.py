@@ -45,8 +45,8 @@ def hides_the_gpu(environment: Mapping[str, str], version: Version | None) -> st
     library = environment.get("OLLAMA_LLM_LIBRARY", "").strip().lower()
     if library in {"cuda", "gpu", "nvidia", "cublas"} and at_least(version, "0.12.4") is not False:
         return f"OLLAMA_LLM_LIBRARY={library} skips every GPU library: 0 layers"
-    for name in VISIBILITY:
-        if name in environment and _hidden_by(environment[name]):
+    for name in VISIBILITY:  # the server prints each variable it knows, an unset one as empty (facts/ollama 1.1)
+        if environment.get(name, "").strip() and _hidden_by(environment[name]):
             return f"{name}={environment[name]} hides every card: 0 layers"
     return ""
 

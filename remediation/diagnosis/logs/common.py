@@ -113,6 +113,13 @@ def buffers(state: State, line: str, at: Quote) -> None:
     on_gpu = is_gpu_buffer(device)
     load = state.load(at)
     kind = match[2] or "model"
+    if kind not in load.measured:
+        # G2 prints the layout that it planned before, in the same words of bytes: what was allocated takes its place
+        load.measured.add(kind)
+        if kind == "model":
+            load.model_gpu = load.model_cpu = 0
+        elif kind == "KV":
+            load.kv_gpu = load.kv_cpu = 0
     if kind == "model":
         if on_gpu:
             load.model_gpu += size

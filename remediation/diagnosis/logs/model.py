@@ -43,7 +43,7 @@ class Load:
     """One load of a model. Filled while the log is read, not changed afterwards.
 
     ``requested`` is the num_gpu that was asked (-1: the server decides), ``planned`` the server's own estimate of
-    layers, ``offloaded`` the (n, m) of the last result line. ``context`` is the whole cache, all slots together.
+    layers, ``offloaded`` the (n, m) of the last result line. ``measured`` names the sums that come from allocated buffers. ``context`` is the whole cache, all slots together.
     """
 
     at: Quote
@@ -85,6 +85,7 @@ class Load:
     kv_gpu: int = 0
     kv_cpu: int = 0
     graph_gpu: int = 0
+    measured: set[str] = field(default_factory=set)
     info: dict[str, str | int] = field(default_factory=dict)
     projected: int | None = None
     margin: int | None = None
