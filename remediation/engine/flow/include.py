@@ -32,7 +32,9 @@ class IncludedFile:
 
 def include(site: Site) -> tuple[list[IncludedFile], Ending]:
     """Return what the include brings in, and how it ended: skipped and failed ones are told; never raises."""
-    site.emit("task_start", path=site.path)
+    told = site.host.recorded(site.path) is not None  # by an earlier process of this run
+    if not told:
+        site.emit("task_start", path=site.path)
     files: list[IncludedFile] = []
     try:
         files = [_file(inner) for inner in _items(site) if false_condition(inner, inner.scope()) is None]
@@ -44,6 +46,12 @@ def include(site: Site) -> tuple[list[IncludedFile], Ending]:
         files = []
     if site.task.register:
         site.host.facts[site.task.register] = dict(ending.result)
+    if not told:
+        _tell(site, ending)
+    return files, ending
+
+
+def _tell(site: Site, ending: Ending) -> None:
     site.emit(
         "task_result",
         path=site.path,
@@ -55,7 +63,6 @@ def include(site: Site) -> tuple[list[IncludedFile], Ending]:
         result={"include": site.task.arguments.get("file", ""), "changed": False},
         changes=[],
     )
-    return files, ending
 
 
 def _items(site: Site) -> list[Site]:

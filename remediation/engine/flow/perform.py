@@ -30,7 +30,8 @@ UNMET = "its condition is false"
 
 def perform(site: Site, act: Act) -> Ending:
     """Carry the task out, told by its events; never raises `RemediationError`."""
-    site.emit("task_start", path=site.path)
+    if site.host.recorded(site.path) is None:
+        site.emit("task_start", path=site.path)
     with _throttled(site):
         ending = _looped(site, act) if site.task.loop else one(site, act)
     ending = _ignoring(site, ending)
@@ -68,7 +69,8 @@ def _looped(site: Site, act: Act) -> Ending:
     for number, item in enumerate(items):
         names = names_of(loop, number, items)
         inner = site.item(number, names)
-        inner.emit("task_start", path=inner.path, item=_shown(site, item))
+        if site.host.recorded(inner.path, jsonable(item)) is None:
+            inner.emit("task_start", path=inner.path, item=_shown(site, item))
         ending = _ignoring(inner, one(inner, act))
         result = {**ending.result, loop.variable: item, "ansible_loop_var": loop.variable}
         ending = dataclasses.replace(ending, result={**result, "item": item}, notify=_called(inner, ending))

@@ -30,6 +30,18 @@ def run_playbook(request: RunRequest, ports: Ports, open_host: OpenHost) -> RunS
     return Runner(request, ports, open_host).run()
 
 
+def hosts_of(play: Play, request: RunRequest) -> tuple[str, ...]:
+    """Return the hosts of a play, its pattern filled in with what is known before any host is; raises `RemediationError`."""
+    value = Scope((request.extra, play.vars)).render(play.hosts)
+    pattern = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return tuple(request.inventory.select(pattern, request.limit))
+
+
+def chosen_hosts(request: RunRequest) -> list[str]:
+    """Return all hosts that a run is about, in the order in which its plays name them."""
+    return list(dict.fromkeys(name for play in request.playbook.plays for name in hosts_of(play, request)))
+
+
 class Runner:
     """One run: its plays in order. Everything that hosts share is in ``stage``."""
 
@@ -44,7 +56,7 @@ class Runner:
     def run(self) -> RunSummary:
         """Run all plays; hosts are closed and leases given back whatever happens."""
         begun = self.ports.clock.now()
-        chosen = {play.index: self._hosts(play) for play in self.request.playbook.plays}
+        chosen = {play.index: hosts_of(play, self.request) for play in self.request.playbook.plays}
         self._tell_start(list(dict.fromkeys(name for hosts in chosen.values() for name in hosts)))
         try:
             for play in self.request.playbook.plays:
@@ -58,13 +70,6 @@ class Runner:
         for state in self.stage.hosts.values():
             self._tell_host_end(state)
         return self._summary(self.ports.clock.now() - begun)
-
-    def _hosts(self, play: Play) -> tuple[str, ...]:
-        """Return the hosts of a play, its pattern filled in with what is known before any host is."""
-        value = Scope((self.request.extra, play.vars)).render(play.hosts)
-        parts = value if isinstance(value, list) else [value]
-        pattern = ",".join(str(part) for part in parts) if len(parts) != 1 else str(parts[0])
-        return tuple(self.request.inventory.select(pattern, self.request.limit))
 
     def _tell_start(self, hosts: Sequence[str]) -> None:
         request = self.request

@@ -17,7 +17,7 @@ from remediation.engine.flow.metas import Metas
 from remediation.engine.flow.perform import called, perform
 from remediation.engine.flow.scopes import Layer, Variables
 from remediation.engine.flow.selection import Selection
-from remediation.engine.flow.signals import HostDone, Interrupted, Lead, Meet, Share, TaskFailed
+from remediation.engine.flow.signals import HostLost, Interrupted, Lead, Meet, Share, TaskFailed
 from remediation.engine.flow.site import Site
 from remediation.engine.flow.stage import PlayStage
 from remediation.engine.flow.state import Ending, HostState
@@ -153,8 +153,8 @@ class HostWalk:
         try:
             with self.counting.aside():
                 drained(self.nodes(rung.tasks, site.included))
-        except (TaskFailed, HostDone):
-            pass
+        except (TaskFailed, HostLost, Interrupted):
+            pass  # the ladder is told by the results
         finally:
             endings, self.results = self.results, before
         return [result_of(ending) for ending in endings]

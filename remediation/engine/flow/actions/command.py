@@ -14,14 +14,14 @@ from remediation.engine.executor import outcome_of
 from remediation.engine.flow.hosts import Opened
 from remediation.engine.flow.site import Site
 from remediation.engine.flow.values import Acted, refused
-from remediation.engine.gate import weigh
-from remediation.engine.ports import StepContext
+from remediation.engine.gate import Refusal, weigh
+from remediation.engine.ports import Selected, StepContext
 from remediation.engine.records import change_to_json
 from remediation.model.change import Change, Risk
 from remediation.model.errors import Blocked, HostError, UsageError
 from remediation.model.outcome import Outcome, Result
 from remediation.playbook.actions import Command
-from remediation.templating.secret import Secret, revealed
+from remediation.templating.secret import revealed
 from remediation.templating.templar import Scope
 
 LONGEST = 3600.0
@@ -45,7 +45,7 @@ def command(given: Command, site: Site, scope: Scope) -> Acted:
     """Run the program; check mode leaves it out."""
     try:
         if site.check():
-            return Acted(Outcome.SKIPPED, {"msg": "check mode: not run"}, "check mode: a command is not run")
+            return _foreseen(given, site)
         opened = site.opened()
         environment = environment_of(site, scope)
         unnecessary = _unnecessary(given, opened)
@@ -54,6 +54,25 @@ def command(given: Command, site: Site, scope: Scope) -> Acted:
         return _run(_program(given, site, opened, environment), site, opened)
     except HostError as error:
         return refused(error, outcome_of(error))
+
+
+def _foreseen(given: Command, site: Site) -> Acted:
+    """Leave the program out, as Ansible's check mode does; a saved plan holds it all the same. The host is not asked."""
+    words = given.argv if given.argv is not None else _words(given.cmd or "", site)
+    if site.task.changed_when is not False and site.play.stage.request.policy.check:
+        change = _change(_shown(words), _risk(site))
+        index, site.host.memory.changes = site.host.memory.changes, site.host.memory.changes + 1
+        site.emit("change_planned", index=index, path=site.path, step="command", change=change_to_json(change))
+        site.host.pending = True
+    return Acted(Outcome.SKIPPED, {"msg": "check mode: not run"}, "check mode: a command is not run")
+
+
+def _change(shown: str, risk: Risk) -> Change:
+    return Change(f"run {shown}", subject=shown, risk=risk)
+
+
+def _shown(words: Sequence[Any]) -> str:
+    return shlex.join(str(word) for word in words)  # a secret says *** of itself
 
 
 def environment_of(site: Site, scope: Scope) -> dict[str, str]:
@@ -78,8 +97,7 @@ def _program(given: Command, site: Site, opened: Opened, environment: Mapping[st
         raise UsageError("command: there is no program to run", place=site.place)
     if site.switch(site.settings.become):
         arguments = (*_elevated(site, opened), *arguments)
-    shown = shlex.join("***" if isinstance(word, Secret) else str(word) for word in words)
-    return Program(arguments, shown, given, environment)
+    return Program(arguments, _shown(words), given, environment)
 
 
 def _words(text: str, site: Site) -> list[str]:
@@ -130,18 +148,26 @@ def _run(program: Program, site: Site, opened: Opened) -> Acted:
     risk = _risk(site)
     hold = site.hold(opened) if risk > Risk.SAFE else _unheld
     context = site.context(opened, hold)
-    change = Change(f"run {program.shown}", subject=program.shown, risk=risk)
+    change = _change(program.shown, risk)
     earlier = _earlier(change, context, repeat=site.play.stage.request.repeat)
     if earlier is not None:
         return earlier
+    selected = context.ports.select(context.host, context.path, change)
+    quiet = site.task.changed_when is False  # it says that it changes nothing: nothing to plan, nothing to record
+    if selected is Selected.LEFT_OUT:
+        return Acted(
+            Outcome.SKIPPED, {"msg": f"left out by the user: {change.summary}"}, f"left out by the user: {change.summary}"
+        )
     refusal = weigh([change], context)
+    if selected is Selected.UNPLANNED and not quiet:
+        refusal = Refusal(f"stale plan: {change.summary} is not in it", "look again and save a new plan: --check --out")
     if refusal is not None:
         told = Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step)
         return Acted(Outcome.BLOCKED, {"msg": refusal.reason}, refusal.reason, refusal.next_step, told=told)
     limit = context.timeout or LONGEST
     hold(limit)
-    if site.task.changed_when is False:
-        return _acted(_sent(program, opened, limit), program, None)  # it says that it changes nothing: nothing to record
+    if quiet:
+        return _acted(_sent(program, opened, limit), program, None)
     return _recorded(change, program, context, opened, limit)
 
 

@@ -1,0 +1,118 @@
+"""Carries an undo out: per host and in parallel, one recorded step after the other, the last change first."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from remediation.engine.executor import outcome_of
+from remediation.engine.exits import OF_OUTCOME, Exit, worst
+from remediation.engine.flow.batch import Batch
+from remediation.engine.flow.hosts import OpenHosts
+from remediation.engine.flow.look import look_once
+from remediation.engine.flow.request import OpenHost, RunRequest, RunSummary
+from remediation.engine.flow.scopes import Variables
+from remediation.engine.flow.site import Site
+from remediation.engine.flow.stage import PlayStage, Stage
+from remediation.engine.flow.state import HostState
+from remediation.engine.locks import claim
+from remediation.engine.ports import Ports
+from remediation.engine.records import result_to_json
+from remediation.engine.undo import Undoing, UndoPlan, undo
+from remediation.model.errors import HostError, RemediationError
+from remediation.model.outcome import Outcome, Result
+from remediation.playbook.model import Play, Task
+
+
+class Undoer:
+    """One undo of one run."""
+
+    def __init__(self, undone: str, plan: UndoPlan, request: RunRequest, ports: Ports, open_host: OpenHost) -> None:
+        self.undone = undone
+        self.plan = plan
+        self.request = request
+        self.ports = ports
+        self.stage = Stage(request, ports, OpenHosts(open_host, claim(request.run, f"undo {undone}"), ports, request.wait))
+        self.title = f"Undo {undone}"
+        play = Play(self.title, 0, "all", request.playbook.path)
+        hosts = tuple(dict.fromkeys((*plan.hosts, *(item.host for item in plan.lasting))))
+        self.play = PlayStage(self.stage, play, hosts, hosts, self.title)
+
+    def run(self) -> RunSummary:
+        """Take everything back that can be, and return what came of it."""
+        begun = self.ports.clock.now()
+        policy = self.request.policy
+        self.stage.emit(
+            "run_start",
+            run=self.request.run,
+            command="undo",
+            check=policy.check,
+            max_risk=str(policy.max_risk),
+            playbook=str(self.request.playbook.path),
+            inventory=list(self.request.sources),
+            hosts=list(self.play.hosts),
+            undoes=self.undone,
+        )
+        self.stage.emit("play_start", play=self.title, hosts=list(self.play.hosts))
+        for item in self.plan.lasting:
+            text = f"cannot be taken back: {item.change.summary}"
+            self.stage.emit("note", host=item.host, play=self.title, task=item.task, text=text, level="warning")
+        try:
+            if self.plan.hosts:
+                Batch({name: self._walk(self.stage.host(name)) for name in self.plan.hosts}).run(self.request.forks)
+        finally:
+            self.stage.opened.close()
+        for name in self.play.hosts:
+            state = self.stage.host(name)
+            self.stage.emit("host_end", host=name, outcome=str(state.outcome), reason=state.reason)
+        return self._summary(self.ports.clock.now() - begun)
+
+    def _walk(self, state: HostState) -> Generator[Any, Any, None]:
+        variables = Variables(self.play, state)
+        for item in self.plan.of(state.name).steps:
+            if self.ports.cancelled():
+                return
+            task = Task(item.task, "undo", {}, f"undo/{item.index}")
+            site = Site(self.play, state, variables, task, path=task.path)
+            site.emit("task_start", path=site.path)
+            result = self._undo(item, site)
+            site.emit("task_result", path=site.path, ignored=False, msg=result.reason, **result_to_json(result))
+            self._count(state, result)
+            if result.outcome.bad:
+                state.lost, state.reason = result.outcome, result.reason
+                return
+        yield from ()
+
+    def _undo(self, item: Undoing, site: Site) -> Result:
+        try:
+            opened = site.opened()
+            hold = site.hold(opened)
+            look_once(site, opened)
+            ((_, result),) = undo(UndoPlan((item,), ()), site.context(opened, hold))
+        except HostError as error:
+            return Result(outcome_of(error), error.message, next_step=error.next_step)
+        except RemediationError as error:
+            return Result(Outcome.FAILED, error.message, next_step=error.next_step)
+        return result
+
+    def _count(self, state: HostState, result: Result) -> None:
+        recap = state.recap
+        if result.outcome is Outcome.UNREACHABLE:
+            recap.unreachable += 1
+        elif result.outcome is Outcome.BLOCKED:
+            recap.blocked += 1
+        elif result.outcome.bad:
+            recap.failed += 1
+        else:
+            recap.ok += 1
+            recap.changed += bool(result.changes)
+            state.pending = state.pending or result.outcome is Outcome.WOULD_CHANGE
+
+    def _summary(self, seconds: float) -> RunSummary:
+        states: Mapping[str, HostState] = {name: self.stage.host(name) for name in self.play.hosts}
+        hosts = {name: state.recap.to_json() for name, state in states.items()}
+        outcomes = {name: state.outcome for name, state in states.items()}
+        codes: list[int] = [OF_OUTCOME[outcome] for outcome in outcomes.values()]
+        code = int(worst([*codes, Exit.INTERRUPTED] if self.ports.cancelled() else codes))
+        self.stage.emit("run_end", run=self.request.run, hosts=hosts, exit_code=code, seconds=seconds)
+        return RunSummary(code, hosts, outcomes, seconds)
