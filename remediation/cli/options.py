@@ -26,6 +26,9 @@ class Hosts(Output):
     extra_vars: tuple[str, ...] = option(
         "Variable NAME=VALUE, @FILE.yml or a YAML mapping. May be repeated.", default=(), short="e"
     )
+    vault_password_file: tuple[str, ...] = option(
+        "Where an Ansible Vault's password is: a file, a program, or prompt; ID@ before it names it. May be repeated.", default=()
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,13 @@ class Monitor(Hosts):
 
     every: str | None = option("Time between two looks, such as 2s (the default).")
     for_: str | None = option("End after this time, such as 10m (default: until Ctrl-C).")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing(Hosts):
+    """How the hosts are listed."""
+
+    graph: bool = option("Show the groups as a tree.", default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from remediation.engine.masking import Masker
 from remediation.facets.access import HostAccess
 from remediation.facets.open import open_host
 from remediation.inventory.load import Inventory, check, load
+from remediation.inventory.secrets import vault_of
 from remediation.model.errors import RemediationError, UsageError
 from remediation.templating.nodes import trusted
 from remediation.templating.secret import Secret
@@ -85,16 +86,21 @@ class Field:
 @contextmanager
 def field(options: Hosts, *, playbook: Path | None = None) -> Iterator[Field]:
     """Read the inventory that `options` name, and start the lab where it asks for one. Raises `InputError`, `UsageError`."""
-    names = options.inventory or (DEFAULT_INVENTORY,)
-    sources = [source if "," in source else _source(source) for source in names]
-    inventory = load(sources, playbook_dir=playbook.parent if playbook else None)
+    inventory = read_inventory(options, playbook=playbook)
     if inventory.lab is not None:
         inventory = _with_lab(inventory)
     extra = trusted(extra_variables(options.extra_vars))
     check(inventory, extra)
     if options.limit is not None:
         inventory.check_limit(options.limit)
-    yield Field(inventory, extra, options.limit, Masker(), tuple(map(str, sources)))
+    yield Field(inventory, extra, options.limit, Masker(), inventory.sources)
+
+
+def read_inventory(options: Hosts, *, playbook: Path | None = None) -> Inventory:
+    """Read the inventory that `options` name, and nothing more: no lab is started. Raises `InputError`, `UsageError`."""
+    names = options.inventory or (DEFAULT_INVENTORY,)
+    sources = [source if "," in source else _source(source) for source in names]
+    return load(sources, playbook_dir=playbook.parent if playbook else None, decrypt=vault_of(options.vault_password_file))
 
 
 def _source(name: str) -> Path:

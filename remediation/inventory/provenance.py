@@ -8,7 +8,7 @@ from typing import Any
 
 from remediation.inventory.inventory import Inventory, Layer
 from remediation.model.errors import Place
-from remediation.templating.nodes import Table
+from remediation.templating.nodes import Table, place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def origins(inventory: Inventory, host: str, extra: Layer | None = None) -> dict
     ranked = [(each.rank, each.values) for each in inventory.ranked(host)] + [(EXTRA, extra or {})]
     for rank, values in reversed(ranked):
         for name, value in values.items():
-            origin = Origin(str(name), value, rank, place_in(values, name))
+            origin = Origin(str(name), value, rank, place_in(values, name) or place_of(value))
             known = found.setdefault(origin.name, [])
             # a folder that lies beside both the inventory and the playbook is read twice
             if origin.place is None or origin.place not in [each.place for each in known]:

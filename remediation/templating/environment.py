@@ -95,7 +95,7 @@ def compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def _with_backslashes(text: str) -> str:
-    """Return `text` so that a backslash in a string inside of braces is one: ``'(\\d+)'`` is a pattern, as in Ansible."""
+    r"""Return `text` so that a backslash in a string inside of braces is one: ``'(\d+)'`` is a pattern, as in Ansible."""
     if "\\" not in text or "{{" not in text:
         return text
     parts: list[str] = []

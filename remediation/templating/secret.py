@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+import re
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
 HIDDEN = "***"
+
+_ANSIBLES = re.compile(r"^ansible_(\w+_)?(pass|password|passphrase)$")
+_SOUNDS = re.compile(r"(?:^|[_-])(pass|password|passwd|passphrase|secret|token|api_?key|private_?key)$", re.IGNORECASE)
 
 
 class Secret:
@@ -43,3 +48,24 @@ class Secret:
 def revealed(value: object) -> object:
     """Return the text of a secret, anything else as it is."""
     return value.reveal() if isinstance(value, Secret) else value
+
+
+def is_password(name: str) -> bool:
+    """Return whether a variable holds a password by Ansible's own naming: it is a `Secret`, whatever it was written as."""
+    return _ANSIBLES.search(name) is not None
+
+
+def sounds_secret(name: str) -> bool:
+    """Return whether a variable's name says that its value is nobody's business."""
+    return _SOUNDS.search(name) is not None
+
+
+def masked(value: Any) -> Any:  # noqa: ANN401 - any value
+    """Return `value` as built-in types, with whatever is secret in it, or sounds so, as ``***``."""
+    if isinstance(value, Secret):
+        return HIDDEN
+    if isinstance(value, Mapping):
+        return {str(key): HIDDEN if sounds_secret(str(key)) else masked(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [masked(item) for item in value]
+    return str(value) if isinstance(value, str) else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from remediation.templating.errors import ConditionError, TemplateError, Undefin
 from remediation.templating.lazy import lazily, materialised
 from remediation.templating.lookups import LOOKUPS, Lookup, query
 from remediation.templating.nodes import Rows, Table, Text, has_template, place_of
-from remediation.templating.secret import Secret
+from remediation.templating.secret import Secret, is_password
 
 
 class Omitted:
@@ -27,9 +26,6 @@ class Omitted:
 OMIT = Omitted()
 
 _MISSING = object()
-
-SECRET_NAME = re.compile(r"^ansible_(\w+_)?(pass|password|passphrase)$")
-"""Variables that hold a password by Ansible's own naming: a `Secret`, whatever they were written as."""
 
 
 class Scope(Mapping[str, Any]):
@@ -69,7 +65,7 @@ class Scope(Mapping[str, Any]):
             value = lazily(raw, self.evaluate)
         finally:
             self._open.pop()
-        if SECRET_NAME.search(name) and isinstance(value, (str, int, float)):
+        if is_password(name) and isinstance(value, (str, int, float)):
             value = Secret(str(value))
         self._values[name] = value
         return value

@@ -1,0 +1,41 @@
+"""The passwords of vaults, from what ``--vault-password-file`` names: a file, a program that prints it, or the terminal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from remediation.templating.secret import Secret
+from remediation.templating.sources import from_command, from_file, from_prompt
+from remediation.templating.vault import DEFAULT_ID, Password, Vault
+
+PROMPT = "prompt"
+VARIABLE = "ANSIBLE_VAULT_PASSWORD_FILE"
+"""The file that Ansible's users already have in their environment; read where the command line names none."""
+
+
+def vault_of(given: Sequence[str], environment: Mapping[str, str] = os.environ) -> Vault:
+    """Return what opens vaults with the passwords that are `given`, each asked for when the first value wants it.
+
+    Each is ``[ID@]SOURCE``: a file, an executable file whose output it is, or ``prompt``.
+    """
+    named = list(given) or [name for name in (environment.get(VARIABLE),) if name]
+    return Vault([_password(text) for text in named])
+
+
+def _password(text: str) -> tuple[str, Password]:
+    label, at, source = text.partition("@")
+    if not at:
+        label, source = DEFAULT_ID, text
+
+    def ask() -> Secret:
+        if source == PROMPT:
+            return from_prompt("Vault password" if label == DEFAULT_ID else f"Vault password ({label})")
+        path = Path(source).expanduser()
+        # on Windows every file counts as executable
+        if os.name == "posix" and path.is_file() and os.access(path, os.X_OK):
+            return from_command([str(path.resolve())])
+        return from_file(path)
+
+    return label, ask
