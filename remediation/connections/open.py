@@ -52,7 +52,7 @@ def _plain(
 
     return WorkerConnection(
         settings.name, _channel(settings, note, clock), scripts=scripts, note=note, opening=settings.timeout,
-        powershell=settings.winrm.powershell,
+        powershell=settings.powershell,
     )  # fmt: skip
 
 

@@ -36,7 +36,6 @@ class WinRmSettings:
     read_timeout: int = 30
     proxy: str | None = None
     kerberos_hostname: str | None = None
-    powershell: str = "powershell.exe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,7 @@ class ConnectionSettings:
     password: str | None = field(default=None, repr=False)
     platform: str = "posix"
     timeout: float = 30.0
+    powershell: str = "powershell.exe"
     winrm: WinRmSettings = field(default_factory=WinRmSettings)
     ssh: SshSettings = field(default_factory=SshSettings)
     become: Become | None = None
@@ -122,6 +122,7 @@ def from_variables(host: str, variables: Mapping[str, Any]) -> ConnectionSetting
         ),
         platform=_platform(read, kind),
         timeout=read.seconds("ansible_timeout", "ansible_ssh_timeout", default=30.0),
+        powershell=read.text("remediation_powershell") or "powershell.exe",
         winrm=_winrm(read, kind),
         ssh=_ssh(read),
         become=_become(read),
@@ -192,7 +193,6 @@ def _winrm(read: _Variables, kind: str) -> WinRmSettings:
         read_timeout=reading,
         proxy=read.text("ansible_winrm_proxy"),
         kerberos_hostname=read.text("ansible_winrm_kerberos_hostname_override"),
-        powershell=read.text("ansible_winrm_powershell") or "powershell.exe",
     )
 
 

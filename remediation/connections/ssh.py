@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
 import paramiko
 
-from remediation.connections import http_client, posix, ssh_exec, ssh_files, ssh_open
+from remediation.connections import posix, ssh_exec, ssh_files, ssh_http, ssh_open
 from remediation.connections.base import Call, Completed, Failed, Http, Probe, ReadFile, Reply, Run, WriteFile
 from remediation.connections.settings import ConnectionSettings
-from remediation.connections.ssh_exec import Broken, Late
+from remediation.connections.ssh_exec import Broken, Late, NotStarted
 from remediation.model.errors import Uncertain, Unreachable
 
 _KILLING = 10.0
-_CONNECT_FAILED = 2
 
 
 class SshConnection:
@@ -58,7 +55,7 @@ class SshConnection:
             except (Broken, EOFError, paramiko.SSHException, ConnectionError) as lost:
                 self._drop()
                 said = str(lost) or type(lost).__name__
-                if call.writes:
+                if call.writes and not isinstance(lost, NotStarted):
                     raise Uncertain(
                         f"{self.host}: the SSH connection was lost during {_name(call)} ({said}); it may or may not have been carried out",
                         host=self.host, next_step="nothing is repeated; the state is looked at again",
@@ -78,7 +75,7 @@ class SshConnection:
         if isinstance(call, Run):
             return self._run(transport, call)
         if isinstance(call, Http):
-            return self._http(transport, call)
+            return ssh_http.request(transport, call, lambda run: self._run(transport, run))
         if isinstance(call, Probe):
             return Failed("error", f"the probe {call.name} is a PowerShell script, and {self.host} is no Windows host")
         return self._file(transport, call)
@@ -110,23 +107,6 @@ class SshConnection:
         if isinstance(call, ReadFile):
             return ssh_files.read_by_script(execute, call)
         return ssh_files.write_by_script(execute, call)
-
-    def _http(self, transport: paramiko.Transport, call: Http) -> Reply:
-        def dial(host: str, port: int, timeout: float) -> socket.socket:
-            try:
-                channel = transport.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=timeout)
-            except paramiko.ChannelException as error:
-                if error.code == _CONNECT_FAILED:
-                    raise ConnectionRefusedError from error
-                text = f"sshd forwards no connection ({error.text or 'AllowTcpForwarding'})"
-                raise OSError(text) from error
-            return cast("socket.socket", _Stream(channel))
-
-        if call.url.startswith("https:"):
-            return Failed(
-                "error", f"{call.url}: https is not spoken through SSH, which is encrypted itself; use the http endpoint"
-            )
-        return http_client.request(call, dial)
 
     def _files(self, transport: paramiko.Transport) -> paramiko.SFTPClient | None:
         if self._sftp is None:
@@ -163,35 +143,6 @@ class SshConnection:
                 for hop in (ssh, ssh.gateway):
                     if hop is not None and hasattr(hop, "close"):
                         hop.close()
-
-
-class _Raw(io.RawIOBase):
-    """A channel as a raw stream, so that http.client can buffer it."""
-
-    def __init__(self, channel: paramiko.Channel) -> None:
-        self._channel = channel
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
-        """Read what is there."""
-        content = self._channel.recv(len(buffer))
-        buffer[: len(content)] = content
-        return len(content)
-
-
-class _Stream:
-    """What http.client needs of a socket, on a channel."""
-
-    def __init__(self, channel: paramiko.Channel) -> None:
-        self._channel = channel
-        self.sendall, self.settimeout, self.close = channel.sendall, channel.settimeout, channel.close
-
-    def makefile(self, _mode: str = "rb", _buffering: int = -1) -> io.BufferedReader:
-        """Return a buffered reader."""
-        return io.BufferedReader(_Raw(self._channel))
 
 
 def _name(call: Call) -> str:

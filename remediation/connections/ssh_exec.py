@@ -25,6 +25,10 @@ class Broken(Exception):
     """The connection was lost while the program ran, or before."""
 
 
+class NotStarted(Broken):
+    """The connection was lost before anything was asked for: it may be asked again, a write too."""
+
+
 class Late(Exception):
     """The program did not end in time. `group` is its process group: sshd leaves running what nobody listens to any more."""
 
@@ -45,6 +49,9 @@ def execute(  # noqa: PLR0913 - a Run's fields
     err = bytearray()
     try:
         channel = transport.open_session(timeout=min(timeout, 30.0))
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        raise NotStarted(str(error) or type(error).__name__) from error
+    try:
         with closing(channel):
             channel.exec_command(_script(mark, argv, cwd, env or {}))
             done = _pump(channel, stdin, deadline, err)

@@ -18,7 +18,7 @@ from winrm.protocol import Protocol
 from remediation.connections import clixml
 from remediation.connections.channel import ChannelError, Doubt, Ended, NotReceived, Silent
 from remediation.connections.settings import ConnectionSettings
-from remediation.connections.winrm_faults import FAMILIES, Fault, Meaning, read
+from remediation.connections.winrm_faults import FAMILIES, SHELL_NOT_FOUND, Fault, Meaning, read
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import AuthenticationFailed, CertificateRefused, Unreachable
 
@@ -178,7 +178,7 @@ class WinRmChannel:
         except FAMILIES as error:
             fault = read(error)
             self._torn = True
-            return fault.meaning in {Meaning.NEW_SHELL, Meaning.REJECTED}
+            return fault.code == SHELL_NOT_FOUND
         return True
 
     @property

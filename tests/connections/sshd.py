@@ -49,7 +49,7 @@ def keygen(path: Path, passphrase: str = "") -> None:
 
 
 @contextmanager
-def sshd(folder: Path, *lines: str) -> Iterator[Sshd]:
+def sshd(folder: Path, *lines: str, sftp: str = "internal-sftp") -> Iterator[Sshd]:
     """Start sshd with more configuration `lines`; these come first and so win."""
     if sys.platform == "win32":
         missing("Debian's sshd is no Windows program")
@@ -70,7 +70,7 @@ def sshd(folder: Path, *lines: str) -> Iterator[Sshd]:
             [
                 *lines, f"Port {port}", "ListenAddress 127.0.0.1", f"HostKey {folder}/host", f"AuthorizedKeysFile {folder}/authorized_keys",
                 "StrictModes no", "UsePAM no", "PidFile none", "PermitRootLogin yes", "PasswordAuthentication no", "MaxStartups 100",
-                "MaxSessions 100", "Subsystem sftp internal-sftp", "",
+                "MaxSessions 100", f"Subsystem sftp {sftp}", "",
             ]
         ),
         encoding="utf-8",

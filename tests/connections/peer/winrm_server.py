@@ -143,7 +143,7 @@ class Handler(BaseHTTPRequestHandler):
         scheme, _, text = (self.headers.get("Authorization") or "").partition(" ")
         users = self.server.users
         if self.server.basic:
-            user, _, password = base64.b64decode(text or "").decode().partition(":")
+            user, _, password = base64.b64decode(text or "").decode("latin-1").partition(":")
             if scheme == "Basic" and users.get(user) == password:
                 return ""
         elif scheme in {"NTLM", "Negotiate"}:
@@ -202,7 +202,7 @@ class WinRmPeer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each a property of a server
         self, programs: dict[str, Sequence[str]], users: dict[str, str], *, basic: bool = False,
         tls: ssl.SSLContext | None = None, slice_size: int = 100_000, environment: dict[str, str] | None = None,
         accept_names: bool = True,

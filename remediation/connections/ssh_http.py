@@ -1,0 +1,92 @@
+"""HTTP from a host over SSH: through the connection itself where sshd forwards, by the host's curl where it does not."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+from collections.abc import Callable
+from typing import Any, cast
+
+import paramiko
+
+from remediation.connections import http_client
+from remediation.connections.base import Completed, Failed, Http, HttpReply, Reply, Run
+
+_CONNECT_FAILED = 2
+_REFUSED, _TIMED_OUT = 7, 28
+_TAIL = "\n%{http_code} %{time_total} %{time_starttransfer}"
+
+
+class _NotForwarded(OSError):
+    """sshd opens no connection for us."""
+
+
+def request(transport: paramiko.Transport, call: Http, run: Callable[[Run], Reply]) -> Reply:
+    """Make the request from the host; `run` starts a program there."""
+
+    def dial(host: str, port: int, timeout: float) -> socket.socket:
+        try:
+            channel = transport.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=timeout)
+        except paramiko.ChannelException as error:
+            if error.code == _CONNECT_FAILED:
+                raise ConnectionRefusedError from error
+            forbidden.append(error.text)
+            raise _NotForwarded from error
+        return cast("socket.socket", _Stream(channel))
+
+    forbidden: list[str] = []
+    if call.url.startswith("https:"):
+        return _by_curl(call, run)  # TLS needs a socket, which a channel is not
+    reply = http_client.request(call, dial)
+    return _by_curl(call, run) if forbidden else reply
+
+
+def _by_curl(call: Http, run: Callable[[Run], Reply]) -> Reply:
+    body = b"" if call.body is None else json.dumps(call.body).encode()
+    argv = ["curl", "-sS", "--noproxy", "*", "--max-time", f"{call.timeout:g}", "--request", call.method, "--write-out", _TAIL]
+    if call.body is not None:
+        argv += ["--header", "Content-Type: application/json", "--data-binary", "@-"]
+    done = run(Run((*argv, "--url", call.url), body, call.timeout + 2.0))
+    if isinstance(done, Failed) and done.kind == "not-found":
+        return Failed(
+            "error", f"{call.method} {call.url}: sshd forwards no connection (AllowTcpForwarding), and the host has no curl"
+        )
+    if not isinstance(done, Completed):
+        return done
+    if done.rc == 0:
+        content, _, figures = done.stdout.rpartition(b"\n")
+        status, total, first = figures.split()
+        return HttpReply(int(status), content, float(total), float(first) if call.stream else None)
+    kind = {_REFUSED: "refused", _TIMED_OUT: "timeout"}.get(done.rc, "error")
+    said = " ".join(done.stderr.decode("utf-8", "replace").split())
+    return Failed(kind, f"{call.method} {call.url}: {said}")
+
+
+class _Raw(io.RawIOBase):
+    """A channel as a raw stream, so that http.client can buffer it."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
+        """Read what is there."""
+        content = self._channel.recv(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+
+class _Stream:
+    """What http.client needs of a socket, on a channel."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+        self.sendall, self.settimeout, self.close = channel.sendall, channel.settimeout, channel.close
+
+    def makefile(self, _mode: str = "rb", _buffering: int = -1) -> io.BufferedReader:
+        """Return a buffered reader."""
+        return io.BufferedReader(_Raw(self._channel))
