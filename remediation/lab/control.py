@@ -7,31 +7,25 @@ have become lies in the state folder, so a later `start` meets them as they were
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
-from remediation.lab import locks
-from remediation.lab.wire import Client, Json, Refusal, write_private
+from remediation.lab import locks, processes
+from remediation.lab.wire import Client, Refusal, write_private
 from remediation.model.errors import CallFailed, UsageError
 
 USER = "ops"
 SCALE = 10.0
 _LOCK_SECONDS = 60.0
-_STOP_SECONDS = 10.0
 _MOST_HOSTS = 250
-_SERVICES = {"world": "world.json", "winrm": "winrm.json"}
 _FIRST_NUMBER = 7
 """The first machine is laptop-07, as somebody's would be; the others follow."""
 
@@ -43,11 +37,13 @@ class LabHost:
     name: str
     address: str
     port: int
+    tls: str = ""
+    """The kind of its certificate where it speaks HTTPS (winrm/certificates.py)."""
 
     @property
     def endpoint(self) -> str:
         """The WinRM URL."""
-        return f"http://{self.address}:{self.port}/wsman"
+        return f"http{'s' if self.tls else ''}://{self.address}:{self.port}/wsman"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +56,16 @@ class Lab:
     password: str
     scale: float
     started: bool = False
+
+    @property
+    def authority(self) -> Path:
+        """The file with the certificate authority to trust, where hosts speak HTTPS."""
+        return self.folder / "ca.pem"
+
+    @property
+    def certificate(self) -> Path:
+        """The file with the user's own certificate and key, where hosts speak HTTPS."""
+        return self.folder / "user.pem"
 
     def __repr__(self) -> str:
         return f"Lab({self.folder}, {len(self.hosts)} hosts, user {self.user}, password ***)"
@@ -78,8 +84,12 @@ def default_folder() -> Path:
     return platformdirs.user_state_path("remediation") / "lab"
 
 
-def start(folder: Path | None = None, *, hosts: int = 1, powershell_start: float = 0.0, scale: float = SCALE) -> Lab:
+def start(
+    folder: Path | None = None, *, hosts: int = 1, powershell_start: float = 0.0, scale: float = SCALE, tls: str = ""
+) -> Lab:
     """Start the lab, or find it running; `hosts` is at least how many there shall be, `powershell_start` seconds a shell takes to start.
+
+    With `tls` its listeners speak HTTPS with such a certificate (winrm/certificates.py: good, wrong-name, expired, ...).
 
     A running lab with fewer hosts is started anew with more. Raises CallFailed when a process does not come up.
     """
@@ -88,12 +98,12 @@ def start(folder: Path | None = None, *, hosts: int = 1, powershell_start: float
     place = folder or default_folder()
     with _alone(place):
         known = _read(place)
-        wanted = {"powershell_start": powershell_start, "scale": scale}
-        if known is None or len(known["hosts"]) < hosts or any(known.get(key) != value for key, value in wanted.items()):
-            _stop(place)
+        wanted: dict[str, Any] = {"powershell_start": powershell_start, "scale": scale, "tls": tls}
+        if known is None or len(known["hosts"]) < hosts or any(known.get(key, "") != value for key, value in wanted.items()):
+            processes.stop(place)
             known = _described(place, known, hosts, wanted)
-        missing = [name for name in _SERVICES if _ping(place, name) is None]
-        _launch(place, known, missing)
+        missing = [name for name in processes.SERVICES if processes.ping(place, name) is None]
+        processes.launch(place, known, missing)
         return _lab(place, known, started=bool(missing))
 
 
@@ -101,7 +111,7 @@ def find(folder: Path | None = None) -> Lab | None:
     """Return the lab if both its processes answer."""
     place = folder or default_folder()
     known = _read(place)
-    if known is None or any(_ping(place, name) is None for name in _SERVICES):
+    if known is None or any(processes.ping(place, name) is None for name in processes.SERVICES):
         return None
     return _lab(place, known)
 
@@ -112,14 +122,14 @@ def stop(folder: Path | None = None) -> bool:
     if not place.exists():
         return False
     with _alone(place):
-        return _stop(place)
+        return processes.stop(place)
 
 
 def reset(folder: Path | None = None) -> None:
     """Make all machines new with the default fault; starts nothing. Works on a stopped lab as well."""
     place = folder or default_folder()
-    if _ping(place, "world") is not None:
-        _call(place, "world", "reset")
+    if processes.ping(place, "world") is not None:
+        processes.call(place, "world", "reset")
     elif (place / "hosts").exists():
         with _alone(place):
             shutil.rmtree(place / "hosts")
@@ -128,12 +138,32 @@ def reset(folder: Path | None = None) -> None:
 def fault(host: str, name: str, folder: Path | None = None) -> None:
     """Make a machine new with a fault; UsageError when the lab does not run or knows no such host or fault."""
     place = folder or default_folder()
-    if _ping(place, "world") is None:
+    if processes.ping(place, "world") is None:
         raise UsageError("the lab does not run", next_step="start it: remediate lab.start")
     try:
-        _call(place, "world", "fault", host=host, name=name)
+        processes.call(place, "world", "fault", host=host, name=name)
     except Refusal as refusal:
         raise UsageError(refusal.message, next_step=f"faults: {', '.join(faults())}") from refusal
+
+
+def wire(  # noqa: PLR0913  # a fault of the wire has these parts, given by name
+    host: str | None, kind: str, folder: Path | None = None, *, message: str = "any", nth: int = 1, times: int = 1, **more: float
+) -> None:
+    """Let a fault strike the `nth` WinRM message of a kind from now on, at one host or all; `more`: seconds, size.
+
+    Kinds and messages are those of winrm/faults.py; `status` counts what struck as ``wire KIND``. Raises UsageError.
+    """
+    place = folder or default_folder()
+    one = {"kind": kind, "message": message, "nth": nth, "times": times, **more}
+    try:
+        processes.call(place, "winrm", "wire", host=host, faults=[one])
+    except Refusal as refusal:
+        raise UsageError(refusal.message, next_step="start the lab first: remediate lab.start") from refusal
+
+
+def unwire(host: str | None = None, folder: Path | None = None) -> None:
+    """Take all faults of the wire out of one host or of all."""
+    processes.call(folder or default_folder(), "winrm", "unwire", host=host)
 
 
 def faults() -> tuple[str, ...]:
@@ -148,29 +178,13 @@ def status(folder: Path | None = None) -> dict[str, Any] | None:
     place = folder or default_folder()
     if find(place) is None:
         return None
-    machines, counted = _call(place, "world", "status"), _call(place, "winrm", "counters")
+    machines, counted = processes.call(place, "world", "status"), processes.call(place, "winrm", "counters")
     return {name: {**machine, "winrm": counted.get(name, {})} for name, machine in machines.items()}
 
 
 def machine(host: str, folder: Path | None = None) -> Client:
     """Return a client of one machine of a running lab, for tests and experiments."""
-    return Client((folder or default_folder()) / _SERVICES["world"], host=host)
-
-
-def _call(place: Path, service: str, op: str, **fields: Json) -> Json:
-    client = Client(place / _SERVICES[service])
-    try:
-        return client.call(op, **fields)
-    finally:
-        client.close()
-
-
-def _ping(place: Path, service: str) -> Mapping[str, Any] | None:
-    try:
-        answer: Mapping[str, Any] = _call(place, service, "ping")
-    except Refusal:
-        return None
-    return answer
+    return Client((folder or default_folder()) / processes.SERVICES["world"], host=host)
 
 
 @contextmanager
@@ -205,13 +219,29 @@ def _described(place: Path, known: Mapping[str, Any] | None, count: int, wanted:
     for number in range(len(there), max(count, len(there))):
         address = _address(number)
         there.append({"name": f"laptop-{number + _FIRST_NUMBER:02d}", "address": address, "port": _free_port(address)})
+    there = [{**each, "tls": wanted["tls"]} for each in there]
     description = {"hosts": there, "user": USER, **wanted}
+    if wanted["tls"]:
+        _certificates(place, there, wanted["tls"])
     if not (place / "users").exists():
         # upper case LAB: the domain that the machines say they are in; the bare name is what most people type
         password = secrets.token_urlsafe(18).replace(":", "")
         write_private(place / "users", f":{USER}:{password}\nLAB:{USER}:{password}\n")
     write_private(place / "lab.json", json.dumps(description, indent=2) + "\n")
     return description
+
+
+def _certificates(place: Path, hosts: list[dict[str, Any]], kind: str) -> None:
+    from remediation.lab.winrm import certificates  # noqa: PLC0415  # loads cryptography; only for a lab that speaks HTTPS
+
+    if kind not in certificates.KINDS:
+        raise UsageError(f"no kind of certificate {kind!r}", next_step=f"choose one of {', '.join(certificates.KINDS)}")
+    authority = certificates.Authority.made("Lab CA")
+    certificates.save(place / "ca.pem", authority.pem())
+    certificates.save(place / "user.pem", authority.issue(USER, [], client=True))
+    for host in hosts:
+        pem = certificates.listener(authority, kind, [host["address"], host["name"], "localhost"])
+        certificates.save(place / f"{host['name']}.pem", pem)
 
 
 def _address(number: int) -> str:
@@ -234,58 +264,5 @@ def _free_port(address: str) -> int:
 def _lab(place: Path, known: Mapping[str, Any], *, started: bool = False) -> Lab:
     line = (place / "users").read_text(encoding="utf-8").splitlines()[0]
     password = line.split(":", 2)[2]
-    hosts = tuple(LabHost(each["name"], each["address"], each["port"]) for each in known["hosts"])
+    hosts = tuple(LabHost(each["name"], each["address"], each["port"], each.get("tls", "")) for each in known["hosts"])
     return Lab(place, hosts, known["user"], password, known["scale"], started)
-
-
-def _launch(place: Path, known: Mapping[str, Any], services: list[str]) -> None:
-    commands = {
-        "world": [
-            str(place),
-            "--scale",
-            str(known["scale"]),
-            *(word for host in known["hosts"] for word in ("--host", host["name"])),
-        ],
-        "winrm": [str(place)],
-    }
-    running = [(name, _detached(place, name, commands[name])) for name in services]
-    for name, process in running:
-        assert process.stdout is not None  # noqa: S101  # it was opened as a pipe
-        said = process.stdout.readline()
-        process.stdout.close()
-        if said.strip() != b"ready":
-            process.wait()
-            text = (place / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip()
-            last = text.splitlines()[-1] if text else f"exit code {process.returncode}"
-            raise CallFailed(
-                f"the lab's {name} process did not start: {last}",
-                next_step=f"see {place / f'{name}.log'}; remediate lab.stop ends the rest",
-            )
-        process.returncode = 0  # it goes on by itself: this process will not wait for it
-
-
-def _detached(place: Path, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
-    package = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])}
-    flags: dict[str, Any] = {"start_new_session": True}
-    if sys.platform == "win32":
-        flags = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
-    with (place / f"{name}.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", f"remediation.lab.{name}", *arguments],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, cwd=place, env=environment, **flags,
-        )  # fmt: skip
-
-
-def _stop(place: Path) -> bool:
-    running = [(name, pid["pid"]) for name in _SERVICES if (pid := _ping(place, name)) is not None]
-    for name, _ in running:
-        with suppress(Refusal):  # it ended by itself meanwhile
-            _call(place, name, "stop")
-    deadline = time.monotonic() + _STOP_SECONDS
-    for name, pid in running:
-        while (place / _SERVICES[name]).exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        if (place / _SERVICES[name]).exists():
-            raise CallFailed(f"the lab's {name} process (PID {pid}) does not end", next_step="end that process by hand")
-    return bool(running)

@@ -23,7 +23,14 @@ _DIE = "import os; os.kill(os.getpid(), 9)"
 _ENVIRONMENT = "import os; print(os.environ['WORD'])"
 PROGRAMS = {
     name: (sys.executable, "-c", text)
-    for name, text in {"say": _SAY, "cat": _CAT, "big": _BIG, "die": _DIE, "environment": _ENVIRONMENT}.items()
+    for name, text in {
+        "say": _SAY,
+        "cat": _CAT,
+        "big": _BIG,
+        "die": _DIE,
+        "environment": _ENVIRONMENT,
+        "powershell": _SAY,
+    }.items()
 }
 
 

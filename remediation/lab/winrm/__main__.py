@@ -6,16 +6,19 @@ import argparse
 import json
 import os
 import signal
+import ssl
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from remediation.lab.powershell.start import DELAY, HOST, WORLD
 from remediation.lab.winrm.door import Door
+from remediation.lab.winrm.faults import Fault
 from remediation.lab.winrm.server import WinRmServer
-from remediation.lab.wire import Json, Refusal, Service
+from remediation.lab.wire import Client, Json, Refusal, Service
 from remediation.lab.world.owner import ADDRESS as WORLD_ADDRESS
 
 ADDRESS = "winrm.json"
@@ -36,7 +39,11 @@ class Front:
                 "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             }
             self.servers[host["name"]] = WinRmServer(
-                (host["address"], host["port"]), host["name"].upper(), environment=environment
+                (host["address"], host["port"]),
+                host["name"].upper(),
+                environment=environment,
+                tls=_tls(folder, host),
+                booted=partial(_booted, folder, host["name"]),
             )
         self._door = Door(self.servers.values())
         self.service = Service(folder / ADDRESS, self.handle)
@@ -46,20 +53,51 @@ class Front:
     def handle(self, _: object, request: dict[str, Json]) -> Json:
         """Answer a question about the listeners."""
         self.last_call = time.monotonic()
-        match request["op"]:
-            case "ping":
-                return {"pid": os.getpid(), "hosts": list(self.servers)}
-            case "counters":
-                return {name: server.counters() for name, server in self.servers.items()}
-            case "forget":
-                for server in self.servers.values():
-                    server.forget()
-                return {}
-            case "stop":
-                self.ended.set()
-                return {}
-            case other:
-                raise Refusal("error", f"unknown operation {other!r}")
+        answer = getattr(self, f"op_{request['op']}", None)
+        if answer is None:
+            raise Refusal("error", f"unknown operation {request['op']!r}")
+        return answer(request)
+
+    def op_ping(self, _: dict[str, Json]) -> Json:
+        """Tell that it runs."""
+        return {"pid": os.getpid(), "hosts": list(self.servers)}
+
+    def op_counters(self, _: dict[str, Json]) -> Json:
+        """Return what each listener has counted."""
+        return {name: server.counters() for name, server in self.servers.items()}
+
+    def op_forget(self, _: dict[str, Json]) -> Json:
+        """Set all counters to zero and take all faults out."""
+        for server in self.servers.values():
+            server.forget()
+        return {}
+
+    def op_wire(self, request: dict[str, Json]) -> Json:
+        """Arm faults of the wire at one host or at all."""
+        faults = [Fault(**each) for each in request.get("faults") or ()]
+        for server in self._chosen(request):
+            for fault in faults:
+                server.faults.put(fault)
+        return {}
+
+    def op_unwire(self, request: dict[str, Json]) -> Json:
+        """Take all faults of the wire out of one host or of all."""
+        for server in self._chosen(request):
+            server.faults.clear()
+        return {}
+
+    def op_stop(self, _: dict[str, Json]) -> Json:
+        """End soon."""
+        self.ended.set()
+        return {}
+
+    def _chosen(self, request: dict[str, Json]) -> list[WinRmServer]:
+        host = request.get("host")
+        if host is None:
+            return list(self.servers.values())
+        if host not in self.servers:
+            raise Refusal("not-found", f"this lab has no host {host!r}: {', '.join(self.servers)}")
+        return [self.servers[host]]
 
     def serve(self) -> None:
         """Start all listeners."""
@@ -84,6 +122,22 @@ class Front:
         for server in self.servers.values():
             server.end()
         self.service.close()  # last: whoever waits for the end sees the ports free
+
+
+def _tls(folder: Path, host: dict[str, Json]) -> ssl.SSLContext | None:
+    if not host.get("tls"):
+        return None
+    from remediation.lab.winrm import certificates  # noqa: PLC0415  # loads cryptography; only for a lab that speaks HTTPS
+
+    return certificates.context(folder / f"{host['name']}.pem", folder / "ca.pem")
+
+
+def _booted(folder: Path, host: str) -> None:
+    client = Client(folder / WORLD_ADDRESS, host=host)
+    try:
+        client.call("reboot")
+    finally:
+        client.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

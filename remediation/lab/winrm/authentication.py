@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
+import os
 import re
 import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import spnego
 from spnego.exceptions import SpnegoError
@@ -18,6 +23,32 @@ _PART = re.compile(rb"--\s*Encrypted Boundary(?:--)?\r\n")
 _LENGTH = re.compile(rb"Length=(\d+)")
 
 
+MUTUAL = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual"
+
+
+def basic(header: str) -> str | None:
+    """Return the user of a Basic header whose password is right, else None; users as pyspnego reads them."""
+    try:
+        user, colon, password = base64.b64decode(header.partition(" ")[2], validate=True).decode("utf-8").partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    domain, slash, name = user.rpartition("\\")
+    for line in Path(os.environ["NTLM_USER_FILE"]).read_text(encoding="utf-8").splitlines():
+        known = line.split(":", 2)
+        if colon and known[:2] == [domain if slash else "", name] and hmac.compare_digest(known[2], password):
+            return user
+    return None
+
+
+def subject(certificate: Mapping[str, Any] | None) -> str | None:
+    """Return the common name of a client's certificate that TLS has verified, else None."""
+    for part in (certificate or {}).get("subject", ()):
+        for key, value in part:
+            if key == "commonName":
+                return str(value)
+    return None
+
+
 class Broken(Exception):  # answered with HTTP 400
     """A message that cannot be decrypted with this connection's keys."""
 
@@ -28,16 +59,21 @@ class Connection:
     def __init__(self) -> None:
         self._context: spnego.ContextProxy | None = None
         self._scheme = ""
+        self._admitted = ""
 
     @property
     def authenticated(self) -> bool:
         """Whether the client has proven who it is."""
-        return self._context is not None and self._context.complete
+        return bool(self._admitted) or (self._context is not None and self._context.complete)
 
     @property
     def user(self) -> str:
         """Who it is."""
-        return (self._context.client_principal or "") if self._context is not None else ""
+        return self._admitted or ((self._context.client_principal or "") if self._context is not None else "")
+
+    def admit(self, user: str | None) -> None:
+        """Let somebody in whom TLS protects: by password or by certificate; None is a refusal."""
+        self._admitted = user or ""
 
     def step(self, header: str) -> tuple[bool, str | None]:
         """Take an Authorization header; returns whether the client is in, and a WWW-Authenticate value to send back.

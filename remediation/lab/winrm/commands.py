@@ -54,6 +54,8 @@ class Command:
         self._open = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._code: int | None = None
+        self.piece = 0
+        """With a number, output leaves in pieces of so many bytes: a fault of the wire."""
         if argv is None:
             self._waiting = [("stderr", NOT_RECOGNISED.format(name=name).encode())]
             self._code = 1
@@ -105,6 +107,18 @@ class Command:
                 limit -= len(content)
                 taken.append((stream, content))
             return taken, self._code if not self._waiting and self._over() else None
+
+    def say(self, stream: str, content: bytes) -> None:
+        """Put output before the program's own that still waits."""
+        with self._more:
+            self._waiting.insert(0, (stream, content))
+            self._more.notify_all()
+
+    def kill(self) -> None:
+        """Let the program die by itself, as if it had crashed; its client learns it from the next Receive."""
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.kill()
 
     def terminate(self) -> None:
         """End the process and all it started, as the job object does."""

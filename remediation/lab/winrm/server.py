@@ -1,120 +1,64 @@
-"""The HTTP side: one listener per host, keep-alive, authentication per connection, encrypted messages."""
+"""The listener of one host: connections, counters, the faults that wait, and restarting."""
 
 from __future__ import annotations
 
 import os
 import socket
+import ssl
+import struct
 import sys
 import threading
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from http.server import ThreadingHTTPServer
 from pathlib import PureWindowsPath
 from socketserver import TCPServer
 
 from remediation.lab.winrm import soap
-from remediation.lab.winrm.authentication import SCHEMES, Broken, Connection
+from remediation.lab.winrm.faults import Armed, Fault
+from remediation.lab.winrm.handler import Handler
 from remediation.lab.winrm.shells import Shell, Shells
 
-_TYPE = "application/soap+xml;charset=UTF-8"
 POWERSHELL = (sys.executable, "-m", "remediation.lab.powershell")
 PROGRAMS: Mapping[str, Sequence[str]] = {"powershell": POWERSHELL}
 """What can be started, by name without .exe: the words that replace it."""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    """One TCP connection."""
-
-    protocol_version = "HTTP/1.1"
-    server_version = "Microsoft-HTTPAPI/2.0"
-    sys_version = ""
-    disable_nagle_algorithm = True
-    server: WinRmServer
-
-    def setup(self) -> None:
-        super().setup()
-        self.peer = Connection()
-
-    def do_POST(self) -> None:  # a name that http.server looks up
-        """Answer one request."""
-        self.server.count("requests")
-        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.path.partition("?")[0].rstrip("/") != "/wsman":
-            self._send(404)
-            return
-        header = self.headers.get("Authorization")
-        back: str | None = None
-        if header is not None:
-            self.server.count("authentication")
-            entered, back = self.peer.step(header)
-            if not entered:
-                self._send(401, ask=back)
-                return
-        if not self.peer.authenticated:
-            self._send(401)
-            return
-        if not content:
-            self._send(200, ask=back)
-            return
-        self._message(content, back)
-
-    def _message(self, content: bytes, back: str | None) -> None:
-        if not (self.headers.get("Content-Type") or "").startswith("multipart/encrypted"):
-            # AllowUnencrypted is false: no SOAP fault, only the status (facts/windows 1.3)
-            self._send(500, ask=back)
-            return
-        try:
-            plain = self.peer.decrypt(content)
-        except Broken:
-            self._send(400)
-            return
-        status, message = self.server.answer(plain, self.peer.user)
-        kind, body = self.peer.encrypt(message)
-        self._send(status, body, kind=kind, ask=back)
-
-    def _send(self, status: int, body: bytes = b"", *, kind: str = _TYPE, ask: str | None = None) -> None:
-        self.send_response(status)
-        if ask is not None:
-            self.send_header("WWW-Authenticate", ask)
-        elif status == 401:  # noqa: PLR2004  # HTTP's own number
-            for scheme in SCHEMES:
-                self.send_header("WWW-Authenticate", scheme)
-        if body:
-            self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # http.server's signature
-        """Say nothing: the counters tell."""
-
-
 class WinRmServer(ThreadingHTTPServer):
     """WinRM of one host on one address.
 
+    With `tls` it speaks HTTPS, where messages need no encryption of their own; `booted` is called when a fault restarts the host.
     NTLM users come from the file that the environment variable NTLM_USER_FILE names, one ``DOMAIN:USER:PASSWORD`` per line.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a host's listener is made of, always given by name
         self, address: tuple[str, int], name: str, *, environment: Mapping[str, str] | None = None,
-        programs: Mapping[str, Sequence[str]] = PROGRAMS,
+        programs: Mapping[str, Sequence[str]] = PROGRAMS, tls: ssl.SSLContext | None = None, booted: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
-        self._name = name
+        self.name = name
+        self.secure = tls is not None
+        self.faults = Armed()
+        self.closing = threading.Event()
+        self._tls, self._booted = tls, booted
+        self._away_until = 0.0
+        self._peers: set[socket.socket] = set()
         self._given = dict(environment or {})
         self._programs = programs
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self.shells = Shells(self._launch, self._surroundings, self.count)
-        super().__init__(address, _Handler)
+        super().__init__(address, Handler)
 
     @property
     def endpoint(self) -> str:
         """The URL that clients use."""
         host, port = self.server_address[:2]
-        return f"http://{host!s}:{port}/wsman"
+        return f"http{'s' if self.secure else ''}://{host!s}:{port}/wsman"
 
     def count(self, what: str) -> None:
         """Count one more of something."""
@@ -124,23 +68,54 @@ class WinRmServer(ThreadingHTTPServer):
     def counters(self) -> dict[str, int]:
         """Return what was counted: requests, authentication legs, each action, faults, and what is open now."""
         with self._lock:
-            return {**self._counts, **self.shells.counts()}
+            struck = {f"wire {kind}": count for kind, count in self.faults.struck.items()}
+            return {**self._counts, **struck, **self.shells.counts()}
 
     def forget(self) -> None:
-        """Set the counters to zero."""
+        """Set the counters to zero and take the faults out."""
         with self._lock:
             self._counts.clear()
+        self.faults.clear()
 
-    def answer(self, content: bytes, user: str) -> tuple[int, bytes]:
-        """Answer one decrypted message with an HTTP status and an envelope."""
-        message_id = ""
+    def answer(self, request: soap.Request, user: str, fault: Fault | None = None) -> tuple[int, bytes]:
+        """Answer one request with an HTTP status and an envelope; `fault` may say what happens to the shell's programs."""
         try:
-            request = soap.parse(content)
-            message_id = request.message_id
-            return 200, self.shells.answer(request, user)
-        except soap.Fault as fault:
+            return 200, self.shells.answer(request, user, fault)
+        except soap.Fault as refused:
             self.count("faults")
-            return 500, soap.fault(message_id, fault, self._name)
+            return 500, soap.fault(request.message_id, refused, self.name)
+
+    def reboot(self, seconds: float) -> None:
+        """Restart the host: shells, programs and connections are gone, and nothing is listened to for `seconds`."""
+        self.count("reboots")
+        with self._lock:
+            self._away_until = time.monotonic() + seconds
+            peers = list(self._peers)
+        self.shells.close()
+        if self._booted is not None:
+            self._booted()
+        for peer in peers:
+            with suppress(OSError):  # it hung up meanwhile
+                peer.shutdown(socket.SHUT_RDWR)
+
+    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        """Give a connection its thread; while the host restarts it is reset."""
+        assert isinstance(request, socket.socket)  # noqa: S101  # a TCP server
+        with self._lock:
+            away = time.monotonic() < self._away_until
+            if not away:
+                self._peers.add(request)
+        if away:
+            request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            request.close()
+            return
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+        """Forget a connection that has ended."""
+        with self._lock:
+            self._peers.discard(request)
+        super().shutdown_request(request)
 
     def server_bind(self) -> None:
         """Bind without asking a name server for this machine's name, as http.server does: two hundred questions take seconds."""
@@ -154,6 +129,9 @@ class WinRmServer(ThreadingHTTPServer):
     def get_request(self) -> tuple[socket.socket, object]:
         """Accept one connection, blocking from then on whatever the listener is."""
         connection, address = super().get_request()
+        if self._tls is not None:
+            # the handshake is the connection's own thread's, when it first reads: a client that stalls stalls nobody else
+            connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         connection.setblocking(True)  # noqa: FBT003  # the socket module's own parameter
         return connection, address
 
@@ -164,12 +142,13 @@ class WinRmServer(ThreadingHTTPServer):
 
     def end(self) -> None:
         """End the listener, the shells and their programs, where a `Door` accepts for it."""
+        self.closing.set()
         self.server_close()
         self.shells.close()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Drop a connection that broke; other errors are shown."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
+        if not isinstance(sys.exc_info()[1], OSError):  # a broken connection, or a TLS client that trusts us not
             super().handle_error(request, client_address)  # type: ignore[arg-type]  # as socketserver calls it
 
     def _launch(self, words: Sequence[str]) -> Sequence[str] | None:

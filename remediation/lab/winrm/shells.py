@@ -13,6 +13,8 @@ from xml.sax.saxutils import escape
 
 from remediation.lab.winrm import soap
 from remediation.lab.winrm.commands import Command, split
+from remediation.lab.winrm.faults import STDERR_NOISE, STDOUT_NOISE
+from remediation.lab.winrm.faults import Fault as WireFault
 from remediation.lab.winrm.soap import NS, SHELL, TRANSFER, Fault, Request
 
 MAX_SHELLS = 30
@@ -59,15 +61,39 @@ class Shells:
             f"{SHELL}/Signal": self._signal,
         }
 
-    def answer(self, request: Request, user: str) -> bytes:
-        """Carry out one request; raises Fault."""
+    def answer(self, request: Request, user: str, struck: WireFault | None = None) -> bytes:
+        """Carry out one request; raises Fault. `struck` is a fault of the wire that touches the shell's programs or output."""
         action = self._actions.get(request.action)
         if action is None:
             raise Fault(None, f"The action {request.action} is not supported.", subcode="a:ActionNotSupported", who="s:Sender")
         self._count(request.action.rsplit("/", 1)[1].lower())
         self.expire()
+        kind = struck.kind if struck is not None else ""
+        if kind == "worker-dies":
+            self._kill(request)
+        if struck is not None and kind == "split":
+            self._pieces(request, struck.size)
         name, body = action(request, user)
+        if kind == "worker-dies-after":
+            self._kill(request)
+        if kind == "noise":
+            self._noise(request, body)
         return soap.answer(request, name, body)
+
+    def _kill(self, request: Request) -> None:
+        for command in list(self._shell(request).commands.values()):
+            command.kill()
+
+    def _pieces(self, request: Request, size: int) -> None:
+        for command in list(self._shell(request).commands.values()):
+            command.piece = size
+
+    def _noise(self, request: Request, body: str) -> None:
+        shell = self._shell(request)
+        for name, command in list(shell.commands.items()):
+            if name in body or request.body.find(f".//*[@CommandId='{name}']") is not None:
+                command.say("stdout", STDOUT_NOISE)
+                command.say("stderr", STDERR_NOISE)
 
     def counts(self) -> dict[str, int]:
         """Return how many shells are open and how many of their programs run."""
@@ -210,7 +236,7 @@ class Shells:
             raise Fault(soap.BAD_SCHEMA, "The message has no DesiredStream.", subcode="w:SchemaValidationError", who="s:Sender")
         name = wanted.get("CommandId")
         command = self._of(shell, name)
-        limit = int(min(request.max_envelope, _ENVELOPE_CAP) * _PAYLOAD)
+        limit = command.piece or int(min(request.max_envelope, _ENVELOPE_CAP) * _PAYLOAD)
         got = command.receive(limit, min(request.timeout, MAX_TIMEOUT))
         shell.touched = time.monotonic()
         if got is None:
