@@ -17,6 +17,8 @@ from remediation.steps.naming import entry_of, runner_of
 from remediation.steps.pending import pending_environment, pending_frees
 from remediation.steps.settings import hides_the_gpu
 
+_NOTICEABLE_SPILL = 512 * MIB
+
 
 @dataclass(frozen=True, slots=True)
 class Setup:
@@ -229,8 +231,16 @@ def _blob(text: str) -> str:
     return text[start + 7 : start + 19] if start >= 0 else ""
 
 
-def _spill(use: GpuUse | None, runner: Runner | None) -> int:  # noqa: ARG001 - read once the facts hold it
-    return 0
+def _spill(use: GpuUse | None, runner: Runner | None) -> int:
+    """Return what of the GPU's memory lies in shared system memory while the model is loaded (facts/windows 3.3).
+
+    Containers' memory is charged to the WSL machine's process; a native server's to itself. A little is always there.
+    """
+    if use is None or runner is None or not use.reliable:
+        return 0
+    serving = ("vmmem", "vmmemwsl", "ollama", "llama-server", "ollama_llama_server")
+    spilled = sum(process.spilled or 0 for process in use.processes if process.program in serving)
+    return spilled if spilled >= _NOTICEABLE_SPILL else 0
 
 
 def _hung(load: Load | None, runner: Runner | None) -> str:
