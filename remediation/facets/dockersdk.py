@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from remediation.facets import containers
@@ -26,6 +29,7 @@ class SdkEngine:
     def __init__(self, look: Look, environment: Mapping[str, str]) -> None:
         self._look = look
         self._environment = environment
+        self._negotiated = ""
 
     def facts(self) -> EngineFacts:
         """Return what the engine says about itself."""
@@ -53,11 +57,8 @@ class SdkEngine:
         import requests  # noqa: PLC0415 - as above
 
         try:
-            api = docker.APIClient(base_url=self._address(), version="auto", timeout=round(patience))
-            try:
+            with closing(docker.APIClient(base_url=self._address(), version=self._version(), timeout=round(patience))) as api:
                 return read(api)
-            finally:
-                api.close()
         except docker.errors.APIError as error:
             said = str(error.explanation or error)
             raise CallFailed(
@@ -67,11 +68,25 @@ class SdkEngine:
             raise DeadlineExceeded(
                 f"the Docker engine did not answer within {patience:.0f} s", host=self._look.host, next_step=START
             ) from error
-        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
             said = _innermost(error)
             raise CallFailed(
                 f"the Docker engine does not answer: {said}", host=self._look.host, next_step=START, output=said
             ) from error
+
+    def _version(self) -> str:
+        """Return the newest version of its API that the engine speaks: old ones are refused by new engines, and the reverse.
+
+        Asked for by a client of its own: one that negotiates as it is made leaves its socket open where nobody answers.
+        """
+        if not self._negotiated:
+            import docker  # noqa: PLC0415 - see `_ask`
+
+            _knock(self._address())
+            known = docker.constants.DEFAULT_DOCKER_API_VERSION
+            with closing(docker.APIClient(base_url=self._address(), version=known, timeout=_TIMEOUT)) as api:
+                self._negotiated = str(api.version(api_version=False)["ApiVersion"])
+        return self._negotiated
 
     def _address(self) -> str | None:
         """Return where the engine is, as the CLI would find it: DOCKER_HOST, else the current context."""
@@ -95,6 +110,14 @@ class SdkEngineWriter(SdkEngine):
         """Restart one container; it has `timeout` seconds to stop by itself."""
         self._look.forget()
         self._ask(lambda api: api.restart(name, timeout=round(timeout)), patience=timeout + _TIMEOUT)
+
+
+def _knock(address: str | None) -> None:
+    """Raise OSError where nobody listens at a socket file: the SDK would leave its own socket open then."""
+    path = "/var/run/docker.sock" if address is None else address.removeprefix("unix://")
+    if sys.platform != "win32" and path.startswith("/"):
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.connect(path)
 
 
 def _inspect(api: APIClient, name: str) -> Container | None:

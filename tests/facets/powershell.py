@@ -1,0 +1,49 @@
+"""Reading PowerShell with tree-sitter: the keys of the hash literals in a script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import tree_sitter
+import tree_sitter_powershell
+
+FOLDER = Path(__file__).parents[2] / "remediation" / "facets" / "scripts"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.ps1"))
+_LANGUAGE = tree_sitter.Language(tree_sitter_powershell.language())
+
+
+def parsed(name: str) -> tree_sitter.Node:
+    return tree_sitter.Parser(_LANGUAGE).parse((FOLDER / f"{name}.ps1").read_bytes()).root_node
+
+
+def text(node: tree_sitter.Node) -> str:
+    return (node.text or b"").decode()
+
+
+def below(node: tree_sitter.Node, kind: str) -> Iterator[tree_sitter.Node]:
+    for child in node.children:
+        if child.type == kind:
+            yield child
+        yield from below(child, kind)
+
+
+def keys(name: str) -> set[frozenset[str]]:
+    """Return the key sets of a script's hash literals."""
+    found = set()
+    for literal in below(parsed(name), "hash_literal_expression"):
+        body = next((child for child in literal.children if child.type == "hash_literal_body"), None)
+        entries = [child for child in body.children if child.type == "hash_entry"] if body is not None else []
+        if entries:
+            found.add(frozenset(text(entry.children[0]).strip("'") for entry in entries))
+    return found
+
+
+def reads(name: str) -> set[str]:
+    """Return the fields of its data that a script reads."""
+    found = set()
+    for access in below(parsed(name), "member_access"):
+        words = text(access).split(".")
+        if words[0] == "$Data" and len(words) > 1:
+            found.add(words[1])
+    return found

@@ -1,0 +1,173 @@
+"""This machine itself: NVML by its library, nvidia-smi by command, real processes, and what is missing here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediation.facets.open import Host, open_host
+from remediation.lab.ollama import snapshot
+from remediation.model.errors import CallFailed, UsageError
+from tests.facets import smi
+from tests.support import nvml_library
+from tests.support.engine import DEVICE, TOTAL
+
+MIB = 1024**2
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+_USE = """
+import dataclasses, json, os
+from remediation.facets.open import open_host
+use = open_host("localhost", {}, check=True).reader.gpu.use()
+print(json.dumps(dataclasses.asdict(use)))
+"""
+_FAMILY = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import sys; print(1, flush=True); sys.stdin.read()']).wait()"
+_DEAF = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def here() -> Iterator[Host]:
+    host = open_host("localhost", {}, check=False)
+    yield host
+    host.close()
+
+
+def use(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Ask for the GPU in a process of its own: where NVML lies is decided when a process starts."""
+    return subprocess.run(
+        [sys.executable, "-c", _USE], env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def card(path: Path, **held: int) -> Path:
+    snapshot.write(path, snapshot.Snapshot(DEVICE, "555.42.06", TOTAL, held, busy=37))
+    return path
+
+
+@pytest.mark.live
+def test_nvml_and_nvidia_smi_tell_the_same(nvml: Path, tmp_path: Path) -> None:
+    path = card(tmp_path / "gpu.txt", **{f"{os.getpid()}/pytest": 700 * MIB, "ollama runner x": 1000 * MIB})
+    smi.install(tmp_path / "bin", path)
+    by_library = use(nvml_library.environment(nvml, path))
+    by_command = use({"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})
+    assert by_library.returncode == 0, by_library.stderr
+    assert by_command.returncode == 0, by_command.stderr
+    seen, told = json.loads(by_library.stdout), json.loads(by_command.stdout)
+    for each in (seen, told):
+        (gpu,) = each["gpus"]
+        assert (gpu["uuid"], gpu["total"], gpu["used"], gpu["free"]) == (DEVICE.uuid, TOTAL, 1700 * MIB, TOTAL - 1700 * MIB)
+        assert (gpu["name"], gpu["driver_version"], gpu["utilization"]) == (DEVICE.name, "555.42.06", 37)
+        (holder,) = each["processes"]
+        assert (holder["pid"], holder["started"] > 0) == (os.getpid(), True)
+    assert seen["gpus"][0]["compute_capability"] == "8.6"
+    assert told["gpus"][0]["compute_capability"] is None, "the fallback asks for fewer fields"
+    assert seen["processes"][0]["vram"] is None, "this NVML does not say, and unknown is not 0"
+    assert told["processes"][0]["vram"] == 700 * MIB
+
+
+@pytest.mark.live
+def test_a_library_without_a_driver_is_told_in_its_own_words(nvml: Path, tmp_path: Path) -> None:
+    done = use(nvml_library.environment(nvml, tmp_path / "missing.txt"))
+    assert "CallFailed: the GPU does not answer: Driver Not Loaded" in done.stderr
+    assert "next: load or install the NVIDIA driver" in done.stderr
+
+
+def test_without_library_and_command_it_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "sh").symlink_to("/bin/sh")
+    done = use({"PATH": str(tmp_path), "LD_LIBRARY_PATH": ""})
+    assert "CallFailed: nvidia-smi is not installed" in done.stderr
+
+
+def started(code: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "1\n"
+    return process
+
+
+def seen(host: Host, pid: int) -> Any:  # noqa: ANN401 - a Process or None
+    return next((each for each in host.reader.processes.list() if each.pid == pid), None)
+
+
+@pytest.fixture
+def family() -> Iterator[subprocess.Popen[str]]:
+    process = started(_FAMILY)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.fixture
+def deaf() -> Iterator[subprocess.Popen[str]]:
+    process = started(_DEAF)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_process_is_closed_with_its_children(here: Host, family: subprocess.Popen[str]) -> None:
+    root = seen(here, family.pid)
+    children = [each for each in here.reader.processes.list() if each.parent == family.pid]
+    assert len(children) == 1
+    assert root.path == os.path.realpath(sys.executable)
+    assert here.writer().processes.close(root.pid, root.started, grace=10)
+    family.wait(10)
+    assert seen(here, family.pid) is None
+    assert seen(here, children[0].pid) is None
+    assert here.writer().processes.close(root.pid, root.started, grace=0), "what is gone counts as closed"
+
+
+def test_another_process_with_a_reused_pid_is_left_alone(here: Host, family: subprocess.Popen[str]) -> None:
+    root = seen(here, family.pid)
+    assert here.writer().processes.close(root.pid, root.started - 60, grace=0, force=True)
+    assert family.poll() is None
+
+
+def test_a_process_that_does_not_listen_is_ended_by_force_alone(here: Host, deaf: subprocess.Popen[str]) -> None:
+    root = seen(here, deaf.pid)
+    assert not here.writer().processes.close(root.pid, root.started, grace=0)
+    assert seen(here, deaf.pid) is not None
+    assert here.writer().processes.close(root.pid, root.started, grace=0, force=True)
+    assert deaf.wait(10) == -9
+
+
+def test_a_file_is_replaced_and_its_former_content_kept(here: Host, tmp_path: Path) -> None:
+    path = tmp_path / "with space" / "docker-compose.yml"
+    path.parent.mkdir()
+    path.write_bytes(b"a: 1\r\n")
+    here.writer().files.write(str(path), b"a: 2\r\n", backup=f"{path}.bak")
+    assert (path.read_bytes(), Path(f"{path}.bak").read_bytes()) == (b"a: 2\r\n", b"a: 1\r\n")
+    assert here.reader.files.read(str(path)) == b"a: 2\r\n"
+    with pytest.raises(CallFailed, match="writing"):
+        here.writer().files.write(str(tmp_path / "none" / "x"), b"")
+
+
+@pytest.mark.parametrize("place", ["unix:///nowhere/docker.sock", "tcp://127.0.0.1:1"])
+def test_an_engine_that_is_down_is_one_sentence_with_a_next_action(place: str) -> None:
+    host = open_host("localhost", {"docker_host": place, "endpoint": "http://127.0.0.1:1"}, check=True)
+    with pytest.raises(CallFailed, match="the Docker engine does not answer") as raised:
+        host.reader.engine.facts()
+    assert "start Docker" in raised.value.next_step
+    with pytest.raises(CallFailed, match=r"asking Ollama at .* failed: nothing listens"):
+        host.reader.ollama.version()
+    target = host.reader.target()
+    assert (target.container, target.project, target.model) == (None, None, None)
+
+
+def test_a_host_is_not_touched_before_it_is_read_and_a_bad_variable_is_told_at_once() -> None:
+    assert open_host("far", {"ansible_host": "203.0.113.1"}, check=True).round_trips == 0
+    with pytest.raises(UsageError, match="ansible_port"):
+        open_host("far", {"ansible_port": "many"}, check=True)
+
+
+def test_the_clock_of_a_lab_host_runs_by_its_scale() -> None:
+    clock = open_host("lab", {"lab_scale": 1000}, check=True).clock
+    before = clock.monotonic()
+    clock.sleep(20)
+    assert clock.monotonic() - before >= 20

@@ -1,0 +1,146 @@
+"""The shipped probes: what a script emits, what the lab's stand-in emits and what the reader reads have the same keys."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediation.connections.base import Probe
+from remediation.facets import desktop, gpu, processes, system
+from remediation.facets.look import Look
+from remediation.facets.open import open_host
+from remediation.facets.scripts import script
+from remediation.lab import control
+from remediation.model.errors import UsageError
+from tests.facets import powershell
+from tests.facets.beds import LAB_MODEL, lab_variables
+
+URL = "http://127.0.0.1:11434"
+DATA: dict[str, dict[str, Any]] = {
+    "gpu": {"fields": ["index", "memory.used"], "fallback": ["index"]},
+    "http": {"method": "GET", "url": f"{URL}/api/ps", "body": None, "timeout": 10, "stream": False},
+    "generate": {
+        "url": f"{URL}/api/generate",
+        "body": f'{{"model": "{LAB_MODEL}", "prompt": "x"}}',
+        "timeout": 60,
+        "sample": True,
+    },
+    "close": {"pid": 1, "started": 0.0, "grace": 0, "force": False},
+}
+DOCUMENT = Path(__file__).parents[2] / "docs" / "windows.md"
+
+
+class Recording(dict[str, Any]):
+    """A mapping that knows which of its keys were read."""
+
+    def __init__(self, *args: Any) -> None:  # noqa: ANN401 - as dict
+        super().__init__(*args)
+        self.read: set[str] = set()
+
+    def __getitem__(self, key: str) -> Any:  # noqa: ANN401 - as dict
+        self.read.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 - as dict
+        self.read.add(key)
+        return super().get(key, default)
+
+
+def answer(lab: control.Lab, name: str) -> Any:  # noqa: ANN401 - JSON
+    host = open_host(lab.hosts[0].name, lab_variables(lab), check=False)
+    try:
+        writes = name in {"generate", "close"}
+        return Look(lambda: host.connection, keep=False).probe(Probe(name, DATA.get(name, {}), timeout=60.0, writes=writes), name)
+    finally:
+        host.close()
+
+
+def shapes(value: Any) -> set[frozenset[str]]:  # noqa: ANN401 - JSON
+    if isinstance(value, list):
+        return set().union(*map(shapes, value)) if value else set()
+    return {frozenset(value), *set().union(*map(shapes, value.values()))} if isinstance(value, dict) else set()
+
+
+@pytest.mark.parametrize("name", powershell.NAMES)
+def test_a_script_parses_and_is_fit_for_windows_powershell(name: str) -> None:
+    tree, source = powershell.parsed(name), script(name)
+    assert not tree.has_error
+    assert source.isascii()
+    assert "\r" not in source
+    assert re.search(r"^param\(\$Data\)$", source, re.MULTILINE)
+    # 5.1 has no ternary, no null-coalescing, no && between pipelines; text from outside is never run
+    for word in (
+        "$input",
+        "Invoke-Expression",
+        "iex ",
+        " ?? ",
+        "?.",
+        " && ",
+        " || ",
+        "-AsHashtable",
+        "-AsArray",
+        "ForEach-Object -Parallel",
+    ):
+        assert word not in source, word
+    assert len(re.findall(r"ConvertTo-Json -Depth 20 -Compress -InputObject", source)) == source.count("ConvertTo-Json") == 1
+    assert "$ProgressPreference = 'SilentlyContinue'" in source
+
+
+def test_each_probe_of_the_protocol_is_there_and_no_other() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "worker-protocol.md").read_text(encoding="utf-8").split("## Probes")[1]
+    assert sorted(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == powershell.NAMES
+    with pytest.raises(UsageError, match=r"no probe \.\./system"):
+        script("../system")
+
+
+@pytest.mark.parametrize("name", powershell.NAMES)
+def test_the_stand_in_answers_with_the_scripts_keys(lab: control.Lab, name: str) -> None:
+    control.fault(lab.hosts[0].name, "vram-occupied", lab.folder)
+    emitted = powershell.keys(name)
+    answered = shapes(answer(lab, name))
+    assert answered
+    assert answered <= emitted, f"the stand-in of {name} answers with keys that the script does not have"
+
+
+@pytest.mark.parametrize("name", sorted(DATA))
+def test_a_script_reads_the_data_it_is_given(name: str) -> None:
+    # `stream` tells the client that each line matters; the script stamps the first byte in any case
+    assert set(DATA[name]) - {"stream"} == powershell.reads(name)
+
+
+def test_the_readers_read_what_the_scripts_emit(lab: control.Lab) -> None:
+    control.fault(lab.hosts[0].name, "vram-occupied", lab.folder)
+    session, machine = Recording(answer(lab, "session")), Recording(answer(lab, "system"))
+    desktop.from_probe(session, remote=True)
+    system.from_probe(machine)
+    rows = [Recording(row) for row in answer(lab, "processes")]
+    running = processes.from_rows(rows)
+    use = Recording(answer(lab, "gpu") | {"fields": list(gpu.USE_PROBE.data["fields"])})
+    use["process_memory"][:] = held = [Recording(row) for row in use["process_memory"]]
+    use["adapter_memory"][:] = adapters = [Recording(row) for row in use["adapter_memory"]]
+    use["stdout"] = "0, GPU-1, NVIDIA GeForce RTX 3060, 551.86, 6144, 5000, 1144, 96, 3, WDDM, 8.6\r\n"
+    gpu.use_from_probe(use, running, "laptop-07")
+    read = {
+        "session": session.read, "system": machine.read, "processes": set().union(*(row.read for row in rows)),
+        "gpu": use.read, "process_memory": set().union(*(row.read for row in held)), "adapter_memory": set().union(*(row.read for row in adapters)),
+    }  # fmt: skip
+    unread = {name: set(of) - read[name] for name, of in (
+        ("session", session), ("system", machine), ("processes", rows[0]), ("gpu", use), ("process_memory", held[0]), ("adapter_memory", adapters[0]),
+    )}  # fmt: skip
+    # what is passed on for whoever diagnoses a leak or a spill, and for people
+    assert unread == {
+        "session": set(), "system": {"Caption"}, "processes": set(), "gpu": {"stderr"} - read["gpu"],
+        "process_memory": {"NonLocalUsage", "DedicatedUsage", "SharedUsage"}, "adapter_memory": {"SharedUsage"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", powershell.NAMES)
+def test_each_field_has_a_sample_or_is_listed_as_unproven(name: str) -> None:
+    page = DOCUMENT.read_text(encoding="utf-8")
+    section = page.split(f"### `{name}`", 1)[1].split("\n### ", 1)[0]
+    listed = set(re.findall(r"`([\w-]+)`", section))
+    fields = set().union(*powershell.keys(name)) - {"kind", "message"}
+    assert fields <= listed, f"docs/windows.md says nothing of {sorted(fields - listed)}"

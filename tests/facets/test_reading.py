@@ -1,0 +1,288 @@
+"""What programs print, read: nvidia-smi, the GPU counters, ps and /proc, Compose, Ollama."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from remediation.connections.base import Completed, HttpReply
+from remediation.facets import compose, containers, engine, generation, gpu, likeness, nvidia, ollama, processes, system, wddm
+from remediation.model.errors import CallFailed, DeadlineExceeded
+from remediation.model.facts import Container, Gpu, Process
+
+MIB = 1024**2
+CARD = Gpu(0, "GPU-1", "NVIDIA GeForce RTX 3060", "551.86", total=6144 * MIB, used=5000 * MIB, free=1048 * MIB)
+NVIDIA, OTHER = "0x00000000_0x0000C3F5", "0x00000000_0x0000B7A1"
+
+
+def adapter(luid: str, dedicated: int) -> dict[str, object]:
+    return {"Name": f"luid_{luid}_phys_0", "DedicatedUsage": dedicated, "SharedUsage": 0}
+
+
+def row(pid: int, local: int, luid: str = NVIDIA) -> dict[str, object]:
+    # committed sizes are of no use: dwm's leak after sleep
+    return {
+        "Name": f"pid_{pid}_luid_{luid}_phys_0",
+        "LocalUsage": local,
+        "NonLocalUsage": 0,
+        "DedicatedUsage": 14 * 1024 * MIB,
+        "SharedUsage": 0,
+    }
+
+
+ADAPTERS = [adapter(OTHER, 82 * MIB), adapter(NVIDIA, 4990 * MIB)]
+
+
+def test_a_card_is_read_and_what_it_does_not_tell_is_none() -> None:
+    fields = (
+        "index",
+        "uuid",
+        "name",
+        "driver_version",
+        "memory.total",
+        "memory.used",
+        "memory.free",
+        "memory.reserved",
+        "utilization.gpu",
+        "compute_cap",
+    )
+    text = "0, GPU-1, NVIDIA GeForce RTX 3060, 551.86, 6144, 400, 5648, 96, [N/A], 8.6\r\n1, GPU-2, Quadro, 551.86, [Unknown Error], 1, 1, 1, 1, 1\r\n"
+    (card,) = nvidia.gpus(text, fields)  # a card whose memory is not known is none that can be reckoned with
+    assert (card.total, card.used, card.free, card.reserved) == (6144 * MIB, 400 * MIB, 5648 * MIB, 96 * MIB)
+    assert (card.utilization, card.compute_capability, card.driver_model) == (None, "8.6", None)
+
+
+def test_an_application_whose_name_has_commas_and_whose_memory_is_unknown() -> None:
+    text = "GPU-1, 4312, [N/A], C:\\Program Files\\a, b\\c.exe\nGPU-1, 77, 512, /usr/bin/python3\nno such row\n"
+    assert nvidia.apps(text) == (
+        nvidia.App(4312, "C:\\Program Files\\a, b\\c.exe", None),
+        nvidia.App(77, "/usr/bin/python3", 512 * MIB),
+    )
+
+
+@pytest.mark.parametrize(("rc", "word"), [(9, "not loaded"), (15, "fallen off the bus"), (77, "ended with 77")])
+def test_an_exit_code_has_its_meaning(rc: int, word: str) -> None:
+    assert word in gpu.refused(rc, "", "h").message
+    assert gpu.refused(rc, "GPU is lost", "h").status == rc
+    assert "GPU is lost" in gpu.refused(rc, "GPU is lost", "h").message
+
+
+def test_resident_memory_is_counted_on_the_nvidia_card_alone() -> None:
+    seen = wddm.residents(
+        [row(1, 2000 * MIB), row(1, 41 * MIB, OTHER), row(2, 300 * MIB), row(2, 200 * MIB)], ADAPTERS, [CARD], None
+    )
+    assert (seen.by_pid, seen.reliable) == ({1: 2000 * MIB, 2: 500 * MIB}, True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "adapters", "error", "word"),
+    [
+        ([row(1, 9000 * MIB)], ADAPTERS, None, "9000 MiB"),
+        ([row(1, 100 * MIB)], ADAPTERS, "Invalid class", "Invalid class"),
+        ([row(1, 100 * MIB)], [], None, "no adapter"),
+    ],
+)
+def test_amounts_that_cannot_be_believed_are_unknown_and_never_0(
+    rows: list[dict[str, object]], adapters: list[dict[str, object]], error: str | None, word: str
+) -> None:
+    seen = wddm.residents(rows, adapters, [CARD], error)
+    assert (dict(seen.by_pid), seen.reliable) == ({}, False)
+    assert word in seen.why
+    value = {"rc": 0, "stdout": "0, GPU-1, X, 551.86, 6144, 5000, 1048\n", "stderr": "", "fields": list(nvidia.FALLBACK[:-1]),
+             "process_memory": rows, "adapter_memory": adapters, "counters_error": error}  # fmt: skip
+    use = gpu.use_from_probe(value, (Process(1, "chrome.exe", 5.0),), "h")
+    assert (use.processes, use.reliable, use.free) == ((), False, 1048 * MIB)
+
+
+def test_a_probe_without_nvidia_smi_says_what_to_install() -> None:
+    value = {
+        "rc": None,
+        "stdout": "",
+        "stderr": "",
+        "fields": [],
+        "process_memory": [],
+        "adapter_memory": [],
+        "counters_error": None,
+    }
+    with pytest.raises(CallFailed, match="nvidia-smi is not installed") as raised:
+        gpu.use_from_probe(value, (), "h")
+    assert "driver" in raised.value.next_step
+
+
+def test_contexts_whose_memory_contradicts_the_card_are_not_believed() -> None:
+    use = gpu.use_from_apps((CARD,), (nvidia.App(7, "/usr/bin/a", 3000 * MIB), nvidia.App(8, "/usr/bin/b", 2900 * MIB)), ())
+    assert [each.vram for each in use.processes] == [None, None]
+    assert (use.reliable, "5900 MiB" in use.why_unreliable) == (False, True)
+    assert [each.name for each in use.processes] == ["a", "b"]
+
+
+SHELL = """\
+hz 100
+btime 1700000000
+ps       1       0       1 root /sbin/init splash
+ps     900       1     900 ana /opt/google/chrome/chrome --type=renderer --x y
+ps     901       1     901 ana [gone]
+ps     902       1     902 ana defunct
+stat 1 (systemd) S 0 1 1 0 -1 4194560 1 1 1 1 1 1 1 1 20 0 1 0 25 1 1 1
+stat 900 (a (odd) name-tha) S 1 900 900 0 -1 4194560 1 1 1 1 1 1 1 1 20 0 1 0 123456 1 1 1
+stat 902 (zombie) Z 1 902 902 0 -1 4194560 1 1 1 1 1 1 1 1 20 0 1 0 9 1 1 1
+exe 900 /opt/a (odd) name-that-is-long (deleted)
+"""
+
+
+def test_processes_of_linux_have_start_times_and_whole_names() -> None:
+    init, odd = processes.from_shell(SHELL)
+    assert (init.name, init.started, init.owner, init.parent, init.path) == ("systemd", 1700000000.25, "root", 0, None)
+    assert (odd.name, odd.started, odd.session_id) == ("a (odd) name-that-is-long", 1700001234.56, 900)
+    assert odd.path == "/opt/a (odd) name-that-is-long"
+
+
+def test_a_root_at_a_desktop_is_taken_to_have_a_window() -> None:
+    def one(pid: int, parent: int, session: int, **more: object) -> dict[str, object]:
+        return {
+            "ProcessId": pid,
+            "ParentProcessId": parent,
+            "Name": "chrome.exe",
+            "SessionId": session,
+            "CreationDate": float(pid),
+            **more,
+        }
+
+    found = processes.from_rows([one(1, 0, 1), one(2, 1, 1), one(3, 9, 0), one(4, 9, 1, Service="x"), one(5, 6, 1), one(6, 0, 1)])
+    # 5 names 6 as its parent, but 6 started later: the PID was reused
+    assert [each.pid for each in found if each.has_window] == [1, 5, 6]
+
+
+def test_a_system_that_is_neither_windows_nor_linux_is_refused() -> None:
+    with pytest.raises(CallFailed, match="Darwin is not known"):
+        system.from_shell("kernel Darwin\nhost mac\n", "h")
+
+
+def test_log_lines_are_merged_by_time_although_the_engine_drops_zeros() -> None:
+    out = b"2026-11-24T10:00:00.5Z second\n2026-11-24T10:00:02Z fourth\n"
+    err = b"2026-11-24T10:00:00.123456789Z first\n2026-11-24T10:00:01.5Z third\n"
+    assert engine.merged(out, err) == "first\nsecond\nthird\nfourth\n"
+
+
+WARNINGS = (
+    'time="2026-11-24T10:00:00Z" level=warning msg="The \\"OLLAMA_MODEL\\" variable is not set. Defaulting to a blank string."\n'
+    'time="2026-11-24T10:00:00Z" level=warning msg="The \\"OLLAMA_MODEL\\" variable is not set. Defaulting to a blank string."\n'
+    'time="2026-11-24T10:00:00Z" level=warning msg="/x.yml: the attribute `version` is obsolete"\n'
+)
+
+
+def test_warnings_are_read_once_and_the_variables_named() -> None:
+    found = compose.warned(f" Container a  Started\n{WARNINGS}")
+    assert found == (
+        'The "OLLAMA_MODEL" variable is not set. Defaulting to a blank string.',
+        "/x.yml: the attribute `version` is obsolete",
+    )
+    assert compose.unset(found) == ("OLLAMA_MODEL",)
+
+
+def test_a_complaint_is_composes_own_words_without_its_progress() -> None:
+    stderr = f"{WARNINGS} Container a  Recreate\n Container a  Recreated\nError response from daemon: no such image: x\n"
+    assert compose.complaint(Completed(1, b"", stderr.encode())) == "Error response from daemon: no such image: x"
+
+
+def service(**more: object) -> dict[str, object]:
+    return {"image": "ollama/ollama:0.13.5", "environment": {"A": "1", "B": "2"}, **more}
+
+
+RUNNING = Container(
+    "id", "ai-native-ollama", "ollama/ollama:0.13.5", "running", {"A": "1", "B": "2", "PATH": "/bin"}, {}, gpu_requested=False,
+    ports={"11434/tcp": ("0.0.0.0:11434", "[::]:11434")},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("definition", "keys"),
+    [
+        (service(), set()),
+        (service(environment=["A=1"]), set()),
+        (service(environment={"A": "hidden", "C": "hidden"}), {"environment.A", "environment.C"}),
+        (service(image="ollama/ollama:0.14"), {"image"}),
+        (service(ports=[{"target": 11434, "published": "11434", "protocol": "tcp"}]), set()),
+        (service(ports=[{"target": 11434, "published": "8080", "protocol": "tcp"}]), {"ports"}),
+        (service(gpus=[{"count": -1}]), {"gpu"}),
+    ],
+)
+def test_what_would_change_is_named_without_its_value(definition: dict[str, object], keys: set[str]) -> None:
+    found = likeness.differences(definition, RUNNING)
+    assert set(found) == keys
+    assert "hidden" not in " ".join(found.values())
+
+
+def test_a_stack_is_refused_where_this_session_sees_another_project() -> None:
+    definition = {"services": {"ollama": service(environment={"A": "1", "B": ""})}}
+    running = {"ollama": RUNNING}
+    assert "OLLAMA_MODEL is not set" in likeness.refusal(compose.warned(WARNINGS), definition, running)
+    assert "ollama: B would change" in likeness.refusal((), definition, running)
+    assert likeness.refusal((), definition, running, planned={"ollama.environment.B"}) == ""
+    assert likeness.refusal((), definition, running, planned={"ollama"}) == ""
+    assert likeness.refusal((), definition, {}) == ""
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        {"DeviceRequests": [{"Driver": "", "Capabilities": [["gpu"]]}]},
+        {"DeviceRequests": [{"Driver": "nvidia", "Capabilities": None}]},
+        {"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=all"]}]},
+        {"Runtime": "nvidia"},
+        {"Devices": [{"PathOnHost": "/dev/nvidia0"}]},
+    ],
+)
+def test_each_way_to_ask_for_a_gpu_counts(host: dict[str, object]) -> None:
+    assert containers.wants_gpu(host)
+
+
+def test_no_request_is_no_gpu() -> None:
+    assert not containers.wants_gpu({"DeviceRequests": None, "Runtime": "runc", "Devices": []})
+
+
+def test_parameters_are_read_from_their_columns() -> None:
+    text = (
+        'num_gpu                        1\nstop                           "[INST]"\nnum_ctx                        1.048576e+06\n'
+    )
+    assert ollama.parameters(text) == {"num_gpu": "1", "stop": '"[INST]"', "num_ctx": "1.048576e+06"}
+
+
+def test_the_same_model_by_two_names() -> None:
+    assert ollama.same("mistral:latest", "mistral")
+    assert ollama.same("mistral", "mistral:latest")
+    assert not ollama.same("mistral:7b", "mistral")
+
+
+def streamed(*lines: object, status: int = 200) -> HttpReply:
+    return HttpReply(status, "".join(f"{json.dumps(line)}\n" for line in lines).encode(), 2.0, 0.5)
+
+
+def test_the_figures_come_from_the_servers_own_durations() -> None:
+    last = {
+        "done": True,
+        "done_reason": "length",
+        "eval_count": 8,
+        "eval_duration": 2_000_000_000,
+        "total_duration": 3_000_000_000,
+    }
+    seen = generation.figures(streamed({"response": "a"}, last), "h", [10, 20], [90])
+    assert (seen.tokens, seen.eval, seen.total, seen.load, seen.first_token) == (8, 2.0, 3.0, 0.0, 0.5)
+    assert (seen.gpu_percent, seen.cpu_percent) == (15.0, 90.0)
+    assert generation.figures(streamed(last), "h").gpu_percent is None
+
+
+def test_an_answer_that_breaks_off_or_is_an_error_is_no_figure() -> None:
+    with pytest.raises(DeadlineExceeded, match="broke off after 1 lines"):
+        generation.figures(streamed({"response": "a"}), "h")
+    with pytest.raises(CallFailed, match="out of memory"):
+        generation.figures(streamed({"response": "a"}, {"error": "CUDA error: out of memory"}), "h")
+    with pytest.raises(CallFailed, match="HTTP 502"):
+        generation.figures(HttpReply(502, b"<html>"), "h")
+
+
+def test_the_share_of_the_cpu_needs_two_readings_that_differ() -> None:
+    assert generation.cpu_share((100, 1000), (150, 1200)) == 75.0
+    assert generation.cpu_share((100, 1000), (100, 1000)) is None
+    assert generation.cpu_share(None, (1, 2)) is None
