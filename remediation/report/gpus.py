@@ -50,7 +50,7 @@ class Sample:
 def sample_lines(sample: Sample) -> list[Line]:
     """Return the lines of one host."""
     if sample.use is None:
-        return [Line(f"{sample.host}  {sample.error}", style="bad")]
+        return [Line(sample.error, lead=f"{sample.host}  ", style="bad")]
     rows = [
         [
             sample.host if index == 0 else "",

@@ -136,8 +136,9 @@ def _findings(page: HostPage, event: Event) -> list[Line]:
     if diagnosis.get("predicted"):
         page.predicted = layers(diagnosis["predicted"])
     lines: list[Line] = []
-    if diagnosis.get("need"):
-        lines.append(below(str(diagnosis["need"])))
+    need = _news(str(diagnosis.get("need") or ""), page)
+    if need:
+        lines.append(below(need))
     for item in found if page.verbose else found[:3]:
         head = f"{item['cause']} {float(item['confidence']):.2f}"
         label = "found" if item is found[0] else ""
@@ -152,6 +153,16 @@ def _findings(page: HostPage, event: Event) -> list[Line]:
         text = " · ".join(f"{item['cause']} ({item['because']})" for item in ruled_out)
         lines.append(labelled("ruled out", text, style="dim", most=0 if page.verbose else 3))
     return lines
+
+
+def _news(need: str, page: HostPage) -> str:
+    """Return the explanation as far as the page has not said it: a goal's text tells the need as well."""
+    known = page.goal_text.partition("needs ")[1]
+    first, _, rest = need.partition("; ")
+    news = rest if known else "; ".join(filter(None, (first, rest)))
+    fresh = "" if news in page.told else news
+    page.told.add(news)
+    return fresh
 
 
 def _named(label: str, name: str, text: str, style: str = "") -> Line:
@@ -317,13 +328,11 @@ def figures_table(page: HostPage) -> list[Line]:
     if after is None and page.changes:
         return []
     simulated = any(figures.get("simulated") for figures in page.figures.values())
-    if before is None or after is None:  # nothing was changed: one column is the truth, not two
-        after = after if after is not None else before
-        before = None
-    measured = before_after(before, after)
+    single = before is None or after is None  # nothing was changed: one column is the truth, not two
+    measured = before_after(before, after if after is not None else before)
     if all({row.before, row.after} == {UNKNOWN} for row in measured):
         return []
-    rows = table(measured, simulated=simulated)
+    rows = table(measured, simulated=simulated, single=single)
     return [Line(""), *(Line(row, lead="  ", verbatim=True) for row in rows), Line("")]
 
 

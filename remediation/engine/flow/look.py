@@ -13,6 +13,7 @@ from remediation.model.errors import HostError, RemediationError, Unreachable
 from remediation.model.facts import Found, Target
 
 GIB = 1024**3
+FIRST_WINDOWS_11 = 22000
 
 
 def look_once(site: Site, opened: Opened) -> None:
@@ -50,8 +51,17 @@ def _answer(reader: Reader, ask: Callable[[Reader], str]) -> str:
 
 def _system(reader: Reader) -> str:
     facts = reader.system.facts()
-    names = {"windows": "Windows", "linux": "Linux"}
-    return " ".join(filter(None, (names.get(facts.os, facts.os), facts.version)))
+    if facts.os == "windows":
+        return windows_name(facts.version)
+    return facts.version if facts.version.lower().startswith(("debian", "ubuntu")) else f"Linux {facts.version}".strip()
+
+
+def windows_name(version: str) -> str:
+    """Return the product's name: Windows 11 still calls itself 10.0, from build 22000 on."""
+    build = version.rpartition(".")[2]
+    if not version.startswith("10.0.") or not build.isdecimal():
+        return f"Windows {version}".strip()
+    return f"Windows {11 if int(build) >= FIRST_WINDOWS_11 else 10} (build {build})"
 
 
 def _gpus(reader: Reader) -> str:
