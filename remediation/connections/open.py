@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from remediation.connections.base import Connection
 from remediation.connections.channel import Channel
@@ -44,6 +45,10 @@ def _plain(
         from remediation.connections.local import LocalConnection  # noqa: PLC0415 - see the module's first line
 
         return LocalConnection(settings.name, settings.become)
+    if settings.kind == "replay":
+        from remediation.connections.replay import ReplayConnection  # noqa: PLC0415
+
+        return ReplayConnection(settings.name, Path(settings.cassette or ""), settings.cassette_host)
     if settings.kind == "ssh" and settings.platform == "posix":
         from remediation.connections.ssh import SshConnection  # noqa: PLC0415
 

@@ -76,6 +76,7 @@ class ConnectionSettings:
     ssh: SshSettings = field(default_factory=SshSettings)
     become: Become | None = None
     cassette: str | None = None
+    cassette_host: int = 1
 
     @property
     def endpoint(self) -> str:
@@ -127,6 +128,7 @@ def from_variables(host: str, variables: Mapping[str, Any]) -> ConnectionSetting
         ssh=_ssh(read),
         become=_become(read),
         cassette=read.needed("ansible_replay_file", "the cassette to replay") if kind == "replay" else None,
+        cassette_host=read.whole("ansible_replay_host", 1),
     )
 
 
