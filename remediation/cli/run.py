@@ -62,7 +62,7 @@ def run(name: str, asked: Asked, stream: TextIO) -> int:
     report_file = ReportFile.at(asked.report) if asked.report else None
     policy = policy_of(asked)
     with field(asked, playbook=path) as hosts:
-        playbook = load_playbook(path, extra=hosts.extra)
+        playbook = load_playbook(path, extra=hosts.extra, decrypt=hosts.decrypt)
         request = RunRequest(
             command=name,
             playbook=playbook,

@@ -18,6 +18,7 @@ from remediation.inventory.load import Inventory, check, load
 from remediation.inventory.secrets import vault_of
 from remediation.model.errors import RemediationError, UsageError
 from remediation.templating.nodes import trusted
+from remediation.templating.reading import Decrypt
 from remediation.templating.secret import Secret
 from remediation.templating.templar import Scope
 
@@ -36,6 +37,7 @@ class Field:
     limit: str | None
     masker: Masker
     sources: tuple[str, ...]
+    decrypt: Decrypt | None = None
 
     def selected(self, pattern: str = "all") -> tuple[str, ...]:
         """Return the hosts that `pattern` and the command line's ``--limit`` leave; raises `UsageError` for none."""
@@ -86,21 +88,23 @@ class Field:
 @contextmanager
 def field(options: Hosts, *, playbook: Path | None = None) -> Iterator[Field]:
     """Read the inventory that `options` name, and start the lab where it asks for one. Raises `InputError`, `UsageError`."""
-    inventory = read_inventory(options, playbook=playbook)
+    decrypt = vault_of(options.vault_password_file)
+    inventory = read_inventory(options, playbook=playbook, decrypt=decrypt)
     if inventory.lab is not None:
         inventory = _with_lab(inventory)
     extra = trusted(extra_variables(options.extra_vars))
     check(inventory, extra)
     if options.limit is not None:
         inventory.check_limit(options.limit)
-    yield Field(inventory, extra, options.limit, Masker(), inventory.sources)
+    yield Field(inventory, extra, options.limit, Masker(), inventory.sources, decrypt)
 
 
-def read_inventory(options: Hosts, *, playbook: Path | None = None) -> Inventory:
+def read_inventory(options: Hosts, *, playbook: Path | None = None, decrypt: Decrypt | None = None) -> Inventory:
     """Read the inventory that `options` name, and nothing more: no lab is started. Raises `InputError`, `UsageError`."""
+    decrypt = decrypt or vault_of(options.vault_password_file)
     names = options.inventory or (DEFAULT_INVENTORY,)
     sources = [source if "," in source else _source(source) for source in names]
-    return load(sources, playbook_dir=playbook.parent if playbook else None, decrypt=vault_of(options.vault_password_file))
+    return load(sources, playbook_dir=playbook.parent if playbook else None, decrypt=decrypt)
 
 
 def _source(name: str) -> Path:

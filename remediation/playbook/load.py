@@ -17,6 +17,7 @@ from remediation.playbook.tasks import DEEPEST, Loading, TaskReader, find_file, 
 from remediation.steps.contract import Step
 from remediation.steps.registry import registry
 from remediation.templating.nodes import has_template
+from remediation.templating.reading import Decrypt
 from remediation.templating.templar import Scope
 
 Steps = Callable[[], Mapping[str, type[Step[Any]]]]
@@ -24,17 +25,19 @@ Steps = Callable[[], Mapping[str, type[Step[Any]]]]
 IMPORT = "import_playbook"
 
 
-def load_playbook(path: Path, steps: Steps = registry, extra: Mapping[str, Any] | None = None) -> Playbook:
+def load_playbook(
+    path: Path, steps: Steps = registry, extra: Mapping[str, Any] | None = None, *, decrypt: Decrypt | None = None
+) -> Playbook:
     """Return the playbook in `path`; raises `InputError` with every mistake in it and in what it imports.
 
-    `extra` are the variables of the command line: names of imports may hold them.
+    `extra` are the variables of the command line: names of imports may hold them. `decrypt` opens vaults.
     """
-    loading = Loading(path.parent, steps, extra or {})
+    loading = Loading(path.parent, steps, extra or {}, decrypt=decrypt)
     if not path.is_file():
         raise InputError((Problem(f"there is no playbook {path}"),))
     plays = _Plays(loading, path).read(Place(str(path), 1, 1))
     loading.problems.check()
-    return Playbook(path, tuple(plays), tuple(loading.files))
+    return Playbook(path, tuple(plays), tuple(loading.files), decrypt)
 
 
 def load_tasks(  # noqa: PLR0913 - what an include knows
@@ -46,9 +49,10 @@ def load_tasks(  # noqa: PLR0913 - what an include knows
     steps: Steps = registry,
     extra: Mapping[str, Any] | None = None,
     problems: Problems | None = None,
+    decrypt: Decrypt | None = None,
 ) -> tuple[Node, ...]:
     """Return the tasks of a file that a host includes while it runs; raises `InputError`. Paths begin with `prefix`."""
-    loading = Loading(root, steps, extra or {}, problems or Problems())
+    loading = Loading(root, steps, extra or {}, problems or Problems(), decrypt=decrypt)
     place = Place(str(path), 1, 1)
     content = loading.read(path, place)
     nodes = TaskReader(loading, path.parent).nodes(content, outer, prefix, place)

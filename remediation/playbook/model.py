@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from remediation.model.errors import Place
 from remediation.model.finding import Cause
+from remediation.templating.reading import Decrypt
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +167,15 @@ class Play:
 
 @dataclass(frozen=True, slots=True)
 class Playbook:
-    """A file of plays, with those it imports; ``files`` are all that were read, for the journal."""
+    """A file of plays, with those it imports; ``files`` are all that were read, for the journal.
+
+    ``decrypt`` opens what is encrypted in them, and in what they load while the play runs.
+    """
 
     path: Path
     plays: tuple[Play, ...]
     files: tuple[Path, ...] = ()
+    decrypt: Decrypt | None = field(default=None, repr=False, compare=False)
 
 
 def tasks_of(nodes: tuple[Node, ...]) -> Iterator[Task]:

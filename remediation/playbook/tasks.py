@@ -16,7 +16,7 @@ from remediation.playbook.parameters import check, given
 from remediation.playbook.problems import Problems, meant, where
 from remediation.steps.contract import Step
 from remediation.templating.nodes import Table, has_template, plain
-from remediation.templating.reading import read_yaml
+from remediation.templating.reading import Decrypt, read_yaml
 from remediation.templating.templar import Scope
 
 IMPORT = "import_tasks"
@@ -36,11 +36,12 @@ class Loading:
     problems: Problems = field(default_factory=Problems)
     files: list[Path] = field(default_factory=list)
     depth: int = 0
+    decrypt: Decrypt | None = None
 
     def read(self, path: Path, place: Place | None) -> Any:  # noqa: ANN401 - whatever the file holds
         """Return what a YAML file holds; None, and a problem, where it cannot be read."""
         try:
-            content = read_yaml(path)
+            content = read_yaml(path, decrypt=self.decrypt)
         except InputError as error:
             self.problems.take(error, place)
             return None

@@ -50,6 +50,14 @@ class Generator(NativeCodeGenerator):
             raise nodes.Impossible
         return super()._output_child_to_const(node, frame, finalize)
 
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - as Jinja's
+        """Join by our own rule, in which a secret among the parts makes the whole secret."""
+        self.write("environment.concat((")
+        for part in node.nodes:
+            self.visit(part, frame)
+            self.write(", ")
+        self.write("))")
+
 
 class Environment(ImmutableSandboxedEnvironment):
     """The one environment of all templates; it holds no variables."""
@@ -60,7 +68,9 @@ class Environment(ImmutableSandboxedEnvironment):
     def __init__(self) -> None:
         super().__init__(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, cache_size=0)
         self.filters.update({name: _hiding(function) for name, function in {**self.filters, **FILTERS}.items()})
-        self.tests.update(TESTS)
+        tests: dict[str, Any] = {**self.tests, **TESTS}
+        self.tests.update({name: _seeing(function) for name, function in tests.items()})
+        self.tests["vault_encrypted"] = lambda value: isinstance(value, Secret)
         for name in DROPPED:
             self.globals.pop(name, None)
 
@@ -68,7 +78,44 @@ class Environment(ImmutableSandboxedEnvironment):
         """Return an item before an attribute where `obj` is a mapping that has it: ``result.items`` is the user's."""
         if isinstance(obj, Mapping) and attribute in obj and not hasattr(dict, attribute):
             return obj[attribute]
+        if isinstance(obj, Secret):
+            return self._secret(obj, attribute)
         return super().getattr(obj, attribute)
+
+    def _secret(self, secret: Secret, attribute: str) -> Any:  # noqa: ANN401 - a method, or nothing
+        """Return a text's method that gives a secret back; not ``format``, which the sandbox has to see."""
+        if attribute.startswith(("_", "format")) or not hasattr(str, attribute):
+            return self.undefined(obj=secret, name=attribute)
+        method = getattr(secret.reveal(), attribute)
+        return lambda *values, **named: _veiled(_plainly(method, values, named))
+
+
+def _plainly(function: Callable[..., Any], values: Iterable[Any], named: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    return function(*map(_open, values), **{name: _open(value) for name, value in named.items()})
+
+
+def _holds_secret(value: object) -> bool:
+    return isinstance(value, Secret) or (isinstance(value, (list, tuple)) and any(isinstance(item, Secret) for item in value))
+
+
+def _open(value: object) -> object:
+    return [revealed(item) for item in value] if isinstance(value, (list, tuple)) and _holds_secret(value) else revealed(value)
+
+
+def _veiled(result: Any) -> Any:  # noqa: ANN401 - what was made of a secret
+    if isinstance(result, str):
+        return Secret(result)
+    return [_veiled(item) for item in result] if isinstance(result, (list, tuple, GeneratorType)) else result
+
+
+def _seeing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the test so that it sees a secret's text."""
+
+    @wraps(function)
+    def call(*values: Any, **named: Any) -> Any:  # noqa: ANN401 - any test's
+        return _plainly(function, values, named)
+
+    return call
 
 
 def _hiding(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,11 +123,10 @@ def _hiding(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def call(*values: Any, **named: Any) -> Any:  # noqa: ANN401 - any filter's
-        if not any(isinstance(value, Secret) for value in chain(values, named.values())):
+        if not any(map(_holds_secret, chain(values, named.values()))):
             result = function(*values, **named)
             return list(result) if isinstance(result, GeneratorType) else result  # `map(...) | last` wants a list
-        result = function(*map(revealed, values), **{name: revealed(value) for name, value in named.items()})
-        return Secret(result) if isinstance(result, str) else result
+        return _veiled(_plainly(function, values, named))
 
     return call
 

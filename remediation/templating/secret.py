@@ -38,6 +38,15 @@ class Secret:
     def __hash__(self) -> int:
         return hash(self._text)
 
+    def __add__(self, other: object) -> Secret:
+        return Secret(f"{self._text}{revealed(other)}")
+
+    def __radd__(self, other: object) -> Secret:
+        return Secret(f"{revealed(other)}{self._text}")
+
+    def __contains__(self, part: object) -> bool:
+        return str(revealed(part)) in self._text
+
     def __len__(self) -> int:
         return len(self._text)
 

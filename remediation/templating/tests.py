@@ -9,7 +9,6 @@ from typing import Any
 
 from remediation.templating.errors import TemplateError
 from remediation.templating.filters import to_bool
-from remediation.templating.secret import Secret
 
 
 def _result(value: object, word: str) -> Mapping[str, Any]:
@@ -130,5 +129,4 @@ TESTS: Mapping[str, Callable[..., Any]] = {
     **dict.fromkeys(("subset", "issubset"), subset),
     **dict.fromkeys(("superset", "issuperset"), lambda value, other: subset(other, value)),
     **dict.fromkeys(("nan", "isnan"), lambda value: value != value),  # noqa: PLR0124 - nan is what differs from itself
-    "vault_encrypted": lambda value: isinstance(value, Secret),
 }

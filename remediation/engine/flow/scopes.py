@@ -12,7 +12,7 @@ from remediation.model.errors import InputError, Problem, RemediationError
 from remediation.playbook.model import Play, Settings
 from remediation.playbook.problems import excerpt, where
 from remediation.playbook.tasks import find_file
-from remediation.templating.reading import read_yaml
+from remediation.templating.reading import Decrypt, read_yaml
 from remediation.templating.secret import Secret
 from remediation.templating.templar import Scope
 
@@ -74,7 +74,11 @@ class Variables:
         self._magic = Live(_magic(play))
         known: tuple[Layer, ...] = (*inventory.layers(host.name), self._magic, inventory.magic(host.name))
         early = Scope((self._extra, host.facts, host.included, play.play.vars, *known))
-        self._tail: tuple[Layer, ...] = (*vars_files(play.play, early), play.play.vars, *known)
+        self._tail: tuple[Layer, ...] = (
+            *vars_files(play.play, early, play.stage.request.playbook.decrypt),
+            play.play.vars,
+            *known,
+        )
 
     def scope(
         self, settings: Settings, *, loop: Layer | None = None, included: Sequence[Layer] = (), own: Layer | None = None
@@ -114,7 +118,7 @@ def _same(value: Any) -> Any:  # noqa: ANN401 - any value
     return value
 
 
-def vars_files(play: Play, scope: Scope) -> list[Layer]:
+def vars_files(play: Play, scope: Scope, decrypt: Decrypt | None = None) -> list[Layer]:
     """Return the layers of a play's ``vars_files``, the strongest first; of a list within the list the first that exists counts."""
     layers: list[Layer] = []
     for entry in play.vars_files:
@@ -126,13 +130,13 @@ def vars_files(play: Play, scope: Scope) -> list[Layer]:
             place = where(names[0], play.place)
             message = f"vars_files: there is no file {' or '.join(map(repr, texts))} in {play.file.parent}"
             raise InputError((Problem(message, place, excerpt(place)),))
-        layers.insert(0, variables_of(path))
+        layers.insert(0, variables_of(path, decrypt))
     return layers
 
 
-def variables_of(path: Path) -> Layer:
+def variables_of(path: Path, decrypt: Decrypt | None = None) -> Layer:
     """Return the variables in a file; raises `InputError` where it holds none."""
-    content = read_yaml(path)
+    content = read_yaml(path, decrypt=decrypt)
     if content is None:
         return {}
     if not isinstance(content, Mapping):

@@ -74,6 +74,7 @@ class Stage:
                     prefix=prefix,
                     steps=self.ports.steps,
                     extra=request.extra,
+                    decrypt=request.playbook.decrypt,
                 )
             return self._files[key]
 

@@ -21,7 +21,7 @@ def include_vars(given: IncludeVars, site: Site, scope: Scope) -> Acted:  # noqa
     """Load the variables of a file, or of all files in a folder."""
     found: dict[str, Any] = {}
     for path in _files(given, site):
-        found.update(variables_of(path))
+        found.update(variables_of(path, site.play.stage.request.playbook.decrypt))
     named: Mapping[str, Any] = {given.name: found} if given.name else found
     return Acted(included=named)
 
