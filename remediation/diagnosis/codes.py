@@ -11,7 +11,7 @@ from remediation.diagnosis.signs import Hit
 _TEXTS: tuple[tuple[str, int], ...] = (
     ("out of memory", 2), ("initialization error", 3), ("driver not initialized", 3),
     ("cuda driver version is insufficient", 35), ("all cuda-capable devices are busy", 46), ("no cuda-capable device", 100),
-    ("invalid device ordinal", 101), ("no kernel image", 209), ("the provided ptx", 222), ("uncorrectable ecc", 214), ("named symbol not found", 500),
+    ("invalid device ordinal", 101), ("no kernel image", 209), ("invalid device function", 98), ("the provided ptx", 222), ("uncorrectable ecc", 214), ("named symbol not found", 500),
     ("an illegal memory access", 700), ("the launch timed out", 702), ("unspecified", 719), ("operation not permitted", 800),
     ("system not yet initialized", 802), ("system has unsupported display driver", 803), ("unsupported display driver", 803),
     ("forward compatibility", 804), ("unknown error", 999),
@@ -25,11 +25,15 @@ _NAMES = {
     "operating_system": 304,
 }  # fmt: skip
 
+# NVML's codes as the CUDA codes that mean the same: not loaded, GPU lost, reset needed, library and driver differ, unknown
+_NVML = {1: 3, 9: 3, 15: 46, 16: 46, 18: 803, 999: 999}
+
 OUT_OF_MEMORY = 2
 TOO_OLD = frozenset({35, 222, 803, 804})  # the driver is older than the runtime, or does not match its library
 LOST = frozenset({3, 4, 46, 214, 304, 700, 702, 719, 802, 999})  # it was there, and no longer answers
 NO_DEVICE = frozenset({100, 101})
-NO_KERNEL = frozenset({209})
+NO_KERNEL = frozenset({98, 209})
+STUB = frozenset({34})  # the library that was found is only the toolkit's stub
 CONTAINER = frozenset({500, 800})  # the container's libraries or rights do not reach the driver
 
 
@@ -57,6 +61,8 @@ def _code(hit: Hit) -> int | None:
     text = hit.groups[0].strip().lower()
     if hit.key == "cuda_code":
         return int(text) if text.isdigit() and int(text) > 0 else None
+    if hit.key == "nvml_code":
+        return _NVML.get(int(text)) if text.isdigit() else None
     if hit.key == "cuda_name":
         return _NAMES.get(text.removeprefix("cuda_error_").removeprefix("cudaerror"))
     if hit.key == "cuda_text":

@@ -190,7 +190,8 @@ def read_evidence(evidence: Evidence) -> Reading:
         if piece.kind != "server_log" and (about := read_docker(piece.text, label)) is not None:
             docker.append(about)
     _structured(evidence, ps, smi, asks, docker)
-    prose = read_gpu("\n".join(filter(None, (evidence.gpu, *(d.name for log in logs for d in log.devices if d.is_gpu)))))
+    listed = [d.name for log in logs for d in log.devices if d.is_gpu] + [name for one in smi for name in one.names]
+    prose = read_gpu("\n".join(filter(None, (evidence.gpu, *listed))))
     if not prose.named:
         texts = "\n".join(piece.text for piece in evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL)
         prose = read_gpu("\n".join([evidence.gpu or "", evidence.symptom or "", texts])) if texts or evidence.symptom else prose

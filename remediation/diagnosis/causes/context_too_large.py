@@ -49,6 +49,8 @@ def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per k
     quotes = (_where(reading, length), at, result_quote(reading))
     text = f"a context of {length} tokens: {figures.words()}"
     fits_now, at_default = figures.fits(figures.free), figures.fits(figures.free, context=DEFAULT_CONTEXT)
+    if fits_now is False and at_default and _slots_weigh_more(figures, length):
+        return found(Cause.CONTEXT_TOO_LARGE, LIKELY, text, *quotes, cure=_CURE)
     if fits_now is False and at_default:
         return found(
             Cause.CONTEXT_TOO_LARGE, FIGURES + 0.02, text + f"; at {DEFAULT_CONTEXT} they would fit", *quotes, cure=_CURE
@@ -63,6 +65,11 @@ def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per k
     if fits_now is None and length >= _VERY_LONG and place is Placement.UNKNOWN:
         return found(Cause.CONTEXT_TOO_LARGE, CIRCUMSTANCE, text, *quotes, cure=_CURE)
     return None
+
+
+def _slots_weigh_more(figures: Shortage, length: int) -> bool:
+    """Whether the slots multiply the cache more than the context does, and one slot would do."""
+    return figures.parallel > length / DEFAULT_CONTEXT and bool(figures.fits(figures.free, parallel=1))
 
 
 def _where(reading: Reading, length: int) -> Quote | None:

@@ -46,6 +46,16 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
     hit = reading.hit("no_adapters")
     if hit is not None:
         return found(Cause.DOCKER_DESKTOP_STATE, 0.86, "WSL shows no graphics adapter to its containers", hit.at, cure=_UPDATE)
+    hit = reading.hit("nvml_blocked")
+    if hit is not None and windows:
+        # Docker Desktop brings the container toolkit of its own virtual machine
+        return found(
+            Cause.DOCKER_DESKTOP_STATE,
+            0.88 if reading.evidence.platform == "docker-windows" else CIRCUMSTANCE,
+            "Windows blocks the access of Docker Desktop's containers to the card",
+            hit.at,
+            cure=_UPDATE,
+        )
     hit = reading.hit("container_cli", "hook_failed")
     if windows and hit is not None and reading.hit("old_driver") is None and "unknown device" not in hit.at.text:
         return found(

@@ -11,7 +11,7 @@ from remediation.model.finding import Cause, Finding, Quote, RuledOut
 
 _CURE = "stop Ollama, reload nvidia_uvm (rmmod nvidia_uvm; modprobe nvidia_uvm) or reboot, then start it again"
 _SLEEP = re.compile(
-    r"suspend|resum(?:e|ing) from|hibernat|(?:after|from|to|went to|computer|laptop|machine)[ -](?:the )?sleep|slept|sleep mode|woke|wak(?:e|ing) up|standby",
+    r"suspend|(?:pc|computer|laptop|machine|notebook|system|host) (?:\w+ )?sleeps?\b|resum(?:e|ing) from|hibernat|(?:after|from|to|went to|computer|laptop|machine)[ -](?:the )?sleep|slept|sleep mode|woke|wak(?:e|ing) up|standby",
     re.IGNORECASE,
 )
 # codes that also a bug in a kernel of the runner gives: the driver may be well

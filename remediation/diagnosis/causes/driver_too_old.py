@@ -66,9 +66,11 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
     needed = _needed(reading.version)
     if needed is not None and major < needed:
         if placement(reading) in {Placement.NONE, Placement.UNKNOWN}:
+            # a card that no release serves has no newer driver either
+            sure = FIGURES if placement(reading) is Placement.NONE and not reading.gpu.ancient else 0.7
             return found(
                 Cause.DRIVER_TOO_OLD,
-                FIGURES if placement(reading) is Placement.NONE else 0.7,
+                sure,
                 f"driver {number} is below the {needed} that this release needs",
                 at,
                 cure=_CURE,

@@ -16,7 +16,7 @@ from remediation.diagnosis.causes.base import (
     result_quote,
 )
 from remediation.diagnosis.reading import Reading
-from remediation.diagnosis.shortage import shortage
+from remediation.diagnosis.shortage import Shortage, shortage
 from remediation.diagnosis.units import GIB, human
 from remediation.diagnosis.versions import Generation
 from remediation.model.finding import Cause, Quote
@@ -69,6 +69,10 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
                 load.planned_at,
                 cure=_CURE,
             )
+    inflated = _inflated(figures)
+    if inflated is not None and load is not None:
+        text = f"the server counts {human(figures.full or 0)} for everything, its own parts sum up to {human(inflated)}, {human(figures.free or 0)} are free"
+        return found(Cause.ESTIMATE_TOO_CONSERVATIVE, 0.86, text, load.planned_at, cure=_CURE)
     regression = _REGRESSION.search(reading.prose)
     if regression and place is Placement.PART:
         return found(
@@ -108,6 +112,18 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
             cure=_CURE,
         )
     return None
+
+
+def _inflated(figures: Shortage) -> int | None:
+    """Return the sum of the estimate's parts, where that would fit, and the total is larger than it by more than any reserve."""
+    load = figures.load
+    if load is None or figures.full is None or figures.free is None or figures.weights is None or figures.kv is None:
+        return None
+    if not load.short or figures.cards > 1 or load.requested not in {None, -1} or load.generation is Generation.G3:
+        return None
+    parts = figures.weights + figures.kv + (figures.graph or 0) + figures.projector + figures.reserve
+    parts += figures.weights // max(1, load.layers or 1)  # the spare layer
+    return parts if parts <= figures.free < figures.full and figures.full - parts > GIB else None
 
 
 def _spare(reading: Reading) -> int | None:

@@ -26,10 +26,11 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
                 cure=_CURE,
             )
         hit = reading.hit("gpu_oom", "layout_failed", "layers_set_by_user")
-        if hit is not None and load.requested is not None and load.requested > 0 and not load.short:
+        over = load.planned is not None and load.requested is not None and load.requested > load.planned
+        if hit is not None and load.requested is not None and load.requested > 0 and (over or not load.short):
             return found(
                 Cause.EXPLICIT_NUM_GPU,
-                LIKELY,
+                0.86 if over else LIKELY,
                 f"num_gpu {asked} forces more layers than the card holds",
                 load.requested_at,
                 hit.at,

@@ -14,6 +14,7 @@ from remediation.diagnosis.causes.base import (
     placement,
     result_quote,
 )
+from remediation.diagnosis.causes.not_gpu_model_runs_on_cpu_by_design import chosen_for_cpu
 from remediation.diagnosis.codes import CONTAINER, NO_DEVICE
 from remediation.diagnosis.reading import Reading
 from remediation.model.finding import Cause, Finding, RuledOut
@@ -41,6 +42,8 @@ def find(reading: Reading) -> Verdict:
     for key, (confidence, because, cure) in _ENGINE.items():
         hit = reading.hit(key)
         if hit is not None:
+            if key == "nvml_blocked" and reading.evidence.platform == "docker-windows":
+                confidence = LIKELY  # noqa: PLW2901 - there the toolkit is Docker Desktop's
             return found(Cause.GPU_NOT_VISIBLE_TO_CONTAINER, confidence, because, hit.at, cure=cure)
     for step in (_toolkit, _lost, _request, _nothing_found):
         verdict = step(reading)
@@ -131,6 +134,8 @@ def _request(reading: Reading) -> Finding | None:
             missing.at,
             cure="run the native application on the Mac",
         )
+    if chosen_for_cpu(reading) is not None:
+        return found(Cause.GPU_NOT_VISIBLE_TO_CONTAINER, CIRCUMSTANCE, missing.why, missing.at, cure=_REQUEST)
     proven = placement(reading) is Placement.NONE or "device request" in missing.why
     return found(
         Cause.GPU_NOT_VISIBLE_TO_CONTAINER,

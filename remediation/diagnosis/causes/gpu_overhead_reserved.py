@@ -25,6 +25,23 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
             load.result_at,
             cure="lower or remove LLAMA_ARG_FIT_TARGET",
         )
+    target = reading.setting("LLAMA_ARG_FIT_TARGET")
+    if (
+        target is not None
+        and target.value.isdigit()
+        and int(target.value) * MIB > FIT_MARGIN + _NOTICEABLE
+        and place in {Placement.PART, Placement.NONE}
+        and at_least(reading.version, "0.30.0") is not False
+        and (load is None or load.short_by is None)
+    ):
+        return found(
+            Cause.GPU_OVERHEAD_RESERVED,
+            0.9 if at_least(reading.version, "0.30.0") else LIKELY,
+            f"LLAMA_ARG_FIT_TARGET keeps {target.value} MiB free; its default is 1024",
+            target.at,
+            result_quote(reading),
+            cure="lower or remove LLAMA_ARG_FIT_TARGET",
+        )
     if at_least(reading.version, "0.30.0") or (load is not None and load.generation is Generation.G3):
         # facts/ollama 1.3: llama-server never sees the overhead
         return RuledOut(Cause.GPU_OVERHEAD_RESERVED, "this release does not apply OLLAMA_GPU_OVERHEAD")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from remediation.diagnosis.causes.base import FIGURES, LIKELY, Placement, Verdict, found, placement, result_quote
+from remediation.diagnosis.causes.load_latency import SAID
 from remediation.diagnosis.reading import Reading
 from remediation.model.finding import Cause, RuledOut
 
@@ -41,6 +42,8 @@ def find(reading: Reading) -> Verdict:
         if _CLAIMS.search(reading.prose) and (load is None or not reading.evidence.pieces or load.required_full is None):
             # somebody says that the processor works: the list or an excerpt may show another load
             sure = 0.55
+        if SAID.search(reading.prose):
+            sure = min(sure, 0.6)  # it is loading that somebody complains of
         if reading.hit("load_timeout", "client_gone") is not None:
             sure = 0.6
         short = [row for row in reading.ps if row.gpu is not None and row.gpu < 1]

@@ -11,8 +11,8 @@ from remediation.model.finding import Cause, Finding, Quote
 _KEEP = "send keep_alive (or OLLAMA_KEEP_ALIVE=-1) and the same options with every request, so that the model stays loaded"
 _SLOW_SECONDS = 60.0
 _DURATION = re.compile(r"load[ _]duration[\"']?\s*[:=]?\s*(?:(\d+)m)?(\d+(?:\.\d+)?)\s*(ms|s|ns)?\b", re.IGNORECASE)
-_PROSE = re.compile(
-    r"(?:reload|load)(?:s|ed|ing)? (?:the |a |each |every |again)?[^\n.]{0,60}(?:each|every|again|time|takes? (?:long|minutes)|slow|longer)|(?:first|cold)[ -](?:request|prompt|start|call)[^\n.]{0,40}(?:slow|long|seconds|minutes)",
+SAID = re.compile(
+    r"(?:reload|load)(?:s|ed|ing)? (?:the |a |each |every |again)?[^\n.]{0,60}(?:each|every|again|time|takes? (?:long|minutes)|slow|longer)|takes? [^\n.]{0,20}(?:minutes|seconds|long|forever|ages)[^\n.]{0,10} to (?:load|start)|slow(?:ly)? (?:to |model )?load|(?:first|cold)[ -](?:request|prompt|start|call)[^\n.]{0,40}(?:slow|long|seconds|minutes)",
     re.IGNORECASE,
 )
 
@@ -69,7 +69,7 @@ def _prose(reading: Reading, place: Placement) -> Finding | None:
     keep = reading.setting("OLLAMA_KEEP_ALIVE")
     if keep is not None and keep.value in {"0", "0s"}:
         return found(Cause.LOAD_LATENCY, LIKELY, "OLLAMA_KEEP_ALIVE=0 unloads the model after each answer", keep.at, cure=_KEEP)
-    match = _PROSE.search(reading.prose)
+    match = SAID.search(reading.prose)
     if match:
         return found(
             Cause.LOAD_LATENCY,

@@ -13,6 +13,8 @@ _CHOSEN = re.compile(
     re.IGNORECASE,
 )
 
+_INTEL_MAC = re.compile(r"\bintel[^\n.]{0,25}\bi?mac(?:book\w*|os|s)?\b|\bi?mac(?:book\w*|os|s)?\b[^\n.]{0,25}\bintel\b", re.IGNORECASE)
+
 
 def find(reading: Reading) -> Verdict:
     """Look for Apple's containers, settings that choose the processor, and layers without a device."""
@@ -25,6 +27,17 @@ def find(reading: Reading) -> Verdict:
             "containers on a Mac cannot use the Apple GPU",
             Quote("gpu", reading.evidence.gpu or "Apple"),
             cure="run the native application on the Mac",
+        )
+    intel_mac = _INTEL_MAC.search(reading.prose)
+    if intel_mac and placement(reading) in {Placement.NONE, Placement.UNKNOWN} and not reading.in_container:
+        # Ollama serves Apple's own GPUs by Metal, and those of Intel Macs not at all
+        return found(
+            Cause.NOT_GPU_MODEL_RUNS_ON_CPU_BY_DESIGN,
+            LIKELY,
+            "on Macs with an Intel processor Ollama uses the processor alone",
+            Quote("text", intel_mac[0][:160]),
+            result_quote(reading),
+            cure="use a Mac with Apple silicon, or another machine with a supported card",
         )
     device = reading.setting("LLAMA_ARG_DEVICE")
     if device is not None and device.value.lower() == "none":
@@ -52,18 +65,24 @@ def find(reading: Reading) -> Verdict:
             library.at,
             cure="remove OLLAMA_LLM_LIBRARY",
         )
-    written = [
-        piece.text
-        for piece in reading.evidence.pieces
-        if piece.kind in {"docker_compose", "client_config", "env", "other", "modelfile"}
-    ]
-    chosen = _CHOSEN.search("\n".join([*written, reading.evidence.symptom or ""]))
-    if chosen and placement(reading) in {Placement.NONE, Placement.UNKNOWN} and not reading.gpu_devices:
+    chosen = chosen_for_cpu(reading)
+    if chosen is not None and placement(reading) in {Placement.NONE, Placement.UNKNOWN} and not reading.gpu_devices:
         return found(
             Cause.NOT_GPU_MODEL_RUNS_ON_CPU_BY_DESIGN,
-            LIKELY - 0.05,
+            0.85 if chosen.where != "text" else LIKELY - 0.05,
             "a variant for the processor was chosen",
-            Quote("text", chosen[0][:160]),
+            chosen,
+            result_quote(reading),
             cure="choose the variant for the GPU",
         )
     return None
+
+
+def chosen_for_cpu(reading: Reading) -> Quote | None:
+    """Return where a variant for the processor is chosen: a profile, an image, an option."""
+    for piece in reading.evidence.pieces:
+        if piece.kind in {"docker_compose", "client_config", "env", "other", "modelfile"} and (match := _CHOSEN.search(piece.text)):
+            where = piece.label if piece.kind == "docker_compose" else "text"
+            return Quote(where, " ".join(match[0][:160].split()))
+    match = _CHOSEN.search(reading.evidence.symptom or "")
+    return Quote("text", match[0][:160]) if match else None

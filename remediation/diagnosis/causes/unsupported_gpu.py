@@ -44,7 +44,7 @@ def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per k
     at = Quote("gpu", reading.evidence.gpu or "") if reading.evidence.gpu else None
     if reading.gpu.ancient and seen:
         return found(
-            Cause.UNSUPPORTED_GPU, 0.85, "the card's compute capability is below 5.0", at, result_quote(reading), cure=_CURE
+            Cause.UNSUPPORTED_GPU, 0.88, "the card's compute capability is below 5.0", at, result_quote(reading), cure=_CURE
         )
     if (reading.gpu.intel or reading.gpu.qualcomm) and not (reading.gpu.nvidia or reading.gpu.amd or reading.gpu.apple):
         return found(

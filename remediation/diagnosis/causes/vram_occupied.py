@@ -100,6 +100,9 @@ def _by_figures(figures: Shortage, used: int, reading: Reading) -> Finding | Rul
         return found(Cause.VRAM_OCCUPIED, PROVEN if fits_empty and not failed else LIKELY, text, *quotes, cure=_CURE)
     if share >= 0.5 and fits_now is False:  # noqa: PLR2004 - half of it
         return found(Cause.VRAM_OCCUPIED, 0.7, text, *quotes, cure=_CURE)
+    if share >= 0.5 and fits_now is None and figures.is_short and (load is None or load.requested in {None, -1}):  # noqa: PLR2004 - half of it
+        # how much it needs is not known, but another one holds half of the card and not all layers found room
+        return found(Cause.VRAM_OCCUPIED, 0.72, text, *quotes, cure=_CURE)
     return _little_used(figures, used)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from remediation.diagnosis.causes.base import FIGURES, HINT, LIKELY, PROVEN, Placement, Verdict, found, placement, result_quote
+from remediation.diagnosis.codes import STUB
 from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.signs import Hit
 from remediation.diagnosis.versions import at_least
 from remediation.model.finding import Cause, Finding, Quote
 
@@ -43,7 +45,7 @@ def find(reading: Reading) -> Verdict:
             cure="put Ollama's own CUDA runtime first in PATH, or update Ollama",
         )
     for key, (confidence, because, cure) in _SIGNS.items():
-        hit = reading.hit(key)
+        hit = next((one for one in reading.hits if one.key == key and not _driver_library(one)), None)
         if hit is not None:
             return found(Cause.WRONG_LIBRARY_OR_MISSING_RUNNER, confidence, because, hit.at, cure=cure)
     for step in (_discovery, _untouched, _image):
@@ -51,6 +53,11 @@ def find(reading: Reading) -> Verdict:
         if verdict is not None:
             return verdict
     return None
+
+
+def _driver_library(hit: Hit) -> bool:
+    """Whether it is the driver's library that lacks: then Ollama's own could not be loaded for want of it (facts/ollama 2.1)."""
+    return hit.key == "library_missing" and "libcuda.so" in hit.at.text
 
 
 def _filtered(reading: Reading) -> Finding | None:
@@ -123,6 +130,15 @@ def _discovery(reading: Reading) -> Finding | None:
             failed.at,
             cure="restart once; then start the server with OLLAMA_DEBUG=2 and read the discovery lines",
         )
+    stub = next((one for one in reading.codes if one.code in STUB), None)
+    if stub is not None:
+        return found(
+            Cause.WRONG_LIBRARY_OR_MISSING_RUNNER,
+            0.85,
+            "CUDA error 34: the library that was found is the toolkit's stub, not the driver's",
+            stub.hit.at,
+            cure="take the stubs folder out of LD_LIBRARY_PATH; the driver's own libcuda.so.1 must be found",
+        )
     missing = reading.hit("libcuda_missing", "cudart_unloadable")
     if missing is not None and not reading.in_container and not reading.codes:
         return found(
@@ -142,7 +158,7 @@ def _untouched(reading: Reading) -> Finding | None:
     if (
         load is not None
         and reading.gpu_devices
-        and load.planned
+        and (load.planned or load.command_layers)
         and load.offloaded is None
         and load.model_cpu
         and not load.model_gpu
@@ -150,12 +166,12 @@ def _untouched(reading: Reading) -> Finding | None:
         return found(
             Cause.WRONG_LIBRARY_OR_MISSING_RUNNER,
             0.78,
-            f"{load.planned} layers were planned for the card, and the runner loaded all of it into system memory: it has no GPU library",
-            load.planned_at,
+            f"{load.planned or load.command_layers} layers were planned for the card, and the runner loaded all of it into system memory: it has no GPU library",
+            load.planned_at or load.command_at,
             cure=_REINSTALL,
         )
     cpu_runner = reading.hit("cpu_runner", "none_compatible")
-    if cpu_runner is not None and reading.gpu_devices and (load is None or (load.planned or 0) > 0):
+    if cpu_runner is not None and reading.gpu_devices and (load is None or (load.planned or load.command_layers or 0) > 0):
         return found(
             Cause.WRONG_LIBRARY_OR_MISSING_RUNNER,
             0.88,

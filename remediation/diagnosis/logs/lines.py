@@ -12,6 +12,14 @@ _JOURNAL = re.compile(r"^(?:[^\[\]=|]{0,70}\s)?[\w.@-]+\[\d+\]:\s?")
 _COMPOSE = re.compile(r"^(?:[A-Za-z0-9][\w./-]{0,60}\s*|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.,]?\d*\s)\|\s")
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(?:Z|[+-]\d\d:?\d\d)\s(?:std(?:out|err) [FP] )?")
 
+# whatever stands in front of a line of Ollama or llama.cpp: quote marks, line numbers, other tools' clocks and names
+_BEFORE = re.compile(
+    r"^.{1,110}?(?=time=\d\S+ level=|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \w+\.go:\d+:|\[GIN\] "
+    r"|(?:llm_load_\w+|llama_\w+|load_tensors|load_backend|ggml_\w+|gguf_\w+|print_info|common_\w+): )"
+)
+_ITSELF = ("time=", "[GIN]", "llama_", "print_info", "load", "llm_load", "ggml_", "common_", "gguf_")
+_RECORD = re.compile(r'^\{"(?=.*"(?:MESSAGE|message|log|line)":)')
+
 _CUT_FRAME = re.compile(r'"\s*,\s*"(?:s(?:t(?:r.*)?)?)?$')
 
 _JOINED_LINES = 16
@@ -23,10 +31,12 @@ def unframe(line: str) -> str:
     line = line.rstrip("\r\n")
     if line.startswith('{"log":'):
         line = _docker_json(line)
+    elif line.startswith('{"') and _RECORD.match(line):
+        line = _message(line)
     if "\x1b" in line:
         line = _ANSI.sub("", line)
     head = line[:100]
-    if head.startswith(("time=", "[GIN]", "llama_", "print_info", "load")):
+    if head.startswith(_ITSELF):
         return line
     if " | " in head or "| " in head[:64]:
         line = _COMPOSE.sub("", line, count=1)
@@ -36,6 +46,25 @@ def unframe(line: str) -> str:
     if line[:4].isdigit():
         line = _STAMP.sub("", line, count=1)
     return line
+
+
+def _in_front(line: str, earlier: str) -> str:
+    """Return what stands in front of a line that no known carrier put there; `earlier` is what stood before the last one."""
+    if not line or line.startswith(_ITSELF):
+        return ""
+    if ("time=" in line or ": " in line or "[GIN]" in line) and (match := _BEFORE.match(line)):
+        return match[0]
+    return earlier if earlier and line.startswith(earlier) else ""
+
+
+def _message(line: str) -> str:
+    """Return the text inside a record of journald or of a log shipper."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return line
+    texts = (record.get(key) for key in ("MESSAGE", "message", "log", "line")) if isinstance(record, dict) else ()
+    return next((text.rstrip("\r\n") for text in texts if isinstance(text, str)), line)
 
 
 def _docker_json(line: str) -> str:
@@ -56,9 +85,11 @@ def plain_lines(source: str | Iterable[str]) -> Iterator[tuple[int, str]]:
     rest of that line, so llama.cpp's indented lines stay lines of their own.
     """
     lines = io.StringIO(source) if isinstance(source, str) else source
-    number, text, joined = 0, "", 0
+    number, text, joined, front = 0, "", 0, ""
     for count, raw in enumerate(lines, start=1):
         line = unframe(raw)
+        front = _in_front(line, front)
+        line = line[len(front) :]
         if (
             line[:1] in {" ", "\t"}
             and joined < _JOINED_LINES

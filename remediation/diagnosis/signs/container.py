@@ -14,7 +14,7 @@ SIGNS = (
     sign(
         "cdi",
         "cdi",
-        r"(?:failed to inject CDI devices|unresolvable CDI devices?|CDI device injection failed|no CDI devices found)",
+        r"(?:failed to inject CDI devices|unresolvable CDI devices?|CDI device injection failed|no CDI devices found|failed to discover GPU vendor from CDI|no known GPU vendor)",
     ),
     sign("container_cli", "nvidia-container-cli", r"nvidia-container-cli: ?([^\n]*)"),
     sign(
@@ -40,13 +40,16 @@ SIGNS = (
     sign(
         "desktop_state",
         "docker desktop",
-        r"docker desktop[^\n]*(?:unable to start|is not running|stopped|failed to start|unexpected(?:ly)? (?:error|quit)|won't start|hangs)|error[^\n]{0,60}docker desktop",
+        r"docker desktop[^\n]*(?:unable to start|is not running|stopped|failed to start|unexpected(?:ly)? (?:\w+ )?(?:error|quit)|won't start|hangs)|error[^\n]{0,60}docker desktop",
     ),
     sign(
         "desktop_state",
         "backend",
-        r"(?:wsl|docker) (?:backend|engine) (?:stopped|failed|terminated)|backend process[^\n]*(?:exited|not running)|engine stopped",
+        r"(?:wsl|docker) (?:backend|engine) (?:stopped|failed|terminated)|backend process[^\n]*(?:exited|not running)",
     ),
+    sign("desktop_state", "engine stopped"),
+    sign("desktop_state", "engine", r"(?:stuck|hangs?|stays|forever|never)[^\n]{0,40}starting(?: the)?(?: docker)? engine|starting(?: the)? docker engine[^\n]{0,40}(?:hang|stuck|forever|never)"),
+    sign("desktop_state", "wsl 2 distro", r"could not be found in this WSL 2 distro"),
     sign(
         "desktop_state", "500", r"request returned (?:500 )?Internal Server Error for API route|dockerDesktop\w*Engine[^\n]*500"
     ),

@@ -18,11 +18,13 @@ SIGNS = (
     sign(
         "gpu_lost",
         "gpu",
-        r"GPU is lost|fallen off the bus|Unable to determine the device handle|GPU requires reset|GPU recovery action",
+        r"GPU is lost|fallen off the bus|RmInitAdapter failed|rm_init_adapter failed|Unable to determine the device handle|GPU requires reset|GPU recovery action",
     ),
     sign("xid", "xid", r"NVRM: Xid|\bXid \(PCI|\bXid[: ]+\d+"),
     # the codes in every shape that Ollama, ggml, PyTorch and people print them
-    sign("cuda_code", "init failure", r"(?:cuda driver library|cudart|nvml|cuda) init failure:? (\d+)"),
+    sign("cuda_code", "init failure", r"(?:cuda driver library|cudart|cuda) init failure:? (\d+)"),
+    # NVML counts its own codes
+    sign("nvml_code", "nvml", r"nvml (?:vram )?init failure:? (\d+)"),
     sign("cuda_code", "device context", r"failed to get device context (\d+)"),
     sign(
         "cuda_code",
@@ -42,6 +44,7 @@ SIGNS = (
     sign("cuda_text", "named symbol", r"(named symbol not found)"),
     sign("cuda_text", "no cuda", r"(no CUDA-capable device is detected)"),
     sign("cuda_text", "no kernel image", r"(no kernel image is available)"),
+    sign("cuda_text", "invalid device function", r"(invalid device function)"),
     sign("cuda_text", "forward compatibility", r"(forward compatibility was attempted)"),
     sign("cuda_text", "unsupported display driver", r"(unsupported display driver)"),
     sign("device_context", "error looking up nvidia gpu memory"),
@@ -62,7 +65,7 @@ SIGNS = (
         "compute capability",
         r"compute capability (?:of )?[\d.]+ (?:is )?(?:not supported|unsupported|too (?:low|old))|not in compiled architectures|minimum (?:required )?compute capability",
     ),
-    sign("amd_unsupported", "amdgpu", r"amdgpu (?:\[?\d*\]? ?)?(?:is not supported|too old|not supported)"),
+    sign("amd_unsupported", "amdgpu", r"amdgpu (?:\[?\d*\]? ?)?(?:gfx\w+ )?(?:is not supported|is too old|too old|not supported)"),
     sign("amd_unsupported", "unsupported radeon"),
     sign("amd_unsupported", "unsupported", r"unsupported (?:AMD|gfx\w+|iGPU|Intel|Radeon)"),
     sign("amd_no_devices", "no compatible amdgpu"),

@@ -47,8 +47,9 @@ SIGNS = (
     sign(
         "library_missing",
         "missing",
-        r"(?:missing|no) (?:the )?(?:cuda|rocm|gpu) (?:libraries|library|backend|folder|runtime)|lib/ollama[^\n]{0,50}(?:missing|empty)",
+        r"missing (?:the )?(?:cuda(?:_v\d+)?|rocm|gpu)(?: (?:or|and) (?:cuda|rocm)\w*)? (?:libraries|library|backend|folders?|runtime|director(?:y|ies))|lib/ollama[^\n]{0,50}(?:missing|empty)",
     ),
+    sign("library_missing", "no cuda", r"\bno cuda(?:_v\d+)?(?: (?:or|and) cuda\w*)? (?:libraries|library|backend|folders?|runtime|director(?:y|ies))"),
     sign("library_missing", "undefined symbol", r"(?:undefined symbol|symbol lookup error)[^\n]*"),
     sign(
         "library_missing",
@@ -85,4 +86,6 @@ SIGNS = (
     sign("cpu_backend", "using cpu backend"),
     sign("bus_error", "bus error"),
     sign("unknown_architecture", "unknown model architecture"),
+    sign("unknown_architecture", "wrong number of tensors"),
+    sign("unknown_architecture", "unsupported version", r"(?:gguf|model)[^\n]*unsupported version|unsupported version[^\n]*gguf"),
 )

@@ -37,9 +37,9 @@ SIGNS = (
     sign(
         "killed",
         "oom",
-        r"oom-kill|oom_kill(?:er|_process)?\W+[1-9]|invoked oom-killer|\bOOM[- ]kill(?:ed|er)\b|OOMKilled[\"']?\s*[:=]\s*[\"']?true|memory cgroup out of memory",
+        r"oom-kill|oom_kill(?:er|_process)?\W+[1-9]|invoked oom-killer|\bOOM[- ]?kill(?:ed|er)\b(?![\"']?\s*[:=])|OOMKilled[\"']?\s*[:=]\s*[\"']?true|memory cgroup out of memory",
     ),
-    sign("exit_137", "137", r"(?:exit(?:ed)?(?: with)?(?: code| status)?:?|exitcode[\"']?:?) ?\(?137\b"),
+    sign("exit_137", "137", r"(?:exit(?:ed)?(?: with)?(?: code| status)?:?|exitcode[\"']?:?)\s{0,12}\(?137\b"),
     sign("not_oom", "oomkilled", r"OOMKilled[\"']?\s*[:=]\s*[\"']?false"),
     # Go reports -1 for a process that a signal ended
     sign("signalled", "exit code -1", r"(?:runner|server) process has terminated with exit code -1\b"),

@@ -15,7 +15,7 @@ TRIGGERS = (
     "aborting", "already set", "bad_alloc", "physx", "oomkilled", "restarting", "no-cgroups", "err:", "fallen", "unlicensed", "throttl",
     "unavailable", "137", "undefined", "requires more", "exit code", "cuda_error", "dynamic llm", "compatib",
     "cpu backend", "runners/cpu", '="0 b"', "libraries: []", "communicate", "cuinit", "unsatisfied", "permission",
-    "nvidia-container", "virus", "must be", "closed before", "segment", "busy", "out of range",
+    "nvidia-container", "virus", "must be", "closed before", "segment", "busy", "out of range", "wsl/", "stopped", "docker engine", "wrong number",
 )  # fmt: skip
 
 _MOST_HITS = 4

@@ -11,7 +11,7 @@ from remediation.model.finding import Quote
 _ASK = re.compile(
     r"(?<![A-Za-z_])(?P<name>num_gpu(?:_layers)?|num(?:Gpu|GPU)(?:Layers)?|num-gpu|n_gpu_layers|n-gpu-layers|gpu_layers|num_gpus"
     r"|num_ctx|numCtx|num-ctx|context_length|contextLength|context_window|max_context"
-    r"|num_parallel|numParallel)[\"']?\s*(?:parameter\s*)?(?:[:=]\s*|\s+(?:to\s+|is\s+|of\s+)?|\()[\"']?(?P<value>-?\d+|[A-Za-z_(][^\n,;]{3,})"
+    r"|num_parallel|numParallel)[\"']?\s*(?:parameter\s*)?(?:\([^()\n]{1,24}\)\s*)?(?:[:=]\s*|\s+(?:to\s+|is\s+|of\s+)?|\()[\"']?(?P<value>-?\d+|[A-Za-z_(][^\n,;]{3,})"
 )
 _SETTING = re.compile(
     r"(?<![A-Za-z0-9_])(?P<name>(?:OLLAMA|LLAMA_ARG|GGML|CUDA|NVIDIA|HIP|ROCR|HSA|GPU)_[A-Z0-9_]+)"
