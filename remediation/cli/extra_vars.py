@@ -2,63 +2,87 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from remediation.model.errors import UsageError
+from remediation.model.errors import Place, UsageError
+from remediation.templating.nodes import Table, Text, trusted
+from remediation.templating.reading import Decrypt, read_yaml
 
 FORM = "write NAME=VALUE, @FILE.yml, or a YAML mapping such as '{ctx: 4096}'"
 
 
-def extra_variables(given: Sequence[str]) -> dict[str, Any]:
-    """Return the variables of all ``-e``, the later ones stronger; raises `UsageError` naming what cannot be read.
+_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
-    ``NAME=VALUE`` keeps its value as text, as in Ansible; a mapping or a file keeps YAML's types.
+
+def extra_variables(given: Sequence[str], *, decrypt: Decrypt | None = None) -> Table:
+    """Return the variables of all ``-e``, the later ones stronger; raises `UsageError` or `InputError` naming what is wrong.
+
+    ``NAME=VALUE`` keeps its value as text, as in Ansible; a mapping or a file keeps YAML's types. Values may be templates.
     """
     variables: dict[str, Any] = {}
+    places: dict[str, Place] = {}
     for text in given:
-        variables |= _one(text)
-    return variables
+        one = _one(text, decrypt)
+        variables |= one
+        places = {name: place for name, place in places.items() if name not in one} | one.key_places
+    return Table(variables, keys=places)
 
 
-def _one(text: str) -> dict[str, Any]:
+def _one(text: str, decrypt: Decrypt | None) -> Table:
     if text.startswith("@"):
-        return _file(text[1:])
+        return _file(text[1:], decrypt)
     if text.lstrip().startswith("{"):
-        return _mapping(text, text)
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise UsageError(f"-e {text!r} has an open quote: {error}", next_step=FORM) from None
-    pairs = [word.partition("=") for word in words]
+        return Table(trusted(_mapping(text)))
+    pairs = [word.partition("=") for word in _words(text)]
     for name, equals, _ in pairs:
         if not equals or not name.isidentifier():
             raise UsageError(f"-e {text!r} is no variable: {name!r} is not of the form NAME=VALUE", next_step=FORM)
     if not pairs:
         raise UsageError("-e was given nothing", next_step=FORM)
-    return {name: value for name, _, value in pairs}
+    return Table({name: Text(value) for name, _, value in pairs})
 
 
-def _file(name: str) -> dict[str, Any]:
+def _words(text: str) -> list[str]:
+    """Return the words of a text as a shell splits them; a template is not split, whatever it holds."""
+    templates = _TEMPLATE.findall(text)
+    numbers = iter(range(len(templates)))
     try:
-        text = Path(name).expanduser().read_text(encoding="utf-8")
+        words = shlex.split(_TEMPLATE.sub(lambda _: f"\0{next(numbers)}\0", text))
+    except ValueError as error:
+        raise UsageError(f"-e {text!r} has an open quote: {error}", next_step=FORM) from None
+    return [re.sub(r"\0(\d+)\0", lambda found: templates[int(found[1])], word) for word in words]
+
+
+def _file(name: str, decrypt: Decrypt | None) -> Table:
+    path = Path(name).expanduser()
+    try:
+        path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"-e @{name}: the file cannot be read: {reason}") from None
-    return _mapping(text, f"@{name}")
+    content = read_yaml(path, decrypt=decrypt)
+    if not isinstance(content, Table) or not _named(content):
+        raise UsageError(f"-e @{name}: not a mapping of names to values", next_step=FORM)
+    return content
 
 
-def _mapping(text: str, shown: str) -> dict[str, Any]:
+def _mapping(text: str) -> dict[str, Any]:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         place = f" at line {where.line + 1}" if where else ""
-        raise UsageError(f"-e {shown}: not YAML{place}: {getattr(error, 'problem', error)}", next_step=FORM) from None
-    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise UsageError(f"-e {shown}: not a mapping of names to values", next_step=FORM)
+        raise UsageError(f"-e {text}: not YAML{place}: {getattr(error, 'problem', error)}", next_step=FORM) from None
+    if not isinstance(value, dict) or not _named(value):
+        raise UsageError(f"-e {text}: not a mapping of names to values", next_step=FORM)
     return value
+
+
+def _named(value: Mapping[Any, Any]) -> bool:
+    return all(isinstance(name, str) for name in value)

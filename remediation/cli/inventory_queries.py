@@ -26,13 +26,14 @@ def hosts(options: Listing) -> int:
     """List the hosts of the inventory with their connection and groups, or the groups as a tree."""
     from remediation.cli.extra_vars import extra_variables  # noqa: PLC0415 - loaded when asked for
     from remediation.cli.session import read_inventory  # noqa: PLC0415 - loaded when asked for
+    from remediation.inventory.secrets import vault_of  # noqa: PLC0415 - loaded when asked for
     from remediation.report.figures import plural  # noqa: PLC0415 - loaded when asked for
     from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
     from remediation.report.lines import columns  # noqa: PLC0415 - loaded when asked for
-    from remediation.templating.nodes import trusted  # noqa: PLC0415 - loaded when asked for
 
-    inventory = read_inventory(options)
-    extra = trusted(extra_variables(options.extra_vars))
+    decrypt = vault_of(options.vault_password_file)
+    inventory = read_inventory(options, decrypt=decrypt)
+    extra = extra_variables(options.extra_vars, decrypt=decrypt)
     chosen = inventory.select("all", options.limit)
     listed = [_host(inventory, host, extra) for host in chosen]
     if options.json:
@@ -87,18 +88,19 @@ def variables(options: OneHost) -> int:
     from remediation.cli.extra_vars import extra_variables  # noqa: PLC0415 - loaded when asked for
     from remediation.cli.session import read_inventory  # noqa: PLC0415 - loaded when asked for
     from remediation.inventory.provenance import origins  # noqa: PLC0415 - loaded when asked for
+    from remediation.inventory.secrets import vault_of  # noqa: PLC0415 - loaded when asked for
     from remediation.model.errors import UsageError  # noqa: PLC0415 - loaded when asked for
     from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
     from remediation.report.lines import columns  # noqa: PLC0415 - loaded when asked for
-    from remediation.templating.nodes import trusted  # noqa: PLC0415 - loaded when asked for
     from remediation.templating.reading import meant  # noqa: PLC0415 - loaded when asked for
 
-    inventory = read_inventory(options)
+    decrypt = vault_of(options.vault_password_file)
+    inventory = read_inventory(options, decrypt=decrypt)
     host = options.host
     if inventory.match([host]).hosts != (host,):
         hint = meant(host, inventory.hosts)
         raise UsageError(f"there is no host {host!r} in the inventory{hint}", next_step="remediate hosts lists them")
-    extra = trusted(extra_variables(options.extra_vars))
+    extra = extra_variables(options.extra_vars, decrypt=decrypt)
     scope = _scope(inventory, host, extra)
     found = origins(inventory, host, extra)
     if options.json:

@@ -17,7 +17,6 @@ from remediation.facets.open import open_host
 from remediation.inventory.load import Inventory, check, load
 from remediation.inventory.secrets import vault_of
 from remediation.model.errors import RemediationError, UsageError
-from remediation.templating.nodes import trusted
 from remediation.templating.reading import Decrypt
 from remediation.templating.secret import Secret
 from remediation.templating.templar import Scope
@@ -88,15 +87,27 @@ class Field:
 @contextmanager
 def field(options: Hosts, *, playbook: Path | None = None) -> Iterator[Field]:
     """Read the inventory that `options` name, and start the lab where it asks for one. Raises `InputError`, `UsageError`."""
-    decrypt = vault_of(options.vault_password_file)
+    masker = Masker()
+    decrypt = _noting(vault_of(options.vault_password_file), masker)
     inventory = read_inventory(options, playbook=playbook, decrypt=decrypt)
     if inventory.lab is not None:
         inventory = _with_lab(inventory)
-    extra = trusted(extra_variables(options.extra_vars))
+    extra = extra_variables(options.extra_vars, decrypt=decrypt)
     check(inventory, extra)
     if options.limit is not None:
         inventory.check_limit(options.limit)
-    yield Field(inventory, extra, options.limit, Masker(), inventory.sources, decrypt)
+    yield Field(inventory, extra, options.limit, masker, inventory.sources, decrypt)
+
+
+def _noting(decrypt: Decrypt, masker: Masker) -> Decrypt:
+    """Return `decrypt` so that every text it opens is masked from then on."""
+
+    def note(text: str) -> str:
+        opened = decrypt(text)
+        masker.add(opened.strip())
+        return opened
+
+    return note
 
 
 def read_inventory(options: Hosts, *, playbook: Path | None = None, decrypt: Decrypt | None = None) -> Inventory:

@@ -101,9 +101,7 @@ class Scope(Mapping[str, Any]):
 
     def render(self, value: Any) -> Any:  # noqa: ANN401 - any value of a file
         """Return `value` as built-in types with all templates evaluated; raises `TemplateError` with its place."""
-        if isinstance(value, Text):
-            if not value.template:
-                return str(value)
+        if isinstance(value, Text) and value.template:
             result = _guarded(compiled(str(value)), self, value, value.place)
             return _guarded(lambda _names: materialised(result), self, value, value.place)
         if isinstance(value, str):
@@ -113,6 +111,8 @@ class Scope(Mapping[str, Any]):
             return {key: item for key, item in rendered.items() if item is not OMIT}
         if isinstance(value, (Rows, list, tuple)):
             return [item for item in map(self.render, value) if item is not OMIT]
+        if isinstance(value, jinja2.Undefined):
+            return _guarded(lambda _names: str(value), self, "a value", None)  # which raises, naming the variable
         return value
 
     def expression(self, text: str, place: Place | None = None) -> Any:  # noqa: ANN401 - any value
