@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from remediation.cli import catalogue, lab, looking, monitor, running, runs
+from remediation.cli import catalogue, inventory_queries, lab, looking, monitor, running, runs
 
 namespace = Collection(
-    running.fix_offload, looking.diagnose, running.play, monitor.monitor, runs.history, runs.show, catalogue.steps
+    running.fix_offload,
+    looking.diagnose,
+    running.play,
+    runs.apply,
+    runs.resume,
+    runs.undo,
+    runs.history,
+    runs.show,
+    inventory_queries.hosts,
+    inventory_queries.variables,
+    catalogue.steps,
+    monitor.monitor,
 )
 namespace.add_collection(Collection("lab", lab.start, lab.stop, lab.fault, lab.reset, lab.status))

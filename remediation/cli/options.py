@@ -43,11 +43,54 @@ class Run(Hosts):
     forks: str | None = option("How many hosts are worked on at a time (default 50).")
     wait: str | None = option("Wait this long for another run on a host to end, such as 90 or 5m.")
     report: str | None = option("Also write the run to this file: .html, .json or .xml (JUnit).")
+    out: str | None = option("With --check: save what would be done to this file, for apply.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixOffload(Run):
     """A repair."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Following(Output):
+    """How what follows a run may change hosts."""
+
+    extra_vars: tuple[str, ...] = option(
+        "Variable NAME=VALUE as for the run itself; secrets have to be given again. May be repeated.", default=(), short="e"
+    )
+    diff: bool = option("Show before and after of each change.", default=False)
+    max_risk: str | None = option("Highest risk that may be taken without asking: safe, disruptive or destructive.")
+    yes_destroy: tuple[str, ...] = option("Allow deleting data on this host. May be repeated.", default=())
+    wait: str | None = option("Wait this long for another run on a host to end, such as 90 or 5m.")
+    report: str | None = option("Also write the run to this file: .html, .json or .xml (JUnit).")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apply(Following):
+    """Which plan, and which of its changes."""
+
+    plan: str = required("A plan that --check --out saved.")
+    only: tuple[str, ...] = option("Only the change of this number in the plan. May be repeated.", default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo(Following):
+    """Which run is taken back, and how much of it."""
+
+    run: str = required("The run's id, or the beginning of it.")
+    check: bool = option("Change nothing; say what would be taken back.", default=False)
+    limit: str | None = option("Only on these hosts: a name, a group, or an Ansible pattern.", short="l")
+    task: str | None = option("Only what the task of this name changed.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume(Following):
+    """Which run goes on."""
+
+    run: str = required("The run's id, or the beginning of it.")
+    check: bool = option("Refused: what is left of a run cannot be rehearsed alone.", default=False)
+    limit: str | None = option("Only on these hosts: a name, a group, or an Ansible pattern.", short="l")
+    repeat: bool = option("Also run a command again that was cut off in flight.", default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -14,8 +14,8 @@ from typing import Any, TextIO
 from remediation import __version__
 from remediation.cli.asking import TerminalPrompt
 from remediation.cli.durations import seconds
+from remediation.cli.listening import Listener, PlanFile, ReportFile
 from remediation.cli.options import Run
-from remediation.cli.report_file import ReportFile
 from remediation.cli.reports import Style, reporting
 from remediation.cli.session import Field, field, files_of
 from remediation.cli.shipped import PLAYBOOKS, find
@@ -23,17 +23,21 @@ from remediation.diagnosis.collect import collect
 from remediation.diagnosis.diagnose import diagnose
 from remediation.engine.cancel import Cancellation
 from remediation.engine.events import Emitter
-from remediation.engine.flow.request import FORKS, RunRequest, RunSummary
+from remediation.engine.flow.request import FORKS, OpenHost, RunRequest, RunSummary
 from remediation.engine.flow.run import run_playbook
 from remediation.engine.history import prune
 from remediation.engine.journal import Journal
 from remediation.engine.ports import Policy, Ports
 from remediation.facets.protocols import Reader
 from remediation.model.change import Risk
-from remediation.model.errors import UsageError
+from remediation.model.errors import RemediationError, UsageError
+from remediation.model.event import Event
 from remediation.model.finding import Diagnosis
 from remediation.playbook.load import load_playbook
 from remediation.playbook.model import Playbook
+
+Go = Callable[[RunRequest, Ports, OpenHost], RunSummary]
+"""What the engine is to do: run, resume, undo or apply."""
 
 TASKS = frozenset({"undo", "show"})
 """What a report's last line may offer."""
@@ -59,25 +63,39 @@ class Asked(Run):
 def run(name: str, asked: Asked, stream: TextIO) -> int:
     """Run the playbook that is asked for and return the exit code; raises `RemediationError` for what no host is needed to see."""
     path = find(PLAYBOOKS, asked.playbook)
-    report_file = ReportFile.at(asked.report) if asked.report else None
-    policy = policy_of(asked)
+    files = listeners(asked)
     with field(asked, playbook=path) as hosts:
-        playbook = load_playbook(path, extra=hosts.extra, decrypt=hosts.decrypt)
-        request = RunRequest(
-            command=name,
-            playbook=playbook,
-            inventory=hosts.inventory,
-            limit=asked.limit,
-            extra=hosts.extra,
-            policy=replace(policy, single_host=len(hosts.selected()) == 1),
-            forks=forks_of(asked),
-            tags=asked.tags,
-            skip_tags=asked.skip_tags,
-            start_at=asked.start_at_task or "",
-            wait=seconds("--wait", asked.wait),
-            sources=hosts.sources,
-        )
-        return carry_out(request, hosts, asked, stream, report_file=report_file)
+        return carry_out(request_of(name, asked, hosts, path), hosts, asked, stream, listening=files)
+
+
+def listeners(asked: Run) -> list[Listener]:
+    """Return what else hears a run, checked before any host is touched: the report file, the plan that is to be saved."""
+    found: list[Listener] = []
+    if asked.report:
+        found.append(ReportFile.at(asked.report))
+    if asked.out:
+        if not asked.check:
+            raise UsageError("--out saves what --check foretells", next_step="give --check too")
+        found.append(PlanFile.at(asked.out))
+    return found
+
+
+def request_of(name: str, asked: Asked, hosts: Field, path: Path) -> RunRequest:
+    """Return the run that is asked for, its playbook read; raises `InputError`, `UsageError`."""
+    return RunRequest(
+        command=name,
+        playbook=load_playbook(path, extra=hosts.extra, decrypt=hosts.decrypt),
+        inventory=hosts.inventory,
+        limit=asked.limit,
+        extra=hosts.extra,
+        policy=replace(policy_of(asked), single_host=len(hosts.selected()) == 1),
+        forks=forks_of(asked),
+        tags=asked.tags,
+        skip_tags=asked.skip_tags,
+        start_at=asked.start_at_task or "",
+        wait=seconds("--wait", asked.wait),
+        sources=hosts.sources,
+    )
 
 
 def policy_of(asked: Run) -> Policy:
@@ -117,36 +135,32 @@ def carry_out(  # noqa: PLR0913 - what a run is given
     asked: Run,
     stream: TextIO,
     *,
-    report_file: ReportFile | None = None,
+    listening: Sequence[Listener] = (),
     journal: Journal | None = None,
-    go: Callable[[RunRequest, Ports, Any], RunSummary] = run_playbook,
-    select: Any = None,  # noqa: ANN401 - the port of a saved plan
+    go: Go = run_playbook,
 ) -> int:
-    """Let the engine run `request`, journaled and told; a journal of an earlier process goes on where it is given."""
+    """Let the engine `go` with `request`, journaled and told; a journal of an earlier process goes on where it is given."""
     with ExitStack() as stack:
-        log = journal or Journal.create(header_of(request, asked), kept_files(request.playbook, hosts), mask=hosts.masker)
+        header = header_of(request, asked)
+        log = journal or Journal.create(header, kept_files(request.playbook, hosts), mask=hosts.masker)
         stack.callback(log.close)
         prune()
         style = Style(json=asked.json, diff=asked.diff, verbose=asked.verbose, tasks=TASKS)
         report = stack.enter_context(reporting(stream, style))
-        sinks: list[Callable[[Any], None]] = [log.write, report]
-        if report_file is not None:
-            sinks.append(report_file)
-            stack.callback(report_file.write)
+        for listener in listening:
+            stack.callback(listener.write, header)
         cancelled = Cancellation()
         stack.enter_context(cancelled.on_interrupt(partial(_told_interrupt, log.run)))
-        ports = Ports(
-            emit=Emitter(sinks, hosts.masker),
-            prompt=TerminalPrompt(pause=report.pause),
-            diagnose=_diagnosed,
-            cancelled=cancelled,
-        )
-        if select is not None:
-            ports = replace(ports, select=select)
-        summary = go(replace(request, run=log.run), ports, hosts.open)
-        if summary.error:
-            sys.stderr.write(f"{summary.error}\n")
-        return summary.exit_code
+        emit = Emitter([log.write, report, *listening], hosts.masker)
+        prompt = TerminalPrompt(pause=report.pause)
+        ports = Ports(emit=emit, prompt=prompt, diagnose=_diagnosed, cancelled=cancelled)
+        begun = ports.clock.now()
+        try:
+            return go(replace(request, run=log.run), ports, hosts.open).exit_code
+        except RemediationError as error:  # told by whoever called; the journal must not look cut off
+            data = {"run": log.run, "hosts": {}, "exit_code": error.exit_code, "seconds": ports.clock.now() - begun}
+            log.write(Event("run_end", ports.clock.now(), data=data))
+            raise
 
 
 def _diagnosed(host: Reader) -> Diagnosis:

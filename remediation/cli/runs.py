@@ -1,4 +1,4 @@
-"""``history`` and ``show``: what earlier runs did, and the one that is going on, read from their journals."""
+"""``history``, ``show``, ``resume``, ``undo``, ``apply``: earlier runs, read from their journals, and what may follow them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from datetime import datetime
 
 from remediation.cli.command import command
-from remediation.cli.options import OneRun, Output
+from remediation.cli.options import Apply, OneRun, Output, Resume, Undo
 
 
 @command(Output)
@@ -54,3 +54,27 @@ def show(options: OneRun) -> int:
     if record.end is None and not options.json:
         sys.stdout.write(f"the run goes on, or was cut off: remediate resume {record.run}\n")
     return 0
+
+
+@command(Resume)
+def resume(options: Resume) -> int:
+    """Go on with a run that was cut off or lost hosts; what is done is not repeated."""
+    from remediation.cli import follow  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
+
+    return follow.resume(options, sys.stdout)
+
+
+@command(Undo)
+def undo(options: Undo) -> int:
+    """Take back what a run changed, the last change first; what cannot be taken back is said."""
+    from remediation.cli import follow  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
+
+    return follow.undo(options, sys.stdout)
+
+
+@command(Apply)
+def apply(options: Apply) -> int:
+    """Apply a plan that --check --out saved, or some of its changes; a host that differs by now is refused."""
+    from remediation.cli import follow  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
+
+    return follow.apply(options, sys.stdout)

@@ -1,0 +1,101 @@
+"""What may follow a run: going on with it, taking it back, applying what its check mode planned."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+from remediation.cli.options import Apply, Resume, Undo
+from remediation.cli.run import Asked, carry_out, listeners, request_of
+from remediation.cli.session import field
+from remediation.cli.shipped import PLAYBOOKS, find
+from remediation.engine.flow.again import apply_plan, resume_run, undo_run
+from remediation.engine.history import RunRecord
+from remediation.engine.history import find as find_run
+from remediation.engine.journal import Journal
+from remediation.engine.plan import load as load_plan
+from remediation.model.errors import UsageError
+
+
+def resume(options: Resume, stream: TextIO) -> int:
+    """Go on with a run; its own journal is written further."""
+    record = find_run(options.run)
+    asked = asked_before(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
+    asked = replace(asked, json=options.json, verbose=options.verbose)
+    if options.max_risk is not None:
+        asked = replace(asked, max_risk=options.max_risk)
+    asked = replace(asked, yes_destroy=(*asked.yes_destroy, *options.yes_destroy))
+    path = find(PLAYBOOKS, asked.playbook)
+    with field(asked, playbook=path) as hosts:
+        request = replace(request_of(str(record.header.get("command", "play")), asked, hosts, path), repeat=options.repeat)
+        if options.check:
+            raise UsageError(
+                f"what is left of run {record.run} cannot be rehearsed alone", next_step="--check its playbook instead"
+            )
+        return carry_out(
+            request, hosts, asked, stream,
+            journal=Journal(record.folder),
+            go=lambda request, ports, opener: resume_run(record, request, ports, opener, mask=hosts.masker),
+        )  # fmt: skip
+
+
+def undo(options: Undo, stream: TextIO) -> int:
+    """Take a run back, as a run of its own."""
+    record = find_run(options.run)
+    before = asked_before(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
+    asked = replace(
+        before, check=options.check, diff=options.diff, json=options.json, verbose=options.verbose, max_risk=options.max_risk,
+        yes_destroy=options.yes_destroy, report=options.report, wait=options.wait, out=None,
+    )  # fmt: skip
+    path = find(PLAYBOOKS, asked.playbook)
+    with field(asked, playbook=path) as hosts:
+        request = request_of("undo", asked, hosts, path)
+        go = partial(_undone, record, options.task or "")
+        return carry_out(request, hosts, asked, stream, listening=listeners(asked), go=go)
+
+
+def _undone(record: RunRecord, task: str, *rest: Any) -> Any:  # noqa: ANN401 - as `undo_run`
+    return undo_run(record, *rest, task=task)
+
+
+def apply(options: Apply, stream: TextIO) -> int:
+    """Apply a saved plan, or some of its changes."""
+    plan = load_plan(Path(options.plan))
+    before = asked_before(plan.header, options.plan, limit=None, extra_vars=options.extra_vars)
+    asked = replace(
+        before, check=False, out=None, diff=options.diff, json=options.json, verbose=options.verbose,
+        max_risk=options.max_risk or before.max_risk, yes_destroy=options.yes_destroy, report=options.report, wait=options.wait,
+        last_resort=before.last_resort,
+    )  # fmt: skip
+    plan.select(options.only)
+    path = find(PLAYBOOKS, asked.playbook)
+    with field(asked, playbook=path) as hosts:
+        request = request_of("apply", asked, hosts, path)
+        go = partial(_applied, plan, options.only)
+        return carry_out(request, hosts, asked, stream, listening=listeners(asked), go=go)
+
+
+def _applied(plan: Any, only: tuple[str, ...], *rest: Any) -> Any:  # noqa: ANN401 - as `apply_plan`
+    return apply_plan(plan, *rest, only=only)
+
+
+def asked_before(header: Mapping[str, Any], what: str, *, limit: str | None, extra_vars: tuple[str, ...]) -> Asked:
+    """Return what an earlier run was asked for, in the folder it was asked in; raises `UsageError` where that is gone.
+
+    A secret given by ``-e`` was not kept and has to be given again.
+    """
+    kept = header.get("asked")
+    folder = Path(str(header.get("folder") or "."))
+    if not isinstance(kept, Mapping):
+        raise UsageError(f"{what} does not say how it was asked for; it was made by another version")
+    if not folder.is_dir():
+        raise UsageError(f"{what} was started in {folder}, which is gone", next_step="put the folder back")
+    os.chdir(folder)  # its relative paths are meant from there
+    known = {item.name: item for item in fields(Asked)}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items() if name in known}
+    asked = Asked(**values)
+    return replace(asked, limit=limit or asked.limit, extra_vars=(*asked.extra_vars, *extra_vars))
