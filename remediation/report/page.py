@@ -195,7 +195,9 @@ def _rung_start(page: HostPage, event: Event) -> list[Line]:
     notes = [_treats(event), str(event.data.get("risk") or "")]
     predicted = event.data.get("predicted")
     if predicted:
-        notes.append(f"predicted {predicted if isinstance(predicted, str) else layers(predicted)}")
+        shown = predicted if isinstance(predicted, str) else layers(predicted)
+        notes.append(f"predicted {shown}")
+        page.predicted = shown
     return [labelled("would try", f"{rung} ({', '.join(note for note in notes if note)})")]
 
 
@@ -274,7 +276,7 @@ def _measurement(page: HostPage, event: Event) -> list[Line]:
     page.figures[label] = event.data.get("figures") or {}
     page.works(event, f"measured {label}")
     reason = page.figures[label].get("reason")
-    return [labelled("measured", f"{label}: {reason}", style="dim")] if reason else []
+    return [labelled("measured", f"{label}: {reason}", style="dim")] if reason and not page.check else []
 
 
 def _task_start(page: HostPage, event: Event) -> list[Line]:
