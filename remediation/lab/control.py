@@ -168,7 +168,7 @@ def unwire(host: str | None = None, folder: Path | None = None) -> None:
 
 def faults() -> tuple[str, ...]:
     """Return the names of the faults."""
-    from remediation.lab.world.scenario import FAULTS  # noqa: PLC0415  # brings the whole machine model; only wanted when asked
+    from remediation.lab.world.faults import FAULTS  # noqa: PLC0415  # brings the whole machine model; only wanted when asked
 
     return tuple(FAULTS)
 

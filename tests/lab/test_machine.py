@@ -12,6 +12,7 @@ import pytest
 from remediation.lab.wire import Json, Refusal
 from remediation.lab.world import scenario
 from remediation.lab.world.clock import MachineClock
+from remediation.lab.world.faults import FAULTS, LIBRARY_LINE
 from remediation.lab.world.machine import Machine
 from remediation.lab.world.processes import TASK_NOT_LOGGED_ON
 from remediation.lab.world.state import MIB, Program, State
@@ -66,6 +67,23 @@ def reload(machine: Machine, **options: Json) -> str:
         ("num-gpu-1", "1/33"),
         ("llm-library-cuda", "no line"),
         ("healthy", "33/33"),
+        ("num-gpu-1-model", "1/33"),
+        ("num-gpu-1-client", "1/33"),
+        ("context-32768", "11/33"),
+        ("context-request", "11/33"),
+        ("num-parallel-8", "11/33"),
+        ("gpu-overhead", "13/33"),
+        ("no-gpu-request", "no line"),
+        ("visible-devices", "no line"),
+        ("card-too-small", "21/33"),
+        ("card-unsupported", "no line"),
+        ("driver-too-old", "no line"),
+        ("driver-lost", "no line"),
+        ("other-model", "10/33"),
+        ("slow-disk", "33/33"),
+        ("discord-uncounted", "1/33"),
+        ("chrome-immortal", "1/33"),
+        ("pid-reused", "1/33"),
         ("not-loaded", "no line"),
         ("chrome-comes-back", "1/33"),
         ("discord-hides", "1/33"),
@@ -81,9 +99,39 @@ def test_what_the_first_look_finds(fault: str, layers: str) -> None:
     assert (machine.state.fault, machine.state.writes) == (fault, {})
 
 
+@pytest.mark.parametrize(
+    ("fault", "status", "words"),
+    [
+        ("memory-limit", 500, "model requires more system memory"),
+        ("model-corrupt", 500, "invalid file magic"),
+        ("model-truncated", 500, "unable to load model"),
+        ("model-blob-missing", 400, "does not support generate"),
+    ],
+)
+def test_what_a_machine_that_cannot_load_answers(fault: str, status: int, words: str) -> None:
+    machine = made(fault)
+    value = machine.network.request(
+        method="POST", url="http://localhost:11434/api/generate", body=json.dumps({"model": MODEL, "prompt": "x"}), timeout=600
+    )
+    assert value["status"] == status
+    assert words in base64.b64decode(value["body"]).decode()
+    assert offloaded(machine) == "no line"
+
+
+@pytest.mark.parametrize("fault", ["no-gpu-runtime", "engine-down", "desktop-hangs"])
+def test_a_machine_without_a_server_refuses_the_connection(fault: str) -> None:
+    machine = made(fault)
+    assert machine.call("probe", name="http", data=_VERSION)["error"]["kind"] == "refused"
+    assert machine.state.engine.up is (fault == "no-gpu-runtime")
+
+
+_VERSION = {"method": "GET", "url": "http://127.0.0.1:11434/api/version", "timeout": 5}
+
+
 def test_every_fault_is_tried_here() -> None:
-    tried = {case[0] for case in test_what_the_first_look_finds.pytestmark[0].args[1]} | {"engine-down"}
-    assert tried == set(scenario.FAULTS)
+    tests = (test_what_the_first_look_finds, test_what_a_machine_that_cannot_load_answers)
+    tried = {case[0] for test in tests for case in test.pytestmark[0].args[1]}
+    assert tried | {"no-gpu-runtime", "engine-down", "desktop-hangs"} == set(FAULTS)
 
 
 def test_closing_two_programs_makes_room_for_all_layers(machine: Machine) -> None:
@@ -108,7 +156,7 @@ def test_the_library_filter_is_gone_after_an_up_without_it() -> None:
     machine = made("llm-library-cuda")
     path = f"{scenario.FOLDER}\\docker-compose.gpu.yml"
     text = (machine.files.get(path) or b"").decode()
-    machine.files.put(path, text.replace(scenario.LIBRARY_LINE, "").encode())
+    machine.files.put(path, text.replace(f"      - {LIBRARY_LINE}\n", "").encode())
     machine.call(
         "run", argv=["docker", "compose", "-f", "docker-compose.yml", "-f", path, "up", "-d"], cwd=scenario.FOLDER, timeout=600
     )

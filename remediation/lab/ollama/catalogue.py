@@ -9,10 +9,13 @@ from typing import Any
 
 from remediation.lab.ollama import damage, golang
 from remediation.lab.ollama.answers import ApiError
+from remediation.lab.ollama.damage import Damage
 from remediation.lab.ollama.models import FILE_TYPES, Model, ModelFile, ModelStore, full_name
 from remediation.lab.ports import LabClock
 
 _STEPS = 8
+_MENDED = {"", "config-missing", "manifest-broken"}
+"""Damage that a pull repairs: it writes configuration and manifest anew."""
 _KEY_WIDTH = 30
 
 
@@ -191,7 +194,11 @@ class Catalogue:
             raise ApiError(500, "pull model manifest: file does not exist")
         digest, total = model.file.digest, model.file.file_bytes
         status = {"status": f"pulling {digest.removeprefix('sha256:')[:12]}", "digest": digest, "total": total}
-        if any(each.file.digest == digest for each in self.store.all()):
+        there = [each for each in self.store.all() if each.file.digest == digest and each.damage is not Damage.BLOB_MISSING]
+        if there:
+            # what lies on disk is not read again, so a damaged blob stays as it is (facts/ollama 3)
+            harm = next((each.damage for each in there if each.damage.value not in _MENDED), Damage.NONE)
+            model = replace(model, damage=harm)
             yield {**status, "completed": total}
         else:
             yield dict(status)
@@ -201,4 +208,7 @@ class Catalogue:
         yield {"status": "verifying sha256 digest"}
         yield {"status": "writing manifest"}
         self.store.put(replace(model, modified=self._clock.now()))
+        for other in self.store.all():
+            if other.file.digest == digest and other.damage is Damage.BLOB_MISSING:
+                self.store.put(replace(other, damage=Damage.NONE))  # the blob that they share is there again
         yield {"status": "success"}

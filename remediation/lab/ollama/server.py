@@ -56,6 +56,11 @@ class OllamaServer:
         return self._scheduler.listed()
 
     @property
+    def models(self) -> ModelStore:
+        """The models on its disk."""
+        return self._catalogue.store
+
+    @property
     def generating(self) -> bool:
         """Whether an answer is being made at this moment."""
         return self._inference.active > 0

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from remediation.lab.ollama.loader import Pace
 from remediation.lab.ollama.models import ModelStore
 from remediation.lab.ollama.releases.base import Memory
 from remediation.lab.ollama.server import OllamaServer
@@ -28,6 +29,9 @@ _LOG_LINES = 3000
 _STOP_SECONDS = 1.2
 _START_SECONDS = 0.6
 OLLAMA_PORT = 11434
+_OLDEST_COMPUTE = 5.0
+_OLDEST_DRIVER = 527.41
+"""Windows' driver for CUDA 12 (facts/windows 4.4); an older one is found by no library of the image, without a word at INFO."""
 
 
 class Engine:
@@ -194,11 +198,13 @@ class Engine:
         release = container.image.partition(":")[2] or self._state.ollama_version
         version = release if release[:1].isdigit() else self._state.ollama_version
         visible = container.environment.get("NVIDIA_VISIBLE_DEVICES", "all") not in {"", "none", "void"}
-        there = container.wants_gpu and visible and not self._state.card.fallen
+        card = self._state.card
+        able = float(card.compute) >= _OLDEST_COMPUTE and float(card.driver) >= _OLDEST_DRIVER
+        there = container.wants_gpu and visible and able and not card.fallen
         return OllamaServer(
             version=version, environment=container.environment, device=self._memory.device if there else None,
             memory=_Share(self._memory, container.id[:12]), clock=self._clock, models=store, log=log,
-            ram=replace(Memory(), total=total, free=int(total * 0.9)),
+            ram=replace(Memory(), total=total, free=int(total * 0.9)), pace=replace(Pace(), disk=self._state.disk),
         )  # fmt: skip
 
     def _fresh_id(self, name: str) -> str:

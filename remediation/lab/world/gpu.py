@@ -61,7 +61,7 @@ class VideoMemory:
             rows = []
             for program in self._state.programs:
                 local = program.local + (sum(self._state.held.values()) if program.name == VM else 0)
-                if local or program.nonlocal_:
+                if program.counted and (local or program.nonlocal_):
                     rows.append(_row(f"pid_{program.pid}_luid_{card.luid}_phys_0", local, program.nonlocal_, _leak(program)))
                 if program.name in {"dwm.exe", "explorer.exe"}:
                     # the picture of the built-in screen is made by the other adapter; its rows are of no use to anybody

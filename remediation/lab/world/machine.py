@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import base64
 import inspect
+import json
 import threading
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from remediation.lab import programs
 from remediation.lab.wire import Json, Refusal
+from remediation.lab.world import booting
 from remediation.lab.world.clock import MachineClock
+from remediation.lab.world.desktop import Desktop
 from remediation.lab.world.engine import Engine
 from remediation.lab.world.files import Files
 from remediation.lab.world.gpu import VideoMemory
@@ -44,6 +48,7 @@ class Machine:
     engine: Engine
     files: Files
     network: Network
+    desktop: Desktop
 
     def __init__(self, state: State, *, scale: float, saved: Callable[[State], None] = lambda _: None) -> None:
         self.state = state
@@ -54,6 +59,13 @@ class Machine:
         self.engine = Engine(state, self.clock, self.memory, self.lock)
         self.files = Files(state, self.lock)
         self.network = Network(self.engine, self.clock)
+        self.desktop = Desktop(state, self.clock, self.engine, self.files, self.lock)
+        self.processes.on_due = {
+            "engine": self.desktop.ready,
+            "logon": self.desktop.log_on,
+            "reboot": self.desktop.restart_machine,
+        }
+        self.processes.on_end = self._ended
         self._jobs: dict[str, Job] = {}
         self._saved = saved
         self._saving = threading.Lock()
@@ -68,11 +80,44 @@ class Machine:
         except TypeError as error:
             raise Refusal("error", f"{op}: {error}") from error
         self.processes.happen()
+        if self.clock.now() < self.state.down_until and op not in READS - {"attach"}:
+            raise Refusal("rebooted", f"{self.state.name} is restarting")
+        self._client_asks()
         try:
             return handler(**fields)
         finally:
             if op not in READS:
                 self.save()
+
+    def boot(self) -> None:
+        """Start everything on a machine that has just been made: Windows, the desktop, Docker Desktop."""
+        booting.windows(self.state)
+        booting.logon(self.state, self.state.booted + 5)
+        self.desktop.start()
+        self.state.due.clear()
+        self.desktop.ready()
+
+    def _ended(self, name: str) -> None:
+        if name == booting.BACKEND:
+            self.desktop.lost()
+
+    def _client_asks(self) -> None:
+        client = self.state.client
+        if client is None or self.clock.now() < client.next:
+            return
+        client.next = self.clock.now() + client.every
+        api = next((each for each in self.state.containers if each.environment.get("OLLAMA_MODEL")), None)
+        if api is None or not api.running:
+            return
+        body = {"model": api.environment["OLLAMA_MODEL"], "prompt": "Hello", "stream": False, "keep_alive": -1}
+        options = {"num_predict": 4, **client.options}
+        with suppress(Refusal):  # nobody listens: the application tries again the next time
+            self.network.request(
+                method="POST",
+                url="http://127.0.0.1:11434/api/generate",
+                body=json.dumps({**body, "options": options}),
+                timeout=300,
+            )
 
     def close(self) -> None:
         """Do nothing: a machine in this process needs no hanging up."""
@@ -92,6 +137,11 @@ class Machine:
     def op_clock(self) -> float:
         """Return the machine's time."""
         return self.clock.now()
+
+    def op_reboot(self) -> dict[str, Any]:
+        """Restart the machine at once, as if its power had been cut."""
+        self.desktop.restart_machine()
+        return {"boots": self.state.boots}
 
     def op_state(self) -> dict[str, Any]:
         """Return the whole machine as JSON values, for tests and `status`."""

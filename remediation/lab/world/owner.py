@@ -12,6 +12,7 @@ from typing import Any
 
 from remediation.lab.wire import Json, Refusal, Service, write_private
 from remediation.lab.world import scenario
+from remediation.lab.world.faults import FAULTS
 from remediation.lab.world.machine import Machine
 from remediation.lab.world.state import State
 
@@ -83,8 +84,8 @@ class Owner:
         raise Refusal("error", f"unknown operation {op!r}")
 
     def _break(self, host: str, name: str) -> dict[str, Any]:
-        if name not in scenario.FAULTS:
-            raise Refusal("not-found", f"no fault {name!r}: choose one of {', '.join(scenario.FAULTS)}")
+        if name not in FAULTS:
+            raise Refusal("not-found", f"no fault {name!r}: choose one of {', '.join(FAULTS)}")
         with self._turn(host):
             self._machines[host] = self._fresh(host, name)
         return {"fault": name}

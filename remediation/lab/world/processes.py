@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -22,6 +23,10 @@ class ProcessTable:
 
     def __init__(self, state: State, clock: LabClock, lock: threading.RLock) -> None:
         self._state, self._clock, self._lock = state, clock, lock
+        self.on_due: dict[str, Callable[[], None]] = {}
+        """What the machine does when something of its own is due, by the word in the state."""
+        self.on_end: Callable[[str], None] = lambda _: None
+        """Told the name of every program that has ended."""
 
     def rows(self) -> list[dict[str, Any]]:
         """Return Win32_Process as the probe gives it; paths and owners that the login may not see are null."""
@@ -43,12 +48,16 @@ class ProcessTable:
     def happen(self) -> None:
         """Let what was due happen."""
         with self._lock:
+            if self._clock.now() < self._state.down_until:
+                return
             for due in sorted((each for each in self._state.due if each.at <= self._clock.now()), key=lambda each: each.at):
                 self._state.due.remove(due)
                 if due.what == "end":
                     self.end(due.pid, at=due.at)
                 elif due.what == "hide":
                     self._hide(due.pid)
+                elif due.what in self.on_due:
+                    self.on_due[due.what]()
                 else:
                     self._return(due)
 
@@ -87,12 +96,19 @@ class ProcessTable:
         if self.find(pid, started) is None:
             return {"ended": True, "how": "polite", "asked": asked, "task_result": task}
         if force:
-            if root.owner in {None, "NT AUTHORITY\\SYSTEM"}:
+            if root.immortal or root.owner in {None, "NT AUTHORITY\\SYSTEM"}:
                 raise Refusal("denied", f"cannot end process {pid} ({root.name}): access is denied")
             self._state.wrote(f"kill {root.name}")
             self.end(pid, at=self._clock.now())
             return {"ended": True, "how": "forced", "asked": asked, "task_result": task}
         return {"ended": False, "how": "still-there", "asked": asked, "task_result": task}
+
+    def kill(self, program: Program) -> None:
+        """End one tree by force, as taskkill /F /T does; raises Refusal when it may not be ended."""
+        if program.immortal or program.owner in {None, "NT AUTHORITY\\SYSTEM"}:
+            raise Refusal("denied", f"The process with PID {program.pid} could not be terminated.\r\nReason: Access is denied.")
+        self._state.wrote(f"kill {program.name}")
+        self.end(program.pid, at=self._clock.now())
 
     def end(self, pid: int, *, at: float) -> None:
         """Take a tree out of the table; what starts itself again will."""
@@ -103,9 +119,15 @@ class ProcessTable:
             numbers = {each.pid for each in gone}
             self._state.programs = [each for each in self._state.programs if each.pid not in numbers]
             self._state.due = [each for each in self._state.due if each.pid not in numbers]
+            for each in gone:
+                if each.successor:
+                    path = f"C:\\Program Files\\Microsoft Office\\root\\Office16\\{each.successor}"
+                    self._state.programs.append(Program(each.pid, 4, each.successor, path, 1, at + 0.2, each.owner, windows=1))
             if gone[0].returns_in is not None:
                 again = [asdict(each) for each in gone]
                 self._state.due.append(Due(at + gone[0].returns_in, "return", programs=again))
+        for each in gone:
+            self.on_end(each.name)
 
     def _ask(self, root: Program) -> int:
         with self._lock:

@@ -37,11 +37,21 @@ class Program:
     closes_in: float = 2.0
     keeps: float = 0.3
     returns_in: float | None = None
+    immortal: bool = False
+    """Whether even ending it by force is refused."""
+    successor: str = ""
+    """A program that gets its number as soon as it has ended."""
+    counted: bool = True
+    """Whether Windows has a row for its video memory; without one nobody can know the amount."""
 
 
 @dataclass(slots=True)
 class Due:
-    """Something that will happen at a moment: ``end`` or ``hide`` a tree, or ``return`` of a program with its tree."""
+    """Something that will happen at a moment.
+
+    ``end`` or ``hide`` a tree, ``return`` of a program with its tree; and what the machine does: ``engine`` (Docker Desktop's
+    engine answers), ``logon`` (somebody sits down), ``reboot``.
+    """
 
     at: float
     what: str
@@ -73,6 +83,8 @@ class Container:
     address: int = 2
     pid: int = 0
     oom_killed: bool = False
+    wanted: bool = False
+    """Whether it ran when the engine went: with a restart policy it comes back with the engine."""
     log: list[list[Any]] = field(default_factory=list)
     ollama: dict[str, Any] | None = None
 
@@ -102,6 +114,17 @@ class Volume:
     created: float
     labels: dict[str, str]
     models: list[dict[str, Any]] = field(default_factory=list)
+    aside: list[str] = field(default_factory=list)
+    """Digests of blobs that were moved out of the store."""
+
+
+@dataclass(slots=True)
+class Client:
+    """The application as a client of its own: asks the model every so often, with its own options."""
+
+    every: float
+    next: float
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -113,6 +136,8 @@ class Login:
     desktop_user: str | None = "LAB\\maria"
     language_mode: str = "FullLanguage"
     ps_version: str = "5.1.22621.4391"
+    autologon: float | None = None
+    """After so many seconds the desktop's user is there again when the machine has restarted; None: nobody comes."""
 
 
 @dataclass(slots=True)
@@ -144,6 +169,13 @@ class Engine:
     gpu_support: bool = True
     memory: int = 16_650_723_328
     cpus: int = 16
+    desktop: str = "4.37.1"
+    """Docker Desktop's version."""
+    starts_in: float = 25.0
+    hangs: bool = False
+    """Whether its engine never answers, however often it is started."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What Docker Desktop holds in memory while it runs, and writes over its file when it stops (facts/windows 3.1)."""
 
 
 @dataclass(slots=True)
@@ -167,6 +199,15 @@ class State:
     volumes: list[Volume] = field(default_factory=list)
     networks: dict[str, float] = field(default_factory=dict)
     files: dict[str, dict[str, str]] = field(default_factory=dict)
+    client: Client | None = None
+    disk: float = 1.5e9
+    """Bytes per second that a model is read with."""
+    disk_total: int = 475 * GIB
+    disk_free: int = 118 * GIB
+    messages: list[str] = field(default_factory=list)
+    """What was shown to whoever sits at the desktop."""
+    boots: int = 1
+    down_until: float = 0.0
     held: dict[str, int] = field(default_factory=dict)
     writes: dict[str, int] = field(default_factory=dict)
     next_pid: int = 9000
@@ -186,6 +227,8 @@ class State:
         parts["engine"] = _of(Engine, parts.get("engine", {}))
         for key, kind in (("programs", Program), ("due", Due), ("containers", Container), ("volumes", Volume)):
             parts[key] = [_of(kind, each) for each in parts.get(key, ())]
+        if parts.get("client") is not None:
+            parts["client"] = _of(Client, parts["client"])
         return _of(cls, parts)
 
     def pid(self) -> int:
