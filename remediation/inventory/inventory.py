@@ -101,12 +101,12 @@ class Inventory:
 
     def match(self, pattern: str | Sequence[str]) -> Matched:
         """Return the hosts that `pattern` names, and which of its parts name none; raises `UsageError`."""
-        return match(pattern, self.named, self.groups, IMPLICIT)
+        return match(split(pattern), self.named, self.groups, IMPLICIT)
 
     def allowed(self, limit: str) -> tuple[str, ...]:
         """Return the hosts that ``--limit`` allows; ``@FILE`` are the names in a file. Raises `UsageError`, naming the nearest."""
         parts = [inner for part in split(limit) for inner in (_listed(part[1:]) if part.startswith("@") else [part])]
-        found = self.match(parts)
+        found = match(parts, self.named, self.groups, IMPLICIT)
         if found.hosts or not found.nothing:
             return found.hosts
         part = found.nothing[0]

@@ -39,13 +39,12 @@ def split(pattern: str | Sequence[str]) -> list[str]:
 
 
 def match(
-    pattern: str | Sequence[str], hosts: Sequence[str], groups: Mapping[str, Sequence[str]], implicit: Collection[str] = ()
+    parts: Sequence[str], hosts: Sequence[str], groups: Mapping[str, Sequence[str]], implicit: Collection[str] = ()
 ) -> Matched:
-    """Return what `pattern` names; raises `UsageError` for a regular expression that is none.
+    """Return what the `parts` of a pattern name together; raises `UsageError` for a regular expression that is none.
 
     ``implicit`` are hosts that are there when they are named, and only then.
     """
-    parts = split(pattern)
     unions = [part for part in parts if part[0] not in "!&"] or ["all"]
     found: dict[str, None] = {}
     nothing: list[str] = []
