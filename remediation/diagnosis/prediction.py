@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from remediation.diagnosis.memory import Fit, ModelMetadata, fit, metadata, metadata_of
+from remediation.diagnosis.logs import Load
+from remediation.diagnosis.memory import Fit, ModelMetadata, Parts, fit, fit_parts, metadata, metadata_of
+from remediation.diagnosis.memory.metadata import DENSE
 from remediation.diagnosis.reading import Reading
-from remediation.diagnosis.shortage import DEFAULT_CONTEXT, shortage
+from remediation.diagnosis.shortage import DEFAULT_CONTEXT, RESERVE, Shortage, shortage
 from remediation.diagnosis.units import MIB, human
+from remediation.diagnosis.versions import Generation
 
+_ROUNDED = 200 * MIB  # four figures, each rounded to a tenth of a GiB
 _SMALLER = ("Q4_K_M", "Q4_K_S", "Q3_K_M", "Q3_K_S", "Q2_K")
 
 
@@ -20,7 +24,7 @@ class Forecast:
     """What would fit, and a sentence that says why and what would help."""
 
     fit: Fit
-    model: ModelMetadata
+    model: ModelMetadata | None
     context: int
     sentence: str
 
@@ -30,14 +34,10 @@ def predict(reading: Reading) -> Forecast | None:
     model = model_metadata(reading)
     figures = shortage(reading)
     free = figures.free if figures.load is not None and figures.load.free else _card_free(reading)
-    if (
-        model is None
-        or free is None
-        or figures.cards > 1
-        or (figures.load is not None and figures.load.engine_new)
-        or _fit_off(reading)
-    ):
+    if free is None or figures.cards > 1 or _fit_off(reading):
         return None
+    if model is None or model.architecture not in DENSE or (figures.load is not None and figures.load.engine_new):
+        return _by_printed_parts(reading, figures, free)
     context = figures.context or DEFAULT_CONTEXT
     load = figures.load
     options: dict[str, Any] = {
@@ -52,6 +52,57 @@ def predict(reading: Reading) -> Forecast | None:
     if found is None:
         return None
     return Forecast(found, model, context, _sentence(reading, model, found, free, options))
+
+
+def _by_printed_parts(reading: Reading, figures: Shortage, free: int) -> Forecast | None:
+    """Return the forecast by the bytes that the load itself printed, where the model's dimensions are not known."""
+    load = figures.load
+    if load is None or load.generation is None or not load.layers or load.library == "cpu" or no_card(reading):
+        return None
+    parts = printed_parts(load, figures)
+    if parts is None or not _adds_up(load, parts):
+        return None
+    found = fit_parts(parts, free=free, kind=load.generation, version=reading.version)
+    return Forecast(found, None, figures.context or DEFAULT_CONTEXT, found.sentence) if found is not None else None
+
+
+def _adds_up(load: Load, parts: Parts) -> bool:
+    """Whether the estimate's total is the sum of its parts; where it is not, it counts something that it does not print."""
+    if load.generation not in {Generation.G1, Generation.G1B} or load.required_full is None:
+        return True
+    known = parts.repeating + parts.output + parts.kv + parts.graph_full + parts.projector
+    known += RESERVE + parts.repeating // max(1, parts.layers - 1)
+    return abs(known - load.required_full) <= max(_ROUNDED, load.required_full // 50)
+
+
+def no_card(reading: Reading) -> bool:
+    """Whether discovery kept nothing but the processor."""
+    return reading.cpu_device is not None
+
+
+def printed_parts(load: Load, figures: Shortage) -> Parts | None:
+    """Return the bytes of a load's parts as its own lines give them; None where one of them lacks."""
+    weights, kv = figures.weights, figures.kv
+    if not weights or not kv or not load.layers:
+        return None
+    output = load.weights_output or weights // load.layers
+    graph = load.graph_full or load.graph_gpu
+    if load.generation is Generation.G3 and load.projected is not None:
+        graph = max(0, load.projected - weights - kv)
+    if not graph:
+        return None
+    return Parts(
+        layers=load.layers,
+        repeating=weights - output,
+        output=output,
+        kv=kv,
+        graph_full=graph,
+        graph_partial=load.graph_partial or graph,
+        projector=figures.projector,
+        overhead=figures.overhead,
+        margin=load.margin,
+        context=figures.context,
+    )
 
 
 def model_metadata(reading: Reading) -> ModelMetadata | None:

@@ -9,6 +9,7 @@ from remediation.diagnosis.shortage import shortage
 from remediation.model.finding import Cause, RuledOut
 
 _MANY = 3
+_MOST_BY_ITSELF = 4  # facts/ollama 1.3: what releases up to v0.9.6 try without being told
 
 
 def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of proof
@@ -39,7 +40,7 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
         # nothing to sum up, but the slots are there and layers are missing
         return found(
             Cause.NUM_PARALLEL_TOO_HIGH,
-            LIKELY + 0.02 if place in {Placement.PART, Placement.NONE} else CIRCUMSTANCE if setting else HINT,
+            LIKELY + 0.02 if place in {Placement.PART, Placement.NONE} else CIRCUMSTANCE if setting or figures.parallel > _MOST_BY_ITSELF else HINT,
             text,
             *quotes,
             cure=cure,

@@ -202,6 +202,8 @@ def metadata(state: State, line: str, at: Quote) -> None:
 def engine_model(state: State, line: str, at: Quote) -> None:
     """``msg="" architecture=qwen3 … name="Qwen3 1.7B"``: the newer engine's view of the model."""
     values = slog.fields(line)
+    if values.get("num_tensors") == "0":
+        return  # the dummy that discovery opens (v0.12.4 and newer)
     if values.get("architecture"):
         load = state.load(at)
         load.architecture = values["architecture"]

@@ -12,9 +12,10 @@ _JOURNAL = re.compile(r"^(?:[^\[\]=|]{0,70}\s)?[\w.@-]+\[\d+\]:\s?")
 _COMPOSE = re.compile(r"^(?:[A-Za-z0-9][\w./-]{0,60}\s*|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.,]?\d*\s)\|\s")
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(?:Z|[+-]\d\d:?\d\d)\s(?:std(?:out|err) [FP] )?")
 
-# whatever stands in front of a line of Ollama or llama.cpp: quote marks, line numbers, other tools' clocks and names
+# whatever stands in front of a line of Ollama or llama.cpp: quote marks, line numbers, other tools' clocks and names;
+# a message of a C library that lacks its line end is no such thing, it touches the line
 _BEFORE = re.compile(
-    r"^.{1,110}?(?=time=\d\S+ level=|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \w+\.go:\d+:|\[GIN\] "
+    r"^(?:.{0,110}?[\s|>:\]])(?=time=\d\S+ level=|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \w+\.go:\d+:|\[GIN\] "
     r"|(?:llm_load_\w+|llama_\w+|load_tensors|load_backend|ggml_\w+|gguf_\w+|print_info|common_\w+): )"
 )
 _ITSELF = ("time=", "[GIN]", "llama_", "print_info", "load", "llm_load", "ggml_", "common_", "gguf_")

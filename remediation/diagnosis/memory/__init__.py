@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remediation.diagnosis.memory.fit import Fit, fit, needed_for_all
+from remediation.diagnosis.memory.fit import Fit, Parts, fit, fit_parts, needed_for_all
 from remediation.diagnosis.memory.metadata import ModelMetadata, metadata, metadata_of
 
-__all__ = ["Fit", "ModelMetadata", "fit", "metadata", "metadata_of", "needed_for_all"]
+__all__ = ["Fit", "ModelMetadata", "Parts", "fit", "fit_parts", "metadata", "metadata_of", "needed_for_all"]

@@ -114,6 +114,7 @@ class _Rule:
     overhead: int
     reserve: int
     spare: bool
+    wraps: bool = False
 
     def parts(self) -> Mapping[str, int]:
         return {
@@ -136,7 +137,7 @@ class _Rule:
         held = self.block(0) if self.spare else 0
         graph = max(self.full, self.partial)
         need = self.reserve + self.overhead + held + graph + everything
-        if self.kind is Generation.G2:
+        if self.kind in {Generation.G2, Generation.G2N}:
             return need
         # the estimate asks for "more than", not "at least"
         return max(need + 1, self._least())
@@ -148,7 +149,7 @@ class _Rule:
     def layers(self, free: int) -> int:
         if self.kind is Generation.G3:
             return self._by_fit(free)
-        return self._by_layout(free) if self.kind is Generation.G2 else self._by_estimate(free)
+        return self._by_layout(free) if self.kind in {Generation.G2, Generation.G2N} else self._by_estimate(free)
 
     def _by_estimate(self, free: int) -> int:
         """G1: blocks from the last on while they fit, the output layer only after all of them (facts/ollama 4.2)."""
@@ -166,8 +167,11 @@ class _Rule:
         return count
 
     def _by_layout(self, free: int) -> int:
-        """G2: from the output layer down; if not all fit, again without it (facts/ollama 4.3)."""
-        room = free - self.block(0) - self.reserve - self.overhead - max(self.full, self.partial)
+        """G2: from the output layer down; if not all fit, again without it (facts/ollama 4.3); G2n keeps no spare layer."""
+        held = self.block(0) if self.spare else 0
+        if self.wraps and held > free:
+            return self.model.layers
+        room = free - held - self.reserve - self.overhead - max(self.full, self.partial)
         blocks = [self.block(layer) for layer in reversed(range(self.model.blocks))]
         if self.model.output_bytes + sum(blocks) <= room:
             return self.model.layers
@@ -204,4 +208,46 @@ def _rule(  # noqa: PLR0913 - what `fit` was given
         # the overhead never reaches llama-server (facts/ollama 1.3)
         return _Rule(model, kind, kv, full, partial, 0, FIT_MARGIN if margin is None else margin, spare=False)
     full, partial = graph(model, tokens)
-    return _Rule(model, kind, kv, full, partial, overhead, RESERVE, spare=bool(at_least(version, "0.1.45")))
+    # to v0.13.5 the layout subtracts unsigned: one layer larger than what is free gives all layers (recordings, surprise 7)
+    wraps = kind is Generation.G2 and not at_least(version, "0.13.6")
+    return _Rule(model, kind, kv, full, partial, overhead, RESERVE, spare=bool(at_least(version, "0.1.45")), wraps=wraps)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a server printed of a load's bytes; layers are taken as equal. ``context`` is for the sentence alone."""
+
+    layers: int
+    repeating: int
+    output: int
+    kv: int
+    graph_full: int
+    graph_partial: int
+    projector: int = 0
+    overhead: int = 0
+    margin: int | None = None
+    context: int | None = None
+
+
+def fit_parts(parts: Parts, *, free: int, kind: Generation, version: Version | None) -> Fit | None:
+    """Return how many layers fit by the bytes that the server itself printed; for models whose dimensions are not known."""
+    blocks = parts.layers - 1
+    if blocks < 1 or parts.repeating <= 0 or kind is Generation.G0:
+        return None
+    model = ModelMetadata(
+        "", blocks, 0, 0, 0, 0, 0, 0, 0, (parts.repeating // blocks,) * blocks, parts.output, 0, exact=False
+    )  # fmt: skip
+    known_old = kind in {Generation.G1, Generation.G1B} and at_least(version, "0.1.45") is False
+    spare = kind in {Generation.G1, Generation.G1B, Generation.G2} and not known_old
+    if kind is Generation.G3:
+        reserve, overhead = FIT_MARGIN if parts.margin is None else parts.margin, 0
+    else:
+        reserve, overhead = RESERVE, parts.overhead + parts.projector
+    rule = _Rule(
+        model, kind, parts.kv // blocks, parts.graph_full, parts.graph_partial, overhead, reserve, spare=spare
+    )  # fmt: skip
+    layers, need = rule.layers(free), rule.need_all()
+    at = f" at {parts.context} context" if parts.context else ""
+    share = "all" if layers == parts.layers else f"{layers} of"
+    sentence = f"needs {human(need)}{at}, {human(free)} are free: {share} {parts.layers} layers"
+    return Fit(layers, parts.layers, need, rule.parts(), sentence)
