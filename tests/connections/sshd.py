@@ -68,7 +68,8 @@ def sshd(folder: Path, *lines: str, sftp: str = "internal-sftp") -> Iterator[Ssh
     (folder / "sshd_config").write_text(
         "\n".join(
             [
-                *lines, f"Port {port}", "ListenAddress 127.0.0.1", f"HostKey {folder}/host", f"AuthorizedKeysFile {folder}/authorized_keys",
+                # bash started by sshd at level 1 reads ~/.bashrc, which is this machine's affair and may be slow
+                "SetEnv SHLVL=2", *lines, f"Port {port}", "ListenAddress 127.0.0.1", f"HostKey {folder}/host", f"AuthorizedKeysFile {folder}/authorized_keys",
                 "StrictModes no", "UsePAM no", "PidFile none", "PermitRootLogin yes", "PasswordAuthentication no", "MaxStartups 100",
                 "MaxSessions 100", f"Subsystem sftp {sftp}", "",
             ]

@@ -1,0 +1,103 @@
+"""SSH: our connections, pyinfra and ansible-core's ``raw``, on the same real sshd.
+
+``python -m benchmarks.ssh [--repeat 5] [--hosts 8] [--calls 10]``; needs openssh-server, and the extra ``bench`` for the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.measure import Contender, medians, program
+from tests.connections.sshd import Sshd, sshd
+
+_CLIENTS = Path(__file__).with_name("clients")
+
+
+def addresses(number: int) -> list[str]:
+    """Return so many names for this machine's loopback."""
+    return [f"127.0.2.{each}" for each in range(1, number + 1)]
+
+
+def ours(server: Sshd, hosts: list[str], calls: int) -> Contender:
+    """Return our client."""
+    argv = [
+        sys.executable,
+        str(_CLIENTS / "ours_ssh.py"),
+        json.dumps(hosts),
+        str(calls),
+        str(len(hosts)),
+        json.dumps(server.variables()),
+    ]
+    return Contender("ours", argv, lambda out: out.split() == [str(len(hosts) * calls)])
+
+
+def ansible(server: Sshd, hosts: list[str], calls: int, folder: Path) -> Contender | None:
+    """Return a playbook of so many raw tasks, None without ansible-core."""
+    found = program("ansible-playbook")
+    if found is None:
+        return None
+    shared = (
+        f"ansible_connection=ssh ansible_port={server.port} ansible_user={server.user} ansible_ssh_private_key_file={server.key} "
+        f"ansible_ssh_common_args='-o UserKnownHostsFile={server.known_hosts} -F none'"
+    )
+    (folder / "hosts").write_text("\n".join(["[all]", *(f"{host} {shared}" for host in hosts), ""]), encoding="utf-8")
+    tasks = "".join(f"    - name: call {number}\n      raw: echo hello\n" for number in range(calls))
+    (folder / "play.yml").write_text(f"- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}", encoding="utf-8")
+    environment = {
+        "ANSIBLE_NOCOLOR": "1",
+        "LC_ALL": "C.UTF-8",
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
+        "HOME": str(folder),
+    }
+    argv = [found, "-i", str(folder / "hosts"), "-f", str(len(hosts)), str(folder / "play.yml")]
+    return Contender("ansible", argv, lambda out: out.count(f"ok={calls} ") == len(hosts), environment)
+
+
+def pyinfra(server: Sshd, hosts: list[str], calls: int, folder: Path) -> Contender | None:
+    """Return a deploy of so many shell operations, None without pyinfra."""
+    found = os.environ.get("REMEDIATION_PYINFRA") or program("pyinfra")
+    if found is None:
+        return None
+    shared = {
+        "ssh_port": server.port, "ssh_user": server.user, "ssh_key": str(server.key), "ssh_known_hosts_file": str(server.known_hosts),
+        "ssh_strict_host_key_checking": "yes", "ssh_allow_agent": False,
+    }  # fmt: skip
+    (folder / "inventory.py").write_text(f"hosts = [(each, {shared!r}) for each in {hosts!r}]\n", encoding="utf-8")
+    text = "from pyinfra.operations import server\n" + "".join(
+        f"server.shell(name='call {number}', commands=['echo hello'])\n" for number in range(calls)
+    )
+    (folder / "deploy.py").write_text(text, encoding="utf-8")
+    argv = [found, "-y", str(folder / "inventory.py"), str(folder / "deploy.py")]
+    return Contender("pyinfra", argv, lambda out: out.count("] Success") == len(hosts) * calls, {"HOME": str(folder)})
+
+
+def main() -> None:
+    """Run all of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--hosts", type=int, default=8)
+    parser.add_argument("--calls", type=int, default=10)
+    options = parser.parse_args()
+    hosts = addresses(options.hosts)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with sshd(folder / "sshd", *(f"ListenAddress {each}" for each in hosts)) as server:
+            key = server.known_hosts.read_text(encoding="utf-8").split(maxsplit=1)[1]
+            server.known_hosts.write_text("".join(f"[{each}]:{server.port} {key}" for each in hosts), encoding="utf-8")
+            found = [ours(server, hosts, options.calls)]
+            for peer in (pyinfra(server, hosts, options.calls, folder), ansible(server, hosts, options.calls, folder)):
+                found += [peer] if peer else []
+            times = medians(found, options.repeat)
+    print(f"\n{options.hosts} hosts x {options.calls} commands on a real sshd, medians of {options.repeat}, whole processes\n")
+    print("| | seconds | as a multiple of ours |\n|---|---|---|")
+    for each, seconds in times.items():
+        print(f"| {each} | {seconds:.2f} | {seconds / times['ours']:.1f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""WinRM: our connections, bare pywinrm code that keeps a worker, and ansible-core's ``raw`` over ``winrm``, on the same server.
+
+``python -m benchmarks.winrm [--repeat 5] [--hosts 8] [--calls 10]``; needs the extra ``bench`` for the Ansible column.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.measure import ROOT, Contender, medians, once, program
+
+STARTS = (0.0, 0.2, 0.5)
+_CLIENTS = Path(__file__).with_name("clients")
+
+
+class Hosts:
+    """The server's process."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.ports: list[int] = json.loads(self._line())
+
+    def counts(self) -> dict[str, int]:
+        """Return what was counted since the last time."""
+        assert self._process.stdin is not None  # noqa: S101 - opened as a pipe
+        self._process.stdin.write("counts\n")
+        self._process.stdin.flush()
+        return dict(json.loads(self._line()))
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None  # noqa: S101 - as above
+        return self._process.stdout.readline()
+
+
+@contextmanager
+def hosts(number: int, start: float) -> Iterator[Hosts]:
+    """Start so many hosts whose PowerShell takes `start` seconds to start."""
+    argv = [sys.executable, "-m", "benchmarks.winrm_hosts", str(number), str(start)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            yield Hosts(process)
+        finally:
+            assert process.stdin is not None  # noqa: S101 - as above
+            process.stdin.close()
+
+
+def client(name: str, ports: list[int], calls: int, forks: int) -> Contender:
+    """Return one of ours."""
+    argv = [sys.executable, str(_CLIENTS / f"{name}.py"), json.dumps(ports), str(calls), str(forks)]
+    return Contender(name, argv, lambda out: out.split()[:1] == [str(len(ports) * calls)])
+
+
+def ansible(ports: list[int], calls: int, forks: int, folder: Path) -> Contender | None:
+    """Return a playbook of so many raw tasks, None without ansible-core."""
+    found = program("ansible-playbook")
+    if found is None:
+        return None
+    variables = (
+        "ansible_connection=winrm ansible_winrm_scheme=http ansible_winrm_transport=ntlm ansible_user=ops ansible_password=Pa55-word "
+        "ansible_shell_type=powershell"
+    )
+    lines = [f"h{port} ansible_host=127.0.0.1 ansible_port={port} {variables}" for port in ports]
+    (folder / "hosts").write_text("\n".join(["[all]", *lines, ""]), encoding="utf-8")
+    tasks = "".join(f"    - name: call {number}\n      raw: hostname\n" for number in range(calls))
+    (folder / "play.yml").write_text(f"- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}", encoding="utf-8")
+    argv = [found, "-i", str(folder / "hosts"), "-f", str(forks), str(folder / "play.yml")]
+    environment = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_DEPRECATION_WARNINGS": "False", "LC_ALL": "C.UTF-8"}
+    return Contender("ansible", argv, lambda out: out.count(f"ok={calls} ") == len(ports), environment)
+
+
+def race(number: int, calls: int, repeat: int, folder: Path) -> None:
+    """Print the table of whole processes at several PowerShell start times."""
+    print(f"\n{number} hosts x {calls} calls, forks {number}, medians of {repeat}, whole processes\n")
+    print("| PowerShell start | ours | bare pywinrm | ansible raw | ours / bare | ansible / ours |")
+    print("|---|---|---|---|---|---|")
+    for start in STARTS:
+        with hosts(number, start) as served:
+            runners = [client("ours_winrm", served.ports, calls, number), client("bare_winrm", served.ports, calls, number)]
+            peer = ansible(served.ports, calls, number, folder)
+            found = medians([*runners, *([peer] if peer else [])], repeat)
+        ours, bare, other = found["ours_winrm"], found["bare_winrm"], found.get("ansible")
+        last = (f"{other:.2f} s", f"{other / ours:.1f}") if other else ("not installed", "-")
+        print(f"| {start:g} s | {ours:.2f} s | {bare:.2f} s | {last[0]} | {ours / bare:.2f} | {last[1]} |", flush=True)
+
+
+def requests(calls: int, folder: Path) -> None:
+    """Print what one host saw of each."""
+    print(f"\nHTTP requests of one host for {calls} calls\n")
+    print("| | requests | Create | Command | shells left |")
+    print("|---|---|---|---|---|")
+    with hosts(1, 0.0) as served:
+        runners = [client("ours_winrm", served.ports, calls, 1), client("bare_winrm", served.ports, calls, 1)]
+        peer = ansible(served.ports, calls, 1, folder)
+        for each in [*runners, *([peer] if peer else [])]:
+            served.counts()
+            once(each)
+            seen = served.counts()
+            print(
+                f"| {each.name} | {seen['requests']} | {seen['Create']} | {seen['Command']} | {seen['shells_left']} |", flush=True
+            )
+
+
+def growth(calls: int) -> None:
+    """Print how time and memory grow with hosts."""
+    print(f"\n{calls} calls to each of more and more hosts, forks 10, PowerShell start 0 s\n")
+    print("| hosts | seconds | peak memory |")
+    print("|---|---|---|")
+    for number in (10, 50, 100):
+        with hosts(number, 0.0) as served:
+            each = client("ours_winrm", served.ports, calls, 10)
+            seconds = once(each)
+            argv = [*each.argv, "memory"]
+            done = subprocess.run(argv, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)})
+            print(f"| {number} | {seconds:.2f} | {int(done.stdout.split()[1]) / 1024:.0f} MB |", flush=True)
+
+
+def main() -> None:
+    """Run all of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--hosts", type=int, default=8)
+    parser.add_argument("--calls", type=int, default=10)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        requests(options.calls, Path(name))
+        race(options.hosts, options.calls, options.repeat, Path(name))
+    growth(options.calls)
+
+
+if __name__ == "__main__":
+    main()

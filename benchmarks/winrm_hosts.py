@@ -1,0 +1,47 @@
+"""N WinRM hosts in a process of their own: ``python -m benchmarks.winrm_hosts N SECONDS`` prints their ports, then counts on request.
+
+The server is the tests' own, which nothing of `remediation` had a hand in. Its ``powershell.exe`` takes SECONDS to start, then runs the
+worker protocol for whoever sends it a worker, and says the host's name to whoever asks for that by a command of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import threading
+from collections import Counter
+from pathlib import Path
+
+from tests.connections.peer.winrm_server import WinRmPeer
+
+PASSWORD = "Pa55-word"  # noqa: S105 - of this benchmark's own hosts
+_PLAYER = Path(__file__).with_name("powershell_player.py")
+
+
+def main() -> None:
+    """Serve until stdin ends; each line on stdin is answered with what was counted since the last one."""
+    number, seconds = int(sys.argv[1]), sys.argv[2]
+    with tempfile.TemporaryDirectory() as folder:
+        users = Path(folder) / "users"
+        users.write_text(f":ops:{PASSWORD}\n", encoding="utf-8")
+        os.environ["NTLM_USER_FILE"] = str(users)
+        programs = {"powershell": (sys.executable, "-I", "-S", str(_PLAYER), seconds)}
+        servers = [WinRmPeer(programs, {"ops": PASSWORD}) for _ in range(number)]
+        for server in servers:
+            threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
+        print(json.dumps([server.port for server in servers]), flush=True)
+        for _ in sys.stdin:
+            counted: Counter[str] = Counter()
+            for server in servers:
+                counted += server.counts
+                counted["shells_left"] += len(server.shells)
+                server.counts.clear()
+            print(json.dumps(counted), flush=True)
+        for server in servers:
+            server.close()
+
+
+if __name__ == "__main__":
+    main()
