@@ -117,6 +117,8 @@ def from_ss(text: str, port: int) -> tuple[str, ...]:
     here = [f"{each[5] or 'a program'} (pid {each[6] or '?'}) from {each[1]}:{each[2]}" for each in rows if int(each[4]) == port]
     local = {(each[1], each[2]) for each in rows if int(each[4]) == port}
     away = [
-        f"somebody at {each[3]}" for each in rows if int(each[2]) == port and int(each[4]) != port and (each[3], each[4]) not in local
+        f"somebody at {each[3]}"
+        for each in rows
+        if int(each[2]) == port and int(each[4]) != port and (each[3], each[4]) not in local
     ]
     return tuple(dict.fromkeys([*here, *away]))

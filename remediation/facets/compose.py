@@ -60,6 +60,7 @@ class CommandCompose:
 
     def _run(self, project: ComposeProject, *words: str, timeout: float = 60.0, writes: bool = False) -> Run:
         files = [word for path in project.files for word in ("--file", path)]
+        files += [word for name in project.profiles for word in ("--profile", name)]
         head = ("docker", "compose", "--project-name", project.name, "--project-directory", project.working_dir, *files)
         return Run((*head, *words), timeout=timeout, writes=writes, cwd=project.working_dir or None, env=self._environment)
 
@@ -74,12 +75,37 @@ class CommandCompose:
 
 
 class CommandComposeWriter(CommandCompose):
-    """And bringing projects up."""
+    """And bringing projects up and down; no services given means all."""
 
-    def up(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 600.0) -> None:
-        """Create or recreate what differs."""
-        call = self._run(project, "up", "--detach", *services, timeout=timeout, writes=True)
-        self._ended(self._look.write(call), project)
+    def up(
+        self, project: ComposeProject, services: Sequence[str], *, recreate: bool = False, deps: bool = True, timeout: float = 600.0
+    ) -> None:  # fmt: skip
+        """Create or recreate what differs; with `recreate` in any case, without `deps` these services alone."""
+        flags = [flag for flag, said in (("--force-recreate", recreate), ("--no-deps", not deps)) if said]
+        self._change(project, timeout, "up", "--detach", *flags, *services)
+
+    def build(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 1800.0) -> None:
+        """Build the images of services that have a build section."""
+        self._change(project, timeout, "build", *services)
+
+    def start(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:
+        """Start containers that are there."""
+        self._change(project, timeout, "start", *services)
+
+    def stop(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:
+        """Stop containers and keep them."""
+        self._change(project, timeout, "stop", *services)
+
+    def remove(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:
+        """Stop and remove containers, never their volumes."""
+        self._change(project, timeout, "rm", "--stop", "--force", *services)
+
+    def down(self, project: ComposeProject, *, timeout: float = 180.0) -> None:
+        """Stop and remove the project's containers and networks, never its volumes."""
+        self._change(project, timeout, "down")
+
+    def _change(self, project: ComposeProject, timeout: float, *words: str) -> None:
+        self._ended(self._look.write(self._run(project, *words, timeout=timeout, writes=True)), project)
 
 
 def warned(stderr: str) -> tuple[str, ...]:

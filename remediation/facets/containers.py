@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from remediation.model.facts import Container, EngineFacts
+from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
 
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
@@ -13,6 +14,8 @@ CONFIG_FILES = "com.docker.compose.project.config_files"
 WORKING_DIR = "com.docker.compose.project.working_dir"
 CONFIG_HASH = "com.docker.compose.config-hash"
 ONE_OFF = "com.docker.compose.oneoff"
+NOT_FOUND, NOT_RUNNABLE = 127, 126
+_SIZES = {"B": 1, "kB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
 
 
 def container(record: Mapping[str, Any]) -> Container:
@@ -30,6 +33,11 @@ def container(record: Mapping[str, Any]) -> Container:
         started_at=str(state.get("StartedAt") or ""),
         exit_code=state.get("ExitCode"),
         oom_killed=bool(state.get("OOMKilled")),
+        created_at=str(record.get("Created") or ""),
+        finished_at=str(state.get("FinishedAt") or ""),
+        volumes=tuple(
+            str(each["Name"]) for each in record.get("Mounts") or () if each.get("Type") == "volume" and each.get("Name")
+        ),
         raw=record,
     )
 
@@ -48,6 +56,63 @@ def engine(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineFacts:
     )
 
 
+def volume(record: Mapping[str, Any], users: Sequence[Container]) -> Volume:
+    """Return one volume from its ``inspect`` record, and who of `users` mounts it."""
+    name = str(record["Name"])
+    return Volume(
+        name=name,
+        driver=str(record.get("Driver") or "local"),
+        created_at=str(record.get("CreatedAt") or ""),
+        labels=dict(record.get("Labels") or {}),
+        users=tuple(each.name for each in users if name in each.volumes),
+    )
+
+
+def executed(code: int, stdout: str, stderr: str) -> Executed:
+    """Return what a program in a container came to; one that could not be started gets the code that a shell gives it.
+
+    The CLI ends with 126 or 127 then, by its version, and the runtime's words are on either stream.
+    """
+    words = f"{stdout}\n{stderr}"
+    if code in {NOT_FOUND, NOT_RUNNABLE} and ("OCI runtime exec failed" in words or "exec failed" in words):
+        missing = "executable file not found" in words or "no such file or directory" in words
+        return Executed(NOT_FOUND if missing else NOT_RUNNABLE, "", words.strip())
+    return Executed(code, stdout, stderr)
+
+
+def stats(value: Mapping[str, Any], limit: int | None) -> ContainerStats | None:
+    """Return what a container uses, from the API's two samples, reckoned as the CLI does; None where memory is not accounted."""
+    memory = value.get("memory_stats") or {}
+    if "usage" not in memory:
+        return None
+    details = memory.get("stats") or {}
+    cache = details.get("total_inactive_file", details.get("inactive_file", 0))
+    used = memory["usage"] - cache if cache < memory["usage"] else memory["usage"]
+    now, before = value.get("cpu_stats") or {}, value.get("precpu_stats") or {}
+    cpu = (now.get("cpu_usage") or {}).get("total_usage", 0) - (before.get("cpu_usage") or {}).get("total_usage", 0)
+    system = now.get("system_cpu_usage", 0) - before.get("system_cpu_usage", 0)
+    count = now.get("online_cpus") or 1
+    return ContainerStats(int(used), limit, cpu / system * count * 100.0 if system > 0 and cpu >= 0 else None)
+
+
+def printed_stats(value: Mapping[str, Any], limit: int | None) -> ContainerStats | None:
+    """Return what ``docker stats`` printed in JSON; None where it printed no memory."""
+    used = size(str(value.get("MemUsage", "")).partition("/")[0])
+    percent = re.match(r"[\d.]+", str(value.get("CPUPerc", "")))
+    return None if used is None else ContainerStats(used, limit, float(percent[0]) if percent else None)
+
+
+def memory_limit(found: Container) -> int | None:
+    """Return a container's own memory limit, None where it has none."""
+    return (found.raw.get("HostConfig") or {}).get("Memory") or None
+
+
+def size(text: str) -> int | None:
+    """Return a size that Docker prints (``12.3MiB``) in bytes."""
+    match = re.fullmatch(r"\s*([\d.]+)\s*([kKMGT]?i?B)\s*", text)
+    return round(float(match[1]) * _SIZES[match[2]]) if match and match[2] in _SIZES else None
+
+
 def wants_gpu(host: Mapping[str, Any]) -> bool:
     """Return whether a GPU was asked for, in whichever of the ways there are (facts/windows 3.4)."""
     for request in host.get("DeviceRequests") or ():
@@ -59,7 +124,7 @@ def wants_gpu(host: Mapping[str, Any]) -> bool:
     return host.get("Runtime") == "nvidia" or any(path.startswith(("/dev/nvidia", "/dev/dxg")) for path in devices)
 
 
-def pairs(environment: list[str] | tuple[str, ...]) -> dict[str, str]:
+def pairs(environment: Sequence[str]) -> dict[str, str]:
     """Return ``NAME=value`` lines as a mapping, in order."""
     return dict(each.partition("=")[::2] for each in environment)
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from remediation.facets import containers
 from remediation.facets.engine import START
 from remediation.facets.look import Look
+from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed, DeadlineExceeded
-from remediation.model.facts import Container, EngineFacts
+from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _TIMEOUT = 30
+_NOT_FOUND = 404
 
 
 class SdkEngine:
@@ -46,6 +48,33 @@ class SdkEngine:
     def logs(self, name: str, *, tail: int = 4000) -> str:
         """Return the end of both streams, in the order in which the lines were written."""
         return self._look.once(f"logs {name} {tail}", lambda: self._ask(lambda api: _logs(api, name, tail)))
+
+    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
+        """Run a program that only looks inside a running container."""
+        return self._look.once(
+            f"exec {name} {list(argv)}", lambda: self._ask(lambda api: _executed(api, name, argv), patience=timeout)
+        )
+
+    def stats(self, name: str) -> ContainerStats:
+        """Return what a running container uses."""
+        return self._look.once(f"stats {name}", lambda: self._ask(lambda api: self._stats(api, name)))
+
+    def volumes(self) -> Sequence[Volume]:
+        """Return the named volumes, each with the containers that mount it."""
+        return self._look.once("volumes", lambda: self._ask(self._volumes))
+
+    def _stats(self, api: APIClient, name: str) -> ContainerStats:
+        found = _inspect(api, name)
+        if found is None or found.status != "running":
+            raise CallFailed(f"the container {name} does not run", host=self._look.host)
+        seen = containers.stats(api.stats(name, stream=False), containers.memory_limit(found))
+        if seen is None:
+            raise CallFailed(f"the engine does not say how much memory {name} uses", host=self._look.host)
+        return seen
+
+    def _volumes(self, api: APIClient) -> tuple[Volume, ...]:
+        users = self._containers(api)
+        return tuple(containers.volume(each, users) for each in api.volumes()["Volumes"] or ())
 
     def _containers(self, api: APIClient) -> tuple[Container, ...]:
         found = (_inspect(api, each["Id"]) for each in api.containers(all=True))
@@ -81,9 +110,10 @@ class SdkEngine:
         """
         if not self._negotiated:
             import docker  # noqa: PLC0415 - see `_ask`
+            from docker import constants  # noqa: PLC0415 - see `_ask`
 
             _knock(self._address())
-            known = docker.constants.DEFAULT_DOCKER_API_VERSION
+            known = constants.DEFAULT_DOCKER_API_VERSION
             with closing(docker.APIClient(base_url=self._address(), version=known, timeout=_TIMEOUT)) as api:
                 self._negotiated = str(api.version(api_version=False)["ApiVersion"])
         return self._negotiated
@@ -108,8 +138,58 @@ class SdkEngineWriter(SdkEngine):
 
     def restart(self, name: str, *, timeout: float = 30.0) -> None:
         """Restart one container; it has `timeout` seconds to stop by itself."""
+        self._change(lambda api: api.restart(name, timeout=round(timeout)), patience=timeout + _TIMEOUT)
+
+    def execute(self, name: str, argv: Sequence[str]) -> Executed:
+        """Run a program that changes something inside a running container."""
+        return self._change(lambda api: _executed(api, name, argv), patience=60.0)
+
+    def start(self, name: str) -> None:
+        """Start one container; nothing where it runs."""
+        self._change(lambda api: api.start(name))
+
+    def stop(self, name: str, *, timeout: float = 30.0) -> None:
+        """Stop one container, killing it after `timeout` seconds."""
+        self._change(lambda api: api.stop(name, timeout=round(timeout)), patience=timeout + _TIMEOUT)
+
+    def create_volume(self, name: str, *, labels: Mapping[str, str] | None = None) -> None:
+        """Create a local volume; nothing where it is there."""
+        self._change(lambda api: api.create_volume(name, labels=dict(labels or {})))
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume with all it holds; nothing where it is not there."""
+        try:
+            self._change(lambda api: api.remove_volume(name), patience=120)
+        except CallFailed as error:
+            if error.status != _NOT_FOUND:
+                raise
+
+    def copy_volume(self, source: str, target: str, *, image: str, paths: Sequence[str] = (".",), timeout: float = 3600.0) -> int:
+        """Copy parts of one volume into another, in a one-off container of an image that is there."""
+        what = f"copying the volume {source} into {target}"
+
+        def copy(api: APIClient) -> int:
+            binds: dict[str, Mapping[str, str]] = {source: {"bind": "/from", "mode": "ro"}, target: {"bind": "/to", "mode": "rw"}}
+            made = api.create_container(
+                image, ["-c", shell("copy"), "copy", *paths], entrypoint=["/bin/sh"], user="0",
+                host_config=api.create_host_config(binds=binds, network_mode="none"),
+            )  # fmt: skip
+            try:
+                api.start(made)
+                code = int(api.wait(made)["StatusCode"])
+                said = api.logs(made, stdout=True, stderr=True).decode("utf-8", errors="replace").strip()
+            finally:
+                api.remove_container(made, force=True)
+            if code != 0:
+                words = " ".join(said[-400:].split())
+                raise CallFailed(f"{what} failed: {words}", host=self._look.host, status=code, output=words)
+            return int(said.split()[-1])
+
+        return self._change(copy, patience=timeout)
+
+    def _change(self, write: Callable[[APIClient], T], *, patience: float = _TIMEOUT) -> T:
         self._look.forget()
-        self._ask(lambda api: api.restart(name, timeout=round(timeout)), patience=timeout + _TIMEOUT)
+        return self._ask(write, patience=patience)
 
 
 def _knock(address: str | None) -> None:
@@ -127,6 +207,13 @@ def _inspect(api: APIClient, name: str) -> Container | None:
         return containers.container(api.inspect_container(name))
     except docker.errors.NotFound:
         return None
+
+
+def _executed(api: APIClient, name: str, argv: Sequence[str]) -> Executed:
+    run = str(api.exec_create(name, list(argv))["Id"])
+    out, err = api.exec_start(run, demux=True)
+    stdout, stderr = ((part or b"").decode("utf-8", errors="replace") for part in (out, err))
+    return containers.executed(int(api.exec_inspect(run)["ExitCode"] or 0), stdout, stderr)
 
 
 def _logs(api: APIClient, name: str, tail: int) -> str:

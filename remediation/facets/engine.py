@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from remediation.connections.base import Completed, Failed, Run
+from remediation.connections.base import Completed, Failed, Reply, Run
 from remediation.facets import containers
 from remediation.facets.look import Look, last_words
+from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Container, EngineFacts
+from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
 
 WHAT = "asking the Docker engine"
 NOT_INSTALLED = "install Docker, or say where Ollama is: endpoint: http://127.0.0.1:11434"
@@ -70,16 +71,46 @@ class CommandEngine:
         done = self._ended(self._look.ask(self.log_call(name, tail))[0])
         return merged(done.stdout, done.stderr)
 
+    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
+        """Run a program that only looks inside a running container."""
+        return self._executed(self._look.ask(self._run("exec", name, *argv, timeout=timeout))[0], name, argv)
+
+    def _executed(self, reply: Reply, name: str, argv: Sequence[str]) -> Executed:
+        if isinstance(reply, Completed) and reply.rc != 0 and reply.stderr.lstrip().startswith((b"Error response", b"Error: ")):
+            self._ended(reply, f"running {argv[0]} in {name}")
+        done = self._ended(reply, f"running {argv[0]} in {name}", codes=range(256))
+        return containers.executed(done.rc, done.text, done.stderr.decode("utf-8", errors="replace"))
+
+    def stats(self, name: str) -> ContainerStats:
+        """Return what a running container uses."""
+        found = self.inspect(name)
+        if found is None or found.status != "running":
+            raise CallFailed(f"the container {name} does not run", host=self._look.host)
+        done = self._ended(self._look.ask(self._run("stats", "--no-stream", "--format", "{{json .}}", name))[0])
+        seen = containers.printed_stats(_json(done), containers.memory_limit(found))
+        if seen is None:
+            raise CallFailed(f"the engine does not say how much memory {name} uses", host=self._look.host)
+        return seen
+
+    def volumes(self) -> Sequence[Volume]:
+        """Return the named volumes, each with the containers that mount it."""
+        names = self._ended(self._look.ask(self._run("volume", "ls", "--quiet"))[0]).text.split()
+        if not names:
+            return ()
+        done = self._ended(self._look.ask(self._run("volume", "inspect", *names))[0], codes=(0, 1))
+        users = self.containers()
+        return tuple(containers.volume(record, users) for record in _json(done))
+
     def log_call(self, name: str, tail: int) -> Run:
         """Return the command for the end of a container's log."""
         return self._run("logs", "--timestamps", "--tail", str(tail), name, timeout=60.0)
 
-    def _ended(self, reply: object, what: str = WHAT, *, codes: Sequence[int] = (0,)) -> Completed:
+    def _ended(self, reply: Reply, what: str = WHAT, *, codes: Sequence[int] = (0,)) -> Completed:
         if isinstance(reply, Failed) and reply.kind == "not-found":
             raise CallFailed("docker is not installed", host=self._look.host, next_step=NOT_INSTALLED)
         if isinstance(reply, Completed) and reply.rc not in codes and _unreachable(last_words(reply)):
             raise self._down(last_words(reply), reply.rc)
-        return self._look.ended(reply, what, codes=codes)  # type: ignore[arg-type]  # a Reply by its origin
+        return self._look.ended(reply, what, codes=codes)
 
     def _down(self, said: str, rc: int | None = None) -> CallFailed:
         return CallFailed(
@@ -96,6 +127,44 @@ class CommandEngineWriter(CommandEngine):
             self._look.write(self._run("restart", "--time", str(round(timeout)), name, timeout=timeout + 60, writes=True)),
             f"restarting {name}",
         )
+
+    def execute(self, name: str, argv: Sequence[str]) -> Executed:
+        """Run a program that changes something inside a running container."""
+        return self._executed(self._look.write(self._run("exec", name, *argv, timeout=60.0, writes=True)), name, argv)
+
+    def start(self, name: str) -> None:
+        """Start one container; nothing where it runs."""
+        self._change("starting", name, "start", name)
+
+    def stop(self, name: str, *, timeout: float = 30.0) -> None:
+        """Stop one container, killing it after `timeout` seconds."""
+        self._change("stopping", name, "stop", "--time", str(round(timeout)), name, timeout=timeout + 60)
+
+    def create_volume(self, name: str, *, labels: Mapping[str, str] | None = None) -> None:
+        """Create a local volume; nothing where it is there."""
+        words = [word for key, value in (labels or {}).items() for word in ("--label", f"{key}={value}")]
+        self._change("creating the volume", name, "volume", "create", *words, name)
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume with all it holds; nothing where it is not there."""
+        reply = self._look.write(self._run("volume", "rm", name, timeout=120, writes=True))
+        if isinstance(reply, Completed) and reply.rc != 0 and "no such volume" in last_words(reply).lower():
+            return
+        self._ended(reply, f"removing the volume {name}")
+
+    def copy_volume(self, source: str, target: str, *, image: str, paths: Sequence[str] = (".",), timeout: float = 3600.0) -> int:
+        """Copy parts of one volume into another, in a one-off container of an image that is there."""
+        words = (
+            "run", "--rm", "--pull", "never", "--network", "none", "--user", "0", "--volume", f"{source}:/from:ro", "--volume", f"{target}:/to",
+            "--entrypoint", "/bin/sh", image, "-c", shell("copy"), "copy", *paths,
+        )  # fmt: skip
+        done = self._ended(
+            self._look.write(self._run(*words, timeout=timeout, writes=True)), f"copying the volume {source} into {target}"
+        )
+        return int(done.text.split()[-1])
+
+    def _change(self, what: str, name: str, *words: str, timeout: float = 60.0) -> None:
+        self._ended(self._look.write(self._run(*words, timeout=timeout, writes=True)), f"{what} {name}")
 
 
 def _unreachable(said: str) -> bool:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from remediation.connections.base import ReadFile, WriteFile
+from collections.abc import Sequence
+
+from remediation.connections.base import Completed, Failed, Probe, ReadFile, Run, WriteFile
 from remediation.facets.look import Look
+from remediation.facets.scripts import shell
+from remediation.model.errors import CallFailed
+from remediation.model.facts import DiskSpace, FileEntry
+
+_NO_FOLDER = 2
+_KIB = 1024
 
 
 class Files:
-    """Reading."""
+    """Reading. On Windows by the probe ``folder``, elsewhere by ``stat`` and ``df``."""
 
     def __init__(self, look: Look) -> None:
         self._look = look
@@ -16,10 +24,87 @@ class Files:
         """Return a file's bytes, None when there is no such file."""
         return self._look.content(ReadFile(path))
 
+    def list(self, path: str) -> Sequence[FileEntry] | None:
+        """Return the entries of a folder, None when there is no such folder."""
+        if self._windows:
+            entries = self._look.probe(Probe("folder", {"path": path}), f"listing {path}")["Entries"]
+            return None if entries is None else tuple(
+                FileEntry(str(each["Name"]), int(each["Length"]), float(each["LastWriteTime"]), folder=bool(each["Folder"]))
+                for each in entries
+            )  # fmt: skip
+        done = self._look.run(Run(("sh", "-c", shell("folder"), "folder", path)), f"listing {path}", codes=(0, _NO_FOLDER))
+        return None if done.rc == _NO_FOLDER else entries_of(done.text)
+
+    def space(self, path: str) -> DiskSpace:
+        """Return the space of the file system that `path` lies on."""
+        if self._windows:
+            value = self._look.probe(Probe("folder", {"path": path}), f"asking for the space at {path}")
+            if value["Total"] is None:
+                raise CallFailed(f"{path} lies on no drive of this host", host=self._look.host)
+            return DiskSpace(int(value["Total"]), int(value["Free"]))
+        done = self._look.run(Run(("sh", "-c", shell("space"), "space", path)), f"asking for the space at {path}")
+        row = done.text.strip().splitlines()[-1].split()
+        return DiskSpace(int(row[1]) * _KIB, int(row[3]) * _KIB)
+
+    @property
+    def _windows(self) -> bool:
+        return self._look.platform == "windows"
+
 
 class FilesWriter(Files):
-    """And replacing as a whole."""
+    """And replacing as a whole, renaming and removing."""
 
     def write(self, path: str, content: bytes, *, backup: str | None = None) -> None:
-        """Replace a file, keeping a copy at `backup` where given."""
-        self._look.put(WriteFile(path, content, backup=backup))
+        """Replace a file, keeping a copy at `backup` where given; folders above it are made."""
+        call = WriteFile(path, content, backup=backup)
+        reply = self._look.write(call)
+        if isinstance(reply, Failed) and reply.kind == "not-found" and self._make_folder(parent(path)):
+            reply = self._look.write(call)
+        if isinstance(reply, Failed):
+            self._look.refuse(reply, f"writing {path}", next_step="check the folder and the login's rights to it")
+
+    def rename(self, path: str, to: str) -> None:
+        """Rename a file; raises `CallFailed` when it is not there or `to` is."""
+        what = f"renaming {path} to {to}"
+        if self._windows:
+            self._file("rename", what, path, to)
+            return
+        # a hard link is refused where there is something already; a plain rename would overwrite it
+        self._look.run(Run(("ln", "--no-dereference", "--", path, to), writes=True), what)
+        self._look.run(Run(("rm", "--", path), writes=True), what)
+
+    def remove(self, path: str) -> None:
+        """Remove a file; nothing where it is not there."""
+        what = f"removing {path}"
+        if self._windows:
+            self._file("remove", what, path)
+            return
+        self._look.run(Run(("rm", "-f", "--", path), writes=True), what)
+
+    def _file(self, action: str, what: str, path: str, to: str | None = None) -> None:
+        value = self._look.probe(Probe("file", {"action": action, "path": path, "to": to}, writes=True), what)
+        if not value["Done"]:
+            raise CallFailed(f"{what} failed: {value['Problem']}", host=self._look.host)
+
+    def _make_folder(self, folder: str) -> bool:
+        """Make a folder and those above it; return whether that went well."""
+        words = ("cmd.exe", "/d", "/c", "mkdir", folder) if self._windows else ("mkdir", "-p", "--", folder)
+        reply = self._look.write(Run(words, writes=True))
+        return isinstance(reply, Completed) and reply.rc == 0
+
+
+def entries_of(text: str) -> tuple[FileEntry, ...]:
+    """Return the entries that ``folder.sh`` printed."""
+    found = []
+    for line in text.splitlines():
+        head, bar, name = line.partition("|")
+        parts = head.split(None, 2)
+        if bar and len(parts) == 3:  # noqa: PLR2004 - size, time, type
+            found.append(FileEntry(name, int(parts[0]), float(parts[1]), folder=parts[2] == "directory"))
+    return tuple(found)
+
+
+def parent(path: str) -> str:
+    """Return the folder that a path of either kind of host lies in."""
+    cut = max(path.rfind("/"), path.rfind("\\"))
+    return path[:cut] if cut > 0 else path[: cut + 1]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from remediation.connections.base import Completed, Failed, Probe, Run
-from remediation.facets import nvidia, processes, wddm
+from remediation.facets import nvidia, processes, sampling, wddm
 from remediation.facets.look import Look
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Gpu, GpuUse, Process
+from remediation.model.facts import Gpu, GpuSample, GpuUse, Process
 
 USE_PROBE = Probe("gpu", {"fields": list(nvidia.FIELDS), "fallback": list(nvidia.FALLBACK)}, timeout=60.0)
 USE_RUN = Run(nvidia.query(nvidia.FIELDS), timeout=30.0)
@@ -30,6 +30,10 @@ class WindowsGpu:
         self._look.ask(USE_PROBE, processes.LIST_PROBE)
         value = self._look.probe(USE_PROBE, "asking the GPU")
         return use_from_probe(value, processes.WindowsProcesses(self._look).list(), self._look.host)
+
+    def sample(self, *, seconds: float, every: float = 1.0) -> Sequence[GpuSample]:
+        """Return every card's load and memory, once per `every` seconds for `seconds`."""
+        return sampling.by_probe(self._look, seconds, every)
 
 
 class PosixGpu:
@@ -53,6 +57,10 @@ class PosixGpu:
         known = processes.from_shell(running.text) if isinstance(running, Completed) else ()
         return use_from_apps(gpus, apps, known)
 
+    def sample(self, *, seconds: float, every: float = 1.0) -> Sequence[GpuSample]:
+        """Return every card's load and memory, once per `every` seconds for `seconds`."""
+        return sampling.by_shell(self._look, seconds, every)
+
 
 def use_from_probe(value: Mapping[str, Any], running: tuple[Process, ...] | Any, host: str) -> GpuUse:  # noqa: ANN401 - any sequence
     """Return what the ``gpu`` probe says, joined with the processes. Raises `CallFailed` where nvidia-smi did not answer."""
@@ -62,7 +70,11 @@ def use_from_probe(value: Mapping[str, Any], running: tuple[Process, ...] | Any,
         raise refused(int(value["rc"]), f"{value['stdout']} {value['stderr']}".strip(), host)
     gpus = nvidia.gpus(value["stdout"], tuple(value["fields"]))
     seen = wddm.residents(value["process_memory"], value["adapter_memory"], gpus, value["counters_error"])
-    holders = tuple(replace(each, vram=seen.by_pid[each.pid]) for each in running if seen.by_pid.get(each.pid))
+    holders = tuple(
+        replace(each, vram=seen.by_pid[each.pid], spilled=seen.spilled.get(each.pid, 0))
+        for each in running
+        if seen.by_pid.get(each.pid)
+    )
     return GpuUse(gpus, holders, seen.reliable, seen.why)
 
 

@@ -33,6 +33,12 @@ class Place:
     environment: Mapping[str, str]
 
     @property
+    def registry(self) -> str | None:
+        """The registry to be asked instead of a model's own: a mirror."""
+        named = self.variables.get("registry")
+        return str(named).rstrip("/") if named else None
+
+    @property
     def native(self) -> bool:
         """Whether libraries are asked instead of commands."""
         return self.local and not self.windows
@@ -51,7 +57,7 @@ class HostReader:
         """The NVIDIA devices."""
         if self._place.windows:
             return gpu.WindowsGpu(self._look)
-        return NvmlGpu(self._look) if self._place.native else gpu.PosixGpu(self._look)
+        return NvmlGpu(self._look, self._place.clock) if self._place.native else gpu.PosixGpu(self._look)
 
     @cached_property
     def processes(self) -> protocols.ProcessReader:
@@ -59,7 +65,7 @@ class HostReader:
         return processes.WindowsProcesses(self._look) if self._place.windows else processes.PosixProcesses(self._look)
 
     @cached_property
-    def engine(self) -> protocols.EngineReader:
+    def engine(self) -> SdkEngine | engine.CommandEngine:
         """The Docker engine."""
         kind = SdkEngine if self._place.native else engine.CommandEngine
         return kind(self._look, self._place.environment)
@@ -72,19 +78,20 @@ class HostReader:
     @cached_property
     def ollama(self) -> protocols.OllamaReader:
         """The Ollama server of the target."""
-        return ollama.OllamaByHttp(self._look, self.target, self.engine)
+        return ollama.OllamaByHttp(self._look, self.target, self.engine, self._place.registry)
 
     @cached_property
     def desktop(self) -> protocols.DesktopReader:
         """The login and the desktop."""
         if self._place.windows:
-            return desktop.WindowsDesktop(self._look, remote=not self._place.local)
+            return desktop.WindowsDesktop(self._look, self.engine.facts, remote=not self._place.local)
         return desktop.PosixDesktop(self._look)
 
     @cached_property
     def system(self) -> protocols.SystemReader:
         """The machine."""
-        return system.WindowsSystem(self._look) if self._place.windows else system.PosixSystem(self._look)
+        kind = system.WindowsSystem if self._place.windows else system.PosixSystem
+        return kind(self._look, self.engine.facts)
 
     @cached_property
     def files(self) -> protocols.FilesReader:
@@ -95,7 +102,11 @@ class HostReader:
     def callers(self) -> callers.Callers:
         """Who asks the server, as far as the host can tell."""
         return callers.Callers(
-            self._look, self.target, self.engine.inspect, self.processes.list, {} if self._place.native else self._place.environment
+            self._look,
+            self.target,
+            self.engine.inspect,
+            self.processes.list,
+            {} if self._place.native else self._place.environment,
         )
 
     def target(self) -> Target:
@@ -119,7 +130,6 @@ class HostWriter:
         self.name = place.name
         self.variables = place.variables
         self.gpu = self._reader.gpu
-        self.system = self._reader.system
 
     @cached_property
     def processes(self) -> protocols.ProcessWriter:
@@ -129,7 +139,7 @@ class HostWriter:
         return processes.PosixProcessWriter(self._look)
 
     @cached_property
-    def engine(self) -> protocols.EngineWriter:
+    def engine(self) -> SdkEngineWriter | engine.CommandEngineWriter:
         """The Docker engine, and changing containers."""
         kind = SdkEngineWriter if self._place.native else engine.CommandEngineWriter
         return kind(self._look, self._place.environment)
@@ -142,12 +152,23 @@ class HostWriter:
     @cached_property
     def ollama(self) -> protocols.OllamaWriter:
         """The Ollama server of the target, and loading and asking models."""
-        return ollama.OllamaWriterByHttp(self._look, self.target, self.engine, self._place.clock, self._asker())
+        return ollama.OllamaWriterByHttp(
+            self._look, self.target, self.engine, clock=self._place.clock, asker=self._asker(), registry=self._place.registry
+        )
 
     @cached_property
-    def desktop(self) -> protocols.DesktopReader:
-        """The login and the desktop."""
-        return self._reader.desktop
+    def desktop(self) -> protocols.DesktopWriter:
+        """The login, the desktop and Docker Desktop."""
+        if self._place.windows:
+            return desktop.WindowsDesktopWriter(self._look, self.engine.facts, self._place.clock, remote=not self._place.local)
+        return desktop.PosixDesktopWriter(self._look)
+
+    @cached_property
+    def system(self) -> protocols.SystemWriter:
+        """The machine, and restarting it."""
+        if self._place.windows:
+            return system.WindowsSystemWriter(self._look, self.engine.facts, self._place.clock)
+        return system.PosixSystemWriter(self._look, self.engine.facts, self._place.clock, local=self._place.local)
 
     @cached_property
     def files(self) -> protocols.FilesWriter:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from remediation.facets import sampling
 from remediation.facets.gpu import NO_DRIVER, PosixGpu, use_from_apps
 from remediation.facets.look import Look
 from remediation.facets.nvidia import App
 from remediation.facets.processes import PosixProcesses
+from remediation.model.clock import Clock
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Gpu, GpuUse
+from remediation.model.facts import Gpu, GpuSample, GpuUse
 
 _NEXT = {
     "NVMLError_DriverNotLoaded": "load or install the NVIDIA driver",
@@ -23,12 +25,20 @@ _NEXT = {
 class NvmlGpu:
     """By nvidia-ml-py; where no NVML library lies on this machine, nvidia-smi is asked, and its answer counts."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self, look: Look, clock: Clock) -> None:
+        self._look, self._clock = look, clock
 
     def use(self) -> GpuUse:
         """Return devices and processes with a context on them."""
         return self._look.once("gpu", self._use)
+
+    def sample(self, *, seconds: float, every: float = 1.0) -> Sequence[GpuSample]:
+        """Return every card's load and memory, once per `every` seconds for `seconds`."""
+        try:
+            with session(self._look.host) as nvml:
+                return sampling.by_library(nvml, self._clock, seconds, every)
+        except NoLibrary:
+            return sampling.by_shell(self._look, seconds, every)
 
     def _use(self) -> GpuUse:
         try:

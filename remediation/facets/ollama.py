@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from remediation.connections.base import Http
+from remediation.connections.base import Completed, Http, Run
+from remediation.facets import fetching, models
 from remediation.facets.look import Look
+from remediation.facets.models import Store
 from remediation.facets.service_log import ServiceLog
 from remediation.model.clock import Clock
-from remediation.model.errors import CallFailed, DeadlineExceeded
-from remediation.model.facts import Found, Generation, ModelEntry, ModelShow, Runner, Target
+from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
+from remediation.model.facts import Blob, Container, Executed, Found, Generation, Manifest, ModelEntry, ModelShow, Runner, Target
 
 _OK = 200
 _NOT_FOUND = 404
@@ -31,12 +33,26 @@ class Asker(Protocol):
 class EngineLogs(Protocol):
     """What is needed of the engine's facet."""
 
+    def inspect(self, name: str) -> Container | None:
+        """Return one container, or None."""
+
+    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
+        """Run a program that only looks inside a container."""
+
     def logs(self, name: str, *, tail: int = 4000) -> str:
         """Return the end of a container's log."""
 
 
 class NoLogs:
     """An engine of whose containers nothing is asked."""
+
+    def inspect(self, name: str) -> Container | None:  # noqa: ARG002 - the protocol's
+        """Know none."""
+        return None
+
+    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
+        """Refuse."""
+        raise CallFailed(f"{argv[0]} is not run in {name} here, for {timeout:.0f} s or less")
 
     def logs(self, name: str, *, tail: int = 4000) -> str:
         """Refuse."""
@@ -46,6 +62,16 @@ class NoLogs:
 def at(endpoint: str) -> Target:
     """Return a target of which only the endpoint is known."""
     return Target(endpoint=Found(endpoint, "given"))
+
+
+class EngineChanges(EngineLogs, Protocol):
+    """What a writer needs of the engine's facet."""
+
+    def execute(self, name: str, argv: Sequence[str]) -> Executed:
+        """Run a program that changes something inside a container."""
+
+    def restart(self, name: str, *, timeout: float = 30.0) -> None:
+        """Restart one container."""
 
 
 def version_call(endpoint: str) -> Http:
@@ -69,10 +95,10 @@ def show_call(endpoint: str, model: str) -> Http:
 
 
 class OllamaByHttp:
-    """The server at the target's endpoint."""
+    """The server at the target's endpoint. `registry` is asked instead of a model's own where it is given."""
 
-    def __init__(self, look: Look, target: Callable[[], Target], engine: EngineLogs) -> None:
-        self._look, self._target, self._engine = look, target, engine
+    def __init__(self, look: Look, target: Callable[[], Target], engine: EngineLogs, registry: str | None = None) -> None:
+        self._look, self._target, self._engine, self._registry = look, target, engine, registry
 
     @property
     def endpoint(self) -> str:
@@ -109,6 +135,41 @@ class OllamaByHttp:
             return self._engine.logs(str(container.value), tail=tail)
         return ServiceLog(self._look).read(tail=tail)
 
+    def blobs(self, model: str, *, verify: bool = False, timeout: float = 900.0) -> Sequence[Blob] | None:
+        """Return the layers of a stored model by its manifest on disk, None when there is no manifest."""
+        return self._store().blobs(model, verify=verify, timeout=timeout)
+
+    def registry(self, model: str) -> Manifest | None:
+        """Return a model as its registry holds it, None when no registry does."""
+        call = models.registry_call(model, self._registry)
+        reply = self._look.http(call, f"asking the registry at {call.url}", next_step="check the host's way to the internet")
+        return models.manifest(model, reply.status, reply.body, call.url)
+
+    def _store(self) -> Store:
+        found = self._target().container
+        container = self._engine.inspect(str(found.value)) if found is not None else None
+        if container is not None:
+            return Store(models.InContainer(self._look, container, self._engine.exec, self._execute))
+        if self._look.platform == "windows":
+            raise CallFailed("the store of an Ollama that runs natively on Windows is not read yet", host=self._look.host)
+        return Store(models.OnHost(self._look, self._folder()))
+
+    def _folder(self) -> str:
+        """Return the folder of a native server's models: what systemd gives it, else the service's own or the login's."""
+        call = Run(("systemctl", "show", "ollama", "--property=Environment", "--value"))
+        reply = self._look.ask(call)[0]
+        named = re.search(r"OLLAMA_MODELS=(\S+)", reply.text) if isinstance(reply, Completed) else None
+        if named:
+            return named[1]
+        for place in ("/usr/share/ollama/.ollama/models", "/root/.ollama/models"):
+            seen = self._look.ask(Run(("test", "-d", place)))[0]
+            if isinstance(seen, Completed) and seen.rc == 0:
+                return place
+        raise CallFailed("the folder of Ollama's models was not found", host=self._look.host)
+
+    def _execute(self, name: str, argv: list[str]) -> Executed:
+        raise CallFailed(f"{argv[0]} in {name} would change it, and this is a reader", host=self._look.host)
+
     def _get(self, call: Http) -> Any:  # noqa: ANN401 - JSON
         reply = self._look.http(call, _what(call), next_step=START)
         return self._json(call, reply.status, reply.body)
@@ -135,9 +196,11 @@ class OllamaByHttp:
 class OllamaWriterByHttp(OllamaByHttp):
     """And loading and asking models."""
 
-    def __init__(self, look: Look, target: Callable[[], Target], engine: EngineLogs, clock: Clock, asker: Asker) -> None:
-        super().__init__(look, target, engine)
-        self._clock, self._asker = clock, asker
+    def __init__(  # noqa: PLR0913 - what it is made of, once, by `host`
+        self, look: Look, target: Callable[[], Target], engine: EngineChanges, *, clock: Clock, asker: Asker, registry: str | None = None
+    ) -> None:  # fmt: skip
+        super().__init__(look, target, engine, registry)
+        self._clock, self._asker, self._changes = clock, asker, engine
 
     def load(self, model: str, *, options: Mapping[str, Any], keep_alive: str = "10m", timeout: float = 330.0) -> None:
         """Preload a model; returns when it is loaded."""
@@ -163,6 +226,76 @@ class OllamaWriterByHttp(OllamaByHttp):
         url = f"{self.endpoint}/api/generate"
         self._look.forget()
         return self._asker.ask(url, body, timeout=timeout, sample=sample)
+
+    def pull(self, model: str, *, progress: fetching.Progress | None = None, timeout: float = 7200.0) -> None:
+        """Fetch a model by the server's own pull, going on where an interrupted one ended; returns when it is stored.
+
+        The lines are told when the stream has ended: a connection carries an answer as a whole.
+        """
+        what = f"pulling {model}"
+        call = Http(
+            "POST",
+            f"{self.endpoint}/api/pull",
+            {"model": model, "name": model, "stream": True},
+            timeout=timeout,
+            writes=True,
+            stream=True,
+        )
+        reply = self._look.http(call, what, next_step="do it again; it goes on where it ended")
+        if reply.status != _OK:
+            self._json(call, reply.status, reply.body)
+        fetching.follow(reply.body, progress, what, self._look.host)
+
+    def delete(self, model: str) -> None:
+        """Delete a model; nothing where the server does not know it."""
+        call = Http("DELETE", f"{self.endpoint}/api/delete", {"model": model, "name": model}, timeout=60.0, writes=True)
+        reply = self._look.http(call, _what(call), next_step=START)
+        if reply.status not in {_OK, _NOT_FOUND}:
+            self._json(call, reply.status, reply.body)
+
+    def create(self, model: str, *, source: str, parameters: Mapping[str, Any], timeout: float = 300.0) -> None:
+        """Make `model` from `source` with these parameters on top."""
+        self._post("create", fetching.create_body(self.version(), model, source, parameters), timeout)
+
+    def set_aside(self, digest: str) -> None:
+        """Move a blob out of the store's ``blobs``, so that a pull fetches it anew."""
+        self._store().set_aside(digest)
+
+    def put_back(self, digest: str) -> None:
+        """Move a blob that was set aside back."""
+        self._store().put_back(digest)
+
+    def discard(self, digest: str) -> None:
+        """Delete a blob that was set aside."""
+        self._store().discard(digest)
+
+    def restart(self, *, timeout: float = 60.0) -> None:
+        """Restart the server, container or service, and wait until it answers."""
+        until = self._clock.monotonic() + timeout
+        found = self._target().container
+        if found is not None:
+            self._changes.restart(str(found.value), timeout=min(timeout, 30.0))
+        elif self._look.platform == "windows":
+            raise Blocked(
+                "Ollama runs natively here, and its Windows app is no service",
+                host=self._look.host,
+                next_step="restart it from its tray icon",
+            )
+        else:
+            self._look.run(Run(("systemctl", "restart", "ollama"), timeout=60.0, writes=True), "restarting Ollama")
+        while True:
+            self._look.forget()
+            try:
+                self.version()
+            except (CallFailed, DeadlineExceeded):
+                if self._clock.monotonic() >= until:
+                    raise
+                self._clock.sleep(_PAUSE)
+            else:
+                return
+
+    def _execute(self, name: str, argv: list[str]) -> Executed:
+        return self._changes.execute(name, argv)
 
     def _now(self) -> Sequence[Runner]:
         """Return what is loaded at this moment, whatever the look knows."""

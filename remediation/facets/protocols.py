@@ -187,6 +187,9 @@ class OllamaReader(Protocol):
         does (facts/ollama 3). A manifest that is damaged raises `CallFailed`.
         """
 
+    def aside(self) -> Sequence[str]:
+        """Return the digests of blobs that `OllamaWriter.set_aside` moved away."""
+
     def registry(self, model: str) -> Manifest | None:
         """Return a model as its registry holds it, None when no registry does; nothing is downloaded but the manifest.
 

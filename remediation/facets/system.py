@@ -2,40 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from remediation.connections.base import Probe, Run
-from remediation.facets.look import Look
+from remediation.connections.base import Completed, Failed, Probe, Run
+from remediation.facets.docker_desktop import STATE_PROBE
+from remediation.facets.look import Look, last_words
 from remediation.facets.scripts import shell
-from remediation.model.errors import CallFailed
-from remediation.model.facts import SystemFacts
+from remediation.model.clock import Clock
+from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, Uncertain, Unreachable
+from remediation.model.facts import EngineFacts, SystemFacts, SystemLimits
 
 KIB = 1024
+_POLL = 5.0
 FACTS_PROBE = Probe("system", timeout=30.0)
 FACTS_RUN = Run(("sh", "-c", shell("system")), timeout=15.0)
 
 
 class WindowsSystem:
-    """By the ``system`` probe."""
+    """By the ``system`` probe; `engine` is what the engine says, and raises where it does not answer."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self, look: Look, engine: Callable[[], EngineFacts]) -> None:
+        self._look, self._engine = look, engine
 
     def facts(self) -> SystemFacts:
         """Return operating system, memory and the host's clock."""
         return from_probe(self._look.probe(FACTS_PROBE, "asking Windows about itself"))
 
+    def limits(self) -> SystemLimits:
+        """Return what bounds the memory of containers: the engine's machine, and what ``.wslconfig`` says of it."""
+        value = self._look.probe(STATE_PROBE, "asking for the limits of WSL")
+        path = str(value["WslConfigPath"] or "")
+        return SystemLimits(self.facts().memory_total, _engine_memory(self._engine), wsl_memory(value["WslConfig"]), path)
+
+
+class WindowsSystemWriter(WindowsSystem):
+    """And restarting it."""
+
+    def __init__(self, look: Look, engine: Callable[[], EngineFacts], clock: Clock) -> None:
+        super().__init__(look, engine)
+        self._clock = clock
+
+    def reboot(self, *, delay: float = 5.0, message: str = "", timeout: float = 900.0) -> None:
+        """Restart the machine and return when it answers again with a later boot time."""
+        words = ("shutdown.exe", "/r", "/t", str(round(delay)), *(("/c", message) if message else ()))
+        rebooted(self._look, self._clock, self.facts, Run(words, writes=True), timeout)
+
 
 class PosixSystem:
     """By ``uname``, ``date`` and ``/proc``."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self, look: Look, engine: Callable[[], EngineFacts]) -> None:
+        self._look, self._engine = look, engine
 
     def facts(self) -> SystemFacts:
         """Return operating system, memory and the host's clock."""
         return from_shell(self._look.run(FACTS_RUN, "asking the system about itself").text, self._look.host)
+
+    def limits(self) -> SystemLimits:
+        """Return what bounds the memory of containers."""
+        return SystemLimits(self.facts().memory_total, _engine_memory(self._engine))
+
+
+class PosixSystemWriter(PosixSystem):
+    """And restarting it."""
+
+    def __init__(self, look: Look, engine: Callable[[], EngineFacts], clock: Clock, *, local: bool) -> None:
+        super().__init__(look, engine)
+        self._clock, self._local = clock, local
+
+    def reboot(self, *, delay: float = 5.0, message: str = "", timeout: float = 900.0) -> None:
+        """Restart the machine and return when it answers again with a later boot time."""
+        if self._local:
+            raise Blocked(
+                "this program runs on the machine that is to be restarted, and would end with it",
+                host=self._look.host,
+                next_step="restart it by hand, or run this from another machine",
+            )
+        call = Run(("sh", "-c", shell("reboot"), "reboot", str(round(delay)), message), writes=True)
+        rebooted(self._look, self._clock, self.facts, call, timeout)
+
+
+def rebooted(look: Look, clock: Clock, facts: Callable[[], SystemFacts], call: Run, timeout: float) -> None:
+    """Send the command that restarts a host, and wait until it answers with a later boot time."""
+    before = facts().booted or 0.0
+    until = clock.monotonic() + timeout
+    try:
+        done = look.write(call)
+    except (Unreachable, Uncertain, DeadlineExceeded):
+        done = None  # it went down while it answered
+    if isinstance(done, Failed) or (isinstance(done, Completed) and done.rc != 0):
+        said = done.message if isinstance(done, Failed) else last_words(done)
+        raise Blocked(f"the host may not be restarted: {said}", host=look.host, next_step="log in with the right to restart it")
+    while True:
+        clock.sleep(_POLL)
+        look.forget()
+        try:
+            now = facts().booted
+        except (Unreachable, CallFailed, DeadlineExceeded):
+            now = None
+        if now is not None and now > before + 1.0:
+            return
+        if clock.monotonic() >= until:
+            raise DeadlineExceeded(
+                f"the host was told to restart and did not come back within {timeout:.0f} s",
+                host=look.host,
+                next_step="look at its screen",
+            )
+
+
+def wsl_memory(text: str | None) -> int | None:
+    """Return the memory limit in a ``.wslconfig``, None where it sets none."""
+    section = ""
+    for raw in (text or "").lstrip("\ufeff").splitlines():
+        line = raw.strip()
+        if line.startswith("["):
+            section = line.strip("[]").strip().lower()
+        name, equals, value = line.partition("=")
+        if section == "wsl2" and equals and name.strip().lower() == "memory":
+            match = re.fullmatch(r"(\d+)\s*([KMGT]?)I?B?", value.split("#")[0].strip().upper())
+            return int(match[1]) * 1024 ** " KMGT".index(match[2] or " ") if match else None
+    return None
+
+
+def _engine_memory(engine: Callable[[], EngineFacts]) -> int | None:
+    try:
+        return engine().memory_total
+    except (CallFailed, DeadlineExceeded):
+        return None
 
 
 def from_probe(value: Mapping[str, Any]) -> SystemFacts:

@@ -23,9 +23,10 @@ SLACK = 128 * 1024**2
 
 @dataclass(frozen=True, slots=True)
 class Residents:
-    """Bytes resident on the NVIDIA card by PID; empty and not ``reliable`` where they cannot be believed."""
+    """Bytes resident on the NVIDIA card by PID, and of the same those in shared system memory; empty and not ``reliable`` where they cannot be believed."""
 
     by_pid: Mapping[int, int] = field(default_factory=dict)
+    spilled: Mapping[int, int] = field(default_factory=dict)
     reliable: bool = True
     why: str = ""
 
@@ -42,14 +43,16 @@ def residents(
     if not luids:
         return Residents(reliable=False, why="no adapter of the Windows counters has the NVIDIA card's use of memory")
     held: dict[int, int] = defaultdict(int)
+    spilled: dict[int, int] = defaultdict(int)
     for row in process_rows:
         match = _PROCESS.match(str(row.get("Name", "")))
         if match and match[2].lower() in luids:
             held[int(match[1])] += int(row.get("LocalUsage") or 0)
+            spilled[int(match[1])] += int(row.get("NonLocalUsage") or 0)
     total, used = sum(held.values()), sum(gpu.used for gpu in gpus)
     if total > used + SLACK * len(gpus):
         return Residents(reliable=False, why=contradiction(total, used))
-    return Residents(dict(held))
+    return Residents(dict(held), dict(spilled))
 
 
 def contradiction(total: int, used: int) -> str:

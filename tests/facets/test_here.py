@@ -14,7 +14,7 @@ import pytest
 
 from remediation.facets.open import Host, open_host
 from remediation.lab.ollama import snapshot
-from remediation.model.errors import CallFailed, UsageError
+from remediation.model.errors import Blocked, CallFailed, UsageError
 from tests.facets import smi
 from tests.support import nvml_library
 from tests.support.engine import DEVICE, TOTAL
@@ -27,6 +27,12 @@ from remediation.facets.open import open_host
 use = open_host("localhost", {}, check=True).reader.gpu.use()
 print(json.dumps(dataclasses.asdict(use)))
 """
+_SAMPLE = """
+import dataclasses, json
+from remediation.facets.open import open_host
+seen = open_host("localhost", {}, check=True).reader.gpu.sample(seconds=0.2, every=0.1)
+print(json.dumps([dataclasses.asdict(each) for each in seen]))
+"""
 _FAMILY = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import sys; print(1, flush=True); sys.stdin.read()']).wait()"
 _DEAF = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); sys.stdin.read()"
 
@@ -38,10 +44,10 @@ def here() -> Iterator[Host]:
     host.close()
 
 
-def use(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def use(environment: dict[str, str], code: str = _USE) -> subprocess.CompletedProcess[str]:
     """Ask for the GPU in a process of its own: where NVML lies is decided when a process starts."""
     return subprocess.run(
-        [sys.executable, "-c", _USE], env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=60
     )
 
 
@@ -69,6 +75,11 @@ def test_nvml_and_nvidia_smi_tell_the_same(nvml: Path, tmp_path: Path) -> None:
     assert told["gpus"][0]["compute_capability"] is None, "the fallback asks for fewer fields"
     assert seen["processes"][0]["vram"] is None, "this NVML does not say, and unknown is not 0"
     assert told["processes"][0]["vram"] == 700 * MIB
+    samples = json.loads(use({"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}, _SAMPLE).stdout)
+    assert [(each["index"], each["utilization"], each["used"]) for each in samples] == [(0, 37, 1700 * MIB)] * 3
+    assert samples[0]["at"] <= samples[1]["at"] <= samples[2]["at"]
+    (sample,) = json.loads(use(nvml_library.environment(nvml, path), _SAMPLE.replace("0.2", "0")).stdout)
+    assert (sample["utilization"], sample["used"]) == (37, 1700 * MIB)
 
 
 @pytest.mark.live
@@ -144,8 +155,46 @@ def test_a_file_is_replaced_and_its_former_content_kept(here: Host, tmp_path: Pa
     here.writer().files.write(str(path), b"a: 2\r\n", backup=f"{path}.bak")
     assert (path.read_bytes(), Path(f"{path}.bak").read_bytes()) == (b"a: 2\r\n", b"a: 1\r\n")
     assert here.reader.files.read(str(path)) == b"a: 2\r\n"
+    here.writer().files.write(str(tmp_path / "none" / "yet" / "x"), b"made")
+    assert (tmp_path / "none" / "yet" / "x").read_bytes() == b"made"
     with pytest.raises(CallFailed, match="writing"):
-        here.writer().files.write(str(tmp_path / "none" / "x"), b"")
+        here.writer().files.write(str(path / "x"), b"")
+
+
+def test_folders_are_listed_and_files_renamed_and_removed(here: Host, tmp_path: Path) -> None:
+    (tmp_path / "a b").mkdir()
+    (tmp_path / ".env").write_bytes(b"1234")
+    entries = {each.name: each for each in here.reader.files.list(str(tmp_path)) or ()}
+    assert {name: (each.size, each.folder) for name, each in entries.items() if not each.folder} == {".env": (4, False)}
+    assert entries["a b"].folder
+    assert abs(entries[".env"].modified - (tmp_path / ".env").stat().st_mtime) <= 1
+    assert here.reader.files.list(str(tmp_path / "none")) is None
+    files = here.writer().files
+    files.rename(str(tmp_path / ".env"), str(tmp_path / "old"))
+    (tmp_path / ".env").write_bytes(b"new")
+    with pytest.raises(CallFailed, match="renaming"):
+        files.rename(str(tmp_path / ".env"), str(tmp_path / "old"))
+    assert (tmp_path / "old").read_bytes() == b"1234", "what is there already is never overwritten"
+    with pytest.raises(CallFailed, match="renaming"):
+        files.rename(str(tmp_path / "none"), str(tmp_path / "other"))
+    files.remove(str(tmp_path / "old"))
+    files.remove(str(tmp_path / "old"))
+    assert not (tmp_path / "old").exists()
+
+
+def test_the_space_of_a_path_that_is_not_there_yet_is_its_parents(here: Host, tmp_path: Path) -> None:
+    space = here.reader.files.space(str(tmp_path / "none" / "yet"))
+    assert 0 < space.free <= space.total
+    assert space.total == here.reader.files.space("/tmp").total or tmp_path.parts[1] != "tmp"
+
+
+def test_this_machine_is_never_restarted_from_itself(here: Host) -> None:
+    with pytest.raises(Blocked, match="would end with it"):
+        here.writer().system.reboot()
+    with pytest.raises(Blocked, match="no Docker Desktop"):
+        here.writer().desktop.start_docker()
+    assert here.reader.desktop.docker() is None
+    assert here.writer().desktop.notify("hello", seconds=1) is False
 
 
 @pytest.mark.parametrize("place", ["unix:///nowhere/docker.sock", "tcp://127.0.0.1:1"])

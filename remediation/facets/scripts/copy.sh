@@ -1,0 +1,35 @@
+# Copy parts of the volume at /from into the one at /to. Arguments: paths relative to the volume's root; one that is not there is
+# left out. A file that is there with the same size stays. Prints the bytes that were copied. Runs in whatever image there is: no more
+# than sh, ls, cp, mv and mkdir are needed.
+set -u
+LC_ALL=C; export LC_ALL
+copied=0
+
+size() { set -- $(ls -ln "$1"); echo "$5"; }
+
+one() {
+  if [ -d "$1" ] && [ ! -L "$1" ]; then
+    mkdir -p "$2" || exit 1
+    for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+      if [ -e "$entry" ] || [ -L "$entry" ]; then one "$entry" "$2/${entry##*/}"; fi
+    done
+    return
+  fi
+  if [ -L "$1" ]; then
+    [ -e "$2" ] || [ -L "$2" ] || cp -P "$1" "$2" || exit 1
+    return
+  fi
+  bytes=$(size "$1")
+  if [ -f "$2" ] && [ "$(size "$2")" = "$bytes" ]; then return; fi
+  cp -p "$1" "$2.remediation-part" && mv -f "$2.remediation-part" "$2" || exit 1
+  copied=$((copied + bytes))
+}
+
+for path in "$@"; do
+  [ -e "/from/$path" ] || continue
+  case $path in
+    */*) mkdir -p "/to/${path%/*}" || exit 1 ;;
+  esac
+  one "/from/$path" "/to/$path"
+done
+echo "$copied"
