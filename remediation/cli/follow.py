@@ -96,6 +96,8 @@ def asked_before(header: Mapping[str, Any], what: str, *, limit: str | None, ext
         raise UsageError(f"{what} was started in {folder}, which is gone", next_step="put the folder back")
     os.chdir(folder)  # its relative paths are meant from there
     known = {item.name: item for item in fields(Asked)}
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items() if name in known}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in kept.items() if name in known
+    }
     asked = Asked(**values)
     return replace(asked, limit=limit or asked.limit, extra_vars=(*asked.extra_vars, *extra_vars))

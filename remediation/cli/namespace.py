@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from remediation.cli import catalogue, inventory_queries, lab, looking, monitor, running, runs
+from remediation.cli import catalogue, checking, inventory_queries, lab, looking, monitor, running, runs
 
 namespace = Collection(
     running.fix_offload,
@@ -15,6 +15,7 @@ namespace = Collection(
     runs.undo,
     runs.history,
     runs.show,
+    checking.check_host,
     inventory_queries.hosts,
     inventory_queries.variables,
     catalogue.steps,

@@ -115,6 +115,11 @@ class Diagnose(Hosts):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckHost(Hosts):
+    """Which hosts to look at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Monitor(Hosts):
     """How often to look, and for how long."""
 

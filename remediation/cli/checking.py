@@ -1,0 +1,67 @@
+"""``check-host``: what a host offers and lacks, before anything is repaired. Looks and changes nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from remediation.cli.command import command
+from remediation.cli.options import CheckHost
+
+if TYPE_CHECKING:
+    from remediation.cli.preflight import Preflight
+    from remediation.report.lines import Line
+
+MOST_AT_ONCE = 50
+PRECEDENCE = (3, 2, 5)
+
+
+@command(CheckHost, name="check-host")
+def check_host(options: CheckHost) -> int:
+    """Look whether hosts can be reached and repaired: one line each, all checks with -v. Changes nothing."""
+    from remediation.cli.session import field  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
+
+    with field(options) as hosts:
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - loaded when asked for
+
+        from remediation.cli.preflight import preflight  # noqa: PLC0415 - loaded when asked for
+        from remediation.connections.settings import from_variables  # noqa: PLC0415 - loaded when asked for
+
+        def one(name: str) -> Preflight:
+            variables = hosts.variables(name)
+            access = hosts.open(name, variables, check=True)
+            try:
+                return preflight(name, access, from_variables(name, variables))
+            finally:
+                access.close()
+
+        names = hosts.selected()
+        with ThreadPoolExecutor(max_workers=min(MOST_AT_ONCE, len(names))) as pool:
+            found = list(pool.map(one, names))
+    if options.json:
+        sys.stdout.write(document([each.to_json() for each in found]))
+    else:
+        rows = [row for each in found for line in _lines(each, verbose=options.verbose or len(found) == 1) for row in line.rows()]
+        sys.stdout.writelines(f"{row}\n" for row in rows)
+    codes = {each.exit_code for each in found}
+    return next((code for code in PRECEDENCE if code in codes), 0)
+
+
+def _lines(found: Preflight, *, verbose: bool) -> Iterator[Line]:
+    from remediation.report.lines import Line  # noqa: PLC0415 - loaded when asked for
+
+    failed = found.failed
+    mark = "✗" if failed else "✓"
+    head = "; ".join(f"{check.name}: {check.text}" for check in failed) or "can be reached and repaired"
+    yield Line(head, lead=f"{mark} {found.host}  ")
+    shown = found.checks if verbose else failed
+    for check in shown:
+        word = {True: "✓", False: "✗", None: "·"}[check.ok]
+        if verbose:
+            yield Line(check.text, lead=f"    {word} {check.name:22}")
+        if check.ok is not True and check.blocks:
+            yield Line(check.blocks, lead=f"      {'':22}blocks: ")
+        if check.ok is not True and check.cure:
+            yield Line(check.cure, lead=f"      {'':22}next: ")

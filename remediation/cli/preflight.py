@@ -1,0 +1,182 @@
+"""What a host offers and lacks before anything is repaired: one check after the other, read only.
+
+Each check says what it found; one that failed says which steps that blocks, and the command that cures it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from remediation.connections.settings import ConnectionSettings
+from remediation.facets.access import HostAccess
+from remediation.facets.protocols import Reader
+from remediation.model.errors import HostError, Unreachable
+from remediation.model.facts import SessionFacts
+
+GIB = 1024**3
+LISTENER = "winrm quickconfig -transport:https, with a certificate whose name is the host's (docs/windows.md)"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: ``ok`` is None where it is worth knowing and no fault. ``blocks`` are steps, ``cure`` what to do."""
+
+    name: str
+    ok: bool | None
+    text: str
+    blocks: str = ""
+    cure: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as JSON."""
+        return {"name": self.name, "ok": self.ok, "text": self.text, "blocks": self.blocks, "cure": self.cure}
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """One host's checks; ``error`` ended them early. ``exit_code`` is 0, 2 where something is missing, 3 without a way in."""
+
+    host: str
+    checks: tuple[Check, ...]
+    exit_code: int
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that failed."""
+        return tuple(check for check in self.checks if check.ok is False)
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as JSON."""
+        return {"host": self.host, "exit_code": self.exit_code, "checks": [check.to_json() for check in self.checks]}
+
+
+def preflight(host: str, access: HostAccess, settings: ConnectionSettings) -> Preflight:
+    """Look at a host through every facet; never raises `HostError`."""
+    checks = [_transport(settings)]
+    try:
+        reader = access.reader
+        session = reader.desktop.session()
+    except Unreachable as error:
+        checks.append(Check("reached", False, error.message, "everything", error.next_step))
+        return Preflight(host, tuple(checks), error.exit_code)
+    except HostError as error:
+        checks.append(Check("session", False, error.message, "everything", error.next_step))
+        return Preflight(host, tuple(checks), error.exit_code)
+    checks.append(Check("reached", True, f"as {session.user} by {settings.kind}"))
+    checks += _session(session, settings)
+    for name, ask in _FACETS.items():
+        checks += _asked(name, ask, reader)
+    checks += [Check("note", None, note) for note in access.notes]
+    code = 2 if any(check.ok is False for check in checks) else 0
+    return Preflight(host, tuple(checks), code)
+
+
+def _transport(settings: ConnectionSettings) -> Check:
+    where = f"{settings.address}:{settings.port}" if settings.port else settings.address
+    if settings.kind == "winrm":
+        winrm = settings.winrm
+        url = f"{winrm.scheme}://{where}{winrm.path}"
+        if winrm.scheme == "https" and not winrm.verify:
+            cure = "give its certificate as ansible_winrm_ca_trust_path and take the ignore out"
+            return Check("transport", None, f"{url}: the certificate is not verified, because the inventory says so", cure=cure)
+        if winrm.scheme == "http" and winrm.encryption == "never":
+            return Check("transport", False, f"{url}: nothing is encrypted", "", LISTENER)
+        how = "certificate verified" if winrm.scheme == "https" else "messages encrypted, no certificate"
+        return Check("transport", True, f"{url}, {winrm.transport}, {how}")
+    if settings.kind == "ssh":
+        keys = {"strict": "host key must be known", "accept-new": "a new host key is accepted once"}
+        return Check("transport", True, f"ssh {where}, {keys.get(settings.ssh.host_keys, settings.ssh.host_keys)}")
+    return Check("transport", True, "this machine" if settings.kind == "local" else settings.kind)
+
+
+def _session(session: SessionFacts, settings: ConnectionSettings) -> Iterator[Check]:
+    if settings.platform == "windows":
+        mode = session.language_mode or "FullLanguage"
+        text = f"{session.shell_version or 'unknown version'}, {mode}"
+        if mode != "FullLanguage":
+            yield Check(
+                "PowerShell", False, text, "everything", "ask for an account without a language restriction (AppLocker, WDAC)"
+            )
+        else:
+            yield Check("PowerShell", True, text)
+        if session.desktop_user:
+            yield Check("desktop", True, f"{session.desktop_user} is logged in")
+        else:
+            blocks = "docker_desktop.restarted, vram.free on programs with a window"
+            yield Check("desktop", None, "nobody is logged in at the desktop", blocks, "log in at the machine's own screen once")
+    if session.elevated:
+        yield Check("elevated", True, "administrator" if settings.platform == "windows" else "root")
+    else:
+        cure = "use an administrator's account" if settings.platform == "windows" else "become: true"
+        yield Check("elevated", None, "no administrator's rights", "host.rebooted, steps on other users' programs", cure)
+    if session.wsl is False:
+        yield Check(
+            "WSL", None, "the distributions are another user's", "steps that look into WSL", "log in as the desktop's user"
+        )
+
+
+def _asked(name: str, ask: Callable[[Reader], Iterator[Check]], reader: Reader) -> list[Check]:
+    try:
+        return list(ask(reader))
+    except HostError as error:
+        return [Check(name, False, error.message, _BLOCKS.get(name, ""), error.next_step)]
+
+
+def _system(reader: Reader) -> Iterator[Check]:
+    facts = reader.system.facts()
+    memory = f", {facts.memory_total / GIB:.0f} GiB of memory" if facts.memory_total else ""
+    yield Check("system", True, f"{facts.hostname}, {facts.os} {facts.version}{memory}")
+
+
+def _gpu(reader: Reader) -> Iterator[Check]:
+    use = reader.gpu.use()
+    if not use.gpus:
+        yield Check("GPU", False, "no NVIDIA GPU is seen", _BLOCKS["GPU"], "install NVIDIA's driver: nvidia.com/drivers")
+        return
+    for gpu in use.gpus:
+        model = f", {gpu.driver_model}" if gpu.driver_model else ""
+        yield Check("GPU", True, f"{gpu.name}, {gpu.total / GIB:.0f} GiB, driver {gpu.driver_version}{model}")
+    known = sum(1 for process in use.processes if process.vram is not None)
+    if not use.reliable:
+        yield Check("GPU memory by program", False, use.why_unreliable, "vram.free", "winmgmt /resyncperf, then lodctr /R")
+    else:
+        yield Check("GPU memory by program", True, f"{known} programs")
+
+
+def _engine(reader: Reader) -> Iterator[Check]:
+    facts = reader.engine.facts()
+    memory = f", {facts.memory_total / GIB:.0f} GiB" if facts.memory_total else ""
+    yield Check(
+        "Docker engine",
+        not facts.server_errors,
+        f"{facts.name or facts.os} {facts.version}{memory}" + "".join(f"; {error}" for error in facts.server_errors),
+    )
+
+
+def _compose(reader: Reader) -> Iterator[Check]:
+    target = reader.target()
+    project = target.project.value if target.project else None
+    if project is None:
+        yield Check("Compose project", None, "Ollama runs in none", "compose.environment, stack.up")
+        return
+    stale = reader.compose.stale(project)
+    text = f"{project.name} in {project.working_dir}"
+    yield Check("Compose project", True, f"{text}; {', '.join(stale)} does not run as its files say" if stale else text)
+
+
+def _ollama(reader: Reader) -> Iterator[Check]:
+    version = reader.ollama.version()
+    models = reader.ollama.models()
+    yield Check("Ollama", True, f"{version}, {len(models)} model{'' if len(models) == 1 else 's'}")
+
+
+_FACETS: dict[str, Callable[[Reader], Iterator[Check]]] = {
+    "system": _system, "GPU": _gpu, "Docker engine": _engine, "Ollama": _ollama, "Compose project": _compose,
+}  # fmt: skip
+_BLOCKS = {
+    "GPU": "vram.free, every goal on the GPU",
+    "Docker engine": "container.*, compose.*, stack.*",
+    "Ollama": "model.*",
+    "Compose project": "compose.environment, stack.up",
+}
