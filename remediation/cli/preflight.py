@@ -51,6 +51,21 @@ class Preflight:
         return {"host": self.host, "exit_code": self.exit_code, "checks": [check.to_json() for check in self.checks]}
 
 
+def good(name: str, text: str) -> Check:
+    """Return a check that passed."""
+    return Check(name, ok=True, text=text)
+
+
+def lacking(name: str, text: str, blocks: str = "", cure: str = "") -> Check:
+    """Return a check that failed."""
+    return Check(name, ok=False, text=text, blocks=blocks, cure=cure)
+
+
+def worth_knowing(name: str, text: str, blocks: str = "", cure: str = "") -> Check:
+    """Return what is no fault and yet limits what can be done."""
+    return Check(name, ok=None, text=text, blocks=blocks, cure=cure)
+
+
 def preflight(host: str, access: HostAccess, settings: ConnectionSettings) -> Preflight:
     """Look at a host through every facet; never raises `HostError`."""
     checks = [_transport(settings)]
@@ -58,16 +73,16 @@ def preflight(host: str, access: HostAccess, settings: ConnectionSettings) -> Pr
         reader = access.reader
         session = reader.desktop.session()
     except Unreachable as error:
-        checks.append(Check("reached", False, error.message, "everything", error.next_step))
+        checks.append(lacking("reached", error.message, "everything", error.next_step))
         return Preflight(host, tuple(checks), error.exit_code)
     except HostError as error:
-        checks.append(Check("session", False, error.message, "everything", error.next_step))
+        checks.append(lacking("session", error.message, "everything", error.next_step))
         return Preflight(host, tuple(checks), error.exit_code)
-    checks.append(Check("reached", True, f"as {session.user} by {settings.kind}"))
+    checks.append(good("reached", f"as {session.user} by {settings.kind}"))
     checks += _session(session, settings)
     for name, ask in _FACETS.items():
         checks += _asked(name, ask, reader)
-    checks += [Check("note", None, note) for note in access.notes]
+    checks += [worth_knowing("note", note) for note in access.notes]
     code = 2 if any(check.ok is False for check in checks) else 0
     return Preflight(host, tuple(checks), code)
 
@@ -79,15 +94,15 @@ def _transport(settings: ConnectionSettings) -> Check:
         url = f"{winrm.scheme}://{where}{winrm.path}"
         if winrm.scheme == "https" and not winrm.verify:
             cure = "give its certificate as ansible_winrm_ca_trust_path and take the ignore out"
-            return Check("transport", None, f"{url}: the certificate is not verified, because the inventory says so", cure=cure)
+            return worth_knowing("transport", f"{url}: the certificate is not verified, because the inventory says so", cure=cure)
         if winrm.scheme == "http" and winrm.encryption == "never":
-            return Check("transport", False, f"{url}: nothing is encrypted", "", LISTENER)
+            return lacking("transport", f"{url}: nothing is encrypted", "", LISTENER)
         how = "certificate verified" if winrm.scheme == "https" else "messages encrypted, no certificate"
-        return Check("transport", True, f"{url}, {winrm.transport}, {how}")
+        return good("transport", f"{url}, {winrm.transport}, {how}")
     if settings.kind == "ssh":
         keys = {"strict": "host key must be known", "accept-new": "a new host key is accepted once"}
-        return Check("transport", True, f"ssh {where}, {keys.get(settings.ssh.host_keys, settings.ssh.host_keys)}")
-    return Check("transport", True, "this machine" if settings.kind == "local" else settings.kind)
+        return good("transport", f"ssh {where}, {keys.get(settings.ssh.host_keys, settings.ssh.host_keys)}")
+    return good("transport", "this machine" if settings.kind == "local" else settings.kind)
 
 
 def _session(session: SessionFacts, settings: ConnectionSettings) -> Iterator[Check]:
@@ -95,24 +110,24 @@ def _session(session: SessionFacts, settings: ConnectionSettings) -> Iterator[Ch
         mode = session.language_mode or "FullLanguage"
         text = f"{session.shell_version or 'unknown version'}, {mode}"
         if mode != "FullLanguage":
-            yield Check(
-                "PowerShell", False, text, "everything", "ask for an account without a language restriction (AppLocker, WDAC)"
-            )
+            yield lacking("PowerShell", text, "everything", "ask for an account without a language restriction (AppLocker, WDAC)")
         else:
-            yield Check("PowerShell", True, text)
+            yield good("PowerShell", text)
         if session.desktop_user:
-            yield Check("desktop", True, f"{session.desktop_user} is logged in")
+            yield good("desktop", f"{session.desktop_user} is logged in")
         else:
             blocks = "docker_desktop.restarted, vram.free on programs with a window"
-            yield Check("desktop", None, "nobody is logged in at the desktop", blocks, "log in at the machine's own screen once")
+            yield worth_knowing(
+                "desktop", "nobody is logged in at the desktop", blocks, "log in at the machine's own screen once"
+            )
     if session.elevated:
-        yield Check("elevated", True, "administrator" if settings.platform == "windows" else "root")
+        yield good("elevated", "administrator" if settings.platform == "windows" else "root")
     else:
         cure = "use an administrator's account" if settings.platform == "windows" else "become: true"
-        yield Check("elevated", None, "no administrator's rights", "host.rebooted, steps on other users' programs", cure)
+        yield worth_knowing("elevated", "no administrator's rights", "host.rebooted, steps on other users' programs", cure)
     if session.wsl is False:
-        yield Check(
-            "WSL", None, "the distributions are another user's", "steps that look into WSL", "log in as the desktop's user"
+        yield worth_knowing(
+            "WSL", "the distributions are another user's", "steps that look into WSL", "log in as the desktop's user"
         )
 
 
@@ -120,36 +135,36 @@ def _asked(name: str, ask: Callable[[Reader], Iterator[Check]], reader: Reader) 
     try:
         return list(ask(reader))
     except HostError as error:
-        return [Check(name, False, error.message, _BLOCKS.get(name, ""), error.next_step)]
+        return [lacking(name, error.message, _BLOCKS.get(name, ""), error.next_step)]
 
 
 def _system(reader: Reader) -> Iterator[Check]:
     facts = reader.system.facts()
     memory = f", {facts.memory_total / GIB:.0f} GiB of memory" if facts.memory_total else ""
-    yield Check("system", True, f"{facts.hostname}, {facts.os} {facts.version}{memory}")
+    yield good("system", f"{facts.hostname}, {facts.os} {facts.version}{memory}")
 
 
 def _gpu(reader: Reader) -> Iterator[Check]:
     use = reader.gpu.use()
     if not use.gpus:
-        yield Check("GPU", False, "no NVIDIA GPU is seen", _BLOCKS["GPU"], "install NVIDIA's driver: nvidia.com/drivers")
+        yield lacking("GPU", "no NVIDIA GPU is seen", _BLOCKS["GPU"], "install NVIDIA's driver: nvidia.com/drivers")
         return
     for gpu in use.gpus:
         model = f", {gpu.driver_model}" if gpu.driver_model else ""
-        yield Check("GPU", True, f"{gpu.name}, {gpu.total / GIB:.0f} GiB, driver {gpu.driver_version}{model}")
+        yield good("GPU", f"{gpu.name}, {gpu.total / GIB:.0f} GiB, driver {gpu.driver_version}{model}")
     known = sum(1 for process in use.processes if process.vram is not None)
     if not use.reliable:
-        yield Check("GPU memory by program", False, use.why_unreliable, "vram.free", "winmgmt /resyncperf, then lodctr /R")
+        yield lacking("GPU memory by program", use.why_unreliable, "vram.free", "winmgmt /resyncperf, then lodctr /R")
     else:
-        yield Check("GPU memory by program", True, f"{known} programs")
+        yield good("GPU memory by program", f"{known} programs")
 
 
 def _engine(reader: Reader) -> Iterator[Check]:
     facts = reader.engine.facts()
     memory = f", {facts.memory_total / GIB:.0f} GiB" if facts.memory_total else ""
-    yield Check(
+    judge = lacking if facts.server_errors else good
+    yield judge(
         "Docker engine",
-        not facts.server_errors,
         f"{facts.name or facts.os} {facts.version}{memory}" + "".join(f"; {error}" for error in facts.server_errors),
     )
 
@@ -158,17 +173,17 @@ def _compose(reader: Reader) -> Iterator[Check]:
     target = reader.target()
     project = target.project.value if target.project else None
     if project is None:
-        yield Check("Compose project", None, "Ollama runs in none", "compose.environment, stack.up")
+        yield worth_knowing("Compose project", "Ollama runs in none", "compose.environment, stack.up")
         return
     stale = reader.compose.stale(project)
     text = f"{project.name} in {project.working_dir}"
-    yield Check("Compose project", True, f"{text}; {', '.join(stale)} does not run as its files say" if stale else text)
+    yield good("Compose project", f"{text}; {', '.join(stale)} does not run as its files say" if stale else text)
 
 
 def _ollama(reader: Reader) -> Iterator[Check]:
     version = reader.ollama.version()
     models = reader.ollama.models()
-    yield Check("Ollama", True, f"{version}, {len(models)} model{'' if len(models) == 1 else 's'}")
+    yield good("Ollama", f"{version}, {len(models)} model{'' if len(models) == 1 else 's'}")
 
 
 _FACETS: dict[str, Callable[[Reader], Iterator[Check]]] = {
