@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,10 @@ from remediation.facets.nvml import NvmlGpu
 from remediation.facets.ollama import Asker
 from remediation.facets.target import Finder
 from remediation.model.clock import Clock
-from remediation.model.facts import Target
+from remediation.model.facts import Found, Target
+
+_LASTING = ("endpoint", "container", "project", "service", "application", "model")
+"""What stays meant while its container is stopped, removed and made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,21 @@ class Place:
     local: bool
     clock: Clock
     environment: Mapping[str, str]
+    earlier: dict[str, Found] = field(default_factory=dict, compare=False, repr=False)
+
+    def remember(self, found: Target) -> Target:
+        """Return the target with what an earlier look found of it, where a step has just taken its container away."""
+        if found.container is not None and found.project is not None:
+            for part in _LASTING:
+                value = getattr(found, part)
+                if value is not None:
+                    self.earlier[part] = value
+        elif found.container is None and self.earlier:
+            lost: dict[str, Any] = {
+                part: value for part, value in self.earlier.items() if getattr(found, part) is None or part == "endpoint"
+            }
+            return replace(found, **lost)
+        return found
 
     @property
     def registry(self) -> str | None:
@@ -112,7 +130,7 @@ class HostReader:
     def target(self) -> Target:
         """Return what is to be repaired here, each part with its source."""
         finder = Finder(self._look, self._place.variables, self.engine.containers)
-        return self._look.once("target", finder.find)
+        return self._look.once("target", lambda: self._place.remember(finder.find()))
 
     def prefetch(self) -> None:
         """Read what a diagnosis needs in as few exchanges as there are dependencies: two, and one for what hangs on them."""

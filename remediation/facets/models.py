@@ -98,6 +98,10 @@ class Store:
             raise CallFailed(f"there is no blob {digest} in the store")
         self.shelf.move(f"blobs/{name}", f"{_ASIDE}/{name}")
 
+    def aside(self) -> tuple[str, ...]:
+        """Return the digests of blobs that were set aside."""
+        return tuple(f"sha256:{match[1]}" for name in self.shelf.sizes(_ASIDE) if (match := _DIGEST.fullmatch(name)))
+
     def put_back(self, digest: str) -> None:
         """Move a blob that was set aside back, over what is there now."""
         name = _file(digest)

@@ -139,6 +139,10 @@ class OllamaByHttp:
         """Return the layers of a stored model by its manifest on disk, None when there is no manifest."""
         return self._store().blobs(model, verify=verify, timeout=timeout)
 
+    def aside(self) -> Sequence[str]:
+        """Return the digests of blobs that were set aside."""
+        return self._store().aside()
+
     def registry(self, model: str) -> Manifest | None:
         """Return a model as its registry holds it, None when no registry does."""
         call = models.registry_call(model, self._registry)
