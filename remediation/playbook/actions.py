@@ -5,7 +5,6 @@ An action is no step: it has no state of its own. How each is carried out is the
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -181,18 +180,23 @@ def from_text(action: type[Action], text: str) -> dict[str, Any]:
     for word in _split(text):
         name, equals, value = word.partition("=")
         if equals and name in action.words:
-            found[name] = shlex.split(value)[0] if value else ""
+            found[name] = _unquoted(value)
         else:
             rest.append(word)
     return {action.free: " ".join(rest), **found} if rest else found
 
 
 def _pairs(text: str) -> dict[str, Any]:
-    pairs = [word.partition("=") for word in shlex.split(text)]
+    pairs = [word.partition("=") for word in _split(text)]
     if not pairs or any(not equals for _, equals, _ in pairs):
         msg = f"a mapping of parameters is wanted, not {text!r}"
         raise ValueError(msg)
-    return {name: value for name, _, value in pairs}
+    return {name: _unquoted(value) for name, _, value in pairs}
+
+
+def _unquoted(value: str) -> str:
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1] if quoted else value
 
 
 def _split(text: str) -> list[str]:

@@ -96,6 +96,7 @@ class Task:
     action: str
     arguments: Any
     path: str
+    spelling: str = ""
     settings: Settings = field(default_factory=Settings)
     outer: Settings = field(default_factory=Settings)
     place: Place | None = None
@@ -113,8 +114,8 @@ class Task:
 
     @property
     def title(self) -> str:
-        """The name as it is told: the action's where the task has none."""
-        return self.name or self.action
+        """The name as it is told: the action's, as it is written, where the task has none."""
+        return self.name or self.spelling or self.action
 
 
 @dataclass(frozen=True, slots=True)

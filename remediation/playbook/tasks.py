@@ -124,7 +124,7 @@ def handed_down(outer: Settings, raw: Mapping[Any, Any]) -> Settings:
     """Return `outer` with the keywords of one block, import or task."""
     return replace(
         outer,
-        when=(*outer.when, raw["when"]) if "when" in raw else outer.when,
+        when=(*outer.when, raw["when"]) if raw.get("when") is not None else outer.when,
         vars=(*outer.vars, raw["vars"]) if isinstance(raw.get("vars"), Mapping) else outer.vars,
         environment=(*outer.environment, raw["environment"]) if raw.get("environment") else outer.environment,
         tags=outer.tags | tags_of(raw.get("tags")),
@@ -248,6 +248,7 @@ class TaskReader:
         task = Task(
             name=str(raw.get("name") or ""),
             action=action,
+            spelling=key,
             arguments=raw[key],
             path=path,
             settings=handed_down(outer, own),

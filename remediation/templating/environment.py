@@ -39,7 +39,7 @@ def concat(parts: Iterable[Any]) -> Any:  # noqa: ANN401 - whatever the template
 def _text(value: object) -> str:
     if isinstance(value, Undefined):
         return str(value)  # StrictUndefined raises here, naming the variable
-    return str(revealed(materialised(value)))
+    return "" if value is None else str(revealed(materialised(value)))  # nothing between texts is no word, as in Ansible
 
 
 class Generator(NativeCodeGenerator):

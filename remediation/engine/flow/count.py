@@ -39,9 +39,9 @@ class Counting:
         finally:
             self._aside -= 1
 
-    def count(self, task: Task, ending: Ending, *, counted: bool = True) -> None:
+    def count(self, task: Task, ending: Ending) -> None:
         """Count one task; raises `TaskFailed` or `HostLost` where the host does not go on with its next task."""
-        recap, counted = self._host.recap, counted and not self._aside
+        recap, counted = self._host.recap, not self._aside
         if not ending.outcome.bad:
             if counted and ending.outcome is Outcome.SKIPPED:
                 recap.skipped += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from remediation.engine.flow.signals import TaskFailed
@@ -26,7 +26,7 @@ class Handlers:
         self._flushes = 0
         walk.host.notified.clear()
 
-    def call(self, names: Iterable[str], site: Site) -> None:
+    def call(self, names: Sequence[str], site: Site) -> None:
         """Owe the handlers of these names or topics; raises `UsageError` on one that nobody answers to."""
         for name in names:
             found = list(self._answering(name, site))
@@ -63,10 +63,10 @@ class Handlers:
                     raise
 
     def _answering(self, name: str, site: Site) -> Iterator[str]:
-        """Yield the paths of the handlers that listen to `name`, and of the last one that is named so."""
+        """Yield the paths of the handlers that listen to `name`, and of the first one that is named so."""
         named = [task.path for task in self._tasks() if name == self._name(task, site)]
         listening = [task.path for task in self._tasks() if name in task.listen]
-        yield from dict.fromkeys((*named[-1:], *listening))
+        yield from dict.fromkeys((*named[:1], *listening))
 
     def _tasks(self) -> Iterator[Task]:
         return tasks_of(self._walk.play.play.handlers)

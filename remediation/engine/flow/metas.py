@@ -44,14 +44,13 @@ class Metas:
         return false_condition(site, site.scope()) is None
 
     def _carry_out(self, word: str) -> None:
-        play, host = self._walk.play, self._walk.host
+        play = self._walk.play
         if word == "end_host":
+            play.gone.add(self._walk.host.name)
             raise HostDone
         if word in {"end_play", "end_batch"}:
             play.over = play.over or word == "end_play"
             raise HostDone
-        if word == "clear_facts":
-            host.facts.clear()
         if word == "clear_host_errors":
             for name in play.hosts:
                 play.stage.host(name).clear()

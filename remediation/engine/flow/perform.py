@@ -25,17 +25,18 @@ TRIES = 3
 """Retries of a task that says ``until`` and no number, as Ansible's."""
 
 DELAY = 5.0
-UNMET = "its condition is false"
+UNMET = "Conditional result was False"
 
 
-def perform(site: Site, act: Act) -> Ending:
-    """Carry the task out, told by its events; never raises `RemediationError`."""
+def perform(site: Site, act: Act, call: Callable[[Sequence[str]], None]) -> Ending:
+    """Carry the task out, told by its events; raises `RemediationError` only where `call` does, of a handler nobody knows."""
     if site.host.recorded(site.path) is None:
         site.emit("task_start", path=site.path)
     with _throttled(site):
         ending = _looped(site, act) if site.task.loop else one(site, act)
     ending = _ignoring(site, ending)
     _keep(site, ending)
+    call(_called(site, ending) if site.task.loop is None else ending.notify)
     tell(site, ending)
     return ending
 
@@ -73,7 +74,7 @@ def _looped(site: Site, act: Act) -> Ending:
             inner.emit("task_start", path=inner.path, item=_shown(site, item))
         ending = _ignoring(inner, one(inner, act))
         result = {**ending.result, loop.variable: item, "ansible_loop_var": loop.variable}
-        ending = dataclasses.replace(ending, result={**result, "item": item}, notify=_called(inner, ending))
+        ending = dataclasses.replace(ending, result={**result, "item": item}, notify=_wanted(inner, ending))
         _set(site, ending)
         endings.append(ending)
         tell(inner, ending, item=item, looped=True)
@@ -106,12 +107,13 @@ def together(endings: Sequence[Ending]) -> Ending:
         "results": results,
         "changed": any(ending.changed for ending in endings),
         "failed": bool(bad),
-        "msg": "one or more items failed" if bad else "all items completed",
+        "msg": "One or more items failed" if bad else ("All items skipped" if skipped else "All items completed"),
         "outcome": str(outcome),
         **({"skipped": True} if skipped else {}),
         **({"unreachable": True} if outcome is Outcome.UNREACHABLE else {}),
     }
-    notify = tuple(dict.fromkeys(name for ending in endings for name in ending.notify))
+    changed = any(ending.changed for ending in endings) and not bad
+    notify = tuple(dict.fromkeys(name for ending in endings for name in ending.notify)) if changed else ()
     reason = bad[0].reason if bad else ""
     return Ending(outcome, result, reason, bad[0].next_step if bad else "", notify=notify)
 
@@ -150,6 +152,8 @@ def _tried(site: Site, act: Act) -> Ending:
     if task.until is None and task.retries is None:
         return _once(site, act)
     tries = max(0, int(site.number(task.retries, TRIES))) + 1
+    if tries == 1:
+        return _once(site, act)
     delay = site.number(task.delay, DELAY)
     clock, cancelled = site.play.stage.ports.clock, site.play.stage.ports.cancelled
     ending = Ending(Outcome.SKIPPED, {})
@@ -246,13 +250,13 @@ def _set(site: Site, ending: Ending) -> None:
         site.host.included.update(ending.included)
 
 
-def called(site: Site, ending: Ending) -> Ending:
-    """Return the ending of a task without a loop with the handlers that its change calls for."""
-    return ending if site.task.loop else dataclasses.replace(ending, notify=_called(site, ending))
-
-
 def _called(site: Site, ending: Ending) -> tuple[str, ...]:
-    if not site.settings.notify or not ending.changed or ending.outcome.bad:
+    """Return the handlers that a task's change calls for."""
+    return _wanted(site, ending) if ending.changed else ()
+
+
+def _wanted(site: Site, ending: Ending) -> tuple[str, ...]:
+    if not site.settings.notify or ending.outcome.bad or ending.outcome is Outcome.SKIPPED:
         return ()
     scope = site.scope({site.task.register: ending.result} if site.task.register else None)
     return tuple(str(scope.render(name)) for name in site.settings.notify)

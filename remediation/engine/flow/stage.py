@@ -81,19 +81,20 @@ class Stage:
 
 @dataclass
 class PlayStage:
-    """One wave of one play. ``over`` ends the play for later waves, ``fatal`` the run after this wave."""
+    """One wave of one play. ``gone`` are hosts that left it, ``over`` ends the play for later waves, ``fatal`` the run after this wave."""
 
     stage: Stage
     play: Play
     hosts: Sequence[str]
     batch: Sequence[str]
     title: str = ""
+    gone: set[str] = field(default_factory=set)
     over: bool = False
     fatal: bool = False
 
     def still_there(self) -> list[str]:
-        """Return the play's hosts that have not failed."""
-        return [name for name in self.hosts if self.stage.host(name).alive]
+        """Return the play's hosts that have neither failed nor left by ``meta: end_host``."""
+        return [name for name in self.hosts if name not in self.gone and self.stage.host(name).alive]
 
 
 def title_of(play: Play, extra: Mapping[str, Any]) -> str:

@@ -5,7 +5,6 @@ A generator: it yields where it has to meet the others (`signals.Meet`), and is 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from remediation.engine.flow.count import Counting
 from remediation.engine.flow.handlers import Handlers
 from remediation.engine.flow.include import IncludedFile, include
 from remediation.engine.flow.metas import Metas
-from remediation.engine.flow.perform import called, perform
+from remediation.engine.flow.perform import perform
 from remediation.engine.flow.scopes import Layer, Variables
 from remediation.engine.flow.selection import Selection
 from remediation.engine.flow.signals import HostLost, Interrupted, Lead, Meet, Share, TaskFailed
@@ -104,23 +103,18 @@ class HostWalk:
         elif site.switch(task.settings.run_once):
             yield from self._once(site)
         else:
-            self._settle(site, self._perform(site))
+            self.counting.count(task, self._perform(site))
 
     def _perform(self, site: Site) -> Ending:
-        ending = perform(site, self._act(site.task))
+        ending = perform(site, self._act(site.task), lambda names: self.handlers.call(names, site))
         if self.results is not None:
             self.results.append(ending)
-        return called(site, ending)
+        return ending
 
     def _act(self, task: Task) -> Callable[[Site, Scope], Acted]:
         if task.ladder is not None:
             return ladder(self._run_rung)
         return act if task.action in DOES else step  # a step: the loader lets nothing else through
-
-    def _settle(self, site: Site, ending: Ending, *, counted: bool = True) -> None:
-        """Count an ending, call the handlers that it notifies, and leave the walk where it is bad."""
-        self.handlers.call(ending.notify, site)
-        self.counting.count(site.task, ending, counted=counted)
 
     def _once(self, site: Site) -> Walk:
         """Carry the task out on one host for all that meet here; each takes the result as its own."""
@@ -128,14 +122,15 @@ class HostWalk:
         if isinstance(answer, Lead):
             ending = self._perform(site)
             yield Share(ending)
-            self._settle(site, ending)
+            self.counting.count(site.task, ending)
             return
         ending = answer
+        if ending.outcome.bad and not ending.ignored:
+            raise HostLost(ending)  # with the first host, whatever rescue there is: as Ansible does
         self.host.facts.update(ending.facts if not ending.outcome.bad else {})
         self.host.included.update(ending.included if not ending.outcome.bad else {})
         if site.task.register:
             self.host.facts[site.task.register] = dict(ending.result)
-        self._settle(site, dataclasses.replace(ending, notify=()), counted=False)
 
     def _include(self, site: Site) -> Walk:
         files, ending = include(site)

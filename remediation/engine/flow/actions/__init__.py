@@ -16,6 +16,7 @@ from remediation.engine.flow.site import Site
 from remediation.engine.flow.values import Acted
 from remediation.model.errors import UsageError
 from remediation.playbook.actions import ACTIONS, Action
+from remediation.templating.nodes import Text, looks_like_template
 from remediation.templating.templar import OMIT, Scope
 
 DOES: Mapping[str, Callable[[Any, Site, Scope], Acted]] = {
@@ -39,6 +40,13 @@ def act(site: Site, scope: Scope) -> Acted:
     return DOES[name](parameters(site, scope), site, scope)
 
 
+def _named(key: object, action: str, scope: Scope) -> str:
+    """Return a parameter's name; where any name will do (``set_fact``), it may be a template."""
+    if ACTIONS[action].open and isinstance(key, str) and looks_like_template(key):
+        return str(scope.render(Text(key)))
+    return str(key)
+
+
 def parameters(site: Site, scope: Scope) -> Action:
     """Return the task's parameters with everything evaluated and checked; raises `RemediationError`."""
     name = site.task.action
@@ -46,7 +54,7 @@ def parameters(site: Site, scope: Scope) -> Action:
     for key, value in site.task.arguments.items():
         found = value if (name, key) in ASKED_RAW else scope.render(value)
         if found is not OMIT:
-            given[str(key)] = found
+            given[_named(key, name, scope)] = found
     try:
         return ACTIONS[name].model_validate(given)
     except ValidationError as error:

@@ -44,14 +44,14 @@ class Program:
 def command(given: Command, site: Site, scope: Scope) -> Acted:
     """Run the program; check mode leaves it out."""
     try:
+        unnecessary = _unnecessary(given, site)
+        if unnecessary:
+            said = {"stdout": unnecessary, "stdout_lines": [unnecessary], "stderr": "", "stderr_lines": []}
+            return Acted(values={"rc": 0, **said, "msg": unnecessary})
         if site.check():
             return _foreseen(given, site)
         opened = site.opened()
-        environment = environment_of(site, scope)
-        unnecessary = _unnecessary(given, opened)
-        if unnecessary:
-            return Acted(values={"rc": 0, "stdout": "", "stderr": "", "stdout_lines": [], "stderr_lines": [], "msg": unnecessary})
-        return _run(_program(given, site, opened, environment), site, opened)
+        return _run(_program(given, site, opened, environment_of(site, scope)), site, opened)
     except HostError as error:
         return refused(error, outcome_of(error))
 
@@ -64,7 +64,8 @@ def _foreseen(given: Command, site: Site) -> Acted:
         index, site.host.memory.changes = site.host.memory.changes, site.host.memory.changes + 1
         site.emit("change_planned", index=index, path=site.path, step="command", change=change_to_json(change))
         site.host.pending = True
-    return Acted(Outcome.SKIPPED, {"msg": "check mode: not run"}, "check mode: a command is not run")
+    values = {"rc": 0, "stdout": "", "stderr": "", "stdout_lines": [], "stderr_lines": [], "msg": "check mode: not run"}
+    return Acted(Outcome.SKIPPED, values, "check mode: a command is not run")
 
 
 def _change(shown: str, risk: Risk) -> Change:
@@ -122,8 +123,11 @@ def _elevated(site: Site, opened: Opened) -> tuple[str, ...]:
     return ("sudo", "-n", "-u", user, "--")
 
 
-def _unnecessary(given: Command, opened: Opened) -> str:
-    """Return why the program need not run, empty where it must."""
+def _unnecessary(given: Command, site: Site) -> str:
+    """Return why the program need not run, empty where it must; the host is asked only where the task says what to look for."""
+    if given.creates is None and given.removes is None:
+        return ""
+    opened = site.opened()
     if given.creates is not None and _exists(given.creates, given.chdir, opened):
         return f"skipped, since {given.creates} exists"
     if given.removes is not None and not _exists(given.removes, given.chdir, opened):

@@ -17,7 +17,7 @@ def debug(given: Debug, site: Site, scope: Scope) -> Acted:
     if given.var is not None:
         value = scope.render(given.var) if has_template(given.var) else scope.expression(str(given.var), site.place)
         return Acted(values={str(given.var): value, "msg": value})
-    return Acted(values={"msg": GREETING if given.msg is None else given.msg})
+    return Acted(values={"msg": given.msg if "msg" in given.model_fields_set else GREETING})
 
 
 def fail(given: Fail, site: Site, scope: Scope) -> Acted:  # noqa: ARG001 - an action's signature
