@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,10 +79,10 @@ class ComposeEnvironment(Step[Declared]):
             names = [entry.name for entry in place.entries if entry.name in going]
             text = ComposeText(place.path, place.text).remove(seen.service, names) if names else place.text
             for name, value in lacking.items():
-                if place is _home(seen, name):
+                if place is home_of(seen.files, seen.service, name):
                     text = ComposeText(place.path, text).put(seen.service, name, value)
             if text != place.text:
-                made = {name: value for name, value in lacking.items() if place is _home(seen, name)}
+                made = {name: value for name, value in lacking.items() if place is home_of(seen.files, seen.service, name)}
                 yield self._edit(seen, place, text, dict.fromkeys(names), made)
 
     def _edit(self, seen: Declared, place: File, text: str, gone: Mapping[str, None], made: Mapping[str, str]) -> Change:
@@ -197,7 +197,7 @@ def declared(host: Reader, service: str | None) -> Declared:
     resolved = host.compose.config(project)
     services = resolved.get("services") or {}
     name = wanted_service(host, services, service)
-    files = tuple(_files(host, project, name))
+    files = tuple(project_files(host, project, name))
     environment = _environment(services[name])
     version = _version(host, services[name])
     return Declared(project, name, files, environment, version, judge(environment, version))
@@ -221,7 +221,7 @@ def wanted_service(host: Reader, services: Mapping[str, Any], given: str | None)
     raise CallFailed(f"it is not clear which service is meant: {said}", host=host.name, next_step="name it with service")
 
 
-def _files(host: Reader, project: ComposeProject, service: str) -> Iterator[File]:
+def project_files(host: Reader, project: ComposeProject, service: str) -> Iterator[File]:
     """Yield the project's files, and those that they include or extend, each once."""
     waiting, seen = list(project.files), set()
     while waiting:
@@ -243,16 +243,16 @@ def _files(host: Reader, project: ComposeProject, service: str) -> Iterator[File
         yield File(path, text, tuple(parsed.entries(service)))
 
 
-def _home(seen: Declared, name: str) -> File:
+def home_of(files: Sequence[File], service: str, name: str) -> File:
     """Return the file in which a setting is made: the last in which it stands, else the last that gives the service any."""
-    standing = [place for place in seen.files if any(entry.name == name for entry in place.entries)]
+    standing = [place for place in files if any(entry.name == name for entry in place.entries)]
     if standing:
         return standing[-1]
-    giving = [place for place in seen.files if place.entries]
+    giving = [place for place in files if place.entries]
     if giving:
         return giving[-1]
-    naming = [place for place in seen.files if seen.service in ComposeText(place.path, place.text).services]
-    return (naming or list(seen.files))[-1]
+    naming = [place for place in files if service in ComposeText(place.path, place.text).services]
+    return (naming or list(files))[-1]
 
 
 def _version(host: Reader, definition: Mapping[str, Any]) -> Version | None:

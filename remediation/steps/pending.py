@@ -14,6 +14,9 @@ SERVICE = "service"
 ENVIRONMENT = "environment"
 """In a change's data: the settings it makes, name to value; None takes one out."""
 
+DOTENV = "dotenv"
+"""In a change's data: the file of settings that it changes."""
+
 
 def pending(host: Reader) -> Sequence[Mapping[str, Any]]:
     """Return the data of the changes that check mode has predicted so far on this host."""
@@ -29,6 +32,11 @@ def pending_frees(host: Reader) -> int:
 def pending_services(host: Reader) -> set[str]:
     """Return the services whose definition they would change."""
     return {str(data[SERVICE]) for data in pending(host) if data.get(SERVICE) and data.get(ENVIRONMENT) is not None}
+
+
+def pending_dotenv(host: Reader) -> bool:
+    """Return whether they would change the project's ``.env``."""
+    return any(data.get(DOTENV) for data in pending(host))
 
 
 def pending_environment(host: Reader, environment: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ByteSize, field_validator
 
 from remediation.diagnosis.units import MIB, human
+from remediation.diagnosis.versions import parse_version
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, needs
 from remediation.model.errors import CallFailed
@@ -193,3 +194,40 @@ def _needed(state: LoadState) -> tuple[int | None, str]:
 
 def _signed(amount: int) -> str:
     return f"+{human(amount)}" if amount >= 0 else f"-{human(-amount)}"
+
+
+@step("vram.at_most", risk=Risk.DISRUPTIVE, settle=20.0, deadline=180.0)
+class VramAtMost(Closing):
+    """Programs other than Ollama use at most so much VRAM; where they use more, they are closed, largest first.
+
+    The guide's thresholds are values for it (1500, 1000 or 500 MiB before the containers start). Better ask for what the
+    model needs: vram.free.
+    """
+
+    used: ByteSize = param("VRAM that may be in use", example="1500 MiB")
+
+    def look(self, host: Reader) -> Room:
+        """Read the card and its programs; what Ollama's models hold does not count."""
+        use = host.gpu.use()
+        total = max((gpu.total for gpu in use.gpus), default=0)
+        free = min(total, use.free + _models(host))
+        unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are not to be trusted")
+        want = max(0, total - int(self.used))
+        return Room(free, total, want, "as given", tuple(trees(use.processes, host.processes.list())), unreliable)
+
+    def met(self, seen: Room) -> bool | None:
+        """Whether no more is in use."""
+        return seen.want is None or seen.free >= seen.want
+
+    def explain(self, seen: Room) -> str:
+        """Say what is in use, and who holds it."""
+        text = f"{human(seen.total - seen.free)} in use beside Ollama, at most {human(int(self.used))} wanted"
+        return text if self.met(seen) else "; ".join(filter(None, (text, self._left(seen))))
+
+
+def _models(host: Reader) -> int:
+    try:
+        version = parse_version(host.ollama.version())
+        return sum(held(runner, version) for runner in host.ollama.running())
+    except CallFailed:
+        return 0  # the guide looks before the containers run

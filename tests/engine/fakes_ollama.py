@@ -70,6 +70,9 @@ class FakeOllama:
             found.append(Blob(digest, size, "application/vnd.ollama.image.model", item.size if item else None, actual))
         return found
 
+    def aside(self) -> Sequence[str]:
+        return tuple(self._world.aside)
+
     def registry(self, model: str) -> Manifest | None:
         self._world.looks += 1
         self._world.may_fail("ollama.registry")

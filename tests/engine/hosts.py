@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from remediation.model.facts import ComposeProject, ModelShow
-from tests.engine.fakes import GIB, MODEL, OLLAMA, FakeWriter, World, container
+from remediation.model.facts import Blob, ComposeProject, Container, DockerDesktop, Manifest, ModelShow
+from tests.engine.fakes import BOOT, GIB, MODEL, OLLAMA, FakeWriter, World, container
+from tests.engine.world import Stored, blob_path
 
 FOLDER = "C:\\dev\\activia1"
 BASE = f"{FOLDER}\\docker-compose.yml"
@@ -95,3 +97,85 @@ def left_by_a_client() -> World:
 def healthy() -> World:
     """Return the host with all layers on the GPU."""
     return loaded(stack())
+
+
+LOCAL = "tuned:latest"
+WEIGHTS = "sha256:" + "f" * 64
+TUNED = "sha256:" + "a" * 64
+
+
+def manifest(model: str, *layers: str, size: int = 4_372_054_016) -> Manifest:
+    """Return a manifest of these layers, the weights by default."""
+    parts = tuple(Blob(digest, size, "application/vnd.ollama.image.model") for digest in layers or (WEIGHTS,))
+    return Manifest(model, f"sha256:manifest-of-{model}", parts)
+
+
+def stored() -> World:
+    """Return the host with its models in a volume: one that the registry holds, and one that it does not."""
+    world = stack()
+    show = world.models[MODEL]
+    world.registry[MODEL] = manifest(MODEL)
+    world.hold(world.registry[MODEL], show)
+    world.hold(manifest(LOCAL, TUNED, size=GIB), replace(show, model=LOCAL))
+    world.variables["model"] = MODEL
+    return world
+
+
+def damaged() -> World:
+    """Return the host with the weights of its model flipped on disk: the size is right, the hash is not."""
+    world = stored()
+    world.store[blob_path(WEIGHTS)] = Stored(4_372_054_016, "sha256:" + "0" * 64)
+    return world
+
+
+def baked() -> World:
+    """Return the host whose model asks for one layer itself."""
+    world = stack()
+    world.models[MODEL] = replace(world.models[MODEL], parameters={"num_gpu": "1"})
+    return world
+
+
+def with_dotenv() -> World:
+    """Return the host whose application reads its model from ``.env``."""
+    world = stack()
+    world.texts[f"{FOLDER}\\.env"] = f"# which model\nOLLAMA_MODEL={MODEL}  # the usual one\nAPI_KEY='a b'\n".encode()
+    world.texts[BASE] += b"      - OLLAMA_MODEL=${OLLAMA_MODEL}\n"
+    api = world.containers["ai-native-api"]
+    world.containers["ai-native-api"] = replace(api, environment={**api.environment, "OLLAMA_MODEL": MODEL})
+    return world
+
+
+def dotenv_changed() -> World:
+    """Return that host with another model in ``.env``, of which its application does not know yet."""
+    world = with_dotenv()
+    world.texts[f"{FOLDER}\\.env"] = b"OLLAMA_MODEL=phi3:3.8b\n"
+    return world
+
+
+def on_desktop(world: World | None = None) -> World:
+    """Return a host whose engine runs in Docker Desktop, started at boot."""
+    world = world or stack()
+    world.docker = DockerDesktop("4.37.1", "running", started=BOOT + 60, engine=True, settings_path="C:\\s\\settings-store.json")
+    return world
+
+
+def without_gpu_request() -> World:
+    """Return the host whose Compose file asks for no GPU."""
+    world = stack()
+    world.texts[GPU] = world.texts[GPU][: world.texts[GPU].index(b"    deploy:")]
+    world.containers[OLLAMA] = replace(world.containers[OLLAMA], gpu_requested=False)
+    return world
+
+
+def stopped(world: World | None = None, *services: str) -> World:
+    """Return a host of which some (or all) containers were stopped before."""
+    world = world or stack()
+    for name, item in world.containers.items():
+        if not services or item.service in services:
+            world.containers[name] = exited(item)
+    return world
+
+
+def exited(item: Container) -> Container:
+    """Return a container as it is after it was stopped long ago."""
+    return replace(item, status="exited", exit_code=0, finished_at="2023-11-14T22:20:00Z")

@@ -4,9 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tests.engine.fakes import OLLAMA, World, container
-from tests.engine.hosts import GPU, healthy, left_by_a_client, occupied, stack
+from remediation.model.facts import ContainerStats, Executed
+from tests.engine.fakes import GIB, MODEL, OLLAMA, World, container
+from tests.engine.hosts import (
+    GPU,
+    LOCAL,
+    WEIGHTS,
+    baked,
+    damaged,
+    dotenv_changed,
+    healthy,
+    left_by_a_client,
+    manifest,
+    occupied,
+    on_desktop,
+    stack,
+    stopped,
+    stored,
+    with_dotenv,
+    without_gpu_request,
+)
+from tests.engine.world import blob_path
 from tests.laws.laws import Example
+
+CARDS = Executed(0, "GPU 0: NVIDIA GeForce RTX 3060 Laptop GPU (UUID: GPU-1)\n")
 
 
 def edited_but_not_up() -> World:
@@ -24,13 +45,88 @@ def edited_with_a_backup() -> World:
     return world
 
 
+def crowded_for_quantisation() -> World:
+    """Return the host with too little VRAM for the model, and a registry that holds a harder quantisation of it."""
+    world = stored()
+    world.start("game.exe", vram=GIB)
+    world.registry["mistral:7b-instruct-q3_K_M"] = manifest(
+        "mistral:7b-instruct-q3_K_M", "sha256:" + "3" * 64, size=3_522_183_168
+    )
+    return world
+
+
+def missing_model() -> World:
+    """Return the host without a model that its registry holds."""
+    world = stored()
+    world.registry["phi3:3.8b"] = manifest("phi3:3.8b", "sha256:" + "b" * 64, size=2_175_438_336)
+    return world
+
+
+def set_aside() -> World:
+    """Return the host with a layer moved aside, and another fetched in its place."""
+    world = damaged()
+    world.aside[WEIGHTS] = world.store.pop(blob_path(WEIGHTS))
+    return world
+
+
+def sees(world: World) -> World:
+    """Let nvidia-smi work inside the container."""
+    world.answers["nvidia-smi", "-L"] = CARDS
+    return world
+
+
+def slow() -> World:
+    """Return a host whose model answers as slowly as on the processor."""
+    world = healthy()
+    world.eval_rate = 2.0
+    return world
+
+
 EXAMPLES: Mapping[str, Sequence[Example]] = {
-    "vram.free": (Example({"want": "4.5 GiB", "close": ["chrome", "discord"]}, occupied, stack),),
-    "model.loaded": (Example({}, stack, healthy),),
-    "model.reloaded": (Example({}, left_by_a_client),),
-    "model.offloaded": (Example({}, left_by_a_client, healthy, looks=True),),
-    "compose.environment": (Example({}, lambda: stack("OLLAMA_LLM_LIBRARY=cuda"), stack),),
+    "compose.environment": (
+        Example({}, lambda: stack("OLLAMA_LLM_LIBRARY=cuda"), stack),
+        Example({"set": {"OLLAMA_MAX_LOADED_MODELS": 1}, "remove": ["OLLAMA_CONTEXT_LENGTH"]}, stack),
+        Example({"prune": True}, lambda: stack("OLLAMA_NUM_GPU=99", "OLLAMA_GPU_MEMORY_FRACTION=0.85"), stack),
+    ),
+    "compose.resources": (Example({"memory": "12 GiB", "reserve": "4 GiB", "cpus": 6}, stack),),
+    "container.environment": (
+        Example({"expect": {"OLLAMA_CONTEXT_LENGTH": "8192"}}, stack, looks=True),
+        Example({"expect": {"OLLAMA_CONTEXT_LENGTH": "8192"}}, lambda: stack("OLLAMA_CONTEXT_LENGTH=8192"), looks=True),
+    ),
+    "container.headroom": (
+        Example(
+            {},
+            lambda: World(containers=stack().containers, project=stack().project, stats=ContainerStats(8 * GIB, 8 * GIB)),
+            looks=True,
+        ),
+        Example({}, stack, stack, looks=True),
+    ),
+    "container.sees_gpu": (Example({}, lambda: sees(without_gpu_request()), lambda: sees(stack())),),
+    "docker_desktop.restarted": (Example({}, on_desktop),),
+    "docker_desktop.setting": (Example({"set": {"openUIOnStartupDisabled": True}}, on_desktop),),
+    "driver.at_least": (Example({"version": "560"}, stack, looks=True), Example({}, stack, stack, looks=True)),
+    "env_file.set": (Example({"set": {"OLLAMA_MODEL": "phi3:3.8b"}}, with_dotenv, dotenv_changed),),
     "file.restored": (Example({"path": GPU, "backup": f"{GPU}.bak"}, edited_with_a_backup),),
+    "gpu.sample": (Example({"busy": 80}, stack, healthy, looks=True),),
+    "host.rebooted": (Example({}, stack),),
+    "model.absent": (Example({"model": LOCAL}, stored, stack),),
+    "model.layer_restored": (Example({"digest": WEIGHTS}, set_aside, stored),),
+    "model.loaded": (Example({}, stack, healthy),),
+    "model.offloaded": (Example({}, left_by_a_client, healthy, looks=True),),
+    "model.parameter": (Example({}, baked, stack), Example({"set": {"num_ctx": 2048}}, stack)),
+    "model.present": (Example({"model": "phi3:3.8b"}, missing_model),),
+    "model.reloaded": (Example({}, left_by_a_client),),
+    "model.repulled": (Example({"model": MODEL}, damaged, stored),),
+    "model.responds": (Example({"samples": 2}, slow, looks=True),),
+    "model.smaller": (Example({"model": MODEL}, crowded_for_quantisation, stored),),
     "model.unloaded": (Example({}, healthy, stack),),
-    "stack.up": (Example({}, edited_but_not_up, stack),),
+    "ollama.debug": (Example({}, stack), Example({"on": False}, lambda: stack("OLLAMA_DEBUG=1"), stack)),
+    "program.closed": (Example({"program": "chrome"}, occupied, stack),),
+    "service.recreated": (Example({"service": "api"}, dotenv_changed, with_dotenv),),
+    "stack.ordered_start": (Example({}, stopped, healthy), Example({}, stack)),
+    "stack.stopped": (Example({}, stack, stopped), Example({"remove": True}, stack)),
+    "stack.up": (Example({}, edited_but_not_up, stack), Example({}, lambda: stopped(stack(), "api"))),
+    "volume.recreated": (Example({}, stored),),
+    "vram.at_most": (Example({"used": "1500 MiB"}, occupied, stack),),
+    "vram.free": (Example({"want": "4.5 GiB", "close": ["chrome", "discord"]}, occupied, stack), Example({}, occupied, healthy)),
 }
