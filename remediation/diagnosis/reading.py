@@ -17,6 +17,7 @@ from remediation.diagnosis.texts.docker import DockerReading, read_docker, read_
 from remediation.diagnosis.texts.gpus import GpuText, read_gpu
 from remediation.diagnosis.texts.ps import PsRow, read_ps, row_of
 from remediation.diagnosis.texts.smi import GpuProcess, SmiReading, read_smi
+from remediation.diagnosis.texts.speed import Speed, read_speed
 from remediation.diagnosis.versions import Version, parse_version
 from remediation.model.finding import Quote
 
@@ -37,6 +38,7 @@ class Reading:
     declared: tuple[Setting, ...] = ()
     docker: tuple[DockerReading, ...] = ()
     gpu: GpuText = field(default_factory=GpuText)
+    speeds: tuple[Speed, ...] = ()
 
     @cached_property
     def hits(self) -> tuple[Hit, ...]:
@@ -177,6 +179,7 @@ def read_evidence(evidence: Evidence) -> Reading:
     asks: list[Ask] = []
     declared: list[Setting] = []
     docker: list[DockerReading] = []
+    speeds: list[Speed] = []
     logs: list[LogReading] = []
     for label, piece in _labelled(evidence):
         logs.append(read_log(piece.text, name=label, kind=piece.kind))
@@ -187,6 +190,8 @@ def read_evidence(evidence: Evidence) -> Reading:
             smi.append(seen)
         asks += read_asks(piece.text, label)
         declared += read_settings(piece.text, label)
+        if piece.kind != "server_log" and (told := read_speed(piece.text, label)) is not None:
+            speeds.append(told)
         if piece.kind != "server_log" and (about := read_docker(piece.text, label)) is not None:
             docker.append(about)
     _structured(evidence, ps, smi, asks, docker)
@@ -195,7 +200,7 @@ def read_evidence(evidence: Evidence) -> Reading:
     if not prose.named:
         texts = "\n".join(piece.text for piece in evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL)
         prose = read_gpu("\n".join([evidence.gpu or "", evidence.symptom or "", texts])) if texts or evidence.symptom else prose
-    return Reading(evidence, tuple(logs), tuple(ps), tuple(smi), tuple(asks), tuple(declared), tuple(docker), prose)
+    return Reading(evidence, tuple(logs), tuple(ps), tuple(smi), tuple(asks), tuple(declared), tuple(docker), prose, tuple(speeds))
 
 
 def _labelled(evidence: Evidence) -> Iterator[tuple[str, Piece]]:

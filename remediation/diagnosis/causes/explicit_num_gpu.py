@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from remediation.diagnosis.causes.base import FIGURES, HINT, LIKELY, PROVEN, Placement, Verdict, found, placement
+from remediation.diagnosis.causes.spill import spilled
 from remediation.diagnosis.logs import Load
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.versions import Generation
@@ -36,6 +37,16 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
                 hit.at,
                 cure=_CURE,
             )
+    over = spilled(reading)
+    if over is not None and load is not None:
+        return found(
+            Cause.EXPLICIT_NUM_GPU,
+            0.85,
+            over,
+            load.requested_at,
+            load.free_at,
+            cure="remove num_gpu (or send -1): fewer layers in dedicated memory are faster than all of them in shared memory",
+        )
     inherited = _inherited(reading)
     if inherited is not None:
         return inherited

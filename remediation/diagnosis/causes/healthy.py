@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from remediation.diagnosis.causes.base import FIGURES, LIKELY, Placement, Verdict, found, placement, result_quote
-from remediation.diagnosis.causes.load_latency import SAID
+from remediation.diagnosis.causes.load_latency import SAID, SLOW_SECONDS
+from remediation.diagnosis.causes.spill import spilled
 from remediation.diagnosis.reading import Reading
 from remediation.model.finding import Cause, RuledOut
 
@@ -14,6 +15,7 @@ _CLAIMS = re.compile(
     r"spill|(?:cpu|processor) (?:does|doing|is used|usage|only)|%cpu\(s\)|on (?:the )?cpu\b|default[^\n]{0,30}context[^\n]{0,30}vram",
     re.IGNORECASE,
 )
+_BRISK = 15.0  # tokens per second; a processor alone seldom writes a 7B model so fast
 _BAD = (
     "gpu_oom",
     "killed",
@@ -46,13 +48,17 @@ def find(reading: Reading) -> Verdict:
             sure = min(sure, 0.6)  # it is loading that somebody complains of
         if reading.hit("load_timeout", "client_gone") is not None:
             sure = 0.6
+        if any((load.seconds or 0) >= SLOW_SECONDS for load in reading.loads):
+            sure = min(sure, 0.7)  # loading is what takes long
+        if spilled(reading) is not None:
+            sure = min(sure, 0.6)
         short = [row for row in reading.ps if row.gpu is not None and row.gpu < 1]
         if short and reading.offloaded is None:
             return None
         return found(
             Cause.HEALTHY,
             sure,
-            "all layers are on the GPU" if reading.offloaded else "the model is listed wholly on the GPU",
+            ("all layers are on the GPU" if reading.offloaded else "the model is listed wholly on the GPU") + _speed(reading),
             result_quote(reading),
             cure="nothing to repair here; if it is slow, look at throttling, load time and the client",
         )
@@ -75,3 +81,14 @@ def find(reading: Reading) -> Verdict:
             cure="license the vGPU",
         )
     return None
+
+
+def _speed(reading: Reading) -> str:
+    """Return what the answers' own durations say of slowness, "" where none are there."""
+    told = next((one for one in reading.speeds if one.rate is not None), None)
+    if told is None or told.rate is None:
+        return ""
+    if told.rate >= _BRISK:
+        rest = f" of {told.total:.1f} s" if told.total else ""
+        return f"; the server writes {told.rate:.0f} tokens/s, so whatever else{rest} is slow lies with the client or the prompt"
+    return f"; yet it writes only {told.rate:.1f} tokens/s: look at clock and power (nvidia-smi -q -d PERFORMANCE), and at memory that spilled over"

@@ -9,7 +9,7 @@ from remediation.diagnosis.reading import Reading
 from remediation.model.finding import Cause, Finding, Quote
 
 _KEEP = "send keep_alive (or OLLAMA_KEEP_ALIVE=-1) and the same options with every request, so that the model stays loaded"
-_SLOW_SECONDS = 60.0
+SLOW_SECONDS = 60.0
 _DURATION = re.compile(r"load[ _]duration[\"']?\s*[:=]?\s*(?:(\d+)m)?(\d+(?:\.\d+)?)\s*(ms|s|ns)?\b", re.IGNORECASE)
 SAID = re.compile(
     r"(?:reload|load)(?:s|ed|ing)? (?:the |a |each |every |again)?[^\n.]{0,60}(?:each|every|again|time|takes? (?:long|minutes)|slow|longer)|takes? [^\n.]{0,20}(?:minutes|seconds|long|forever|ages)[^\n.]{0,10} to (?:load|start)|slow(?:ly)? (?:to |model )?load|(?:first|cold)[ -](?:request|prompt|start|call)[^\n.]{0,40}(?:slow|long|seconds|minutes)",
@@ -42,7 +42,7 @@ def find(reading: Reading) -> Verdict:
             hit.at,
             cure="raise the client's time-out and OLLAMA_LOAD_TIMEOUT; keep the model on a local fast disk",
         )
-    slow = next((load for load in reading.loads if load.seconds and load.seconds >= _SLOW_SECONDS), None)
+    slow = next((load for load in reading.loads if load.seconds and load.seconds >= SLOW_SECONDS), None)
     if slow is not None and place is Placement.WHOLE:
         return found(Cause.LOAD_LATENCY, 0.85, f"loading took {slow.seconds:.0f} s", slow.result_at or slow.at, cure=_KEEP)
     return _durations(reading) or _prose(reading, place)

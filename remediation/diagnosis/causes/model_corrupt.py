@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from remediation.diagnosis.causes.base import LIKELY, PROVEN, Verdict, found
+from remediation.diagnosis.causes.base import LIKELY, Verdict, found
 from remediation.diagnosis.reading import Reading
 from remediation.model.finding import Cause
 
@@ -61,5 +61,5 @@ def find(reading: Reading) -> Verdict:
         )
     unloadable = reading.hit("unloadable")
     if unloadable is not None and reading.hit("unknown_architecture", "gpu_oom") is None:
-        return found(Cause.MODEL_CORRUPT, PROVEN - 0.12, "the model file cannot be loaded", unloadable.at, cure=_CURE)
+        return found(Cause.MODEL_CORRUPT, 0.78, "the model file cannot be loaded", unloadable.at, cure=_CURE)
     return None

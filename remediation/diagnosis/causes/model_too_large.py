@@ -25,6 +25,7 @@ _CURE = "a smaller model or a harder quantisation, or a card with more memory"
 _BILLIONS = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d)?)\s?b(?![a-z0-9])", re.IGNORECASE)
 _BITS_FLOOR = 0.45  # bytes per parameter of the hardest common quantisation (about 3.6 bits)
 _MOSTLY = 0.7
+_SMALL_CARD = 3 * GIB  # with less free and the card not known, it is as likely that others hold the rest
 _MANY_LAYERS = 60  # dense models of 60 and more layers have 27 billion parameters and more
 
 
@@ -43,7 +44,7 @@ def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per k
     text = f"{human(figures.weights)} of weights; {figures.words()}" if figures.weights else figures.words()
     if figures.weights is not None and room is not None and (load is None or load.requested in {None, -1} or not load.short):
         if figures.weights + figures.projector > room:
-            return found(Cause.MODEL_TOO_LARGE, FIGURES + 0.01 if sure_room else 0.86, text, *quotes, cure=_CURE)
+            return found(Cause.MODEL_TOO_LARGE, FIGURES + 0.01 if sure_room else 0.86 if room >= _SMALL_CARD else 0.5, text, *quotes, cure=_CURE)
         small = figures.need(context=min(DEFAULT_CONTEXT, figures.context or DEFAULT_CONTEXT), parallel=1)
         if small is not None and small > room and place in {Placement.PART, Placement.NONE}:
             return found(Cause.MODEL_TOO_LARGE, 0.84 if sure_room else 0.72, text, *quotes, cure=_CURE)

@@ -29,6 +29,7 @@ _PROSE = re.compile(
     re.IGNORECASE,
 )
 _BIG = 512 * MIB
+_LEAST = int(1.8 * GIB)
 
 
 def find(reading: Reading) -> Verdict:
@@ -48,6 +49,9 @@ def find(reading: Reading) -> Verdict:
         verdict = _by_figures(figures, used, reading)
         if verdict is not None:
             return verdict
+    if used is None and load is not None and figures.is_short and load.requested in {None, -1} and 0 < (figures.free or 0) < _LEAST:
+        text = f"only {human(figures.free or 0)} are free, less than any card in use today has; {figures.words()}"
+        return found(Cause.VRAM_OCCUPIED, CIRCUMSTANCE, text, load.free_at, result_quote(reading), cure=_CURE)
     return _no_context(reading) or _programs(reading, place) or _smi_full(reading) or _told(reading, place)
 
 
