@@ -9,15 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from remediation.connections import bootstrap
-from remediation.connections.channel import Channel, Doubt, Ended, NotReceived, Silent
+from remediation.connections.channel import Channel, ChannelError, Doubt, Ended, NotReceived, Silent
 from remediation.connections.frames import Frames, Garbled, line_of
 from remediation.model.errors import Blocked
 
 _SHOWN = 400
 
 
-class NotGreeted(Exception):
-    """The worker did not say hello in time."""
+class NotGreeted(ChannelError):
+    """The worker did not say hello; nothing of the caller's had been sent. `ended`: its process is over."""
+
+    def __init__(self, message: str, *, ended: bool) -> None:
+        super().__init__(message)
+        self.ended = ended
 
 
 class Talk:
@@ -43,10 +47,10 @@ class Talk:
             self._channel.send(self._hello, deadline)
             self._meet(self._frame(deadline))
         except Silent as silence:
-            raise NotGreeted(silence.message) from silence
+            raise NotGreeted(silence.message, ended=False) from silence
         except Ended as end:
             self._check_language()
-            raise NotGreeted(end.message) from end
+            raise NotGreeted(end.message, ended=True) from end
         except Doubt as doubt:
             # nothing of the caller's has been sent yet
             raise NotReceived(doubt.message) from doubt
@@ -66,9 +70,10 @@ class Talk:
         self._channel.send(self._hello + line_of({"id": 1, "calls": list(calls)}), deadline, end=True)
         try:
             self._meet(self._frame(deadline))
-        except Doubt:
+        except Ended as end:
             self._check_language()
-            raise
+            # everything it said has come, and it has not even greeted: it read no request
+            raise NotReceived(end.message) from end
         return self._replies(1, len(calls), deadline)
 
     def _replies(self, number: int, count: int, deadline: float) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from enum import Enum, auto
 
 import requests
 import urllib3.exceptions
+from spnego.exceptions import SpnegoError
 from winrm.exceptions import (
     AuthenticationError,
     WinRMError,
@@ -64,8 +65,8 @@ class Fault:
 
 
 FAMILIES = (WinRMError, WinRMTransportError, WinRMOperationTimeoutError, requests.RequestException, urllib3.exceptions.HTTPError,
-            OSError, SyntaxError, ValueError, AssertionError, StopIteration, TypeError)  # fmt: skip
-"""Everything pywinrm is known to raise: its two families, requests' own, and what its readers of XML and base64 let through."""
+            OSError, SpnegoError, SyntaxError, LookupError, AttributeError, ValueError, AssertionError, StopIteration, TypeError)  # fmt: skip
+"""Everything pywinrm is known to raise: its two families, requests' own, and what its readers of headers, XML and base64 let through."""
 
 _BY_CODE = {
     SHELL_NOT_FOUND: Fault(Meaning.NEW_SHELL, "the shell is gone", SHELL_NOT_FOUND),

@@ -15,7 +15,7 @@ from typing import Any
 
 from remediation.connections import bootstrap, wire
 from remediation.connections.base import Call, Completed, Failed, FileContent, Http, Probe, ReadFile, Reply, Run, WriteFile
-from remediation.connections.channel import Channel, ChannelError, Doubt, Silent
+from remediation.connections.channel import Channel, ChannelError, Doubt, NotReceived, Silent
 from remediation.connections.talk import NotGreeted, Talk
 from remediation.connections.wire import Scripts
 from remediation.model.errors import DeadlineExceeded, Uncertain, Unreachable
@@ -48,6 +48,7 @@ class WorkerConnection:
         self._opening, self._greeting, self._powershell = opening, greeting, powershell
         self._talk: Talk | None = None
         self._one_call_each = False
+        self._stillborn = 0
         self._closed = False
 
     @property
@@ -238,14 +239,18 @@ class WorkerConnection:
         command = bootstrap.worker_command(self._powershell)
         try:
             talk.greet(command, opened, self._greeting)
-        except NotGreeted as silence:
+        except NotGreeted as missing:
+            self._stillborn += missing.ended
+            if missing.ended and self._stillborn == 1:
+                raise NotReceived(missing.message) from missing  # it may have met a host that was going down
             self._one_call_each = True
+            why = "ended at once" if missing.ended else f"did not answer within {self._greeting:g} s"
             self._note(
-                f"{self.host}: the PowerShell worker did not answer within {self._greeting:g} s ({silence}); "
+                f"{self.host}: the PowerShell worker {why} ({missing.message}); "
                 "each call starts a PowerShell of its own from now on, which is slower"
             )
             return
-        self._talk = talk
+        self._talk, self._stillborn = talk, 0
 
     def _drop(self) -> None:
         self._talk = None

@@ -27,7 +27,11 @@ def framed(value: object) -> bytes:
     return f"{NONCE} {base64.b64encode(json.dumps(value).encode()).decode()}\r\n".encode()
 
 
-@given(st.lists(st.dictionaries(st.text(), st.text()), max_size=5), st.integers(1, 40), st.sampled_from([b"", b"banner\r\n", b"\xff\xfe no end "]))
+@given(
+    st.lists(st.dictionaries(st.text(), st.text()), max_size=5),
+    st.integers(1, 40),
+    st.sampled_from([b"", b"banner\r\n", b"\xff\xfe no end "]),
+)
 def test_frames_are_found_however_the_stream_is_cut(values: list[dict[str, str]], size: int, noise: bytes) -> None:
     stream = b"".join(noise + framed(value) for value in values)
     frames = Frames(NONCE)

@@ -60,7 +60,8 @@ def test_https_is_verified_unless_said_otherwise_and_that_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "policy"), [(None, "strict"), (True, "strict"), ("accept-new", "accept-new"), ("accept_new", "accept-new"), (False, "accept-new")]
+    ("value", "policy"),
+    [(None, "strict"), (True, "strict"), ("accept-new", "accept-new"), ("accept_new", "accept-new"), (False, "accept-new")],
 )
 def test_no_policy_takes_whatever_key_comes(value: object, policy: str) -> None:
     settings = from_variables("box", {} if value is None else {"ansible_host_key_checking": value})

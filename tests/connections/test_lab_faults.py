@@ -1,0 +1,93 @@
+"""The lab's faults of the wire at each message of a run, counted on its side: what was written to the machine, what shells are left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from remediation.connections.base import FileContent, ReadFile, Reply, WriteFile
+from remediation.connections.guard import Guard
+from remediation.lab import control
+from remediation.lab.winrm.faults import KINDS
+from remediation.model.errors import AuthenticationFailed, HostError, Uncertain, Unreachable
+from tests.connections.conftest import opened
+
+PATH = "C:\\dev\\activia1\\.env"
+# the n-th message of a kind after the fault was put in; of send and receive the second is the call's own
+MESSAGES = [
+    ("authentication", 1), ("create", 1), ("command", 1), ("send", 1), ("receive", 1), ("send", 2), ("receive", 2), ("delete", 1)
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Lab]:
+    folder = tmp_path_factory.mktemp("lab")
+    yield control.start(folder, hosts=1, scale=100)
+    control.stop(folder)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restarted host of the lab is back in a moment."""
+    monkeypatch.setattr("remediation.connections.worker._PAUSES", (0.0, 0.3, 0.6))
+
+
+def connect(lab: control.Lab) -> Guard:
+    host = lab.hosts[0]
+    return opened(
+        {
+            "ansible_connection": "winrm", "ansible_host": host.address, "ansible_port": host.port, "ansible_winrm_scheme": "http",
+            "ansible_user": lab.user, "ansible_password": lab.password, "ansible_winrm_operation_timeout_sec": 1,
+            "ansible_winrm_read_timeout_sec": 2, "ansible_timeout": 5,
+        }
+    )  # fmt: skip
+
+
+def seen(lab: control.Lab) -> tuple[int, Counter[str]]:
+    """Return how often the file was written, and what the server counted."""
+    found = control.status(lab.folder)
+    assert found is not None
+    one = found[lab.hosts[0].name]
+    return one["writes"].get("file .env", 0), Counter(one["winrm"])
+
+
+def write(guard: Guard, content: bytes) -> Reply | HostError:
+    try:
+        return guard.exchange([WriteFile(PATH, content, timeout=5)])[0]
+    except HostError as error:
+        return error
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_fault_at_each_message(lab: control.Lab, kind: str) -> None:
+    for message, nth in MESSAGES:
+        before, counted = seen(lab)
+        control.wire(None, kind, lab.folder, message=message, nth=nth, seconds=0.2, size=7)
+        guard = connect(lab)
+        content = f"{kind} {message} {nth}\n".encode()
+        found = write(guard, content)
+        written = seen(lab)[0] - before
+        where = f"{kind} at {message} {nth}: {found!r}"
+        if isinstance(found, FileContent):
+            assert written == 1, where
+        elif isinstance(found, Uncertain):
+            assert written <= 1, where
+        else:
+            # before anything worked no second try helps, and a restart takes longer than all tries
+            assert isinstance(found, Unreachable | AuthenticationFailed), where
+            assert written == 0, where
+            assert (message, nth) in MESSAGES[:4] or "reboot" in kind, where
+        control.unwire(None, lab.folder)
+        if "reboot" in kind:
+            control.reset(lab.folder)  # its time stands still while nobody works there, and so would its restart
+        elif not isinstance(found, Unreachable):
+            # whatever happened, the host is looked at again and says what is so
+            (content_now,) = guard.exchange([ReadFile(PATH)])
+            assert isinstance(content_now, FileContent), where
+            assert (content_now.content == content) == (written == 1), where
+        guard.close()
+        after = seen(lab)[1]
+        assert after["shells_open"] == counted["shells_open"] == 0, where
+        assert after["commands_running"] == 0, where
