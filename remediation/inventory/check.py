@@ -53,10 +53,10 @@ def _missing(host: str, known: Mapping[str, Origin], home: Place | None) -> Prob
     transport = known.get("ansible_winrm_transport")
     if transport is not None and (has_template(transport.value) or str(transport.value) in WITHOUT_PASSWORD):
         return None
-    for names, what, example in ((USER, "user", ""), (PASSWORD, "password", ", such as \"{{ lookup('env', 'NAME') }}\"")):
+    for names, what in ((USER, "user"), (PASSWORD, "password")):
         if not any(name in known for name in names):
             beside = _group_file(known["ansible_connection"])
-            return problem(f"host {host} has connection winrm but no {what}; set {names[0]}{example} here or in {beside}", home)
+            return problem(f"host {host} has connection winrm but no {what}; set {names[0]} here or in {beside}", home)
     return None
 
 

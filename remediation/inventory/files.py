@@ -30,7 +30,7 @@ def _by_name(folder: Path, problems: list[Problem], decrypt: Decrypt | None) -> 
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name.endswith(IGNORED):
             continue
-        name = path.stem if path.suffix in SUFFIXES and path.is_file() else path.name
+        name = path.stem if path.suffix in SUFFIXES and not path.is_dir() else path.name
         rank = 0 if path.is_dir() or path.suffix not in SUFFIXES else 1 + SUFFIXES.index(path.suffix)
         if taken.get(name, rank) < rank:
             continue  # as in Ansible the first form that is there is the only one: NAME, NAME.yml, NAME.yaml, NAME.json
@@ -40,7 +40,7 @@ def _by_name(folder: Path, problems: list[Problem], decrypt: Decrypt | None) -> 
 
 
 def _files(path: Path) -> Iterator[Path]:
-    if path.is_file():
+    if not path.is_dir():
         yield path
         return
     for inner in sorted(path.iterdir()):

@@ -1,0 +1,83 @@
+"""Hosts that cannot be reached as they are written are told before any of them is touched."""
+
+from __future__ import annotations
+
+import pytest
+
+from remediation.inventory.load import check, load
+from remediation.model.errors import InputError
+from remediation.templating.nodes import trusted
+from tests.inventory.conftest import Written
+
+FLEET = """\
+windows:
+  vars:
+    ansible_connection: winrm
+    ansible_password: "{{ lookup('env', 'NOBODY_READS_THIS') }}"
+  hosts:
+    dev-12: {ansible_user: ops}
+    dev-13:
+"""
+
+
+def told(path: object, extra: dict[str, object] | None = None) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        check(load([path]), trusted(extra) if extra else None)  # type: ignore[list-item]
+    return [str(problem).rpartition("/inv/")[2] for problem in caught.value.problems]
+
+
+def test_a_windows_host_without_a_user_is_told_where_one_belongs(written: Written) -> None:
+    (found,) = told(written(FLEET))
+    assert found.splitlines() == [
+        "hosts.yml:7:5: host dev-13 has connection winrm but no user; set ansible_user here or in group_vars/windows.yml",
+        "    7 |     dev-13:",
+        "      |     ^",
+    ]
+
+
+def test_what_the_command_line_gives_is_enough(written: Written) -> None:
+    check(load([written(FLEET)]), {"ansible_user": "ops"})
+
+
+def test_a_certificate_needs_no_password(written: Written) -> None:
+    path = written("""
+        all:
+          vars:
+            ansible_connection: winrm
+            ansible_winrm_transport: certificate
+            ansible_winrm_cert_pem: "{{ folder }}/me.pem"
+            ansible_winrm_cert_key_pem: me.key
+          hosts: {a: }
+    """)  # fmt: skip
+    check(load([path]))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("ansible_connection: winrn", "hosts.yml:4:7: host a: ansible_connection cannot be 'winrn'; did you mean winrm?"),
+        ("ansible_port: 70000", "hosts.yml:4:7: host a: ansible_port is 70000, not a TCP port"),
+        ("ansible_timeout: soon", "hosts.yml:4:7: host a: ansible_timeout is 'soon', not a number of seconds"),
+        ("ansible_host: [1]", "hosts.yml:4:7: host a: ansible_host is a Rows, not a text"),
+    ],
+)
+def test_a_wrong_value_is_told_where_it_stands(written: Written, line: str, message: str) -> None:
+    (found,) = told(written(f"all:\n  hosts:\n    a:\n      {line}\n"))
+    assert message in found
+
+
+def test_a_value_that_is_evaluated_later_is_not_judged(written: Written) -> None:
+    path = written("""
+        all:
+          vars: {ansible_port: "{{ ports[inventory_hostname] }}", ansible_connection: ssh, ansible_timeout: "{{ patience }}"}
+          hosts: {a: , b: {ansible_connection: "{{ kind }}"}}
+    """)  # fmt: skip
+    check(load([path]))
+
+
+def test_all_hosts_that_are_wrong_are_told(written: Written) -> None:
+    found = told(written("all:\n  vars: {ansible_connection: winrm}\n  hosts:\n    a: {ansible_user: x}\n    b:\n"))
+    assert [each.splitlines()[0] for each in found] == [
+        "hosts.yml:4:5: host a has connection winrm but no password; set ansible_password here or in group_vars/all.yml",
+        "hosts.yml:5:5: host b has connection winrm but no user; set ansible_user here or in group_vars/all.yml",
+    ]

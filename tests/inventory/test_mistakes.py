@@ -1,0 +1,81 @@
+"""Every mistake in an inventory is told at once, with its place, its line, and the nearest right name."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from remediation.inventory.load import load
+from remediation.model.errors import InputError
+from tests.inventory.conftest import Written
+
+
+def mistakes(path: Path, **more: Path) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        load([path], **more)
+    assert all(problem.place for problem in caught.value.problems)
+    return [str(problem).replace(f"{path.parent}/", "") for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("web:\n  host: {a: }\n", "hosts.yml:2:3: group web: 'host' is not known; did you mean 'hosts'?"),
+        ("web:\n  hosts: [a, b]\n", "hosts.yml:2:10: group web: hosts is a mapping, not a list"),
+        ("web:\n  hosts:\n    a: 5\n", "hosts.yml:3:5: host a: a mapping of variables is wanted, not a number"),
+        ("web: 5\n", "hosts.yml:1:1: group web: a mapping with hosts, vars, children is wanted, not a number"),
+        ("- a\n", "hosts.yml:1:1: an inventory is a mapping of groups"),
+        ("web:\n  hosts:\n    10:\n", "hosts.yml:3:5: a host's name is a text, not 10; quote it"),
+        ("1: {hosts: {a: }}\n", "hosts.yml:1:1: a group's name is a text, not 1; quote it"),
+        ("web: {hosts: {'n[1:]': }}\n", "hosts.yml:1:15: host n[1:]: the range has no end"),
+        ("web: {hosts: {'n[01:100]': }}\n", "host n[01:100]: the range 01:100 begins with zeros"),
+        ("web: {hosts: {'n[5:1]': }}\n", "host n[5:1]: the range 5:1 ends before it begins"),
+        ("web: {hosts: {'n[1:9999999]': }}\n", "is too long"),
+        ("web: {hosts: {'n[a:9]': }}\n", "is neither of numbers nor of single letters"),
+        ("web: {hosts: {'n[1:3:0]': }}\n", "the step of the range is '0'"),
+        ("web: {vars: {ansible_group_priority: high}}\n", "1:38: ansible_group_priority is a number, not the text 'high'"),
+        ("a: {children: {b: {children: {a: }}}}\n", "the group a contains itself: a -> b -> a"),
+        ("all: {children: {b: {children: {all: }}}}\n", "the group all contains itself: all -> b -> all"),
+        ("lab: {host: 1}\nall: {hosts: {a: }}\n", "hosts.yml:1:7: lab: 'host' is not known; did you mean 'hosts'?"),
+        ("lab: {hosts: 0}\nall: {hosts: {a: }}\n", "lab: hosts is a number from 1"),
+        ("all: {hosts: {a: {x: 1, x: 2}}}\n", "the key 'x' stands here a second time"),
+        ("[web]\nhost1 ansible_host=1.2.3.4\n", "this looks like an inventory in INI form"),
+        ("all:\n\thosts:\n", "a tab stands in the indentation"),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(written: Written, text: str, told: str) -> None:
+    (found,) = mistakes(written(text))
+    assert told in found
+    assert found.splitlines()[-1].lstrip().startswith("|")  # the mark below the line
+    assert found.splitlines()[-1].endswith("^")
+
+
+def test_all_mistakes_of_all_files_are_told_at_once(written: Written, tmp_path: Path) -> None:
+    path = written("web: {host: {a: }}\ndb: {hosts: {'n[5:1]': }}\n", {
+        "inv/group_vars/web.yml": "- no mapping\n",
+        "inv/host_vars/a/one.yml": "x: 1\nx: 2\n",
+        "play/group_vars/all.yml": "y: [1\n",
+    })  # fmt: skip
+    found = mistakes(path, playbook_dir=tmp_path / "play")
+    assert [each.split(": ")[0].rpartition("/")[2] for each in found] == [
+        "hosts.yml:1:7", "hosts.yml:2:14", "web.yml:1:1", "one.yml:2:1", "all.yml:2:1",
+    ]  # fmt: skip
+
+
+def test_files_that_cannot_be_read_are_named(written: Written) -> None:
+    path = written("all: {hosts: {a: }}")
+    (path.parent / "group_vars").mkdir()
+    (path.parent / "group_vars/all.yml").write_bytes(b"x: \xff\n")
+    with pytest.raises(InputError, match="not UTF-8"):
+        load([path])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own on Windows")
+def test_a_file_that_cannot_be_opened_is_named(written: Written) -> None:
+    path = written("all: {hosts: {a: }}")
+    (path.parent / "host_vars").mkdir()
+    (path.parent / "host_vars/a.yml").symlink_to(path.parent / "gone.yml")
+    with pytest.raises(InputError, match=r"a\.yml: it cannot be read: No such file"):
+        load([path])
