@@ -11,9 +11,10 @@ from remediation.model.errors import InputError, Place, Problem, RemediationErro
 from remediation.playbook import keywords
 from remediation.playbook.actions import plain_name
 from remediation.playbook.keywords import as_switch
+from remediation.playbook.loading import DEEPEST, Loading, find_file, key_place, shown, value_place
 from remediation.playbook.model import Node, Play, Playbook, Settings
 from remediation.playbook.problems import Problems, where
-from remediation.playbook.tasks import DEEPEST, Loading, TaskReader, find_file, handed_down, key_place, shown, value_place
+from remediation.playbook.tasks import TaskReader, handed_down
 from remediation.steps.contract import Step
 from remediation.steps.registry import registry
 from remediation.templating.nodes import has_template

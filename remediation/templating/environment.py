@@ -5,13 +5,14 @@ That is not Jinja's NativeEnvironment: text is never evaluated as a Python liter
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, wraps
 from itertools import chain
 from types import GeneratorType
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, nodes
+from jinja2 import ChainableUndefined, StrictUndefined, TemplateSyntaxError, Undefined, nodes
 from jinja2.compiler import Frame
 from jinja2.nativetypes import NativeCodeGenerator
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -59,6 +60,18 @@ class Generator(NativeCodeGenerator):
         self.write("))")
 
 
+class Missing(ChainableUndefined, StrictUndefined):
+    """An undefined value: a part of it is undefined as well, so that ``a.b.c | default(...)`` works; any use of it fails."""
+
+    @property
+    def _undefined_message(self) -> str:
+        """Say what is not there without the names of classes."""
+        return _CLASS_NAME.sub("'the mapping'", str(super()._undefined_message))
+
+
+_CLASS_NAME = re.compile(r"'remediation[\w.]*\.(?:Lazy)?Table object'|'dict object'")
+
+
 class Environment(ImmutableSandboxedEnvironment):
     """The one environment of all templates; it holds no variables."""
 
@@ -66,7 +79,7 @@ class Environment(ImmutableSandboxedEnvironment):
     concat = staticmethod(concat)
 
     def __init__(self) -> None:
-        super().__init__(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, cache_size=0)
+        super().__init__(undefined=Missing, keep_trailing_newline=True, trim_blocks=True, cache_size=0)
         self.filters.update({name: _hiding(function) for name, function in {**self.filters, **FILTERS}.items()})
         tests: dict[str, Any] = {**self.tests, **TESTS}
         self.tests.update({name: _seeing(function) for name, function in tests.items()})

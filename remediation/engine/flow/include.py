@@ -17,8 +17,9 @@ from remediation.engine.flow.values import refused, registered
 from remediation.model.errors import InputError, RemediationError, UsageError
 from remediation.model.outcome import Outcome
 from remediation.playbook.actions import IncludeTasks
+from remediation.playbook.loading import find_file
 from remediation.playbook.model import Node
-from remediation.playbook.tasks import find_file, handed_down
+from remediation.playbook.tasks import handed_down
 from remediation.templating.nodes import Table
 
 

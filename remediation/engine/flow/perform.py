@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 from remediation.engine.flow.items import items_of, names_of
 from remediation.engine.flow.site import Site
 from remediation.engine.flow.state import Ending
-from remediation.engine.flow.values import CENSORED, Acted, jsonable, refused, registered
-from remediation.engine.records import change_to_json
-from remediation.engine.resume import task_key
-from remediation.model.change import Change
+from remediation.engine.flow.telling import remembered, shown, tell
+from remediation.engine.flow.values import Acted, jsonable, refused, registered
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome
 from remediation.templating.templar import Scope
@@ -71,7 +69,7 @@ def _looped(site: Site, act: Act) -> Ending:
         names = names_of(loop, number, items)
         inner = site.item(number, names)
         if site.host.recorded(inner.path, jsonable(item)) is None:
-            inner.emit("task_start", path=inner.path, item=_shown(site, item))
+            inner.emit("task_start", path=inner.path, item=shown(site, item))
         ending = _ignoring(inner, one(inner, act))
         result = {**ending.result, loop.variable: item, "ansible_loop_var": loop.variable}
         ending = dataclasses.replace(ending, result={**result, "item": item}, notify=_wanted(inner, ending))
@@ -131,7 +129,7 @@ def one(site: Site, act: Act) -> Ending:
     except RemediationError as error:
         return _ending(site, refused(error))
     if unmet is not None:
-        values = {"changed": False, "skipped": True, "failed": False, "skip_reason": UNMET, "false_condition": jsonable(unmet)}
+        values = {"changed": False, "skipped": True, "skip_reason": UNMET, "false_condition": jsonable(unmet)}
         return Ending(Outcome.SKIPPED, values, UNMET)
     try:
         return _tried(site, act)
@@ -260,56 +258,3 @@ def _wanted(site: Site, ending: Ending) -> tuple[str, ...]:
         return ()
     scope = site.scope({site.task.register: ending.result} if site.task.register else None)
     return tuple(str(scope.render(name)) for name in site.settings.notify)
-
-
-def remembered(data: Mapping[str, Any]) -> Ending:
-    """Return the ending that an earlier process of this run recorded."""
-    result = dict(data.get("result") or {})
-    facts = result.get("ansible_facts")
-    return Ending(
-        Outcome(str(data["outcome"])),
-        result,
-        str(data.get("reason") or ""),
-        str(data.get("next_step") or ""),
-        ignored=bool(data.get("ignored")),
-        facts=facts if isinstance(facts, Mapping) else {},
-    )
-
-
-def tell(site: Site, ending: Ending, *, item: Any = None, looped: bool = False) -> None:  # noqa: ANN401 - a loop's item
-    """Tell a result, unless an earlier process of this run has told it."""
-    if site.host.finished and task_key(site.path, jsonable(item) if looped else None) in site.host.finished:
-        return
-    hidden = _hidden(site)
-    message = ending.result.get("msg") if "msg" in ending.result else ending.reason
-    changes: Sequence[Change] = ending.told.changes if ending.told else ()
-    if ending.outcome is Outcome.WOULD_CHANGE:
-        site.host.pending = True
-    site.emit(
-        "task_result",
-        path=site.path,
-        **({"item": None if hidden else jsonable(item)} if looped else {}),
-        outcome=str(ending.outcome),
-        ignored=ending.ignored,
-        msg=CENSORED if hidden else jsonable(message),
-        reason=CENSORED if hidden and ending.reason else jsonable(ending.reason),
-        next_step="" if hidden else ending.next_step,
-        result=({"censored": CENSORED, "changed": ending.changed} if hidden else jsonable(_slim(ending.result))),
-        changes=[] if hidden else [change_to_json(change) for change in changes],
-    )
-
-
-def _slim(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a result without its items' results: each of those has been told on its own."""
-    return {name: value for name, value in result.items() if name != "results"}
-
-
-def _hidden(site: Site) -> bool:
-    try:
-        return site.switch(site.settings.no_log)
-    except RemediationError:
-        return True  # rather too little than a secret
-
-
-def _shown(site: Site, item: Any) -> Any:  # noqa: ANN401 - a loop's item
-    return None if _hidden(site) else jsonable(item)

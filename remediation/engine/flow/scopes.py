@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from remediation import __version__
 from remediation.model.errors import InputError, Problem, RemediationError
+from remediation.playbook.loading import find_file
 from remediation.playbook.model import Play, Settings
 from remediation.playbook.problems import excerpt, where
-from remediation.playbook.tasks import find_file
 from remediation.templating.reading import Decrypt, read_yaml
 from remediation.templating.secret import Secret
 from remediation.templating.templar import Scope

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from typing import Any
 
 from remediation.connections.base import Call, Completed, Failed, FileContent, ReadFile, Reply, Run
@@ -33,9 +34,10 @@ _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What is run: ``shown`` has secrets masked, ``arguments`` has not."""
+    """What is run: ``words`` and ``shown`` have secrets masked, ``arguments`` has not."""
 
     arguments: tuple[str, ...]
+    words: tuple[str, ...]
     shown: str
     given: Command
     environment: Mapping[str, str]
@@ -51,9 +53,21 @@ def command(given: Command, site: Site, scope: Scope) -> Acted:
         if site.check():
             return _foreseen(given, site)
         opened = site.opened()
-        return _run(_program(given, site, opened, environment_of(site, scope)), site, opened)
+        program = _program(given, site, opened, environment_of(site, scope))
+        clock = site.play.stage.ports.clock
+        begun = clock.now()
+        return _timed(_run(program, site, opened), program, begun, clock.now())
     except HostError as error:
         return refused(error, outcome_of(error))
+
+
+def _timed(acted: Acted, program: Program, begun: float, ended: float) -> Acted:
+    """Return the result with what was run and when, as Ansible's."""
+    if "rc" not in acted.values:
+        return acted
+    start, end = (datetime.fromtimestamp(moment, tz=timezone.utc) for moment in (begun, ended))
+    when = {"start": str(start), "end": str(end), "delta": str(end - start)}
+    return replace(acted, values={"cmd": list(program.words), **acted.values, **when})
 
 
 def _foreseen(given: Command, site: Site) -> Acted:
@@ -98,7 +112,7 @@ def _program(given: Command, site: Site, opened: Opened, environment: Mapping[st
         raise UsageError("command: there is no program to run", place=site.place)
     if site.switch(site.settings.become):
         arguments = (*_elevated(site, opened), *arguments)
-    return Program(arguments, _shown(words), given, environment)
+    return Program(arguments, tuple(map(str, words)), _shown(words), given, environment)
 
 
 def _words(text: str, site: Site) -> list[str]:

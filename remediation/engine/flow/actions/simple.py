@@ -6,6 +6,7 @@ from remediation.engine.flow.site import Site
 from remediation.engine.flow.values import Acted
 from remediation.model.outcome import Outcome
 from remediation.playbook.actions import Assert, Debug, Fail, SetFact
+from remediation.templating.errors import UndefinedVariable
 from remediation.templating.nodes import has_template
 from remediation.templating.templar import Scope
 
@@ -14,8 +15,13 @@ GREETING = "Hello world!"
 
 def debug(given: Debug, site: Site, scope: Scope) -> Acted:
     """Tell a message, or the value of an expression."""
+    if given.verbosity > 0:
+        return Acted(Outcome.SKIPPED, {"skipped_reason": "Verbosity threshold not met."}, "told only with more -v")
     if given.var is not None:
-        value = scope.render(given.var) if has_template(given.var) else scope.expression(str(given.var), site.place)
+        try:
+            value = scope.render(given.var) if has_template(given.var) else scope.expression(str(given.var), site.place)
+        except UndefinedVariable as error:
+            value = f"<< error 1 - {error.message.rsplit(' in ', 1)[0]} >>"  # to look at what is not there is no mistake
         return Acted(values={str(given.var): value, "msg": value})
     return Acted(values={"msg": given.msg if "msg" in given.model_fields_set else GREETING})
 

@@ -11,7 +11,7 @@ from remediation.engine.flow.site import Site
 from remediation.engine.flow.values import Acted
 from remediation.model.errors import UsageError
 from remediation.playbook.actions import IncludeVars
-from remediation.playbook.tasks import find_file
+from remediation.playbook.loading import find_file
 from remediation.templating.templar import Scope
 
 ENDINGS = frozenset({".yml", ".yaml", ".json"})

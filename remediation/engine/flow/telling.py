@@ -1,0 +1,70 @@
+"""Tells what became of a task, and reads what an earlier process of the same run told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from remediation.engine.flow.site import Site
+from remediation.engine.flow.state import Ending
+from remediation.engine.flow.values import CENSORED, jsonable
+from remediation.engine.records import change_to_json
+from remediation.engine.resume import task_key
+from remediation.model.change import Change
+from remediation.model.errors import RemediationError
+from remediation.model.outcome import Outcome
+
+
+def remembered(data: Mapping[str, Any]) -> Ending:
+    """Return the ending that an earlier process of this run recorded."""
+    result = dict(data.get("result") or {})
+    facts = result.get("ansible_facts")
+    return Ending(
+        Outcome(str(data["outcome"])),
+        result,
+        str(data.get("reason") or ""),
+        str(data.get("next_step") or ""),
+        ignored=bool(data.get("ignored")),
+        facts=facts if isinstance(facts, Mapping) else {},
+    )
+
+
+def tell(site: Site, ending: Ending, *, item: Any = None, looped: bool = False) -> None:  # noqa: ANN401 - a loop's item
+    """Tell a result, unless an earlier process of this run has told it."""
+    if site.host.finished and task_key(site.path, jsonable(item) if looped else None) in site.host.finished:
+        return
+    censored = hidden(site)
+    message = ending.result.get("msg") if "msg" in ending.result else ending.reason
+    changes: Sequence[Change] = ending.told.changes if ending.told else ()
+    if ending.outcome is Outcome.WOULD_CHANGE:
+        site.host.pending = True
+    site.emit(
+        "task_result",
+        path=site.path,
+        **({"item": None if censored else jsonable(item)} if looped else {}),
+        outcome=str(ending.outcome),
+        ignored=ending.ignored,
+        msg=CENSORED if censored else jsonable(message),
+        reason=CENSORED if censored and ending.reason else jsonable(ending.reason),
+        next_step="" if censored else ending.next_step,
+        result=({"censored": CENSORED, "changed": ending.changed} if censored else jsonable(_slim(ending.result))),
+        changes=[] if censored else [change_to_json(change) for change in changes],
+    )
+
+
+def _slim(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a result without its items' results: each of those has been told on its own."""
+    return {name: value for name, value in result.items() if name != "results"}
+
+
+def hidden(site: Site) -> bool:
+    """Return whether nothing of the task may be told (``no_log``)."""
+    try:
+        return site.switch(site.settings.no_log)
+    except RemediationError:
+        return True  # rather too little than a secret
+
+
+def shown(site: Site, item: Any) -> Any:  # noqa: ANN401 - a loop's item
+    """Return an item as it may be told."""
+    return None if hidden(site) else jsonable(item)
