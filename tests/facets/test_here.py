@@ -185,7 +185,7 @@ def test_folders_are_listed_and_files_renamed_and_removed(here: Host, tmp_path: 
 def test_the_space_of_a_path_that_is_not_there_yet_is_its_parents(here: Host, tmp_path: Path) -> None:
     space = here.reader.files.space(str(tmp_path / "none" / "yet"))
     assert 0 < space.free <= space.total
-    assert space.total == here.reader.files.space("/tmp").total or tmp_path.parts[1] != "tmp"
+    assert space.total == here.reader.files.space(str(tmp_path)).total
 
 
 def test_this_machine_is_never_restarted_from_itself(here: Host) -> None:

@@ -29,6 +29,11 @@ DATA: dict[str, dict[str, Any]] = {
         "sample": True,
     },
     "close": {"pid": 1, "started": 0.0, "grace": 0, "force": False},
+    "sample": {"fields": ["index", "utilization.gpu", "memory.used"], "every": 1, "count": 2},
+    "folder": {"path": "C:\\dev\\activia1"},
+    "file": {"action": "remove", "path": "C:\\dev\\activia1\\no-such", "to": None},
+    "docker-desktop": {"action": "start", "seconds": 0},
+    "notify": {"message": "hello", "seconds": 5},
 }
 DOCUMENT = Path(__file__).parents[2] / "docs" / "windows.md"
 
@@ -52,7 +57,7 @@ class Recording(dict[str, Any]):
 def answer(lab: control.Lab, name: str) -> Any:  # noqa: ANN401 - JSON
     host = open_host(lab.hosts[0].name, lab_variables(lab), check=False)
     try:
-        writes = name in {"generate", "close"}
+        writes = name in {"generate", "close", "file", "docker-desktop", "notify"}
         return Look(lambda: host.connection, keep=False).probe(Probe(name, DATA.get(name, {}), timeout=60.0, writes=writes), name)
     finally:
         host.close()

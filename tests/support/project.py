@@ -29,6 +29,7 @@ services:
     volumes:
       - ollama_data:/root/.ollama
     restart: unless-stopped
+    stop_grace_period: 1s
   api:
     image: {image}
     container_name: ai-native-api
@@ -39,6 +40,7 @@ services:
     depends_on:
       - ollama
     restart: unless-stopped
+    stop_grace_period: 1s
 volumes:
   ollama_data:
 """

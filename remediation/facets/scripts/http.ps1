@@ -7,6 +7,8 @@ $ProgressPreference = 'SilentlyContinue'
 $watch = [Diagnostics.Stopwatch]::StartNew()
 $limit = [double] $Data.timeout * 1000
 [Net.ServicePointManager]::Expect100Continue = $false
+# 5.1 offers old protocols alone unless told otherwise; a registry wants 1.2
+[Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
 
 function Get-Left { [int] [Math]::Max(1, [Math]::Min([int]::MaxValue, $limit - $watch.ElapsedMilliseconds)) }
 

@@ -1,0 +1,16 @@
+# Rename or remove one file. Data: action (rename or remove), path, to. What is there already is never overwritten by a rename.
+param($Data)
+$ErrorActionPreference = 'Stop'
+$ProgressPreference = 'SilentlyContinue'
+
+$done = $false
+$problem = $null
+try {
+    switch ([string] $Data.action) {
+        'rename' { [IO.File]::Move([string] $Data.path, [string] $Data.to); $done = $true }
+        'remove' { [IO.File]::Delete([string] $Data.path); $done = $true }
+        default { $problem = 'unknown action ' + $Data.action }
+    }
+}
+catch { $problem = [string] $_.Exception.GetBaseException().Message }
+ConvertTo-Json -Depth 20 -Compress -InputObject @{ Done = $done; Problem = $problem }
