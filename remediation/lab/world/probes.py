@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from remediation.lab.programs import nvidia_smi
 from remediation.lab.wire import Refusal
+from remediation.lab.world import host_probes
 
 if TYPE_CHECKING:
     from remediation.lab.world.machine import Machine
@@ -68,8 +69,9 @@ def http(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     """One HTTP request from the host; a server that does not answer is a value here, as the script catches it."""
     method = str(data.get("method", "GET")).upper()
     try:
-        if method != "GET":
-            machine.state.wrote(f"http {method} {str(data['url']).partition('://')[2].partition('/')[2]}")
+        path = str(data["url"]).partition("://")[2].partition("/")[2]
+        if method != "GET" and path != "api/show":  # asked by POST, and yet only read (facts/ollama 3)
+            machine.state.wrote(f"http {method} {path}")
         return machine.network.request(method=method, url=data["url"], body=data.get("body"), timeout=float(data["timeout"]))
     except Refusal as refusal:
         return {"error": {"kind": refusal.kind, "message": refusal.message}}
@@ -101,4 +103,10 @@ PROBES: Mapping[str, Probe] = {
     "http": http,
     "generate": generate,
     "close": close,
+    "desktop": host_probes.desktop,
+    "docker-desktop": host_probes.docker_desktop,
+    "notify": host_probes.notify,
+    "folder": host_probes.folder,
+    "file": host_probes.file,
+    "sample": host_probes.sample,
 }
