@@ -22,6 +22,7 @@ Decrypt = Callable[[str], str]
 
 DEEPEST = 100
 UNSAFE = "!unsafe"
+_EQUALS = "tag:yaml.org,2002:value"
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -209,7 +210,8 @@ class _Reader:
             self.refuse(f"the tag {node.tag} is not known; !vault and !unsafe are", place)
             return None
         try:
-            value = self.loader.construct_object(node)
+            # a lone = has a tag of its own in YAML 1.1, for which nobody has a use
+            value = node.value if node.tag == _EQUALS else self.loader.construct_object(node)
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             shown, why = ("a value", "") if self.secret else (repr(node.value), f": {getattr(error, 'problem', None) or error}")
             self.refuse(f"{shown} is not what it looks like{why}", place)

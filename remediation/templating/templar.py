@@ -94,7 +94,7 @@ class Scope(Mapping[str, Any]):
             if not value.template:
                 return str(value)
             try:
-                return _guarded(compiled(str(value)), self, value, value.place)
+                return _guarded(lambda names: compiled(str(value))(names), self, value, value.place)  # noqa: PLW0108 - as below
             except UndefinedVariable as error:
                 return ENVIRONMENT.undefined(hint=str(error.message), exc=_carrier(error))
         return lazily(value, self.evaluate)
@@ -102,7 +102,7 @@ class Scope(Mapping[str, Any]):
     def render(self, value: Any) -> Any:  # noqa: ANN401 - any value of a file
         """Return `value` as built-in types with all templates evaluated; raises `TemplateError` with its place."""
         if isinstance(value, Text) and value.template:
-            result = _guarded(compiled(str(value)), self, value, value.place)
+            result = _guarded(lambda names: compiled(str(value))(names), self, value, value.place)  # noqa: PLW0108 - as below
             return _guarded(lambda _names: materialised(result), self, value, value.place)
         if isinstance(value, str):
             return str(value)
