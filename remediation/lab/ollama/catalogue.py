@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -163,12 +162,9 @@ class Catalogue:
             parent=base.name,
             modified=self._clock.now(),
         )
-        template = hashlib.sha256(model.template.encode()).hexdigest()
-        yield {"status": f"using existing layer {model.file.digest}"}
-        yield {"status": f"using existing layer sha256:{template}"}
-        if body.get("parameters"):
-            layer = hashlib.sha256(repr(sorted(model.parameters.items(), key=lambda pair: pair[0])).encode()).hexdigest()
-            yield {"status": f"creating new layer sha256:{layer}"}
+        inherited = {layer.digest for layer in base.layers}
+        for layer in model.layers[1:]:
+            yield {"status": f"{'using existing' if layer.digest in inherited else 'creating new'} layer {layer.digest}"}
         self.store.put(model)
         yield {"status": "writing manifest"}
         yield {"status": "success"}

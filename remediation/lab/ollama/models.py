@@ -32,6 +32,8 @@ class ModelFile:
     digest: str
     norm_epsilon: float = 1e-05
     rope_base: float = 10000.0
+    stored: int = 0
+    """The bytes that lie on disk for it where no weights are kept; 0: as many as the file has."""
 
     @property
     def layers(self) -> int:
@@ -133,6 +135,20 @@ def full_name(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Layer:
+    """One blob of a manifest; `content` is None for weights, which are never kept."""
+
+    kind: str
+    digest: str
+    size: int
+    content: bytes | None
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A name in the store: a file with a template and parameters on top."""
 
@@ -146,11 +162,30 @@ class Model:
     damage: Damage = Damage.NONE
 
     @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The blobs of its manifest, the configuration first; the weights have no content here."""
+        config = {"model_format": "gguf", "model_family": self.file.shape.architecture, "file_type": self.file.quantization}
+        texts = [("application/vnd.docker.container.image.v1+json", _json(config))]
+        weights = Layer("application/vnd.ollama.image.model", self.file.digest, self.file.stored or self.file.file_bytes, None)
+        texts.append(("application/vnd.ollama.image.template", self.template.encode()))
+        if self.system:
+            texts.append(("application/vnd.ollama.image.system", self.system.encode()))
+        if self.parameters:
+            texts.append(("application/vnd.ollama.image.params", _json(dict(self.parameters))))
+        found = [Layer(kind, f"sha256:{hashlib.sha256(text).hexdigest()}", len(text), text) for kind, text in texts]
+        return (found[0], weights, *found[1:])
+
+    @property
+    def manifest(self) -> bytes:
+        """The manifest as it lies on disk and in the registry."""
+        config, *layers = [{"mediaType": each.kind, "digest": each.digest, "size": each.size} for each in self.layers]
+        kind = "application/vnd.docker.distribution.manifest.v2+json"
+        return _json({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers})
+
+    @property
     def digest(self) -> str:
         """The manifest's digest, without its `sha256:`."""
-        return hashlib.sha256(
-            json.dumps([self.file.digest, dict(self.parameters), self.template, self.system], sort_keys=True).encode()
-        ).hexdigest()
+        return hashlib.sha256(self.manifest).hexdigest()
 
     @property
     def size(self) -> int:
@@ -165,6 +200,10 @@ class ModelStore:
     def __init__(self, models: Iterable[Model] = (), *, registry: Mapping[str, ModelFile] = REGISTRY) -> None:
         self.registry = registry
         self._models = {model.name: model for model in models}
+        self.aside: dict[str, str] = {}
+        """Blobs of weights that were moved out of the store, with their damage."""
+        self.loose: dict[str, str] = {}
+        """Blobs of weights that no manifest names, with their damage."""
 
     def get(self, name: str) -> Model | None:
         """Return the model called so, with or without its tag."""

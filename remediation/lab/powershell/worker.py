@@ -56,6 +56,8 @@ class Worker:
             reply: dict[str, Any] = self._world.call(**{key: value for key, value in call.items() if value is not None})
             return self._framed(number, index, reply) if op in _FRAMED else reply
         except Refusal as refusal:
+            if refusal.kind == "rebooted":
+                raise  # the machine on which this program ran is gone, and so is the program
             return {"error": {"kind": refusal.kind, "message": refusal.message}}
 
     def _probe(self, call: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ class Call:
     cwd: str
     env: Mapping[str, str]
     deadline: float
+    session: int = 0
+    """0 for what a remote login starts; 1 for what the desktop's user would."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,11 @@ _WHERE = {
     "whoami": "remediation.lab.programs.small",
     "lab-echo": "remediation.lab.programs.small",
     "cmd": "remediation.lab.programs.cmd",
+    "shutdown": "remediation.lab.programs.windows",
+    "taskkill": "remediation.lab.programs.windows",
+    "tasklist": "remediation.lab.programs.windows",
+    "netstat": "remediation.lab.programs.windows",
+    "wsl": "remediation.lab.programs.windows",
 }
 
 

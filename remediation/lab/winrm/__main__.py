@@ -43,8 +43,11 @@ class Front:
                 host["name"].upper(),
                 environment=environment,
                 tls=_tls(folder, host),
-                booted=partial(_booted, folder, host["name"]),
+                booted=partial(self._booted, host["name"]),
             )
+        self._world = Client(folder / WORLD_ADDRESS)
+        self._boots: dict[str, float] = {}
+        self._asking = threading.Lock()
         self._door = Door(self.servers.values())
         self.service = Service(folder / ADDRESS, self.handle)
         self.ended = threading.Event()
@@ -105,6 +108,22 @@ class Front:
         threading.Thread(target=self.service.serve, daemon=True).start()
         self.service.publish()
 
+    def look(self) -> None:
+        """Ask the world which machines have restarted by themselves; their listeners go with them."""
+        with self._asking:
+            try:
+                boots: dict[str, list[float]] = self._world.call("boots")
+            except Refusal:
+                return  # the world is not there yet, or no more
+            for host, (count, seconds) in boots.items():
+                if self._boots.setdefault(host, count) != count:
+                    self._boots[host] = count
+                    self.servers[host].reboot(seconds, tell=False)
+
+    def _booted(self, host: str) -> None:
+        with self._asking:
+            self._boots[host] = self._world.call("reboot", host=host)["boots"]
+
     def quiet(self, seconds: float) -> bool:
         """Return whether nothing has been asked and no shell been open for so long; expires idle shells."""
         for server in self.servers.values():
@@ -132,14 +151,6 @@ def _tls(folder: Path, host: dict[str, Json]) -> ssl.SSLContext | None:
     return certificates.context(folder / f"{host['name']}.pem", folder / "ca.pem")
 
 
-def _booted(folder: Path, host: str) -> None:
-    client = Client(folder / WORLD_ADDRESS, host=host)
-    try:
-        client.call("reboot")
-    finally:
-        client.close()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop, or until nobody has come for a while."""
     parser = argparse.ArgumentParser(prog="python -m remediation.lab.winrm", description=__doc__)
@@ -154,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     while not front.ended.wait(_TICK):
+        front.look()
         if front.quiet(options.idle):
             break
     front.close()

@@ -85,14 +85,17 @@ class WinRmServer(ThreadingHTTPServer):
             self.count("faults")
             return 500, soap.fault(request.message_id, refused, self.name)
 
-    def reboot(self, seconds: float) -> None:
-        """Restart the host: shells, programs and connections are gone, and nothing is listened to for `seconds`."""
+    def reboot(self, seconds: float, *, tell: bool = True) -> None:
+        """Restart the host: shells, programs and connections are gone, and nothing is listened to for `seconds`.
+
+        With `tell` the machine behind it learns it from here, else it was the machine that restarted.
+        """
         self.count("reboots")
         with self._lock:
             self._away_until = time.monotonic() + seconds
             peers = list(self._peers)
         self.shells.close()
-        if self._booted is not None:
+        if tell and self._booted is not None:
             self._booted()
         for peer in peers:
             with suppress(OSError):  # it hung up meanwhile

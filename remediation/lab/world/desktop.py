@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 
+from remediation.lab.wire import Refusal
 from remediation.lab.world import booting
 from remediation.lab.world.clock import MachineClock
 from remediation.lab.world.engine import Engine
@@ -62,6 +63,18 @@ class Desktop:
                 container.restarts = 0
                 self._engine.start(container)
             container.wanted = False
+
+    def wait(self, *, until: float) -> None:
+        """Wait until the engine answers; raises Refusal when that takes too long."""
+        while not self._state.engine.up:
+            due = [each.at for each in self._state.due if each.what == "engine"]
+            now = self._clock.now()
+            if now >= until:
+                raise Refusal("timeout", "docker desktop did not end in time and was told to stop")
+            self._clock.sleep(min(max(0.05, (due[0] if due else until) - now), until - now))
+            if due and due[0] <= self._clock.now():
+                self._state.due = [each for each in self._state.due if each.what != "engine"]
+                self.ready()
 
     def stop(self, *, forced: bool = False) -> None:
         """Stop engine and programs; Desktop kills what still runs, and writes its settings over the file."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from remediation.lab.ollama import shelf
 from remediation.lab.ollama.loader import Pace
 from remediation.lab.ollama.models import ModelStore
 from remediation.lab.ollama.releases.base import Memory
@@ -83,7 +84,8 @@ class Engine:
                 container.ollama = server.state()
                 volume = self._models(container)
                 if volume is not None:
-                    volume.models = container.ollama["models"]
+                    store = server.models
+                    volume.models, volume.aside, volume.loose = store.state(), dict(store.aside), dict(store.loose)
 
     def known(self, name: str) -> Container | None:
         """Return a container by name or id, or None."""
@@ -161,6 +163,8 @@ class Engine:
         """Remove a stopped container."""
         with self._lock:
             self._state.containers.remove(container)
+            if container.image not in self._state.images:
+                self._state.images.append(container.image)
 
     def volume(self, name: str, labels: Mapping[str, str]) -> bool:
         """Create a volume if it is missing; tells whether it was."""
@@ -168,6 +172,29 @@ class Engine:
             return False
         self._state.volumes.append(Volume(name, self._clock.now(), dict(labels)))
         return True
+
+    def copy(self, source: str, target: str, paths: Sequence[str]) -> int:
+        """Copy parts of a volume into another, whoever uses them; returns the bytes. Raises Refusal."""
+        self.keep()
+        found = {each.name: each for each in self._state.volumes}
+        if source not in found:
+            raise Refusal("error", f"Error response from daemon: get {source}: no such volume")
+        self.volume(target, {})
+        volume = next(each for each in self._state.volumes if each.name == target)
+        store = stored(volume)
+        before = sum(each.size for path, each in shelf.files(store).items() if "/blobs/" in path)
+        copied = shelf.copy(stored(found[source]), store, paths)
+        after = sum(each.size for path, each in shelf.files(store).items() if "/blobs/" in path)
+        if after - before > self._state.disk_free:
+            raise Refusal("error", "cp: write error: No space left on device")
+        self._state.disk_free -= after - before
+        self._clock.sleep(copied / self._state.disk)
+        volume.models, volume.aside, volume.loose = store.state(), store.aside, store.loose
+        for container in self._state.containers:
+            server = self._servers.get(container.id)
+            if server is not None and any(name == target for name, _ in self.mounts(container)):
+                server.models.restore(volume.models)
+        return copied
 
     def mounts(self, container: Container) -> list[tuple[str, str]]:
         """Return the container's named volumes and where they are mounted."""
@@ -184,10 +211,8 @@ class Engine:
         return None
 
     def _build(self, container: Container) -> OllamaServer:
-        store = ModelStore()
         volume = self._models(container)
-        if volume is not None:
-            store.restore(volume.models)
+        store = stored(volume) if volume is not None else ModelStore()
 
         def log(stream: str, text: str) -> None:
             container.log.append([stream, self._clock.now(), text])
@@ -226,6 +251,14 @@ class _Share:
 
     def hold(self, owner: str, size: int) -> None:
         self._memory.hold(f"{self._container} {owner}", size)
+
+
+def stored(volume: Volume) -> ModelStore:
+    """Return what an Ollama server finds in a volume."""
+    store = ModelStore()
+    store.restore(volume.models)
+    store.aside, store.loose = dict(volume.aside), dict(volume.loose)
+    return store
 
 
 def is_ollama(image: str) -> bool:

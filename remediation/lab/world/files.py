@@ -61,6 +61,15 @@ class Files:
                 del self._state.files[each]
             return bool(inside)
 
+    def entries(self, path: str) -> list[tuple[str, int, bool]]:
+        """Return name, size and whether it is a folder of everything in a folder."""
+        with self._lock:
+            found = []
+            for name in self.names(path):
+                content = self.get(ntpath.join(path, name))
+                found.append((name, 0 if content is None else len(content), content is None))
+            return found
+
     def names(self, path: str) -> list[str]:
         """Return the names in a folder, those of folders too."""
         with self._lock:

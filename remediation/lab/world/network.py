@@ -8,6 +8,7 @@ import threading
 from typing import Any
 from urllib.parse import urlsplit
 
+from remediation.lab.ollama import registry
 from remediation.lab.ollama.answers import Answer, NoAnswer
 from remediation.lab.ollama.loader import Pace
 from remediation.lab.ollama.server import OllamaServer
@@ -20,6 +21,8 @@ _SAMPLE_EVERY = 0.25
 _IDLE_CPU = 6
 _BUSY_CPU = 91
 _PACE = Pace()
+_REGISTRY = "https://registry.ollama.ai/"
+_INTERNET_SECONDS = 0.15
 
 
 class Network:
@@ -31,6 +34,8 @@ class Network:
     def request(self, *, method: str, url: str, body: str | None, timeout: float) -> dict[str, Any]:
         """Make one request and return the `http` probe's value; raises Refusal (refused, timeout, error)."""
         began = self._clock.now()
+        if url.startswith(_REGISTRY) and method == "GET":
+            return self._registry(url, began)
         server, path = self._server(url)
         with self._clock.hurried():
             try:
@@ -46,6 +51,14 @@ class Network:
             "elapsed": self._clock.now() - began,
             "first_byte": first,
         }
+
+    def _registry(self, url: str, began: float) -> dict[str, Any]:
+        if not self._engine.state.online:
+            raise Refusal("error", f"The remote name could not be resolved: '{urlsplit(url).hostname}'")
+        self._clock.sleep(_INTERNET_SECONDS)
+        status, body = registry.answer(urlsplit(url).path)
+        elapsed = self._clock.now() - began
+        return {"status": status, "body": base64.b64encode(body).decode(), "elapsed": elapsed, "first_byte": elapsed}
 
     def generate(self, *, url: str, body: str, timeout: float, sample: bool) -> dict[str, Any]:
         """Make a request while the loads of GPU and CPU are looked at; returns the `generate` probe's value."""

@@ -24,6 +24,8 @@ class Session:
 
     def __init__(self) -> None:
         self.attached: list[Machine] = []
+        self.boots: dict[str, int] = {}
+        """How often each machine had started when this client came to it: a program does not outlive the machine it runs on."""
 
 
 class Owner:
@@ -43,6 +45,8 @@ class Owner:
 
     def handle(self, session: Session, request: dict[str, Json]) -> Json:
         """Carry out one request."""
+        if request["op"] == "boots":  # asked every second by the WinRM process: no sign that anybody is there
+            return self._boots()
         self.last_call = time.monotonic()
         op, host = request.pop("op"), request.pop("host", None)
         if host is None:
@@ -53,7 +57,12 @@ class Owner:
         if op == "attach" and machine not in session.attached:
             session.attached.append(machine)
             machine.clock.hurry(1)
-        return machine.call(op, **request)
+        answer = machine.call(op, **request)
+        if op == "attach":
+            session.boots[host] = machine.state.boots
+        elif session.boots.get(host, machine.state.boots) != machine.state.boots:
+            raise Refusal("rebooted", f"{host} has restarted since")
+        return answer
 
     def left(self, session: Session) -> None:
         """Let the clocks that a client hurried go slowly again."""
@@ -82,6 +91,14 @@ class Owner:
             self.ended.set()
             return {}
         raise Refusal("error", f"unknown operation {op!r}")
+
+    def _boots(self) -> dict[str, list[float]]:
+        """Return how often each machine has started, and in how many seconds of ours it will answer."""
+        found = {}
+        for name, each in list(self._machines.items()):
+            each.processes.happen()
+            found[name] = [each.state.boots, max(0.0, each.state.down_until - each.clock.now()) / self._scale]
+        return found
 
     def _break(self, host: str, name: str) -> dict[str, Any]:
         if name not in FAULTS:

@@ -51,6 +51,8 @@ class ProcessTable:
             if self._clock.now() < self._state.down_until:
                 return
             for due in sorted((each for each in self._state.due if each.at <= self._clock.now()), key=lambda each: each.at):
+                if due not in self._state.due:
+                    continue  # what happened before it has taken it away: a restart, say
                 self._state.due.remove(due)
                 if due.what == "end":
                     self.end(due.pid, at=due.at)

@@ -114,8 +114,9 @@ class Volume:
     created: float
     labels: dict[str, str]
     models: list[dict[str, Any]] = field(default_factory=list)
-    aside: list[str] = field(default_factory=list)
-    """Digests of blobs that were moved out of the store."""
+    aside: dict[str, str] = field(default_factory=dict)
+    loose: dict[str, str] = field(default_factory=dict)
+    """Blobs of weights that were moved out of the store, and those that no manifest names, each with its damage."""
 
 
 @dataclass(slots=True)
@@ -197,6 +198,8 @@ class State:
     due: list[Due] = field(default_factory=list)
     containers: list[Container] = field(default_factory=list)
     volumes: list[Volume] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    """Images that are there without a container."""
     networks: dict[str, float] = field(default_factory=dict)
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     client: Client | None = None
@@ -204,6 +207,8 @@ class State:
     """Bytes per second that a model is read with."""
     disk_total: int = 475 * GIB
     disk_free: int = 118 * GIB
+    online: bool = True
+    """Whether the internet is within reach."""
     messages: list[str] = field(default_factory=list)
     """What was shown to whoever sits at the desktop."""
     boots: int = 1

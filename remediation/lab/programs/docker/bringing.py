@@ -18,10 +18,10 @@ _UP_SWITCHES = (
     "detach d build no-build force-recreate no-recreate no-deps no-start remove-orphans renew-anon-volumes V quiet-pull wait always-recreate-deps "
     "abort-on-container-exit no-color no-log-prefix y yes"
 )
-_LABEL = "com.docker.compose"
+LABEL = "com.docker.compose"
 
 
-class _Progress:
+class Progress:
     """What the plugin tells on stderr."""
 
     def __init__(self, *, dry: bool) -> None:
@@ -29,6 +29,7 @@ class _Progress:
         self.text = ""
 
     def say(self, kind: str, name: str, what: str) -> None:
+        """Add one line."""
         self.text += f"{f' {self._head}' if self._head else ''} {kind} {name}  {what}\n"
 
 
@@ -47,7 +48,7 @@ def _chosen(project: Project, names: list[str], *, alone: bool = False) -> list[
 
 def _container(machine: Machine, project: Project, name: str) -> Container | None:
     for each in machine.state.containers:
-        if each.labels.get(f"{_LABEL}.project") == project.name and each.labels.get(f"{_LABEL}.service") == name:
+        if each.labels.get(f"{LABEL}.project") == project.name and each.labels.get(f"{LABEL}.service") == name:
             return each
     return None
 
@@ -56,16 +57,16 @@ def _labels(machine: Machine, project: Project, name: str) -> dict[str, str]:
     definition = project.services[name]
     others = definition.get("depends_on") or {}
     return {
-        f"{_LABEL}.config-hash": fingerprint(definition),
-        f"{_LABEL}.container-number": "1",
-        f"{_LABEL}.depends_on": ",".join(f"{other}:{rule['condition']}:false" for other, rule in others.items()),
-        f"{_LABEL}.image": records.image_id(str(definition.get("image"))),
-        f"{_LABEL}.oneoff": "False",
-        f"{_LABEL}.project": project.name,
-        f"{_LABEL}.project.config_files": ",".join(project.files),
-        f"{_LABEL}.project.working_dir": project.folder,
-        f"{_LABEL}.service": name,
-        f"{_LABEL}.version": machine.state.engine.compose,
+        f"{LABEL}.config-hash": fingerprint(definition),
+        f"{LABEL}.container-number": "1",
+        f"{LABEL}.depends_on": ",".join(f"{other}:{rule['condition']}:false" for other, rule in others.items()),
+        f"{LABEL}.image": records.image_id(str(definition.get("image"))),
+        f"{LABEL}.oneoff": "False",
+        f"{LABEL}.project": project.name,
+        f"{LABEL}.project.config_files": ",".join(project.files),
+        f"{LABEL}.project.working_dir": project.folder,
+        f"{LABEL}.service": name,
+        f"{LABEL}.version": machine.state.engine.compose,
     }
 
 
@@ -74,7 +75,7 @@ class _Up:
 
     def __init__(self, machine: Machine, project: Project, *, dry: bool) -> None:
         self._machine, self._project, self._dry = machine, project, dry
-        self.progress = _Progress(dry=dry)
+        self.progress = Progress(dry=dry)
 
     def surroundings(self) -> None:
         """Create the network and the volumes that are missing."""
@@ -94,9 +95,9 @@ class _Up:
             say("Volume", volume["name"], "Created")
             if not self._dry:
                 labels = {
-                    f"{_LABEL}.project": project.name,
-                    f"{_LABEL}.version": machine.state.engine.compose,
-                    f"{_LABEL}.volume": source,
+                    f"{LABEL}.project": project.name,
+                    f"{LABEL}.version": machine.state.engine.compose,
+                    f"{LABEL}.volume": source,
                 }
                 machine.engine.volume(volume["name"], labels)
 
@@ -105,7 +106,7 @@ class _Up:
         machine, project, say = self._machine, self._project, self.progress.say
         definition = project.services[name]
         there = _container(machine, project, name)
-        if there is not None and not force and there.labels.get(f"{_LABEL}.config-hash") == fingerprint(definition):
+        if there is not None and not force and there.labels.get(f"{LABEL}.config-hash") == fingerprint(definition):
             if there.running:
                 say("Container", there.name, "Running")
             return there
@@ -152,24 +153,26 @@ def up(machine: Machine, project: Project, words: list[str], over: Given) -> Don
             task.surroundings()
             ready = {name: task.prepared(name, force=force and (not given.rest or name in given.rest)) for name in chosen}
             for name, container in ready.items():
-                task.started(name, container)
+                if not given.has("no-start"):
+                    task.started(name, container)
         except Refusal as refusal:
             return Done(1, b"", f"{task.progress.text}{refusal.message}\n".encode())
     return Done(0, b"", task.progress.text.encode())
 
 
-def _existing(machine: Machine, project: Project, names: list[str]) -> list[Container]:
+def existing(machine: Machine, project: Project, names: list[str]) -> list[Container]:
+    """Return the containers of a project that are there, each after those it depends on."""
     chosen = _chosen(project, names, alone=True)
     return [found for name in chosen if (found := _container(machine, project, name)) is not None]
 
 
 def stop(machine: Machine, project: Project, words: list[str], _: Given) -> Done:
     """Stop services, dependants first."""
-    progress = _Progress(dry=False)
+    progress = Progress(dry=False)
     with machine.engine.turn:
-        for each in reversed(_existing(machine, project, parse(words, values="timeout t", rc=1).rest)):
+        for each in reversed(existing(machine, project, parse(words, values="timeout t", rc=1).rest)):
             progress.say("Container", each.name, "Stopping")
-            machine.state.wrote(f"compose stop {each.labels[f'{_LABEL}.service']}")
+            machine.state.wrote(f"compose stop {each.labels[f'{LABEL}.service']}")
             machine.engine.stop(each)
             progress.say("Container", each.name, "Stopped")
     return Done(0, b"", progress.text.encode())
@@ -177,15 +180,15 @@ def stop(machine: Machine, project: Project, words: list[str], _: Given) -> Done
 
 def start(machine: Machine, project: Project, words: list[str], _: Given) -> Done:
     """Start services that were created."""
-    progress = _Progress(dry=False)
+    progress = Progress(dry=False)
     names = parse(words, switches="wait", rc=1).rest
-    found = _existing(machine, project, names)
+    found = existing(machine, project, names)
     if not found:
         return failed(f'service "{(names or list(project.services))[0]}" has no container to start')
     with machine.engine.turn:
         for each in found:
             progress.say("Container", each.name, "Starting")
-            machine.state.wrote(f"compose start {each.labels[f'{_LABEL}.service']}")
+            machine.state.wrote(f"compose start {each.labels[f'{LABEL}.service']}")
             try:
                 machine.engine.start(each)
             except Refusal as refusal:
@@ -196,11 +199,11 @@ def start(machine: Machine, project: Project, words: list[str], _: Given) -> Don
 
 def restart(machine: Machine, project: Project, words: list[str], _: Given) -> Done:
     """Restart services as they were created: a changed definition is not applied."""
-    progress = _Progress(dry=False)
+    progress = Progress(dry=False)
     with machine.engine.turn:
-        for each in _existing(machine, project, parse(words, values="timeout t", switches="no-deps", rc=1).rest):
+        for each in existing(machine, project, parse(words, values="timeout t", switches="no-deps", rc=1).rest):
             progress.say("Container", each.name, "Restarting")
-            machine.state.wrote(f"compose restart {each.labels[f'{_LABEL}.service']}")
+            machine.state.wrote(f"compose restart {each.labels[f'{LABEL}.service']}")
             machine.engine.restart(each)
             progress.say("Container", each.name, "Started")
     return Done(0, b"", progress.text.encode())
@@ -209,9 +212,9 @@ def restart(machine: Machine, project: Project, words: list[str], _: Given) -> D
 def down(machine: Machine, project: Project, words: list[str], _: Given) -> Done:
     """Stop and remove everything; with -v the volumes too, and the models in them."""
     given = parse(words, values="timeout t rmi", switches="volumes v remove-orphans", rc=1)
-    progress = _Progress(dry=False)
+    progress = Progress(dry=False)
     with machine.engine.turn:
-        for each in reversed(_existing(machine, project, [])):
+        for each in reversed(existing(machine, project, [])):
             progress.say("Container", each.name, "Stopping")
             machine.engine.stop(each)
             progress.say("Container", each.name, "Stopped")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from remediation.lab.programs import Call, Done, failed, said
-from remediation.lab.programs.docker import compose, containers, records, versions
+from remediation.lab.programs.docker import compose, containers, desktop, records, stats, versions
 from remediation.lab.programs.docker import info as about
 from remediation.lab.programs.docker.arguments import Usage, parse
 from remediation.lab.programs.docker.formats import compact, created_at, instant, pretty, rows, template
@@ -29,7 +29,7 @@ def docker(machine: Machine, call: Call) -> Done:
             f"{error.text}\n\nUsage:  docker [OPTIONS] COMMAND [ARG...]\n\nRun 'docker --help' for more information", rc=error.rc
         )
     except Refusal as refusal:
-        if refusal.kind == "timeout":
+        if refusal.kind in {"timeout", "rebooted"}:
             raise
         return failed(refusal.message)
 
@@ -174,10 +174,19 @@ def _volume_remove(machine: Machine, _: Call, words: list[str]) -> Done:
     return said(out)
 
 
+def _volume_create(machine: Machine, _: Call, words: list[str]) -> Done:
+    given = parse(words, values="label driver d opt o", switches="")
+    labels = {key: value for key, _, value in (each.partition("=") for each in given.all("label"))}
+    name = given.rest[0] if given.rest else records.image_id(str(machine.clock.now())).removeprefix("sha256:")
+    if machine.engine.volume(name, labels):
+        machine.state.wrote(f"volume create {name}")
+    return said(f"{name}\n")
+
+
 def _images(machine: Machine, __: Call, words: list[str]) -> Done:
     given = parse(words, values="format filter f", switches="quiet q all a no-trunc digests")
     found = []
-    for image in dict.fromkeys(each.image for each in machine.state.containers):
+    for image in dict.fromkeys([*(each.image for each in machine.state.containers), *machine.state.images]):
         repository, _, tag = image.partition(":")
         size = "3.21GB" if "ollama" in repository else "184MB"
         found.append(
@@ -194,7 +203,7 @@ def _images(machine: Machine, __: Call, words: list[str]) -> Done:
 
 
 _GROUPS = frozenset({"volume", "context", "container", "image", "network", "system"})
-_OFFLINE = frozenset({"version", "info", "context ls", "context show"})
+_OFFLINE = frozenset({"version", "info", "context ls", "context show", "desktop"})
 _COMMANDS: Mapping[str, Command] = {
     "version": _version,
     "info": _info,
@@ -215,6 +224,10 @@ _COMMANDS: Mapping[str, Command] = {
     "volume ls": _volumes,
     "volume inspect": _volume_inspect,
     "volume rm": _volume_remove,
+    "volume create": _volume_create,
+    "stats": stats.stats,
+    "desktop": desktop.desktop,
+    "run": containers.run,
     "images": _images,
     "image ls": _images,
 }

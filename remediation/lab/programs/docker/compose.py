@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from remediation.lab.programs import Call, Done, failed, said
-from remediation.lab.programs.docker import bringing, records
+from remediation.lab.programs.docker import bringing, building, records
 from remediation.lab.programs.docker import info as about
 from remediation.lab.programs.docker.arguments import Given, Usage, parse
 from remediation.lab.programs.docker.containers import log_lines
@@ -209,4 +209,9 @@ _COMMANDS: Mapping[str, Command] = {
     "stop": bringing.stop,
     "start": bringing.start,
     "restart": bringing.restart,
+    "build": building.build,
+    "create": building.create,
+    "pull": building.pull,
+    "rm": building.remove,
+    "kill": building.kill,
 }

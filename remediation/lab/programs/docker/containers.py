@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from remediation.lab.programs import Call, Done, failed, nvidia_smi, said
-from remediation.lab.programs.docker import records
+from remediation.lab.programs import Call, Done, failed, said
+from remediation.lab.programs.docker import inside, records
 from remediation.lab.programs.docker.arguments import Given, Usage, parse
 from remediation.lab.programs.docker.formats import instant, pretty, rows, template
-from remediation.lab.programs.docker.ollama_cli import ollama
+from remediation.lab.wire import Refusal
 from remediation.lab.world.state import Container
 
 if TYPE_CHECKING:
@@ -116,23 +116,7 @@ def execute(machine: Machine, _: Call, words: list[str]) -> Done:
     container = machine.engine.find(given.rest[0])
     if not container.running:
         return failed(f"Error response from daemon: Container {container.id} is not running")
-    name, *rest = given.rest[1:]
-    if name == "env":
-        return said(
-            "".join(
-                f"{key}={value}\n"
-                for key, value in {"PATH": "", "HOSTNAME": container.id[:12], **container.environment, "HOME": "/root"}.items()
-            )
-        )
-    if name == "nvidia-smi" and container.wants_gpu and not machine.state.card.fallen:
-        call = Call(("nvidia-smi", *rest), b"", "/", {}, machine.clock.now() + 30)
-        done = nvidia_smi.nvidia_smi(machine, call)
-        return Done(done.rc, done.stdout.replace(b"\r\n", b"\n"), done.stderr)
-    server = machine.engine.server(container)
-    if name == "ollama" and server is not None:
-        return ollama(machine, server, rest)
-    text = f'OCI runtime exec failed: exec failed: unable to start container process: exec: "{name}": executable file not found in $PATH: unknown'
-    return Done(126, f"{text}\n".encode())
+    return inside.execute(machine, container, given.rest[1:])
 
 
 def port(machine: Machine, _: Call, words: list[str]) -> Done:
@@ -209,3 +193,22 @@ def remove(machine: Machine, _: Call, words: list[str]) -> Done:
             machine.engine.stop(each, code=137)
             machine.engine.remove(each)
     return said("".join(f"{each.name}\n" for each in found))
+
+
+def run(machine: Machine, _: Call, words: list[str]) -> Done:
+    """Run a one-off container: `/bin/sh -c SCRIPT copy PATH...` between two volumes; like a probe, the script is known by its name."""
+    values = "network user u volume v entrypoint name pull env e gpus memory"
+    given = parse(words, values=values, switches="rm interactive i tty t detach d", stop=True)
+    image, *rest = given.rest or [""]
+    if image not in {each.image for each in machine.state.containers} | set(machine.state.images):
+        if given.one("pull") == "never":
+            return failed(f"docker: Error response from daemon: No such image: {image}.", rc=125)
+        return failed(f"docker: Error response from daemon: pull access denied for {image}, repository does not exist.", rc=125)
+    mounts = {target: source for source, target, *_ in (each.split(":") for each in given.all("volume", "v"))}
+    if given.one("entrypoint") != "/bin/sh" or rest[:1] != ["-c"] or rest[2:3] != ["copy"] or {"/from", "/to"} - mounts.keys():
+        return failed("docker: the lab runs the script copy in a one-off container, nothing else", rc=125)
+    machine.state.wrote(f"copy volume {mounts['/from']} {mounts['/to']}")
+    try:
+        return said(f"{machine.engine.copy(mounts['/from'], mounts['/to'], rest[3:])}\n")
+    except Refusal as refusal:
+        return failed(refusal.message)
