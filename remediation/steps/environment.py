@@ -17,7 +17,7 @@ from remediation.model.facts import ComposeProject
 from remediation.steps.compose_text import ComposeText, Entry, unified
 from remediation.steps.contract import Step, param, step
 from remediation.steps.naming import wanted_project
-from remediation.steps.settings import DEAD, HARMFUL, Judged, judge
+from remediation.steps.settings import DEAD, HARMFUL, Judged, cards_of, judge
 
 IMAGES = ("ollama/", "/ollama", "ollama:")
 
@@ -136,61 +136,6 @@ class ComposeEnvironment(Step[Declared]):
         return {name: value for name, value in self.set.items() if seen.resolved.get(name) != value}
 
 
-@dataclass(frozen=True, slots=True)
-class Restorable:
-    """A file and its backup, None where there is none."""
-
-    now: bytes | None
-    backup: bytes | None
-
-
-@step("file.restored")
-class FileRestored(Step[Restorable]):
-    """A file that was edited says again what its backup says; one that somebody else has edited since is left alone."""
-
-    path: str = param("which file", example="docker-compose.gpu.yml")
-    backup: str = param("its backup", example="docker-compose.gpu.yml.1f3a77c0.bak")
-    expect: str | None = param("sha256 of what it says now; anything else is somebody's own edit", default=None)
-
-    def look(self, host: Reader) -> Restorable:
-        """Read both."""
-        return Restorable(host.files.read(self.path), host.files.read(self.backup))
-
-    def met(self, seen: Restorable) -> bool:
-        """Whether they say the same."""
-        return seen.backup is not None and seen.now == seen.backup
-
-    def plan(self, seen: Restorable) -> Iterator[Change]:
-        """Put the backup in place."""
-        if self.met(seen) or seen.backup is None or self._foreign(seen):
-            return
-        before, after = ((part or b"").decode("utf-8", errors="replace") for part in (seen.now, seen.backup))
-        kept = backup_of(self.path, before)
-        yield Change(
-            f"restore {self.path} from {self.backup}", subject=self.path, diff=unified(self.path, before, after),
-            undo=StepCall("file.restored", {"path": self.path, "backup": kept, "expect": digest(after)}),
-            data={"kept": kept},
-        )  # fmt: skip
-
-    def apply(self, host: Writer, change: Change) -> None:
-        """Write what the backup holds."""
-        content = host.files.read(self.backup)
-        if content is None:
-            raise CallFailed(f"{self.backup} is gone", host=host.name, next_step=f"restore {self.path} by hand")
-        host.files.write(change.subject, content, backup=change.data["kept"])
-
-    def explain(self, seen: Restorable) -> str:
-        """Say why it is not restored where it is not."""
-        if seen.backup is None:
-            return f"{self.backup} is not there"
-        if self._foreign(seen):
-            return f"{self.path} was edited by somebody else since, so it is left as it is"
-        return f"{self.path} says {'the same as' if self.met(seen) else 'something else than'} {self.backup}"
-
-    def _foreign(self, seen: Restorable) -> bool:
-        return self.expect is not None and seen.now is not None and hashlib.sha256(seen.now).hexdigest() != self.expect
-
-
 def declared(host: Reader, service: str | None) -> Declared:
     """Read what a project declares for Ollama's service; raises `CallFailed` where files or service are not to be had."""
     project = wanted_project(host)
@@ -200,7 +145,7 @@ def declared(host: Reader, service: str | None) -> Declared:
     files = tuple(project_files(host, project, name))
     environment = _environment(services[name])
     version = _version(host, services[name])
-    return Declared(project, name, files, environment, version, judge(environment, version))
+    return Declared(project, name, files, environment, version, judge(environment, version, cards_of(host)))
 
 
 def wanted_service(host: Reader, services: Mapping[str, Any], given: str | None) -> str:

@@ -155,7 +155,7 @@ def setup_of(
         cache_type=cache if flash or at_least(version, "0.30.0") else "f16",
         overhead=_number(environment.get("OLLAMA_GPU_OVERHEAD")) or 0,
         margin=None if (margin := _number(environment.get("LLAMA_ARG_FIT_TARGET"))) is None else margin * MIB,
-        hidden=hides_the_gpu(environment, version),
+        hidden=hides_the_gpu(environment, version, len(use.gpus) if use is not None else None),
     )
 
 

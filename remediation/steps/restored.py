@@ -1,0 +1,102 @@
+"""A file that was edited, put back as its backup has it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, StepCall
+from remediation.model.errors import CallFailed
+from remediation.steps.compose_text import beside, unified
+from remediation.steps.contract import Step, param, step
+from remediation.steps.env_file import dotenv_of
+from remediation.steps.environment import digest
+from remediation.steps.naming import wanted_project
+
+
+@dataclass(frozen=True, slots=True)
+class Restorable:
+    """A file and its backup with what they say; None where there is none."""
+
+    path: str
+    backup: str
+    now: bytes | None
+    saved: bytes | None
+
+
+@step("file.restored")
+class FileRestored(Step[Restorable]):
+    """A file that was edited says again what its backup says; one that somebody else has edited since is left alone.
+
+    Without a path, the project's file with the newest backup.
+    """
+
+    path: str | None = param(
+        "which file; the project's with the newest backup by default", default=None, example="docker-compose.gpu.yml"
+    )
+    backup: str | None = param("its backup; the newest by default", default=None, example="docker-compose.gpu.yml.1f3a77c0.bak")
+    expect: str | None = param("sha256 of what it says now; anything else is somebody's own edit", default=None)
+
+    def look(self, host: Reader) -> Restorable:
+        """Read both."""
+        path, backup = self.path, self.backup
+        if path is None or backup is None:
+            path, backup = _newest(host, path)
+        return Restorable(path, backup, host.files.read(path), host.files.read(backup))
+
+    def met(self, seen: Restorable) -> bool:
+        """Whether they say the same."""
+        return seen.saved is not None and seen.now == seen.saved
+
+    def plan(self, seen: Restorable) -> Iterator[Change]:
+        """Put the backup in place; what is there now is kept under a name that is no backup's."""
+        if self.met(seen) or seen.saved is None or self._foreign(seen):
+            return
+        before, after = ((part or b"").decode("utf-8", errors="replace") for part in (seen.now, seen.saved))
+        kept = f"{seen.path}.{digest(before)[:8]}.undone"
+        yield Change(
+            f"restore {seen.path} from {seen.backup}", subject=seen.path, diff=unified(seen.path, before, after),
+            undo=StepCall("file.restored", {"path": seen.path, "backup": kept, "expect": digest(after)}),
+            data={"kept": kept, "backup": seen.backup},
+        )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Write what the backup holds."""
+        content = host.files.read(change.data["backup"])
+        if content is None:
+            raise CallFailed(f"{change.data['backup']} is gone", host=host.name, next_step=f"restore {change.subject} by hand")
+        host.files.write(change.subject, content, backup=change.data["kept"])
+
+    def explain(self, seen: Restorable) -> str:
+        """Say why it is not restored where it is not."""
+        if seen.saved is None:
+            return f"{seen.backup} is not there"
+        if self._foreign(seen):
+            return f"{seen.path} was edited by somebody else since, so it is left as it is"
+        return f"{seen.path} says {'the same as' if self.met(seen) else 'something else than'} {seen.backup}"
+
+    def _foreign(self, seen: Restorable) -> bool:
+        return self.expect is not None and seen.now is not None and hashlib.sha256(seen.now).hexdigest() != self.expect
+
+
+def _newest(host: Reader, path: str | None) -> tuple[str, str]:
+    """Return the file with the newest backup, and that backup; raises `CallFailed` where there is none."""
+    if path is not None:
+        paths: tuple[str, ...] = (path,)
+    else:
+        project = wanted_project(host)
+        paths = (*project.files, dotenv_of(project))
+    found: list[tuple[float, str, str]] = []
+    for one in paths:
+        name = one.replace("\\", "/").rsplit("/", 1)[-1]
+        found += [
+            (entry.modified, one, beside(one, entry.name))
+            for entry in host.files.list(beside(one, ".")) or ()
+            if entry.name.startswith(f"{name}.") and entry.name.endswith(".bak") and not entry.folder
+        ]
+    if not found:
+        raise CallFailed(f"no backup lies beside {' or '.join(paths)}", host=host.name, next_step="nothing is to be rolled back")
+    _, newest, backup = max(found)
+    return newest, backup
