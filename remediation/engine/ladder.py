@@ -62,8 +62,10 @@ class Climb:
     def run(self) -> Result:
         """Walk the ladder to its end."""
         self._take_up()
-        goal = self._goal(first=True)
-        if goal.state:
+        # a rung that a lost process had begun is climbed to its end before anything else: its own tasks may have unloaded the model
+        under_way = self.context.path in self.context.memory.climbing and not self.context.policy.check
+        goal = self._goal(first=True, clarifying=not under_way)
+        if goal.state and not under_way:
             return self._end(Outcome.CHANGED if self.done else Outcome.OK, goal.text, goal)
         return self._rehearse(goal) if self.context.policy.check else self._climb(goal)
 
@@ -75,10 +77,10 @@ class Climb:
                 if under(path, self.context.path):
                     self.done += of_path
 
-    def _goal(self, *, first: bool = False) -> GoalSight:
+    def _goal(self, *, first: bool = False, clarifying: bool = True) -> GoalSight:
         goal = look_at(self.ladder.goal, self.context, patient=not first)
         self._tell(goal)
-        if goal.state is not None:
+        if goal.state is not None or not clarifying:
             return goal
         self.done += clarify(goal, self.context)
         if self.context.policy.check:

@@ -1,0 +1,179 @@
+"""A playbook killed at any event and resumed ends as an undisturbed one, and repeats no change."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediation.engine.flow.again import resume_run
+from remediation.engine.history import find
+from remediation.engine.journal import Journal, read_events
+from remediation.model.errors import UsageError
+from remediation.model.event import Event
+from remediation.model.finding import Cause, Diagnosis, Finding
+from tests.engine.fakes import GIB, MODEL, FakeWriter, World
+from tests.engine.flowing import Flow
+
+CAUSES = Diagnosis((Finding(Cause.EXPLICIT_NUM_GPU, 0.9, "asked for"), Finding(Cause.VRAM_OCCUPIED, 0.85, "chrome")))
+
+PLAYBOOK = f"""
+- name: Repair
+  hosts: all
+  tasks:
+    - name: one file
+      toy.file: {{path: a, text: new}}
+      register: first
+    - name: several files
+      toy.file: {{path: "f{{{{ item }}}}", text: "{{{{ first.text }}}}"}}
+      loop: [1, 2]
+      register: several
+    - name: remembered
+      set_fact: {{count: "{{{{ several.results | length }}}}"}}
+    - name: a program
+      command: work once
+      register: said
+      notify: again
+    - name: guarded
+      block:
+        - name: breaks
+          command: "false"
+          changed_when: false
+      rescue:
+        - name: instead
+          toy.file: {{path: rescued, text: "{{{{ count }}}} {{{{ said.stdout }}}}"}}
+    - name: more
+      include_tasks: more.yml
+      loop: [x, y]
+    - name: all on the GPU
+      ladder:
+        goal: [toy.whole: {{model: "{MODEL}"}}]
+        rungs:
+          - name: reload
+            treats: [explicit_num_gpu]
+            tasks: [toy.fitted: {{model: "{MODEL}"}}]
+          - name: make room
+            treats: [vram_occupied]
+            tasks:
+              - toy.closed: {{names: [chrome]}}
+              - toy.fitted: {{model: "{MODEL}"}}
+  handlers:
+    - name: again
+      toy.file: {{path: handled, text: "yes"}}
+"""
+MORE = '- toy.file: {path: "more-{{ item }}", text: new}\n- command: "work {{ item }}"\n'
+
+
+class Killed(BaseException):
+    """The controller is gone: no handler of the engine's may catch this."""
+
+
+def world() -> World:
+    made = World()
+    made.models[MODEL] = None  # type: ignore[assignment] - only the name counts
+    made.start("chrome.exe", vram=2 * GIB, has_window=True)
+    FakeWriter(made).ollama.load(MODEL, options={"num_gpu": 1})
+    made.writes.clear()
+    return made
+
+
+def flow(folder: Path) -> Flow:
+    made = Flow.of(folder, PLAYBOOK, laptop=world())
+    (folder / "more.yml").write_text(MORE, encoding="utf-8")
+    made.diagnosis = CAUSES
+    return made
+
+
+def state(made: Flow) -> tuple[Any, ...]:
+    there = made.worlds["laptop"]
+    return there.texts, there.runners, sorted(process.name for process in there.programs.values())
+
+
+POLICY = {"close_programs": True}
+
+
+def run_until(made: Flow, journal: Journal, dies_at: int, *, written: bool) -> None:
+    count = 0
+
+    def emit(event: Event) -> None:
+        nonlocal count
+        count += 1
+        if count == dies_at and not written:
+            raise Killed
+        journal.write(event)
+        if count == dies_at:
+            raise Killed
+
+    made.run(emit, policy=POLICY, run=journal.run)
+
+
+WRITTEN = pytest.mark.parametrize("written", [False, True], ids=["before it is on disk", "after it is on disk"])
+
+
+@WRITTEN
+def test_killed_at_some_events_it_ends_the_same_and_repeats_nothing(tmp_path: Path, written: bool) -> None:
+    kill_at(tmp_path, slice(2, None, 11), written=written)
+
+
+@pytest.mark.every
+@WRITTEN
+def test_killed_at_every_event_it_ends_the_same_and_repeats_nothing(
+    tmp_path: Path, written: bool, request: pytest.FixtureRequest
+) -> None:
+    if "every" not in str(request.config.getoption("-m")):
+        pytest.skip("every event in turn takes a minute: -m every")
+    kill_at(tmp_path, slice(None), written=written)
+
+
+def kill_at(tmp_path: Path, which: slice, *, written: bool) -> None:
+    calm = flow(tmp_path / "calm")
+    told: list[Event] = []
+    summary = calm.run(told.append, policy=POLICY)
+    assert summary.exit_code == 0, summary
+    assert len(told) > 60
+    programs = [line for line in calm.worlds["laptop"].writes if line.startswith("ran ")]
+    assert programs == ["ran work once", "ran work x", "ran work y"]
+
+    for dies_at in range(1, len(told) + 1)[which]:
+        made = flow(tmp_path / f"at{dies_at}")
+        journal = Journal.create({"started": made.worlds["laptop"].clock.start}, {}, root=tmp_path / "runs")
+        with pytest.raises(Killed):
+            run_until(made, journal, dies_at, written=written)
+        journal.close()
+        made.worlds["laptop"].clock.sleep(150.0)  # what it held of the host has expired
+        again = Journal(journal.folder)
+        record = find(journal.run, tmp_path / "runs")
+        if dies_at == len(told) and written:
+            with pytest.raises(UsageError, match="come to its end"):
+                resume_run(record, made.request(policy=POLICY), made.ports(again.write), made.open)
+            again.close()
+            continue
+        ended = resume_run(record, made.request(policy=POLICY), made.ports(again.write), made.open)
+        again.close()
+
+        if ended.exit_code == 2:  # a program was in flight: nobody can know, and it is not repeated
+            lost = [event for event in read_events(journal.folder) if event.data.get("outcome") == "unverified"]
+            assert lost, dies_at
+            assert "in flight" in lost[0].data["reason"], dies_at
+            ran = [line for line in made.worlds["laptop"].writes if line.startswith("ran ")]
+            assert len(ran) == len(set(ran)), dies_at
+            continue
+        assert ended.exit_code == 0, (dies_at, ended)
+        assert state(made) == state(calm), dies_at
+        assert Counter(made.worlds["laptop"].writes) == Counter(calm.worlds["laptop"].writes), dies_at
+        assert ended.hosts == summary.hosts, dies_at
+
+
+def test_a_file_that_changed_since_is_no_way_to_go_on(tmp_path: Path) -> None:
+    made = flow(tmp_path / "f")
+    text = made.playbook.read_text(encoding="utf-8")
+    journal = Journal.create({}, {"play.yml": text}, root=tmp_path / "runs")
+    with pytest.raises(Killed):
+        run_until(made, journal, 9, written=True)
+    journal.close()
+    made.playbook.write_text(text + "\n# edited\n", encoding="utf-8")
+    record = find(journal.run, tmp_path / "runs")
+    with pytest.raises(UsageError, match=r"play.yml changed since run"):
+        resume_run(record, made.request(policy=POLICY), made.ports(lambda _event: None), made.open)
