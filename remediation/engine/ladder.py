@@ -136,7 +136,7 @@ class Climb:
             if result.outcome is Outcome.UNREACHABLE:
                 return self._end(result.outcome, result.reason, goal, next_step=result.next_step)
             remaining.remove(choice.rung)
-            goal = self._goal()
+            goal = self._goal(patient=bool(result.changes))  # where nothing was changed there is nothing to wait for
             if goal.state:
                 return self._end(Outcome.CHANGED if self.done else Outcome.OK, goal.text, goal)
             if result.changes:
