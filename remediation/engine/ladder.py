@@ -64,7 +64,7 @@ class Climb:
         self._take_up()
         # a rung that a lost process had begun is climbed to its end before anything else: its own tasks may have unloaded the model
         under_way = self.context.path in self.context.memory.climbing and not self.context.policy.check
-        goal = self._goal(first=True, clarifying=not under_way)
+        goal = self._goal(patient=False, clarifying=not under_way)
         if goal.state and not under_way:
             return self._end(Outcome.CHANGED if self.done else Outcome.OK, goal.text, goal)
         return self._rehearse(goal) if self.context.policy.check else self._climb(goal)
@@ -77,8 +77,8 @@ class Climb:
                 if under(path, self.context.path):
                     self.done += of_path
 
-    def _goal(self, *, first: bool = False, clarifying: bool = True) -> GoalSight:
-        goal = look_at(self.ladder.goal, self.context, patient=not first)
+    def _goal(self, *, patient: bool, clarifying: bool = True) -> GoalSight:
+        goal = look_at(self.ladder.goal, self.context, patient=patient)
         self._tell(goal)
         if goal.state is not None or not clarifying:
             return goal
