@@ -15,10 +15,11 @@ from typing import Any
 from jinja2 import ChainableUndefined, StrictUndefined, TemplateSyntaxError, Undefined, nodes
 from jinja2.compiler import Frame
 from jinja2.nativetypes import NativeCodeGenerator
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEnvironment
 
 from remediation.templating.filters import FILTERS
 from remediation.templating.lazy import materialised
+from remediation.templating.lookups import now
 from remediation.templating.secret import Secret, revealed
 from remediation.templating.tests import TESTS
 
@@ -80,12 +81,19 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(undefined=Missing, keep_trailing_newline=True, trim_blocks=True, cache_size=0)
-        self.filters.update({name: _hiding(function) for name, function in {**self.filters, **FILTERS}.items()})
+        self.filters.update(_qualified({name: _hiding(each) for name, each in {**self.filters, **FILTERS}.items()}))
         tests: dict[str, Any] = {**self.tests, **TESTS}
-        self.tests.update({name: _seeing(function) for name, function in tests.items()})
+        self.tests.update(_qualified({name: _seeing(function) for name, function in tests.items()}))
+        self.globals["now"] = now
         self.tests["vault_encrypted"] = lambda value: isinstance(value, Secret)
         for name in DROPPED:
             self.globals.pop(name, None)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ANN401 - as Jinja's
+        """Let a template change the lists and mappings it made itself, never a variable."""
+        if type(obj) in {list, dict}:
+            return SandboxedEnvironment.is_safe_attribute(self, obj, attr, value)
+        return super().is_safe_attribute(obj, attr, value)
 
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - as Jinja's
         """Return an item before an attribute where `obj` is a mapping that has it: ``result.items`` is the user's."""
@@ -101,6 +109,10 @@ class Environment(ImmutableSandboxedEnvironment):
             return self.undefined(obj=secret, name=attribute)
         method = getattr(secret.reveal(), attribute)
         return lambda *values, **named: _veiled(_plainly(method, values, named))
+
+
+def _qualified(named: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}{name}": function for prefix in ("", "ansible.builtin.") for name, function in named.items()}
 
 
 def _plainly(function: Callable[..., Any], values: Iterable[Any], named: Mapping[str, Any]) -> Any:  # noqa: ANN401

@@ -7,15 +7,11 @@ import hashlib
 import itertools
 import json
 import math
-import ntpath
-import posixpath
 import random
 import re
-import shlex
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -25,6 +21,7 @@ from jinja2.environment import Environment
 from remediation.templating.errors import TemplateError
 from remediation.templating.filters_regex import REGEX
 from remediation.templating.filters_sets import SETS
+from remediation.templating.filters_texts import TEXTS
 from remediation.templating.lazy import materialised
 from remediation.templating.secret import Secret
 
@@ -119,14 +116,17 @@ def _plainly(value: object) -> str:
 
 def to_yaml(value: Any, **options: Any) -> str:  # noqa: ANN401
     """Return YAML."""
-    text: str = yaml.safe_dump(materialised(value), allow_unicode=True, default_flow_style=None, **options)
-    return text
+    return _dumped(value, default_flow_style=None, **options)
 
 
 def to_nice_yaml(value: Any, indent: int = 4, **options: Any) -> str:  # noqa: ANN401
     """Return YAML for people."""
-    text: str = yaml.safe_dump(materialised(value), indent=indent, allow_unicode=True, default_flow_style=False, **options)
-    return text
+    return _dumped(value, default_flow_style=False, indent=indent, **options)
+
+
+def _dumped(value: Any, **options: Any) -> str:  # noqa: ANN401
+    text: str = yaml.safe_dump(materialised(value), allow_unicode=True, **options)
+    return text.removesuffix("...\n")  # what PyYAML writes behind a lone text
 
 
 def dict2items(value: Any, key_name: str = "key", value_name: str = "value") -> list[dict[str, Any]]:  # noqa: ANN401
@@ -169,6 +169,8 @@ def subelements(value: Any, path: str | list[str], skip_missing: bool = False) -
                     break
                 raise TemplateError(f"subelements: there is no {step!r} in {item!r}")
             inner = inner[step]
+        if not isinstance(inner, (list, tuple)):
+            raise TemplateError(f"subelements: {path!r} points to {inner!r}, not to a list")
         pairs += [(item, part) for part in inner]
     return pairs
 
@@ -251,15 +253,13 @@ def type_name(value: object) -> str:
 FILTERS: Mapping[str, Callable[..., Any]] = {
     **REGEX,
     **SETS,
+    **TEXTS,
     "b64decode": lambda value, encoding="utf-8": base64.b64decode(value).decode(encoding),
     "b64encode": lambda value, encoding="utf-8": base64.b64encode(str(value).encode(encoding)).decode("ascii"),
-    "basename": lambda value: posixpath.basename(str(value)),
     "bool": to_bool,
     "checksum": hashed,
     "combine": combine,
     "dict2items": dict2items,
-    "dirname": lambda value: posixpath.dirname(str(value)),
-    "expanduser": lambda value: str(Path(str(value)).expanduser()),
     "extract": extract,
     "flatten": flatten,
     "from_json": json.loads,
@@ -272,20 +272,15 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "log": lambda value, base=math.e: math.log(value, base) if base != 10 else math.log10(value),  # noqa: PLR2004
     "mandatory": mandatory,
     "md5": lambda value: hashed(value, "md5"),
-    "normpath": lambda value: posixpath.normpath(str(value)),
-    "path_join": lambda value: posixpath.join(*([value] if isinstance(value, str) else value)),
     "permutations": lambda value, size=None: list(itertools.permutations(value, size)),
     "combinations": lambda value, size: list(itertools.combinations(value, size)),
     "pow": math.pow,
     "product": lambda value, *others: list(itertools.product(value, *others)),
-    "quote": lambda value: shlex.quote("" if value is None else str(value)),
     "random": pick,
-    "relpath": lambda value, start=".": posixpath.relpath(str(value), start),
     "root": lambda value, base=2: math.sqrt(value) if base == 2 else math.pow(value, 1 / base),  # noqa: PLR2004
     "sha1": hashed,
     "shuffle": shuffle,
     "split": split,
-    "splitext": lambda value: posixpath.splitext(str(value)),
     "strftime": strftime,
     "subelements": subelements,
     "ternary": ternary,
@@ -296,7 +291,4 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "to_uuid": lambda value: str(uuid.uuid5(uuid.UUID("361E6D51-FAEC-444A-9079-341386DA8E2E"), str(value))),
     "to_yaml": to_yaml,
     "type_debug": type_name,
-    "win_basename": lambda value: ntpath.basename(str(value)),
-    "win_dirname": lambda value: ntpath.dirname(str(value)),
-    "win_splitdrive": lambda value: ntpath.splitdrive(str(value)),
 }

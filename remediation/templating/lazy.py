@@ -70,15 +70,13 @@ def lazily(value: Any, evaluate: Evaluate) -> Any:  # noqa: ANN401 - any value o
 def materialised(value: Any) -> Any:  # noqa: ANN401 - any value
     """Return `value` as built-in types with everything evaluated; an undefined value inside raises."""
     if isinstance(value, Undefined):
-        str(value)
+        value._fail_with_undefined_error()  # noqa: SLF001 - Jinja's lenient ones (`1 if false`) would pass as an empty text
     if isinstance(value, str):
         return str(value)
     if isinstance(value, Mapping):
         return {materialised(key): materialised(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple, range, Iterator)):
         return [materialised(item) for item in value]
-    if isinstance(value, tuple):
-        return [materialised(item) for item in value]
-    if isinstance(value, Iterator) and not isinstance(value, (str, bytes)):
-        return [materialised(item) for item in value]
+    if callable(value):
+        raise TypeError(f"this is a function ({getattr(value, '__name__', 'of no name')}), not a value; it has to be called")
     return value

@@ -107,7 +107,7 @@ def query(lookups: Mapping[str, Lookup], names: Mapping[str, Any], *, wantlist: 
             try:
                 value = source(term if whole else str(revealed(term)), names)
             except RemediationError:
-                if errors != "ignore":
+                if errors != "ignore" and (known != "vars" or default is None):
                     raise
                 value = None
             values.append(default if value in ("", None) and default is not None else value)

@@ -65,6 +65,8 @@ class Scope(Mapping[str, Any]):
             value = lazily(raw, self.evaluate)
         finally:
             self._open.pop()
+        if type(value) in {list, dict}:  # no template may change a variable in place
+            value = Rows(value) if isinstance(value, list) else Table(value)
         if is_password(name) and isinstance(value, (str, int, float)):
             value = Secret(str(value))
         self._values[name] = value
@@ -178,8 +180,7 @@ def _guarded(function: Callable[[Mapping[str, Any]], Any], names: Scope, text: o
         raise TemplateError(f"{error.message} in {_shown(text)}", place=place) from None
     except RecursionError:
         raise TemplateError(f"{_shown(text)} refers to itself", place=place) from None
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, LookupError, OSError) as error:
-        # filters and operators of the user's expression raise these
+    except Exception as error:  # noqa: BLE001 - filters and operators of the user's expression raise what they like
         raise TemplateError(f"{type(error).__name__}: {error} in {_shown(text)}", place=place) from None
 
 

@@ -1,0 +1,62 @@
+"""Filters on paths and other texts, by Ansible's names."""
+
+from __future__ import annotations
+
+import ntpath
+import posixpath
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_plus
+
+from remediation.templating.errors import TemplateError
+
+STYLES: Mapping[str, tuple[str, str, str]] = {
+    "plain": ("", "# ", ""),
+    "erlang": ("", "% ", ""),
+    "c": ("", "// ", ""),
+    "cblock": ("/*", " * ", " */"),
+    "xml": ("<!--", " - ", "-->"),
+}
+"""What stands before, on each line of, and after a comment."""
+
+
+def comment(value: object, style: str = "plain", **own: Any) -> str:  # noqa: ANN401 - Ansible's parameters
+    """Return a text as a comment, with an empty line of it before and after."""
+    if style not in STYLES:
+        raise TemplateError(f"comment: the style is one of {', '.join(STYLES)}, not {style!r}")
+    beginning, mark, end = STYLES[style]
+    mark = str(own.get("decoration", mark))
+    prefix, postfix = str(own.get("prefix", mark)), str(own.get("postfix", mark))
+    lines = [str(own.get("beginning", beginning)), *[prefix] * int(own.get("prefix_count", 1))]
+    lines += [f"{mark}{line}" for line in str(value).split("\n")]
+    lines += [*[postfix] * int(own.get("postfix_count", 1)), str(own.get("end", end))]
+    if not lines[0]:
+        del lines[0]
+    if not lines[-1]:
+        del lines[-1]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def path_join(value: Any) -> str:  # noqa: ANN401 - a text or a list of texts
+    """Return the parts of a path as one."""
+    return posixpath.join(*([value] if isinstance(value, str) else value))
+
+
+TEXTS: Mapping[str, Callable[..., Any]] = {
+    "basename": lambda value: posixpath.basename(str(value)),
+    "comment": comment,
+    "dirname": lambda value: posixpath.dirname(str(value)),
+    "expanduser": lambda value: str(Path(str(value)).expanduser()),
+    "normpath": lambda value: posixpath.normpath(str(value)),
+    "path_join": path_join,
+    "quote": lambda value: shlex.quote("" if value is None else str(value)),
+    "realpath": lambda value: str(Path(str(value)).resolve()),
+    "relpath": lambda value, start=".": posixpath.relpath(str(value), start),
+    "splitext": lambda value: posixpath.splitext(str(value)),
+    "urldecode": lambda value: unquote_plus(str(value)),
+    "win_basename": lambda value: ntpath.basename(str(value)),
+    "win_dirname": lambda value: ntpath.dirname(str(value)),
+    "win_splitdrive": lambda value: ntpath.splitdrive(str(value)),
+}
