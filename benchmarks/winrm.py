@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.measure import ROOT, Contender, medians, once, program
 
+FILE_SIZE = 20_000_000
 STARTS = (0.0, 0.2, 0.5)
 _CLIENTS = Path(__file__).with_name("clients")
 
@@ -107,6 +109,23 @@ def requests(calls: int, folder: Path) -> None:
             )
 
 
+def files(repeat: int, folder: Path) -> None:
+    """Print what a file takes."""
+    print(f"\nA file of {FILE_SIZE // 1_000_000} MB to one host, medians of {repeat}, whole processes\n")
+    print("| ours | pypsrp's WinRS shell | ours / pypsrp |\n|---|---|---|")
+    with hosts(1, 0.0) as served:
+        runners = [
+            Contender(
+                name,
+                [sys.executable, str(_CLIENTS / f"{name}.py"), str(served.ports[0]), str(FILE_SIZE), str(folder / name)],
+                lambda out, path=folder / name: out.strip() == hashlib.sha256(path.read_bytes()).hexdigest(),
+            )
+            for name in ("file_ours", "file_pypsrp")
+        ]
+        found = medians(runners, repeat)
+    print(f"| {found['file_ours']:.2f} s | {found['file_pypsrp']:.2f} s | {found['file_ours'] / found['file_pypsrp']:.2f} |", flush=True)
+
+
 def growth(calls: int) -> None:
     """Print how time and memory grow with hosts."""
     print(f"\n{calls} calls to each of more and more hosts, forks 10, PowerShell start 0 s\n")
@@ -130,6 +149,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         requests(options.calls, Path(name))
+        files(options.repeat, Path(name))
         race(options.hosts, options.calls, options.repeat, Path(name))
     growth(options.calls)
 

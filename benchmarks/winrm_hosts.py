@@ -27,7 +27,10 @@ def main() -> None:
         users = Path(folder) / "users"
         users.write_text(f":ops:{PASSWORD}\n", encoding="utf-8")
         os.environ["NTLM_USER_FILE"] = str(users)
-        programs = {"powershell": (sys.executable, "-I", "-S", str(_PLAYER), seconds)}
+        programs = {
+            "powershell": (sys.executable, "-I", "-S", str(_PLAYER), seconds),
+            "sink": (sys.executable, "-I", "-S", str(_PLAYER.with_name("sink_player.py"))),
+        }
         servers = [WinRmPeer(programs, {"ops": PASSWORD}) for _ in range(number)]
         for server in servers:
             threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()

@@ -22,7 +22,7 @@ from remediation.connections.winrm_faults import FAMILIES, SHELL_NOT_FOUND, Faul
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import AuthenticationFailed, CertificateRefused, Unreachable
 
-CHUNK = 200_000
+CHUNK = 250_000
 """So many bytes go in one Send: the service takes an envelope of 500 kB by default, and base64 comes on top."""
 RECYCLE = 300
 """A shell gives no operation back before it is deleted; a user has 1500 of them."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from remediation.connections.base import Completed, Failed, FileContent, Http, HttpReply, ProbeReply, ReadFile, Reply, Run
 
-SLICE = 450_000
-"""So many bytes of a file travel in one request or reply: a frame stays under 1 MB."""
+SLICE = 420_000
+"""So many bytes of a file travel in one request or reply: a frame stays under 1 MB, and over WinRM its line goes in three Sends."""
 LINE = 900_000
 """A request is not packed fuller than this, before encoding."""
 LONGEST = 60.0

@@ -32,6 +32,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Lab]:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A restarted host of the lab is back in a moment."""
     monkeypatch.setattr("remediation.connections.worker._PAUSES", (0.0, 0.3, 0.6))
+    monkeypatch.setattr("remediation.connections.winrm._BUSY_PAUSE", 0.05)
 
 
 def connect(lab: control.Lab) -> Guard:

@@ -318,7 +318,7 @@ class WinRmPeer(ThreadingHTTPServer):
                 view = memoryview(base64.b64decode(stream.text or ""))
                 while view:
                     view = view[program.process.stdin.write(view) :]
-                if stream.get("End") == "true":
+                if str(stream.get("End")).lower() == "true":
                     program.process.stdin.close()
         return "<rsp:SendResponse/>"
 
