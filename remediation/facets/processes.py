@@ -42,6 +42,8 @@ class WindowsProcessWriter(WindowsProcesses):
         """Ask the tree to close as the desktop's user, wait, and with `force` end it; return whether it ended."""
         data = {"pid": pid, "started": started, "grace": grace, "force": force}
         done = self._look.probe(Probe("close", data, timeout=grace + _MARGIN + 30.0, writes=True), f"closing process {pid}")
+        if done["how"] == "own":
+            raise own(pid, self._look.host)
         if not done["ended"] and done["task_result"] is not None and done["task_result"] & 0xFFFFFFFF == _NOT_LOGGED_ON:
             raise Blocked(
                 f"process {pid} has a window and nobody is logged on at the desktop who could be asked to close it",
@@ -71,9 +73,20 @@ class PosixProcessWriter(PosixProcesses):
         call = Run(("sh", "-c", shell("close"), "close", *words), timeout=grace + _MARGIN, writes=True)
         done = self._look.run(call, f"closing process {pid}", next_step="the login may only end programs of its own, or as root")
         said = done.text.strip()
+        if said == "own":
+            raise own(pid, self._look.host)
         if said not in {"gone", "polite", "forced", "still-there"}:
             raise CallFailed(f"closing process {pid} failed: {said!r} is no answer", host=self._look.host)
         return said != "still-there"
+
+
+def own(pid: int, host: str) -> Blocked:
+    """Return the error for a process that must not be closed from here."""
+    return Blocked(
+        f"process {pid} is this login's own program or one that it was started from",
+        host=host,
+        next_step="leave it out of what may be closed",
+    )
 
 
 def from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[Process, ...]:

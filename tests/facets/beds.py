@@ -1,4 +1,6 @@
-"""The hosts on which the same tests run: the lab's Windows laptop over WinRM, and this machine with a real engine in two forms."""
+"""The hosts on which the same tests run: the lab's Windows laptop over WinRM, and this machine with a real engine,
+by libraries and by commands over SSH.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from remediation.connections.open import open_connection
-from remediation.connections.settings import from_variables
-from remediation.facets.host import HostReader, HostWriter, Place
-from remediation.facets.look import Look
 from remediation.facets.open import Host, open_host
-from remediation.facets.scripts import script
 from remediation.lab import control
-from remediation.model.clock import SystemClock
+from tests.connections.sshd import Sshd
 from tests.support.project import CONTAINER, MODEL, Project
 
 LAB_MODEL = "mistral:7b-instruct-q4_K_M"
@@ -33,35 +30,9 @@ class Bed:
     container: str = CONTAINER
     version: str = "0.13.5"
     windows: bool = False
-    commands: bool = False
 
-    def open(self, *, check: bool = False, **more: Any) -> Host | CommandHost:  # noqa: ANN401 - host variables
-        """Open the host; with ``commands`` in the form that asks programs although libraries are at hand."""
-        variables = {**self.variables, **more}
-        return CommandHost(self.name, variables) if self.commands else open_host(self.name, variables, check=check)
-
-
-class CommandHost:
-    """This machine, looked at as a remote one is: by commands alone."""
-
-    def __init__(self, name: str, variables: Mapping[str, Any]) -> None:
-        self.connection = open_connection(from_variables(name, variables), scripts=script)
-        environment = {"DOCKER_HOST": variables["docker_host"], "DOCKER_CONFIG": variables["docker_config"]}
-        self._place = Place(name, variables, windows=False, local=False, clock=SystemClock(), environment=environment)
-
-    @property
-    def reader(self) -> HostReader:
-        return HostReader(self._place, Look(lambda: self.connection))
-
-    @property
-    def round_trips(self) -> int:
-        return self.connection.round_trips
-
-    def writer(self) -> HostWriter:
-        return HostWriter(self._place, Look(lambda: self.connection, keep=False))
-
-    def close(self) -> None:
-        self.connection.close()
+    def open(self, *, check: bool = False, **more: Any) -> Host:  # noqa: ANN401 - host variables
+        return open_host(self.name, {**self.variables, **more}, check=check)
 
 
 def lab_variables(lab: control.Lab) -> dict[str, Any]:
@@ -82,12 +53,12 @@ def of_lab(lab: control.Lab) -> Bed:
     )  # fmt: skip
 
 
-def of_project(project: Project, *, commands: bool) -> Bed:
+def of_project(project: Project, server: Sshd | None = None) -> Bed:
+    """This machine with a real engine: by libraries, or by commands through `server`."""
     folder = str(project.folder)
-    variables = {
-        "ansible_connection": "local", "docker_host": project.engine.host, "docker_config": project.engine.environment["DOCKER_CONFIG"],
-    }  # fmt: skip
+    way = {"ansible_connection": "local"} if server is None else server.variables()
+    where = {"docker_host": project.engine.host, "docker_config": project.engine.environment["DOCKER_CONFIG"]}
     return Bed(
-        "commands" if commands else "native", "localhost", variables, MODEL,
-        (f"{folder}/docker-compose.yml", f"{folder}/docker-compose.gpu.yml"), folder, commands=commands,
+        "native" if server is None else "ssh", "localhost" if server is None else "linux-01", {**way, **where}, MODEL,
+        (f"{folder}/docker-compose.yml", f"{folder}/docker-compose.gpu.yml"), folder,
     )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from remediation.lab import control
+from tests.connections.sshd import Sshd, sshd
 from tests.facets import beds
 from tests.facets.beds import Bed
 from tests.support.engine import Engine
@@ -35,15 +36,23 @@ def guide(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     made.down()
 
 
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """A real sshd on loopback, into this machine."""
+    with sshd(tmp_path_factory.mktemp("sshd")) as started:
+        yield started
+
+
 @pytest.fixture(
-    params=["lab", pytest.param("native", marks=pytest.mark.live), pytest.param("commands", marks=pytest.mark.live)],
+    params=["lab", pytest.param("native", marks=pytest.mark.live), pytest.param("ssh", marks=pytest.mark.live)],
     scope="module",
 )
 def bed(request: pytest.FixtureRequest) -> Bed:
     """Each host in turn; the real engine's tests are left out where there is none."""
     if request.param == "lab":
         return beds.of_lab(request.getfixturevalue("lab"))
-    return beds.of_project(request.getfixturevalue("guide"), commands=request.param == "commands")
+    server = request.getfixturevalue("server") if request.param == "ssh" else None
+    return beds.of_project(request.getfixturevalue("guide"), server)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the guide's other steps do, on a real engine by its API and by commands: volumes, one-off programs, Compose down, the store."""
+"""What the guide's other steps do, on a real engine by its API and by commands over SSH: volumes, one-off programs, Compose down, the store."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from tests.support.project import MODEL, Project
 pytestmark = pytest.mark.live
 
 
-@pytest.fixture(params=["native", "commands"], scope="module")
+@pytest.fixture(params=["native", "ssh"], scope="module")
 def bed(request: pytest.FixtureRequest) -> Bed:
-    return beds.of_project(request.getfixturevalue("guide"), commands=request.param == "commands")
+    server = request.getfixturevalue("server") if request.param == "ssh" else None
+    return beds.of_project(request.getfixturevalue("guide"), server)
 
 
 @pytest.fixture

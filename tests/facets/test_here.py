@@ -140,6 +140,13 @@ def test_another_process_with_a_reused_pid_is_left_alone(here: Host, family: sub
     assert family.poll() is None
 
 
+def test_this_program_and_its_parents_are_never_closed(here: Host) -> None:
+    for pid in (os.getpid(), os.getppid()):
+        root = seen(here, pid)
+        with pytest.raises(Blocked, match="own program"):
+            here.writer().processes.close(root.pid, root.started, grace=0, force=True)
+
+
 def test_a_process_that_does_not_listen_is_ended_by_force_alone(here: Host, deaf: subprocess.Popen[str]) -> None:
     root = seen(here, deaf.pid)
     assert not here.writer().processes.close(root.pid, root.started, grace=0)

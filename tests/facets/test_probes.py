@@ -138,7 +138,7 @@ def test_the_readers_read_what_the_scripts_emit(lab: control.Lab) -> None:
     # what is passed on for whoever diagnoses a leak or a spill, and for people
     assert unread == {
         "session": set(), "system": {"Caption"}, "processes": set(), "gpu": {"stderr"} - read["gpu"],
-        "process_memory": {"NonLocalUsage", "DedicatedUsage", "SharedUsage"}, "adapter_memory": {"SharedUsage"},
+        "process_memory": {"DedicatedUsage", "SharedUsage"}, "adapter_memory": {"SharedUsage"},
     }  # fmt: skip
 
 

@@ -87,8 +87,9 @@ $task = $null
 $how = 'still-there'
 $top = Get-Meant
 if ($null -eq $top) { $how = 'gone' }
-else {
-    $numbers = @(Get-Tree $top)
+else { $numbers = @(Get-Tree $top) }
+if ($null -ne $top -and $numbers -contains $PID) { $how = 'own' } # this very process, or one that it came from
+elseif ($null -ne $top) {
     if ($top.SessionId -ne 0) {
         if ($top.SessionId -eq [Diagnostics.Process]::GetCurrentProcess().SessionId) { $asked = [int] (& $ask) }
         else {
@@ -121,7 +122,7 @@ else {
 }
 
 ConvertTo-Json -Depth 20 -Compress -InputObject @{
-    ended = $how -ne 'still-there'
+    ended = @('gone', 'polite', 'forced') -contains $how
     how = $how
     asked = $asked
     task_result = $task

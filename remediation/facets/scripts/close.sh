@@ -1,5 +1,5 @@
 # Ask the tree of one process to end, wait, and with force end it. Arguments: pid, start in hundredths of a second since the epoch,
-# seconds of grace, 1 to force. Prints: gone, polite, forced or still-there.
+# seconds of grace, 1 to force. Prints: gone, polite, forced, still-there, or own for the caller itself and its parents.
 LC_ALL=C; export LC_ALL
 pid=$1; started=$2; grace=$3; force=$4
 hz=$(getconf CLK_TCK 2>/dev/null || echo 100)
@@ -29,6 +29,7 @@ tree() {
 
 same || { echo gone; exit 0; }
 all=$(tree "$pid")
+case " $all " in *" $$ "*) echo own; exit 0 ;; esac
 kill -TERM $all 2>/dev/null || kill -TERM "$pid" || exit 1
 left=$((grace * 10))
 while same; do

@@ -42,7 +42,12 @@ foreach ($process in @(Get-CimInstance -ClassName Win32_Process)) {
     if ([string] $process.Name -notmatch '^(Docker Desktop|com\.docker\..*|docker-agent|vpnkit.*)\.exe$') { continue }
     # the privileged helper is a service that starts with Windows and stays when Docker Desktop ends
     if ($process.Name -eq 'com.docker.service.exe') { continue }
-    $null = $rows.Add(@{ Name = [string] $process.Name; ProcessId = [int] $process.ProcessId; CreationDate = ConvertTo-Epoch $process.CreationDate })
+    $null = $rows.Add(@{
+            Name = [string] $process.Name
+            ProcessId = [int] $process.ProcessId
+            SessionId = [int] $process.SessionId
+            CreationDate = ConvertTo-Epoch $process.CreationDate
+        })
 }
 
 # settings-store.json since 4.35, settings.json before

@@ -45,4 +45,4 @@ else {
     # the message outlives its task's entry
     finally { Unregister-ScheduledTask -TaskName $name -Confirm:$false -ErrorAction SilentlyContinue }
 }
-ConvertTo-Json -Depth 20 -Compress -InputObject @{ shown = $shown; task_result = $task }
+ConvertTo-Json -Depth 20 -Compress -InputObject @{ shown = $shown }
