@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from remediation.templating.errors import TemplateError
@@ -108,6 +109,15 @@ def subset(value: Iterable[Any], other: Iterable[Any]) -> bool:
     return all(item in others for item in value)
 
 
+FILES: Mapping[tuple[str, ...], Callable[[Any], bool]] = {
+    ("directory", "is_dir"): lambda value: Path(str(value)).is_dir(),
+    ("exists",): lambda value: Path(str(value)).exists(),
+    ("file", "is_file"): lambda value: Path(str(value)).is_file(),
+    ("link", "is_link"): lambda value: Path(str(value)).is_symlink(),
+    ("abs", "is_abs"): lambda value: Path(str(value)).is_absolute(),
+}
+"""Tests of paths on the machine that runs this package, as Ansible's: a host's files are asked by steps."""
+
 TESTS: Mapping[str, Callable[..., Any]] = {
     **dict.fromkeys(("failed", "failure"), failed),
     **dict.fromkeys(("succeeded", "success", "successful"), lambda value: not failed(value)),
@@ -116,6 +126,9 @@ TESTS: Mapping[str, Callable[..., Any]] = {
     "unreachable": unreachable,
     "reachable": lambda value: not unreachable(value),
     "timedout": timed_out,
+    "finished": lambda value: bool(_result(value, "finished").get("finished", True)),
+    "started": lambda value: bool(_result(value, "started").get("started", True)),
+    **{name: test for names, test in FILES.items() for name in names},
     **{word.replace("-", "_"): outcome_is(word) for word in ("blocked", "unverified", "would-change")},
     "match": match,
     "search": search,
