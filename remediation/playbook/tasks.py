@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from remediation.model.change import Risk
 from remediation.model.errors import Place
 from remediation.playbook import keywords
 from remediation.playbook.actions import ACTIONS, plain_name
@@ -171,6 +172,7 @@ class TaskReader:
             changed_when=raw.get("changed_when"),
             risk=raw.get("risk"),
         )
+        self._check_risk(raw)
         if has_template(raw.get("name")):
             task = replace(task, name=raw["name"])
         if action == LADDER:
@@ -178,6 +180,14 @@ class TaskReader:
 
             return replace(task, ladder=read_ladder(raw[key], self, self._loading, task, value_place(raw, key)))
         return replace(task, arguments=self._arguments(raw, key, action))
+
+    def _check_risk(self, raw: Mapping[Any, Any]) -> None:
+        risk = raw.get("risk")
+        if isinstance(risk, str) and not has_template(risk):
+            try:
+                Risk.parse(risk)
+            except ValueError as error:
+                self._problems.add(f"risk: {error}", value_place(raw, "risk"))
 
     def _arguments(self, raw: Mapping[Any, Any], key: str, action: str) -> Mapping[str, Any]:
         place = value_place(raw, key)

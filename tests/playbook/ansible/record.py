@@ -55,7 +55,7 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_ok(self, result: Any) -> None:  # noqa: ANN401
         self._entry(result, "changed" if result._result.get("changed") else "ok")
 
-    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ANN401, FBT001, FBT002
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ANN401
         self._entry(result, "ignored" if ignore_errors else "failed")
 
     def v2_runner_on_skipped(self, result: Any) -> None:  # noqa: ANN401

@@ -1,0 +1,147 @@
+"""Advice on a playbook that is no mistake: what would surprise, cannot be undone, or is never used."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.model.change import Risk
+from remediation.model.errors import Place
+from remediation.playbook.model import Node, Play, Playbook, Task, tasks_of
+from remediation.playbook.names import Names, names_in
+from remediation.playbook.problems import excerpt, meant, where
+from remediation.steps.contract import Step
+from remediation.steps.registry import registry
+from remediation.templating.nodes import has_template
+
+KEEPING = ("backup", "save", "keep")
+"""Parameters by which a step that deletes something keeps it first."""
+
+FOR_HOSTS = frozenset({"close_programs", "compose_files", "endpoint", "max_risk", "model", "registry", "warn_seconds"})
+"""Variables that the engine and the facets read of a host, whoever set them (design 5 and 7)."""
+
+DELETES: Mapping[tuple[str, ...], str] = {
+    ("docker", "volume", "rm"): "deletes a volume with all that lies in it",
+    ("docker", "volume", "prune"): "deletes volumes with all that lies in them",
+    ("docker", "system", "prune"): "deletes what no container uses",
+    ("ollama", "rm"): "deletes a model",
+    ("rm", "-rf"): "deletes a folder with all below it",
+    ("rm", "-r"): "deletes a folder with all below it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One piece of advice: which rule, what, where, and the line it is about."""
+
+    rule: str
+    message: str
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        head = f"{self.place}: {self.message} [{self.rule}]" if self.place else f"{self.message} [{self.rule}]"
+        shown = excerpt(self.place)
+        return f"{head}\n{shown}" if shown else head
+
+
+def lint(
+    playbook: Playbook, *, known: Iterable[str] = (), steps: Callable[[], Mapping[str, type[Step[Any]]]] = registry
+) -> list[Advice]:
+    """Return advice on a playbook that was loaded, in the order of its places; `known` are variables of the inventory and ``-e``."""
+    names = names_in(playbook)
+    found: list[Advice] = []
+    for play in playbook.plays:
+        for task in _tasks(play):
+            found += _of_task(task, steps())
+            found += _handlers(task, play)
+    found += _unused(names)
+    found += _undefined(names, known)
+    unique = dict.fromkeys(found)
+    return sorted(unique, key=lambda item: (item.place.file, item.place.line) if item.place else ("", 0))
+
+
+def _tasks(play: Play) -> Iterator[Task]:
+    nodes: tuple[Node, ...] = (*play.pre_tasks, *play.tasks, *play.post_tasks, *play.handlers)
+    return tasks_of(nodes)
+
+
+def _of_task(task: Task, steps: Mapping[str, type[Step[Any]]]) -> Iterator[Advice]:
+    if task.action == "command":
+        yield from _command(task)
+    cls = steps.get(task.action)
+    if cls is not None and cls.risk is Risk.DESTRUCTIVE:
+        without = [name for name in KEEPING if name in cls.model_fields and task.arguments.get(name) is False]
+        if without:
+            yield Advice("destructive-without-backup", f"{task.action} deletes data, and {without[0]} is off", task.place)
+
+
+def _command(task: Task) -> Iterator[Advice]:
+    given = task.arguments
+    words = _words(given)
+    says = task.changed_when is not None or given.get("creates") or given.get("removes")
+    if not says:
+        yield Advice(
+            "command-without-changed-when",
+            "a command counts as changed each time; say when it really changed something: changed_when, creates or removes",
+            task.place,
+        )
+    for beginning, does in DELETES.items():
+        if tuple(words[: len(beginning)]) == beginning and task.risk is None:
+            yield Advice(
+                "destructive-without-backup",
+                f"{' '.join(beginning)} {does}, and nothing is saved first; say risk: destructive, and save it by a step before",
+                task.place,
+            )
+    if "down" in words and {"-v", "--volumes"} & set(words) and {"compose", "docker-compose"} & set(words):
+        yield Advice(
+            "bare-down-v",
+            "down -v deletes the project's volumes, and the models in them; a stack is stopped by stack.stopped, without loss",
+            task.place,
+        )
+
+
+def _words(given: Mapping[str, Any]) -> list[str]:
+    argv = given.get("argv")
+    if isinstance(argv, list):
+        return [str(word) for word in argv]
+    try:
+        return shlex.split(str(given.get("cmd") or ""))
+    except ValueError:
+        return str(given.get("cmd")).split()
+
+
+def _handlers(task: Task, play: Play) -> Iterator[Advice]:
+    known = {name for handler in tasks_of(play.handlers) for name in (str(handler.name), *handler.listen)}
+    open_names = any(has_template(handler.name) or handler.action == "include_tasks" for handler in tasks_of(play.handlers))
+    for name in task.settings.notify:
+        if not has_template(name) and not open_names and str(name) not in known:
+            yield Advice(
+                "unknown-handler",
+                f"no handler is called {str(name)!r}{meant(name, known)}; the run would end as soon as this task changes something",
+                where(name, task.place),
+            )
+
+
+def _unused(names: Names) -> Iterator[Advice]:
+    for name, place in names.defined.items():
+        if name not in names.used and name not in FOR_HOSTS and not name.startswith("ansible_"):
+            yield Advice("unused-variable", f"the variable {name!r} is used nowhere in this playbook", place)
+
+
+def _undefined(names: Names, known: Iterable[str]) -> Iterator[Advice]:
+    there = {*names.defined, *names.given, *known, *FOR_HOSTS}
+    if names.open_ended:  # variables come from files whose names are not known yet
+        return
+    for name, place in names.needed.items():
+        if name not in there and not name.startswith("ansible_"):
+            near = meant(name, there)
+            yield Advice("undefined-variable", f"the variable {name!r} is set nowhere that is known{near}", place)
+
+
+def to_json(advice: Advice) -> dict[str, Any]:
+    """Return advice as JSON."""
+    place = advice.place
+    at = {"file": place.file, "line": place.line, "column": place.column} if place else {}
+    return {"rule": advice.rule, "message": advice.message, **at}

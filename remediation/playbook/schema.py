@@ -1,0 +1,170 @@
+"""A JSON Schema of playbooks for editors: the keywords with their types, and every step and action with its parameters."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from remediation.model.finding import Cause
+from remediation.playbook import keywords
+from remediation.playbook.actions import ACTIONS, COLLECTION, OURS
+from remediation.playbook.keywords import Kind
+from remediation.steps.contract import Step
+from remediation.steps.registry import registry
+
+DRAFT = "http://json-schema.org/draft-07/schema#"
+TEMPLATE: Mapping[str, Any] = {"type": "string", "pattern": "\\{[{%#]"}
+"""A value that is evaluated at run time may stand anywhere."""
+
+Schema = dict[str, Any]
+
+_OF_KIND: Mapping[str, Schema] = {
+    keywords.SWITCH[0]: {"type": ["boolean", "string"]},
+    keywords.NUMBER[0]: {"type": ["number", "string"]},
+    keywords.WHOLE[0]: {"type": ["integer", "string"]},
+    keywords.TEXT[0]: {"type": ["string", "number", "null"]},
+    keywords.TEXTS[0]: {"type": ["string", "array"], "items": {"type": ["string", "integer"]}},
+    keywords.CONDITION[0]: {
+        "type": ["string", "boolean", "number", "null", "array"],
+        "items": {"type": ["string", "boolean", "number"]},
+    },
+    keywords.MAPPING[0]: {"type": ["object", "string"]},
+    keywords.MAPPINGS[0]: {"type": ["object", "array", "string", "null"]},
+    keywords.LIST[0]: {"type": ["array", "null"]},
+    keywords.NAME[0]: {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+    keywords.FILES[0]: {"type": ["string", "array", "null"]},
+    keywords.BATCHES[0]: {"type": ["string", "integer", "array"]},
+    keywords.ANYTHING[0]: {},
+}
+
+_TASKS = {"type": ["array", "null"], "items": {"$ref": "#/definitions/node"}}
+
+
+def schema(steps: Mapping[str, type[Step[Any]]] | None = None) -> Schema:
+    """Return the schema of a playbook for these steps (all that are registered)."""
+    known = registry() if steps is None else steps
+    calls = {**_actions(), **{name: _step(cls) for name, cls in known.items()}}
+    goals = {name: calls[name] for name in known}
+    return {
+        "$schema": DRAFT,
+        "title": "A playbook of remediation",
+        "type": "array",
+        "minItems": 1,
+        "items": {"anyOf": [{"$ref": "#/definitions/play"}, {"$ref": "#/definitions/import_playbook"}]},
+        "definitions": {
+            "play": _object(_properties(keywords.PLAY), required=["hosts"]),
+            "import_playbook": _object(
+                {
+                    **_properties(keywords.IMPORT_PLAYBOOK),
+                    "import_playbook": {"type": "string"},
+                    f"{COLLECTION}import_playbook": {"type": "string"},
+                }
+            ),
+            "node": {
+                "if": {"required": ["block"]},
+                "then": {"$ref": "#/definitions/block"},
+                "else": {"$ref": "#/definitions/task"},
+            },
+            "block": _object(_properties(keywords.BLOCK), required=["block"]),
+            "task": _task(calls),
+            "ladder": _ladder(goals),
+            "rung": _object(
+                {**_properties(keywords.RUNG), "treats": _texts([str(cause) for cause in Cause])}, required=["tasks"]
+            ),
+        },
+    }
+
+
+def _task(calls: Mapping[str, Schema]) -> Schema:
+    own = _properties(keywords.TASK)
+    own["loop_control"] = {"anyOf": [_object(_properties(keywords.LOOP_CONTROL)), dict(TEMPLATE)]}
+    does = {
+        **calls,
+        "ladder": {"$ref": "#/definitions/ladder"},
+        "import_tasks": {"type": ["string", "object"]},
+        f"{COLLECTION}import_tasks": {"type": ["string", "object"]},
+    }
+    return {**_object({**own, **does}), "oneOf": [{"required": [name]} for name in does]}
+
+
+def _ladder(goals: Mapping[str, Schema]) -> Schema:
+    goal = {**_object(goals), "minProperties": 1, "maxProperties": 1}
+    return _object(
+        {
+            "goal": {"type": "array", "minItems": 1, "items": goal},
+            "rungs": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/rung"}},
+        },
+        required=["goal", "rungs"],
+    )
+
+
+def _object(properties: Mapping[str, Schema], required: list[str] | None = None) -> Schema:
+    found: Schema = {"type": "object", "additionalProperties": False, "properties": dict(properties)}
+    return {**found, "required": required} if required else found
+
+
+def _properties(kinds: Mapping[str, Kind]) -> dict[str, Schema]:
+    lists = {"tasks", "pre_tasks", "post_tasks", "handlers", "block", "rescue", "always"}
+    return {name: dict(_TASKS) if name in lists else copy.deepcopy(_OF_KIND[kind[0]]) for name, kind in kinds.items()}
+
+
+def _texts(words: list[str]) -> Schema:
+    return {"anyOf": [{"enum": words}, {"type": "array", "items": {"enum": words}}]}
+
+
+def _actions() -> dict[str, Schema]:
+    found: dict[str, Schema] = {}
+    for name, model in ACTIONS.items():
+        parameters: Schema = {"anyOf": [_parameters(model, open_ended=model.open), {"type": ["string", "null"]}]}
+        parameters["description"] = _description(model)
+        found[name] = parameters
+        if name not in OURS:
+            found[f"{COLLECTION}{name}"] = parameters
+    return found
+
+
+def _step(cls: type[Step[Any]]) -> Schema:
+    parameters = _parameters(cls)
+    required = parameters.pop("required", [])
+    allowed: Schema = {**parameters, **({"required": required} if required else {})}
+    kinds = [allowed] if required else [allowed, {"type": "null"}]
+    return {"anyOf": kinds, "description": f"{_description(cls)} Risk: {cls.risk}."}
+
+
+def _description(model: type[BaseModel]) -> str:
+    return " ".join((model.__doc__ or "").split("\n\n")[0].split())
+
+
+def _parameters(model: type[BaseModel], *, open_ended: bool = False) -> Schema:
+    """Return a model's parameters; each may be a template instead of a value."""
+    whole = model.model_json_schema(by_alias=True)
+    inner = whole.get("$defs", {})
+    properties: dict[str, Schema] = {}
+    for name, field in model.model_fields.items():
+        given = whole["properties"].get(field.alias or name, {})
+        value = {"anyOf": [_inlined(given, inner), dict(TEMPLATE)], "description": field.description or ""}
+        properties[name] = value
+        if field.alias:
+            properties[field.alias] = value
+    needed = [name for name, field in model.model_fields.items() if field.is_required() and not field.alias]
+    found: Schema = {"type": "object", "additionalProperties": open_ended, "properties": properties}
+    return {**found, "required": needed} if needed else found
+
+
+def _inlined(value: Any, inner: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a schema with pydantic's own references replaced by what they name."""
+    if isinstance(value, list):
+        return [_inlined(item, inner) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    reference = str(value.get("$ref", ""))
+    if reference.startswith("#/$defs/"):
+        rest = {key: item for key, item in value.items() if key != "$ref"}
+        return _inlined({**inner[reference.removeprefix("#/$defs/")], **rest}, inner)
+    found = {key: _inlined(item, inner) for key, item in value.items() if key != "title" or not isinstance(item, str)}
+    if set(found) == {"type"} and found["type"] == "string":
+        return {"type": ["string", "number", "boolean"]}  # YAML's 1 and true are texts where a text is wanted
+    return found

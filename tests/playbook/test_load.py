@@ -1,0 +1,196 @@
+"""A playbook is read with all its mistakes told at once, each with its place, the line and the nearest right name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from remediation.model.errors import InputError
+from remediation.model.finding import Cause
+from remediation.playbook.load import load_playbook
+from remediation.playbook.model import Block, Playbook, Task
+from tests.engine.toys import TOYS
+
+
+def load(folder: Path, text: str, **files: str) -> Playbook:
+    path = folder / "play.yml"
+    path.write_text(text, encoding="utf-8")
+    for name, content in files.items():
+        (folder / f"{name}.yml").write_text(content, encoding="utf-8")
+    return load_playbook(path, steps=lambda: TOYS)
+
+
+def problems(folder: Path, text: str, **files: str) -> list[str]:
+    with pytest.raises(InputError) as refused:
+        load(folder, text, **files)
+    return [f"{problem.place.line if problem.place else 0}: {problem.message}" for problem in refused.value.problems]
+
+
+def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name(tmp_path: Path) -> None:
+    text = """\
+- name: Wrong
+  hosts: all
+  taks: []
+  tasks:
+    - name: keyword
+      debug: {msg: x}
+      whne: true
+    - name: step
+      toy.fiel: {path: a, text: b}
+    - name: parameter
+      toy.file: {paht: a, text: b}
+    - name: missing
+      toy.file: {path: a}
+    - name: type
+      toy.closed: {names: {a: b}}
+    - name: keyword's type
+      debug: {msg: x}
+      retries: often
+    - name: nothing to do
+    - name: two things
+      debug: {msg: x}
+      fail: {msg: y}
+    - not a task
+"""
+    assert problems(tmp_path, text) == [
+        "3: a play has no keyword 'taks'; did you mean 'tasks'?",
+        "7: a task has no keyword 'whne'; did you mean 'when'?",
+        "9: the step 'toy.fiel' is not known; did you mean 'toy.file'?",
+        "11: toy.file: path: is required",
+        "11: toy.file: the parameter 'paht' is not known; did you mean 'path'?",
+        "13: toy.file: text: is required",
+        "15: toy.closed: names: input should be a valid tuple",
+        "18: retries: a whole number is wanted, not 'often'",
+        "19: this task names no step",
+        "22: a task does one thing, not 'debug' and 'fail'",
+        "23: a task is a mapping, not 'not a task'",
+    ]
+
+
+def test_the_line_is_shown_with_a_mark_under_the_column(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        load(tmp_path, "- hosts: all\n  tasks:\n    - debug: {mesg: x}\n")
+    assert str(refused.value) == (
+        f"{tmp_path}/play.yml:3:15: debug: the parameter 'mesg' is not known; did you mean 'msg'?\n"
+        "    3 |     - debug: {mesg: x}\n"
+        "      |               ^"
+    )
+
+
+def test_of_a_template_only_the_name_of_its_parameter_is_checked(tmp_path: Path) -> None:
+    book = load(tmp_path, '- hosts: all\n  tasks:\n    - toy.closed: {names: "{{ programs }}"}\n')
+    (task,) = book.plays[0].tasks
+    assert isinstance(task, Task)
+    assert problems(tmp_path, '- hosts: all\n  tasks:\n    - toy.closed: {nams: "{{ programs }}"}\n')[-1].startswith(
+        "3: toy.closed: the parameter 'nams' is not known"
+    )
+
+
+def test_blocks_and_imports_hand_down_what_their_tasks_do_not_say_themselves(tmp_path: Path) -> None:
+    text = """\
+- hosts: all
+  tags: [play]
+  environment: {A: play}
+  tasks:
+    - when: outer
+      vars: {v: outer}
+      ignore_errors: true
+      block:
+        - import_tasks: more.yml
+          when: inner
+          tags: imported
+"""
+    more = "- debug: {msg: x}\n  when: own\n  ignore_errors: false\n  tags: own\n"
+    (block,) = load(tmp_path, text, more=more).plays[0].tasks
+    assert isinstance(block, Block)
+    (imported,) = block.block
+    assert isinstance(imported, Block)
+    (task,) = imported.block
+    assert isinstance(task, Task)
+    assert task.settings.when == ("outer", "inner", "own")
+    assert task.settings.tags == {"play", "imported", "own"}
+    assert (task.settings.ignore_errors, task.settings.environment) == (False, ({"A": "play"},))
+    assert task.path == "0.tasks.0/block.0/block.0"
+    assert task.place is not None
+    assert (Path(task.place.file).name, task.place.line) == ("more.yml", 1)
+
+
+def test_a_ladder_knows_its_goal_its_rungs_and_the_causes_they_treat(tmp_path: Path) -> None:
+    text = """\
+- hosts: all
+  tasks:
+    - name: repair
+      ladder:
+        goal: [toy.whole: {model: m}]
+        rungs:
+          - name: room
+            treats: [vram_occupied]
+            last_resort: yes
+            tasks: [toy.closed: {names: [chrome]}]
+"""
+    (task,) = load(tmp_path, text).plays[0].tasks
+    assert isinstance(task, Task)
+    assert task.ladder is not None
+    assert task.ladder.goal[0].name == "toy.whole"
+    (rung,) = task.ladder.rungs
+    assert (rung.name, rung.treats, rung.last_resort) == ("room", (Cause.VRAM_OCCUPIED,), True)
+    assert [inner.path for inner in rung.tasks] == ["0.tasks.0/0.0"]
+
+
+def test_mistakes_of_a_ladder_have_their_places_too(tmp_path: Path) -> None:
+    text = """\
+- hosts: all
+  tasks:
+    - ladder:
+        goal: [toy.hole: {model: m}]
+        rungs:
+          - treats: [vram_ocupied]
+            tasks: [toy.closed: {nmes: [chrome]}]
+          - name: never
+            tasks: [meta: end_play]
+    - ladder: {goal: []}
+"""
+    told = problems(tmp_path, text)
+    assert told[0] == "4: the step 'toy.hole' is not known; did you mean 'toy.whole'?"
+    assert told[1] == "6: the cause 'vram_ocupied' is not known; did you mean 'vram_occupied'?"
+    assert "7: toy.closed: the parameter 'nmes' is not known; did you mean 'names'?" in told
+    assert "9: meta has no meaning inside a rung: each host climbs by itself" in told
+    assert told[-2:] == ["10: a ladder needs goal", "10: a ladder needs rungs"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "1: a playbook is a list of plays, not nothing"),
+        ("[]", "1: this playbook holds no play"),
+        ("hosts: all\n", "1: a playbook is a list of plays, not a mapping"),
+        ("- name: x\n  tasks: []\n", "1: this play does not say its hosts"),
+        ("- hosts: all\n  tasks: {a: b}\n", "2: tasks: a list is wanted, not a mapping"),
+        ("- import_playbook: gone.yml\n", "1: there is no file 'gone.yml' in "),
+        ("- import_playbook: play.yml\n", "1: play.yml is imported within itself"),
+        ("- hosts: all\n  tasks:\n    - import_tasks: gone.yml\n", "3: there is no file 'gone.yml' in "),
+        ("- hosts: all\n  vars_files: [gone.yml]\n", "2: vars_files: there is no file 'gone.yml' in "),
+        (
+            "- hosts: all\n  tasks:\n    - debug: {msg: x}\n      rescue: []\n",
+            "4: rescue belongs to a block, and this task has none",
+        ),
+        ("- hosts: all\n  tasks:\n    - command: {argv: [a], cmd: a}\n", "3: command: either a command line or argv is wanted"),
+        ("- hosts: all\n  tasks:\n    - meta: end_world\n", "3: meta: free_form: input should be 'noop'"),
+        ("- hosts: all\n  tasks:\n    - command: x\n      risk: huge\n", "4: risk: unknown risk 'huge'"),
+        ("- hosts: all\n  tasks: [\n", "3: this is no YAML: "),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    told = problems(tmp_path, text)
+    assert any(item.startswith(message) for item in told), told
+
+
+def test_names_of_imports_may_hold_what_is_known_before_any_host_is(tmp_path: Path) -> None:
+    (tmp_path / "part-one.yml").write_text("- debug: {msg: one}\n", encoding="utf-8")
+    path = tmp_path / "play.yml"
+    path.write_text('- hosts: all\n  tasks:\n    - import_tasks: "part-{{ part }}.yml"\n', encoding="utf-8")
+    book = load_playbook(path, steps=lambda: TOYS, extra={"part": "one"})
+    assert [file.name for file in book.files] == ["play.yml", "part-one.yml"]
+    with pytest.raises(InputError, match="must be known before any host is"):
+        load_playbook(path, steps=lambda: TOYS)
