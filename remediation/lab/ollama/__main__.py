@@ -99,7 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    ollama.start()
+    if not ollama.start():
+        return 2
     while not stop.wait(1.0):
         ollama.tick()
     server.stop()

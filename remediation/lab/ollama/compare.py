@@ -19,6 +19,7 @@ MESSAGES: Mapping[str, str] = {
     "skipping library": r'msg="skipping available library at',
     "inference compute gpu": r'msg="inference compute" id=(?!cpu)',
     "inference compute cpu": r'msg="inference compute" id=cpu',
+    "default context": r'msg="vram-based default context"',
     "low vram": r'msg="entering low vram mode"',
     "system memory": r'msg="system memory"',
     "gpu memory": r'msg="gpu memory"',

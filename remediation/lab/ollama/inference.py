@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from remediation.lab.ollama.options import Options, keep_alive, merge
 from remediation.lab.ollama.scheduler import Scheduler
 
 _DIED = "an error was encountered while running the model: unexpected EOF"
+_NAME = re.compile(r"(?:[\w.-]+(?::\d+)?/)?(?:[\w-]+/)?[\w][\w.-]*(?::[\w][\w.-]*)?")
 _EMBEDDING = (-0.0143, -0.0276, 0.057, 0.1613, 0.0178, -0.0507, 0.0635, -0.0106)
 
 
@@ -39,7 +41,8 @@ CHAT = Shape(
 class Inference:
     """Requests that load a runner and let it answer."""
 
-    def __init__(self, run: Run, catalogue: Catalogue, scheduler: Scheduler) -> None:
+    def __init__(self, run: Run, catalogue: Catalogue, scheduler: Scheduler, context: Callable[[], int]) -> None:
+        self._context = context
         self._catalogue = catalogue
         self._scheduler = scheduler
         self._settings = run.settings
@@ -101,9 +104,11 @@ class Inference:
             raise ApiError(
                 400, "json: cannot unmarshal array into Go struct field GenerateRequest.options of type map[string]interface {}"
             )
+        if self._release.checks_names and body.get("model") and not _NAME.fullmatch(str(body.get("model", ""))):
+            raise ApiError(400, "invalid model name")
         model = self._catalogue.find(body.get("model", ""))
         damage.check(model.damage, model.name, verb=verb)
-        options = merge((model.parameters, asked), self._settings.context)
+        options = merge((model.parameters, asked), self._context())
         for key in options.unknown:
             self._journal.write(line(self._release.at("option"), "invalid option provided", "WARN", option=key))
         return model, options, stay

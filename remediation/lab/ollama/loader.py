@@ -166,9 +166,13 @@ class Loader:
             raise ApiError(500, text)
 
     def _starve(self, load: Load, told: Iterator[str]) -> NoReturn:
-        for text in told:
-            self.journal.write(text)
-        text = "llama runner process has terminated: exit status 2"
+        last = ""
+        for last in told:
+            self.journal.write(last)
+        why = f"{last}\npanic:" if self.release.tells_why_it_died else "exit status 2"
+        text = f"llama runner process has terminated: {why}"
+        if self.release.tells_why_it_died:
+            self.journal.write(line(self.release.at("terminated"), "llama runner terminated", "ERROR", error="exit status 2"))
         self.journal.write(self.release.failed(load, text))
         raise ApiError(500, text)
 
@@ -195,6 +199,10 @@ class Loader:
             self._starve(load, llamacpp.no_room_for_cache(cache))
         for text in llamacpp.context(load, release.places["n_ctx"]):
             write(text)
+        if self._ram.limit and sum(load.wish.needs) - sum(load.wish.needs[index] for index in load.plan.span) > self._ram.limit:
+            write(line(release.at("available"), "waiting for server to become available", status="llm server not responding"))
+            write(release.failed(load, release.killed))
+            raise ApiError(500, release.killed)
         if load.card and gpu + cache + load.compute > room:
             self._starve(load, llamacpp.no_room_for_compute(load.compute))
         held = gpu + cache + load.compute + self._pace.context_bytes if load.card else 0

@@ -127,16 +127,23 @@ def plan_g1b(wish: Wish, free: int | None, *, overhead: int, alone: bool) -> Pla
 
 
 def plan_g2(wish: Wish, free: int | None, *, overhead: int, alone: bool) -> Plan:
-    """Lay out as v0.12.11 to v0.24.0 do for the llama engine (facts/ollama 4.3)."""
+    """Lay out as v0.12.11 to v0.13.5 do for the llama engine, with unsigned numbers (facts/ollama 4.3; recordings, surprise 7)."""
+    return _plan_g2(wish, free, overhead=overhead, alone=alone, wraps=True)
+
+
+def plan_g2_signed(wish: Wish, free: int | None, *, overhead: int, alone: bool) -> Plan:
+    """Lay out as v0.24.0 does: one layer larger than the free memory leaves no room at all."""
+    return _plan_g2(wish, free, overhead=overhead, alone=alone, wraps=False)
+
+
+def _plan_g2(wish: Wish, free: int | None, *, overhead: int, alone: bool, wraps: bool) -> Plan:
     blocks, needs = wish.model.shape.blocks, wish.needs
     everything = sum(needs)
     if free is None or wish.num_gpu == 0:
         return Plan(Ending.LOADS, blocks, 0, 0, everything, 0, 0)
     full, partial = wish.graphs
     spare = needs[0]
-    budget = (
-        free - spare
-    ) % _U64  # unsigned in this generation: one layer larger than free memory wraps (recordings, surprise 7)
+    budget = (free - spare) % _U64 if wraps else max(0, free - spare)
     forced = wish.num_gpu > 0 and alone
     graph = 0
     layout = _layout(needs, max(0, budget - MINIMUM - overhead), wish.num_gpu, forced=forced)

@@ -28,7 +28,7 @@ from remediation.lab.ollama.snapshot import PlainMemory
 from remediation.lab.ports import Device
 
 ISSUE = ("healthy", "num-gpu-1-request-sticky", "llm-library-cuda", "guide-env", "ignored-env")
-VERSIONS = ("0.12.10", "0.13.5")
+VERSIONS = ("0.12.10", "0.13.5", "0.24.0")
 COLUMNS = ("status", "shape", "layers", "messages", "sizes")
 _DEVICE = Device("llvmpipe (LLVM 15.0.6, 256 bits)", "6d657361-3232-2e33-2e36-000000000000", "0.0", "12.0")
 _TEMPLATE = "{{ if .System }}<<SYS>>{{ .System }}<</SYS>> {{ end }}{{ .Prompt }}"
@@ -126,11 +126,14 @@ class Scenario:
             pace=Pace(context_bytes=0),
             ram=self._ram(),
         )
-        self._server.start()
+        if not self._server.start():
+            self._server = None
 
     def _ram(self) -> Memory:
         if self.name == "system-memory-cgroup-v2" and self.version != "0.12.10":  # read since v0.13.0: facts/ollama 4.7
             return Memory(600 * 1024**2, 480 * 1024**2)
+        if self.name == "system-memory-cgroup-v1-oom":
+            return Memory(int(23.5 * 1024**3), int(21.9 * 1024**3), limit=734003200)
         return Memory(int(23.5 * 1024**3), int(21.9 * 1024**3))
 
     def _client(self, command: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from remediation.lab.ollama import environment as env
 from remediation.lab.ollama import golang, releases
 from remediation.lab.ollama.answers import Answer, ApiError, of_json, of_lines, of_text, parse
 from remediation.lab.ollama.catalogue import Catalogue, details
+from remediation.lab.ollama.damage import Damage
 from remediation.lab.ollama.inference import Inference
 from remediation.lab.ollama.journal import Journal, line
 from remediation.lab.ollama.loader import Loader, Pace, Run, Runner
@@ -18,6 +20,13 @@ from remediation.lab.ollama.releases.base import Card, Memory
 from remediation.lab.ollama.scheduler import Scheduler
 from remediation.lab.ports import Device, LabClock, VideoMemory
 
+_PANIC = (
+    "panic: runtime error: slice bounds out of range [:18446744073709551615] with capacity 4096",
+    "",
+    "goroutine 25 [running]:",
+    "github.com/ollama/ollama/fs/gguf.(*File).KeyValue(...)",
+    "\tgithub.com/ollama/ollama/fs/gguf/gguf.go:293 +0x1bb",
+)
 Handler = Callable[[bytes], Answer]
 
 
@@ -42,7 +51,7 @@ class OllamaServer:
         self._loader = Loader(run, device if device and self._usable(device) else None, memory)
         self._scheduler = Scheduler(self._loader)
         self._catalogue = Catalogue(models, clock, f"{self._settings.models}/blobs", run.pace.network)
-        self._inference = Inference(run, self._catalogue, self._scheduler)
+        self._inference = Inference(run, self._catalogue, self._scheduler, self._default_context)
         self._routes = self._table()
 
     @property
@@ -65,8 +74,8 @@ class OllamaServer:
         """Whether an answer is being made at this moment."""
         return self._inference.active > 0
 
-    def start(self) -> None:
-        """Print what the server prints until it answers requests."""
+    def start(self) -> bool:
+        """Print what the server prints until it answers requests; False when it ends in a panic instead."""
         for each in self._settings.misread:
             place = "config.go:255" if each.kind == "uint64" else "config.go:232"
             text = f"invalid environment variable, using default key={each.key} value={each.text} default={each.default}"
@@ -79,8 +88,16 @@ class OllamaServer:
         shown = f"[::]:{port}" if host in {"0.0.0.0", "::"} else f"{host}:{port}"  # noqa: S104  # compared, nothing is bound
         for entry in self._release.start(self._settings, 3 * len(self._catalogue.store.all()), shown):
             self._journal.write(entry)
-        for entry in self._release.discover(self._settings, self._loader.card(), self._ram, present=self._present):
+        discovery = list(self._release.discover(self._settings, self._loader.card(), self._ram, present=self._present))
+        if self._release.panics_at_start and any(each.damage is Damage.BLOB_HEADER for each in self._catalogue.store.all()):
+            for entry in takewhile(lambda each: each.message != "starting runner", discovery):
+                self._journal.write(entry)
+            for text in _PANIC:
+                self._journal.write(text)
+            return False
+        for entry in discovery:
             self._journal.write(entry)
+        return True
 
     def stop(self) -> None:
         """End the server: the runners go and their memory is free."""
@@ -120,6 +137,9 @@ class OllamaServer:
         """Take back what `state` returned."""
         self._catalogue.store.restore(state["models"])
         self._scheduler.restore(state["scheduler"])
+
+    def _default_context(self) -> int:
+        return self._release.default_context(self._settings, self._loader.card())
 
     def _usable(self, device: Device) -> bool:
         """Tell whether the GPU passes the filters of the environment (facts/ollama 1.2)."""
@@ -168,7 +188,7 @@ class OllamaServer:
             "details": details(model) if model else {},
             "expires_at": golang.timestamp(runner.expires),
             "size_vram": runner.vram,
-            "context_length": runner.num_ctx,
+            "context_length": min(runner.num_ctx, model.file.context) if model and self._release.caps_context else runner.num_ctx,
         }
 
     def _copy(self, body: bytes) -> Answer:

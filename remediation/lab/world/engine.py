@@ -138,7 +138,9 @@ class Engine:
             server = self._build(container)
             with self._lock:
                 self._servers[container.id] = server
-            server.start()
+            if not server.start():
+                self.stop(container, code=2)
+                container.restarts += 1
 
     def stop(self, container: Container, *, code: int = 0) -> None:
         """Stop a running container; its CUDA processes give back what they held."""

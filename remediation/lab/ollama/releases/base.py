@@ -23,6 +23,8 @@ class Memory:
     total: int = 16 * 1024**3
     free: int = 13 * 1024**3
     swap: int = 0
+    limit: int = 0
+    """Above so much the kernel kills a runner, without the server having known; 0: there is no such limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,15 @@ class Release(ABC):
     flash_default: bool | None = None
     decides_before_evicting: bool = True
     refuses_before_deciding: bool = False
+    caps_context: bool = False
+    """Whether /api/ps tells the context that the model can have, not the one that was asked for (recordings, surprise 11)."""
+    checks_names: bool = False
+    """Whether a name that can be none is told apart from one that is not there."""
+    panics_at_start: bool = False
+    """Whether a model with a damaged header ends the whole server (recordings, surprise 9)."""
+    killed: str = "llama runner process has terminated: signal: killed"
+    tells_why_it_died: bool = False
+    """Whether the error of a dead runner holds its last words (recordings, surprise 8)."""
 
     def at(self, key: str) -> str:
         """Return file.go:NN of one message."""
@@ -126,10 +137,18 @@ class Release(ABC):
                 description=card.device.name, libdirs=f"ollama,{card.library}", driver=card.device.cuda, pci_id="0000:01:00.0", type="discrete",
                 total=golang.human_bytes(card.total), available=golang.human_bytes(card.free),
             )  # fmt: skip
-        left = (card.total - settings.overhead) % 2**64 if card else 0  # unsigned: an overhead above the total wraps
-        if left < 20 * 1024**3:
+        yield from self.total(settings, card)
+
+    def total(self, settings: Settings, card: Card | None) -> Iterator[Line]:
+        """Yield what follows from the size of the card."""
+        if room(settings, card) < 20 * 1024**3:
             shown = golang.human_bytes(card.total if card else 0)
             yield line(self.at("lowvram"), "entering low vram mode", total__vram=shown, threshold="20.0 GiB")
+
+    def default_context(self, settings: Settings, card: Card | None) -> int:
+        """Return the context of a request that names none."""
+        del card  # from v0.15.5 on it counts
+        return settings.context
 
     def runner(self, arguments: str, port: int) -> Line:
         """Return the line of a runner process being started."""
@@ -195,3 +214,8 @@ class Release(ABC):
     def available(self, card: Card, overhead: int) -> str:
         """Write what is left of a card's free memory after the reserves."""
         return golang.human_bytes(max(0, card.free - MINIMUM - overhead))
+
+
+def room(settings: Settings, card: Card | None) -> int:
+    """Return the size of the card less what is reserved; unsigned, so a reserve above the size wraps (facts/ollama 1.3)."""
+    return (card.total - settings.overhead) % 2**64 if card else 0

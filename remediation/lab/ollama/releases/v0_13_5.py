@@ -12,19 +12,22 @@ from remediation.lab.ollama.releases.base import Load, Release
 
 
 @dataclass(frozen=True, slots=True)
-class _V0135(Release):
+class Layouts(Release):
+    """What the releases with layouts from estimates have in common; the places in the source are each release's own."""
+
     def decide(self, load: Load) -> Iterator[Line]:
+        """Yield what is known of the card, and what is asked for."""
         if load.card is not None and load.wish.num_gpu != 0:
             yield line(
-                "sched.go:450", "gpu memory", id=load.card.device.uuid, library="CUDA", available=self.available(load.card, load.settings.overhead),
+                self.at("gpumem"), "gpu memory", id=load.card.device.uuid, library="CUDA", available=self.available(load.card, load.settings.overhead),
                 free=golang.human_bytes(load.card.free), minimum=golang.human_bytes(MINIMUM), overhead=golang.human_bytes(load.settings.overhead),
             )  # fmt: skip
-        yield line("server.go:496", "loading model", model__layers=load.file.layers, requested=load.wish.num_gpu)
+        yield line(self.at("loading"), "loading model", model__layers=load.file.layers, requested=load.wish.num_gpu)
         if load.card is not None and load.wish.num_gpu != 0:
             for graph in dict.fromkeys((0, load.plan.graph)):
                 room = max(0, load.card.free - load.wish.needs[0] - MINIMUM - load.settings.overhead - graph)
                 yield line(
-                    "server.go:965", "available gpu", "DEBUG", id=load.card.device.uuid, library="CUDA", available__layer__vram=golang.human_bytes(room),
+                    self.at("room"), "available gpu", "DEBUG", id=load.card.device.uuid, library="CUDA", available__layer__vram=golang.human_bytes(room),
                     backoff="0.00", minimum=golang.human_bytes(MINIMUM), overhead=golang.human_bytes(load.settings.overhead),
                     graph=golang.human_bytes(graph),
                 )  # fmt: skip
@@ -49,11 +52,12 @@ class _V0135(Release):
         yield line("device.go:272", "total memory", size=golang.human_bytes(load.plan.total))
 
     def evicting(self, load: Load) -> Line:
+        """Return the line that announces an eviction."""
         text = "model requires more gpu memory than is currently available, evicting a model to make space"
-        return line("server.go:1018", text, loaded__layers=load.plan.estimated)
+        return line(self.at("evicting"), text, loaded__layers=load.plan.estimated)
 
 
-RELEASE = _V0135(
+RELEASE = Layouts(
     version="0.13.5",
     plan=plan_g2,
     environment={"OLLAMA_VULKAN": "false"},
@@ -66,5 +70,6 @@ RELEASE = _V0135(
         "started": "server.go:1376", "runners": "sched.go:517", "failed": "sched.go:470", "unreadable": "sched.go:425", "kvtype": "server.go:226",
         "kvtype_text": "OLLAMA_FLASH_ATTENTION must be enabled to use a quantized OLLAMA_KV_CACHE_TYPE", "too_large": "server.go:1033",
         "context": "server.go:167", "dead": "server.go:1258", "option": "types.go:801", "updated": "sched.go:583", "setup": "sched.go:529", "n_ctx": "n_ctx_seq",
+        "gpumem": "sched.go:450", "loading": "server.go:496", "room": "server.go:965", "evicting": "server.go:1018",
     },
 )  # fmt: skip
