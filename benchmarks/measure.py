@@ -25,24 +25,44 @@ class Contender:
     environment: Mapping[str, str] | None = None
 
 
-def once(contender: Contender) -> float:
-    """Return the seconds of one run; raises where it did not do the work."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a run took: seconds on the wall, and of processors (its own and its children's; 0 where nobody counts them)."""
+
+    wall: float
+    processor: float
+
+
+def once(contender: Contender) -> Cost:
+    """Run it; raises where it did not do the work."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **(contender.environment or {})}
-    began = time.perf_counter()
+    before, began = _processor(), time.perf_counter()
     done = subprocess.run(list(contender.argv), capture_output=True, text=True, env=environment, check=False)
-    seconds = time.perf_counter() - began
+    cost = Cost(time.perf_counter() - began, _processor() - before)
     if done.returncode != 0 or not contender.right(done.stdout + done.stderr):
         raise SystemExit(f"{contender.name} did not do its work:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-    return seconds
+    return cost
 
 
-def medians(contenders: Sequence[Contender], repeat: int) -> dict[str, float]:
-    """Return each one's median; they take turns, so that a slow moment of the machine meets all."""
-    times: dict[str, list[float]] = {each.name: [] for each in contenders}
+def medians(contenders: Sequence[Contender], repeat: int) -> dict[str, Cost]:
+    """Return each one's medians; they take turns, so that a slow moment of the machine meets all."""
+    costs: dict[str, list[Cost]] = {each.name: [] for each in contenders}
     for _ in range(repeat):
         for each in contenders:
-            times[each.name].append(once(each))
-    return {name: statistics.median(measured) for name, measured in times.items()}
+            costs[each.name].append(once(each))
+    return {
+        name: Cost(statistics.median(each.wall for each in found), statistics.median(each.processor for each in found))
+        for name, found in costs.items()
+    }
+
+
+def _processor() -> float:
+    if sys.platform == "win32":
+        return 0.0
+    import resource  # noqa: PLC0415 - POSIX only
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def program(name: str) -> str | None:

@@ -84,8 +84,8 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=10)
     options = parser.parse_args()
     hosts = addresses(options.hosts)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
         with sshd(folder / "sshd", *(f"ListenAddress {each}" for each in hosts)) as server:
             key = server.known_hosts.read_text(encoding="utf-8").split(maxsplit=1)[1]
             server.known_hosts.write_text("".join(f"[{each}]:{server.port} {key}" for each in hosts), encoding="utf-8")
@@ -94,9 +94,11 @@ def main() -> None:
                 found += [peer] if peer else []
             times = medians(found, options.repeat)
     print(f"\n{options.hosts} hosts x {options.calls} commands on a real sshd, medians of {options.repeat}, whole processes\n")
-    print("| | seconds | as a multiple of ours |\n|---|---|---|")
-    for each, seconds in times.items():
-        print(f"| {each} | {seconds:.2f} | {seconds / times['ours']:.1f} |")
+    print("| | seconds | as a multiple of ours | of processors | as a multiple of ours |\n|---|---|---|---|---|")
+    for name, cost in times.items():
+        base = times["ours"]
+        ratios = f"{cost.wall / base.wall:.1f} | {cost.processor:.2f} | {cost.processor / base.processor:.1f}"
+        print(f"| {name} | {cost.wall:.2f} | {ratios} |")
 
 
 if __name__ == "__main__":

@@ -80,16 +80,20 @@ def ansible(ports: list[int], calls: int, forks: int, folder: Path) -> Contender
 def race(number: int, calls: int, repeat: int, folder: Path) -> None:
     """Print the table of whole processes at several PowerShell start times."""
     print(f"\n{number} hosts x {calls} calls, forks {number}, medians of {repeat}, whole processes\n")
-    print("| PowerShell start | ours | bare pywinrm | ansible raw | ours / bare | ansible / ours |")
-    print("|---|---|---|---|---|---|")
+    print("| PowerShell start | ours | bare pywinrm | ansible raw | ours / bare | ansible / ours | processor: ours, ansible |")
+    print("|---|---|---|---|---|---|---|")
     for start in STARTS:
         with hosts(number, start) as served:
             runners = [client("ours_winrm", served.ports, calls, number), client("bare_winrm", served.ports, calls, number)]
             peer = ansible(served.ports, calls, number, folder)
             found = medians([*runners, *([peer] if peer else [])], repeat)
         ours, bare, other = found["ours_winrm"], found["bare_winrm"], found.get("ansible")
-        last = (f"{other:.2f} s", f"{other / ours:.1f}") if other else ("not installed", "-")
-        print(f"| {start:g} s | {ours:.2f} s | {bare:.2f} s | {last[0]} | {ours / bare:.2f} | {last[1]} |", flush=True)
+        last = (f"{other.wall:.2f} s", f"{other.wall / ours.wall:.1f}") if other else ("not installed", "-")
+        used = f"{ours.processor:.2f} s, {other.processor:.2f} s" if other else f"{ours.processor:.2f} s"
+        print(
+            f"| {start:g} s | {ours.wall:.2f} s | {bare.wall:.2f} s | {last[0]} | {ours.wall / bare.wall:.2f} | {last[1]} | {used} |",
+            flush=True,
+        )
 
 
 def requests(calls: int, folder: Path) -> None:
@@ -123,7 +127,8 @@ def files(repeat: int, folder: Path) -> None:
             for name in ("file_ours", "file_pypsrp")
         ]
         found = medians(runners, repeat)
-    print(f"| {found['file_ours']:.2f} s | {found['file_pypsrp']:.2f} s | {found['file_ours'] / found['file_pypsrp']:.2f} |", flush=True)
+    ours, other = found["file_ours"].wall, found["file_pypsrp"].wall
+    print(f"| {ours:.2f} s | {other:.2f} s | {ours / other:.2f} |", flush=True)
 
 
 def growth(calls: int) -> None:
@@ -134,7 +139,7 @@ def growth(calls: int) -> None:
     for number in (10, 50, 100):
         with hosts(number, 0.0) as served:
             each = client("ours_winrm", served.ports, calls, 10)
-            seconds = once(each)
+            seconds = once(each).wall
             argv = [*each.argv, "memory"]
             done = subprocess.run(argv, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)})
             print(f"| {number} | {seconds:.2f} | {int(done.stdout.split()[1]) / 1024:.0f} MB |", flush=True)
