@@ -22,7 +22,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from remediation.model.errors import CallFailed, Place
 
 _PLAIN = re.compile(r"^[A-Za-z0-9_./:@%+,-]*$")
-_INTERPOLATED = re.compile(r"\$(?!\$)[{A-Za-z_]")
+_INTERPOLATED = re.compile(r"(?<!\$)(?:\$\$)*\$[{A-Za-z_]")
 
 
 @dataclass(frozen=True, slots=True)
