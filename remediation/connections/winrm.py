@@ -9,6 +9,7 @@ import uuid
 import xml.etree.ElementTree as ET  # the service's answers, after pywinrm has read them the same way
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 import xmltodict  # type: ignore[import-untyped]  # pywinrm uses it, and it has no types
@@ -189,6 +190,12 @@ class WinRmChannel:
 
     def _connect(self) -> Protocol:
         wanted = self._settings.winrm
+        if wanted.ca_trust_path is not None and not Path(wanted.ca_trust_path).exists():
+            raise Unreachable(
+                f"{self._host}: there is no file {wanted.ca_trust_path}",
+                host=self._host,
+                next_step="correct ansible_winrm_ca_trust_path",
+            )
         try:
             return Protocol(
                 self._settings.endpoint,

@@ -145,6 +145,10 @@ def _tls(error: BaseException) -> str:
     for cause in _chain(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"the certificate does not prove that this is the host: {cause.verify_message.rstrip('.')}"
+        if isinstance(cause, ssl.SSLError) and "ALERT" in str(cause.reason):
+            return (
+                f"the host ended the TLS handshake ({cause.reason}): it takes no such client certificate, or no such TLS version"
+            )
     return "no TLS connection could be made; is that port an HTTPS listener?"
 
 
