@@ -13,6 +13,7 @@ from typing import Any
 from remediation.diagnosis.diagnose import to_json
 from remediation.engine.arrange import Choice, Left, Order, Rung, arrange
 from remediation.engine.executor import execute, outcome_of
+from remediation.engine.gate import weigh
 from remediation.engine.goal import GoalSight, clarify, look_at
 from remediation.engine.ports import StepContext, under
 from remediation.engine.records import build, change_to_json
@@ -160,8 +161,9 @@ class Climb:
     def _try(self, choice: Choice) -> Result:
         rung = choice.rung
         self._start(choice)
-        results = tuple(self.run_rung(rung))
-        changes = tuple(change for result in results for change in result.changes)
+        refused = self._refusal(rung)
+        results = (refused,) if refused else tuple(self.run_rung(rung))
+        changes = () if refused else tuple(change for result in results for change in result.changes)
         self.done += [change for change in changes if change not in self.done]
         bad = next((result for result in results if result.outcome.bad), None)
         outcome = bad.outcome if bad else (Outcome.CHANGED if changes else Outcome.OK)
@@ -171,6 +173,19 @@ class Climb:
             self.refused = result
         self.context.emit("rung_end", rung=rung.name, path=self.context.path, outcome=str(outcome), reason=result.reason)
         return result
+
+    def _refusal(self, rung: Rung) -> Result | None:
+        """Return why the rung as a whole may not be climbed, before its first change: half a remedy helps nobody."""
+        policy, classes = self.context.policy, [build(call, self.context.ports.steps()) for call in rung.calls]
+        if all(step.risk <= policy.max_risk and step.risk is not Risk.DESTRUCTIVE and not step.needs for step in classes):
+            return None
+        self._risk_of(rung)
+        foreseen = self.foreseen[rung.name]
+        blocked = next((result for result in foreseen if result.outcome is Outcome.BLOCKED), None)
+        if blocked is not None:
+            return blocked
+        refusal = weigh([change for result in foreseen for change in result.changes], self.context)
+        return Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step) if refusal else None
 
     def _start(self, choice: Choice, **more: Any) -> None:  # noqa: ANN401 - JSON fields of the event
         self.context.emit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,6 +23,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-termi
 CLOSED = StepCall("toy.closed", {"names": ["chrome", "discord"]})
 
 
+QUIET = 0.3
+"""Seconds without a new piece after which everything has come."""
+
+
 @dataclass
 class Terminal:
     """Both ends of a pseudo-terminal: the program's, and the person's."""
@@ -33,7 +38,11 @@ class Terminal:
         os.write(self.person, text.encode())
 
     def shown(self) -> str:
-        return os.read(self.person, 65536).decode().replace("\r\n", "\n")
+        """Return all that came, in however many pieces the terminal handed it on."""
+        pieces = [os.read(self.person, 65536)]
+        while select.select([self.person], [], [], QUIET)[0]:
+            pieces.append(os.read(self.person, 65536))
+        return b"".join(pieces).decode().replace("\r\n", "\n")
 
 
 @pytest.fixture

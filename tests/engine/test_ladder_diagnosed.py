@@ -13,6 +13,7 @@ from remediation.engine.ladder import Ladder, climb
 from remediation.model.change import Risk, StepCall
 from remediation.model.finding import Cause
 from remediation.model.outcome import Outcome
+from remediation.steps.registry import registry
 from tests.engine.fakes import MODEL, World
 from tests.engine.hosts import healthy, left_by_a_client, loaded, occupied, stack
 from tests.engine.test_ladder import rungs, rungs_by
@@ -49,6 +50,18 @@ def test_the_right_rung_and_no_other(make: Callable[[], World], outcome: Outcome
     bench.world.writes.clear()
     again = climb(LADDER, context, rungs_by(context))
     assert (again.outcome, bench.told.kinds, bench.world.writes) == (Outcome.OK, ["goal"], [])
+
+
+def test_half_a_remedy_is_not_begun() -> None:
+    """The file could be edited at any risk; that the service may not be recreated is known before."""
+    bench = diagnosed(loaded(stack("OLLAMA_LLM_LIBRARY=cuda")))
+    bench.steps = {**bench.steps, **registry()}
+    rung = Rung("mend", (Cause.WRONG_LIBRARY_OR_MISSING_RUNNER,), calls=(StepCall("compose.environment"), StepCall("stack.up")))
+    context = bench.context(max_risk=Risk.SAFE)
+    result = climb(Ladder(LADDER.goal, (rung,)), context, rungs_by(context))
+    assert result.outcome is Outcome.BLOCKED
+    assert "--max-risk disruptive" in result.next_step
+    assert bench.world.writes == []
 
 
 def test_a_cause_that_no_rung_treats_is_named_with_its_cure() -> None:
