@@ -18,6 +18,8 @@ from remediation.steps.pending import pending_environment, pending_frees
 from remediation.steps.settings import hides_the_gpu
 
 _NOTICEABLE_SPILL = 512 * MIB
+SERVING = ("vmmem", "vmmemwsl", "ollama", "llama-server", "ollama_llama_server")
+"""The programs that hold a model's memory: WSL's machine for containers, or the server itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +180,19 @@ def _use(host: Reader) -> GpuUse | None:
 def _rooms(
     use: GpuUse | None, runner: Runner | None, others: Sequence[Runner], version: Version | None, freed: int
 ) -> tuple[int | None, int | None]:
-    """Return what a fresh load finds free, and what it would with the other models unloaded; None with several cards."""
+    """Return what a fresh load finds free, and what it would with the other models unloaded; None with several cards.
+
+    What the server says that a model holds is an estimate: no more can come back than is in use beside other programs.
+    """
     if use is None or len(use.gpus) != 1:
         return None, None
-    total, free = use.gpus[0].total, use.gpus[0].free + freed
+    card = use.gpus[0]
+    known = sum(process.vram or 0 for process in use.processes if process.program not in SERVING) if use.reliable else 0
+    most = max(0, card.used - known)
     own = held(runner, version) if runner is not None else 0
     rest = sum(held(one, version) for one in others)
-    return min(total, free + own), min(total, free + own + rest)
+    free = card.free + freed
+    return min(card.total, free + min(own, most)), min(card.total, free + min(own + rest, most))
 
 
 def held(runner: Runner, version: Version | None) -> int:
@@ -238,8 +246,7 @@ def _spill(use: GpuUse | None, runner: Runner | None) -> int:
     """
     if use is None or runner is None or not use.reliable:
         return 0
-    serving = ("vmmem", "vmmemwsl", "ollama", "llama-server", "ollama_llama_server")
-    spilled = sum(process.spilled or 0 for process in use.processes if process.program in serving)
+    spilled = sum(process.spilled or 0 for process in use.processes if process.program in SERVING)
     return spilled if spilled >= _NOTICEABLE_SPILL else 0
 
 

@@ -290,5 +290,8 @@ def _same_chance(seen: LoadState) -> bool:
     """
     if seen.requested != -1 or seen.free_then is None or seen.room is None or seen.setup.hidden:
         return False
-    layer = max(seen.metadata.blocks_bytes) if seen.metadata else 128 * MIB
+    layer = 256 * MIB
+    if seen.metadata is not None:
+        tokens = seen.setup.context * seen.setup.parallel
+        layer = max(seen.metadata.blocks_bytes) + seen.metadata.kv_per_layer(tokens, seen.setup.cache_type)
     return seen.room < seen.free_then + layer

@@ -68,7 +68,13 @@ class WritableProcesses(FakeProcesses):
         if process.name in world.stubborn and not force:
             world.clock.sleep(grace)
             return False
-        world.soon("close", lambda: world.programs.pop(pid, None) and None)
+
+        def closed() -> None:
+            ended = world.programs.pop(pid, None)
+            if ended is not None and ended.name in world.returning:
+                world.start(ended.name, vram=ended.vram, pid=pid + 10_000, has_window=ended.has_window)
+
+        world.soon("close", closed)
         return True
 
 

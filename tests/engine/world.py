@@ -107,6 +107,7 @@ class World:
     fails: dict[str, list[HostError]] = field(default_factory=dict)
     settles: dict[str, float] = field(default_factory=dict)
     stubborn: set[str] = field(default_factory=set)
+    returning: set[str] = field(default_factory=set)
     told: list[str] = field(default_factory=list)
     volumes: dict[str, FakeVolume] = field(default_factory=dict)
     aside: dict[str, Stored] = field(default_factory=dict)

@@ -1,0 +1,297 @@
+"""A model in memory and in the store: loaded anew, neutralised, fetched, made whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from remediation.engine.records import build
+from remediation.model.change import Risk, StepCall
+from remediation.model.errors import CallFailed, DeadlineExceeded, UsageError
+from remediation.model.facts import Executed, Runner
+from remediation.model.outcome import Outcome
+from remediation.steps.naming import canonical, same
+from remediation.steps.registry import registry
+from tests.engine.fakes import GIB, MIB, MODEL, FakeWriter, World
+from tests.engine.hosts import (
+    LOCAL,
+    WEIGHTS,
+    baked,
+    damaged,
+    healthy,
+    left_by_a_client,
+    loaded,
+    manifest,
+    occupied,
+    stack,
+    stored,
+)
+from tests.engine.world import Stored, blob_path
+from tests.steps.running import run, seen, summaries, undo
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("mistral", "mistral:latest", True),
+        ("Mistral:7B", "mistral:7b", True),
+        ("mistral:7b", "mistral", False),
+        ("hf.co/a/b", "hf.co/a/b:latest", True),
+    ],
+)
+def test_names_are_compared_as_ollama_does(one: str, other: str, alike: bool) -> None:
+    assert same(one, other) is alike
+    assert canonical("localhost:5000/x/y") == "localhost:5000/x/y:latest"
+
+
+def test_what_a_client_left_is_loaded_anew_and_never_forced() -> None:
+    world = left_by_a_client()
+    result = run(world, "model.reloaded")
+    assert summaries(result) == [f"unload {MODEL}", f"load {MODEL} with num_gpu -1"]
+    assert result.values["layers"] == [33, 33]
+
+
+def test_a_host_on_which_no_more_fits_is_left_alone() -> None:
+    world = occupied()
+    assert (run(world, "model.reloaded").outcome, world.writes) == (Outcome.OK, [])
+
+
+def test_what_the_server_decides_itself_is_what_fits_though_the_memory_model_says_more() -> None:
+    world = occupied()
+    world.log = world.log.replace(
+        'msg="loading model"', 'msg="gpu memory" id=GPU-1 library=CUDA available="1.0 GiB" free="1.7 GiB" minimum="457.0 MiB" overhead="0 B"\n'
+        'time=2026-01-01T00:00:00.000Z level=INFO source=server.go:443 msg="loading model"',
+    )  # fmt: skip
+    name, runner = next(iter(world.runners.items()))
+    world.runners[name] = replace(runner, size_vram=runner.size_vram // 2)
+    world.log = world.log.replace(f"offloaded {runner.size_vram}", "offloaded 1")
+    result = run(world, "model.reloaded", check=True)
+    assert result.outcome in {Outcome.OK, Outcome.WOULD_CHANGE}
+    assert world.writes == []
+
+
+def test_other_models_that_take_the_room_are_unloaded_first() -> None:
+    world = stored()
+    FakeWriter(world).ollama.load(LOCAL, options={})
+    FakeWriter(world).ollama.load(MODEL, options={})
+    world.writes.clear()
+    result = run(world, "model.reloaded")
+    assert summaries(result)[0] == f"unload {LOCAL}"
+    assert result.values["layers"] == [33, 33]
+    assert run(loaded_beside(), "model.reloaded", {"others": False}).outcome is Outcome.OK
+
+
+def loaded_beside() -> World:
+    world = stored()
+    FakeWriter(world).ollama.load(LOCAL, options={})
+    FakeWriter(world).ollama.load(MODEL, options={})
+    return world
+
+
+def test_a_server_that_hangs_in_a_forced_load_is_recognised_and_restarted() -> None:
+    world = stack()
+    world.log += (
+        'time=2026-01-01T00:00:00.000Z level=INFO source=server.go:443 msg="loading model" "model layers"=33 requested=999\n'
+        'time=2026-01-01T00:00:00.100Z level=INFO source=runner.go:1 msg="starting go runner"\n'
+    )
+    _, found, plan = seen(world, "model.reloaded")
+    assert found.hung_since
+    assert plan[0].data["action"] == "restart"
+    assert plan[0].risk is Risk.DISRUPTIVE
+
+
+def test_a_load_that_does_not_answer_is_timed_out_and_not_repeated() -> None:
+    world = stack()
+    world.fails["ollama.load"] = [DeadlineExceeded("no answer within 330 s")]
+    result = run(world, "model.reloaded")
+    assert result.outcome is Outcome.TIMED_OUT
+    assert world.writes == [f"load {MODEL}"]
+
+
+def test_a_setting_that_hides_the_gpu_predicts_no_layer() -> None:
+    world = loaded(stack("OLLAMA_LLM_LIBRARY=cuda"))
+    assert run(world, "model.offloaded").values["predicted"] == [0, 33]
+
+
+def test_ps_comes_first_and_the_log_counts() -> None:
+    world = left_by_a_client()
+    assert run(world, "model.offloaded").values["layers"] == [1, 33]
+    world.log += "load_tensors: offloaded 33/33 layers to GPU\n"
+    assert run(world, "model.offloaded").values["layers"] is None  # the log speaks of another load
+    world.runners[MODEL] = Runner(MODEL, size=5 * GIB, size_vram=0)
+    assert run(world, "model.offloaded").values["layers"] == [0, 33]
+
+
+def test_what_spills_into_system_memory_is_no_success() -> None:
+    world = healthy()
+    assert run(world, "model.offloaded").outcome is Outcome.OK
+    world.start("vmmemWSL", vram=0, spilled=2 * GIB)
+    result = run(world, "model.offloaded")
+    assert result.outcome is Outcome.FAILED
+    assert "shared system memory" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("layers", "outcome"),
+    [("all", Outcome.FAILED), ("1", Outcome.OK), ("2", Outcome.FAILED), ("3%", Outcome.OK), ("10%", Outcome.FAILED)],
+)
+def test_a_goal_is_all_a_number_or_a_share(layers: str, outcome: Outcome) -> None:
+    assert run(left_by_a_client(), "model.offloaded", {"layers": layers}).outcome is outcome
+
+
+@pytest.mark.parametrize("layers", ["some", "-1", "120%", True])
+def test_a_goal_that_is_none_is_refused(layers: object) -> None:
+    with pytest.raises(UsageError, match="layers"):
+        build(StepCall("model.offloaded", {"layers": layers}), registry())
+
+
+def test_which_model_is_meant_is_asked_with_the_candidates() -> None:
+    world = World()
+    result = run(world, "model.reloaded")
+    assert (result.outcome, world.writes) == (Outcome.FAILED, [])
+    assert "not clear which model" in result.reason
+
+
+def test_a_baked_in_number_of_layers_is_neutralised_and_can_be_put_back() -> None:
+    world = baked()
+    result = run(world, "model.parameter")
+    assert world.models[MODEL].parameters["num_gpu"] == "-1"
+    assert undo(world, result.changes[0]).outcome is Outcome.CHANGED
+    assert world.models[MODEL].parameters["num_gpu"] == "1"
+
+
+def test_a_parameter_that_would_break_every_request_is_refused() -> None:
+    with pytest.raises(UsageError, match="number of layers"):
+        build(StepCall("model.parameter", {"set": {"num_gpu": "one"}}), registry())
+
+
+def test_large_parameters_are_read_as_the_server_prints_them() -> None:
+    world = stack()
+    world.models[MODEL] = replace(world.models[MODEL], parameters={"num_ctx": "1.048576e+06"})
+    assert run(world, "model.parameter", {"set": {"num_ctx": 1048576}}).outcome is Outcome.OK
+
+
+def test_a_model_is_pulled_and_can_be_taken_away_again() -> None:
+    world = stored()
+    world.registry["phi3:3.8b"] = manifest("phi3:3.8b", "sha256:" + "b" * 64, size=2 * GIB)
+    result = run(world, "model.present", {"model": "phi3:3.8b"})
+    assert summaries(result) == ["pull phi3:3.8b (2.0 GiB)"]
+    assert undo(world, result.changes[0]).outcome is Outcome.CHANGED
+    assert "phi3:3.8b" not in world.models
+
+
+def test_a_pull_that_was_interrupted_goes_on() -> None:
+    world = stored()
+    world.registry["phi3:3.8b"] = manifest("phi3:3.8b", "sha256:" + "b" * 64, "sha256:" + "c" * 64, size=GIB)
+    world.fails["ollama.pull"] = [CallFailed("max retries exceeded")]
+    first = run(world, "model.present", {"model": "phi3:3.8b"})
+    assert (first.outcome, "max retries exceeded" in first.reason) == (Outcome.FAILED, True)
+    assert run(world, "model.present", {"model": "phi3:3.8b"}).outcome is Outcome.CHANGED
+
+
+@pytest.mark.parametrize(
+    ("case", "said"), [("unknown", "no registry knows"), ("offline", "cannot be asked"), ("full", "of disk")]
+)
+def test_what_cannot_be_pulled_is_said_before_anything_is_tried(case: str, said: str) -> None:
+    world = stored()
+    if case != "unknown":
+        world.registry["phi3:3.8b"] = manifest("phi3:3.8b", "sha256:" + "b" * 64, size=2 * GIB)
+    if case == "offline":
+        world.fails["ollama.registry"] = [CallFailed("no route to host")] * 3
+    if case == "full":
+        line = f"/dev/sdb 1000000 900000 {100 * 1024} 90% /root/.ollama"
+        world.answers["df", "-Pk", "/root/.ollama"] = Executed(
+            0, f"Filesystem 1024-blocks Used Available Capacity Mounted on\n{line}\n"
+        )
+    result = run(world, "model.present", {"model": "phi3:3.8b"})
+    assert (result.outcome, world.writes) == (Outcome.FAILED, [])
+    assert said in result.reason
+
+
+def test_deleting_what_no_registry_holds_is_destructive() -> None:
+    assert seen(stored(), "model.absent", {"model": LOCAL})[2][0].risk is Risk.DESTRUCTIVE
+    assert seen(stored(), "model.absent", {"model": MODEL})[2][0].risk is Risk.DISRUPTIVE
+
+
+def test_only_the_damaged_layer_is_moved_aside_and_fetched() -> None:
+    world = damaged()
+    result = run(world, "model.repulled")
+    assert summaries(result) == [
+        f"move the damaged layer {'f' * 12} of {MODEL} aside (4.1 GiB)",
+        f"pull {MODEL} again (4.1 GiB to fetch)",
+    ]
+    assert world.store[blob_path(WEIGHTS)].digest == WEIGHTS
+    assert undo(world, result.changes[0]).outcome is Outcome.CHANGED
+    assert world.store[blob_path(WEIGHTS)].digest == "sha256:" + "0" * 64
+
+
+def test_a_missing_layer_is_fetched() -> None:
+    world = stored()
+    del world.store[blob_path(WEIGHTS)]
+    assert summaries(run(world, "model.repulled")) == [f"pull {MODEL} again (4.1 GiB to fetch)"]
+
+
+def test_a_pull_that_fails_leaves_the_damaged_layer_to_be_put_back() -> None:
+    world = damaged()
+    world.fails["ollama.pull"] = [CallFailed("no space left on device")]
+    result = run(world, "model.repulled")
+    assert result.outcome is Outcome.FAILED
+    assert "no space left on device" in result.reason
+    assert world.aside[WEIGHTS].digest == "sha256:" + "0" * 64
+    assert run(world, "model.repulled").outcome is Outcome.CHANGED
+
+
+def test_a_damaged_model_that_exists_only_here_is_not_touched() -> None:
+    world = stored()
+    world.store[blob_path("sha256:" + "a" * 64)] = Stored(GIB, "sha256:" + "0" * 64)
+    result = run(world, "model.repulled", {"model": LOCAL})
+    assert (result.outcome, world.writes, world.aside) == (Outcome.FAILED, [], {})
+    assert "no registry holds it" in result.reason
+
+
+def test_a_broken_manifest_is_fetched_anew() -> None:
+    world = stored()
+    world.fails["ollama.blobs"] = [CallFailed("the manifest of mistral is damaged")] * 2
+    result = run(world, "model.repulled", check=True)
+    assert summaries(result) == [f"pull {MODEL} again (4.1 GiB to fetch)"]
+
+
+def test_the_largest_quantisation_that_fits_and_exists_is_taken() -> None:
+    world = stored()
+    world.start("game.exe", vram=900 * MIB)
+    for level, fill, size in (("q4_K_S", "4", 4_100_000_000), ("q3_K_M", "3", 3_522_183_168), ("q2_K", "2", 2_700_000_000)):
+        if level != "q4_K_S":
+            world.registry[f"mistral:7b-instruct-{level}"] = manifest(
+                f"mistral:7b-instruct-{level}", "sha256:" + fill * 64, size=size
+            )
+    result = run(world, "model.smaller")
+    assert result.values["model"] == "mistral:7b-instruct-q3_K_M"
+    assert summaries(result) == ["pull mistral:7b-instruct-q3_K_M (3.3 GiB, 33/33 layers predicted)"]
+
+
+def test_another_model_comes_last() -> None:
+    world = stored()
+    world.start("game.exe", vram=3 * GIB)
+    world.registry["phi3:3.8b"] = manifest("phi3:3.8b", "sha256:" + "b" * 64, size=2 * GIB)
+    world.registry["mistral:7b-instruct-q3_K_M"] = manifest("mistral:7b-instruct-q3_K_M", "sha256:" + "3" * 64)
+    assert run(world, "model.smaller").values["model"] == "phi3:3.8b"
+
+
+def test_a_model_that_fits_needs_no_smaller_one() -> None:
+    world = stored()
+    result = run(world, "model.smaller")
+    assert (result.outcome, result.values["model"], world.writes) == (Outcome.OK, MODEL, [])
+
+
+def test_answers_are_judged_warm_and_by_their_rate() -> None:
+    world = stack()
+    result = run(world, "model.responds", {"samples": 3, "within": 5})
+    assert result.outcome is Outcome.CHANGED
+    assert result.values["cold"] == pytest.approx(3.0)
+    assert result.values["tokens_per_second"] == pytest.approx(40.0)
+    assert result.values["warm"] == pytest.approx(1.35)
+    world.eval_rate = 2.0
+    slow = run(world, "model.responds", {"samples": 2, "within": 5})
+    assert slow.outcome is Outcome.UNVERIFIED
+    assert "at most 5 s wanted" in slow.reason
