@@ -17,6 +17,8 @@ from remediation.model.facts import EngineFacts, SystemFacts, SystemLimits
 
 KIB = 1024
 _POLL = 5.0
+_DOWN = 40.0
+"""Seconds that no machine comes back in; asking it meanwhile would only be met by silence."""
 _LOOKS = 3
 FACTS_PROBE = Probe("system", timeout=30.0)
 FACTS_RUN = Run(("sh", "-c", shell("system")), timeout=15.0)
@@ -49,7 +51,7 @@ class WindowsSystemWriter(WindowsSystem):
     def reboot(self, *, delay: float = 5.0, message: str = "", timeout: float = 900.0) -> None:
         """Restart the machine and return when it answers again with a later boot time."""
         words = ("shutdown.exe", "/r", "/t", str(round(delay)), *(("/c", message) if message else ()))
-        rebooted(self._look, self._clock, self.facts, Run(words, writes=True), timeout)
+        rebooted(self._look, self._clock, self.facts, Run(words, writes=True), timeout, delay=delay)
 
 
 class PosixSystem:
@@ -83,10 +85,12 @@ class PosixSystemWriter(PosixSystem):
                 next_step="restart it by hand, or run this from another machine",
             )
         call = Run(("sh", "-c", shell("reboot"), "reboot", str(round(delay)), message), writes=True)
-        rebooted(self._look, self._clock, self.facts, call, timeout)
+        rebooted(self._look, self._clock, self.facts, call, timeout, delay=delay)
 
 
-def rebooted(look: Look, clock: Clock, facts: Callable[[], SystemFacts], call: Run, timeout: float) -> None:
+def rebooted(  # noqa: PLR0913 - used twice, each argument once
+    look: Look, clock: Clock, facts: Callable[[], SystemFacts], call: Run, timeout: float, *, delay: float
+) -> None:  # fmt: skip
     """Send the command that restarts a host, and wait until it answers with a later boot time."""
     before = facts().booted or 0.0
     until = clock.monotonic() + timeout
@@ -97,6 +101,7 @@ def rebooted(look: Look, clock: Clock, facts: Callable[[], SystemFacts], call: R
     if isinstance(done, Failed) or (isinstance(done, Completed) and done.rc != 0):
         said = done.message if isinstance(done, Failed) else last_words(done)
         raise Blocked(f"the host may not be restarted: {said}", host=look.host, next_step="log in with the right to restart it")
+    clock.sleep(delay + _DOWN)
     for tries in itertools.count(1):
         clock.sleep(_POLL)
         look.forget()
