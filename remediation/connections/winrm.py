@@ -54,6 +54,7 @@ class WinRmChannel:
         self._known = False
         """The login was accepted once; a refusal after that may be the service's load, and is tried once more."""
         self._refused = False
+        self._barred = False
         self._torn = False
         self._errors = bytearray()
         self._code: int | None = None
@@ -167,8 +168,8 @@ class WinRmChannel:
         self._left = [shell for shell in self._left if not self._deleted(shell)]
 
     def _deleted(self, shell: str) -> bool:
-        if self._refused or self._protocol is None:
-            return True  # nobody lets us in to do it: the host's idle timeout will
+        if self._barred or self._protocol is None:
+            return True  # nobody lets us in to do it, or nobody we would speak to: the host's idle timeout will
         wire = self._wire
         if self._torn:
             wire.transport.close_session()
@@ -270,9 +271,10 @@ class WinRmChannel:
         """Return the error that a fault becomes once nothing more is tried."""
         meaning = fault.meaning
         if meaning is Meaning.LOGIN:
-            self._refused = True
+            self._refused = self._barred = True
             return self._no_login()
         if meaning is Meaning.CERTIFICATE:
+            self._barred = True
             return CertificateRefused(
                 f"{self._host}: {fault.message}", host=self._host,
                 next_step="connect by the name in the certificate, and give its authority (or the certificate itself) as a PEM file in "

@@ -161,5 +161,5 @@ def _chain(error: BaseException) -> list[BaseException]:
         if not isinstance(one, BaseException) or one in found:
             continue
         found.append(one)
-        waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
+        waiting += [*one.args, getattr(one, "reason", None), one.__cause__]
     return found
