@@ -156,11 +156,15 @@ def carry_out(  # noqa: PLR0913 - what a run is given
         ports = Ports(emit=emit, prompt=prompt, diagnose=_diagnosed, cancelled=cancelled)
         begun = ports.clock.now()
         try:
-            return go(replace(request, run=log.run), ports, hosts.open).exit_code
+            summary = go(replace(request, run=log.run), ports, hosts.open)
         except RemediationError as error:  # told by whoever called; the journal must not look cut off
             data = {"run": log.run, "hosts": {}, "exit_code": error.exit_code, "seconds": ports.clock.now() - begun}
             log.write(Event("run_end", ports.clock.now(), data=data))
             raise
+        if summary.error:  # what ended the run as a whole
+            with report.pause():
+                sys.stderr.write(f"{hosts.masker(summary.error)}\n")
+        return summary.exit_code
 
 
 def _diagnosed(host: Reader) -> Diagnosis:
@@ -183,7 +187,9 @@ def header_of(request: RunRequest, asked: Run) -> Mapping[str, Any]:
 
 def kept_files(playbook: Playbook, hosts: Field) -> Mapping[str, str]:
     """Return the texts that the journal keeps beside its log."""
-    return files_of([*(playbook.files or (playbook.path,)), *(Path(source) for source in hosts.sources)])
+    paths = [*(playbook.files or (playbook.path,)), *(Path(source) for source in hosts.sources)]
+    hosts.learn_files(paths)
+    return files_of(paths)
 
 
 def _told_interrupt(run_id: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,9 @@ from remediation.facets.access import HostAccess
 from remediation.facets.open import open_host
 from remediation.inventory.load import Inventory, check, load
 from remediation.inventory.secrets import vault_of
-from remediation.model.errors import RemediationError, UsageError
-from remediation.templating.reading import Decrypt
-from remediation.templating.secret import Secret
+from remediation.model.errors import InputError, RemediationError, UsageError
+from remediation.templating.reading import Decrypt, read_yaml
+from remediation.templating.secret import Secret, secrets_in
 from remediation.templating.templar import Scope
 
 if TYPE_CHECKING:
@@ -76,12 +76,16 @@ class Field:
             finally:
                 access.close()
 
-    def _learn(self, variables: Mapping[str, Any]) -> None:
-        for name, value in variables.items():
-            if isinstance(value, Secret):
-                self.masker.add(value.reveal())
-            elif isinstance(value, str) and name.endswith(("password", "passphrase", "_pass", "token")):
-                self.masker.add(value)
+    def learn_files(self, paths: Iterable[Path]) -> None:
+        """Mask from now on what stands in YAML files under a name that says that it is secret."""
+        for path in filter(Path.is_file, paths):
+            try:
+                self._learn(read_yaml(path, decrypt=self.decrypt))
+            except InputError:
+                continue  # it is no YAML, or was told already
+
+    def _learn(self, variables: object) -> None:
+        self.masker.add(*secrets_in(variables))
 
 
 @contextmanager
@@ -93,6 +97,7 @@ def field(options: Hosts, *, playbook: Path | None = None) -> Iterator[Field]:
     if inventory.lab is not None:
         inventory = _with_lab(inventory)
     extra = extra_variables(options.extra_vars, decrypt=decrypt)
+    masker.add(*secrets_in([extra, *inventory.tables()]))
     check(inventory, extra)
     if options.limit is not None:
         inventory.check_limit(options.limit)

@@ -148,6 +148,13 @@ class Inventory:
         found += [Ranked(f"host_vars of {beside}", table) for files, beside in places for table in files.hosts.get(host, ())]
         return found
 
+    def tables(self) -> Iterator[Layer]:
+        """Yield every mapping of variables there is, once."""
+        for group in self.groups_by_name.values():
+            yield from group.vars
+        for tables in (*self.own.values(), *(found for files in (*self.files, *self.play_files) for found in _all(files))):
+            yield from tables
+
     def magic(self, host: str) -> dict[str, Any]:
         """Return what is known of a host without any variable file."""
         place = self.places.get(host)
@@ -212,6 +219,11 @@ class Inventory:
         """Return a host's groups, the weakest first: by depth, then ``ansible_group_priority``, then name."""
         groups = self.groups_by_name
         return sorted(self.groups_of(host), key=lambda name: (self._depths[name], groups[name].priority, name))
+
+
+def _all(files: Files) -> Iterator[list[Table]]:
+    yield from files.groups.values()
+    yield from files.hosts.values()
 
 
 def _listed(name: str) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
+
+from remediation.templating.nodes import has_template
 
 HIDDEN = "***"
 
@@ -67,6 +69,20 @@ def is_password(name: str) -> bool:
 def sounds_secret(name: str) -> bool:
     """Return whether a variable's name says that its value is nobody's business."""
     return _SOUNDS.search(name) is not None
+
+
+def secrets_in(value: Any, *, named: bool = False) -> Iterator[str]:  # noqa: ANN401 - any value
+    """Yield every text in `value` that is secret, or stands as it is under a name that says so (``named``)."""
+    if isinstance(value, Secret):
+        yield value.reveal()
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from secrets_in(item, named=sounds_secret(str(key)))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from secrets_in(item, named=named)
+    elif named and isinstance(value, (str, int)) and not isinstance(value, bool) and not has_template(value):
+        yield str(value)
 
 
 def masked(value: Any) -> Any:  # noqa: ANN401 - any value
