@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from remediation.cli import catalogue, checking, inventory_queries, lab, looking, monitor, running, runs
+from remediation.cli import catalogue, checking, inventory_queries, lab, looking, monitor, running, runs, writing
 
 namespace = Collection(
     running.fix_offload,
     looking.diagnose,
+    running.verify,
     running.play,
     runs.apply,
     runs.resume,
@@ -19,6 +20,8 @@ namespace = Collection(
     inventory_queries.hosts,
     inventory_queries.variables,
     catalogue.steps,
+    writing.lint,
+    writing.schema,
     monitor.monitor,
 )
 namespace.add_collection(Collection("lab", lab.start, lab.stop, lab.fault, lab.reset, lab.status))

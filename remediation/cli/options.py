@@ -115,6 +115,28 @@ class Diagnose(Hosts):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Verify(Hosts):
+    """How long to look."""
+
+    after: str | None = option("Keep watching for this long, such as 10m, and name what regressed.")
+    report: str | None = option("Also write the run to this file: .html, .json or .xml (JUnit).")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lint(Hosts):
+    """Which playbook to read."""
+
+    playbook: str = required("A playbook: a file, or the name of a shipped one.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """Where the schema goes."""
+
+    out: str | None = option("Write it to this file.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckHost(Hosts):
     """Which hosts to look at."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from remediation.cli.command import command
-from remediation.cli.options import FixOffload, Play
+from remediation.cli.options import FixOffload, Play, Verify
 
 
 @command(FixOffload, name="fix-offload")
@@ -22,3 +22,20 @@ def play(options: Play) -> int:
     from remediation.cli.run import Asked, run  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
 
     return run("play", Asked.of(options, playbook=options.playbook), sys.stdout)
+
+
+@command(Verify)
+def verify(options: Verify) -> int:
+    """Go through the guide's checklist and say whether the model is served from the GPU; changes nothing."""
+    from remediation.cli.durations import seconds  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.run import Asked, run  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
+
+    after = seconds("--after", options.after)
+    code = run("verify", Asked.of(options, playbook="verify", verbose=True), sys.stdout)
+    if code or not after:
+        return code
+    from remediation.cli.session import field  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.watching import watch  # noqa: PLC0415 - loaded when asked for
+
+    with field(options) as hosts:
+        return watch(hosts, after, as_json=options.json)
