@@ -41,12 +41,18 @@ class CommandEngine:
 
     def containers(self) -> Sequence[Container]:
         """Return all containers, in one more exchange after the list of their ids."""
-        ids = self._ended(self._look.ask(self.ids)[0]).text.split()
+        ids = self._ended(self._look.ask(*self.first_calls())[0]).text.split()
         if not ids:
             return ()
+        self._look.hints["ids"] = ids
         # a container that went away in between is an error for the command, but the others' records are printed
         done = self._ended(self._look.ask(self._records(ids))[0], codes=(0, 1))
         return tuple(containers.container(record) for record in _json(done))
+
+    def first_calls(self) -> tuple[Run, ...]:
+        """Return what `containers` asks first: the ids, and the records of those that were there at the last look."""
+        before = self._look.hints.get("ids")
+        return (self.ids, self._records(before)) if before else (self.ids,)
 
     def record_calls(self) -> tuple[Run, ...]:
         """Return what `containers` will ask for, from the ids that this look knows; nothing where it knows none."""

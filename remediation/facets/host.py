@@ -129,7 +129,8 @@ class HostReader:
 
     def target(self) -> Target:
         """Return what is to be repaired here, each part with its source."""
-        finder = Finder(self._look, self._place.variables, self.engine.containers)
+        first = self.engine.first_calls if isinstance(self.engine, engine.CommandEngine) else tuple
+        finder = Finder(self._look, self._place.variables, self.engine.containers, first)
         return self._look.once("target", lambda: self._place.remember(finder.find()))
 
     def prefetch(self) -> None:

@@ -36,11 +36,16 @@ _UNREAD = (CallFailed, DeadlineExceeded, Blocked)
 
 
 class Look:
-    """The replies of one look. With ``keep=False`` nothing is remembered."""
+    """The replies of one look. With ``keep=False`` nothing is remembered.
 
-    def __init__(self, connect: Callable[[], Connection], *, keep: bool = True) -> None:
+    ``hints`` are shared by all looks at a host: what an earlier one found decides only what is asked in the same exchange, never
+    what is answered.
+    """
+
+    def __init__(self, connect: Callable[[], Connection], *, keep: bool = True, hints: dict[str, Any] | None = None) -> None:
         self._connect = connect
         self._keep = keep
+        self.hints: dict[str, Any] = {} if hints is None else hints
         self._replies: dict[str, Reply] = {}
         self._made: dict[str, Any] = {}
 

@@ -28,6 +28,7 @@ class Host:
         self._check = check
         self._connect = connect
         self._connection: Connection | None = None
+        self._hints: dict[str, Any] = {}
         self._warnings = settings.warnings
         environment = {name: str(variables[key]) for key, name in _ENVIRONMENT.items() if variables.get(key)}
         self._place = Place(
@@ -42,7 +43,7 @@ class Host:
     @property
     def reader(self) -> HostReader:
         """A new look at the host: what it is told holds for it alone."""
-        return HostReader(self._place, Look(lambda: self.connection))
+        return HostReader(self._place, Look(lambda: self.connection, hints=self._hints))
 
     @property
     def clock(self) -> Clock:
@@ -73,7 +74,7 @@ class Host:
             raise WriteRefused(
                 f"{name}: a writer was asked for in check mode", host=name, next_step="run without --check to change the host"
             )
-        return HostWriter(self._place, Look(lambda: self.connection, keep=False))
+        return HostWriter(self._place, Look(lambda: self.connection, keep=False, hints=self._hints))
 
     def close(self) -> None:
         """End the session."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from remediation.connections.base import HttpReply, ReadFile
+from remediation.connections.base import Call, HttpReply, ReadFile
 from remediation.facets import containers, ollama
 from remediation.facets.look import Look, attempt
 from remediation.model.errors import CallFailed
@@ -29,19 +29,25 @@ _OK = 200
 
 @dataclass(frozen=True, slots=True)
 class Finder:
-    """Finds the target of one look; `containers` may raise where there is no engine."""
+    """Finds the target of one look; `containers` may raise where there is no engine, `first` is what it asks first."""
 
     look: Look
     variables: Mapping[str, Any]
     containers: Callable[[], Sequence[Container]]
+    first: Callable[[], Sequence[Call]] = tuple
 
     def find(self) -> Target:
         """Return the target; raises `CallFailed` naming the candidates where several containers may be meant."""
+        guess = str(_text(self.variables, "endpoint") or self.look.hints.get("endpoint") or NATIVE).rstrip("/")
+        wanted = () if _text(self.variables, "model") else (ollama.running_call(guess), ollama.models_call(guess))
+        self.look.ask(*self.first(), *wanted)
         engine = attempt(self.containers) or ()
         container = self._container(engine)
         box = next((each for each in engine if container is not None and each.name == container.value), None)
         project = self._project(box)
         endpoint = self._endpoint(box)
+        if endpoint is not None:
+            self.look.hints["endpoint"] = endpoint.value
         service = _service(self.variables, box)
         application, user = self._application(engine, project, service)
         model, candidates = self._model(endpoint, project, user)

@@ -277,3 +277,18 @@ def test_in_check_mode_there_is_no_writer_and_nothing_is_sent(bed: Bed) -> None:
         assert opened.reader.ollama.version() == bed.version
     finally:
         opened.close()
+
+
+def test_what_an_earlier_look_found_saves_the_next_one_exchanges(host: Any, bed: Bed) -> None:  # noqa: ANN401
+    host.writer().ollama.load(bed.model, options={"num_gpu": -1})
+    first = host.reader.target()
+    before = host.round_trips
+    assert host.reader.target() == first
+    if bed.windows:
+        assert host.round_trips - before == 1
+    host.writer().engine.restart("ai-native-api", timeout=1)
+    again = host.reader
+    assert again.target() == first
+    assert {each.name: each.started_at for each in again.engine.containers()}["ai-native-api"] > "2", (
+        "the answer is never the hint's"
+    )
