@@ -44,7 +44,7 @@ def predict(reading: Reading) -> Forecast | None:
         "context": context,
         "version": reading.version,
         "parallel": figures.parallel,
-        "cache_type": (load.cache_type if load else "") or _cache_setting(reading),
+        "cache_type": _cache_type(reading, load),
         "overhead": _overhead(reading, figures.overhead),
         "margin": load.margin if load and load.margin is not None else _margin(reading),
     }
@@ -144,7 +144,12 @@ def _card_free(reading: Reading) -> int | None:
     return known[0] if len(known) == 1 else None
 
 
-def _cache_setting(reading: Reading) -> str:
+def _cache_type(reading: Reading, load: Load | None) -> str:
+    """Return the cache's type: as the load says it, else as it was set, where nothing says that it was not taken."""
+    if load is not None and (load.cache_type or load.assigned is not None):
+        return load.cache_type or "f16"
+    if reading.hit("cache_needs_flash") is not None:
+        return "f16"
     setting = reading.setting("OLLAMA_KV_CACHE_TYPE")
     return setting.value if setting is not None else "f16"
 

@@ -23,6 +23,7 @@ def checker() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
     spec.loader.exec_module(module)
     return module
 
@@ -80,13 +81,17 @@ def test_incidents_hold_under_removal_and_transport() -> None:
 def test_recordings_hold_under_removal_and_transport() -> None:
     module = checker()
     total, bad = module.fragile(module.recordings())
-    assert total > 1500
+    assert total > 1200
     # one scenario's own log shows a device allocation that fails and nothing of the limit that killed it
     assert all(line.startswith("v0.12.10-system-memory-cgroup-v2") for line in bad), bad
 
 
 def test_predictions_lie_within_one_layer() -> None:
     module = checker()
-    rows, said, covered, good = module.memory_table(module.recordings())
-    assert covered >= 0.6 * said
-    assert good >= 0.95 * covered, rows
+    table = module.memory_table(module.recordings())
+    assert len(table.rows) >= 0.9 * (len(table.rows) + len(table.unknown)), table.summary()
+    # two recordings of v0.9.6 print free memory to a tenth of a GiB, which is several layers of so small a model
+    assert [row.split()[0] for row in table.rows if row.endswith("<<")] == ["v0.9.6-cuda-context-too-large", "v0.9.6-cuda-overhead"]
+    assert table.median <= 0.05, table.summary()
+    incidents = module.memory_table(module.incidents())
+    assert incidents.good == len(incidents.rows), incidents.rows

@@ -117,7 +117,7 @@ def _quote(name: str, number: int, line: str) -> Quote:
     return Quote(f"{name}:{number}", line.strip()[:600])
 
 
-def condense(source: Iterable[str], *, head: int = 4_000_000, tail: int = 16_000_000) -> str:
+def condense(source: Iterable[str], *, head: int = 2_000_000, tail: int = 6_000_000) -> str:
     """Return a long log without the lines that no reader reads, each left empty so that line numbers stay.
 
     Of what is left, at most `head` characters from the beginning and `tail` from the end are kept: the memory that a log

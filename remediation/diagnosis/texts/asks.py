@@ -17,6 +17,7 @@ _SETTING = re.compile(
     r"(?<![A-Za-z0-9_])(?P<name>(?:OLLAMA|LLAMA_ARG|GGML|CUDA|NVIDIA|HIP|ROCR|HSA|GPU)_[A-Z0-9_]+)"
     r"(?P<sep>\s*[=:]\s?|\s{2,}|\t)(?P<value>\"[^\"\n]*\"|'[^'\n]*'|<[^>\n]*>|[^\s,;\"'\]}|)]*)"
 )
+_SETTING_NAMES = ("OLLAMA_", "LLAMA_ARG_", "GGML_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "HSA_", "GPU_")
 _NAMES = {"num_gpu": "num_gpu", "numgpu": "num_gpu", "ngpulayers": "num_gpu", "gpulayers": "num_gpu", "numgpulayers": "num_gpu", "numgpus": "num_gpu",
           "numctx": "num_ctx", "contextlength": "num_ctx", "contextwindow": "num_ctx", "maxcontext": "num_ctx",
           "numparallel": "num_parallel"}  # fmt: skip
@@ -72,7 +73,9 @@ def read_settings(text: str, label: str) -> tuple[Setting, ...]:
     """Return the environment variables that a text sets (not those in a server's own ``map[…]``)."""
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
-        if "map[" in line or (line.lstrip().startswith("#") and "=" not in line):
+        if "map[" in line or "_" not in line or not any(name in line for name in _SETTING_NAMES):
+            continue
+        if line.lstrip().startswith("#") and "=" not in line:
             continue
         for match in _SETTING.finditer(line):
             if match["sep"].strip() == ":" and match["value"].startswith("//"):

@@ -36,7 +36,9 @@ def read_ps(text: str, label: str) -> tuple[PsRow, ...]:
     """Return the rows of all process lists in a text."""
     rows = list(_json_rows(text, label))
     for number, line in enumerate(text.splitlines(), start=1):
-        row = None if '"models"' in line else _line(line, Quote(f"{label}:{number}", line.strip()[:300]))
+        if ("%" not in line and "CONTEXT" not in line) or '"models"' in line:
+            continue
+        row = _line(line, Quote(f"{label}:{number}", line.strip()[:300]))
         if row is not None:
             rows.append(row)
     return tuple(rows)

@@ -17,6 +17,8 @@ _PRODUCT = re.compile(r"Product Name\s*:\s*(.+)")
 _PROCESS = re.compile(r"\|?\s*(\d+)\s+(?:N/A\s+N/A\s+|\S+\s+\S+\s+)?(\d+)\s+(C\+G|C|G|M\+C)\s+(.+?)\s+(\d+\s*MiB|N/A)\s*\|?\s*$")
 _SECTION = re.compile(r"^\s*(FB|BAR1|Conf\w* Compute Protected) Memory Usage", re.IGNORECASE)
 _AMOUNT = re.compile(r"^\s*(Total|Used|Free|Reserved)\s*:\s*(\d+) MiB")
+# without one of these no text is nvidia-smi's
+_NEEDLES = ("Driver Version", "CUDA Version", "MiB /", "MiB/", "Product Name", "memory.", "NVIDIA-SMI", "NVSMI", "Memory Usage", "| GPU", "|   0 ")
 _LICENSE = re.compile(r"License Status\s*:\s*(.+)")
 
 
@@ -58,6 +60,8 @@ class SmiReading:
 
 def read_smi(text: str, label: str) -> SmiReading | None:  # noqa: C901 - one branch per kind of line
     """Return what nvidia-smi says in a text; None when it is not there."""
+    if not any(needle in text for needle in _NEEDLES):
+        return None
     reading, section, free = SmiReading(), "", None
     for number, line in enumerate(text.splitlines(), start=1):
         at = Quote(f"{label}:{number}", line.strip()[:300])
