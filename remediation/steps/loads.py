@@ -4,43 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from remediation.diagnosis.logs import Load, read_log
-from remediation.diagnosis.memory.fit import RESERVE, Fit, fit
+from remediation.diagnosis.memory.fit import RESERVE, Fit
 from remediation.diagnosis.memory.metadata import ModelMetadata, metadata
-from remediation.diagnosis.units import GIB, MIB
-from remediation.diagnosis.versions import Generation, Version, at_least, generation, parse_version
+from remediation.diagnosis.units import MIB
+from remediation.diagnosis.versions import Generation, Version, generation, parse_version
 from remediation.facets.protocols import Reader
 from remediation.model.errors import CallFailed
 from remediation.model.facts import GpuUse, ModelShow, Runner
 from remediation.steps.naming import entry_of, runner_of
-from remediation.steps.pending import pending_environment, pending_frees
-from remediation.steps.settings import hides_the_gpu
+from remediation.steps.pending import pending_environment, pending_frees, pending_services
+from remediation.steps.setup import Setup, setup_of
 
 _NOTICEABLE_SPILL = 512 * MIB
 SERVING = ("vmmem", "vmmemwsl", "ollama", "llama-server", "ollama_llama_server")
 """The programs that hold a model's memory: WSL's machine for containers, or the server itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What a load depends on beside memory; ``environment`` is what the server read, ``hidden`` why it sees no GPU."""
-
-    version: Version | None
-    context: int
-    parallel: int = 1
-    cache_type: str = "f16"
-    overhead: int = 0
-    margin: int | None = None
-    hidden: str = ""
-
-    def fit(self, model: ModelMetadata, free: int) -> Fit | None:
-        """Return how many layers would fit into `free` bytes."""
-        found = fit(
-            model, context=self.context, free=free, version=self.version, parallel=self.parallel,
-            cache_type=self.cache_type, overhead=self.overhead, margin=self.margin,
-        )  # fmt: skip
-        return replace(found, layers=0, sentence=self.hidden) if found is not None and self.hidden else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +30,8 @@ class LoadState:
     ``layers`` is (on the GPU, of the model), None where neither ``/api/ps`` nor the log tells. ``requested`` is the num_gpu
     that the load was asked for (-1: the server decided), ``free_then`` the VRAM that was free at that load. ``room`` is what
     a fresh load would find free, the model's own runner unloaded, on the card with most of it; ``beside`` the same with the
-    other models unloaded too. ``baked`` is a num_gpu in the model's own parameters.
+    other models unloaded too; both None with several cards. ``best`` bounds what is free there as well, None where no card
+    answers. ``baked`` is a num_gpu in the model's own parameters, ``trouble`` what the server says of a model it cannot read.
     """
 
     model: str
@@ -66,9 +47,11 @@ class LoadState:
     setup: Setup
     baked: int | None = None
     stored: bool = True
+    best: int | None = None
     spill: int = 0
     hung_since: str = ""
     container: str = ""
+    trouble: str = ""
 
     @property
     def whole(self) -> bool | None:
@@ -111,7 +94,7 @@ def load_state(host: Reader, model: str) -> LoadState:
     """Read how `model` is loaded and what a fresh load would find. Raises `CallFailed` where Ollama does not answer."""
     version = parse_version(host.ollama.version())
     runners = host.ollama.running()
-    show = host.ollama.show(model)
+    show, trouble = _show(host, model)
     runner = runner_of(model, runners)
     others = tuple(one for one in runners if one is not runner)
     log = read_log(host.ollama.log())
@@ -119,16 +102,34 @@ def load_state(host: Reader, model: str) -> LoadState:
     use = _use(host)
     room, beside = _rooms(use, runner, others, version, pending_frees(host))
     total = _layers_of(show, load)
-    entry = None if show is None else entry_of(model, host.ollama.models())
+    entry = entry_of(model, host.ollama.models())
     known = metadata(show, entry) if show is not None else None
     environment = pending_environment(host, log.environment or _container_environment(host))
     setup = setup_of(version, environment, show, use, trained=known.trained_context if known else None)
+    if not setup.hidden and log.devices and not any(device.is_gpu for device in log.devices) and not pending_services(host):
+        setup = replace(setup, hidden="the server found no GPU when it started: 0 layers")
     return LoadState(
         model=model, runner=runner, others=others, total=total, layers=_layers(runner, load, total),
         requested=load.requested if load and runner else None, free_then=max(load.free) if load and load.free else None,
-        room=room, beside=beside, metadata=known, setup=setup, baked=baked_layers(show), stored=show is not None,
+        room=room, beside=beside, metadata=known, setup=setup, baked=baked_layers(show), trouble=trouble,
+        stored=show is not None or entry is not None, best=_best(use, runner),
         spill=_spill(use, runner), hung_since=_hung(load, runner), container=_container(host),
     )  # fmt: skip
+
+
+def _show(host: Reader, model: str) -> tuple[ModelShow | None, str]:
+    try:
+        return host.ollama.show(model), ""
+    except CallFailed as error:
+        if error.status is None:
+            raise  # nothing answered at all
+        return None, error.message  # a damaged file, and the server says so
+
+
+def _best(use: GpuUse | None, runner: Runner | None) -> int | None:
+    if use is None or not use.gpus:
+        return None
+    return use.free + (runner.size_vram if runner is not None else 0)
 
 
 def baked_layers(show: ModelShow | None) -> int | None:
@@ -139,35 +140,6 @@ def baked_layers(show: ModelShow | None) -> int | None:
     except ValueError:
         return None
     return value if value >= 0 else None
-
-
-def setup_of(
-    version: Version | None, environment: Mapping[str, str], show: ModelShow | None, use: GpuUse | None, *, trained: int | None
-) -> Setup:
-    """Return what a plain load depends on: Modelfile before environment before the release's defaults (facts/ollama 1.2, 1.3)."""
-    context = _number(show.parameters.get("num_ctx") if show is not None else None)
-    if context is None and at_least(version, "0.5.13") is not False:
-        context = _number(environment.get("OLLAMA_CONTEXT_LENGTH"))
-    cache = environment.get("OLLAMA_KV_CACHE_TYPE", "").strip().lower() or "f16"
-    flash = environment.get("OLLAMA_FLASH_ATTENTION", "").strip().lower() not in {"", "0", "f", "false"}
-    return Setup(
-        version=version,
-        context=context or _default_context(version, use, trained),
-        parallel=_number(environment.get("OLLAMA_NUM_PARALLEL")) or 1,
-        cache_type=cache if flash or at_least(version, "0.30.0") else "f16",
-        overhead=_number(environment.get("OLLAMA_GPU_OVERHEAD")) or 0,
-        margin=None if (margin := _number(environment.get("LLAMA_ARG_FIT_TARGET"))) is None else margin * MIB,
-        hidden=hides_the_gpu(environment, version, len(use.gpus) if use is not None else None),
-    )
-
-
-def _default_context(version: Version | None, use: GpuUse | None, trained: int | None) -> int:
-    """facts/ollama 4.6: by the card's total memory from v0.15.5, before that one number."""
-    if not at_least(version, "0.15.5"):
-        return 2048 if at_least(version, "0.6.7") is False else 4096
-    total = sum(gpu.total for gpu in use.gpus) if use is not None else 0
-    tier = 262144 if total >= 47 * GIB else 32768 if total >= 23 * GIB else 4096
-    return min(tier, trained) if trained else tier
 
 
 def _use(host: Reader) -> GpuUse | None:
@@ -274,9 +246,17 @@ def _container_environment(host: Reader) -> Mapping[str, str]:
     return found.environment if found is not None else {}
 
 
-def _number(text: str | None) -> int | None:
-    try:
-        value = int(float((text or "").strip().strip("\"'")))
-    except ValueError:
-        return None
-    return value if value > 0 else None
+def layer_values(seen: LoadState, *, alone: bool) -> dict[str, Any]:
+    """Return what is registered of a load, as JSON."""
+    fit = seen.fit_alone if alone else seen.fit
+    runner = seen.runner
+    return {
+        "model": seen.model,
+        "layers": list(seen.layers) if seen.layers else None,
+        "predicted": [fit.layers, fit.total] if fit is not None else None,
+        "need": fit.need_all if fit is not None else None,
+        "room": seen.room,
+        "size": runner.size if runner else None,
+        "size_vram": runner.size_vram if runner else None,
+        "requested": seen.requested,
+    }

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import field_validator
-
 from remediation.diagnosis.units import MIB, human
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.facts import Runner
 from remediation.steps.contract import Step, param, step
-from remediation.steps.loads import LoadState, load_state
+from remediation.steps.loads import LoadState, layer_values, load_state
 from remediation.steps.naming import runner_of, wanted_model
 
 LOAD_TIMEOUT = 330.0
@@ -156,6 +154,8 @@ class ModelReloaded(Step[LoadState]):
             parts.append(seen.fit.sentence)
         if self._crowded(seen):
             parts.append(f"{', '.join(one.model for one in seen.others)} loaded beside it")
+        if seen.trouble:
+            parts.append(seen.trouble)
         if seen.baked is not None:
             parts.append(
                 f"the model itself asks for num_gpu {seen.baked}, so a plain request loads it so again (model.parameter)"
@@ -184,93 +184,6 @@ class ModelReloaded(Step[LoadState]):
         return with_them is None or without is None or with_them.layers < without.layers
 
 
-@step("model.offloaded", settle=30.0)
-class ModelOffloaded(Step[LoadState]):
-    """So many of the model's layers are on the GPU: a goal, it changes nothing itself.
-
-    ``/api/ps`` says none, part or all, the log's last line counts them. What spills into shared system memory is no success.
-    """
-
-    model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
-    layers: str = param("all, a number of layers, or a share of them", default="all", example="90%")
-
-    @field_validator("layers", mode="before")
-    @classmethod
-    def _layers(cls, value: object) -> str:
-        text = str(value).strip().lower()
-        number = text.removesuffix("%").strip()
-        if text != "all" and not (number.isdigit() and not isinstance(value, bool)):
-            msg = f"all, a number of layers or a share such as 90% is wanted, not {value!r}"
-            raise ValueError(msg)
-        if text.endswith("%") and int(number) > 100:  # noqa: PLR2004 - a share
-            msg = f"a share of at most 100% is wanted, not {value!r}"
-            raise ValueError(msg)
-        return text
-
-    def look(self, host: Reader) -> LoadState:
-        """Read how it is loaded."""
-        return load_state(host, wanted_model(self.model, host))
-
-    def met(self, seen: LoadState) -> bool | None:
-        """Whether enough layers are there; None while it is not loaded or nothing counts them."""
-        if seen.runner is None:
-            return None
-        if seen.whole:
-            return True
-        if self.layers == "all" or seen.spill:
-            return False
-        if seen.layers is None:
-            return None if seen.runner.size_vram else False
-        return seen.layers[0] >= self._wanted(seen.layers[1])
-
-    def _wanted(self, total: int) -> int:
-        if self.layers == "all":
-            return total
-        if self.layers.endswith("%"):
-            return -(-total * int(self.layers.removesuffix("%").strip()) // 100)
-        return min(int(self.layers), total)
-
-    def plan(self, seen: LoadState) -> Iterator[Change]:  # noqa: ARG002 - a goal has no plan of its own
-        """Plan nothing."""
-        return iter(())
-
-    def clarify(self, seen: LoadState) -> StepCall | None:
-        """Load it where it is not loaded, as a client's request would."""
-        return StepCall("model.loaded", {"model": seen.model}) if seen.runner is None else None
-
-    def explain(self, seen: LoadState) -> str:
-        """Say how many layers there are, and why not more."""
-        if not seen.stored:
-            return f"{seen.model} is not stored on this server"
-        parts = [seen.words]
-        if self.met(seen) is False:
-            wanted = self._wanted(seen.total) if seen.total else self.layers
-            parts.append(f"wanted {wanted}{f'/{seen.total}' if seen.total else ''}")
-        if seen.fit is not None and not seen.whole:
-            parts.append(seen.fit.sentence)
-        return "; ".join(parts)
-
-    def values(self, seen: LoadState) -> dict[str, Any]:
-        """Register layers, sizes and what would fit."""
-        return layer_values(seen, alone=False)
-
-
-def layer_values(seen: LoadState, *, alone: bool) -> dict[str, Any]:
-    """Return what is registered of a load, as JSON."""
-    fit = seen.fit_alone if alone else seen.fit
-    runner = seen.runner
-    return {
-        "model": seen.model,
-        "layers": list(seen.layers) if seen.layers else None,
-        "predicted": [fit.layers, fit.total] if fit is not None else None,
-        "need": fit.need_all if fit is not None else None,
-        "room": seen.room,
-        "size": runner.size if runner else None,
-        "size_vram": runner.size_vram if runner else None,
-        "requested": seen.requested,
-    }
-
-
 def _unload(runner: Runner) -> Change:
     return Change(
         f"unload {runner.model}", subject=runner.model, before=runner.size_vram, after=0, data={"action": "unload"},
@@ -286,12 +199,17 @@ def _enough(seen: LoadState) -> bool:
 def _same_chance(seen: LoadState) -> bool:
     """Whether the server decided by itself, and no layer's worth of VRAM came free since.
 
-    The memory model may promise more than the server takes; what it takes by itself is then what fits.
+    The memory model may promise more than the server takes; what it takes by itself is then what fits. One that found no GPU
+    when it started finds none for another load.
     """
-    if seen.requested != -1 or seen.free_then is None or seen.room is None or seen.setup.hidden:
+    if seen.requested not in {-1, None}:
+        return False
+    if seen.setup.hidden or seen.best is None:
+        return True
+    if seen.requested is None or seen.free_then is None:
         return False
     layer = 256 * MIB
     if seen.metadata is not None:
         tokens = seen.setup.context * seen.setup.parallel
         layer = max(seen.metadata.blocks_bytes) + seen.metadata.kv_per_layer(tokens, seen.setup.cache_type)
-    return seen.room < seen.free_then + layer
+    return (seen.best if seen.room is None else seen.room) < seen.free_then + layer
