@@ -15,7 +15,7 @@ from remediation import __version__
 from remediation.cli.asking import TerminalPrompt
 from remediation.cli.durations import seconds
 from remediation.cli.listening import Listener, PlanFile, ReportFile
-from remediation.cli.options import Run
+from remediation.cli.options import Hosts, Run
 from remediation.cli.reports import Style, reporting
 from remediation.cli.session import Field, field, files_of
 from remediation.cli.shipped import PLAYBOOKS, find
@@ -53,7 +53,7 @@ class Asked(Run):
     start_at_task: str | None = None
 
     @classmethod
-    def of(cls, options: Run, **more: Any) -> Asked:  # noqa: ANN401 - the fields of this class
+    def of(cls, options: Hosts, **more: Any) -> Asked:  # noqa: ANN401 - the fields of this class
         """Return the options of a task as those of a run."""
         known = {item.name for item in fields(cls)}
         given = {item.name: getattr(options, item.name) for item in fields(options) if item.name in known}

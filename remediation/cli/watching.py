@@ -16,12 +16,13 @@ from remediation.facets.protocols import Reader
 from remediation.model.errors import HostError
 from remediation.model.finding import Cause
 from remediation.report.figures import duration
-from remediation.steps.model import OffloadedModel
+from remediation.steps.registry import registry
 
 EVERY = 5.0
 """Seconds between two looks: a request that reloads the runner is seen before the user complains."""
 
 FAILED = 2
+GOAL = "model.offloaded"
 
 
 def watch(hosts: Field, seconds: float, *, as_json: bool, stream: TextIO = sys.stdout) -> int:
@@ -46,7 +47,7 @@ def watch(hosts: Field, seconds: float, *, as_json: bool, stream: TextIO = sys.s
 
 
 def _watched(name: str, access: HostAccess, until: float) -> Iterator[str]:
-    goal = OffloadedModel()
+    goal = registry()[GOAL]()
     while True:
         try:
             reader = access.reader
