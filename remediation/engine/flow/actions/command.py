@@ -14,6 +14,7 @@ from remediation.connections.base import Call, Completed, Failed, FileContent, R
 from remediation.engine.executor import outcome_of
 from remediation.engine.flow.hosts import Opened
 from remediation.engine.flow.site import Site
+from remediation.engine.flow.telling import hidden
 from remediation.engine.flow.values import Acted, refused
 from remediation.engine.gate import Refusal, weigh
 from remediation.engine.ports import Selected, StepContext
@@ -74,7 +75,7 @@ def _foreseen(given: Command, site: Site) -> Acted:
     """Leave the program out, as Ansible's check mode does; a saved plan holds it all the same. The host is not asked."""
     words = given.argv if given.argv is not None else _words(given.cmd or "", site)
     if site.task.changed_when is not False and site.play.stage.request.policy.check:
-        change = _change(_shown(words), _risk(site))
+        change = _change(_shown(words, site), _risk(site))
         index, site.host.memory.changes = site.host.memory.changes, site.host.memory.changes + 1
         site.emit("change_planned", index=index, path=site.path, step="command", change=change_to_json(change))
         site.host.pending = True
@@ -86,8 +87,8 @@ def _change(shown: str, risk: Risk) -> Change:
     return Change(f"run {shown}", subject=shown, risk=risk)
 
 
-def _shown(words: Sequence[Any]) -> str:
-    return shlex.join(str(word) for word in words)  # a secret says *** of itself
+def _shown(words: Sequence[Any], site: Site) -> str:
+    return "a program (no_log)" if hidden(site) else shlex.join(str(word) for word in words)  # a secret says *** of itself
 
 
 def environment_of(site: Site, scope: Scope) -> dict[str, str]:
@@ -112,7 +113,7 @@ def _program(given: Command, site: Site, opened: Opened, environment: Mapping[st
         raise UsageError("command: there is no program to run", place=site.place)
     if site.switch(site.settings.become):
         arguments = (*_elevated(site, opened), *arguments)
-    return Program(arguments, tuple(map(str, words)), _shown(words), given, environment)
+    return Program(arguments, tuple(map(str, words)), _shown(words, site), given, environment)
 
 
 def _words(text: str, site: Site) -> list[str]:
@@ -186,7 +187,7 @@ def _run(program: Program, site: Site, opened: Opened) -> Acted:
     hold(limit)
     if quiet:
         return _acted(_sent(program, opened, limit), program, None)
-    return _recorded(change, program, context, opened, limit)
+    return _recorded(change, program, site, context, opened)
 
 
 def _unheld(seconds: float) -> None:
@@ -215,8 +216,9 @@ def _earlier(change: Change, context: StepContext, *, repeat: bool) -> Acted | N
     return None
 
 
-def _recorded(change: Change, program: Program, context: StepContext, opened: Opened, limit: float) -> Acted:
+def _recorded(change: Change, program: Program, site: Site, context: StepContext, opened: Opened) -> Acted:
     """Run the program with its start and its end on disk."""
+    limit = context.timeout or LONGEST
     index, context.memory.changes = context.memory.changes, context.memory.changes + 1
     told: dict[str, Any] = {"index": index, "step": "command", "path": context.path}
     context.emit("change_start", **told, change=change_to_json(change), deadline=limit)
@@ -230,6 +232,8 @@ def _recorded(change: Change, program: Program, context: StepContext, opened: Op
         raise
     acted = _acted(reply, program, change)
     kept = {name: acted.values[name] for name in ("rc", "stdout", "stderr") if name in acted.values}
+    if hidden(site):
+        kept |= dict.fromkeys(("stdout", "stderr"), "")
     ended = {
         "applied": isinstance(reply, Completed),
         "error": acted.reason,
@@ -244,7 +248,8 @@ def _sent(program: Program, opened: Opened, limit: float) -> Reply:
     given = program.given
     data = b""
     if given.stdin is not None:
-        data = (given.stdin + ("\n" if given.stdin_add_newline and not given.stdin.endswith("\n") else "")).encode()
+        text = str(revealed(given.stdin))
+        data = (text + ("\n" if given.stdin_add_newline and not text.endswith("\n") else "")).encode()
     call: Call = Run(program.arguments, data, limit, writes=True, cwd=given.chdir, env=program.environment)
     return opened.access.connection.exchange([call])[0]
 

@@ -28,7 +28,7 @@ def debug(given: Debug, site: Site, scope: Scope) -> Acted:
 
 def fail(given: Fail, site: Site, scope: Scope) -> Acted:  # noqa: ARG001 - an action's signature
     """Fail with the message."""
-    return Acted(Outcome.FAILED, {"msg": given.msg}, given.msg)
+    return Acted(Outcome.FAILED, {"msg": given.msg}, str(given.msg))
 
 
 def assert_(given: Assert, site: Site, scope: Scope) -> Acted:

@@ -1,0 +1,273 @@
+"""Playbooks walked on hosts in memory: outcomes, waves, meetings, handlers, ladders, and what a run says of itself."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediation.engine.flow.again import apply_plan, undo_run
+from remediation.engine.history import find
+from remediation.engine.journal import Journal
+from remediation.engine.plan import StalePlan, plan_of
+from remediation.model.change import Risk
+from remediation.model.errors import UsageError
+from remediation.model.outcome import Outcome
+from tests.engine.flowing import Flow
+from tests.engine.toys import Told
+
+
+def run(made: Flow, **more: Any) -> tuple[Any, Told]:  # noqa: ANN401 - fields of the request
+    told = Told()
+    return made.run(told, **more), told
+
+
+def results(told: Told, host: str) -> list[tuple[str, str]]:
+    return [
+        (event.task, str(event.data["outcome"]))
+        for event in told.events
+        if event.kind == "task_result" and event.host == host and "item" not in event.data
+    ]
+
+
+def test_a_run_tells_its_start_its_plays_its_hosts_and_its_end(tmp_path: Path) -> None:
+    made = Flow.of(tmp_path, "- name: P\n  hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n", "one")
+    summary, told = run(made)
+    assert told.kinds == [
+        "run_start", "play_start", "task_start", "host_facts", "change_start", "change_end", "task_result", "host_end", "run_end",
+    ]  # fmt: skip
+    (end,) = told.of("run_end")
+    assert end["hosts"]["one"] == {
+        "ok": 1, "changed": 1, "skipped": 0, "failed": 0, "rescued": 0, "ignored": 0, "unreachable": 0, "blocked": 0,
+    }  # fmt: skip
+    assert (summary.exit_code, summary.outcomes) == (0, {"one": Outcome.CHANGED})
+    assert told.of("task_result")[0]["path"] == told.of("change_start")[0]["path"] == "0.tasks.0"
+
+
+def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
+    made = Flow.of(tmp_path, "- hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n", "one")
+    run(made)
+    written = list(made.worlds["one"].writes)
+    summary, told = run(made)
+    assert made.worlds["one"].writes == written
+    assert (summary.exit_code, results(told, "one")) == (0, [("toy.file", "ok")])
+
+
+def test_check_mode_changes_nothing_takes_no_lease_and_ends_with_changes_pending(tmp_path: Path) -> None:
+    text = "- hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n    - command: work now\n"
+    made = Flow.of(tmp_path, text, "one")
+    made.worlds["one"].frozen = True
+    summary, told = run(made, policy={"check": True})
+    assert results(told, "one") == [("toy.file", "would-change"), ("command", "skipped")]
+    assert [planned["step"] for planned in told.of("change_planned")] == ["toy.file", "command"]
+    assert (summary.exit_code, made.worlds["one"].variables.get("folders")) == (4, None)
+
+
+def test_a_step_of_too_high_a_risk_is_blocked_and_the_host_stops(tmp_path: Path) -> None:
+    text = "- hosts: all\n  tasks:\n    - command: work now\n      risk: disruptive\n    - debug: {msg: never}\n"
+    made = Flow.of(tmp_path, text, "one")
+    summary, told = run(made, policy={"max_risk": Risk.SAFE})
+    assert results(told, "one") == [("command", "blocked")]
+    assert told.of("task_result")[0]["next_step"] == "allow it with --max-risk disruptive"
+    assert (summary.exit_code, summary.hosts["one"]["blocked"], made.worlds["one"].writes) == (5, 1, [])
+
+
+def test_a_host_that_hangs_holds_nobody_back(tmp_path: Path) -> None:
+    """The slow host's task ends only once the other one has come to its last task."""
+    made = Flow.of(tmp_path, "- hosts: all\n  tasks:\n    - command: work a\n    - command: work b\n", "slow", "fast")
+    done = threading.Event()
+    first = made.open
+
+    def open_host(host: str, variables: Any, *, check: bool) -> Any:  # noqa: ANN401 - the port's types
+        access = first(host, variables, check=check)
+        exchange = access.connection.exchange
+
+        def waiting(calls: Any) -> Any:  # noqa: ANN401 - the connection's types
+            if host == "slow" and not done.is_set():
+                assert done.wait(60)
+            answers = exchange(calls)
+            if host == "fast" and getattr(calls[0], "argv", ("",))[-1] == "b":
+                done.set()
+            return answers
+
+        access.connection.exchange = waiting  # type: ignore[method-assign]
+        return access
+
+    made.open = open_host  # type: ignore[method-assign]
+    summary, told = run(made)
+    assert summary.exit_code == 0
+    assert results(told, "slow") == results(told, "fast") == [("command", "changed")] * 2
+
+
+def test_run_once_is_carried_out_by_the_first_host_and_known_to_all_whatever_the_forks(tmp_path: Path) -> None:
+    text = """\
+- hosts: all
+  tasks:
+    - command: work once
+      run_once: true
+      register: said
+    - toy.file: {path: a, text: "{{ said.stdout }}"}
+"""
+    for forks in (1, 2, 50):
+        made = Flow.of(tmp_path / str(forks), text, *(f"h{number}" for number in range(5)))
+        summary, told = run(made, forks=forks)
+        assert summary.exit_code == 0
+        assert [host for host in made.worlds if "ran work once" in made.worlds[host].writes] == ["h0"]
+        assert {world.texts["a"] for world in made.worlds.values()} == {b"once"}
+        assert [len(results(told, host)) for host in made.worlds] == [2, 1, 1, 1, 1]
+
+
+def test_a_canary_that_fails_stops_the_waves_behind_it(tmp_path: Path) -> None:
+    text = "- hosts: all\n  serial: [1, 100%]\n  max_fail_percentage: 0\n  tasks:\n    - command: 'false'\n"
+    made = Flow.of(tmp_path, text, "one", "two", "three")
+    summary, told = run(made)
+    assert summary.exit_code == 2
+    assert {event.host for event in told.events if event.kind == "task_result"} == {"one"}
+
+
+def test_throttle_lets_only_so_many_hosts_at_a_task(tmp_path: Path) -> None:
+    text = "- hosts: all\n  tasks:\n    - command: work now\n      throttle: 1\n"
+    made = Flow.of(tmp_path, text, *(f"h{number}" for number in range(6)))
+    inside, most, lock = [0], [0], threading.Lock()
+    first = made.open
+
+    def open_host(host: str, variables: Any, *, check: bool) -> Any:  # noqa: ANN401 - the port's types
+        access = first(host, variables, check=check)
+        exchange = access.connection.exchange
+
+        def counted(calls: Any) -> Any:  # noqa: ANN401 - the connection's types
+            with lock:
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+            answers = exchange(calls)
+            with lock:
+                inside[0] -= 1
+            return answers
+
+        access.connection.exchange = counted  # type: ignore[method-assign]
+        return access
+
+    made.open = open_host  # type: ignore[method-assign]
+    assert run(made, forks=6)[0].exit_code == 0
+    assert most == [1]
+
+
+def test_ctrl_c_stops_every_host_before_its_next_task(tmp_path: Path) -> None:
+    made = Flow.of(tmp_path, "- hosts: all\n  tasks:\n    - command: work a\n    - command: work b\n", "one")
+    made.cancelled = lambda: "ran work a" in made.worlds["one"].writes
+    summary, told = run(made)
+    assert (summary.exit_code, results(told, "one")) == (130, [("command", "changed")])
+    assert told.of("host_end")[0]["reason"] == "interrupted"
+
+
+def test_a_handler_nobody_knows_ends_the_run_with_its_place(tmp_path: Path) -> None:
+    text = "- hosts: all\n  tasks:\n    - command: work a\n      notify: restart\n    - debug: {msg: never}\n"
+    summary, told = run(Flow.of(tmp_path, text, "one"))
+    assert summary.exit_code == 1
+    assert f"{tmp_path}/play.yml:3:7: the handler 'restart' is not known" in summary.error
+    assert told.kinds[-1] == "run_end"
+
+
+def test_no_log_tells_nothing_of_a_task_and_registers_all_of_it(tmp_path: Path) -> None:
+    text = """\
+- hosts: all
+  tasks:
+    - command: "work {{ item }}"
+      loop: [hunter2]
+      no_log: true
+      register: said
+    - toy.file: {path: a, text: "{{ said.results[0].stdout | length }} letters"}
+"""
+    made = Flow.of(tmp_path, text, "one")
+    _, told = run(made)
+    assert made.worlds["one"].texts["a"] == b"7 letters"
+    assert not [event for event in told.events if "hunter2" in str(event.to_json())]
+
+
+def test_start_at_task_leaves_out_what_comes_before_and_knows_the_nearest_name(tmp_path: Path) -> None:
+    text = "- hosts: all\n  tasks:\n    - {name: first, debug: {msg: a}}\n    - {name: second, debug: {msg: b}}\n"
+    made = Flow.of(tmp_path, text, "one")
+    assert results(run(made, start_at="second")[1], "one") == [("second", "ok")]
+    with pytest.raises(UsageError, match="no task is named 'secnd'") as refused:
+        run(made, start_at="secnd")
+    assert refused.value.next_step == "did you mean 'second'?"
+
+
+CHANGES = """\
+- hosts: all
+  tasks:
+    - {name: first, toy.file: {path: a, text: new}}
+    - {name: second, toy.file: {path: b, text: new}}
+    - {name: third, command: work now}
+"""
+
+
+def journaled(made: Flow, folder: Path, **more: Any) -> tuple[Any, str]:  # noqa: ANN401 - fields of the request
+    journal = Journal.create({"started": 1.0}, {}, root=folder)
+    summary = made.run(journal.write, run=journal.run, **more)
+    journal.close()
+    return summary, journal.run
+
+
+def test_a_run_is_taken_back_the_last_change_first_and_what_cannot_be_is_said_before(tmp_path: Path) -> None:
+    made = Flow.of(tmp_path / "p", CHANGES, "one")
+    world = made.worlds["one"]
+    world.texts = {"a": b"old", "b": b"old"}
+    _, run_id = journaled(made, tmp_path / "runs")
+    assert world.texts == {"a": b"new", "b": b"new"}
+    told = Told()
+    record = find(run_id, tmp_path / "runs")
+    checked = undo_run(record, made.request(policy={"check": True}), made.ports(told), made.open)
+    assert (checked.exit_code, world.texts["a"]) == (4, b"new")
+    assert [note["text"] for note in told.of("note")] == ["cannot be taken back: run work now"]
+    told = Told()
+    undone = undo_run(record, made.request(), made.ports(told), made.open)
+    assert (undone.exit_code, world.texts) == (0, {"a": b"old", "b": b"old"})
+    assert results(told, "one") == [("second", "changed"), ("first", "changed")]
+    again = undo_run(record, made.request(), made.ports(Told()), made.open)
+    assert again.hosts["one"]["changed"] == 0
+    with pytest.raises(UsageError, match="changed nothing in the task 'fourth'"):
+        undo_run(record, made.request(), made.ports(Told()), made.open, task="fourth")
+
+
+def test_one_task_of_a_run_is_taken_back(tmp_path: Path) -> None:
+    made = Flow.of(tmp_path / "p", CHANGES, "one")
+    made.worlds["one"].texts = {"a": b"old", "b": b"old"}
+    _, run_id = journaled(made, tmp_path / "runs")
+    undo_run(find(run_id, tmp_path / "runs"), made.request(), made.ports(Told()), made.open, task="first")
+    assert made.worlds["one"].texts == {"a": b"old", "b": b"new"}
+
+
+def test_a_plan_is_applied_in_part_and_refused_where_the_host_is_another(tmp_path: Path) -> None:
+    made = Flow.of(tmp_path, CHANGES, "one")
+    world = made.worlds["one"]
+    _, told = run(made, policy={"check": True})
+    plan = plan_of(told.events, {})
+    assert [(entry.id, entry.step) for entry in plan.entries] == [(1, "toy.file"), (2, "toy.file"), (3, "command")]
+    summary = apply_plan(plan, made.request(), made.ports(Told()), made.open, only=("2",))
+    assert (summary.exit_code, world.texts) == (0, {"b": b"new"})
+    assert world.writes == ["write b"]
+    with pytest.raises(StalePlan, match=r"(?s)stale plan.*- one: toy.file: write b \(no longer to be done\)"):
+        apply_plan(plan, made.request(), made.ports(Told()), made.open)
+    assert world.writes == ["write b"]
+
+
+def test_a_whole_plan_is_applied(tmp_path: Path) -> None:
+    made = Flow.of(tmp_path, CHANGES, "one")
+    _, told = run(made, policy={"check": True})
+    summary = apply_plan(plan_of(told.events, {}), made.request(), made.ports(Told()), made.open)
+    assert (summary.exit_code, made.worlds["one"].writes) == (0, ["write a", "write b", "ran work now"])
+
+
+def test_a_host_that_another_run_holds_is_blocked_and_its_holder_named(tmp_path: Path) -> None:
+    made = Flow.of(tmp_path, "- hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n", "one")
+    world = made.worlds["one"]
+    until = world.clock.now() + 1000
+    world.variables["folders"] = {"/tmp/remediation-lease", "/tmp/remediation-lease/1"}  # noqa: S108 - the lease's place
+    lease = f'{{"id": "9a2c", "owner": "maria@ws-14", "purpose": "fix-offload", "expires": {until}}}'
+    world.variables["disk"] = {"/tmp/remediation-lease/1/lease.json": lease.encode()}  # noqa: S108 - the lease's place
+    summary, told = run(made)
+    assert (summary.exit_code, results(told, "one"), world.writes) == (5, [("toy.file", "blocked")], [])
+    assert "maria@ws-14 is at work here: fix-offload (run 9a2c" in told.of("task_result")[0]["reason"]
