@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from remediation.templating.secret import Secret
 
 COLLECTION = "ansible.builtin."
 
@@ -52,7 +54,7 @@ class Assert(Action):
 class Fail(Action):
     """Fail with a message."""
 
-    msg: str = Field("Failed as requested from task", description="why")
+    msg: Any = Field("Failed as requested from task", description="why")
 
 
 class Command(Action):
@@ -66,9 +68,25 @@ class Command(Action):
     chdir: str | None = Field(None, description="the folder to run it in")
     creates: str | None = Field(None, description="a file whose presence makes the task unnecessary")
     removes: str | None = Field(None, description="a file whose absence makes the task unnecessary")
-    stdin: str | None = Field(None, description="what the program reads")
+    stdin: Any = Field(None, description="what the program reads; the place for a secret")
     stdin_add_newline: bool = Field(default=True, description="end that with a newline")
     strip_empty_ends: bool = Field(default=True, description="strip newlines off the end of its output")
+
+    @field_validator("cmd", "argv", mode="before")
+    @classmethod
+    def _no_secret(cls, value: object) -> object:
+        if any(isinstance(item, Secret) for item in (value if isinstance(value, list) else [value])):
+            msg = "every user of the host can read a command line, so a secret has no place on it; hand it over by stdin or environment"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("stdin")
+    @classmethod
+    def _text(cls, value: object) -> object:
+        if not (value is None or isinstance(value, (str, Secret))):
+            msg = "Input should be a valid string"
+            raise ValueError(msg)
+        return value
 
     @model_validator(mode="after")
     def _one_form(self) -> Command:
