@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from remediation.connections.base import Connection
 from remediation.facets.protocols import Reader, Writer
@@ -38,11 +38,3 @@ class HostAccess(Protocol):
 
     def close(self) -> None:
         """End the session; never raises."""
-
-
-@runtime_checkable
-class Prefetcher(Protocol):
-    """A reader that can fetch beforehand, in few exchanges, what a diagnosis is about to read."""
-
-    def prefetch(self) -> None:
-        """Fetch it; what cannot be read fails where it is read, not here."""

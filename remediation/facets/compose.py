@@ -15,7 +15,6 @@ from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container
 
 _WARNING = re.compile(r'level=warning msg="((?:[^"\\]|\\.)*)"')
-_UNSET = re.compile(r'^The "?([A-Za-z_]\w*)"? variable is not set')
 _NO_PLUGIN = "install the Compose plugin: docker compose version must answer"
 
 
@@ -112,11 +111,6 @@ def warned(stderr: str) -> tuple[str, ...]:
     """Return the warnings among the lines that Compose wrote, each once, in order."""
     found = (re.sub(r"\\(.)", r"\1", each) for each in _WARNING.findall(stderr))
     return tuple(dict.fromkeys(found))
-
-
-def unset(warnings: Sequence[str]) -> tuple[str, ...]:
-    """Return the variables that Compose says are not set."""
-    return tuple(match[1] for each in warnings if (match := _UNSET.match(each)))
 
 
 def hashes(text: str) -> dict[str, str]:

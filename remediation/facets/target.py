@@ -158,21 +158,6 @@ class Finder:
         return loaded, tuple(each.name for each in attempt(client.models) or ())
 
 
-def need_model(target: Target, host: str = "") -> str:
-    """Return the target's model; raises `CallFailed` that lists the candidates."""
-    if target.model is not None:
-        return str(target.model.value)
-    if target.candidates:
-        raise CallFailed(
-            f"which model is meant is not known; there are {', '.join(target.candidates)}",
-            host=host,
-            next_step=f"name it in the inventory, or with -e model={target.candidates[0]}",
-        )
-    raise CallFailed(
-        "no model was found on this host", host=host, next_step="name it with -e model=, or pull it: ollama pull NAME"
-    )
-
-
 def _score(container: Container) -> int:
     """Return how likely a container is the Ollama server; 0 for one that is none."""
     image = _IMAGE.search(container.image) is not None

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from remediation.connections.base import Completed, HttpReply
-from remediation.facets import compose, containers, engine, generation, gpu, likeness, nvidia, ollama, processes, system, wddm
+from remediation.facets import compose, containers, engine, generation, gpu, nvidia, ollama, processes, system, wddm
 from remediation.model.errors import CallFailed, DeadlineExceeded
-from remediation.model.facts import Container, Gpu, Process
+from remediation.model.facts import Gpu, Process
 
 MIB = 1024**2
 CARD = Gpu(0, "GPU-1", "NVIDIA GeForce RTX 3060", "551.86", total=6144 * MIB, used=5000 * MIB, free=1048 * MIB)
@@ -172,56 +172,17 @@ WARNINGS = (
 )
 
 
-def test_warnings_are_read_once_and_the_variables_named() -> None:
+def test_warnings_are_read_once() -> None:
     found = compose.warned(f" Container a  Started\n{WARNINGS}")
     assert found == (
         'The "OLLAMA_MODEL" variable is not set. Defaulting to a blank string.',
         "/x.yml: the attribute `version` is obsolete",
     )
-    assert compose.unset(found) == ("OLLAMA_MODEL",)
 
 
 def test_a_complaint_is_composes_own_words_without_its_progress() -> None:
     stderr = f"{WARNINGS} Container a  Recreate\n Container a  Recreated\nError response from daemon: no such image: x\n"
     assert compose.complaint(Completed(1, b"", stderr.encode())) == "Error response from daemon: no such image: x"
-
-
-def service(**more: object) -> dict[str, object]:
-    return {"image": "ollama/ollama:0.13.5", "environment": {"A": "1", "B": "2"}, **more}
-
-
-RUNNING = Container(
-    "id", "ai-native-ollama", "ollama/ollama:0.13.5", "running", {"A": "1", "B": "2", "PATH": "/bin"}, {}, gpu_requested=False,
-    ports={"11434/tcp": ("0.0.0.0:11434", "[::]:11434")},
-)  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("definition", "keys"),
-    [
-        (service(), set()),
-        (service(environment=["A=1"]), set()),
-        (service(environment={"A": "hidden", "C": "hidden"}), {"environment.A", "environment.C"}),
-        (service(image="ollama/ollama:0.14"), {"image"}),
-        (service(ports=[{"target": 11434, "published": "11434", "protocol": "tcp"}]), set()),
-        (service(ports=[{"target": 11434, "published": "8080", "protocol": "tcp"}]), {"ports"}),
-        (service(gpus=[{"count": -1}]), {"gpu"}),
-    ],
-)
-def test_what_would_change_is_named_without_its_value(definition: dict[str, object], keys: set[str]) -> None:
-    found = likeness.differences(definition, RUNNING)
-    assert set(found) == keys
-    assert "hidden" not in " ".join(found.values())
-
-
-def test_a_stack_is_refused_where_this_session_sees_another_project() -> None:
-    definition = {"services": {"ollama": service(environment={"A": "1", "B": ""})}}
-    running = {"ollama": RUNNING}
-    assert "OLLAMA_MODEL is not set" in likeness.refusal(compose.warned(WARNINGS), definition, running)
-    assert "ollama: B would change" in likeness.refusal((), definition, running)
-    assert likeness.refusal((), definition, running, planned={"ollama.environment.B"}) == ""
-    assert likeness.refusal((), definition, running, planned={"ollama"}) == ""
-    assert likeness.refusal((), definition, {}) == ""
 
 
 @pytest.mark.parametrize(
