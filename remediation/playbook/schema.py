@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from remediation.model.finding import Cause
 from remediation.playbook import keywords
-from remediation.playbook.actions import ACTIONS, COLLECTION, OURS
+from remediation.playbook.actions import ACTIONS, COLLECTION, OURS, Action
 from remediation.playbook.keywords import Kind
 from remediation.steps.contract import Step
 from remediation.steps.registry import registry
@@ -46,8 +46,10 @@ _TASKS = {"type": ["array", "null"], "items": {"$ref": "#/definitions/node"}}
 def schema(steps: Mapping[str, type[Step[Any]]] | None = None) -> Schema:
     """Return the schema of a playbook for these steps (all that are registered)."""
     known = registry() if steps is None else steps
-    calls = {**_actions(), **{name: _step(cls) for name, cls in known.items()}}
+    bodies = {**{name: _action(model) for name, model in ACTIONS.items()}, **{name: _step(cls) for name, cls in known.items()}}
+    calls: dict[str, Schema] = {name: {"$ref": f"#/definitions/{name}"} for name in bodies}
     goals = {name: calls[name] for name in known}
+    calls |= {f"{COLLECTION}{name}": calls[name] for name in ACTIONS if name not in OURS}
     return {
         "$schema": DRAFT,
         "title": "A playbook of remediation",
@@ -55,6 +57,7 @@ def schema(steps: Mapping[str, type[Step[Any]]] | None = None) -> Schema:
         "minItems": 1,
         "items": {"anyOf": [{"$ref": "#/definitions/play"}, {"$ref": "#/definitions/import_playbook"}]},
         "definitions": {
+            **bodies,
             "play": _object(_properties(keywords.PLAY), required=["hosts"]),
             "import_playbook": _object(
                 {
@@ -115,15 +118,9 @@ def _texts(words: list[str]) -> Schema:
     return {"anyOf": [{"enum": words}, {"type": "array", "items": {"enum": words}}]}
 
 
-def _actions() -> dict[str, Schema]:
-    found: dict[str, Schema] = {}
-    for name, model in ACTIONS.items():
-        parameters: Schema = {"anyOf": [_parameters(model, open_ended=model.open), {"type": ["string", "null"]}]}
-        parameters["description"] = _description(model)
-        found[name] = parameters
-        if name not in OURS:
-            found[f"{COLLECTION}{name}"] = parameters
-    return found
+def _action(model: type[Action]) -> Schema:
+    kinds = [_parameters(model, open_ended=model.open), {"type": ["string", "null"]}]
+    return {"anyOf": kinds, "description": _description(model)}
 
 
 def _step(cls: type[Step[Any]]) -> Schema:
