@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from remediation.model.errors import RemediationError
 from remediation.templating.errors import TemplateError
+from remediation.templating.lookups_lists import LISTS
 from remediation.templating.secret import Secret, revealed
 from remediation.templating.sources import from_command, from_file, from_keyring, from_prompt, output_of
 
@@ -92,32 +93,46 @@ COMMANDS = frozenset({"pipe", "password_command"})
 """Lookups whose term may be a list: it is one command, not many terms."""
 
 
-def query(lookups: Mapping[str, Lookup], names: Mapping[str, Any], *, wantlist: bool) -> Callable[..., Any]:
+def query(lookups: Mapping[str, Lookup], names: Any, *, wantlist: bool) -> Callable[..., Any]:  # noqa: ANN401 - a `Scope`
     """Return the function that templates call: ``lookup(name, term, ...)``, one value, or all of them in a list."""
 
-    def look_up(name: str, *terms: Any, default: Any = None, wantlist: bool = wantlist, errors: str = "strict") -> Any:  # noqa: ANN401
+    def look_up(name: str, *terms: Any, wantlist: bool = wantlist, errors: str = "strict", **options: Any) -> Any:  # noqa: ANN401
         known = name.rpartition(".")[2]  # ansible.builtin.env, community.general.keyring
-        source = lookups.get(known)
-        if source is None:
-            raise TemplateError(f"there is no lookup {name!r}", next_step=f"there are {', '.join(sorted(lookups))}")
-        whole = known in COMMANDS
-        flat = [part for term in terms for part in (term if isinstance(term, list) and not whole else [term])]
-        values = []
-        for term in flat:
-            try:
-                value = source(term if whole else str(revealed(term)), names)
-            except RemediationError:
-                if errors != "ignore" and (known != "vars" or default is None):
-                    raise
-                value = None
-            values.append(default if value in ("", None) and default is not None else value)
-        if wantlist:
+        if known not in lookups and known not in LISTS:
+            there = ", ".join(sorted({*lookups, *LISTS}))
+            raise TemplateError(f"there is no lookup {name!r}", next_step=f"there are {there}")
+        try:
+            if known in lookups:
+                values = _each(lookups[known], known, terms, names, options.get("default"))
+            else:
+                values = LISTS[known](terms, names, options)
+        except RemediationError:
+            if errors == "strict":
+                raise
+            return [] if wantlist else None
+        if wantlist or not values:
             return values
         if len(values) == 1:
             return values[0]
-        return ",".join(map(str, values)) if not any(isinstance(value, Secret) for value in values) else values
+        return ",".join(values) if all(isinstance(value, str) for value in values) else values
 
     return look_up
+
+
+def _each(source: Lookup, known: str, terms: Sequence[Any], names: Any, default: Any) -> list[Any]:  # noqa: ANN401 - as above
+    """Return what a lookup gives for each term; a list among them is many terms, but for a command one."""
+    whole = known in COMMANDS
+    flat = [part for term in terms for part in (term if isinstance(term, list) and not whole else [term])]
+    values = []
+    for term in flat:
+        try:
+            value = source(term if whole else str(revealed(term)), names)
+        except RemediationError:
+            if known != "vars" or default is None:
+                raise
+            value = None
+        values.append(default if value in ("", None) and default is not None else value)
+    return values
 
 
 def now(utc: bool = False, fmt: str = "") -> datetime | str:
