@@ -11,8 +11,8 @@ from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.logs import read_log
 from remediation.facets.callers import mounted_configuration
 from remediation.facets.protocols import Reader
-from remediation.model.errors import HostError
-from remediation.model.facts import ComposeProject, Container, ModelShow, Runner, Target
+from remediation.model.errors import CallFailed, HostError
+from remediation.model.facts import ComposeProject, Container, ModelEntry, ModelShow, Runner, Target
 from remediation.model.finding import Diagnosis
 
 T = TypeVar("T")
@@ -53,12 +53,17 @@ class _Parts:
 
     def __init__(self) -> None:
         self.skipped: list[str] = []
+        self.refusals: list[Piece] = []
 
     def read(self, name: str, read: Callable[[], T]) -> T | None:
         try:
             return read()
         except HostError as error:
             self.skipped.append(f"{name}: {error.message}")
+            if isinstance(error, CallFailed) and error.status is not None and error.output:
+                self.refusals.append(
+                    Piece("api" if name.startswith("ollama") else "docker_error", error.output, name)
+                )  # what a server says of a damaged model is evidence
             return None
 
 
@@ -82,7 +87,11 @@ def collect(host: Reader) -> Evidence:
     others = _others(host, project, container, parts) if project else []
     callers = getattr(host, "callers", None)
     requests, connections = _callers(callers, parts) if isinstance(callers, CallersReader) else ((), None)
-    pieces = (Piece("server_log", log, "server.log"),) if log else ()
+    pieces = (
+        *((Piece("server_log", log, "server.log"),) if log else ()),
+        *parts.refusals,
+        *(() if any(one.name == "ollama show" for one in parts.refusals) else _lost(model, show, models)),
+    )
     environment = read_log(log).environment if log else {}
     return Evidence(
         platform=_platform(system.os if system else "", containerised=container is not None),
@@ -105,6 +114,14 @@ def collect(host: Reader) -> Evidence:
         collected_at=system.now if system else None,
         skipped=tuple(parts.skipped),
     )
+
+
+def _lost(model: str | None, show: ModelShow | None, models: Sequence[ModelEntry] | None) -> tuple[Piece, ...]:
+    """Return what a server says that lists a model and does not find it: its file is gone (recordings, surprise 9)."""
+    names = [entry.name for entry in models or ()]
+    if model is None or show is not None or model not in names:
+        return ()
+    return (Piece("api", f"GET /api/tags 200: {', '.join(names)}\nPOST /api/show 404: model '{model}' not found", "api"),)
 
 
 def _model(target: Target, runners: Sequence[Runner] | None) -> str | None:
@@ -146,4 +163,3 @@ def _files(host: Reader, project: ComposeProject, others: Sequence[Container], p
         if content is not None:
             texts[path] = content.decode("utf-8", errors="replace")
     return texts
-

@@ -12,6 +12,7 @@ from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import Container, DockerDesktop
 from remediation.steps.contract import Step, param, step
 from remediation.steps.moments import moment, run_started
+from remediation.steps.stack import silence_of
 
 RUNNING, STOPPED = "running", "stopped"
 
@@ -24,6 +25,7 @@ class Restart:
     since: float
     running: tuple[str, ...]
     lost: tuple[str, ...]
+    silent: str = ""
 
     @property
     def fresh(self) -> bool:
@@ -44,13 +46,14 @@ class DockerDesktopRestarted(Step[Restart]):
         desktop = wanted_desktop(host)
         since = run_started(host)
         containers = host.engine.containers() if desktop.engine else ()
-        return Restart(
-            desktop, since, tuple(one.name for one in containers if one.status == RUNNING), tuple(_lost(containers, since))
-        )
+        running = tuple(one.name for one in containers if one.status == RUNNING)
+        target = host.target().container
+        silent = silence_of(host) if target is not None and target.value in running else ""
+        return Restart(desktop, since, running, tuple(_lost(containers, since)), silent)
 
     def met(self, seen: Restart) -> bool:
         """Whether it is fresh, answers, and nothing is missing."""
-        return seen.fresh and seen.desktop.engine and not seen.lost
+        return seen.fresh and seen.desktop.engine and not seen.lost and not seen.silent
 
     def plan(self, seen: Restart) -> Iterator[Change]:
         """Stop containers and Docker Desktop, start it, start what ran."""
@@ -78,6 +81,8 @@ class DockerDesktopRestarted(Step[Restart]):
             parts.append("its engine does not answer")
         if seen.lost:
             parts.append(f"{', '.join(seen.lost)} ran before and does not run")
+        if seen.silent:
+            parts.append(seen.silent)
         return "; ".join(parts)
 
     def values(self, seen: Restart) -> dict[str, Any]:

@@ -137,6 +137,11 @@ def silence(host: Reader, services: Sequence[str]) -> str:
     service = host.target().service
     if service is None or service.value not in services:
         return ""
+    return silence_of(host)
+
+
+def silence_of(host: Reader) -> str:
+    """Return why Ollama does not answer, "" when it does."""
     try:
         host.ollama.version()
     except CallFailed as error:

@@ -131,17 +131,13 @@ class StackOrderedStart(Step[Order]):
 
     def plan(self, seen: Order) -> Iterator[Change]:
         """Start Ollama, load the model, start the rest."""
-        if self.met(seen):
-            return
+        if self.met(seen) or seen.silent:
+            return  # one that was just started does not answer at once
         if seen.service in seen.down:
             yield self._start(seen, [seen.service])
         if not seen.loaded:
-            yield Change(
-                f"load {seen.model}",
-                subject=seen.model,
-                data={"action": "load"},
-                undo=StepCall("model.unloaded", {"model": seen.model}),
-            )
+            undo = StepCall("model.unloaded", {"model": seen.model})
+            yield Change(f"load {seen.model}", subject=seen.model, data={"action": "load"}, undo=undo)
         rest = [name for name in seen.down if name != seen.service]
         if rest:
             yield self._start(seen, rest)
