@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
+from remediation.connections.variables import FALSE, TRUE, Variables
 from remediation.model.errors import UsageError
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -14,10 +17,7 @@ KINDS = ("local", "ssh", "winrm", "replay")
 TRANSPORTS = ("ntlm", "certificate", "basic", "kerberos", "credssp")
 ENCRYPTION = ("auto", "always", "never")
 HOST_KEYS = ("strict", "accept-new")
-_TRUE = frozenset({"true", "yes", "on", "1", "y", "t"})
-_FALSE = frozenset({"false", "no", "off", "0", "n", "f"})
-_HTTPS_PORT, _HTTP_PORT, _SSH_PORT = 5986, 5985, 22
-_LAST_PORT = 65535
+_HTTPS_PORT, _HTTP_PORT = 5986, 5985
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class ConnectionSettings:
 
 def from_variables(host: str, variables: Mapping[str, Any]) -> ConnectionSettings:
     """Read the settings of `host`; raises `UsageError` that names the variable."""
-    read = _Variables(host, variables)
+    read = Variables(host, variables)
     local = host in LOCAL_NAMES
     kind = read.choice("ansible_connection", KINDS, "local" if local else "ssh", aliases=_ALIASES)
     return ConnectionSettings(
@@ -137,11 +137,13 @@ _ALIASES = {"paramiko": "ssh", "paramiko_ssh": "ssh", "smart": "ssh", "fabric": 
 _HOST_KEY_ALIASES = {"accept_new": "accept-new", "yes": "strict", "true": "strict"}
 
 
-def _platform(read: _Variables, kind: str) -> str:
+def _platform(read: Variables, kind: str) -> str:
     import sys  # noqa: PLC0415 - only here, and a test replaces nothing else
 
     if kind == "winrm":
         return "windows"
+    if kind == "replay":
+        return _recorded_platform(read)
     shell = (read.text("ansible_shell_type") or "").lower()
     if shell in {"powershell", "cmd"}:
         return "windows"
@@ -150,7 +152,19 @@ def _platform(read: _Variables, kind: str) -> str:
     return "posix"
 
 
-def _winrm(read: _Variables, kind: str) -> WinRmSettings:
+def _recorded_platform(read: Variables) -> str:
+    """Return what the cassette's first line says of the host; whatever is wrong with the file is told when it is opened."""
+    with (
+        suppress(OSError, ValueError, KeyError, TypeError),
+        Path(read.text("ansible_replay_file") or "").open(encoding="utf-8") as file,
+    ):
+        for host in json.loads(file.readline())["hosts"]:
+            if host["host"] == read.whole("ansible_replay_host", 1):
+                return str(host["platform"])
+    return "posix"
+
+
+def _winrm(read: Variables, kind: str) -> WinRmSettings:
     if kind != "winrm":
         return WinRmSettings()
     transport = read.choice(
@@ -198,13 +212,13 @@ def _winrm(read: _Variables, kind: str) -> WinRmSettings:
     )
 
 
-def _ssh(read: _Variables) -> SshSettings:
+def _ssh(read: Variables) -> SshSettings:
     # Ansible's host_key_checking: false accepts every key; here the least it gives is accept-new
     checked = read.text("ansible_host_key_checking", "ansible_ssh_host_key_checking")
     policy = (checked or "strict").lower()
-    if policy in _FALSE:
+    if policy in FALSE:
         policy = "accept-new"
-    policy = _HOST_KEY_ALIASES.get(policy, "strict" if policy in _TRUE else policy)
+    policy = _HOST_KEY_ALIASES.get(policy, "strict" if policy in TRUE else policy)
     if policy not in HOST_KEYS:
         raise read.wrong("ansible_host_key_checking", checked, HOST_KEYS)
     return SshSettings(
@@ -218,7 +232,7 @@ def _ssh(read: _Variables) -> SshSettings:
     )
 
 
-def _become(read: _Variables) -> Become | None:
+def _become(read: Variables) -> Become | None:
     if not read.flag("ansible_become", default=False):
         return None
     method = read.text("ansible_become_method") or "sudo"
@@ -228,101 +242,3 @@ def _become(read: _Variables) -> Become | None:
         user=read.text("ansible_become_user") or "root",
         password=read.text("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"),
     )
-
-
-class _Variables:
-    """The variables of one host, each read with its own error."""
-
-    def __init__(self, host: str, variables: Mapping[str, Any]) -> None:
-        self.host, self._variables = host, variables
-
-    def text(self, *names: str) -> str | None:
-        """Return the first of `names` that is set, secrets revealed."""
-        for name in names:
-            value = self._variables.get(name)
-            if value is None:
-                continue
-            reveal = getattr(value, "reveal", None)
-            if callable(reveal):
-                value = reveal()
-            if isinstance(value, str | int | float):
-                return str(value)
-            raise UsageError(
-                f"{self.host}: {name} is a {type(value).__name__}, not a text", next_step=f"write {name} as one value"
-            )
-        return None
-
-    def needed(self, name: str, what: str) -> str:
-        """Return a text that must be there and not empty."""
-        aliases = {"ansible_user": ("ansible_winrm_user",), "ansible_password": ("ansible_winrm_password", "ansible_winrm_pass")}
-        value = self.text(name, *aliases.get(name, ()))
-        if not value:
-            hint = "; lookup('env', 'NAME') reads it from the environment" if "password" in name else ""
-            raise UsageError(f"{self.host}: {name} ({what}) is missing", next_step=f"set {name} in the inventory{hint}")
-        return value
-
-    def choice(
-        self, name: str, known: tuple[str, ...], default: str, *, aliases: Mapping[str, str] | None = None, first: bool = False
-    ) -> str:
-        """Return one of `known`; with `first` a list is accepted and its first entry taken, as Ansible's plugin allows."""
-        value = self._variables.get(name)
-        if first and isinstance(value, list | tuple) and value:
-            value = value[0]
-        if value is None:
-            return default
-        text = str(value).lower()
-        text = (aliases or {}).get(text, text)
-        if text not in known:
-            raise self.wrong(name, str(value), known)
-        return text
-
-    def wrong(self, name: str, value: str | None, known: tuple[str, ...]) -> UsageError:
-        """Return the error for a value that is none of `known`."""
-        near = get_close_matches(str(value), known, 1)
-        meant = f"did you mean {near[0]}?" if near else f"use one of {', '.join(known)}"
-        return UsageError(f"{self.host}: {name} cannot be {value!r}", next_step=meant)
-
-    def flag(self, name: str, *, default: bool) -> bool:
-        """Return a truth value as YAML, the command line or Ansible would write it."""
-        value = self._variables.get(name)
-        if value is None:
-            return default
-        text = str(value).lower()
-        if text not in _TRUE | _FALSE:
-            raise self.wrong(name, str(value), ("true", "false"))
-        return text in _TRUE
-
-    def whole(self, name: str, default: int) -> int:
-        """Return a whole number of seconds."""
-        return int(self.seconds(name, default=float(default)))
-
-    def seconds(self, *names: str, default: float) -> float:
-        """Return a positive number."""
-        for name in names:
-            value = self._variables.get(name)
-            if value is None:
-                continue
-            try:
-                number = float(value)
-            except (TypeError, ValueError):
-                number = 0.0
-            if not 0 < number < float("inf"):
-                raise UsageError(
-                    f"{self.host}: {name} is {value!r}, not a number of seconds", next_step=f"write {name}: {default:g}"
-                )
-            return number
-        return default
-
-    def port(self, *names: str) -> int | None:
-        """Return a TCP port."""
-        for name in names:
-            value = self._variables.get(name)
-            if value is None:
-                continue
-            text = str(value)
-            if not text.isdecimal() or not 0 < int(text) <= _LAST_PORT:
-                raise UsageError(
-                    f"{self.host}: {name} is {value!r}, not a TCP port", next_step=f"write a number, {name}: {_SSH_PORT}"
-                )
-            return int(text)
-        return None

@@ -6,17 +6,13 @@ pywinrm gives the messages; when to wait, to repeat and to give up is decided he
 from __future__ import annotations
 
 import uuid
-import xml.etree.ElementTree as ET  # the service's answers, after pywinrm has read them the same way
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TypeVar
 
-import xmltodict  # type: ignore[import-untyped]  # pywinrm uses it, and it has no types
-from winrm.exceptions import WinRMError
 from winrm.protocol import Protocol
 
-from remediation.connections import clixml
+from remediation.connections import clixml, winrm_messages
 from remediation.connections.channel import ChannelError, Doubt, Ended, NotReceived, Silent
 from remediation.connections.settings import ConnectionSettings
 from remediation.connections.winrm_faults import FAMILIES, SHELL_NOT_FOUND, Fault, Meaning, read
@@ -27,13 +23,9 @@ CHUNK = 250_000
 """So many bytes go in one Send: the service takes an envelope of 500 kB by default, and base64 comes on top."""
 RECYCLE = 300
 """A shell gives no operation back before it is deleted; a user has 1500 of them."""
-IDLE = "PT7200S"
-_CODEPAGE = 65001
 _CLOSING = 6.0
 _BUSY_PAUSE, _BUSY_TRIES = 5.0, 3
 _KEPT_ERRORS = 64_000
-_SHELL = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/cmd"
-_CREATE = "http://schemas.xmlsoap.org/ws/2004/09/transfer/Create"
 
 T = TypeVar("T")
 
@@ -141,23 +133,14 @@ class WinRmChannel:
             # our own name for the shell: it can be deleted even when the answer to Create is lost
             self._shell = str(uuid.uuid4()).upper()
             try:
-                self._shell = self._do(lambda: self._create(str(self._shell)), deadline)
+                self._shell = self._do(lambda: winrm_messages.create(self._wire, str(self._shell)), deadline)
             except _Rejected:
                 self._own_ids, self._shell = False, None
             else:
                 return
-        self._shell = self._do(lambda: self._wire.open_shell(codepage=_CODEPAGE, idle_timeout=IDLE), deadline)
-
-    def _create(self, name: str) -> str:
-        wire = self._wire
-        header = wire.build_wsman_header(_CREATE, _SHELL)
-        header["env:Header"]["w:OptionSet"] = {
-            "w:Option": [{"@Name": "WINRS_NOPROFILE", "#text": "FALSE"}, {"@Name": "WINRS_CODEPAGE", "#text": str(_CODEPAGE)}]
-        }
-        shell = {"@ShellId": name, "rsp:InputStreams": "stdin", "rsp:OutputStreams": "stdout stderr", "rsp:IdleTimeOut": IDLE}
-        header["env:Body"] = {"rsp:Shell": shell}
-        root = ET.fromstring(wire.send_message(xmltodict.unparse({"env:Envelope": header})))  # noqa: S314 - as pywinrm does
-        return next(str(node.text) for node in root.iter() if node.get("Name") == "ShellId")
+        self._shell = self._do(
+            lambda: self._wire.open_shell(codepage=winrm_messages.CODEPAGE, idle_timeout=winrm_messages.IDLE), deadline
+        )
 
     def _delete(self) -> None:
         shell, self._shell, self._command = self._shell, None, None
@@ -186,37 +169,8 @@ class WinRmChannel:
     @property
     def _wire(self) -> Protocol:
         if self._protocol is None:
-            self._protocol = self._connect()
+            self._protocol = winrm_messages.connect(self._settings)
         return self._protocol
-
-    def _connect(self) -> Protocol:
-        wanted = self._settings.winrm
-        if wanted.ca_trust_path is not None and not Path(wanted.ca_trust_path).exists():
-            raise Unreachable(
-                f"{self._host}: there is no file {wanted.ca_trust_path}",
-                host=self._host,
-                next_step="correct ansible_winrm_ca_trust_path",
-            )
-        try:
-            return Protocol(
-                self._settings.endpoint,
-                transport=wanted.transport,  # type: ignore[arg-type]  # settings allow pywinrm's names only
-                username=self._settings.user,
-                password=self._settings.password,
-                ca_trust_path=wanted.ca_trust_path,  # type: ignore[arg-type]  # None: no other than the usual authorities
-                cert_pem=wanted.cert_pem,
-                cert_key_pem=wanted.cert_key_pem,
-                server_cert_validation="validate" if wanted.verify else "ignore",
-                read_timeout_sec=wanted.read_timeout,
-                operation_timeout_sec=wanted.operation_timeout,
-                kerberos_hostname_override=wanted.kerberos_hostname,
-                message_encryption=wanted.encryption,  # type: ignore[arg-type]  # as above
-                proxy=wanted.proxy,
-            )
-        except WinRMError as error:
-            raise Unreachable(
-                f"{self._host}: {error}", host=self._host, next_step="correct the ansible_winrm_* variable"
-            ) from error
 
     def _limit(self, deadline: float) -> float:
         """Let no message wait beyond the deadline; return the seconds that are left."""

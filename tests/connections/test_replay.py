@@ -26,8 +26,17 @@ from remediation.connections.base import (
     WriteFile,
 )
 from remediation.connections.cassette import Cassette
+from remediation.connections.guard import Guard
+from remediation.connections.open import open_connection
 from remediation.connections.settings import from_variables
+from remediation.diagnosis.collect import collect
+from remediation.diagnosis.diagnose import diagnose
+from remediation.facets.open import Host
+from remediation.facets.scripts import script as shipped
+from remediation.lab import control
+from remediation.model.clock import SystemClock
 from remediation.model.errors import UsageError
+from remediation.model.finding import Diagnosis
 from tests.connections.conftest import PASSWORD, StartPeer, opened, winrm_variables
 
 CALLS: list[Call] = [
@@ -158,3 +167,39 @@ def test_a_file_that_is_none(tmp_path: Path, content: str, said: str) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         opened(replay(tmp_path / "none"))
+
+
+def test_a_replayed_diagnosis_is_the_recorded_one(tmp_path: Path) -> None:
+    lab = control.start(tmp_path / "lab", hosts=1, scale=100)
+    recorded = Cassette(tmp_path / "t")
+    try:
+        host = lab.hosts[0]
+        variables = VARIABLES | {
+            "ansible_host": host.address, "ansible_port": host.port, "ansible_winrm_scheme": "http", "ansible_user": lab.user,
+            "ansible_password": lab.password,
+        }  # fmt: skip
+        first = diagnosed(host.name, variables, recorded)
+    finally:
+        control.stop(tmp_path / "lab")
+    recorded.save()
+    again = diagnosed("elsewhere", replay(tmp_path / "t"), None)
+    assert [(each.cause, each.confidence) for each in again.findings] == [
+        (each.cause, each.confidence) for each in first.findings
+    ]
+    assert first.findings
+    text = (tmp_path / "t").read_text("utf-8").lower()
+    assert [name for name in ("maria", host.name, host.address, lab.password.lower(), "lab\\\\") if name in text] == []
+
+
+def diagnosed(name: str, variables: dict[str, object], tape: Cassette | None) -> Diagnosis:
+    settings = from_variables(name, variables)
+    recorder = tape.recorder(settings) if tape is not None else None
+
+    def connect() -> Guard:
+        return open_connection(settings, scripts=shipped, check=True, recorder=recorder)
+
+    host = Host(settings, variables, connect, check=True, clock=SystemClock())
+    try:
+        return diagnose(collect(host.reader))
+    finally:
+        host.close()

@@ -1,0 +1,111 @@
+"""The variables of one host as a connection reads them: each with an error of its own, that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from remediation.model.errors import UsageError
+
+TRUE = frozenset({"true", "yes", "on", "1", "y", "t"})
+FALSE = frozenset({"false", "no", "off", "0", "n", "f"})
+_EXAMPLE_PORT, _LAST_PORT = 22, 65535
+
+
+class Variables:
+    """The variables of one host, each read with its own error."""
+
+    def __init__(self, host: str, variables: Mapping[str, Any]) -> None:
+        self.host, self._variables = host, variables
+
+    def text(self, *names: str) -> str | None:
+        """Return the first of `names` that is set, secrets revealed."""
+        for name in names:
+            value = self._variables.get(name)
+            if value is None:
+                continue
+            reveal = getattr(value, "reveal", None)
+            if callable(reveal):
+                value = reveal()
+            if isinstance(value, str | int | float):
+                return str(value)
+            raise UsageError(
+                f"{self.host}: {name} is a {type(value).__name__}, not a text", next_step=f"write {name} as one value"
+            )
+        return None
+
+    def needed(self, name: str, what: str) -> str:
+        """Return a text that must be there and not empty."""
+        aliases = {"ansible_user": ("ansible_winrm_user",), "ansible_password": ("ansible_winrm_password", "ansible_winrm_pass")}
+        value = self.text(name, *aliases.get(name, ()))
+        if not value:
+            hint = "; lookup('env', 'NAME') reads it from the environment" if "password" in name else ""
+            raise UsageError(f"{self.host}: {name} ({what}) is missing", next_step=f"set {name} in the inventory{hint}")
+        return value
+
+    def choice(
+        self, name: str, known: tuple[str, ...], default: str, *, aliases: Mapping[str, str] | None = None, first: bool = False
+    ) -> str:
+        """Return one of `known`; with `first` a list is accepted and its first entry taken, as Ansible's plugin allows."""
+        value = self._variables.get(name)
+        if first and isinstance(value, list | tuple) and value:
+            value = value[0]
+        if value is None:
+            return default
+        text = str(value).lower()
+        text = (aliases or {}).get(text, text)
+        if text not in known:
+            raise self.wrong(name, str(value), known)
+        return text
+
+    def wrong(self, name: str, value: str | None, known: tuple[str, ...]) -> UsageError:
+        """Return the error for a value that is none of `known`."""
+        near = get_close_matches(str(value), known, 1)
+        meant = f"did you mean {near[0]}?" if near else f"use one of {', '.join(known)}"
+        return UsageError(f"{self.host}: {name} cannot be {value!r}", next_step=meant)
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Return a truth value as YAML, the command line or Ansible would write it."""
+        value = self._variables.get(name)
+        if value is None:
+            return default
+        text = str(value).lower()
+        if text not in TRUE | FALSE:
+            raise self.wrong(name, str(value), ("true", "false"))
+        return text in TRUE
+
+    def whole(self, name: str, default: int) -> int:
+        """Return a whole number of seconds."""
+        return int(self.seconds(name, default=float(default)))
+
+    def seconds(self, *names: str, default: float) -> float:
+        """Return a positive number."""
+        for name in names:
+            value = self._variables.get(name)
+            if value is None:
+                continue
+            try:
+                number = float(value)
+            except (TypeError, ValueError):
+                number = 0.0
+            if not 0 < number < float("inf"):
+                raise UsageError(
+                    f"{self.host}: {name} is {value!r}, not a number of seconds", next_step=f"write {name}: {default:g}"
+                )
+            return number
+        return default
+
+    def port(self, *names: str) -> int | None:
+        """Return a TCP port."""
+        for name in names:
+            value = self._variables.get(name)
+            if value is None:
+                continue
+            text = str(value)
+            if not text.isdecimal() or not 0 < int(text) <= _LAST_PORT:
+                raise UsageError(
+                    f"{self.host}: {name} is {value!r}, not a TCP port", next_step=f"write a number, {name}: {_EXAMPLE_PORT}"
+                )
+            return int(text)
+        return None

@@ -1,0 +1,61 @@
+"""pywinrm's `Protocol` as we need it: made from settings, and the one message it cannot write, Create with a name of our own."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET  # the service's answers, after pywinrm has read them the same way
+from pathlib import Path
+
+import xmltodict  # type: ignore[import-untyped]  # pywinrm uses it, and it has no types
+from winrm.exceptions import WinRMError
+from winrm.protocol import Protocol
+
+from remediation.connections.settings import ConnectionSettings
+from remediation.model.errors import Unreachable
+
+IDLE = "PT7200S"
+CODEPAGE = 65001
+_SHELL = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/cmd"
+_CREATE = "http://schemas.xmlsoap.org/ws/2004/09/transfer/Create"
+
+
+def connect(settings: ConnectionSettings) -> Protocol:
+    """Return pywinrm's `Protocol` for a host; nothing is sent. Raises `Unreachable` for what cannot work."""
+    wanted = settings.winrm
+    if wanted.ca_trust_path is not None and not Path(wanted.ca_trust_path).exists():
+        raise Unreachable(
+            f"{settings.name}: there is no file {wanted.ca_trust_path}",
+            host=settings.name,
+            next_step="correct ansible_winrm_ca_trust_path",
+        )
+    try:
+        return Protocol(
+            settings.endpoint,
+            transport=wanted.transport,  # type: ignore[arg-type]  # settings allow pywinrm's names only
+            username=settings.user,
+            password=settings.password,
+            ca_trust_path=wanted.ca_trust_path,  # type: ignore[arg-type]  # None: no other than the usual authorities
+            cert_pem=wanted.cert_pem,
+            cert_key_pem=wanted.cert_key_pem,
+            server_cert_validation="validate" if wanted.verify else "ignore",
+            read_timeout_sec=wanted.read_timeout,
+            operation_timeout_sec=wanted.operation_timeout,
+            kerberos_hostname_override=wanted.kerberos_hostname,
+            message_encryption=wanted.encryption,  # type: ignore[arg-type]  # as above
+            proxy=wanted.proxy,
+        )
+    except WinRMError as error:
+        raise Unreachable(
+            f"{settings.name}: {error}", host=settings.name, next_step="correct the ansible_winrm_* variable"
+        ) from error
+
+
+def create(wire: Protocol, name: str) -> str:
+    """Open a shell by this name; returns what the service calls it."""
+    header = wire.build_wsman_header(_CREATE, _SHELL)
+    header["env:Header"]["w:OptionSet"] = {
+        "w:Option": [{"@Name": "WINRS_NOPROFILE", "#text": "FALSE"}, {"@Name": "WINRS_CODEPAGE", "#text": str(CODEPAGE)}]
+    }
+    shell = {"@ShellId": name, "rsp:InputStreams": "stdin", "rsp:OutputStreams": "stdout stderr", "rsp:IdleTimeOut": IDLE}
+    header["env:Body"] = {"rsp:Shell": shell}
+    root = ET.fromstring(wire.send_message(xmltodict.unparse({"env:Envelope": header})))  # noqa: S314 - as pywinrm does
+    return next(str(node.text) for node in root.iter() if node.get("Name") == "ShellId")
