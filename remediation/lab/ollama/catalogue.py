@@ -15,6 +15,7 @@ from remediation.lab.ports import LabClock
 _STEPS = 8
 _MENDED = {"", "config-missing", "manifest-broken"}
 """Damage that a pull repairs: it writes configuration and manifest anew."""
+_UNREADABLE = {Damage.BLOB_MISSING, Damage.BLOB_EMPTY, Damage.BLOB_MAGIC}
 _KEY_WIDTH = 30
 
 
@@ -38,37 +39,38 @@ def details(model: Model) -> dict[str, Any]:
     }
 
 
+_TELL_LENGTHS = {"qwen3"}
+_PIECES = {
+    "add_bos_token": True, "add_eos_token": False, "bos_token_id": 1, "eos_token_id": 2, "model": "llama", "pre": "default", "scores": None,
+    "token_type": None, "tokens": None, "unknown_token_id": 0,
+}  # fmt: skip
+_BYTE_PAIRS = {
+    "add_bos_token": False, "bos_token_id": 1, "eos_token_id": 2, "merges": None, "model": "gpt2", "pre": "qwen2", "token_type": None, "tokens": None,
+}  # fmt: skip
+
+
 def _information(file: ModelFile) -> dict[str, Any]:
     shape = file.shape
     arch = shape.architecture
-    lengths = (
-        {} if shape.head_dim == shape.embedding // shape.heads else {"key_length": shape.head_dim, "value_length": shape.head_dim}
-    )
+    told = arch in _TELL_LENGTHS or shape.head_dim != shape.embedding // shape.heads
+    lengths = {f"{arch}.attention.{key}": shape.head_dim for key in ("key_length", "value_length")} if told else {}
+    rope = {} if arch in _TELL_LENGTHS else {f"{arch}.rope.dimension_count": shape.head_dim}
     return {
         "general.architecture": arch,
         "general.file_type": FILE_TYPES[file.quantization],
         "general.parameter_count": file.parameters,
         f"{arch}.attention.head_count": shape.heads,
         f"{arch}.attention.head_count_kv": shape.heads_kv,
-        **{f"{arch}.attention.{key}": value for key, value in lengths.items()},
+        **lengths,
         f"{arch}.attention.layer_norm_rms_epsilon": file.norm_epsilon,
         f"{arch}.block_count": shape.blocks,
         f"{arch}.context_length": file.context,
         f"{arch}.embedding_length": shape.embedding,
         f"{arch}.feed_forward_length": shape.feed_forward,
-        f"{arch}.rope.dimension_count": shape.head_dim,
+        **rope,
         f"{arch}.rope.freq_base": int(file.rope_base),
         f"{arch}.vocab_size": shape.vocabulary,
-        "tokenizer.ggml.add_bos_token": True,
-        "tokenizer.ggml.add_eos_token": False,
-        "tokenizer.ggml.bos_token_id": 1,
-        "tokenizer.ggml.eos_token_id": 2,
-        "tokenizer.ggml.model": "llama",
-        "tokenizer.ggml.pre": "default",
-        "tokenizer.ggml.scores": None,
-        "tokenizer.ggml.token_type": None,
-        "tokenizer.ggml.tokens": None,
-        "tokenizer.ggml.unknown_token_id": 0,
+        **{f"tokenizer.ggml.{key}": value for key, value in (_BYTE_PAIRS if arch in _TELL_LENGTHS else _PIECES).items()},
     }
 
 
@@ -82,8 +84,10 @@ def _flat(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 class Catalogue:
     """The model store behind its HTTP answers."""
 
-    def __init__(self, store: ModelStore, clock: LabClock, blobs: str, network: float) -> None:
+    def __init__(self, store: ModelStore, clock: LabClock, blobs: str, network: float, *, told: bool = False) -> None:
         self.store = store
+        self._told = told
+        """Whether tags tell capabilities and lengths too (v0.30 and newer)."""
         self._clock = clock
         self._blobs = blobs
         self._network = network
@@ -105,12 +109,19 @@ class Catalogue:
                     "modified_at": golang.timestamp(model.modified),
                     "size": model.size,
                     "digest": model.digest,
-                    "details": details(model),
+                    **self._about(model),
                 }
                 for model in self.store.all()
                 if damage.listed(model.damage)
             ]
         }
+
+    def _about(self, model: Model) -> dict[str, Any]:
+        readable = model.damage not in _UNREADABLE
+        if not self._told or not readable:
+            return {"details": details(model)}
+        lengths = {"context_length": model.file.context, "embedding_length": model.file.shape.embedding}
+        return {"details": {**details(model), **lengths}, "capabilities": ["completion"]}
 
     def show(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Answer /api/show."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from remediation.lab.ollama import golang
@@ -130,8 +130,8 @@ def _host(text: str) -> str:
     return f"{name or '127.0.0.1'}:{port or 11434}"
 
 
-def read(environment: Mapping[str, str], *, extra: Mapping[str, str]) -> Settings:
-    """Parse an environment; `extra` are the keys that only some releases print, with their default."""
+def read(environment: Mapping[str, str], *, extra: Mapping[str, str], without: Sequence[str] = ()) -> Settings:
+    """Parse an environment; `extra` are the keys that only some releases print, with their default, `without` those it does not."""
     reader = _Reader(environment)
     overhead = reader.number("OLLAMA_GPU_OVERHEAD", 0, "uint64")
     max_loaded = reader.number("OLLAMA_MAX_LOADED_MODELS", 0)
@@ -182,7 +182,7 @@ def read(environment: Mapping[str, str], *, extra: Mapping[str, str]) -> Setting
         spread=reader.boolean("OLLAMA_SCHED_SPREAD"),
         host=host,
         models=models,
-        map=dict(sorted(printed.items())),
+        map={key: printed[key] for key in sorted(printed) if key not in without},
         misread=tuple(reader.misread),
         raw=dict(environment),
     )

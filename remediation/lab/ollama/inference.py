@@ -20,6 +20,8 @@ from remediation.lab.ollama.scheduler import Scheduler
 
 _DIED = "an error was encountered while running the model: unexpected EOF"
 _NAME = re.compile(r"(?:[\w.-]+(?::\d+)?/)?(?:[\w-]+/)?[\w][\w.-]*(?::[\w][\w.-]*)?")
+_HEADS = {damage.Damage.BLOB_MAGIC, damage.Damage.BLOB_CUT_IN_HEADER}
+_NO_EMBEDDINGS = "This server does not support embeddings. Start it with `--embeddings`"
 _EMBEDDING = (-0.0143, -0.0276, 0.057, 0.1613, 0.0178, -0.0507, 0.0635, -0.0106)
 
 
@@ -68,6 +70,9 @@ class Inference:
         tally = Tally(self._clock.now())
         texts = body.get("input", body.get("prompt", ""))
         texts = texts if isinstance(texts, list) else [texts]
+        if self._release.llama_server:
+            with self._scheduler.use(model, options, stay):
+                raise ApiError(501, _NO_EMBEDDINGS)
         with self._scheduler.use(model, options, stay) as runner:
             tally.load = self._since(tally.started)
             self._clock.sleep(sum(2 + len(str(text)) // 4 for text in texts) * seconds_per_prompt_token(runner, self._pace))
@@ -107,11 +112,22 @@ class Inference:
         if self._release.checks_names and body.get("model") and not _NAME.fullmatch(str(body.get("model", ""))):
             raise ApiError(400, "invalid model name")
         model = self._catalogue.find(body.get("model", ""))
-        damage.check(model.damage, model.name, verb=verb)
+        self._readable(model, verb)
         options = merge((model.parameters, asked), self._context())
         for key in options.unknown:
             self._journal.write(line(self._release.at("option"), "invalid option provided", "WARN", option=key))
         return model, options, stay
+
+    def _readable(self, model: Model, verb: str) -> None:
+        try:
+            damage.check(model.damage, model.name, verb=verb)
+        except ApiError as error:
+            if "metadata" in self._release.places and model.damage in _HEADS:
+                path = f"{self._settings.models}/blobs/{model.file.digest.replace(':', '-')}"
+                self._journal.write(
+                    line(self._release.at("metadata"), "failed to load model metadata", model=path, error=error.text)
+                )
+            raise
 
     def _answer(self, body: Mapping[str, Any], prompt: str, shape: Shape) -> Answer:
         model, options, stay = self._request(body, "generate" if shape is GENERATE else "chat")

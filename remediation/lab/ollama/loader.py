@@ -98,8 +98,9 @@ class Loader:
         parallel = self.settings.parallel
         context = min(options.num_ctx, model.file.context)
         flash = self.settings.flash_attention if self.settings.flash_attention is not None else self.release.flash_default
-        quantized = self.settings.cache_type if self.settings.flash_attention else ""
-        wish = Wish(model.file, context * parallel, quantized if quantized in {"q8_0", "q4_0"} else "", options.num_gpu)
+        quantized = self.settings.cache_type if self.settings.flash_attention or self.release.llama_server else ""
+        kind = quantized if quantized in {"q8_0", "q4_0"} else ""
+        wish = Wish(model.file, context * parallel, kind, options.num_gpu, real=self.release.llama_server)
         card = self.card() if options.num_gpu != 0 else None
         plan = self.release.plan(wish, card.free if card else None, overhead=self.settings.overhead, alone=alone)
         self.loads += 1

@@ -17,6 +17,7 @@ _FLOAT_STEPS_END = 16
 """From 16 on the step of a 32-bit float exceeds the 1e-6 at which the layout search stops (recordings, surprise 1)."""
 _FORCED = 1000
 _U64 = 2**64
+_STORED_BYTES = {"": 2.0, "f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 _CACHE_BYTES = {"": 2.0, "f16": 2.0, "q8_0": 1.0, "q4_0": 0.5}
 
 
@@ -29,12 +30,15 @@ class Wish:
     cache_type: str = ""
     num_gpu: int = -1
     batch: int = 512
+    real: bool = False
+    """Whether the cache is counted as llama.cpp stores it, scales of quantised blocks included, and not as Ollama estimates it."""
 
     @property
     def cache_per_layer(self) -> int:
         """KV bytes of one layer."""
         shape = self.model.shape
-        return int(self.context * 2 * shape.head_dim * shape.heads_kv * _CACHE_BYTES[self.cache_type])
+        each = (_STORED_BYTES if self.real else _CACHE_BYTES)[self.cache_type]
+        return int(self.context * 2 * shape.head_dim * shape.heads_kv * each)
 
     @property
     def cache(self) -> int:

@@ -28,7 +28,7 @@ from remediation.lab.ollama.snapshot import PlainMemory
 from remediation.lab.ports import Device
 
 ISSUE = ("healthy", "num-gpu-1-request-sticky", "llm-library-cuda", "guide-env", "ignored-env")
-VERSIONS = ("0.12.10", "0.13.5", "0.24.0")
+VERSIONS = ("0.12.10", "0.13.5", "0.24.0", "0.32.0")
 COLUMNS = ("status", "shape", "layers", "messages", "sizes")
 _DEVICE = Device("llvmpipe (LLVM 15.0.6, 256 bits)", "6d657361-3232-2e33-2e36-000000000000", "0.0", "12.0")
 _TEMPLATE = "{{ if .System }}<<SYS>>{{ .System }}<</SYS>> {{ end }}{{ .Prompt }}"

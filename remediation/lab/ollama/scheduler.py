@@ -102,7 +102,13 @@ class Scheduler:
         runner = self.runners.get(model.name)
         if runner is not None and runner.dead:
             self._journal.write(
-                line(self._release.at("dead"), "llama runner process no longer running", "WARN", sys=9, string="signal: killed")
+                line(
+                    self._release.at("dead"),
+                    f"{self._release.process} process no longer running",
+                    "WARN",
+                    sys=9,
+                    string="signal: killed",
+                )
             )
         if runner is not None and (runner.leaving is not None or not self._fits(runner, options)):
             self._send_away(runner)

@@ -14,6 +14,7 @@ from remediation.lab.ollama.catalogue import Catalogue, details
 from remediation.lab.ollama.damage import Damage
 from remediation.lab.ollama.inference import Inference
 from remediation.lab.ollama.journal import Journal, line
+from remediation.lab.ollama.llamaserver import LlamaServerLoader
 from remediation.lab.ollama.loader import Loader, Pace, Run, Runner
 from remediation.lab.ollama.models import ModelStore
 from remediation.lab.ollama.releases.base import Card, Memory
@@ -42,15 +43,18 @@ class OllamaServer:
         log: Callable[[str, str], None], pace: Pace | None = None, ram: Memory | None = None,
     ) -> None:  # fmt: skip
         self._release = releases.find(version)
-        self._settings = env.read(environment, extra=self._release.environment)
+        self._settings = env.read(environment, extra=self._release.environment, without=self._release.dropped)
         self._clock = clock
         self._ram = ram or Memory()
         self._present = device is not None
         self._journal = Journal(log, clock, self._settings.debug)
         run = Run(self._release, self._settings, self._journal, clock, pace or Pace(), self._ram)
-        self._loader = Loader(run, device if device and self._usable(device) else None, memory)
+        kind = LlamaServerLoader if self._release.llama_server else Loader
+        self._loader = kind(run, device if device and self._usable(device) else None, memory)
         self._scheduler = Scheduler(self._loader)
-        self._catalogue = Catalogue(models, clock, f"{self._settings.models}/blobs", run.pace.network)
+        self._catalogue = Catalogue(
+            models, clock, f"{self._settings.models}/blobs", run.pace.network, told=self._release.llama_server
+        )
         self._inference = Inference(run, self._catalogue, self._scheduler, self._default_context)
         self._routes = self._table()
 

@@ -32,6 +32,8 @@ class Fault:
     """Whether the compose file asks for a GPU."""
     limit: str = "12G"
     """The container's memory limit."""
+    release: str = "0.13.5"
+    """The Ollama release in the image."""
     machine: Callable[[State], None] = _as_it_is
     """What is different before anything runs."""
 
@@ -219,6 +221,18 @@ def _reused(made: Machine) -> None:
     ask(made)
 
 
+def _margin(made: Machine) -> None:
+    # whoever came from v0.24 had all layers with this: v0.30 leaves 1 GiB free where 457 MiB were enough (facts/ollama 4.5)
+    tree(
+        made,
+        "Code.exe",
+        "C:\\Users\\maria\\AppData\\Local\\Programs\\Microsoft VS Code\\Code.exe",
+        (36 * MIB, 326 * MIB),
+        manner="asks",
+    )
+    ask(made)
+
+
 def _hidden(made: Machine) -> None:
     _occupants(made)
     for each in made.state.programs:
@@ -252,6 +266,10 @@ FAULTS: Mapping[str, Fault] = {
     "model-truncated": Fault(_damaged(Damage.BLOB_CUT)),
     "model-blob-missing": Fault(_damaged(Damage.BLOB_MISSING)),
     "slow-disk": Fault(ask, machine=_slow_disk),
+    "margin-0.32": Fault(_margin, release="0.32.0"),
+    "vram-occupied-0.32": Fault(_vram_occupied, release="0.32.0"),
+    "num-gpu-1-0.32": Fault(_num_gpu, release="0.32.0"),
+    "vram-occupied-0.12": Fault(_vram_occupied, release="0.12.10"),
     "chrome-comes-back": Fault(_chrome_comes_back),
     "discord-hides": Fault(_discord_hides),
     "discord-uncounted": Fault(_hidden),

@@ -17,7 +17,7 @@ COMPOSE = """\
 # The application and its model server.
 services:
   ollama:
-    image: ollama/ollama:0.13.5
+    image: ollama/ollama:{release}
     container_name: ai-native-ollama
     ports:
       - "11434:11434"
@@ -30,7 +30,7 @@ services:
     container_name: ai-native-api
     environment:
       - OLLAMA_BASE_URL=http://ollama:11434
-      - OLLAMA_MODEL=${OLLAMA_MODEL}
+      - OLLAMA_MODEL=${{OLLAMA_MODEL}}
     ports:
       - "8000:8000"
     depends_on:
@@ -89,7 +89,7 @@ def machine(name: str, *, now: float, scale: float, saved: Callable[[State], Non
 
 
 def _project(made: Machine, wrong: Fault) -> None:
-    made.files.put(f"{FOLDER}\\docker-compose.yml", COMPOSE.encode())
+    made.files.put(f"{FOLDER}\\docker-compose.yml", COMPOSE.format(release=wrong.release).encode())
     more = "".join(f"      - {each}\n" for each in wrong.lines)
     text = COMPOSE_GPU.format(
         more=more, limit=wrong.limit, reserved=min("4G", wrong.limit, key=_SIZES.index), devices=DEVICES if wrong.devices else ""

@@ -57,16 +57,17 @@ def play(
     device: Device | None = DEVICE,
     models: tuple[str, ...] = (MISTRAL,),
     ram: Memory | None = None,
+    total: int = 6144,
     **environment: str,
 ) -> Played:
-    """Start a server on a 6 GiB card with `free` MiB left by other programs."""
+    """Start a server on a card of `total` MiB with `free` of them left by other programs."""
     clock = StepClock(START)
     store = ModelStore()
     for name in models:
         model = store.fetch(name, START)
         assert model is not None
         store.put(model)
-    memory = PlainMemory(6144 * MIB, (6144 - free) * MIB)
+    memory = PlainMemory(total * MIB, (total - free) * MIB)
     written: list[tuple[str, str]] = []
     server = OllamaServer(
         version=version,

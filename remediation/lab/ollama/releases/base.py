@@ -86,9 +86,18 @@ class Release(ABC):
     """Whether a name that can be none is told apart from one that is not there."""
     panics_at_start: bool = False
     """Whether a model with a damaged header ends the whole server (recordings, surprise 9)."""
+    llama_server: bool = False
+    """Whether a llama-server process fits the layers (v0.30 and newer)."""
+    dropped: tuple[str, ...] = ()
+    """Variables that older releases print and this one does not."""
     killed: str = "llama runner process has terminated: signal: killed"
     tells_why_it_died: bool = False
     """Whether the error of a dead runner holds its last words (recordings, surprise 8)."""
+
+    @property
+    def process(self) -> str:
+        """What the release calls the program that holds a model."""
+        return "llama-server" if self.llama_server else "llama runner"
 
     def at(self, key: str) -> str:
         """Return file.go:NN of one message."""
