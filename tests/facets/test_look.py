@@ -1,0 +1,125 @@
+"""One look: each read travels once, several together; a write forgets everything; what failed is told as the right error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from remediation.connections.base import Call, Completed, Failed, Http, Probe, ReadFile, Reply, Run
+from remediation.facets.look import attempt
+from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, Uncertain
+from tests.facets.answering import Answering
+
+HOSTNAME, DATE = Run(("hostname",)), Run(("date",))
+
+
+def done(argv: tuple[str, ...]) -> Completed | None:
+    return Completed(0, f"{argv[0]}\n".encode(), b"")
+
+
+def test_what_is_known_is_not_asked_again_and_the_rest_goes_together() -> None:
+    connection = Answering(runs=done)
+    look = connection.look()
+    look.ask(HOSTNAME)
+    first, second = look.ask(HOSTNAME, DATE)
+    assert [first.text, second.text] == ["hostname\n", "date\n"]  # type: ignore[union-attr]
+    assert connection.asked == [(HOSTNAME,), (DATE,)]
+    assert look.knows(DATE)
+    assert not look.knows(Run(("date",), cwd="/"))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [Run(("hostname",), stdin=b"x"), Run(("hostname",), env={"A": "1"}), Run(("hostname",), cwd="/"), Run(("hostname", ""))],
+)
+def test_calls_that_differ_in_anything_are_different(other: Run) -> None:
+    connection = Answering(runs=done)
+    connection.look().ask(HOSTNAME, other)
+    assert connection.asked == [(HOSTNAME, other)]
+
+
+def test_a_write_is_marked_sent_alone_and_makes_everything_unknown() -> None:
+    connection = Answering(runs=done)
+    look = connection.look()
+    look.ask(HOSTNAME)
+    look.once("x", lambda: 1)
+    look.write(DATE)
+    assert connection.asked[-1] == (Run(("date",), writes=True),)
+    assert not look.knows(HOSTNAME)
+    assert look.once("x", lambda: 2) == 2
+
+
+def test_a_writers_look_keeps_nothing() -> None:
+    connection = Answering(runs=done)
+    look = connection.look(keep=False)
+    look.ask(HOSTNAME)
+    look.ask(HOSTNAME)
+    assert connection.round_trips == 2
+    assert [look.once("x", lambda value=value: value) for value in (1, 2)] == [1, 2]  # type: ignore[misc]
+
+
+def test_what_failed_once_fails_again_without_being_asked_again() -> None:
+    calls = []
+
+    def broken() -> int:
+        calls.append(1)
+        raise CallFailed("no")
+
+    look = Answering().look()
+    for _ in range(2):
+        with pytest.raises(CallFailed, match="no"):
+            look.once("x", broken)
+    assert len(calls) == 1
+
+
+class Failing(Answering):
+    """A host on which every call fails alike."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def exchange(self, calls: Sequence[Call]) -> list[Reply]:
+        return [Failed(self._kind, "its words") for _ in calls]
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("timeout", DeadlineExceeded),
+        ("uncertain", Uncertain),
+        ("refused", CallFailed),
+        ("denied", CallFailed),
+        ("error", CallFailed),
+    ],
+)
+def test_a_failed_reply_is_the_right_error_with_its_words(kind: str, error: type[HostError]) -> None:
+    look = Failing(kind).look()
+    for ask in (
+        lambda: look.run(HOSTNAME, "asking"), lambda: look.probe(Probe("system"), "asking"), lambda: look.http(Http("GET", "http://x"), "asking"),
+        lambda: look.content(ReadFile("/x")), lambda: look.run(Run(("x",), writes=True), "asking"),
+    ):  # fmt: skip
+        with pytest.raises(error, match="its words"):
+            ask()
+
+
+def test_a_missing_file_is_none_and_a_missing_program_an_error() -> None:
+    look = Failing("not-found").look()
+    assert look.content(ReadFile("/x")) is None
+    with pytest.raises(CallFailed, match="asking failed: its words"):
+        look.run(HOSTNAME, "asking")
+
+
+def test_a_code_that_is_none_of_the_good_ones_is_told_with_the_last_words() -> None:
+    look = Answering(runs=lambda _: Completed(3, b"out", b"first\n  last words \n")).look()
+    assert look.run(HOSTNAME, "asking", codes=(3,)).rc == 3
+    with pytest.raises(CallFailed, match="asking failed: first last words") as raised:
+        look.run(HOSTNAME, "asking", next_step="do this")
+    assert (raised.value.status, raised.value.next_step) == (3, "do this")
+
+
+def test_an_attempt_is_none_where_the_host_refused_and_passes_what_is_lost() -> None:
+    assert attempt(lambda: Failing("refused").look().run(HOSTNAME, "asking")) is None
+    with pytest.raises(Uncertain):
+        attempt(lambda: Failing("uncertain").look().run(Run(("x",), writes=True), "asking"))

@@ -1,0 +1,170 @@
+"""What is to be repaired on a host, where it is not as plain as in the guide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from remediation.facets.engine import CommandEngine
+from remediation.facets.target import NATIVE, Finder
+from remediation.model.errors import CallFailed
+from remediation.model.facts import ComposeProject, Target
+from tests.facets.answering import Answering, docker
+
+PROJECT = {
+    "com.docker.compose.project": "ai", "com.docker.compose.project.working_dir": "/srv/ai",
+    "com.docker.compose.project.config_files": "/srv/ai/a.yml,/srv/ai/b.yml",
+}  # fmt: skip
+
+
+def box(  # noqa: PLR0913 - each test names what matters to it
+    name: str, *, image: str = "ollama/ollama:0.13.5", service: str = "", port: str = "", address: str = "", status: str = "running",
+    path: str = "/bin/ollama", args: tuple[str, ...] = ("serve",), environment: tuple[str, ...] = (), **labels: str,
+) -> dict[str, Any]:  # fmt: skip
+    project = {**PROJECT, "com.docker.compose.service": service} if service else {}
+    bound = {"11434/tcp": [{"HostIp": "0.0.0.0", "HostPort": port}]} if port else {"11434/tcp": None}  # noqa: S104 - as Docker prints it
+    return {
+        "Id": f"id-{name}", "Name": f"/{name}", "Path": path, "Args": list(args), "State": {"Status": status},
+        "Config": {"Image": image, "Env": list(environment), "Labels": {**project, **labels}}, "HostConfig": {},
+        "NetworkSettings": {"Ports": bound, "Networks": {"n": {"IPAddress": address}}},
+    }  # fmt: skip
+
+
+def server(*loaded: str, stored: tuple[str, ...] = (), url: str = NATIVE) -> dict[str, Any]:
+    return {
+        f"{url}/api/version": {"version": "0.13.5"},
+        f"{url}/api/ps": {"models": [{"name": each, "model": each} for each in loaded]},
+        f"{url}/api/tags": {"models": [{"name": each} for each in stored or loaded]},
+    }
+
+
+def find(*boxes: dict[str, Any], variables: Mapping[str, Any] | None = None, **host: Any) -> Target:  # noqa: ANN401 - of Answering
+    connection = Answering(runs=docker(boxes), **host)
+    look = connection.look()
+    engine = CommandEngine(look, {})
+    return Finder(look, variables or {}, engine.containers, engine.first_calls).find()
+
+
+def test_a_native_server_has_no_container_and_no_project() -> None:
+    target = find(http=server("mistral:7b"))
+    assert target.endpoint is not None
+    assert (target.endpoint.value, target.container, target.project) == (NATIVE, None, None)
+    assert target.model is not None
+    assert target.model.value == "mistral:7b"
+
+
+def test_what_answers_but_is_no_ollama_is_not_taken_for_one() -> None:
+    assert find(http={f"{NATIVE}/api/version": {"name": "something else"}}).endpoint is None
+
+
+def test_without_anything_there_is_nothing_and_no_error() -> None:
+    assert find() == Target()
+
+
+def test_the_one_that_publishes_the_port_is_the_server_and_not_its_neighbour_of_the_same_image() -> None:
+    api = box("api", service="api", path="sleep", args=("infinity",), environment=("OLLAMA_BASE_URL=http://ollama:11434",))
+    target = find(api, box("ollama", service="ollama", port="8080"), http=server("m", url="http://127.0.0.1:8080"))
+    assert target.container is not None
+    assert target.endpoint is not None
+    assert target.application is not None
+    assert (target.container.value, target.endpoint.value, target.application.value) == ("ollama", "http://127.0.0.1:8080", "api")
+    assert target.project is not None
+    assert target.project.value == ComposeProject("ai", ("/srv/ai/a.yml", "/srv/ai/b.yml"), "/srv/ai")
+
+
+def test_a_server_that_publishes_nothing_is_reached_at_its_own_address() -> None:
+    target = find(box("ollama", service="ollama", address="172.18.0.2"), http=server("m", url="http://172.18.0.2:11434"))
+    assert target.endpoint is not None
+    assert target.endpoint.value == "http://172.18.0.2:11434"
+    assert "publishes no port" in target.endpoint.source
+    assert target.model is not None
+
+
+def test_two_that_are_alike_are_named_and_none_is_chosen() -> None:
+    with pytest.raises(CallFailed, match="may be the Ollama that is meant: one, two") as raised:
+        find(box("one", port="11434"), box("two", port="11435"))
+    assert "-e container=one" in raised.value.next_step
+    target = find(
+        box("one", port="11434"),
+        box("two", port="11435"),
+        variables={"container": "two"},
+        http=server("m", url="http://127.0.0.1:11435"),
+    )
+    assert target.endpoint is not None
+    assert target.endpoint.value == "http://127.0.0.1:11435"
+
+
+def test_a_running_one_is_meant_before_a_stopped_one() -> None:
+    target = find(box("old", port="11434", status="exited"), box("new", port="11434"), http=server("m"))
+    assert target.container is not None
+    assert target.container.value == "new"
+
+
+def test_other_images_are_not_taken_for_ollama() -> None:
+    assert find(box("web", image="someone/ollama-webui:1", path="node", args=("server.js",))).container is None
+
+
+@pytest.mark.parametrize(
+    ("content", "model"),
+    [
+        (b"# OLLAMA_MODEL=no\nOLLAMA_MODEL=phi3:3.8b # small\n", "phi3:3.8b"),
+        (b"\xef\xbb\xbfexport OLLAMA_MODEL='phi3:3.8b'\r\n", "phi3:3.8b"),
+        (b"OLLAMA_MODEL=\n", None),
+    ],
+)
+def test_the_project_says_which_model_is_meant_where_none_is_loaded(content: bytes, model: str | None) -> None:
+    target = find(
+        box("ollama", service="ollama", port="11434"), http=server(stored=("a:1", "b:1")), files={"/srv/ai/.env": content}
+    )
+    assert (target.model.value if target.model else None) == model
+    assert target.candidates == (() if model else ("a:1", "b:1"))
+    if target.model is not None:
+        assert target.model.source == "/srv/ai/.env: OLLAMA_MODEL"
+
+
+def test_the_application_says_it_where_the_project_does_not() -> None:
+    api = box("api", service="api", path="app", environment=("OLLAMA_BASE_URL=http://ollama:11434/", "OLLAMA_MODEL=b:1"))
+    target = find(box("ollama", service="ollama", port="11434"), api, http=server(stored=("a:1", "b:1")))
+    assert target.model is not None
+    assert (target.model.value, target.model.source) == ("b:1", "OLLAMA_MODEL of the container api")
+
+
+def test_the_only_stored_model_is_meant_and_of_several_loaded_none() -> None:
+    target = find(http=server(stored=("a:1",)))
+    assert target.model is not None
+    assert target.model.source == "is the only one stored (/api/tags)"
+    several = find(http=server("a:1", "b:1", stored=("a:1", "b:1", "c:1")))
+    assert (several.model, several.candidates) == (None, ("a:1", "b:1"))
+
+
+def test_who_depends_on_the_service_is_the_application_and_of_two_none() -> None:
+    def user(name: str) -> dict[str, Any]:
+        return box(
+            name, service=name, path="app", image="app:1", **{"com.docker.compose.depends_on": "ollama:service_started:false"}
+        )
+
+    target = find(box("ollama", service="ollama", port="11434"), user("api"))
+    assert target.application is not None
+    assert target.application.source == "the container api depends on it"
+    assert find(box("ollama", service="ollama", port="11434"), user("api"), user("web")).application is None
+
+
+def test_relative_files_of_the_inventory_lie_in_the_projects_folder() -> None:
+    variables = {"compose_files": ["a.yml", "D:\\b.yml"], "compose_dir": "C:\\dev\\My Project"}
+    target = find(variables=variables)
+    assert target.project is not None
+    assert target.project.value == ComposeProject("myproject", ("C:\\dev\\My Project\\a.yml", "D:\\b.yml"), "C:\\dev\\My Project")
+    assert target.project.source == "the variable compose_files and compose_dir"
+
+
+def test_one_look_takes_two_exchanges_and_with_what_an_earlier_one_found_one() -> None:
+    connection = Answering(runs=docker([box("ollama", service="ollama", port="11434")]), http=server("m"))
+    hints: dict[str, Any] = {}
+    for wanted in (2, 1, 1):
+        look = connection.look(hints=hints)
+        engine = CommandEngine(look, {})
+        before = connection.round_trips
+        assert Finder(look, {}, engine.containers, engine.first_calls).find().model is not None
+        assert connection.round_trips - before == wanted
