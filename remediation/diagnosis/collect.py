@@ -80,6 +80,7 @@ def collect(host: Reader) -> Evidence:
     models = parts.read("ollama models", host.ollama.models)
     model = _model(target, runners)
     show = parts.read("ollama show", lambda: host.ollama.show(model)) if model else None
+    parts.read("docker", host.engine.facts)  # for what an engine says of itself when it does not work
     container = parts.read("container", lambda: host.engine.inspect(_name(target))) if target.container else None
     log = parts.read("server log", lambda: host.ollama.log(tail=LOG_LINES))
     project = target.project.value if target.project is not None and isinstance(target.project.value, ComposeProject) else None

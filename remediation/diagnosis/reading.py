@@ -194,7 +194,11 @@ def read_evidence(evidence: Evidence) -> Reading:
             speeds.append(told)
         if piece.kind != "server_log" and (about := read_docker(piece.text, label)) is not None:
             docker.append(about)
+    state = (evidence.container or {}).get("State")
+    if isinstance(state, Mapping):
+        logs.append(read_log(json.dumps(state, indent=1), name="container State", kind="docker_inspect"))
     _structured(evidence, ps, smi, asks, docker)
+    declared += _container_settings(evidence)
     listed = [d.name for log in logs for d in log.devices if d.is_gpu] + [name for one in smi for name in one.names]
     prose = read_gpu("\n".join(filter(None, (evidence.gpu, *listed))))
     if not prose.named:
@@ -209,6 +213,15 @@ def _labelled(evidence: Evidence) -> Iterator[tuple[str, Piece]]:
     for piece in evidence.pieces:
         count = seen[piece.label] = seen.get(piece.label, 0) + 1
         yield (piece.label if count == 1 else f"{piece.label}#{count}"), piece
+
+
+def _container_settings(evidence: Evidence) -> Iterator[Setting]:
+    """Yield the environment that the server's container has."""
+    config = (evidence.container or {}).get("Config")
+    listed = config.get("Env") if isinstance(config, Mapping) else None
+    for line in listed if isinstance(listed, list) else ():
+        name, _, value = str(line).partition("=")
+        yield from read_settings(f"{name}={value}", "container Config.Env")
 
 
 def _structured(evidence: Evidence, ps: list[PsRow], smi: list[SmiReading], asks: list[Ask], docker: list[DockerReading]) -> None:

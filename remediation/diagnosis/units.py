@@ -7,7 +7,7 @@ import re
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
 _FACTORS = {
-    "": 1, "b": 1, "k": KIB, "kb": 1000, "kib": KIB, "m": MIB, "mb": 1000**2, "mib": MIB,
+    "": 1, "b": 1, "k": KIB, "ki": KIB, "mi": MIB, "gi": GIB, "ti": 1024 * GIB, "kb": 1000, "kib": KIB, "m": MIB, "mb": 1000**2, "mib": MIB,
     "g": GIB, "gb": 1000**3, "gib": GIB, "t": 1024 * GIB, "tb": 1000**4, "tib": 1024 * GIB,
 }  # fmt: skip
 _SIZE = re.compile(r"(-?\d+(?:[.,]\d+)?)\s*([kmgt]i?b?|b)?\b", re.IGNORECASE)

@@ -13,13 +13,14 @@ INDENT = 3
 QUOTE = 240
 MOST = 3
 """Findings shown unless asked for all."""
+GUESS, SURE = 0.5, 0.8
 
 
 def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str = "", verbose: bool = False) -> list[Line]:
     """Return the page of one incident from a diagnosis as JSON (`remediation.model.finding.Diagnosis`)."""
     lines = [Line(target, lead=f"{incident}  ", style="head")]
     every = diagnosis.get("findings") or []
-    findings = every if verbose else every[:MOST]
+    findings = every if verbose else [one for number, one in enumerate(every[:MOST]) if not number or _matters(one, every[0])]
     for finding in findings:
         lines += _finding(finding, verbose=verbose)
     if not findings:
@@ -35,14 +36,21 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
         lines.append(_part("setting", text))
     lines += [_part("sender", f"{one['who']}: {one['where']}  {one['text']}") for one in _senders(diagnosis, verbose=verbose)]
     cures = list(dict.fromkeys(str(finding["cure"]) for finding in findings if finding.get("cure")))
+    if not verbose and findings and float(findings[0]["confidence"]) >= SURE:
+        cures = cures[:1]  # one thing at a time, then look again
     lines += [_part("cure", cure, indent=1) for cure in cures]
-    ruled_out = diagnosis.get("ruled_out") or []
+    ruled_out = [item for item in diagnosis.get("ruled_out") or [] if item["cause"] != "healthy" or verbose]
     if ruled_out:
         text = " · ".join(f"{item['cause']} ({item['because']})" for item in ruled_out)
         lines.append(_part("not", text, indent=1, most=0 if verbose else 4))
     lines += [_part("collect", str(item), indent=1) for item in diagnosis.get("collect") or []]
     lines += [_part("note", str(item), indent=1) for item in diagnosis.get("notes") or []]
     return lines
+
+
+def _matters(finding: Mapping[str, Any], first: Mapping[str, Any]) -> bool:
+    """Return whether a finding below the first one is worth a reader's time: what is proven needs no guesses beside it."""
+    return float(finding["confidence"]) >= GUESS or float(first["confidence"]) < SURE
 
 
 def _senders(diagnosis: Mapping[str, Any], *, verbose: bool) -> list[Mapping[str, Any]]:

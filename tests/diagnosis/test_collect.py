@@ -187,7 +187,7 @@ def test_a_host_that_answers_nothing_gives_unknown_and_says_what_to_collect() ->
     found = diagnose(collect(Host(broken=every)))  # type: ignore[arg-type]
     assert found.findings[0].cause is Cause.UNKNOWN
     assert found.collect
-    assert len(found.notes) == 7
+    assert len(found.notes) == 8
 
 
 def test_the_senders_of_num_gpu_are_named_with_file_and_line() -> None:

@@ -38,6 +38,8 @@ def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per k
         return None
     figures = shortage(reading)
     load = figures.load
+    if load is not None and load.result is not None and load.requested is not None and 0 <= load.result[0] <= load.requested < load.result[1]:
+        return None  # the request, not the card, bounds the layers
     room = figures.empty_card if figures.empty_card is not None else figures.free
     sure_room = figures.empty_card is not None
     quotes = (load.planned_at if load else None, result_quote(reading))

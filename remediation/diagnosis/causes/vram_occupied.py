@@ -17,6 +17,7 @@ from remediation.diagnosis.causes.base import (
     result_quote,
 )
 from remediation.diagnosis.codes import OUT_OF_MEMORY
+from remediation.diagnosis.prediction import predict
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.shortage import DEFAULT_CONTEXT, Shortage, shortage
 from remediation.diagnosis.units import GIB, MIB, human
@@ -52,7 +53,25 @@ def find(reading: Reading) -> Verdict:
     if used is None and load is not None and figures.is_short and load.requested in {None, -1} and 0 < (figures.free or 0) < _LEAST:
         text = f"only {human(figures.free or 0)} are free, less than any card in use today has; {figures.words()}"
         return found(Cause.VRAM_OCCUPIED, CIRCUMSTANCE, text, load.free_at, result_quote(reading), cure=_CURE)
-    return _no_context(reading) or _programs(reading, place) or _smi_full(reading) or _told(reading, place)
+    return _foreseen(reading) or _no_context(reading) or _programs(reading, place) or _smi_full(reading) or _told(reading, place)
+
+
+def _foreseen(reading: Reading) -> Finding | None:
+    """Nothing is loaded on a live host, and by the memory model others hold what the model would need."""
+    use = reading.evidence.use
+    if use is None or not use.gpus or reading.evidence.runners or placement(reading) is not Placement.UNKNOWN:
+        return None
+    forecast = predict(reading)
+    card = max(use.gpus, key=lambda gpu: gpu.free)
+    if forecast is None or forecast.fit.whole or forecast.fit.need_all > card.total - card.total // 10:
+        return None
+    return found(
+        Cause.VRAM_OCCUPIED,
+        0.72,
+        f"the model is not loaded; {human(card.used)} of the card are in use by others, so it {forecast.sentence}",
+        reading.smi[0].memory_at if reading.smi else None,
+        cure=_CURE,
+    )
 
 
 def _little_used(figures: Shortage, used: int | None) -> RuledOut | None:
@@ -91,6 +110,9 @@ def _by_figures(figures: Shortage, used: int, reading: Reading) -> Finding | Rul
     fits_now, fits_empty = figures.fits(figures.free), figures.fits(figures.empty_card)
     failed = reading.hit("runner_terminated") is not None
     text = f"{human(used)} of the card are in use by others; {figures.words()}"
+    holders = sorted((one for one in reading.processes if one.memory), key=lambda one: -(one.memory or 0))
+    if holders:
+        text = f"{', '.join(f'{one.name} {human(one.memory or 0)}' for one in holders[:4])} hold the card: {text}"
     load = figures.load
     quotes = (load.free_at if load else None, result_quote(reading))
     share = used / max(1, figures.total or 1)
