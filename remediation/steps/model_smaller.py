@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from remediation.diagnosis.memory.fit import Fit
-from remediation.diagnosis.memory.metadata import ModelMetadata, metadata
+from remediation.diagnosis.memory.metadata import ModelMetadata, metadata, metadata_of
 from remediation.diagnosis.prediction import requantised
 from remediation.diagnosis.units import human
 from remediation.facets.protocols import Reader, Writer
@@ -17,10 +17,18 @@ from remediation.model.facts import Manifest
 from remediation.steps.contract import Step, param, step
 from remediation.steps.loads import LoadState, load_state
 from remediation.steps.model_stored import PULL_TIMEOUT
-from remediation.steps.naming import entry_of, wanted_model
+from remediation.steps.naming import canonical, entry_of, wanted_model
 
 LEVELS = ("Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S", "Q3_K_M", "Q3_K_S", "Q2_K")
 """From fine to hard; each smaller than the one before."""
+
+_KNOWN = {
+    "phi3:3.8b": {
+        "general.architecture": "phi3", "phi3.block_count": 32, "phi3.embedding_length": 3072, "phi3.feed_forward_length": 8192,
+        "phi3.attention.head_count": 32, "phi3.attention.head_count_kv": 32, "phi3.vocab_size": 32064, "general.file_type": 2,
+    },
+}  # fmt: skip
+"""Dimensions of models that may take the place and are not stored yet (facts/ollama 4.8), so that none is pulled in vain."""
 
 _LEVEL = re.compile(r"-(?:q\d\w*|fp16|f16|bf16)$", re.IGNORECASE)
 
@@ -143,7 +151,8 @@ class ModelSmaller(Step[Choice]):
         for tag in self.fallback:
             entry = entry_of(tag, entries)
             show = host.ollama.show(tag) if entry is not None else None
-            known = metadata(show, entry) if show is not None else None
+            stored = metadata(show, entry) if show is not None else None
+            known = stored or metadata_of(_KNOWN.get(canonical(tag), {}), name=tag)
             fit = state.setup.fit(known, state.room) if known is not None and state.room is not None else None
             manifest = None if entry is not None else host.ollama.registry(tag)
             yield Candidate(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ByteSize
+from pydantic import field_validator
 
 from remediation.diagnosis.units import GIB, MIB, human
 from remediation.facets.protocols import Reader, Writer
@@ -42,10 +42,21 @@ class ComposeResources(Step[Resources]):
     never change how many layers are on the GPU (facts/ollama 7.8); too little fails loads. stack.up makes them effective.
     """
 
-    memory: ByteSize | None = param("limit of system memory", default=None, example="12 GiB", ge=64 * MIB)
-    reserve: ByteSize | None = param("memory that is kept for it", default=None, example="4 GiB", ge=16 * MIB)
+    memory: int | None = param("limit of system memory, as Compose writes it", default=None, example="12G", ge=64 * MIB)
+    reserve: int | None = param("memory that is kept for it", default=None, example="4G", ge=16 * MIB)
     cpus: float | None = param("limit of processors", default=None, example=6.0, gt=0)
     service: str | None = param("which service; the one that runs Ollama by default", default=None, example="ollama")
+
+    @field_validator("memory", "reserve", mode="before")
+    @classmethod
+    def _size(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        size = size_of(value)
+        if size is None:
+            msg = f"a size such as 12G or 512M is wanted, not {value!r}"
+            raise ValueError(msg)
+        return size
 
     def look(self, host: Reader) -> Resources:
         """Read the resolved limits, the files, and the engine's memory."""
@@ -123,7 +134,7 @@ class ComposeResources(Step[Resources]):
 
 def size_of(value: object) -> int | None:
     """Return Compose's byte value (``12G``, ``"12884901888"``) in bytes, units by 1024 as Compose reads them; None for none."""
-    text = str(value if value is not None else "").strip().lower().removesuffix("b").removesuffix("i")
+    text = str(value if value is not None else "").strip().lower().removesuffix("b").removesuffix("i").replace(" ", "")
     units = {"k": 1024, "m": MIB, "g": GIB, "t": 1024 * GIB}
     factor = units.get(text[-1:], 1)
     try:

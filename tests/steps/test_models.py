@@ -272,10 +272,19 @@ def test_the_largest_quantisation_that_fits_and_exists_is_taken() -> None:
 
 def test_another_model_comes_last() -> None:
     world = stored()
-    world.start("game.exe", vram=3 * GIB)
+    world.start("game.exe", vram=1600 * MIB)
     world.registry["phi3:3.8b"] = manifest("phi3:3.8b", "sha256:" + "b" * 64, size=2 * GIB)
     world.registry["mistral:7b-instruct-q3_K_M"] = manifest("mistral:7b-instruct-q3_K_M", "sha256:" + "3" * 64)
-    assert run(world, "model.smaller").values["model"] == "phi3:3.8b"
+    assert run(world, "model.smaller").values == {"model": "phi3:3.8b", "predicted": [33, 33]}
+
+
+def test_nothing_is_pulled_in_vain() -> None:
+    world = stored()
+    world.start("game.exe", vram=5 * GIB)
+    world.registry["phi3:3.8b"] = manifest("phi3:3.8b", "sha256:" + "b" * 64, size=2 * GIB)
+    result = run(world, "model.smaller")
+    assert (result.outcome, world.writes) == (Outcome.FAILED, [])
+    assert "none of them will do" in result.reason
 
 
 def test_a_model_that_fits_needs_no_smaller_one() -> None:
