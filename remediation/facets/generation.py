@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from remediation.connections.base import Failed, Http, HttpReply, Probe
+from remediation.connections.base import Failed, Http, HttpReply, Probe, Run
 from remediation.facets import nvml
-from remediation.facets.look import Look
+from remediation.facets.look import Look, attempt
+from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Generation
 
@@ -39,20 +40,35 @@ class ProbeAsker:
         return figures(answer, self._look.host, value.get("gpu") or (), value.get("cpu") or ())
 
 
-class ConnectionAsker:
-    """By an HTTP request of the connection; nothing is sampled."""
+class PosixAsker:
+    """By an HTTP request of the connection, which does one thing at a time: a script on the host samples in the background."""
 
     def __init__(self, look: Look) -> None:
         self._look = look
 
-    def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> Generation:  # noqa: ARG002 - the protocol's
+    def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> Generation:
         """Return the figures of one streamed request."""
         call = Http("POST", url, dict(body), timeout=timeout, writes=True, stream=True)
-        return figures(self._look.http(call, WHAT), self._look.host)
+        place = self._watch("start", str(round(timeout) + 30)) if sample else None
+        try:
+            answer = self._look.http(call, WHAT)
+        finally:
+            seen = self._watch("stop", place.strip()) if place else None
+        gpu, cpu = watched(seen or "")
+        return figures(answer, self._look.host, gpu, cpu)
+
+    def _watch(self, *words: str) -> str | None:
+        """Return what the script said; a host that cannot sample is asked all the same."""
+        call = Run(("sh", "-c", shell("watch"), "watch", *words), timeout=15.0, writes=True)
+        done = attempt(lambda: self._look.run(call, "sampling the host"))
+        return None if done is None else done.text
 
 
-class LocalAsker(ConnectionAsker):
+class LocalAsker:
     """On this machine: a thread reads NVML and ``/proc/stat`` meanwhile."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
 
     def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> Generation:
         """Return the figures of one streamed request."""
@@ -115,6 +131,30 @@ def cpu_share(before: tuple[int, int] | None, after: tuple[int, int] | None) -> 
     if before is None or after is None or after[1] <= before[1]:
         return None
     return 100.0 * (1.0 - (after[0] - before[0]) / (after[1] - before[1]))
+
+
+def watched(text: str) -> tuple[list[float], list[float]]:
+    """Return the loads of GPU and CPU in percent from what ``watch.sh`` gathered; of several cards the busiest counts."""
+    gpu: list[float] = []
+    cpu: list[float] = []
+    before: tuple[int, int] | None = None
+    fresh = True
+    for line in text.splitlines():
+        kind, *cells = line.split()
+        if kind == "cpu":
+            ticks = [int(each) for each in cells]
+            now = (ticks[3] + ticks[4], sum(ticks[:8]))
+            share = cpu_share(before, now)
+            if share is not None:
+                cpu.append(share)
+            before, fresh = now, True
+        elif kind == "gpu" and cells and cells[0].isdecimal():
+            if fresh:
+                gpu.append(float(cells[0]))
+            else:
+                gpu[-1] = max(gpu[-1], float(cells[0]))
+            fresh = False
+    return gpu, cpu
 
 
 def figures(answer: HttpReply, host: str, gpu: Sequence[float] = (), cpu: Sequence[float] = ()) -> Generation:

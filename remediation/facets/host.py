@@ -201,4 +201,4 @@ class HostWriter:
     def _asker(self) -> Asker:
         if self._place.windows:
             return generation.ProbeAsker(self._look)
-        return generation.LocalAsker(self._look) if self._place.local else generation.ConnectionAsker(self._look)
+        return generation.LocalAsker(self._look) if self._place.local else generation.PosixAsker(self._look)

@@ -225,9 +225,9 @@ def test_a_request_has_its_figures(host: Any, bed: Bed) -> None:  # noqa: ANN401
     assert 0 < seen.eval <= seen.total
     assert seen.first_token is not None
     assert seen.first_token > 0
-    if bed.windows:
-        assert seen.gpu_percent is not None
-        assert seen.cpu_percent is not None
+    assert seen.cpu_percent is not None
+    assert 0 <= seen.cpu_percent <= 100
+    assert bed.windows == (seen.gpu_percent is not None)
 
 
 def test_what_ollama_refuses_is_told_in_its_words(host: Any) -> None:  # noqa: ANN401

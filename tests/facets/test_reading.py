@@ -243,6 +243,14 @@ def test_an_answer_that_breaks_off_or_is_an_error_is_no_figure() -> None:
         generation.figures(HttpReply(502, b"<html>"), "h")
 
 
+def test_loads_that_were_gathered_in_the_background() -> None:
+    text = (
+        "cpu 0 0 0 100 0 0 0 0 0 0\ngpu 10\ngpu 50\ncpu 50 0 0 150 0 0 0 0 0 0\ngpu 30\ngpu [N/A]\ncpu 150 0 0 150 0 0 0 0 0 0\n"
+    )
+    assert generation.watched(text) == ([50.0, 30.0], [50.0, 100.0])
+    assert generation.watched("") == ([], [])
+
+
 def test_the_share_of_the_cpu_needs_two_readings_that_differ() -> None:
     assert generation.cpu_share((100, 1000), (150, 1200)) == 75.0
     assert generation.cpu_share((100, 1000), (100, 1000)) is None
