@@ -160,6 +160,7 @@ class Inventory:
         place = self.places.get(host)
         file = Path(place.file).resolve() if place else None
         return {
+            "ansible_host": host,
             "inventory_hostname": host,
             "inventory_hostname_short": host.partition(".")[0],
             "group_names": self.groups_of(host),

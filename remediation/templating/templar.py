@@ -77,12 +77,14 @@ class Scope(Mapping[str, Any]):
             return query(self._lookups, self, wantlist=name != "lookup")
         if name == "omit":
             return OMIT
+        if name == "vars":
+            return self
         return ENVIRONMENT.globals[name]
 
     def __contains__(self, name: object) -> bool:
         if any(name in layer for layer in self._layers):
             return True
-        return name in {"lookup", "query", "q", "omit"} or name in ENVIRONMENT.globals
+        return name in {"lookup", "query", "q", "omit", "vars"} or name in ENVIRONMENT.globals
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys(name for layer in self._layers for name in layer))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from remediation import __version__
+from remediation.inventory.inventory import IMPLICIT
 from remediation.model.errors import InputError, Problem, RemediationError
 from remediation.playbook.loading import find_file
 from remediation.playbook.model import Play, Settings
@@ -52,6 +53,8 @@ class HostVars(Mapping[str, Any]):
         self._stage = stage
 
     def __getitem__(self, name: str) -> Scope:
+        if name not in self and name not in IMPLICIT:
+            raise KeyError(name)
         return Scope(self._stage.host_layers(name))
 
     def __contains__(self, name: object) -> bool:
