@@ -56,7 +56,7 @@ def winrm_variables(server: WinRmPeer, **more: object) -> dict[str, object]:
     return {
         "ansible_connection": "winrm", "ansible_host": "127.0.0.1", "ansible_port": server.port, "ansible_winrm_scheme": "http",
         "ansible_user": "ops", "ansible_password": PASSWORD, "ansible_winrm_operation_timeout_sec": 2,
-        "ansible_winrm_read_timeout_sec": 4, **more,
+        "ansible_winrm_read_timeout_sec": 20, **more,
     }  # fmt: skip
 
 

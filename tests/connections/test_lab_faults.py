@@ -40,8 +40,8 @@ def connect(lab: control.Lab) -> Guard:
     return opened(
         {
             "ansible_connection": "winrm", "ansible_host": host.address, "ansible_port": host.port, "ansible_winrm_scheme": "http",
-            "ansible_user": lab.user, "ansible_password": lab.password, "ansible_winrm_operation_timeout_sec": 1,
-            "ansible_winrm_read_timeout_sec": 2, "ansible_timeout": 5,
+            "ansible_user": lab.user, "ansible_password": lab.password, "ansible_winrm_operation_timeout_sec": 2,
+            "ansible_winrm_read_timeout_sec": 20, "ansible_timeout": 20,
         }
     )  # fmt: skip
 
@@ -56,7 +56,7 @@ def seen(lab: control.Lab) -> tuple[int, Counter[str]]:
 
 def write(guard: Guard, content: bytes) -> Reply | HostError:
     try:
-        return guard.exchange([WriteFile(PATH, content, timeout=5)])[0]
+        return guard.exchange([WriteFile(PATH, content, timeout=20)])[0]
     except HostError as error:
         return error
 
