@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from remediation.connections.base import Connection
+from remediation.connections.guard import Recorder
 from remediation.connections.settings import ConnectionSettings, from_variables
 from remediation.facets.host import HostReader, HostWriter, Place
 from remediation.facets.look import Look
@@ -89,13 +90,18 @@ def open_host(
     check: bool,
     clock: Clock | None = None,
     note: Callable[[str], None] = lambda _: None,
+    recorder: Callable[[ConnectionSettings], Recorder] | None = None,
 ) -> Host:
-    """Return a host that opens by its first read; raises `UsageError` for variables that name no connection."""
+    """Return a host that opens by its first read; raises `UsageError` for variables that name no connection.
+
+    `recorder` is a `Cassette`'s method of that name, where the run is recorded.
+    """
     settings = from_variables(name, variables)
+    told = recorder(settings) if recorder is not None else None
 
     def connect() -> Connection:
         from remediation.connections.open import open_connection  # noqa: PLC0415 - brings a transport's libraries
 
-        return open_connection(settings, scripts=script, check=check, note=note)
+        return open_connection(settings, scripts=script, check=check, note=note, recorder=told)
 
     return Host(settings, variables, connect, check=check, clock=clock or SystemClock(float(variables.get(SCALE) or 1.0)))
