@@ -2,42 +2,78 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
+from remediation.connections.base import Http
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import PullProgress
 
 Progress = Callable[[PullProgress], None]
+AGAIN = "do it again; it goes on where it ended"
+_SILENCE = 300.0
+"""Seconds without a line: the server tells of its progress several times a second, and hashes for minutes at most."""
 _STRUCTURED = (0, 5, 5)
 """Since this release ``/api/create`` takes fields instead of a Modelfile's text (facts/ollama 3)."""
 
 
-def follow(body: bytes, progress: Progress | None, what: str, host: str) -> None:
-    """Tell the lines of a stream; raises with the server's words where one is an error, or where it broke off."""
-    last = None
-    for raw in body.splitlines():
+class Follower:
+    """Follows a pull line by line; raises with the server's words where a line is an error, or where the stream broke off."""
+
+    def __init__(self, what: str, host: str, progress: Progress | None = None) -> None:
+        self._what, self._host, self._progress = what, host, progress
+        self._last: PullProgress | None = None
+
+    def line(self, raw: bytes) -> None:
+        """Take one line."""
         try:
             line = json.loads(raw)
         except ValueError:
-            continue
+            return
         if not isinstance(line, dict):
-            continue
+            return
         if line.get("error"):
             said = str(line["error"])
-            raise CallFailed(f"{what} failed: {said}", host=host, next_step=advice(said), output=said)
+            raise CallFailed(f"{self._what} failed: {said}", host=self._host, next_step=advice(said), output=said)
         told = PullProgress(str(line.get("status", "")), str(line.get("digest", "")), line.get("completed"), line.get("total"))
-        if progress is not None and told != last:
-            progress(told)
-        last = told
-    if last is None or last.status != "success":
-        raise DeadlineExceeded(
-            f"{what} broke off{f' at {last.status!r}' if last else ''}",
-            host=host,
-            next_step="do it again; it goes on where it ended",
-        )
+        if self._progress is not None and told != self._last:
+            self._progress(told)
+        self._last = told
+
+    def end(self) -> None:
+        """Take the end of the stream."""
+        if self._last is None or self._last.status != "success":
+            at = f" at {self._last.status!r}" if self._last else ""
+            raise DeadlineExceeded(f"{self._what} broke off{at}", host=self._host, next_step=AGAIN)
+
+
+def stream(call: Http, follower: Follower, what: str, host: str) -> int:
+    """Make the request from this machine, tell `follower` each line as it comes, and return the status; for a local host alone.
+
+    A connection carries an answer as a whole; whoever waits for gigabytes wants to see them come.
+    """
+    parts = urlsplit(call.url)
+    until = time.monotonic() + call.timeout
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=_SILENCE)
+    try:
+        connection.request(call.method, parts.path, json.dumps(call.body), {"Content-Type": "application/json"})
+        with connection.getresponse() as answer:
+            for raw in answer:
+                follower.line(raw)
+                if time.monotonic() > until:
+                    raise DeadlineExceeded(f"{what} took longer than {call.timeout:.0f} s", host=host, next_step=AGAIN)
+            return answer.status
+    except TimeoutError as error:
+        raise DeadlineExceeded(f"{what}: nothing came for {_SILENCE:.0f} s", host=host, next_step=AGAIN) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise CallFailed(f"{what} failed: {error or type(error).__name__}", host=host, next_step=AGAIN) from error
+    finally:
+        connection.close()
 
 
 def advice(said: str) -> str:

@@ -172,7 +172,13 @@ class HostWriter:
     def ollama(self) -> protocols.OllamaWriter:
         """The Ollama server of the target, and loading and asking models."""
         return ollama.OllamaWriterByHttp(
-            self._look, self.target, self.engine, clock=self._place.clock, asker=self._asker(), registry=self._place.registry
+            self._look,
+            self.target,
+            self.engine,
+            clock=self._place.clock,
+            asker=self._asker(),
+            registry=self._place.registry,
+            local=self._place.local,
         )
 
     @cached_property

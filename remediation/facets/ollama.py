@@ -201,10 +201,11 @@ class OllamaWriterByHttp(OllamaByHttp):
     """And loading and asking models."""
 
     def __init__(  # noqa: PLR0913 - what it is made of, once, by `host`
-        self, look: Look, target: Callable[[], Target], engine: EngineChanges, *, clock: Clock, asker: Asker, registry: str | None = None
+        self, look: Look, target: Callable[[], Target], engine: EngineChanges, *, clock: Clock, asker: Asker, registry: str | None = None,
+        local: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(look, target, engine, registry)
-        self._clock, self._asker, self._changes = clock, asker, engine
+        self._clock, self._asker, self._changes, self._local = clock, asker, engine, local
 
     def load(self, model: str, *, options: Mapping[str, Any], keep_alive: str = "10m", timeout: float = 330.0) -> None:
         """Preload a model; returns when it is loaded."""
@@ -234,7 +235,7 @@ class OllamaWriterByHttp(OllamaByHttp):
     def pull(self, model: str, *, progress: fetching.Progress | None = None, timeout: float = 7200.0) -> None:
         """Fetch a model by the server's own pull, going on where an interrupted one ended; returns when it is stored.
 
-        The lines are told when the stream has ended: a connection carries an answer as a whole.
+        On a remote host the lines are told when the stream has ended: a connection carries an answer as a whole.
         """
         what = f"pulling {model}"
         call = Http(
@@ -245,10 +246,18 @@ class OllamaWriterByHttp(OllamaByHttp):
             writes=True,
             stream=True,
         )
-        reply = self._look.http(call, what, next_step="do it again; it goes on where it ended")
-        if reply.status != _OK:
-            self._json(call, reply.status, reply.body)
-        fetching.follow(reply.body, progress, what, self._look.host)
+        follower = fetching.Follower(what, self._look.host, progress)
+        if self._local and call.url.startswith("http://"):
+            self._look.forget()
+            status, body = fetching.stream(call, follower, what, self._look.host), b""
+        else:
+            reply = self._look.http(call, what, next_step=fetching.AGAIN)
+            status, body = reply.status, reply.body
+            for line in body.splitlines():
+                follower.line(line)
+        if status != _OK:
+            self._json(call, status, body)
+        follower.end()
 
     def delete(self, model: str) -> None:
         """Delete a model; nothing where the server does not know it."""

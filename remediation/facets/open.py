@@ -83,7 +83,7 @@ class Host:
             self._connection.close()
 
 
-def open_host(
+def open_host(  # noqa: PLR0913 - all but two by name, each with a default
     name: str,
     variables: Mapping[str, Any],
     *,

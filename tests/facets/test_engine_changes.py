@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from remediation.facets.open import open_host
 from remediation.lab import control
-from remediation.model.errors import CallFailed
+from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Blob, ComposeProject, Container, PullProgress
 from tests.facets import beds
 from tests.facets.beds import Bed
@@ -213,6 +214,63 @@ def test_limits_are_what_the_engine_and_the_machine_have(host: Any) -> None:  # 
     assert limits.wsl is None
 
 
+class Puller(BaseHTTPRequestHandler):
+    """A server whose pulls end badly, each in its own way."""
+
+    def do_POST(self) -> None:
+        model = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["model"]
+        lines = [
+            b'{"status":"pulling manifest"}\n',
+            b"no json\n",
+            b'{"status":"pulling aa","digest":"sha256:aa","total":9,"completed":4}\n',
+        ]
+        if model == "full":
+            lines.append(b'{"error":"write /root/.ollama/models/blobs/x: no space left on device"}\n')
+        self.send_response(500 if model == "broken" else 200)
+        self.end_headers()
+        self.wfile.write(b"[]" if model == "broken" else b"".join(lines))
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def puller() -> Iterator[str]:
+    yield from serving(Puller)
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "words", "step"),
+    [
+        ("full", CallFailed, "no space left", "free space"),
+        ("cut", DeadlineExceeded, "broke off at 'pulling aa'", "goes on where it ended"),
+        ("broken", CallFailed, "refused", ""),
+    ],
+)
+@pytest.mark.parametrize("way", ["local", "ssh"])
+def test_a_pull_that_ends_badly_says_how_and_tells_what_came_before(  # noqa: PLR0913, PLR0917 - one table
+    request: pytest.FixtureRequest, puller: str, way: str, model: str, error: type[Exception], words: str, step: str
+) -> None:
+    variables = request.getfixturevalue("server").variables() if way == "ssh" else {"ansible_connection": "local"}
+    host = open_host("here", {**variables, "endpoint": puller}, check=False)
+    told: list[PullProgress] = []
+    with pytest.raises(error, match=words) as raised:
+        host.writer().ollama.pull(model, progress=told.append)
+    assert step in raised.value.next_step  # type: ignore[attr-defined]
+    assert [each.completed for each in told] == ([] if model == "broken" else [None, 4])
+    host.close()
+
+
 class Registry(BaseHTTPRequestHandler):
     manifest = json.dumps(
         {
@@ -236,13 +294,7 @@ class Registry(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def registry() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Registry)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    yield from serving(Registry)
 
 
 @pytest.mark.live
