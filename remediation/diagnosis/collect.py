@@ -48,6 +48,9 @@ def diagnose_host(host: Reader) -> Diagnosis:
     return diagnose(collect(host))
 
 
+_ENGINE = "docker"
+
+
 class _Parts:
     """Reads part after part; one that fails is named, the others are read all the same."""
 
@@ -60,7 +63,7 @@ class _Parts:
             return read()
         except HostError as error:
             self.skipped.append(f"{name}: {error.message}")
-            if isinstance(error, CallFailed) and error.status is not None and error.output:
+            if isinstance(error, CallFailed) and error.output and (error.status is not None or name == _ENGINE):
                 self.refusals.append(
                     Piece("api" if name.startswith("ollama") else "docker_error", error.output, name)
                 )  # what a server says of a damaged model is evidence
@@ -80,7 +83,8 @@ def collect(host: Reader) -> Evidence:
     models = parts.read("ollama models", host.ollama.models)
     model = _model(target, runners)
     show = parts.read("ollama show", lambda: host.ollama.show(model)) if model else None
-    parts.read("docker", host.engine.facts)  # for what an engine says of itself when it does not work
+    if version is None:
+        parts.read(_ENGINE, host.engine.facts)  # an engine that does not work is a reason only where no server answers
     container = parts.read("container", lambda: host.engine.inspect(_name(target))) if target.container else None
     log = parts.read("server log", lambda: host.ollama.log(tail=LOG_LINES))
     project = target.project.value if target.project is not None and isinstance(target.project.value, ComposeProject) else None

@@ -204,7 +204,9 @@ def read_evidence(evidence: Evidence) -> Reading:
     if not prose.named:
         texts = "\n".join(piece.text for piece in evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL)
         prose = read_gpu("\n".join([evidence.gpu or "", evidence.symptom or "", texts])) if texts or evidence.symptom else prose
-    return Reading(evidence, tuple(logs), tuple(ps), tuple(smi), tuple(asks), tuple(declared), tuple(docker), prose, tuple(speeds))
+    return Reading(
+        evidence, tuple(logs), tuple(ps), tuple(smi), tuple(asks), tuple(declared), tuple(docker), prose, tuple(speeds)
+    )
 
 
 def _labelled(evidence: Evidence) -> Iterator[tuple[str, Piece]]:

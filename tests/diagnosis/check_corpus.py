@@ -36,7 +36,8 @@ Incident = tuple[str, dict[str, Any]]
 
 def loaded(path: pathlib.Path) -> dict[str, Any]:
     """Return a file's content; libyaml reads the recordings' long logs ten times as fast as Python does."""
-    return yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are the safe ones
+    found: dict[str, Any] = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are the safe ones
+    return found
 
 
 @functools.cache
@@ -197,7 +198,9 @@ class MemoryTable:
     def summary(self) -> str:
         """Return the coverage and the result in one line."""
         left = f"{self.asked} were asked for, {self.no_card} had no card, {len(self.unknown)} not known"
-        found = f"{len(self.rows)} predicted, {self.good} within 1 layer, median error of {len(self.errors)} parts {self.median:.2%}"
+        found = (
+            f"{len(self.rows)} predicted, {self.good} within 1 layer, median error of {len(self.errors)} parts {self.median:.2%}"
+        )
         return f"{self.said} say layers ({left}): {found}"
 
 
@@ -210,7 +213,9 @@ def part_errors(forecast: Forecast, load: Load) -> list[float]:
         return []
     parts = forecast.fit.parts
     graph = load.graph_full if load.graph_full is not None else None
-    weights = load.weights if load.weights is not None else load.model_gpu if load.result and load.result[0] == load.result[1] else None
+    weights = (
+        load.weights if load.weights is not None else load.model_gpu if load.result and load.result[0] == load.result[1] else None
+    )
     printed = {"weights": weights, "kv": load.kv if load.kv is not None else (load.kv_gpu + load.kv_cpu), "graph": graph}
     return [abs(parts[name] - size) / size for name, size in printed.items() if size and size >= MIB]
 
@@ -235,7 +240,12 @@ def main(wanted: list[str]) -> int:
                 say(f"  confidence {span}: {right} of {answers} right\n")
         if not wanted or "memory" in wanted:
             table = memory_table(items)
-            say("\n  ".join([f"memory, {title}: {table.summary()}", *table.rows, *(f"{name}: not known" for name in table.unknown)]) + "\n")
+            say(
+                "\n  ".join(
+                    [f"memory, {title}: {table.summary()}", *table.rows, *(f"{name}: not known" for name in table.unknown)]
+                )
+                + "\n"
+            )
     return min(faults, 1)
 
 

@@ -12,7 +12,7 @@ from remediation.model.finding import Cause, RuledOut
 _CURE = "find who sends num_gpu (client, Modelfile: ollama show --parameters MODEL), remove it, unload the model, then load it with num_gpu -1"
 
 
-def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of proof
+def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per kind of proof
     """Look at the request in the load lines, then at what clients and Modelfiles ask."""
     load = reading.shown
     asked = _asked(load)
@@ -37,12 +37,12 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
                 hit.at,
                 cure=_CURE,
             )
-    over = spilled(reading)
-    if over is not None and load is not None:
+    spill = spilled(reading)
+    if spill is not None and load is not None:
         return found(
             Cause.EXPLICIT_NUM_GPU,
             0.85,
-            over,
+            spill,
             load.requested_at,
             load.free_at,
             cure="remove num_gpu (or send -1): fewer layers in dedicated memory are faster than all of them in shared memory",

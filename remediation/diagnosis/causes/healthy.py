@@ -30,7 +30,7 @@ _BAD = (
 )
 
 
-def find(reading: Reading) -> Verdict:
+def find(reading: Reading) -> Verdict:  # noqa: C901 - one branch per doubt
     """Ask whether all layers are there, with nothing that contradicts it."""
     place = placement(reading)
     bad = reading.hit(*_BAD)

@@ -38,7 +38,12 @@ def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per k
         return None
     figures = shortage(reading)
     load = figures.load
-    if load is not None and load.result is not None and load.requested is not None and 0 <= load.result[0] <= load.requested < load.result[1]:
+    if (
+        load is not None
+        and load.result is not None
+        and load.requested is not None
+        and 0 <= load.result[0] <= load.requested < load.result[1]
+    ):
         return None  # the request, not the card, bounds the layers
     room = figures.empty_card if figures.empty_card is not None else figures.free
     sure_room = figures.empty_card is not None
@@ -46,7 +51,13 @@ def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per k
     text = f"{human(figures.weights)} of weights; {figures.words()}" if figures.weights else figures.words()
     if figures.weights is not None and room is not None and (load is None or load.requested in {None, -1} or not load.short):
         if figures.weights + figures.projector > room:
-            return found(Cause.MODEL_TOO_LARGE, FIGURES + 0.01 if sure_room else 0.86 if room >= _SMALL_CARD else 0.5, text, *quotes, cure=_CURE)
+            return found(
+                Cause.MODEL_TOO_LARGE,
+                FIGURES + 0.01 if sure_room else 0.86 if room >= _SMALL_CARD else 0.5,
+                text,
+                *quotes,
+                cure=_CURE,
+            )
         small = figures.need(context=min(DEFAULT_CONTEXT, figures.context or DEFAULT_CONTEXT), parallel=1)
         if small is not None and small > room and place in {Placement.PART, Placement.NONE}:
             return found(Cause.MODEL_TOO_LARGE, 0.84 if sure_room else 0.72, text, *quotes, cure=_CURE)

@@ -13,10 +13,12 @@ _CHOSEN = re.compile(
     re.IGNORECASE,
 )
 
-_INTEL_MAC = re.compile(r"\bintel[^\n.]{0,25}\bi?mac(?:book\w*|os|s)?\b|\bi?mac(?:book\w*|os|s)?\b[^\n.]{0,25}\bintel\b", re.IGNORECASE)
+_INTEL_MAC = re.compile(
+    r"\bintel[^\n.]{0,25}\bi?mac(?:book\w*|os|s)?\b|\bi?mac(?:book\w*|os|s)?\b[^\n.]{0,25}\bintel\b", re.IGNORECASE
+)
 
 
-def find(reading: Reading) -> Verdict:
+def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of proof
     """Look for Apple's containers, settings that choose the processor, and layers without a device."""
     only_apple = reading.gpu.apple and not (reading.gpu.nvidia or reading.gpu.amd)
     if only_apple and reading.in_container:
@@ -81,7 +83,9 @@ def find(reading: Reading) -> Verdict:
 def chosen_for_cpu(reading: Reading) -> Quote | None:
     """Return where a variant for the processor is chosen: a profile, an image, an option."""
     for piece in reading.evidence.pieces:
-        if piece.kind in {"docker_compose", "client_config", "env", "other", "modelfile"} and (match := _CHOSEN.search(piece.text)):
+        if piece.kind in {"docker_compose", "client_config", "env", "other", "modelfile"} and (
+            match := _CHOSEN.search(piece.text)
+        ):
             where = piece.label if piece.kind == "docker_compose" else "text"
             return Quote(where, " ".join(match[0][:160].split()))
     match = _CHOSEN.search(reading.evidence.symptom or "")

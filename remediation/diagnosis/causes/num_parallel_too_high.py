@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from remediation.diagnosis.causes.base import CIRCUMSTANCE, FIGURES, HINT, LIKELY, Placement, Verdict, found, placement, result_quote
+from remediation.diagnosis.causes.base import (
+    CIRCUMSTANCE,
+    FIGURES,
+    HINT,
+    LIKELY,
+    Placement,
+    Verdict,
+    found,
+    placement,
+    result_quote,
+)
 from remediation.diagnosis.causes.system_memory_limit import HUGE_CACHE
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.shortage import shortage
@@ -40,7 +50,11 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
         # nothing to sum up, but the slots are there and layers are missing
         return found(
             Cause.NUM_PARALLEL_TOO_HIGH,
-            LIKELY + 0.02 if place in {Placement.PART, Placement.NONE} else CIRCUMSTANCE if setting or figures.parallel > _MOST_BY_ITSELF else HINT,
+            LIKELY + 0.02
+            if place in {Placement.PART, Placement.NONE}
+            else CIRCUMSTANCE
+            if setting or figures.parallel > _MOST_BY_ITSELF
+            else HINT,
             text,
             *quotes,
             cure=cure,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.shortage import shortage
-from remediation.diagnosis.units import human
 
 _WDDM = frozenset({"windows", "wsl", "docker-windows"})
 

@@ -50,7 +50,13 @@ def find(reading: Reading) -> Verdict:
         verdict = _by_figures(figures, used, reading)
         if verdict is not None:
             return verdict
-    if used is None and load is not None and figures.is_short and load.requested in {None, -1} and 0 < (figures.free or 0) < _LEAST:
+    if (
+        used is None
+        and load is not None
+        and figures.is_short
+        and load.requested in {None, -1}
+        and 0 < (figures.free or 0) < _LEAST
+    ):
         text = f"only {human(figures.free or 0)} are free, less than any card in use today has; {figures.words()}"
         return found(Cause.VRAM_OCCUPIED, CIRCUMSTANCE, text, load.free_at, result_quote(reading), cure=_CURE)
     return _foreseen(reading) or _no_context(reading) or _programs(reading, place) or _smi_full(reading) or _told(reading, place)

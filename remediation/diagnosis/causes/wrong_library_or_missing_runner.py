@@ -98,7 +98,7 @@ def _filtered(reading: Reading) -> Finding | None:
     return None
 
 
-def _discovery(reading: Reading) -> Finding | None:
+def _discovery(reading: Reading) -> Finding | None:  # noqa: PLR0911 - one return per kind of proof
     """Discovery broke: a library that cannot be loaded leaves nothing but a crash."""
     if reading.gpu_devices:
         return None

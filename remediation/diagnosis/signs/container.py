@@ -48,7 +48,11 @@ SIGNS = (
         r"(?:wsl|docker) (?:backend|engine) (?:stopped|failed|terminated)|backend process[^\n]*(?:exited|not running)",
     ),
     sign("desktop_state", "engine stopped"),
-    sign("desktop_state", "engine", r"(?:stuck|hangs?|stays|forever|never)[^\n]{0,40}starting(?: the)?(?: docker)? engine|starting(?: the)? docker engine[^\n]{0,40}(?:hang|stuck|forever|never)"),
+    sign(
+        "desktop_state",
+        "engine",
+        r"(?:stuck|hangs?|stays|forever|never)[^\n]{0,40}starting(?: the)?(?: docker)? engine|starting(?: the)? docker engine[^\n]{0,40}(?:hang|stuck|forever|never)",
+    ),
     sign("desktop_state", "wsl 2 distro", r"could not be found in this WSL 2 distro"),
     sign(
         "desktop_state", "500", r"request returned (?:500 )?Internal Server Error for API route|dockerDesktop\w*Engine[^\n]*500"

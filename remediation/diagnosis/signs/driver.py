@@ -65,7 +65,9 @@ SIGNS = (
         "compute capability",
         r"compute capability (?:of )?[\d.]+ (?:is )?(?:not supported|unsupported|too (?:low|old))|not in compiled architectures|minimum (?:required )?compute capability",
     ),
-    sign("amd_unsupported", "amdgpu", r"amdgpu (?:\[?\d*\]? ?)?(?:gfx\w+ )?(?:is not supported|is too old|too old|not supported)"),
+    sign(
+        "amd_unsupported", "amdgpu", r"amdgpu (?:\[?\d*\]? ?)?(?:gfx\w+ )?(?:is not supported|is too old|too old|not supported)"
+    ),
     sign("amd_unsupported", "unsupported radeon"),
     sign("amd_unsupported", "unsupported", r"unsupported (?:AMD|gfx\w+|iGPU|Intel|Radeon)"),
     sign("amd_no_devices", "no compatible amdgpu"),

@@ -49,7 +49,11 @@ SIGNS = (
         "missing",
         r"missing (?:the )?(?:cuda(?:_v\d+)?|rocm|gpu)(?: (?:or|and) (?:cuda|rocm)\w*)? (?:libraries|library|backend|folders?|runtime|director(?:y|ies))|lib/ollama[^\n]{0,50}(?:missing|empty)",
     ),
-    sign("library_missing", "no cuda", r"\bno cuda(?:_v\d+)?(?: (?:or|and) cuda\w*)? (?:libraries|library|backend|folders?|runtime|director(?:y|ies))"),
+    sign(
+        "library_missing",
+        "no cuda",
+        r"\bno cuda(?:_v\d+)?(?: (?:or|and) cuda\w*)? (?:libraries|library|backend|folders?|runtime|director(?:y|ies))",
+    ),
     sign("library_missing", "undefined symbol", r"(?:undefined symbol|symbol lookup error)[^\n]*"),
     sign(
         "library_missing",

@@ -18,7 +18,19 @@ _PROCESS = re.compile(r"\|?\s*(\d+)\s+(?:N/A\s+N/A\s+|\S+\s+\S+\s+)?(\d+)\s+(C\+
 _SECTION = re.compile(r"^\s*(FB|BAR1|Conf\w* Compute Protected) Memory Usage", re.IGNORECASE)
 _AMOUNT = re.compile(r"^\s*(Total|Used|Free|Reserved)\s*:\s*(\d+) MiB")
 # without one of these no text is nvidia-smi's
-_NEEDLES = ("Driver Version", "CUDA Version", "MiB /", "MiB/", "Product Name", "memory.", "NVIDIA-SMI", "NVSMI", "Memory Usage", "| GPU", "|   0 ")
+_NEEDLES = (
+    "Driver Version",
+    "CUDA Version",
+    "MiB /",
+    "MiB/",
+    "Product Name",
+    "memory.",
+    "NVIDIA-SMI",
+    "NVSMI",
+    "Memory Usage",
+    "| GPU",
+    "|   0 ",
+)
 _LICENSE = re.compile(r"License Status\s*:\s*(.+)")
 
 
