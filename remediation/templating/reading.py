@@ -75,8 +75,9 @@ def excerpt(place: Place | None, text: str | None = None) -> str:
 
 def meant(name: object, known: Iterable[str]) -> str:
     """Return the words that offer the nearest right name, none where nothing is near."""
-    near = difflib.get_close_matches(str(name), list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    names = {each.lower(): each for each in map(str, known)}
+    near = difflib.get_close_matches(str(name).lower(), names, n=1)
+    return f"; did you mean {names[near[0]]!r}?" if near else ""
 
 
 def problem(message: str, place: Place | None) -> Problem:

@@ -100,3 +100,8 @@ def test_a_broken_regular_expression_is_told(inventory: Inventory) -> None:
 def test_an_ipv6_address_is_one_name() -> None:
     inventory = load(["fe80::1,fe80::2,"])
     assert inventory.select("fe80::1") == ("fe80::1",)
+
+
+def test_the_nearest_name_is_found_whatever_its_case(inventory: Inventory) -> None:
+    with pytest.raises(UsageError, match="'Titan1'; did you mean 'titan1'"):
+        inventory.check_limit("Titan1")
