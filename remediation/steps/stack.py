@@ -47,14 +47,13 @@ class StackUp(Step[Stack]):
     """
 
     services: tuple[str, ...] = param("which services; all by default", default=(), example=["ollama"])
-    build: bool = param("whether images are built first", default=False)
 
     def look(self, host: Reader) -> Stack:
         """Read the definition, what differs from it, and refuse where this session would read it otherwise."""
         project = wanted_project(host)
         config = host.compose.config(project)
         names = tuple(self._chosen(host, config))
-        _refuse_unset(host, project)
+        refuse_unset(host, project)
         containers = containers_of(host.engine.containers(), project)
         edited = pending_services(host)
         stale = {*host.compose.stale(project), *edited}
@@ -91,7 +90,7 @@ class StackUp(Step[Stack]):
             before=dict.fromkeys(seen.due, "differs from the files"),
             after=dict.fromkeys(seen.due, RUNNING),
             risk=Risk.DISRUPTIVE if seen.stale else Risk.SAFE,
-            data={"services": list(seen.due), "build": self.build},
+            data={"services": list(seen.due)},
         )
 
     def apply(self, host: Writer, change: Change) -> None:
@@ -149,7 +148,8 @@ def silence_of(host: Reader) -> str:
     return ""
 
 
-def _refuse_unset(host: Reader, project: ComposeProject) -> None:
+def refuse_unset(host: Reader, project: ComposeProject) -> None:
+    """Raise `Blocked` where Compose finds no value for a variable: the user's session had one (design 7)."""
     warnings = [text for text in host.compose.warnings(project) if "not set" in text]
     if warnings:
         raise Blocked(

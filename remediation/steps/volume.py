@@ -14,8 +14,9 @@ from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import ComposeProject, Container, Volume
 from remediation.steps.compose_text import beside
 from remediation.steps.contract import Step, param, step
+from remediation.steps.environment import digest
 from remediation.steps.model_stored import PULL_TIMEOUT
-from remediation.steps.moments import moment, run_started
+from remediation.steps.moments import run_started
 from remediation.steps.naming import wanted_container, wanted_project
 from remediation.steps.stack import containers_of
 from remediation.steps.store import StorePlace, free_disk
@@ -40,14 +41,14 @@ class State:
     planned: Record | None = None
 
     @property
+    def done(self) -> bool:
+        """Whether this run made it anew and everything is there."""
+        return self.record is not None and self.record.finished is not None
+
+    @property
     def fresh(self) -> bool:
         """Whether the volume is not the one that the record was made of."""
-        if self.volume is None:
-            return False
-        if self.record is not None:
-            return self.volume.created_at != self.record.created_at
-        created = moment(self.volume.created_at)
-        return created is not None and created >= self.since
+        return self.volume is not None and self.record is not None and self.volume.created_at != self.record.created_at
 
 
 @step("volume.recreated", risk=Risk.DESTRUCTIVE, settle=60.0, once_per_run=True, deadline=PULL_TIMEOUT)
@@ -57,7 +58,8 @@ class VolumeRecreated(Step[State]):
     A last resort, against a store that cannot be repaired in place. First it is written down which models there are; those
     that no registry holds as they are are copied into a second volume by the service's own image. Then containers and volume
     are removed, the service is brought up, and everything is restored, pulled and compared. The record beside the Compose
-    file lets another run go on wherever this one stopped; the second volume stays. Other users of the volume stop it at once.
+    file lets another run go on wherever this one stopped; record and second volume stay. Other users of the volume stop it at
+    once.
     """
 
     volume: str | None = param(
@@ -72,6 +74,8 @@ class VolumeRecreated(Step[State]):
         content = host.files.read(path)
         record = Record.read(content, path, host.name) if content is not None else None
         since = run_started(host)
+        if record is not None and record.finished is not None and record.finished < since:
+            record = None  # an earlier run made it anew; this one begins again
         volumes = {volume.name: volume for volume in host.engine.volumes()}
         present = _present(host)
         if record is not None:
@@ -87,11 +91,11 @@ class VolumeRecreated(Step[State]):
         if state.volume is None:
             raise CallFailed(f"there is no volume {place.volume}", host=host.name, next_step="name it with volume")
         _refuse_others(host, state.volume, containers)
-        return state if state.fresh else _with_plan(host, state, state.volume, container, place)
+        return _with_plan(host, state, state.volume, container, place)
 
     def met(self, seen: State) -> bool:
         """Whether it is fresh and complete."""
-        return seen.record is None and seen.fresh
+        return seen.done
 
     def plan(self, seen: State) -> Iterator[Change]:
         """Write down, save, remove, bring up, restore, pull, compare."""
@@ -125,8 +129,8 @@ class VolumeRecreated(Step[State]):
                 )  # fmt: skip
         if not seen.fresh or not self._differing(seen, record):
             yield Change(
-                f"strike off the record of volume {record.volume}: every model is there by its digest", subject=seen.path,
-                risk=Risk.SAFE, data={"action": "done"},
+                f"call volume {record.volume} complete: every model is there by its digest", subject=seen.path, risk=Risk.SAFE,
+                data={"action": "done"},
             )  # fmt: skip
 
     def _removal(self, seen: State, record: Record) -> Iterator[Change]:
@@ -169,7 +173,8 @@ class VolumeRecreated(Step[State]):
         elif action == "pull":
             host.ollama.pull(change.subject, timeout=PULL_TIMEOUT - 60.0)
         else:
-            host.files.remove(change.subject)
+            record = Record.read(host.files.read(change.subject) or b"", change.subject, host.name)
+            host.files.write(change.subject, _written({**record.to_json(), "finished": host.system.facts().now}))
 
     def explain(self, seen: State) -> str:
         """Say how far it is."""
@@ -219,7 +224,7 @@ def _with_plan(host: Reader, state: State, volume: Volume, container: Container,
         sorted({one.service for one in host.engine.containers() if one.name in volume.users and one.service is not None})
     )
     record = Record(
-        volume=place.volume, created_at=volume.created_at, saved_in=f"{place.volume}-saved", image=container.image,
+        volume=place.volume, created_at=volume.created_at, saved_in=f"{place.volume}-saved-{digest(volume.created_at)[:6]}", image=container.image,
         service=state.service, services=services, models=models, saved=False,
     )  # fmt: skip
     free = free_disk(host)

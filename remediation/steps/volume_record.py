@@ -27,7 +27,10 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A volume as it was: its models, by which image and service it is filled, and whether the local ones are saved."""
+    """A volume as it was: its models, by which image and service it is filled, and whether the local ones are saved.
+
+    ``finished`` is when everything was there again, by the host's clock; None while something is still to be done.
+    """
 
     volume: str
     created_at: str
@@ -37,6 +40,7 @@ class Record:
     services: tuple[str, ...]
     models: tuple[Kept, ...]
     saved: bool
+    finished: float | None = None
 
     @property
     def local_paths(self) -> tuple[str, ...]:

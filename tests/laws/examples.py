@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from remediation.model.facts import ContainerStats, Executed
 from tests.engine.fakes import GIB, MODEL, OLLAMA, World, container
 from tests.engine.hosts import (
+    BASE,
     GPU,
     LOCAL,
     WEIGHTS,
@@ -52,6 +53,13 @@ def crowded_for_quantisation() -> World:
     world.registry["mistral:7b-instruct-q3_K_M"] = manifest(
         "mistral:7b-instruct-q3_K_M", "sha256:" + "3" * 64, size=3_522_183_168
     )
+    return world
+
+
+def built_from_source() -> World:
+    """Return the host whose application is built from its sources."""
+    world = stack()
+    world.texts[BASE] = world.texts[BASE].replace(b"    image: activia/api\n", b"    image: activia/api\n    build: ./api\n")
     return world
 
 
@@ -123,6 +131,7 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     "ollama.debug": (Example({}, stack), Example({"on": False}, lambda: stack("OLLAMA_DEBUG=1"), stack)),
     "program.closed": (Example({"program": "chrome"}, occupied, stack),),
     "service.recreated": (Example({"service": "api"}, dotenv_changed, with_dotenv),),
+    "stack.built": (Example({}, built_from_source), Example({}, stack, stack, looks=True)),
     "stack.ordered_start": (Example({}, stopped, healthy), Example({}, stack)),
     "stack.stopped": (Example({}, stack, stopped), Example({"remove": True}, stack)),
     "stack.up": (Example({}, edited_but_not_up, stack), Example({}, lambda: stopped(stack(), "api"))),
