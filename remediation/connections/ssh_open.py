@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from fabric.config import Config  # type: ignore[import-untyped]
 
 from remediation.connections.settings import ConnectionSettings
 from remediation.model.errors import AuthenticationFailed, HostKeyRefused, RemediationError, Unreachable
+
+# paramiko tells of a port where nothing listens in its log, and without a handler that goes to the terminal
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 KEEP_ALIVE = 15
 _USER_KEYS = "~/.ssh/known_hosts"

@@ -9,7 +9,7 @@ from typing import Any
 
 from remediation.connections.base import Completed, Failed, Reply, Run
 from remediation.facets import containers
-from remediation.facets.engine import NOT_INSTALLED, START
+from remediation.facets.engine import NOT_INSTALLED, advice
 from remediation.facets.look import Look, last_words
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container
@@ -69,7 +69,7 @@ class CommandCompose:
             raise CallFailed(f"{what}: {reply.message}", host=self._look.host, next_step=NOT_INSTALLED)
         if isinstance(reply, Completed) and reply.rc != 0:
             said = complaint(reply)
-            raise CallFailed(f"{what}: {said}", host=self._look.host, next_step=_next_step(said), status=reply.rc, output=said)
+            raise CallFailed(f"{what}: {said}", host=self._look.host, next_step=advice_on(said), status=reply.rc, output=said)
         return self._look.ended(reply, what)
 
 
@@ -134,10 +134,11 @@ def _progress(line: str) -> bool:
     return re.match(r"^\s*(DRY-RUN MODE -\s+)?(Network|Volume|Container|Image)\s+\S+\s+[A-Z][a-z]+\s*$", line) is not None
 
 
-def _next_step(said: str) -> str:
+def advice_on(said: str) -> str:
+    """Return what to do about what Compose said."""
     low = said.lower()
-    if "daemon running" in low or "error during connect" in low or "docker daemon is not running" in low:
-        return START
+    if "credentials" in low or "daemon running" in low or "error during connect" in low or "docker daemon" in low:
+        return advice(said)
     if (
         "unknown docker command" in low
         or "is not a docker command" in low

@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from remediation.facets import containers
-from remediation.facets.engine import START
+from remediation.facets.engine import START, advice
 from remediation.facets.look import Look
 from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed, DeadlineExceeded
@@ -100,7 +100,7 @@ class SdkEngine:
         except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
             said = _innermost(error)
             raise CallFailed(
-                f"the Docker engine does not answer: {said}", host=self._look.host, next_step=START, output=said
+                f"the Docker engine does not answer: {said}", host=self._look.host, next_step=advice(said), output=said
             ) from error
 
     def _version(self) -> str:

@@ -16,6 +16,8 @@ from remediation.model.facts import Container, ContainerStats, EngineFacts, Exec
 WHAT = "asking the Docker engine"
 NOT_INSTALLED = "install Docker, or say where Ollama is: endpoint: http://127.0.0.1:11434"
 START = "start Docker (Docker Desktop, or systemctl start docker) and try again"
+RIGHTS = "let the login use Docker: root or the group docker on Linux, an administrator or the user who started Docker Desktop on Windows"
+CREDENTIALS = "pull the images at the desktop (docker compose pull): a remote login has no access to Docker's credential store"
 
 
 class CommandEngine:
@@ -120,7 +122,7 @@ class CommandEngine:
 
     def _down(self, said: str, rc: int | None = None) -> CallFailed:
         return CallFailed(
-            f"the Docker engine does not answer: {said}", host=self._look.host, next_step=START, status=rc, output=said
+            f"the Docker engine does not answer: {said}", host=self._look.host, next_step=advice(said), status=rc, output=said
         )
 
 
@@ -173,10 +175,19 @@ class CommandEngineWriter(CommandEngine):
         self._ended(self._look.write(self._run(*words, timeout=timeout, writes=True)), f"{what} {name}")
 
 
+def advice(said: str) -> str:
+    """Return what to do about an engine that does not answer or refuses, from its own words."""
+    low = said.lower()
+    if "error getting credentials" in low or "logon session does not exist" in low:
+        return CREDENTIALS
+    return RIGHTS if "access is denied" in low or "permission denied" in low else START
+
+
 def _unreachable(said: str) -> bool:
     low = said.lower()
     return (
-        "daemon running" in low
+        "permission denied while trying to connect" in low
+        or "daemon running" in low
         or "error during connect" in low
         or "daemon is not running" in low
         or "cannot connect to the docker" in low

@@ -165,6 +165,20 @@ def test_log_lines_are_merged_by_time_although_the_engine_drops_zeros() -> None:
     assert engine.merged(out, err) == "first\nsecond\nthird\nfourth\n"
 
 
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?", "start Docker"),
+        ("permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock", "group docker"),
+        ("error during connect: open //./pipe/dockerDesktopLinuxEngine: Access is denied.", "administrator"),
+        ("error getting credentials - err: exit status 1, out: `A specified logon session does not exist.`", "at the desktop"),
+    ],
+)
+def test_what_to_do_about_an_engine_comes_from_its_words(said: str, word: str) -> None:
+    assert word in engine.advice(said)
+    assert word in compose.advice_on(said)
+
+
 WARNINGS = (
     'time="2026-11-24T10:00:00Z" level=warning msg="The \\"OLLAMA_MODEL\\" variable is not set. Defaulting to a blank string."\n'
     'time="2026-11-24T10:00:00Z" level=warning msg="The \\"OLLAMA_MODEL\\" variable is not set. Defaulting to a blank string."\n'
