@@ -119,8 +119,10 @@ class WinRmChannel:
 
     def close(self) -> None:
         """Delete the shell, and with it what runs in it."""
+        began = self.clock.monotonic()
         self._delete()
-        self._sweep()
+        if self.clock.monotonic() - began < _CLOSING / 2:
+            self._sweep()  # a host that let us wait already would let us wait again; the next opening tries it
         if self._protocol is not None:
             self._protocol.transport.close_session()
 
