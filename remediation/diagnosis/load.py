@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import gzip
+import io
 import json
 import re
 import sys
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +20,9 @@ from remediation.diagnosis.evidence import FORMAT, Evidence, Piece
 from remediation.diagnosis.logs import condense
 from remediation.model.errors import UsageError
 
-_TEXT_SUFFIXES = {".log", ".txt", ".json", ".yml", ".yaml", ".md", ".out", ".conf", ".env", ""}
+_TEXT_SUFFIXES = {".log", ".txt", ".json", ".yml", ".yaml", ".md", ".out", ".conf", ".env", ".gz", ""}
 _HEAD = 200_000
+_UNPACKED = 64_000_000  # of a packed file no more than this is read
 _LONG = 32_000_000  # from this size on a file is a log, and is read line by line
 
 # what a text is, by what is in it; the first that matches
@@ -78,11 +83,24 @@ def _of_file(path: Path) -> Evidence:
         if path.stat().st_size > _LONG:
             with path.open(encoding="utf-8", errors="replace") as lines:
                 return Evidence(pieces=(Piece("server_log", condense(lines), path.name),))
-        text = path.read_bytes().decode("utf-8", errors="replace")
+        text = decoded(path.read_bytes())
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"
         raise UsageError(msg) from error
     return _of_text(text, path.name)
+
+
+def decoded(content: bytes) -> str:
+    """Return a file's text: packed by gzip or not, UTF-16 where its mark says so (PowerShell's ``>``), else UTF-8."""
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
+                content = packed.read(_UNPACKED)
+        except (OSError, EOFError, zlib.error):
+            return ""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace")
+    return content.decode("utf-8-sig", errors="replace")
 
 
 def _of_text(text: str, name: str) -> Evidence:

@@ -50,7 +50,7 @@ def _tail(path: str) -> str:
 
 def redacted(evidence: Evidence, *, users: tuple[str, ...] = ()) -> Evidence:
     """Return the evidence without user names, tokens and home paths; what a diagnosis needs stays."""
-    names = tuple({*users, *_owners(evidence)})
+    names = tuple({*users, *_owners(evidence), *_homes(evidence)})
 
     def clean(value: T) -> T:
         return cast("T", _walk(value, lambda text: redact_text(text, names)))
@@ -75,6 +75,16 @@ def redacted(evidence: Evidence, *, users: tuple[str, ...] = ()) -> Evidence:
         system=system,
         skipped=tuple(clean(item) for item in evidence.skipped),
     )
+
+
+_EVERYBODY = frozenset({"ollama", "user", "users", "public", "default", "root", "admin", "runner", "ubuntu", "all users", "..."})
+
+
+def _homes(evidence: Evidence) -> set[str]:
+    """Return the names that home folders have: they stand elsewhere too, without their path."""
+    texts = [piece.text for piece in evidence.pieces] + list(evidence.compose_files.values()) + [evidence.symptom or ""]
+    found = {match["user"] for text in texts for match in _HOME.finditer(text)}
+    return {name for name in found if len(name) > _SHORT and name.lower() not in _EVERYBODY}
 
 
 def _owners(evidence: Evidence) -> tuple[str, ...]:

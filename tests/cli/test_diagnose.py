@@ -57,3 +57,32 @@ def test_what_cannot_be_diagnosed_ends_1_with_one_sentence(remediate: Remediate,
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(sentence)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("log")
+def test_what_was_read_is_saved_and_gives_the_same_answer(remediate: Remediate, tmp_path: Path) -> None:
+    done = remediate("diagnose", "--json", "--evidence", "their-log.txt", "--out", "record.json")
+    assert (done.returncode, done.stderr.count("record.json")) == (0, 1)
+    assert json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))["format"] == "remediation-evidence"
+    again = remediate("diagnose", "--json", "--evidence", "record.json")
+    assert json.loads(again.stdout)[0]["findings"] == json.loads(done.stdout)[0]["findings"]
+
+
+@pytest.mark.usefixtures("log")
+def test_several_incidents_are_saved_to_a_file_each(remediate: Remediate, tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text(LOG, encoding="utf-8")
+    assert remediate("diagnose", "--evidence", "their-log.txt", "--evidence", "other.txt", "--out", "r.json").returncode == 0
+    assert {path.name for path in tmp_path.glob("r-*.json")} == {"r-their-log.txt.json", "r-other.txt.json"}
+
+
+@pytest.mark.parametrize(("cause", "code"), [("explicit_num_gpu", 2), ("vram_occupied", 0), ("healthy", 0)])
+@pytest.mark.usefixtures("log")
+def test_fail_on_a_cause_ends_2_only_when_that_is_found(remediate: Remediate, cause: str, code: int) -> None:
+    assert remediate("diagnose", "--evidence", "their-log.txt", "--fail-on", cause).returncode == code
+
+
+@pytest.mark.usefixtures("log")
+def test_fail_on_a_cause_that_there_is_not_names_the_nearest(remediate: Remediate) -> None:
+    done = remediate("diagnose", "--evidence", "their-log.txt", "--fail-on", "explicit_num_gpus")
+    assert done.returncode == 1
+    assert "did you mean 'explicit_num_gpu'?" in done.stderr

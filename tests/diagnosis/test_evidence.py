@@ -1,9 +1,17 @@
 from __future__ import annotations
 
 import json
+import os
+import pathlib
 
+import pytest
+
+from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
+from remediation.diagnosis.load import load_evidence, of_incident
+from remediation.diagnosis.record import save
 from remediation.diagnosis.redaction import redact_text, redacted
+from remediation.model.errors import UsageError
 from remediation.model.facts import Gpu, GpuUse, ModelEntry, ModelShow, Process, Runner, SystemFacts
 
 
@@ -84,3 +92,25 @@ def test_redaction_of_texts() -> None:
     assert redact_text("/home/bob/private/x.log says hello") == "/home/USER/… says hello"
     kept = "print_info: EOS token        = 2 '</s>'; prompt tokens: 50; token_embd.weight = 72 MiB"
     assert redact_text(kept) == kept
+
+
+def test_a_name_that_a_home_folder_has_is_taken_out_everywhere() -> None:
+    text = "model=/home/maria/models/x.gguf\nstarted by maria on HOST; ollama serve\n"
+    clean = redacted(Evidence(pieces=(Piece("server_log", text),))).pieces[0].text
+    assert "maria" not in clean
+    assert "ollama serve" in clean
+
+
+def test_a_saved_record_gives_the_same_diagnosis_and_only_its_owner_may_read_it(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "record.json"
+    before = of_incident(
+        {"platform": "linux", "evidence": [{"kind": "server_log", "text": "load_tensors: offloaded 1/33 layers to GPU\n"}]}
+    )
+    save(before, path)
+    after = load_evidence(str(path))
+    assert diagnose(after) == diagnose(before)
+    assert [one.name for one in tmp_path.iterdir()] == ["record.json"]
+    if os.name == "posix":
+        assert path.stat().st_mode & 0o077 == 0
+    with pytest.raises(UsageError, match="cannot be written"):
+        save(before, tmp_path / "no" / "such" / "folder.json")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import pathlib
 
@@ -92,3 +93,15 @@ def test_broken_yaml_and_bytes_are_taken_as_text(tmp_path: pathlib.Path) -> None
 )
 def test_kinds_are_recognised_by_content(text: str, kind: str) -> None:
     assert recognise(text) == kind
+
+
+def test_what_powershell_redirected_and_what_gzip_packed_is_read(tmp_path: pathlib.Path) -> None:
+    line = 'time=x level=INFO source=server.go:1 msg="loading model" "model layers"=33 requested=1\n'
+    (tmp_path / "redirected.log").write_bytes(line.encode("utf-16"))
+    (tmp_path / "packed.log.gz").write_bytes(gzip.compress(line.encode()))
+    (tmp_path / "broken.log.gz").write_bytes(gzip.compress(line.encode())[:20])
+    for name in ("redirected.log", "packed.log.gz"):
+        evidence = load_evidence(str(tmp_path / name))
+        assert evidence.pieces[0].text == line
+        assert evidence.pieces[0].kind == "server_log"
+    assert load_evidence(str(tmp_path / "broken.log.gz")).pieces[0].text in {"", line}
