@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +158,7 @@ class Inventory:
     def magic(self, host: str) -> dict[str, Any]:
         """Return what is known of a host without any variable file."""
         place = self.places.get(host)
-        file = Path(place.file).resolve() if place else None
+        file = _resolved(place.file) if place else None
         return {
             "ansible_host": host,
             "inventory_hostname": host,
@@ -220,6 +220,11 @@ class Inventory:
         """Return a host's groups, the weakest first: by depth, then ``ansible_group_priority``, then name."""
         groups = self.groups_by_name
         return sorted(self.groups_of(host), key=lambda name: (self._depths[name], groups[name].priority, name))
+
+
+@lru_cache(maxsize=256)
+def _resolved(name: str) -> Path:
+    return Path(name).resolve()
 
 
 def _all(files: Files) -> Iterator[list[Table]]:

@@ -6,6 +6,7 @@ Types are YAML 1.1's, as Ansible's: ``yes`` is true, ``0755`` is 493, ``1:30`` i
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -60,17 +61,27 @@ def read_text(text: str, name: str, *, decrypt: Decrypt | None = None, secret: b
 
 
 def excerpt(place: Place | None, text: str | None = None) -> str:
-    """Return the line at a place with a mark under its column; nothing where it cannot be read."""
+    """Return the line at a place with a mark under its column; nothing where it cannot be read.
+
+    What stands on it under a name that sounds secret is starred out.
+    """
     if place is None:
         return ""
     try:
         lines = (Path(place.file).read_text(encoding="utf-8-sig") if text is None else text).splitlines()
-        line = lines[place.line - 1]
+        line = _STARRED.sub(lambda found: found[1] + "*" * len(found[2]), lines[place.line - 1])
     except (OSError, UnicodeDecodeError, IndexError):
         return ""
     number = f"{place.line:>5} | "
     mark = "".join("\t" if character == "\t" else " " for character in line[: place.column - 1])
     return f"{number}{line}\n{'':>5} | {mark}^"
+
+
+_STARRED = re.compile(
+    r"((?:^|[\s{,\"'])[\w-]*(?:pass|password|passwd|passphrase|secret|token|api_?key)[\"']?\s*:\s+)(?![\"']?\{\{|!)([^,}\n]+)",
+    re.IGNORECASE,
+)
+"""A value in the open under such a name; a template or a vault says nothing by itself."""
 
 
 def meant(name: object, known: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.inventory.load import load
+from remediation.inventory.load import check, load
 from remediation.model.errors import UsageError
 from remediation.templating.nodes import plain
 from remediation.templating.templar import Scope
@@ -167,3 +167,29 @@ def test_an_inventory_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="holds no file"):
         load([tmp_path / "empty"])
+
+
+SHIPPED = Path(__file__).parents[2] / "inventory"
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yml")), ids=lambda path: path.stem)
+def test_a_shipped_inventory_is_whole(path: Path) -> None:
+    inventory = load([path])
+    if inventory.lab is not None:
+        for host in inventory.hosts:
+            inventory = inventory.with_host_vars(host, {"ansible_user": "u", "ansible_password": "filled in by the lab"})
+    check(inventory)
+
+
+def test_the_shipped_lab_may_be_disturbed() -> None:
+    inventory = load([SHIPPED / "lab.yml"])
+    scope = Scope(inventory.layers("laptop-07"))
+    assert inventory.lab == {"hosts": 1}
+    assert [scope[name] for name in ("ansible_connection", "ansible_winrm_transport", "max_risk", "close_programs", "warn_seconds")] == [
+        "winrm", "ntlm", "disruptive", True, 0,
+    ]  # fmt: skip
+
+
+def test_the_shipped_fleet_is_an_example_of_ranges_and_nesting() -> None:
+    inventory = load([SHIPPED / "fleet.example.yml"])
+    assert (len(inventory.groups["windows"]), len(inventory.groups["linux"]), len(inventory.groups["gpu"])) == (64, 4, 68)

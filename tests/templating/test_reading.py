@@ -166,3 +166,21 @@ def test_any_text_is_read_or_refused_with_a_reason(text: str) -> None:
     for found in problems:
         assert found.message
         assert found.place is None or found.place.line <= text.count("\n") + 2
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("  ansible_password: hunter2", "  ansible_password: *******"),
+        ("a: {db_password: 'x y', port: 70000}", "a: {db_password: *****, port: 70000}"),
+        ("token: abc # why", "token: *********"),
+        ("ansible_password: \"{{ lookup('env', 'X') }}\"", "ansible_password: \"{{ lookup('env', 'X') }}\""),
+        ("password: !vault |", "password: !vault |"),
+        ("bypass: no", "bypass: **"),
+        ("passage: no", "passage: no"),
+    ],
+)
+def test_a_password_on_the_line_of_a_mistake_is_starred_out(tmp_path: Path, line: str, shown: str) -> None:
+    path = tmp_path / "p.yml"
+    path.write_text(f"{line}\n", encoding="utf-8")
+    assert problem("wrong", Place(str(path), 1, 1)).excerpt.splitlines()[0] == f"    1 | {shown}"
