@@ -88,6 +88,14 @@ def test_the_variable_of_piped_input_is_named_nowhere(path: Path) -> None:
     assert not re.search(r"\$input\b", path.read_text("utf-8"), re.IGNORECASE)
 
 
+@pytest.mark.parametrize("path", texts(), ids=names)
+def test_no_array_goes_through_a_block(path: Path) -> None:
+    # an array that an if or a try emits is taken apart: bytes would arrive as boxed objects, one of them as no array at all
+    assert not re.search(
+        r"=\s*(if|try|foreach|switch)\b[^\n]*(FromBase64String|GetBytes|ToArray|byte\[\])", path.read_text("utf-8")
+    )
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_command_lines_are_constants_that_fit(name: str) -> None:
     command = COMMANDS[name]

@@ -82,7 +82,8 @@ function Start-Program($Call) {
             stream = $stream; buffer = $buffer; reading = $stream.ReadAsync($buffer, 0, $buffer.Length); gathered = New-Object IO.MemoryStream
         }
     }
-    $bytes = if ($Call.stdin) { [Convert]::FromBase64String($Call.stdin) } else { New-Object byte[] 0 }
+    # not by "= if": what a block emits is taken apart into single objects
+    $bytes = [Convert]::FromBase64String([string] $Call.stdin)
     if ($bytes.Length -gt 0) { $job.feeding = $process.StandardInput.BaseStream.WriteAsync($bytes, 0, $bytes.Length) }
     else { Close-Feed $job }
     $job
@@ -209,7 +210,7 @@ function Invoke-Probe($Call) {
 
 function Read-Part($Call) {
     $path = [string] $Call.path
-    try { $file = New-Object IO.FileStream($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, ([IO.FileShare]::ReadWrite -bor [IO.FileShare]::Delete)) }
+    try { $file = New-Object IO.FileStream($path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare] 'ReadWrite, Delete') }
     catch {
         $cause = $_.Exception.GetBaseException()
         if ($cause -is [IO.FileNotFoundException] -or $cause -is [IO.DirectoryNotFoundException]) { return @{ missing = $true } }
@@ -236,7 +237,7 @@ function Read-Part($Call) {
 function Write-Part($Call) {
     $path = [string] $Call.path
     $part = $path + $PartSuffix
-    $bytes = if ($Call.content) { [Convert]::FromBase64String($Call.content) } else { New-Object byte[] 0 }
+    $bytes = [Convert]::FromBase64String([string] $Call.content)
     $offset = [int64] $Call.offset
     $mode = if ($offset -eq 0) { [IO.FileMode]::Create } else { [IO.FileMode]::Open }
     $file = New-Object IO.FileStream($part, $mode, [IO.FileAccess]::ReadWrite, [IO.FileShare]::None)
