@@ -146,6 +146,7 @@ class HostWriter:
     def __init__(self, place: Place, look: Look) -> None:
         self._place, self._look = place, look
         self._reader = HostReader(place, look)
+        self._target: Target | None = None
         self.name = place.name
         self.variables = place.variables
         self.gpu = self._reader.gpu
@@ -201,8 +202,10 @@ class HostWriter:
         return files.FilesWriter(self._look)
 
     def target(self) -> Target:
-        """Return what is to be repaired here."""
-        return self._reader.target()
+        """Return what is to be repaired here; found once, since a writer is made for one change."""
+        if self._target is None:
+            self._target = self._reader.target()
+        return self._target
 
     def _asker(self) -> Asker:
         if self._place.windows:

@@ -292,3 +292,11 @@ def test_what_an_earlier_look_found_saves_the_next_one_exchanges(host: Any, bed:
     assert {each.name: each.started_at for each in again.engine.containers()}["ai-native-api"] > "2", (
         "the answer is never the hint's"
     )
+
+
+def test_a_writer_finds_its_target_once(host: Any, bed: Bed) -> None:  # noqa: ANN401
+    writer = host.writer()
+    writer.ollama.load(bed.model, options={"num_gpu": -1})
+    before = host.round_trips
+    writer.ollama.load(bed.model, options={"num_gpu": -1})
+    assert host.round_trips - before == 1
