@@ -28,7 +28,7 @@ _REGRESSION = re.compile(
     re.IGNORECASE,
 )
 _UNUSED = re.compile(
-    r"(?:gib|gb|vram|memory)[^\n.]{0,40}(?:stay|remain|left|still|is|are) (?:free|unused)|(?:only|fills only)[^\n]{0,20}\d+ ?(?:gb|gib)[^\n]{0,30}of|under-?utili[sz]",
+    r"(?:gib|gb|vram|memory)[^\n.]{0,40}(?:stays?|remains?|left|still|is|are) (?:free|unused)|(?:leav(?:es|ing)|left) [^\n.]{0,40}(?:gib|gb|vram|memory)[^\n.]{0,40}(?:unused|free|idle)|(?:only|fills only)[^\n]{0,20}\d+ ?(?:gb|gib)[^\n]{0,30}of|under-?utili[sz]",
     re.IGNORECASE,
 )
 

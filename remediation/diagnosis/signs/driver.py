@@ -6,7 +6,11 @@ from remediation.diagnosis.signs.scan import sign
 
 SIGNS = (
     sign("nvml_unknown", "nvml", r"Failed to initialize NVML: Unknown Error"),
-    sign("nvml_mismatch", "mismatch", r"Driver/library version mismatch|kernel version .* does not match"),
+    sign(
+        "nvml_mismatch",
+        "mismatch",
+        r"Driver/library version mismatch|API mismatch: the client has the version|kernel version .* does not match",
+    ),
     sign("nvml_blocked", "blocked by the operating system"),
     sign(
         "nvml_absent",

@@ -16,7 +16,11 @@ SIGNS = (
         r"manifest[^\n]*(?:unexpected end of JSON|invalid character|unexpected EOF|is corrupt)|bad manifest",
     ),
     sign("blob_missing", "couldn't open model file"),
-    sign("blob_missing", "no such file", r"blobs?[/\\]+sha256[-:][0-9a-f]+[^\n]{0,12}: (?:no such file|The system cannot find)"),
+    sign(
+        "blob_missing",
+        "no such file",
+        r"blobs?[/\\]+sha256[-:][0-9a-f]+[^\n]{0,12}(?:: | ?\()(?:no such file|The system cannot find)",
+    ),
     sign("blob_missing", "cannot find the", r"blobs[/\\]+sha256[-:][0-9a-f]+[^\n]{0,12}: The system cannot find"),
     sign("no_generate", "does not support generate", r'"?([^"\s]+?)"?\\?"? does not support generate'),
     sign("unloadable", "unable to load model", r"unable to load model: ?\S*"),
