@@ -58,7 +58,7 @@ class FilesWriter(Files):
         """Replace a file, keeping a copy at `backup` where given; folders above it are made."""
         call = WriteFile(path, content, backup=backup)
         reply = self._look.write(call)
-        if isinstance(reply, Failed) and reply.kind == "not-found" and self._make_folder(parent(path)):
+        if isinstance(reply, Failed) and reply.kind == "not-found" and self.make_folder(parent(path)):
             reply = self._look.write(call)
         if isinstance(reply, Failed):
             self._look.refuse(reply, f"writing {path}", next_step="check the folder and the login's rights to it")
@@ -86,7 +86,7 @@ class FilesWriter(Files):
         if not value["Done"]:
             raise CallFailed(f"{what} failed: {value['Problem']}", host=self._look.host)
 
-    def _make_folder(self, folder: str) -> bool:
+    def make_folder(self, folder: str) -> bool:
         """Make a folder and those above it; return whether that went well."""
         words = ("cmd.exe", "/d", "/c", "mkdir", folder) if self._windows else ("mkdir", "-p", "--", folder)
         reply = self._look.write(Run(words, writes=True))

@@ -17,7 +17,10 @@ from remediation.model.facts import Blob, Container, Executed, Manifest
 
 REGISTRY = "registry.ollama.ai"
 _DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
-_NAME = re.compile(r"(?:(?P<host>[\w.-]+(?::\d+)?)/)??(?:(?P<space>[\w.-]+)/)?(?P<model>[\w.-]+)(?::(?P<tag>[\w.-]+))?")
+# no part begins with a dot: a name becomes a path in the store
+_NAME = re.compile(
+    r"(?:(?P<host>\w[\w.-]*(?::\d+)?)/)??(?:(?P<space>\w[\w.-]*)/)?(?P<model>\w[\w.-]*)(?::(?P<tag>\w[\w.-]*))?", re.ASCII
+)
 _OK, _NOT_FOUND = 200, 404
 _ASIDE = "set-aside"
 

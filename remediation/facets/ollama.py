@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from remediation.connections.base import Completed, Http, Run
-from remediation.facets import fetching, models
+from remediation.facets import fetching, models, windows_store
 from remediation.facets.look import Look
 from remediation.facets.models import Store
 from remediation.facets.service_log import ServiceLog
@@ -155,7 +155,7 @@ class OllamaByHttp:
         if container is not None:
             return Store(models.InContainer(self._look, container, self._engine.exec, self._execute))
         if self._look.platform == "windows":
-            raise CallFailed("the store of an Ollama that runs natively on Windows is not read yet", host=self._look.host)
+            return Store(windows_store.OnWindows(self._look, windows_store.folder(self._look)))
         return Store(models.OnHost(self._look, self._folder()))
 
     def _folder(self) -> str:
