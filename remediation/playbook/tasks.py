@@ -210,7 +210,7 @@ class TaskReader:
         return values
 
     def _loop(self, raw: Mapping[Any, Any]) -> Loop | None:
-        kinds = [key for key in raw if key in keywords.LOOPS]
+        kinds = [key for key in raw if key in keywords.LOOPS and raw[key] is not None]
         if len(kinds) > 1:
             self._problems.add(f"{kinds[0]} and {kinds[1]} exclude each other", key_place(raw, kinds[1]))
         control = raw.get("loop_control")

@@ -133,7 +133,15 @@ class HostWalk:
             self.host.facts[site.task.register] = dict(ending.result)
 
     def _include(self, site: Site) -> Walk:
+        once = site.switch(site.settings.run_once)
+        answer = (yield Meet(site.path)) if once else Lead()
+        if not isinstance(answer, Lead):
+            if answer.outcome.bad and not answer.ignored:
+                raise HostLost(answer)
+            return  # the file is the first host's alone
         files, ending = include(site)
+        if once:
+            yield Share(ending)
         for file in files:
             yield from self._included(file, site)
         self.counting.count_include(site.task, ending, len(files))
