@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -226,7 +227,9 @@ def test_folders_files_and_space() -> None:
 def test_samples_come_at_their_moments() -> None:
     machine = made("healthy")
     value = probe(machine, "sample", fields=["index", "utilization.gpu", "memory.used"], every=2.0, count=3)
-    assert [round(row["At"] - value["rows"][0]["At"]) // 2 for row in value["rows"]] == [0, 1, 2]
+    moments = [row["At"] for row in value["rows"]]
+    assert len(moments) == 3
+    assert all(later - earlier >= 2 for earlier, later in pairwise(moments))
     assert value["rc"] == 0
     lost = probe(made("driver-lost"), "sample", fields=["index"], every=1.0, count=2)
     assert (lost["rc"], lost["rows"]) == (15, [])

@@ -260,6 +260,36 @@ def test_a_write_whose_answer_is_lost_has_happened_once(lab: control.Lab) -> Non
     assert [count for kind, count in known[host.name]["writes"].items() if "restart" in kind] == [1]
 
 
+def test_a_machine_that_restarts_takes_its_listener_and_shells_along_and_comes_back(lab: control.Lab) -> None:
+    host = lab.hosts[1]
+    control.fault(host.name, "healthy", lab.folder)
+    one = client(lab, host, ca_trust_path=None)
+    shell = one.open_shell(codepage=65001)
+    command = one.run_command(shell, "powershell.exe", ["-EncodedCommand", "eAA="], console_mode_stdin=False)
+    one.send_command_input(shell, command, speaking.opening() + speaking.request(speaking.run("shutdown", "/r", "/t", "5")))
+    told = b""
+    while told.count(b"\n") < 2:
+        told += one.get_command_output_raw(shell, command)[0]
+    restarted: dict[str, int] = {}
+    for _ in range(20000):  # the listener learns it within a second; each look takes a few milliseconds
+        known = control.status(lab.folder)
+        assert known is not None
+        restarted = known[host.name]["winrm"]
+        if restarted.get("reboots"):
+            break
+    assert (restarted["reboots"], restarted["shells_open"]) == (1, 0)
+    machine = control.machine(host.name, lab.folder)
+    machine.call("clock")
+    for _ in range(5000):
+        try:
+            again = client(lab, host, ca_trust_path=None).open_shell()
+            break
+        except (*BROKEN, WinRMTransportError):
+            continue
+    machine.close()
+    assert again
+
+
 def test_ansibles_winrm_connection_runs_raw_on_the_server(server: WinRmServer, tmp_path: Path) -> None:
     pytest.importorskip("ansible", reason="ansible-core is not installed (extra: bench)")
     host, port = server.server_address[:2]

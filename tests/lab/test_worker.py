@@ -145,9 +145,9 @@ def test_big_output_leaves_in_frames_before_the_reply(machine: Machine) -> None:
 
 
 def test_jobs_run_on_and_are_polled(machine: Machine) -> None:
-    job = replies(machine, {**run("lab-echo", "--sleep", "20", "--rc", "7", "x"), "op": "start"})[0]["job"]
+    job = replies(machine, {**run("lab-echo", "--sleep", "2000", "--rc", "7", "x", timeout=90000), "op": "start"})[0]["job"]
     poll = {"op": "poll", "job": job, "wait": 0}
-    found = replies(machine, poll, {**poll, "wait": 3000}, poll, {"op": "stop", "job": job}, poll)
+    found = replies(machine, poll, {**poll, "wait": 60000}, poll, {"op": "stop", "job": job}, poll)
     assert found[0] == {"done": False, "rc": None, "stdout": "", "stderr": ""}
     assert (found[1]["done"], found[1]["rc"], json.loads(speaking.text(found[1]))["argv"]) == (True, 7, ["x"])
     assert (found[2]["stdout"], found[3], found[4]["error"]["kind"]) == ("", {}, "not-found")

@@ -47,6 +47,7 @@ class Front:
             )
         self._world = Client(folder / WORLD_ADDRESS)
         self._boots: dict[str, float] = {}
+        self._looked = False
         self._asking = threading.Lock()
         self._door = Door(self.servers.values())
         self.service = Service(folder / ADDRESS, self.handle)
@@ -104,6 +105,7 @@ class Front:
 
     def serve(self) -> None:
         """Start all listeners."""
+        self.look()
         self._door.open()
         threading.Thread(target=self.service.serve, daemon=True).start()
         self.service.publish()
@@ -116,9 +118,11 @@ class Front:
             except Refusal:
                 return  # the world is not there yet, or no more
             for host, (count, seconds) in boots.items():
-                if self._boots.setdefault(host, count) != count:
-                    self._boots[host] = count
+                known = self._boots.get(host, 1) if self._looked else count
+                self._boots[host] = count
+                if count > known:
                     self.servers[host].reboot(seconds, tell=False)
+            self._looked = True
 
     def _booted(self, host: str) -> None:
         with self._asking:

@@ -139,6 +139,7 @@ class Owner:
         state = State.from_json(json.loads(path.read_text(encoding="utf-8")))
         # nobody looked meanwhile, and the machine went on: its clock is not behind ours
         state.now = max(state.now, time.time())
+        state.boots = 1  # counted from the start of this process on
         return Machine(state, scale=self._scale, saved=self._save)
 
     def _save(self, state: State) -> None:

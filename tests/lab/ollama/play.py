@@ -50,7 +50,7 @@ class Played:
         return models
 
 
-def play(
+def play(  # noqa: PLR0913  # what a server stands on, each by name
     *,
     version: str = "0.13.5",
     free: int = 5744,
