@@ -124,7 +124,9 @@ class _Plays:
         elif not raw["hosts"]:
             loading.problems.add("hosts: a pattern is wanted, and there is none", value_place(raw, "hosts"))
         own = raw.get("vars")
-        variables = {**(own if isinstance(own, Mapping) else {}), **self.given}
+        variables: Mapping[str, Any] = own if isinstance(own, Mapping) else {}
+        if self.given:
+            variables = {**variables, **self.given}
         # a play's own vars rank below its vars_files, so tasks do not get them handed down
         settings = handed_down(self.outer, {name: value for name, value in raw.items() if name not in {"vars", "when"}})
         reader = TaskReader(loading, path.parent, variables)
