@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -101,8 +103,7 @@ class ChildChannel:
         try:
             process.wait(_ENDING)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            _end_tree(process)
 
     @staticmethod
     def _out(said: queue.SimpleQueue[bytes]) -> Callable[[bytes], None]:
@@ -111,6 +112,18 @@ class ChildChannel:
     @staticmethod
     def _err(errors: bytearray) -> Callable[[bytes], None]:
         return errors.extend
+
+
+def _end_tree(process: subprocess.Popen[bytes]) -> None:
+    """End a worker that is busy, with the program it waits for."""
+    if sys.platform == "win32":
+        argv = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
+        subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    else:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 def _drain(pipe: IO[bytes] | None, take: Callable[[bytes], None]) -> None:

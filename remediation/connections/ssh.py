@@ -83,9 +83,12 @@ class SshConnection:
     def _run(self, transport: paramiko.Transport, call: Run) -> Reply:
         become = self._settings.become
         if become is None:
-            return ssh_exec.execute(transport, call.argv, call.stdin, call.timeout, cwd=call.cwd, env=call.env)
+            return ssh_exec.execute(
+                transport, call.argv, call.stdin, call.timeout, cwd=call.cwd, env=call.env, interrupted=self._kill
+            )
         elevated = posix.sudo(become, posix.with_environment(call.argv, call.env))
-        done = ssh_exec.execute(transport, elevated.argv, elevated.head + call.stdin, call.timeout, cwd=call.cwd)
+        stdin = elevated.head + call.stdin
+        done = ssh_exec.execute(transport, elevated.argv, stdin, call.timeout, cwd=call.cwd, interrupted=self._kill)
         return elevated.reply(done) if isinstance(done, Completed) else done
 
     def _file(self, transport: paramiko.Transport, call: ReadFile | WriteFile) -> Reply:

@@ -6,7 +6,7 @@ import secrets
 import shlex
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 
 import paramiko
@@ -40,8 +40,9 @@ class Late(Exception):
 def execute(  # noqa: PLR0913 - a Run's fields
     transport: paramiko.Transport, argv: Sequence[str], stdin: bytes = b"", timeout: float = 30.0, *, cwd: str | None = None,
     env: Mapping[str, str] | None = None,
+    interrupted: Callable[[int | None], None] = lambda _: None,
 ) -> Reply:  # fmt: skip
-    """Run a program; raises `Broken` or `Late`."""
+    """Run a program; raises `Broken` or `Late`. `interrupted` is told its group when something else (Ctrl-C) ends the wait."""
     if not argv or not argv[0] or any("\0" in word for word in argv):
         return Failed("error", "the argument list is empty, or holds a NUL")
     mark = secrets.token_hex(16)
@@ -57,9 +58,12 @@ def execute(  # noqa: PLR0913 - a Run's fields
             done = _pump(channel, stdin, deadline, err)
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise Broken(str(error) or type(error).__name__) from error
+    except BaseException:
+        interrupted(_group(_told(bytes(err), mark)[0]))
+        raise
     told, rest = _told(bytes(err), mark)
     if done is None:
-        raise Late(int(told[0]) if told and told[0].isdigit() else None)
+        raise Late(_group(told))
     code, out = done
     if told[1:] == ["folder"]:
         return Failed("not-found", f"there is no folder {cwd}")
@@ -77,6 +81,10 @@ def _script(mark: str, argv: Sequence[str], cwd: str | None, env: Mapping[str, s
     look = f"command -v {shlex.quote(argv[0])} >/dev/null 2>&1 || {{ echo {mark} program >&2; exit 127; }}; "
     words = shlex.join(posix.with_environment(argv, env) if env else ("env", *argv))
     return f"echo {mark} $$ >&2; {go}{look}{words}; exit $?"
+
+
+def _group(told: list[str]) -> int | None:
+    return int(told[0]) if told and told[0].isdigit() else None
 
 
 def _told(err: bytes, mark: str) -> tuple[list[str], bytes]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from remediation.connections.base import Completed, Failed, FileContent, Http, Probe, ProbeReply, ReadFile, Reply, Run, WriteFile
+from remediation.connections.child import ChildChannel
 from remediation.connections.guard import Guard
 from remediation.model.errors import Unreachable, WriteRefused
 from tests.connections import contract
@@ -109,8 +113,35 @@ def test_a_program_that_does_not_end_is_ended_with_what_it_started(host: Guard, 
     reply = one(host, Run((sys.executable, str(program), str(lock)), timeout=1.5))
     assert isinstance(reply, Failed)
     assert reply.kind == "timeout"
-    free = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print('free')"
-    assert done(host, python(free, str(lock), timeout=20)).stdout == b"free\n"
+    assert done(host, python(FREE, str(lock), timeout=20)).stdout == b"free\n"
+
+
+HOLD = (
+    "import fcntl, sys, time\n"
+    "lock = open(sys.argv[1], 'w'); fcntl.flock(lock, fcntl.LOCK_EX)\n"
+    "open(sys.argv[2], 'w').close()\n"
+    "time.sleep(600)\n"
+)
+FREE = "import fcntl, sys; lock = open(sys.argv[1], 'w'); fcntl.flock(lock, fcntl.LOCK_EX); print('free')"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes in the file system tell here that the program runs")
+def test_ctrl_c_ends_what_is_in_flight_and_the_next_call_is_answered(host: Guard, tmp_path: Path) -> None:
+    if isinstance(getattr(host._inner, "_channel", None), ChildChannel):
+        pytest.skip("the peer's worker gives its programs sessions of their own; on Windows the tree is ended")
+    lock, begun = tmp_path / "lock", tmp_path / "begun"
+    os.mkfifo(begun)
+
+    def interrupt() -> None:
+        begun.read_bytes()  # returns when the program has opened and closed it
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        host.exchange([python(HOLD, str(lock), str(begun), timeout=60)])
+    thread.join()
+    assert done(host, python(FREE, str(lock), timeout=20)).stdout == b"free\n"
 
 
 def test_one_failure_leaves_the_others_alone_and_in_order(host: Guard, tmp_path: Path) -> None:

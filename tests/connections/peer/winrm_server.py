@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -44,6 +45,21 @@ class Fault(Exception):
 
 class Drop(Exception):
     """Close the TCP connection without an answer."""
+
+
+def descendants(top: int) -> list[int]:
+    """Return the processes below one, by what /proc says of parents."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text("latin-1").rpartition(")")[2].split()[1])
+    found, waiting = [], [top]
+    while waiting:
+        parent = waiting.pop()
+        children = [number for number, its in parents.items() if its == parent]
+        found += children
+        waiting += children
+    return found
 
 
 class Program:
@@ -74,8 +90,10 @@ class Program:
             self.changed.notify_all()
 
     def end(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        """End it with all it started, as the job object of a real shell does."""
+        for number in (*descendants(self.process.pid), self.process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
         self.process.wait()
         if self.process.stdin is not None:
             with suppress(OSError):
