@@ -1,0 +1,257 @@
+"""The runbooks and steps on a real Docker engine: the guide's Compose project, its volume, and what is left of it."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import json
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import bed
+from tests.support.project import CONTAINER, GUIDE, HEALTHY, MODEL, Project
+
+pytestmark = pytest.mark.live
+
+ROOT = Path(__file__).parents[2]
+LOCAL = "tuned"
+
+
+def play(
+    environment: Mapping[str, str], folder: Path, book: str, *words: str, variables: Mapping[str, Any] | None = None
+) -> tuple[int, list[dict[str, Any]]]:
+    """Play a runbook on this machine, and return its exit code and its events."""
+    given = ["-e", json.dumps(dict(variables))] if variables else []
+    done = subprocess.run(
+        [sys.executable, "-m", "remediation.cli.program", "play", str(ROOT / "playbooks" / book), "--inventory",
+         str(ROOT / "inventory/local.yml"), "--json", "--max-risk", "disruptive", *given, *words],
+        cwd=folder, env={**environment, "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, encoding="utf-8", check=False, timeout=110,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.stdout, done.stderr
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def changes(events: list[dict[str, Any]]) -> list[str]:
+    return [event["change"]["summary"] for event in events if event["event"] == "change_end" and event["applied"]]
+
+
+def told(events: list[dict[str, Any]]) -> str:
+    return json.dumps([event for event in events if event["event"] in {"task_result", "note", "change_end"}], indent=1)
+
+
+def digests(project: Project) -> dict[str, str]:
+    return {each["name"]: each["digest"] for each in project.get("/api/tags")["models"]}
+
+
+def container_id(project: Project) -> str:
+    return project.engine.docker("inspect", "--format", "{{.Id}}", CONTAINER).stdout.strip()
+
+
+def volume(project: Project) -> dict[str, Any]:
+    name = next(
+        mount["Name"]
+        for mount in json.loads(project.engine.docker("inspect", CONTAINER).stdout)[0]["Mounts"]
+        if mount["Type"] == "volume"
+    )
+    found: dict[str, Any] = json.loads(project.engine.docker("volume", "inspect", name).stdout)[0]
+    return found
+
+
+@contextmanager
+def registry(project: Project, *models: str) -> Iterator[str]:
+    """Serve the manifests of stored models as a registry does, and nothing else."""
+    served: dict[str, bytes] = {}
+    for model in models:
+        name, _, tag = model.partition(":")
+        path = f"library/{name}/{tag or 'latest'}"
+        where = f"/root/.ollama/models/manifests/registry.ollama.ai/{path}"
+        served[f"/v2/library/{name}/manifests/{tag or 'latest'}"] = project.engine.docker(
+            "exec", CONTAINER, "cat", where
+        ).stdout.encode()
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = served.get(self.path)
+            self.send_response(200 if body is not None else 404)
+            answer = body if body is not None else b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}'
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_clean_start_loads_the_model_before_the_rest(
+    guide_project: Project, project_environment: dict[str, str], tmp_path: Path
+) -> None:
+    bed.FAULTS["healthy"](guide_project)
+    made = volume(guide_project)["CreatedAt"]
+    code, events = play(project_environment, tmp_path, "start-clean.yml")
+    assert code == 0, told(events)
+    assert changes(events)[:4] == [
+        "stop api, ollama (activia1-main); volumes stay",
+        "start ollama (activia1-main)",
+        f"load {MODEL}",
+        "start api (activia1-main)",
+    ]
+    assert bed.layers(guide_project) == "33/33"
+    assert volume(guide_project)["CreatedAt"] == made
+
+
+def test_verify_passes_on_a_healthy_stack_and_says_what_does_not_hold(
+    guide_project: Project, project_environment: dict[str, str], tmp_path: Path
+) -> None:
+    bed.FAULTS["healthy"](guide_project)
+    code, events = play(project_environment, tmp_path, "verify.yml")
+    assert code == 0, told(events)
+    bed.FAULTS["llm-library-cuda"](guide_project)
+    code, events = play(project_environment, tmp_path, "verify.yml")
+    assert code == 2
+    assert "OLLAMA_LLM_LIBRARY=cuda" in told(events)
+
+
+def test_diagnose_changes_nothing(guide_project: Project, project_environment: dict[str, str], tmp_path: Path) -> None:
+    bed.FAULTS["llm-library-cuda"](guide_project)
+    file = guide_project.folder / "docker-compose.gpu.yml"
+    before, running = file.read_bytes(), container_id(guide_project)
+    _, events = play(project_environment, tmp_path, "diagnose.yml")
+    assert changes(events) == []
+    assert (file.read_bytes(), container_id(guide_project)) == (before, running)
+
+
+def test_only_the_damaged_layer_is_moved_aside_and_comes_back(
+    guide_project: Project, project_environment: dict[str, str], tmp_path: Path
+) -> None:
+    bed.FAULTS["healthy"](guide_project)
+    before = digests(guide_project)
+    code, events = play(project_environment, tmp_path, "repull-model.yml")
+    assert (code, changes(events)) == (0, []), told(events)
+    assert digests(guide_project) == before
+
+
+def test_the_env_file_is_edited_and_its_reader_recreated(
+    guide_project: Project, project_environment: dict[str, str], tmp_path: Path
+) -> None:
+    bed.FAULTS["healthy"](guide_project)
+    other = "phi3:3.8b"
+    if other not in digests(guide_project):
+        guide_project.post("/api/pull", {"model": other, "stream": False})
+    running = container_id(guide_project)
+    api = "ai-native-api"
+    before = json.loads(guide_project.engine.docker("inspect", api).stdout)[0]["Id"]
+    code, events = play(project_environment, tmp_path, "switch-model.yml", variables={"to": other})
+    assert code == 0, told(events)
+    assert (guide_project.folder / ".env").read_text(encoding="utf-8") == f"OLLAMA_MODEL={other}\n"
+    now = json.loads(guide_project.engine.docker("inspect", api).stdout)[0]
+    assert now["Id"] != before
+    assert f"OLLAMA_MODEL={other}" in now["Config"]["Env"]
+    assert container_id(guide_project) == running
+    again, events = play(project_environment, tmp_path, "switch-model.yml", variables={"to": other})
+    assert (again, changes(events)) == (0, []), told(events)
+
+
+def test_what_was_edited_is_rolled_back(guide_project: Project, project_environment: dict[str, str], tmp_path: Path) -> None:
+    guide_project.write(GUIDE)
+    guide_project.up()
+    bed.load(guide_project)
+    file = guide_project.folder / "docker-compose.gpu.yml"
+    before = file.read_bytes()
+    book = tmp_path / "edit.yml"
+    book.write_text(
+        "- hosts: all\n  tasks:\n    - compose.environment: {prune: true}\n    - stack.up: {}\n    - model.reloaded: {}\n",
+        encoding="utf-8",
+    )
+    code, events = play(project_environment, tmp_path, str(book))
+    assert code == 0, told(events)
+    gone = set(before.decode().splitlines()) - set(file.read_text(encoding="utf-8").splitlines())
+    assert {re.split(r"[-=]", line.strip(), maxsplit=2)[1].strip() for line in gone} == {
+        "OLLAMA_NUM_GPU",
+        "OLLAMA_GPU_MEMORY_FRACTION",
+        "OLLAMA_LLM_LIBRARY",
+    }
+    assert bed.layers(guide_project) == "33/33"
+    code, events = play(project_environment, tmp_path, "rollback.yml")
+    assert code == 0, told(events)
+    assert file.read_bytes() == before
+
+
+def test_the_volume_is_made_anew_with_every_model_by_its_digest(
+    guide_project: Project, project_environment: dict[str, str], tmp_path: Path
+) -> None:
+    guide_project.write(HEALTHY)
+    guide_project.up()
+    guide_project.post("/api/create", {"model": LOCAL, "from": MODEL, "parameters": {"num_ctx": 2048}, "stream": False})
+    before, old = digests(guide_project), volume(guide_project)
+    assert len(before) > 1
+    code, events = play(project_environment, tmp_path, "recreate-volume.yml", variables={"model": MODEL})
+    assert code == 5, told(events)  # destructive, and nobody agreed
+    assert volume(guide_project)["CreatedAt"] == old["CreatedAt"]
+    with registry(guide_project, MODEL) as mirror:
+        code, events = play(
+            project_environment,
+            tmp_path,
+            "recreate-volume.yml",
+            "--yes-destroy",
+            "localhost",
+            variables={"model": MODEL, "registry": mirror},
+        )
+    assert code == 0, told(events)
+    assert volume(guide_project)["Name"] == old["Name"]
+    assert volume(guide_project)["CreatedAt"] != old["CreatedAt"]
+    assert digests(guide_project) == before
+    assert any(line.startswith("save ") for line in changes(events))
+    assert bed.layers(guide_project) == "33/33"
+    receipt = json.loads((guide_project.folder / ".remediation-volume-activia1-main.json").read_text(encoding="utf-8"))
+    assert {one["name"]: one["digest"] for one in receipt["models"]} == before
+    guide_project.engine.docker("volume", "rm", receipt["saved_in"])
+
+
+def test_a_volume_that_another_container_uses_is_left_alone(
+    guide_project: Project, project_environment: dict[str, str], tmp_path: Path
+) -> None:
+    guide_project.write(HEALTHY)
+    guide_project.up()
+    engine, old = guide_project.engine, volume(guide_project)
+    image = json.loads(engine.docker("inspect", CONTAINER).stdout)[0]["Config"]["Image"]
+    engine.docker("create", "--name", "somebody-else", "--volume", f"{old['Name']}:/data", image)
+    try:
+        with registry(guide_project, MODEL) as mirror:
+            code, events = play(
+                project_environment, tmp_path, "recreate-volume.yml", "--yes-destroy", "localhost",
+                variables={"model": MODEL, "registry": mirror},
+            )  # fmt: skip
+    finally:
+        engine.docker("rm", "somebody-else")
+    assert (code, changes(events)) == (5, []), told(events)
+    assert "somebody-else" in told(events)
+    assert volume(guide_project)["CreatedAt"] == old["CreatedAt"]
+
+
+def test_a_manifest_is_what_its_digest_says(guide_project: Project) -> None:
+    guide_project.write(HEALTHY)
+    guide_project.up()
+    name, _, tag = MODEL.partition(":")
+    where = f"/root/.ollama/models/manifests/registry.ollama.ai/library/{name}/{tag}"
+    content = guide_project.engine.docker("exec", CONTAINER, "cat", where).stdout.encode()
+    assert digests(guide_project)[MODEL].removeprefix("sha256:") == hashlib.sha256(content).hexdigest()
