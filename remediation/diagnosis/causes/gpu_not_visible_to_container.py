@@ -167,7 +167,7 @@ def _nothing_found(reading: Reading) -> Finding | None:
     if reading.in_container:
         return found(
             Cause.GPU_NOT_VISIBLE_TO_CONTAINER,
-            LIKELY if quote else CIRCUMSTANCE,
+            (LIKELY if not _explained(reading) else 0.6) if quote else CIRCUMSTANCE,
             "the server in the container found no GPU",
             quote or result_quote(reading),
             cure=_REQUEST,
@@ -181,3 +181,11 @@ def _nothing_found(reading: Reading) -> Finding | None:
         quote,
         cure="run nvidia-smi where the server runs, and start it with OLLAMA_DEBUG=2",
     )
+
+
+def _explained(reading: Reading) -> bool:
+    """Whether something else says why discovery found nothing: libraries filtered out, a card hidden, dead or too old."""
+    if reading.hit("library_filtered", "old_driver", "gpu_too_old", "xid", "gpu_lost") is not None or reading.gpu.ancient:
+        return True
+    library, hidden = reading.setting("OLLAMA_LLM_LIBRARY"), reading.setting("CUDA_VISIBLE_DEVICES")
+    return library is not None or (hidden is not None and hidden.value not in {"0", "all"})
