@@ -122,7 +122,7 @@ class HostLock:
             raise LockLost(f"{self._host}: no lease is held", host=self._host)
         now = self._clock.monotonic() + self._offset
         if lease.expires - now < max(TTL / 2, seconds + MARGIN):
-            self._renew(now + max(TTL, seconds + MARGIN))
+            self._renew(now + max(TTL, seconds + MARGIN) + TTL / 2)  # the next change may follow soon, and need not renew again
 
     def give_back(self) -> None:
         """Give the lease back, for the next run to take at once; a host that is gone lets it expire."""
@@ -173,12 +173,17 @@ class HostLock:
 
     def _renew(self, expires: float) -> None:
         lease = dataclasses.replace(self._lease or Lease("", "", "", 0.0), expires=expires)
-        newest = self._store.newest()
-        if newest.number == self._number and self._store.write(self._number, lease) == self._number:
+        try:
+            renewed = self._store.write(self._number, lease) == self._number
+        except CallFailed:  # whoever took over has cleared the directory away
+            renewed = False
+            if self._store.newest().number == self._number:
+                raise
+        if renewed:
             self._lease = lease
             return
         self._lease = None
-        other = newest.lease
+        other = self._store.newest().lease
         who = f" by {other.owner} ({other.purpose}, run {other.id})" if other else ""
         raise LockLost(
             f"{self._host}: the lease expired and was taken{who}", host=self._host, next_step="resume once that run has ended"
