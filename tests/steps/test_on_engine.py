@@ -140,14 +140,40 @@ def test_diagnose_changes_nothing(guide_project: Project, project_environment: d
     assert (file.read_bytes(), container_id(guide_project)) == (before, running)
 
 
-def test_only_the_damaged_layer_is_moved_aside_and_comes_back(
-    guide_project: Project, project_environment: dict[str, str], tmp_path: Path
-) -> None:
+def blobs(project: Project) -> dict[str, str]:
+    """Return what hashing each blob gives, by its name."""
+    listed = project.engine.docker("exec", CONTAINER, "sh", "-c", "sha256sum /root/.ollama/models/blobs/sha256-*").stdout
+    pairs = (line.split() for line in listed.splitlines())
+    return {path.rsplit("/", 1)[-1]: f"sha256-{digest}" for digest, path in pairs}
+
+
+def test_a_sound_model_is_left_alone(guide_project: Project, project_environment: dict[str, str], tmp_path: Path) -> None:
     bed.FAULTS["healthy"](guide_project)
     before = digests(guide_project)
     code, events = play(project_environment, tmp_path, "repull-model.yml")
     assert (code, changes(events)) == (0, []), told(events)
     assert digests(guide_project) == before
+
+
+def test_only_the_damaged_layer_is_moved_aside_and_fetched(
+    guide_project: Project, project_environment: dict[str, str], tmp_path: Path
+) -> None:
+    bed.FAULTS["healthy"](guide_project)
+    before = blobs(guide_project)
+    assert all(name == digest for name, digest in before.items())
+    name = max(before)
+    where = f"/root/.ollama/models/blobs/{name}"
+    whole = guide_project.engine.docker("exec", CONTAINER, "cat", where).stdout
+    damaged = "?" + whole[1:]  # as long as before: a pull, which only looks whether it is there, would leave it
+    guide_project.engine.docker("exec", "-i", CONTAINER, "sh", "-c", f"cat > {where}", given=damaged.encode())
+    assert blobs(guide_project)[name] != name
+    with registry(guide_project, MODEL) as mirror:
+        code, events = play(project_environment, tmp_path, "repull-model.yml", variables={"registry": mirror})
+        assert code == 0, told(events)
+        assert changes(events)[0].startswith(f"move the damaged layer {name[7:19]} ")
+        assert blobs(guide_project) == before
+        again, events = play(project_environment, tmp_path, "repull-model.yml", variables={"registry": mirror})
+        assert (again, changes(events)) == (0, []), told(events)
 
 
 def test_the_env_file_is_edited_and_its_reader_recreated(
@@ -225,6 +251,32 @@ def test_the_volume_is_made_anew_with_every_model_by_its_digest(
     receipt = json.loads((guide_project.folder / ".remediation-volume-activia1-main.json").read_text(encoding="utf-8"))
     assert {one["name"]: one["digest"] for one in receipt["models"]} == before
     guide_project.engine.docker("volume", "rm", receipt["saved_in"])
+
+
+def test_a_volume_half_made_anew_is_completed_by_the_next_run(
+    guide_project: Project, project_environment: dict[str, str], tmp_path: Path
+) -> None:
+    guide_project.write(HEALTHY)
+    guide_project.up()
+    guide_project.post("/api/create", {"model": LOCAL, "from": MODEL, "parameters": {"num_ctx": 2048}, "stream": False})
+    before = digests(guide_project)
+    file = guide_project.folder / "docker-compose.yml"
+    whole = file.read_text(encoding="utf-8")
+    with registry(guide_project, MODEL) as mirror:
+        known = {
+            "model": MODEL,
+            "registry": mirror,
+            "compose_files": [str(file), str(guide_project.folder / "docker-compose.gpu.yml")],
+        }
+        words = ("--yes-destroy", "localhost")
+        file.write_text(whole.replace("    restart:", '    devices: ["/dev/is-not-there"]\n    restart:', 1), encoding="utf-8")
+        code, events = play(project_environment, tmp_path, "recreate-volume.yml", *words, variables=known)
+        assert code == 2, told(events)
+        assert any(line.startswith("remove volume") for line in changes(events))  # the volume is gone, the service not up
+        file.write_text(whole, encoding="utf-8")
+        code, events = play(project_environment, tmp_path, "recreate-volume.yml", *words, variables=known)
+    assert code == 0, told(events)
+    assert digests(guide_project) == before
 
 
 def test_a_volume_that_another_container_uses_is_left_alone(
