@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from remediation.templating.reading import Decrypt, read_yaml
 FORM = "write NAME=VALUE, @FILE.yml, or a YAML mapping such as '{ctx: 4096}'"
 
 
+_QUOTED = re.compile(r"\\(['\"])")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
@@ -45,18 +45,34 @@ def _one(text: str, decrypt: Decrypt | None) -> Table:
             raise UsageError(f"-e {text!r} is no variable: {name!r} is not of the form NAME=VALUE", next_step=FORM)
     if not pairs:
         raise UsageError("-e was given nothing", next_step=FORM)
-    return Table({name: Text(value) for name, _, value in pairs})
+    return Table({name: Text(_unquoted(value)) for name, _, value in pairs})
 
 
 def _words(text: str) -> list[str]:
-    """Return the words of a text as a shell splits them; a template is not split, whatever it holds."""
+    """Return the words of a text, split where Ansible splits them: at blanks outside of quotes and templates.
+
+    A backslash is itself, but before a quote: with Ansible's escapes the folder activia1 on a Windows disk would begin with a bell.
+    """
     templates = _TEMPLATE.findall(text)
     numbers = iter(range(len(templates)))
-    try:
-        words = shlex.split(_TEMPLATE.sub(lambda _: f"\0{next(numbers)}\0", text))
-    except ValueError as error:
-        raise UsageError(f"-e {text!r} has an open quote: {error}", next_step=FORM) from None
-    return [re.sub(r"\0(\d+)\0", lambda found: templates[int(found[1])], word) for word in words]
+    words, quote, before = [""], "", ""
+    for character in _TEMPLATE.sub(lambda _: f"\0{next(numbers)}\0", text):
+        if character in "'\"" and before != "\\" and quote in {"", character}:
+            quote = "" if quote else character
+        if character.isspace() and not quote:
+            words.append("")
+        else:
+            words[-1] += character
+        before = character
+    if quote:
+        raise UsageError(f"-e {text!r} has an open quote", next_step=FORM)
+    plain = [_QUOTED.sub(lambda found: found[1], word) for word in words if word]
+    return [re.sub(r"\0(\d+)\0", lambda found: templates[int(found[1])], word) for word in plain]
+
+
+def _unquoted(value: str) -> str:
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" and value[-2] != "\\"
+    return value[1:-1] if quoted else value
 
 
 def _file(name: str, decrypt: Decrypt | None) -> Table:

@@ -21,6 +21,10 @@ from remediation.model.errors import UsageError
         (["url=http://x?a=b"], {"url": "http://x?a=b"}),
         (["{ctx: 4096, close: [chrome]}"], {"ctx": 4096, "close": ["chrome"]}),
         (['{"deep": {"yes": true}}'], {"deep": {"yes": True}}),
+        (["a='{{ b }} c' d={{ e | default('x y') }}"], {"a": "{{ b }} c", "d": "{{ e | default('x y') }}"}),
+        ([r"path=C:\dev\activia1 next='C:\Program Files'"], {"path": r"C:\dev\activia1", "next": r"C:\Program Files"}),
+        ([r"a=x\ny b='it\'s' c=\\server\new"], {"a": r"x\ny", "b": "it's", "c": r"\\server\new"}),
+        (['a=b"c d"e'], {"a": 'b"c d"e'}),
         ([], {}),
     ],
 )
