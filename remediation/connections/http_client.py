@@ -27,6 +27,15 @@ class _Timed(http.client.HTTPConnection):
     def connect(self) -> None:
         """Use the stream that is there."""
 
+    def close(self) -> None:
+        """Let go of the stream without closing it, which is whoever opened it's to do.
+
+        http.client closes as soon as it has the head of an answer that ends with the connection. A socket lives on in the
+        answer's file; a channel through SSH does not, and what had not arrived by then would be lost.
+        """
+        self.sock = None
+        super().close()
+
 
 def direct(host: str, port: int, timeout: float) -> socket.socket:
     """Open a TCP connection from this machine."""
