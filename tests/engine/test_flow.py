@@ -271,3 +271,20 @@ def test_a_host_that_another_run_holds_is_blocked_and_its_holder_named(tmp_path:
     summary, told = run(made)
     assert (summary.exit_code, results(told, "one"), world.writes) == (5, [("toy.file", "blocked")], [])
     assert "maria@ws-14 is at work here: fix-offload (run 9a2c" in told.of("task_result")[0]["reason"]
+
+
+def test_a_keyword_that_cannot_be_evaluated_fails_its_task_and_can_be_rescued(tmp_path: Path) -> None:
+    text = """\
+- hosts: all
+  tasks:
+    - block:
+        - name: once
+          debug: {msg: never}
+          run_once: "{{ gone }}"
+      rescue:
+        - {name: instead, debug: {msg: "{{ ansible_failed_result.msg }}"}}
+"""
+    summary, told = run(Flow.of(tmp_path, text, "one"))
+    assert results(told, "one") == [("once", "failed"), ("instead", "ok")]
+    assert told.of("task_result")[-1]["msg"].startswith(f"{tmp_path}/play.yml:6:21: 'gone' is undefined")
+    assert (summary.exit_code, summary.hosts["one"]["rescued"]) == (0, 1)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from remediation.engine.flow.signals import TaskFailed
+from remediation.engine.flow.signals import TaskFailed, UnknownHandler
 from remediation.engine.flow.site import Site
-from remediation.model.errors import UsageError
 from remediation.playbook.model import Node, Task, tasks_of
 from remediation.playbook.problems import meant
 
@@ -27,12 +26,12 @@ class Handlers:
         walk.host.notified.clear()
 
     def call(self, names: Sequence[str], site: Site) -> None:
-        """Owe the handlers of these names or topics; raises `UsageError` on one that nobody answers to."""
+        """Owe the handlers of these names or topics; raises `UnknownHandler` on one that nobody answers to."""
         for name in names:
             found = list(self._answering(name, site))
             if not found:
                 known = [known for task in self._tasks() for known in (self._name(task), *task.listen) if known]
-                raise UsageError(
+                raise UnknownHandler(
                     f"the handler {name!r} is not known{meant(name, known)}",
                     next_step="define it in the play's handlers, or correct notify",
                     place=site.place,

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from remediation.diagnosis.collect import Prefetching
 from remediation.engine.flow.hosts import Opened
 from remediation.engine.flow.site import Site
 from remediation.facets.protocols import Reader
@@ -16,17 +17,24 @@ GIB = 1024**3
 FIRST_WINDOWS_11 = 22000
 
 
-def look_once(site: Site, opened: Opened) -> None:
-    """Tell ``host_facts`` of the task's own host, the first time; raises `Unreachable`. What does not answer is left out."""
+def look_once(site: Site, opened: Opened) -> Reader | None:
+    """Tell ``host_facts`` of the task's own host, the first time, and return what was looked through; raises `Unreachable`.
+
+    What does not answer is left out.
+    """
     host = site.host
     if host.looked or opened.name != host.name:
-        return
+        return None
     host.looked = True
     access = opened.access
     begun, trips = access.clock.monotonic(), access.round_trips
     reader = access.reader
+    if isinstance(reader, Prefetching):
+        reader.prefetch()
     told = {name: text for name, ask in _ASKED.items() if (text := _answer(reader, ask))}
     target = _target(reader)
+    if told.get("ollama") and "container" in target:
+        told["ollama"] += f" in {target['container']['value']}"
     site.play.stage.emit(
         "host_facts",
         host=host.name,
@@ -38,6 +46,7 @@ def look_once(site: Site, opened: Opened) -> None:
     )
     for note in access.notes:
         site.note(note)
+    return reader
 
 
 def _answer(reader: Reader, ask: Callable[[Reader], str]) -> str:

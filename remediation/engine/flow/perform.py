@@ -121,8 +121,9 @@ def one(site: Site, act: Act) -> Ending:
     looped = site.task.loop is not None and site.task.loop.variable in site.loop
     item = site.loop[site.task.loop.variable] if looped and site.task.loop else None
     known = site.host.recorded(site.path, jsonable(item))
-    if known is not None:
-        return remembered(known)
+    ending = remembered(site, known) if known is not None else None
+    if ending is not None:
+        return ending
     try:
         scope = site.scope()
         unmet = false_condition(site, scope)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from remediation.engine.flow.state import Ending
+from remediation.model.errors import UsageError
 from remediation.playbook.model import Task
 
 
@@ -28,6 +29,10 @@ class HostLost(Left):
     def __init__(self, ending: Ending) -> None:
         super().__init__(ending.reason)
         self.ending = ending
+
+
+class UnknownHandler(UsageError):
+    """A handler that nobody answers to: the whole run ends, as in Ansible."""
 
 
 class HostDone(Left):

@@ -7,25 +7,41 @@ from typing import Any
 
 from remediation.engine.flow.site import Site
 from remediation.engine.flow.state import Ending
-from remediation.engine.flow.values import CENSORED, jsonable
+from remediation.engine.flow.values import CENSORED, jsonable, refused, registered
+from remediation.engine.masking import MASK
 from remediation.engine.records import change_to_json
 from remediation.engine.resume import task_key
 from remediation.model.change import Change
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome
+from remediation.templating.secret import HIDDEN
+
+SETTING = frozenset({"include_vars", "set_fact"})
+"""Actions that set variables; where the record has a secret masked, they are evaluated again: that changes nothing."""
 
 
-def remembered(data: Mapping[str, Any]) -> Ending:
-    """Return the ending that an earlier process of this run recorded."""
+def failed(error: RemediationError) -> Ending:
+    """Return the ending of a task that could not even be begun."""
+    acted = refused(error)
+    return Ending(acted.outcome, registered(acted), acted.reason, acted.next_step)
+
+
+def remembered(site: Site, data: Mapping[str, Any]) -> Ending | None:
+    """Return the ending that an earlier process of this run recorded; None where its variables are not to be had from it."""
     result = dict(data.get("result") or {})
-    facts = result.get("ansible_facts")
+    given = result.get("ansible_facts")
+    facts = given if isinstance(given, Mapping) else {}
+    if site.task.action in SETTING and (hidden(site) or any(mask in str(facts) for mask in (MASK, HIDDEN))):
+        return None
+    included, facts = (facts, {}) if site.task.action == "include_vars" else ({}, facts)
     return Ending(
         Outcome(str(data["outcome"])),
         result,
         str(data.get("reason") or ""),
         str(data.get("next_step") or ""),
         ignored=bool(data.get("ignored")),
-        facts=facts if isinstance(facts, Mapping) else {},
+        facts=facts,
+        included=included,
     )
 
 

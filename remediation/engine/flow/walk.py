@@ -16,12 +16,14 @@ from remediation.engine.flow.metas import Metas
 from remediation.engine.flow.perform import perform
 from remediation.engine.flow.scopes import Layer, Variables
 from remediation.engine.flow.selection import Selection
-from remediation.engine.flow.signals import HostLost, Interrupted, Lead, Meet, Share, TaskFailed
+from remediation.engine.flow.signals import HostLost, Interrupted, Lead, Meet, Share, TaskFailed, UnknownHandler
 from remediation.engine.flow.site import Site
 from remediation.engine.flow.stage import PlayStage
 from remediation.engine.flow.state import Ending, HostState
 from remediation.engine.flow.steps import drained, ladder, step
+from remediation.engine.flow.telling import failed, tell
 from remediation.engine.flow.values import Acted
+from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome, Result
 from remediation.playbook.model import Block, Node, Task
 from remediation.playbook.model import Rung as RungTasks
@@ -96,6 +98,17 @@ class HostWalk:
         if self.play.stage.ports.cancelled():
             raise Interrupted
         site = Site(self.play, self.host, self.variables, task, tuple(included), path=task.path)
+        try:
+            yield from self._carry_out(site)
+        except UnknownHandler:
+            raise
+        except RemediationError as error:  # a keyword of the task itself cannot be evaluated
+            ending = failed(error)
+            tell(site, ending)
+            self.counting.count(task, ending)
+
+    def _carry_out(self, site: Site) -> Walk:
+        task = site.task
         if task.action == "meta":
             yield from self.metas.run(site)
         elif task.action == "include_tasks":
