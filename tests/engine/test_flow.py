@@ -74,6 +74,21 @@ def test_a_step_of_too_high_a_risk_is_blocked_and_the_host_stops(tmp_path: Path)
     assert (summary.exit_code, summary.hosts["one"]["blocked"], made.worlds["one"].writes) == (5, 1, [])
 
 
+def test_no_playbook_raises_its_own_limits(tmp_path: Path) -> None:
+    text = """\
+- hosts: all
+  vars: {max_risk: destructive}
+  tasks:
+    - set_fact: {max_risk: destructive}
+    - command: work now
+      risk: disruptive
+"""
+    made = Flow.of(tmp_path, text, "one")
+    assert run(made, policy={"max_risk": Risk.SAFE})[0].exit_code == 5
+    assert run(made, policy={"max_risk": Risk.SAFE}, extra={"max_risk": "disruptive"})[0].exit_code == 0
+    assert made.worlds["one"].writes == ["ran work now"]
+
+
 def test_a_host_that_hangs_holds_nobody_back(tmp_path: Path) -> None:
     """The slow host's task ends only once the other one has come to its last task."""
     made = Flow.of(tmp_path, "- hosts: all\n  tasks:\n    - command: work a\n    - command: work b\n", "slow", "fast")

@@ -77,9 +77,11 @@ class Site:
         return seconds or None
 
     def policy(self) -> Policy:
-        """Return the user's limits for this host and this task."""
-        base = self.play.stage.request.policy
-        scope = self.scope()
+        """Return the user's limits for the host that carries the task out; no playbook can raise them, only who starts it."""
+        request = self.play.stage.request
+        name = self.delegate()
+        base, inventory = request.policy, request.inventory
+        scope = Scope((request.extra, *inventory.layers(name), inventory.magic(name)))
         own = base.for_host({name: scope.render(scope[name]) for name in POLICY if name in scope})
         return dataclasses.replace(own, check=self.check(), diff=self.switch(self.settings.diff, default=own.diff))
 
