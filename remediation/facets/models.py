@@ -228,7 +228,7 @@ def manifest(model: str, status: int, body: bytes, url: str) -> Manifest | None:
         return None
     if status != _OK:
         raise CallFailed(f"the registry refused {url}: HTTP {status}", status=status)
-    return Manifest(model, f"sha256:{hashlib.sha256(body).hexdigest()}", layers_of(body, f"the manifest at {url}"))
+    return Manifest(model, hashlib.sha256(body).hexdigest(), layers_of(body, f"the manifest at {url}"))
 
 
 def sizes_of(listing: str) -> dict[str, int]:

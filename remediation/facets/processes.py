@@ -18,6 +18,7 @@ from remediation.model.facts import Process
 LIST_PROBE = Probe("processes", timeout=60.0)
 LIST_RUN = Run(("sh", "-c", shell("processes")), timeout=30.0)
 _NOT_LOGGED_ON = 0x800710E0
+_DENIED = 0x80070005
 _MARGIN = 20.0
 _STAT = re.compile(r"^(\d+) \((.*)\) (\S) (.*)$")
 _START_FIELD = 22 - 4  # of proc(5), counted after the state
@@ -44,12 +45,8 @@ class WindowsProcessWriter(WindowsProcesses):
         done = self._look.probe(Probe("close", data, timeout=grace + _MARGIN + 30.0, writes=True), f"closing process {pid}")
         if done["how"] == "own":
             raise own(pid, self._look.host)
-        if not done["ended"] and done["task_result"] is not None and done["task_result"] & 0xFFFFFFFF == _NOT_LOGGED_ON:
-            raise Blocked(
-                f"process {pid} has a window and nobody is logged on at the desktop who could be asked to close it",
-                host=self._look.host,
-                next_step="log on at the desktop, or allow the program to be ended (force: true)",
-            )
+        if not done["ended"]:
+            refuse_task(done["task_result"], f"process {pid} has a window and was not asked to close it", self._look.host)
         return bool(done["ended"])
 
 
@@ -78,6 +75,21 @@ class PosixProcessWriter(PosixProcesses):
         if said not in {"gone", "polite", "forced", "still-there"}:
             raise CallFailed(f"closing process {pid} failed: {said!r} is no answer", host=self._look.host)
         return said != "still-there"
+
+
+def refuse_task(result: int | None, what: str, host: str) -> None:
+    """Raise `Blocked` where the one-shot task of the desktop's user could not even start."""
+    code = None if result is None else result & 0xFFFFFFFF
+    if code == _NOT_LOGGED_ON:
+        raise Blocked(
+            f"{what}: nobody is logged on at the desktop", host=host,
+            next_step="log on at the desktop, or allow the program to be ended (force: true)",
+        )  # fmt: skip
+    if code == _DENIED:
+        raise Blocked(
+            f"{what}: this login may start nothing in the session of the desktop's user", host=host,
+            next_step="log in with an elevated account (docs/windows.md)",
+        )  # fmt: skip
 
 
 def own(pid: int, host: str) -> Blocked:

@@ -8,8 +8,9 @@ import pytest
 
 from remediation.connections.base import Completed, HttpReply
 from remediation.facets import compose, containers, engine, generation, gpu, nvidia, ollama, processes, system, wddm
-from remediation.model.errors import CallFailed, DeadlineExceeded
+from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import Gpu, Process
+from tests.facets.answering import Answering
 
 MIB = 1024**2
 CARD = Gpu(0, "GPU-1", "NVIDIA GeForce RTX 3060", "551.86", total=6144 * MIB, used=5000 * MIB, free=1048 * MIB)
@@ -152,6 +153,28 @@ def test_a_root_at_a_desktop_is_taken_to_have_a_window() -> None:
     found = processes.from_rows([one(1, 0, 1), one(2, 1, 1), one(3, 9, 0), one(4, 9, 1, Service="x"), one(5, 6, 1), one(6, 0, 1)])
     # 5 names 6 as its parent, but 6 started later: the PID was reused
     assert [each.pid for each in found if each.has_window] == [1, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("value", "words", "step"),
+    [
+        ({"ended": False, "how": "still-there", "asked": 0, "task_result": 0x800710E0}, "nobody is logged on", "log on"),
+        ({"ended": False, "how": "still-there", "asked": 0, "task_result": -0x7FF8FFFB}, "may start nothing", "elevated"),
+        ({"ended": False, "how": "own", "asked": 0, "task_result": None}, "own program", "leave it out"),
+    ],
+)
+def test_a_window_that_could_not_be_asked_is_blocked_with_the_reason(value: dict[str, object], words: str, step: str) -> None:
+    look = Answering(platform="windows", probes={"close": value}).look(keep=False)
+    with pytest.raises(Blocked, match=words) as raised:
+        processes.WindowsProcessWriter(look).close(4, 1.0, grace=0)
+    assert step in raised.value.next_step
+
+
+@pytest.mark.parametrize(("task", "ended"), [(None, True), (0, False), (267014, False)])
+def test_whether_it_ended_is_told_where_it_was_asked(task: int | None, ended: bool) -> None:
+    value = {"ended": ended, "how": "polite" if ended else "still-there", "asked": 1, "task_result": task}
+    look = Answering(platform="windows", probes={"close": value}).look(keep=False)
+    assert processes.WindowsProcessWriter(look).close(4, 1.0, grace=0) is ended
 
 
 def test_a_system_that_is_neither_windows_nor_linux_is_refused() -> None:
