@@ -175,5 +175,5 @@ class Terminal:
                 causes[cause, "would be treated" if page.check else "cured"] += 1
             elif cause not in ("healthy", "unknown"):
                 causes[cause, "left as it is"] += 1
-        text = "      ".join(f"{count} {cause} → {end}" for (cause, end), count in causes.most_common())
+        text = " · ".join(f"{count} {cause} → {end}" for (cause, end), count in causes.most_common())
         return [Line(text, lead="by cause  ")] if text else []
