@@ -119,11 +119,7 @@ def test_killed_at_some_events_it_ends_the_same_and_repeats_nothing(tmp_path: Pa
 
 @pytest.mark.every
 @WRITTEN
-def test_killed_at_every_event_it_ends_the_same_and_repeats_nothing(
-    tmp_path: Path, written: bool, request: pytest.FixtureRequest
-) -> None:
-    if "every" not in str(request.config.getoption("-m")):
-        pytest.skip("every event in turn takes a minute: -m every")
+def test_killed_at_every_event_it_ends_the_same_and_repeats_nothing(tmp_path: Path, written: bool) -> None:
     kill_at(tmp_path, slice(None), written=written)
 
 
