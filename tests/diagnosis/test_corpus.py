@@ -15,7 +15,11 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 CORPUS = os.environ.get("REMEDIATION_CORPUS")
 
-pytestmark = [pytest.mark.corpus, pytest.mark.skipif(not CORPUS, reason="REMEDIATION_CORPUS is not set")]
+pytestmark = [
+    pytest.mark.corpus,
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(not CORPUS, reason="REMEDIATION_CORPUS is not set"),
+]
 
 
 def checker() -> ModuleType:

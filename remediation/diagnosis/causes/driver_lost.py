@@ -91,6 +91,16 @@ def _answers(reading: Reading) -> Finding | None:
     hit = reading.hit("device_context")
     if hit is not None and not any(code.code in CONTAINER for code in reading.codes):
         return found(Cause.DRIVER_LOST, 0.6, "the driver gives no context on the card", hit.at, cure=_CURE)
+    hit = reading.hit("smi_absent")
+    if (
+        hit is not None
+        and not reading.in_container
+        and (placement(reading) is Placement.NONE or reading.hit("no_gpu"))
+        and reading.gpu.nvidia
+    ):
+        return found(
+            Cause.DRIVER_LOST, 0.6, "nvidia-smi is not there: the driver is not installed", hit.at, cure="install NVIDIA's driver"
+        )
     hit = reading.hit("nouveau")
     return (
         found(

@@ -14,6 +14,8 @@ from remediation.model.finding import Cause, Finding, Quote
 _REINSTALL = "reinstall Ollama with all its libraries (official archive, script or image) and exclude its folder from the antivirus software"
 _UNSET = "remove OLLAMA_LLM_LIBRARY and recreate the container (or restart the server)"
 _VALID = re.compile(r"^(?:cuda_v\d+|cuda_jetpack\d|vulkan|rocm(?:_v[\d.]+)?|metal\w*)$")
+_FOLDER = re.compile(r"lib[\\/]+ollama\b")
+_GPU_LIBRARY = re.compile(r"cuda|rocm|hip|vulkan|metal", re.IGNORECASE)
 _BUSY_CPU = re.compile(r"%cpu\(s\):\s*([3-9]\d|100)\.\d+ us|cpu[^\n]{0,30}(?:does the work|is used|at 100|usage)", re.IGNORECASE)
 
 _SIGNS = {
@@ -48,10 +50,28 @@ def find(reading: Reading) -> Verdict:
         hit = next((one for one in reading.hits if one.key == key and not _driver_library(one)), None)
         if hit is not None:
             return found(Cause.WRONG_LIBRARY_OR_MISSING_RUNNER, confidence, because, hit.at, cure=cure)
-    for step in (_discovery, _untouched, _image):
+    for step in (_listing, _discovery, _untouched, _image):
         verdict = step(reading)
         if verdict is not None:
             return verdict
+    return None
+
+
+def _listing(reading: Reading) -> Finding | None:
+    """Look at a listing of Ollama's library folder that holds the processor's libraries alone."""
+    if placement(reading) in {Placement.WHOLE, Placement.PART} or not (reading.gpu.nvidia or reading.gpu.amd):
+        return None
+    for piece in reading.evidence.pieces:
+        if piece.kind == "server_log" or not (match := _FOLDER.search(piece.text)) or "ggml-cpu" not in piece.text:
+            continue
+        if not _GPU_LIBRARY.search(piece.text):
+            return found(
+                Cause.WRONG_LIBRARY_OR_MISSING_RUNNER,
+                0.86,
+                "Ollama's library folder holds libraries for the processor alone",
+                Quote(piece.label, match[0]),
+                cure=_REINSTALL,
+            )
     return None
 
 
