@@ -91,14 +91,14 @@ def start(
 
     With `tls` its listeners speak HTTPS with such a certificate (winrm/certificates.py: good, wrong-name, expired, ...).
 
-    A running lab with fewer hosts is started anew with more. Raises CallFailed when a process does not come up.
+    A running lab with fewer hosts, or of another version, is started anew. Raises CallFailed when a process does not come up.
     """
     if not 1 <= hosts <= _MOST_HOSTS:
         raise UsageError(f"a lab has 1 to {_MOST_HOSTS} hosts, not {hosts}", next_step="say --hosts with such a number")
     place = folder or default_folder()
     with _alone(place):
         known = _read(place)
-        wanted: dict[str, Any] = {"powershell_start": powershell_start, "scale": scale, "tls": tls}
+        wanted: dict[str, Any] = {"powershell_start": powershell_start, "scale": scale, "tls": tls, "code": _stamp()}
         if known is None or len(known["hosts"]) < hosts or any(known.get(key, "") != value for key, value in wanted.items()):
             processes.stop(place)
             known = _described(place, known, hosts, wanted)
@@ -229,6 +229,12 @@ def _described(place: Path, known: Mapping[str, Any] | None, count: int, wanted:
         write_private(place / "users", f":{USER}:{password}\nLAB:{USER}:{password}\n")
     write_private(place / "lab.json", json.dumps(description, indent=2) + "\n")
     return description
+
+
+def _stamp() -> str:
+    """Return what stands for the lab's code: processes that an older one started do not know what this one expects of them."""
+    newest = max(path.stat().st_mtime_ns for path in Path(__file__).parent.rglob("*.py"))
+    return f"{newest:x}"
 
 
 def _certificates(place: Path, hosts: list[dict[str, Any]], kind: str) -> None:

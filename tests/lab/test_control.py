@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -235,5 +236,22 @@ def test_a_reset_reaches_machines_that_nobody_has_met_since_the_start(tmp_path: 
         known = control.status(tmp_path)
         assert known is not None
         assert known[lab.hosts[1].name]["fault"] == "vram-occupied"
+    finally:
+        control.stop(tmp_path)
+
+
+def test_a_lab_that_other_code_has_started_is_started_anew_and_its_machines_stay(tmp_path: Path) -> None:
+    lab = control.start(tmp_path, scale=100)
+    try:
+        control.fault(lab.hosts[0].name, "healthy", tmp_path)
+        described = (tmp_path / "lab.json").read_text(encoding="utf-8")
+        code = json.loads(described)["code"]
+        (tmp_path / "lab.json").write_text(described.replace(code, "0"), encoding="utf-8")
+        again = control.start(tmp_path, scale=100)
+        assert (again.started, again.hosts, again.password) == (True, lab.hosts, lab.password)
+        assert not control.start(tmp_path, scale=100).started
+        known = control.status(tmp_path)
+        assert known is not None
+        assert known[lab.hosts[0].name]["fault"] == "healthy"
     finally:
         control.stop(tmp_path)
