@@ -27,7 +27,8 @@ def look_once(site: Site, opened: Opened) -> Reader | None:
         return None
     host.looked = True
     access = opened.access
-    begun, trips = access.clock.monotonic(), access.round_trips
+    clock = site.play.stage.ports.clock  # of the one who waits, not the host's: a simulated one runs faster
+    begun, trips = clock.monotonic(), access.round_trips
     reader = access.reader
     if isinstance(reader, Prefetching):
         reader.prefetch()
@@ -42,7 +43,7 @@ def look_once(site: Site, opened: Opened) -> Reader | None:
         facts=told,
         target=target,
         round_trips=access.round_trips - trips,
-        seconds=access.clock.monotonic() - begun,
+        seconds=clock.monotonic() - begun,
     )
     for note in access.notes:
         site.note(note)
