@@ -14,7 +14,7 @@ from remediation.lab.world import scenario
 from remediation.lab.world.clock import MachineClock
 from remediation.lab.world.faults import FAULTS, LIBRARY_LINE
 from remediation.lab.world.machine import Machine
-from remediation.lab.world.processes import TASK_NOT_LOGGED_ON
+from remediation.lab.world.processes import TASK_DENIED, TASK_NOT_LOGGED_ON
 from remediation.lab.world.state import MIB, Program, State
 from tests.lab.conftest import NOW, made
 
@@ -190,11 +190,27 @@ def test_nobody_at_the_desktop_means_that_nobody_is_asked() -> None:
     assert machine.state.writes == {}
 
 
-def test_services_have_no_window_and_the_system_is_not_ended(machine: Machine) -> None:
-    assert close(machine, "winrshost.exe")["how"] == "still-there"
-    with pytest.raises(Refusal) as caught:
-        close(machine, "NVDisplay.Container.exe", force=True)
-    assert caught.value.kind == "denied"
+def test_a_login_does_not_close_what_it_came_from_and_the_system_is_not_ended(machine: Machine) -> None:
+    assert close(machine, "winrshost.exe", force=True)["how"] == "own"
+    assert close(machine, "NVDisplay.Container.exe", force=True) == {
+        "ended": False,
+        "how": "still-there",
+        "asked": 0,
+        "task_result": None,
+    }
+    assert machine.state.writes == {}
+
+
+def test_a_login_without_rights_asks_nobody_and_ends_nothing_of_another_user() -> None:
+    machine = made("not-elevated")
+    assert close(machine, "chrome.exe", force=True) == {
+        "ended": False,
+        "how": "still-there",
+        "asked": 0,
+        "task_result": TASK_DENIED,
+    }
+    assert running(machine, "chrome.exe")
+    assert machine.state.writes == {}
 
 
 def test_chrome_comes_back_with_another_number() -> None:

@@ -52,8 +52,10 @@ def docker_desktop(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
         machine.state.wrote("docker desktop kill")
         machine.desktop.stop(forced=True)
         return {"task_result": None, "done": True, "problem": None}
-    if machine.state.login.desktop_user is None:
-        return {"task_result": TASK_NOT_LOGGED_ON, "done": False, "problem": "nobody is logged on"}
+    task = machine.processes.task()
+    if task != TASK_OK:
+        problem = "nobody is logged on" if task == TASK_NOT_LOGGED_ON else "Access is denied."
+        return {"task_result": task, "done": False, "problem": problem}
     if action not in {"start", "stop"}:
         return {"task_result": None, "done": False, "problem": f"no action {action!r}"}
     machine.state.wrote(f"docker desktop {action}")
@@ -66,7 +68,7 @@ def docker_desktop(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
 
 def notify(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     """Show a message to whoever sits at the desktop."""
-    if machine.state.login.desktop_user is None:
+    if machine.processes.task() != TASK_OK:
         return {"shown": False}
     machine.state.messages.append(str(data["message"]))
     return {"shown": True}

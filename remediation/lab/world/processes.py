@@ -13,6 +13,8 @@ from remediation.lab.world.state import Due, Program, State
 
 _SAME = 0.01
 TASK_OK = 0
+TASK_DENIED = 0x80070005
+"""The login may register no task for another user."""
 TASK_NOT_LOGGED_ON = 0x800710E0
 """Scheduled task refused: the user is not logged on (facts/windows 2.1)."""
 _LOOK_EVERY = 0.25
@@ -84,30 +86,40 @@ class ProcessTable:
         root = self.find(pid, started)
         if root is None:
             return {"ended": True, "how": "gone", "asked": 0, "task_result": None}
+        if any(each.name == "winrshost.exe" for each in self.tree(pid)):
+            return {"ended": False, "how": "own", "asked": 0, "task_result": None}
         asked, task = 0, None
         if root.session > 0:
-            if self._state.login.desktop_user is None:
-                task = TASK_NOT_LOGGED_ON
-            else:
-                task, asked = TASK_OK, self._ask(root)
+            task = self.task()
+            asked = self._ask(root) if task == TASK_OK else 0
         if asked:
             until = self._clock.now() + grace
             while self.find(pid, started) and self._clock.now() < until:
                 self._clock.sleep(min(_LOOK_EVERY, max(0.01, until - self._clock.now())))
                 self.happen()
-        if self.find(pid, started) is None:
-            return {"ended": True, "how": "polite", "asked": asked, "task_result": task}
-        if force:
-            if root.immortal or root.owner in {None, "NT AUTHORITY\\SYSTEM"}:
-                raise Refusal("denied", f"cannot end process {pid} ({root.name}): access is denied")
+        how = "polite" if self.find(pid, started) is None else "still-there"
+        if how == "still-there" and force and self._may_end(root):
             self._state.wrote(f"kill {root.name}")
             self.end(pid, at=self._clock.now())
-            return {"ended": True, "how": "forced", "asked": asked, "task_result": task}
-        return {"ended": False, "how": "still-there", "asked": asked, "task_result": task}
+            how = "forced"
+        return {"ended": how != "still-there", "how": how, "asked": asked, "task_result": task}
+
+    def task(self) -> int:
+        """Return what becomes of a one-shot task in the session of whoever sits at the desktop (facts/windows 2.1)."""
+        login = self._state.login
+        if login.desktop_user is None:
+            return TASK_NOT_LOGGED_ON
+        return TASK_OK if login.elevated or login.desktop_user == login.user else TASK_DENIED
+
+    def _may_end(self, program: Program) -> bool:
+        login = self._state.login
+        if program.immortal or program.owner in {None, "NT AUTHORITY\\SYSTEM"}:
+            return False
+        return login.elevated or program.owner == login.user
 
     def kill(self, program: Program) -> None:
         """End one tree by force, as taskkill /F /T does; raises Refusal when it may not be ended."""
-        if program.immortal or program.owner in {None, "NT AUTHORITY\\SYSTEM"}:
+        if not self._may_end(program):
             raise Refusal("denied", f"The process with PID {program.pid} could not be terminated.\r\nReason: Access is denied.")
         self._state.wrote(f"kill {program.name}")
         self.end(program.pid, at=self._clock.now())
