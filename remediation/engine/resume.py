@@ -48,6 +48,7 @@ def progress(events: Iterable[Event]) -> dict[str, Progress]:
 
 def _task_start(host: Progress, data: Mapping[str, Any]) -> None:
     path = str(data.get("path", ""))
+    host.outcome = ""  # a later process took the host up again
     if path not in host.under_way:
         host.under_way.append(path)
 

@@ -11,9 +11,10 @@ import pytest
 from remediation.engine.flow.again import resume_run
 from remediation.engine.history import find
 from remediation.engine.journal import Journal, read_events
-from remediation.model.errors import UsageError
+from remediation.model.errors import Unreachable, UsageError
 from remediation.model.event import Event
 from remediation.model.finding import Cause, Diagnosis, Finding
+from remediation.model.outcome import Outcome
 from tests.engine.fakes import GIB, MODEL, FakeWriter, World
 from tests.engine.flowing import Flow
 
@@ -173,3 +174,34 @@ def test_a_file_that_changed_since_is_no_way_to_go_on(tmp_path: Path) -> None:
     record = find(journal.run, tmp_path / "runs")
     with pytest.raises(UsageError, match=r"play.yml changed since run"):
         resume_run(record, made.request(policy=POLICY), made.ports(lambda _event: None), made.open)
+
+
+def test_a_host_that_was_lost_is_taken_up_where_it_was_lost(tmp_path: Path) -> None:
+    made = Flow.of(tmp_path / "p", "- hosts: all\n  tasks:\n    - command: work a\n    - command: work b\n", "near", "far")
+    reach, first = [False], made.open
+
+    def open_host(host: str, variables: Any, *, check: bool) -> Any:  # noqa: ANN401 - the port's types
+        access = first(host, variables, check=check)
+        exchange = access.connection.exchange
+
+        def perhaps(calls: Any) -> Any:  # noqa: ANN401 - the connection's types
+            if host == "far" and not reach[0] and "ran work a" in made.worlds["far"].writes:
+                raise Unreachable("far: the connection was lost", host="far")
+            return exchange(calls)
+
+        access.connection.exchange = perhaps  # type: ignore[method-assign]
+        return access
+
+    made.open = open_host  # type: ignore[method-assign]
+    journal = Journal.create({}, {}, root=tmp_path / "runs")
+    lost = made.run(journal.write, run=journal.run)
+    assert (lost.exit_code, lost.outcomes["far"], lost.hosts["far"]["unreachable"]) == (3, Outcome.UNREACHABLE, 1)
+    journal.close()
+
+    reach[0] = True
+    again = Journal(journal.folder)
+    ended = resume_run(find(journal.run, tmp_path / "runs"), made.request(), made.ports(again.write), made.open)
+    again.close()
+    assert ended.exit_code == 0
+    assert ended.hosts == {name: {**ended.hosts["near"], "ok": 2, "changed": 2} for name in ("near", "far")}
+    assert [world.writes for world in made.worlds.values()] == [["ran work a", "ran work b"]] * 2
