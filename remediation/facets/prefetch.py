@@ -22,14 +22,14 @@ _FEW = 3
 def prefetch(look: Look, place: Place) -> None:
     """Ask for all of it; what fails fails again, with its reason, where it is read."""
     docker = engine.CommandEngine(look, place.environment)
-    url = str(place.variables.get("endpoint") or NATIVE).rstrip("/")
+    url = str(place.variables.get("endpoint") or look.hints.get("endpoint") or NATIVE).rstrip("/")
     server = (ollama.version_call(url), ollama.running_call(url), ollama.models_call(url))
     machine: tuple[Call, ...]
     if place.windows:
         machine = (system.FACTS_PROBE, desktop.SESSION_PROBE, processes.LIST_PROBE, gpu.USE_PROBE)
     else:
         machine = (system.FACTS_RUN, desktop.USER_RUN, desktop.NUMBER_RUN, processes.LIST_RUN)
-    engines: tuple[Call, ...] = () if place.native else (docker.ids, docker.info, docker.version)
+    engines: tuple[Call, ...] = () if place.native else (*docker.first_calls(), docker.info, docker.version)
     look.ask(*machine, *engines, *server, callers.connections_call(place.windows))
 
     records = () if place.native else docker.record_calls()
