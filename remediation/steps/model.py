@@ -206,6 +206,8 @@ def _same_chance(seen: LoadState) -> bool:
         return False
     if seen.setup.hidden or seen.best is None:
         return True
+    if seen.runner is not None and (seen.runner.context_length or 0) > seen.setup.context * seen.setup.parallel:
+        return False  # a client asked for a longer context than a fresh load would have
     if seen.requested is None or seen.free_then is None:
         return False
     layer = 256 * MIB

@@ -71,6 +71,17 @@ def test_what_the_server_decides_itself_is_what_fits_though_the_memory_model_say
     assert world.writes == []
 
 
+def test_a_runner_with_a_clients_long_context_is_loaded_anew() -> None:
+    world = loaded(stack(), num_ctx=32768)
+    free = 'msg="gpu memory" id=GPU-1 library=CUDA available="5.5 GiB" free="6.0 GiB" minimum="457.0 MiB" overhead="0 B"'
+    world.log = world.log.replace(
+        'msg="loading model"', f'{free}\ntime=2026-01-01T00:00:00.000Z level=INFO source=server.go:443 msg="loading model"'
+    )
+    result = run(world, "model.reloaded")
+    assert result.outcome is Outcome.CHANGED
+    assert result.values["layers"] == [33, 33]
+
+
 def test_other_models_that_take_the_room_are_unloaded_first() -> None:
     world = stored()
     FakeWriter(world).ollama.load(LOCAL, options={})

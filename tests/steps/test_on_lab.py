@@ -1,0 +1,140 @@
+"""Every runbook on the lab with the fault that it is for: the steps that change something, and the layers afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HOST = "laptop-07"
+
+Lab = Callable[..., tuple[int, list[dict[str, Any]]]]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Put a fault in, play a runbook, and return its exit code and events; one lab for all."""
+    folder = tmp_path_factory.mktemp("lab")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("INVOKE_", "XDG_", "REMEDIATION_"))}
+    environment = {**kept, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "state"), "HOME": str(folder)}
+
+    def start(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "remediation.cli.program", *words], cwd=folder, env=environment, capture_output=True,
+            text=True, encoding="utf-8", check=False, timeout=110,
+        )  # fmt: skip
+
+    def play(fault: str | None, book: str, *words: str) -> tuple[int, list[dict[str, Any]]]:
+        if fault is not None:
+            broken = start("lab.fault", HOST, fault)
+            assert broken.returncode == 0, broken.stderr
+        done = start("play", book, "--inventory", "lab", "--json", *words)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+    started = start("lab.start")
+    assert started.returncode == 0, started.stderr
+    yield play
+    start("lab.stop")
+
+
+def steps(events: list[dict[str, Any]]) -> list[str]:
+    """Return the steps that changed something, each once, in order."""
+    return list(dict.fromkeys(event["step"] for event in events if event["event"] == "change_end" and event["applied"]))
+
+
+def layers(events: list[dict[str, Any]]) -> list[int] | None:
+    """Return the layers that were last seen."""
+    known = [event["result"].get("layers") for event in events if event["event"] == "task_result"]
+    known += [event["values"].get("layers") for event in events if event["event"] == "goal"]
+    return next((one for one in reversed([one for one in known if one])), None)
+
+
+def told(events: list[dict[str, Any]]) -> str:
+    kinds = {"task_result", "note", "change_end", "rung_skipped"}
+    return json.dumps([event for event in events if event["event"] in kinds], indent=1)
+
+
+CASES = [
+    ("vram-occupied", "fix-offload", ["vram.free", "model.reloaded"]),
+    ("num-gpu-1", "fix-offload", ["model.reloaded"]),
+    ("num-gpu-1-model", "fix-offload", ["model.parameter", "model.reloaded"]),
+    ("llm-library-cuda", "fix-offload", ["compose.environment", "stack.up", "model.reloaded"]),
+    ("visible-devices", "fix-offload", ["compose.environment", "stack.up", "model.reloaded"]),
+    ("gpu-overhead", "fix-offload", ["compose.environment", "stack.up", "model.reloaded"]),
+    ("num-parallel-8", "fix-offload", ["compose.environment", "stack.up", "model.reloaded"]),
+    ("context-32768", "fix-offload", ["compose.environment", "stack.up", "model.reloaded"]),
+    ("context-request", "fix-offload", ["model.reloaded"]),
+    ("other-model", "fix-offload", ["model.reloaded"]),
+    ("no-gpu-request", "fix-offload", ["container.sees_gpu", "model.reloaded"]),
+    ("model-corrupt", "fix-offload", ["model.repulled", "model.reloaded"]),
+    ("healthy", "fix-offload", []),
+    ("vram-occupied", "free-vram", ["vram.free", "model.reloaded"]),
+    ("healthy", "restart-docker-desktop", ["docker_desktop.restarted", "model.reloaded"]),
+    ("vram-occupied", "start-clean", ["stack.stopped", "vram.at_most", "stack.ordered_start", "model.responds"]),
+    ("model-truncated", "repull-model", ["model.repulled", "model.reloaded"]),
+    ("healthy", "switch-model", ["model.present", "env_file.set", "service.recreated", "model.reloaded"]),
+    ("healthy", "quantise-down", []),
+    ("healthy", "verify", ["model.responds"]),
+]
+
+
+@pytest.mark.parametrize(("fault", "book", "expected"), CASES, ids=[f"{book}-{fault}" for fault, book, _ in CASES])
+def test_the_right_steps_and_no_others(lab: Lab, fault: str, book: str, expected: list[str]) -> None:
+    code, events = lab(fault, f"{book}.yml")
+    assert code == 0, told(events)
+    assert steps(events) == expected, told(events)
+    assert layers(events) == [33, 33]
+
+
+def test_the_volume_is_made_anew_with_the_hosts_name_alone(lab: Lab) -> None:
+    code, events = lab("healthy", "recreate-volume.yml")
+    assert (code, steps(events)) == (5, []), told(events)
+    code, events = lab(None, "recreate-volume.yml", "--yes-destroy", HOST)
+    assert code == 0, told(events)
+    assert steps(events) == ["volume.recreated", "model.reloaded"]
+    assert layers(events) == [33, 33]
+
+
+def test_an_edit_is_rolled_back(lab: Lab) -> None:
+    code, events = lab("llm-library-cuda", "fix-offload.yml")
+    assert code == 0, told(events)
+    code, events = lab(None, "rollback.yml")
+    assert code == 0, told(events)
+    assert steps(events) == ["file.restored", "stack.up", "model.reloaded"]
+    assert layers(events) == [0, 33]
+
+
+def test_diagnose_changes_nothing(lab: Lab) -> None:
+    _, events = lab("vram-occupied", "diagnose.yml")
+    assert steps(events) == []
+    assert "chrome.exe" in told(events)
+
+
+def test_verify_says_what_does_not_hold(lab: Lab) -> None:
+    code, events = lab("vram-occupied", "verify.yml")
+    assert (code, steps(events)) == (2, [])
+    assert "ask first: name it in close" in told(events)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        ("nobody-logged-on", 5, "somebody logged in at the desktop"),
+        ("chrome-immortal", 2, "did not close within 15 s"),
+        ("no-gpu-counters", 2, "nothing is closed"),
+        ("engine-down", 2, ""),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_nothing_stronger_is_tried(lab: Lab, fault: str, code: int, said: str) -> None:
+    ended, events = lab(fault, "free-vram.yml")
+    assert ended == code, told(events)
+    assert said in told(events)
+    assert set(steps(events)) <= {"vram.free"}
