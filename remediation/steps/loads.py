@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,11 +15,15 @@ from remediation.diagnosis.versions import Generation, Version, generation, pars
 from remediation.facets.protocols import Reader
 from remediation.model.errors import CallFailed
 from remediation.model.facts import GpuUse, ModelShow, Runner
+from remediation.steps.moments import moment
 from remediation.steps.naming import entry_of, runner_of
 from remediation.steps.pending import pending_environment, pending_frees, pending_services
 from remediation.steps.setup import Setup, setup_of
 
 _NOTICEABLE_SPILL = 512 * MIB
+_SILENT = 120.0
+"""Seconds after which a load that says nothing more is taken for a hung one."""
+_TIME = re.compile(r"\btime=(\S+)")
 SERVING = ("vmmem", "vmmemwsl", "ollama", "llama-server", "ollama_llama_server")
 """The programs that hold a model's memory: WSL's machine for containers, or the server itself."""
 
@@ -113,7 +118,7 @@ def load_state(host: Reader, model: str) -> LoadState:
         requested=load.requested if load and runner else None, free_then=max(load.free) if load and load.free else None,
         room=room, beside=beside, metadata=known, setup=setup, baked=baked_layers(show), trouble=trouble,
         stored=show is not None or entry is not None, best=_best(use, runner),
-        spill=_spill(use, runner), hung_since=_hung(load, runner), container=_container(host),
+        spill=_spill(use, runner), hung_since=_hung(host, load, runner), container=_container(host),
     )  # fmt: skip
 
 
@@ -222,12 +227,19 @@ def _spill(use: GpuUse | None, runner: Runner | None) -> int:
     return spilled if spilled >= _NOTICEABLE_SPILL else 0
 
 
-def _hung(load: Load | None, runner: Runner | None) -> str:
-    """Return the log's line where a forced load went silent: the server answers no load any more (recordings, surprise 1)."""
+def _hung(host: Reader, load: Load | None, runner: Runner | None) -> str:
+    """Return the log's line where a forced load went silent: the server answers no load any more (recordings, surprise 1).
+
+    One that began a moment ago may still be under way, so its time is compared with the host's clock.
+    """
     if load is None or runner is not None or load.finished or load.result is not None or load.requested_at is None:
         return ""
-    forced = load.requested is not None and load.layers is not None and load.requested >= load.layers
-    return load.requested_at.where if forced else ""
+    if load.requested is None or load.layers is None or load.requested < load.layers:
+        return ""
+    match = _TIME.search(load.requested_at.text)
+    began = moment(match[1]) if match else None
+    silent = began is not None and host.system.facts().now - began > _SILENT
+    return load.requested_at.where if silent else ""
 
 
 def _container(host: Reader) -> str:

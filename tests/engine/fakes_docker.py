@@ -92,6 +92,9 @@ class WritableEngine(FakeEngine):
             if name == OLLAMA:
                 world.runners.clear()
                 world.reread() if world.shows else None
+                read = " ".join(f"{key}:{value}" for key, value in world.containers[name].environment.items())
+                now = stamp(world.clock.now())  # a restarted container's log goes on
+                world.log += f'time={now} level=INFO source=routes.go:1554 msg="server config" env="map[{read}]"\n'
 
         world.soon("restart", restarted)
 

@@ -13,7 +13,7 @@ from remediation.model.facts import Executed, Runner
 from remediation.model.outcome import Outcome
 from remediation.steps.naming import canonical, same
 from remediation.steps.registry import registry
-from tests.engine.fakes import GIB, MIB, MODEL, FakeWriter, World
+from tests.engine.fakes import GIB, MIB, MODEL, FakeWriter, World, stamp
 from tests.engine.hosts import (
     LOCAL,
     WEIGHTS,
@@ -100,16 +100,20 @@ def loaded_beside() -> World:
     return world
 
 
-def test_a_server_that_hangs_in_a_forced_load_is_recognised_and_restarted() -> None:
+@pytest.mark.parametrize(("ago", "hung"), [(600.0, True), (20.0, False)])
+def test_a_server_that_hangs_in_a_forced_load_is_recognised_and_restarted(ago: float, hung: bool) -> None:
     world = stack()
+    at = stamp(world.clock.now() - ago)
     world.log += (
-        'time=2026-01-01T00:00:00.000Z level=INFO source=server.go:443 msg="loading model" "model layers"=33 requested=999\n'
-        'time=2026-01-01T00:00:00.100Z level=INFO source=runner.go:1 msg="starting go runner"\n'
+        f'time={at} level=INFO source=server.go:443 msg="loading model" "model layers"=33 requested=999\n'
+        f'time={at} level=INFO source=runner.go:1 msg="starting go runner"\n'
     )
     _, found, plan = seen(world, "model.reloaded")
-    assert found.hung_since
-    assert plan[0].data["action"] == "restart"
-    assert plan[0].risk is Risk.DISRUPTIVE
+    assert bool(found.hung_since) is hung
+    assert (plan[0].data["action"] == "restart") is hung
+    if hung:
+        assert plan[0].risk is Risk.DISRUPTIVE
+        assert run(world, "model.reloaded").outcome is Outcome.CHANGED
 
 
 def test_a_load_that_does_not_answer_is_timed_out_and_not_repeated() -> None:
