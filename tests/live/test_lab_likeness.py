@@ -14,7 +14,7 @@ from remediation.lab.world import scenario
 from remediation.lab.world.faults import FOLDER
 from remediation.lab.world.machine import Machine
 from tests.support import bed
-from tests.support.project import CONTAINER, FILES, Project
+from tests.support.project import CONTAINER, FILES, GUIDE, Project
 
 pytestmark = pytest.mark.live
 
@@ -100,7 +100,7 @@ def test_json_answers_have_the_real_fields_and_types(guide_project: Project, mac
 
 
 def test_a_project_resolves_to_the_very_same_document(guide_project: Project, machine: Machine) -> None:
-    guide_project.write(bed.GUIDE)
+    guide_project.write(GUIDE)
     folder = f"C:\\dev\\{guide_project.folder.name}"
     for path in guide_project.folder.iterdir():
         machine.files.put(f"{folder}\\{path.name}", path.read_bytes())

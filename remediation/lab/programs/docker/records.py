@@ -297,5 +297,4 @@ def compose_ps(machine: Machine, container: Container) -> dict[str, Any]:
         "ExitCode": container.exit_code, "Health": "", "Name": container.name, "Project": container.labels.get("com.docker.compose.project", ""),
         "Publishers": publishers, "Service": container.labels.get("com.docker.compose.service", ""),
     }  # fmt: skip
-    whole = {**line, **more}
-    return {key: whole[key] for key in sorted(whole, key=lambda name: (name.lower(), name))}
+    return dict(sorted({**line, **more}.items(), key=lambda pair: (pair[0].lower(), pair[0])))
