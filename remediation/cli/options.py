@@ -32,7 +32,14 @@ class Hosts(Output):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run(Hosts):
+class Recorded(Hosts):
+    """Hosts whose answers may be recorded."""
+
+    record: str | None = option("Also write what hosts were asked and answered to this file, without names and secrets.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(Recorded):
     """How a run may change hosts."""
 
     check: bool = option("Change nothing; say what would be done.", default=False)
@@ -104,7 +111,7 @@ class Play(Run):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnose(Hosts):
+class Diagnose(Recorded):
     """What to diagnose: hosts, or evidence somebody sent."""
 
     evidence: tuple[str, ...] = option(
@@ -137,7 +144,7 @@ class Schema:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckHost(Hosts):
+class CheckHost(Recorded):
     """Which hosts to look at."""
 
 

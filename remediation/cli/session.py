@@ -22,6 +22,7 @@ from remediation.templating.secret import Secret, secrets_in
 from remediation.templating.templar import Scope
 
 if TYPE_CHECKING:
+    from remediation.connections.cassette import Cassette
     from remediation.lab.control import Lab
 
 DEFAULT_INVENTORY = "local"
@@ -37,6 +38,7 @@ class Field:
     masker: Masker
     sources: tuple[str, ...]
     decrypt: Decrypt | None = None
+    tape: Cassette | None = None
 
     def selected(self, pattern: str = "all") -> tuple[str, ...]:
         """Return the hosts that `pattern` and the command line's ``--limit`` leave; raises `UsageError` for none."""
@@ -65,7 +67,7 @@ class Field:
     def open(self, host: str, variables: Mapping[str, Any], *, check: bool) -> HostAccess:
         """Return the host opened lazily; what is secret in `variables` is masked from now on wherever it comes by."""
         self._learn(variables)
-        return open_host(host, variables, check=check)
+        return open_host(host, variables, check=check, recorder=self.tape.recorder if self.tape is not None else None)
 
     def opened(self, *, check: bool = True) -> Iterator[tuple[str, HostAccess]]:
         """Yield each selected host, opened, and close it afterwards."""
@@ -101,7 +103,23 @@ def field(options: Hosts, *, playbook: Path | None = None) -> Iterator[Field]:
     check(inventory, extra)
     if options.limit is not None:
         inventory.check_limit(options.limit)
-    yield Field(inventory, extra, options.limit, masker, inventory.sources, decrypt)
+    tape = _tape(getattr(options, "record", None))
+    try:
+        yield Field(inventory, extra, options.limit, masker, inventory.sources, decrypt, tape)
+    finally:
+        if tape is not None:
+            tape.save(masker)
+
+
+def _tape(name: str | None) -> Cassette | None:
+    if name is None:
+        return None
+    from remediation.connections.cassette import Cassette  # noqa: PLC0415 - only where a run is recorded
+
+    path = Path(name)
+    if path.is_dir() or not path.parent.is_dir():
+        raise UsageError(f"--record: no file can be written at {path}", next_step="name a file in a folder that is there")
+    return Cassette(path)
 
 
 def _noting(decrypt: Decrypt, masker: Masker) -> Decrypt:

@@ -11,7 +11,8 @@ import getpass
 import json
 import re
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -130,42 +131,37 @@ class Cassette:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._names = Names()
-        self._platforms: list[str] = []
+        self._platforms: dict[str, str] = {}
+        self._lock = threading.Lock()
         self._lines: list[tuple[int, Any, Any]] = []
 
     def recorder(self, settings: ConnectionSettings) -> HostRecorder:
-        """Return what `open_connection` takes as its recorder, for one more host."""
-        for secret in settings.secrets:
-            self._names.secret(secret)
-        self._names.person(settings.user)
-        self._names.machine(settings.name)
-        self._names.machine(settings.address)
-        if settings.kind == "local":
-            self._names.machine(socket.gethostname())
-            with suppress(OSError, KeyError):  # an account without a name
-                self._names.person(getpass.getuser())
-        self._platforms.append(settings.platform)
-        return HostRecorder(self, len(self._platforms))
-
-    def hide(self, secret: str) -> None:
-        """Take one more secret out."""
-        self._names.secret(secret)
+        """Return what `open_connection` takes as its recorder; a host that is opened again goes on where it was."""
+        with self._lock:
+            for secret in settings.secrets:
+                self._names.secret(secret)
+            self._names.person(settings.user)
+            self._names.machine(settings.name)
+            self._names.machine(settings.address)
+            if settings.kind == "local":
+                self._names.machine(socket.gethostname())
+                with suppress(OSError, KeyError):  # an account without a name
+                    self._names.person(getpass.getuser())
+            self._platforms.setdefault(settings.name, settings.platform)
+            return HostRecorder(self, 1 + list(self._platforms).index(settings.name))
 
     def add(self, host: int, calls: Sequence[Call], replies: Sequence[Reply]) -> None:
         """Keep an exchange."""
-        for call, reply in zip(calls, replies, strict=True):
-            asked, said = _written(call), _written(reply)
-            self._names.learn(said)
-            self._lines.append((host, asked, said))
+        self._lines += [(host, _written(call), _written(reply)) for call, reply in zip(calls, replies, strict=True)]
 
-    def save(self) -> None:
-        """Write the file as a whole, readable by its owner only."""
-        hosts = [{"host": number, "platform": platform} for number, platform in enumerate(self._platforms, 1)]
-        lines = [{"cassette": VERSION, "hosts": hosts}]
-        lines += [
-            {"host": host, "call": self._names.clean(asked), "reply": self._names.clean(said)}
-            for host, asked, said in self._lines
-        ]
+    def save(self, masked: Callable[[Any], Any] = lambda value: value) -> None:
+        """Write the file as a whole, readable by its owner only; `masked` takes further secrets out of a JSON value."""
+        for _, _, said in self._lines:
+            self._names.learn(said)
+        hosts = [{"host": number, "platform": platform} for number, platform in enumerate(self._platforms.values(), 1)]
+        lines: list[Any] = [{"cassette": VERSION, "hosts": hosts}]
+        for host, asked, said in self._lines:
+            lines.append(masked({"host": host, "call": self._names.clean(asked), "reply": self._names.clean(said)}))
         text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
         self._path.touch(mode=0o600)
         self._path.write_text(text, encoding="utf-8")
