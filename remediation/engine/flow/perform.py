@@ -157,8 +157,7 @@ def _tried(site: Site, act: Act) -> Ending:
     clock, cancelled = site.play.stage.ports.clock, site.play.stage.ports.cancelled
     ending = Ending(Outcome.SKIPPED, {})
     for attempt in range(1, tries + 1):
-        ending = _once(site, act)
-        ending = dataclasses.replace(ending, result={**ending.result, "attempts": attempt})
+        ending = _once(site, act, attempts=attempt)
         if ending.outcome in {Outcome.UNREACHABLE, Outcome.SKIPPED}:
             return ending
         met = not ending.outcome.bad
@@ -176,12 +175,12 @@ def _tried(site: Site, act: Act) -> Ending:
     return dataclasses.replace(ending, outcome=outcome, result=failed, reason=reason)
 
 
-def _once(site: Site, act: Act) -> Ending:
+def _once(site: Site, act: Act, **more: Any) -> Ending:  # noqa: ANN401 - values for the result
     try:
         acted = act(site, site.scope())
     except RemediationError as error:
         acted = refused(error)
-    return _ending(site, acted)
+    return _ending(site, dataclasses.replace(acted, values={**acted.values, **more}))
 
 
 def _ending(site: Site, acted: Acted) -> Ending:

@@ -43,4 +43,8 @@ def assert_(given: Assert, site: Site, scope: Scope) -> Acted:
 
 def set_fact(given: SetFact, site: Site, scope: Scope) -> Acted:  # noqa: ARG001 - an action's signature
     """Set variables; those of one task do not see each other."""
+    wrong = next((name for name in given.model_extra or () if not name.isidentifier()), None)
+    if wrong is not None:
+        reason = f"set_fact: {wrong!r} cannot be the name of a variable"
+        return Acted(Outcome.FAILED, {"msg": reason}, reason, "use letters, digits and underscores")
     return Acted(facts=dict(given.model_extra or {}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from typing import Any
 
 from remediation.connections.base import Failed, FileContent, Http, ReadFile
 from remediation.engine.executor import outcome_of
@@ -39,17 +40,22 @@ def _waited(given: WaitFor, site: Site) -> Acted:
     clock.sleep(given.delay)
     while True:
         if (given.port is not None or given.path is not None) and _there(given, pattern, opened) is (given.state not in GONE):
-            return Acted(values={"elapsed": int(clock.monotonic() - begun), "state": given.state, "msg": ""})
+            return Acted(values=_values(given, int(clock.monotonic() - begun)))
         left = until - clock.monotonic()
         if left <= 0 or cancelled():
             break
         clock.sleep(min(given.sleep, left))
     elapsed = int(clock.monotonic() - begun)
     if given.port is None and given.path is None:
-        return Acted(values={"elapsed": elapsed, "state": given.state, "msg": ""})
+        return Acted(values=_values(given, elapsed))
     what = given.path or f"{given.host}:{given.port}"
     reason = given.msg or f"{what} was not {given.state} within {given.timeout:g} s"
     return Acted(Outcome.FAILED, {"msg": reason, "elapsed": elapsed}, reason)
+
+
+def _values(given: WaitFor, elapsed: int) -> dict[str, Any]:
+    known = {"state": given.state, "port": given.port, "path": given.path, "search_regex": given.search_regex}
+    return {**known, "elapsed": elapsed, "msg": ""}
 
 
 def _pattern(given: WaitFor, site: Site) -> re.Pattern[str] | None:
