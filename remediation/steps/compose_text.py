@@ -30,7 +30,8 @@ class Entry:
     """One setting as it stands in a file: ``start``/``end`` are the characters of its node, ``listed`` says list form.
 
     ``value`` is None where only the name stands (it is taken from the caller's environment). ``flow`` says ``[a, b]`` or
-    ``{a: b}`` on one line. ``line`` counts from 1.
+    ``{a: b}`` on one line. ``line`` counts from 1. ``block`` are the characters of the mapping or list that it stands in,
+    ``anchor`` that one's name; ``alone`` says that it is the service's own, nothing merged in or merged from.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Entry:
     flow: bool
     block: tuple[int, int]
     alone: bool
+    anchor: str = ""
 
     @property
     def interpolated(self) -> bool:
@@ -101,11 +103,20 @@ class ComposeText:
         text = self.text
         entries = self.entries(service)
         going = [entry for entry in entries if entry.name in names]
+        emptied: set[tuple[int, int]] = set()
         for entry in sorted(going, key=lambda one: one.start, reverse=True):
-            left = [one for one in entries if one.block == entry.block and one not in going]
-            text = self._without_block(text, service) if not left and entry.alone else self._without(text, entry, entries)
-            if not left and entry.alone:
-                break
+            if any(one.block == entry.block and one not in going for one in entries):
+                text = self._without(text, entry, entries)
+            elif entry.anchor:
+                if (
+                    entry.block not in emptied
+                ):  # what others refer to must stay, and stay a mapping; its last entry comes first here
+                    emptied.add(entry.block)
+                    text = f"{text[: entry.block[0]]}&{entry.anchor} {{}}{text[entry.end :]}"
+            elif entry.alone:
+                return self._without_block(text, service)
+            else:
+                text = self._without(text, entry, entries)  # something is merged in beside it
         return text
 
     def put(self, service: str, name: str, value: str) -> str:
@@ -133,9 +144,10 @@ class ComposeText:
                     name, equals, value = item.value.partition("=")
                     yield Entry(
                         name, value if equals else None, item.start_mark.index, item.end_mark.index, item.start_mark.line + 1,
-                        listed=True, flow=flow, block=block, alone=not merged,
+                        listed=True, flow=flow, block=block, alone=not merged, anchor=environment.anchor or "",
                     )  # fmt: skip
         elif isinstance(environment, MappingNode):
+            merging = any(key.value == "<<" for key, _ in environment.value)
             for key, value in environment.value:
                 if key.value == "<<":
                     for source in value.value if isinstance(value, SequenceNode) else [value]:
@@ -146,7 +158,7 @@ class ComposeText:
                 yield Entry(
                     key.value, None if empty else text, key.start_mark.index, max(value.end_mark.index, key.end_mark.index),
                     key.start_mark.line + 1, listed=False, flow=flow, block=block,
-                    alone=not merged and not any(one.value == "<<" for one, _ in environment.value),
+                    alone=not merged and not merging, anchor="" if merging else environment.anchor or "",
                 )  # fmt: skip
 
     def _without(self, text: str, entry: Entry, entries: Sequence[Entry]) -> str:

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from remediation.steps.compose_edit import with_devices, with_value
+from remediation.steps.compose_text import ComposeText
 from tests.support import bed
 from tests.support.project import CONTAINER, GUIDE, HEALTHY, MODEL, Project
 
@@ -307,3 +309,46 @@ def test_a_manifest_is_what_its_digest_says(guide_project: Project) -> None:
     where = f"/root/.ollama/models/manifests/registry.ollama.ai/library/{name}/{tag}"
     content = guide_project.engine.docker("exec", CONTAINER, "cat", where).stdout.encode()
     assert digests(guide_project)[MODEL].removeprefix("sha256:") == hashlib.sha256(content).hexdigest()
+
+
+FORMS = {
+    "list": "services:\n  ollama:\n    image: x\n    environment:\n      - OLLAMA_LLM_LIBRARY=cuda   # force\n      - A=1\n",
+    "map": "services:\n  ollama:\n    image: x\n    environment:\n      A: '1'\n      OLLAMA_LLM_LIBRARY: cuda\n",
+    "only one": "services:\n  ollama:\n    image: x\n    environment:\n      - OLLAMA_LLM_LIBRARY=cuda\n",
+    "one line": "services:\n  ollama: {image: x, environment: [OLLAMA_LLM_LIBRARY=cuda, A=1]}\n",
+    "anchor": "x-e: &e\n  OLLAMA_LLM_LIBRARY: cuda\n  A: '1'\nservices:\n  ollama:\n    image: x\n    environment: *e\n",
+    "merge": "x-e: &e\n  OLLAMA_LLM_LIBRARY: cuda\nservices:\n  ollama:\n    image: x\n    environment:\n      <<: *e\n      A: '1'\n",
+    "alias of one": "x-e: &e\n  - OLLAMA_LLM_LIBRARY=cuda\nservices:\n  ollama:\n    image: x\n    environment: *e\n",
+    "anchored": "services:\n  ollama:\n    image: x\n    environment: &e\n      - OLLAMA_LLM_LIBRARY=cuda\n  api:\n    image: y\n    environment: *e\n",
+    "merged beside": "x-e: &e\n  A: '1'\nservices:\n  ollama:\n    image: x\n    environment:\n      <<: *e\n      OLLAMA_LLM_LIBRARY: cuda\n",
+    "interpolated": "services:\n  ollama:\n    image: x\n    environment:\n      - OLLAMA_LLM_LIBRARY=${LIB:-cuda}\n      - A=${B:-1}\n",
+    "windows": "services:\r\n  ollama:\r\n    image: x\r\n    environment:\r\n      - OLLAMA_LLM_LIBRARY=cuda\r\n      - A=1\r\n",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_compose_itself_reads_an_edited_file_as_it_should(guide_project: Project, tmp_path: Path, form: str) -> None:
+    file = tmp_path / "c.yml"
+
+    def resolved(text: str) -> dict[str, Any]:
+        file.write_bytes(text.encode())
+        read: dict[str, Any] = json.loads(
+            guide_project.engine.docker("compose", "-p", "p", "-f", str(file), "config", "--format", "json").stdout
+        )["services"]["ollama"]
+        return read
+
+    text = FORMS[form]
+    before = resolved(text)
+    assert before["environment"].pop("OLLAMA_LLM_LIBRARY") == "cuda"
+    after = resolved(ComposeText(str(file), text).remove("ollama", ["OLLAMA_LLM_LIBRARY"]))
+    assert {**after, "environment": after.get("environment") or {}} == before
+    put = resolved(ComposeText(str(file), text).put("ollama", "OLLAMA_MAX_LOADED_MODELS", "1"))
+    assert put["environment"]["OLLAMA_MAX_LOADED_MODELS"] == "1"
+    limited = (
+        resolved(with_value(str(file), text, "ollama", ("deploy", "resources", "limits", "memory"), "2G"))
+        if form != "one line"
+        else None
+    )
+    assert limited is None or str(limited["deploy"]["resources"]["limits"]["memory"]) == str(2 * 1024**3)
+    asking = resolved(with_devices(str(file), text, "ollama")) if form != "one line" else None
+    assert asking is None or asking["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
