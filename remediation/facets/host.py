@@ -11,7 +11,7 @@ from remediation.facets import callers, compose, desktop, engine, files, generat
 from remediation.facets.dockersdk import SdkEngine, SdkEngineWriter
 from remediation.facets.look import Look
 from remediation.facets.nvml import NvmlGpu
-from remediation.facets.ollama import Asker
+from remediation.facets.ollama_writer import Asker, OllamaWriterByHttp
 from remediation.facets.target import Finder
 from remediation.model.clock import Clock
 from remediation.model.facts import Found, Target
@@ -172,7 +172,7 @@ class HostWriter:
     @cached_property
     def ollama(self) -> protocols.OllamaWriter:
         """The Ollama server of the target, and loading and asking models."""
-        return ollama.OllamaWriterByHttp(
+        return OllamaWriterByHttp(
             self._look,
             self.target,
             self.engine,
