@@ -19,8 +19,6 @@ from remediation.cli.options import Hosts, Run
 from remediation.cli.reports import Style, reporting
 from remediation.cli.session import Field, field, files_of
 from remediation.cli.shipped import PLAYBOOKS, find
-from remediation.diagnosis.collect import collect
-from remediation.diagnosis.diagnose import diagnose
 from remediation.engine.cancel import Cancellation
 from remediation.engine.events import Emitter
 from remediation.engine.flow.request import FORKS, OpenHost, RunRequest, RunSummary
@@ -168,6 +166,9 @@ def carry_out(  # noqa: PLR0913 - what a run is given
 
 
 def _diagnosed(host: Reader) -> Diagnosis:
+    from remediation.diagnosis.collect import collect  # noqa: PLC0415 - loaded once a host is diagnosed
+    from remediation.diagnosis.diagnose import diagnose  # noqa: PLC0415 - loaded once a host is diagnosed
+
     return diagnose(collect(host))
 
 

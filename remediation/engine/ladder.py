@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from remediation.diagnosis.diagnose import to_json
 from remediation.engine.arrange import Choice, Left, Order, Rung, arrange
 from remediation.engine.executor import execute, outcome_of
 from remediation.engine.gate import weigh
@@ -94,6 +93,8 @@ class Climb:
         self.context.emit("goal", state=goal.word, text=goal.text, values=dict(goal.values))
 
     def _diagnose(self) -> None:
+        from remediation.diagnosis.diagnose import to_json  # noqa: PLC0415 - a run without a ladder needs no causes
+
         self.diagnosis = self.context.ports.diagnose(self.context.access.reader)
         self.context.emit("findings", diagnosis=to_json(self.diagnosis))
 

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from remediation.diagnosis.collect import Prefetching
 from remediation.engine.flow.hosts import Opened
 from remediation.engine.flow.site import Site
 from remediation.facets.protocols import Reader
@@ -30,8 +29,9 @@ def look_once(site: Site, opened: Opened) -> Reader | None:
     clock = site.play.stage.ports.clock  # of the one who waits, not the host's: a simulated one runs faster
     begun, trips = clock.monotonic(), access.round_trips
     reader = access.reader
-    if isinstance(reader, Prefetching):
-        reader.prefetch()
+    ahead = getattr(reader, "prefetch", None)  # a reader that can ask for all of it in few exchanges
+    if ahead is not None:
+        ahead()
     told = {name: text for name, ask in _ASKED.items() if (text := _answer(reader, ask))}
     target = _target(reader)
     if told.get("ollama") and "container" in target:
