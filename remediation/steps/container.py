@@ -92,7 +92,7 @@ class ContainerSeesGpu(Step[Sees]):
             yield Change(
                 f"ask for the GPU for service {seen.service} in {seen.file}", subject=seen.file, risk=Risk.SAFE,
                 diff=unified(seen.file, seen.text, text), before="no device reservation", after=DEVICES,
-                undo=StepCall("file.restored", {"path": seen.file, "backup": backup_of(seen.file, seen.text), "expect": digest(text)}),
+                undo=StepCall("file.restored", {"path": seen.file, "backup": backup_of(seen.file, seen.text), "expect": digest(text), "service": seen.service}),
                 data={"text": text, "backup": backup_of(seen.file, seen.text), "service": seen.service, "environment": {}},
             )  # fmt: skip
         if not seen.container.gpu_requested or not seen.fresh:

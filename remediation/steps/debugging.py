@@ -71,7 +71,7 @@ class OllamaDebug(Step[Debugging]):
             f"{word} in service {seen.service} in {file.path}", subject=file.path, risk=Risk.SAFE,
             before=seen.resolved.get(NAME), after=str(self._level(seen.version)) if self.on else None,
             diff=unified(file.path, file.text, text),
-            undo=StepCall("file.restored", {"path": file.path, "backup": backup, "expect": digest(text)}),
+            undo=StepCall("file.restored", {"path": file.path, "backup": backup, "expect": digest(text), "service": seen.service}),
             data={"text": text, "backup": backup},
         )  # fmt: skip
 

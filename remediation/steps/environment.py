@@ -94,7 +94,7 @@ class ComposeEnvironment(Step[Declared]):
             before={entry.name: entry.value for entry in place.entries if entry.name in gone or entry.name in made},
             after=dict(made),
             diff=unified(place.path, place.text, text),
-            undo=StepCall("file.restored", {"path": place.path, "backup": backup, "expect": digest(text)}),
+            undo=StepCall("file.restored", {"path": place.path, "backup": backup, "expect": digest(text), "service": seen.service}),
             data={"text": text, "backup": backup, "service": seen.service, "environment": {**gone, **made}},
         )  # fmt: skip
 

@@ -93,7 +93,7 @@ class ComposeResources(Step[Resources]):
             before={"memory": seen.memory, "reserve": seen.reserved, "cpus": seen.cpus},
             after={f"{section}.{key}": value for (section, key), value in lacking.items()},
             diff=unified(seen.file.path, seen.file.text, text),
-            undo=StepCall("file.restored", {"path": seen.file.path, "backup": backup, "expect": digest(text)}),
+            undo=StepCall("file.restored", {"path": seen.file.path, "backup": backup, "expect": digest(text), "service": seen.service}),
             data={"text": text, "backup": backup, "service": seen.service, "environment": {}},
         )  # fmt: skip
 

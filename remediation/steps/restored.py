@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from remediation.facets.protocols import Reader, Writer
-from remediation.model.change import Change, StepCall
+from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed
 from remediation.steps.compose_text import beside, unified
 from remediation.steps.contract import Step, param, step
@@ -18,15 +18,16 @@ from remediation.steps.naming import wanted_project
 
 @dataclass(frozen=True, slots=True)
 class Restorable:
-    """A file and its backup with what they say; None where there is none."""
+    """A file and its backup with what they say, None where there is none; whether the service's container differs now."""
 
     path: str
     backup: str
     now: bytes | None
     saved: bytes | None
+    stale: bool = False
 
 
-@step("file.restored")
+@step("file.restored", settle=60.0)
 class FileRestored(Step[Restorable]):
     """A file that was edited says again what its backup says; one that somebody else has edited since is left alone.
 
@@ -38,32 +39,42 @@ class FileRestored(Step[Restorable]):
     )
     backup: str | None = param("its backup; the newest by default", default=None, example="docker-compose.gpu.yml.1f3a77c0.bak")
     expect: str | None = param("sha256 of what it says now; anything else is somebody's own edit", default=None)
+    service: str | None = param("the Compose service that it defines, recreated where its container got the edit", default=None)
 
     def look(self, host: Reader) -> Restorable:
         """Read both."""
         path, backup = self.path, self.backup
         if path is None or backup is None:
             path, backup = _newest(host, path)
-        return Restorable(path, backup, host.files.read(path), host.files.read(backup))
+        stale = self.service is not None and self.service in host.compose.stale(wanted_project(host))
+        return Restorable(path, backup, host.files.read(path), host.files.read(backup), stale)
 
     def met(self, seen: Restorable) -> bool:
         """Whether they say the same."""
-        return seen.saved is not None and seen.now == seen.saved
+        return seen.saved is not None and seen.now == seen.saved and not seen.stale
 
     def plan(self, seen: Restorable) -> Iterator[Change]:
         """Put the backup in place; what is there now is kept under a name that is no backup's."""
         if self.met(seen) or seen.saved is None or self._foreign(seen):
             return
-        before, after = ((part or b"").decode("utf-8", errors="replace") for part in (seen.now, seen.saved))
-        kept = f"{seen.path}.{digest(before)[:8]}.undone"
-        yield Change(
-            f"restore {seen.path} from {seen.backup}", subject=seen.path, diff=unified(seen.path, before, after),
-            undo=StepCall("file.restored", {"path": seen.path, "backup": kept, "expect": digest(after)}),
-            data={"kept": kept, "backup": seen.backup},
-        )  # fmt: skip
+        same = seen.now == seen.saved
+        if not same:
+            before, after = ((part or b"").decode("utf-8", errors="replace") for part in (seen.now, seen.saved))
+            kept = f"{seen.path}.{digest(before)[:8]}.undone"
+            yield Change(
+                f"restore {seen.path} from {seen.backup}", subject=seen.path, diff=unified(seen.path, before, after), risk=Risk.SAFE,
+                undo=StepCall("file.restored", {"path": seen.path, "backup": kept, "expect": digest(after)}),
+                data={"kept": kept, "backup": seen.backup},
+            )  # fmt: skip
+        # a container that agrees with the edited file differs from the restored one, and the other way round
+        if self.service is not None and seen.stale == same:
+            yield Change(f"recreate {self.service}", subject=self.service, risk=Risk.DISRUPTIVE, data={"up": self.service})
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Write what the backup holds."""
+        """Write what the backup holds, or recreate the service."""
+        if "up" in change.data:
+            host.compose.up(wanted_project(host), [change.data["up"]], deps=False)
+            return
         content = host.files.read(change.data["backup"])
         if content is None:
             raise CallFailed(f"{change.data['backup']} is gone", host=host.name, next_step=f"restore {change.subject} by hand")
@@ -75,9 +86,13 @@ class FileRestored(Step[Restorable]):
             return f"{seen.backup} is not there"
         if self._foreign(seen):
             return f"{seen.path} was edited by somebody else since, so it is left as it is"
+        if seen.stale and seen.now == seen.saved:
+            return f"{self.service} differs from {seen.path}"
         return f"{seen.path} says {'the same as' if self.met(seen) else 'something else than'} {seen.backup}"
 
     def _foreign(self, seen: Restorable) -> bool:
+        if seen.now == seen.saved:
+            return False
         return self.expect is not None and seen.now is not None and hashlib.sha256(seen.now).hexdigest() != self.expect
 
 

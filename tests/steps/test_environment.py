@@ -75,6 +75,16 @@ def test_undo_restores_the_file_to_the_byte_unless_somebody_edited_it_since() ->
     assert world.texts[GPU] == before
 
 
+def test_undo_recreates_the_container_only_where_it_got_the_edit() -> None:
+    world = stack("OLLAMA_LLM_LIBRARY=cuda")
+    change = run(world, "compose.environment").changes[0]
+    assert [one.summary for one in undo(world, change).changes] == [f"restore {GPU} from {change.data['backup']}"]
+    change = run(world, "compose.environment").changes[0]
+    run(world, "stack.up")
+    assert [one.summary for one in undo(world, change).changes][-1] == "recreate ollama"
+    assert world.containers["ai-native-ollama"].environment["OLLAMA_LLM_LIBRARY"] == "cuda"
+
+
 def test_the_newest_backup_is_found() -> None:
     world = stack("OLLAMA_LLM_LIBRARY=cuda")
     before = world.texts[GPU]
