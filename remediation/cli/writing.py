@@ -26,11 +26,12 @@ def lint(options: Lint) -> int:
     from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
 
     path = find(PLAYBOOKS, options.playbook)
-    known = set(extra_variables(options.extra_vars))
+    given = extra_variables(options.extra_vars)
+    known = set(given)
     if options.inventory:
         inventory = read_inventory(options, playbook=path)
         known |= {name for host in inventory.hosts for layer in inventory.layers(host) for name in layer}
-    advice = advise(load_playbook(path, decrypt=lambda _: NOTHING), known=known)
+    advice = advise(load_playbook(path, extra=given, decrypt=lambda _: NOTHING), known=known)
     if options.json:
         sys.stdout.write(document([to_json(item) for item in advice]))
     else:

@@ -125,9 +125,7 @@ class CallFailed(HostError):
     ``status`` is the exit code or HTTP status, ``output`` what it said (already redacted).
     """
 
-    def __init__(
-        self, message: str, *, host: str = "", next_step: str = "", status: int | None = None, output: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, host: str = "", next_step: str = "", status: int | None = None, output: str = "") -> None:
         super().__init__(message, host=host, next_step=next_step)
         self.status = status
         self.output = output

@@ -63,7 +63,8 @@ def test_a_healthy_host_is_left_alone(lab: Remediate) -> None:
     assert done.returncode == 0
     assert steps_of(done) == []
     status = json.loads(lab("lab.status", "--json").stdout)
-    assert set(status["laptop-07"]["writes"]) <= {"generate"}  # a few tokens for the figures, from the runner that is loaded
+    written = {kind for kind in status["laptop-07"]["writes"] if "lease" not in kind}
+    assert written <= {"generate"}  # a few tokens for the figures, from the runner that is loaded
 
 
 def test_check_mode_changes_nothing_and_says_what_would_be_done(lab: Remediate) -> None:
