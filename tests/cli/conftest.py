@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from remediation.lab import control
 from tests.cli.started import ROOT, Remediate, Started
 
 
@@ -21,8 +23,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def remediate(tmp_path: Path, environment: dict[str, str]) -> Remediate:
-    """Run ``remediate`` with these words in an empty folder."""
+def remediate(tmp_path: Path, environment: dict[str, str]) -> Iterator[Remediate]:
+    """Run ``remediate`` with these words in an empty folder; a lab that it started is stopped afterwards."""
 
     def start(*words: str, cwd: Path | None = None, program: tuple[str, ...] = (), **variables: str) -> Started:
         command = [sys.executable, *(program or ("-m", "remediation.cli.program")), *words]
@@ -38,4 +40,5 @@ def remediate(tmp_path: Path, environment: dict[str, str]) -> Remediate:
             timeout=60,
         )
 
-    return start
+    yield start
+    control.stop(tmp_path / "state" / "remediation" / "lab")

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,8 @@ LAB = ("--inventory", "lab")
 
 
 @pytest.fixture
-def lab(remediate: Remediate) -> Iterator[Remediate]:
-    yield remediate
-    remediate("lab.stop")
+def lab(remediate: Remediate) -> Remediate:
+    return remediate
 
 
 def events(done: Started) -> list[dict[str, Any]]:
