@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,8 @@ from remediation.playbook.model import Playbook
 
 Go = Callable[[RunRequest, Ports, OpenHost], RunSummary]
 """What the engine is to do: run, resume, undo or apply."""
+
+STDERR = 2
 
 TASKS = frozenset({"undo", "show"})
 """What a report's last line may offer."""
@@ -194,7 +197,8 @@ def kept_files(playbook: Playbook, hosts: Field) -> Mapping[str, str]:
 
 
 def _told_interrupt(run_id: str) -> None:
-    sys.stderr.write(
-        f"\ninterrupted: the change in flight is finished, then the run stops (Ctrl-C again ends at once); "
+    text = (
+        "\ninterrupted: the change in flight is finished, then the run stops (Ctrl-C again ends at once); "
         f"go on later: remediate resume {run_id}\n"
     )
+    os.write(STDERR, text.encode())  # a signal handler may not enter a stream that the main thread is writing to
