@@ -218,7 +218,8 @@ def beside(path: str, name: str) -> str:
 
 def unified(path: str, before: str, after: str) -> str:
     """Return the change of a file as a unified diff."""
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), path, path, lineterm="", n=2)
+    # no context: a neighbouring line may hold somebody's secret, and a diff is journaled
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), path, path, lineterm="", n=0)
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from remediation.model.errors import CallFailed
 from remediation.steps.compose_edit import value_at, with_devices, with_value
-from remediation.steps.compose_text import ComposeText, beside
+from remediation.steps.compose_text import ComposeText, beside, unified
 
 LISTED = """\
 # the stack
@@ -193,3 +193,10 @@ def test_a_device_reservation_is_what_compose_takes() -> None:
 def test_nothing_is_put_into_a_service_on_one_line() -> None:
     with pytest.raises(CallFailed, match="on one line"):
         with_devices("c.yml", "services: {ollama: {image: x}}\n", "ollama")
+
+
+def test_a_diff_shows_no_line_that_did_not_change() -> None:
+    before = "environment:\n  - API_KEY=hush\n  - OLLAMA_LLM_LIBRARY=cuda\n  - TOKEN=hush\n"
+    shown = unified("docker-compose.yml", before, before.replace("  - OLLAMA_LLM_LIBRARY=cuda\n", ""))
+    assert "-  - OLLAMA_LLM_LIBRARY=cuda" in shown
+    assert "hush" not in shown
