@@ -164,6 +164,15 @@ def test_ctrl_c_finishes_the_change_in_flight_and_says_how_to_go_on(
     assert "33/33" in resumed.stdout
 
 
+def test_a_diagnosis_names_the_cause_and_leaves_the_host_as_it_was(lab: Remediate) -> None:
+    done = lab("diagnose", *LAB, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (found,) = json.loads(done.stdout)
+    assert found["findings"][0]["cause"] == "vram_occupied"
+    assert found["offloaded"] == [1, 33]
+    assert json.loads(lab("lab.status", "--json").stdout)["laptop-07"]["writes"] == {}
+
+
 def test_check_host_names_what_there_is(lab: Remediate) -> None:
     done = lab("check-host", *LAB)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -117,6 +117,27 @@ def test_check_mode_leaves_everything_as_it_is(
     assert guide_project.logs().count("offloaded") == loads
 
 
+def test_a_diagnosis_leaves_the_runner_its_expiry_and_the_log_as_they_were(
+    guide_project: Project, project_environment: dict[str, str], tmp_path: Path
+) -> None:
+    bed.FAULTS["num-gpu-1"](guide_project)
+    before = (guide_project.get("/api/ps"), guide_project.logs().count("offloaded"))
+    done = subprocess.run(
+        [sys.executable, "-m", "remediation.cli.program", "diagnose", "--inventory", str(ROOT / "inventory/local.yml"), "--json"],
+        cwd=tmp_path,
+        env={**project_environment, "XDG_STATE_HOME": str(tmp_path / "state"), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)
+    assert (found["findings"][0]["cause"], found["offloaded"]) == ("explicit_num_gpu", [1, 33])
+    assert (guide_project.get("/api/ps"), guide_project.logs().count("offloaded")) == before
+
+
 def test_a_compose_file_that_is_missing_is_said(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
