@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -22,7 +23,10 @@ from remediation.connections.base import (
 )
 from remediation.model.errors import CallFailed
 
-POSIX_FOLDER = "/tmp/remediation-lease"  # noqa: S108 - shared on purpose: every login of the host must see the same leases
+FOLDER_VARIABLE = "REMEDIATION_LEASE_FOLDER"
+POSIX_FOLDER = os.environ.get(FOLDER_VARIABLE) or "/tmp/remediation-lease"  # noqa: S108
+"""Shared on purpose: every login of the host must see the same leases. Where ``/tmp`` is each login's own, or where several
+stacks of one machine are worked on apart from each other, the variable names another folder; all runs must name the same."""
 WINDOWS_FOLDER = "C:\\ProgramData\\remediation\\lease"
 _FILE = "lease.json"
 

@@ -19,6 +19,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """A state folder and a home of the test's own; nothing of the user's settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("INVOKE_", "XDG_", "REMEDIATION_"))}
     kept |= {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state"), "COLUMNS": "100"}
+    kept["REMEDIATION_LEASE_FOLDER"] = str(tmp_path / "lease")  # tests that run at once are no rivals
     return kept
 
 

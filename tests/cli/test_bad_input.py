@@ -148,7 +148,6 @@ def test_a_port_where_something_else_answers(remediate: Remediate, inventory: Pa
     refused(done, 3, "dev-1")
 
 
-@pytest.mark.here
 def test_an_ollama_that_does_not_answer(remediate: Remediate) -> None:
     done = remediate("fix-offload", "-e", "endpoint=http://127.0.0.1:9", DOCKER_HOST="unix:///nowhere/docker.sock")
     refused(done, 2, "127.0.0.1:9", "next:")

@@ -25,7 +25,8 @@ def environment(engine: Engine, nvml: Path | None = None) -> dict[str, str]:
     scripts = str(Path(sys.executable).parent)
     path = os.pathsep.join([scripts, engine.environment["PATH"]])
     card = nvml_library.environment(nvml, engine.gpu / "gpu.txt") if nvml is not None else {}
-    return {**kept, **engine.environment, **card, "PATH": path}
+    lease = {"REMEDIATION_LEASE_FOLDER": str(engine.folder / "lease")}  # runs on other engines of this machine are no rivals
+    return {**kept, **engine.environment, **card, **lease, "PATH": path}
 
 
 def healthy(project: Project) -> None:

@@ -24,6 +24,9 @@ from remediation.lab.world.owner import ADDRESS as WORLD_ADDRESS
 ADDRESS = "winrm.json"
 _TICK = 1.0
 
+_PATIENCE = 250
+"""Looks of 20 ms in which the world, which starts at the same time, comes up."""
+
 
 class Front:
     """The listeners of one lab and a socket to ask about them."""
@@ -104,8 +107,12 @@ class Front:
         return [self.servers[host]]
 
     def serve(self) -> None:
-        """Start all listeners."""
-        self.look()
+        """Start all listeners; what restarts from now on is noticed, so the world's word is awaited first."""
+        for _ in range(_PATIENCE):
+            self.look()
+            if self._looked:
+                break
+            time.sleep(0.02)
         self._door.open()
         threading.Thread(target=self.service.serve, daemon=True).start()
         self.service.publish()
