@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import threading
 from collections import Counter
 from collections.abc import Iterator
 
@@ -61,6 +63,23 @@ def write(guard: Guard, content: bytes) -> Reply | HostError:
         return error
 
 
+def awaited(lab: control.Lab) -> None:
+    """Return once the host answers HTTP again: a fault that is put in while it restarts would strike nothing."""
+    host = lab.hosts[0]
+    for _ in range(500):
+        asked = http.client.HTTPConnection(host.address, host.port, timeout=5)
+        try:
+            asked.request("GET", "/")
+            asked.getresponse()
+        except (OSError, http.client.HTTPException):
+            threading.Event().wait(0.02)
+        else:
+            return
+        finally:
+            asked.close()
+    pytest.fail("the host of the lab does not come back")
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_a_fault_at_each_message(lab: control.Lab, kind: str) -> None:
     for message, nth in MESSAGES:
@@ -69,7 +88,10 @@ def test_a_fault_at_each_message(lab: control.Lab, kind: str) -> None:
         guard = connect(lab)
         content = f"{kind} {message} {nth}\n".encode()
         found = write(guard, content)
-        written = seen(lab)[0] - before
+        if message == "delete":
+            guard.close()
+        writes, now = seen(lab)
+        written = writes - before
         where = f"{kind} at {message} {nth}: {found!r}"
         if isinstance(found, FileContent):
             assert written == 1, where
@@ -80,11 +102,14 @@ def test_a_fault_at_each_message(lab: control.Lab, kind: str) -> None:
             assert isinstance(found, Unreachable | AuthenticationFailed), where
             assert written == 0, where
             assert (message, nth) in MESSAGES[:4] or "reboot" in kind, where
+        assert now[f"wire {kind}"] == 1, where
         control.unwire(None, lab.folder)
         if "reboot" in kind:
             control.reset(lab.folder)  # its time stands still while nobody works there, and so would its restart
+            awaited(lab)
         elif not isinstance(found, Unreachable):
             # whatever happened, the host is looked at again and says what is so
+            guard = connect(lab) if message == "delete" else guard
             (content_now,) = guard.exchange([ReadFile(PATH)])
             assert isinstance(content_now, FileContent), where
             assert (content_now.content == content) == (written == 1), where
