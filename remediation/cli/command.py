@@ -132,7 +132,7 @@ def _read(options: type[Any], context: Context, values: dict[str, Any], *, chang
     if context.config.run.dry:
         if "check" in read:
             read["check"] = True
-        elif changes:
+        elif changes or read.get("probe_seconds"):
             raise UsageError(
                 "this task has no rehearsal, so --dry (or INVOKE_RUN_DRY) refuses it; nothing was done",
                 next_step="run it without --dry",

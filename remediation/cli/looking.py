@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from remediation.cli.command import command
+from remediation.cli.durations import seconds
 from remediation.cli.options import Diagnose
 from remediation.model.errors import HostError, UsageError
 from remediation.model.finding import Cause
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 FAILED = 2
 MOST_AT_ONCE = 50
+MOST_SECONDS = 600.0
+"""A longer answer is no figure any more, and a connection's call ends some time."""
 SURE = 0.8
 """From this confidence on a finding below the first one counts for ``--fail-on`` too, as it counts for a ladder."""
 
@@ -36,6 +39,10 @@ class Incident:
 def diagnose(options: Diagnose) -> int:
     """Find out why the model is not on the GPU, from hosts or from --evidence. Changes nothing."""
     fail_on = _causes(options.fail_on)
+    if options.probe_seconds is not None and options.evidence:
+        raise UsageError(
+            "--evidence is diagnosed without hosts, so --probe-seconds has no model to ask", next_step="leave it out"
+        )
     incidents = _from_evidence(options) if options.evidence else _from_hosts(options)
     if options.out:
         _save(incidents, Path(options.out))
@@ -81,22 +88,43 @@ def _from_hosts(options: Diagnose) -> list[Incident]:
 
     from remediation.cli.session import field  # noqa: PLC0415 - loaded when asked for
 
+    probe = _probe_seconds(options.probe_seconds)
     with field(options) as hosts:
         names = hosts.selected()
         with ThreadPoolExecutor(max_workers=min(MOST_AT_ONCE, len(names))) as pool:
-            return list(pool.map(lambda name: _looked_at(name, hosts), names))
+            return list(pool.map(lambda name: _looked_at(name, hosts, probe), names))
 
 
-def _looked_at(name: str, hosts: Field) -> Incident:
-    """Read one host; what it refuses as a whole is told beside the others' findings."""
+def _probe_seconds(text: str | None) -> float | None:
+    """Return how long a loaded model may be asked, None where it is not to be; raises `UsageError`."""
+    if text is None:
+        return None
+    limit = seconds("--probe-seconds", text)
+    if not 0 < limit <= MOST_SECONDS:
+        raise UsageError(f"--probe-seconds: a time above 0 and up to {MOST_SECONDS:g} s is wanted, not {text!r}")
+    return limit
+
+
+def _looked_at(name: str, hosts: Field, probe: float | None) -> Incident:
+    """Read one host, and ask its loaded model where `probe` seconds are given for that.
+
+    What the host refuses as a whole is told beside the others' findings. The connection takes no writes while causes are looked for.
+    """
     from remediation.diagnosis.collect import collect  # noqa: PLC0415 - loaded when asked for
 
     try:
         access = hosts.open(name, hosts.variables(name), check=True)
         try:
-            return _judged(name, collect(access.reader))
+            evidence = collect(access.reader)
         finally:
             access.close()
+        judged = _judged(name, evidence)
+        if probe is None:
+            return judged
+        from remediation.cli.probing import probed  # noqa: PLC0415 - loaded when asked for
+
+        figures = probed(name, hosts, evidence, judged.found["offloaded"], probe)
+        return dataclasses.replace(judged, found={**judged.found, "measured": figures})
     except HostError as error:
         return Incident(name, {"findings": [], "offloaded": None, "predicted": None, "target": None}, error=error)
 

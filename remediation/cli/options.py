@@ -123,6 +123,9 @@ class Diagnose(Recorded):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verify(Hosts):
+    probe_seconds: str | None = option(
+        "Also ask the loaded model for at most 8 tokens or this long, such as 20, with the context it has; it loads nothing."
+    )
     """How long to look."""
 
     after: str | None = option("Keep watching for this long, such as 10m, and name what regressed.")

@@ -7,7 +7,7 @@ something else (design 6). Where that context is not known, nothing is asked and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from remediation.facets.protocols import Reader, Writer
@@ -30,25 +30,22 @@ EFFORTS = {"before": Effort(tokens=8, seconds=20.0), "after": Effort(tokens=FULL
 """On the CPU eight tokens already take seconds; what is short of fifty is extrapolated and marked so (design 6)."""
 
 
-def measure(
-    reader: Reader, writer: Writer | None, *, label: str, layers: Sequence[int] | None = None, simulated: bool = False
+def measure(  # noqa: PLR0913 - all but two by name
+    reader: Reader,
+    writer: Writer | None,
+    *,
+    label: str,
+    layers: Sequence[int] | None = None,
+    simulated: bool = False,
+    seconds: float | None = None,
 ) -> dict[str, Any]:
     """Return the figures of a ``measurement`` event (``docs/events.md``); ``reason`` says why something is None.
 
-    Without a writer (check mode) nothing is asked: only what can be read is filled in. Raises `Unreachable`.
+    Without a writer (check mode) nothing is asked: only what can be read is filled in. ``seconds`` limits the request in
+    place of the label's own limit. No keep_alive is sent, so that the runner keeps its own (server/sched.go,
+    useLoadedRunner: a request without one leaves the runner's). Raises `Unreachable`.
     """
-    figures: dict[str, Any] = {
-        "layers": list(layers) if layers else None,
-        "first_token_s": None,
-        "total_50_tokens_s": None,
-        "extrapolated": False,
-        "tokens_seen": 0,
-        "vram_bytes": None,
-        "gpu_percent": None,
-        "cpu_percent": None,
-        "simulated": simulated,
-        "reason": "",
-    }
+    figures = unmeasured("", layers=layers, simulated=simulated)
     try:
         runner = _runner(reader)
     except CallFailed as error:
@@ -60,7 +57,24 @@ def measure(
         return {**figures, "reason": "not measured: check mode asks the model nothing"}
     if runner.context_length is None:
         return {**figures, "reason": "not measured: this Ollama does not say which context its runner was loaded with"}
-    return {**figures, **_ask(writer, runner, EFFORTS.get(label, EFFORTS["after"]))}
+    effort = EFFORTS.get(label, EFFORTS["after"])
+    return {**figures, **_ask(writer, runner, effort if seconds is None else replace(effort, seconds=seconds))}
+
+
+def unmeasured(reason: str, *, layers: Sequence[int] | None = None, simulated: bool = False) -> dict[str, Any]:
+    """Return figures of which nothing is known, and why."""
+    return {
+        "layers": list(layers) if layers else None,
+        "first_token_s": None,
+        "total_50_tokens_s": None,
+        "extrapolated": False,
+        "tokens_seen": 0,
+        "vram_bytes": None,
+        "gpu_percent": None,
+        "cpu_percent": None,
+        "simulated": simulated,
+        "reason": reason,
+    }
 
 
 def _runner(reader: Reader) -> Runner | None:
@@ -78,7 +92,7 @@ def _ask(writer: Writer, runner: Runner, effort: Effort) -> dict[str, Any]:
     try:
         seen = writer.ollama.generate(runner.model, PROMPT, options=options, timeout=effort.seconds)
     except DeadlineExceeded:
-        return {"reason": f"not measured: no answer within {effort.seconds:.0f} s"}
+        return {"reason": f"not measured: no answer within {effort.seconds:g} s"}
     except CallFailed as error:
         return {"reason": f"not measured: {error.message}"}
     return {**_times(seen), "gpu_percent": seen.gpu_percent, "cpu_percent": seen.cpu_percent}

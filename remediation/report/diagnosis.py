@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from remediation.report.figures import layers
+from remediation.report.figures import UNKNOWN, before_after, layers, table
 from remediation.report.lines import Line, shortened
 
 NAME = 32
@@ -31,6 +31,8 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
         lines.append(_part("layers", f"{layers(diagnosis['offloaded'])} on the GPU by the server's own words"))
     if diagnosis.get("predicted"):
         lines.append(_part("fits", f"{layers(diagnosis['predicted'])} by the memory model"))
+    if diagnosis.get("measured"):
+        lines += _measured(diagnosis["measured"])
     for setting in diagnosis.get("settings") or []:
         text = f"{setting['name']}={setting['value']} {setting['verdict']}: {setting['because']}"
         lines.append(_part("setting", text))
@@ -46,6 +48,14 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
     lines += [_part("collect", str(item), indent=1) for item in diagnosis.get("collect") or []]
     lines += [_part("note", str(item), indent=1) for item in diagnosis.get("notes") or []]
     return lines
+
+
+def _measured(figures: Mapping[str, Any]) -> list[Line]:
+    """Return what the loaded model did when it was asked; why not, where it could not be."""
+    rows = [row for row in before_after(None, figures) if row.after != UNKNOWN]
+    told = table(rows, simulated=bool(figures.get("simulated")), single=True) if rows else []
+    reason = [_part("asked", str(figures["reason"]))] if figures.get("reason") else []
+    return [*(Line(row, lead=" " * INDENT, verbatim=True) for row in told), *reason]
 
 
 def _matters(finding: Mapping[str, Any], first: Mapping[str, Any]) -> bool:

@@ -65,6 +65,13 @@ def test_before_asks_for_eight_tokens_with_the_runners_own_context_and_extrapola
     assert (found["layers"], found["vram_bytes"], found["gpu_percent"], found["reason"]) == ([1, 33], 476_000_000, 3.0, "")
 
 
+def test_whoever_asks_may_limit_how_long_the_model_is_asked() -> None:
+    host = FakeHost(FakeOllama())
+    measure(host, host, label="before", seconds=3.0)  # type: ignore[arg-type] - the part of a host that is used
+    ((_, options, timeout),) = host.ollama.asked
+    assert (options["num_predict"], timeout) == (8, 3.0)
+
+
 def test_num_gpu_is_never_sent_because_it_would_reload_the_runner() -> None:
     host = FakeHost(FakeOllama())
     figures(host)

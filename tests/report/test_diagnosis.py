@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from remediation.engine.measure import unmeasured
 from remediation.report.diagnosis import diagnosis_lines
 from remediation.report.lines import WIDTH
 from tests.report import stream
@@ -54,3 +55,15 @@ def test_a_quote_is_whole_only_when_asked_for() -> None:
     assert len(long) > len(short)
     assert "…" in "".join(short)
     assert "…" not in "".join(long)
+
+
+def test_figures_of_the_loaded_model_stand_in_their_table_and_a_reason_where_there_are_none() -> None:
+    asked = unmeasured("", layers=(1, 33), simulated=True) | {
+        "first_token_s": 0.8, "total_50_tokens_s": 12.0, "extrapolated": True, "tokens_seen": 8,
+    }  # fmt: skip
+    text = "\n".join(rows({**ASKED, "measured": asked}))
+    assert "now   (simulated)" in text
+    assert "≈ 12 s (8 seen)" in text
+    assert "not measured" not in text
+    why = "not measured: the model is not loaded, and loading it would be a change"
+    assert f"asked   {why}" in "\n".join(rows({**ASKED, "measured": unmeasured(why)}))

@@ -102,8 +102,8 @@ class Inference:
         usage["total_tokens"] = sum(usage.values())
         return of_json({**frame, "object": "chat.completion", "choices": [choice], "usage": usage}, kind="application/json")
 
-    def _request(self, body: Mapping[str, Any], verb: str) -> tuple[Model, Options, int]:
-        stay = keep_alive(body, self._settings.keep_alive)
+    def _request(self, body: Mapping[str, Any], verb: str) -> tuple[Model, Options, int | None]:
+        stay = keep_alive(body)
         asked = body.get("options") or {}
         if not isinstance(asked, Mapping):
             raise ApiError(

@@ -62,11 +62,14 @@ def merge(layers: tuple[Mapping[str, Any], ...], default_context: int) -> Option
     )
 
 
-def keep_alive(body: Mapping[str, Any], default: int) -> int:
-    """Read a request's keep_alive as ns; a number is seconds, below zero means for ever. ApiError 400 with Go's text."""
+def keep_alive(body: Mapping[str, Any]) -> int | None:
+    """Read a request's keep_alive as ns, None where it has none; a number is seconds, below zero means for ever.
+
+    Raises `ApiError` 400 with Go's text.
+    """
     value = body.get("keep_alive")
     if value is None:
-        return default
+        return None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return golang.FOREVER if value < 0 else int(value * golang.SECOND)
     if not isinstance(value, str):

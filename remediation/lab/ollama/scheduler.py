@@ -69,7 +69,7 @@ class Scheduler:
                 self._drop(name)
 
     @contextmanager
-    def use(self, model: Model, options: Options, keep_alive: int) -> Iterator[Runner]:
+    def use(self, model: Model, options: Options, keep_alive: int | None) -> Iterator[Runner]:
         """Give a loaded runner for one request; ApiError when it cannot be loaded, NoAnswer when the scheduler hangs."""
         runner = self._acquire(model, options, keep_alive)
         try:
@@ -82,7 +82,7 @@ class Scheduler:
                 runner.expires = now + runner.keep_alive / golang.SECOND
                 self._turn.notify_all()
 
-    def _acquire(self, model: Model, options: Options, keep_alive: int) -> Runner:
+    def _acquire(self, model: Model, options: Options, keep_alive: int | None) -> Runner:
         with self._turn:
             if self.hung and not self._fits(self.runners.get(model.name), options):
                 raise NoAnswer
@@ -94,7 +94,8 @@ class Scheduler:
             finally:
                 self._waiting -= 1
             runner.busy += 1
-            runner.keep_alive = keep_alive
+            if keep_alive is not None:  # a request that names none leaves the runner its own (server/sched.go, useLoadedRunner)
+                runner.keep_alive = keep_alive
             return runner
 
     def _ready(self, model: Model, options: Options) -> Runner:

@@ -66,6 +66,8 @@ def test_keep_alive_takes_durations_numbers_and_for_ever() -> None:
     assert played.ps()[0]["expires_at"].startswith("2027-01-15T09:00:0")
     played.ask("/api/generate", {"model": MISTRAL, "keep_alive": -1})
     assert played.ps()[0]["expires_at"].startswith("2319-")
+    played.ask("/api/generate", {"model": MISTRAL, "prompt": "Why?", "stream": False})
+    assert played.ps()[0]["expires_at"].startswith("2319-")  # a request that names none leaves the runner its own
     assert played.ask("/api/generate", {"model": MISTRAL, "keep_alive": "soon"}) == (
         400,
         {"error": 'time: invalid duration "soon"'},

@@ -1,0 +1,62 @@
+"""With which options the loaded runner was started, as far as its log tells.
+
+A request reloads a runner whose options differ from its own: num_ctx, num_batch, main_gpu, use_mmap, num_thread; num_gpu only
+where it is sent (server/sched.go, needsReload). ``/api/ps`` tells the context alone.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+
+from remediation.diagnosis.evidence import Evidence
+from remediation.diagnosis.versions import at_least, parse_version
+
+_START = re.compile(r'msg=load request="\{Operation:commit|starting llama server" cmd="')
+_BATCH = re.compile(r"\bBatchSize:(\d+)|--batch-size (\d+)")
+_CARD = re.compile(r"\bMainGPU:([1-9]\d*)|--main-gpu ([1-9]\d*)")
+_CONTEXT = re.compile(r"\bKvSize:(\d+)|--ctx-size (\d+)")
+_MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII)
+_BATCH_SIZE = 512
+"""What Ollama asks for where nobody says otherwise (api.DefaultOptions)."""
+_CHOOSES_ITSELF = "0.30.0"
+"""From v0.30.0 the server picks the batch by what fits, so a number there is nobody's wish (facts/ollama 4.5)."""
+
+
+def unlike_ours(evidence: Evidence) -> str:
+    """Return with which option the last runner was loaded that a plain request would not have; empty where none is known."""
+    if at_least(parse_version(evidence.ollama_version), _CHOOSES_ITSELF):
+        return ""
+    line = next((line for line in _backwards(evidence) if _START.search(line)), "")
+    baked = {name: value for show in evidence.shows for name, value in show.parameters.items()}
+    batch, context, card = _number(_BATCH, line), _number(_CONTEXT, line), _number(_CARD, line)
+    usual = int(baked["num_batch"]) if baked.get("num_batch", "").isdigit() else _BATCH_SIZE
+    if batch is not None and batch not in {usual, min(usual, context or usual)}:
+        return f"a client loaded the runner with num_batch {batch}"
+    if card is not None and baked.get("main_gpu") != str(card):
+        return f"a client loaded the runner with main_gpu {card}"
+    return ""
+
+
+def remaining(expires_at: str, now: float) -> float | None:
+    """Return how long a runner stays that nobody asks, by the host's clock; None where ``/api/ps`` does not tell."""
+    match = _MOMENT.fullmatch(expires_at)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second = map(int, match.groups()[:6])
+    zone = timezone.utc
+    if match[7]:
+        zone = timezone((-1 if match[7] == "-" else 1) * timedelta(hours=int(match[8]), minutes=int(match[9])))
+    try:
+        return datetime(year, month, day, hour, minute, second, tzinfo=zone).timestamp() - now
+    except ValueError:
+        return None
+
+
+def _backwards(evidence: Evidence) -> list[str]:
+    return [line for piece in evidence.pieces if piece.kind == "server_log" for line in piece.text.splitlines()][::-1]
+
+
+def _number(pattern: re.Pattern[str], line: str) -> int | None:
+    match = pattern.search(line)
+    return int(next(group for group in match.groups() if group)) if match else None
