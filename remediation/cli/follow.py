@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from remediation.cli.options import Apply, Resume, Undo
+from remediation.cli.options import Apply, Following, Resume, Undo
 from remediation.cli.run import Asked, carry_out, listeners, request_of
 from remediation.cli.session import field
 from remediation.cli.shipped import PLAYBOOKS, find
@@ -23,9 +23,9 @@ from remediation.model.errors import UsageError
 
 def resume(options: Resume, stream: TextIO) -> int:
     """Go on with a run; its own journal is written further."""
-    record = find_run(options.run)
+    record, tape = find_run(options.run), tape_of(options)
     asked = asked_before(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
-    asked = replace(asked, json=options.json, verbose=options.verbose)
+    asked = replace(asked, json=options.json, verbose=options.verbose, record=tape)
     if options.max_risk is not None:
         asked = replace(asked, max_risk=options.max_risk)
     asked = replace(asked, yes_destroy=(*asked.yes_destroy, *options.yes_destroy))
@@ -45,11 +45,11 @@ def resume(options: Resume, stream: TextIO) -> int:
 
 def undo(options: Undo, stream: TextIO) -> int:
     """Take a run back, as a run of its own."""
-    record = find_run(options.run)
+    record, tape = find_run(options.run), tape_of(options)
     before = asked_before(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
     asked = replace(
         before, check=options.check, diff=options.diff, json=options.json, verbose=options.verbose, max_risk=options.max_risk,
-        yes_destroy=options.yes_destroy, report=options.report, wait=options.wait, out=None,
+        yes_destroy=options.yes_destroy, report=options.report, wait=options.wait, out=None, record=tape,
     )  # fmt: skip
     path = find(PLAYBOOKS, asked.playbook)
     with field(asked, playbook=path) as hosts:
@@ -64,12 +64,12 @@ def _undone(record: RunRecord, task: str, *rest: Any) -> Any:  # noqa: ANN401 - 
 
 def apply(options: Apply, stream: TextIO) -> int:
     """Apply a saved plan, or some of its changes."""
-    plan = load_plan(Path(options.plan))
+    plan, tape = load_plan(Path(options.plan)), tape_of(options)
     before = asked_before(plan.header, options.plan, limit=None, extra_vars=options.extra_vars)
     asked = replace(
         before, check=False, out=None, diff=options.diff, json=options.json, verbose=options.verbose,
         max_risk=options.max_risk or before.max_risk, yes_destroy=options.yes_destroy, report=options.report, wait=options.wait,
-        last_resort=before.last_resort,
+        last_resort=before.last_resort, record=tape,
     )  # fmt: skip
     plan.select(options.only)
     path = find(PLAYBOOKS, asked.playbook)
@@ -81,6 +81,11 @@ def apply(options: Apply, stream: TextIO) -> int:
 
 def _applied(plan: Any, only: tuple[str, ...], *rest: Any) -> Any:  # noqa: ANN401 - as `apply_plan`
     return apply_plan(plan, *rest, only=only)
+
+
+def tape_of(options: Following) -> str | None:
+    """Return where to record, from the folder this was started in: the earlier run's own recording is never written over."""
+    return str(Path(options.record).absolute()) if options.record is not None else None
 
 
 def asked_before(header: Mapping[str, Any], what: str, *, limit: str | None, extra_vars: tuple[str, ...]) -> Asked:

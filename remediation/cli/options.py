@@ -31,11 +31,14 @@ class Hosts(Output):
     )
 
 
+RECORD = "Also write what hosts were asked and answered to this file, without names and secrets."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded(Hosts):
     """Hosts whose answers may be recorded."""
 
-    record: str | None = option("Also write what hosts were asked and answered to this file, without names and secrets.")
+    record: str | None = option(RECORD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,7 @@ class Following(Output):
     yes_destroy: tuple[str, ...] = option("Allow deleting data on this host. May be repeated.", default=())
     wait: str | None = option("Wait this long for another run on a host to end, such as 90 or 5m.")
     report: str | None = option("Also write the run to this file: .html, .json or .xml (JUnit).")
+    record: str | None = option(RECORD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,13 +123,13 @@ class Diagnose(Recorded):
     )
     out: str | None = option("Also save what was read, without names, tokens and home paths, for --evidence.")
     fail_on: tuple[str, ...] = option("End with 2 when this cause is found. May be repeated.", default=())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verify(Hosts):
     probe_seconds: str | None = option(
         "Also ask the loaded model for at most 8 tokens or this long, such as 20, with the context it has; it loads nothing."
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verify(Recorded):
     """How long to look."""
 
     after: str | None = option("Keep watching for this long, such as 10m, and name what regressed.")

@@ -61,12 +61,16 @@ class Asked(Run):
         return cls(**{**given, **more})
 
 
-def run(name: str, asked: Asked, stream: TextIO) -> int:
-    """Run the playbook that is asked for and return the exit code; raises `RemediationError` for what no host is needed to see."""
+def run(name: str, asked: Asked, stream: TextIO, *, then: Callable[[Field], int] | None = None) -> int:
+    """Run the playbook that is asked for and return the exit code; raises `RemediationError` for what no host is needed to see.
+
+    Where it went well, `then` goes on with the same hosts and has the last word.
+    """
     path = find(PLAYBOOKS, asked.playbook)
     files = listeners(asked)
     with field(asked, playbook=path) as hosts:
-        return carry_out(request_of(name, asked, hosts, path), hosts, asked, stream, listening=files)
+        code = carry_out(request_of(name, asked, hosts, path), hosts, asked, stream, listening=files)
+        return code if code or then is None else then(hosts)
 
 
 def listeners(asked: Run) -> list[Listener]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from remediation.cli.command import command
 from remediation.cli.options import FixOffload, Play, Verify
+
+if TYPE_CHECKING:
+    from remediation.cli.session import Field
 
 
 @command(FixOffload, name="fix-offload")
@@ -31,11 +35,11 @@ def verify(options: Verify) -> int:
     from remediation.cli.run import Asked, run  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
 
     after = seconds("--after", options.after)
-    code = run("verify", Asked.of(options, playbook="verify", verbose=True), sys.stdout)
-    if code or not after:
-        return code
-    from remediation.cli.session import field  # noqa: PLC0415 - loaded when asked for
-    from remediation.cli.watching import watch  # noqa: PLC0415 - loaded when asked for
 
-    with field(options) as hosts:
+    def watched(hosts: Field) -> int:
+        from remediation.cli.watching import watch  # noqa: PLC0415 - loaded when asked for
+
         return watch(hosts, after, as_json=options.json)
+
+    asked = Asked.of(options, playbook="verify", verbose=True)
+    return run("verify", asked, sys.stdout, then=watched if after else None)

@@ -38,10 +38,13 @@ from remediation.model.errors import UsageError
 VERSION = 1
 _SHORTEST = 2
 _EVERYBODY = frozenset(
-    {"root", "system", "administrator", "admin", "user", "nobody", "nt authority", "localservice", "networkservice", "builtin", "host", "local"}
+    {"root", "system", "administrator", "admin", "user", "nobody", "nt authority", "localservice", "networkservice", "builtin", "host", "local",
+     "ollama", "docker", "compose", "nvidia", "cuda", "gpu", "windows", "linux", "ubuntu", "debian", "wsl"}
 ) | LOCAL_NAMES  # fmt: skip
 """Names that tell nothing of anybody, and whose replacement would change what a diagnosis reads."""
 _NAMED = ("User", "DesktopUser", "Owner", "Hostname", "CSName", "UserName")
+_LEASE = re.compile(r'"owner": "([^"@]+)@([^"]+)", "purpose": ')
+"""Whose run holds a host, as the lease that lies there says."""
 _USER_FOLDER = re.compile(r"(?:[A-Za-z]:[\\/]+Users|/home)[\\/]+([^\\/\"':;\s]+)")
 _CALLS: Mapping[str, type[Call]] = {each.__name__: each for each in (Run, Probe, Http, ReadFile, WriteFile)}
 _REPLIES: Mapping[str, type[Reply]] = {each.__name__: each for each in (Completed, HttpReply, ProbeReply, FileContent, Failed)}
@@ -95,6 +98,9 @@ class Names:
         elif isinstance(value, str):
             for name in _USER_FOLDER.findall(value):
                 self.person(name)
+            for name, machine in _LEASE.findall(value):
+                self.person(name)
+                self.machine(machine)
 
     def clean(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
         """Return a JSON value without them."""
@@ -143,10 +149,6 @@ class Cassette:
             self._names.person(settings.user)
             self._names.machine(settings.name)
             self._names.machine(settings.address)
-            if settings.kind == "local":
-                self._names.machine(socket.gethostname())
-                with suppress(OSError, KeyError):  # an account without a name
-                    self._names.person(getpass.getuser())
             self._platforms.setdefault(settings.name, settings.platform)
             return HostRecorder(self, 1 + list(self._platforms).index(settings.name))
 
@@ -156,7 +158,12 @@ class Cassette:
 
     def save(self, masked: Callable[[Any], Any] = lambda value: value) -> None:
         """Write the file as a whole, readable by its owner only; `masked` takes further secrets out of a JSON value."""
-        for _, _, said in self._lines:
+        # where the run was started stands in the lease that it took, and in what the machine says of itself when it is the host
+        self._names.machine(socket.gethostname())
+        with suppress(OSError, KeyError):  # an account without a name
+            self._names.person(getpass.getuser())
+        for _, asked, said in self._lines:
+            self._names.learn(asked)
             self._names.learn(said)
         hosts = [{"host": number, "platform": platform} for number, platform in enumerate(self._platforms.values(), 1)]
         lines: list[Any] = [{"cassette": VERSION, "hosts": hosts}]

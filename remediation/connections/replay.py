@@ -1,7 +1,12 @@
-"""A recorded run in the place of a host: the same questions get the same answers, in the order in which they were given."""
+"""A recorded run in the place of a host: the same questions get the same answers, in the order in which they were given.
+
+What the host said after a change is not said before that change is asked for here too. So the recording of a repair gives, in
+check mode, the diagnosis and the plan that the repair began with.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,9 +26,13 @@ class ReplayConnection:
         self.platform, taped = cassette.load(path, number)
         self.round_trips = 0
         self._path = path
-        self._answers: dict[str, deque[Reply]] = defaultdict(deque)
+        self._changes = 0
+        """Up to which of the recorded changes this run has come."""
+        self._answers: dict[str, dict[int, deque[Reply]]] = defaultdict(dict)
+        changes = 0
         for each in taped:
-            self._answers[cassette.key(each.call)].append(each.reply)
+            self._answers[cassette.key(each.call)].setdefault(changes, deque()).append(each.reply)
+            changes += each.call.writes
 
     def exchange(self, calls: Sequence[Call]) -> list[Reply]:
         """Answer from the cassette."""
@@ -37,7 +46,16 @@ class ReplayConnection:
         answers = self._answers.get(cassette.key(call))
         if not answers:
             return Failed("error", f"{self._path} holds no answer to {_name(call)}: the recorded run never asked that")
-        return answers.popleft() if len(answers) > 1 else answers[0]
+        times = list(answers)
+        if call.writes:
+            # the next time that it was done; from then on the host is as it was after it
+            time = times[min(bisect_left(times, self._changes), len(times) - 1)]
+            self._changes = max(self._changes, time + 1)
+        else:
+            # since the last change, else before it; what was first asked later has to do
+            time = times[max(0, bisect_right(times, self._changes) - 1)]
+        replies = answers[time]
+        return replies.popleft() if len(replies) > 1 else replies[0]
 
 
 def _name(call: Call) -> str:

@@ -108,6 +108,36 @@ def test_answers_come_in_the_order_given_and_the_last_one_stays(tmp_path: Path) 
     assert "no answer to never asked" in unknown.message
 
 
+def test_what_came_after_a_change_is_not_said_before_it(tmp_path: Path) -> None:
+    recorded = Cassette(tmp_path / "t")
+    recorder = recorded.recorder(from_variables("localhost", {}))
+    look, change, late = Run(("look",)), Run(("change",), writes=True), Run(("late",))
+    for call, said in ((look, b"1"), (change, b""), (look, b"2"), (late, b"seen"), (change, b""), (look, b"3")):
+        recorder([call], [Completed(0, said, b"")])
+    recorded.save()
+
+    def told(*calls: Call) -> list[bytes]:
+        replies = opened(replay(tmp_path / "t")).exchange(list(calls))
+        return [reply.stdout for reply in replies if isinstance(reply, Completed)]
+
+    assert told(look, look, look) == [b"1", b"1", b"1"]
+    assert told(look, change, look, look, change, look, change, look) == [b"1", b"", b"2", b"2", b"", b"3", b"", b"3"]
+    assert told(late, look) == [b"seen", b"1"]  # what was asked only later is better than nothing
+    assert told(change, change, late) == [b"", b"", b"seen"]
+
+
+def test_whose_run_held_the_host_is_not_told(tmp_path: Path) -> None:
+    recorded = Cassette(tmp_path / "t")
+    recorder = recorded.recorder(from_variables("one", {}))
+    lease = {"id": "ab12", "owner": "jens@workbench.corp.example", "purpose": "fix-offload", "expires": 1.0}
+    content = json.dumps(lease).encode()
+    recorder([WriteFile("/lease", content), ReadFile("/lease")], [FileContent(), FileContent(content)])
+    recorded.save()
+    text = (tmp_path / "t").read_text("utf-8")
+    assert [name for name in ("jens", "workbench", "corp") if name in text] == []
+    assert "fix-offload" in text
+
+
 def test_several_hosts_share_one(tmp_path: Path) -> None:
     recorded = Cassette(tmp_path / "t")
     for number, name in enumerate(("one", "two"), 1):
