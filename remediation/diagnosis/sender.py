@@ -21,6 +21,7 @@ _MODEL = re.compile(r'"model"\s*:\s*"([^"]{1,200})"')
 _DEAD = "OLLAMA_NUM_GPU"
 _CONFIGURATION = frozenset({"client_config", "modelfile", "docker_compose"})
 _FEW = 64
+_NEXT_LINES = 1000
 _MOST_CALLERS = 8
 
 
@@ -62,13 +63,24 @@ def _request_log(evidence: Evidence) -> Iterator[Sender]:
         match = _NUM_GPU.search(piece.text)
         if match is None or int(match[1]) < 0:
             continue
-        model = _MODEL.search(piece.text)
+        model, caller = _MODEL.search(piece.text), _caller(evidence, piece.label)
         yield Sender(
-            f"a client's request for {model[1] if model else 'a model'}",
+            f"a client's request for {model[1] if model else 'a model'}{f' from {caller}' if caller else ''}",
             int(match[1]),
             Quote(piece.label, match[0]),
             "remove num_gpu from the client's options, then unload the model",
         )
+
+
+def _caller(evidence: Evidence, path: str) -> str:
+    """Return the address behind a body that the server wrote: its log names the body, and the request's own line comes next."""
+    name = re.split(r"[\\/]", path)[-1]
+    for piece in evidence.pieces:
+        at = piece.text.find(f"{name}, replay using") if piece.kind == "server_log" else -1
+        match = _GIN.search(piece.text, at, at + _NEXT_LINES) if at >= 0 else None
+        if match:
+            return match[1]
+    return ""
 
 
 def _services(evidence: Evidence) -> Iterator[Sender]:

@@ -11,17 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from remediation.connections.base import Completed, Run
+from remediation.facets import request_log
 from remediation.facets.look import Look, attempt
+from remediation.facets.service_log import LINES, ServiceLog
 from remediation.model.facts import Container, Process, Target
 
 _PORT = 11434
 _SWITCH = "OLLAMA_DEBUG_LOG_REQUESTS"
 _OFF = frozenset({"", "0", "f", "false"})
-_MOST = 16
+_MOST = request_log.MOST
 _CONFIGURATION = re.compile(
     r"\.(?:json|ya?ml|toml|ini|env|conf|cfg|config|properties|py|js|ts)$|(?:^|[\\/])(?:\.env|Modelfile)$", re.IGNORECASE
 )
-_WROTE = re.compile(r"^(\S*ollama-request-logs-[^:]*):(.*)$")
 _TCP = re.compile(r"^\s*TCP\s+(\S+):(\d+)\s+(\S+):(\d+)\s+ESTABLISHED\s+(\d+)", re.IGNORECASE)
 _SS = re.compile(r"^\d+\s+\d+\s+(\S+):(\d+)\s+(\S+):(\d+)(?:\s+users:\(\(\"([^\"]+)\",pid=(\d+))?")
 
@@ -29,7 +30,7 @@ _SS = re.compile(r"^\d+\s+\d+\s+(\S+):(\d+)\s+(\S+):(\d+)(?:\s+users:\(\(\"([^\"
 _FIND = (
     "find", "/tmp",  # noqa: S108 - where the server writes them
     "-maxdepth", "2", "-path", "*ollama-request-logs-*", "-type", "f", "-size", "-1024k",
-    "-exec", "grep", "-HoE", r'"(model|num_gpu)" *: *("[^"]*"|-?[0-9]+)', "{}", "+",
+    "-exec", "grep", "-HoE", request_log.FRAGMENT, "{}", "+",
 )  # fmt: skip
 
 
@@ -45,6 +46,12 @@ def requests_call(container: Container | None, environment: Mapping[str, str]) -
     if container is None or container.environment.get(_SWITCH, "").strip().lower() in _OFF:
         return None
     return Run(("docker", "exec", container.name, *_FIND), timeout=20.0, env=environment)
+
+
+def native_requests(look: Look) -> tuple[str, ...]:
+    """Return the bodies that a native server wrote, as its log names them; nothing where there is no log."""
+    log = attempt(lambda: ServiceLog(look).read(tail=LINES)) or ""
+    return request_log.named(log, windows=look.platform == "windows")
 
 
 def mounted_configuration(containers: Sequence[Container]) -> tuple[str, ...]:
@@ -74,12 +81,16 @@ class Callers:
         self._environment = dict(environment)
 
     def requests(self) -> Sequence[tuple[str, str]]:
-        """Return (path, what is said of model and layers) of each request that the server wrote down."""
+        """Return (path, what is said of model and layers) of each request that the server wrote down.
+
+        Raises `CallFailed` where the log of a native server names some and this login may read none of them.
+        """
         named = self._target().container
-        server = self._container(str(named.value)) if named is not None else None
-        call = requests_call(server, self._environment)
+        if named is None:
+            return request_log.read(self._look, native_requests(self._look))
+        call = requests_call(self._container(str(named.value)), self._environment)
         reply = self._look.ask(call)[0] if call is not None else None
-        return written(reply.text) if isinstance(reply, Completed) else ()
+        return request_log.written(reply.text) if isinstance(reply, Completed) else ()
 
     def connections(self) -> Sequence[str]:
         """Return who holds a connection to the server's port, one phrase each."""
@@ -93,15 +104,6 @@ class Callers:
             return from_ss(reply.text, port)
         names = {each.pid: each.name for each in attempt(self._running) or ()}
         return from_netstat(reply.text, port, names)
-
-
-def written(text: str) -> tuple[tuple[str, str], ...]:
-    """Return (path, fragments) from grep's ``path:match`` lines."""
-    found: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        if match := _WROTE.match(line):
-            found.setdefault(match[1], []).append(match[2])
-    return tuple((path, ", ".join(parts)) for path, parts in found.items())[-_MOST:]
 
 
 def from_netstat(text: str, port: int, names: Mapping[int, str]) -> tuple[str, ...]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from remediation.connections.base import Call, ReadFile
-from remediation.facets import callers, compose, desktop, engine, gpu, ollama, processes, system
+from remediation.facets import callers, compose, desktop, engine, gpu, ollama, processes, request_log, system
 from remediation.facets.containers import PROJECT
 from remediation.facets.look import Look, attempt
+from remediation.facets.service_log import LINES, PROGRAMS, ServiceLog
 from remediation.facets.target import NATIVE, Finder
 from remediation.model.facts import ComposeProject, Target
 
 if TYPE_CHECKING:
     from remediation.facets.host import Place
 
-LOG_LINES = 4000
+LOG_LINES = LINES
 _FEW = 3
 """So many models' metadata is asked for beforehand while it is not known which one is meant."""
 
@@ -33,21 +34,37 @@ def prefetch(look: Look, place: Place) -> None:
     look.ask(*machine, *engines, *server, callers.connections_call(place.windows))
 
     records = () if place.native else docker.record_calls()
-    look.ask(*records, *_metadata(look, place, url))
+    metadata = _metadata(look, place, url)
+    log = _native_log(look, place, docker)
+    look.ask(*records, *metadata, *log)
     if place.native:
         return
     target = attempt(Finder(look, place.variables, docker.containers).find) or Target()
     calls: list[Call] = []
     if target.container is not None:
         calls.append(docker.log_call(str(target.container.value), LOG_LINES))
-        wrote = callers.requests_call(attempt(lambda: docker.inspect(str(target.container.value))), place.environment)  # type: ignore[union-attr]
-        calls += [wrote] if wrote is not None else []
+        inside = callers.requests_call(attempt(lambda: docker.inspect(str(target.container.value))), place.environment)  # type: ignore[union-attr]
+        calls += [inside] if inside is not None else []
     if target.project is not None and isinstance(target.project.value, ComposeProject):
         project = target.project.value
         calls.append(compose.CommandCompose(look, place.environment, docker.containers).config_run(project))
         own = [each for each in attempt(docker.containers) or () if each.labels.get(PROJECT) == project.name]
         calls += [ReadFile(path) for path in (*project.files, *callers.mounted_configuration(own))]
-    look.ask(*calls)
+    wrote = request_log.call(callers.native_requests(look), windows=place.windows) if log and target.container is None else None
+    look.ask(*calls, *(() if wrote is None else (wrote,)))
+
+
+def _native_log(look: Look, place: Place, docker: engine.CommandEngine) -> tuple[Call, ...]:
+    """Return the call for a native server's log, where what is known so far says that there is one."""
+    if place.native:
+        return ()
+    if place.windows:
+        here = {each.name.lower() for each in attempt(processes.WindowsProcesses(look).list) or ()}
+        there = bool(here & PROGRAMS)
+    else:
+        there = not docker.record_calls()  # without any container
+    call = attempt(lambda: ServiceLog(look).call(LOG_LINES)) if there else None
+    return () if call is None else (call,)
 
 
 def _metadata(look: Look, place: Place, url: str) -> list[Call]:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import ntpath
+import re
 
-from remediation.connections.base import Completed, Failed, Probe, ReadFile, Run
-from remediation.facets.look import Look
+from remediation.connections.base import Completed, Failed, ReadFile, Run
+from remediation.facets.desktop import SESSION_PROBE
+from remediation.facets.look import Look, attempt
+from remediation.facets.processes import WindowsProcesses
 from remediation.model.errors import CallFailed
 
+LINES = 4000
+"""Lines of the end that a diagnosis reads."""
+PROGRAMS = frozenset({"ollama.exe", "ollama app.exe"})
 _LINE = 250
 """Bytes that a line of the log takes at most on average; the end of the file is read by size."""
-_SESSION = Probe("session", timeout=30.0)
+_INSTALLED = re.compile(r"(?i)^(.+\\AppData\\Local)\\Programs\\Ollama\\[^\\]+$")
+"""Where the installer puts the program: it tells %LOCALAPPDATA% of whoever runs it, and the log lies there as well."""
 
 
 class ServiceLog:
@@ -19,12 +26,18 @@ class ServiceLog:
     def __init__(self, look: Look) -> None:
         self._look = look
 
+    def call(self, tail: int) -> Run | ReadFile:
+        """Return the call that reads the log's end; on Windows the processes are asked for first where they are not known."""
+        if self._look.platform == "windows":
+            return ReadFile(self._path(), limit=tail * _LINE, tail=True)
+        return Run(("journalctl", "--unit", "ollama", "--no-pager", "--output", "cat", "--lines", str(tail)), timeout=60.0)
+
     def read(self, *, tail: int) -> str:
         """Return the log's last `tail` lines."""
-        return self._windows(tail) if self._look.platform == "windows" else self._journal(tail)
+        call = self.call(tail)
+        return self._windows(call, tail) if isinstance(call, ReadFile) else self._journal(call)
 
-    def _journal(self, tail: int) -> str:
-        call = Run(("journalctl", "--unit", "ollama", "--no-pager", "--output", "cat", "--lines", str(tail)), timeout=60.0)
+    def _journal(self, call: Run) -> str:
         reply = self._look.ask(call)[0]
         if isinstance(reply, Failed) and reply.kind == "not-found":
             raise CallFailed("Ollama runs in no container here and there is no systemd journal", host=self._look.host)
@@ -37,13 +50,19 @@ class ServiceLog:
             )
         return done.text
 
-    def _windows(self, tail: int) -> str:
-        session = self._look.probe(_SESSION, "asking for the session")
-        user = str(session.get("DesktopUser") or session["User"])
-        profile = ntpath.join("C:\\Users", user.rpartition("\\")[2])
-        path = ntpath.join(profile, "AppData", "Local", "Ollama", "server.log")
-        content = self._look.content(ReadFile(path, limit=tail * _LINE, tail=True))
+    def _windows(self, call: ReadFile, tail: int) -> str:
+        content = self._look.content(call)
         if content is None:
-            raise CallFailed(f"Ollama runs in no container here and {path} does not exist", host=self._look.host)
+            raise CallFailed(f"Ollama runs in no container here and {call.path} does not exist", host=self._look.host)
         lines = content.decode("utf-8", errors="replace").splitlines()
         return "".join(f"{line}\n" for line in lines[-tail:])
+
+    def _path(self) -> str:
+        """Return where the log is: beside the program that runs, else in the profile of whoever sits at the desktop."""
+        for each in attempt(WindowsProcesses(self._look).list) or ():
+            match = _INSTALLED.match(each.path or "") if each.name.lower() in PROGRAMS else None
+            if match:
+                return ntpath.join(match[1], "Ollama", "server.log")
+        session = self._look.probe(SESSION_PROBE, "asking for the session")
+        user = str(session.get("DesktopUser") or session["User"])
+        return ntpath.join("C:\\Users", user.rpartition("\\")[2], "AppData", "Local", "Ollama", "server.log")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from remediation.facets.callers import from_netstat, from_ss, mounted_configuration, requests_call, written
+from remediation.facets.callers import from_netstat, from_ss, mounted_configuration, requests_call
+from remediation.facets.request_log import written
 from remediation.model.facts import Container
 
 NETSTAT = """

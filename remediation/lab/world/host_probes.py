@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ntpath
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ _NAMES = {
     "vpnkit",
     "docker-agent",
 }
+_BODY = 1024**2
 _ADMIN = "C:\\ProgramData\\DockerDesktop\\admin-settings.json"
 
 
@@ -87,6 +89,16 @@ def folder(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
         "Total": machine.state.disk_total if drive else None,
         "Free": machine.state.disk_free if drive else None,
     }
+
+
+def requests(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell what request bodies say of model and layers."""
+    rows = []
+    for path in data["paths"]:
+        text = _text(machine, str(path))
+        if text is not None and len(text) <= _BODY:
+            rows.append({"Path": path, "Text": ", ".join(re.findall(r'"(?:model|num_gpu)" *: *(?:"[^"]*"|-?[0-9]+)', text))})
+    return {"Rows": rows, "Refused": []}
 
 
 def file(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:

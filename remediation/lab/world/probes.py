@@ -109,4 +109,5 @@ PROBES: Mapping[str, Probe] = {
     "folder": host_probes.folder,
     "file": host_probes.file,
     "sample": host_probes.sample,
+    "requests": host_probes.requests,
 }
