@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from remediation.cli import prepared
+from remediation.cli.checks import Check, good, lacking, worth_knowing
 from remediation.connections.settings import ConnectionSettings
+from remediation.facets import readiness
 from remediation.facets.access import HostAccess
+from remediation.facets.look import Look, attempt
 from remediation.facets.protocols import Reader
 from remediation.model.errors import HostError, Unreachable
 from remediation.model.facts import SessionFacts
@@ -17,20 +21,7 @@ from remediation.model.facts import SessionFacts
 GIB = 1024**3
 LISTENER = "winrm quickconfig -transport:https, with a certificate whose name is the host's (docs/windows.md)"
 
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One check: ``ok`` is None where it is worth knowing and no fault. ``blocks`` are steps, ``cure`` what to do."""
-
-    name: str
-    ok: bool | None
-    text: str
-    blocks: str = ""
-    cure: str = ""
-
-    def to_json(self) -> dict[str, object]:
-        """Return it as JSON."""
-        return {"name": self.name, "ok": self.ok, "text": self.text, "blocks": self.blocks, "cure": self.cure}
+REMOTE_ADMIN = r"Set-ItemProperty HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\System LocalAccountTokenFilterPolicy 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +42,6 @@ class Preflight:
         return {"host": self.host, "exit_code": self.exit_code, "checks": [check.to_json() for check in self.checks]}
 
 
-def good(name: str, text: str) -> Check:
-    """Return a check that passed."""
-    return Check(name, ok=True, text=text)
-
-
-def lacking(name: str, text: str, blocks: str = "", cure: str = "") -> Check:
-    """Return a check that failed."""
-    return Check(name, ok=False, text=text, blocks=blocks, cure=cure)
-
-
-def worth_knowing(name: str, text: str, blocks: str = "", cure: str = "") -> Check:
-    """Return what is no fault and yet limits what can be done."""
-    return Check(name, ok=None, text=text, blocks=blocks, cure=cure)
-
-
 def preflight(host: str, access: HostAccess, settings: ConnectionSettings) -> Preflight:
     """Look at a host through every facet; never raises `HostError`."""
     checks = [_transport(settings)]
@@ -82,6 +58,7 @@ def preflight(host: str, access: HostAccess, settings: ConnectionSettings) -> Pr
     checks += _session(session, settings)
     for name, ask in _FACETS.items():
         checks += _asked(name, ask, reader)
+    checks += _prepared(access, reader, session, settings)
     checks += [worth_knowing("note", note) for note in access.notes]
     code = 2 if any(check.ok is False for check in checks) else 0
     return Preflight(host, tuple(checks), code)
@@ -123,12 +100,18 @@ def _session(session: SessionFacts, settings: ConnectionSettings) -> Iterator[Ch
     if session.elevated:
         yield good("elevated", "administrator" if settings.platform == "windows" else "root")
     else:
-        cure = "use an administrator's account" if settings.platform == "windows" else "become: true"
-        yield worth_knowing("elevated", "no administrator's rights", "host.rebooted, steps on other users' programs", cure)
+        yield worth_knowing("elevated", "no administrator's rights", "host.rebooted, program.closed and vram.free on others' programs",
+                            _elevation(session) if settings.platform == "windows" else "ansible_become: true, for a login that sudo lets")  # fmt: skip
     if session.wsl is False:
         yield worth_knowing(
             "WSL", "the distributions are another user's", "steps that look into WSL", "log in as the desktop's user"
         )
+
+
+def _elevation(session: SessionFacts) -> str:
+    quoted = session.user.replace("'", "''")
+    group = f"Add-LocalGroupMember -SID S-1-5-32-544 -Member '{quoted}'"
+    return f"in an elevated PowerShell: {group}; for a local account also: {REMOTE_ADMIN}"
 
 
 def _asked(name: str, ask: Callable[[Reader], Iterator[Check]], reader: Reader) -> list[Check]:
@@ -136,6 +119,30 @@ def _asked(name: str, ask: Callable[[Reader], Iterator[Check]], reader: Reader) 
         return list(ask(reader))
     except HostError as error:
         return [lacking(name, error.message, _BLOCKS.get(name, ""), error.next_step)]
+
+
+def _prepared(access: HostAccess, reader: Reader, session: SessionFacts, settings: ConnectionSettings) -> list[Check]:
+    """Check what no facet tells: quotas, counters, Docker Desktop, Compose, WSL, the container toolkit."""
+    look = Look(lambda: access.connection)
+    docker = reader.variables.get("docker_config")
+    environment = {"DOCKER_CONFIG": str(docker)} if docker else {}
+
+    def windows(_: Reader) -> Iterator[Check]:
+        yield from prepared.windows(readiness.windows(look, environment), remote=settings.kind == "winrm")
+
+    def desktop(reader: Reader) -> Iterator[Check]:
+        target = attempt(reader.target)
+        native = target is not None and target.endpoint is not None and target.container is None
+        yield prepared.docker_desktop(reader.desktop.docker(), needed=not native)
+
+    def posix(reader: Reader) -> Iterator[Check]:
+        use = attempt(reader.gpu.use)
+        gpu = use is not None and bool(use.gpus)
+        yield from prepared.posix(readiness.posix(look, environment), gpu=gpu, elevated=session.elevated)
+
+    if settings.platform == "windows":
+        return [*_asked("Docker Desktop", desktop, reader), *_asked("preparation", windows, reader)]
+    return _asked("preparation", posix, reader)
 
 
 def _system(reader: Reader) -> Iterator[Check]:

@@ -92,6 +92,7 @@ def reload(machine: Machine, **options: Json) -> str:
         ("chrome-comes-back", "1/33"),
         ("discord-hides", "1/33"),
         ("nobody-logged-on", "1/33"),
+        ("unprepared", "1/33"),
         ("not-elevated", "1/33"),
         ("no-gpu-counters", "1/33"),
     ],

@@ -122,6 +122,14 @@ def _not_elevated(made: Machine) -> None:
     ask(made)
 
 
+def _unprepared(state: State) -> None:
+    # as an old image leaves it, or somebody who hardened it by a policy
+    state.setup.quotas |= {"MaxMemoryPerShellMB": 150, "MaxProcessesPerShell": 5, "IdleTimeout": 60_000}
+    state.setup.by_policy = ["IdleTimeout"]
+    state.setup.wsl_service = state.setup.wsl_version = None
+    state.setup.distributions = []
+
+
 def _unloaded(made: Machine) -> None:
     _occupants(made)
 
@@ -277,6 +285,7 @@ FAULTS: Mapping[str, Fault] = {
     "pid-reused": Fault(_reused),
     "nobody-logged-on": Fault(_nobody),
     "not-elevated": Fault(_not_elevated),
+    "unprepared": Fault(_vram_occupied, machine=_unprepared),
     "engine-down": Fault(_engine_down),
     "desktop-hangs": Fault(_desktop_hangs),
     "no-gpu-counters": Fault(_counters),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from remediation.lab.programs import nvidia_smi
 from remediation.lab.wire import Refusal
-from remediation.lab.world import host_probes
+from remediation.lab.world import host_probes, readiness
 
 if TYPE_CHECKING:
     from remediation.lab.world.machine import Machine
@@ -110,4 +110,5 @@ PROBES: Mapping[str, Probe] = {
     "file": host_probes.file,
     "sample": host_probes.sample,
     "requests": host_probes.requests,
+    "readiness": readiness.readiness,
 }

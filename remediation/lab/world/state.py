@@ -141,6 +141,24 @@ class Login:
     """After so many seconds the desktop's user is there again when the machine has restarted; None: nobody comes."""
 
 
+def _quotas() -> dict[str, int]:
+    return {
+        "MaxShellsPerUser": 30, "MaxProcessesPerShell": 25, "MaxMemoryPerShellMB": 1024, "MaxConcurrentUsers": 10, "IdleTimeout": 7_200_000,
+        "MaxConcurrentOperationsPerUser": 1500, "MaxConnections": 300, "MaxEnvelopeSizekb": 500, "MaxTimeoutms": 60_000,
+    }  # fmt: skip
+
+
+@dataclass(slots=True)
+class Setup:
+    """How Windows is set up: WinRM's quotas (facts/windows 1.4), and WSL with the desktop user's distributions."""
+
+    quotas: dict[str, int] = field(default_factory=_quotas)
+    by_policy: list[str] = field(default_factory=list)
+    wsl_service: str | None = "WSLService"
+    wsl_version: str | None = "2.3.26.0"
+    distributions: list[str] = field(default_factory=lambda: ["docker-desktop"])
+
+
 @dataclass(slots=True)
 class Card:
     """The NVIDIA card under WDDM; ``reserve`` is what the driver keeps to itself."""
@@ -192,6 +210,7 @@ class State:
     memory_free: int = 19_107_428 * 1024
     ollama_version: str = "0.13.5"
     login: Login = field(default_factory=Login)
+    setup: Setup = field(default_factory=Setup)
     card: Card = field(default_factory=Card)
     engine: Engine = field(default_factory=Engine)
     programs: list[Program] = field(default_factory=list)
@@ -228,6 +247,7 @@ class State:
         """Take back what `to_json` returned; unknown fields of an older lab are left out."""
         parts: dict[str, Any] = dict(data)
         parts["login"] = _of(Login, parts.get("login", {}))
+        parts["setup"] = _of(Setup, parts.get("setup", {}))
         parts["card"] = _of(Card, parts.get("card", {}))
         parts["engine"] = _of(Engine, parts.get("engine", {}))
         for key, kind in (("programs", Program), ("due", Due), ("containers", Container), ("volumes", Volume)):

@@ -1,0 +1,35 @@
+"""One check of ``check-host``, and the three ways that it can end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: ``ok`` is None where it is worth knowing and no fault. ``blocks`` are steps, ``cure`` what to do."""
+
+    name: str
+    ok: bool | None
+    text: str
+    blocks: str = ""
+    cure: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as JSON."""
+        return {"name": self.name, "ok": self.ok, "text": self.text, "blocks": self.blocks, "cure": self.cure}
+
+
+def good(name: str, text: str) -> Check:
+    """Return a check that passed."""
+    return Check(name, ok=True, text=text)
+
+
+def lacking(name: str, text: str, blocks: str = "", cure: str = "") -> Check:
+    """Return a check that failed."""
+    return Check(name, ok=False, text=text, blocks=blocks, cure=cure)
+
+
+def worth_knowing(name: str, text: str, blocks: str = "", cure: str = "") -> Check:
+    """Return what is no fault and yet limits what can be done."""
+    return Check(name, ok=None, text=text, blocks=blocks, cure=cure)
