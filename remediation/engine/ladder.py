@@ -16,6 +16,7 @@ from remediation.engine.gate import weigh
 from remediation.engine.goal import GoalSight, clarify, look_at
 from remediation.engine.ports import StepContext, under
 from remediation.engine.records import build, change_to_json
+from remediation.facets.protocols import Reader
 from remediation.model.change import Change, Risk, StepCall, highest
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.finding import Diagnosis
@@ -46,7 +47,11 @@ def climb(ladder: Ladder, context: StepContext, run_rung: RunRung) -> Result:
 
 @dataclass(slots=True)
 class Climb:
-    """One pass over a ladder. ``tried`` are the rungs with what they came to, ``refused`` the first that was blocked."""
+    """One pass over a ladder.
+
+    ``tried`` are the rungs with what they came to, ``refused`` the first that was blocked, ``moment`` the look by which the host
+    was judged last: causes and order of the rungs rest on the same one.
+    """
 
     ladder: Ladder
     context: StepContext
@@ -58,6 +63,7 @@ class Climb:
     diagnosis: Diagnosis = field(default_factory=Diagnosis)
     left: tuple[Left, ...] = ()
     foreseen: dict[str, tuple[Result, ...]] = field(default_factory=dict)
+    moment: Reader | None = None
 
     def run(self) -> Result:
         """Walk the ladder to its end."""
@@ -95,7 +101,8 @@ class Climb:
     def _diagnose(self) -> None:
         from remediation.diagnosis.diagnose import to_json  # noqa: PLC0415 - a run without a ladder needs no causes
 
-        self.diagnosis = self.context.ports.diagnose(self.context.access.reader)
+        self.moment = self.context.access.reader
+        self.diagnosis = self.context.ports.diagnose(self.moment)
         self.context.emit("findings", diagnosis=to_json(self.diagnosis))
 
     def _order(self, rungs: Sequence[Rung]) -> Order:
@@ -116,7 +123,7 @@ class Climb:
 
     def _risk_of(self, rung: Rung) -> Risk:
         """Return the highest risk of what the rung's steps would do now; a step that cannot say counts with its own."""
-        rehearsal = self.context.rehearsal()
+        rehearsal = self.context.rehearsal(self.moment)
         results = self.foreseen[rung.name] = tuple(execute(call, rehearsal) for call in rung.calls)
         own = [
             build(call, self.context.ports.steps()).risk

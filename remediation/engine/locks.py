@@ -43,20 +43,24 @@ class LockLost(Blocked):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who asks for a host: the run's id, "user@controller", and what for."""
+    """Who asks for a host: the run's id, "user@controller", what for, and the run that it takes back, if any.
+
+    What that run left of its lease, cut off as it was, is no hindrance; should it go on after all, it loses the lease.
+    """
 
     run: str
     owner: str
     purpose: str
+    undoes: str = ""
 
 
-def claim(run: str, purpose: str) -> Claim:
+def claim(run: str, purpose: str, *, undoes: str = "") -> Claim:
     """Return the claim of this controller's user for a run; `purpose` is what they started."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container's user without a name
         user = "somebody"
-    return Claim(run, f"{user}@{socket.gethostname()}", purpose)
+    return Claim(run, f"{user}@{socket.gethostname()}", purpose, undoes)
 
 
 def _unheard(text: str) -> None:
@@ -125,13 +129,15 @@ class HostLock:
             self._renew(now + max(TTL, seconds + MARGIN) + TTL / 2)  # the next change may follow soon, and need not renew again
 
     def give_back(self) -> None:
-        """Give the lease back, for the next run to take at once; a host that is gone lets it expire."""
+        """Give the lease back, for the next run to take at once; a host that is gone lets it expire.
+
+        Where another run has taken over meanwhile, its directory has a higher number and ours says nothing any more.
+        """
         lease, self._lease = self._lease, None
         if lease is None:
             return
         try:
-            if self._store.newest().number == self._number:
-                self._store.write(self._number, dataclasses.replace(lease, expires=0.0))
+            self._store.write(self._number, dataclasses.replace(lease, expires=0.0))
         except HostError:
             return  # nobody is there to take it; it expires by itself
 
@@ -149,9 +155,12 @@ class HostLock:
             self._clock.sleep(POLL)
             place = self._newest()
         lease = place.lease
-        if lease is None or lease.expires <= place.now or lease.id == self._claim.run:
+        if lease is None or lease.expires <= place.now or self._own(lease):
             return None
         return lease
+
+    def _own(self, lease: Lease) -> bool:
+        return lease.id == self._claim.run or (bool(self._claim.undoes) and lease.id == self._claim.undoes)
 
     def _make(self, place: Place, tell: Callable[[str], None]) -> bool:
         number = place.number + 1
@@ -160,7 +169,7 @@ class HostLock:
         lease = Lease(self._claim.run, self._claim.owner, self._claim.purpose, place.now + TTL)
         newest = self._store.write(number, lease)
         old = self._store.read(place.number) if place.number else None
-        foreign = old is not None and old.id != self._claim.run
+        foreign = old is not None and not self._own(old)
         if newest != number or (old is not None and foreign and old.expires > place.now):
             self._store.clear(number)
             return False

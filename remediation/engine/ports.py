@@ -217,7 +217,7 @@ class StepContext:
     """One task on one host. ``path`` is the task's stable id within the run, ``timeout`` its own limit in seconds.
 
     ``hold`` is called before each change with the seconds it may take: it renews the host's lease for as long, and raises
-    `Blocked` where that is lost (`remediation.engine.locks`).
+    `Blocked` where that is lost (`remediation.engine.locks`). ``moment`` is a look at the host that several steps share.
     """
 
     host: str
@@ -230,6 +230,7 @@ class StepContext:
     path: str = ""
     timeout: float | None = None
     hold: Callable[[float], None] = _unlocked
+    moment: Reader | None = None
 
     def emit(self, kind: str, **data: Any) -> None:  # noqa: ANN401 - JSON values of the event's kind
         """Tell one event of this task on this host."""
@@ -239,11 +240,11 @@ class StepContext:
         """Tell something worth knowing; ``level`` is ``info`` or ``warning``."""
         self.emit("note", text=text, level=level)
 
-    def rehearsal(self) -> StepContext:
-        """Return the same task in check mode, telling nobody: what a rung would do, looked at beforehand."""
+    def rehearsal(self, moment: Reader | None = None) -> StepContext:
+        """Return the same task in check mode, telling nobody: what a rung would do, judged by one `moment` beforehand."""
         silent = dataclasses.replace(self.ports, emit=_unheard)
         policy = dataclasses.replace(self.policy, check=True)
-        return dataclasses.replace(self, policy=policy, ports=silent, memory=self.memory.copy())
+        return dataclasses.replace(self, policy=policy, ports=silent, memory=self.memory.copy(), moment=moment)
 
     def below(self, name: str) -> StepContext:
         """Return the context of a step that this task needs for itself (a preload), with a path of its own."""

@@ -50,7 +50,7 @@ def look(step: Step[Any], context: StepContext) -> Sight:
 
 
 def _reader(step: Step[Any], context: StepContext) -> Reader:
-    reader = context.access.reader
+    reader = context.access.reader_for(step.name, moment=context.moment)
     known: dict[str, Any] = {}
     if step.once_per_run:
         known[RUN_STARTED] = _run_started(context)

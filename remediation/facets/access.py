@@ -15,7 +15,13 @@ class HostAccess(Protocol):
 
     @property
     def reader(self) -> Reader:
-        """The host, read only."""
+        """The host, read only: a new look at it."""
+
+    def reader_for(self, purpose: str, *, moment: Reader | None = None) -> Reader:
+        """Return a new look for a purpose (a step's name), for which much the same is asked each time.
+
+        With ``moment``, a reader of this host, what that one was told is taken over: several purposes then rest on one look.
+        """
 
     @property
     def clock(self) -> Clock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from remediation.connections.base import Completed, Failed, Reply, Run
@@ -49,7 +50,7 @@ class CommandEngine:
         self._look.hints["ids"] = ids
         # a container that went away in between is an error for the command, but the others' records are printed
         done = self._ended(self._look.ask(self._records(ids))[0], codes=(0, 1))
-        return tuple(containers.container(record) for record in _json(done))
+        return _listed(done)
 
     def first_calls(self) -> tuple[Run, ...]:
         """Return what `containers` asks first: the ids, and the records of those that were there at the last look."""
@@ -199,6 +200,19 @@ def _json(done: Completed) -> Any:  # noqa: ANN401 - JSON
         return json.loads(done.text)
     except ValueError as error:
         raise CallFailed(f"{WHAT} failed: its answer is no JSON ({error})", output=done.text[:200]) from error
+
+
+def _listed(done: Completed) -> tuple[Container, ...]:
+    try:
+        return _containers(done.text)
+    except ValueError as error:
+        raise CallFailed(f"{WHAT} failed: its answer is no JSON ({error})", output=done.text[:200]) from error
+
+
+@lru_cache(maxsize=128)
+def _containers(text: str) -> tuple[Container, ...]:
+    """Return the containers that a list of records tells; the same list comes with nearly every look."""
+    return tuple(containers.container(record) for record in json.loads(text))
 
 
 def merged(stdout: bytes, stderr: bytes) -> str:

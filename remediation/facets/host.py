@@ -35,6 +35,7 @@ class Place:
     clock: Clock
     environment: Mapping[str, str]
     earlier: dict[str, Found] = field(default_factory=dict, compare=False, repr=False)
+    latest: list[Target] = field(default_factory=list, compare=False, repr=False)
 
     def remember(self, found: Target) -> Target:
         """Return the target with what an earlier look found of it, where a step has just taken its container away."""
@@ -47,7 +48,8 @@ class Place:
             lost: dict[str, Any] = {
                 part: value for part, value in self.earlier.items() if getattr(found, part) is None or part == "endpoint"
             }
-            return replace(found, **lost)
+            found = replace(found, **lost)
+        self.latest[:] = [found]
         return found
 
     @property
@@ -133,6 +135,10 @@ class HostReader:
         finder = Finder(self._look, self._place.variables, self.engine.containers, first)
         return self._look.once("target", lambda: self._place.remember(finder.find()))
 
+    def also(self, purpose: str) -> HostReader:
+        """Return a reader of this same look for another purpose: nothing that is known is asked again."""
+        return HostReader(self._place, self._look.also(purpose))
+
     def prefetch(self) -> None:
         """Read what a diagnosis needs in as few exchanges as there are dependencies: two, and one for what hangs on them."""
         from remediation.facets.prefetch import prefetch  # noqa: PLC0415 - only a diagnosis wants it
@@ -202,9 +208,13 @@ class HostWriter:
         return files.FilesWriter(self._look)
 
     def target(self) -> Target:
-        """Return what is to be repaired here; found once, since a writer is made for one change."""
+        """Return what is to be repaired here; found once, since a writer is made for one change.
+
+        That is what the look found by which the change was planned, unless something was written before anybody asked.
+        """
         if self._target is None:
-            self._target = self._reader.target()
+            seen = next((each for each in self._place.latest if each.endpoint is not None), None)
+            self._target = self._reader.target() if seen is None or self._look.wrote else seen
         return self._target
 
     def _asker(self) -> Asker:

@@ -1,13 +1,18 @@
 """One look at a host: every read goes through here, several in one exchange, each sent at most once.
 
 A `Look` belongs to one reader. What it was told stays true for as long as that reader is in use; the next look starts with
-nothing (`Host.reader` makes one each time). A writer's look keeps nothing, because it reads what it has just changed.
+nothing (`Host.reader` makes one each time). A writer's look keeps nothing once it has written, because it reads what it has
+just changed.
+
+Looks at a host for the same purpose ask much the same again and again: a step looks after each change, and until its state
+has settled. So the first question of a look takes along what the last look for that purpose asked (`Habits`): a step's author
+reads one thing after the other, and one exchange carries them all.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
 
@@ -29,6 +34,8 @@ from remediation.connections.base import (
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, Uncertain
 
 T = TypeVar("T")
+Habits = dict[str, dict[str, Call]]
+"""What the last look for each purpose asked, by `_key`; the latest purpose stands last."""
 
 _TAIL = 400
 _HTTP_OK = 200
@@ -36,18 +43,35 @@ _UNREAD = (CallFailed, DeadlineExceeded, Blocked)
 
 
 class Look:
-    """The replies of one look. With ``keep=False`` nothing is remembered.
+    """The replies of one look. With ``changing`` nothing is remembered after the first write.
 
     ``hints`` are shared by all looks at a host: what an earlier one found decides only what is asked in the same exchange, never
-    what is answered.
+    what is answered. ``purpose`` says for what is looked; without one nothing is foreseen.
     """
 
-    def __init__(self, connect: Callable[[], Connection], *, keep: bool = True, hints: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, connect: Callable[[], Connection], *, changing: bool = False, hints: dict[str, Any] | None = None, purpose: str = ""
+    ) -> None:  # fmt: skip
         self._connect = connect
-        self._keep = keep
+        self._changing = changing
+        self._keep = True
+        self.wrote = False
         self.hints: dict[str, Any] = {} if hints is None else hints
         self._replies: dict[str, Reply] = {}
         self._made: dict[str, Any] = {}
+        self._purpose = purpose
+        self._wanted: dict[str, Call] = {}
+
+    def also(self, purpose: str) -> Look:
+        """Return this same look, its replies shared, for another purpose."""
+        other = Look(self._connect, hints=self.hints, purpose=purpose)
+        other._replies = self._replies
+        return other
+
+    def foresee(self, *calls: Call) -> None:
+        """Let the first look of a purpose that begins with some of `calls` ask all of them, until another one has asked more."""
+        habits: Habits = self.hints.setdefault("habits", {})
+        habits.setdefault("", {_key(call): call for call in calls})
 
     @property
     def host(self) -> str:
@@ -62,10 +86,33 @@ class Look:
     def ask(self, *calls: Call) -> list[Reply]:
         """Return one reply per call; those not known yet travel in one exchange. A `Failed` reply is returned, not raised."""
         known = self._replies if self._keep else {}
-        missing = {_key(call): call for call in calls if _key(call) not in known}
+        keys = [_key(call) for call in calls]
+        asked = dict(zip(keys, calls, strict=True))
+        missing = {key: call for key, call in asked.items() if key not in known}
         if missing:
+            missing.update((key, call) for key, call in self._foreseen(asked).items() if key not in known)
             known.update(zip(missing, self._connect().exchange(list(missing.values())), strict=True))
-        return [known[_key(call)] for call in calls]
+        self._remember(asked)
+        return [known[key] for key in keys]
+
+    def _foreseen(self, asked: Mapping[str, Call]) -> Mapping[str, Call]:
+        """Return what is likely to be asked next: by the last look for this purpose, else by the latest that began alike."""
+        if not self._purpose or self._wanted:
+            return {}
+        habits: Habits = self.hints.get("habits", {})
+        if self._purpose in habits:
+            return habits[self._purpose]
+        latest: Mapping[str, Call] = next(reversed(habits.values()), {})
+        return latest if asked.keys() <= latest.keys() else {}
+
+    def _remember(self, asked: Mapping[str, Call]) -> None:
+        if not self._purpose:
+            return
+        habits: Habits = self.hints.setdefault("habits", {})
+        if not self._wanted:
+            habits.pop(self._purpose, None)
+            habits[self._purpose] = self._wanted
+        self._wanted.update(asked)
 
     def knows(self, call: Call) -> bool:
         """Return whether `call` was asked in this look."""
@@ -88,6 +135,8 @@ class Look:
     def write(self, call: Call) -> Reply:
         """Send a call that changes the host, by itself; what was known before is forgotten, whatever becomes of it."""
         self.forget()
+        self.wrote = True
+        self._keep = not self._changing
         marked = call if call.writes else replace(call, writes=True)
         return self._connect().exchange([marked])[0]
 

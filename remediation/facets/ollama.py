@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 from remediation.connections.base import Completed, Http, Run
@@ -161,7 +162,7 @@ class OllamaByHttp:
 
     def _json(self, call: Http, status: int, body: bytes) -> Any:  # noqa: ANN401 - JSON
         try:
-            value = json.loads(body) if body else {}
+            value = _loaded(body) if body else {}
         except ValueError:
             value = None
         said = value.get("error") if isinstance(value, dict) else None
@@ -176,6 +177,12 @@ class OllamaByHttp:
                 status=status,
             )
         return value
+
+
+@lru_cache(maxsize=128)
+def _loaded(body: bytes) -> Any:  # noqa: ANN401 - JSON
+    """Return what JSON says, to be read only: a model's metadata is the same at every look, and long."""
+    return json.loads(body)
 
 
 def runners(value: Mapping[str, Any]) -> tuple[Runner, ...]:

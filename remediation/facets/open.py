@@ -10,6 +10,7 @@ from remediation.connections.guard import Recorder
 from remediation.connections.settings import ConnectionSettings, from_variables
 from remediation.facets.host import HostReader, HostWriter, Place
 from remediation.facets.look import Look
+from remediation.facets.protocols import Reader
 from remediation.facets.scripts import script
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import WriteRefused
@@ -46,6 +47,12 @@ class Host:
         """A new look at the host: what it is told holds for it alone."""
         return HostReader(self._place, Look(lambda: self.connection, hints=self._hints))
 
+    def reader_for(self, purpose: str, *, moment: Reader | None = None) -> HostReader:
+        """Return a new look at the host, or `moment`'s again, for a purpose that looks for much the same each time."""
+        if isinstance(moment, HostReader):
+            return moment.also(purpose)
+        return HostReader(self._place, Look(lambda: self.connection, hints=self._hints, purpose=purpose))
+
     @property
     def clock(self) -> Clock:
         """The clock by which to wait for this host."""
@@ -75,7 +82,7 @@ class Host:
             raise WriteRefused(
                 f"{name}: a writer was asked for in check mode", host=name, next_step="run without --check to change the host"
             )
-        return HostWriter(self._place, Look(lambda: self.connection, keep=False, hints=self._hints))
+        return HostWriter(self._place, Look(lambda: self.connection, changing=True, hints=self._hints))
 
     def close(self) -> None:
         """End the session."""

@@ -52,6 +52,8 @@ def prefetch(look: Look, place: Place) -> None:
         calls += [ReadFile(path) for path in (*project.files, *callers.mounted_configuration(own))]
     wrote = request_log.call(callers.native_requests(look), windows=place.windows) if log and target.container is None else None
     look.ask(*calls, *(() if wrote is None else (wrote,)))
+    cards = (gpu.USE_PROBE, processes.LIST_PROBE) if place.windows else ()
+    look.foresee(*docker.first_calls(), *server, *metadata, *calls[:1], *cards)  # what nearly every step asks of a server
 
 
 def _native_log(look: Look, place: Place, docker: engine.CommandEngine) -> tuple[Call, ...]:

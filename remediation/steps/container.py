@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from remediation.diagnosis.logs import read_log
 from remediation.diagnosis.units import human
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
@@ -17,6 +16,7 @@ from remediation.steps.compose_edit import DEVICES, with_devices
 from remediation.steps.compose_text import unified
 from remediation.steps.contract import Step, param, step
 from remediation.steps.environment import backup_of, digest, home_of, project_files, wanted_service
+from remediation.steps.loads import log_of
 from remediation.steps.moments import moment, run_started
 from remediation.steps.naming import wanted_container, wanted_project
 from remediation.steps.pending import pending_services
@@ -71,7 +71,7 @@ class ContainerSeesGpu(Step[Sees]):
         if found is None:
             raise CallFailed(f"there is no container {name}", host=host.name, next_step="bring the stack up (stack.up)")
         cards, smi = _smi(host, found)
-        log = read_log(host.ollama.log())
+        log = log_of(host)
         devices = tuple(device.name or device.library for device in log.devices if device.is_gpu)
         server = devices if log.devices else None
         place = _place(host, found)
@@ -191,7 +191,7 @@ class ContainerEnvironment(Step[Read]):
         found = host.engine.inspect(name)
         if found is None:
             raise CallFailed(f"there is no container {name}", host=host.name, next_step="bring the stack up (stack.up)")
-        return Read(found.environment, read_log(host.ollama.log()).environment)
+        return Read(found.environment, log_of(host).environment)
 
     def met(self, seen: Read) -> bool:
         """Whether each is as expected."""

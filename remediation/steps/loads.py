@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
-from remediation.diagnosis.logs import Load, read_log
+from remediation.diagnosis.logs import Load, LogReading, read_log
 from remediation.diagnosis.memory.fit import RESERVE, Fit
 from remediation.diagnosis.memory.metadata import ModelMetadata, metadata
 from remediation.diagnosis.units import MIB
@@ -102,7 +103,7 @@ def load_state(host: Reader, model: str) -> LoadState:
     show, trouble = _show(host, model)
     runner = runner_of(model, runners)
     others = tuple(one for one in runners if one is not runner)
-    log = read_log(host.ollama.log())
+    log = log_of(host)
     load = _load_of(show, log.loads, last_only=len(runners) <= 1)
     use = _use(host)
     room, beside = _rooms(use, runner, others, version, pending_frees(host))
@@ -120,6 +121,17 @@ def load_state(host: Reader, model: str) -> LoadState:
         stored=show is not None or entry is not None, best=_best(use, runner),
         spill=_spill(use, runner), hung_since=_hung(host, load, runner), container=_container(host),
     )  # fmt: skip
+
+
+def log_of(host: Reader) -> LogReading:
+    """Return what the server's log says; raises as the facet does."""
+    return _reading(host.ollama.log())
+
+
+@lru_cache(maxsize=128)
+def _reading(text: str) -> LogReading:
+    """Return what a log says; several steps read the same one at the same moment, of hosts that are worked on side by side."""
+    return read_log(text)
 
 
 def _show(host: Reader, model: str) -> tuple[ModelShow | None, str]:

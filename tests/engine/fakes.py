@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from remediation.facets.protocols import Reader
 from remediation.model.errors import WriteRefused
 from remediation.model.facts import Found, Target
 from tests.engine.fakes_docker import FakeCompose, FakeEngine, WritableCompose, WritableEngine
@@ -88,6 +89,9 @@ class FakeAccess:
         self.reader = FakeReader(world)
         self.clock = world.clock
         self.check = check
+
+    def reader_for(self, purpose: str, *, moment: Reader | None = None) -> Reader:  # noqa: ARG002 - the protocol's
+        return self.reader if moment is None else moment
 
     @property
     def round_trips(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -50,13 +51,64 @@ def test_a_write_is_marked_sent_alone_and_makes_everything_unknown() -> None:
     assert look.once("x", lambda: 2) == 2
 
 
-def test_a_writers_look_keeps_nothing() -> None:
+def test_a_writers_look_keeps_nothing_once_it_has_written() -> None:
     connection = Answering(runs=done)
-    look = connection.look(keep=False)
+    look = connection.look(changing=True)
     look.ask(HOSTNAME)
     look.ask(HOSTNAME)
-    assert connection.round_trips == 2
+    assert connection.round_trips == 1
+    look.write(DATE)
+    look.ask(HOSTNAME)
+    look.ask(HOSTNAME)
+    assert connection.round_trips == 4
     assert [look.once("x", lambda value=value: value) for value in (1, 2)] == [1, 2]  # type: ignore[misc]
+
+
+def test_the_second_look_for_a_purpose_asks_at_once_what_the_first_asked_bit_by_bit() -> None:
+    connection, hints = Answering(runs=done), dict[str, Any]()
+    for _ in range(2):
+        look = connection.look(hints=hints, purpose="vram.free")
+        look.ask(HOSTNAME)
+        look.ask(DATE)
+    assert connection.asked == [(HOSTNAME,), (DATE,), (HOSTNAME, DATE)]
+
+
+def test_what_a_look_no_longer_asks_is_not_foreseen_a_third_time() -> None:
+    connection, hints = Answering(runs=done), dict[str, Any]()
+    for calls in ((HOSTNAME, DATE), (HOSTNAME,), (HOSTNAME,)):
+        look = connection.look(hints=hints, purpose="vram.free")
+        for call in calls:
+            look.ask(call)
+    assert connection.asked[2:] == [(HOSTNAME, DATE), (HOSTNAME,)]
+
+
+def test_a_purpose_that_is_new_goes_by_the_latest_look_that_began_alike() -> None:
+    connection, hints = Answering(runs=done), dict[str, Any]()
+    connection.look(hints=hints, purpose="first").ask(HOSTNAME, DATE)
+    connection.look(hints=hints, purpose="alike").ask(HOSTNAME)
+    connection.look(hints=hints, purpose="other").ask(Run(("uptime",)))
+    connection.look(hints=hints).ask(HOSTNAME)
+    assert connection.asked == [(HOSTNAME, DATE), (HOSTNAME, DATE), (Run(("uptime",)),), (HOSTNAME,)]
+
+
+def test_what_was_foreseen_and_fails_fails_only_whoever_asks_for_it() -> None:
+    hints = dict[str, Any]()
+    first = Answering(runs=done).look(hints=hints, purpose="x")
+    first.ask(HOSTNAME)
+    first.ask(DATE)
+    look = Answering(runs=lambda argv: done(argv) if argv == HOSTNAME.argv else None).look(hints=hints, purpose="x")
+    assert look.run(HOSTNAME, "asking").rc == 0
+    with pytest.raises(CallFailed, match="there is no date"):
+        look.run(DATE, "asking")
+
+
+def test_two_purposes_may_share_one_look() -> None:
+    connection = Answering(runs=done)
+    look = connection.look()
+    look.ask(HOSTNAME)
+    look.also("x").ask(HOSTNAME, DATE)
+    look.ask(DATE)
+    assert connection.asked == [(HOSTNAME,), (DATE,)]
 
 
 def test_what_failed_once_fails_again_without_being_asked_again() -> None:

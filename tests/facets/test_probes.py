@@ -59,7 +59,9 @@ def answer(lab: control.Lab, name: str) -> Any:  # noqa: ANN401 - JSON
     host = open_host(lab.hosts[0].name, lab_variables(lab), check=False)
     try:
         writes = name in {"generate", "close", "file", "docker-desktop", "notify"}
-        return Look(lambda: host.connection, keep=False).probe(Probe(name, DATA.get(name, {}), timeout=60.0, writes=writes), name)
+        return Look(lambda: host.connection, changing=True).probe(
+            Probe(name, DATA.get(name, {}), timeout=60.0, writes=writes), name
+        )
     finally:
         host.close()
 

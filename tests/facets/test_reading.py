@@ -164,7 +164,7 @@ def test_a_root_at_a_desktop_is_taken_to_have_a_window() -> None:
     ],
 )
 def test_a_window_that_could_not_be_asked_is_blocked_with_the_reason(value: dict[str, object], words: str, step: str) -> None:
-    look = Answering(platform="windows", probes={"close": value}).look(keep=False)
+    look = Answering(platform="windows", probes={"close": value}).look(changing=True)
     with pytest.raises(Blocked, match=words) as raised:
         processes.WindowsProcessWriter(look).close(4, 1.0, grace=0)
     assert step in raised.value.next_step
@@ -173,7 +173,7 @@ def test_a_window_that_could_not_be_asked_is_blocked_with_the_reason(value: dict
 @pytest.mark.parametrize(("task", "ended"), [(None, True), (0, False), (267014, False)])
 def test_whether_it_ended_is_told_where_it_was_asked(task: int | None, ended: bool) -> None:
     value = {"ended": ended, "how": "polite" if ended else "still-there", "asked": 1, "task_result": task}
-    look = Answering(platform="windows", probes={"close": value}).look(keep=False)
+    look = Answering(platform="windows", probes={"close": value}).look(changing=True)
     assert processes.WindowsProcessWriter(look).close(4, 1.0, grace=0) is ended
 
 

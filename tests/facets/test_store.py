@@ -104,10 +104,10 @@ class WindowsFolder:
 @pytest.fixture(params=["linux", "windows"])
 def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
     if request.param == "windows":
-        look = Look(lambda: WindowsFolder(tmp_path), keep=False)
+        look = Look(lambda: WindowsFolder(tmp_path), changing=True)
         assert folder(look) == WHERE
         return OnWindows(look, WHERE)
-    return OnHost(Look(lambda: LocalConnection("here"), keep=False), str(tmp_path))
+    return OnHost(Look(lambda: LocalConnection("here"), changing=True), str(tmp_path))
 
 
 def test_a_whole_store_is_sound_by_size_and_by_hash(shelf: Shelf, tmp_path: Path) -> None:

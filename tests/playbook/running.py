@@ -54,6 +54,9 @@ class BareHost:
     def reader(self) -> Reader:
         raise NotImplementedError
 
+    def reader_for(self, purpose: str, *, moment: Reader | None = None) -> Reader:
+        raise NotImplementedError
+
     def writer(self) -> Writer:
         raise NotImplementedError
 

@@ -18,7 +18,7 @@ def measure(given: Measure, site: Site, scope: Scope) -> Acted:
     """Ask the loaded model for a few tokens; what cannot be measured says why, and fails nothing."""
     try:
         opened = site.opened()
-        reader = look_once(site, opened) or opened.access.reader
+        reader = look_once(site, opened) or opened.access.reader_for("measure")
         layers = site.host.layers
         if layers is None:
             layers = site.play.stage.ports.diagnose(reader).offloaded
