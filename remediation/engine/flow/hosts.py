@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,8 @@ from remediation.engine.ports import Ports
 from remediation.facets.access import HostAccess
 from remediation.model.errors import RemediationError
 
+_CLOSING = 32
+"""So many hosts are closed side by side: one that does not answer any more lets the others go."""
 _NAMED = ("ansible_connection", "ansible_host", "ansible_port", "ansible_ssh_port", "ansible_winrm_port")
 
 
@@ -57,16 +60,21 @@ class OpenHosts:
     claim: Claim
     ports: Ports
     wait: float = 0.0
-    _opened: dict[tuple[str, str, bool], Opened] = field(default_factory=dict)
+    _opened: dict[tuple[object, ...], Opened] = field(default_factory=dict)
     _locks: dict[str, SharedLock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def open(self, owner: str, name: str, variables: Callable[[], Mapping[str, Any]], *, check: bool) -> Opened:
-        """Return the host `name` as `owner` works on it: itself, or another one that delegates to it."""
-        key = (owner, name, check)
+    def open(
+        self, owner: str, name: str, variables: Callable[[], Mapping[str, Any]], *, check: bool, rights: Mapping[str, Any]
+    ) -> Opened:  # fmt: skip
+        """Return the host `name` as `owner` works on it: itself, or another one that delegates to it.
+
+        `rights` are variables that hold where the host's own say nothing: other rights are another connection.
+        """
+        key = (owner, name, check, *sorted(rights.items()))
         found = self._opened.get(key)
         if found is None:
-            values = variables()
+            values = {**rights, **variables()}
             found = Opened(name, self.open_host(name, values, check=check), machine_of(name, values))
             with self._lock:
                 self._opened[key] = found
@@ -85,13 +93,17 @@ class OpenHosts:
         return shared.hold
 
     def close(self) -> None:
-        """Give all leases back and close all hosts; whatever goes wrong with that changes nothing any more."""
-        for shared in self._locks.values():
-            with shared.guard:
-                lock, shared.lock = shared.lock, None
-                if lock is not None:
-                    with suppress(RemediationError):
-                        lock.give_back()
-        for opened in self._opened.values():
-            opened.access.close()
+        """Give all leases back and close all hosts, many at once; whatever goes wrong with that changes nothing any more."""
+        opened = list(self._opened.values())
         self._opened.clear()
+        with ThreadPoolExecutor(max_workers=max(1, min(_CLOSING, len(opened)))) as pool:
+            for step in (pool.map(_given_back, self._locks.values()), pool.map(lambda each: each.access.close(), opened)):
+                list(step)
+
+
+def _given_back(shared: SharedLock) -> None:
+    with shared.guard:
+        lock, shared.lock = shared.lock, None
+        if lock is not None:
+            with suppress(RemediationError):
+                lock.give_back()

@@ -12,7 +12,7 @@ from remediation.engine.flow.scopes import Layer, Variables, rendered
 from remediation.engine.flow.stage import PlayStage
 from remediation.engine.flow.state import HostState
 from remediation.engine.ports import HostMemory, Policy, StepContext
-from remediation.model.errors import Place, RemediationError, UsageError
+from remediation.model.errors import Blocked, Place, RemediationError, UsageError
 from remediation.model.event import Event
 from remediation.playbook.model import Settings, Task
 from remediation.templating.nodes import has_template, place_of
@@ -102,7 +102,18 @@ class Site:
                 return {"ansible_connection": "local"}
             return rendered(Scope(stage.host_layers(name)))
 
-        return stage.opened.open(self.host.name, name, variables, check=self.check())
+        rights = self.rights()
+        found = stage.opened.open(self.host.name, name, variables, check=self.check(), rights=rights)
+        if "ansible_become" in rights and found.access.connection.platform == "windows":
+            sentence = f"{name}: become has no meaning on Windows: the login's own rights count"
+            raise Blocked(sentence, host=name, next_step="use a login that is an administrator, and become: false for this host")
+        return found
+
+    def rights(self) -> Mapping[str, Any]:
+        """Return what ``become`` and ``become_user`` say, as the connection's variables; those count more, as they do with Ansible."""
+        user = self.settings.become_user
+        found: dict[str, Any] = {} if user is None else {"ansible_become_user": str(self.scope().render(user))}
+        return {"ansible_become": True, **found} if self.switch(self.settings.become) else found
 
     def hold(self, opened: Opened) -> Callable[[float], None]:
         """Take the host's lease; what is held is renewed before each change. Check mode takes none."""

@@ -20,7 +20,7 @@ from remediation.engine.gate import Refusal, weigh
 from remediation.engine.ports import Selected, StepContext
 from remediation.engine.records import change_to_json
 from remediation.model.change import Change, Risk
-from remediation.model.errors import Blocked, HostError, UsageError
+from remediation.model.errors import HostError, UsageError
 from remediation.model.outcome import Outcome, Result
 from remediation.playbook.actions import Command
 from remediation.templating.secret import revealed
@@ -111,8 +111,6 @@ def _program(given: Command, site: Site, opened: Opened, environment: Mapping[st
     arguments = tuple(_filled(str(revealed(word)), known) for word in words)
     if not arguments:
         raise UsageError("command: there is no program to run", place=site.place)
-    if site.switch(site.settings.become):
-        arguments = (*_elevated(site, opened), *arguments)
     return Program(arguments, tuple(map(str, words)), _shown(words, site), given, environment)
 
 
@@ -128,14 +126,6 @@ def _filled(word: str, known: Mapping[str, str]) -> str:
     filled = _VARIABLE.sub(lambda match: known.get(match[1] or match[2], match[0]), word)
     home = known.get("HOME", "")
     return home + filled[1:] if home and (filled == "~" or filled.startswith("~/")) else filled
-
-
-def _elevated(site: Site, opened: Opened) -> tuple[str, ...]:
-    if opened.access.connection.platform == "windows":
-        sentence = "become has no meaning on Windows: the login's own rights count"
-        raise Blocked(sentence, host=opened.name, next_step="use a login that is an administrator")
-    user = str(site.scope().render(site.settings.become_user) or "root") if site.settings.become_user else "root"
-    return ("sudo", "-n", "-u", user, "--")
 
 
 def _unnecessary(given: Command, site: Site) -> str:
