@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from remediation.diagnosis.causes.base import died_without_layers
 from remediation.diagnosis.reading import Reading
 from remediation.model.finding import Finding
 
 _ENOUGH = 0.8
+_LIMIT_OF_CONTAINER = "docker inspect --format '{{.HostConfig.Memory}} {{.State.OOMKilled}}' ollama"
+_LIMIT_OF_SERVICE = "systemctl show ollama --property=MemoryMax; dmesg | grep -i oom"
 
 
 def to_collect(reading: Reading, findings: Sequence[Finding]) -> tuple[str, ...]:
@@ -17,20 +20,25 @@ def to_collect(reading: Reading, findings: Sequence[Finding]) -> tuple[str, ...]
     container = reading.in_container
     wanted = []
     if not any(log.loads or log.starts for log in reading.logs):
-        if container:
-            wanted.append("docker logs --tail 4000 ollama")
-        elif reading.evidence.platform == "windows":
-            wanted.append(r"type %LOCALAPPDATA%\Ollama\server.log")
-        else:
-            wanted.append("journalctl -u ollama --no-pager -n 4000")
+        wanted.append(_log(reading))
     if not reading.ps:
         wanted.append("ollama ps" if not container else "docker exec ollama ollama ps")
     if not reading.smi:
         wanted.append("nvidia-smi" if not container else "docker exec ollama nvidia-smi")
     if container and not reading.docker:
         wanted.append("docker inspect ollama")
+    if died_without_layers(reading) and reading.evidence.platform != "windows":
+        wanted.append(_LIMIT_OF_CONTAINER if container else _LIMIT_OF_SERVICE)
     if not reading.asks:
         wanted.append("ollama show --parameters MODEL")
     if not wanted:
         wanted.append("the server's log after a restart with OLLAMA_DEBUG=2 and one load of the model")
     return tuple(wanted)
+
+
+def _log(reading: Reading) -> str:
+    if reading.in_container:
+        return "docker logs --tail 4000 ollama"
+    if reading.evidence.platform == "windows":
+        return r"type %LOCALAPPDATA%\Ollama\server.log"
+    return "journalctl -u ollama --no-pager -n 4000"

@@ -10,7 +10,7 @@ from remediation.diagnosis.causes import FINDERS
 from remediation.diagnosis.diagnose import diagnose, to_json
 from remediation.diagnosis.load import load_evidence, of_incident
 from remediation.diagnosis.verdict import verdict
-from remediation.model.finding import Cause
+from remediation.model.finding import Cause, Diagnosis
 
 HERE = pathlib.Path(__file__).parent
 CASES: list[dict[str, Any]] = yaml.safe_load((HERE / "fixtures" / "causes.yml").read_text())
@@ -103,3 +103,36 @@ def test_the_verdict_names_cause_proof_cure_and_what_is_ruled_out() -> None:
     assert "g2-num-gpu.log:8" in text
     assert " cure " in text
     assert "vram_occupied (" in text
+
+
+# v0.12.10's shapes (facts/ollama 2.2, 2.3), written for this test: a full card, no layer placed
+FULL = """time=2026-03-01T10:00:00.000Z level=INFO source=types.go:42 msg="inference compute" id=GPU-1 library=CUDA compute=8.6 name=CUDA0 description="NVIDIA GeForce RTX 3060" driver=12.5 type=discrete total="6.0 GiB" available="300.0 MiB"
+time=2026-03-01T10:00:01.000Z level=INFO source=server.go:522 msg=offload library=CUDA layers.requested=-1 layers.model=33 layers.offload=0 layers.split=[] memory.available="[300.0 MiB]" memory.gpu_overhead="0 B" memory.required.full="5.4 GiB" memory.required.partial="0 B" memory.required.kv="512.0 MiB" memory.required.allocations="[0 B]" memory.weights.total="4.0 GiB" memory.weights.repeating="3.9 GiB" memory.weights.nonrepeating="105.0 MiB" memory.graph.full="296.0 MiB" memory.graph.partial="305.0 MiB"
+load_tensors: offloaded 0/33 layers to GPU
+"""
+STARTED = 'time=2026-03-01T10:00:09.000Z level=INFO source=server.go:1289 msg="llama runner started in 8.00 seconds"\n'
+DIED = 'time=2026-03-01T10:00:09.000Z level=INFO source=sched.go:453 msg="Load failed" model=/m error="llama runner process has terminated: exit status 2"\n'
+
+
+def full_card(log: str, version: str = "0.12.10") -> Diagnosis:
+    pieces = [{"kind": "server_log", "text": log}]
+    return diagnose(of_incident({"platform": "docker-linux", "ollama_version": version, "evidence": pieces}))
+
+
+def sure(found: Diagnosis, cause: Cause) -> float:
+    return next((one.confidence for one in found.findings if one.cause is cause), 0.0)
+
+
+def test_a_full_card_explains_few_layers_and_no_load_that_dies_without_any() -> None:
+    ran, died = full_card(FULL + STARTED), full_card(FULL + DIED)
+    assert sure(ran, Cause.VRAM_OCCUPIED) >= 0.9
+    assert 0 < sure(died, Cause.VRAM_OCCUPIED) < 0.8
+    assert any("HostConfig.Memory" in command for command in died.collect)
+    later = full_card(FULL + STARTED + FULL.splitlines(keepends=True)[1] + DIED)
+    assert sure(later, Cause.VRAM_OCCUPIED) >= 0.8, "the load that is shown did not die"
+
+
+def test_only_a_release_that_cannot_see_the_containers_limit_is_suspected_of_having_met_it() -> None:
+    assert sure(full_card(FULL + DIED), Cause.SYSTEM_MEMORY_LIMIT) == 0.5
+    assert sure(full_card(FULL + DIED, "0.13.0"), Cause.SYSTEM_MEMORY_LIMIT) == 0.0
+    assert sure(full_card(FULL + STARTED), Cause.SYSTEM_MEMORY_LIMIT) == 0.0

@@ -61,6 +61,18 @@ def phantom(reading: Reading) -> bool:
     return load.model_cpu > 0 and load.model_gpu == 0 and load.kv_gpu == 0 and load.kv_cpu > 0
 
 
+def died_without_layers(reading: Reading) -> bool:
+    """Whether a load died for which the server itself had put no layer on the card.
+
+    A card that is full gives fewer layers, and the model runs from system memory; a load that fails is another matter
+    (facts/ollama 5.2), and why it failed is not told by what the card holds.
+    """
+    load = reading.shown
+    if load is None or load.seconds is not None or load.requested not in {None, -1} or load.result is None or load.result[0]:
+        return False
+    return reading.hit("runner_terminated") is not None
+
+
 def no_card_found(reading: Reading) -> bool:
     """Whether discovery kept nothing but the processor: then it is not memory that keeps the layers off a card."""
     return reading.cpu_device is not None and (reading.shown is None or reading.shown.library in {"", "cpu"})

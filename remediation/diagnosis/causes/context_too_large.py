@@ -10,6 +10,7 @@ from remediation.diagnosis.causes.base import (
     LIKELY,
     Placement,
     Verdict,
+    died_without_layers,
     found,
     no_card_found,
     placement,
@@ -122,9 +123,10 @@ def _graph_alone(reading: Reading, figures: Shortage) -> Finding | None:
     graph = min(filter(None, (load.graph_full, load.graph_partial)), default=None) or load.graph_gpu or None
     if graph is not None and free is not None and graph > free:
         at = load.too_little_at or load.planned_at or load.assigned_at or load.at
+        sure = 0.9 if reading.hit("runner_terminated") is None else LIKELY
         return found(
             Cause.CONTEXT_TOO_LARGE,
-            0.9 if reading.hit("runner_terminated") is None else LIKELY,
+            CIRCUMSTANCE if died_without_layers(reading) else sure,
             f"the compute graph of this context alone is larger than the card: {figures.words()}",
             at,
             cure=_CURE,

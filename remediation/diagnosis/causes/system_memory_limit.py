@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from remediation.diagnosis.causes.base import FIGURES, LIKELY, Verdict, found
+from remediation.diagnosis.causes.base import FIGURES, HINT, LIKELY, Verdict, died_without_layers, found
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.shortage import shortage
 from remediation.diagnosis.units import human
+from remediation.diagnosis.versions import at_least
 from remediation.model.finding import Cause
 
 _CURE = "raise the memory limit of the container or of WSL (.wslconfig), free RAM, or use a smaller model or context"
 
+
+SEES_CGROUP_V2 = "0.13.0"
+"""From this release on the server reads memory.max and memory.current (facts/ollama 4.7)."""
 
 # tokens in the cache, all slots together, from which on it is the cache that asks for the memory
 HUGE_CACHE = 32768
@@ -79,4 +83,13 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
         return found(
             Cause.SYSTEM_MEMORY_LIMIT, 0.6, "the page cache is counted as used memory (facts/ollama 4.7)", at_limit, cure=_CURE
         )
+    return _unseen(reading)
+
+
+def _unseen(reading: Reading) -> Verdict:
+    """Look for a load that died with no layer on the card, under a release that cannot see what its container may use."""
+    died = reading.hit("runner_terminated")
+    if died is not None and died_without_layers(reading) and at_least(reading.version, SEES_CGROUP_V2) is False:
+        text = f"the load failed with no layer on the card, and a release before v{SEES_CGROUP_V2} does not see a container's limit (cgroup v2)"
+        return found(Cause.SYSTEM_MEMORY_LIMIT, HINT, text, died.at, cure=_CURE)
     return None

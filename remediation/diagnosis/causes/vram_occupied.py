@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from remediation.diagnosis.causes.base import (
     CIRCUMSTANCE,
@@ -12,6 +13,7 @@ from remediation.diagnosis.causes.base import (
     PROVEN,
     Placement,
     Verdict,
+    died_without_layers,
     found,
     placement,
     result_quote,
@@ -47,7 +49,7 @@ def find(reading: Reading) -> Verdict:
     if two is not None:
         return two
     if used is not None and load is not None and place is not Placement.UNKNOWN:
-        verdict = _by_figures(figures, used, reading)
+        verdict = _of_a_dead_load(_by_figures(figures, used, reading), reading)
         if verdict is not None:
             return verdict
     if (
@@ -136,6 +138,14 @@ def _by_figures(figures: Shortage, used: int, reading: Reading) -> Finding | Rul
         # how much it needs is not known, but another one holds half of the card and not all layers found room
         return found(Cause.VRAM_OCCUPIED, 0.72, text, *quotes, cure=_CURE)
     return _little_used(figures, used)
+
+
+def _of_a_dead_load(verdict: Finding | RuledOut | None, reading: Reading) -> Finding | RuledOut | None:
+    """Return a finding as the circumstance that it is where the load died in spite of lying in system memory."""
+    if not isinstance(verdict, Finding) or not died_without_layers(reading):
+        return verdict
+    text = f"{verdict.because}; that no layer was placed it explains, that the load failed it does not"
+    return replace(verdict, confidence=min(verdict.confidence, CIRCUMSTANCE), because=text)
 
 
 def _compared_loads(reading: Reading) -> Finding | None:
