@@ -153,7 +153,7 @@ class Attempt:
         return self._end(Outcome.WOULD_CHANGE, reason, sight, next_step=refusal.next_step if refusal else "")
 
     def _carry_out(self, sight: Sight) -> Result:
-        most = len(sight.plan) + UNFORESEEN
+        most = len(self.sent) + len(sight.plan) + UNFORESEEN  # what a process that was cut off has sent was foreseen by it
         while True:
             change = next((item for item in self._selected(sight) if item.key not in self.sent), None)
             if change is None and len(self._selected(sight)) < len(sight.plan):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from remediation.facets.protocols import Reader
 from remediation.model.errors import CallFailed
@@ -31,10 +31,11 @@ def free_disk(host: Reader) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class StorePlace:
-    """The named volume that holds a container's models, and the path of the store within it."""
+    """The named volume that holds a container's models, the path of the store within it, and where the container sees it."""
 
     volume: str
     prefix: str
+    mount: str = field(default=HOME, compare=False)
 
     def manifest(self, model: str) -> str:
         """Return the path of a model's manifest within the volume."""
@@ -62,7 +63,7 @@ def store_place(container: Container) -> StorePlace | None:
     holding = [(name, path) for name, path in mounts if posixpath.commonpath([path, store]) == path]
     if holding:
         name, path = max(holding, key=lambda one: len(one[1]))
-        return StorePlace(name, posixpath.relpath(store, path))
+        return StorePlace(name, posixpath.relpath(store, path), path)
     if not mounts and len(container.volumes) == 1:
         return StorePlace(container.volumes[0], "models")
     return None

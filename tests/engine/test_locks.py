@@ -258,3 +258,15 @@ def test_on_real_directories_a_lease_is_taken_held_and_given_back(tmp_path: Path
     made.give_back()
     HostLock("here", HostLeases(connection), SystemClock(), Claim("8888", "bob@desk", "play")).take()
     assert [path.name for path in (tmp_path / "lease").iterdir()] == ["2"]
+
+
+def test_an_undo_takes_what_its_own_run_left_behind_and_a_run_that_goes_on_after_all_loses_it() -> None:
+    host = store()
+    cut_off = lock(host, "7f3a")
+    cut_off.take()
+    cut_off.hold(7200.0)
+    with pytest.raises(LockHeld):
+        HostLock("laptop-07", host, host.clock, Claim("9999", "ana@desk", "undo 1234", undoes="1234")).take()
+    HostLock("laptop-07", host, host.clock, Claim("8888", "ana@desk", "undo 7f3a", undoes="7f3a")).take()
+    with pytest.raises(LockLost):
+        cut_off.hold(9000.0)

@@ -15,7 +15,7 @@ from remediation.engine.journal import Journal, read_events
 from remediation.engine.ladder import Ladder, climb
 from remediation.engine.ports import HostMemory, StepContext
 from remediation.engine.resume import progress, task_key
-from remediation.model.change import Risk, StepCall
+from remediation.model.change import Change, Risk, StepCall
 from remediation.model.event import Event
 from remediation.model.finding import Cause, Diagnosis, Finding
 from remediation.model.outcome import Outcome, Result
@@ -148,3 +148,14 @@ def test_the_fold_knows_what_is_finished_under_way_and_in_flight() -> None:
     events.append(Event("change_end", 6, "h", data={"path": "1", "index": 4, "change": change, "applied": True}))
     memory = progress(events)["h"].memory
     assert (memory.in_flight, [item.summary for item in memory.done["1"]]) == ({}, ["close chrome.exe"])
+
+
+def test_many_changes_done_before_the_cut_do_not_use_up_what_may_be_done_after_it() -> None:
+    bench = Bench(World())
+    for name in "abcdefgh":
+        bench.world.start(f"{name}.exe", vram=GIB)
+    context = bench.context(path="0", max_risk=Risk.DISRUPTIVE)
+    context.memory.done["0"] = tuple(Change(f"close {name}", subject=name) for name in "ABCDEF")
+    result = execute(StepCall("toy.closed", {"names": list("abcdefgh")}), context)
+    assert result.outcome is Outcome.CHANGED, result.reason
+    assert len(result.changes) == 6 + 8

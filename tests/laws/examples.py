@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from remediation.model.errors import CallFailed
 from remediation.model.facts import ContainerStats, Executed
 from tests.engine.fakes import GIB, MODEL, OLLAMA, World, container
 from tests.engine.hosts import (
@@ -27,6 +28,7 @@ from tests.engine.hosts import (
 )
 from tests.engine.world import blob_path
 from tests.laws.laws import Example
+from tests.steps.running import run
 
 CARDS = Executed(0, "GPU 0: NVIDIA GeForce RTX 3060 Laptop GPU (UUID: GPU-1)\n")
 
@@ -90,6 +92,15 @@ def slow() -> World:
     return world
 
 
+def half_made(point: str) -> World:
+    """Return the host whose volume was about to be made anew when a call failed."""
+    world = stored()
+    world.fails[point] = [CallFailed("broken off")]
+    run(world, "volume.recreated")
+    world.writes.clear()
+    return world
+
+
 EXAMPLES: Mapping[str, Sequence[Example]] = {
     "compose.environment": (
         Example({}, lambda: stack("OLLAMA_LLM_LIBRARY=cuda"), stack),
@@ -135,6 +146,10 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     "stack.ordered_start": (Example({}, stopped, healthy), Example({}, stack)),
     "stack.stopped": (Example({}, stack, stopped), Example({"remove": True}, stack)),
     "stack.up": (Example({}, edited_but_not_up, stack), Example({}, lambda: stopped(stack(), "api"))),
+    "volume.completed": (
+        Example({}, lambda: half_made("compose.up"), stored),
+        Example({}, lambda: half_made("engine.remove_volume")),
+    ),
     "volume.recreated": (Example({}, stored),),
     "vram.at_most": (Example({"used": "1500 MiB"}, occupied, stack),),
     "vram.free": (Example({"want": "4.5 GiB", "close": ["chrome", "discord"]}, occupied, stack), Example({}, occupied, healthy)),

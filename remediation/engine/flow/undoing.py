@@ -32,7 +32,8 @@ class Undoer:
         self.plan = plan
         self.request = request
         self.ports = ports
-        self.stage = Stage(request, ports, OpenHosts(open_host, claim(request.run, f"undo {undone}"), ports, request.wait))
+        claimed = claim(request.run, f"undo {undone}", undoes=undone)
+        self.stage = Stage(request, ports, OpenHosts(open_host, claimed, ports, request.wait))
         self.title = f"Undo {undone}"
         play = Play(self.title, 0, "all", request.playbook.path)
         hosts = tuple(dict.fromkeys((*plan.hosts, *(item.host for item in plan.lasting))))

@@ -1,11 +1,13 @@
 # Copy parts of the volume at /from into the one at /to. Arguments: paths relative to the volume's root; one that is not there is
-# left out. A file that is there with the same size stays. Prints the bytes that were copied. Runs in whatever image there is: no more
-# than sh, ls, cp, mv and mkdir are needed.
+# left out. What is there already stays: a large file by its size, a small one (a manifest, which keeps its size when it changes) by
+# what it says. Prints the bytes that were copied. Runs in whatever image there is: sh, ls, cat, cp, mv and mkdir are needed.
 set -u
 LC_ALL=C; export LC_ALL
 copied=0
 
 size() { set -- $(ls -ln "$1"); echo "$5"; }
+
+same() { [ "$3" -ge 1048576 ] || { text=$(cat "$1") && [ "$text" = "$(cat "$2")" ]; }; }
 
 one() {
   if [ -d "$1" ] && [ ! -L "$1" ]; then
@@ -20,7 +22,7 @@ one() {
     return
   fi
   bytes=$(size "$1")
-  if [ -f "$2" ] && [ "$(size "$2")" = "$bytes" ]; then return; fi
+  if [ -f "$2" ] && [ "$(size "$2")" = "$bytes" ] && same "$1" "$2" "$bytes"; then return; fi
   cp -p "$1" "$2.remediation-part" && mv -f "$2.remediation-part" "$2" || exit 1
   copied=$((copied + bytes))
 }

@@ -79,10 +79,10 @@ def give(store: ModelStore, digest: str, harm: str) -> None:
 
 
 def copy(source: ModelStore, target: ModelStore, paths: Sequence[str]) -> int:
-    """Copy files below these paths that the target lacks in their size; returns the bytes."""
+    """Copy files below these paths that the target lacks, or has otherwise; returns the bytes."""
     theirs, ours, copied = files(source), files(target), 0
     chosen = [path for path in theirs if any(wanted in {".", path} or path.startswith(f"{wanted}/") for wanted in paths)]
-    chosen = [path for path in chosen if path not in ours or ours[path].size != theirs[path].size]
+    chosen = [path for path in chosen if path not in ours or _differ(ours[path], theirs[path])]
     for path in sorted(chosen, key=lambda each: each.startswith(_MANIFESTS)):  # blobs first: a manifest then finds its own
         copied += theirs[path].size
         digest = posixpath.basename(path).replace("sha256-", "sha256:")
@@ -102,6 +102,11 @@ def copy(source: ModelStore, target: ModelStore, paths: Sequence[str]) -> int:
             )
             give(target, digest, harm_there)
     return copied
+
+
+def _differ(one: File, other: File) -> bool:
+    """Tell whether a copy is due: texts are compared, weights by their size alone."""
+    return one.size != other.size or one.content != other.content
 
 
 def _files(store: ModelStore) -> Iterator[tuple[str, File]]:

@@ -76,8 +76,12 @@ def _sha256sum(machine: Machine, container: Container, words: Sequence[str]) -> 
 def _ls(machine: Machine, container: Container, words: Sequence[str]) -> Done:
     flags = "".join(word for word in words if word.startswith("-"))
     found, out = _files(machine, container), ""
-    for folder in [word for word in words if not word.startswith("-")] or ["/"]:
+    named = [word for word in words if not word.startswith("-")] or ["/"]
+    if "R" in flags:
+        named = [each for folder in named for each in _below(found, folder.rstrip("/"))]
+    for folder in named:
         plain = folder.rstrip("/")
+        out += ("\n" if out else "") + f"{plain}:\n" if "R" in flags else ""
         if plain in found:
             entries = {plain: found[plain].size}
             folders: set[str] = set()
@@ -93,6 +97,18 @@ def _ls(machine: Machine, container: Container, words: Sequence[str]) -> Done:
             kind, size = ("drwxr-xr-x 2", 4096) if name in folders else ("-rw-r--r-- 1", entries[name])
             out += f"{kind} 0 0 {size:>12} {moment} {name}\n" if "l" in flags else f"{name}\n"
     return said(out)
+
+
+def _below(found: Mapping[str, shelf.File], folder: str) -> list[str]:
+    """Return a folder and every folder in it, as ``ls -R`` walks them."""
+    inner = {posixpath.dirname(path) for path in found if path.startswith(f"{folder}/")}
+    above = {parent for path in inner for parent in _parents(path) if parent == folder or parent.startswith(f"{folder}/")}
+    return sorted(above, key=lambda path: path.split("/")) or [folder]
+
+
+def _parents(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:length]) for length in range(2, len(parts) + 1)]
 
 
 def _mkdir(_: Machine, __: Container, ___: Sequence[str]) -> Done:
