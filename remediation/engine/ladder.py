@@ -101,7 +101,7 @@ class Climb:
     def _diagnose(self) -> None:
         from remediation.diagnosis.diagnose import to_json  # noqa: PLC0415 - a run without a ladder needs no causes
 
-        self.moment = self.context.access.reader
+        self.moment = self.context.access.reader_for("diagnosis")
         self.diagnosis = self.context.ports.diagnose(self.moment)
         self.context.emit("findings", diagnosis=to_json(self.diagnosis))
 

@@ -11,7 +11,6 @@ reads one thing after the other, and one exchange carries them all.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
@@ -35,7 +34,7 @@ from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, Host
 
 T = TypeVar("T")
 Habits = dict[str, dict[str, Call]]
-"""What the last look for each purpose asked, by `_key`; the latest purpose stands last."""
+"""What the last look for each purpose asked, by the call's words; the latest purpose stands last."""
 
 _TAIL = 400
 _HTTP_OK = 200
@@ -71,7 +70,7 @@ class Look:
     def foresee(self, *calls: Call) -> None:
         """Let the first look of a purpose that begins with some of `calls` ask all of them, until another one has asked more."""
         habits: Habits = self.hints.setdefault("habits", {})
-        habits.setdefault("", {_key(call): call for call in calls})
+        habits.setdefault("", {repr(call): call for call in calls})
 
     @property
     def host(self) -> str:
@@ -86,7 +85,7 @@ class Look:
     def ask(self, *calls: Call) -> list[Reply]:
         """Return one reply per call; those not known yet travel in one exchange. A `Failed` reply is returned, not raised."""
         known = self._replies if self._keep else {}
-        keys = [_key(call) for call in calls]
+        keys = [repr(call) for call in calls]
         asked = dict(zip(keys, calls, strict=True))
         missing = {key: call for key, call in asked.items() if key not in known}
         if missing:
@@ -116,7 +115,7 @@ class Look:
 
     def knows(self, call: Call) -> bool:
         """Return whether `call` was asked in this look."""
-        return _key(call) in self._replies
+        return repr(call) in self._replies
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """Return what `make` returned the first time in this look; what it raises is raised again without asking anew."""
@@ -227,14 +226,3 @@ def last_words(done: Completed) -> str:
     """Return what a program said last, one line, for an error's sentence."""
     text = done.stderr.decode("utf-8", errors="replace").strip() or done.text.strip()
     return " ".join(text[-_TAIL:].split())
-
-
-def _key(call: Call) -> str:
-    """Return what makes two calls the same one."""
-    return f"{type(call).__name__} {json.dumps(call, default=_plain, sort_keys=True)}"
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, bytes):
-        return value.hex()
-    return {name: getattr(value, name) for name in getattr(value, "__slots__", ())}

@@ -13,6 +13,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -23,6 +24,13 @@ from remediation.model.errors import CallFailed, Place
 
 _PLAIN = re.compile(r"^[A-Za-z0-9_./:@%+,-]*$")
 _INTERPOLATED = re.compile(r"(?<!\$)(?:\$\$)*\$[{A-Za-z_]")
+
+
+@lru_cache(maxsize=128)
+def _composed(text: str) -> Node | None:
+    """Return a text's nodes, which nobody changes: several steps read the same file at the same moment."""
+    found: Node | None = YAML(typ="rt", pure=True).compose(text)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class ComposeText:
         self.path = path
         self.text = text
         try:
-            self._root = YAML(typ="rt", pure=True).compose(text)
+            self._root = _composed(text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)

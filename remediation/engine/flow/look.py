@@ -28,7 +28,7 @@ def look_once(site: Site, opened: Opened) -> Reader | None:
     access = opened.access
     clock = site.play.stage.ports.clock  # of the one who waits, not the host's: a simulated one runs faster
     begun, trips = clock.monotonic(), access.round_trips
-    reader = access.reader
+    reader = access.reader_for("diagnosis")
     ahead = getattr(reader, "prefetch", None)  # a reader that can ask for all of it in few exchanges
     if ahead is not None:
         ahead()
