@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 from remediation.model.event import Event
+from remediation.report.causes import by_cause
 from remediation.report.figures import duration, plural
 from remediation.report.lines import WIDTH, Line
 from remediation.report.page import BAD, MARKS, HostPage
@@ -126,7 +127,7 @@ class Terminal:
         code = int(event.data.get("exit_code", 0))
         lines: list[Line] = []
         if self.fleet:
-            lines += self._by_cause()
+            lines += by_cause(self.pages.values())
         seconds = event.data.get("seconds")
         took = duration(seconds if seconds is not None else max(0.0, event.time - self.started))
         if self.check:
@@ -164,16 +165,3 @@ class Terminal:
             destructive = sum(page.risks.count("destructive") for page in pages)
             parts.append(f"{plural(changes, 'change')}, {destructive or 'none'} destructive")
         return parts
-
-    def _by_cause(self) -> list[Line]:
-        causes: Counter[tuple[str, str]] = Counter()
-        for page in self.pages.values():
-            cause = page.causes[0][0] if page.causes else "unknown"
-            if page.outcome in BAD:
-                causes[cause, page.outcome] += 1
-            elif page.changes:
-                causes[cause, "would be treated" if page.check else "cured"] += 1
-            elif cause not in ("healthy", "unknown"):
-                causes[cause, "left as it is"] += 1
-        text = " · ".join(f"{count} {cause} → {end}" for (cause, end), count in causes.most_common())
-        return [Line(text, lead="by cause  ")] if text else []

@@ -39,6 +39,8 @@ def test_programs_that_hold_the_card_are_closed_and_a_second_run_changes_nothing
     assert first.returncode == 0, first.stdout + first.stderr
     for wanted in ("1/33", "vram_occupied", "close chrome.exe", "goal met  33/33", "1 host repaired", "simulated"):
         assert wanted in first.stdout
+    # what a look asked the last time it asks at once the next time: four changes, each looked at, in few exchanges
+    assert json.loads(lab("lab.status", "--json").stdout)["laptop-07"]["winrm"]["send"] <= 34
     second = lab("fix-offload", *LAB, "--json")
     assert second.returncode == 0
     assert steps_of(second) == []

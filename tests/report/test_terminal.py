@@ -182,8 +182,20 @@ def test_a_fleet_gets_one_line_per_host_and_the_causes_counted() -> None:
         "✓ dev-02  2 changes · 33/33 layers · cause vram_occupied",
         "✗ dev-03  unreachable: no route",
     ]
-    assert rows[3].startswith("by cause  2 vram_occupied → cured")
+    assert rows[3] == "by cause  2 vram_occupied → cured: Make room · 1 unreachable (dev-03: no route)"
     assert rows[-1] == "2 hosts repaired · 1 host unreachable · 4 changes, none destructive · 38 s · exit 3"
+
+
+def test_a_play_without_a_diagnosis_claims_no_cure() -> None:
+    hosts = ["dev-01", "dev-02", "dev-03"]
+    events = [
+        stream.run_start(*hosts),
+        *(stream.event("host_end", 2, host=host, outcome=outcome, reason=reason)
+          for host, outcome, reason in (("dev-01", "changed", ""), ("dev-02", "failed", "x"), ("dev-03", "failed", "y"))),
+        stream.run_end(*hosts, code=2),
+    ]  # fmt: skip
+    (row,) = starting(page(events), "by cause")
+    assert row == "by cause  2 failed (dev-02, dev-03)"
 
 
 def test_verbose_adds_the_rungs_that_were_left_out() -> None:

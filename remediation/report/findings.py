@@ -1,0 +1,79 @@
+"""What a diagnosis found, as lines of a host's page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from remediation.model.event import Event
+from remediation.report.figures import layers
+from remediation.report.lines import Line, below, labelled, shortened
+
+if TYPE_CHECKING:
+    from remediation.report.page import HostPage
+
+NAME = 24
+"""Columns for the name of a cause or step."""
+
+QUOTE = 180
+"""Characters of a quoted log line."""
+
+
+def findings(page: HostPage, event: Event) -> list[Line]:
+    """Return what was found with its proof, what was ruled out, and the settings worth a word; most of it only with -v."""
+    page.works(event, "choosing the remedy")
+    diagnosis = event.data.get("diagnosis") or {}
+    found = diagnosis.get("findings") or []
+    page.causes = [(str(item["cause"]), float(item["confidence"])) for item in found]
+    if diagnosis.get("predicted"):
+        page.predicted = layers(diagnosis["predicted"])
+    lines: list[Line] = []
+    need = _news(str(diagnosis.get("need") or ""), page)
+    if need:
+        lines.append(below(need))
+    for item in found if page.verbose else found[:3]:
+        head = f"{item['cause']} {float(item['confidence']):.2f}"
+        label = "found" if item is found[0] else ""
+        lines.append(_named(label, head, str(item.get("because", ""))))
+        quotes = item.get("quotes") or []
+        lines += [_quote(quote) for quote in (quotes if page.verbose else quotes[:2])]
+    if not found:
+        lines.append(labelled("found", "nothing that is proven"))
+    lines += _settings(diagnosis.get("settings") or [])
+    ruled_out = diagnosis.get("ruled_out") or []
+    if ruled_out:
+        text = " · ".join(f"{item['cause']} ({item['because']})" for item in ruled_out)
+        lines.append(labelled("ruled out", text, style="dim", most=0 if page.verbose else 3))
+    return lines
+
+
+def _news(need: str, page: HostPage) -> str:
+    """Return the explanation as far as the page has not said it: a goal's text tells the need as well."""
+    known = page.goal_text.partition("needs ")[1]
+    first, _, rest = need.partition("; ")
+    news = rest if known else "; ".join(filter(None, (first, rest)))
+    fresh = "" if news in page.told else news
+    page.told.add(news)
+    return fresh
+
+
+def _named(label: str, name: str, text: str, style: str = "") -> Line:
+    line = labelled(label, text, style=style)
+    return Line(text, lead=f"{line.lead}{name:{NAME}}" if len(name) < NAME else f"{line.lead}{name}  ", style=style)
+
+
+def _quote(quote: Mapping[str, Any]) -> Line:
+    return below(shortened(f"{quote.get('where')}: {quote.get('text')}", QUOTE), style="dim", more=NAME)
+
+
+def _settings(settings: Sequence[Mapping[str, Any]]) -> list[Line]:
+    lines = []
+    for verdict in dict.fromkeys(str(item.get("verdict", "")) for item in settings):
+        reasons: dict[str, list[str]] = {}
+        for item in settings:
+            if item.get("verdict") == verdict:
+                reasons.setdefault(str(item.get("because", "")), []).append(f"{item.get('name')}={item.get('value')}")
+        for because, names in reasons.items():
+            left = " (left alone)" if verdict == "dead" else ""
+            lines.append(_named("", f"{verdict} settings", f"{', '.join(names)}: {because}{left}"))
+    return lines
