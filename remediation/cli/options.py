@@ -133,6 +133,8 @@ class Verify(Recorded):
     """How long to look."""
 
     after: str | None = option("Keep watching for this long, such as 10m, and name what regressed.")
+    survives_restart: bool = option("Also restart Ollama, load the model again, and say what was lost.", default=False)
+    max_risk: str | None = option("Highest risk that may be taken without asking: a restart is disruptive.")
     report: str | None = option("Also write the run to this file: .html, .json or .xml (JUnit).")
 
 

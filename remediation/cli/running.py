@@ -30,7 +30,7 @@ def play(options: Play) -> int:
 
 @command(Verify)
 def verify(options: Verify) -> int:
-    """Go through the guide's checklist and say whether the model is served from the GPU; changes nothing."""
+    """Go through the guide's checklist and say whether the model is served from the GPU; changes nothing but with --survives-restart."""
     from remediation.cli.durations import seconds  # noqa: PLC0415 - loaded when asked for
     from remediation.cli.run import Asked, run  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
 
@@ -41,5 +41,6 @@ def verify(options: Verify) -> int:
 
         return watch(hosts, after, as_json=options.json)
 
-    asked = Asked.of(options, playbook="verify", verbose=True)
+    restart = ('{"survives_restart": true}',) if options.survives_restart else ()
+    asked = Asked.of(options, playbook="verify", verbose=True, extra_vars=(*options.extra_vars, *restart))
     return run("verify", asked, sys.stdout, then=watched if after else None)

@@ -13,6 +13,8 @@ from remediation.steps.contract import Step, param, step
 from remediation.steps.loads import LoadState, layer_values, load_state
 from remediation.steps.naming import wanted_model
 
+_CENTURIES_AWAY = 2200
+
 
 @step("model.offloaded", settle=30.0)
 class ModelOffloaded(Step[LoadState]):
@@ -81,5 +83,12 @@ class ModelOffloaded(Step[LoadState]):
         return "; ".join(parts)
 
     def values(self, seen: LoadState) -> dict[str, Any]:
-        """Register layers, sizes and what would fit."""
-        return layer_values(seen, alone=False)
+        """Register layers, sizes and what would fit; the context it was loaded with, and whether for good."""
+        runner = seen.runner
+        kept = {"context": runner.context_length, "kept": _for_good(runner.expires_at)} if runner is not None else {}
+        return {**layer_values(seen, alone=False), **kept}
+
+
+def _for_good(expires: str) -> bool:
+    """Whether a runner was told to stay: ``keep_alive: -1`` is written as a moment centuries away."""
+    return expires[:4].isdigit() and int(expires[:4]) >= _CENTURIES_AWAY

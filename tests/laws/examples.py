@@ -140,6 +140,7 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     "model.smaller": (Example({"model": MODEL}, crowded_for_quantisation, stored),),
     "model.unloaded": (Example({}, healthy, stack),),
     "ollama.debug": (Example({}, stack), Example({"on": False}, lambda: stack("OLLAMA_DEBUG=1"), stack)),
+    "ollama.restarted": (Example({}, healthy),),
     "program.closed": (Example({"program": "chrome"}, occupied, stack),),
     "service.recreated": (Example({"service": "api"}, dotenv_changed, with_dotenv),),
     "stack.built": (Example({}, built_from_source), Example({}, stack, stack, looks=True)),

@@ -120,8 +120,37 @@ def test_diagnose_changes_nothing(lab: Lab) -> None:
 
 def test_verify_says_what_does_not_hold(lab: Lab) -> None:
     code, events = lab("vram-occupied", "verify.yml")
-    assert (code, steps(events)) == (2, [])
+    assert (code, steps(events)) == (2, ["model.responds"])
     assert "ask first: name it in close" in told(events)
+    assert held(events) == {
+        "before, driver": True, "before, room": False, "at the start, settings": True, "at the start, containers": True,
+        "at the start, GPU in the container": True, "afterwards, layers": False, "afterwards, speed": False,
+    }  # fmt: skip
+
+
+def test_verify_shows_every_point_where_nothing_answers(lab: Lab) -> None:
+    code, events = lab("engine-down", "verify.yml")
+    assert (code, steps(events)) == (2, [])
+    assert len(held(events)) == 7
+    assert not any(holds for point, holds in held(events).items() if point.startswith("afterwards"))
+
+
+def held(events: list[dict[str, Any]]) -> dict[str, bool]:
+    """Return the points of the checklist and whether they are held."""
+    results = [event for event in events if event["event"] == "task_result" and event["task"] == "The checklist holds"]
+    said = [event["msg"] for event in results if event.get("item")]
+    return {text.split(": ")[0]: "NOT HELD" not in text for text in said}
+
+
+def test_what_survives_a_restart_is_said(lab: Lab) -> None:
+    code, events = lab("healthy", "verify.yml", "-e", '{"survives_restart": true}')
+    assert code == 0, told(events)
+    assert steps(events) == ["model.responds", "ollama.restarted", "model.loaded"]
+    assert "survives: 33/33 layers before the restart, 33/33 layers after it; lost: that the model stays loaded for good" in told(
+        events
+    )
+    code, events = lab("vram-occupied", "verify.yml", "-e", '{"survives_restart": true}')
+    assert (code, "ollama.restarted" in steps(events)) == (2, False)  # what does not hold needs no restart
 
 
 @pytest.mark.parametrize(
