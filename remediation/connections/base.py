@@ -77,6 +77,15 @@ class WriteFile:
 Call: TypeAlias = Run | Probe | Http | ReadFile | WriteFile
 
 
+def name_of(call: Call) -> str:
+    """Return what a sentence calls `call`."""
+    if isinstance(call, Run):
+        return call.argv[0] if call.argv else "a program"
+    if isinstance(call, Probe):
+        return f"the probe {call.name}"
+    return f"{call.method} {call.url}" if isinstance(call, Http) else call.path
+
+
 @dataclass(frozen=True, slots=True)
 class Completed:
     """A program that ended; ``rc`` as an unsigned 32-bit number on Windows (facts/windows 1.2)."""

@@ -20,6 +20,10 @@ class NotReceived(ChannelError):
     """What was sent certainly did not reach the worker: it may be sent again, a write too."""
 
 
+class Gone(NotReceived):
+    """What ran there is gone, for it was left alone for too long: a new one can be had at once."""
+
+
 class Doubt(ChannelError):
     """What was sent may have reached the worker, or its answer was lost: only what changes nothing may be sent again."""
 

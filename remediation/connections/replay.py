@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from remediation.connections import cassette
-from remediation.connections.base import Call, Failed, Http, Probe, Reply, Run
+from remediation.connections.base import Call, Failed, Reply, Run, name_of
 
 
 class ReplayConnection:
@@ -45,7 +45,10 @@ class ReplayConnection:
     def _answer(self, call: Call) -> Reply:
         answers = self._answers.get(cassette.key(call))
         if not answers:
-            return Failed("error", f"{self._path} holds no answer to {_name(call)}: the recorded run never asked that")
+            return Failed(
+                "error",
+                f"{self._path} holds no answer to {' '.join(call.argv) if isinstance(call, Run) else name_of(call)}: the recorded run never asked that",
+            )
         times = list(answers)
         if call.writes:
             # the next time that it was done; from then on the host is as it was after it
@@ -56,11 +59,3 @@ class ReplayConnection:
             time = times[max(0, bisect_right(times, self._changes) - 1)]
         replies = answers[time]
         return replies.popleft() if len(replies) > 1 else replies[0]
-
-
-def _name(call: Call) -> str:
-    if isinstance(call, Run):
-        return " ".join(call.argv)
-    if isinstance(call, Probe):
-        return f"the probe {call.name}"
-    return f"{call.method} {call.url}" if isinstance(call, Http) else call.path

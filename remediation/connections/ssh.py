@@ -9,7 +9,7 @@ from typing import Any, cast
 import paramiko
 
 from remediation.connections import posix, ssh_exec, ssh_files, ssh_http, ssh_open
-from remediation.connections.base import Call, Completed, Failed, Http, Probe, ReadFile, Reply, Run, WriteFile
+from remediation.connections.base import Call, Completed, Failed, Http, Probe, ReadFile, Reply, Run, WriteFile, name_of
 from remediation.connections.settings import ConnectionSettings
 from remediation.connections.ssh_exec import Broken, Late, NotStarted
 from remediation.model.errors import Uncertain, Unreachable
@@ -48,16 +48,16 @@ class SshConnection:
                 return self._carry_out(transport, call)
             except Late as late:
                 self._kill(late.group)
-                return Failed("timeout", f"{_name(call)} did not end in {call.timeout:g} s and was told to stop")
+                return Failed("timeout", f"{name_of(call)} did not end in {call.timeout:g} s and was told to stop")
             except TimeoutError:
                 self._drop()
-                return Failed("timeout", f"{_name(call)} was not done within {call.timeout:g} s")
+                return Failed("timeout", f"{name_of(call)} was not done within {call.timeout:g} s")
             except (Broken, EOFError, paramiko.SSHException, ConnectionError) as lost:
                 self._drop()
                 said = str(lost) or type(lost).__name__
                 if call.writes and not isinstance(lost, NotStarted):
                     raise Uncertain(
-                        f"{self.host}: the SSH connection was lost during {_name(call)} ({said}); it may or may not have been carried out",
+                        f"{self.host}: the SSH connection was lost during {name_of(call)} ({said}); it may or may not have been carried out",
                         host=self.host, next_step="nothing is repeated; the state is looked at again",
                     ) from lost  # fmt: skip
                 if attempt:
@@ -146,11 +146,3 @@ class SshConnection:
                 for hop in (ssh, ssh.gateway):
                     if hop is not None and hasattr(hop, "close"):
                         hop.close()
-
-
-def _name(call: Call) -> str:
-    if isinstance(call, Run):
-        return call.argv[0] if call.argv else "a program"
-    if isinstance(call, Probe):
-        return f"the probe {call.name}"
-    return f"{call.method} {call.url}" if isinstance(call, Http) else call.path

@@ -13,7 +13,7 @@ from typing import TypeVar
 from winrm.protocol import Protocol
 
 from remediation.connections import clixml, winrm_messages
-from remediation.connections.channel import ChannelError, Doubt, Ended, NotReceived, Silent
+from remediation.connections.channel import ChannelError, Doubt, Ended, Gone, NotReceived, Silent
 from remediation.connections.settings import ConnectionSettings
 from remediation.connections.winrm_faults import FAMILIES, SHELL_NOT_FOUND, Fault, Meaning, read
 from remediation.model.clock import Clock, SystemClock
@@ -244,7 +244,7 @@ class WinRmChannel:
             return _Rejected(f"the WinRM service refused: {fault.message}")
         unread = {Meaning.REFUSED, Meaning.STALE, Meaning.BUSY, Meaning.NEW_SHELL, Meaning.FULL}
         if not receiving and (meaning in unread or not sent):
-            return NotReceived(fault.message)
+            return (Gone if fault.code == SHELL_NOT_FOUND else NotReceived)(fault.message)
         return Doubt(fault.message)
 
     def _hopeless(self, fault: Fault) -> Unreachable | None:

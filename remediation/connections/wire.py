@@ -8,7 +8,19 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from remediation.connections.base import Completed, Failed, FileContent, Http, HttpReply, ProbeReply, ReadFile, Reply, Run
+from remediation.connections.base import (
+    Call,
+    Completed,
+    Failed,
+    FileContent,
+    Http,
+    HttpReply,
+    ProbeReply,
+    ReadFile,
+    Reply,
+    Run,
+    WriteFile,
+)
 
 SLICE = 420_000
 """So many bytes of a file travel in one request or reply: a frame stays under 1 MB, and over WinRM its line goes in three Sends."""
@@ -72,6 +84,13 @@ def write(path: str, offset: int, content: bytes, whole: str | None, backup: str
         "op": "write", "path": path, "offset": offset, "content": _b64(content), "last": whole is not None, "sha256": whole or "",
         "backup": backup,
     }  # fmt: skip
+
+
+def weight(call: Call) -> int:
+    """Return about how many bytes `call` takes in a request's line."""
+    if isinstance(call, Run):
+        return 2 * len(call.stdin) + sum(len(word) for word in call.argv) + 500
+    return 2 * len(call.content) + 500 if isinstance(call, WriteFile) else 30_000
 
 
 def failed(reply: Mapping[str, Any]) -> Failed | None:

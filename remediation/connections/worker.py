@@ -5,6 +5,10 @@ What is sent again after a loss, and what is not, is decided here and nowhere el
 - certainly not received: sent again, a write too;
 - in doubt: a new worker; what only reads is sent again once, a write is `Uncertain` and whoever asked looks again;
 - silence beyond the deadline: the worker is ended and `DeadlineExceeded` raised, `Uncertain` for a write.
+
+A host may wait long for its next call: for another wave, for a person. Its shell may be ended meanwhile and its TCP session cut
+by whatever lies between. So a write after a long silence is preceded by a request without calls: what became of the way is
+found out by that, and the write goes out on a worker that answers.
 """
 
 from __future__ import annotations
@@ -13,9 +17,20 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from remediation.connections import bootstrap, wire
-from remediation.connections.base import Call, Completed, Failed, FileContent, Http, Probe, ReadFile, Reply, Run, WriteFile
-from remediation.connections.channel import Channel, ChannelError, Doubt, NotReceived, Silent
+from remediation.connections import bootstrap, slices, wire
+from remediation.connections.base import (
+    Call,
+    Completed,
+    Failed,
+    Http,
+    Probe,
+    ReadFile,
+    Reply,
+    Run,
+    WriteFile,
+    name_of,
+)
+from remediation.connections.channel import Channel, ChannelError, Doubt, Gone, NotReceived, Silent
 from remediation.connections.talk import NotGreeted, Talk
 from remediation.connections.wire import Scripts
 from remediation.model.errors import DeadlineExceeded, Uncertain, Unreachable
@@ -23,6 +38,8 @@ from remediation.model.errors import DeadlineExceeded, Uncertain, Unreachable
 GREETING = 15.0
 GRACE = 10.0
 """What the way there and back may take beyond what the calls themselves may."""
+QUIET = 60.0
+"""After so many seconds without an answer it is not taken for granted that the worker is still there."""
 _POLL = 20.0
 _TRIES = 3
 _PAUSES = (0.0, 5.0, 15.0)
@@ -49,6 +66,7 @@ class WorkerConnection:
         self._talk: Talk | None = None
         self._one_call_each = False
         self._stillborn = 0
+        self._heard = 0.0
         self._closed = False
 
     @property
@@ -63,7 +81,7 @@ class WorkerConnection:
         for call in calls:
             wanted = self._small(call)
             if wanted is not None:
-                if waiting and (_size(waiting) + _weight(call) > wire.LINE):
+                if waiting and (_size(waiting) + wire.weight(call) > wire.LINE):
                     replies += self._together(waiting)
                     waiting = []
                 waiting.append((call, wanted))
@@ -87,7 +105,7 @@ class WorkerConnection:
         if isinstance(call, Http):
             return self._scripts.probe("http", wire.http(call), call.timeout), wire.answered
         if isinstance(call, ReadFile):
-            return wire.read(call), self._read(call)
+            return wire.read(call), slices.reading(self._ask, call)
         if len(call.content) > wire.SLICE:
             return None
         digest = hashlib.sha256(call.content).hexdigest()
@@ -113,48 +131,10 @@ class WorkerConnection:
 
     def _large(self, call: Call) -> Reply:
         if isinstance(call, WriteFile):
-            return self._write(call)
+            return slices.write(self._ask, call)
         if isinstance(call, Run) and len(call.stdin) <= wire.SLICE:
             return self._detached(call)
         return Failed("error", f"{self.host}: more than {wire.SLICE} bytes of stdin; write them to a file first")
-
-    def _read(self, call: ReadFile) -> Callable[[Mapping[str, Any]], Reply]:
-        """Return how the reply to the first slice of a file is read: what did not fit is fetched."""
-
-        def whole(reply: Mapping[str, Any]) -> Reply:
-            if (problem := wire.failed(reply)) is not None:
-                return problem
-            if reply.get("missing"):
-                return FileContent(missing=True)
-            size = int(reply["size"])
-            start = max(0, size - call.limit) if call.tail else 0
-            end = min(size, start + call.limit)
-            pieces = [wire.content(reply, "content")] if int(reply["offset"]) == start else []
-            at = start + sum(len(piece) for piece in pieces)
-            while at < end:
-                more = self._ask([wire.read(call, at, end - at, tail=False)], [call], call.timeout)[0]
-                if (problem := wire.failed(more)) is not None:
-                    return problem
-                if not (piece := wire.content(more, "content")):
-                    break  # the file has become shorter meanwhile
-                pieces.append(piece)
-                at += len(piece)
-            return FileContent(b"".join(pieces), truncated=size > call.limit)
-
-        return whole
-
-    def _write(self, call: WriteFile) -> Reply:
-        digest, size = hashlib.sha256(call.content).hexdigest(), len(call.content)
-        reply: Reply = FileContent()
-        for at in range(0, size, wire.SLICE):
-            piece = call.content[at : at + wire.SLICE]
-            last = at + wire.SLICE >= size
-            wanted = wire.write(call.path, at, piece, digest if last else None, call.backup)
-            # a slice lies beside the file: sending it twice changes nothing until the last one
-            reply = wire.wrote(self._ask([wanted], [call], call.timeout, writes=last)[0])
-            if isinstance(reply, Failed):
-                return reply
-        return reply
 
     def _detached(self, call: Run) -> Reply:
         if self._talk is None and not self._one_call_each:
@@ -189,11 +169,13 @@ class WorkerConnection:
     ) -> list[dict[str, Any]]:  # fmt: skip
         """Send one request by the rules of this module and return its replies."""
         writes = any(call.writes for call in calls) if writes is None else writes
-        what = ", ".join(dict.fromkeys(_name(call) for call in calls))
+        what = ", ".join(dict.fromkeys(name_of(call) for call in calls))
+        if writes and self._silent() and not self._knock():
+            wanted = self._resent(wanted, calls)
         limit = self._clock.monotonic() + self._opening + timeout + GRACE
-        doubted = False
+        doubted, pause = False, _PAUSES[0]
         for attempt in range(_TRIES):
-            self._clock.sleep(_PAUSES[attempt])
+            self._clock.sleep(pause)
             try:
                 return self._once(wanted, timeout, limit)
             except Silent as silence:
@@ -214,12 +196,28 @@ class WorkerConnection:
                         f"{self.host}: {lost.message}", host=self.host, next_step="look at the host, then run again"
                     ) from lost
                 doubted = doubted or doubt
+                pause = 0.0 if isinstance(lost, Gone) and not attempt else _PAUSES[attempt + 1]
             except BaseException:
                 # interrupted in between: whatever is in flight must not be mistaken for the answer to the next request
                 self._drop()
                 raise
             wanted = self._resent(wanted, calls)
         raise AssertionError  # the last try returns or raises
+
+    def _silent(self) -> bool:
+        return self._talk is not None and self._clock.monotonic() - self._heard >= QUIET
+
+    def _knock(self) -> bool:
+        """Return whether a worker that was not heard for long is still there; if not, the next request gets a new one."""
+        try:
+            self._once([], 0.0, self._clock.monotonic() + GRACE)
+        except ChannelError:
+            self._drop()
+            return False
+        except BaseException:
+            self._drop()
+            raise
+        return True
 
     def _once(self, wanted: Sequence[dict[str, Any]], timeout: float, limit: float) -> list[dict[str, Any]]:
         if self._closed:
@@ -229,7 +227,9 @@ class WorkerConnection:
             self._greet(opened)
         self.round_trips += 1
         if self._talk is not None:
-            return self._talk.ask(wanted, min(limit, self._clock.monotonic() + timeout + GRACE))
+            replies = self._talk.ask(wanted, min(limit, self._clock.monotonic() + timeout + GRACE))
+            self._heard = self._clock.monotonic()
+            return replies
         self._scripts.forget()
         talk = Talk(self.host, self._channel, self._clock.monotonic)
         return talk.ask_once(bootstrap.one_call_command(self._powershell), wanted, opened, limit)
@@ -274,19 +274,5 @@ class WorkerConnection:
         )
 
 
-def _weight(call: Call) -> int:
-    if isinstance(call, Run):
-        return 2 * len(call.stdin) + sum(len(word) for word in call.argv) + 500
-    return 2 * len(call.content) + 500 if isinstance(call, WriteFile) else 30_000
-
-
 def _size(waiting: Sequence[tuple[Call, Wanted]]) -> int:
-    return sum(_weight(call) for call, _ in waiting)
-
-
-def _name(call: Call) -> str:
-    if isinstance(call, Run):
-        return call.argv[0] if call.argv else "a program"
-    if isinstance(call, Probe):
-        return f"the probe {call.name}"
-    return f"{call.method} {call.url}" if isinstance(call, Http) else call.path
+    return sum(wire.weight(call) for call, _ in waiting)

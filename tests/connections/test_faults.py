@@ -25,11 +25,15 @@ MESSAGES = [("Create", 1), ("Command", 1), ("Send", 1), ("Receive", 1), ("Send",
 
 
 class Impatient(SystemClock):
-    """Pauses between tries take no time here; they are counted."""
+    """Pauses between tries take no time here, they are counted; time passes when it is told to."""
 
     def __init__(self) -> None:
         super().__init__()
         self.slept: list[float] = []
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -122,6 +126,36 @@ def test_a_write_whose_answer_is_lost_is_never_repeated(start_peer: StartPeer, t
         assert isinstance(ended(guard, add(tmp_path / "count", writes=True)), Uncertain)
         assert server.counts["Send"] == 2
         guard.close()
+
+
+@pytest.mark.parametrize("action", ["Send", "Receive"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_write_after_a_long_silence_never_meets_a_way_that_died(
+    start_peer: StartPeer, tmp_path: Path, fault: str, action: str
+) -> None:
+    server, clock = start_peer(), Impatient()
+    guard = opened(winrm_variables(server), clock=clock)
+    path = tmp_path / "count"
+    assert isinstance(ended(guard, add(path, writes=True)), Completed)
+    clock.ahead = 3600.0
+    server.plan(action, server.counts[action] + 1, fault)
+    found = ended(guard, add(path, writes=True))
+    guard.close()
+    assert isinstance(found, Completed), found
+    assert path.read_text("utf-8") == "xx"
+    assert server.shells == {}
+
+
+def test_a_silent_host_is_only_knocked_at_before_a_write(start_peer: StartPeer, tmp_path: Path) -> None:
+    server, clock = start_peer(), Impatient()
+    guard = opened(winrm_variables(server), clock=clock)
+    spent = []
+    for ahead, writes in ((0.0, True), (59.0, True), (3600.0, False), (7200.0, True), (7200.0, True)):
+        clock.ahead, before = ahead, server.counts["Send"]
+        assert isinstance(ended(guard, add(tmp_path / "count", writes=writes)), Completed)
+        spent.append(server.counts["Send"] - before)
+    guard.close()
+    assert spent == [2, 1, 1, 2, 1]  # the first one brings the worker along
 
 
 def test_a_wrong_password_is_tried_once(start_peer: StartPeer) -> None:

@@ -13,6 +13,7 @@ from remediation.connections.base import FileContent, ReadFile, Reply, WriteFile
 from remediation.connections.guard import Guard
 from remediation.lab import control
 from remediation.lab.winrm.faults import KINDS
+from remediation.model.clock import SystemClock
 from remediation.model.errors import AuthenticationFailed, HostError, Uncertain, Unreachable
 from tests.connections.conftest import opened
 
@@ -37,14 +38,29 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("remediation.connections.winrm._BUSY_PAUSE", 0.05)
 
 
-def connect(lab: control.Lab) -> Guard:
+class Patient(SystemClock):
+    """Can be told that time has passed; counts the seconds that were waited."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = self.slept = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+
+
+def connect(lab: control.Lab, clock: SystemClock | None = None) -> Guard:
     host = lab.hosts[0]
     return opened(
         {
             "ansible_connection": "winrm", "ansible_host": host.address, "ansible_port": host.port, "ansible_winrm_scheme": "http",
             "ansible_user": lab.user, "ansible_password": lab.password, "ansible_winrm_operation_timeout_sec": 2,
             "ansible_winrm_read_timeout_sec": 20, "ansible_timeout": 20,
-        }
+        },
+        clock=clock,
     )  # fmt: skip
 
 
@@ -117,3 +133,36 @@ def test_a_fault_at_each_message(lab: control.Lab, kind: str) -> None:
         after = seen(lab)[1]
         assert after["shells_open"] == counted["shells_open"] == 0, where
         assert after["commands_running"] == 0, where
+
+
+def expired(lab: control.Lab) -> None:
+    """Return once the lab's service has ended the shells that nobody touched."""
+    for _ in range(500):
+        if not seen(lab)[1]["shells_open"]:
+            return
+        threading.Event().wait(0.02)
+    pytest.fail("the shell does not expire")
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["read", "write"])
+@pytest.mark.parametrize("away", [0.0, 3600.0], ids=["at once", "an hour later"])
+def test_a_shell_that_idled_away_is_opened_again_and_nothing_is_done_twice(
+    lab: control.Lab, monkeypatch: pytest.MonkeyPatch, away: float, *, reads: bool
+) -> None:
+    monkeypatch.setattr("remediation.connections.winrm_messages.IDLE", "PT0.3S")
+    clock = Patient()
+    before, counted = seen(lab)
+    guard = connect(lab, clock)
+    assert write(guard, b"first\n") == FileContent()
+    for number in range(2):
+        expired(lab)
+        clock.ahead += away
+        found = guard.exchange([ReadFile(PATH)])[0] if reads else write(guard, f"again {number}\n".encode())
+        assert isinstance(found, FileContent), found
+    guard.close()
+    writes, after = seen(lab)
+    assert writes - before == (1 if reads else 3)
+    assert after["create"] - counted["create"] == 3
+    assert clock.slept == 0.0
+    assert guard.notes == []
+    assert after["shells_open"] == after["commands_running"] == 0

@@ -1,0 +1,60 @@
+"""Files by the worker protocol, however large: read and written piece by piece, each piece a request of its own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from remediation.connections import wire
+from remediation.connections.base import Call, Failed, FileContent, ReadFile, Reply, WriteFile
+
+
+class Ask(Protocol):
+    """Sends one request for `calls` and returns its replies; ``writes`` says whether it may be sent twice."""
+
+    def __call__(
+        self, wanted: Sequence[dict[str, Any]], calls: Sequence[Call], timeout: float, *, writes: bool | None = None
+    ) -> list[dict[str, Any]]:
+        """Return one reply per wanted call."""
+
+
+def reading(ask: Ask, call: ReadFile) -> Callable[[Mapping[str, Any]], Reply]:
+    """Return how the reply to the first slice of a file is read: what did not fit is fetched."""
+
+    def whole(reply: Mapping[str, Any]) -> Reply:
+        if (problem := wire.failed(reply)) is not None:
+            return problem
+        if reply.get("missing"):
+            return FileContent(missing=True)
+        size = int(reply["size"])
+        start = max(0, size - call.limit) if call.tail else 0
+        end = min(size, start + call.limit)
+        pieces = [wire.content(reply, "content")] if int(reply["offset"]) == start else []
+        at = start + sum(len(piece) for piece in pieces)
+        while at < end:
+            more = ask([wire.read(call, at, end - at, tail=False)], [call], call.timeout)[0]
+            if (problem := wire.failed(more)) is not None:
+                return problem
+            if not (piece := wire.content(more, "content")):
+                break  # the file has become shorter meanwhile
+            pieces.append(piece)
+            at += len(piece)
+        return FileContent(b"".join(pieces), truncated=size > call.limit)
+
+    return whole
+
+
+def write(ask: Ask, call: WriteFile) -> Reply:
+    """Write a file that is larger than a slice."""
+    digest, size = hashlib.sha256(call.content).hexdigest(), len(call.content)
+    reply: Reply = FileContent()
+    for at in range(0, size, wire.SLICE):
+        piece = call.content[at : at + wire.SLICE]
+        last = at + wire.SLICE >= size
+        wanted = wire.write(call.path, at, piece, digest if last else None, call.backup)
+        # a slice lies beside the file: sending it twice changes nothing until the last one
+        reply = wire.wrote(ask([wanted], [call], call.timeout, writes=last)[0])
+        if isinstance(reply, Failed):
+            return reply
+    return reply
