@@ -95,7 +95,7 @@ def shortage(reading: Reading) -> Shortage:
             None, None, 1, free, total, None, None, None, 0, None, 0, _slots(reading, None), _context(reading, None), RESERVE
         )
     split = max(load.devices, len(load.free), 1)
-    weights = load.weights or (load.model_gpu + load.model_cpu) or load.file_size
+    weights = load.weights or load.buffers or load.file_size
     if load.weights is not None and load.weights_output and load.generation is Generation.G1 and load.kv is None:
         weights = load.weights
     kv = load.kv if load.kv is not None else (load.kv_gpu + load.kv_cpu) or None

@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ from remediation.diagnosis.load import of_incident
 from remediation.diagnosis.logs import Load
 from remediation.diagnosis.prediction import Forecast, predict
 from remediation.diagnosis.reading import read_evidence
+from remediation.diagnosis.shortage import shortage
 from remediation.diagnosis.units import MIB
 from remediation.model.finding import Cause, Diagnosis
 
@@ -171,7 +172,7 @@ def memory_table(items: list[Incident]) -> MemoryTable:
             continue
         near = abs(forecast.fit.layers - reading.offloaded[0]) <= 1
         table.good += near
-        errors = part_errors(forecast, load)
+        errors = part_errors(forecast, load, shortage(reading).weights)
         table.errors += errors
         of_parts = "  bytes off by " + ", ".join(f"{error:.1%}" for error in errors) if errors else ""
         table.rows.append(f"{name:44s} {reading.offloaded} predicted {forecast.fit.layers}{of_parts}{'' if near else '   <<'}")
@@ -204,10 +205,11 @@ class MemoryTable:
         return f"{self.said} say layers ({left}): {found}"
 
 
-def part_errors(forecast: Forecast, load: Load) -> list[float]:
+def part_errors(forecast: Forecast, load: Load, counted: int | None) -> list[float]:
     """Return by how much the predicted bytes of weights, cache and graph differ from those that the server printed.
 
-    Only where they come from the model's dimensions: what was read from the line itself proves nothing.
+    Only where they come from the model's dimensions: what was read from the line itself proves nothing. Of a load that is
+    partly on the card the weights are what was `counted` from its buffers, token_embd among them.
     """
     if forecast.model is None:
         return []
@@ -216,7 +218,14 @@ def part_errors(forecast: Forecast, load: Load) -> list[float]:
     weights = (
         load.weights if load.weights is not None else load.model_gpu if load.result and load.result[0] == load.result[1] else None
     )
+    if weights is None and counted:
+        whole = forecast.model.weights + forecast.model.embedding_bytes
+        return [abs(whole - counted) / whole, *_errors(parts, {"kv": load.kv_gpu + load.kv_cpu})]
     printed = {"weights": weights, "kv": load.kv if load.kv is not None else (load.kv_gpu + load.kv_cpu), "graph": graph}
+    return _errors(parts, printed)
+
+
+def _errors(parts: Mapping[str, int], printed: Mapping[str, int | None]) -> list[float]:
     return [abs(parts[name] - size) / size for name, size in printed.items() if size and size >= MIB]
 
 

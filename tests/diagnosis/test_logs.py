@@ -9,7 +9,7 @@ from remediation.diagnosis.logs import condense, read_log
 from remediation.diagnosis.logs.lines import plain_lines, unframe
 from remediation.diagnosis.signs import SIGNS, Scanner
 from remediation.diagnosis.signs.scan import TRIGGERS
-from remediation.diagnosis.units import GIB, MIB
+from remediation.diagnosis.units import GIB, MIB, parse_size
 from remediation.diagnosis.versions import Generation
 
 LOGS = pathlib.Path(__file__).parent / "fixtures" / "logs"
@@ -170,3 +170,30 @@ def test_condensing_keeps_line_numbers_and_the_result() -> None:
     assert len(short) < 12_000
     assert short.count("\n") == (log * 50).count("\n")
     assert read_log(short).loads[-1].result == (9, 33)
+
+
+MAPPED = """load_tensors: offloaded {0}/33 layers to GPU
+load_tensors:   CPU_Mapped model buffer size =  4169.53 MiB
+load_tensors:        CUDA0 model buffer size =  2500.00 MiB
+"""
+SIZE = "print_info: file size   = 4.07 GiB (4.84 BPW) \n"
+
+
+def test_a_mapped_file_counts_once_however_much_of_it_lies_on_the_card() -> None:
+    assert read_log(SIZE + MAPPED.format(20)).loads[0].buffers == parse_size("4.07 GiB")
+    assert read_log(MAPPED.format(20)).loads[0].buffers == 0, "without the file's size the overlap is not known"
+    whole = MAPPED.format(33).replace("4169.53", "  72.00").replace("2500.00", "4097.52")
+    assert read_log(whole).loads[0].buffers == int(72 * MIB) + int(4097.52 * MIB)
+    unmapped = MAPPED.format(20).replace("CPU_Mapped", "CPU")
+    assert read_log(unmapped).loads[0].buffers == int(4169.53 * MIB) + 2500 * MIB
+
+
+DUMP = "llama_model_loader: - kv   7:                          llama.block_count u32              = {0}\n"
+REQUEST = "time=2026-03-01T10:00:01.000Z level=INFO source=server.go:522 msg=offload library=cuda layers.requested=-1 layers.model={0} layers.offload=0\n"
+FAILED = 'time=2026-03-01T10:00:09.000Z level=INFO source=sched.go:453 msg="Load failed" model=/m error="llama runner process has terminated"\n'
+
+
+def test_what_is_printed_after_a_load_that_failed_belongs_to_the_next_one() -> None:
+    first, second = read_log(DUMP.format(16) + REQUEST.format(17) + FAILED + DUMP.format(32) + REQUEST.format(33)).loads
+    assert (first.info["llama.block_count"], first.layers) == (16, 17)
+    assert (second.info["llama.block_count"], second.layers) == (32, 33)

@@ -81,6 +81,11 @@ def started(state: State, line: str, _at: Quote) -> None:
     state.finish(float(match[1]) if match else None)
 
 
+def failed(state: State, _line: str, _at: Quote) -> None:
+    """Note that the load came to nothing (``server/sched.go``)."""
+    state.fail()
+
+
 def find_offloaded(line: str) -> tuple[int, int] | None:
     """Return (n, m) of "offloaded n/m layers" or "n/m layers offloaded", None when the line says no such thing."""
     match = _OFFLOADED.search(line)
@@ -113,6 +118,7 @@ def buffers(state: State, line: str, at: Quote) -> None:
     on_gpu = is_gpu_buffer(device)
     load = state.load(at)
     kind = match[2] or "model"
+    load.mapped = load.mapped or device.endswith("_Mapped")
     if kind not in load.measured:
         # G2 prints the layout that it planned before, in the same words of bytes: what was allocated takes its place
         load.measured.add(kind)
@@ -216,6 +222,8 @@ SLOG: Mapping[str, Handler] = {
     "server config": server_config,
     "inference compute": inference_compute,
     "gpu memory": gpu_memory,
+    "Load failed": failed,
+    "error loading llama server": failed,
 }
 
 RAW: Mapping[str, Handler] = {

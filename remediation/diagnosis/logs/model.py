@@ -82,6 +82,7 @@ class Load:
     command_at: Quote | None = None
     model_gpu: int = 0
     model_cpu: int = 0
+    mapped: bool = False
     kv_gpu: int = 0
     kv_cpu: int = 0
     graph_gpu: int = 0
@@ -116,6 +117,18 @@ class Load:
     def result_at(self) -> Quote | None:
         """The line that `result` comes from."""
         return self.offloaded_at or self.assigned_at or self.planned_at
+
+    @property
+    def buffers(self) -> int:
+        """Bytes of all weights by the buffers that hold them, 0 where these do not tell.
+
+        A file that is mapped into memory counts there from its first tensor to its last, those on the card among them
+        (llama.cpp, load_tensors); together with what the card holds that is more than the file.
+        """
+        held = self.model_gpu + self.model_cpu
+        if self.file_size is not None:
+            return min(held, self.file_size)
+        return 0 if self.mapped and self.model_gpu and self.short else held
 
     @property
     def short(self) -> bool:

@@ -57,6 +57,10 @@ class State:
             self.loads[-1].finished = True
             self.loads[-1].seconds = seconds
 
+    def fail(self) -> None:
+        """Note that the load came to nothing: what is printed from now on belongs to another one."""
+        self._close()
+
     def _open(self, at: Quote) -> None:
         self._close()
         if len(self.loads) >= _MOST_LOADS:
