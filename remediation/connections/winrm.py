@@ -15,7 +15,7 @@ from winrm.protocol import Protocol
 from remediation.connections import clixml, winrm_messages
 from remediation.connections.channel import ChannelError, Doubt, Ended, Gone, NotReceived, Silent
 from remediation.connections.settings import ConnectionSettings
-from remediation.connections.winrm_faults import FAMILIES, SHELL_NOT_FOUND, Fault, Meaning, read
+from remediation.connections.winrm_faults import FAMILIES, NO_CHALLENGE, SHELL_NOT_FOUND, Fault, Meaning, read
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import AuthenticationFailed, CertificateRefused, Unreachable
 
@@ -45,7 +45,7 @@ class WinRmChannel:
         self._own_ids = True
         self._known = False
         """The login was accepted once; a refusal after that may be the service's load, and is tried once more."""
-        self._refused = False
+        self._refused: Fault | None = None
         self._barred = False
         self._torn = False
         self._errors = bytearray()
@@ -53,8 +53,8 @@ class WinRmChannel:
 
     def start(self, command: Sequence[str], deadline: float) -> None:
         """Start the process in the shell, opening one where there is none or it is used up."""
-        if self._refused:
-            raise self._no_login()
+        if self._refused is not None:
+            raise self._no_login(self._refused)
         self._errors.clear()
         self._code = None
         if self._command is not None and self._shell is not None:
@@ -227,8 +227,8 @@ class WinRmChannel:
         """Return the error that a fault becomes once nothing more is tried."""
         meaning = fault.meaning
         if meaning is Meaning.LOGIN:
-            self._refused = self._barred = True
-            return self._no_login()
+            self._refused, self._barred = fault, True
+            return self._no_login(fault)
         if meaning is Meaning.CERTIFICATE:
             self._barred = True
             return CertificateRefused(
@@ -260,7 +260,14 @@ class WinRmChannel:
             return None
         return Unreachable(f"{self._host}: {fault.message} ({self._settings.endpoint})", host=self._host, next_step=step)
 
-    def _no_login(self) -> AuthenticationFailed:
+    def _no_login(self, fault: Fault) -> AuthenticationFailed:
+        if fault is NO_CHALLENGE:
+            return AuthenticationFailed(
+                f"{self._host}: {fault.message} ({self._settings.endpoint})",
+                host=self._host,
+                next_step="look whether it takes such logins (winrm get winrm/config/service/auth: Negotiate = true), whether a proxy lies "
+                "between, and whether its connections are used up; ansible_winrm_transport names another way to log in",
+            )
         return AuthenticationFailed(
             f"{self._host}: the login {self._settings.user or '(certificate)'} was refused by {self._settings.winrm.transport}",
             host=self._host,

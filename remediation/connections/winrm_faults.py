@@ -77,6 +77,12 @@ _BY_CODE = {
 }
 
 
+NO_CHALLENGE = Fault(
+    Meaning.LOGIN, "the service answered the beginning of an NTLM login with a refusal, without a challenge", _UNAUTHORISED
+)
+"""Refused before a password was asked for."""
+
+
 def read(error: BaseException) -> Fault:  # noqa: PLR0911 - one line per family
     """Return what `error` means."""
     if isinstance(error, WinRMOperationTimeoutError):
@@ -93,6 +99,9 @@ def read(error: BaseException) -> Fault:  # noqa: PLR0911 - one line per family
         # pywinrm's own: a transport whose extra is not installed, an undecryptable answer
         text = " ".join(str(error).split())
         return Fault(Meaning.SETTING if "not installed" in text or "unsupported" in text else Meaning.LOST, text)
+    if isinstance(error, PermissionError) and error.errno is None:
+        # requests_ntlm's own: the answer to the first of NTLM's messages holds no challenge; no password was sent
+        return NO_CHALLENGE
     if isinstance(error, OSError | urllib3.exceptions.HTTPError):
         return Fault(Meaning.LOST, f"the connection broke ({type(error).__name__})")
     return Fault(Meaning.LOST, "the service answered with something that is no WS-Management message")

@@ -166,3 +166,31 @@ def test_a_shell_that_idled_away_is_opened_again_and_nothing_is_done_twice(
     assert clock.slept == 0.0
     assert guard.notes == []
     assert after["shells_open"] == after["commands_running"] == 0
+
+
+def test_a_login_that_is_refused_before_it_began_is_said(lab: control.Lab) -> None:
+    before, counted = seen(lab)
+    control.wire(None, "http-401", lab.folder, message="authentication", times=0)
+    guard = connect(lab)
+    found = write(guard, b"never\n")
+    again = write(guard, b"never\n")
+    control.unwire(None, lab.folder)
+    guard.close()
+    for each in (found, again):
+        assert isinstance(each, AuthenticationFailed), each
+        assert "refusal, without a challenge" in each.message
+        assert "winrm/config/service/auth" in each.next_step
+        assert "password" not in each.next_step
+    writes, now = seen(lab)
+    assert (writes, now["create"]) == (before, counted["create"])
+
+
+def test_one_refused_beginning_in_a_run_is_tried_once_more(lab: control.Lab) -> None:
+    guard = connect(lab)
+    assert write(guard, b"one\n") == FileContent()
+    control.wire(None, "http-400", lab.folder, message="send")  # the session is built anew
+    control.wire(None, "http-401", lab.folder, message="authentication")
+    assert write(guard, b"two\n") == FileContent()
+    assert seen(lab)[1]["wire http-401"] == 1
+    control.unwire(None, lab.folder)
+    guard.close()
