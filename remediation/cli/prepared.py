@@ -46,7 +46,9 @@ def posix(host: PosixReadiness, *, gpu: bool, elevated: bool) -> Iterator[Check]
     elif gpu:
         yield worth_knowing("kernel module", "its version cannot be read")
     else:
-        yield lacking("kernel module", "no NVIDIA module is loaded", "every goal on the GPU", "sudo modprobe -a nvidia nvidia_uvm")
+        yield lacking(
+            "kernel module", "no NVIDIA module is loaded", "every goal on the GPU", "sudo modprobe -a nvidia nvidia_uvm"
+        )
     if "docker" in host.programs:
         yield from _engine_access(host, elevated=elevated)
         yield _toolkit(host)

@@ -11,7 +11,7 @@ from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.logs import read_log
 from remediation.facets.callers import mounted_configuration
 from remediation.facets.protocols import Reader
-from remediation.model.errors import CallFailed, HostError
+from remediation.model.errors import Blocked, CallFailed, HostError, Unreachable
 from remediation.model.facts import ComposeProject, Container, ModelEntry, ModelShow, Runner, Target
 from remediation.model.finding import Diagnosis
 
@@ -49,10 +49,11 @@ def diagnose_host(host: Reader) -> Diagnosis:
 
 
 _ENGINE = "docker"
+_WHOLE = "the host"
 
 
 class _Parts:
-    """Reads part after part; one that fails is named, the others are read all the same."""
+    """Reads part after part; one that fails is named, the others are read all the same. A host that is not there ends it."""
 
     def __init__(self) -> None:
         self.skipped: list[str] = []
@@ -61,7 +62,11 @@ class _Parts:
     def read(self, name: str, read: Callable[[], T]) -> T | None:
         try:
             return read()
+        except Unreachable:
+            raise  # nothing was seen, so nothing can be said; and a login that was refused is not tried again for each part
         except HostError as error:
+            if name == _WHOLE and isinstance(error, Blocked):
+                raise
             self.skipped.append(f"{name}: {error.message}")
             if isinstance(error, CallFailed) and error.output and (error.status is not None or name == _ENGINE):
                 self.refusals.append(
@@ -71,10 +76,13 @@ class _Parts:
 
 
 def collect(host: Reader) -> Evidence:
-    """Return everything that one host shows. A part that fails is named in ``skipped``, the others are read all the same."""
+    """Return everything that one host shows. A part that fails is named in ``skipped``, the others are read all the same.
+
+    Raises `Unreachable` where there is no way to the host, `Blocked` where it lets nothing be asked.
+    """
     parts = _Parts()
     if isinstance(host, Prefetching):
-        parts.read("the host", host.prefetch)
+        parts.read(_WHOLE, host.prefetch)
     target = parts.read("target", host.target) or Target()
     system = parts.read("system", host.system.facts)
     use = parts.read("gpu", host.gpu.use)

@@ -86,3 +86,50 @@ def test_fail_on_a_cause_that_there_is_not_names_the_nearest(remediate: Remediat
     done = remediate("diagnose", "--evidence", "their-log.txt", "--fail-on", "explicit_num_gpus")
     assert done.returncode == 1
     assert "did you mean 'explicit_num_gpu'?" in done.stderr
+
+
+def test_a_host_that_is_not_there_is_no_finding(remediate: Remediate, tmp_path: Path) -> None:
+    winrm = {
+        "ansible_connection": "winrm",
+        "ansible_host": "127.0.0.9",
+        "ansible_port": 1,
+        "ansible_user": "a",
+        "ansible_password": "not-the-one",
+    }
+    hosts = {
+        "gone": winrm,
+        "lost": {"ansible_connection": "ssh", "ansible_host": "127.0.0.9", "ansible_port": 1, "ansible_user": "a"},
+    }
+    inventory = tmp_path / "hosts.json"
+    inventory.write_text(json.dumps({"all": {"hosts": hosts}}), "utf-8")
+    done = remediate("diagnose", "--inventory", str(inventory))
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "gone  could not be looked at: gone: nothing listens at that address and port" in done.stdout
+    assert "lost  could not be looked at: lost: nothing answers at 127.0.0.9:1" in done.stdout
+    assert done.stderr.count("next:") == 2
+    assert "unknown" not in done.stdout
+    told = json.loads(remediate("diagnose", "--inventory", str(inventory), "--json", "--fail-on", "unknown").stdout)
+    assert [(one["name"], one["findings"], bool(one["error"])) for one in told] == [("gone", [], True), ("lost", [], True)]
+
+
+def test_a_refused_login_is_tried_once(remediate: Remediate) -> None:
+    remediate("lab.start")
+
+    def logins() -> int:
+        counted: dict[str, int] = json.loads(remediate("lab.status", "--json").stdout)["laptop-07"]["winrm"]
+        return counted.get("authentication", 0)
+
+    before = logins()
+    done = remediate("diagnose", "--inventory", "lab", "-e", "ansible_password=not-the-one")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "could not be looked at: laptop-07: the login ops was refused by ntlm" in done.stdout
+    assert "not tried again" in done.stderr
+    assert logins() - before == 2  # the two messages of one login
+
+
+def test_a_powershell_that_is_held_back_is_no_finding(remediate: Remediate) -> None:
+    remediate("lab.start")
+    remediate("lab.fault", "laptop-07", "constrained-language")
+    done = remediate("diagnose", "--inventory", "lab")
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert "PowerShell is in ConstrainedLanguage mode there" in done.stdout

@@ -93,6 +93,7 @@ def reload(machine: Machine, **options: Json) -> str:
         ("discord-hides", "1/33"),
         ("nobody-logged-on", "1/33"),
         ("unprepared", "1/33"),
+        ("constrained-language", "1/33"),
         ("not-elevated", "1/33"),
         ("no-gpu-counters", "1/33"),
     ],

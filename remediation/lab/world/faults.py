@@ -130,6 +130,10 @@ def _unprepared(state: State) -> None:
     state.setup.distributions = []
 
 
+def _held_back(state: State) -> None:
+    state.login.language_mode = "ConstrainedLanguage"
+
+
 def _unloaded(made: Machine) -> None:
     _occupants(made)
 
@@ -285,6 +289,7 @@ FAULTS: Mapping[str, Fault] = {
     "pid-reused": Fault(_reused),
     "nobody-logged-on": Fault(_nobody),
     "not-elevated": Fault(_not_elevated),
+    "constrained-language": Fault(_vram_occupied, machine=_held_back),
     "unprepared": Fault(_vram_occupied, machine=_unprepared),
     "engine-down": Fault(_engine_down),
     "desktop-hangs": Fault(_desktop_hangs),
