@@ -28,10 +28,18 @@ RunRung = Callable[[Rung], Sequence[Result]]
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """A goal (steps that must all be met) and the remedies that may lead to it."""
+    """A goal (steps that must all be met) and the remedies that may lead to it.
+
+    ``again`` evaluates the goal's parameters anew: a rung may have chosen another model.
+    """
 
     goal: tuple[StepCall, ...]
     rungs: tuple[Rung, ...]
+    again: Callable[[], tuple[StepCall, ...]] | None = None
+
+    def wanted(self) -> tuple[StepCall, ...]:
+        """Return the goal as it is now."""
+        return self.again() if self.again is not None else self.goal
 
 
 def climb(ladder: Ladder, context: StepContext, run_rung: RunRung) -> Result:
@@ -84,14 +92,14 @@ class Climb:
                     self.done += of_path
 
     def _goal(self, *, patient: bool, clarifying: bool = True) -> GoalSight:
-        goal = look_at(self.ladder.goal, self.context, patient=patient)
+        goal = look_at(self.ladder.wanted(), self.context, patient=patient)
         self._tell(goal)
         if goal.state is not None or not clarifying:
             return goal
         self.done += clarify(goal, self.context)
         if self.context.policy.check:
             return goal
-        again = look_at(self.ladder.goal, self.context, patient=True)
+        again = look_at(self.ladder.wanted(), self.context, patient=True)
         self._tell(again)
         return again
 

@@ -38,16 +38,17 @@ def measure(  # noqa: PLR0913 - all but two by name
     layers: Sequence[int] | None = None,
     simulated: bool = False,
     seconds: float | None = None,
+    model: str | None = None,
 ) -> dict[str, Any]:
     """Return the figures of a ``measurement`` event (``docs/events.md``); ``reason`` says why something is None.
 
     Without a writer (check mode) nothing is asked: only what can be read is filled in. ``seconds`` limits the request in
-    place of the label's own limit. No keep_alive is sent, so that the runner keeps its own (server/sched.go,
+    place of the label's own limit; ``model`` is asked in place of the target's. No keep_alive is sent, so that the runner keeps its own (server/sched.go,
     useLoadedRunner: a request without one leaves the runner's). Raises `Unreachable`.
     """
     figures = unmeasured("", layers=layers, simulated=simulated)
     try:
-        runner = _runner(reader)
+        runner = _runner(reader, model)
     except CallFailed as error:
         return {**figures, "reason": f"Ollama does not answer: {error.message}"}
     if runner is None:
@@ -77,10 +78,10 @@ def unmeasured(reason: str, *, layers: Sequence[int] | None = None, simulated: b
     }
 
 
-def _runner(reader: Reader) -> Runner | None:
+def _runner(reader: Reader, model: str | None) -> Runner | None:
     target = reader.target()
-    model = str(target.model.value) if target.model else ""
-    return next((runner for runner in reader.ollama.running() if _same(runner.model, model)), None)
+    wanted = model or (str(target.model.value) if target.model else "")
+    return next((runner for runner in reader.ollama.running() if _same(runner.model, wanted)), None)
 
 
 def _same(loaded: str, wanted: str) -> bool:

@@ -135,8 +135,15 @@ def _everything(host: str, path: str, change: Change) -> Selected:  # noqa: ARG0
 class MeasurePort(Protocol):
     """Figures before and after, as `remediation.engine.measure.measure`."""
 
-    def __call__(
-        self, reader: Reader, writer: Writer | None, *, label: str, layers: Sequence[int] | None = None, simulated: bool = False
+    def __call__(  # noqa: PLR0913 - all but two by name
+        self,
+        reader: Reader,
+        writer: Writer | None,
+        *,
+        label: str,
+        layers: Sequence[int] | None = None,
+        simulated: bool = False,
+        model: str | None = None,
     ) -> dict[str, Any]:
         """Return the figures of a ``measurement`` event."""
 

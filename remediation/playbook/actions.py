@@ -158,6 +158,7 @@ class Measure(Action):
     """Measure how fast the loaded model answers, for before and after."""
 
     label: Literal["before", "after"] = Field("after", description="which figures these are; at most 8 tokens before")
+    model: str | None = Field(None, description="which model; the target's by default")
 
 
 ACTIONS: Mapping[str, type[Action]] = {

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support import bed
-from tests.support.project import CONTAINER, Project
+from tests.support.project import CONTAINER, MODEL, Project
 
 pytestmark = pytest.mark.live
 
@@ -151,3 +151,25 @@ def test_a_compose_file_that_is_missing_is_said(
         file.write_bytes(kept)
     assert code == 2, reasons(events)
     assert "docker-compose.gpu.yml" in reasons(events)
+
+
+def test_a_smaller_model_is_what_the_goal_is_measured_on_although_the_old_one_was_named(
+    guide_project: Project, project_environment: dict[str, str], tmp_path: Path
+) -> None:
+    bed.FAULTS["healthy"](guide_project)
+    smaller = "mistral:7b-instruct-q3_K_M"
+    guide_project.post("/api/pull", {"model": smaller, "stream": False})
+    guide_project.post("/api/generate", {"model": MODEL, "stream": False, "keep_alive": 0})
+    guide_project.engine.occupy(1200 * bed.MIB)  # by what nobody may close
+    bed.load(guide_project)
+    assert bed.layers(guide_project) != "33/33"
+    words = ("--last-resort", "--max-risk", "disruptive", "-e", f"model={MODEL}")
+    code, events = fix(project_environment, tmp_path, *words)
+    assert code == 0, reasons(events)
+    assert {"env_file.set", "service.recreated"} < set(changes(events))
+    assert [each["name"] for each in guide_project.get("/api/ps")["models"]] == [smaller]
+    goals = [event for event in events if event["event"] == "goal"]
+    assert (goals[-1]["state"], goals[-1]["values"]["model"]) == ("met", smaller)
+    after = [event["figures"] for event in events if event["event"] == "measurement"][-1]
+    assert after["total_50_tokens_s"] is not None
+    assert f"{smaller} is served now; write it in place of model: {MODEL}" in reasons(events)

@@ -57,6 +57,10 @@ def ladder(run_tasks: RunTasks) -> Callable[[Site, Scope], Acted]:
             return run_tasks(site, rungs[rung.name])
 
         goal = tuple(_call(call, scope) for call in known.goal)
+
+        def again() -> tuple[StepCall, ...]:
+            return tuple(_call(call, site.scope()) for call in known.goal)
+
         arranged = tuple(
             Rung(rung.name, rung.treats, last_resort=rung.last_resort, calls=_calls(rung, site)) for rung in known.rungs
         )
@@ -64,7 +68,7 @@ def ladder(run_tasks: RunTasks) -> Callable[[Site, Scope], Acted]:
             opened = site.opened()
             hold = site.hold(opened)
             look_once(site, opened)
-            return of_result(RUNNER.run_ladder(Ladder(goal, arranged), site.context(opened, hold), run_rung))
+            return of_result(RUNNER.run_ladder(Ladder(goal, arranged, again), site.context(opened, hold), run_rung))
         except HostError as error:
             return refused(error, outcome_of(error))
 

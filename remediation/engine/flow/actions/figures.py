@@ -23,7 +23,9 @@ def measure(given: Measure, site: Site, scope: Scope) -> Acted:
         if layers is None:
             layers = site.play.stage.ports.diagnose(reader).offloaded
         writer = None if site.check() else opened.access.writer()
-        figures = site.play.stage.ports.measure(reader, writer, label=given.label, layers=layers, simulated=SCALED in scope)
+        figures = site.play.stage.ports.measure(
+            reader, writer, label=given.label, layers=layers, simulated=SCALED in scope, model=given.model
+        )
     except HostError as error:
         return refused(error, outcome_of(error))
     site.emit("measurement", label=given.label, figures=figures)
