@@ -41,7 +41,7 @@ def judge(reading: Reading) -> Diagnosis:
         ruled_out=ruled_out,
         settings=judge_settings(reading),
         offloaded=reading.offloaded,
-        predicted=(forecast.fit.layers, forecast.fit.total) if forecast else None,
+        predicted=(forecast.fit.layers, forecast.fit.total) if forecast and forecast.known else None,
         need=forecast.sentence if forecast else "",
         collect=collect,
         notes=reading.evidence.skipped,

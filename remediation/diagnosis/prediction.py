@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from remediation.diagnosis.logs import Load
@@ -12,7 +12,7 @@ from remediation.diagnosis.memory import Fit, ModelMetadata, Parts, fit, fit_par
 from remediation.diagnosis.memory.metadata import DENSE
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.shortage import DEFAULT_CONTEXT, RESERVE, Shortage, shortage
-from remediation.diagnosis.units import MIB, human
+from remediation.diagnosis.units import MIB, human, rounding
 from remediation.diagnosis.versions import Generation
 
 _ROUNDED = 200 * MIB  # four figures, each rounded to a tenth of a GiB
@@ -24,12 +24,22 @@ _SMALLER = ("Q4_K_M", "Q4_K_S", "Q3_K_M", "Q3_K_S", "Q2_K")
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What would fit, and a sentence that says why and what would help."""
+    """What would fit, and a sentence that says why and what would help.
+
+    ``least`` and ``most`` bound the layers where the log rounds the free memory; they are the same where it does not.
+    """
 
     fit: Fit
     model: ModelMetadata | None
     context: int
     sentence: str
+    least: int
+    most: int
+
+    @property
+    def known(self) -> bool:
+        """Whether it is a number, give or take one layer, however the log rounds what is free."""
+        return max(self.most - self.fit.layers, self.fit.layers - self.least) <= 1
 
 
 def predict(reading: Reading) -> Forecast | None:
@@ -54,7 +64,13 @@ def predict(reading: Reading) -> Forecast | None:
     found = fit(model, free=free, **options)
     if found is None:
         return None
-    return Forecast(found, model, context, _sentence(reading, model, found, free, options))
+    slack = _slack(reading, load)
+    return _forecast(
+        [found, *(fit(model, free=max(0, free + by), **options) for by in (-slack, slack) if slack)],
+        model,
+        context,
+        _sentence(reading, model, found, free, options),
+    )
 
 
 def _by_printed_parts(reading: Reading, figures: Shortage, free: int) -> Forecast | None:
@@ -66,7 +82,33 @@ def _by_printed_parts(reading: Reading, figures: Shortage, free: int) -> Forecas
     if parts is None or not _adds_up(load, parts):
         return None
     found = fit_parts(parts, free=free, kind=load.generation, version=reading.version)
-    return Forecast(found, None, figures.context or DEFAULT_CONTEXT, found.sentence) if found is not None else None
+    if found is None:
+        return None
+    slack = _slack(reading, load)
+    others = [
+        fit_parts(parts, free=max(0, free + by), kind=load.generation, version=reading.version) for by in (-slack, slack) if slack
+    ]
+    return _forecast([found, *others], None, figures.context or DEFAULT_CONTEXT, found.sentence)
+
+
+def _slack(reading: Reading, load: Load | None) -> int:
+    """Return by how many bytes the room for layers may be off: as the log rounds free memory, and an overhead that is known from it alone."""
+    if load is None or not load.free:
+        return 0
+    setting = reading.setting("OLLAMA_GPU_OVERHEAD")
+    rounded = load.overhead if load.overhead and (setting is None or not setting.value.isdigit()) else 0
+    return load.free_slack + (rounding(human(rounded)) if rounded else 0)
+
+
+def _forecast(fits: Sequence[Fit | None], model: ModelMetadata | None, context: int, sentence: str) -> Forecast:
+    """Return the forecast by the first fit; the others are those for the least and the most that may be free."""
+    layers = [one.layers for one in fits if one is not None]
+    first = next(one for one in fits if one is not None)
+    found = Forecast(first, model, context, sentence, min(layers), max(layers))
+    if found.known:
+        return found
+    told = f"{first.sentence.rpartition(': ')[0]}, as the log rounds it: {found.least} to {found.most} of {first.total} layers"
+    return replace(found, sentence=told)
 
 
 def _adds_up(load: Load, parts: Parts) -> bool:

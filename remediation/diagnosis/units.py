@@ -28,6 +28,21 @@ def parse_sizes(text: str | None) -> tuple[int, ...]:
     return tuple(size for size in found if size is not None)
 
 
+def rounding(text: str | None) -> int:
+    """Return by how many bytes a printed size may be off: half of its last digit; 0 for plain bytes.
+
+    Go prints one decimal, so 1.1 GiB is anything from 1.05 to 1.15 GiB. In a list the largest counts.
+    """
+    found = _SIZE.finditer((text or "").strip("[]"))
+    return max((_half_digit(match[1], match[2] or "") for match in found), default=0)
+
+
+def _half_digit(number: str, unit: str) -> int:
+    factor = _FACTORS[unit.lower()]
+    decimals = len(number.replace(",", ".").partition(".")[2])
+    return 0 if factor == 1 else int(factor / 10**decimals / 2)
+
+
 def human(size: int) -> str:
     """Return a size the way Ollama prints it: one decimal, 1024-based."""
     for unit, factor in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):

@@ -170,6 +170,12 @@ def memory_table(items: list[Incident]) -> MemoryTable:
         if forecast is None:
             table.unknown.append(name)
             continue
+        if not forecast.known:
+            holds = forecast.least <= reading.offloaded[0] <= forecast.most
+            table.ranges.append(
+                f"{name:44s} {reading.offloaded} predicted {forecast.least} to {forecast.most}{'' if holds else '   <<'}"
+            )
+            continue
         near = abs(forecast.fit.layers - reading.offloaded[0]) <= 1
         table.good += near
         errors = part_errors(forecast, load, shortage(reading).weights)
@@ -186,6 +192,7 @@ class MemoryTable:
     rows: list[str] = field(default_factory=list)
     errors: list[float] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    ranges: list[str] = field(default_factory=list)
     said: int = 0
     asked: int = 0
     no_card: int = 0
@@ -198,7 +205,7 @@ class MemoryTable:
 
     def summary(self) -> str:
         """Return the coverage and the result in one line."""
-        left = f"{self.asked} were asked for, {self.no_card} had no card, {len(self.unknown)} not known"
+        left = f"{self.asked} were asked for, {self.no_card} had no card, {len(self.unknown)} not known, {len(self.ranges)} known as a range"
         found = (
             f"{len(self.rows)} predicted, {self.good} within 1 layer, median error of {len(self.errors)} parts {self.median:.2%}"
         )
@@ -251,7 +258,12 @@ def main(wanted: list[str]) -> int:
             table = memory_table(items)
             say(
                 "\n  ".join(
-                    [f"memory, {title}: {table.summary()}", *table.rows, *(f"{name}: not known" for name in table.unknown)]
+                    [
+                        f"memory, {title}: {table.summary()}",
+                        *table.rows,
+                        *table.ranges,
+                        *(f"{name}: not known" for name in table.unknown),
+                    ]
                 )
                 + "\n"
             )

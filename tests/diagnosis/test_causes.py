@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 from typing import Any
 
 import pytest
@@ -136,3 +137,31 @@ def test_only_a_release_that_cannot_see_the_containers_limit_is_suspected_of_hav
     assert sure(full_card(FULL + DIED), Cause.SYSTEM_MEMORY_LIMIT) == 0.5
     assert sure(full_card(FULL + DIED, "0.13.0"), Cause.SYSTEM_MEMORY_LIMIT) == 0.0
     assert sure(full_card(FULL + STARTED), Cause.SYSTEM_MEMORY_LIMIT) == 0.0
+
+
+PLAN = 'time=2026-03-01T10:00:01.000Z level=INFO source=server.go:175 msg=offload library=cuda layers.requested=-1 layers.model=33 layers.offload=11 layers.split="" memory.available="[{free}]" memory.gpu_overhead="0 B" memory.required.full="578.7 MiB" memory.required.kv="32.0 MiB" memory.weights.total="14.2 MiB" memory.weights.repeating="13.8 MiB" memory.weights.nonrepeating="421.0 KiB" memory.graph.full="74.0 MiB" memory.graph.partial="74.0 MiB"\n'
+FITS = 'time=2026-03-01T10:00:00.000Z level=INFO source=sched.go:788 msg="new model will fit in available VRAM in single GPU, loading" gpu=GPU-1 parallel=1 available={free} required="578.7 MiB"\n'
+SMALL_FREE = "550.0 MiB"
+
+
+def planned(log: str) -> Diagnosis:
+    return diagnose(
+        of_incident({"platform": "linux", "ollama_version": "0.9.6", "evidence": [{"kind": "server_log", "text": log}]})
+    )
+
+
+def test_what_the_log_rounds_away_is_a_range_and_no_number() -> None:
+    exact, rounded = planned(PLAN.format(free=SMALL_FREE)), planned(PLAN.format(free="0.5 GiB"))
+    assert exact.predicted is not None
+    assert rounded.predicted is None
+    bounds = re.search(r"as the log rounds it: (\d+) to (\d+) of 33 layers", rounded.need)
+    assert bounds is not None
+    assert int(bounds[1]) <= exact.predicted[0] <= int(bounds[2])
+
+
+def test_the_same_amount_to_the_byte_in_the_line_before_makes_it_a_number_again() -> None:
+    free = 550 * 1024**2
+    found = planned(FITS.format(free=free) + PLAN.format(free="0.5 GiB"))
+    assert found.predicted == planned(PLAN.format(free=SMALL_FREE)).predicted
+    other = planned(FITS.format(free=2 * free) + PLAN.format(free="0.5 GiB"))
+    assert other.predicted is None, "another amount is another moment"

@@ -71,7 +71,7 @@ def _foreseen(reading: Reading) -> Finding | None:
         return None
     forecast = predict(reading)
     card = max(use.gpus, key=lambda gpu: gpu.free)
-    if forecast is None or forecast.fit.whole or forecast.fit.need_all > card.total - card.total // 10:
+    if forecast is None or forecast.most == forecast.fit.total or forecast.fit.need_all > card.total - card.total // 10:
         return None
     return found(
         Cause.VRAM_OCCUPIED,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from remediation.diagnosis.logs import slog
 from remediation.diagnosis.logs.model import Device
 from remediation.diagnosis.logs.state import Handler, State, offloaded
-from remediation.diagnosis.units import GIB, MIB, parse_size
+from remediation.diagnosis.units import GIB, MIB, parse_size, rounding
 from remediation.diagnosis.versions import Generation, parse_version
 from remediation.model.finding import Quote
 
@@ -69,7 +69,7 @@ def gpu_memory(state: State, line: str, at: Quote) -> None:
     load = state.load(at)
     free = parse_size(values.get("free"))
     if free is not None:
-        load.free, load.free_at = (*load.free, free), at
+        load.free, load.free_at, load.free_slack = (*load.free, free), at, rounding(values.get("free"))
     overhead = parse_size(values.get("overhead"))
     if overhead is not None:
         load.overhead = overhead
@@ -158,7 +158,7 @@ def using_device(state: State, line: str, at: Quote) -> None:
     free = int(match[3]) * MIB
     if not load.free or (len(load.free) == 1 and abs(load.free[0] - free) <= _PRINTED // 2):
         # the same amount again, to the MiB instead of a tenth of a GiB
-        load.free, load.free_at = (free,), load.free_at or at
+        load.free, load.free_at, load.free_slack = (free,), load.free_at or at, 0
 
 
 def context(state: State, line: str, at: Quote) -> None:

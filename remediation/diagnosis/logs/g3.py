@@ -44,7 +44,7 @@ def fit(state: State, line: str, at: Quote) -> None:
     mark(load, Generation.G3)
     if match := _PROJECTED.search(line):
         if load.projected is None:
-            load.projected, load.free = int(match[1]) * MIB, (int(match[2]) * MIB,)
+            load.projected, load.free, load.free_slack = int(match[1]) * MIB, (int(match[2]) * MIB,), 0
             load.free_at = at
     elif match := _KEPT.search(line):
         load.margin = int(match[1]) * MIB

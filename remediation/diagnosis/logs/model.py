@@ -43,7 +43,7 @@ class Load:
     """One load of a model. Filled while the log is read, not changed afterwards.
 
     ``requested`` is the num_gpu that was asked (-1: the server decides), ``planned`` the server's own estimate of
-    layers, ``offloaded`` the (n, m) of the last result line. ``measured`` names the sums that come from allocated buffers. ``context`` is the whole cache, all slots together.
+    layers, ``offloaded`` the (n, m) of the last result line. ``free`` may be off by ``free_slack``, as far as the log rounds it. ``measured`` names the sums that come from allocated buffers. ``context`` is the whole cache, all slots together.
     """
 
     at: Quote
@@ -63,6 +63,7 @@ class Load:
     library: str = ""
     free: tuple[int, ...] = ()
     free_at: Quote | None = None
+    free_slack: int = 0
     total: int | None = None
     overhead: int | None = None
     required_full: int | None = None
