@@ -12,7 +12,7 @@ from remediation.diagnosis.logs import read_log
 from remediation.facets.callers import mounted_configuration
 from remediation.facets.protocols import Reader
 from remediation.model.errors import Blocked, CallFailed, HostError, Unreachable
-from remediation.model.facts import ComposeProject, Container, ModelEntry, ModelShow, Runner, Target
+from remediation.model.facts import ComposeProject, Container, DockerDesktop, ModelEntry, ModelShow, Runner, Target
 from remediation.model.finding import Diagnosis
 
 T = TypeVar("T")
@@ -91,8 +91,9 @@ def collect(host: Reader) -> Evidence:
     models = parts.read("ollama models", host.ollama.models)
     model = _model(target, runners)
     show = parts.read("ollama show", lambda: host.ollama.show(model)) if model else None
-    if version is None:
-        parts.read(_ENGINE, host.engine.facts)  # an engine that does not work is a reason only where no server answers
+    if version is None and parts.read(_ENGINE, host.engine.facts) is None:
+        # an engine that does not work is a reason only where no server answers; its own words may be missing (it hangs)
+        parts.refusals += _desktop(parts.read("docker desktop", host.desktop.docker))
     container = parts.read("container", lambda: host.engine.inspect(_name(target))) if target.container else None
     log = parts.read("server log", lambda: host.ollama.log(tail=LOG_LINES))
     project = target.project.value if target.project is not None and isinstance(target.project.value, ComposeProject) else None
@@ -127,6 +128,14 @@ def collect(host: Reader) -> Evidence:
         collected_at=system.now if system else None,
         skipped=tuple(parts.skipped),
     )
+
+
+def _desktop(docker: DockerDesktop | None) -> tuple[Piece, ...]:
+    """Return what the state of Docker Desktop proves of an engine that does not answer; one that is on its way proves nothing."""
+    if docker is None or docker.engine or docker.state not in {"stopped", "running"}:
+        return ()
+    how = "is stopped" if docker.state == "stopped" else "hangs: it runs, and its engine does not answer"
+    return (Piece("docker_error", f"Docker Desktop {docker.version} {how}", "docker desktop"),)
 
 
 def _lost(model: str | None, show: ModelShow | None, models: Sequence[ModelEntry] | None) -> tuple[Piece, ...]:

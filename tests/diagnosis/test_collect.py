@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
+import pytest
+
 from remediation.diagnosis.collect import collect, diagnose_host
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Piece
@@ -27,6 +29,8 @@ from remediation.model.facts import (
     Target,
 )
 from remediation.model.finding import Cause
+from tests.engine.fakes import FakeReader
+from tests.engine.hosts import on_desktop
 
 LOG = (
     'time=x level=INFO source=routes.go:1 msg="server config" env="map[OLLAMA_CONTEXT_LENGTH:4096 OLLAMA_NUM_PARALLEL:1]"\n'
@@ -139,6 +143,9 @@ class Host:
     def list(self) -> Sequence[Process]:
         return []
 
+    def docker(self) -> None:
+        self._ask("docker")
+
     def warnings(self, project: ComposeProject) -> Sequence[str]:
         return [project.name]
 
@@ -226,3 +233,14 @@ def test_callers_are_told_where_a_host_can_tell() -> None:
     assert evidence.connections == ("python.exe (pid 7) from 127.0.0.1:50123",)
     assert [piece.kind for piece in evidence.pieces] == ["server_log", "request_log"]
     assert any(one.who.startswith("a client's request") for one in find_senders(evidence))
+
+
+@pytest.mark.parametrize(
+    ("state", "said"), [("stopped", "Docker Desktop is stopped"), ("running", "Docker Desktop hangs"), ("starting", "")]
+)
+def test_the_state_of_docker_desktop_proves_what_a_silent_engine_does_not_say(state: str, said: str) -> None:
+    world = on_desktop()
+    assert world.docker is not None
+    world.docker, world.engine_up = replace(world.docker, state=state), False
+    found = [one for one in diagnose_host(FakeReader(world)).findings if one.cause is Cause.DOCKER_DESKTOP_STATE]
+    assert [(one.because, one.confidence >= 0.8) for one in found] == ([(said, True)] if said else [])

@@ -75,6 +75,7 @@ CASES = [
     ("other-model", "fix-offload", ["model.reloaded"]),
     ("no-gpu-request", "fix-offload", ["container.sees_gpu", "model.reloaded"]),
     ("model-corrupt", "fix-offload", ["model.repulled", "model.reloaded"]),
+    ("engine-down", "fix-offload", ["docker_desktop.restarted", "model.reloaded"]),
     ("healthy", "fix-offload", []),
     ("vram-occupied", "free-vram", ["vram.free", "model.reloaded"]),
     ("healthy", "restart-docker-desktop", ["docker_desktop.restarted", "model.reloaded"]),

@@ -31,7 +31,12 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
         )
     hit = reading.hit("desktop_state", "wsl_error")
     if hit is not None:
-        return found(Cause.DOCKER_DESKTOP_STATE, 0.9, "Docker Desktop or WSL reports an error of its own", hit.at, cure=_RESTART)
+        state = next(
+            (word for word in ("is stopped", "hangs") if f" {word}" in hit.at.text and hit.at.where.startswith("docker desktop")),
+            "",
+        )
+        said = f"Docker Desktop {state}" if state else "Docker Desktop or WSL reports an error of its own"
+        return found(Cause.DOCKER_DESKTOP_STATE, 0.9, said, hit.at, cure=_RESTART)
     code = next((one for one in reading.codes if one.code == 500), None)  # noqa: PLR2004 - CUDA's code: a symbol of the driver is missing
     hit = reading.hit("dxg")
     if windows and (code is not None or hit is not None):
