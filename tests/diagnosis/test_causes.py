@@ -9,6 +9,7 @@ import yaml
 
 from remediation.diagnosis.causes import FINDERS
 from remediation.diagnosis.diagnose import diagnose, to_json
+from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.load import load_evidence, of_incident
 from remediation.diagnosis.verdict import verdict
 from remediation.model.finding import Cause, Diagnosis
@@ -165,3 +166,38 @@ def test_the_same_amount_to_the_byte_in_the_line_before_makes_it_a_number_again(
     assert found.predicted == planned(PLAN.format(free=SMALL_FREE)).predicted
     other = planned(FITS.format(free=2 * free) + PLAN.format(free="0.5 GiB"))
     assert other.predicted is None, "another amount is another moment"
+
+
+NO_CARD = """time=2026-03-01T10:00:00.000Z level=INFO source=routes.go:1 msg="server config" env="map[OLLAMA_DEBUG:INFO OLLAMA_LLM_LIBRARY:{library}]"
+time=2026-03-01T10:00:00.000Z level=INFO source=routes.go:1 msg="Listening on [::]:11434 (version 0.13.5)"
+time=2026-03-01T10:00:01.000Z level=INFO source=types.go:60 msg="inference compute" id=cpu library=cpu compute="" name=cpu description=cpu libdirs=ollama driver="" pci_id="" type="" total="15.6 GiB" available="12.0 GiB"
+"""
+GIVEN = [{"Driver": "nvidia", "Count": -1, "Capabilities": [["gpu"]]}]
+
+
+def in_container(library: str, requests: list[dict[str, Any]] | None, visible: str = "all") -> Diagnosis:
+    record = {"HostConfig": {"DeviceRequests": requests}, "Config": {"Env": [f"NVIDIA_VISIBLE_DEVICES={visible}"]}}
+    piece = Piece("server_log", NO_CARD.format(library=library), "server.log")
+    return diagnose(Evidence(platform="docker-linux", ollama_version="0.13.5", pieces=(piece,), container=record))
+
+
+def test_a_container_that_was_given_the_card_is_not_called_blind_where_the_server_never_looked() -> None:
+    found = in_container("cuda", GIVEN)
+    assert found.findings[0].cause is Cause.WRONG_LIBRARY_OR_MISSING_RUNNER
+    assert sure(found, Cause.GPU_NOT_VISIBLE_TO_CONTAINER) == 0.0
+    reason = next(one.because for one in found.ruled_out if one.cause is Cause.GPU_NOT_VISIBLE_TO_CONTAINER)
+    assert "OLLAMA_LLM_LIBRARY:cuda" in reason
+
+
+@pytest.mark.parametrize("visible", ["void", "none", ""])
+def test_a_card_that_was_asked_for_and_hidden_was_not_given(visible: str) -> None:
+    assert sure(in_container("cuda", GIVEN, visible), Cause.GPU_NOT_VISIBLE_TO_CONTAINER) > 0
+    assert all(one.cause is not Cause.GPU_NOT_VISIBLE_TO_CONTAINER for one in in_container("cuda", GIVEN, visible).ruled_out)
+
+
+def test_a_container_without_a_request_is_blind_whatever_else_is_wrong() -> None:
+    assert sure(in_container("cuda", None), Cause.GPU_NOT_VISIBLE_TO_CONTAINER) >= 0.9
+
+
+def test_an_empty_discovery_alone_proves_no_blindness_where_the_card_was_given() -> None:
+    assert 0 < sure(in_container("", GIVEN), Cause.GPU_NOT_VISIBLE_TO_CONTAINER) < 0.8

@@ -15,13 +15,17 @@ from remediation.diagnosis.causes.base import (
     result_quote,
 )
 from remediation.diagnosis.causes.not_gpu_model_runs_on_cpu_by_design import chosen_for_cpu
+from remediation.diagnosis.causes.wrong_library_or_missing_runner import skips_every_library
 from remediation.diagnosis.codes import CONTAINER, NO_DEVICE
 from remediation.diagnosis.reading import Reading
-from remediation.model.finding import Cause, Finding, RuledOut
+from remediation.model.finding import Cause, Finding, Quote, RuledOut
 
 _REQUEST = "add deploy.resources.reservations.devices (driver nvidia, count all, capabilities [gpu]) to the service, then docker compose up -d"
 _TOOLKIT = "install the NVIDIA container toolkit, run nvidia-ctk runtime configure, restart Docker"
 _CGROUP = "recreate the container; on Linux set native.cgroupdriver=cgroupfs in /etc/docker/daemon.json so that a daemon-reload does not take the device away"
+
+_RECORD = "DeviceRequests"
+_HIDDEN = ("", "void", "none")
 
 # messages that only a container engine without a way to the card prints
 _ENGINE = {
@@ -45,7 +49,7 @@ def find(reading: Reading) -> Verdict:
             if key == "nvml_blocked" and reading.evidence.platform == "docker-windows":
                 confidence = LIKELY  # noqa: PLW2901 - there the toolkit is Docker Desktop's
             return found(Cause.GPU_NOT_VISIBLE_TO_CONTAINER, confidence, because, hit.at, cure=cure)
-    for step in (_toolkit, _lost, _request, _nothing_found):
+    for step in (_toolkit, _lost, _request, _never_looked, _nothing_found):
         verdict = step(reading)
         if verdict is not None:
             return verdict
@@ -147,6 +151,31 @@ def _request(reading: Reading) -> Finding | None:
     )
 
 
+def given(reading: Reading) -> Quote | None:
+    """Return the record by which the container was given the card.
+
+    An engine that cannot meet a device request does not start the container, so one that was started had the card; only
+    NVIDIA_VISIBLE_DEVICES can still hide it (facts/ollama 1.2, 5.2). A compose file says what was wished for, not what came of it.
+    """
+    record = next((one for one in reading.docker if one.requested and _RECORD in f"{one.at.where} {one.at.text}"), None)
+    visible = reading.declared_setting("NVIDIA_VISIBLE_DEVICES")
+    environment = (reading.evidence.container or {}).get("Config", {}).get("Env") or ()
+    hidden = any(f"NVIDIA_VISIBLE_DEVICES={value}" in environment for value in _HIDDEN)
+    if record is None or hidden or (visible is not None and visible.value in _HIDDEN):
+        return None
+    return record.at
+
+
+def _never_looked(reading: Reading) -> RuledOut | None:
+    """Ask whether the server was kept from looking at a card that its container has."""
+    setting = skips_every_library(reading)
+    if setting is None or given(reading) is None or reading.gpu_devices:
+        return None
+    return RuledOut(
+        Cause.GPU_NOT_VISIBLE_TO_CONTAINER, f"the container was given the GPU, and {setting.text} keeps the server from looking"
+    )
+
+
 def _nothing_found(reading: Reading) -> Finding | None:
     """Discovery ended with the processor alone and does not say why (recordings, surprises 2, 16, 17)."""
     code = next((one for one in reading.codes if one.code in NO_DEVICE), None)
@@ -167,7 +196,7 @@ def _nothing_found(reading: Reading) -> Finding | None:
     if reading.in_container:
         return found(
             Cause.GPU_NOT_VISIBLE_TO_CONTAINER,
-            (LIKELY if not _explained(reading) else 0.6) if quote else CIRCUMSTANCE,
+            (LIKELY if not _explained(reading) else 0.6) if quote and given(reading) is None else CIRCUMSTANCE,
             "the server in the container found no GPU",
             quote or result_quote(reading),
             cure=_REQUEST,

@@ -80,6 +80,15 @@ def _driver_library(hit: Hit) -> bool:
     return hit.key == "library_missing" and "libcuda.so" in hit.at.text
 
 
+def skips_every_library(reading: Reading) -> Quote | None:
+    """Return the setting by which the server leaves every GPU library out, whatever card it was given (facts/ollama 1.2)."""
+    setting = reading.setting("OLLAMA_LLM_LIBRARY")
+    if setting is None or _VALID.match(setting.value) or setting.value.startswith("cpu"):
+        return None
+    newer = at_least(reading.version, "0.12.4")
+    return setting.at if newer or (newer is None and reading.hit("library_filtered") is not None) else None
+
+
 def _filtered(reading: Reading) -> Finding | None:
     """OLLAMA_LLM_LIBRARY names no directory: every GPU library is skipped (v0.12.4 and newer)."""
     setting = reading.setting("OLLAMA_LLM_LIBRARY")
