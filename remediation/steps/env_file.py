@@ -37,12 +37,17 @@ class EnvFile:
     @property
     def settings(self) -> dict[str, str]:
         """The settings by name, the last of each counts, quotes taken off."""
-        found = {}
-        for line in (self.text or "").splitlines():
-            match = _LINE.match(line)
-            if match is not None:
-                found[match["name"]] = _bare(match["value"])
-        return found
+        return settings_of(self.text or "")
+
+
+def settings_of(text: str) -> dict[str, str]:
+    """Return what an ``.env`` file sets."""
+    found = {}
+    for line in text.splitlines():
+        match = _LINE.match(line)
+        if match is not None:
+            found[match["name"]] = _bare(match["value"])
+    return found
 
 
 @step("env_file.set", settle=5.0)
@@ -99,7 +104,7 @@ class EnvFileSet(Step[EnvFile]):
         undo = (
             None
             if seen.text is None
-            else StepCall("file.restored", {"path": seen.path, "backup": backup, "expect": digest(text)})
+            else StepCall("file.restored", {"path": seen.path, "backup": backup, "expect": digest(text), "readers": True})
         )
         yield Change(
             f"set {', '.join(f'{name}={value}' for name, value in lacking.items())} in {seen.path}", subject=seen.path,

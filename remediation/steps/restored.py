@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed
+from remediation.model.facts import ComposeProject, Container
 from remediation.steps.compose_text import beside, unified
 from remediation.steps.contract import Step, param, step
-from remediation.steps.env_file import dotenv_of
+from remediation.steps.env_file import dotenv_of, settings_of
 from remediation.steps.environment import digest
 from remediation.steps.naming import wanted_project
+from remediation.steps.stack import containers_of
 
 
 @dataclass(frozen=True, slots=True)
 class Restorable:
-    """A file and its backup with what they say, None where there is none; whether the service's container differs now."""
+    """A file and its backup with what they say, None where there is none.
+
+    ``due`` are the services whose container got what the file says or said after the edit: to be recreated once it is restored.
+    """
 
     path: str
     backup: str
     now: bytes | None
     saved: bytes | None
-    stale: bool = False
+    due: tuple[str, ...] = ()
+
+    @property
+    def same(self) -> bool:
+        """Whether the file is restored."""
+        return self.now == self.saved
 
 
 @step("file.restored", settle=60.0)
@@ -40,35 +50,51 @@ class FileRestored(Step[Restorable]):
     backup: str | None = param("its backup; the newest by default", default=None, example="docker-compose.gpu.yml.1f3a77c0.bak")
     expect: str | None = param("sha256 of what it says now; anything else is somebody's own edit", default=None)
     service: str | None = param("the Compose service that it defines, recreated where its container got the edit", default=None)
+    readers: bool = param(
+        "whether it is an .env file, so that every service that got a value of the edit is recreated", default=False
+    )
 
     def look(self, host: Reader) -> Restorable:
         """Read both."""
         path, backup = self.path, self.backup
         if path is None or backup is None:
             path, backup = _newest(host, path)
-        stale = self.service is not None and self.service in host.compose.stale(wanted_project(host))
-        return Restorable(path, backup, host.files.read(path), host.files.read(backup), stale)
+        found = Restorable(path, backup, host.files.read(path), host.files.read(backup))
+        return replace(found, due=self._due(host, found)) if self.service is not None or self.readers else found
+
+    def _due(self, host: Reader, found: Restorable) -> tuple[str, ...]:
+        project = wanted_project(host)
+        names = (self.service,) if self.service is not None else self._readers(host, project, found)
+        # a container that agrees with the edited file differs from the restored one, and the other way round
+        stale = set(host.compose.stale(project)) if names else set()
+        return tuple(name for name in names if name is not None and (name in stale) == found.same)
+
+    def _readers(self, host: Reader, project: ComposeProject, found: Restorable) -> tuple[str, ...]:
+        """Return the services whose container holds a value that the edit brought in."""
+        edited = host.files.read(_kept(found.path, self.expect or "")) if found.same else found.now
+        old, new = (settings_of((part or b"").decode("utf-8", errors="replace")) for part in (found.saved, edited))
+        values = [value for name, value in new.items() if value and old.get(name) != value]
+        members = containers_of(host.engine.containers(), project)
+        return tuple(sorted(name for name, one in members.items() if any(value in _holds(one) for value in values)))
 
     def met(self, seen: Restorable) -> bool:
         """Whether they say the same."""
-        return seen.saved is not None and seen.now == seen.saved and not seen.stale
+        return seen.saved is not None and seen.same and not seen.due
 
     def plan(self, seen: Restorable) -> Iterator[Change]:
         """Put the backup in place; what is there now is kept under a name that is no backup's."""
         if self.met(seen) or seen.saved is None or self._foreign(seen):
             return
-        same = seen.now == seen.saved
-        if not same:
+        if not seen.same:
             before, after = ((part or b"").decode("utf-8", errors="replace") for part in (seen.now, seen.saved))
-            kept = f"{seen.path}.{digest(before)[:8]}.undone"
+            kept = _kept(seen.path, digest(before))
             yield Change(
                 f"restore {seen.path} from {seen.backup}", subject=seen.path, diff=unified(seen.path, before, after), risk=Risk.SAFE,
                 undo=StepCall("file.restored", {"path": seen.path, "backup": kept, "expect": digest(after)}),
                 data={"kept": kept, "backup": seen.backup},
             )  # fmt: skip
-        # a container that agrees with the edited file differs from the restored one, and the other way round
-        if self.service is not None and seen.stale == same:
-            yield Change(f"recreate {self.service}", subject=self.service, risk=Risk.DISRUPTIVE, data={"up": self.service})
+        for name in seen.due:
+            yield Change(f"recreate {name}", subject=name, risk=Risk.DISRUPTIVE, data={"up": name})
 
     def apply(self, host: Writer, change: Change) -> None:
         """Write what the backup holds, or recreate the service."""
@@ -86,14 +112,24 @@ class FileRestored(Step[Restorable]):
             return f"{seen.backup} is not there"
         if self._foreign(seen):
             return f"{seen.path} was edited by somebody else since, so it is left as it is"
-        if seen.stale and seen.now == seen.saved:
-            return f"{self.service} differs from {seen.path}"
+        if seen.due and seen.same:
+            return f"{', '.join(seen.due)} still runs with what the edit said"
         return f"{seen.path} says {'the same as' if self.met(seen) else 'something else than'} {seen.backup}"
 
     def _foreign(self, seen: Restorable) -> bool:
-        if seen.now == seen.saved:
+        if seen.same:
             return False
         return self.expect is not None and seen.now is not None and hashlib.sha256(seen.now).hexdigest() != self.expect
+
+
+def _kept(path: str, edited: str) -> str:
+    """Return where what the edit said is kept once it is undone; no backup's name. `edited` is the digest of it."""
+    return f"{path}.{edited[:8]}.undone"
+
+
+def _holds(container: Container) -> str:
+    """Return what a container was made with, as far as Compose fills values in."""
+    return "\n".join((container.image, *container.environment.values(), *map(str, container.raw.get("Args") or ())))
 
 
 def _newest(host: Reader, path: str | None) -> tuple[str, str]:
