@@ -23,6 +23,8 @@ class Contender:
     argv: Sequence[str]
     right: Callable[[str], bool]
     environment: Mapping[str, str] | None = None
+    before: Callable[[], None] = lambda: None
+    """Makes each run begin like the first; not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Cost:
 def once(contender: Contender) -> Cost:
     """Run it; raises where it did not do the work."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **(contender.environment or {})}
+    contender.before()
     before, began = _processor(), time.perf_counter()
     done = subprocess.run(list(contender.argv), capture_output=True, text=True, env=environment, check=False)
     cost = Cost(time.perf_counter() - began, _processor() - before)

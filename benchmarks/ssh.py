@@ -1,4 +1,4 @@
-"""SSH: our connections, pyinfra and ansible-core's ``raw``, on the same real sshd.
+"""SSH: our connections and our program, pyinfra, and ansible-core's ``raw`` and ``command``, on the same real sshd.
 
 ``python -m benchmarks.ssh [--repeat 5] [--hosts 8] [--calls 10]``; needs openssh-server, and the extra ``bench`` for the others.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -36,26 +37,62 @@ def ours(server: Sshd, hosts: list[str], calls: int) -> Contender:
     return Contender("ours", argv, lambda out: out.split() == [str(len(hosts) * calls)])
 
 
-def ansible(server: Sshd, hosts: list[str], calls: int, folder: Path) -> Contender | None:
-    """Return a playbook of so many raw tasks, None without ansible-core."""
+def play(server: Sshd, hosts: list[str], calls: int, folder: Path) -> Contender:
+    """Return our whole program: a playbook of so many ``command`` tasks, journal and reports as always."""
+    inventory = {"all": {"hosts": {host: {**server.variables(), "ansible_host": host} for host in hosts}}}
+    (folder / "hosts.json").write_text(json.dumps(inventory), encoding="utf-8")
+    playbook = _playbook(folder / "ours.yml", "command", calls)
+    argv = [
+        sys.executable,
+        "-m",
+        "remediation.cli.program",
+        "play",
+        str(playbook),
+        "-i",
+        str(folder / "hosts.json"),
+        "--forks",
+        str(len(hosts)),
+    ]
+    environment = {"XDG_STATE_HOME": str(folder / "state"), "HOME": str(folder)}
+
+    def right(out: str) -> bool:
+        results = [line for line in out.splitlines() if '"task_result"' in line and '"stdout": "hello"' in line]
+        return len(results) == len(hosts) * calls
+
+    return Contender("remediate play", [*argv, "--json"], right, environment)
+
+
+def _playbook(path: Path, action: str, calls: int) -> Path:
+    tasks = "".join(f"    - name: call {number}\n      {action}: echo hello\n" for number in range(calls))
+    path.write_text(f"- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}", encoding="utf-8")
+    return path
+
+
+def ansible(server: Sshd, hosts: list[str], calls: int, folder: Path, action: str) -> Contender | None:
+    """Return a playbook of so many tasks with Ansible's defaults (ControlPersist, no pipelining), None without ansible-core.
+
+    ``command`` is how a program is run there: a module is copied and started by the host's Python. ``raw`` is the least that it can do.
+    Each run connects anew, as the others do: the sockets of the run before are out of its way.
+    """
     found = program("ansible-playbook")
     if found is None:
         return None
     shared = (
         f"ansible_connection=ssh ansible_port={server.port} ansible_user={server.user} ansible_ssh_private_key_file={server.key} "
+        f"ansible_python_interpreter={sys.executable} "
         f"ansible_ssh_common_args='-o UserKnownHostsFile={server.known_hosts} -F none'"
     )
     (folder / "hosts").write_text("\n".join(["[all]", *(f"{host} {shared}" for host in hosts), ""]), encoding="utf-8")
-    tasks = "".join(f"    - name: call {number}\n      raw: echo hello\n" for number in range(calls))
-    (folder / "play.yml").write_text(f"- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}", encoding="utf-8")
-    environment = {
-        "ANSIBLE_NOCOLOR": "1",
-        "LC_ALL": "C.UTF-8",
-        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
-        "HOME": str(folder),
-    }
-    argv = [found, "-i", str(folder / "hosts"), "-f", str(len(hosts)), str(folder / "play.yml")]
-    return Contender("ansible", argv, lambda out: out.count(f"ok={calls} ") == len(hosts), environment)
+    playbook = _playbook(folder / f"{action}.yml", action, calls)
+    sockets = folder / "cp"
+    environment = {"ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8", "ANSIBLE_SSH_CONTROL_PATH_DIR": str(sockets), "HOME": str(folder)}
+    argv = [found, "-i", str(folder / "hosts"), "-f", str(len(hosts)), str(playbook)]
+
+    def anew() -> None:
+        for socket in sockets.glob("*"):
+            subprocess.run(["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "any"], capture_output=True, check=False)
+
+    return Contender(f"ansible, {action}", argv, lambda out: out.count(f"ok={calls} ") == len(hosts), environment, anew)
 
 
 def pyinfra(server: Sshd, hosts: list[str], calls: int, folder: Path) -> Contender | None:
@@ -90,8 +127,10 @@ def main() -> None:
             key = server.known_hosts.read_text(encoding="utf-8").split(maxsplit=1)[1]
             server.known_hosts.write_text("".join(f"[{each}]:{server.port} {key}" for each in hosts), encoding="utf-8")
             found = [ours(server, hosts, options.calls)]
-            for peer in (pyinfra(server, hosts, options.calls, folder), ansible(server, hosts, options.calls, folder)):
-                found += [peer] if peer else []
+            found.append(play(server, hosts, options.calls, folder))
+            peers = [pyinfra(server, hosts, options.calls, folder)]
+            peers += [ansible(server, hosts, options.calls, folder, action) for action in ("raw", "command")]
+            found += [peer for peer in peers if peer]
             times = medians(found, options.repeat)
     print(f"\n{options.hosts} hosts x {options.calls} commands on a real sshd, medians of {options.repeat}, whole processes\n")
     print("| | seconds | as a multiple of ours | of processors | as a multiple of ours |\n|---|---|---|---|---|")

@@ -8,11 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from remediation.connections import ssh_open
 from remediation.connections.base import Completed, Failed, FileContent, Probe, ProbeReply, ReadFile, Run, WriteFile
+from remediation.connections.settings import from_variables
 from remediation.model.errors import AuthenticationFailed, HostKeyRefused, Uncertain, Unreachable
 from tests.connections.conftest import PROGRAMS, opened, script
 from tests.connections.sshd import Sshd, keygen, sshd
@@ -177,6 +180,11 @@ def test_a_hop_is_verified_too(ssh_server: Sshd, tmp_path: Path) -> None:
         (reply,) = guard.exchange([Run(("echo", "through"))])
         assert reply == Completed(0, b"through\n", b"")
         guard.close()
+        settings = from_variables("box", variables | {"ansible_ssh_known_hosts_file": str(both)})
+        connection = ssh_open.open_ssh(settings, lambda _: None)
+        assert connection.gateway.transport.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        connection.close()
+        connection.gateway.close()
 
 
 def test_sudo_gets_its_password_by_stdin_and_the_program_gets_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,3 +280,26 @@ def test_a_server_that_stops_answering_is_left_for_a_new_connection(tmp_path: Pa
         guard.close()
     assert isinstance(done, Completed)
     assert count.read_text("utf-8") == "x"
+
+
+def test_no_message_waits_for_the_acknowledgement_of_the_one_before(ssh_server: Sshd) -> None:
+    connection = ssh_open.open_ssh(from_variables("box", ssh_server.variables()), lambda _: None)
+    try:
+        assert connection.transport.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    finally:
+        connection.close()
+
+
+def test_a_refused_login_leaves_no_connection_open(ssh_server: Sshd, tmp_path: Path) -> None:
+    keygen(tmp_path / "other")
+    before = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(AuthenticationFailed):
+            ssh_open.open_ssh(
+                from_variables("box", ssh_server.variables(ansible_ssh_private_key_file=str(tmp_path / "other"))), lambda _: None
+            )
+    for _ in range(200):
+        if threading.active_count() <= before:
+            break
+        threading.Event().wait(0.02)
+    assert threading.active_count() <= before
