@@ -66,7 +66,7 @@ class Inference:
 
     def embed(self, body: Mapping[str, Any], *, many: bool) -> Answer:
         """Answer /api/embed and /api/embeddings."""
-        model, options, stay = self._request(body, "embed")
+        model, options, stay = self._request(body, "embed", leaves=False)
         tally = Tally(self._clock.now())
         texts = body.get("input", body.get("prompt", ""))
         texts = texts if isinstance(texts, list) else [texts]
@@ -102,7 +102,8 @@ class Inference:
         usage["total_tokens"] = sum(usage.values())
         return of_json({**frame, "object": "chat.completion", "choices": [choice], "usage": usage}, kind="application/json")
 
-    def _request(self, body: Mapping[str, Any], verb: str) -> tuple[Model, Options, int | None]:
+    def _request(self, body: Mapping[str, Any], verb: str, *, leaves: bool) -> tuple[Model, Options, int | None]:
+        """Read a request; one to unload is answered before the model's file is opened (server/routes.go, GenerateHandler)."""
         stay = keep_alive(body)
         asked = body.get("options") or {}
         if not isinstance(asked, Mapping):
@@ -112,7 +113,8 @@ class Inference:
         if self._release.checks_names and body.get("model") and not _NAME.fullmatch(str(body.get("model", ""))):
             raise ApiError(400, "invalid model name")
         model = self._catalogue.find(body.get("model", ""))
-        self._readable(model, verb)
+        if not leaves:
+            self._readable(model, verb)
         options = merge((model.parameters, asked), self._context())
         for key in options.unknown:
             self._journal.write(line(self._release.at("option"), "invalid option provided", "WARN", option=key))
@@ -120,7 +122,7 @@ class Inference:
 
     def _readable(self, model: Model, verb: str) -> None:
         try:
-            damage.check(model.damage, model.name, verb=verb)
+            damage.check(model.harm, model.name, verb=verb)
         except ApiError as error:
             if "metadata" in self._release.places and model.damage in _HEADS:
                 path = f"{self._settings.models}/blobs/{model.file.digest.replace(':', '-')}"
@@ -130,8 +132,9 @@ class Inference:
             raise
 
     def _answer(self, body: Mapping[str, Any], prompt: str, shape: Shape) -> Answer:
-        model, options, stay = self._request(body, "generate" if shape is GENERATE else "chat")
-        if not prompt and stay == 0:
+        leaves = not prompt and keep_alive(body) == 0
+        model, options, stay = self._request(body, "generate" if shape is GENERATE else "chat", leaves=leaves)
+        if leaves:
             self._scheduler.leave(model.name)
             return of_json(self._end(body, shape, "unload"))
         tally = Tally(self._clock.now())
