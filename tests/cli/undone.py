@@ -108,9 +108,8 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[s
 
 def main() -> None:
     """Print the table of all runbooks."""
-    print(
-        "| runbook | fault | changed by | undo ends with | differs from the start | no undo, as said |\n|---|---|---|---|---|---|"
-    )
+    columns = ("runbook", "fault", "changed by", "undo ends with", "differs from the start", "no undo, as said")
+    sys.stdout.write(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n")
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": folder, "XDG_STATE_HOME": folder}
         place = Path(folder) / "remediation" / "lab"
