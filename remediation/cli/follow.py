@@ -38,7 +38,7 @@ def resume(options: Resume, stream: TextIO) -> int:
             )
         return carry_out(
             request, hosts, asked, stream,
-            journal=Journal(record.folder),
+            journal=Journal(record.folder), earlier=record.events,
             go=lambda request, ports, opener: resume_run(record, request, ports, opener, mask=hosts.masker),
         )  # fmt: skip
 

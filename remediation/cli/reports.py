@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager as Pause
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -62,16 +62,18 @@ class Style:
 
 
 @contextmanager
-def reporting(stream: TextIO, style: Style, environment: Mapping[str, str] = os.environ) -> Iterator[Reporting]:
-    """Open the report that fits `stream` and close it at the end, whatever happens."""
-    report = _choose(stream, style, environment)
+def reporting(
+    stream: TextIO, style: Style, environment: Mapping[str, str] = os.environ, *, earlier: Iterable[Event] = ()
+) -> Iterator[Reporting]:
+    """Open the report that fits `stream` and close it at the end, whatever happens; `earlier` is what the run has told before."""
+    report = _choose(stream, style, environment, earlier)
     try:
         yield report
     finally:
         report.close()
 
 
-def _choose(stream: TextIO, style: Style, environment: Mapping[str, str]) -> Reporting:
+def _choose(stream: TextIO, style: Style, environment: Mapping[str, str], earlier: Iterable[Event]) -> Reporting:
     if style.json:
         from remediation.report.json_lines import JsonLines  # noqa: PLC0415 - the report that is wanted is loaded alone
 
@@ -80,7 +82,9 @@ def _choose(stream: TextIO, style: Style, environment: Mapping[str, str]) -> Rep
 
     hints = Hints(style.tasks)
     if not stream.isatty() or environment.get("TERM") == "dumb":
-        return Reporting(Terminal(PlainScreen(stream), diff=style.diff, verbose=style.verbose, hints=hints))
+        plain = Terminal(PlainScreen(stream), diff=style.diff, verbose=style.verbose, hints=hints)
+        plain.recall(earlier)
+        return Reporting(plain)
     from rich.console import Console  # noqa: PLC0415 - loaded on a terminal alone
 
     from remediation.report.live import LiveScreen  # noqa: PLC0415 - loaded on a terminal alone
@@ -88,4 +92,5 @@ def _choose(stream: TextIO, style: Style, environment: Mapping[str, str]) -> Rep
     screen = LiveScreen(Console(file=stream, highlight=False))
     terminal = Terminal(screen, diff=style.diff, verbose=style.verbose, hints=hints)
     screen.follow(terminal)
+    terminal.recall(earlier)
     return Reporting(terminal, pause=screen.paused)

@@ -143,15 +143,19 @@ def carry_out(  # noqa: PLR0913 - what a run is given
     listening: Sequence[Listener] = (),
     journal: Journal | None = None,
     go: Go = run_playbook,
+    earlier: Sequence[Event] = (),
 ) -> int:
-    """Let the engine `go` with `request`, journaled and told; a journal of an earlier process goes on where it is given."""
+    """Let the engine `go` with `request`, journaled and told.
+
+    A journal of an earlier process goes on where it is given; `earlier` are that one's events.
+    """
     with ExitStack() as stack:
         header = header_of(request, asked)
         log = journal or Journal.create(header, kept_files(request.playbook, hosts), mask=hosts.masker)
         stack.callback(log.close)
         prune()
         style = Style(json=asked.json, diff=asked.diff, verbose=asked.verbose, tasks=TASKS)
-        report = stack.enter_context(reporting(stream, style))
+        report = stack.enter_context(reporting(stream, style, earlier=earlier))
         for listener in listening:
             stack.callback(listener.write, header)
         cancelled = Cancellation()

@@ -18,6 +18,8 @@ from remediation.report.figures import duration, plural
 from remediation.report.lines import WIDTH, Line
 from remediation.report.page import BAD, MARKS, HostPage
 
+_RECALLED = {"measurement", "findings", "goal", "change_end"}
+
 
 class Screen(Protocol):
     """Where lines go."""
@@ -92,6 +94,14 @@ class Terminal:
                 self._host(event)
             elif event.kind == "note":
                 self._screen.write([Line(str(event.data.get("text", "")))])
+
+    def recall(self, events: Iterable[Event]) -> None:
+        """Know what an earlier process of this run told, and write none of it again: its figures, findings and changes count."""
+        for event in events:
+            if event.host and event.kind in _RECALLED:
+                page = self._page(event.host)
+                page.see(event)
+                page.goal = page.goal_text = ""  # looked at anew, and told anew
 
     def close(self) -> None:
         """End the live part."""

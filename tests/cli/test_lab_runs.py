@@ -163,7 +163,7 @@ def test_ctrl_c_finishes_the_change_in_flight_and_says_how_to_go_on(
     assert len(started) == len(ended) == 1
     resumed = lab("resume", seen[-1]["run"])
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert "33/33" in resumed.stdout
+    assert ["layers", "on", "the", "GPU", "1/33", "33/33"] in [line.split() for line in resumed.stdout.splitlines()]
 
 
 def test_a_diagnosis_names_the_cause_and_leaves_the_host_as_it_was(lab: Remediate) -> None:

@@ -198,6 +198,20 @@ def test_a_play_without_a_diagnosis_claims_no_cure() -> None:
     assert row == "by cause  2 failed (dev-02, dev-03)"
 
 
+def test_a_run_that_goes_on_knows_the_figures_and_changes_of_its_first_process() -> None:
+    told, rest = stream.repair()[:9], stream.repair()[9:]
+    out = io.StringIO()
+    terminal = Terminal(PlainScreen(out), hints=ALL)
+    terminal.recall([stream.run_start(), *told])
+    assert out.getvalue() == ""
+    for event in [stream.run_start(), *rest, stream.run_end()]:
+        terminal(event)
+    rows = out.getvalue().splitlines()
+    assert len(starting(rows, "  ✓ change 2  model.reloaded")) == 1
+    assert any(row.split() == ["layers", "on", "the", "GPU", "1/33", "33/33"] for row in rows)
+    assert any("2 changes, none destructive" in row for row in rows)
+
+
 def test_verbose_adds_the_rungs_that_were_left_out() -> None:
     assert any("left out  A client left few layers: ruled out" in row for row in page(stream.whole(), verbose=True))
     assert not any("left out" in row for row in page(stream.whole()))
