@@ -12,7 +12,7 @@ from remediation.diagnosis.logs import read_log
 from remediation.facets.callers import mounted_configuration
 from remediation.facets.protocols import Reader
 from remediation.model.errors import Blocked, CallFailed, HostError, Unreachable
-from remediation.model.facts import ComposeProject, Container, DockerDesktop, ModelEntry, ModelShow, Runner, Target
+from remediation.model.facts import Blob, ComposeProject, Container, DockerDesktop, ModelEntry, ModelShow, Runner, Target
 from remediation.model.finding import Diagnosis
 
 T = TypeVar("T")
@@ -106,6 +106,8 @@ def collect(host: Reader) -> Evidence:
         *parts.refusals,
         *(() if any(one.name == "ollama show" for one in parts.refusals) else _lost(model, show, models)),
     )
+    if model and show is None and models is not None:
+        pieces = (*pieces, *_gone(model, parts.read("the model's files", lambda: host.ollama.blobs(model))))
     environment = read_log(log).environment if log else {}
     return Evidence(
         platform=_platform(system.os if system else "", containerised=container is not None),
@@ -144,6 +146,13 @@ def _lost(model: str | None, show: ModelShow | None, models: Sequence[ModelEntry
     if model is None or show is not None or model not in names:
         return ()
     return (Piece("api", f"GET /api/tags 200: {', '.join(names)}\nPOST /api/show 404: model '{model}' not found", "api"),)
+
+
+def _gone(model: str, blobs: Sequence[Blob] | None) -> tuple[Piece, ...]:
+    """Return which layers a manifest names that are not there: such a model is not even listed (recordings, corrupt-config-missing)."""
+    gone = [blob.digest.replace(":", "-") for blob in blobs or () if blob.present is None]
+    text = "\n".join(f"blobs/{name}: no such file, and the manifest of {model} names it" for name in gone)
+    return (Piece("other", text, "the model's files"),) if gone else ()
 
 
 def _model(target: Target, runners: Sequence[Runner] | None) -> str | None:

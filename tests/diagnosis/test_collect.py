@@ -29,8 +29,9 @@ from remediation.model.facts import (
     Target,
 )
 from remediation.model.finding import Cause
-from tests.engine.fakes import FakeReader
-from tests.engine.hosts import on_desktop
+from tests.engine.fakes import MODEL, FakeReader
+from tests.engine.hosts import WEIGHTS, on_desktop, stored
+from tests.engine.world import blob_path
 
 LOG = (
     'time=x level=INFO source=routes.go:1 msg="server config" env="map[OLLAMA_CONTEXT_LENGTH:4096 OLLAMA_NUM_PARALLEL:1]"\n'
@@ -233,6 +234,16 @@ def test_callers_are_told_where_a_host_can_tell() -> None:
     assert evidence.connections == ("python.exe (pid 7) from 127.0.0.1:50123",)
     assert [piece.kind for piece in evidence.pieces] == ["server_log", "request_log"]
     assert any(one.who.startswith("a client's request") for one in find_senders(evidence))
+
+
+def test_a_model_whose_manifest_names_a_layer_that_is_gone_is_corrupt_although_nothing_lists_it() -> None:
+    world = stored()
+    del world.store[blob_path(WEIGHTS)]
+    world.variables["model"] = MODEL
+    del world.models[MODEL]
+    (first, *_) = diagnose_host(FakeReader(world)).findings
+    assert first.cause is Cause.MODEL_CORRUPT
+    assert f"the manifest of {MODEL} names it" in first.quotes[0].text
 
 
 @pytest.mark.parametrize(

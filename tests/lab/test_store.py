@@ -101,6 +101,37 @@ def test_a_damaged_blob_is_not_repaired_by_a_pull_until_it_is_out_of_the_way() -
     assert docker(machine, "exec", OLLAMA, "ls", f"{MODELS}/set-aside")[0] != 0
 
 
+@pytest.mark.parametrize(("layer", "listed"), [("config", False), ("template", True)])
+def test_a_small_blob_that_is_moved_away_is_missed_until_it_is_there_again(layer: str, listed: bool) -> None:
+    machine = made("healthy")
+    manifest = json.loads(docker(machine, "exec", OLLAMA, "cat", MANIFEST)[1])
+    digest = next(
+        each["digest"] for each in (manifest["config"], *manifest["layers"]) if layer in each["mediaType"] or layer == "config"
+    )
+    blob, aside = (f"{MODELS}/{folder}/{digest.replace(':', '-')}" for folder in ("blobs", "set-aside"))
+    content = docker(machine, "exec", OLLAMA, "cat", blob)
+    for way_back in ("mv", "pull"):
+        assert docker(machine, "exec", OLLAMA, "mv", "-f", blob, aside)[0] == 0
+        assert docker(machine, "exec", OLLAMA, "cat", blob)[0] != 0
+        docker(machine, "restart", OLLAMA)
+        assert docker(machine, "exec", OLLAMA, "cat", aside) == content
+        assert (MODEL in names(machine)) is listed
+        for path in ("/api/show", "/api/generate"):
+            assert post(machine, path, model=MODEL, prompt="x", stream=False)[0] == {"error": f"model '{MODEL}' not found"}
+        if way_back == "mv":
+            assert docker(machine, "exec", OLLAMA, "mv", "-f", aside, blob)[0] == 0
+        else:
+            assert post(machine, "/api/pull", model=MODEL)[-1] == {"status": "success"}
+        assert docker(machine, "exec", OLLAMA, "cat", blob) == content
+        assert MODEL in names(machine)
+        assert post(machine, "/api/generate", model=MODEL, prompt="x", stream=False)[0]["done"]
+
+
+def names(machine: Machine) -> list[str]:
+    answer = machine.network.request(method="GET", url="http://localhost:11434/api/tags", body=None, timeout=3600)
+    return [each["name"] for each in json.loads(base64.b64decode(answer["body"]))["models"]]
+
+
 def test_a_blob_that_was_set_aside_can_be_put_back_as_it_was() -> None:
     machine = made("model-corrupt")
     digest = weights(machine)
@@ -206,6 +237,15 @@ def test_a_store_on_a_real_disk_says_what_its_files_are(tmp_path: Path) -> None:
     assert [each.damage for each in store.all()] == [Damage.BLOB_MISSING]
     store.put(model)
     assert weights.read_bytes() == whole
+    config = blobs[manifest["config"]["digest"].replace(":", "-")]
+    kept = config.read_bytes()
+    config.unlink()
+    assert [each.harm for each in store.all()] == [Damage.CONFIG_MISSING]
+    config.write_bytes(kept)
+    blobs[manifest["layers"][-1]["digest"].replace(":", "-")].unlink()
+    assert [each.harm for each in store.all()] == [Damage.LAYER_MISSING]
+    store.put(model)
+    assert [each.harm for each in store.all()] == [Damage.NONE]
     assert store.remove("mistral:7b-instruct")
     assert list((tmp_path / "blobs").iterdir()) == []
 

@@ -25,6 +25,7 @@ _BAD = (
     "layout_failed",
     "truncated",
     "bad_magic",
+    "blob_missing",
     "old_driver",
     "xid",
 )

@@ -13,6 +13,9 @@ class Damage(str, Enum):
 
     NONE = ""
     CONFIG_MISSING = "config-missing"
+    LAYER_MISSING = (
+        "layer-missing"  # a template, system text or parameters: opened as the configuration is, but not by the listing
+    )
     MANIFEST_BROKEN = "manifest-broken"
     BLOB_MISSING = "missing"
     BLOB_EMPTY = "empty"
@@ -37,6 +40,7 @@ _UNSUPPORTED = (400, '"{model}" does not support {verb}')
 _WORKS = Effect(listed=True, show=None, run=None)
 EFFECTS = {
     Damage.CONFIG_MISSING: Effect(listed=False, show=_NOT_FOUND, run=_NOT_FOUND),
+    Damage.LAYER_MISSING: Effect(listed=True, show=_NOT_FOUND, run=_NOT_FOUND),
     Damage.MANIFEST_BROKEN: Effect(listed=False, show=(500, "unexpected EOF"), run=(500, "unexpected EOF")),
     Damage.BLOB_MISSING: Effect(listed=True, show=_NOT_FOUND, run=_UNSUPPORTED),
     Damage.BLOB_EMPTY: Effect(listed=True, show=(500, "EOF"), run=_UNSUPPORTED),

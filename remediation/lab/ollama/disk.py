@@ -57,7 +57,8 @@ class DiskStore(ModelStore):
         blobs.mkdir(parents=True, exist_ok=True)
         for layer in model.layers:
             path = blobs / layer.digest.replace(":", "-")
-            if not path.exists() and not (layer.content is None and model.damage is Damage.BLOB_MISSING):
+            left_out = layer.digest in model.gone or (layer.content is None and model.damage is Damage.BLOB_MISSING)
+            if not path.exists() and not left_out:
                 path.write_bytes(layer.content if layer.content is not None else _weights(model.file))
         path = self._path(model.name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,9 +89,11 @@ class DiskStore(ModelStore):
         try:
             manifest: dict[str, Any] = json.loads(path.read_bytes())
             layers = {each["mediaType"].rpartition(".")[2]: each["digest"] for each in manifest["layers"]}
+            digests = [str(manifest["config"]["digest"]), *(digest for kind, digest in layers.items() if kind != "model")]
         except (ValueError, KeyError, TypeError, OSError):
             known = self.registry.get(name)
             return None if known is None else Model(name, known, damage=Damage.MANIFEST_BROKEN)
+        gone = tuple(each for each in digests if not (self._folder / "blobs" / each.replace(":", "-")).exists())
         file = self._files.get(layers.get("model", ""))
         if file is None:
             return None
@@ -98,7 +101,7 @@ class DiskStore(ModelStore):
         parameters = json.loads(self._text(layers.get("params")) or "{}")
         return Model(
             name, file, parameters=parameters, template=self._text(layers.get("template")), system=self._text(layers.get("system")),
-            modified=modified, damage=self._damage(file),
+            modified=modified, damage=self._damage(file), gone=gone,
         )  # fmt: skip
 
     def _text(self, digest: str | None) -> str:

@@ -160,6 +160,15 @@ class Model:
     parent: str = ""
     modified: float = 0.0
     damage: Damage = Damage.NONE
+    gone: tuple[str, ...] = ()
+    """Digests of small blobs of its manifest that are not in the store."""
+
+    @property
+    def harm(self) -> Damage:
+        """What a request meets first: the manifest, the configuration and the small layers are read before the weights."""
+        if not self.gone or self.damage is Damage.MANIFEST_BROKEN:
+            return self.damage
+        return Damage.CONFIG_MISSING if self.layers[0].digest in self.gone else Damage.LAYER_MISSING
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -238,6 +247,7 @@ class ModelStore:
                 "parent": model.parent,
                 "modified": model.modified,
                 "damage": model.damage.value,
+                "gone": list(model.gone),
             }
             for model in self._models.values()
         ]
@@ -248,7 +258,9 @@ class ModelStore:
             model.file.digest: model.file for model in self._models.values()
         }
         self._models = {
-            entry["name"]: Model(**{**entry, "file": files[entry["file"]], "damage": Damage(entry["damage"])})
+            entry["name"]: Model(
+                **{**entry, "file": files[entry["file"]], "damage": Damage(entry["damage"]), "gone": tuple(entry.get("gone", ()))}
+            )
             for entry in state
             if entry["file"] in files
         }

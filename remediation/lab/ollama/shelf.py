@@ -60,9 +60,11 @@ def remove(store: ModelStore, path: str) -> None:
 
 
 def take(store: ModelStore, digest: str) -> str:
-    """Take a blob of weights out and return its damage; every model that names it misses it from then on."""
+    """Take a blob out and return its damage; every model that names it misses it from then on."""
     harm = store.loose.pop(digest, "")
     for model in store.all():
+        if _small(model, digest) is not None:
+            store.put(replace(model, gone=(*model.gone, digest)))
         if model.file.digest == digest:
             harm = _blob(model).value
             store.put(replace(model, damage=Damage.BLOB_MISSING))
@@ -70,7 +72,12 @@ def take(store: ModelStore, digest: str) -> str:
 
 
 def give(store: ModelStore, digest: str, harm: str) -> None:
-    """Put a blob of weights in; models that missed it have it again, as damaged as it is."""
+    """Put a blob in; models that missed it have it again, as damaged as it is."""
+    small = [model for model in store.all() if digest in model.gone]
+    for model in small:
+        store.put(replace(model, gone=tuple(each for each in model.gone if each != digest)))
+    if small:
+        return
     named = [model for model in store.all() if model.file.digest == digest]
     for model in named:
         store.put(replace(model, damage=Damage(harm)))
@@ -116,16 +123,25 @@ def _files(store: ModelStore) -> Iterator[tuple[str, File]]:
         text = model.manifest[: len(model.manifest) // 2] if model.damage is Damage.MANIFEST_BROKEN else model.manifest
         yield f"{_MANIFESTS}/{name}/{tag}", _text(text)
         known[model.file.digest] = model.file
+        config = model.layers[0].digest
         for layer in model.layers:
-            missing = layer.kind.endswith("image.v1+json") and model.damage is Damage.CONFIG_MISSING
+            missing = layer.digest in model.gone or (layer.digest == config and model.damage is Damage.CONFIG_MISSING)
             if layer.content is not None and not missing:
                 yield f"{_BLOBS}/{layer.digest.replace(':', '-')}", _text(layer.content)
         if model.damage is not Damage.BLOB_MISSING:
             yield f"{_BLOBS}/{model.file.digest.replace(':', '-')}", _weights(model.file, _blob(model))
     for folder, blobs in ((_BLOBS, store.loose), (_ASIDE, store.aside)):
         for digest, harm in blobs.items():
+            content = next((small for model in store.all() if (small := _small(model, digest)) is not None), None)
             if digest in known:
                 yield f"{folder}/{digest.replace(':', '-')}", _weights(known[digest], Damage(harm))
+            elif content is not None:
+                yield f"{folder}/{digest.replace(':', '-')}", _text(content)
+
+
+def _small(model: Model, digest: str) -> bytes | None:
+    """Return what one of a model's small blobs says, None where it names no such blob."""
+    return next((each.content for each in model.layers if each.digest == digest), None)
 
 
 def _blob(model: Model) -> Damage:
