@@ -1,4 +1,4 @@
-"""A fleet's hosts by what was wrong with them and what became of it, in one line (as ``by cause  31 vram_occupied → cured: ...``)."""
+"""A fleet's hosts by what was wrong with them and what became of it (``by cause  31 vram_occupied → cured by vram.free``)."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ from collections.abc import Iterable
 from remediation.report.lines import Line, shortened
 from remediation.report.page import BAD, HostPage
 
+_LEAD = "by cause  "
 _NAMED = 3
 """So many hosts of a group are named where a person has to go on with them."""
 _REASON = 60
+_FOLLOWS = {"model.loaded", "model.reloaded", "stack.up"}
+"""Steps that bring into effect what another one changed: they are no cure of their own beside it."""
 
 
 def by_cause(pages: Iterable[HostPage]) -> list[Line]:
-    """Return the line; nothing where no host was diagnosed and none ended badly."""
+    """Return a line per group, the largest first; nothing where no host was diagnosed and none ended badly."""
     groups: dict[str, list[HostPage]] = defaultdict(list)
     for page in pages:
         what = _came_to(page)
         if what:
             groups[what].append(page)
     most = sorted(groups.items(), key=lambda group: -len(group[1]))
-    text = " · ".join(f"{len(members)} {what}{_who(members)}" for what, members in most)
-    return [Line(text, lead="by cause  ")] if text else []
+    return [
+        Line(f"{len(members)} {what}{_who(members)}", lead=" " * len(_LEAD) if index else _LEAD)
+        for index, (what, members) in enumerate(most)
+    ]
 
 
 def _came_to(page: HostPage) -> str:
@@ -35,8 +40,8 @@ def _came_to(page: HostPage) -> str:
         return "" if cause in {"healthy", "unknown"} else f"{cause} → left as it is"
     if page.check:
         return f"{cause} → would be treated"
-    how = f": {page.rung}" if page.rung else ""
-    return f"{cause} → cured{how}" if page.goal == "met" else f"{cause} → changed{how}"
+    steps = [step for step in page.steps if step not in _FOLLOWS] or list(page.steps)
+    return f"{cause} → {'cured' if page.goal == 'met' else 'changed'} by {', '.join(steps)}"
 
 
 def _who(members: list[HostPage]) -> str:

@@ -36,7 +36,7 @@ TARGET_PARTS = ("model", "project", "service", "container", "endpoint", "applica
 class HostPage:
     """What is known of one host so far.
 
-    ``doing`` and ``since`` say what it works at (controller's seconds), ``rung`` is the latest remedy that was tried.
+    ``doing`` and ``since`` say what it works at (controller's seconds), ``steps`` are those that changed something, in order.
     """
 
     host: str
@@ -50,7 +50,7 @@ class HostPage:
     reason: str = ""
     changes: int = 0
     risks: list[str] = field(default_factory=list)
-    rung: str = ""
+    steps: dict[str, None] = field(default_factory=dict)
     goal: str = ""
     goal_text: str = ""
     causes: list[tuple[str, float]] = field(default_factory=list)
@@ -131,7 +131,6 @@ def _goal(page: HostPage, event: Event) -> list[Line]:
 def _rung_start(page: HostPage, event: Event) -> list[Line]:
     rung = str(event.data.get("rung", ""))
     page.works(event, rung)
-    page.rung = rung
     if not page.check:
         return [labelled("rung", rung, style="dim")] if page.verbose else []
     notes = [_treats(event), str(event.data.get("risk") or "")]
@@ -192,6 +191,7 @@ def _change_end(page: HostPage, event: Event) -> list[Line]:
     page.works(event, "looking at the result")
     page.changes += 1 if applied else 0
     if applied:
+        page.steps[str(event.data.get("step", ""))] = None
         page.risks.append(str(change.get("risk") or "safe"))
     seconds = event.data.get("seconds")
     took = f" ({duration(seconds)})" if seconds is not None else ""

@@ -182,7 +182,7 @@ def test_a_fleet_gets_one_line_per_host_and_the_causes_counted() -> None:
         "✓ dev-02  2 changes · 33/33 layers · cause vram_occupied",
         "✗ dev-03  unreachable: no route",
     ]
-    assert rows[3] == "by cause  2 vram_occupied → cured: Make room · 1 unreachable (dev-03: no route)"
+    assert rows[3:5] == ["by cause  2 vram_occupied → cured by vram.free", "          1 unreachable (dev-03: no route)"]
     assert rows[-1] == "2 hosts repaired · 1 host unreachable · 4 changes, none destructive · 38 s · exit 3"
 
 
