@@ -1,0 +1,140 @@
+"""What a step sees of a host. A `Reader` has no method that changes anything; only `Step.apply` gets a `Writer`.
+
+Facets raise `Unreachable`, `DeadlineExceeded`, `CallFailed` or `Blocked` (`remediation.model.errors`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from remediation.facets.protocols.docker import ComposeReader, ComposeWriter, EngineReader, EngineWriter
+from remediation.facets.protocols.machine import (
+    DesktopNotifier,
+    DesktopReader,
+    DesktopWriter,
+    FilesReader,
+    FilesWriter,
+    GpuReader,
+    ProcessReader,
+    ProcessWriter,
+    SystemReader,
+    SystemWriter,
+)
+from remediation.facets.protocols.ollama import OllamaReader, OllamaWriter
+from remediation.model.facts import Target
+
+__all__ = [
+    "ComposeReader",
+    "ComposeWriter",
+    "DesktopNotifier",
+    "DesktopReader",
+    "DesktopWriter",
+    "EngineReader",
+    "EngineWriter",
+    "FilesReader",
+    "FilesWriter",
+    "GpuReader",
+    "OllamaReader",
+    "OllamaWriter",
+    "ProcessReader",
+    "ProcessWriter",
+    "Reader",
+    "SystemReader",
+    "SystemWriter",
+    "Writer",
+]
+
+
+class Reader(Protocol):
+    """A host through its facets, read only."""
+
+    @property
+    def name(self) -> str:
+        """The inventory's name of the host."""
+
+    @property
+    def variables(self) -> Mapping[str, Any]:
+        """The host's variables (inventory and play), for what only the user can know."""
+
+    @property
+    def gpu(self) -> GpuReader:
+        """The NVIDIA devices."""
+
+    @property
+    def processes(self) -> ProcessReader:
+        """The programs."""
+
+    @property
+    def engine(self) -> EngineReader:
+        """The Docker engine."""
+
+    @property
+    def compose(self) -> ComposeReader:
+        """The Compose projects."""
+
+    @property
+    def ollama(self) -> OllamaReader:
+        """The Ollama server."""
+
+    @property
+    def desktop(self) -> DesktopReader:
+        """The login and the desktop."""
+
+    @property
+    def system(self) -> SystemReader:
+        """The machine."""
+
+    @property
+    def files(self) -> FilesReader:
+        """The files."""
+
+    def target(self) -> Target:
+        """Return what is to be repaired here, each part with its source."""
+
+
+class Writer(Protocol):
+    """A host through its facets, with the methods that change it. Not a `Reader` to be handed around: only `apply` has it."""
+
+    @property
+    def name(self) -> str:
+        """The inventory's name of the host."""
+
+    @property
+    def variables(self) -> Mapping[str, Any]:
+        """The host's variables."""
+
+    @property
+    def gpu(self) -> GpuReader:
+        """The NVIDIA devices."""
+
+    @property
+    def processes(self) -> ProcessWriter:
+        """The programs."""
+
+    @property
+    def engine(self) -> EngineWriter:
+        """The Docker engine."""
+
+    @property
+    def compose(self) -> ComposeWriter:
+        """The Compose projects."""
+
+    @property
+    def ollama(self) -> OllamaWriter:
+        """The Ollama server."""
+
+    @property
+    def desktop(self) -> DesktopWriter:
+        """The login and the desktop."""
+
+    @property
+    def system(self) -> SystemWriter:
+        """The machine."""
+
+    @property
+    def files(self) -> FilesWriter:
+        """The files."""
+
+    def target(self) -> Target:
+        """Return what is to be repaired here, each part with its source."""

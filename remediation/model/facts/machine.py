@@ -1,0 +1,134 @@
+"""What a machine is: its login, its system, its GPUs and processes, its files; values that readers return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """What the login may do on the host; ``wsl`` and ``credential_store`` say whether those are within its reach."""
+
+    user: str
+    elevated: bool
+    desktop_user: str | None = None
+    language_mode: str = ""
+    shell_version: str = ""
+    wsl: bool | None = None
+    credential_store: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SystemFacts:
+    """The machine: ``os`` is ``windows`` or ``linux``; ``now`` and ``booted`` by the host's own clock."""
+
+    os: str
+    version: str
+    hostname: str
+    memory_total: int | None = None
+    memory_free: int | None = None
+    now: float = 0.0
+    booted: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SystemLimits:
+    """What bounds the memory of containers: ``engine`` is the engine's machine, ``wsl`` what ``.wslconfig`` says of it.
+
+    Bytes; None where it is not known or not set. ``wslconfig`` is the file's path.
+    """
+
+    host: int | None = None
+    engine: int | None = None
+    wsl: int | None = None
+    wslconfig: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One NVIDIA device; ``utilization`` in percent, ``compute_capability`` like ``8.6``."""
+
+    index: int
+    uuid: str
+    name: str
+    driver_version: str
+    total: int
+    used: int
+    free: int
+    reserved: int | None = None
+    utilization: int | None = None
+    driver_model: str | None = None
+    compute_capability: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A program that runs; (pid, started) is its identity because PIDs are reused. ``vram`` is resident GPU memory.
+
+    ``spilled`` is GPU memory of it that lies in shared system memory (NonLocalUsage on Windows), where that is known.
+    """
+
+    pid: int
+    name: str
+    started: float
+    parent: int | None = None
+    path: str | None = None
+    session_id: int | None = None
+    owner: str | None = None
+    service: str | None = None
+    has_window: bool = False
+    vram: int | None = None
+    spilled: int | None = None
+
+    @property
+    def key(self) -> str:
+        """Identity as text: PID and start time."""
+        return f"{self.pid}@{self.started:.3f}"
+
+    @property
+    def program(self) -> str:
+        """The program's name without ``.exe``, lower case: ``chrome`` and ``Chrome.exe`` are one."""
+        return self.name.lower().removesuffix(".exe")
+
+
+@dataclass(frozen=True, slots=True)
+class GpuUse:
+    """The GPUs and who uses them; ``reliable`` is False where per-process amounts contradict the device's own total."""
+
+    gpus: tuple[Gpu, ...]
+    processes: tuple[Process, ...] = ()
+    reliable: bool = True
+    why_unreliable: str = ""
+
+    @property
+    def free(self) -> int:
+        """Free dedicated memory of the GPU with most free memory, in bytes; 0 without a GPU."""
+        return max((gpu.free for gpu in self.gpus), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSample:
+    """One card at one moment: ``at`` by the host's clock, ``utilization`` in percent, ``used`` in bytes."""
+
+    at: float
+    index: int
+    utilization: int | None
+    used: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One entry of a folder; ``modified`` by the host's clock."""
+
+    name: str
+    size: int
+    modified: float
+    folder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSpace:
+    """The file system that a path lies on, in bytes."""
+
+    total: int
+    free: int
