@@ -17,13 +17,13 @@ from typing import Any
 import yaml
 
 from remediation.diagnosis.evidence import FORMAT, Evidence, Piece
-from remediation.diagnosis.logs import condense
+from remediation.diagnosis.logs import condense_file
 from remediation.model.errors import UsageError
 
 _TEXT_SUFFIXES = {".log", ".txt", ".json", ".yml", ".yaml", ".md", ".out", ".conf", ".env", ".gz", ""}
 _HEAD = 200_000
 _UNPACKED = 64_000_000  # of a packed file no more than this is read
-_LONG = 32_000_000  # from this size on a file is a log, and is read line by line
+_LONG = 32_000_000  # from this size on a file is a log, of which beginning and end are read
 
 # what a text is, by what is in it; the first that matches
 _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -81,8 +81,8 @@ def load_evidence(argument: str, *, stdin: Callable[[], str] = sys.stdin.read) -
 def _of_file(path: Path) -> Evidence:
     try:
         if path.stat().st_size > _LONG:
-            with path.open(encoding="utf-8", errors="replace") as lines:
-                return Evidence(pieces=(Piece("server_log", condense(lines), path.name),))
+            with path.open("rb") as file:
+                return Evidence(pieces=(Piece("server_log", condense_file(file), path.name),))
         text = decoded(path.read_bytes())
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"

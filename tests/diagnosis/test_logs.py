@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from remediation.diagnosis.logs import condense, read_log
+from remediation.diagnosis.logs import read_log
 from remediation.diagnosis.logs.lines import plain_lines, unframe
 from remediation.diagnosis.signs import SIGNS, Scanner
 from remediation.diagnosis.signs.scan import TRIGGERS
@@ -162,14 +162,6 @@ def test_reading_takes_work_linear_in_the_length() -> None:
 
 def test_the_loads_of_a_month_are_bounded() -> None:
     assert len(read_log(text("g2-num-gpu.log") * 600).loads) <= 400
-
-
-def test_condensing_keeps_line_numbers_and_the_result() -> None:
-    log = text("g1-vram.log")
-    short = condense((log * 50).splitlines(keepends=True), head=2000, tail=6000)
-    assert len(short) < 12_000
-    assert short.count("\n") == (log * 50).count("\n")
-    assert read_log(short).loads[-1].result == (9, 33)
 
 
 MAPPED = """load_tensors: offloaded {0}/33 layers to GPU

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from remediation.diagnosis.logs.condensing import condense, condense_file
 from remediation.diagnosis.logs.model import Device, Load, LogReading, ServerStart
-from remediation.diagnosis.logs.reader import condense, read_log
+from remediation.diagnosis.logs.reader import read_log
 
-__all__ = ["Device", "Load", "LogReading", "ServerStart", "condense", "read_log"]
+__all__ = ["Device", "Load", "LogReading", "ServerStart", "condense", "condense_file", "read_log"]

@@ -88,7 +88,7 @@ def plain_lines(source: str | Iterable[str]) -> Iterator[tuple[int, str]]:
     lines = io.StringIO(source) if isinstance(source, str) else source
     number, text, joined, front = 0, "", 0, ""
     for count, raw in enumerate(lines, start=1):
-        if raw == "\n":  # what a condensed log leaves of its lines (`logs.reader.condense`)
+        if raw == "\n":  # what a condensed log leaves of its lines (`logs.condensing`)
             if number:
                 yield number, text
             number, text, joined = 0, "", 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping
 
 from remediation.diagnosis.logs import common, g0, g1, g2, g3, slog
@@ -55,7 +54,8 @@ _BORING = (
     "llama_kv_cache_unified: layer", "llama_kv_cache: layer", "create_tensor", "common_memory_breakdown", "slot ", "srv ",
 )  # fmt: skip
 
-
+_IDLE = 20_000
+"""So many lines that say nothing are remembered: llama.cpp prints the same ones at every load."""
 _DUMP = "llama_model_loader: - kv"
 
 
@@ -65,7 +65,7 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
     `source` is the text or its lines (an open file streams, whatever its size); `name` is what quotes call it.
     """
     state, scanner = State(), Scanner(SIGNS)
-    number = 0
+    number, idle = 0, set[str]()
     for number, line in plain_lines(source):
         if line.startswith(_BORING):
             if line.startswith(_DUMP):
@@ -73,9 +73,11 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
             continue
         if " msg=" in line or line.startswith("msg="):
             _read_slog(state, line, name, number)
-        else:
-            _read_raw(state, line, name, number)
-        scanner.scan(name, number, line)
+            scanner.scan(name, number, line)
+        elif line not in idle:
+            read = _read_raw(state, line, name, number)
+            if not (scanner.scan(name, number, line) or read) and len(idle) < _IDLE:
+                idle.add(line)
     return LogReading(
         name=name,
         kind=kind,
@@ -102,45 +104,18 @@ def _read_slog(state: State, line: str, name: str, number: int) -> None:
         handler(state, line, _quote(name, number, line))
 
 
-def _read_raw(state: State, line: str, name: str, number: int) -> None:
+def _read_raw(state: State, line: str, name: str, number: int) -> bool:
+    """Return whether any reader reads the line."""
     handler = _RAW.get(line.split(":", 1)[0][:40]) if "offloaded" in line or "_fit_" in line else None
     if handler is None:
         handler = next((one for needle, one in _RAW_NEEDLES if needle in line), None)
     if handler is None:
-        return
+        return False
     if handler is common.result and "layers." in line:
         handler = g1.offload
     handler(state, line, _quote(name, number, line))
+    return True
 
 
 def _quote(name: str, number: int, line: str) -> Quote:
     return Quote(f"{name}:{number}", line.strip()[:600])
-
-
-def condense(source: Iterable[str], *, head: int = 2_000_000, tail: int = 6_000_000) -> str:
-    """Return a long log without the lines that no reader reads, each left empty so that line numbers stay.
-
-    Of what is left, at most `head` characters from the beginning and `tail` from the end are kept: the memory that a log
-    takes is bounded, whatever its size.
-    """
-    first: list[str] = []
-    last: deque[str] = deque()
-    early, late, dropped = head, 0, 0
-    for line in source:
-        kept = line if _telling(line) else "\n"
-        if early > 0:
-            first.append(kept)
-            early -= len(kept)
-            continue
-        last.append(kept)
-        late += len(kept)
-        while late > tail:
-            late -= len(last.popleft())
-            dropped += 1
-    return "".join((*first, "\n" * dropped, *last))
-
-
-def _telling(line: str) -> bool:
-    if line[:1] in {" ", "\t"} or "msg=" in line:
-        return "[GIN]" not in line
-    return "[GIN]" not in line and not line.startswith(("print_info:   ", "load: control"))

@@ -19,6 +19,7 @@ TRIGGERS = (
 )  # fmt: skip
 
 _MOST_HITS = 4
+_MOST_QUIET = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +47,34 @@ class Hit:
 
 @dataclass(slots=True)
 class Scanner:
-    """Looks for signs line by line; of each sign the first few hits are kept, so a repeated message costs nothing."""
+    """Looks for signs line by line; of each sign the first few hits are kept, so a repeated message costs nothing.
+
+    What was looked at without a hit is remembered, up to a bound: most lines come again at every load, but for their time.
+    """
 
     signs: tuple[Sign, ...]
     hits: list[Hit] = field(default_factory=list)
     _left: dict[str, int] = field(default_factory=dict)
+    _quiet: set[str] = field(default_factory=set)
 
-    def scan(self, name: str, number: int, line: str) -> None:
-        """Look at one line."""
+    def scan(self, name: str, number: int, line: str) -> bool:
+        """Look at one line and return whether it holds a message that is known."""
+        said = line.partition(" ")[2] if line.startswith("time=") else line
+        if said in self._quiet:
+            return False
+        hit = self._look(name, number, line)
+        if not hit and len(self._quiet) < _MOST_QUIET:
+            self._quiet.add(said)
+        return hit
+
+    def _look(self, name: str, number: int, line: str) -> bool:
+        hits = len(self.hits)
         low = line.lower()
         for trigger in TRIGGERS:
             if trigger in low:
                 break
         else:
-            return
+            return False
         for one in self.signs:
             if one.needle not in low or self._left.get(one.key, _MOST_HITS) == 0:
                 continue
@@ -68,3 +83,4 @@ class Scanner:
                 self._left[one.key] = self._left.get(one.key, _MOST_HITS) - 1
                 quote = Quote(f"{name}:{number}", line.strip()[:400])
                 self.hits.append(Hit(one.key, quote, tuple(group or "" for group in match.groups())))
+        return len(self.hits) > hits
