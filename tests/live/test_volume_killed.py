@@ -223,3 +223,17 @@ def test_killed_at_every_event_no_model_is_lost(half: Bed, when: str, then: str)
     rows = [killed(half, at, when=when, then=then, whole=whole, own=own) for at in points]
     bad = [str(row) for row in rows if row is not None and (row.lost or not row.equal)]
     assert not bad, "\n".join(bad)
+
+
+@pytest.mark.timeout(300)
+def test_a_project_of_one_service_is_found_again_while_it_has_no_container(half: Bed) -> None:
+    file = half.project.folder / "docker-compose.yml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(f"{text[: text.index('  api:')]}volumes:\n  ollama_data:\n", encoding="utf-8")
+    half.project.compose("up", "-d", "--remove-orphans")
+    whole, own, events = start_of(half)
+    for start, then in (("change_end: remove the containers", "undo"), ("change_end: remove volume", "resume")):
+        at = next(number for number, event in enumerate(events, 1) if event.startswith(start))
+        row = killed(half, at, when="after", then=then, whole=whole, own=own)
+        assert row is not None
+        assert (row.equal, row.lost) == (True, ()), str(row)

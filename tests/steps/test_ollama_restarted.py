@@ -1,0 +1,50 @@
+"""ollama.restarted: a container once per run, a native service by its process, and what lives in a container alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from remediation.model.outcome import Outcome
+from tests.engine.fakes import BOOT, OLLAMA, World
+from tests.engine.hosts import healthy
+from tests.steps.running import run, seen, summaries
+
+
+def native() -> World:
+    """Return a host whose server runs without a container."""
+    world = World()
+    world.start("explorer.exe")
+    world.start("ollama", started=BOOT)
+    return world
+
+
+def test_a_container_is_restarted_once_per_run_and_what_was_loaded_is_gone() -> None:
+    world = healthy()
+    before = world.containers[OLLAMA]
+    result = run(world, "ollama.restarted")
+    assert result.outcome is Outcome.CHANGED, result.reason
+    assert summaries(result) == [f"restart the container {OLLAMA}: what is loaded is lost until it is asked for again"]
+    assert (world.containers[OLLAMA].id, world.runners) == (before.id, {})
+    assert run(world, "ollama.restarted").outcome is Outcome.OK
+    world.clock.sleep(60.0)
+    assert run(world, "ollama.restarted", run_started=world.clock.now()).outcome is Outcome.CHANGED
+
+
+def test_a_native_service_is_fresh_once_its_process_is() -> None:
+    world = native()
+    step, state, plan = seen(world, "ollama.restarted")
+    assert (state.name, state.started, step.met(state)) == ("the service ollama", BOOT, False)
+    assert [change.summary for change in plan] == [
+        "restart the service ollama: what is loaded is lost until it is asked for again"
+    ]
+    world.programs = {pid: replace(each, started=world.clock.now()) for pid, each in world.programs.items()}
+    step, state, plan = seen(world, "ollama.restarted")
+    assert (step.met(state), plan) == (True, [])
+
+
+def test_a_container_that_was_started_by_hand_is_said_to_hold_its_settings_alone() -> None:
+    world = healthy()
+    world.containers[OLLAMA] = replace(world.containers[OLLAMA], labels={})
+    step, state, _ = seen(world, "ollama.restarted")
+    assert (state.by_hand, step.values(state)["by_hand"]) == (True, True)
+    assert "it was started by hand" in step.explain(state)
