@@ -16,6 +16,7 @@ from remediation.connections import clixml, winrm_messages
 from remediation.connections.channel import ChannelError, Doubt, Ended, Gone, NotReceived, Silent
 from remediation.connections.settings import ConnectionSettings
 from remediation.connections.winrm_faults import FAMILIES, NO_CHALLENGE, SHELL_NOT_FOUND, Fault, Meaning, read
+from remediation.connections.winrm_streams import Streams
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import AuthenticationFailed, CertificateRefused, Unreachable
 
@@ -39,6 +40,7 @@ class WinRmChannel:
         self._protocol: Protocol | None = None
         self._shell: str | None = None
         self._command: str | None = None
+        self._streams: Streams | None = None
         self._operations = 0
         self._left: list[str] = []
         """Shells whose deletion got no answer: tried again before the next one is opened."""
@@ -83,12 +85,12 @@ class WinRmChannel:
         shell, command = self._shell, self._command
         if shell is None or command is None:
             raise NotReceived("no process is running on the host")
-        view = memoryview(data)
+        streams, view = self._streams_of(shell, command), memoryview(data)
         while True:
             piece, view = bytes(view[:CHUNK]), view[CHUNK:]
             last = not view
             try:
-                self._do(lambda: self._wire.send_command_input(shell, command, piece, end=end and last), deadline)  # noqa: B023
+                self._do(lambda: streams.send(piece, end=end and last), deadline)  # noqa: B023
             except (Doubt, Silent) as lost:
                 # the worker does nothing before a line is complete, and the line ends with the last piece
                 raise lost if last else NotReceived(lost.message) from lost
@@ -100,10 +102,9 @@ class WinRmChannel:
         shell, command = self._shell, self._command
         if self._code is not None or shell is None or command is None:
             raise Ended(f"PowerShell ended with exit code {self._code}")
+        streams = self._streams_of(shell, command)
         while True:
-            stdout, stderr, code, done = self._do(
-                lambda: self._wire.get_command_output_raw(shell, command), deadline, receiving=True
-            )
+            stdout, stderr, code, done = self._do(streams.receive, deadline, receiving=True)
             if len(self._errors) < _KEPT_ERRORS:
                 self._errors += stderr
             if done:
@@ -112,6 +113,11 @@ class WinRmChannel:
                 return stdout
             if done:
                 raise Ended(f"PowerShell ended with exit code {self._code}")
+
+    def _streams_of(self, shell: str, command: str) -> Streams:
+        if self._streams is None or self._streams.of != (shell, command):
+            self._streams = Streams(self._wire, shell, command)
+        return self._streams
 
     def errors(self) -> str:
         """Return stderr, CLIXML decoded."""
@@ -194,7 +200,7 @@ class WinRmChannel:
             sent = False
             self._torn = True
             try:
-                self._wire.transport.build_session()  # logs in where messages are encrypted; nothing of ours has been sent by then
+                winrm_messages.log_in(self._wire, self._settings)
                 sent = True
                 value = act()
             except FAMILIES as error:

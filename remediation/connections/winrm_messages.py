@@ -14,7 +14,7 @@ from remediation.model.errors import Unreachable
 
 IDLE = "PT7200S"
 CODEPAGE = 65001
-_SHELL = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/cmd"
+SHELL = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/cmd"
 _CREATE = "http://schemas.xmlsoap.org/ws/2004/09/transfer/Create"
 
 
@@ -49,9 +49,16 @@ def connect(settings: ConnectionSettings) -> Protocol:
         ) from error
 
 
+def log_in(wire: Protocol, settings: ConnectionSettings) -> None:
+    """Open the HTTP session, which logs in where messages are encrypted; nothing of ours has been sent by then."""
+    session = wire.transport.build_session()
+    # no proxy of the environment is used unless asked: so it is not read for every message either
+    session.trust_env = session.trust_env and settings.winrm.proxy is not None
+
+
 def create(wire: Protocol, name: str) -> str:
     """Open a shell by this name; returns what the service calls it."""
-    header = wire.build_wsman_header(_CREATE, _SHELL)
+    header = wire.build_wsman_header(_CREATE, SHELL)
     header["env:Header"]["w:OptionSet"] = {
         "w:Option": [{"@Name": "WINRS_NOPROFILE", "#text": "FALSE"}, {"@Name": "WINRS_CODEPAGE", "#text": str(CODEPAGE)}]
     }

@@ -1,0 +1,73 @@
+"""Send and Receive are, word for word, what pywinrm would have written; what comes back is read as pywinrm reads it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from winrm.protocol import Protocol
+
+from remediation.connections.winrm_streams import Streams
+
+ANSWER = (
+    '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:rsp="http://schemas.microsoft.com/wbem/wsman/1/windows/shell">'
+    "<s:Body><rsp:ReceiveResponse>{}</rsp:ReceiveResponse></s:Body></s:Envelope>"
+)
+STREAMS = (
+    '<rsp:Stream Name="stdout" CommandId="C">YWI=</rsp:Stream><rsp:Stream Name="stderr" CommandId="C">IQ==</rsp:Stream>'
+    '<rsp:Stream Name="stdout" CommandId="C">Yw==</rsp:Stream><rsp:Stream Name="stderr" CommandId="C" End="true"/>'
+)
+ENDED = (
+    '<rsp:CommandState CommandId="C" State="http://schemas.microsoft.com/wbem/wsman/1/windows/shell/CommandState/Done">'
+    "<rsp:ExitCode>3221225786</rsp:ExitCode></rsp:CommandState>"
+)
+
+
+class Written(Protocol):
+    """pywinrm's own, but for the wire: what would be sent is kept."""
+
+    def __init__(self, answer: str = "") -> None:
+        super().__init__("http://box:5985/wsman", transport="ntlm", username="ops", password="x", operation_timeout_sec=7)  # noqa: S106
+        self.sent: list[str] = []
+        self.answer = ANSWER.format(answer).encode()
+
+    def send_message(self, message: str) -> bytes:
+        self.sent.append(re.sub(r"uuid:[0-9a-f-]{36}", "uuid:*", message))
+        return self.answer
+
+
+@pytest.mark.parametrize("end", [True, False])
+def test_what_is_sent_is_what_pywinrm_sends(end: bool) -> None:
+    wire = Written()
+    streams = Streams(wire, "S", "C")
+    for data in (b"one\n", b"\x00\xff" * 500):
+        wire.send_command_input("S", "C", data, end=end)
+        streams.send(data, end=end)
+        assert wire.sent[-1] == wire.sent[-2]
+    wire.get_command_output_raw("S", "C")
+    streams.receive()
+    assert wire.sent[-1] == wire.sent[-2]
+    wire.operation_timeout_sec = 3
+    streams.receive()
+    assert "PT3S" in wire.sent[-1]
+
+
+def test_each_message_has_an_id_of_its_own() -> None:
+    ids: list[str] = []
+
+    class Ids(Written):
+        def send_message(self, message: str) -> bytes:
+            ids.extend(re.findall(r"uuid:([0-9a-f-]{36})", message))
+            return self.answer
+
+    streams = Streams(Ids(), "S", "C")
+    streams.receive()
+    streams.receive()
+    streams.send(b"x", end=False)
+    assert len(set(ids)) == 3
+
+
+@pytest.mark.parametrize("answer", [STREAMS, STREAMS + ENDED, ENDED, ""])
+def test_what_comes_is_read_as_pywinrm_reads_it(answer: str) -> None:
+    wire = Written(answer)
+    assert Streams(wire, "S", "C").receive() == wire.get_command_output_raw("S", "C")
