@@ -15,7 +15,8 @@ from winrm.protocol import Protocol
 
 from remediation.connections.winrm_messages import SHELL
 
-_SEND, _RECEIVE = (f"http://schemas.microsoft.com/wbem/wsman/1/windows/shell/{name}" for name in ("Send", "Receive"))
+_WINDOWS_SHELL = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell"
+_SEND, _RECEIVE = f"{_WINDOWS_SHELL}/Send", f"{_WINDOWS_SHELL}/Receive"
 _ID, _LIMIT, _END, _DATA = "0-message-0", "0-limit-0", "0-end-0", "0-data-0"
 _DONE = "CommandState/Done"
 
@@ -26,7 +27,7 @@ class Streams:
     def __init__(self, wire: Protocol, shell: str, command: str) -> None:
         self._wire = wire
         self.of = (shell, command)
-        stdin = {"@CommandId": command, "@Name": "stdin", "@End": _END, "#text": _DATA}
+        stdin = {"@CommandId": command, "@Name": "stdin", "@End": _END, "@xmlns:rsp": _WINDOWS_SHELL, "#text": _DATA}
         wanted = {"@CommandId": command, "#text": "stdout stderr"}
         self._send = self._text(_SEND, shell, {"rsp:Send": {"rsp:Stream": stdin}})
         self._receive = self._text(_RECEIVE, shell, {"rsp:Receive": {"rsp:DesiredStream": wanted}})

@@ -27,7 +27,7 @@ class Written(Protocol):
     """pywinrm's own, but for the wire: what would be sent is kept."""
 
     def __init__(self, answer: str = "") -> None:
-        super().__init__("http://box:5985/wsman", transport="ntlm", username="ops", password="x", operation_timeout_sec=7)  # noqa: S106
+        super().__init__("http://box:5985/wsman", transport="ntlm", username="ops", password="x", operation_timeout_sec=7)
         self.sent: list[str] = []
         self.answer = ANSWER.format(answer).encode()
 
