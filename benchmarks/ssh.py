@@ -119,6 +119,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--hosts", type=int, default=8)
     parser.add_argument("--calls", type=int, default=10)
+    parser.add_argument("--without", action="append", default=[], help="leave a contender out; may be repeated")
     options = parser.parse_args()
     hosts = addresses(options.hosts)
     with tempfile.TemporaryDirectory() as scratch:
@@ -131,6 +132,7 @@ def main() -> None:
             peers = [pyinfra(server, hosts, options.calls, folder)]
             peers += [ansible(server, hosts, options.calls, folder, action) for action in ("raw", "command")]
             found += [peer for peer in peers if peer]
+            found = [each for each in found if each.name not in options.without]
             times = medians(found, options.repeat)
     print(f"\n{options.hosts} hosts x {options.calls} commands on a real sshd, medians of {options.repeat}, whole processes\n")
     print("| | seconds | as a multiple of ours | of processors | as a multiple of ours |\n|---|---|---|---|---|")

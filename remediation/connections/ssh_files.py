@@ -14,9 +14,9 @@ from remediation.connections.base import Completed, Failed, FileContent, ReadFil
 _MISSING = 44
 _READ = '[ -e "$1" ] || exit 44; wc -c <"$1" || exit 1; if [ "$3" = tail ]; then tail -c "$2" "$1"; else head -c "$2" "$1"; fi'
 _WRITE = (
-    'set -e; f=$(readlink -f -- "$1" || printf %s "$1"); t="$f.remediation-part"; umask 022; cat >"$t"; '
-    '[ "$(wc -c <"$t")" -eq "$2" ] || { rm -f "$t"; echo "not all of the file arrived" >&2; exit 1; }; '
-    'if [ -e "$f" ]; then chmod --reference="$f" "$t"; chown --reference="$f" "$t"; [ -z "$3" ] || cp -p "$f" "$3"; fi; mv -f "$t" "$f"'
+    'set -e; f=$(readlink -f -- "$1" || printf %s "$1"); t="$f.remediation-part"; trap \'rm -f -- "$t"\' EXIT; umask 022; cat >"$t"; '
+    '[ "$(wc -c <"$t")" -eq "$2" ] || { echo "not all of the file arrived" >&2; exit 1; }; '
+    'if [ -e "$f" ]; then chown --reference="$f" "$t" 2>/dev/null || :; chmod --reference="$f" "$t"; [ -z "$3" ] || cp -p "$f" "$3"; fi; mv -f "$t" "$f"'
 )
 
 Execute = Callable[[tuple[str, ...], bytes, float], Reply]

@@ -56,6 +56,8 @@ def test_the_innermost_keyword_decides_and_a_step_obeys_too(remediate: Remediate
     folder = tmp_path / "open"
     folder.mkdir()
     folder.chmod(0o777)
+    (folder / ".env").write_text("OTHER=1\n", "utf-8")
+    (folder / ".env").chmod(0o666)
     for each in (tmp_path, *tmp_path.parents):
         if str(each).startswith("/tmp/pytest"):  # noqa: S108 - pytest's own folder
             each.chmod(0o755)
@@ -82,6 +84,8 @@ def test_the_innermost_keyword_decides_and_a_step_obeys_too(remediate: Remediate
     }  # fmt: skip
     number = subprocess.run(["id", "-u", "nobody"], capture_output=True, check=True, text=True).stdout
     assert (folder / ".env").stat().st_uid == int(number)
+    assert "MODE=test" in (folder / ".env").read_text("utf-8")
+    assert not list(folder.glob("*.remediation-part"))
 
 
 @ROOT_ONLY
