@@ -113,7 +113,9 @@ class HostLock:
                 continue
             if self._clock.monotonic() >= until or cancelled():
                 sentence = f"{self._host}: {_at_work(holder)}"
-                raise LockHeld(sentence, host=self._host, next_step="wait for it to end, or let this run wait with --wait")
+                cut_off = f"; if it was cut off: remediate resume {holder.id}, or undo {holder.id}" if self._mine(holder) else ""
+                step = f"wait for it to end, or let this run wait with --wait{cut_off}"
+                raise LockHeld(sentence, host=self._host, next_step=step)
             if holder.id != told:
                 told = holder.id
                 tell(f"waiting: {_at_work(holder)}")
@@ -158,6 +160,10 @@ class HostLock:
         if lease is None or lease.expires <= place.now or self._own(lease):
             return None
         return lease
+
+    def _mine(self, lease: Lease) -> bool:
+        """Whether a run of this very controller and user holds it: its journal is at hand."""
+        return lease.owner == self._claim.owner
 
     def _own(self, lease: Lease) -> bool:
         return lease.id == self._claim.run or (bool(self._claim.undoes) and lease.id == self._claim.undoes)

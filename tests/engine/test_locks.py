@@ -260,6 +260,15 @@ def test_on_real_directories_a_lease_is_taken_held_and_given_back(tmp_path: Path
     assert [path.name for path in (tmp_path / "lease").iterdir()] == ["2"]
 
 
+def test_whoever_held_it_here_before_is_told_how_to_go_on_with_a_run_that_was_cut_off() -> None:
+    host = store()
+    lock(host, "7f3a").take()
+    for owner, offered in (("ana@desk", True), ("bob@desk", False)):
+        with pytest.raises(LockHeld) as told:
+            lock(host, "8888", owner).take()
+        assert ("remediate resume 7f3a, or undo 7f3a" in told.value.next_step) is offered
+
+
 def test_an_undo_takes_what_its_own_run_left_behind_and_a_run_that_goes_on_after_all_loses_it() -> None:
     host = store()
     cut_off = lock(host, "7f3a")
