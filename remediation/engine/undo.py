@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from remediation.engine.executor import execute
 from remediation.engine.ports import StepContext
@@ -16,12 +17,13 @@ from remediation.model.outcome import Result
 
 @dataclass(frozen=True, slots=True)
 class Undoing:
-    """One change of a run that is to be taken back, and where it was made."""
+    """One change of a run that is to be taken back, where it was made, and by which rights (``become``)."""
 
     host: str
     task: str
     index: int
     change: Change
+    rights: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ def undo_plan(events: Iterable[Event], *, wanted: Callable[[str], bool] = bool, 
         if event.kind != "change_start" or not wanted(event.host) or (task and event.task != task):
             continue
         index = int(event.data.get("index", len(begun)))
-        begun[event.host, index] = Undoing(event.host, event.task, index, change_from_json(event.data["change"]))
+        change, rights = change_from_json(event.data["change"]), event.data.get("rights") or {}
+        begun[event.host, index] = Undoing(event.host, event.task, index, change, rights)
     backwards = tuple(reversed(begun.values()))
     return UndoPlan(
         tuple(item for item in backwards if item.change.undo is not None),

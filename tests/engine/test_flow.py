@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from remediation.engine.flow.again import apply_plan, undo_run
+from remediation.engine.flow.run import run_playbook
 from remediation.engine.history import find
 from remediation.engine.journal import Journal
 from remediation.engine.plan import StalePlan, plan_of
@@ -245,6 +247,31 @@ def test_a_run_is_taken_back_the_last_change_first_and_what_cannot_be_is_said_be
     assert again.hosts["one"]["changed"] == 0
     with pytest.raises(UsageError, match="changed nothing in the task 'fourth'"):
         undo_run(record, made.request(), made.ports(Told()), made.open, task="fourth")
+
+
+def test_what_was_changed_by_other_rights_is_taken_back_by_them(tmp_path: Path) -> None:
+    text = """\
+- hosts: all
+  tasks:
+    - {name: plain, toy.file: {path: a, text: new}}
+    - {name: raised, become: true, become_user: "{{ 'ol' + 'lama' }}", toy.file: {path: b, text: new}}
+"""
+    made = Flow.of(tmp_path / "p", text, "one")
+    made.worlds["one"].texts = {"a": b"old", "b": b"old"}
+    rights: list[tuple[object, object]] = []
+
+    def noting(host: str, variables: Mapping[str, Any], *, check: bool) -> Any:  # noqa: ANN401 - as made.open
+        rights.append((variables.get("ansible_become"), variables.get("ansible_become_user")))
+        return made.open(host, variables, check=check)
+
+    journal = Journal.create({"started": 1.0}, {}, root=tmp_path / "runs")
+    run_playbook(made.request(run=journal.run), made.ports(journal.write), noting)
+    journal.close()
+    assert rights == [(None, None), (True, "ollama")]
+    rights.clear()
+    undone = undo_run(find(journal.run, tmp_path / "runs"), made.request(), made.ports(Told()), noting)
+    assert (undone.exit_code, made.worlds["one"].texts) == (0, {"a": b"old", "b": b"old"})
+    assert rights == [(True, "ollama"), (None, None)]
 
 
 def test_one_task_of_a_run_is_taken_back(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from remediation.engine.records import result_to_json
 from remediation.engine.undo import Undoing, UndoPlan, undo
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.outcome import Outcome, Result
-from remediation.playbook.model import Play, Task
+from remediation.playbook.model import Play, Settings, Task
 
 
 class Undoer:
@@ -73,7 +73,8 @@ class Undoer:
         for item in self.plan.of(state.name).steps:
             if self.ports.cancelled():
                 return
-            task = Task(item.task, "undo", {}, f"undo/{item.index}")
+            rights = Settings(become=item.rights.get("ansible_become"), become_user=item.rights.get("ansible_become_user"))
+            task = Task(item.task, "undo", {}, f"undo/{item.index}", settings=rights)
             site = Site(self.play, state, variables, task, path=task.path)
             site.emit("task_start", path=site.path)
             result = self._undo(item, site)
