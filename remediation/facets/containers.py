@@ -9,6 +9,8 @@ from typing import Any
 from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
 
 PROJECT = "com.docker.compose.project"
+HELPER = "remediation.helper"
+"""The label of one-off containers of our own."""
 SERVICE = "com.docker.compose.service"
 CONFIG_FILES = "com.docker.compose.project.config_files"
 WORKING_DIR = "com.docker.compose.project.working_dir"
@@ -54,6 +56,11 @@ def engine(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineFacts:
         name=str(info.get("Name") or ""),
         server_errors=tuple(info.get("ServerErrors") or ()),
     )
+
+
+def helper(target: str) -> str:
+    """Return the name of the one-off container that copies into a volume: one that a lost controller left is found by it."""
+    return f"remediation-copy-{target}"
 
 
 def volume(record: Mapping[str, Any], users: Sequence[Container]) -> Volume:

@@ -170,8 +170,10 @@ class SdkEngineWriter(SdkEngine):
 
         def copy(api: APIClient) -> int:
             binds: dict[str, Mapping[str, str]] = {source: {"bind": "/from", "mode": "ro"}, target: {"bind": "/to", "mode": "rw"}}
+            _drop(api, containers.helper(target))
             made = api.create_container(
                 image, ["-c", shell("copy"), "copy", *paths], entrypoint=["/bin/sh"], user="0",
+                name=containers.helper(target), labels={containers.HELPER: "copy"},
                 host_config=api.create_host_config(binds=binds, network_mode="none"),
             )  # fmt: skip
             try:
@@ -207,6 +209,16 @@ def _inspect(api: APIClient, name: str) -> Container | None:
         return containers.container(api.inspect_container(name))
     except docker.errors.NotFound:
         return None
+
+
+def _drop(api: APIClient, name: str) -> None:
+    """Remove a container that a lost controller left; nothing where there is none."""
+    import docker  # noqa: PLC0415 - loaded by whoever made `api`
+
+    try:
+        api.remove_container(name, force=True)
+    except docker.errors.NotFound:
+        return
 
 
 def _executed(api: APIClient, name: str, argv: Sequence[str]) -> Executed:

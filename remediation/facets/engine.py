@@ -163,8 +163,10 @@ class CommandEngineWriter(CommandEngine):
 
     def copy_volume(self, source: str, target: str, *, image: str, paths: Sequence[str] = (".",), timeout: float = 3600.0) -> int:
         """Copy parts of one volume into another, in a one-off container of an image that is there."""
+        name = containers.helper(target)
+        self._look.write(self._run("rm", "--force", name, timeout=60.0, writes=True))  # one that a lost controller left
         words = (
-            "run", "--rm", "--pull", "never", "--network", "none", "--user", "0", "--volume", f"{source}:/from:ro", "--volume", f"{target}:/to",
+            "run", "--rm", "--name", name, "--label", f"{containers.HELPER}=copy", "--pull", "never", "--network", "none", "--user", "0", "--volume", f"{source}:/from:ro", "--volume", f"{target}:/to",
             "--entrypoint", "/bin/sh", image, "-c", shell("copy"), "copy", *paths,
         )  # fmt: skip
         done = self._ended(

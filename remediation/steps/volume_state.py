@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from remediation.diagnosis.units import human
+from remediation.facets.containers import HELPER
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk
 from remediation.model.errors import Blocked, CallFailed
@@ -159,8 +160,9 @@ def harmed(host: Reader, record: Record) -> tuple[str, ...] | None:
 
 
 def refuse_others(host: Reader, volume: Volume | None, containers: Mapping[str, Container]) -> None:
-    """Raise where a container of another project, or of none, uses the volume."""
+    """Raise where a container of another project, or of none, uses the volume; a copy of ours that a lost controller left is none."""
     own = {container.name for container in containers.values()}
+    own |= {each.name for each in host.engine.containers() if HELPER in each.labels}
     others = [name for name in (volume.users if volume is not None else ()) if name not in own]
     if volume is not None and others:
         raise Blocked(

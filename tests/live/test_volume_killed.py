@@ -237,3 +237,33 @@ def test_a_project_of_one_service_is_found_again_while_it_has_no_container(half:
         row = killed(half, at, when="after", then=then, whole=whole, own=own)
         assert row is not None
         assert (row.equal, row.lost) == (True, ()), str(row)
+
+
+@pytest.mark.timeout(300)
+def test_a_copy_that_a_dead_controller_left_half_way_is_no_hindrance(half: Bed) -> None:
+    whole, own, events = start_of(half)
+    at = next(number for number, event in enumerate(events, 1) if event.startswith("change_end: write down"))
+    half.forget()
+    assert half.play(dies_at=at).code == -signal.SIGKILL
+    engine = half.project.engine
+    record = json.loads((half.project.folder / ".remediation-volume-activia1-main.json").read_text(encoding="utf-8"))
+    name = f"remediation-copy-{record['saved_in']}"
+    mounts = ("--volume", f"{VOLUME}:/from:ro", "--volume", f"{record['saved_in']}:/to")
+    engine.docker(
+        "run",
+        "--detach",
+        "--name",
+        name,
+        "--label",
+        "remediation.helper=copy",
+        *mounts,
+        "--entrypoint",
+        "/bin/sh",
+        IMAGE,
+        "-c",
+        "sleep 600",
+    )
+    assert half.start("resume", half.last_run()).code == 0
+    assert half.volumes()[VOLUME] == whole
+    assert not missing(half.volumes(), whole, own)
+    assert name not in engine.docker("ps", "--all", "--format", "{{.Names}}").stdout.split()

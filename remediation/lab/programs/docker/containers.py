@@ -197,7 +197,7 @@ def remove(machine: Machine, _: Call, words: list[str]) -> Done:
 
 def run(machine: Machine, _: Call, words: list[str]) -> Done:
     """Run a one-off container: `/bin/sh -c SCRIPT copy PATH...` between two volumes; like a probe, the script is known by its name."""
-    values = "network user u volume v entrypoint name pull env e gpus memory"
+    values = "network user u volume v entrypoint name label l pull env e gpus memory"
     given = parse(words, values=values, switches="rm interactive i tty t detach d", stop=True)
     image, *rest = given.rest or [""]
     if image not in {each.image for each in machine.state.containers} | set(machine.state.images):
