@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from remediation.cli.options import Apply, Following, Resume, Undo
+from remediation.cli.options import Apply, Resume, Undo
 from remediation.cli.run import Asked, carry_out, listeners, request_of
 from remediation.cli.session import field
 from remediation.cli.shipped import PLAYBOOKS, find
@@ -23,13 +23,19 @@ from remediation.model.errors import UsageError
 
 def resume(options: Resume, stream: TextIO) -> int:
     """Go on with a run; its own journal is written further."""
-    record, tape = find_run(options.run), tape_of(options)
+    record, told, tape = find_run(options.run), here(options.report), here(options.record)
     asked = asked_before(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
-    asked = replace(asked, json=options.json, verbose=options.verbose, record=tape)
+    asked = replace(
+        asked, json=options.json, verbose=options.verbose, diff=options.diff or asked.diff, report=told, out=None, record=tape,
+        wait=options.wait or asked.wait,
+    )  # fmt: skip
     if options.max_risk is not None:
         asked = replace(asked, max_risk=options.max_risk)
     asked = replace(asked, yes_destroy=(*asked.yes_destroy, *options.yes_destroy))
-    path = find(PLAYBOOKS, asked.playbook)
+    path, files = find(PLAYBOOKS, asked.playbook), listeners(asked)
+    for event in record.events:
+        for each in files if event.kind != "run_end" else ():
+            each(event)  # the file tells the run, not its last part
     with field(asked, playbook=path) as hosts:
         request = replace(request_of(str(record.header.get("command", "play")), asked, hosts, path), repeat=options.repeat)
         if options.check:
@@ -38,18 +44,18 @@ def resume(options: Resume, stream: TextIO) -> int:
             )
         return carry_out(
             request, hosts, asked, stream,
-            journal=Journal(record.folder), earlier=record.events,
+            listening=files, journal=Journal(record.folder), earlier=record.events,
             go=lambda request, ports, opener: resume_run(record, request, ports, opener, mask=hosts.masker),
         )  # fmt: skip
 
 
 def undo(options: Undo, stream: TextIO) -> int:
     """Take a run back, as a run of its own."""
-    record, tape = find_run(options.run), tape_of(options)
+    record, told, tape = find_run(options.run), here(options.report), here(options.record)
     before = asked_before(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
     asked = replace(
         before, check=options.check, diff=options.diff, json=options.json, verbose=options.verbose, max_risk=options.max_risk,
-        yes_destroy=options.yes_destroy, report=options.report, wait=options.wait, out=None, record=tape,
+        yes_destroy=options.yes_destroy, report=told, wait=options.wait, out=None, record=tape,
     )  # fmt: skip
     path = find(PLAYBOOKS, asked.playbook)
     with field(asked, playbook=path) as hosts:
@@ -64,11 +70,11 @@ def _undone(record: RunRecord, task: str, *rest: Any) -> Any:  # noqa: ANN401 - 
 
 def apply(options: Apply, stream: TextIO) -> int:
     """Apply a saved plan, or some of its changes."""
-    plan, tape = load_plan(Path(options.plan)), tape_of(options)
+    plan, told, tape = load_plan(Path(options.plan)), here(options.report), here(options.record)
     before = asked_before(plan.header, options.plan, limit=None, extra_vars=options.extra_vars)
     asked = replace(
         before, check=False, out=None, diff=options.diff, json=options.json, verbose=options.verbose,
-        max_risk=options.max_risk or before.max_risk, yes_destroy=options.yes_destroy, report=options.report, wait=options.wait,
+        max_risk=options.max_risk or before.max_risk, yes_destroy=options.yes_destroy, report=told, wait=options.wait,
         last_resort=before.last_resort, record=tape,
     )  # fmt: skip
     plan.select(options.only)
@@ -83,9 +89,9 @@ def _applied(plan: Any, only: tuple[str, ...], *rest: Any) -> Any:  # noqa: ANN4
     return apply_plan(plan, *rest, only=only)
 
 
-def tape_of(options: Following) -> str | None:
-    """Return where to record, from the folder this was started in: the earlier run's own recording is never written over."""
-    return str(Path(options.record).absolute()) if options.record is not None else None
+def here(name: str | None) -> str | None:
+    """Return a file as it is meant from the folder this was started in, not from the earlier run's."""
+    return str(Path(name).absolute()) if name is not None else None
 
 
 def asked_before(header: Mapping[str, Any], what: str, *, limit: str | None, extra_vars: tuple[str, ...]) -> Asked:

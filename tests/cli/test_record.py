@@ -71,9 +71,14 @@ def test_what_follows_a_run_is_recorded_and_leaves_the_run_s_own_recording_alone
     assert blocked.returncode == 5, blocked.stdout
     before = tapes["run"].read_text("utf-8")
     run = run_id(remediate)
-    resumed = remediate("resume", run, "--max-risk", "disruptive", "--record", tapes["resume"].name)
+    resumed = remediate("resume", run, "--max-risk", "disruptive", "--record", tapes["resume"].name, "--report", "whole.json")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert set(plan(replayed(remediate, tapes["resume"], "fix-offload", "--check"))) > CHANGES
+    report = [json.loads(line) for line in (tmp_path / "whole.json").read_text("utf-8").splitlines()]
+    kinds = [event["event"] for event in report]
+    assert kinds.count("run_end") == 1  # of both processes together
+    assert "blocked" in {event["outcome"] for event in report if event["event"] == "task_result"}
+    assert "change_end" in kinds
     undone = remediate("undo", run, "--record", tapes["undo"].name)
     assert undone.returncode == 0, undone.stdout + undone.stderr
     verified = remediate("verify", *LAB, "--after", "1", "--json", "--record", str(tapes["verify"]))
