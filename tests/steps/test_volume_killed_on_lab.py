@@ -56,6 +56,11 @@ class Lab:
         assert prepared.returncode == 0, prepared.stdout
         return self.models()[VOLUME]
 
+    def again(self) -> None:
+        """Restart the lab: each killed controller leaves a shell open, and a user may have no more than some dozens."""
+        self.start("lab.stop")
+        assert self.start("lab.start").returncode == 0
+
     def models(self) -> dict[str, dict[str, Any]]:
         """Return all that makes up each model in each volume, by the machine's own state and not by what is told."""
         state = json.loads((self.folder / "state/remediation/lab/hosts" / f"{HOST}.json").read_text(encoding="utf-8"))
@@ -140,5 +145,9 @@ def test_killed_at_some_events_no_model_is_lost(lab: Lab) -> None:
 def test_killed_at_every_event_no_model_is_lost(lab: Lab, when: str, then: str) -> None:
     events = undisturbed(lab)
     points = [number for number, event in enumerate(events, 1) if when == "after" or event.startswith("change_end")]
-    wrong = [row for row in (killed(lab, at, when, then) for at in points) if row is not None]
+    wrong = []
+    for number, at in enumerate(points):
+        if number % 8 == 0:
+            lab.again()
+        wrong += filter(None, [killed(lab, at, when, then)])
     assert not wrong, "\n".join(wrong)
