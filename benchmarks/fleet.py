@@ -33,7 +33,7 @@ _INVENTORY = """\
 lab: {{ hosts: {hosts} }}
 gpu:
   hosts:
-    laptop-[07:{last}]:
+{names}
   vars:
     ansible_connection: winrm
     ansible_winrm_transport: ntlm
@@ -71,6 +71,8 @@ def repaired(inventory: Path, faults: Mapping[str, str], forks: int, state: Path
                 others = others if fault == HANGS else time.perf_counter() - began
         _, status, used = os.wait4(run.pid, 0)
         run.returncode = os.waitstatus_to_exitcode(status)
+    if sum(map(len, outcomes.values())) == 0:
+        raise SystemExit(f"no host came to an end; the run ended with {run.returncode}")
     return Took(time.perf_counter() - began, others, used.ru_utime + used.ru_stime, used.ru_maxrss / _KIB, outcomes)
 
 
@@ -86,7 +88,10 @@ def main() -> None:
         lab = control.start(place, hosts=options.hosts)
         try:
             inventory = state / "fleet.yml"
-            inventory.write_text(_INVENTORY.format(hosts=len(lab.hosts), last=6 + len(lab.hosts)), encoding="utf-8")
+            inventory.write_text(
+                _INVENTORY.format(hosts=len(lab.hosts), names="\n".join(f"    {host.name}:" for host in lab.hosts)),
+                encoding="utf-8",
+            )
             *working, last = (host.name for host in lab.hosts)
             faults = {name: MIXED[index % len(MIXED)] for index, name in enumerate(working)}
             runs = []

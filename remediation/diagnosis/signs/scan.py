@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from remediation.model.finding import Quote
 
@@ -45,6 +46,13 @@ class Hit:
     groups: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=8192)
+def _may_hold(said: str) -> bool:
+    """Return whether a line, but for its time, can hold any sign: the same ones come in every log, of every host and at every look."""
+    low = said.lower()
+    return any(trigger in low for trigger in TRIGGERS)
+
+
 @dataclass(slots=True)
 class Scanner:
     """Looks for signs line by line; of each sign the first few hits are kept, so a repeated message costs nothing.
@@ -62,7 +70,7 @@ class Scanner:
         said = line.partition(" ")[2] if line.startswith("time=") else line
         if said in self._quiet:
             return False
-        hit = self._look(name, number, line)
+        hit = _may_hold(said) and self._look(name, number, line)
         if not hit and len(self._quiet) < _MOST_QUIET:
             self._quiet.add(said)
         return hit
@@ -70,11 +78,6 @@ class Scanner:
     def _look(self, name: str, number: int, line: str) -> bool:
         hits = len(self.hits)
         low = line.lower()
-        for trigger in TRIGGERS:
-            if trigger in low:
-                break
-        else:
-            return False
         for one in self.signs:
             if one.needle not in low or self._left.get(one.key, _MOST_HITS) == 0:
                 continue
