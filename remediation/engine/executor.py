@@ -7,7 +7,7 @@ reported success and did not is ``unverified``. A write whose answer was lost is
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remediation.engine.gate import Refusal, foretell, forewarn, missing, weigh
 from remediation.engine.ports import Selected, StepContext
@@ -26,7 +26,9 @@ from remediation.model.errors import (
     Unreachable,
 )
 from remediation.model.outcome import Outcome, Result
-from remediation.steps.contract import Step
+
+if TYPE_CHECKING:
+    from remediation.steps.contract import Step
 
 UNFORESEEN = 3
 """How many changes beyond the first plan a step may come up with before it is taken for a fight with something that

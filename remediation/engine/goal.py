@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remediation.engine.executor import execute
 from remediation.engine.ports import StepContext
@@ -13,7 +13,9 @@ from remediation.engine.settle import rounds
 from remediation.engine.sight import look
 from remediation.model.change import Change, StepCall
 from remediation.model.errors import CallFailed, DeadlineExceeded
-from remediation.steps.contract import Step
+
+if TYPE_CHECKING:
+    from remediation.steps.contract import Step
 
 
 @dataclass(frozen=True, slots=True)

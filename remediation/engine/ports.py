@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from threading import Lock
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from remediation.engine.measure import measure as measure_figures
 from remediation.facets.access import HostAccess
@@ -20,8 +20,10 @@ from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
 from remediation.model.finding import Diagnosis
-from remediation.steps.contract import Step
 from remediation.steps.registry import registry
+
+if TYPE_CHECKING:
+    from remediation.steps.contract import Step
 
 WARN_SECONDS = 60.0
 """How long somebody at the desktop is told ahead that a program will be closed (design 5)."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from remediation.model.change import Change, Need, Risk, StepCall
 from remediation.model.errors import UsageError
 from remediation.model.outcome import Result
-from remediation.steps.contract import Step
 from remediation.steps.registry import nearest
+
+if TYPE_CHECKING:
+    from remediation.steps.contract import Step
 
 
 def build(call: StepCall, steps: Mapping[str, type[Step[Any]]]) -> Step[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remediation.engine.ports import PENDING, RUN_STARTED, StepContext
 from remediation.engine.records import change_to_json, resolved
@@ -21,7 +21,9 @@ from remediation.facets.protocols import (
 )
 from remediation.model.change import Change
 from remediation.model.facts import Target
-from remediation.steps.contract import Step
+
+if TYPE_CHECKING:
+    from remediation.steps.contract import Step
 
 
 @dataclass(frozen=True, slots=True)

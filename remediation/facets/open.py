@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remediation.connections.base import Connection
 from remediation.connections.guard import Recorder
 from remediation.connections.settings import ConnectionSettings, from_variables
-from remediation.facets.host import HostReader, HostWriter, Place
 from remediation.facets.look import Look
+from remediation.facets.place import Place
 from remediation.facets.protocols import Reader
 from remediation.facets.scripts import script
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import WriteRefused
+
+if TYPE_CHECKING:
+    from remediation.facets.host import HostReader, HostWriter
 
 SCALE = "lab_scale"
 """The host variable that says how many of the host's seconds pass in one of ours."""
@@ -45,13 +48,19 @@ class Host:
     @property
     def reader(self) -> HostReader:
         """A new look at the host: what it is told holds for it alone."""
-        return HostReader(self._place, Look(lambda: self.connection, hints=self._hints))
+        return self._reader(Look(lambda: self.connection, hints=self._hints))
 
     def reader_for(self, purpose: str, *, moment: Reader | None = None) -> HostReader:
         """Return a new look at the host, or `moment`'s again, for a purpose that looks for much the same each time."""
-        if isinstance(moment, HostReader):
-            return moment.also(purpose)
-        return HostReader(self._place, Look(lambda: self.connection, hints=self._hints, purpose=purpose))
+        if moment is not None and hasattr(moment, "also"):
+            found: HostReader = moment.also(purpose)
+            return found
+        return self._reader(Look(lambda: self.connection, hints=self._hints, purpose=purpose))
+
+    def _reader(self, look: Look) -> HostReader:
+        from remediation.facets.host import HostReader  # noqa: PLC0415 - brings all facets, and actions alone need none
+
+        return HostReader(self._place, look)
 
     @property
     def clock(self) -> Clock:
@@ -82,6 +91,8 @@ class Host:
             raise WriteRefused(
                 f"{name}: a writer was asked for in check mode", host=name, next_step="run without --check to change the host"
             )
+        from remediation.facets.host import HostWriter  # noqa: PLC0415 - as above
+
         return HostWriter(self._place, Look(lambda: self.connection, changing=True, hints=self._hints))
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from remediation.facets.target import NATIVE, Finder
 from remediation.model.facts import ComposeProject, Target
 
 if TYPE_CHECKING:
-    from remediation.facets.host import Place
+    from remediation.facets.place import Place
 
 LOG_LINES = LINES
 _FEW = 3

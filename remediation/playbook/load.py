@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from remediation.model.errors import InputError, Place, Problem, RemediationError
 from remediation.playbook import keywords
@@ -15,13 +15,15 @@ from remediation.playbook.loading import DEEPEST, Loading, find_file, key_place,
 from remediation.playbook.model import Node, Play, Playbook, Settings
 from remediation.playbook.problems import Problems, where
 from remediation.playbook.tasks import TaskReader, handed_down
-from remediation.steps.contract import Step
 from remediation.steps.registry import registry
 from remediation.templating.nodes import has_template
 from remediation.templating.reading import Decrypt
 from remediation.templating.templar import Scope
 
-Steps = Callable[[], Mapping[str, type[Step[Any]]]]
+if TYPE_CHECKING:
+    from remediation.steps.contract import Step
+
+Steps: TypeAlias = "Callable[[], Mapping[str, type[Step[Any]]]]"
 
 IMPORT = "import_playbook"
 

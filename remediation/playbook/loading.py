@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remediation.model.errors import InputError, Place, RemediationError
 from remediation.playbook import keywords
 from remediation.playbook.keywords import Kind
 from remediation.playbook.problems import Problems, meant, where
-from remediation.steps.contract import Step
 from remediation.templating.nodes import Table, plain
 from remediation.templating.reading import Decrypt, read_yaml
 from remediation.templating.templar import Scope
+
+if TYPE_CHECKING:
+    from remediation.steps.contract import Step
 
 DEEPEST = 30
 """How deep imports may lie in one another; more is taken for a file that imports itself."""

@@ -10,9 +10,10 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from remediation.steps.contract import Step
+if TYPE_CHECKING:
+    from remediation.steps.contract import Step
 
 GROUP = "remediation.steps"
 
@@ -35,6 +36,8 @@ def nearest(name: str) -> str | None:
 
 
 def _steps_of(package: ModuleType) -> Iterator[type[Step[Any]]]:
+    from remediation.steps.contract import Step  # noqa: PLC0415 - brings pydantic, and a playbook of actions needs no step
+
     modules = [package]
     if hasattr(package, "__path__"):
         modules += [import_module(f"{package.__name__}.{info.name}") for info in pkgutil.iter_modules(package.__path__)]
