@@ -88,16 +88,31 @@ def find(run: str, root: Path | None = None) -> RunRecord:
 
 
 def prune(root: Path | None = None, *, keep: int = KEEP) -> list[str]:
-    """Remove the oldest runs that have ended beyond `keep`, and return their ids; one that was cut off can be resumed and stays."""
-    gone = [record for record in runs(root)[max(0, keep) :] if record.end is not None]
+    """Remove the oldest runs that have ended beyond `keep`, and return their ids; one that was cut off can be resumed and stays.
+
+    Every run begins with this, so no journal is read but of those that may go.
+    """
+    root = root or runs_folder()
+    folders = list(root.iterdir()) if root.is_dir() else []
+    if len(folders) <= keep:
+        return []
+    headers = [(folder, header) for folder in folders if (header := _header(folder)) is not None]
+    headers.sort(key=lambda found: float(found[1].get("started") or 0.0), reverse=True)
+    old = (_read(folder) for folder, _ in headers[max(0, keep) :])
+    gone = [record for record in old if record is not None and record.end is not None]
     for record in gone:
         shutil.rmtree(record.folder, ignore_errors=True)
     return [record.run for record in gone]
 
 
 def _read(folder: Path) -> RunRecord | None:
+    header = _header(folder)
+    return None if header is None else RunRecord(folder, header, tuple(read_events(folder)))
+
+
+def _header(folder: Path) -> dict[str, Any] | None:
     try:
         header = json.loads((folder / HEADER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return RunRecord(folder, header, tuple(read_events(folder))) if isinstance(header, dict) else None
+    return header if isinstance(header, dict) else None

@@ -151,3 +151,15 @@ def test_old_runs_go_but_one_that_was_cut_off_stays(tmp_path: Path) -> None:
         journal.close()
     assert prune(tmp_path, keep=1) == [made[2].run, made[1].run]
     assert [record.run for record in runs(tmp_path)] == [made[3].run, made[0].run]
+
+
+def test_a_run_begins_without_reading_the_journals_of_those_that_stay(tmp_path: Path) -> None:
+    made = [started(tmp_path, started=float(number)) for number in range(3)]
+    for journal in made:
+        journal.write(event("run_end", 2.0, exit_code=0))
+        journal.close()
+    for journal in made[1:]:
+        (journal.folder / EVENTS).unlink()
+        (journal.folder / EVENTS).mkdir()  # whoever reads it fails
+    assert prune(tmp_path, keep=2) == [made[0].run]
+    assert prune(tmp_path, keep=2) == []
