@@ -204,8 +204,7 @@ def test_a_manifest_of_the_same_size_is_copied_over_the_old_one(tmp_path: Path) 
         (tmp_path / name / "m" / "latest").write_text(text, encoding="utf-8")
     script = shell("copy").replace("/from/", f"{tmp_path}/from/").replace("/to/", f"{tmp_path}/to/")
     copied = [
-        subprocess.run(["sh", "-c", script, "copy", "m"], capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
+        subprocess.run(["sh", "-c", script, "copy", "m"], capture_output=True, text=True, check=True).stdout for _ in range(2)
     ]
     assert (tmp_path / "to" / "m" / "latest").read_text(encoding="utf-8") == "new manifest"
     assert copied == [f"{len('new manifest')}\n", "0\n"]
