@@ -200,7 +200,7 @@ def test_basic_over_https_too(start_peer: StartPeer, tmp_path: Path) -> None:
 def test_a_host_that_never_answers_meets_the_deadline(start_peer: StartPeer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("remediation.connections.worker.GRACE", 0.5)
     server = start_peer()
-    guard = opened(winrm_variables(server))
+    guard = opened(winrm_variables(server) | {"ansible_timeout": 2})
     assert isinstance(ended(guard, Run(("true",))), Completed)
     server.plan("Receive", 0, "2150858793")  # nothing but "no output yet" from now on
     assert isinstance(ended(guard, Run(("true",), timeout=0.5)), DeadlineExceeded)

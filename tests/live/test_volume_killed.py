@@ -203,7 +203,6 @@ def start_of(half: Bed) -> tuple[Files, set[str], list[str]]:
 def test_killed_at_some_events_no_model_is_lost(half: Bed) -> None:
     whole, own, events = start_of(half)
     for start, when, then in (
-        ("change_end: remove the containers", "after", "undo"),
         ("change_end: remove volume", "after", "resume"),
         ("change_end: restore", "before", "undo"),
     ):

@@ -129,13 +129,9 @@ def undisturbed(lab: Lab) -> list[str]:
 @pytest.mark.timeout(300)
 def test_killed_at_some_events_no_model_is_lost(lab: Lab) -> None:
     events = undisturbed(lab)
-    for start, when, then in (
-        ("change_end: remove volume", "after", "resume"),
-        ("change_end: restore", "before", "undo"),
-    ):
-        at = next(number for number, event in enumerate(events, 1) if event.startswith(start))
-        wrong = killed(lab, at, when, then)
-        assert wrong is None, wrong
+    at = next(number for number, event in enumerate(events, 1) if event.startswith("change_end: remove volume"))
+    wrong = killed(lab, at, "after", "resume")
+    assert wrong is None, wrong
 
 
 @pytest.mark.every
