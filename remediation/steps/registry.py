@@ -8,7 +8,6 @@ import pkgutil
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,8 @@ GROUP = "remediation.steps"
 @cache
 def registry() -> Mapping[str, type[Step[Any]]]:
     """Return all steps by name, in name order. Raises ValueError when two packages claim one name."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - as slow as all the rest of this module
+
     found: dict[str, type[Step[Any]]] = {}
     for entry in entry_points(group=GROUP):
         for cls in _steps_of(entry.load()):
