@@ -53,7 +53,6 @@ class Look:
     ) -> None:  # fmt: skip
         self._connect = connect
         self._changing = changing
-        self._keep = True
         self.wrote = False
         self.hints: dict[str, Any] = {} if hints is None else hints
         self._replies: dict[str, Reply] = {}
@@ -71,6 +70,10 @@ class Look:
         """Let the first look of a purpose that begins with some of `calls` ask all of them, until another one has asked more."""
         habits: Habits = self.hints.setdefault("habits", {})
         habits.setdefault("", {repr(call): call for call in calls})
+
+    @property
+    def _keep(self) -> bool:
+        return not (self._changing and self.wrote)
 
     @property
     def host(self) -> str:
@@ -135,7 +138,6 @@ class Look:
         """Send a call that changes the host, by itself; what was known before is forgotten, whatever becomes of it."""
         self.forget()
         self.wrote = True
-        self._keep = not self._changing
         marked = call if call.writes else replace(call, writes=True)
         return self._connect().exchange([marked])[0]
 

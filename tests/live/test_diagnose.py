@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.cli.started import ROOT
+from tests.live.diagnosing import diagnosed
 from tests.support import bed
 from tests.support.project import Project
 
 pytestmark = pytest.mark.live
-
-
-def diagnosed(environment: dict[str, str], tmp_path: Path, *words: str) -> dict[str, Any]:
-    inventory = str(ROOT / "inventory/local.yml")
-    done = subprocess.run(
-        [sys.executable, "-m", "remediation.cli.program", "diagnose", "--inventory", inventory, "--json", *words],
-        cwd=tmp_path,
-        env={**environment, "XDG_STATE_HOME": str(tmp_path / "state"), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-        timeout=110,
-    )
-    assert done.returncode == 0, done.stderr
-    (found,) = json.loads(done.stdout)
-    assert isinstance(found, dict)
-    return found
 
 
 def test_a_library_that_is_not_there_is_not_taken_for_a_container_without_a_card(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.live.diagnosing import diagnosed
 from tests.support import bed
 from tests.support.project import CONTAINER, MODEL, Project
 
@@ -122,18 +123,7 @@ def test_a_diagnosis_leaves_the_runner_its_expiry_and_the_log_as_they_were(
 ) -> None:
     bed.FAULTS["num-gpu-1"](guide_project)
     before = (guide_project.get("/api/ps"), guide_project.logs().count("offloaded"))
-    done = subprocess.run(
-        [sys.executable, "-m", "remediation.cli.program", "diagnose", "--inventory", str(ROOT / "inventory/local.yml"), "--json"],
-        cwd=tmp_path,
-        env={**project_environment, "XDG_STATE_HOME": str(tmp_path / "state"), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-        timeout=110,
-    )
-    assert done.returncode == 0, done.stderr
-    (found,) = json.loads(done.stdout)
+    found = diagnosed(project_environment, tmp_path)
     assert (found["findings"][0]["cause"], found["offloaded"]) == ("explicit_num_gpu", [1, 33])
     assert (guide_project.get("/api/ps"), guide_project.logs().count("offloaded")) == before
 
