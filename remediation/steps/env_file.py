@@ -101,11 +101,8 @@ class EnvFileSet(Step[EnvFile]):
         for name, value in lacking.items():
             text = _with(text, name, value)
         backup = backup_of(seen.path, before)
-        undo = (
-            None
-            if seen.text is None
-            else StepCall("file.restored", {"path": seen.path, "backup": backup, "expect": digest(text), "readers": True})
-        )
+        origin = {"made": True} if seen.text is None else {"backup": backup}
+        undo = StepCall("file.restored", {"path": seen.path, **origin, "expect": digest(text), "readers": True})
         yield Change(
             f"set {', '.join(f'{name}={value}' for name, value in lacking.items())} in {seen.path}", subject=seen.path,
             before={name: now.get(name) for name in lacking}, after=dict(lacking), diff=unified(seen.path, before, text), undo=undo,

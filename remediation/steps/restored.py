@@ -1,10 +1,12 @@
-"""A file that was edited, put back as its backup has it."""
+"""A file that was edited, put back as its backup has it; one that was made, taken away again."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+
+from pydantic import model_validator
 
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
@@ -22,7 +24,7 @@ from remediation.steps.stack import containers_of
 class Restorable:
     """A file and its backup with what they say, None where there is none.
 
-    ``due`` are the services whose container got what the file says or said after the edit: to be recreated once it is restored.
+    Of a file that a run ``made``, ``backup`` is where what it says is kept once it is gone. ``due`` are the services whose container got what the file says or said after the edit: to be recreated once it is restored.
     """
 
     path: str
@@ -30,18 +32,24 @@ class Restorable:
     now: bytes | None
     saved: bytes | None
     due: tuple[str, ...] = ()
+    made: bool = False
 
     @property
     def same(self) -> bool:
         """Whether the file is restored."""
         return self.now == self.saved
 
+    @property
+    def possible(self) -> bool:
+        """Whether it is known what the file is to say."""
+        return self.made or self.saved is not None
+
 
 @step("file.restored", settle=60.0)
 class FileRestored(Step[Restorable]):
-    """A file that was edited says again what its backup says; one that somebody else has edited since is left alone.
+    """A file that was edited says again what its backup says, and one that was made is gone; somebody else's edit is left alone.
 
-    Without a path, the project's file with the newest backup.
+    Without a path, the project's file with the newest backup. What the edit said is kept beside the file.
     """
 
     path: str | None = param(
@@ -53,13 +61,24 @@ class FileRestored(Step[Restorable]):
     readers: bool = param(
         "whether it is an .env file, so that every service that got a value of the edit is recreated", default=False
     )
+    made: bool = param("whether a run made the file, which has no backup and is to go; needs path and expect", default=False)
+
+    @model_validator(mode="after")
+    def _made(self) -> FileRestored:
+        if self.made and (self.path is None or self.expect is None or self.backup is not None):
+            msg = "made needs path and expect, and no backup"
+            raise ValueError(msg)
+        return self
 
     def look(self, host: Reader) -> Restorable:
         """Read both."""
         path, backup = self.path, self.backup
-        if path is None or backup is None:
-            path, backup = _newest(host, path)
-        found = Restorable(path, backup, host.files.read(path), host.files.read(backup))
+        if self.made and path is not None:
+            found = Restorable(path, _kept(path, self.expect or ""), host.files.read(path), None, made=True)
+        else:
+            if path is None or backup is None:
+                path, backup = _newest(host, path)
+            found = Restorable(path, backup, host.files.read(path), host.files.read(backup))
         return replace(found, due=self._due(host, found)) if self.service is not None or self.readers else found
 
     def _due(self, host: Reader, found: Restorable) -> tuple[str, ...]:
@@ -79,27 +98,31 @@ class FileRestored(Step[Restorable]):
 
     def met(self, seen: Restorable) -> bool:
         """Whether they say the same."""
-        return seen.saved is not None and seen.same and not seen.due
+        return seen.possible and seen.same and not seen.due
 
     def plan(self, seen: Restorable) -> Iterator[Change]:
         """Put the backup in place; what is there now is kept under a name that is no backup's."""
-        if self.met(seen) or seen.saved is None or self._foreign(seen):
+        if self.met(seen) or not seen.possible or self._foreign(seen):
             return
         if not seen.same:
             before, after = ((part or b"").decode("utf-8", errors="replace") for part in (seen.now, seen.saved))
             kept = _kept(seen.path, digest(before))
             yield Change(
-                f"restore {seen.path} from {seen.backup}", subject=seen.path, diff=unified(seen.path, before, after), risk=Risk.SAFE,
+                f"remove {seen.path}, which the run made" if seen.made else f"restore {seen.path} from {seen.backup}", subject=seen.path, diff=unified(seen.path, before, after), risk=Risk.SAFE,
                 undo=StepCall("file.restored", {"path": seen.path, "backup": kept, "expect": digest(after)}),
-                data={"kept": kept, "backup": seen.backup},
+                data={"kept": kept, "backup": None if seen.made else seen.backup},
             )  # fmt: skip
         for name in seen.due:
             yield Change(f"recreate {name}", subject=name, risk=Risk.DISRUPTIVE, data={"up": name})
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Write what the backup holds, or recreate the service."""
+        """Write what the backup holds, take the file away, or recreate the service."""
         if "up" in change.data:
             host.compose.up(wanted_project(host), [change.data["up"]], deps=False)
+            return
+        if change.data["backup"] is None:
+            host.files.remove(change.data["kept"])  # of an earlier undo that said the same: nothing is renamed over it
+            host.files.rename(change.subject, change.data["kept"])
             return
         content = host.files.read(change.data["backup"])
         if content is None:
@@ -108,12 +131,15 @@ class FileRestored(Step[Restorable]):
 
     def explain(self, seen: Restorable) -> str:
         """Say why it is not restored where it is not."""
-        if seen.saved is None:
+        if not seen.possible:
             return f"{seen.backup} is not there"
         if self._foreign(seen):
-            return f"{seen.path} was edited by somebody else since, so it is left as it is"
+            own = "; take out by hand what the run wrote" if seen.made else ""
+            return f"{seen.path} was edited by somebody else since, so it is left as it is{own}"
         if seen.due and seen.same:
             return f"{', '.join(seen.due)} still runs with what the edit said"
+        if seen.made:
+            return f"{seen.path} is {'gone again' if seen.same else 'still there'}"
         return f"{seen.path} says {'the same as' if self.met(seen) else 'something else than'} {seen.backup}"
 
     def _foreign(self, seen: Restorable) -> bool:

@@ -145,6 +145,14 @@ def with_dotenv() -> World:
     return world
 
 
+def without_dotenv() -> World:
+    """Return the host that has no ``.env``, and whose application has the model that its Compose file names by default."""
+    world = with_dotenv()
+    del world.texts[f"{FOLDER}\\.env"]
+    world.texts[BASE] = world.texts[BASE].replace(b"${OLLAMA_MODEL}", f"${{OLLAMA_MODEL:-{MODEL}}}".encode())
+    return world
+
+
 def dotenv_changed() -> World:
     """Return that host with another model in ``.env``, of which its application does not know yet."""
     world = with_dotenv()

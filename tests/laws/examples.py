@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ContainerStats, Executed
+from remediation.steps.environment import digest
 from tests.engine.fakes import GIB, MODEL, OLLAMA, World, container
 from tests.engine.hosts import (
     BASE,
+    FOLDER,
     GPU,
     LOCAL,
     WEIGHTS,
@@ -24,12 +26,14 @@ from tests.engine.hosts import (
     stopped,
     stored,
     with_dotenv,
+    without_dotenv,
     without_gpu_request,
 )
 from tests.engine.world import blob_path
 from tests.laws.laws import Example
 from tests.steps.running import run
 
+DOTENV = f"{FOLDER}\\.env"
 CARDS = Executed(0, "GPU 0: NVIDIA GeForce RTX 3060 Laptop GPU (UUID: GPU-1)\n")
 
 
@@ -55,6 +59,15 @@ def crowded_for_quantisation() -> World:
     world.registry["mistral:7b-instruct-q3_K_M"] = manifest(
         "mistral:7b-instruct-q3_K_M", "sha256:" + "3" * 64, size=3_522_183_168
     )
+    return world
+
+
+def dotenv_made() -> World:
+    """Return the host whose ``.env`` was made by a run, and whose application has read it."""
+    world = without_dotenv()
+    run(world, "env_file.set", {"set": {"OLLAMA_MODEL": "phi3:3.8b"}})
+    run(world, "service.recreated", {"service": "api"})
+    world.writes.clear()
     return world
 
 
@@ -125,7 +138,14 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     "docker_desktop.setting": (Example({"set": {"openUIOnStartupDisabled": True}}, on_desktop),),
     "driver.at_least": (Example({"version": "560"}, stack, looks=True), Example({}, stack, stack, looks=True)),
     "env_file.set": (Example({"set": {"OLLAMA_MODEL": "phi3:3.8b"}}, with_dotenv, dotenv_changed),),
-    "file.restored": (Example({"path": GPU, "backup": f"{GPU}.bak"}, edited_with_a_backup),),
+    "file.restored": (
+        Example({"path": GPU, "backup": f"{GPU}.bak"}, edited_with_a_backup),
+        Example(
+            {"path": DOTENV, "made": True, "expect": digest("OLLAMA_MODEL=phi3:3.8b\n"), "readers": True},
+            dotenv_made,
+            without_dotenv,
+        ),
+    ),
     "gpu.sample": (Example({"busy": 80}, stack, healthy, looks=True),),
     "host.rebooted": (Example({}, stack),),
     "model.absent": (Example({"model": LOCAL}, stored, stack),),

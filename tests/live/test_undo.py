@@ -41,14 +41,19 @@ def api(project: Project) -> tuple[str, list[str]]:
     return found["Id"], found["Config"]["Env"]
 
 
-@pytest.mark.parametrize("recreated", [True, False], ids=["recreated", "only edited"])
-def test_undoing_an_edit_of_the_env_file_brings_its_readers_back(
-    guide_project: Project, project_environment: dict[str, str], tmp_path: Path, *, recreated: bool
+@pytest.mark.parametrize("there", [True, False], ids=["edited", "made"])
+@pytest.mark.parametrize("recreated", [True, False], ids=["recreated", "not recreated"])
+def test_undoing_a_change_of_the_env_file_brings_its_readers_back(
+    guide_project: Project, project_environment: dict[str, str], tmp_path: Path, *, recreated: bool, there: bool
 ) -> None:
     bed.FAULTS["healthy"](guide_project)
     if OTHER not in digests(guide_project):
         guide_project.post("/api/pull", {"model": OTHER, "stream": False})
-    before, text = api(guide_project), (guide_project.folder / ".env").read_bytes()
+    file = guide_project.folder / ".env"
+    if not there:
+        file.unlink()
+        guide_project.compose("up", "-d")
+    before, text = api(guide_project), file.read_bytes() if there else None
     book = tmp_path / "edit.yml"
     tasks = ["env_file.set: {set: {OLLAMA_MODEL: 'phi3:3.8b'}}", *(["service.recreated: {}"] if recreated else [])]
     book.write_text("- hosts: all\n  tasks:\n" + "".join(f"    - {task}\n" for task in tasks), encoding="utf-8")
@@ -58,9 +63,30 @@ def test_undoing_an_edit_of_the_env_file_brings_its_readers_back(
     assert (f"OLLAMA_MODEL={OTHER}" in edited[1]) is recreated
     code, events = undo(project_environment, tmp_path, "--max-risk", "disruptive")
     assert code == 0, told(events)
-    assert (guide_project.folder / ".env").read_bytes() == text
+    assert (file.read_bytes() if file.exists() else None) == text
     after = api(guide_project)
     assert sorted(after[1]) == sorted(before[1])
     assert (after[0] == before[0]) is not recreated
     assert ("recreate api" in changes(events)) is recreated
     assert guide_project.compose("ps", "--quiet", "api").stdout.strip() == after[0]
+
+
+def test_an_env_file_that_was_made_and_then_edited_by_hand_is_not_taken_away(
+    guide_project: Project, project_environment: dict[str, str], tmp_path: Path
+) -> None:
+    bed.FAULTS["healthy"](guide_project)
+    file = guide_project.folder / ".env"
+    file.unlink()
+    book = tmp_path / "make.yml"
+    book.write_text("- hosts: all\n  tasks:\n    - env_file.set: {set: {OLLAMA_MODEL: 'phi3:3.8b'}}\n", encoding="utf-8")
+    code, events = play(project_environment, tmp_path, str(book), "--check")
+    (change,) = next(event["changes"] for event in events if event["event"] == "task_result")
+    assert (code, change["undo"]["step"], file.exists()) == (4, "file.restored", False), told(events)
+    code, events = play(project_environment, tmp_path, str(book))
+    assert code == 0, told(events)
+    with file.open("a", encoding="utf-8") as more:
+        more.write("TOKEN=mine\n")
+    code, events = undo(project_environment, tmp_path, "--max-risk", "disruptive")
+    assert (code, changes(events)) == (2, []), told(events)
+    assert f"{file} was edited by somebody else since, so it is left as it is" in told(events)
+    assert file.read_text(encoding="utf-8") == "OLLAMA_MODEL=phi3:3.8b\nTOKEN=mine\n"

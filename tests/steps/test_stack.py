@@ -28,6 +28,7 @@ from tests.engine.hosts import (
     stack,
     stopped,
     with_dotenv,
+    without_dotenv,
     without_gpu_request,
 )
 from tests.steps.running import run, seen, summaries, undo
@@ -278,6 +279,49 @@ def test_an_env_file_that_is_not_there_is_made() -> None:
     world = stack()
     assert run(world, "env_file.set", {"set": {"OLLAMA_MODEL": "phi3:3.8b"}}).outcome is Outcome.CHANGED
     assert world.texts[DOTENV] == b"OLLAMA_MODEL=phi3:3.8b\n"
+
+
+def test_undoing_the_making_of_an_env_file_takes_it_away_and_brings_its_readers_back() -> None:
+    world = without_dotenv()
+    before = world.containers["ai-native-api"].environment
+    change = run(world, "env_file.set", {"set": {"OLLAMA_MODEL": "phi3:3.8b"}}).changes[0]
+    run(world, "service.recreated", {"service": "api"})
+    assert world.containers["ai-native-api"].environment["OLLAMA_MODEL"] == "phi3:3.8b"
+    undone = undo(world, change)
+    assert (undone.outcome, summaries(undone)) == (Outcome.CHANGED, [f"remove {DOTENV}, which the run made", "recreate api"])
+    assert DOTENV not in world.texts
+    assert world.containers["ai-native-api"].environment == before
+    assert undo(world, change).outcome is Outcome.OK
+    again = undo(world, undone.changes[0])
+    assert (again.outcome, world.texts[DOTENV]) == (Outcome.CHANGED, b"OLLAMA_MODEL=phi3:3.8b\n")
+    assert undo(world, change).outcome is Outcome.CHANGED  # although what it says is kept already
+    assert DOTENV not in world.texts
+
+
+def test_an_undo_that_broke_off_after_the_removal_still_brings_the_readers_back() -> None:
+    world = without_dotenv()
+    change = run(world, "env_file.set", {"set": {"OLLAMA_MODEL": "phi3:3.8b"}}).changes[0]
+    run(world, "service.recreated", {"service": "api"})
+    world.fails["compose.up"] = [CallFailed("broken off")]
+    assert undo(world, change).outcome is Outcome.FAILED
+    assert DOTENV not in world.texts
+    assert summaries(undo(world, change)) == ["recreate api"]
+
+
+def test_an_env_file_that_somebody_else_has_edited_since_stays() -> None:
+    world = without_dotenv()
+    change = run(world, "env_file.set", {"set": {"OLLAMA_MODEL": "phi3:3.8b"}}).changes[0]
+    world.texts[DOTENV] += b"TOKEN=mine\n"
+    refused = undo(world, change)
+    assert (refused.outcome.bad, refused.changes) == (True, ())
+    assert f"{DOTENV} was edited by somebody else since" in refused.reason
+    assert world.texts[DOTENV] == b"OLLAMA_MODEL=phi3:3.8b\nTOKEN=mine\n"
+
+
+@pytest.mark.parametrize("params", [{}, {"path": DOTENV}, {"path": DOTENV, "expect": "0" * 64, "backup": f"{DOTENV}.bak"}])
+def test_no_file_is_taken_away_without_knowing_what_the_run_wrote(params: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="made needs path and expect"):
+        build(StepCall("file.restored", {"made": True, **params}), registry())
 
 
 @pytest.mark.parametrize("settings", [{"1X": "a"}, {"X": "a\nY=b"}, {}])
