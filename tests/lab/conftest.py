@@ -34,9 +34,9 @@ PROGRAMS = {
 }
 
 
-def made(fault: str = scenario.DEFAULT_FAULT) -> Machine:
+def made(fault: str = scenario.DEFAULT_FAULT, *, scale: float = 2000.0) -> Machine:
     """A machine in this process whose time flies."""
-    return scenario.machine("laptop-07", now=NOW, scale=2000, saved=lambda _: None, fault=fault)
+    return scenario.machine("laptop-07", now=NOW, scale=scale, saved=lambda _: None, fault=fault)
 
 
 @pytest.fixture

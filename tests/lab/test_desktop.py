@@ -125,7 +125,7 @@ def test_the_plugin_hangs_in_a_remote_session_and_tells_its_state_there() -> Non
 
 
 def test_a_restarted_machine_waits_for_somebody_to_log_on() -> None:
-    machine = made("driver-lost")
+    machine = made("driver-lost", scale=1.0)  # a booting machine's time flies else, and it would be back too soon to be seen away
     booted = probe(machine, "system")["LastBootUpTime"]
     assert run(machine, "shutdown.exe", "/r", "/t", "5", "/c", "maintenance")[0] == 0
     assert run(machine, "shutdown.exe", "/r")[0] == 1190

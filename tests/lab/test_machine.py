@@ -306,6 +306,18 @@ def test_time_passes_slowly_until_somebody_needs_it() -> None:
             threading.Event().wait(0.001)
 
 
+def test_time_passes_fast_until_a_machine_has_booted_and_slowly_again_from_then_on() -> None:
+    clock = MachineClock(100.0, 1e6)
+    clock.hurry_until(1e4)
+    while clock.now() < 1e4:  # a hundredth of a second of ours
+        threading.Event().wait(0.001)
+    assert clock.now() < 2e4
+    clock.hurry_until(0.0)
+    with clock.hurried():
+        pass
+    assert 1e4 <= clock.now() < 2e4
+
+
 def test_the_guide_s_project_lies_where_it_says(machine: Machine) -> None:
     text = (machine.files.get("C:\\dev\\activia1\\docker-compose.gpu.yml") or b"").decode()
     assert "OLLAMA_NUM_GPU=99" in text

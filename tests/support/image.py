@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -92,6 +93,21 @@ def _files() -> Iterator[tuple[str, str]]:
         inside = path.relative_to(REPOSITORY)
         if inside.parts[1:2] in {(), ("lab",), ("model",)} or len(inside.parts) == 2:
             yield str(path), f"opt/{inside}"
+    homes = {sysconfig.get_path("stdlib"): f"opt/python/lib/{PYTHON}", str(REPOSITORY): "opt"}
+    for compiled in _compiled():
+        for home, target in homes.items():
+            if compiled.is_relative_to(home):
+                yield str(compiled), f"{target}/{compiled.relative_to(home)}"
+
+
+def _compiled() -> list[Path]:
+    """Return the bytecode of what the stand-in loads: every container is new, and would compile all of it each time it starts."""
+    listing = "import sys, remediation.lab.ollama.__main__\nfor each in sys.modules.values(): print(getattr(each, '__cached__', None) or '')"
+    command = [sys.executable, "-S", "-c", listing]
+    found = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    ).stdout
+    return [path for path in map(Path, filter(None, found.splitlines())) if path.exists()]
 
 
 def _walk(folder: Path) -> Iterator[Path]:

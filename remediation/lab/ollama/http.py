@@ -61,6 +61,10 @@ class OllamaHttp(ThreadingHTTPServer):
         """The port in use."""
         return int(self.server_address[1])
 
+    def serve_forever(self, poll_interval: float = 0.05) -> None:
+        """Serve until `stop`, which waits for at most one interval."""
+        super().serve_forever(poll_interval)
+
     def stop(self) -> None:
         """End the server; requests that would never be answered end too."""
         self.stopping.set()

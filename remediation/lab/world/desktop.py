@@ -111,6 +111,7 @@ class Desktop:
                 state.login.desktop_user = None
             now = self._clock.now()
             state.down_until = state.booted = now + seconds
+            self._clock.hurry_until(state.down_until)
             booting.windows(state)
             if state.login.autologon is None:
                 booting.logon(state, state.booted)
