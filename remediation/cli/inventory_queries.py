@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from remediation.cli.command import command
 from remediation.cli.options import Listing, OneHost
+from remediation.model.words import plural
 
 if TYPE_CHECKING:
     from remediation.inventory.inventory import Inventory
@@ -27,7 +28,6 @@ def hosts(options: Listing) -> int:
     from remediation.cli.extra_vars import extra_variables  # noqa: PLC0415 - loaded when asked for
     from remediation.cli.session import read_inventory  # noqa: PLC0415 - loaded when asked for
     from remediation.inventory.secrets import vault_of  # noqa: PLC0415 - loaded when asked for
-    from remediation.report.figures import plural  # noqa: PLC0415 - loaded when asked for
     from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
     from remediation.report.lines import columns  # noqa: PLC0415 - loaded when asked for
 

@@ -17,6 +17,7 @@ from remediation.facets.look import Look, attempt
 from remediation.facets.protocols import Reader
 from remediation.model.errors import HostError, Unreachable
 from remediation.model.facts import SessionFacts
+from remediation.model.words import plural
 
 GIB = 1024**3
 LISTENER = "winrm quickconfig -transport:https, with a certificate whose name is the host's (docs/windows.md)"
@@ -163,7 +164,7 @@ def _gpu(reader: Reader) -> Iterator[Check]:
     if not use.reliable:
         yield lacking("GPU memory by program", use.why_unreliable, "vram.free", "winmgmt /resyncperf, then lodctr /R")
     else:
-        yield good("GPU memory by program", f"{known} programs")
+        yield good("GPU memory by program", plural(known, "program"))
 
 
 def _engine(reader: Reader) -> Iterator[Check]:
@@ -190,7 +191,7 @@ def _compose(reader: Reader) -> Iterator[Check]:
 def _ollama(reader: Reader) -> Iterator[Check]:
     version = reader.ollama.version()
     models = reader.ollama.models()
-    yield good("Ollama", f"{version}, {len(models)} model{'' if len(models) == 1 else 's'}")
+    yield good("Ollama", f"{version}, {plural(len(models), 'model')}")
 
 
 _FACETS: dict[str, Callable[[Reader], Iterator[Check]]] = {

@@ -7,13 +7,14 @@ from datetime import datetime
 
 from remediation.cli.command import command
 from remediation.cli.options import Apply, OneRun, Output, Resume, Undo
+from remediation.model.words import plural
 
 
 @command(Output)
 def history(options: Output) -> int:
     """List the runs, the newest first."""
     from remediation.engine.history import runs  # noqa: PLC0415 - loaded when asked for
-    from remediation.report.figures import duration, plural  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.figures import duration  # noqa: PLC0415 - loaded when asked for
     from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
     from remediation.report.lines import columns  # noqa: PLC0415 - loaded when asked for
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from remediation.cli.command import command
 from remediation.cli.options import Lint, Schema
+from remediation.model.words import plural
 
 NOTHING = "{}"
 """What a vault counts as where no password is needed: an empty mapping as a file, a text as a value."""
@@ -22,7 +23,6 @@ def lint(options: Lint) -> int:
     from remediation.playbook.lint import lint as advise  # noqa: PLC0415 - loaded when asked for
     from remediation.playbook.lint import to_json  # noqa: PLC0415 - loaded when asked for
     from remediation.playbook.load import load_playbook  # noqa: PLC0415 - loaded when asked for
-    from remediation.report.figures import plural  # noqa: PLC0415 - loaded when asked for
     from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
 
     path = find(PLAYBOOKS, options.playbook)

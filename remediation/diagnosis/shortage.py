@@ -12,6 +12,7 @@ from remediation.diagnosis.logs import Load
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.units import GIB, MIB, human
 from remediation.diagnosis.versions import Generation
+from remediation.model.words import verb
 
 RESERVE = 457 * MIB  # facts/ollama 4.2
 FIT_MARGIN = 1024 * MIB  # facts/ollama 4.5
@@ -81,7 +82,7 @@ class Shortage:
         if self.total is not None:
             parts.append(f"of {human(self.total)}")
         if self.layers:
-            parts.append(f"{self.layers[0]} of {self.layers[1]} layers are on the GPU")
+            parts.append(f"{self.layers[0]} of {self.layers[1]} layers {verb(self.layers[0])} on the GPU")
         return ", ".join(parts)
 
 

@@ -26,6 +26,7 @@ from remediation.model.errors import (
     Unreachable,
 )
 from remediation.model.outcome import Outcome, Result
+from remediation.model.words import plural
 
 if TYPE_CHECKING:
     from remediation.steps.contract import Step
@@ -302,7 +303,7 @@ class Attempt:
     def _unverified(self, sight: Sight) -> Result:
         left = f"; left over: {', '.join(item.summary for item in sight.plan)}" if sight.plan else ""
         number = len(self.sent) or len(self.done)
-        reason = f"not met after {number} change{'' if number == 1 else 's'}: {sight.text}{left}"
+        reason = f"not met after {plural(number, 'change')}: {sight.text}{left}"
         return self._end(Outcome.UNVERIFIED, reason, sight)
 
     def _refused(self, refusal: Refusal, sight: Sight) -> Result:

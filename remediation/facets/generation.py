@@ -14,6 +14,7 @@ from remediation.facets.look import Look, attempt
 from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Generation
+from remediation.model.words import plural
 
 _OK = 200
 _NANO = 1e9
@@ -173,7 +174,7 @@ def figures(answer: HttpReply, host: str, gpu: Sequence[float] = (), cpu: Sequen
         words = str(said or f"HTTP {answer.status}")
         raise CallFailed(f"{WHAT} failed: {words}", host=host, status=answer.status, output=words)
     if not last.get("done"):
-        raise DeadlineExceeded(f"{WHAT} failed: the answer broke off after {len(lines)} lines", host=host)
+        raise DeadlineExceeded(f"{WHAT} failed: the answer broke off after {plural(len(lines), 'line')}", host=host)
     return Generation(
         tokens=int(last.get("eval_count") or 0),
         total=float(last.get("total_duration") or 0) / _NANO,

@@ -46,11 +46,6 @@ def layers(pair: Sequence[int] | None) -> str:
     return "unknown" if not pair else f"{pair[0]}/{pair[1]}"
 
 
-def plural(count: int, noun: str) -> str:
-    """Return ``1 change`` or ``3 changes``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 @dataclass(frozen=True, slots=True)
 class Row:
     """One line of the before/after table."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from remediation.model.event import Event
-from remediation.report.figures import UNKNOWN, before_after, duration, layers, plural, table
+from remediation.model.words import plural
+from remediation.report.figures import UNKNOWN, before_after, duration, layers, table
 from remediation.report.findings import NAME, findings
 from remediation.report.lines import Line, below, labelled
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 from remediation.model.event import Event
+from remediation.model.words import plural
 from remediation.report.causes import by_cause
-from remediation.report.figures import duration, plural
+from remediation.report.figures import duration
 from remediation.report.lines import WIDTH, Line
 from remediation.report.page import BAD, MARKS, HostPage
 

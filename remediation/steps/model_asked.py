@@ -13,6 +13,7 @@ from remediation.diagnosis.units import human
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk
 from remediation.model.facts import Generation, GpuSample, Runner
+from remediation.model.words import plural
 from remediation.steps.contract import Step, param, step
 from remediation.steps.naming import runner_of, wanted_model
 
@@ -74,7 +75,7 @@ class ModelResponds(Step[Answers]):
     def plan(self, seen: Answers) -> Iterator[Change]:
         """Ask, once per sample."""
         for number in range(len(seen.answers) + 1, self.samples + 1):
-            yield Change(f"ask {seen.model} for {self.tokens} tokens ({number} of {self.samples})", subject=seen.model)
+            yield Change(f"ask {seen.model} for {plural(self.tokens, 'token')} ({number} of {self.samples})", subject=seen.model)
 
     def apply(self, host: Writer, change: Change) -> None:
         """Ask with the context that the runner has, so that it is not loaded anew."""
@@ -90,7 +91,7 @@ class ModelResponds(Step[Answers]):
             return f"{seen.model} was not asked yet"
         rate = f", {seen.rate:.1f} tokens/s" if seen.rate is not None else ""
         cold = f"; {seen.cold:.1f} s to load" if seen.cold is not None else ""
-        return f"{self.tokens} tokens in {seen.warm:.1f} s warm{rate}{cold}, at most {self.within:g} s wanted"
+        return f"{plural(self.tokens, 'token')} in {seen.warm:.1f} s warm{rate}{cold}, at most {self.within:g} s wanted"
 
     def effect(self, change: Change, before: Answers, after: Answers) -> str:  # noqa: ARG002 - the contract's signature
         """Say what this request took."""
@@ -143,7 +144,7 @@ class GpuSampled(Step[Sequence[GpuSample]]):
         most, used = _most(seen), max((one.used for one in seen if one.used is not None), default=None)
         load = f"at most {most} % load" if most is not None else "its load is not told"
         memory = f", at most {human(used)} used" if used is not None else ""
-        return f"{load}{memory} in {self.seconds:g} s ({len(seen)} samples)"
+        return f"{load}{memory} in {self.seconds:g} s ({plural(len(seen), 'sample')})"
 
     def values(self, seen: Sequence[GpuSample]) -> dict[str, Any]:
         """Register the samples."""

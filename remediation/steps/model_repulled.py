@@ -11,6 +11,7 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Blob, Manifest
+from remediation.model.words import verb
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model_stored import PULL_TIMEOUT
 from remediation.steps.naming import wanted_model
@@ -107,7 +108,10 @@ class ModelRepulled(Step[Soundness]):
     def explain(self, seen: Soundness) -> str:
         """Say what is damaged, and why it stays so where it does."""
         if seen.sound:
-            return f"all {len(seen.blobs or ())} layers of {seen.model} are what its manifest names"
+            number = len(seen.blobs or ())
+            return (
+                f"{f'all {number} layers' if number > 1 else 'the layer'} of {seen.model} {verb(number)} what its manifest names"
+            )
         what = seen.damaged or (f"{seen.model} has no manifest" if seen.blobs is None else "")
         parts = [what] if what else []
         parts += [f"layer {blob.digest[7:19]} is {'missing' if blob.present is None else 'damaged'}" for blob in seen.bad]

@@ -10,6 +10,7 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import ComposeProject, Container
+from remediation.model.words import plural
 from remediation.steps.contract import Step, param, step
 from remediation.steps.environment import digest
 from remediation.steps.model_stored import PULL_TIMEOUT
@@ -88,7 +89,7 @@ class VolumeRecreated(Step[State]):
             return
         if seen.record is None:
             yield Change(
-                f"write down the {len(record.models)} models of volume {record.volume}", subject=seen.path, risk=Risk.SAFE,
+                f"write down what volume {record.volume} holds: {plural(len(record.models), 'model')}", subject=seen.path, risk=Risk.SAFE,
                 after={one.name: one.digest for one in record.models}, data={"action": "record", "record": record.to_json()},
             )  # fmt: skip
         if not seen.fresh:
@@ -145,7 +146,8 @@ class VolumeRecreated(Step[State]):
             return f"volume {seen.volume.name if seen.volume else '?'} was made in this run and holds its models"
         local = [one.name for one in record.local]
         parts = [
-            f"volume {record.volume} held {len(record.models)} models" + (f", {', '.join(local)} in no registry" if local else "")
+            f"volume {record.volume} held {plural(len(record.models), 'model')}"
+            + (f", {', '.join(local)} in no registry" if local else "")
         ]
         if seen.volume is None:
             parts.append("it is removed and not yet made anew")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk
+from remediation.model.words import plural
 from remediation.steps.contract import Step, step
 from remediation.steps.model_stored import PULL_TIMEOUT
 from remediation.steps.volume_state import State, carry_out, known_project, read_record, record_path, refill, state_of
@@ -73,7 +74,7 @@ class VolumeCompleted(Step[Begun]):
             served = "" if state.present is not None else ", and no server answers on it"
             return f"volume {state.record.volume} is still the old one{served}"
         there = [one.name for one in state.record.models if one.name in (state.present or {})]
-        return f"volume {state.record.volume} is new and holds {len(there)} of {len(state.record.models)} models"
+        return f"volume {state.record.volume} is new and holds {len(there)} of {plural(len(state.record.models), 'model')}"
 
     def _old(self, state: State) -> bool:
         return state.volume is not None and not state.fresh

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from remediation.model.words import plural
 from remediation.templating.errors import TemplateError
 
 
@@ -32,7 +33,7 @@ def replace(  # noqa: PLR0913, PLR0917 - Ansible's parameters
     """Return the text with what matches replaced."""
     text, replaced = _pattern(pattern, _flags(ignorecase, multiline)).subn(replacement, str(value), count=count)
     if mandatory_count and replaced != mandatory_count:
-        raise TemplateError(f"regex_replace: {replaced} matches of {pattern!r}, not {mandatory_count}")
+        raise TemplateError(f"regex_replace: {plural(replaced, 'match', 'matches')} of {pattern!r}, not {mandatory_count}")
     return text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from remediation.report import figures
-from remediation.report.figures import before_after, duration, percent, plural, size, table
+from remediation.report.figures import before_after, duration, percent, size, table
 from tests.report import stream
 
 
@@ -42,6 +42,5 @@ def test_only_a_lab_says_simulated() -> None:
     assert "simulated" not in table(rows, simulated=False)[0]
 
 
-def test_plural_and_percent() -> None:
-    assert (plural(1, "change"), plural(3, "change"), plural(0, "change")) == ("1 change", "3 changes", "0 changes")
+def test_percent() -> None:
     assert percent(91.6) == "92 %"

@@ -55,7 +55,7 @@ def test_every_model_is_there_afterwards_by_its_digest() -> None:
     assert digests(world) == before
     assert world.volumes[VOLUME].created_at != created
     assert summaries(result) == [
-        f"write down the 2 models of volume {VOLUME}",
+        f"write down what volume {VOLUME} holds: 2 models",
         f"save 1.0 GiB of models that no registry holds into volume {SAVED}",
         f"remove the containers that use volume {VOLUME}: {OLLAMA}",
         f"remove volume {VOLUME}; what it holds cannot be taken back but from the saved copy and the registry",
@@ -86,6 +86,18 @@ def test_stopped_at_any_point_the_next_run_completes_it_and_nothing_is_lost(poin
     assert second.outcome is Outcome.CHANGED, second.reason
     assert digests(world) == before
     assert everywhere(world) == LOCAL_FILES
+
+
+def test_one_model_is_told_in_the_singular() -> None:
+    world = host()
+    run(world, "model.absent", {"model": LOCAL})
+    world.fails["ollama.pull"] = [CallFailed("broken off")]
+    result = run(world, "volume.recreated")
+    assert summaries(result)[0] == f"write down what volume {VOLUME} holds: 1 model"
+    step, state, _ = seen(world, "volume.recreated")
+    assert f"volume {VOLUME} held 1 model" in step.explain(state)
+    step, state, _ = seen(world, "volume.completed")
+    assert f"volume {VOLUME} is new and holds 0 of 1 model" in step.explain(state)
 
 
 def test_it_is_made_anew_once_per_run() -> None:

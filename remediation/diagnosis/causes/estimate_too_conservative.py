@@ -20,6 +20,7 @@ from remediation.diagnosis.shortage import Shortage, shortage
 from remediation.diagnosis.units import GIB, human
 from remediation.diagnosis.versions import Generation
 from remediation.model.finding import Cause, Quote
+from remediation.model.words import plural, verb
 
 _CURE = "update to a release whose estimate is better (v0.11.11 and newer measure for the new engine), or ask for more layers after a fit check"
 _REGRESSION = re.compile(
@@ -59,7 +60,8 @@ def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per k
             and not graph_too_big
             and len(load.free) <= 1
         ):
-            text = f"the server counts {human(load.required_full)} for everything, {human(figures.free)} are free, and yet {load.result[0] if load.result else 0} layers were placed"
+            placed = load.result[0] if load.result else 0
+            text = f"the server counts {human(load.required_full)} for everything, {human(figures.free)} are free, and yet {plural(placed, 'layer')} {verb(placed, 'was', 'were')} placed"
             return found(Cause.ESTIMATE_TOO_CONSERVATIVE, 0.9, text, load.planned_at, cure=_CURE)
         if load.short and load.requested == load.layers and load.requested:
             return found(

@@ -20,6 +20,7 @@ from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.shortage import DEFAULT_CONTEXT, shortage
 from remediation.diagnosis.units import GIB, human
 from remediation.model.finding import Cause, RuledOut
+from remediation.model.words import verb
 
 _CURE = "a smaller model or a harder quantisation, or a card with more memory"
 _BILLIONS = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d)?)\s?b(?![a-z0-9])", re.IGNORECASE)
@@ -84,7 +85,7 @@ def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per k
         and row.gpu is not None
         and row.gpu < _MOSTLY < load.result[0] / load.result[1]
     ):
-        text = f"{load.result[0]} of {load.result[1]} layers are on the GPU, and yet only {row.gpu:.0%} of the bytes: what is no layer (output, projector, embeddings) does not fit"
+        text = f"{load.result[0]} of {load.result[1]} layers {verb(load.result[0])} on the GPU, and yet only {row.gpu:.0%} of the bytes: what is no layer (output, projector, embeddings) does not fit"
         return found(Cause.MODEL_TOO_LARGE, 0.85, text, load.result_at, row.at, cure=_CURE)
     if (
         load is not None

@@ -24,6 +24,7 @@ from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.shortage import DEFAULT_CONTEXT, Shortage, shortage
 from remediation.diagnosis.units import GIB, MIB, human
 from remediation.model.finding import Cause, Finding, Quote, RuledOut
+from remediation.model.words import plural
 
 _CURE = "close what uses the card (largest first), then reload the model"
 _PROSE = re.compile(
@@ -160,7 +161,7 @@ def _compared_loads(reading: Reading) -> Finding | None:
                     return found(
                         Cause.VRAM_OCCUPIED,
                         FIGURES,
-                        f"{human(sum(better.free))} free gave {better.result[0]} layers, {human(sum(worse.free))} only {worse.result[0]}",
+                        f"{human(sum(better.free))} free gave {plural(better.result[0], 'layer')}, {human(sum(worse.free))} only {worse.result[0]}",
                         worse.free_at,
                         better.free_at,
                         cure=_CURE,

@@ -10,6 +10,7 @@ from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.signs import Hit
 from remediation.diagnosis.versions import at_least
 from remediation.model.finding import Cause, Finding, Quote
+from remediation.model.words import plural, verb
 
 _REINSTALL = "reinstall Ollama with all its libraries (official archive, script or image) and exclude its folder from the antivirus software"
 _UNSET = "remove OLLAMA_LLM_LIBRARY and recreate the container (or restart the server)"
@@ -187,7 +188,7 @@ def _untouched(reading: Reading) -> Finding | None:
     if (
         load is not None
         and reading.gpu_devices
-        and (load.planned or load.command_layers)
+        and (number := load.planned or load.command_layers)
         and load.offloaded is None
         and load.model_cpu
         and not load.model_gpu
@@ -195,7 +196,7 @@ def _untouched(reading: Reading) -> Finding | None:
         return found(
             Cause.WRONG_LIBRARY_OR_MISSING_RUNNER,
             0.78,
-            f"{load.planned or load.command_layers} layers were planned for the card, and the runner loaded all of it into system memory: it has no GPU library",
+            f"{plural(number, 'layer')} {verb(number, 'was', 'were')} planned for the card, and the runner loaded all of it into system memory: it has no GPU library",
             load.planned_at or load.command_at,
             cure=_REINSTALL,
         )

@@ -14,6 +14,7 @@ from remediation.engine.flow.telling import remembered, shown, tell
 from remediation.engine.flow.values import Acted, jsonable, refused, registered
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome
+from remediation.model.words import plural
 from remediation.templating.templar import Scope
 
 Act = Callable[[Site, Scope], Acted]
@@ -171,7 +172,7 @@ def _tried(site: Site, act: Act) -> Ending:
             clock.sleep(delay)
     failed = {**ending.result, "attempts": tries - 1, "failed": True}
     outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
-    reason = ending.reason or f"not met after {tries} tries"
+    reason = ending.reason or f"not met after {plural(tries, 'try', 'tries')}"
     return dataclasses.replace(ending, outcome=outcome, result=failed, reason=reason)
 
 
