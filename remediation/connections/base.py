@@ -7,7 +7,8 @@ write a file. A command is a list of arguments, never a string; data travels bes
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -42,6 +43,11 @@ class Http:
     """Make an HTTP request *from the host* (its own loopback is meant by 127.0.0.1). ``body`` is sent as JSON.
 
     With ``stream`` the body is NDJSON and ``first_byte`` of the reply stamps the first line.
+
+    ``hear`` is told each piece of the body as it comes, in the exchange's own thread and to the last byte before the exchange
+    returns; the reply holds the whole body all the same. It asks nothing of this connection, and what it raises is nobody's.
+    A request that only reads may go out again after a loss: it is then heard from its beginning. After ``silence`` seconds
+    without a byte the request is given up: ``timeout``.
     """
 
     method: str
@@ -50,6 +56,8 @@ class Http:
     timeout: float = 30.0
     writes: bool = False
     stream: bool = False
+    silence: float | None = None
+    hear: Callable[[bytes], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,13 @@ def name_of(call: Call) -> str:
     if isinstance(call, Probe):
         return f"the probe {call.name}"
     return f"{call.method} {call.url}" if isinstance(call, Http) else call.path
+
+
+def tell(call: Http, piece: bytes) -> None:
+    """Let whoever listens to `call` hear a piece of the body; for what he makes of it no reply is lost."""
+    if call.hear is not None and piece:
+        with suppress(Exception):
+            call.hear(piece)
 
 
 @dataclass(frozen=True, slots=True)

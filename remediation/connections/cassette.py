@@ -49,7 +49,7 @@ _USER_FOLDER = re.compile(r"(?:[A-Za-z]:[\\/]+Users|/home)[\\/]+([^\\/\"':;\s]+)
 _CALLS: Mapping[str, type[Call]] = {each.__name__: each for each in (Run, Probe, Http, ReadFile, WriteFile)}
 _REPLIES: Mapping[str, type[Reply]] = {each.__name__: each for each in (Completed, HttpReply, ProbeReply, FileContent, Failed)}
 _TEXTS = {"utf16": "utf-16-le", "text": "utf-8"}
-_BESIDE = frozenset({"timeout", "writes", "content", "backup"})
+_BESIDE = frozenset({"timeout", "silence", "writes", "content", "backup"})
 """Fields of a call that do not decide what it is answered."""
 
 
@@ -228,7 +228,8 @@ def _lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
 
 
 def _written(item: Call | Reply) -> dict[str, Any]:
-    values = {each.name: getattr(item, each.name) for each in fields(item)}
+    # who listened is no part of what was asked
+    values = {each.name: getattr(item, each.name) for each in fields(item) if each.compare}
     return {"type": type(item).__name__} | {name: _plain(value) for name, value in values.items()}
 
 

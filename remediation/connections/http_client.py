@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from remediation.connections.base import Failed, Http, HttpReply, Reply
+from remediation.connections.base import Failed, Http, HttpReply, Reply, tell
 
 Dial = Callable[[str, int, float], socket.socket]
 """Opens a stream to (host, port) within so many seconds; raises OSError."""
@@ -45,8 +45,9 @@ def direct(host: str, port: int, timeout: float) -> socket.socket:
 class _Deadline:
     """Seconds since the request began, and how many are left."""
 
-    def __init__(self, timeout: float, monotonic: Callable[[], float]) -> None:
-        self._monotonic, self._timeout, self._began = monotonic, timeout, monotonic()
+    def __init__(self, call: Http, monotonic: Callable[[], float]) -> None:
+        self._monotonic, self._timeout, self._began = monotonic, call.timeout, monotonic()
+        self._silence = call.silence
 
     def elapsed(self) -> float:
         return self._monotonic() - self._began
@@ -57,23 +58,29 @@ class _Deadline:
             raise TimeoutError
         return rest
 
+    def patience(self) -> float:
+        """Return for how long the next byte is waited."""
+        return self.left() if self._silence is None else min(self.left(), self._silence)
+
 
 def request(call: Http, dial: Dial = direct, monotonic: Callable[[], float] = time.monotonic) -> Reply:
-    """Make the request; no proxy, no redirect, and never longer than `call.timeout`."""
+    """Make the request; no proxy, no redirect, and never longer than `call.timeout` (`call.silence` without a byte)."""
     parts = urlsplit(call.url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         return Failed("error", f"{call.url} is no http address")
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    deadline = _Deadline(call.timeout, monotonic)
+    deadline = _Deadline(call, monotonic)
     stream: socket.socket | None = None
     try:
         stream = dial(parts.hostname, port, deadline.left())
-        stream.settimeout(deadline.left())
+        stream.settimeout(deadline.patience())
         if parts.scheme == "https":
             stream = ssl.create_default_context().wrap_socket(stream, server_hostname=parts.hostname)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return _talk(call, target, _Timed(parts.hostname, port, stream), stream, deadline)
     except TimeoutError:
+        if call.silence is not None and deadline.elapsed() < call.timeout:
+            return Failed("timeout", f"{call.method} {call.url}: nothing came for {call.silence:g} s")
         return Failed("timeout", f"{call.method} {call.url} was not answered within {call.timeout:g} s")
     except ConnectionRefusedError:
         return Failed("refused", f"nothing listens at {parts.hostname}:{port}")
@@ -88,14 +95,15 @@ def _talk(call: Http, target: str, connection: _Timed, stream: socket.socket, de
     body = None if call.body is None else json.dumps(call.body).encode()
     headers = {"Accept": "*/*", "Connection": "close"} | ({} if body is None else {"Content-Type": "application/json"})
     connection.request(call.method, target, body, headers)
-    stream.settimeout(deadline.left())
+    stream.settimeout(deadline.patience())
     answer = connection.getresponse()
     received, first = bytearray(), None
     while True:
-        stream.settimeout(deadline.left())
+        stream.settimeout(deadline.patience())
         block = answer.read1(_BLOCK)
         if not block:
             return HttpReply(answer.status, bytes(received), deadline.elapsed(), first)
         received += block
+        tell(call, block)
         if call.stream and first is None and b"\n" in received:
             first = deadline.elapsed()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from remediation.connections import cassette
-from remediation.connections.base import Call, Failed, Reply, Run, name_of
+from remediation.connections.base import Call, Failed, Http, HttpReply, Reply, Run, name_of, tell
 
 
 class ReplayConnection:
@@ -58,4 +58,7 @@ class ReplayConnection:
             # since the last change, else before it; what was first asked later has to do
             time = times[max(0, bisect_right(times, self._changes) - 1)]
         replies = answers[time]
-        return replies.popleft() if len(replies) > 1 else replies[0]
+        reply = replies.popleft() if len(replies) > 1 else replies[0]
+        if isinstance(call, Http) and isinstance(reply, HttpReply):
+            tell(call, reply.body)
+        return reply

@@ -75,20 +75,20 @@ class SshConnection:
         if isinstance(call, Run):
             return self._run(transport, call)
         if isinstance(call, Http):
-            return ssh_http.request(transport, call, lambda run: self._run(transport, run))
+            return ssh_http.request(transport, call, lambda run, hear: self._run(transport, run, hear))
         if isinstance(call, Probe):
             return Failed("error", f"the probe {call.name} is a PowerShell script, and {self.host} is no Windows host")
         return self._file(transport, call)
 
-    def _run(self, transport: paramiko.Transport, call: Run) -> Reply:
+    def _run(self, transport: paramiko.Transport, call: Run, hear: ssh_exec.Hear | None = None) -> Reply:
         become = self._settings.become
         if become is None:
             return ssh_exec.execute(
-                transport, call.argv, call.stdin, call.timeout, cwd=call.cwd, env=call.env, interrupted=self._kill
+                transport, call.argv, call.stdin, call.timeout, cwd=call.cwd, env=call.env, interrupted=self._kill, hear=hear
             )
         elevated = posix.sudo(become, posix.with_environment(call.argv, call.env))
         stdin = elevated.head + call.stdin
-        done = ssh_exec.execute(transport, elevated.argv, stdin, call.timeout, cwd=call.cwd, interrupted=self._kill)
+        done = ssh_exec.execute(transport, elevated.argv, stdin, call.timeout, cwd=call.cwd, interrupted=self._kill, hear=hear)
         return elevated.reply(done) if isinstance(done, Completed) else done
 
     def _file(self, transport: paramiko.Transport, call: ReadFile | WriteFile) -> Reply:

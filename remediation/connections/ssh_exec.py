@@ -14,6 +14,7 @@ import paramiko
 from remediation.connections import posix
 from remediation.connections.base import Completed, Failed, Reply
 
+Hear = Callable[[bytes], None]
 _BLOCK = 65536
 _QUIET = 0.5
 """Seconds after a program's end in which what it left running may still hold the channel open."""
@@ -40,9 +41,12 @@ class Late(Exception):
 def execute(  # noqa: PLR0913 - a Run's fields
     transport: paramiko.Transport, argv: Sequence[str], stdin: bytes = b"", timeout: float = 30.0, *, cwd: str | None = None,
     env: Mapping[str, str] | None = None,
-    interrupted: Callable[[int | None], None] = lambda _: None,
+    interrupted: Callable[[int | None], None] = lambda _: None, hear: Hear | None = None,
 ) -> Reply:  # fmt: skip
-    """Run a program; raises `Broken` or `Late`. `interrupted` is told its group when something else (Ctrl-C) ends the wait."""
+    """Run a program; raises `Broken` or `Late`. `interrupted` is told its group when something else (Ctrl-C) ends the wait.
+
+    `hear` is told stdout as it comes.
+    """
     if not argv or not argv[0] or any("\0" in word for word in argv):
         return Failed("error", "the argument list is empty, or holds a NUL")
     mark = secrets.token_hex(16)
@@ -55,7 +59,7 @@ def execute(  # noqa: PLR0913 - a Run's fields
     try:
         with closing(channel):
             channel.exec_command(_script(mark, argv, cwd, env or {}))
-            done = _pump(channel, stdin, deadline, err)
+            done = _pump(channel, stdin, deadline, err, hear)
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise Broken(str(error) or type(error).__name__) from error
     except BaseException:
@@ -101,7 +105,9 @@ def _told(err: bytes, mark: str) -> tuple[list[str], bytes]:
     return words, bytes(rest)
 
 
-def _pump(channel: paramiko.Channel, stdin: bytes, deadline: float, err: bytearray) -> tuple[int, bytes] | None:
+def _pump(
+    channel: paramiko.Channel, stdin: bytes, deadline: float, err: bytearray, hear: Hear | None
+) -> tuple[int, bytes] | None:
     """Return exit code and stdout, None after the deadline; stderr goes to `err`."""
     ready = threading.Event()
     # paramiko sets these when bytes, or the end, are there: nothing is polled, and no file descriptor is used up
@@ -115,8 +121,11 @@ def _pump(channel: paramiko.Channel, stdin: bytes, deadline: float, err: bytearr
     ended: float | None = None
     while True:
         ready.clear()
+        known = len(out)
         if _gathered(channel, out, err):
             ended = None
+            if hear is not None and len(out) > known:
+                hear(bytes(out[known:]))
             continue
         now = time.monotonic()
         if channel.exit_status_ready():

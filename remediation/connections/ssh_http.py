@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import socket
 from collections.abc import Callable
 from typing import Any, cast
@@ -11,18 +12,22 @@ from typing import Any, cast
 import paramiko
 
 from remediation.connections import http_client
-from remediation.connections.base import Completed, Failed, Http, HttpReply, Reply, Run
+from remediation.connections.base import Completed, Failed, Http, HttpReply, Reply, Run, tell
 
 _CONNECT_FAILED = 2
 _REFUSED, _TIMED_OUT = 7, 28
-_TAIL = "\n%{http_code} %{time_total} %{time_starttransfer}"
+_MARK = b"\x1e"
+"""Stands before what curl says of the transfer; no JSON holds it, so a body is heard as it comes, up to the last of these."""
+_TAIL = f"{_MARK.decode()}%{{http_code}} %{{time_total}} %{{time_starttransfer}}"
+Start = Callable[[Run, Callable[[bytes], None]], Reply]
+"""Runs a program on the host; whoever is given with it hears its stdout as it comes."""
 
 
 class _NotForwarded(OSError):
     """sshd opens no connection for us."""
 
 
-def request(transport: paramiko.Transport, call: Http, run: Callable[[Run], Reply]) -> Reply:
+def request(transport: paramiko.Transport, call: Http, run: Start) -> Reply:
     """Make the request from the host; `run` starts a program there."""
 
     def dial(host: str, port: int, timeout: float) -> socket.socket:
@@ -42,12 +47,17 @@ def request(transport: paramiko.Transport, call: Http, run: Callable[[Run], Repl
     return _by_curl(call, run) if forbidden else reply
 
 
-def _by_curl(call: Http, run: Callable[[Run], Reply]) -> Reply:
+def _by_curl(call: Http, run: Start) -> Reply:
     body = b"" if call.body is None else json.dumps(call.body).encode()
     argv = ["curl", "-sS", "--noproxy", "*", "--max-time", f"{call.timeout:g}", "--request", call.method, "--write-out", _TAIL]
+    if call.hear is not None:
+        argv += ["--no-buffer"]
+    if call.silence is not None:
+        argv += ["--speed-limit", "1", "--speed-time", str(math.ceil(call.silence))]
     if call.body is not None:
         argv += ["--header", "Content-Type: application/json", "--data-binary", "@-"]
-    done = run(Run((*argv, "--url", call.url), body, call.timeout + 2.0))
+    heard = _Heard(call)
+    done = run(Run((*argv, "--url", call.url), body, call.timeout + 2.0), heard)
     if isinstance(done, Failed) and done.kind == "not-found":
         return Failed(
             "error", f"{call.method} {call.url}: sshd forwards no connection (AllowTcpForwarding), and the host has no curl"
@@ -55,12 +65,32 @@ def _by_curl(call: Http, run: Callable[[Run], Reply]) -> Reply:
     if not isinstance(done, Completed):
         return done
     if done.rc == 0:
-        content, _, figures = done.stdout.rpartition(b"\n")
+        content, _, figures = done.stdout.rpartition(_MARK)
         status, total, first = figures.split()
+        heard.rest(content)
         return HttpReply(int(status), content, float(total), float(first) if call.stream else None)
     kind = {_REFUSED: "refused", _TIMED_OUT: "timeout"}.get(done.rc, "error")
     said = " ".join(done.stderr.decode("utf-8", "replace").split())
     return Failed(kind, f"{call.method} {call.url}: {said}")
+
+
+class _Heard:
+    """Lets a call's listener hear what curl prints of the body, and nothing of what it says after it."""
+
+    def __init__(self, call: Http) -> None:
+        self._call, self._told, self._kept = call, 0, b""
+
+    def __call__(self, piece: bytes) -> None:
+        """Take what came: from the last mark on it may be curl's own words."""
+        waiting = self._kept + piece
+        at = waiting.rfind(_MARK)
+        body, self._kept = (waiting, b"") if at < 0 else (waiting[:at], waiting[at:])
+        self._told += len(body)
+        tell(self._call, body)
+
+    def rest(self, body: bytes) -> None:
+        """Let the listener hear what is left of the whole body."""
+        tell(self._call, body[self._told :])
 
 
 class _Raw(io.RawIOBase):

@@ -11,8 +11,10 @@ from typing import Any
 from remediation.connections import bootstrap
 from remediation.connections.channel import Channel, ChannelError, Doubt, Ended, NotReceived, Silent
 from remediation.connections.frames import Frames, Garbled, line_of
+from remediation.connections.wire import TOLD
 from remediation.model.errors import Blocked
 
+Listeners = Mapping[int, Callable[[bytes], None]]
 _SHOWN = 400
 
 
@@ -55,15 +57,19 @@ class Talk:
             # nothing of the caller's has been sent yet
             raise NotReceived(doubt.message) from doubt
 
-    def ask(self, calls: Sequence[Mapping[str, Any]], deadline: float) -> list[dict[str, Any]]:
-        """Send one request and return its replies; raises a `ChannelError`."""
+    def ask(self, calls: Sequence[Mapping[str, Any]], deadline: float, hear: Listeners | None = None) -> list[dict[str, Any]]:
+        """Send one request and return its replies; raises a `ChannelError`.
+
+        `hear` are those who listen, by the place of their call in `calls`: each is told what comes of its answer as it comes.
+        """
         self._number += 1
         self._channel.send(line_of({"id": self._number, "calls": list(calls)}), deadline)
-        return self._replies(self._number, len(calls), deadline)
+        return self._replies(self._number, len(calls), deadline, hear or {})
 
     def ask_once(
-        self, command: Sequence[str], calls: Sequence[Mapping[str, Any]], opening: float, deadline: float
-    ) -> list[dict[str, Any]]:
+        self, command: Sequence[str], calls: Sequence[Mapping[str, Any]], opening: float, deadline: float,
+        hear: Listeners | None = None,
+    ) -> list[dict[str, Any]]:  # fmt: skip
         """Start a process for this one request, all of its stdin at once; raises a `ChannelError` or `Blocked`."""
         self._number = 1
         self._channel.start(command, opening)
@@ -74,9 +80,9 @@ class Talk:
             self._check_language()
             # everything it said has come, and it has not even greeted: it read no request
             raise NotReceived(end.message) from end
-        return self._replies(1, len(calls), deadline)
+        return self._replies(1, len(calls), deadline, hear or {})
 
-    def _replies(self, number: int, count: int, deadline: float) -> list[dict[str, Any]]:
+    def _replies(self, number: int, count: int, deadline: float, hear: Listeners) -> list[dict[str, Any]]:
         parts: dict[tuple[int, str], list[bytes]] = {}
         while True:
             frame = self._frame(deadline)
@@ -84,7 +90,10 @@ class Talk:
                 raise Doubt(self._told(f"the worker answered request {frame.get('id')!r}, not {number}"))
             if "stream" in frame:
                 key = (int(frame["call"]), str(frame["stream"]))
-                parts.setdefault(key, []).append(base64.b64decode(frame["data"]))
+                piece = base64.b64decode(frame["data"])
+                parts.setdefault(key, []).append(piece)
+                if key[1] == TOLD and key[0] in hear:
+                    hear[key[0]](piece)
                 continue
             replies = frame.get("replies")
             if not isinstance(replies, list) or len(replies) != count:

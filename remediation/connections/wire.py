@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from remediation.connections.base import (
@@ -20,12 +21,15 @@ from remediation.connections.base import (
     Reply,
     Run,
     WriteFile,
+    tell,
 )
 
 SLICE = 420_000
 """So many bytes of a file travel in one request or reply: a frame stays under 1 MB, and over WinRM its line goes in three Sends."""
 LINE = 900_000
 """A request is not packed fuller than this, before encoding."""
+TOLD = "told"
+"""The stream of an HTTP answer's beginning, told while the rest is still to come."""
 LONGEST = 60.0
 """A program that may take longer runs detached and is polled, so that something is heard of it."""
 DETACHED = 86_400.0
@@ -69,7 +73,10 @@ def run(call: Run) -> dict[str, Any]:
 def http(call: Http) -> dict[str, Any]:
     """Return the data of the probe ``http``."""
     body = None if call.body is None else json.dumps(call.body)
-    return {"method": call.method, "url": call.url, "body": body, "timeout": call.timeout, "stream": call.stream}
+    return {
+        "method": call.method, "url": call.url, "body": body, "timeout": call.timeout, "stream": call.stream,
+        "silence": call.silence, "tell": call.hear is not None,
+    }  # fmt: skip
 
 
 def read(call: ReadFile, offset: int = 0, limit: int | None = None, *, tail: bool | None = None) -> dict[str, Any]:
@@ -111,8 +118,29 @@ def probed(reply: Mapping[str, Any]) -> Reply:
     return failed(reply) or ProbeReply(reply.get("value"))
 
 
+def listeners(calls: Sequence[Call]) -> dict[int, Callable[[bytes], None]]:
+    """Return, by a call's place in its request, what hears of its answer before that is whole."""
+    return {
+        place: functools.partial(tell, call)
+        for place, call in enumerate(calls)
+        if isinstance(call, Http) and call.hear is not None
+    }
+
+
+def answering(call: Http) -> Callable[[Mapping[str, Any]], Reply]:
+    """Return how the reply to `call` is read: whoever listens hears what he has not heard yet."""
+
+    def whole(reply: Mapping[str, Any]) -> Reply:
+        found = answered(reply)
+        if isinstance(found, HttpReply):
+            tell(call, found.body[len(content(reply, TOLD)) :])
+        return found
+
+    return whole
+
+
 def answered(reply: Mapping[str, Any]) -> Reply:
-    """Return an HTTP answer, out of the value of the probe ``http``."""
+    """Return an HTTP answer: what was told of it before, and the value of the probe ``http``."""
     value = reply.get("value")
     problem = failed(reply) or (failed(value) if isinstance(value, Mapping) else Failed("error", "the probe http said nothing"))
     if problem is not None or not isinstance(value, Mapping):
@@ -120,7 +148,7 @@ def answered(reply: Mapping[str, Any]) -> Reply:
     first = value.get("first_byte")
     return HttpReply(
         status=int(value["status"]),
-        body=content(value, "body"),
+        body=content(reply, TOLD) + content(value, "body"),
         elapsed=float(value.get("elapsed") or 0.0),
         first_byte=None if first is None else float(first),
     )

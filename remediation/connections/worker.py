@@ -31,7 +31,7 @@ from remediation.connections.base import (
     name_of,
 )
 from remediation.connections.channel import Channel, ChannelError, Doubt, Gone, NotReceived, Silent
-from remediation.connections.talk import NotGreeted, Talk
+from remediation.connections.talk import Listeners, NotGreeted, Talk
 from remediation.connections.wire import Scripts
 from remediation.model.errors import DeadlineExceeded, Uncertain, Unreachable
 
@@ -103,7 +103,7 @@ class WorkerConnection:
         if isinstance(call, Probe):
             return self._scripts.probe(call.name, call.data, call.timeout), wire.probed
         if isinstance(call, Http):
-            return self._scripts.probe("http", wire.http(call), call.timeout), wire.answered
+            return self._scripts.probe("http", wire.http(call), call.timeout), wire.answering(call)
         if isinstance(call, ReadFile):
             return wire.read(call), slices.reading(self._ask, call)
         if len(call.content) > wire.SLICE:
@@ -177,7 +177,7 @@ class WorkerConnection:
         for attempt in range(_TRIES):
             self._clock.sleep(pause)
             try:
-                return self._once(wanted, timeout, limit)
+                return self._once(wanted, timeout, limit, wire.listeners(calls))
             except Silent as silence:
                 self._drop()
                 if writes:
@@ -210,7 +210,7 @@ class WorkerConnection:
     def _knock(self) -> bool:
         """Return whether a worker that was not heard for long is still there; if not, the next request gets a new one."""
         try:
-            self._once([], 0.0, self._clock.monotonic() + GRACE)
+            self._once([], 0.0, self._clock.monotonic() + GRACE, {})
         except ChannelError:
             self._drop()
             return False
@@ -219,7 +219,7 @@ class WorkerConnection:
             raise
         return True
 
-    def _once(self, wanted: Sequence[dict[str, Any]], timeout: float, limit: float) -> list[dict[str, Any]]:
+    def _once(self, wanted: Sequence[dict[str, Any]], timeout: float, limit: float, hear: Listeners) -> list[dict[str, Any]]:
         if self._closed:
             raise Unreachable(f"{self.host}: the connection has been closed", host=self.host)
         opened = min(limit, self._clock.monotonic() + self._opening)
@@ -227,12 +227,12 @@ class WorkerConnection:
             self._greet(opened)
         self.round_trips += 1
         if self._talk is not None:
-            replies = self._talk.ask(wanted, min(limit, self._clock.monotonic() + timeout + GRACE))
+            replies = self._talk.ask(wanted, min(limit, self._clock.monotonic() + timeout + GRACE), hear)
             self._heard = self._clock.monotonic()
             return replies
         self._scripts.forget()
         talk = Talk(self.host, self._channel, self._clock.monotonic)
-        return talk.ask_once(bootstrap.one_call_command(self._powershell), wanted, opened, limit)
+        return talk.ask_once(bootstrap.one_call_command(self._powershell), wanted, opened, limit, hear)
 
     def _greet(self, opened: float) -> None:
         talk = Talk(self.host, self._channel, self._clock.monotonic)

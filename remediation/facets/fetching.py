@@ -2,78 +2,64 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
-from remediation.connections.base import Http
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import PullProgress
 
 Progress = Callable[[PullProgress], None]
 AGAIN = "do it again; it goes on where it ended"
-_SILENCE = 300.0
-"""Seconds without a line: the server tells of its progress several times a second, and hashes for minutes at most."""
+SILENCE = 900.0
+"""Seconds without a byte: the server tells of its progress several times a second, and hashes for minutes without a word."""
 _STRUCTURED = (0, 5, 5)
 """Since this release ``/api/create`` takes fields instead of a Modelfile's text (facts/ollama 3)."""
 
 
 class Follower:
-    """Follows a pull line by line; raises with the server's words where a line is an error, or where the stream broke off."""
+    """Follows a pull: tells its progress line by line as it is heard, and judges it once all of it is there."""
 
     def __init__(self, what: str, host: str, progress: Progress | None = None) -> None:
         self._what, self._host, self._progress = what, host, progress
-        self._last: PullProgress | None = None
+        self._rest = b""
+        self._told: PullProgress | None = None
 
-    def line(self, raw: bytes) -> None:
-        """Take one line."""
-        try:
-            line = json.loads(raw)
-        except ValueError:
-            return
-        if not isinstance(line, dict):
-            return
-        if line.get("error"):
-            said = str(line["error"])
-            raise CallFailed(f"{self._what} failed: {said}", host=self._host, next_step=advice(said), output=said)
-        told = PullProgress(str(line.get("status", "")), str(line.get("digest", "")), line.get("completed"), line.get("total"))
-        if self._progress is not None and told != self._last:
-            self._progress(told)
-        self._last = told
+    def hear(self, piece: bytes) -> None:
+        """Take what came; a line is told once it is complete."""
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for told in _progress(lines):
+            if self._progress is not None and told != self._told:
+                self._told = told
+                self._progress(told)
 
-    def end(self) -> None:
-        """Take the end of the stream."""
-        if self._last is None or self._last.status != "success":
-            at = f" at {self._last.status!r}" if self._last else ""
+    def judge(self, body: bytes) -> None:
+        """Raise what the whole stream means where it does not end with success."""
+        lines = body.split(b"\n")
+        for line in _objects(lines):
+            if line.get("error"):
+                said = str(line["error"])
+                raise CallFailed(f"{self._what} failed: {said}", host=self._host, next_step=advice(said), output=said)
+        last = next(reversed(list(_progress(lines))), None)
+        if last is None or last.status != "success":
+            at = f" at {last.status!r}" if last else ""
             raise DeadlineExceeded(f"{self._what} broke off{at}", host=self._host, next_step=AGAIN)
 
 
-def stream(call: Http, follower: Follower, what: str, host: str) -> int:
-    """Make the request from this machine, tell `follower` each line as it comes, and return the status; for a local host alone.
+def _progress(lines: Iterable[bytes]) -> Iterator[PullProgress]:
+    for line in _objects(lines):
+        if not line.get("error"):
+            yield PullProgress(str(line.get("status", "")), str(line.get("digest", "")), line.get("completed"), line.get("total"))
 
-    A connection carries an answer as a whole; whoever waits for gigabytes wants to see them come.
-    """
-    parts = urlsplit(call.url)
-    until = time.monotonic() + call.timeout
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=_SILENCE)
-    try:
-        connection.request(call.method, parts.path, json.dumps(call.body), {"Content-Type": "application/json"})
-        with connection.getresponse() as answer:
-            for raw in answer:
-                follower.line(raw)
-                if time.monotonic() > until:
-                    raise DeadlineExceeded(f"{what} took longer than {call.timeout:.0f} s", host=host, next_step=AGAIN)
-            return answer.status
-    except TimeoutError as error:
-        raise DeadlineExceeded(f"{what}: nothing came for {_SILENCE:.0f} s", host=host, next_step=AGAIN) from error
-    except (OSError, http.client.HTTPException) as error:
-        raise CallFailed(f"{what} failed: {error or type(error).__name__}", host=host, next_step=AGAIN) from error
-    finally:
-        connection.close()
+
+def _objects(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        with suppress(ValueError):
+            value = json.loads(line)
+            if isinstance(value, dict):
+                yield value
 
 
 def advice(said: str) -> str:

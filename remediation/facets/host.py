@@ -135,7 +135,6 @@ class HostWriter:
             clock=self._place.clock,
             asker=self._asker(),
             registry=self._place.registry,
-            local=self._place.local,
         )
 
     @cached_property

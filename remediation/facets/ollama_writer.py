@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from remediation.connections.base import Http, Run
-from remediation.facets import fetching
+from remediation.connections.base import Http
+from remediation.facets import fetching, service
 from remediation.facets.look import Look
 from remediation.facets.ollama import NOT_FOUND, OK, START, EngineLogs, OllamaByHttp, same, what_for
 from remediation.model.clock import Clock
@@ -39,10 +39,9 @@ class OllamaWriterByHttp(OllamaByHttp):
 
     def __init__(  # noqa: PLR0913 - what it is made of, once, by `host`
         self, look: Look, target: Callable[[], Target], engine: EngineChanges, *, clock: Clock, asker: Asker, registry: str | None = None,
-        local: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(look, target, engine, registry)
-        self._clock, self._asker, self._changes, self._local = clock, asker, engine, local
+        self._clock, self._asker, self._changes = clock, asker, engine
 
     def load(self, model: str, *, options: Mapping[str, Any], keep_alive: str = "10m", timeout: float = 330.0) -> None:
         """Preload a model; returns when it is loaded."""
@@ -70,31 +69,17 @@ class OllamaWriterByHttp(OllamaByHttp):
         return self._asker.ask(url, body, timeout=timeout, sample=sample)
 
     def pull(self, model: str, *, progress: fetching.Progress | None = None, timeout: float = 7200.0) -> None:
-        """Fetch a model by the server's own pull, going on where an interrupted one ended; returns when it is stored.
-
-        On a remote host the lines are told when the stream has ended: a connection carries an answer as a whole.
-        """
+        """Fetch a model by the server's own pull, going on where an interrupted one ended; returns when it is stored."""
         what = f"pulling {model}"
-        call = Http(
-            "POST",
-            f"{self.endpoint}/api/pull",
-            {"model": model, "name": model, "stream": True},
-            timeout=timeout,
-            writes=True,
-            stream=True,
-        )
         follower = fetching.Follower(what, self._look.host, progress)
-        if self._local and call.url.startswith("http://"):
-            self._look.forget()
-            status, body = fetching.stream(call, follower, what, self._look.host), b""
-        else:
-            reply = self._look.http(call, what, next_step=fetching.AGAIN)
-            status, body = reply.status, reply.body
-            for line in body.splitlines():
-                follower.line(line)
-        if status != OK:
-            self._json(call, status, body)
-        follower.end()
+        call = Http(
+            "POST", f"{self.endpoint}/api/pull", {"model": model, "name": model, "stream": True}, timeout=timeout, writes=True,
+            stream=True, silence=fetching.SILENCE, hear=follower.hear if progress is not None else None,
+        )  # fmt: skip
+        reply = self._look.http(call, what, next_step=fetching.AGAIN)
+        if reply.status != OK:
+            self._json(call, reply.status, reply.body)
+        follower.judge(reply.body)
 
     def delete(self, model: str) -> None:
         """Delete a model; nothing where the server does not know it."""
@@ -132,7 +117,7 @@ class OllamaWriterByHttp(OllamaByHttp):
                 next_step="restart it from its tray icon",
             )
         else:
-            self._look.run(Run(("systemctl", "restart", "ollama"), timeout=60.0, writes=True), "restarting Ollama")
+            service.restart(self._look)
         while True:
             self._look.forget()
             try:

@@ -1,7 +1,7 @@
 """JSON lines between the lab's processes: one request, one answer, over a unix socket or loopback TCP with a token.
 
 A service publishes its address as a file that only its user can read.  ``{"op": name, ...}`` is answered by ``{"value": ...}`` or
-``{"error": {"kind", "message"}}``.
+``{"error": {"kind", "message"}}``; to a request with ``"tell": true`` any number of ``{"told": value}`` may come before that.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Any, Protocol, TypeAlias
 
 Json: TypeAlias = Any
 """Whatever JSON can hold; what is in it is checked where it is used."""
+Hear: TypeAlias = Callable[[Json], None]
+"""Told what is known of an answer before it is whole."""
 
 _UNIX_PATH_LIMIT = 100
 """sockaddr_un holds 104 bytes on some systems; a longer path gets loopback TCP instead."""
@@ -36,7 +38,7 @@ class Refusal(Exception):  # an answer of the world, not an error of the lab
 class World(Protocol):
     """Something that carries out operations on a machine: the owner process behind a socket, or a machine in this process."""
 
-    def call(self, op: str, **fields: Json) -> Json:
+    def call(self, op: str, *, hear: Hear | None = None, **fields: Json) -> Json:
         """Carry out one operation; raises Refusal."""
 
     def close(self) -> None:
@@ -47,7 +49,8 @@ class Service:
     """Serves a handler to any number of clients, each in a thread of its own.
 
     ``handle(session, request)`` returns the value or raises Refusal; ``session`` is an object of the connection, made by
-    ``joined()`` and handed to ``left(session)`` when the client hangs up.
+    ``joined()`` and handed to ``left(session)`` when the client hangs up. Where the client listens, ``request["hear"]`` is told
+    what is known before the value is.
     """
 
     def __init__(
@@ -109,8 +112,12 @@ class Service:
             self.clients += 1
         try:
             with connection, connection.makefile("rb") as lines:
+
+                def say(value: dict[str, Any]) -> None:
+                    connection.sendall(json.dumps(value).encode() + b"\n")
+
                 for line in lines:
-                    connection.sendall(json.dumps(self._answer(session, line)).encode() + b"\n")
+                    say(self._answer(session, line, lambda told: say({"told": told})))
         except OSError:
             pass  # the client hung up in the middle: nobody is left to be told
         finally:
@@ -118,13 +125,15 @@ class Service:
                 self.clients -= 1
             self._left(session)
 
-    def _answer(self, session: Json, line: bytes) -> dict[str, Any]:
+    def _answer(self, session: Json, line: bytes, hear: Hear) -> dict[str, Any]:
         try:
             request = json.loads(line)
             if not isinstance(request, dict) or "op" not in request:
                 return _error("error", "not a request: one JSON object with `op` per line")
             if not hmac.compare_digest(str(request.pop("token", "")), self._token):
                 return _error("denied", "wrong token")
+            if request.pop("tell", False):
+                request["hear"] = hear
             return {"value": self._handle(session, request)}
         except json.JSONDecodeError as error:
             return _error("error", f"not JSON: {error}")
@@ -142,8 +151,8 @@ class Client:
         self._token = ""
         self._lines: Any = None
 
-    def call(self, op: str, **fields: Json) -> Json:
-        """Carry out one operation.
+    def call(self, op: str, *, hear: Hear | None = None, **fields: Json) -> Json:
+        """Carry out one operation; `hear` is told what the service tells before its answer.
 
         Raises Refusal with what the service says, or of kind ``error`` when it is gone; a call whose connection breaks is
         never sent again, since it may have been carried out.
@@ -151,8 +160,13 @@ class Client:
         connection = self._connection()
         try:
             request = {"op": op, **self._always, **fields, "token": self._token}
+            if hear is not None:
+                request["tell"] = True
             connection.sendall(json.dumps(request).encode() + b"\n")
             line = self._lines.readline()
+            while hear is not None and line.startswith(b'{"told":'):
+                hear(json.loads(line)["told"])
+                line = self._lines.readline()
         except OSError as error:
             self.close()
             raise Refusal("error", f"the lab's process behind {self._file.name} went away: {error}") from error

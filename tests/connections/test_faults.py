@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.connections.base import Completed, Reply, Run
+from remediation.connections.base import Call, Completed, Reply, Run
 from remediation.connections.guard import Guard
 from remediation.model.clock import SystemClock
 from remediation.model.errors import AuthenticationFailed, Blocked, DeadlineExceeded, HostError, Uncertain, Unreachable
@@ -43,7 +43,7 @@ def add(path: Path, *, writes: bool) -> Run:
     return Run((sys.executable, "-I", "-c", ADD, str(path)), writes=writes, timeout=5)
 
 
-def ended(guard: Guard, call: Run) -> Reply | HostError:
+def ended(guard: Guard, call: Call) -> Reply | HostError:
     try:
         (reply,) = guard.exchange([call])
     except HostError as error:

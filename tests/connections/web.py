@@ -11,6 +11,9 @@ import pytest
 
 from remediation.connections.base import Failed, Http, HttpReply, Reply
 
+PIECES = (b'{"n": 1}\n', b'{"n": 2, "text": "' + "é".encode() * 200_000 + b'\x1e"}\n', b'{"n": 3}\n')
+BODY = b"".join(PIECES)
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -36,7 +39,24 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
             self.wfile.write(b"0\r\n\r\n")
             return
+        if self.path == "/held":
+            self._hold()
+            return
         self._say(200, body + self.headers["Content-Type"].encode())
+
+    def _hold(self) -> None:
+        """Answer in three pieces, the others only once somebody says that the first was heard."""
+        web: Web = self.server.web  # type: ignore[attr-defined]  # set where the server is made
+        web.asked += 1
+        self.send_response(200)
+        self.send_header("Content-Length", str(sum(map(len, PIECES))))
+        self.end_headers()
+        for piece in PIECES:
+            self.wfile.write(piece)
+            self.wfile.flush()
+            if not web.heard.wait(20):
+                web.in_vain += 1
+                return
 
     def _say(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -51,6 +71,11 @@ class Web:
     def __init__(self) -> None:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self.server.release = threading.Event()  # type: ignore[attr-defined]
+        self.server.web = self  # type: ignore[attr-defined]
+        self.heard = threading.Event()
+        """Set by whoever heard the first piece of ``/held``."""
+        self.asked = self.in_vain = 0
+        """How often ``/held`` was asked for, and how often nobody heard its first piece."""
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
 
     def check(self, ask: Callable[[Http], Reply]) -> None:
@@ -82,6 +107,7 @@ def web() -> Iterator[Web]:
     thread.start()
     yield served
     served.server.release.set()  # type: ignore[attr-defined]
+    served.heard.set()
     served.server.shutdown()
     served.server.server_close()
     thread.join()

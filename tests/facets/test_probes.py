@@ -21,7 +21,15 @@ from tests.facets.beds import LAB_MODEL, lab_variables
 URL = "http://127.0.0.1:11434"
 DATA: dict[str, dict[str, Any]] = {
     "gpu": {"fields": ["index", "memory.used"], "fallback": ["index"]},
-    "http": {"method": "GET", "url": f"{URL}/api/ps", "body": None, "timeout": 10, "stream": False},
+    "http": {
+        "method": "GET",
+        "url": f"{URL}/api/ps",
+        "body": None,
+        "timeout": 10,
+        "stream": False,
+        "silence": None,
+        "tell": True,
+    },
     "generate": {
         "url": f"{URL}/api/generate",
         "body": f'{{"model": "{LAB_MODEL}", "prompt": "x"}}',

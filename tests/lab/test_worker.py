@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from remediation.lab.powershell import start
-from remediation.lab.powershell.worker import SLICE, Worker
+from remediation.lab.powershell.worker import SLICE, Worker, _Told
 from remediation.lab.wire import Refusal
 from remediation.lab.world.machine import Machine
 from tests.lab import speaking
@@ -65,6 +65,29 @@ def test_the_keys_of_the_gpu_probe_and_what_wddm_hides(machine: Machine) -> None
         row["LocalUsage"] for row in found["process_memory"]
     )
     assert len({row["Name"].split("_luid_")[1] for row in found["process_memory"]}) == 2
+
+
+@pytest.mark.parametrize("path", ["api/ps", "none"])
+def test_an_answer_that_is_told_is_whole_with_what_is_left(machine: Machine, path: str) -> None:
+    asked = {**PS, "url": f"http://127.0.0.1:11434/{path}"}
+    plain = replies(machine, probe("http", asked))[0]["value"]
+    told = speaking.converse(machine, speaking.request({"op": "nothing"}, probe("http", {**asked, "tell": True}), number=7))
+    pieces = [base64.b64decode(frame["data"]) for frame in told[1:-1]]
+    assert [(frame["id"], frame["call"], frame["stream"]) for frame in told[1:-1]] == [(7, 1, "told")] * len(pieces)
+    assert pieces
+    left = told[-1]["replies"][1]["value"]
+    assert left["status"] == plain["status"]
+    assert b"".join(pieces) + base64.b64decode(left["body"]) == base64.b64decode(plain["body"])
+
+
+def test_what_waits_to_be_told_leaves_when_a_frame_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("remediation.lab.powershell.worker._EVERY", 1e9)
+    said: list[bytes] = []
+    told = _Told(said.append)
+    for size in (3, SLICE // 4, SLICE // 4, SLICE // 4, 5):
+        told(base64.b64encode(b"x" * size).decode())
+    assert [len(each) for each in said] == [3, 3 * (SLICE // 4)]
+    assert told.size == 3 + 3 * (SLICE // 4)
 
 
 def test_an_unknown_field_fails_the_query_and_the_fallback_is_used(machine: Machine) -> None:

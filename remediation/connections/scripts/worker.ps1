@@ -187,7 +187,13 @@ function Invoke-Poll($Call, $Id, [int] $Index) {
     $said
 }
 
-function Invoke-Probe($Call) {
+# For probes, which run below Invoke-Probe and so see this function and whose call it is: the beginning of an answer, while the rest
+# is still to come. It leaves at once, in a frame of its own; what was told here is not said again in the probe's value.
+function Send-Told([byte[]] $Bytes) {
+    Write-Line (ConvertTo-Text @{ id = $ToldRequest; call = $ToldCall; stream = 'told'; data = [Convert]::ToBase64String($Bytes) })
+}
+
+function Invoke-Probe($Call, $ToldRequest, [int] $ToldCall) {
     $hash = ([string] $Call.sha256).ToLowerInvariant()
     if ($Call.script) {
         $bytes = [Convert]::FromBase64String($Call.script)
@@ -276,7 +282,7 @@ function Invoke-Call($Call, $Id, [int] $Index) {
     try {
         switch -CaseSensitive ($what) {
             'run' { $what = [string] $Call.argv[0]; return ConvertTo-Text (Invoke-Run $Call $Id $Index) }
-            'probe' { $what = 'probe ' + $Call.name; return Invoke-Probe $Call }
+            'probe' { $what = 'probe ' + $Call.name; return Invoke-Probe $Call $Id $Index }
             'read' { $what = [string] $Call.path; return ConvertTo-Text (Read-Part $Call) }
             'write' { $what = [string] $Call.path; return ConvertTo-Text (Write-Part $Call) }
             'start' {

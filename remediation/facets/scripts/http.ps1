@@ -1,5 +1,6 @@
-# One HTTP request from this host. Data: method, url, body (JSON text or null), timeout in seconds, stream.
-# A server that refuses or does not answer is a value here, not an error of the script.
+# One HTTP request from this host. Data: method, url, body (JSON text or null), timeout in seconds, stream; silence (seconds without a
+# byte after which it is given up, or null) and tell: what has been read is told about once a second by the worker's Send-Told, and the
+# value's body is then what is left. A server that refuses or does not answer is a value here, not an error of the script.
 param($Data)
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
@@ -12,22 +13,57 @@ $limit = [double] $Data.timeout * 1000
 
 function Get-Left { [int] [Math]::Max(1, [Math]::Min([int]::MaxValue, $limit - $watch.ElapsedMilliseconds)) }
 
+# For how long the next byte is waited.
+function Get-Patience {
+    if ($Data.silence) { [int] [Math]::Max(1, [Math]::Min((Get-Left), [double] $Data.silence * 1000)) }
+    else { Get-Left }
+}
+
+# Wait for what is being read; meanwhile what waits to be told is told.
+function Wait-Reading($Reading, $Target) {
+    $until = $watch.ElapsedMilliseconds + (Get-Patience)
+    while ($true) {
+        $now = $watch.ElapsedMilliseconds
+        if ($now -ge $limit) { throw (New-Object TimeoutException) }
+        $left = $until - $now
+        if ($left -le 0) { throw (New-Object TimeoutException ('nothing came for ' + $Data.silence + ' s')) }
+        if ($Reading.Wait([int] [Math]::Min($left, 1000))) { return }
+        Step-Telling $Target
+    }
+}
+
+# At most one frame a second, and none too large for a line.
+function Step-Telling($Target) {
+    if (-not $Data.tell -or $Target.Length -eq 0) { return }
+    if ($Target.Length -lt 200000 -and $watch.ElapsedMilliseconds - $told[0] -lt 1000) { return }
+    Send-Told ($Target.ToArray())
+    $Target.SetLength(0)
+    $told[0] = $watch.ElapsedMilliseconds
+}
+
 function Read-Answer($Response) {
     $source = $Response.GetResponseStream()
     $target = New-Object IO.MemoryStream
     $first = $null
+    $told = @(-1000)  # when something was told last
+    $reading = $null
     $buffer = New-Object byte[] 65536
     try {
         while ($true) {
-            if ($watch.ElapsedMilliseconds -ge $limit) { throw (New-Object TimeoutException) }
-            if ($source.CanTimeout) { $source.ReadTimeout = Get-Left }
-            $count = $source.Read($buffer, 0, $buffer.Length)
+            $reading = $source.ReadAsync($buffer, 0, $buffer.Length)
+            Wait-Reading $reading $target
+            $count = $reading.Result
             if ($count -le 0) { break }
             if ($null -eq $first) { $first = $watch.Elapsed.TotalSeconds }
             $target.Write($buffer, 0, $count)
+            Step-Telling $target
         }
     }
-    finally { $source.Close() }
+    finally {
+        # what is still being read ends with the request, and closing is no news after that
+        if ($null -ne $reading -and -not $reading.IsCompleted) { $request.Abort() }
+        try { $source.Close() } catch { $null = $_ }
+    }
     @{
         status = [int] $Response.StatusCode
         body = [Convert]::ToBase64String($target.ToArray())
@@ -58,8 +94,8 @@ try {
     $request.Proxy = $null
     $request.KeepAlive = $false
     $request.AllowAutoRedirect = $false
-    $request.Timeout = Get-Left
-    $request.ReadWriteTimeout = Get-Left
+    $request.Timeout = Get-Patience
+    $request.ReadWriteTimeout = Get-Patience
     if ($null -ne $Data.body) {
         $bytes = [Text.Encoding]::UTF8.GetBytes([string] $Data.body)
         $request.ContentType = 'application/json'

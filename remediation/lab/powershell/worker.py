@@ -7,13 +7,17 @@ import binascii
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 from remediation.lab.wire import Refusal, World
 
 SLICE = 300_000
 """More than so many bytes of one stream leave in frames of their own."""
+_FULL = 200_000
+_EVERY = 1.0
+"""Of an answer that is told while it comes, a frame leaves so many seconds after the last one, or when so many bytes wait."""
 _FRAMED = {"run", "poll"}
 _PLAIN = ("start", "poll", "stop", "read", "write", "run")
 
@@ -50,7 +54,7 @@ class Worker:
         try:
             op = call.get("op")
             if op == "probe":
-                return self._probe(call)
+                return self._probe(number, index, call)
             if op not in _PLAIN:
                 return {"error": {"kind": "error", "message": f"unknown op {op!r}"}}
             reply: dict[str, Any] = self._world.call(**{key: value for key, value in call.items() if value is not None})
@@ -60,7 +64,7 @@ class Worker:
                 raise  # the machine on which this program ran is gone, and so is the program
             return {"error": {"kind": refusal.kind, "message": refusal.message}}
 
-    def _probe(self, call: Mapping[str, Any]) -> dict[str, Any]:
+    def _probe(self, number: object, index: int, call: Mapping[str, Any]) -> dict[str, Any]:
         wanted = str(call.get("sha256", "")).lower()
         script = call.get("script")
         if script is not None:
@@ -69,11 +73,15 @@ class Worker:
             self._scripts.add(wanted)
         elif wanted not in self._scripts:
             raise Refusal("need-script", f"probe {call.get('name')!r} has not been sent yet")
-        return {
-            "value": self._world.call(
-                "probe", name=call.get("name"), data=call.get("data") or {}, timeout=call.get("timeout", 30.0)
-            )
-        }
+        data = call.get("data") or {}
+        if not data.get("tell"):
+            value = self._world.call("probe", name=call.get("name"), data=data, timeout=call.get("timeout", 30.0))
+            return {"value": value}
+        told = _Told(lambda piece: self._say({"id": number, "call": index, "stream": "told", "data": _b64(piece)}))
+        value = self._world.call("probe", hear=told, name=call.get("name"), data=data, timeout=call.get("timeout", 30.0))
+        if "body" in value:
+            value["body"] = _b64(base64.b64decode(value["body"])[told.size :])
+        return {"value": value}
 
     def _framed(self, number: object, index: int, reply: dict[str, Any]) -> dict[str, Any]:
         for stream in ("stdout", "stderr"):
@@ -90,6 +98,27 @@ class Worker:
         line = f"{self._nonce} {base64.b64encode(json.dumps(value).encode()).decode()}\r\n"
         self._stdout.write(line.encode("ascii"))
         self._stdout.flush()
+
+
+class _Told:
+    """What leaves of an answer before it is whole."""
+
+    def __init__(self, say: Callable[[bytes], None]) -> None:
+        self._say, self._waiting, self._last = say, b"", float("-inf")
+        self.size = 0
+
+    def __call__(self, piece: str) -> None:
+        """Take a piece, and let go what waits when it is time."""
+        self._waiting += base64.b64decode(piece)
+        now = time.monotonic()
+        if self._waiting and (now - self._last >= _EVERY or len(self._waiting) >= _FULL):
+            self._say(self._waiting)
+            self.size += len(self._waiting)
+            self._waiting, self._last = b"", now
+
+
+def _b64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
 def _decoded(line: bytes) -> str | None:

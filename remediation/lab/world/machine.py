@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from remediation.lab import programs
-from remediation.lab.wire import Json, Refusal
+from remediation.lab.wire import Hear, Json, Refusal
 from remediation.lab.world import booting
 from remediation.lab.world.clock import MachineClock
 from remediation.lab.world.desktop import Desktop
@@ -150,12 +150,12 @@ class Machine:
             self.state.now = self.clock.now()
             return self.state.to_json()
 
-    def op_probe(self, name: str, data: dict[str, Any] | None = None, timeout: float = 30.0) -> Json:
-        """Run a probe by name."""
+    def op_probe(self, name: str, data: dict[str, Any] | None = None, timeout: float = 30.0, hear: Hear | None = None) -> Json:
+        """Run a probe by name; `hear` is told the body of an HTTP answer as it comes, in base64."""
         probe = PROBES.get(name)
         if probe is None:
             raise Refusal("error", f"no probe {name!r} is known here: {', '.join(sorted(PROBES))}")
-        return probe(self, {"timeout": timeout, **(data or {})})
+        return probe(self, {"timeout": timeout, **(data or {}), "hear": hear})
 
     def op_run(
         self, argv: list[str], stdin: str = "", timeout: float = 30.0, cwd: str | None = None, env: dict[str, str] | None = None

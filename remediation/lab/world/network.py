@@ -12,7 +12,7 @@ from remediation.lab.ollama import registry
 from remediation.lab.ollama.answers import Answer, NoAnswer
 from remediation.lab.ollama.loader import Pace
 from remediation.lab.ollama.server import OllamaServer
-from remediation.lab.wire import Refusal
+from remediation.lab.wire import Hear, Refusal
 from remediation.lab.world.clock import MachineClock
 from remediation.lab.world.engine import Engine
 
@@ -31,8 +31,11 @@ class Network:
     def __init__(self, engine: Engine, clock: MachineClock) -> None:
         self._engine, self._clock = engine, clock
 
-    def request(self, *, method: str, url: str, body: str | None, timeout: float) -> dict[str, Any]:
-        """Make one request and return the `http` probe's value; raises Refusal (refused, timeout, error)."""
+    def request(self, *, method: str, url: str, body: str | None, timeout: float, hear: Hear | None = None) -> dict[str, Any]:
+        """Make one request and return the `http` probe's value; raises Refusal (refused, timeout, error).
+
+        `hear` is told each piece of the body as it comes, in base64.
+        """
         began = self._clock.now()
         if url.startswith(_REGISTRY) and method == "GET":
             return self._registry(url, began)
@@ -40,7 +43,7 @@ class Network:
         with self._clock.hurried():
             try:
                 answer = server.handle(method, path, (body or "").encode(), "172.18.0.1")
-                chunks, first = self._read(answer, began, timeout, url)
+                chunks, first = self._read(answer, began, timeout, url, hear)
             except NoAnswer:
                 self._clock.sleep(began + timeout - self._clock.now())
                 raise _late(url, timeout) from None
@@ -111,13 +114,21 @@ class Network:
             )
         return server, parts.path + (f"?{parts.query}" if parts.query else "")
 
-    def _read(self, answer: Answer, began: float, timeout: float, url: str) -> tuple[list[bytes], float | None]:
+    def _read(
+        self, answer: Answer, began: float, timeout: float, url: str, hear: Hear | None
+    ) -> tuple[list[bytes], float | None]:
         chunks: list[bytes] = []
         first: float | None = None
         for chunk in answer.chunks:
             if chunk and first is None:
                 first = self._clock.now() - began
             chunks.append(chunk)
+            if hear is not None:
+                try:
+                    hear(base64.b64encode(chunk).decode())
+                except OSError:  # whoever asked is gone, and a server gives up what nobody waits for
+                    answer.close()
+                    raise
             if self._clock.now() - began > timeout:
                 answer.close()
                 raise _late(url, timeout)

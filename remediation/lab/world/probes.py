@@ -72,7 +72,9 @@ def http(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
         path = str(data["url"]).partition("://")[2].partition("/")[2]
         if method != "GET" and path != "api/show":  # asked by POST, and yet only read (facts/ollama 3)
             machine.state.wrote(f"http {method} {path}")
-        return machine.network.request(method=method, url=data["url"], body=data.get("body"), timeout=float(data["timeout"]))
+        return machine.network.request(
+            method=method, url=data["url"], body=data.get("body"), timeout=float(data["timeout"]), hear=data.get("hear")
+        )
     except Refusal as refusal:
         return {"error": {"kind": refusal.kind, "message": refusal.message}}
 

@@ -1,7 +1,7 @@
 """A worker by docs/worker-protocol.md that nothing of `remediation` had a hand in, for programs and files of this machine.
 
 The environment makes it a bad one: PEER_NOISE (text that is not ours around every line), PEER_DIES=n (at the n-th request, before
-it is carried out; PEER_DIES_AFTER: after), PEER_DEAF (no greeting before stdin ends), PEER_MODE (a language mode).
+it is carried out; PEER_DIES_AFTER: after; PEER_DIES_TELLING: once something of an answer was told), PEER_DEAF (no greeting before stdin ends), PEER_MODE (a language mode).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import json
 import os
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -104,7 +106,32 @@ def probe(call: dict[str, Any]) -> dict[str, Any]:
         scripts[call["sha256"]] = content
     if call["sha256"] not in scripts:
         return error("need-script", "not sent")
+    if call["name"] == "http":
+        return {"value": http(call)}
     return {"value": {"name": call["name"], "script": scripts[call["sha256"]].decode(), "data": call["data"]}}
+
+
+def http(call: dict[str, Any]) -> dict[str, Any]:
+    """Make the request; where it is to be told, all but the last piece leaves before the answer."""
+    data = call["data"]
+    request = urllib.request.Request(  # noqa: S310 - the tests' own server
+        data["url"], data["body"].encode() if data["body"] else None, {"Content-Type": "application/json"}, method=data["method"]
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    waiting = b""
+    try:
+        with opener.open(request, timeout=data["silence"] or data["timeout"]) as answer:
+            while piece := answer.read1(65536):
+                waiting += piece
+                if data["tell"]:
+                    say({"id": call["id"], "call": call["index"], "stream": "told", "data": b64(waiting)})
+                    waiting = b""
+                    die("PEER_DIES_TELLING", call["id"])
+            return {"status": answer.status, "body": b64(waiting), "elapsed": 0.1, "first_byte": 0.1}
+    except TimeoutError:
+        return error("timeout", f"nothing came for {data['silence']} s")
+    except urllib.error.URLError as problem:
+        return error("error", str(problem))
 
 
 def read(call: dict[str, Any]) -> dict[str, Any]:
@@ -138,7 +165,7 @@ OPS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 def answer(number: int, index: int, call: dict[str, Any]) -> dict[str, Any]:
     try:
-        reply = OPS[call["op"]](call)
+        reply = OPS[call["op"]]({**call, "id": number, "index": index})
     except FileNotFoundError as missing:
         return error("not-found", str(missing))
     except PermissionError as denied:
