@@ -83,10 +83,10 @@ class ModelOffloaded(Step[LoadState]):
         return "; ".join(parts)
 
     def values(self, seen: LoadState) -> dict[str, Any]:
-        """Register layers, sizes and what would fit; the context it was loaded with, and whether for good."""
+        """Register layers, sizes and what would fit; the context it was loaded with, whether for good, and the server's container."""
         runner = seen.runner
         kept = {"context": runner.context_length, "kept": _for_good(runner.expires_at)} if runner is not None else {}
-        return {**layer_values(seen, alone=False), **kept}
+        return {**layer_values(seen, alone=False), **kept, "container": seen.container}
 
 
 def _for_good(expires: str) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.support.parts import missing, need_program
 
 _PRIVILEGE_FOLDER = Path("/run/sshd")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ def keygen(path: Path, passphrase: str = "") -> None:
 
 
 @contextmanager
-def sshd(folder: Path, *lines: str, sftp: str = "internal-sftp") -> Iterator[Sshd]:
-    """Start sshd with more configuration `lines`; these come first and so win."""
+def sshd(folder: Path, *lines: str, sftp: str = "internal-sftp", programs: Path | None = None) -> Iterator[Sshd]:
+    """Start sshd with more configuration `lines`; these come first and so win. What lies in `programs` is found first there."""
     if sys.platform == "win32":
         missing("Debian's sshd is no Windows program")
     program = need_program("sshd", "openssh-server")
@@ -65,11 +66,12 @@ def sshd(folder: Path, *lines: str, sftp: str = "internal-sftp") -> Iterator[Ssh
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
+    path = f" PATH={programs}:{_PATH}" if programs is not None else ""
     (folder / "sshd_config").write_text(
         "\n".join(
             [
                 # bash started by sshd at level 1 reads ~/.bashrc, which is this machine's affair and may be slow
-                "SetEnv SHLVL=2", *lines, f"Port {port}", "ListenAddress 127.0.0.1", f"HostKey {folder}/host", f"AuthorizedKeysFile {folder}/authorized_keys",
+                f"SetEnv SHLVL=2{path}", *lines, f"Port {port}", "ListenAddress 127.0.0.1", f"HostKey {folder}/host", f"AuthorizedKeysFile {folder}/authorized_keys",
                 "StrictModes no", "UsePAM no", "PidFile none", "PermitRootLogin yes", "PasswordAuthentication no", "MaxStartups 100",
                 "MaxSessions 100", f"Subsystem sftp {sftp}", "",
             ]

@@ -97,8 +97,8 @@ class OpenHosts:
         opened = list(self._opened.values())
         self._opened.clear()
         with ThreadPoolExecutor(max_workers=max(1, min(_CLOSING, len(opened)))) as pool:
-            for step in (pool.map(_given_back, self._locks.values()), pool.map(lambda each: each.access.close(), opened)):
-                list(step)
+            list(pool.map(_given_back, self._locks.values()))  # all of them, before any connection that they need is closed
+            list(pool.map(lambda each: each.access.close(), opened))
 
 
 def _given_back(shared: SharedLock) -> None:

@@ -1,0 +1,50 @@
+"""Leases and connections of a run's hosts: nothing that a lease needs is closed before it is given back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from remediation.engine.flow.hosts import OpenHosts, SharedLock
+from remediation.engine.locks import claim
+from remediation.engine.ports import HostAccess, Ports
+from tests.engine.fakes import FakeAccess, World
+
+
+class Access(FakeAccess):
+    """An opened host that says when it is closed."""
+
+    def __init__(self, closed: threading.Event) -> None:
+        super().__init__(World())
+        self._closed = closed
+
+    def close(self) -> None:
+        self._closed.set()
+
+
+class Lease:
+    """A lease that is given back only once something else had every chance to close a connection."""
+
+    def __init__(self, closed: threading.Event) -> None:
+        self._closed = closed
+        self.too_late: bool | None = None
+
+    def give_back(self) -> None:
+        self.too_late = self._closed.wait(0.3)
+
+
+def test_every_lease_is_given_back_before_a_connection_is_closed() -> None:
+    """A play that looks in check mode and changes something has two connections to one host, and they are closed side by side."""
+    closed = threading.Event()
+
+    def open_host(name: str, variables: Mapping[str, Any], *, check: bool) -> HostAccess:  # noqa: ARG001 - the port's signature
+        return Access(closed)
+
+    hosts = OpenHosts(open_host, claim("r1", "verify"), Ports(emit=lambda _: None))
+    for check in (True, False):
+        hosts.open("a", "a", dict, check=check, rights={})
+    lease = Lease(closed)
+    hosts._locks["a"] = SharedLock(lock=lease)  # type: ignore[assignment]  # stands for a HostLock
+    hosts.close()
+    assert (lease.too_late, closed.is_set()) == (False, True)

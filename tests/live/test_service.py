@@ -1,0 +1,145 @@
+"""Ollama as a service of a Linux host, over a real sshd: diagnosed, repaired, and restarted by systemctl."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.steps.test_on_engine import changes, told
+from tests.support.parts import need_program
+from tests.support.service import NOT_FOUND, REFUSED, Service, service
+
+pytestmark = pytest.mark.live
+
+ROOT = Path(__file__).parents[2]
+WITH_ROOT = pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="sudo without a password takes root here")
+GONE = "System has not been booted with systemd as init system (PID 1). Can't operate.\nFailed to connect to bus: Host is down"
+BROKEN = 'Job for ollama.service failed because the control process exited with error code.\nSee "systemctl status ollama.service" for details.'
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Service]:
+    with service(tmp_path / "gpu-01") as running:
+        yield running
+
+
+def start(host: Service, folder: Path, *words: str, **variables: object) -> tuple[int, list[dict[str, Any]]]:
+    """Run `remediate` against the host, and return its exit code and events."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "REMEDIATION_", "OLLAMA_", "DOCKER_"))
+    }
+    own = {
+        "HOME": str(folder),
+        "XDG_STATE_HOME": str(folder / "state"),
+        "REMEDIATION_LEASE_FOLDER": str(folder / "lease"),
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "remediation.cli.program", *words, "--inventory", host.inventory(folder, **variables), "--json"],
+        cwd=folder, env={**kept, **own}, capture_output=True, text=True, encoding="utf-8", check=False, timeout=110,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.stdout, done.stderr
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def restart(host: Service, folder: Path, **keywords: object) -> tuple[int, list[dict[str, Any]]]:
+    """Play a restart that is asked for twice."""
+    tasks = [{"name": name, "ollama.restarted": {}, **keywords} for name in ("once", "twice")]
+    book = folder / "restart.yml"
+    book.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
+    return start(host, folder, "play", str(book), "--max-risk", "disruptive")
+
+
+def outcomes(events: list[dict[str, Any]]) -> list[str]:
+    return [event["outcome"] for event in events if event["event"] == "task_result"]
+
+
+def test_the_service_is_restarted_once_per_run_and_awaited(host: Service, tmp_path: Path) -> None:
+    host.load()
+    before = host.pid
+    code, events = restart(host, tmp_path)
+    assert (code, outcomes(events)) == (0, ["changed", "ok"]), told(events)
+    assert (host.restarts, host.pid == before) == (1, False)
+    assert host.ask("/api/ps") == {"models": []}
+    code, events = restart(host, tmp_path)
+    assert (code, outcomes(events), host.restarts) == (0, ["changed", "ok"], 2), told(events)
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "next_step"),
+    [
+        (NOT_FOUND, "Unit ollama.service not found", "restart Ollama as it was started"),
+        (REFUSED, "Interactive authentication required", "become: true"),
+        ("Failed to restart ollama.service: Access denied\n", "Access denied", "become: true"),
+        (GONE, "has not been booted with systemd", "restart Ollama as it was started"),
+        (BROKEN, "exited with error code", "journalctl -u ollama -n 50"),
+    ],
+    ids=["no unit", "polkit", "dbus", "no systemd", "the server fails"],
+)
+def test_what_systemctl_refuses_is_one_sentence_with_the_next_step(
+    host: Service, tmp_path: Path, words: str, said: str, next_step: str
+) -> None:
+    host.fails(words)
+    before = host.pid
+    code, events = restart(host, tmp_path)
+    (result,) = [event for event in events if event["event"] == "task_result"]
+    assert (code, result["outcome"], host.restarts, host.pid) == (2, "failed", 1, before), told(events)
+    assert said in result["msg"]
+    assert "\n" not in result["msg"]
+    assert next_step in json.dumps(result), told(events)
+    assert host.ask("/api/version") == {"version": "0.13.5"}
+
+
+@WITH_ROOT
+def test_with_become_it_goes_through_sudo(host: Service, tmp_path: Path) -> None:
+    need_program("sudo", "sudo")
+    host.fails(REFUSED)
+    before = host.pid
+    code, events = restart(host, tmp_path, become=True)
+    assert (code, outcomes(events), host.restarts) == (0, ["changed", "ok"], 1), told(events)
+    assert host.pid != before
+
+
+def test_a_runner_left_with_one_layer_is_reloaded_on_a_host_without_docker(host: Service, tmp_path: Path) -> None:
+    host.load(num_gpu=1)
+    assert "offloaded 1/33" in host.journal
+    before = host.pid
+    code, events = start(host, tmp_path, "fix-offload")
+    assert code == 0, told(events)
+    assert {event["step"] for event in events if event["event"] == "change_end" and event["applied"]} == {"model.reloaded"}
+    assert host.journal.rpartition("offloaded ")[2].startswith("33/33")
+    assert host.pid == before
+    (found,) = [event for event in events if event["event"] == "goal"][-1:]
+    assert (found["state"], found["values"]["layers"]) == ("met", [33, 33]), told(events)
+    again, events = start(host, tmp_path, "fix-offload")
+    assert (again, changes(events)) == (0, []), told(events)
+
+
+def test_verify_leaves_out_what_only_a_container_has_and_survives_a_restart(host: Service, tmp_path: Path) -> None:
+    host.load()
+    code, events = start(host, tmp_path, "verify")
+    points = {event["item"]["what"]: event["msg"] for event in events if event["event"] == "task_result" and "item" in event}
+    assert (code, len(points)) == (0, 7), told(events)
+    apart = [what for what, said in points.items() if said.endswith("held - does not apply, since no container runs Ollama here")]
+    assert apart == ["settings", "containers", "GPU in the container"]
+    before = host.pid
+    code, events = start(host, tmp_path, "verify", "--survives-restart", "--max-risk", "disruptive")
+    assert (code, host.restarts, host.pid == before) == (0, 1, False), told(events)
+    assert "survives: 33/33 layers before the restart, 33/33 after it" in told(events).replace(" layers after", " after")
+
+
+def test_verify_fails_where_a_client_left_one_layer(host: Service, tmp_path: Path) -> None:
+    host.load(num_gpu=1)
+    code, events = start(host, tmp_path, "verify")
+    said = " ".join(event["msg"] for event in events if event["event"] == "task_result" and event["outcome"] == "failed")
+    assert code == 2, told(events)
+    assert "afterwards, layers: NOT HELD" in said
+    assert "1/33 layers on the GPU; wanted 33/33" in said

@@ -1,0 +1,172 @@
+"""A Linux host whose Ollama is a service and no container: an sshd into this machine, and programs that are found first there.
+
+`systemctl` really stops and starts the stand-in, whose process is named ``ollama``; `journalctl` prints what it wrote, and
+`nvidia-smi` tells of the card that it plays on. Each call of `systemctl` is written down.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from remediation.lab.ollama import snapshot
+from tests.connections.sshd import Sshd, sshd
+from tests.facets import smi
+from tests.support.engine import DEVICE, TOTAL
+from tests.support.image import REPOSITORY, SPEED
+from tests.support.parts import missing, need_program
+from tests.support.project import MODEL, free_port
+
+NOT_FOUND = "Failed to restart ollama.service: Unit ollama.service not found."
+REFUSED = (
+    "Failed to restart ollama.service: Interactive authentication required.\n"
+    "See system logs and 'systemctl status ollama.service' for details."
+)
+"""What systemd says to a login that polkit would have to ask for a password."""
+
+_SYSTEMCTL = """#!{python} -I
+import os, select, signal, subprocess, sys
+from pathlib import Path
+
+home, words = Path({home!r}), sys.argv[1:]
+with (home / "calls").open("a") as calls:
+    calls.write(" ".join(words) + "\\n")
+if words[:2] == ["show", "ollama"]:
+    print("OLLAMA_MODELS={home}/models OLLAMA_HOST=127.0.0.1:{port}")
+    sys.exit(0)
+assert words in (["restart", "ollama"], ["start", "ollama"]), words
+fault = (home / "fault").read_text() if (home / "fault").exists() else ""
+if fault and not (fault == {refused!r} and "SUDO_UID" in os.environ):
+    sys.exit(fault)
+pid = home / "pid"
+if pid.exists():
+    running = os.pidfd_open(int(pid.read_text()))
+    signal.pidfd_send_signal(running, signal.SIGTERM)
+    select.select([running], [], [])
+with (home / "journal").open("a") as journal:
+    server = subprocess.Popen(
+        [home / "bin/ollama", "serve"], cwd="/", stdin=subprocess.DEVNULL, stdout=journal, stderr=journal, start_new_session=True,
+        env={{"PATH": os.environ["PATH"], "HOME": str(home), "OLLAMA_MODELS": f"{{home}}/models", "OLLAMA_HOST": "127.0.0.1:{port}"}},
+    )
+pid.write_text(str(server.pid))
+"""
+_OLLAMA = """#!{python}
+import runpy, sys
+open("/proc/self/comm", "w").write("ollama")  # as ps and /proc tell the real program's name
+sys.path.insert(0, {repository!r})
+sys.argv[1:] = ["serve", "--memory", {card!r}, "--speed", "{speed}", "--model", "{model}"]
+runpy.run_module("remediation.lab.ollama", run_name="__main__")
+"""
+_JOURNALCTL = """#!/bin/sh
+for tail; do :; done # the last word is how many lines are wanted
+exec tail -n "$tail" {home}/journal
+"""
+# secure_path is this machine's: behind the real sudo, what this host has in front of it comes first again
+_SUDO = """#!{python} -I
+import os, sys
+cut = sys.argv.index("--") + 1
+os.execv({sudo!r}, ["sudo", *sys.argv[1:cut], "env", "PATH=" + os.environ["PATH"], *sys.argv[cut:]])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The host: its folder, its login, and the server's port."""
+
+    home: Path
+    server: Sshd
+    port: int
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def inventory(self, folder: Path, **more: object) -> str:
+        """Write an inventory of this host alone into `folder`."""
+        where = {"endpoint": self.endpoint, "docker_host": f"unix://{self.home}/no-docker.sock"}
+        path = folder / "hosts.json"
+        path.write_text(json.dumps({"all": {"hosts": {"gpu-01": self.server.variables(**where, **more)}}}), "utf-8")
+        return str(path)
+
+    def fails(self, words: str) -> None:
+        """Let systemctl say this and end with 1; what is `REFUSED` is so to whoever has not come through sudo."""
+        (self.home / "fault").write_text(words, "utf-8")
+
+    @property
+    def pid(self) -> int:
+        """The server's process, by what systemctl started last."""
+        return int((self.home / "pid").read_text("utf-8"))
+
+    @property
+    def restarts(self) -> int:
+        """How often a restart was asked for."""
+        return (self.home / "calls").read_text("utf-8").splitlines().count("restart ollama")
+
+    @property
+    def journal(self) -> str:
+        return (self.home / "journal").read_text("utf-8")
+
+    def ask(self, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+        """Ask the server as a client of this machine."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.endpoint}{path}", data=data)  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+            return json.load(answer)
+
+    def load(self, **options: object) -> None:
+        """Load the model for good, as an application does."""
+        self.ask("/api/generate", {"model": MODEL, "stream": False, "keep_alive": -1, "options": options})
+
+
+@contextmanager
+def service(home: Path) -> Iterator[Service]:
+    """Start the host's sshd and its server, and stop both; one such host at a time, since a host's processes are this machine's."""
+    if sys.platform != "linux":
+        missing("a service of systemd's kind needs Linux")
+    import fcntl  # noqa: PLC0415 - there is none on Windows
+
+    port, programs, card = free_port(), home / "bin", home / "gpu.txt"
+    programs.mkdir(parents=True)
+    snapshot.write(card, snapshot.Snapshot(DEVICE, "555.42.06", TOTAL, {"Xorg": 400 * 1024**2}))
+    smi.install(programs, card)
+    for name, text in (
+        ("systemctl", _SYSTEMCTL), ("ollama", _OLLAMA), ("journalctl", _JOURNALCTL), ("sudo", _SUDO),
+    ):  # fmt: skip
+        filled = text.format(
+            python=sys.executable, home=str(home), port=port, repository=str(REPOSITORY), card=str(card), speed=SPEED, model=MODEL,
+            refused=REFUSED, sudo=shutil.which("sudo") or "/usr/bin/sudo",
+        )  # fmt: skip
+        (programs / name).write_text(filled, "utf-8")
+        (programs / name).chmod(0o755)
+    need_program("tail", "coreutils")
+    with (Path(tempfile.gettempdir()) / f"remediation-tests-service-{os.getuid()}").open("w") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        with sshd(home / "sshd", programs=programs) as server:
+            made = Service(home, server, port)
+            try:
+                _start(made)
+                yield made
+            finally:
+                with suppress(FileNotFoundError, ProcessLookupError):
+                    os.kill(made.pid, signal.SIGKILL)
+
+
+def _start(made: Service) -> None:
+    subprocess.run([made.home / "bin/systemctl", "start", "ollama"], check=True, timeout=30)
+    command = ["tail", "--follow", "--lines", "+1", "--pid", str(made.pid), made.home / "journal"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as following:
+        assert following.stdout is not None
+        heard = any("Listening on" in line for line in following.stdout)
+        following.kill()
+    assert heard, f"the stand-in did not start: {made.journal}"
