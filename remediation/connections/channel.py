@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from remediation.model.clock import Clock
@@ -37,7 +38,7 @@ class Silent(ChannelError):
 
 
 class Channel(Protocol):
-    """One process on the host, its streams, and what holds it there; belongs to one thread.
+    """One process on the host, its streams, and what holds it there; used by one thread at a time.
 
     Deadlines are absolute, by `clock`.
     """
@@ -58,6 +59,12 @@ class Channel(Protocol):
 
     def errors(self) -> str:
         """Return what the process wrote to stderr so far, as text."""
+
+    def as_logged_in(self) -> AbstractContextManager[bool]:
+        """Within it a message goes out once and by the login there is, or not at all; False where each message is a login."""
+
+    def abandon(self) -> None:
+        """Take the process for lost without a word to the host; what is left there is ended before the next `start`, or by `close`."""
 
     def close(self) -> None:
         """End the process and leave nothing on the host; never raises."""

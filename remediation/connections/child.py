@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import IO
 
 from remediation.connections import clixml
@@ -91,6 +91,14 @@ class ChildChannel:
     def errors(self) -> str:
         """Return stderr, CLIXML decoded."""
         return clixml.readable(bytes(self._errors))
+
+    def as_logged_in(self) -> AbstractContextManager[bool]:
+        """Nothing logs in but `start`."""
+        return nullcontext(True)  # noqa: FBT003 - the context's value
+
+    def abandon(self) -> None:
+        """Let go: what ran there ends with its stdin."""
+        self.close()
 
     def close(self) -> None:
         """End the process."""

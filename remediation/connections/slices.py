@@ -11,10 +11,19 @@ from remediation.connections.base import Call, Failed, FileContent, ReadFile, Re
 
 
 class Ask(Protocol):
-    """Sends one request for `calls` and returns its replies; ``writes`` says whether it may be sent twice."""
+    """Sends one request for `calls` and returns its replies.
+
+    ``writes`` says whether it changes the host, and so may not be sent twice in doubt; without ``again`` it is not in any case.
+    """
 
     def __call__(
-        self, wanted: Sequence[dict[str, Any]], calls: Sequence[Call], timeout: float, *, writes: bool | None = None
+        self,
+        wanted: Sequence[dict[str, Any]],
+        calls: Sequence[Call],
+        timeout: float,
+        *,
+        writes: bool | None = None,
+        again: bool = True,
     ) -> list[dict[str, Any]]:
         """Return one reply per wanted call."""
 

@@ -6,19 +6,19 @@ pywinrm gives the messages; when to wait, to repeat and to give up is decided he
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from winrm.protocol import Protocol
 
-from remediation.connections import clixml, winrm_messages
+from remediation.connections import clixml, winrm_errors, winrm_messages
 from remediation.connections.channel import ChannelError, Doubt, Ended, Gone, NotReceived, Silent
 from remediation.connections.settings import ConnectionSettings
-from remediation.connections.winrm_faults import FAMILIES, NO_CHALLENGE, SHELL_NOT_FOUND, Fault, Meaning, read
+from remediation.connections.winrm_faults import FAMILIES, SHELL_NOT_FOUND, Fault, Meaning, read
 from remediation.connections.winrm_streams import Streams
 from remediation.model.clock import Clock, SystemClock
-from remediation.model.errors import AuthenticationFailed, CertificateRefused, Unreachable
+from remediation.model.errors import Unreachable
 
 CHUNK = 250_000
 """So many bytes go in one Send: the service takes an envelope of 500 kB by default, and base64 comes on top."""
@@ -27,6 +27,8 @@ RECYCLE = 300
 _CLOSING = 6.0
 _BUSY_PAUSE, _BUSY_TRIES = 5.0, 3
 _KEPT_ERRORS = 64_000
+_LASTING = frozenset({"ntlm", "certificate"})
+"""Transports whose login is the connection's; with the others each message, or each new connection, is one."""
 
 T = TypeVar("T")
 
@@ -49,6 +51,9 @@ class WinRmChannel:
         """The login was accepted once; a refusal after that may be the service's load, and is tried once more."""
         self._refused: Fault | None = None
         self._barred = False
+        self._doubted = False
+        """The login was refused when a shell was to be deleted: that was the one refusal that is taken for the service's load."""
+        self._steady = False
         self._torn = False
         self._errors = bytearray()
         self._code: int | None = None
@@ -56,7 +61,7 @@ class WinRmChannel:
     def start(self, command: Sequence[str], deadline: float) -> None:
         """Start the process in the shell, opening one where there is none or it is used up."""
         if self._refused is not None:
-            raise self._no_login(self._refused)
+            raise winrm_errors.no_login(self._settings, self._refused)
         self._errors.clear()
         self._code = None
         if self._command is not None and self._shell is not None:
@@ -123,6 +128,28 @@ class WinRmChannel:
         """Return stderr, CLIXML decoded."""
         return clixml.readable(bytes(self._errors))
 
+    @contextmanager
+    def as_logged_in(self) -> Iterator[bool]:
+        """Within it nothing is sent twice, and no server that asks for a login gets one."""
+        session = self._protocol.transport.session if self._protocol is not None else None
+        if session is None or self._settings.winrm.transport not in _LASTING:
+            yield False
+            return
+        login, self._steady = session.auth, True
+        if login is not None:
+            session.auth = winrm_messages.Presented(login)
+        try:
+            yield True
+        finally:
+            session.auth, self._steady = login, False
+
+    def abandon(self) -> None:
+        """Let go of the shell; it is deleted before the next one is opened, or at the end."""
+        shell, self._shell, self._command = self._shell, None, None
+        self._torn = True
+        if shell is not None:
+            self._left.append(shell)
+
     def close(self) -> None:
         """Delete the shell, and with it what runs in it."""
         began = self.clock.monotonic()
@@ -159,6 +186,8 @@ class WinRmChannel:
         self._left = [shell for shell in self._left if not self._deleted(shell)]
 
     def _deleted(self, shell: str) -> bool:
+        if self._doubted:
+            return False
         if self._barred or self._protocol is None:
             return True  # nobody lets us in to do it, or nobody we would speak to: the host's idle timeout will
         wire = self._wire
@@ -171,6 +200,7 @@ class WinRmChannel:
         except FAMILIES as error:
             fault = read(error)
             self._torn = True
+            self._doubted = self._doubted or fault.meaning is Meaning.LOGIN
             return fault.code == SHELL_NOT_FOUND
         return True
 
@@ -206,11 +236,13 @@ class WinRmChannel:
             except FAMILIES as error:
                 fault = read(error)
             else:
-                self._torn, self._known = False, True
+                self._torn, self._known, self._doubted = False, True, False
                 return value
             if fault.meaning is Meaning.POLL and receiving:
                 self._torn, self._known = False, True
                 continue
+            if self._steady:
+                raise Doubt(fault.message)
             count = tried[fault.meaning] = tried.get(fault.meaning, 0) + 1
             if self._again(fault, count):
                 continue
@@ -221,7 +253,7 @@ class WinRmChannel:
         if fault.meaning is Meaning.STALE and count == 1:
             self._wire.transport.close_session()
             return True
-        if fault.meaning is Meaning.LOGIN and self._known and count == 1:
+        if fault.meaning is Meaning.LOGIN and self._known and not self._doubted and count == 1:
             self._wire.transport.close_session()
             return True
         if fault.meaning is Meaning.BUSY and count <= _BUSY_TRIES:
@@ -234,16 +266,12 @@ class WinRmChannel:
         meaning = fault.meaning
         if meaning is Meaning.LOGIN:
             self._refused, self._barred = fault, True
-            return self._no_login(fault)
+            return winrm_errors.no_login(self._settings, fault)
         if meaning is Meaning.CERTIFICATE:
             self._barred = True
-            return CertificateRefused(
-                f"{self._host}: {fault.message}", host=self._host,
-                next_step="connect by the name in the certificate, and give its authority (or the certificate itself) as a PEM file in "
-                "ansible_winrm_ca_trust_path",
-            )  # fmt: skip
+            return winrm_errors.certificate(self._settings, fault)
         if not self._known:
-            hopeless = self._hopeless(fault)
+            hopeless = winrm_errors.hopeless(self._settings, fault)
             if hopeless is not None:
                 return hopeless
         if meaning is Meaning.REJECTED and not receiving:
@@ -252,33 +280,6 @@ class WinRmChannel:
         if not receiving and (meaning in unread or not sent):
             return (Gone if fault.code == SHELL_NOT_FOUND else NotReceived)(fault.message)
         return Doubt(fault.message)
-
-    def _hopeless(self, fault: Fault) -> Unreachable | None:
-        """Return what a fault means before anything has worked: no new try helps."""
-        where = f"{self._settings.winrm.scheme}://{self._settings.address}"
-        if fault.meaning is Meaning.REFUSED:
-            step = "start the host, or its WinRM service and listener (docs/windows.md), and check ansible_host and ansible_port"
-        elif fault.meaning in {Meaning.SETTING, Meaning.STALE}:
-            step = "look at the WinRM service's settings (docs/windows.md), ansible_port and ansible_winrm_transport"
-        elif fault.meaning is Meaning.LOST:
-            step = f"check that a WinRM service answers at {where}, ansible_port and ansible_winrm_scheme"
-        else:
-            return None
-        return Unreachable(f"{self._host}: {fault.message} ({self._settings.endpoint})", host=self._host, next_step=step)
-
-    def _no_login(self, fault: Fault) -> AuthenticationFailed:
-        if fault is NO_CHALLENGE:
-            return AuthenticationFailed(
-                f"{self._host}: {fault.message} ({self._settings.endpoint})",
-                host=self._host,
-                next_step="look whether it takes such logins (winrm get winrm/config/service/auth: Negotiate = true), whether a proxy lies "
-                "between, and whether its connections are used up; ansible_winrm_transport names another way to log in",
-            )
-        return AuthenticationFailed(
-            f"{self._host}: the login {self._settings.user or '(certificate)'} was refused by {self._settings.winrm.transport}",
-            host=self._host,
-            next_step="correct ansible_user and ansible_password; it is not tried again, for Windows locks accounts",
-        )
 
 
 class _Rejected(NotReceived):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET  # the service's answers, after pywinrm has read them the same way
 from pathlib import Path
+from typing import Any
 
+import requests
 import xmltodict  # type: ignore[import-untyped]  # pywinrm uses it, and it has no types
 from winrm.exceptions import WinRMError
 from winrm.protocol import Protocol
@@ -54,6 +56,21 @@ def log_in(wire: Protocol, settings: ConnectionSettings) -> None:
     session = wire.transport.build_session()
     # no proxy of the environment is used unless asked: so it is not read for every message either
     session.trust_env = session.trust_env and settings.winrm.proxy is not None
+
+
+class Presented:
+    """A login that was accepted, for messages that go on under it: a server that asks for another gets none.
+
+    Otherwise the libraries below would log in anew by themselves, wherever the connection was cut.
+    """
+
+    def __init__(self, login: Any) -> None:  # noqa: ANN401 - requests' and its plugins' own
+        self.session_security = getattr(login, "session_security", None)
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Return the request as it is, on the connection that is open."""
+        request.headers["Connection"] = "Keep-Alive"
+        return request
 
 
 def create(wire: Protocol, name: str) -> str:

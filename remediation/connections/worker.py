@@ -7,8 +7,10 @@ What is sent again after a loss, and what is not, is decided here and nowhere el
 - silence beyond the deadline: the worker is ended and `DeadlineExceeded` raised, `Uncertain` for a write.
 
 A host may wait long for its next call: for another wave, for a person. Its shell may be ended meanwhile and its TCP session cut
-by whatever lies between. So a write after a long silence is preceded by a request without calls: what became of the way is
-found out by that, and the write goes out on a worker that answers.
+by whatever lies between. So a connection that nobody uses is beaten (`remediation.connections.heartbeat`): a request without calls,
+once, by the login there is; where it fails the worker is let go and the next call gets a new one. And a write after a long silence,
+where no beat came through, is preceded by such a request too: what became of the way is found out by that, and the write goes out
+on a worker that answers.
 """
 
 from __future__ import annotations
@@ -17,10 +19,9 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from remediation.connections import bootstrap, slices, wire
+from remediation.connections import bootstrap, jobs, slices, wire
 from remediation.connections.base import (
     Call,
-    Completed,
     Failed,
     Http,
     Probe,
@@ -31,6 +32,7 @@ from remediation.connections.base import (
     name_of,
 )
 from remediation.connections.channel import Channel, ChannelError, Doubt, Gone, NotReceived, Silent
+from remediation.connections.heartbeat import PROCESS, Heartbeat, Turn
 from remediation.connections.talk import Listeners, NotGreeted, Talk
 from remediation.connections.wire import Scripts
 from remediation.model.errors import DeadlineExceeded, Uncertain, Unreachable
@@ -40,7 +42,8 @@ GRACE = 10.0
 """What the way there and back may take beyond what the calls themselves may."""
 QUIET = 60.0
 """After so many seconds without an answer it is not taken for granted that the worker is still there."""
-_POLL = 20.0
+BEAT = 5.0
+"""Seconds that a beat may take."""
 _TRIES = 3
 _PAUSES = (0.0, 5.0, 15.0)
 """Seconds before each try after a loss: a host that restarts its service needs some."""
@@ -55,7 +58,7 @@ class WorkerConnection:
 
     def __init__(  # noqa: PLR0913 - all but two by name, each with a default
         self, host: str, channel: Channel, *, scripts: Callable[[str], str], note: Callable[[str], None] = lambda _: None,
-        opening: float = 30.0, greeting: float = GREETING, powershell: str = "powershell.exe",
+        opening: float = 30.0, greeting: float = GREETING, powershell: str = "powershell.exe", heartbeat: Heartbeat = PROCESS,
     ) -> None:  # fmt: skip
         self.host = host
         self.round_trips = 0
@@ -68,6 +71,7 @@ class WorkerConnection:
         self._stillborn = 0
         self._heard = 0.0
         self._closed = False
+        self._turn = Turn(self._beat, lambda: self._talk is not None, heartbeat)
 
     @property
     def about(self) -> Mapping[str, Any]:
@@ -75,7 +79,23 @@ class WorkerConnection:
         return self._talk.about if self._talk is not None else {}
 
     def exchange(self, calls: Sequence[Call]) -> list[Reply]:
-        """Carry out `calls` in order; small ones share round trips."""
+        """Carry out `calls` in order; small ones share round trips. A beat that is under way is waited for."""
+        with self._turn.exchange():
+            return self._exchange(calls)
+
+    def _beat(self) -> None:
+        """Ask the worker for nothing, once. Where that fails it is let go, and nobody is told."""
+        try:
+            with self._channel.as_logged_in() as possible:
+                if possible and self._talk is not None:
+                    self._talk.ask([], self._clock.monotonic() + BEAT)
+                    self._heard = self._clock.monotonic()
+        except Exception:  # noqa: BLE001 - whatever it was, the next call finds it out and says it
+            self._talk = None
+            self._scripts.forget()
+            self._channel.abandon()
+
+    def _exchange(self, calls: Sequence[Call]) -> list[Reply]:
         replies: list[Reply] = []
         waiting: list[tuple[Call, Wanted]] = []
         for call in calls:
@@ -92,9 +112,11 @@ class WorkerConnection:
         return replies + self._together(waiting)
 
     def close(self) -> None:
-        """End the worker and what carries it."""
-        self._closed, self._talk = True, None
-        self._channel.close()
+        """End the worker and what carries it; a beat that is under way is waited for, and none begins any more."""
+        self._closed = True
+        with self._turn.last(3 * BEAT):
+            self._talk = None
+            self._channel.close()
 
     def _small(self, call: Call) -> Wanted | None:
         """Return what one request line holds of `call`, None where it takes several."""
@@ -142,26 +164,7 @@ class WorkerConnection:
         if self._one_call_each:
             # nothing outlives the process of its own call: the program is waited for
             return wire.completed(self._ask([wire.run(call)], [call], call.timeout)[0])
-        deadline = self._clock.monotonic() + call.timeout
-        started = self._ask([wire.run(call) | {"op": "start", "timeout": wire.DETACHED}], [call], wire.LONGEST)[0]
-        if (problem := wire.failed(started)) is not None:
-            return problem
-        job, out, err = started["job"], [], []
-        while True:
-            left = deadline - self._clock.monotonic()
-            poll = {"op": "poll", "job": job, "wait": max(0.0, min(_POLL, left))}
-            # what was said until a lost poll is lost with it: so a poll is never repeated, and a write stays a write
-            said = self._ask([poll], [call], _POLL, again=False)[0]
-            if (problem := wire.failed(said)) is not None:
-                return problem
-            out.append(wire.content(said, "stdout"))
-            err.append(wire.content(said, "stderr"))
-            if said.get("done") or left <= 0:
-                break
-        self._ask([{"op": "stop", "job": job}], [call], wire.LONGEST, again=False)
-        if not said.get("done"):
-            return Failed("timeout", f"{call.argv[0]} did not end in {call.timeout:g} s and was told to stop")
-        return Completed(int(said["rc"]) & wire.UNSIGNED, b"".join(out), b"".join(err))
+        return jobs.run(self._ask, call, self._clock)
 
     def _ask(
         self, wanted: Sequence[dict[str, Any]], calls: Sequence[Call], timeout: float, *, writes: bool | None = None,
@@ -251,6 +254,7 @@ class WorkerConnection:
             )
             return
         self._talk, self._stillborn = talk, 0
+        self._turn.join()
 
     def _drop(self) -> None:
         self._talk = None

@@ -108,6 +108,11 @@ class Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.context: Any = None
+        self.server.peers.add(self.connection)
+
+    def finish(self) -> None:
+        self.server.peers.discard(self.connection)
+        super().finish()
 
     def log_message(self, *_: object) -> None:
         """The counters tell."""
@@ -165,6 +170,7 @@ class Handler(BaseHTTPRequestHandler):
             if scheme == "Basic" and users.get(user) == password:
                 return ""
         elif scheme in {"NTLM", "Negotiate"}:
+            self.server.counts["legs"] += 1
             if self.context is None or self.context.complete:
                 own = spnego.NegotiateOptions.use_ntlm if scheme == "NTLM" else spnego.NegotiateOptions.use_negotiate
                 self.context = spnego.server(protocol=scheme.lower(), options=own)
@@ -229,6 +235,8 @@ class WinRmPeer(ThreadingHTTPServer):
         self.slice_size, self.accept_names = slice_size, accept_names
         self.environment = {**os.environ, **(environment or {})}
         self.counts: Counter[str] = Counter()
+        """Requests, each action, the messages of logins (legs), and how many were refused."""
+        self.peers: set[socket.socket] = set()
         self.shells: dict[str, dict[str, Program]] = {}
         self.options: list[dict[str, str]] = []
         self._plans: dict[tuple[str, int], str] = {}
@@ -248,7 +256,15 @@ class WinRmPeer(ThreadingHTTPServer):
     def planned(self, action: str) -> str:
         with self._lock:
             self.counts[action] += 1
-            return self._plans.get((action, self.counts[action]), self._plans.get((action, 0), ""))
+            how = self._plans.get((action, self.counts[action]), self._plans.get((action, 0), ""))
+            self.counts["struck"] += bool(how)
+            return how
+
+    def hang_up(self) -> None:
+        """Cut every TCP connection there is, as whatever lies between may do."""
+        for peer in list(self.peers):
+            with suppress(OSError):
+                peer.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A connection that breaks is what is tested."""

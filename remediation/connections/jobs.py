@@ -1,0 +1,34 @@
+"""A program that takes long, by the worker protocol: started apart, asked again and again, and stopped when its time is over."""
+
+from __future__ import annotations
+
+from remediation.connections import wire
+from remediation.connections.base import Completed, Failed, Reply, Run
+from remediation.connections.slices import Ask
+from remediation.model.clock import Clock
+
+_POLL = 20.0
+
+
+def run(ask: Ask, call: Run, clock: Clock) -> Reply:
+    """Run a program to its end."""
+    deadline = clock.monotonic() + call.timeout
+    started = ask([wire.run(call) | {"op": "start", "timeout": wire.DETACHED}], [call], wire.LONGEST)[0]
+    if (problem := wire.failed(started)) is not None:
+        return problem
+    job, out, err = started["job"], [], []
+    while True:
+        left = deadline - clock.monotonic()
+        poll = {"op": "poll", "job": job, "wait": max(0.0, min(_POLL, left))}
+        # what was said until a lost poll is lost with it: so a poll is never repeated, and a write stays a write
+        said = ask([poll], [call], _POLL, again=False)[0]
+        if (problem := wire.failed(said)) is not None:
+            return problem
+        out.append(wire.content(said, "stdout"))
+        err.append(wire.content(said, "stderr"))
+        if said.get("done") or left <= 0:
+            break
+    ask([{"op": "stop", "job": job}], [call], wire.LONGEST, again=False)
+    if not said.get("done"):
+        return Failed("timeout", f"{call.argv[0]} did not end in {call.timeout:g} s and was told to stop")
+    return Completed(int(said["rc"]) & wire.UNSIGNED, b"".join(out), b"".join(err))

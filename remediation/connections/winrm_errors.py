@@ -1,0 +1,47 @@
+"""What a fault of WinRM that no new try cures is to the user: one sentence, and what to do about it."""
+
+from __future__ import annotations
+
+from remediation.connections.settings import ConnectionSettings
+from remediation.connections.winrm_faults import NO_CHALLENGE, Fault, Meaning
+from remediation.model.errors import AuthenticationFailed, CertificateRefused, Unreachable
+
+
+def hopeless(settings: ConnectionSettings, fault: Fault) -> Unreachable | None:
+    """Return what a fault means before anything has worked: no new try helps."""
+    where = f"{settings.winrm.scheme}://{settings.address}"
+    if fault.meaning is Meaning.REFUSED:
+        step = "start the host, or its WinRM service and listener (docs/windows.md), and check ansible_host and ansible_port"
+    elif fault.meaning in {Meaning.SETTING, Meaning.STALE}:
+        step = "look at the WinRM service's settings (docs/windows.md), ansible_port and ansible_winrm_transport"
+    elif fault.meaning is Meaning.LOST:
+        step = f"check that a WinRM service answers at {where}, ansible_port and ansible_winrm_scheme"
+    else:
+        return None
+    return Unreachable(f"{settings.name}: {fault.message} ({settings.endpoint})", host=settings.name, next_step=step)
+
+
+def no_login(settings: ConnectionSettings, fault: Fault) -> AuthenticationFailed:
+    """Return the error of a login that was refused."""
+    if fault is NO_CHALLENGE:
+        return AuthenticationFailed(
+            f"{settings.name}: {fault.message} ({settings.endpoint})",
+            host=settings.name,
+            next_step="look whether it takes such logins (winrm get winrm/config/service/auth: Negotiate = true), whether a proxy lies "
+            "between, and whether its connections are used up; ansible_winrm_transport names another way to log in",
+        )
+    return AuthenticationFailed(
+        f"{settings.name}: the login {settings.user or '(certificate)'} was refused by {settings.winrm.transport}",
+        host=settings.name,
+        next_step="correct ansible_user and ansible_password; it is not tried again, for Windows locks accounts",
+    )
+
+
+def certificate(settings: ConnectionSettings, fault: Fault) -> CertificateRefused:
+    """Return the error of a server that did not prove who it is."""
+    return CertificateRefused(
+        f"{settings.name}: {fault.message}",
+        host=settings.name,
+        next_step="connect by the name in the certificate, and give its authority (or the certificate itself) as a PEM file in "
+        "ansible_winrm_ca_trust_path",
+    )
