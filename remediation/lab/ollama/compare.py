@@ -107,7 +107,7 @@ def sizes(recorded: object, played: object) -> Iterator[str]:
     if rows[0].keys() != rows[1].keys():
         yield f"models {sorted(rows[0])} recorded, {sorted(rows[1])} played"
     for name in rows[0].keys() & rows[1].keys():
-        for key in ("size", "size_vram", "context_length"):
+        for key in {"size", "size_vram", "context_length"} & rows[0][name].keys() & rows[1][name].keys():
             real, own = rows[0][name][key], rows[1][name][key]
             if abs(real - own) > _TOLERANCE * max(real, own):
                 yield f"{name} {key}: {real} recorded, {own} played"

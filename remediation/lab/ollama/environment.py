@@ -135,7 +135,8 @@ def read(environment: Mapping[str, str], *, extra: Mapping[str, str], without: S
     reader = _Reader(environment)
     overhead = reader.number("OLLAMA_GPU_OVERHEAD", 0, "uint64")
     max_loaded = reader.number("OLLAMA_MAX_LOADED_MODELS", 0)
-    parallel = reader.number("OLLAMA_NUM_PARALLEL", 1) or 1
+    slots = int(extra.get("OLLAMA_NUM_PARALLEL", "1"))
+    parallel = reader.number("OLLAMA_NUM_PARALLEL", slots) or slots
     context = reader.number("OLLAMA_CONTEXT_LENGTH", int(extra.get("OLLAMA_CONTEXT_LENGTH", "4096")))
     max_queue = reader.number("OLLAMA_MAX_QUEUE", 512)
     keep_alive = reader.span("OLLAMA_KEEP_ALIVE", 5 * golang.MINUTE, never=lambda ns: ns < 0)
@@ -164,7 +165,7 @@ def read(environment: Mapping[str, str], *, extra: Mapping[str, str], without: S
     for key in ("MULTIUSER_CACHE", "NEW_ENGINE", "NOHISTORY", "NOPRUNE", "SCHED_SPREAD"):
         printed[f"OLLAMA_{key}"] = golang.value(reader.boolean(f"OLLAMA_{key}"))
     for key, default in extra.items():
-        if key == "OLLAMA_CONTEXT_LENGTH":
+        if key in {"OLLAMA_CONTEXT_LENGTH", "OLLAMA_NUM_PARALLEL"}:
             continue
         printed[key] = golang.value(reader.boolean(key)) if default == "false" else reader.text(key) or default
     return Settings(

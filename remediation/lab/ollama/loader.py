@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from remediation.lab.ollama import golang, llamacpp
@@ -61,6 +61,7 @@ class Run:
     clock: LabClock
     pace: Pace
     ram: Memory
+    gpu_runner: bool = True
 
 
 class Loader:
@@ -88,26 +89,35 @@ class Loader:
 
     def prepare(self, model: Model, options: Options, *, alone: bool) -> Load:
         """Decide where a model's layers go on the card as it stands now; ApiError when its file cannot be read."""
-        if model.damage is Damage.BLOB_CUT:
-            path = self.path(model.file)
-            for text in llamacpp.cut_file(model.file):
-                self.journal.write(text)
-            error = f"unable to load model: {path}"
-            self.journal.write(line(self.release.at("unreadable"), "NewLlamaServer failed", model=path, error=error))
-            raise ApiError(500, error)
-        parallel = self.settings.parallel
         context = min(options.num_ctx, model.file.context)
-        flash = self.settings.flash_attention if self.settings.flash_attention is not None else self.release.flash_default
-        quantized = self.settings.cache_type if self.settings.flash_attention or self.release.llama_server else ""
-        kind = quantized if quantized in {"q8_0", "q4_0"} else ""
-        wish = Wish(model.file, context * parallel, kind, options.num_gpu, real=self.release.llama_server)
         card = self.card() if options.num_gpu != 0 else None
-        plan = self.release.plan(wish, card.free if card else None, overhead=self.settings.overhead, alone=alone)
+        flash = self.settings.flash_attention if self.settings.flash_attention is not None else self.release.flash_default
+        if self.release.by_command and card is None:
+            flash = False
+        quantized = self.settings.cache_type if (self.settings.flash_attention and flash) or self.release.llama_server else ""
+        kind = quantized if quantized in {"q8_0", "q4_0"} else ""
+        for parallel in self.release.parallels(self.settings):
+            wish = Wish(model.file, context * parallel, kind, options.num_gpu, real=self.release.llama_server)
+            plan = self.release.plan(wish, card.free if card else None, overhead=self.settings.overhead, alone=alone)
+            if card is None or plan.estimated >= (model.file.layers if options.num_gpu < 0 else options.num_gpu):
+                break
         self.loads += 1
-        return Load(
+        load = Load(
             model.file, self.path(model.file), wish, plan, parallel, flash, self.settings, self._ram, card, 35000 + self.loads * 37 % 9000,
             compute_buffer(wish, plan, flash=flash is not False),
         )  # fmt: skip
+        if model.damage is Damage.BLOB_CUT:
+            self._unreadable(load)
+        return load
+
+    def _unreadable(self, load: Load) -> NoReturn:
+        if self.release.by_command:  # it is decided by the file's head, before anything reads the rest
+            self._decided(load)
+        for text in llamacpp.cut_file(load.file):
+            self.journal.write(text)
+        error = f"unable to load model: {load.path}"
+        self.journal.write(line(self.release.at("unreadable"), "NewLlamaServer failed", model=load.path, error=error))
+        raise ApiError(500, error)
 
     def path(self, file: ModelFile) -> str:
         """Return where a model's weights lie."""
@@ -117,28 +127,32 @@ class Loader:
         """Log what comes before the runner's own lines."""
         write = self.journal.write
         self._refresh(load, alone=alone)
-        for each in llamacpp.vocabulary(load.file, load.path):
-            write(each)
+        if not self.release.by_command:
+            for each in llamacpp.vocabulary(load.file, load.path):
+                write(each)
         if options.num_ctx > load.file.context:
             text = "requested context size too large for model"
             write(line(self.release.at("context"), text, "WARN", num_ctx=options.num_ctx, n_ctx_train=load.file.context))
-        for warning in self.release.overruled(self.settings):
+        for warning in self.release.overruled(load):
             write(warning)
-        write(self.release.runner(f"--model {load.path}", load.port))
-        write(self.release.system_memory(self._ram))
-        self._decision(load)
+        if not self.release.by_command:
+            write(self.release.runner(f"--model {load.path}", load.port))
+        self._decided(load)
+        if self.release.by_command:
+            for each in llamacpp.vocabulary(load.file, load.path):
+                write(each)
 
     def decide(self, load: Load, *, alone: bool) -> None:
         """Log a further attempt of the same load, after others have left the card."""
         self._refresh(load, alone=alone)
-        self.journal.write(self.release.system_memory(self._ram))
-        self._decision(load)
+        self._decided(load)
 
     def hang(self) -> None:
         """Log the last thing that a server says whose layout search never ends."""
         self.journal.write(line(self.release.at("go"), "starting go runner"))
 
-    def _decision(self, load: Load) -> None:
+    def _decided(self, load: Load) -> None:
+        self.journal.write(self.release.system_memory(self._ram))
         for entry in self.release.evaluate(load):
             self.journal.write(entry)
         if self.release.refuses_before_deciding and load.plan.ending is Ending.LOADS:
@@ -150,7 +164,8 @@ class Loader:
     def _refresh(self, load: Load, *, alone: bool) -> None:
         if load.card is None:
             return
-        self.journal.write(self.release.runner("--ollama-engine", load.port + 1))
+        if not self.release.by_command:
+            self.journal.write(self.release.runner("--ollama-engine", load.port + 1))
         if not alone:
             total, free = golang.human_bytes(load.card.total), golang.human_bytes(load.card.free)
             text = "updated VRAM based on existing loaded models"
@@ -183,14 +198,8 @@ class Loader:
         release, write, began = self.release, self.journal.write, self.clock.now()
         for entry in release.sizes(load):
             write(entry)
-        write(line(release.at("go"), "starting go runner"))
-        for text in llamacpp.backends(load, release.lib):
-            write(text)
-        write(Line("ggml.go:104", "system", (("CPU.0.LLAMAFILE", 1), ("compiler", "cgo(gcc)"))))
-        write(line(release.at("serving"), f"Server listening on 127.0.0.1:{load.port}"))
-        write(release.request(load))
-        write(line(release.at("waiting"), "waiting for llama runner to start responding"))
-        write(line(release.at("available"), "waiting for server to become available", status="llm server loading model"))
+        estimate, load = load.plan, load if self.run.gpu_runner else _on_cpu(load)
+        self._spawned(load, others)
         for text in (*llamacpp.device(load), *llamacpp.tensors(load)):
             write(text)
         gpu = sum((*load.file.block_bytes, load.file.output_bytes)[index] for index in load.plan.span)
@@ -211,13 +220,14 @@ class Loader:
         self.clock.sleep(load.file.file_bytes / self._pace.disk)
         now = self.clock.now()
         runner = Runner(
-            model.name, model.digest, options.num_gpu, options.num_ctx, load.plan.layers, load.plan.total, load.plan.vram, gpu,
+            model.name, model.digest, options.num_gpu, options.num_ctx, load.plan.layers, estimate.total, estimate.vram, gpu,
             load.file.weights - gpu, self.settings.keep_alive, now + self.settings.keep_alive / golang.SECOND, used=now,
         )  # fmt: skip
-        write(line(release.at("started"), f"llama runner started in {now - began:.2f} seconds"))
-        write(line(release.at("runners"), "loaded runners", count=others + 1))
-        write(line(release.at("waiting"), "waiting for llama runner to start responding"))
-        write(line(release.at("started"), f"llama runner started in {now - began:.2f} seconds"))
+        started = line(release.at("started"), f"llama runner started in {now - began:.2f} seconds")
+        write(started)
+        if not release.by_command:
+            self._waiting(others)
+            write(started)
         size, vram = golang.human_bytes(runner.size), golang.human_bytes(runner.vram)
         name = f"registry.ollama.ai/library/{model.name}"
         setup: dict[str, object] = {
@@ -229,6 +239,30 @@ class Loader:
         }
         write(Line(release.at("setup"), "finished setting up", tuple(setup.items()), "DEBUG"))
         return runner
+
+    def _spawned(self, load: Load, others: int) -> None:
+        """Log the runner's process up to the load."""
+        release, write = self.release, self.journal.write
+        if release.by_command:
+            self._waiting(others)
+        write(line(release.at("go"), "starting go runner"))
+        for text in llamacpp.backends(load, release.lib):
+            write(text)
+        write(Line("ggml.go:104", "system", (("CPU.0.LLAMAFILE", 1), ("compiler", "cgo(gcc)"))))
+        write(line(release.at("serving"), f"Server listening on 127.0.0.1:{load.port}"))
+        if not release.by_command:
+            write(release.request(load))
+            write(line(release.at("waiting"), "waiting for llama runner to start responding"))
+        write(line(release.at("available"), "waiting for server to become available", status="llm server loading model"))
+
+    def _waiting(self, others: int) -> None:
+        self.journal.write(line(self.release.at("runners"), "loaded runners", count=others + 1))
+        self.journal.write(line(self.release.at("waiting"), "waiting for llama runner to start responding"))
+
+
+def _on_cpu(load: Load) -> Load:
+    """Return what becomes of a load where the build for the card is missing."""
+    return replace(load, card=None, plan=replace(load.plan, first=load.file.shape.blocks, layers=0))
 
 
 def compute_buffer(wish: Wish, plan: Plan, *, flash: bool) -> int:

@@ -5,7 +5,7 @@ All amounts are bytes. Layers count from 0; the output layer is the last one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol
 
@@ -86,6 +86,8 @@ class Plan:
     vram: int
     graph: int
     reserve: int = 0
+    on_cpu: int = 0
+    """What a server that estimates the processor like a card would give it (G1 alone)."""
 
     @property
     def span(self) -> range:
@@ -128,6 +130,27 @@ def plan_g1b(wish: Wish, free: int | None, *, overhead: int, alone: bool) -> Pla
     )  # recordings, surprise 15: the wish wins once a layer fits
     first = max(0, blocks - chosen)
     return Plan(Ending.LOADS, first, chosen, count, total, used, full if count > blocks else partial, MINIMUM + spare)
+
+
+def plan_g1(wish: Wish, free: int | None, *, overhead: int, alone: bool) -> Plan:
+    """Estimate as v0.1.45 to v0.11.4 do: the same, but what a request asks for reaches the runner even if no layer fits."""
+    plan = plan_g1b(wish, free, overhead=overhead, alone=alone)
+    blocks = wish.model.shape.blocks
+    if free is None or wish.num_gpu == 0:
+        return _on_cpu(plan, wish)
+    if wish.num_gpu < 0 or plan.ending is not Ending.LOADS:
+        return plan
+    return replace(plan, first=max(0, blocks - wish.num_gpu), layers=min(wish.num_gpu, blocks + 1))
+
+
+def _on_cpu(plan: Plan, wish: Wish) -> Plan:
+    """Add what G1 counts for the processor: graph and a spare layer as on a card, without the minimum that a card keeps free."""
+    blocks, needs = wish.model.shape.blocks, wish.needs
+    count = blocks + 1 if wish.num_gpu < 0 else min(wish.num_gpu, blocks + 1)
+    full, partial = wish.graphs
+    extra = needs[0] + (full if count > blocks else partial if count else 0)
+    held = sum(needs[blocks - min(count, blocks) : blocks]) + (needs[-1] if count > blocks else 0)
+    return replace(plan, total=sum(needs) + extra, on_cpu=held + extra)
 
 
 def plan_g2(wish: Wish, free: int | None, *, overhead: int, alone: bool) -> Plan:

@@ -7,7 +7,6 @@ before they are compared (Vulkan0 and CUDA0, their library folders, their variab
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import sys
@@ -17,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from remediation.lab.ollama import compare
+from remediation.lab.ollama import compare, recording
 from remediation.lab.ollama.answers import Answer, NoAnswer
 from remediation.lab.ollama.damage import Damage
 from remediation.lab.ollama.loader import Pace
@@ -28,7 +27,7 @@ from remediation.lab.ollama.snapshot import PlainMemory
 from remediation.lab.ports import Device
 
 ISSUE = ("healthy", "num-gpu-1-request-sticky", "llm-library-cuda", "guide-env", "ignored-env")
-VERSIONS = ("0.12.10", "0.13.5", "0.24.0", "0.32.0")
+VERSIONS = ("0.9.6", "0.12.10", "0.13.5", "0.24.0", "0.32.0")
 COLUMNS = ("status", "shape", "layers", "messages", "sizes")
 _DEVICE = Device("llvmpipe (LLVM 15.0.6, 256 bits)", "6d657361-3232-2e33-2e36-000000000000", "0.0", "12.0")
 _TEMPLATE = "{{ if .System }}<<SYS>>{{ .System }}<</SYS>> {{ end }}{{ .Prompt }}"
@@ -86,6 +85,7 @@ class Scenario:
                 else Damage.NONE
             )
             self._store.put(Model(name, file, template=_TEMPLATE, modified=1.0, damage=harm))
+        self._driver = recording.driver(self.description.get("notes") or ())
         self._clock = StepClock(1.8e9)
         self._log: list[str] = []
         self._server: OllamaServer | None = None
@@ -102,7 +102,7 @@ class Scenario:
             elif "request" in step:
                 self._request(step, result)
             elif "other_programs_closed" in step:
-                self._memory.hold("other programs", self._memory.total() - _mebibytes(step["other_programs_closed"]))
+                self._memory.hold("other programs", self._memory.total() - recording.mebibytes(step["other_programs_closed"]))
             elif "cli" in step:
                 self._client(step["cli"])
             self._clock.sleep(_PAUSE)
@@ -110,11 +110,16 @@ class Scenario:
         return result
 
     def _start(self, start: Mapping[str, Any]) -> None:
-        gpu, environment = start["simulated_gpu"], _translated(start["env"])
+        environment = recording.translated(start["env"])
         if self._server:
             self._server.stop()
-        self._memory = PlainMemory(gpu["total_bytes"], gpu["used_by_others_bytes"])
         without = self.name.startswith(_NO_GPU) and not (self.version == "0.12.10" and self.name == "vulkan-disabled")
+        if gpu := start.get("simulated_gpu"):
+            self._memory = PlainMemory(gpu["total_bytes"], gpu["used_by_others_bytes"])
+        else:
+            free = self._driver.get("FREE", recording.DRIVER_FREE)
+            self._memory = PlainMemory(recording.DRIVER_TOTAL, recording.DRIVER_TOTAL - free)
+            without = not self._driver or not self._driver.keys().isdisjoint(recording.BROKEN)
         self._server = OllamaServer(
             version=self.version,
             environment={"OLLAMA_MODELS": "/srv/ollama/models", **environment},
@@ -125,6 +130,7 @@ class Scenario:
             log=lambda _, text: self._log.append(text),
             pace=Pace(context_bytes=0),
             ram=self._ram(),
+            gpu_runner=self.version != "0.9.6",  # its recordings have a driver and no build that uses it
         )
         if not self._server.start():
             self._server = None
@@ -141,6 +147,9 @@ class Scenario:
         stop, create = re.fullmatch(r"ollama stop (\S+)", command), re.fullmatch(r"ollama create (\S+) -f \S+", command)
         if stop and self._server:
             self._server.handle("POST", "/api/generate", json.dumps({"model": stop[1], "keep_alive": 0}).encode()).read()
+        run = re.fullmatch(r"ollama run (\S+) (\S+)", command)
+        if run and self._server:
+            self._server.handle("POST", "/api/generate", json.dumps({"model": run[1], "prompt": run[2]}).encode()).read()
         shown = self.folder / "02-show.http.json"
         if create and self._server and self.name == "num-gpu-1-modelfile":
             text = json.loads(shown.read_text("utf-8"))["body"]["parameters"]
@@ -186,7 +195,7 @@ class Scenario:
             result.differences["sizes"].extend(f"{where}: {each}" for each in compare.sizes(recorded["body"], played))
 
     def _compare_logs(self, result: Result, played: Sequence[str]) -> None:
-        real = list(_lines(self.folder))
+        real = list(recording.lines(self.folder))
         expected, got = [compare.offloaded(lines) for lines in (real, played)]
         if expected != got:
             result.differences["layers"].append(
@@ -215,33 +224,6 @@ def _taken(answer: Answer, recorded: Mapping[str, Any]) -> bytes:
         answer.close()
         return taken
     return answer.read()
-
-
-def _mebibytes(text: str) -> int:
-    found = re.search(r"(\d+) MiB", text)
-    if found is None:
-        raise ValueError(f"no size in the step `other_programs_closed: {text}`")
-    return int(found[1]) * 1024**2
-
-
-def _translated(environment: Mapping[str, str]) -> dict[str, str]:
-    """Map the variables of the recorder's software device to those of an NVIDIA card."""
-    names = {"GGML_VK_VISIBLE_DEVICES": "CUDA_VISIBLE_DEVICES"}
-    values = {"vulkan": "cuda_v12"}
-    given = {names.get(key, key): value for key, value in environment.items() if key != "OLLAMA_VULKAN"}
-    if given.get("OLLAMA_LLM_LIBRARY") in values:
-        given["OLLAMA_LLM_LIBRARY"] = values[given["OLLAMA_LLM_LIBRARY"]]
-    return given
-
-
-def _lines(folder: Path) -> Iterator[str]:
-    plain = folder / "server.log"
-    text = (
-        plain.read_text("utf-8", "replace")
-        if plain.exists()
-        else gzip.decompress((folder / "server.log.gz").read_bytes()).decode("utf-8", "replace")
-    )
-    yield from text.splitlines()
 
 
 def _parsed(text: str, like: object) -> object:

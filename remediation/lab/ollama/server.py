@@ -16,7 +16,7 @@ from remediation.lab.ollama.inference import Inference
 from remediation.lab.ollama.journal import Journal, line
 from remediation.lab.ollama.llamaserver import LlamaServerLoader
 from remediation.lab.ollama.loader import Loader, Pace, Run, Runner
-from remediation.lab.ollama.models import ModelStore
+from remediation.lab.ollama.models import Model, ModelStore
 from remediation.lab.ollama.releases.base import Card, Memory
 from remediation.lab.ollama.scheduler import Scheduler
 from remediation.lab.ports import Device, LabClock, VideoMemory
@@ -35,12 +35,12 @@ class OllamaServer:
     """One run of the server; `log(stream, line)` gets what it writes to stdout and stderr.
 
     `handle` answers one request and may be called from several threads. It raises NoAnswer for a request that the server
-    played here never answers.
+    played here never answers. Without `gpu_runner` the build for the card is missing: what was planned for it runs on the CPU.
     """
 
     def __init__(  # noqa: PLR0913  # the ports of one server, each by name
         self, *, version: str, environment: Mapping[str, str], device: Device | None, memory: VideoMemory, clock: LabClock, models: ModelStore,
-        log: Callable[[str, str], None], pace: Pace | None = None, ram: Memory | None = None,
+        log: Callable[[str, str], None], pace: Pace | None = None, ram: Memory | None = None, gpu_runner: bool = True,
     ) -> None:  # fmt: skip
         self._release = releases.find(version)
         self._settings = env.read(environment, extra=self._release.environment, without=self._release.dropped)
@@ -48,7 +48,7 @@ class OllamaServer:
         self._ram = ram or Memory()
         self._present = device is not None
         self._journal = Journal(log, clock, self._settings.debug)
-        run = Run(self._release, self._settings, self._journal, clock, pace or Pace(), self._ram)
+        run = Run(self._release, self._settings, self._journal, clock, pace or Pace(), self._ram, gpu_runner)
         kind = LlamaServerLoader if self._release.llama_server else Loader
         self._loader = kind(run, device if device and self._usable(device) else None, memory)
         self._scheduler = Scheduler(self._loader)
@@ -150,6 +150,8 @@ class OllamaServer:
         shown = self._settings.raw.get("CUDA_VISIBLE_DEVICES")
         if shown is not None and not {part.strip() for part in shown.split(",")} & {"0", device.uuid}:
             return False
+        if self._release.by_command:  # the variable chooses among runners there, and keeps no device out
+            return True
         library = Card(device, 0, 0).library
         return not self._settings.library or self._settings.library == library
 
@@ -192,8 +194,14 @@ class OllamaServer:
             "details": details(model) if model else {},
             "expires_at": golang.timestamp(runner.expires),
             "size_vram": runner.vram,
-            "context_length": min(runner.num_ctx, model.file.context) if model and self._release.caps_context else runner.num_ctx,
+            **self._context(runner, model),
         }
+
+    def _context(self, runner: Runner, model: Model | None) -> dict[str, int]:
+        if not self._release.lists_context:
+            return {}
+        most = model.file.context if model and self._release.caps_context else runner.num_ctx
+        return {"context_length": min(runner.num_ctx, most)}
 
     def _copy(self, body: bytes) -> Answer:
         self._catalogue.copy(parse(body))

@@ -58,6 +58,7 @@ def play(  # noqa: PLR0913  # what a server stands on, each by name
     models: tuple[str, ...] = (MISTRAL,),
     ram: Memory | None = None,
     total: int = 6144,
+    gpu_runner: bool = True,
     **environment: str,
 ) -> Played:
     """Start a server on a card of `total` MiB with `free` of them left by other programs."""
@@ -79,6 +80,7 @@ def play(  # noqa: PLR0913  # what a server stands on, each by name
         log=lambda stream, text: written.append((stream, text)),
         pace=Pace(),
         ram=ram,
+        gpu_runner=gpu_runner,
     )
     server.start()
     return Played(server, memory, clock, written)

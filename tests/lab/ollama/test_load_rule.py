@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from remediation.lab.ollama.loadrule import Ending, LoadRule, Wish, plan_g1b, plan_g2
+from remediation.lab.ollama.loadrule import Ending, LoadRule, Wish, plan_g1, plan_g1b, plan_g2
 from remediation.lab.ollama.models import REGISTRY, from_table
 
 MIB = 1024**2
@@ -111,7 +111,7 @@ def test_every_recorded_layer_count_follows_from_the_rule() -> None:
     table: dict[str, Any] = json.loads((Path(folder) / "recordings" / "models.json").read_text("utf-8"))
     files = {entry["name"]: from_table(entry) for entry in table["models"]}
     for row in table["estimator_check"]:
-        rule = plan_g1b if row["version"] in {"0.9.6", "0.12.10"} else plan_g2
+        rule = {"0.9.6": plan_g1, "0.12.10": plan_g1b}.get(row["version"], plan_g2)
         plan = rule(Wish(files[row["model"]], row["context"]), row["usable_bytes"], overhead=0, alone=True)
         assert f"{plan.layers}/{files[row['model']].layers}" == row["recorded_layers"], row
     for name, contexts in table["graph_bytes"].items():

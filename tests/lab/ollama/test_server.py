@@ -13,7 +13,9 @@ from remediation.lab.ollama.releases.base import Memory
 from remediation.lab.ollama.server import OllamaServer
 from tests.lab.ollama.play import DEVICE, MIB, MISTRAL, PHI, play
 
-VERSIONS = ("0.12.10", "0.13.5")
+VERSIONS = ("0.9.6", "0.12.10", "0.13.5")
+TOLD_BY_REQUEST = VERSIONS[1:]
+"""Those whose runner gets its layers in a request and not on its command line."""
 
 
 def offloaded(log: str) -> list[str]:
@@ -35,7 +37,7 @@ def test_num_gpu_of_one_request_sticks_until_the_model_is_unloaded(version: str)
     assert played.ps()[0]["size"] == played.ps()[0]["size_vram"]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", TOLD_BY_REQUEST)
 def test_another_explicit_number_or_context_reloads(version: str) -> None:
     played = play(version=version)
     for number in (1, 5, 0):
@@ -74,7 +76,7 @@ def test_keep_alive_takes_durations_numbers_and_for_ever() -> None:
     )
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", TOLD_BY_REQUEST)
 def test_a_library_name_that_is_no_folder_turns_the_gpu_off(version: str) -> None:
     played = play(version=version, OLLAMA_LLM_LIBRARY="cuda", OLLAMA_DEBUG="1")
     played.load()
@@ -128,7 +130,7 @@ def test_the_quantized_cache_needs_the_flash_attention_variable() -> None:
     assert "KvCacheType:q8_0" in halved.log
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", TOLD_BY_REQUEST)
 def test_a_model_that_does_not_fit_beside_another_evicts_it_even_when_kept_for_ever(version: str) -> None:
     played = play(version=version, models=(MISTRAL, PHI))
     played.ask("/api/generate", {"model": PHI, "stream": False, "keep_alive": -1})
@@ -308,8 +310,47 @@ def test_a_later_process_plays_on_from_the_state() -> None:
 
 def test_other_releases_of_a_played_generation_and_unknown_ones() -> None:
     assert "(version 0.13.2)" in play(version="0.13.2").log
-    with pytest.raises(ValueError, match=r"does not play Ollama 0\.9\.6: choose one of 0\.12\.10, 0\.13\.5"):
-        play(version="0.9.6")
+    with pytest.raises(ValueError, match=r"does not play Ollama 0\.5\.7: choose one of 0\.9\.6, 0\.12\.10, 0\.13\.5"):
+        play(version="0.5.7")
+
+
+@pytest.mark.parametrize(
+    ("free", "asked", "planned", "command", "loaded"),
+    [
+        (5744, None, "33", "--n-gpu-layers 33", "33/33"),
+        (5500, None, "32", "--n-gpu-layers 32", "32/33"),
+        (5500, 1, "1", "--n-gpu-layers 1", "1/33"),
+        (5500, 999, "32", "--n-gpu-layers 999", "33/33"),  # the command asks for all of them (recordings, surprise 15)
+    ],
+)
+def test_the_oldest_generation_tells_its_runner_the_layers_on_the_command_line(
+    free: int, asked: int | None, planned: str, command: str, loaded: str
+) -> None:
+    played = play(version="0.9.6", free=free, OLLAMA_NUM_PARALLEL="1", OLLAMA_LLM_LIBRARY="cuda")
+    assert played.load(**({} if asked is None else {"num_gpu": asked}))[0] == 200
+    assert f"layers.offload={planned} " in played.log
+    assert command in played.log
+    assert offloaded(played.log) == [loaded]
+
+
+@pytest.mark.parametrize(("free", "slots"), [(8000, 2), (5744, 1)])
+def test_the_oldest_generation_takes_two_slots_where_all_layers_then_fit(free: int, slots: int) -> None:
+    played = play(version="0.9.6", free=free, total=8192)
+    played.load()
+    assert f"--ctx-size {4096 * slots} " in played.log
+    assert f"--parallel {slots} " in played.log
+    assert offloaded(played.log) == ["33/33"]
+    assert "context_length" not in played.ps()[0]
+
+
+def test_what_was_planned_for_a_card_runs_on_the_processor_where_its_build_is_missing() -> None:
+    played = play(version="0.9.6", gpu_runner=False)
+    before = played.memory.free()
+    played.load()
+    assert "layers.offload=33 " in played.log
+    assert offloaded(played.log) == []
+    assert (played.memory.free(), played.server.runners[0].layers) == (before, 0)
+    assert played.ps()[0]["size_vram"] > 0  # it tells the plan
 
 
 def test_llama_server_leaves_a_gibibyte_free_unless_told_otherwise() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from remediation.lab.ollama.releases import v0_12_10, v0_13_5, v0_24_0, v0_32_0
+from remediation.lab.ollama.releases import v0_9_6, v0_12_10, v0_13_5, v0_24_0, v0_32_0
 from remediation.lab.ollama.releases.base import Release
 
-KNOWN: tuple[Release, ...] = (v0_12_10.RELEASE, v0_13_5.RELEASE, v0_24_0.RELEASE, v0_32_0.RELEASE)
+KNOWN: tuple[Release, ...] = (v0_9_6.RELEASE, v0_12_10.RELEASE, v0_13_5.RELEASE, v0_24_0.RELEASE, v0_32_0.RELEASE)
 _GENERATIONS = (
+    ((0, 6, 7), (0, 9, 6), v0_9_6.RELEASE),
     ((0, 11, 5), (0, 12, 10), v0_12_10.RELEASE),
     ((0, 12, 11), (0, 15, 4), v0_13_5.RELEASE),
     ((0, 15, 5), (0, 24, 0), v0_24_0.RELEASE),

@@ -86,6 +86,10 @@ class Release(ABC):
     """Whether a name that can be none is told apart from one that is not there."""
     panics_at_start: bool = False
     """Whether a model with a damaged header ends the whole server (recordings, surprise 9)."""
+    by_command: bool = False
+    """Whether the runner is told its layers on its command line, and loads at once (up to v0.11.4)."""
+    lists_context: bool = True
+    """Whether /api/ps tells a context at all."""
     llama_server: bool = False
     """Whether a llama-server process fits the layers (v0.30 and newer)."""
     dropped: tuple[str, ...] = ()
@@ -98,6 +102,10 @@ class Release(ABC):
     def process(self) -> str:
         """What the release calls the program that holds a model."""
         return "llama-server" if self.llama_server else "llama runner"
+
+    def parallels(self, settings: Settings) -> tuple[int, ...]:
+        """Return the numbers of slots that a load may have: the first with which all that is asked for fits, else the last."""
+        return (settings.parallel,)
 
     def at(self, key: str) -> str:
         """Return file.go:NN of one message."""
@@ -215,8 +223,9 @@ class Release(ABC):
         error = f"model requires more system memory ({shown}) than is available ({left})"
         return (told, self.failed(load, error)), error
 
-    def overruled(self, settings: Settings) -> Iterable[Line]:
+    def overruled(self, load: Load) -> Iterable[Line]:
         """Yield the WARN about a cache type that needs flash attention."""
+        settings = load.settings
         if settings.cache_type not in {"", "f16"} and not settings.flash_attention:
             yield line(self.at("kvtype"), self.at("kvtype_text"), "WARN", type=settings.cache_type)
 
