@@ -11,7 +11,6 @@ from remediation.cli.command import command
 from remediation.cli.durations import seconds
 from remediation.cli.options import Diagnose
 from remediation.model.errors import HostError, UsageError
-from remediation.model.finding import Cause
 
 if TYPE_CHECKING:
     from remediation.cli.session import Field
@@ -56,6 +55,8 @@ def diagnose(options: Diagnose) -> int:
 def _causes(names: tuple[str, ...]) -> frozenset[str]:
     """Return the causes of ``--fail-on``; raises `UsageError` for a name that is none."""
     import difflib  # noqa: PLC0415 - for a mistake alone
+
+    from remediation.model.finding import Cause  # noqa: PLC0415 - not for every task
 
     known = [str(cause) for cause in Cause]
     for name in names:

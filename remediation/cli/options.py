@@ -1,4 +1,7 @@
-"""The options of the tasks, each declared once: help, short flag, and whether it may be repeated."""
+"""The options of the tasks, each declared once: help, short flag, and whether it may be repeated.
+
+The classes are neither frozen nor comparable: what dataclasses would write for that, for all tasks, costs a twentieth of every start.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 from remediation.cli.command import option, required
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Output:
     """How a task answers."""
 
@@ -15,7 +18,7 @@ class Output:
     verbose: bool = option("Say more: every quote, every rung, every task.", default=False, short="v")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Hosts(Output):
     """Which hosts, with which variables."""
 
@@ -34,14 +37,14 @@ class Hosts(Output):
 RECORD = "Also write what hosts were asked and answered to this file, without names and secrets."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Recorded(Hosts):
     """Hosts whose answers may be recorded."""
 
     record: str | None = option(RECORD)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Run(Recorded):
     """How a run may change hosts."""
 
@@ -56,12 +59,12 @@ class Run(Recorded):
     out: str | None = option("With --check: save what would be done to this file, for apply.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class FixOffload(Run):
     """A repair."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Following(Output):
     """How what follows a run may change hosts."""
 
@@ -76,7 +79,7 @@ class Following(Output):
     record: str | None = option(RECORD)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Apply(Following):
     """Which plan, and which of its changes."""
 
@@ -84,7 +87,7 @@ class Apply(Following):
     only: tuple[str, ...] = option("Only the change of this number in the plan. May be repeated.", default=())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Undo(Following):
     """Which run is taken back, and how much of it."""
 
@@ -94,7 +97,7 @@ class Undo(Following):
     task: str | None = option("Only what the task of this name changed.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Resume(Following):
     """Which run goes on."""
 
@@ -104,7 +107,7 @@ class Resume(Following):
     repeat: bool = option("Also run a command again that was cut off in flight.", default=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Play(Run):
     """A run of one's own playbook."""
 
@@ -114,7 +117,7 @@ class Play(Run):
     start_at_task: str | None = option("Begin at the task of this name.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Diagnose(Recorded):
     """What to diagnose: hosts, or evidence somebody sent."""
 
@@ -128,7 +131,7 @@ class Diagnose(Recorded):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Verify(Recorded):
     """How long to look."""
 
@@ -138,26 +141,26 @@ class Verify(Recorded):
     report: str | None = option("Also write the run to this file: .html, .json or .xml (JUnit).")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Lint(Hosts):
     """Which playbook to read."""
 
     playbook: str = required("A playbook: a file, or the name of a shipped one.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Schema:
     """Where the schema goes."""
 
     out: str | None = option("Write it to this file.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class CheckHost(Recorded):
     """Which hosts to look at."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Monitor(Hosts):
     """How often to look, and for how long."""
 
@@ -165,28 +168,28 @@ class Monitor(Hosts):
     for_: str | None = option("End after this time, such as 10m (default: until Ctrl-C).")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Listing(Hosts):
     """How the hosts are listed."""
 
     graph: bool = option("Show the groups as a tree.", default=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class OneHost(Hosts):
     """A query about one host."""
 
     host: str = required("The host's name in the inventory.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Steps(Output):
     """Which step to describe."""
 
     name: str | None = option("Describe this step with its parameters.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class OneRun(Output):
     """A query about one run."""
 
@@ -194,14 +197,14 @@ class OneRun(Output):
     diff: bool = option("Show before and after of each change.", default=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class LabStart:
     """How large a lab."""
 
     hosts: int = option("How many Windows hosts there shall be at least (1 to 250).", default=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class LabFault:
     """Which fault, where."""
 
@@ -209,11 +212,11 @@ class LabFault:
     fault: str = required("The fault's name.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class LabMachines(Output):
     """A query about the lab."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Nothing:
     """No options."""

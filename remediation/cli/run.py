@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from remediation import __version__
 from remediation.cli.asking import TerminalPrompt
@@ -27,13 +27,15 @@ from remediation.engine.flow.run import run_playbook
 from remediation.engine.history import prune
 from remediation.engine.journal import Journal
 from remediation.engine.ports import Policy, Ports
-from remediation.facets.protocols import Reader
 from remediation.model.change import Risk
 from remediation.model.errors import RemediationError, UsageError
 from remediation.model.event import Event
-from remediation.model.finding import Diagnosis
 from remediation.playbook.load import load_playbook
-from remediation.playbook.model import Playbook
+
+if TYPE_CHECKING:
+    from remediation.facets.protocols import Reader
+    from remediation.model.finding import Diagnosis
+    from remediation.playbook.model import Playbook
 
 Go = Callable[[RunRequest, Ports, OpenHost], RunSummary]
 """What the engine is to do: run, resume, undo or apply."""
@@ -44,7 +46,7 @@ TASKS = frozenset({"undo", "show"})
 """What a report's last line may offer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Asked(Run):
     """A run as the command line asks for it, whichever task it was."""
 

@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from remediation.cli.extra_vars import extra_variables
-from remediation.cli.options import Hosts
 from remediation.cli.shipped import INVENTORY, find
 from remediation.engine.masking import Masker
-from remediation.facets.access import HostAccess
-from remediation.facets.open import open_host
 from remediation.inventory.load import Inventory, check, load
 from remediation.inventory.secrets import vault_of
 from remediation.model.errors import InputError, RemediationError, UsageError
@@ -22,7 +19,9 @@ from remediation.templating.secret import Secret, secrets_in
 from remediation.templating.templar import Scope
 
 if TYPE_CHECKING:
+    from remediation.cli.options import Hosts
     from remediation.connections.cassette import Cassette
+    from remediation.facets.access import HostAccess
     from remediation.lab.control import Lab
 
 DEFAULT_INVENTORY = "local"
@@ -67,6 +66,8 @@ class Field:
     def open(self, host: str, variables: Mapping[str, Any], *, check: bool) -> HostAccess:
         """Return the host opened lazily; what is secret in `variables` is masked from now on wherever it comes by."""
         self._learn(variables)
+        from remediation.facets.open import open_host  # noqa: PLC0415 - a run starts before it opens its first host
+
         return open_host(host, variables, check=check, recorder=self.tape.recorder if self.tape is not None else None)
 
     def opened(self, *, check: bool = True) -> Iterator[tuple[str, HostAccess]]:

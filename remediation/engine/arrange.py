@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from remediation.model.change import Risk, StepCall
-from remediation.model.finding import Cause, Diagnosis
+
+if TYPE_CHECKING:
+    from remediation.model.finding import Cause, Diagnosis
 
 CONFIRMED = 0.8
 """The confidence from which a cause counts as confirmed (design 5)."""

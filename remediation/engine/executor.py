@@ -14,8 +14,6 @@ from remediation.engine.ports import Selected, StepContext
 from remediation.engine.records import build, change_to_json
 from remediation.engine.settle import rounds
 from remediation.engine.sight import Sight, look
-from remediation.facets.protocols import Writer
-from remediation.model.change import Change, StepCall
 from remediation.model.errors import (
     Blocked,
     CallFailed,
@@ -29,6 +27,8 @@ from remediation.model.outcome import Outcome, Result
 from remediation.model.words import plural
 
 if TYPE_CHECKING:
+    from remediation.facets.protocols import Writer
+    from remediation.model.change import Change, StepCall
     from remediation.steps.contract import Step
 
 UNFORESEEN = 3

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from remediation.engine.ports import StepContext
-from remediation.facets.protocols import DesktopNotifier, Writer
 from remediation.model.change import Change, Need, Risk, highest
-from remediation.model.facts import SessionFacts
+
+if TYPE_CHECKING:
+    from remediation.engine.ports import StepContext
+    from remediation.facets.protocols import Writer
+    from remediation.model.facts import SessionFacts
 
 POLL = 1.0
 """Seconds of the host's time between two looks at Ctrl-C while somebody at the desktop is given time."""
@@ -72,6 +75,7 @@ def foretell(plan: Sequence[Change], context: StepContext) -> Refusal | None:
 
 
 def _windows(plan: Sequence[Change], context: StepContext) -> Refusal | None:
+
     asking = [change for change in plan if change.asks]
     if not asking or context.policy.close_programs:
         return None
@@ -147,6 +151,8 @@ def forewarn(plan: Sequence[Change], writer: Writer, context: StepContext) -> No
     if user is None:
         return
     what = "; ".join(dict.fromkeys(change.asks for change in asking))
+    from remediation.facets.protocols import DesktopNotifier  # noqa: PLC0415 - somebody sits there: rare, and a start is quicker without
+
     desktop = writer.desktop
     message = f"remediation {what} in {seconds:.0f} s to free the GPU. Save your work."
     shown = isinstance(desktop, DesktopNotifier) and desktop.notify(message, seconds=seconds)

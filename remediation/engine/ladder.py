@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remediation.engine.arrange import Choice, Left, Order, Rung, arrange
 from remediation.engine.executor import execute, outcome_of
 from remediation.engine.gate import weigh
 from remediation.engine.goal import GoalSight, clarify, look_at
-from remediation.engine.ports import StepContext, under
+from remediation.engine.ports import StepContext, nothing_proven, under
 from remediation.engine.records import build, change_to_json
-from remediation.facets.protocols import Reader
 from remediation.model.change import Change, Risk, StepCall, highest
 from remediation.model.errors import HostError, RemediationError
-from remediation.model.finding import Diagnosis
 from remediation.model.outcome import Outcome, Result
+
+if TYPE_CHECKING:
+    from remediation.facets.protocols import Reader
+    from remediation.model.finding import Diagnosis
 
 RunRung = Callable[[Rung], Sequence[Result]]
 """Runs a rung's tasks as the play would, stopping at the first bad one, and returns what became of each."""
@@ -68,7 +70,7 @@ class Climb:
     tried: dict[str, Result] = field(default_factory=dict)
     refused: Result | None = None
     told: set[tuple[str, str]] = field(default_factory=set)
-    diagnosis: Diagnosis = field(default_factory=Diagnosis)
+    diagnosis: Diagnosis = field(default_factory=nothing_proven)
     left: tuple[Left, ...] = ()
     foreseen: dict[str, tuple[Result, ...]] = field(default_factory=dict)
     moment: Reader | None = None

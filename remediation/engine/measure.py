@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from remediation.facets.protocols import Reader, Writer
 from remediation.model.errors import CallFailed, DeadlineExceeded
-from remediation.model.facts import Generation, Runner
+
+if TYPE_CHECKING:
+    from remediation.facets.protocols import Reader, Writer
+    from remediation.model.facts import Generation, Runner
 
 PROMPT = "Write the numbers from one to sixty as words, separated by commas."
 FULL = 50

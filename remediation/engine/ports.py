@@ -13,16 +13,16 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from remediation.engine.measure import measure as measure_figures
-from remediation.facets.access import HostAccess
-from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
-from remediation.model.finding import Diagnosis
 from remediation.steps.registry import registry
 
 if TYPE_CHECKING:
+    from remediation.facets.access import HostAccess
+    from remediation.facets.protocols import Reader, Writer
+    from remediation.model.finding import Diagnosis
     from remediation.steps.contract import Step
 
 WARN_SECONDS = 60.0
@@ -150,7 +150,10 @@ class MeasurePort(Protocol):
         """Return the figures of a ``measurement`` event."""
 
 
-def _nothing_proven(host: Reader) -> Diagnosis:  # noqa: ARG001 - the port's signature
+def nothing_proven(host: Reader | None = None) -> Diagnosis:  # noqa: ARG001 - the port's signature
+    """Return a diagnosis without a finding."""
+    from remediation.model.finding import Diagnosis  # noqa: PLC0415 - a start is quicker without
+
     return Diagnosis()
 
 
@@ -169,7 +172,7 @@ class Ports:
     emit: Callable[[Event], None]
     clock: Clock = field(default_factory=SystemClock)
     prompt: Prompt = field(default_factory=NoPrompt)
-    diagnose: Callable[[Reader], Diagnosis] = _nothing_proven
+    diagnose: Callable[[Reader], Diagnosis] = nothing_proven
     measure: MeasurePort = measure_figures
     cancelled: Callable[[], bool] = _not_cancelled
     steps: Callable[[], Mapping[str, type[Step[Any]]]] = registry

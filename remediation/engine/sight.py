@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from remediation.engine.ports import PENDING, RUN_STARTED, StepContext
 from remediation.engine.records import change_to_json, resolved
-from remediation.facets.protocols import (
-    ComposeReader,
-    DesktopReader,
-    EngineReader,
-    FilesReader,
-    GpuReader,
-    OllamaReader,
-    ProcessReader,
-    Reader,
-    SystemReader,
-)
-from remediation.model.change import Change
-from remediation.model.facts import Target
 
 if TYPE_CHECKING:
+    from remediation.facets.protocols import (
+        ComposeReader,
+        DesktopReader,
+        EngineReader,
+        FilesReader,
+        GpuReader,
+        OllamaReader,
+        ProcessReader,
+        Reader,
+        SystemReader,
+    )
+    from remediation.model.change import Change
+    from remediation.model.facts import Target
     from remediation.steps.contract import Step
 
 

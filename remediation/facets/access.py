@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from remediation.connections.base import Connection
-from remediation.facets.protocols import Reader, Writer
-from remediation.model.clock import Clock
+if TYPE_CHECKING:
+    from remediation.connections.base import Connection
+    from remediation.facets.protocols import Reader, Writer
+    from remediation.model.clock import Clock
 
 
 class HostAccess(Protocol):

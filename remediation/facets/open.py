@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from remediation.connections.base import Connection
-from remediation.connections.guard import Recorder
 from remediation.connections.settings import ConnectionSettings, from_variables
 from remediation.facets.look import Look
 from remediation.facets.place import Place
-from remediation.facets.protocols import Reader
 from remediation.facets.scripts import script
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import WriteRefused
 
 if TYPE_CHECKING:
+    from remediation.connections.base import Connection
+    from remediation.connections.guard import Recorder
     from remediation.facets.host import HostReader, HostWriter
+    from remediation.facets.protocols import Reader
 
 SCALE = "lab_scale"
 """The host variable that says how many of the host's seconds pass in one of ours."""

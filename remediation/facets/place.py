@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from remediation.model.clock import Clock
-from remediation.model.facts import Found, Target
+if TYPE_CHECKING:
+    from remediation.model.clock import Clock
+    from remediation.model.facts import Found, Target
 
 _LASTING = ("endpoint", "container", "project", "service", "application", "model")
 """What stays meant while its container is stopped, removed and made anew."""

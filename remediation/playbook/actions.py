@@ -18,7 +18,7 @@ COLLECTION = "ansible.builtin."
 class Action(BaseModel):
     """The parameters of one action. ``free`` is the parameter that takes a bare text, ``open`` lets any name in."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
     free: ClassVar[str] = ""
     words: ClassVar[tuple[str, ...]] = ()
@@ -36,7 +36,7 @@ class Debug(Action):
 class SetFact(Action):
     """Set variables of a host for the rest of the run."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
     open: ClassVar[bool] = True
 
     cacheable: bool = Field(default=False, description="accepted; nothing is kept beyond the run")

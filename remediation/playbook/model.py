@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from remediation.model.errors import Place
-from remediation.model.finding import Cause
-from remediation.templating.reading import Decrypt
+if TYPE_CHECKING:
+    from remediation.model.errors import Place
+    from remediation.model.finding import Cause
+    from remediation.templating.reading import Decrypt
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class Step(BaseModel, ABC, Generic[Seen]):
     host (as in ``docs/events.md``), for a state that hangs on them.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
     name: ClassVar[str] = ""
     risk: ClassVar[Risk] = Risk.SAFE

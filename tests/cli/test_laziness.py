@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +66,16 @@ def test_the_bytecode_cache_stays_on(environment: dict[str, str]) -> None:
         cwd=ROOT, env={key: value for key, value in environment.items() if key != "PYTHONDONTWRITEBYTECODE"}, check=False, capture_output=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_a_first_task_that_asks_no_host_waits_for_no_facet(environment: dict[str, str], tmp_path: Path) -> None:
+    book, inventory = tmp_path / "play.yml", tmp_path / "hosts.yml"
+    book.write_text("- hosts: all\n  gather_facts: false\n  tasks:\n    - debug: {msg: hi}\n", encoding="utf-8")
+    inventory.write_text("all: {hosts: {here: {ansible_connection: local}}}\n", encoding="utf-8")
+    first = "remediation.engine.flow.run"
+    names = loaded(f"import {first}, remediation.cli.run", environment)
+    assert first in names
+    unwanted = ("remediation.facets", "remediation.model.facts", "remediation.model.finding", "remediation.diagnosis")
+    assert not {name for name in names if name.startswith(unwanted)}
+    told = loaded(start("play", str(book), "--inventory", str(inventory), "--json"), environment)
+    assert not {name for name in told if name.startswith("remediation.diagnosis")}

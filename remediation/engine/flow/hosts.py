@@ -7,14 +7,16 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from remediation.engine.flow.request import OpenHost
 from remediation.engine.leases import HostLeases
 from remediation.engine.locks import Claim, HostLock
-from remediation.engine.ports import Ports
-from remediation.facets.access import HostAccess
 from remediation.model.errors import RemediationError
+
+if TYPE_CHECKING:
+    from remediation.engine.flow.request import OpenHost
+    from remediation.engine.ports import Ports
+    from remediation.facets.access import HostAccess
 
 _CLOSING = 32
 """So many hosts are closed side by side: one that does not answer any more lets the others go."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from remediation.engine.flow.hosts import Opened
-from remediation.engine.flow.site import Site
-from remediation.facets.protocols import Reader
 from remediation.model.errors import HostError, RemediationError, Unreachable
-from remediation.model.facts import Found, Target
+
+if TYPE_CHECKING:
+    from remediation.engine.flow.hosts import Opened
+    from remediation.engine.flow.site import Site
+    from remediation.facets.protocols import Reader
 
 GIB = 1024**3
 FIRST_WINDOWS_11 = 22000
@@ -93,6 +94,8 @@ _ASKED: dict[str, Callable[[Reader], str]] = {"system": _system, "gpus": _gpus, 
 
 def _target(reader: Reader) -> dict[str, Any]:
     """Return the target's parts with their sources; one that is not clear is told by the step that needs it."""
+    from remediation.model.facts import Found, Target  # noqa: PLC0415 - a start is quicker without
+
     try:
         target = reader.target()
     except Unreachable:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from remediation.engine.ports import Policy
-from remediation.engine.resume import Progress
-from remediation.facets.access import HostAccess
-from remediation.model.outcome import Outcome
-from remediation.playbook.model import Playbook
+
+if TYPE_CHECKING:
+    from remediation.engine.resume import Progress
+    from remediation.facets.access import HostAccess
+    from remediation.model.outcome import Outcome
+    from remediation.playbook.model import Playbook
 
 FORKS = 50
 """How many hosts are worked on at a time unless the user says otherwise; each waits for its host most of the time."""

@@ -6,7 +6,7 @@ Facets raise `Unreachable`, `DeadlineExceeded`, `CallFailed` or `Blocked` (`reme
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from remediation.facets.protocols.docker import ComposeReader, ComposeWriter, EngineReader, EngineWriter
 from remediation.facets.protocols.machine import (
@@ -22,7 +22,9 @@ from remediation.facets.protocols.machine import (
     SystemWriter,
 )
 from remediation.facets.protocols.ollama import OllamaReader, OllamaWriter
-from remediation.model.facts import Target
+
+if TYPE_CHECKING:
+    from remediation.model.facts import Target
 
 __all__ = [
     "ComposeReader",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from remediation.model.facts import (
-    ComposeProject,
-    Container,
-    ContainerStats,
-    EngineFacts,
-    Executed,
-    Volume,
-)
+if TYPE_CHECKING:
+    from remediation.model.facts import (
+        ComposeProject,
+        Container,
+        ContainerStats,
+        EngineFacts,
+        Executed,
+        Volume,
+    )
 
 
 class EngineReader(Protocol):

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from remediation.model.facts import (
-    DiskSpace,
-    DockerDesktop,
-    FileEntry,
-    GpuSample,
-    GpuUse,
-    Process,
-    SessionFacts,
-    SystemFacts,
-    SystemLimits,
-)
+if TYPE_CHECKING:
+    from remediation.model.facts import (
+        DiskSpace,
+        DockerDesktop,
+        FileEntry,
+        GpuSample,
+        GpuUse,
+        Process,
+        SessionFacts,
+        SystemFacts,
+        SystemLimits,
+    )
 
 
 class GpuReader(Protocol):

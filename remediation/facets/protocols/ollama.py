@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from remediation.model.facts import (
-    Blob,
-    Generation,
-    Manifest,
-    ModelEntry,
-    ModelShow,
-    PullProgress,
-    Runner,
-)
+if TYPE_CHECKING:
+    from remediation.model.facts import (
+        Blob,
+        Generation,
+        Manifest,
+        ModelEntry,
+        ModelShow,
+        PullProgress,
+        Runner,
+    )
 
 
 class OllamaReader(Protocol):
