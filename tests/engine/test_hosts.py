@@ -8,7 +8,8 @@ from typing import Any
 
 from remediation.engine.flow.hosts import OpenHosts, SharedLock
 from remediation.engine.locks import claim
-from remediation.engine.ports import HostAccess, Ports
+from remediation.engine.ports import Ports
+from remediation.facets.access import HostAccess
 from tests.engine.fakes import FakeAccess, World
 
 
