@@ -13,6 +13,8 @@ from remediation.steps.contract import Step, step
 from remediation.steps.moments import moment, run_started
 from remediation.steps.stack import silence_of
 
+_SYSTEMD = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -84,8 +86,12 @@ class OllamaRestarted(Step[Server]):
 
 
 def _process_started(host: Reader) -> float | None:
-    """Return when the native server was started: the oldest process of its program."""
+    """Return when the native server was started: the oldest process of its program.
+
+    Those of containers are seen from a Linux host as well; what systemd has started is a child of its own.
+    """
     try:
-        return min((one.started for one in host.processes.list() if one.program == "ollama"), default=None)
+        found = [one for one in host.processes.list() if one.program == "ollama"]
     except HostError:
         return None
+    return min((one.started for one in [one for one in found if one.parent == _SYSTEMD] or found), default=None)

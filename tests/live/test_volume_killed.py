@@ -93,7 +93,9 @@ class Bed:
         return {path: digest for digest, path in (line.split() for line in listed.splitlines())}
 
     def forget(self) -> None:
-        """Remove saved volumes, so that the next killed run saves anew."""
+        """Remove saved volumes and the record, so that the next killed run writes down and saves anew."""
+        for record in self.project.folder.glob(".remediation-volume-*.json"):
+            record.unlink()
         for name in self.volumes():
             if "-saved-" in name:
                 self.project.engine.docker("volume", "rm", name)

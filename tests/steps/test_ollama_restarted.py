@@ -42,6 +42,13 @@ def test_a_native_service_is_fresh_once_its_process_is() -> None:
     assert (step.met(state), plan) == (True, [])
 
 
+def test_the_server_of_a_container_is_not_taken_for_the_service() -> None:
+    world = native()
+    world.start("ollama", started=world.clock.now(), parent=1)
+    _, state, _ = seen(world, "ollama.restarted")
+    assert state.started == world.clock.now()
+
+
 def test_a_container_that_was_started_by_hand_is_said_to_hold_its_settings_alone() -> None:
     world = healthy()
     world.containers[OLLAMA] = replace(world.containers[OLLAMA], labels={})
