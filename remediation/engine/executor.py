@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from remediation.engine.gate import Refusal, foretell, forewarn, missing, weigh
 from remediation.engine.ports import Selected, StepContext
+from remediation.engine.progress import Pulling
 from remediation.engine.records import build, change_to_json
 from remediation.engine.settle import rounds
 from remediation.engine.sight import Sight, look
@@ -222,8 +223,9 @@ class Attempt:
         context, clock = self.context, self.context.access.clock
         context.hold(self.step.deadline)
         index, context.memory.changes = context.memory.changes, context.memory.changes + 1
-        told = {"index": index, "step": self.step.name, "change": change_to_json(change), "path": context.path}
-        writer = context.access.writer()
+        which = {"index": index, "step": self.step.name, "path": context.path}
+        told = {**which, "change": change_to_json(change)}
+        writer = context.access.writer(Pulling(context.emit, which))
         context.emit("change_start", **told, deadline=self.step.deadline)
         begun = clock.monotonic()
         self.sent.add(change.key)

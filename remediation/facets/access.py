@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from remediation.connections.base import Connection
     from remediation.facets.protocols import Reader, Writer
     from remediation.model.clock import Clock
+from remediation.model.facts import PullProgress
 
 
 class HostAccess(Protocol):
@@ -40,8 +41,8 @@ class HostAccess(Protocol):
     def notes(self) -> Sequence[str]:
         """What the user should know of the connection (certificate not verified, worker fell back), in sentences."""
 
-    def writer(self) -> Writer:
-        """Return the host with its writers; raises `WriteRefused` in check mode."""
+    def writer(self, told: Callable[[PullProgress], None] | None = None) -> Writer:
+        """Return the host with its writers; raises `WriteRefused` in check mode. `told` hears how far a pull has come."""
 
     def close(self) -> None:
         """End the session; never raises."""

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from remediation.facets import callers, compose, desktop, engine, files, generation, gpu, ollama, processes, protocols, system
+from remediation.facets import (
+    callers,
+    compose,
+    desktop,
+    engine,
+    fetching,
+    files,
+    generation,
+    gpu,
+    ollama,
+    processes,
+    protocols,
+    system,
+)
 from remediation.facets.dockersdk import SdkEngine, SdkEngineWriter
 from remediation.facets.look import Look
 from remediation.facets.nvml import NvmlGpu
@@ -99,9 +112,9 @@ class HostReader:
 class HostWriter:
     """A host with the methods that change it; reads are always fresh."""
 
-    def __init__(self, place: Place, look: Look) -> None:
+    def __init__(self, place: Place, look: Look, told: fetching.Progress | None = None) -> None:
         self._place, self._look = place, look
-        self._reader = HostReader(place, look)
+        self._reader, self._told = HostReader(place, look), told
         self._target: Target | None = None
         self.name = place.name
         self.variables = place.variables
@@ -135,6 +148,7 @@ class HostWriter:
             clock=self._place.clock,
             asker=self._asker(),
             registry=self._place.registry,
+            told=self._told,
         )
 
     @cached_property

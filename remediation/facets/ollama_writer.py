@@ -39,9 +39,10 @@ class OllamaWriterByHttp(OllamaByHttp):
 
     def __init__(  # noqa: PLR0913 - what it is made of, once, by `host`
         self, look: Look, target: Callable[[], Target], engine: EngineChanges, *, clock: Clock, asker: Asker, registry: str | None = None,
+        told: fetching.Progress | None = None,
     ) -> None:  # fmt: skip
         super().__init__(look, target, engine, registry)
-        self._clock, self._asker, self._changes = clock, asker, engine
+        self._clock, self._asker, self._changes, self._told = clock, asker, engine, told
 
     def load(self, model: str, *, options: Mapping[str, Any], keep_alive: str = "10m", timeout: float = 330.0) -> None:
         """Preload a model; returns when it is loaded."""
@@ -70,7 +71,7 @@ class OllamaWriterByHttp(OllamaByHttp):
 
     def pull(self, model: str, *, progress: fetching.Progress | None = None, timeout: float = 7200.0) -> None:
         """Fetch a model by the server's own pull, going on where an interrupted one ended; returns when it is stored."""
-        what = f"pulling {model}"
+        what, progress = f"pulling {model}", progress or self._told
         follower = fetching.Follower(what, self._look.host, progress)
         call = Http(
             "POST", f"{self.endpoint}/api/pull", {"model": model, "name": model, "stream": True}, timeout=timeout, writes=True,

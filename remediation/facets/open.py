@@ -11,6 +11,7 @@ from remediation.facets.place import Place
 from remediation.facets.scripts import script
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import WriteRefused
+from remediation.model.facts import PullProgress
 
 if TYPE_CHECKING:
     from remediation.connections.base import Connection
@@ -84,8 +85,8 @@ class Host:
         """What the user should know of the connection."""
         return tuple(getattr(self._connection, "notes", self._warnings))
 
-    def writer(self) -> HostWriter:
-        """Return the host with its writers."""
+    def writer(self, told: Callable[[PullProgress], None] | None = None) -> HostWriter:
+        """Return the host with its writers; `told` hears how far a pull has come."""
         if self._check:
             name = self._place.name
             raise WriteRefused(
@@ -93,7 +94,7 @@ class Host:
             )
         from remediation.facets.host import HostWriter  # noqa: PLC0415 - as above
 
-        return HostWriter(self._place, Look(lambda: self.connection, changing=True, hints=self._hints))
+        return HostWriter(self._place, Look(lambda: self.connection, changing=True, hints=self._hints), told)
 
     def close(self) -> None:
         """End the session."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 WIDTH = 100
 LEAD = 12
@@ -77,3 +78,14 @@ def columns(rows: Iterable[Sequence[str]], *, gap: int = 2) -> list[str]:
 
 def _cut(row: str, width: int) -> str:
     return row if len(row) <= width else f"{row[: width - 1]}…"
+
+
+def difference(change: Mapping[str, Any]) -> list[Line]:
+    """Return what a change is before and after: its diff, row by row, or both values."""
+    if change.get("diff"):
+        rows = [row for row in str(change["diff"]).split("\n") if row]
+        return [Line(row, lead=" " * 7, verbatim=True, style={"+": "good", "-": "warn"}.get(row[:1], "dim")) for row in rows]
+    if change.get("before") is None and change.get("after") is None:
+        return []
+    subject = f"{change['subject']}: " if change.get("subject") else ""
+    return [Line(f"{subject}{change.get('before')} → {change.get('after')}", lead=" " * 7, most=3)]

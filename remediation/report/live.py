@@ -80,4 +80,5 @@ def status(terminal: Terminal, width: int = WIDTH) -> list[str]:
 def _working(page: HostPage, now: float) -> str:
     spent = duration(max(0.0, now - page.since))
     most = f" of at most {duration(page.until)}" if page.until else ""
-    return f"→ {page.host}  {page.doing}  {spent}{most}"
+    progress = f"{page.progress} · " if page.progress else ""
+    return f"→ {page.host}  {progress}{page.doing}  {spent}{most}"

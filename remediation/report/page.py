@@ -12,9 +12,9 @@ from typing import Any
 
 from remediation.model.event import Event
 from remediation.model.words import plural
-from remediation.report.figures import UNKNOWN, before_after, duration, layers, table
+from remediation.report.figures import UNKNOWN, before_after, duration, layers, progress, table
 from remediation.report.findings import NAME, findings
-from remediation.report.lines import Line, below, labelled
+from remediation.report.lines import Line, below, difference, labelled
 
 MARKS = {
     "ok": "✓",
@@ -37,7 +37,7 @@ TARGET_PARTS = ("model", "project", "service", "container", "endpoint", "applica
 class HostPage:
     """What is known of one host so far.
 
-    ``doing`` and ``since`` say what it works at (controller's seconds), ``steps`` are those that changed something, in order.
+    ``doing`` and ``since`` say what it works at (controller's seconds), ``progress`` how far that has come, ``steps`` are those that changed something, in order.
     """
 
     host: str
@@ -47,6 +47,7 @@ class HostPage:
     doing: str = "waiting"
     since: float = 0.0
     until: float | None = None
+    progress: str = ""
     outcome: str = ""
     reason: str = ""
     changes: int = 0
@@ -67,7 +68,7 @@ class HostPage:
 
     def works(self, event: Event, what: str) -> None:
         """Set what the live line says."""
-        self.doing, self.since, self.until = what, event.time, event.data.get("deadline")
+        self.doing, self.since, self.until, self.progress = what, event.time, event.data.get("deadline"), ""
 
     @property
     def done(self) -> bool:
@@ -161,29 +162,24 @@ def _change_planned(page: HostPage, event: Event) -> list[Line]:
     page.changes += 1
     page.risks.append(str(change.get("risk") or "safe"))
     line = Line(str(change.get("summary", "")), lead=f"  ○ {page.changes:<3}{step:{NAME}}  ")
-    return [line, *_diff(page, change)]
-
-
-def _diff(page: HostPage, change: Mapping[str, Any]) -> list[Line]:
-    if not page.diff:
-        return []
-    if change.get("diff"):
-        rows = [row for row in str(change["diff"]).split("\n") if row]
-        return [Line(row, lead=" " * 7, verbatim=True, style=_diff_style(row)) for row in rows]
-    if change.get("before") is None and change.get("after") is None:
-        return []
-    subject = f"{change['subject']}: " if change.get("subject") else ""
-    return [Line(f"{subject}{change.get('before')} → {change.get('after')}", lead=" " * 7, most=3)]
-
-
-def _diff_style(row: str) -> str:
-    return {"+": "good", "-": "warn"}.get(row[:1], "dim")
+    return [line, *(difference(change) if page.diff else ())]
 
 
 def _change_start(page: HostPage, event: Event) -> list[Line]:
     change = event.data.get("change") or {}
     page.works(event, f"{event.data.get('step')}: {change.get('summary')}")
     return []
+
+
+def _change_progress(page: HostPage, event: Event) -> list[Line]:
+    """Let the live line begin with how far it has come; what is done and since when stays. Each tenth is worth a line, if any."""
+    page.progress = progress(event.data)
+    completed, total = event.data.get("completed") or 0, event.data.get("total") or 1
+    mark = f"{event.data.get('index')} {event.data.get('status')} {10 * completed // total}"
+    if not page.verbose or mark in page.told:
+        return []
+    page.told.add(mark)
+    return [labelled("progress", page.progress, style="dim")]
 
 
 def _change_end(page: HostPage, event: Event) -> list[Line]:
@@ -202,7 +198,7 @@ def _change_end(page: HostPage, event: Event) -> list[Line]:
     number = f"change {page.changes}" if applied else "not done"
     step = str(event.data.get("step", ""))
     line = Line(text, lead=f"  {mark} {number:<10}{step:{NAME - 4}}", style="good" if applied else "bad")
-    return [line, *_diff(page, change)]
+    return [line, *(difference(change) if page.diff else ())]
 
 
 def _note(page: HostPage, event: Event) -> list[Line]:
@@ -290,6 +286,7 @@ _REACTIONS: dict[str, Callable[[HostPage, Event], list[Line]]] = {
     "rung_skipped": _rung_skipped,
     "change_planned": _change_planned,
     "change_start": _change_start,
+    "change_progress": _change_progress,
     "change_end": _change_end,
     "note": _note,
     "measurement": _measurement,

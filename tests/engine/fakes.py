@@ -97,7 +97,7 @@ class FakeAccess:
     def round_trips(self) -> int:
         return self.world.looks + len(self.world.writes)
 
-    def writer(self) -> FakeWriter:
+    def writer(self, told: object = None) -> FakeWriter:  # noqa: ARG002 - the protocol's
         if self.check:
             raise WriteRefused("a write in check mode")
         return FakeWriter(self.world)

@@ -57,7 +57,7 @@ class BareHost:
     def reader_for(self, purpose: str, *, moment: Reader | None = None) -> Reader:
         raise NotImplementedError
 
-    def writer(self) -> Writer:
+    def writer(self, told: object = None) -> Writer:
         raise NotImplementedError
 
     def close(self) -> None:

@@ -27,6 +27,37 @@ def test_a_working_host_says_what_it_does_since_when_and_until_when() -> None:
     ]
 
 
+def test_a_pull_says_how_far_it_has_come_until_it_has_ended() -> None:
+    change = stream.event(
+        "change_start", 4.0, index=0, step="model.present", change=stream.change("pull phi3:3.8b"), deadline=7200.0
+    )
+    manifest = stream.event(
+        "change_progress", 5.0, index=0, step="model.present", status="pulling manifest", completed=None, total=None
+    )
+    layer = stream.event(
+        "change_progress", 6.0, index=0, step="model.present", status="pulling aa", completed=stream.GIB, total=4 * stream.GIB
+    )
+    end = stream.event("change_end", 9.0, index=0, step="model.present", change=stream.change("pull phi3:3.8b"), applied=True)
+    told = [stream.run_start(), stream.facts(), change]
+    shown = "model.present: pull phi3:3.8b  4.0 s of at most 2 h 0 min"
+    assert status(terminal([*told, manifest], now=8.0)) == [f"→ laptop-07  pulling manifest · {shown}"]
+    assert status(terminal([*told, manifest, layer], now=8.0)) == [f"→ laptop-07  25 % of 4.0 GiB · {shown}"]
+    assert status(terminal([*told, layer, end], now=9.0)) == ["→ laptop-07  looking at the result  0.0 s"]
+
+
+def test_off_a_terminal_each_tenth_of_a_pull_is_a_line_when_more_is_wanted() -> None:
+    layers = [
+        stream.event("change_progress", 6.0, index=0, status="pulling aa", completed=done << 20, total=100 << 20)
+        for done in range(0, 31, 2)
+    ]
+    for verbose, said in ((False, []), (True, ["0 % of 100 MiB", "10 % of 100 MiB", "20 % of 100 MiB", "30 % of 100 MiB"])):
+        out = io.StringIO()
+        plain = Terminal(PlainScreen(out), verbose=verbose)
+        for event in layers:
+            plain(event)
+        assert [line.removeprefix("  progress  ") for line in out.getvalue().splitlines()] == said
+
+
 def test_a_host_that_ended_has_no_live_line() -> None:
     assert status(terminal([stream.run_start(), *stream.repair()], now=20.0)) == []
 

@@ -67,7 +67,7 @@ class OllamaWriter(OllamaReader, Protocol):
     def pull(self, model: str, *, progress: Callable[[PullProgress], None] | None = None, timeout: float = 7200.0) -> None:
         """Fetch a model by the server's own pull, going on where an interrupted one ended; returns when it is stored.
 
-        A failure inside the stream (often under HTTP 200) raises `CallFailed` with its words: disk full, no such tag.
+        Whoever asked for the writer hears how it goes on where `progress` is not given. A failure inside the stream (often under HTTP 200) raises `CallFailed` with its words: disk full, no such tag.
         """
 
     def delete(self, model: str) -> None:
