@@ -24,7 +24,7 @@ from remediation.connections.base import (
 from remediation.model.errors import CallFailed
 
 FOLDER_VARIABLE = "REMEDIATION_LEASE_FOLDER"
-POSIX_FOLDER = os.environ.get(FOLDER_VARIABLE) or "/tmp/remediation-lease"  # noqa: S108
+POSIX_FOLDER = "/tmp/remediation-lease"  # noqa: S108
 """Shared on purpose: every login of the host must see the same leases. Where ``/tmp`` is each login's own, or where several
 stacks of one machine are worked on apart from each other, the variable names another folder; all runs must name the same."""
 WINDOWS_FOLDER = "C:\\ProgramData\\remediation\\lease"
@@ -75,7 +75,7 @@ class HostLeases:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._windows = connection.platform == "windows"
-        self._folder = WINDOWS_FOLDER if self._windows else POSIX_FOLDER
+        self._folder = WINDOWS_FOLDER if self._windows else os.environ.get(FOLDER_VARIABLE) or POSIX_FOLDER
 
     def newest(self) -> Place:
         """Return the newest lease; two round trips, one where there never was any."""

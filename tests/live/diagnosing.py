@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from tests.cli.started import ROOT
+from tests.support.loaded import python
 
 
 def diagnosed(environment: dict[str, str], tmp_path: Path, *words: str) -> dict[str, Any]:
     inventory = str(ROOT / "inventory/local.yml")
     done = subprocess.run(
-        [sys.executable, "-m", "remediation.cli.program", "diagnose", "--inventory", inventory, "--json", *words],
+        [*python(environment), "-m", "remediation.cli.program", "diagnose", "--inventory", inventory, "--json", *words],
         cwd=tmp_path,
         env={**environment, "XDG_STATE_HOME": str(tmp_path / "state"), "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from tests.live.diagnosing import diagnosed
 from tests.support import bed
+from tests.support.loaded import python
 from tests.support.project import CONTAINER, MODEL, Project
 
 pytestmark = pytest.mark.live
@@ -25,7 +25,7 @@ def fix(environment: Mapping[str, str], folder: Path, *words: str) -> tuple[int,
     state = {"XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [
-            sys.executable,
+            *python(environment),
             "-m",
             "remediation.cli.program",
             "fix-offload",

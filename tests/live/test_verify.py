@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support import bed
+from tests.support.loaded import python
 from tests.support.project import CONTAINER, MODEL, Project
 
 pytestmark = pytest.mark.live
@@ -23,7 +23,7 @@ BAKED = "baked"
 def verify(environment: Mapping[str, str], folder: Path, *words: str) -> tuple[int, str, list[str]]:
     """Verify this machine, and return the exit code, what the tasks said, and the steps that changed something."""
     done = subprocess.run(
-        [sys.executable, "-m", "remediation.cli.program", "verify", "--inventory", str(ROOT / "inventory/local.yml"), "--json", *words],
+        [*python(environment), "-m", "remediation.cli.program", "verify", "--inventory", str(ROOT / "inventory/local.yml"), "--json", *words],
         cwd=folder, env={**environment, "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT)}, capture_output=True,
         text=True, encoding="utf-8", check=False, timeout=110,
     )  # fmt: skip

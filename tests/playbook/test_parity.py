@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.loaded import python
 
 pytestmark = [pytest.mark.corpus, pytest.mark.timeout(900)]
 
@@ -20,8 +23,8 @@ def test_at_least_so_many_cases_do_what_ansible_did(tmp_path: Path) -> None:
         pytest.skip("REMEDIATION_CORPUS names no folder")
     cases = Path(corpus) / "parity"
     command = tmp_path / "play"
-    root = Path(__file__).parents[2]
-    command.write_text(f'#!/bin/sh\nPYTHONPATH={root} exec {sys.executable} -m tests.playbook.running "$@"\n', encoding="utf-8")
+    start = shlex.join([*python(os.environ), "-m", "tests.playbook.running"])
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={Path(__file__).parents[2]} exec {start} "$@"\n', encoding="utf-8")
     command.chmod(0o755)
     program = [sys.executable, str(cases / "compare"), str(cases), "--command", str(command), "--min", str(LEAST), "--jobs", "2"]
     done = subprocess.run(program, capture_output=True, text=True, check=False)

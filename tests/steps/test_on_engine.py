@@ -7,7 +7,6 @@ import http.server
 import json
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ import pytest
 from remediation.steps.compose_edit import with_devices, with_value
 from remediation.steps.compose_text import ComposeText
 from tests.support import bed
+from tests.support.loaded import python
 from tests.support.project import CONTAINER, GUIDE, HEALTHY, MODEL, Project
 
 pytestmark = pytest.mark.live
@@ -33,7 +33,7 @@ def play(
     """Play a runbook on this machine, and return its exit code and its events."""
     given = ["-e", json.dumps(dict(variables))] if variables else []
     done = subprocess.run(
-        [sys.executable, "-m", "remediation.cli.program", "play", str(ROOT / "playbooks" / book), "--inventory",
+        [*python(environment), "-m", "remediation.cli.program", "play", str(ROOT / "playbooks" / book), "--inventory",
          str(ROOT / "inventory/local.yml"), "--json", "--max-risk", "disruptive", *given, *words],
         cwd=folder, env={**environment, "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, encoding="utf-8", check=False, timeout=110,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.loaded import python
 
 ROOT = Path(__file__).parents[2]
 HOST = "laptop-07"
@@ -27,7 +28,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
     def start(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "remediation.cli.program", *words], cwd=folder, env=environment, capture_output=True,
+            [*python(environment), "-m", "remediation.cli.program", *words], cwd=folder, env=environment, capture_output=True,
             text=True, encoding="utf-8", check=False, timeout=110,
         )  # fmt: skip
 

@@ -1,0 +1,124 @@
+"""A Python that has loaded the project already: ``[*python(environment), "-m", MODULE, ...]`` starts a module as ``python -m`` would.
+
+Most of what a short run of ``remediate`` costs is loading it. Here one process loads everything once, and each start is a fork of it
+with the streams, the folder and the environment of whoever started it; it ends as a process of its own, by code or by signal.
+Whether the program loads by itself, and how little, is for tests that start it for real (tests/cli).
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import runpy
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import remediation
+
+ROOT = Path(__file__).resolve().parents[2]
+_CLIENT = Path(__file__).with_name("loaded_client.py")
+_AT_START = "LD_LIBRARY_PATH"
+"""What the loader reads when a process starts: a fork has it from its parent, so each value gets a parent of its own."""
+_LIBRARIES = ("docker", "fabric", "pynvml", "requests", "rich.live", "rich.table", "ruamel.yaml", "winrm")
+_LEFT_OUT = ("remediation.lab", "remediation.cli.program")
+
+
+def python(environment: Mapping[str, str]) -> list[str]:
+    """Return the command that stands for ``python`` in this environment."""
+    if not hasattr(os, "fork") or not hasattr(socket, "send_fds"):
+        return [sys.executable]
+    return [sys.executable, "-IS", str(_CLIENT), _server(environment.get(_AT_START, ""))]
+
+
+@cache
+def _server(libraries: str) -> str:
+    """Start a process that loads everything; it ends when the pipe to its stdin is closed, so with this process at the latest."""
+    address = Path(tempfile.mkdtemp(prefix="py-")) / "socket"
+    kept = {key: value for key, value in os.environ.items() if key != _AT_START}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.loaded", str(address)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
+        env=kept | {"PYTHONPATH": str(ROOT)} | ({_AT_START: libraries} if libraries else {}),
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == b"loaded"
+    _RUNNING.append(process)
+    return str(address)
+
+
+_RUNNING: list[subprocess.Popen[bytes]] = []
+"""Kept, so that their pipes stay open."""
+
+
+def _load() -> None:
+    from remediation.steps.registry import registry  # noqa: PLC0415 - this process is the only one to need it
+
+    for each in pkgutil.walk_packages(remediation.__path__, "remediation."):
+        if not each.name.startswith(_LEFT_OUT) and not each.name.endswith("__main__"):
+            importlib.import_module(each.name)
+    for name in _LIBRARIES:
+        importlib.import_module(name)
+    registry()
+    gc.freeze()
+
+
+def _serve(address: Path) -> list[str]:
+    """Return in each fork, with the words of its start; the process itself never returns."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(address))
+    listener.listen()
+    sys.stdout.write("loaded\n")
+    sys.stdout.flush()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        ready, _, _ = select.select([listener, sys.stdin], [], [])
+        if sys.stdin in ready:
+            shutil.rmtree(address.parent, ignore_errors=True)
+            os._exit(0)
+        caller, _ = listener.accept()
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            listener.close()
+            return _attend(caller)
+        caller.close()
+
+
+def _attend(caller: socket.socket) -> list[str]:
+    """Fork once more for the start itself, and tell the caller how it ended."""
+    head, streams, _, _ = socket.recv_fds(caller, 4, 3)
+    with caller.makefile("rb") as rest:
+        wanted: dict[str, Any] = json.loads(rest.read(int.from_bytes(head, "big")))
+    child = os.fork()
+    if child:
+        for stream in streams:
+            os.close(stream)
+        caller.sendall(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])).encode())
+        os._exit(0)
+    caller.close()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(wanted["folder"])
+    os.environ.clear()
+    os.environ.update(wanted["environment"])
+    sys.path[0] = wanted["folder"]
+    return list(wanted["words"])
+
+
+if __name__ == "__main__":
+    _load()
+    _, module, *words = _serve(Path(sys.argv[1]))
+    sys.argv = [module, *words]
+    sys.modules.pop(module, None)
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
