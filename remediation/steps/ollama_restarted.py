@@ -14,6 +14,8 @@ from remediation.steps.moments import moment, run_started
 from remediation.steps.stack import silence_of
 
 _SYSTEMD = 1
+_GRAIN = 1.0
+"""A process's start is told from the boot on, and Linux tells that in whole seconds, rounded down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class OllamaRestarted(Step[Server]):
 
 
 def _process_started(host: Reader) -> float | None:
-    """Return when the native server was started: the oldest process of its program.
+    """Return when at the latest the native server was started: the oldest process of its program.
 
     Those of containers are seen from a Linux host as well; what systemd has started is a child of its own.
     """
@@ -94,4 +96,5 @@ def _process_started(host: Reader) -> float | None:
         found = [one for one in host.processes.list() if one.program == "ollama"]
     except HostError:
         return None
-    return min((one.started for one in [one for one in found if one.parent == _SYSTEMD] or found), default=None)
+    started = min((one.started for one in [one for one in found if one.parent == _SYSTEMD] or found), default=None)
+    return started if started is None else started + _GRAIN

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from remediation.model.outcome import Outcome
 from tests.engine.fakes import BOOT, OLLAMA, World
 from tests.engine.hosts import healthy
@@ -33,7 +35,7 @@ def test_a_container_is_restarted_once_per_run_and_what_was_loaded_is_gone() -> 
 def test_a_native_service_is_fresh_once_its_process_is() -> None:
     world = native()
     step, state, plan = seen(world, "ollama.restarted")
-    assert (state.name, state.started, step.met(state)) == ("the service ollama", BOOT, False)
+    assert (state.name, state.started, step.met(state)) == ("the service ollama", BOOT + 1.0, False)
     assert [change.summary for change in plan] == [
         "restart the service ollama: what is loaded is lost until it is asked for again"
     ]
@@ -46,7 +48,15 @@ def test_the_server_of_a_container_is_not_taken_for_the_service() -> None:
     world = native()
     world.start("ollama", started=world.clock.now(), parent=1)
     _, state, _ = seen(world, "ollama.restarted")
-    assert state.started == world.clock.now()
+    assert state.started == world.clock.now() + 1.0
+
+
+@pytest.mark.parametrize(("early", "fresh"), [(0.97, True), (1.03, False)])
+def test_a_start_that_is_told_up_to_a_second_early_is_still_of_this_run(early: float, *, fresh: bool) -> None:
+    world = World()
+    world.start("ollama", started=world.clock.now() - early)
+    step, state, _ = seen(world, "ollama.restarted")
+    assert step.met(state) is fresh
 
 
 def test_a_container_that_was_started_by_hand_is_said_to_hold_its_settings_alone() -> None:
