@@ -1,4 +1,4 @@
-"""The real program, started as its users start it."""
+"""The real program, in processes of its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from remediation.lab import control
 from tests.cli.started import ROOT, Remediate, Started
+from tests.support.loaded import python
 
 
 @pytest.fixture
@@ -25,15 +26,20 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def remediate(tmp_path: Path, environment: dict[str, str]) -> Iterator[Remediate]:
-    """Run ``remediate`` with these words in an empty folder; a lab that it started is stopped afterwards."""
+    """Run ``remediate`` with these words in an empty folder; a lab that it started is stopped afterwards.
 
-    def start(*words: str, cwd: Path | None = None, program: tuple[str, ...] = (), **variables: str) -> Started:
-        command = [sys.executable, *(program or ("-m", "remediation.cli.program")), *words]
-        folder = cwd or tmp_path
+    It is a fork of a process that has loaded it; with `fresh`, or another `program`, it is started as its users start it.
+    """
+
+    def start(
+        *words: str, cwd: Path | None = None, program: tuple[str, ...] = (), fresh: bool = False, **variables: str
+    ) -> Started:
+        given = {**environment, **variables}
+        begin = [sys.executable] if fresh or program else python(given)
         return subprocess.run(
-            command,
-            cwd=folder,
-            env={**environment, **variables},
+            [*begin, *(program or ("-m", "remediation.cli.program")), *words],
+            cwd=cwd or tmp_path,
+            env=given,
             capture_output=True,
             text=True,
             encoding="utf-8",

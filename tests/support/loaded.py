@@ -31,15 +31,22 @@ ROOT = Path(__file__).resolve().parents[2]
 _CLIENT = Path(__file__).with_name("loaded_client.py")
 _AT_START = "LD_LIBRARY_PATH"
 """What the loader reads when a process starts: a fork has it from its parent, so each value gets a parent of its own."""
+_OF_PYTHON = ("PYTHON", "LANG", "LC_")
+"""What Python itself reads when it starts: who sets it differently gets a Python of their own."""
 _LIBRARIES = ("docker", "fabric", "pynvml", "requests", "rich.live", "rich.table", "ruamel.yaml", "winrm")
 _LEFT_OUT = ("remediation.lab", "remediation.cli.program")
 
 
 def python(environment: Mapping[str, str]) -> list[str]:
     """Return the command that stands for ``python`` in this environment."""
-    if not hasattr(os, "fork") or not hasattr(socket, "send_fds"):
+    forks = hasattr(os, "fork") and hasattr(socket, "send_fds")
+    if not forks or _of_python(environment) != _of_python(os.environ):
         return [sys.executable]
     return [sys.executable, "-IS", str(_CLIENT), _server(environment.get(_AT_START, ""))]
+
+
+def _of_python(environment: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in environment.items() if key.startswith(_OF_PYTHON) and key != "PYTHONPATH"}
 
 
 @cache
