@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from remediation.model.facts import PullProgress
+if TYPE_CHECKING:
+    from remediation.model.facts import PullProgress
 
 
 class Pulling:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from remediation.connections.base import Connection
     from remediation.facets.protocols import Reader, Writer
     from remediation.model.clock import Clock
-from remediation.model.facts import PullProgress
+    from remediation.model.facts import PullProgress
 
 
 class HostAccess(Protocol):

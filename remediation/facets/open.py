@@ -11,13 +11,13 @@ from remediation.facets.place import Place
 from remediation.facets.scripts import script
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import WriteRefused
-from remediation.model.facts import PullProgress
 
 if TYPE_CHECKING:
     from remediation.connections.base import Connection
     from remediation.connections.guard import Recorder
     from remediation.facets.host import HostReader, HostWriter
     from remediation.facets.protocols import Reader
+    from remediation.model.facts import PullProgress
 
 SCALE = "lab_scale"
 """The host variable that says how many of the host's seconds pass in one of ours."""
