@@ -22,7 +22,7 @@ from remediation.lab.ports import Device, LabClock, VideoMemory
 class Pace:
     """How fast the machine is: bytes per second from the network and the disk, and of weights read by the GPU and by the CPU."""
 
-    network: float = 40e6
+    network: float = 110e6
     disk: float = 1.5e9
     gpu: float = 160e9
     cpu: float = 18e9
