@@ -14,6 +14,7 @@ from remediation.model.event import Event
 from remediation.model.words import plural
 from remediation.report.figures import UNKNOWN, before_after, duration, layers, progress, table
 from remediation.report.findings import NAME, findings
+from remediation.report.foretold import foretold
 from remediation.report.lines import Line, below, difference, labelled
 
 MARKS = {
@@ -52,6 +53,7 @@ class HostPage:
     reason: str = ""
     changes: int = 0
     risks: list[str] = field(default_factory=list)
+    foreseen: list[Mapping[str, Any]] = field(default_factory=list)
     steps: dict[str, None] = field(default_factory=dict)
     goal: str = ""
     goal_text: str = ""
@@ -160,7 +162,7 @@ def _change_planned(page: HostPage, event: Event) -> list[Line]:
     if not page.check:
         return []
     page.changes += 1
-    page.risks.append(str(change.get("risk") or "safe"))
+    page.foreseen.append(change)
     line = Line(str(change.get("summary", "")), lead=f"  ○ {page.changes:<3}{step:{NAME}}  ")
     return [line, *(difference(change) if page.diff else ())]
 
@@ -248,19 +250,10 @@ def _host_end(page: HostPage, event: Event) -> list[Line]:
     if page.outcome in BAD and page.reason and page.reason not in page.told:
         lines.append(Line(page.reason, lead=f"  {MARKS[page.outcome]} {page.outcome}  ", style="bad"))
     if page.check:
-        lines.append(check_summary(page))
+        lines += foretold(page.foreseen, page.predicted)
     if page.figures and not page.check:
         lines += figures_table(page)
     return lines
-
-
-def check_summary(page: HostPage) -> Line:
-    """Return what a run in check mode would do on the host, in one line."""
-    if not page.changes:
-        return labelled("would", "change nothing")
-    counts = ", ".join(f"{page.risks.count(risk)} {risk}" for risk in dict.fromkeys(page.risks))
-    predicted = f", predicted {page.predicted} layers" if page.predicted else ""
-    return labelled("would", f"change {plural(page.changes, 'thing')} ({counts}){predicted}; stops as soon as the goal is met")
 
 
 def figures_table(page: HostPage) -> list[Line]:

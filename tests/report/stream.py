@@ -88,9 +88,9 @@ DIAGNOSIS: dict[str, Any] = {
 }
 
 
-def change(summary: str, *, risk: str = "disruptive", diff: str = "") -> dict[str, Any]:
+def change(summary: str, *, risk: str = "disruptive", diff: str = "", undo: dict[str, Any] | None = None) -> dict[str, Any]:
     return {"summary": summary, "subject": "412@1.0", "before": 2.3 * GIB, "after": 0, "risk": risk, "needs": [], "diff": diff,
-            "undo": None, "asks": ""}  # fmt: skip
+            "undo": undo, "asks": ""}  # fmt: skip
 
 
 BEFORE = {

@@ -94,6 +94,22 @@ def test_a_healthy_host_gets_no_change_and_one_column() -> None:
     assert "1 host with nothing to do" in rows[-1] or "1 host with nothing to do" in rows[-3]
 
 
+UNDO = {"step": "file.restored", "params": {"path": "docker-compose.gpu.yml"}}
+
+
+@pytest.mark.parametrize(
+    ("undos", "said"),
+    [([UNDO, None, None], "all but 2, 3"), ([None, None], "none of it"), ([UNDO, UNDO], None)],
+)
+def test_check_says_what_could_not_be_taken_back(undos: list[dict[str, object] | None], said: str | None) -> None:
+    planned = [
+        stream.event("change_planned", 4, index=0, step="stack.up", change=stream.change("recreate it", undo=undo))
+        for undo in undos
+    ]
+    rows = page([stream.run_start(check=True), *planned, stream.event("host_end", 6, outcome="would-change", reason="")])
+    assert starting(rows, "  undo") == ([f"  undo      remediate undo could take back {said}"] if said else [])
+
+
 def test_check_lists_the_changes_with_their_risk_and_the_diff() -> None:
     diff = "--- docker-compose.gpu.yml\n+++ docker-compose.gpu.yml\n@@ -3,2 +3,1 @@\n-      - OLLAMA_LLM_LIBRARY=cuda\n"
     planned = [
