@@ -21,7 +21,7 @@ from tests.lab.speaking import probe, replies, run
 
 FIELDS = ["index", "uuid", "name", "driver_version", "memory.total", "memory.used", "memory.free", "compute_cap"]
 ROWS = {"Name", "LocalUsage", "NonLocalUsage", "DedicatedUsage", "SharedUsage"}
-PS = {"method": "GET", "url": "http://127.0.0.1:11434/api/ps", "body": None, "timeout": 10, "stream": False}
+PS = {"method": "GET", "url": "http://127.0.0.1:11434/api/ps", "body": None, "timeout": 600, "stream": False}
 
 
 def value(machine: Machine, name: str, **data: object) -> object:
