@@ -39,6 +39,19 @@ class Impatient(SystemClock):
         self.slept.append(seconds)
 
 
+class Hurried(SystemClock):
+    """Time flies from `hurry` on."""
+
+    begun: float | None = None
+
+    def hurry(self) -> None:
+        self.begun = super().monotonic()
+
+    def monotonic(self) -> float:
+        now = super().monotonic()
+        return now if self.begun is None else now + 20 * (now - self.begun)
+
+
 def add(path: Path, *, writes: bool) -> Run:
     return Run((sys.executable, "-I", "-c", ADD, str(path)), writes=writes, timeout=5)
 
@@ -200,9 +213,11 @@ def test_basic_over_https_too(start_peer: StartPeer, tmp_path: Path) -> None:
 def test_a_host_that_never_answers_meets_the_deadline(start_peer: StartPeer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("remediation.connections.worker.GRACE", 0.5)
     server = start_peer()
-    guard = opened(winrm_variables(server) | {"ansible_timeout": 2})
+    clock = Hurried()
+    guard = opened(winrm_variables(server) | {"ansible_timeout": 2}, clock=clock)
     assert isinstance(ended(guard, Run(("true",))), Completed)
     server.plan("Receive", 0, "2150858793")  # nothing but "no output yet" from now on
+    clock.hurry()
     assert isinstance(ended(guard, Run(("true",), timeout=0.5)), DeadlineExceeded)
     assert isinstance(ended(guard, Run(("true",), timeout=0.5, writes=True)), Unreachable | Uncertain)
     guard.close()

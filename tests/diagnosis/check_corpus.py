@@ -5,11 +5,13 @@ Needs REMEDIATION_CORPUS, the folder with incidents and recordings; a plain prog
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
 import pathlib
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -41,6 +43,15 @@ def loaded(path: pathlib.Path) -> dict[str, Any]:
     return found
 
 
+def program(path: pathlib.Path, *words: str) -> list[str]:
+    """Return the command that runs a program of the corpus as it is, but with libyaml where it asks for PyYAML's safe ones."""
+    quick = "import runpy, sys, yaml; yaml.SafeLoader, yaml.SafeDumper = yaml.CSafeLoader, yaml.CSafeDumper"
+    start = (
+        f"{quick}; sys.argv = sys.argv[1:]; sys.path[0] = {str(path.parent)!r}; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    return [sys.executable, *(("-c", start) if yaml.__with_libyaml__ else ()), str(path), *words]
+
+
 @functools.cache
 def incidents() -> list[Incident]:
     """Return the incidents of the corpus by name."""
@@ -48,12 +59,19 @@ def incidents() -> list[Incident]:
 
 
 @functools.cache
+def converted() -> pathlib.Path:
+    """Return the folder with the recorded scenarios as incidents' files; it lasts as long as this process."""
+    folder = tempfile.mkdtemp(prefix="incidents-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    converter = CORPUS / "recordings" / "to-incidents"
+    subprocess.run(program(converter, str(CORPUS / "recordings"), folder), check=True, capture_output=True)
+    return pathlib.Path(folder)
+
+
+@functools.cache
 def recordings() -> list[Incident]:
     """Return the recorded scenarios as incidents."""
-    with tempfile.TemporaryDirectory() as folder:
-        converter = CORPUS / "recordings" / "to-incidents"
-        subprocess.run([sys.executable, str(converter), str(CORPUS / "recordings"), folder], check=True, capture_output=True)
-        return [(one.stem, loaded(one)) for one in sorted(pathlib.Path(folder).glob("*.yml"))]
+    return [(one.stem, loaded(one)) for one in sorted(converted().glob("*.yml"))]
 
 
 def judged(data: dict[str, Any]) -> Diagnosis:

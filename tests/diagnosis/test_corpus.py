@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import pathlib
@@ -22,7 +23,9 @@ pytestmark = [
 ]
 
 
+@functools.cache
 def checker() -> ModuleType:
+    """Return the program as a module, one for all tests: what it reads and converts it keeps."""
     spec = importlib.util.spec_from_file_location("check_corpus", pathlib.Path(__file__).with_name("check_corpus.py"))
     assert spec is not None
     assert spec.loader is not None
@@ -33,11 +36,11 @@ def checker() -> ModuleType:
 
 
 def score(*arguments: str) -> str:
-    program = pathlib.Path(CORPUS or ".") / "incidents" / "score"
     command = f"{sys.executable} -m remediation.diagnosis --json"
+    program = checker().program(pathlib.Path(CORPUS or ".") / "incidents" / "score", *arguments, "--command", command)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, str(program), *arguments, "--command", command],
+        program,
         capture_output=True,
         text=True,
         env=environment,
@@ -56,14 +59,8 @@ def test_incidents_without_the_reporters_sentence() -> None:
     score("--no-symptom", "--min-top1", "0.92", "--min-top3", "0.95", "--check")
 
 
-def test_recordings_are_named_and_healthy_only_where_they_are(tmp_path: pathlib.Path) -> None:
-    converter = pathlib.Path(CORPUS or ".") / "recordings" / "to-incidents"
-    subprocess.run(
-        [sys.executable, str(converter), str(pathlib.Path(CORPUS or ".") / "recordings"), str(tmp_path)],
-        check=True,
-        capture_output=True,
-    )
-    printed = score(str(tmp_path), "-v", "--min-top1", "0.97", "--check")
+def test_recordings_are_named_and_healthy_only_where_they_are() -> None:
+    printed = score(str(checker().converted()), "-v", "--min-top1", "0.97", "--check")
     assert not re.search(r"got \['healthy'", printed)
 
 
