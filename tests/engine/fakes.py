@@ -13,7 +13,8 @@ from typing import Any
 from remediation.facets.protocols import Reader
 from remediation.model.errors import WriteRefused
 from remediation.model.facts import Found, Target
-from tests.engine.fakes_docker import FakeCompose, FakeEngine, WritableCompose, WritableEngine
+from tests.engine.fakes_compose import FakeCompose, WritableCompose
+from tests.engine.fakes_docker import FakeEngine, WritableEngine
 from tests.engine.fakes_host import (
     FakeDesktop,
     FakeFiles,

@@ -55,6 +55,13 @@ def bed(request: pytest.FixtureRequest) -> Bed:
     return beds.of_project(request.getfixturevalue("guide"), server)
 
 
+@pytest.fixture(params=["native", "ssh"])
+def real(request: pytest.FixtureRequest) -> Bed:
+    """The real engine alone, where a test reaches into it."""
+    server = request.getfixturevalue("server") if request.param == "ssh" else None
+    return beds.of_project(request.getfixturevalue("guide"), server)
+
+
 @pytest.fixture
 def host(bed: Bed) -> Iterator[Any]:
     bed.clean()

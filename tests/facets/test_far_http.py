@@ -10,7 +10,7 @@ import pytest
 from remediation.connections.base import Http, HttpReply
 from remediation.facets.open import open_host
 from tests.connections.sshd import Sshd
-from tests.facets.test_engine_changes import serving
+from tests.facets.serving import serving
 
 BODY = b"0123456789abcdef" * 200_000
 

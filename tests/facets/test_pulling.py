@@ -21,7 +21,7 @@ from remediation.lab.winrm.server import WinRmServer
 from remediation.lab.world.owner import ADDRESS, Owner
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import PullProgress
-from tests.facets.test_engine_changes import serving
+from tests.facets.serving import serving
 
 MODEL = "phi3:3.8b"
 PASSWORD = "Pa55-word"

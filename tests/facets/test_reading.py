@@ -272,7 +272,7 @@ def test_the_figures_come_from_the_servers_own_durations() -> None:
 
 
 def test_an_answer_that_breaks_off_or_is_an_error_is_no_figure() -> None:
-    with pytest.raises(DeadlineExceeded, match="broke off after 1 line$"):
+    with pytest.raises(DeadlineExceeded, match=r"broke off after 1 line$"):
         generation.figures(streamed({"response": "a"}), "h")
     with pytest.raises(CallFailed, match="out of memory"):
         generation.figures(streamed({"response": "a"}, {"error": "CUDA error: out of memory"}), "h")

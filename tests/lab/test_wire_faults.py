@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from remediation.lab.winrm.server import WinRmServer
 from remediation.lab.wire import Refusal
 from remediation.model.errors import UsageError
 from tests.lab import speaking
+from tests.lab.clients import client
 from tests.lab.conftest import PASSWORD
 
 
@@ -29,6 +29,7 @@ def protocol(server: WinRmServer, read_timeout: int = 30) -> winrm.Protocol:
 
 
 BROKEN = (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError)
+
 EXPECTED: dict[str, type[Exception] | tuple[type[Exception], ...]] = {
     "drop-before": BROKEN,
     "drop-after": BROKEN,
@@ -178,52 +179,6 @@ def test_while_it_restarts_nobody_is_let_in(server: WinRmServer) -> None:
 def test_a_fault_that_does_not_exist_is_refused(given: dict[str, object], words: str) -> None:
     with pytest.raises(Refusal, match=words):
         Fault(**given)  # type: ignore[arg-type]
-
-
-def client(lab: control.Lab, host: control.LabHost, **more: object) -> winrm.Protocol:
-    given: dict[str, object] = {"transport": "ntlm", "username": lab.user, "password": lab.password, "proxy": None, **more}
-    given.setdefault("ca_trust_path", str(lab.authority))
-    return winrm.Protocol(host.endpoint, **given)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def https(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], control.Lab]:
-    def start(kind: str) -> control.Lab:
-        return control.start(folder, tls=kind, scale=100)
-
-    folder = tmp_path_factory.mktemp("https")
-    yield start
-    control.stop(folder)
-
-
-@pytest.mark.parametrize("kind", ["wrong-name", "expired", "unknown-ca", "self-signed"])
-def test_a_bad_certificate_is_refused_by_a_client_that_looks(https: Callable[[str], control.Lab], kind: str) -> None:
-    lab = https(kind)
-    with pytest.raises(requests.exceptions.SSLError) as caught:
-        client(lab, lab.hosts[0]).open_shell()
-    words = {"wrong-name": "match", "expired": "expired", "unknown-ca": "unable to get local issuer", "self-signed": "self"}
-    assert words[kind] in str(caught.value)
-    known = control.status(lab.folder)
-    assert known is not None
-    assert "create" not in known[lab.hosts[0].name]["winrm"]
-
-
-def test_over_https_each_way_to_log_in_works_and_a_wrong_one_does_not(https: Callable[[str], control.Lab]) -> None:
-    lab = https("good")
-    host = lab.hosts[0]
-    pem = str(lab.certificate)
-    for given in ({}, {"transport": "basic"}, {"transport": "certificate", "cert_pem": pem, "cert_key_pem": pem}):
-        one = client(lab, host, **given)
-        shell = one.open_shell()
-        one.close_shell(shell)
-    for given in ({"password": "x"}, {"transport": "basic", "password": "x"}):
-        with pytest.raises(InvalidCredentialsError):
-            client(lab, host, **given).open_shell()
-
-
-def test_basic_without_tls_is_refused(lab: control.Lab) -> None:
-    with pytest.raises(InvalidCredentialsError):
-        client(lab, lab.hosts[0], transport="basic", ca_trust_path=None).open_shell()
 
 
 def test_a_fault_is_put_into_a_running_lab_and_taken_out(lab: control.Lab) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.steps.test_on_engine import changes, told
+from tests.steps.on_engine import changes, told
 from tests.support.parts import need_program
 from tests.support.service import NOT_FOUND, REFUSED, Service, service
 

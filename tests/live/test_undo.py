@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from remediation.engine.history import runs
-from tests.steps.test_on_engine import changes, digests, play, told
+from tests.steps.on_engine import changes, digests, play, told
 from tests.support import bed
 from tests.support.project import Project
 

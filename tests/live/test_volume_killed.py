@@ -16,7 +16,7 @@ import pytest
 
 from remediation.engine.history import runs
 from remediation.model.event import Event
-from tests.steps.test_on_engine import registry
+from tests.steps.on_engine import registry
 from tests.support.engine import IMAGE
 from tests.support.project import CONTAINER, HEALTHY, MODEL, Project
 

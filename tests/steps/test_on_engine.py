@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.server
 import json
 import re
-import subprocess
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,91 +11,11 @@ import pytest
 
 from remediation.steps.compose_edit import with_devices, with_value
 from remediation.steps.compose_text import ComposeText
+from tests.steps.on_engine import changes, container_id, digests, play, registry, told, volume
 from tests.support import bed
-from tests.support.loaded import python
-from tests.support.project import CONTAINER, GUIDE, HEALTHY, MODEL, Project
+from tests.support.project import CONTAINER, GUIDE, MODEL, Project
 
 pytestmark = pytest.mark.live
-
-ROOT = Path(__file__).parents[2]
-LOCAL = "tuned"
-
-
-def play(
-    environment: Mapping[str, str], folder: Path, book: str, *words: str, variables: Mapping[str, Any] | None = None
-) -> tuple[int, list[dict[str, Any]]]:
-    """Play a runbook on this machine, and return its exit code and its events."""
-    given = ["-e", json.dumps(dict(variables))] if variables else []
-    done = subprocess.run(
-        [*python(environment), "-m", "remediation.cli.program", "play", str(ROOT / "playbooks" / book), "--inventory",
-         str(ROOT / "inventory/local.yml"), "--json", "--max-risk", "disruptive", *given, *words],
-        cwd=folder, env={**environment, "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, encoding="utf-8", check=False, timeout=110,
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr, done.stderr
-    assert done.stdout, done.stderr
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def changes(events: list[dict[str, Any]]) -> list[str]:
-    return [event["change"]["summary"] for event in events if event["event"] == "change_end" and event["applied"]]
-
-
-def told(events: list[dict[str, Any]]) -> str:
-    return json.dumps([event for event in events if event["event"] in {"task_result", "note", "change_end"}], indent=1)
-
-
-def digests(project: Project) -> dict[str, str]:
-    return {each["name"]: each["digest"] for each in project.get("/api/tags")["models"]}
-
-
-def container_id(project: Project) -> str:
-    return project.engine.docker("inspect", "--format", "{{.Id}}", CONTAINER).stdout.strip()
-
-
-def volume(project: Project) -> dict[str, Any]:
-    name = next(
-        mount["Name"]
-        for mount in json.loads(project.engine.docker("inspect", CONTAINER).stdout)[0]["Mounts"]
-        if mount["Type"] == "volume"
-    )
-    found: dict[str, Any] = json.loads(project.engine.docker("volume", "inspect", name).stdout)[0]
-    return found
-
-
-@contextmanager
-def registry(project: Project, *models: str) -> Iterator[str]:
-    """Serve the manifests of stored models as a registry does, and nothing else."""
-    served: dict[str, bytes] = {}
-    for model in models:
-        name, _, tag = model.partition(":")
-        path = f"library/{name}/{tag or 'latest'}"
-        where = f"/root/.ollama/models/manifests/registry.ollama.ai/{path}"
-        served[f"/v2/library/{name}/manifests/{tag or 'latest'}"] = project.engine.docker(
-            "exec", CONTAINER, "cat", where
-        ).stdout.encode()
-
-    class Answers(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = served.get(self.path)
-            self.send_response(200 if body is not None else 404)
-            answer = body if body is not None else b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}'
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_a_clean_start_loads_the_model_before_the_rest(
@@ -222,93 +136,6 @@ def test_what_was_edited_is_rolled_back(guide_project: Project, project_environm
     code, events = play(project_environment, tmp_path, "rollback.yml")
     assert code == 0, told(events)
     assert file.read_bytes() == before
-
-
-def test_the_volume_is_made_anew_with_every_model_by_its_digest(
-    guide_project: Project, project_environment: dict[str, str], tmp_path: Path
-) -> None:
-    guide_project.write(HEALTHY)
-    guide_project.up()
-    guide_project.post("/api/create", {"model": LOCAL, "from": MODEL, "parameters": {"num_ctx": 2048}, "stream": False})
-    before, old = digests(guide_project), volume(guide_project)
-    assert len(before) > 1
-    code, events = play(project_environment, tmp_path, "recreate-volume.yml", variables={"model": MODEL})
-    assert code == 5, told(events)  # destructive, and nobody agreed
-    assert volume(guide_project)["CreatedAt"] == old["CreatedAt"]
-    with registry(guide_project, MODEL) as mirror:
-        code, events = play(
-            project_environment,
-            tmp_path,
-            "recreate-volume.yml",
-            "--yes-destroy",
-            "localhost",
-            variables={"model": MODEL, "registry": mirror},
-        )
-    assert code == 0, told(events)
-    assert volume(guide_project)["Name"] == old["Name"]
-    assert volume(guide_project)["CreatedAt"] != old["CreatedAt"]
-    assert digests(guide_project) == before
-    assert any(line.startswith("save ") for line in changes(events))
-    assert bed.layers(guide_project) == "33/33"
-    receipt = json.loads((guide_project.folder / ".remediation-volume-activia1-main.json").read_text(encoding="utf-8"))
-    assert {one["name"]: one["digest"] for one in receipt["models"]} == before
-    guide_project.engine.docker("volume", "rm", receipt["saved_in"])
-
-
-def test_a_volume_half_made_anew_is_completed_by_the_next_run(
-    guide_project: Project, project_environment: dict[str, str], tmp_path: Path
-) -> None:
-    guide_project.write(HEALTHY)
-    guide_project.up()
-    guide_project.post("/api/create", {"model": LOCAL, "from": MODEL, "parameters": {"num_ctx": 2048}, "stream": False})
-    before = digests(guide_project)
-    file = guide_project.folder / "docker-compose.yml"
-    whole = file.read_text(encoding="utf-8")
-    with registry(guide_project, MODEL) as mirror:
-        known = {
-            "model": MODEL,
-            "registry": mirror,
-            "compose_files": [str(file), str(guide_project.folder / "docker-compose.gpu.yml")],
-        }
-        words = ("--yes-destroy", "localhost")
-        file.write_text(whole.replace("    restart:", '    devices: ["/dev/is-not-there"]\n    restart:', 1), encoding="utf-8")
-        code, events = play(project_environment, tmp_path, "recreate-volume.yml", *words, variables=known)
-        assert code == 2, told(events)
-        assert any(line.startswith("remove volume") for line in changes(events))  # the volume is gone, the service not up
-        file.write_text(whole, encoding="utf-8")
-        code, events = play(project_environment, tmp_path, "recreate-volume.yml", *words, variables=known)
-    assert code == 0, told(events)
-    assert digests(guide_project) == before
-
-
-def test_a_volume_that_another_container_uses_is_left_alone(
-    guide_project: Project, project_environment: dict[str, str], tmp_path: Path
-) -> None:
-    guide_project.write(HEALTHY)
-    guide_project.up()
-    engine, old = guide_project.engine, volume(guide_project)
-    image = json.loads(engine.docker("inspect", CONTAINER).stdout)[0]["Config"]["Image"]
-    engine.docker("create", "--name", "somebody-else", "--volume", f"{old['Name']}:/data", image)
-    try:
-        with registry(guide_project, MODEL) as mirror:
-            code, events = play(
-                project_environment, tmp_path, "recreate-volume.yml", "--yes-destroy", "localhost",
-                variables={"model": MODEL, "registry": mirror},
-            )  # fmt: skip
-    finally:
-        engine.docker("rm", "somebody-else")
-    assert (code, changes(events)) == (5, []), told(events)
-    assert "somebody-else" in told(events)
-    assert volume(guide_project)["CreatedAt"] == old["CreatedAt"]
-
-
-def test_a_manifest_is_what_its_digest_says(guide_project: Project) -> None:
-    guide_project.write(HEALTHY)
-    guide_project.up()
-    name, _, tag = MODEL.partition(":")
-    where = f"/root/.ollama/models/manifests/registry.ollama.ai/library/{name}/{tag}"
-    content = guide_project.engine.docker("exec", CONTAINER, "cat", where).stdout.encode()
-    assert digests(guide_project)[MODEL].removeprefix("sha256:") == hashlib.sha256(content).hexdigest()
 
 
 FORMS = {

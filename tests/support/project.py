@@ -33,7 +33,7 @@ services:
   api:
     image: {image}
     container_name: ai-native-api
-    entrypoint: ["sh", "-c", "trap exit TERM; sleep infinity & wait"]
+    entrypoint: ["sh", "-c", "trap 'exit 0' TERM; sleep infinity & wait"]
     environment:
       - OLLAMA_BASE_URL=http://ollama:11434
       - OLLAMA_MODEL=${{OLLAMA_MODEL:-mistral:7b-instruct}}

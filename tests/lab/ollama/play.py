@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,3 +85,7 @@ def play(  # noqa: PLR0913  # what a server stands on, each by name
     )
     server.start()
     return Played(server, memory, clock, written)
+
+
+def offloaded(log: str) -> list[str]:
+    return re.findall(r"offloaded (\d+/\d+) layers", log)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
 
@@ -11,15 +10,12 @@ from remediation.lab.ollama.answers import NoAnswer
 from remediation.lab.ollama.models import ModelStore
 from remediation.lab.ollama.releases.base import Memory
 from remediation.lab.ollama.server import OllamaServer
-from tests.lab.ollama.play import DEVICE, MIB, MISTRAL, PHI, play
+from tests.lab.ollama.play import DEVICE, MIB, MISTRAL, PHI, offloaded, play
 
 VERSIONS = ("0.9.6", "0.12.10", "0.13.5")
+
 TOLD_BY_REQUEST = VERSIONS[1:]
 """Those whose runner gets its layers in a request and not on its command line."""
-
-
-def offloaded(log: str) -> list[str]:
-    return re.findall(r"offloaded (\d+/\d+) layers", log)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -215,28 +211,6 @@ def test_a_runner_that_dies_ends_the_stream_with_an_error_and_is_loaded_again() 
     assert offloaded(played.log) == ["33/33", "33/33"]
 
 
-ERRORS = [
-    ("/api/generate", b'{"model":"nosuch:1b"}', 404, "model 'nosuch:1b' not found"),
-    ("/api/generate", b"", 400, "missing request body"),
-    ("/api/generate", b'{"model": ', 400, "unexpected EOF"),
-    ("/api/generate", b"hello", 400, "invalid character 'h' looking for beginning of value"),
-    (
-        "/api/generate",
-        b'{"model":"mistral:7b-instruct","options":{"num_gpu":"1"}}',
-        500,
-        'option "num_gpu" must be of type integer',
-    ),
-    ("/api/show", b'{"model":"nosuch:1b"}', 404, "model 'nosuch:1b' not found"),
-    ("/api/pull", b'{"model":"nosuch:1b","stream":false}', 500, "pull model manifest: file does not exist"),
-]
-
-
-@pytest.mark.parametrize(("path", "body", "status", "text"), ERRORS)
-def test_errors_have_the_real_texts_and_codes(path: str, body: bytes, status: int, text: str) -> None:
-    answer = play().server.handle("POST", path, body)
-    assert (answer.status, json.loads(answer.read())) == (status, {"error": text})
-
-
 def test_a_fraction_is_cut_and_null_keeps_the_lower_value() -> None:
     played = play()
     played.load(num_gpu=1.5)
@@ -306,88 +280,3 @@ def test_a_later_process_plays_on_from_the_state() -> None:
     later.restore(state)
     assert [each.layers for each in later.runners] == [1]
     assert json.loads(later.handle("GET", "/api/tags", b"").read())["models"][0]["name"] == MISTRAL
-
-
-def test_other_releases_of_a_played_generation_and_unknown_ones() -> None:
-    assert "(version 0.13.2)" in play(version="0.13.2").log
-    with pytest.raises(ValueError, match=r"does not play Ollama 0\.5\.7: choose one of 0\.9\.6, 0\.12\.10, 0\.13\.5"):
-        play(version="0.5.7")
-
-
-@pytest.mark.parametrize(
-    ("free", "asked", "planned", "command", "loaded"),
-    [
-        (5744, None, "33", "--n-gpu-layers 33", "33/33"),
-        (5500, None, "32", "--n-gpu-layers 32", "32/33"),
-        (5500, 1, "1", "--n-gpu-layers 1", "1/33"),
-        (5500, 999, "32", "--n-gpu-layers 999", "33/33"),  # the command asks for all of them (recordings, surprise 15)
-    ],
-)
-def test_the_oldest_generation_tells_its_runner_the_layers_on_the_command_line(
-    free: int, asked: int | None, planned: str, command: str, loaded: str
-) -> None:
-    played = play(version="0.9.6", free=free, OLLAMA_NUM_PARALLEL="1", OLLAMA_LLM_LIBRARY="cuda")
-    assert played.load(**({} if asked is None else {"num_gpu": asked}))[0] == 200
-    assert f"layers.offload={planned} " in played.log
-    assert command in played.log
-    assert offloaded(played.log) == [loaded]
-
-
-@pytest.mark.parametrize(("free", "slots"), [(8000, 2), (5744, 1)])
-def test_the_oldest_generation_takes_two_slots_where_all_layers_then_fit(free: int, slots: int) -> None:
-    played = play(version="0.9.6", free=free, total=8192)
-    played.load()
-    assert f"--ctx-size {4096 * slots} " in played.log
-    assert f"--parallel {slots} " in played.log
-    assert offloaded(played.log) == ["33/33"]
-    assert "context_length" not in played.ps()[0]
-
-
-def test_what_was_planned_for_a_card_runs_on_the_processor_where_its_build_is_missing() -> None:
-    played = play(version="0.9.6", gpu_runner=False)
-    before = played.memory.free()
-    played.load()
-    assert "layers.offload=33 " in played.log
-    assert offloaded(played.log) == []
-    assert (played.memory.free(), played.server.runners[0].layers) == (before, 0)
-    assert played.ps()[0]["size_vram"] > 0  # it tells the plan
-
-
-def test_llama_server_leaves_a_gibibyte_free_unless_told_otherwise() -> None:
-    """Facts/ollama 4.5: all layers from projected + 1024 MiB on; what the older generation would have taken whole is one layer short."""
-    for free, layers in ((5719, 33), (5717, 32)):
-        played = play(version="0.32.0", free=free)
-        assert played.load()[1]["done_reason"] == "load"
-        assert f"offloaded {layers}/33 layers to GPU" in played.log
-    assert "cannot meet free memory target of 1024 MiB, need to reduce device memory by" in played.log
-    told = play(version="0.32.0", free=5300, LLAMA_ARG_FIT_TARGET="512")
-    told.load()
-    assert "offloaded 33/33 layers to GPU" in told.log
-    assert told.ps()[0]["size"] == told.ps()[0]["size_vram"]
-
-
-def test_llama_server_takes_what_is_asked_for_and_dies_where_that_is_too_much() -> None:
-    played = play(version="0.32.0", free=2000)
-    assert played.load(num_gpu=999)[0] == 500
-    assert "n_gpu_layers already set by user to 999, abort" in played.log
-    assert " -ngl 999 " in played.log
-    assert played.ps() == []
-    assert played.load(num_gpu=1)[0] == 200
-    assert "offloaded 1/33 layers to GPU" in played.log
-    assert "offloading 0 repeating layers to GPU" in played.log  # the one is the output layer
-
-
-def test_in_the_third_generation_another_model_stays_and_this_one_gets_what_is_left() -> None:
-    played = play(version="0.32.0", total=12288, free=9480, models=(MISTRAL, PHI))
-    played.load()
-    played.load(PHI)
-    assert [each["name"] for each in played.ps()] == [PHI, MISTRAL]
-    assert played.ps()[0]["size_vram"] < played.ps()[0]["size"]
-    assert "evicting" not in played.log
-
-
-def test_the_context_follows_the_size_of_the_card_from_0_15_5_on() -> None:
-    for version, context in (("0.15.4", 4096), ("0.15.5", 32768), ("0.24.0", 32768), ("0.32.0", 32768)):
-        played = play(version=version, total=24576, free=24000)
-        played.load()
-        assert played.ps()[0]["context_length"] == context

@@ -1,0 +1,15 @@
+"""Calls of toy steps, and a world to carry them out in."""
+
+from __future__ import annotations
+
+from remediation.model.change import StepCall
+from tests.engine.fakes import World
+from tests.engine.toys import Bench
+
+FILE = StepCall("toy.file", {"path": "a.txt", "text": "new"})
+
+CLOSED = StepCall("toy.closed", {"names": ["chrome"]})
+
+
+def with_file(text: str = "old") -> Bench:
+    return Bench(World(texts={"a.txt": text.encode()}))

@@ -1,0 +1,21 @@
+"""Playbooks walked on hosts in memory, and their results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.engine.flowing import Flow
+from tests.engine.toys import Told
+
+
+def run(made: Flow, **more: Any) -> tuple[Any, Told]:  # noqa: ANN401 - fields of the request
+    told = Told()
+    return made.run(told, **more), told
+
+
+def results(told: Told, host: str) -> list[tuple[str, str]]:
+    return [
+        (event.task, str(event.data["outcome"]))
+        for event in told.events
+        if event.kind == "task_result" and event.host == host and "item" not in event.data
+    ]

@@ -1,0 +1,53 @@
+"""What the tests of a machine ask of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from remediation.lab.wire import Json
+from remediation.lab.world import scenario
+from remediation.lab.world.machine import Machine
+from remediation.lab.world.state import Program
+
+MODEL = scenario.MODEL
+
+
+def program(machine: Machine, name: str) -> Program:
+    return next(each for each in machine.state.programs if each.name == name)
+
+
+def close(machine: Machine, name: str, *, grace: float = 10, force: bool = False) -> dict[str, Any]:
+    found = program(machine, name)
+    data = {"pid": found.pid, "started": found.started, "grace": grace, "force": force}
+    value: dict[str, Any] = machine.call("probe", name="close", data=data)
+    return value
+
+
+def running(machine: Machine, name: str) -> bool:
+    return any(each.name == name for each in machine.state.programs)
+
+
+def ask(machine: Machine, path: str = "/api/generate", **body: Json) -> dict[str, Any]:
+    value = machine.network.request(
+        method="POST",
+        url=f"http://localhost:11434{path}",
+        body=json.dumps({"model": MODEL, "stream": False, **body}),
+        timeout=600,
+    )
+    answer: dict[str, Any] = json.loads(base64.b64decode(value["body"]))
+    return answer
+
+
+def offloaded(machine: Machine) -> str:
+    lines = [line for _, _, line in machine.engine.find("ai-native-ollama").log if "offloaded" in line]
+    return lines[-1].split("offloaded ")[1].split()[0] if lines else "no line"
+
+
+def reload(machine: Machine, **options: Json) -> str:
+    ask(machine, keep_alive=0)
+    while machine.engine.servers()[0].runners:
+        machine.clock.sleep(0.1)
+    ask(machine, keep_alive="10m", options=options)
+    return offloaded(machine)

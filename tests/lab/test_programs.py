@@ -1,0 +1,128 @@
+"""Programs on a lab machine: closed, forced, refused, back again, and the memory that they hold."""
+
+from __future__ import annotations
+
+from remediation.lab.world import scenario
+from remediation.lab.world.faults import LIBRARY_LINE
+from remediation.lab.world.machine import Machine
+from remediation.lab.world.processes import TASK_DENIED, TASK_NOT_LOGGED_ON
+from remediation.lab.world.state import MIB
+from tests.lab.asking import ask, close, offloaded, program, reload, running
+from tests.lab.conftest import made
+
+
+def test_closing_two_programs_makes_room_for_all_layers(machine: Machine) -> None:
+    before = machine.memory.free()
+    assert close(machine, "chrome.exe") == {"ended": True, "how": "polite", "asked": 1, "task_result": 0}
+    assert reload(machine) != "33/33"  # one is not enough
+    assert close(machine, "Discord.exe")["how"] == "polite"
+    assert machine.memory.free() > before + 1500 * MIB
+    assert reload(machine) == "33/33"
+    assert running(machine, "Code.exe")
+    assert {key: machine.state.writes[key] for key in machine.state.writes} == {"close chrome.exe": 1, "close Discord.exe": 1}
+
+
+def test_a_sticky_runner_keeps_its_layers_until_it_is_loaded_anew() -> None:
+    machine = made("num-gpu-1")
+    ask(machine, prompt="x", options={"num_predict": 2})
+    assert offloaded(machine) == "1/33"
+    assert reload(machine, num_gpu=-1) == "33/33"
+
+
+def test_the_library_filter_is_gone_after_an_up_without_it() -> None:
+    machine = made("llm-library-cuda")
+    path = f"{scenario.FOLDER}\\docker-compose.gpu.yml"
+    text = (machine.files.get(path) or b"").decode()
+    machine.files.put(path, text.replace(f"      - {LIBRARY_LINE}\n", "").encode())
+    machine.call(
+        "run", argv=["docker", "compose", "-f", "docker-compose.yml", "-f", path, "up", "-d"], cwd=scenario.FOLDER, timeout=600
+    )
+    ask(machine)
+    assert offloaded(machine) == "33/33"
+
+
+def test_a_program_with_unsaved_work_stays_unless_forced(machine: Machine) -> None:
+    assert close(machine, "Code.exe", grace=3)["how"] == "still-there"
+    assert close(machine, "Code.exe", grace=3, force=True)["how"] == "forced"
+    assert not running(machine, "Code.exe")
+
+
+def test_a_tree_ends_as_a_whole_and_identity_is_pid_and_start(machine: Machine) -> None:
+    chrome = program(machine, "chrome.exe")
+    other = {"pid": chrome.pid, "started": chrome.started + 1, "grace": 1, "force": True}
+    assert machine.call("probe", name="close", data=other)["how"] == "gone"
+    assert running(machine, "chrome.exe")
+    assert len(machine.processes.tree(chrome.pid)) == 3
+    close(machine, "chrome.exe")
+    assert not running(machine, "chrome.exe")
+
+
+def test_nobody_at_the_desktop_means_that_nobody_is_asked() -> None:
+    machine = made("nobody-logged-on")
+    assert close(machine, "chrome.exe") == {"ended": False, "how": "still-there", "asked": 0, "task_result": TASK_NOT_LOGGED_ON}
+    assert machine.state.writes == {}
+
+
+def test_a_login_does_not_close_what_it_came_from_and_the_system_is_not_ended(machine: Machine) -> None:
+    assert close(machine, "winrshost.exe", force=True)["how"] == "own"
+    assert close(machine, "NVDisplay.Container.exe", force=True) == {
+        "ended": False,
+        "how": "still-there",
+        "asked": 0,
+        "task_result": None,
+    }
+    assert machine.state.writes == {}
+
+
+def test_a_login_without_rights_asks_nobody_and_ends_nothing_of_another_user() -> None:
+    machine = made("not-elevated")
+    assert close(machine, "chrome.exe", force=True) == {
+        "ended": False,
+        "how": "still-there",
+        "asked": 0,
+        "task_result": TASK_DENIED,
+    }
+    assert running(machine, "chrome.exe")
+    assert machine.state.writes == {}
+
+
+def test_chrome_comes_back_with_another_number() -> None:
+    machine = made("chrome-comes-back")
+    first = program(machine, "chrome.exe").pid
+    assert close(machine, "chrome.exe")["ended"]
+    machine.clock.sleep(30)
+    machine.call("clock")
+    assert program(machine, "chrome.exe").pid != first
+    assert len(machine.processes.tree(program(machine, "chrome.exe").pid)) == 3
+
+
+def test_a_program_that_hides_keeps_running_with_less_memory() -> None:
+    machine = made("discord-hides")
+    before = machine.memory.used()
+    assert close(machine, "Discord.exe")["how"] == "still-there"
+    assert machine.memory.used() < before - 1000 * MIB
+    assert close(machine, "Discord.exe")["asked"] == 0  # no window left to ask
+
+
+def test_the_loaded_model_is_charged_to_the_virtual_machine(machine: Machine) -> None:
+    pid = program(machine, "vmmemWSL").pid
+    rows = {row["Name"]: row["LocalUsage"] for row in machine.memory.process_rows()}
+    held = rows[f"pid_{pid}_luid_{machine.state.card.luid}_phys_0"]
+    assert held == sum(machine.state.held.values()) > 300 * MIB
+    ask(machine, keep_alive=0)
+    machine.clock.sleep(1)
+    machine.engine.servers()[0].tick()
+    assert machine.state.held == {}
+
+
+def test_rows_and_the_driver_agree_on_what_is_resident(machine: Machine) -> None:
+    card = machine.state.card
+    own = sum(row["LocalUsage"] for row in machine.memory.process_rows() if card.luid in row["Name"])
+    assert own == machine.memory.used() == card.total - card.reserve - machine.memory.free()
+
+
+def test_video_memory_is_never_given_twice(machine: Machine) -> None:
+    machine.memory.hold("x", 100 * 1024 * MIB)
+    assert machine.memory.free() == 0
+    machine.memory.hold("x", 0)
+    assert machine.memory.free() > 0
