@@ -69,13 +69,13 @@ def arrange(
         if out is not None:
             left.append(out)
             continue
-        proven = _confirmed(rung, diagnosis)
+        proven = confirmed(rung, diagnosis)
         reason = f"treats {', '.join(proven)}" if proven else _because(rung, diagnosis)
         groups[bool(proven)].append((rung, reason))
     choices: list[Choice] = []
-    for confirmed, group in groups.items():
+    for sure, group in groups.items():
         weigh = every_risk or len(group) > 1
-        weighed = [Choice(rung, confirmed, risk_of(rung) if weigh else None, reason) for rung, reason in group]
+        weighed = [Choice(rung, sure, risk_of(rung) if weigh else None, reason) for rung, reason in group]
         choices += sorted(weighed, key=lambda choice: choice.risk or Risk.OBSERVE)
     return Order(tuple(choices), tuple(left))
 
@@ -84,7 +84,7 @@ def _left_out(rung: Rung, diagnosis: Diagnosis, *, last_resort: bool) -> Left | 
     excluded = [cause for cause in rung.treats if diagnosis.rules_out(cause)]
     if rung.treats and len(excluded) == len(rung.treats):
         return Left(rung, "; ".join(_ruled_out(excluded, diagnosis)))
-    if rung.last_resort and not last_resort and not _confirmed(rung, diagnosis):
+    if rung.last_resort and not last_resort and not confirmed(rung, diagnosis):
         causes = ", ".join(map(str, rung.treats)) or "no cause"
         return Left(rung, f"a last resort, and {causes} is not confirmed", allowed=False)
     return None
@@ -95,7 +95,8 @@ def _ruled_out(causes: Sequence[Cause], diagnosis: Diagnosis) -> list[str]:
     return [f"{cause} is ruled out ({reasons[cause]})" for cause in causes]
 
 
-def _confirmed(rung: Rung, diagnosis: Diagnosis) -> list[str]:
+def confirmed(rung: Rung, diagnosis: Diagnosis) -> list[str]:
+    """Return which causes that `rung` treats are confirmed, each with how sure that is."""
     sure = {cause: diagnosis.confidence(cause) for cause in rung.treats}
     return [f"{cause} {confidence:.2f}" for cause, confidence in sure.items() if confidence >= CONFIRMED]
 

@@ -16,6 +16,7 @@ from remediation.engine.gate import weigh
 from remediation.engine.goal import GoalSight, clarify, look_at
 from remediation.engine.ports import StepContext, nothing_proven, under
 from remediation.engine.records import build, change_to_json
+from remediation.engine.unmet import by_hand, came_to
 from remediation.model.change import Change, Risk, StepCall, highest
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.outcome import Outcome, Result
@@ -267,9 +268,7 @@ class Climb:
 
     def _not_met(self, goal: GoalSight) -> Result:
         """Return the end of a ladder that ran out of rungs, with what is left to do by hand."""
-        cure = next((finding.cure for finding in self.diagnosis.findings if finding.cure), "")
-        resorts = [left.rung.name for left in self.left if not left.allowed]
-        next_step = f"allow the last resorts ({', '.join(resorts)}) with --last-resort" if resorts else cure or goal.next_step
+        next_step = by_hand(self.ladder.rungs, self.tried, self.diagnosis, self.left, otherwise=goal.next_step)
         blocked = next(((name, result) for name, result in self.tried.items() if result.outcome is Outcome.BLOCKED), None)
         if blocked is not None:
             name, result = blocked
@@ -278,8 +277,7 @@ class Climb:
         if not self.tried:
             causes = ", ".join(str(finding.cause) for finding in self.diagnosis.findings) or "nothing that is proven"
             return self._end(Outcome.FAILED, f"{goal.text}; no rung of this ladder treats {causes}", goal, next_step=next_step)
-        what = "; ".join(f"{name}: {result.reason or result.outcome}" for name, result in self.tried.items())
-        return self._end(Outcome.UNVERIFIED, f"{goal.text} after {what}", goal, next_step=next_step)
+        return self._end(Outcome.UNVERIFIED, f"{goal.text} after {came_to(self.tried)}", goal, next_step=next_step)
 
     def _end(
         self, outcome: Outcome, reason: str, goal: GoalSight, *, next_step: str = "", foreseen: Sequence[Any] = ()

@@ -199,7 +199,7 @@ def _change_end(page: HostPage, event: Event) -> list[Line]:
     mark = MARKS["changed"] if applied else MARKS["failed"]
     number = f"change {page.changes}" if applied else "not done"
     step = str(event.data.get("step", ""))
-    line = Line(text, lead=f"  {mark} {number:<10}{step:{NAME - 4}}", style="good" if applied else "bad")
+    line = Line(text, lead=f"  {mark} {number:<10}{f'{step}  ':{NAME - 4}}", style="good" if applied else "bad")
     return [line, *(difference(change) if page.diff else ())]
 
 

@@ -179,6 +179,25 @@ def test_rungs_that_did_not_help_leave_it_unverified_with_what_each_came_to() ->
     assert len(result.changes) == 2
 
 
+def test_where_a_proven_cure_failed_the_next_step_is_its_own_and_no_last_resort() -> None:
+    bench = occupied(diagnose=says(found(vram_occupied=0.97)))
+    bench.world.fails["processes.close"] = [CallFailed("chrome.exe does not end", next_step="close it by hand")] * 1000
+    result = run(bench, Ladder(GOAL, (ROOM, RESTART)))
+    assert result.outcome is Outcome.UNVERIFIED
+    assert result.next_step == "close it by hand"
+    guessed = occupied()
+    guessed.world.fails["processes.close"] = [CallFailed("chrome.exe does not end", next_step="close it by hand")] * 1000
+    assert "--last-resort" in run(guessed, Ladder(GOAL, (ROOM, RESTART))).next_step
+
+
+def test_rungs_that_came_to_the_same_are_told_together() -> None:
+    bench = occupied()
+    bench.world.fails["processes.close"] = [CallFailed("Ollama does not answer")] * 1000
+    again = replace(ROOM, name="Make room again")
+    result = run(bench, Ladder(GOAL, (ROOM, again)))
+    assert result.reason.endswith("after Make room, Make room again: Ollama does not answer")
+
+
 def test_an_unreachable_host_ends_the_ladder_at_once() -> None:
     bench = occupied(diagnose=says(found(vram_occupied=0.97)))
     bench.world.fails["processes.close"] = [Unreachable("the host is gone")]
