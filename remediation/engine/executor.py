@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from remediation.engine.gate import Refusal, foretell, forewarn, missing, weigh
+from remediation.engine.outcomes import Tried, outcome_of
 from remediation.engine.ports import Selected, StepContext
 from remediation.engine.progress import Pulling
 from remediation.engine.records import build, change_to_json
@@ -44,24 +45,6 @@ def execute(call: StepCall, context: StepContext) -> Result:
     except RemediationError as error:
         return Result(Outcome.FAILED, error.message, next_step=error.next_step)
     return Attempt(step, context).run()
-
-
-def outcome_of(error: HostError) -> Outcome:
-    """Return the outcome that an error at a host stands for."""
-    if isinstance(error, Unreachable):
-        return Outcome.UNREACHABLE
-    if isinstance(error, Blocked):
-        return Outcome.BLOCKED
-    return Outcome.TIMED_OUT if isinstance(error, DeadlineExceeded) else Outcome.FAILED
-
-
-@dataclass(slots=True)
-class Tried:
-    """What sending one change came to: ``applied`` and ``error`` as the call says, corrected by the look; its ``effect``."""
-
-    applied: bool = False
-    error: str = ""
-    effect: str = ""
 
 
 @dataclass(slots=True)

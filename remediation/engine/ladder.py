@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from remediation.engine.arrange import Choice, Left, Order, Rung, arrange
-from remediation.engine.executor import execute, outcome_of
+from remediation.engine.executor import execute
 from remediation.engine.gate import weigh
 from remediation.engine.goal import GoalSight, clarify, look_at
+from remediation.engine.outcomes import outcome_of
 from remediation.engine.ports import StepContext, nothing_proven, under
 from remediation.engine.records import build, change_to_json
 from remediation.engine.unmet import by_hand, came_to

@@ -2,66 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from remediation.connections.base import Call, Completed, Reply, Run
-from remediation.connections.guard import Guard
-from remediation.model.clock import SystemClock
+from remediation.connections.base import Completed, Run
 from remediation.model.errors import AuthenticationFailed, Blocked, DeadlineExceeded, HostError, Uncertain, Unreachable
 from tests.connections import certificates
 from tests.connections.conftest import PASSWORD, StartPeer, opened, winrm_variables
-from tests.connections.peer.winrm_server import OPERATION_QUOTA, SHELL_NOT_FOUND
-
-ADD = "import sys; f = open(sys.argv[1], 'a'); f.write('x'); f.close(); print('added')"
-FAULTS = [
-    "drop-before", "drop-after", "400", "401", "500", "garbage", "truncated", str(SHELL_NOT_FOUND), str(OPERATION_QUOTA), "170", "2147943418",
-    "995",
-]  # fmt: skip
-# Create, Command and two Sends and Receives: the opening one, and that of the call
-MESSAGES = [("Create", 1), ("Command", 1), ("Send", 1), ("Receive", 1), ("Send", 2), ("Receive", 2), ("Delete", 1)]
-
-
-class Impatient(SystemClock):
-    """Pauses between tries take no time here, they are counted; time passes when it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.slept: list[float] = []
-        self.ahead = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.ahead
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-
-
-class Hurried(SystemClock):
-    """Time flies from `hurry` on."""
-
-    begun: float | None = None
-
-    def hurry(self) -> None:
-        self.begun = super().monotonic()
-
-    def monotonic(self) -> float:
-        now = super().monotonic()
-        return now if self.begun is None else now + 20 * (now - self.begun)
-
-
-def add(path: Path, *, writes: bool) -> Run:
-    return Run((sys.executable, "-I", "-c", ADD, str(path)), writes=writes, timeout=5)
-
-
-def ended(guard: Guard, call: Call) -> Reply | HostError:
-    try:
-        (reply,) = guard.exchange([call])
-    except HostError as error:
-        return error
-    return reply
+from tests.connections.faulty import FAULTS, MESSAGES, Hurried, Impatient, add, ended
+from tests.connections.peer.winrm_server import SHELL_NOT_FOUND
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -220,110 +170,6 @@ def test_a_host_that_never_answers_meets_the_deadline(start_peer: StartPeer, mon
     clock.hurry()
     assert isinstance(ended(guard, Run(("true",), timeout=0.5)), DeadlineExceeded)
     assert isinstance(ended(guard, Run(("true",), timeout=0.5, writes=True)), Unreachable | Uncertain)
-    guard.close()
-    assert server.shells == {}
-
-
-@pytest.mark.parametrize(
-    ("variable", "writes"), [("PEER_DIES", True), ("PEER_DIES_AFTER", True), ("PEER_DIES", False), ("PEER_DIES_AFTER", False)]
-)
-def test_a_worker_that_dies(start_peer: StartPeer, tmp_path: Path, variable: str, *, writes: bool) -> None:
-    server = start_peer(environment={variable: "1"})
-    guard = opened(winrm_variables(server), clock=Impatient())
-    found = ended(guard, add(tmp_path / "count", writes=writes))
-    if writes:
-        assert isinstance(found, Uncertain)
-        assert "Out of memory." in found.message
-    else:
-        assert isinstance(found, Completed)
-    assert isinstance(ended(guard, add(tmp_path / "next", writes=True)), Completed)
-    guard.close()
-    assert server.shells == {}
-
-
-def test_a_language_mode_that_forbids_the_worker_is_said(start_peer: StartPeer) -> None:
-    server = start_peer(environment={"PEER_MODE": "ConstrainedLanguage"})
-    guard = opened(winrm_variables(server))
-    with pytest.raises(Blocked, match="PowerShell is in ConstrainedLanguage mode") as caught:
-        guard.exchange([Run(("x",))])
-    assert "FullLanguage" in caught.value.next_step
-    guard.close()
-    assert server.shells == {}
-
-
-def test_falling_back_is_said(start_peer: StartPeer, tmp_path: Path) -> None:
-    server = start_peer(environment={"PEER_DEAF": "1"})
-    heard: list[str] = []
-    guard = opened(winrm_variables(server), note=heard.append)
-    guard._inner._greeting = 0.2  # type: ignore[attr-defined]
-    for count in (1, 2):
-        assert isinstance(ended(guard, add(tmp_path / "count", writes=True)), Completed)
-        assert len((tmp_path / "count").read_text("utf-8")) == count
-    assert heard == guard.notes
-    assert "each call starts a PowerShell of its own" in heard[0]
-    guard.close()
-    assert server.shells == {}
-    assert server.counts["Create"] == 1
-
-
-def test_the_price_of_a_run_in_requests(start_peer: StartPeer, tmp_path: Path) -> None:
-    server = start_peer()
-    guard = opened(winrm_variables(server))
-    ended(guard, add(tmp_path / "count", writes=True))
-    before = server.counts["requests"]
-    for _ in range(10):
-        ended(guard, add(tmp_path / "count", writes=True))
-    assert server.counts["requests"] == before + 20
-    guard.close()
-    assert server.counts["requests"] == before + 20 + 1
-    assert before - 2 + 1 == 8  # opening, logging in and closing
-    assert (server.counts["Create"], server.counts["Command"], server.counts["Delete"]) == (1, 1, 1)
-
-
-def test_how_the_shell_is_asked_for(start_peer: StartPeer) -> None:
-    server = start_peer()
-    guard = opened(winrm_variables(server))
-    ended(guard, Run(("true",)))
-    guard.close()
-    assert server.options == [
-        {"WINRS_NOPROFILE": "FALSE", "WINRS_CODEPAGE": "65001", "idle": "PT7200S"},
-        {"WINRS_CONSOLEMODE_STDIN": "FALSE", "WINRS_SKIP_CMD_SHELL": "FALSE"},
-    ]
-
-
-def test_a_service_that_names_shells_itself(start_peer: StartPeer) -> None:
-    server = start_peer(accept_names=False)
-    guard = opened(winrm_variables(server))
-    assert isinstance(ended(guard, Run(("true",))), Completed)
-    guard.close()
-    assert server.shells == {}
-
-
-def test_a_shell_is_given_back_before_its_operations_run_out(start_peer: StartPeer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("remediation.connections.winrm.RECYCLE", 2)
-    server = start_peer(environment={"PEER_DEAF": "1"})
-    guard = opened(winrm_variables(server))
-    guard._inner._greeting = 0.2  # type: ignore[attr-defined]
-    for _ in range(4):
-        assert isinstance(ended(guard, Run(("true",))), Completed)
-    guard.close()
-    assert (server.counts["Create"], server.shells) == (3, {})
-
-
-def test_an_interrupt_leaves_no_shell(start_peer: StartPeer, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = start_peer()
-    guard = opened(winrm_variables(server))
-    assert isinstance(ended(guard, Run(("true",))), Completed)
-
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(guard._inner._channel, "receive", interrupted)  # type: ignore[attr-defined]
-        with pytest.raises(KeyboardInterrupt):
-            guard.exchange([Run(("true",))])
-    assert server.shells == {}
-    assert isinstance(ended(guard, Run(("true",))), Completed)
     guard.close()
     assert server.shells == {}
 

@@ -21,8 +21,8 @@ from remediation.model.clock import SystemClock
 from remediation.model.errors import Uncertain, WriteRefused
 from tests.connections import contract
 from tests.connections.conftest import StartPeer, opened, winrm_variables
+from tests.connections.faulty import Impatient, ended
 from tests.connections.sshd import sshd
-from tests.connections.test_faults import Impatient, ended
 from tests.connections.web import BODY, PIECES, Web
 from tests.support.parts import need_program
 

@@ -15,7 +15,7 @@ from remediation.model.errors import AuthenticationFailed, Unreachable
 from tests.connections import certificates
 from tests.connections.beating import beaten, beats, heartbeat, inner, until, used
 from tests.connections.conftest import StartPeer
-from tests.connections.test_faults import FAULTS, add, ended
+from tests.connections.faulty import FAULTS, add, ended
 
 __all__ = ["heartbeat"]
 HELD = Run((sys.executable, "-I", "-c", "import sys; print(open(sys.argv[1]).read())"), timeout=60)

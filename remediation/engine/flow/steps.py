@@ -7,11 +7,11 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 from remediation.engine.arrange import Rung
-from remediation.engine.executor import outcome_of
 from remediation.engine.flow.look import look_once
 from remediation.engine.flow.site import Site
 from remediation.engine.flow.values import Acted, of_result, refused
 from remediation.engine.ladder import Ladder
+from remediation.engine.outcomes import outcome_of
 from remediation.engine.runner import DefaultStepRunner
 from remediation.model.change import StepCall
 from remediation.model.errors import HostError, RemediationError

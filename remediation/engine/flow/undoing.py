@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from remediation.engine.executor import outcome_of
 from remediation.engine.exits import OF_OUTCOME, Exit, worst
 from remediation.engine.flow.batch import Batch
 from remediation.engine.flow.hosts import OpenHosts
@@ -16,6 +15,7 @@ from remediation.engine.flow.site import Site
 from remediation.engine.flow.stage import PlayStage, Stage
 from remediation.engine.flow.state import HostState
 from remediation.engine.locks import claim
+from remediation.engine.outcomes import outcome_of
 from remediation.engine.ports import Ports
 from remediation.engine.records import result_to_json
 from remediation.engine.undo import Undoing, UndoPlan, undo

@@ -11,12 +11,12 @@ from datetime import datetime, timezone
 from typing import Any
 
 from remediation.connections.base import Call, Completed, Failed, FileContent, ReadFile, Reply, Run
-from remediation.engine.executor import outcome_of
 from remediation.engine.flow.hosts import Opened
 from remediation.engine.flow.site import Site
 from remediation.engine.flow.telling import hidden
 from remediation.engine.flow.values import Acted, refused
 from remediation.engine.gate import Refusal, weigh
+from remediation.engine.outcomes import outcome_of
 from remediation.engine.ports import Selected, StepContext
 from remediation.engine.records import change_to_json
 from remediation.model.change import Change, Risk

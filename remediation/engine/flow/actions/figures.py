@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from remediation.engine.executor import outcome_of
 from remediation.engine.flow.look import look_once
 from remediation.engine.flow.site import Site
 from remediation.engine.flow.values import Acted, refused
+from remediation.engine.outcomes import outcome_of
 from remediation.model.errors import HostError
 from remediation.playbook.actions import Measure
 from remediation.templating.templar import Scope

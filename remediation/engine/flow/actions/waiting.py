@@ -7,11 +7,11 @@ import socket
 from typing import Any
 
 from remediation.connections.base import Failed, FileContent, Http, ReadFile
-from remediation.engine.executor import outcome_of
 from remediation.engine.flow.actions.command import exists
 from remediation.engine.flow.hosts import Opened
 from remediation.engine.flow.site import Site
 from remediation.engine.flow.values import Acted, refused
+from remediation.engine.outcomes import outcome_of
 from remediation.model.errors import HostError, UsageError
 from remediation.model.outcome import Outcome
 from remediation.playbook.actions import WaitFor

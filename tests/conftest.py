@@ -1,0 +1,27 @@
+"""How the tests are shared out among processes (``-n auto``)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from xdist.scheduler import WorkStealingScheduling
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Return twice the cores: half of the time a test waits, for containers, for hosts, for time to pass."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return 2 * (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WorkStealingScheduling | None:  # noqa: ANN401 - xdist's own
+    """Leave neighbours to one process: they share a lab, an engine, a server, which each process starts for itself."""
+    from xdist.scheduler import WorkStealingScheduling  # noqa: PLC0415 - xdist is there when it asks
+
+    return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
