@@ -14,11 +14,9 @@ from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.shortage import DEFAULT_CONTEXT, RESERVE, Shortage, shortage
 from remediation.diagnosis.units import MIB, human, rounding
 from remediation.diagnosis.versions import Generation
+from remediation.model.programs import is_protected
 
 _ROUNDED = 200 * MIB  # four figures, each rounded to a tenth of a GiB
-_SERVING = ("vmmem", "ollama", "llama-server")
-"""The beginnings of the names of what holds the model itself: closing that frees nothing for it."""
-
 _SMALLER = ("Q4_K_M", "Q4_K_S", "Q3_K_M", "Q3_K_S", "Q2_K")
 
 
@@ -219,7 +217,7 @@ def _sentence(reading: Reading, model: ModelMetadata, found: Fit, free: int, opt
     """Return the explanation, with what closing the largest program or a harder quantisation would give."""
     parts = [found.sentence]
     if not found.whole:
-        others = [one for one in reading.processes if one.memory and not one.name.lower().startswith(_SERVING)]
+        others = [one for one in reading.processes if one.memory and not is_protected(one.name)]
         largest = max(others, key=lambda one: one.memory or 0, default=None)
         if largest is not None and largest.memory:
             more = fit(model, free=free + largest.memory, **options)

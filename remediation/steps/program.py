@@ -12,8 +12,9 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, needs
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Process
+from remediation.model.programs import is_protected, program_name
 from remediation.steps.contract import Step, param, step
-from remediation.steps.programs import ASK_FIRST, Tree, is_protected, program_name, trees, why_protected
+from remediation.steps.programs import ASK_FIRST, Tree, trees, why_protected
 
 
 @dataclass(frozen=True, slots=True)

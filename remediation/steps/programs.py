@@ -1,4 +1,4 @@
-"""Programs that may be closed to free VRAM, those that may not, and whole trees of them (facts/windows 5)."""
+"""Programs that may be closed to free VRAM, and whole trees of them (facts/windows 5)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from remediation.model.facts import Process
+from remediation.model.programs import is_protected
 
 CLOSABLE = (
     "chrome", "msedge", "firefox", "brave", "opera", "vivaldi", "discord", "slack", "teams", "ms-teams", "spotify", "steam",
     "steamwebhelper", "epicgameslauncher", "eadesktop", "nvidia share", "nvidia overlay", "widgets", "whatsapp", "telegram",
 )  # fmt: skip
 """Closed by default, politely: they hold nothing unsaved that they do not restore."""
-
-PROTECTED = frozenset({
-    "system", "registry", "secure system", "memory compression", "idle", "system idle process", "smss", "csrss", "wininit",
-    "winlogon", "services", "lsass", "lsaiso", "svchost", "fontdrvhost", "dwm", "logonui", "lockapp", "explorer", "sihost",
-    "taskhostw", "ctfmon", "runtimebroker", "shellexperiencehost", "startmenuexperiencehost", "searchhost", "searchapp",
-    "textinputhost", "applicationframehost", "audiodg", "conhost", "dllhost", "wmiprvse", "wsmprovhost", "winrshost",
-    "msmpeng", "nissrv", "securityhealthservice", "nvcontainer", "nvdisplay.container", "nvlddmkm", "vmmem", "vmmemwsl", "vmwp",
-    "vmcompute", "wslservice", "wslhost", "wsl", "docker desktop", "dockerd", "vpnkit", "ollama", "ollama app", "llama-server",
-    "systemd", "init", "xorg", "xwayland", "gnome-shell", "kwin_wayland", "kwin_x11", "containerd", "sshd", "nvidia-persistenced",
-})  # fmt: skip
-_PROTECTED_PREFIXES = ("com.docker.", "sshd", "containerd-shim")
 
 ASK_FIRST = frozenset({
     "code", "devenv", "rider64", "pycharm64", "idea64", "winword", "excel", "powerpnt", "onenote", "outlook", "photoshop",
@@ -33,12 +23,6 @@ ASK_FIRST = frozenset({
 """Windows with possibly unsaved work, recorders, calls: closed only when the user names them."""
 
 _SYSTEM_OWNERS = ("system", "localsystem", "local service", "localservice", "network service", "networkservice", "root")
-
-
-def program_name(text: str) -> str:
-    """Return a program's name as it is compared: ``Chrome.exe`` and ``chrome`` are one."""
-    name = text.strip().lower()
-    return name.removesuffix(".exe")
 
 
 def why_protected(process: Process) -> str:  # noqa: PLR0911 - one return per reason
@@ -56,12 +40,6 @@ def why_protected(process: Process) -> str:  # noqa: PLR0911 - one return per re
     if process.path and ntpath.splitdrive(process.path)[1].lower().startswith("\\windows\\"):
         return "it lies in the Windows folder"
     return ""
-
-
-def is_protected(program: str) -> bool:
-    """Whether a program of this name is never closed."""
-    name = program_name(program)
-    return name in PROTECTED or name.startswith(_PROTECTED_PREFIXES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,11 @@ from remediation.diagnosis.versions import parse_version
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, needs
 from remediation.model.errors import CallFailed
+from remediation.model.programs import is_protected, program_name
 from remediation.steps.contract import Step, param, step
 from remediation.steps.loads import LoadState, held, load_state
 from remediation.steps.naming import wanted_model
-from remediation.steps.programs import ASK_FIRST, CLOSABLE, Tree, is_protected, program_name, trees, why_protected
+from remediation.steps.programs import ASK_FIRST, CLOSABLE, Tree, trees, why_protected
 
 _NEAR = 10
 """A plan that falls short by less than a tenth is tried all the same: what closing frees is measured, not known."""

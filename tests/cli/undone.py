@@ -34,6 +34,7 @@ BOOKS = [
     ("vram-occupied", "start-clean", ()),
     ("model-truncated", "repull-model", ()),
     ("healthy", "switch-model", ()),
+    ("card-tight", "quantise-down", ()),
     ("healthy", "recreate-volume", ("--yes-destroy", HOST)),
     ("healthy", "verify", ()),
     ("vram-occupied", "diagnose", ()),

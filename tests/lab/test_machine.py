@@ -34,6 +34,7 @@ from tests.lab.conftest import NOW, made
         ("no-gpu-request", "no line"),
         ("visible-devices", "no line"),
         ("card-too-small", "21/33"),
+        ("card-tight", "28/33"),
         ("card-unsupported", "no line"),
         ("driver-too-old", "no line"),
         ("driver-lost", "no line"),

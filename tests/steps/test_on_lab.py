@@ -84,6 +84,8 @@ CASES = [
     ("model-truncated", "repull-model", ["model.repulled", "model.reloaded"]),
     ("healthy", "switch-model", ["model.present", "env_file.set", "service.recreated", "model.reloaded"]),
     ("healthy", "quantise-down", []),
+    ("card-tight", "quantise-down", ["model.smaller", "env_file.set", "service.recreated", "model.reloaded"]),
+    ("card-tight", "fix-offload", ["model.smaller", "env_file.set", "service.recreated", "model.reloaded"]),
     ("healthy", "verify", ["model.responds"]),
 ]
 
@@ -94,6 +96,13 @@ def test_the_right_steps_and_no_others(lab: Lab, fault: str, book: str, expected
     assert code == 0, told(events)
     assert steps(events) == expected, told(events)
     assert layers(events) == [33, 33]
+
+
+def test_what_would_help_names_no_program_that_is_never_closed(lab: Lab) -> None:
+    _, events = lab("card-tight", "fix-offload.yml", "--check")
+    (need,) = {event["diagnosis"]["need"] for event in events if event["event"] == "findings"}
+    assert need.endswith("; Q3_K_M fits whole")  # dwm.exe holds the largest part besides, and is the desktop itself
+    assert "closing" not in need
 
 
 def test_the_volume_is_made_anew_with_the_hosts_name_alone(lab: Lab) -> None:

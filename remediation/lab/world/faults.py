@@ -187,13 +187,12 @@ def _damaged(damage: Damage) -> Callable[[Machine], None]:
     return happened
 
 
-def _small_card(state: State) -> None:
-    state.card.name, state.card.total = "NVIDIA GeForce GTX 1650", 4096 * MIB
-    state.card.compute = "7.5"
+def _card(name: str, compute: str, mib: int = 0) -> Callable[[State], None]:
+    def built_in(state: State) -> None:
+        state.card.name, state.card.compute = name, compute
+        state.card.total = mib * MIB or state.card.total
 
-
-def _old_card(state: State) -> None:
-    state.card.name, state.card.compute = "NVIDIA GeForce GTX 780", "3.5"
+    return built_in
 
 
 def _old_driver(state: State) -> None:
@@ -269,8 +268,9 @@ FAULTS: Mapping[str, Fault] = {
     "no-gpu-request": Fault(ask, devices=False),
     "no-gpu-runtime": Fault(_as_it_stands, machine=_no_runtime),
     "visible-devices": Fault(ask, lines=("CUDA_VISIBLE_DEVICES=1",)),
-    "card-too-small": Fault(ask, machine=_small_card),
-    "card-unsupported": Fault(ask, machine=_old_card),
+    "card-too-small": Fault(ask, machine=_card("NVIDIA GeForce GTX 1650", "7.5", 4096)),
+    "card-tight": Fault(ask, machine=_card("Quadro P2000", "6.1", 5120)),
+    "card-unsupported": Fault(ask, machine=_card("NVIDIA GeForce GTX 780", "3.5")),
     "driver-too-old": Fault(ask, machine=_old_driver),
     "driver-lost": Fault(_lost_card),
     "other-model": Fault(_other_model, lines=("OLLAMA_MAX_LOADED_MODELS=2",)),

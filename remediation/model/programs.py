@@ -1,0 +1,26 @@
+"""Names of programs, and those that are never closed whatever they hold (facts/windows 5)."""
+
+from __future__ import annotations
+
+PROTECTED = frozenset({
+    "system", "registry", "secure system", "memory compression", "idle", "system idle process", "smss", "csrss", "wininit",
+    "winlogon", "services", "lsass", "lsaiso", "svchost", "fontdrvhost", "dwm", "logonui", "lockapp", "explorer", "sihost",
+    "taskhostw", "ctfmon", "runtimebroker", "shellexperiencehost", "startmenuexperiencehost", "searchhost", "searchapp",
+    "textinputhost", "applicationframehost", "audiodg", "conhost", "dllhost", "wmiprvse", "wsmprovhost", "winrshost",
+    "msmpeng", "nissrv", "securityhealthservice", "nvcontainer", "nvdisplay.container", "nvlddmkm", "vmwp",
+    "vmcompute", "wslservice", "wslhost", "wsl", "docker desktop", "dockerd", "vpnkit",
+    "systemd", "init", "xorg", "xwayland", "gnome-shell", "kwin_wayland", "kwin_x11", "containerd", "sshd", "nvidia-persistenced",
+})  # fmt: skip
+_PROTECTED_PREFIXES = ("com.docker.", "sshd", "containerd-shim", "vmmem", "ollama", "llama-server")
+
+
+def program_name(text: str) -> str:
+    """Return a program's name as it is compared: ``Chrome.exe`` and ``chrome`` are one."""
+    name = text.strip().lower()
+    return name.removesuffix(".exe")
+
+
+def is_protected(program: str) -> bool:
+    """Whether a program of this name is never closed: it belongs to the system, to Docker or to Ollama."""
+    name = program_name(program)
+    return name in PROTECTED or name.startswith(_PROTECTED_PREFIXES)
