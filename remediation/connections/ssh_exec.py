@@ -18,6 +18,8 @@ Hear = Callable[[bytes], None]
 _BLOCK = 65536
 _QUIET = 0.5
 """Seconds after a program's end in which what it left running may still hold the channel open."""
+_FIRST_WORD = 5.0
+"""Seconds in which a shell that was asked to start a program tells its group."""
 _AT_ONCE = 30_000
 """So much stdin goes out without a thread: sshd's window is larger."""
 
@@ -59,7 +61,11 @@ def execute(  # noqa: PLR0913 - a Run's fields
     try:
         with closing(channel):
             channel.exec_command(_script(mark, argv, cwd, env or {}))
-            done = _pump(channel, stdin, deadline, err, hear)
+            try:
+                done = _pump(channel, stdin, deadline, err, hear)
+            except KeyboardInterrupt:
+                _hear_mark(channel, mark, err)
+                raise
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise Broken(str(error) or type(error).__name__) from error
     except BaseException:
@@ -140,6 +146,16 @@ def _pump(
     if not channel.exit_status_ready() or (code := channel.recv_exit_status()) < 0:
         raise Broken("the connection was lost before the program's end was told")
     return code, bytes(out)
+
+
+def _hear_mark(channel: paramiko.Channel, mark: str, err: bytearray) -> None:
+    """Wait a moment for the group of a program that was just started: by nothing else can it be ended."""
+    until, ready = time.monotonic() + _FIRST_WORD, threading.Event()
+    channel.in_stderr_buffer.set_event(ready)
+    while not _told(bytes(err), mark)[0] and not channel.closed and (left := until - time.monotonic()) > 0:
+        ready.clear()
+        if not _gathered(channel, bytearray(), err):
+            ready.wait(left)
 
 
 def _gathered(channel: paramiko.Channel, out: bytearray, err: bytearray) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.connections import ssh_open
+from remediation.connections import ssh, ssh_exec, ssh_open
 from remediation.connections.base import Completed, Failed, FileContent, Probe, ProbeReply, ReadFile, Run, WriteFile
 from remediation.connections.settings import from_variables
 from remediation.model.errors import AuthenticationFailed, HostKeyRefused, Uncertain, Unreachable
@@ -248,3 +248,21 @@ def test_a_refused_login_leaves_no_connection_open(ssh_server: Sshd, tmp_path: P
             break
         threading.Event().wait(0.02)
     assert threading.active_count() <= before
+
+
+def test_ctrl_c_before_anything_was_heard_ends_the_program_all_the_same(
+    ssh_server: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    groups: list[int | None] = []
+    guard = opened(ssh_server.variables())
+    assert isinstance(guard.exchange([TRUE])[0], Completed)
+    monkeypatch.setattr(ssh_exec, "_feed", interrupted)  # stdin goes out before anything comes back
+    monkeypatch.setattr(ssh.SshConnection, "_kill", lambda _, group: groups.append(group))
+    with pytest.raises(KeyboardInterrupt):
+        guard.exchange([Run(("sleep", "60"))])
+    guard.close()
+    assert groups[0] is not None
+    os.killpg(groups[0], signal.SIGKILL)
