@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.steps.on_engine import changes, told
+from tests.support.loaded import python
 from tests.support.parts import need_program
 from tests.support.service import NOT_FOUND, REFUSED, Service, service
 
@@ -42,7 +43,7 @@ def start(host: Service, folder: Path, *words: str, **variables: object) -> tupl
         "PYTHONPATH": str(ROOT),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "remediation.cli.program", *words, "--inventory", host.inventory(folder, **variables), "--json"],
+        [*python({**kept, **own}), "-m", "remediation.cli.program", *words, "--inventory", host.inventory(folder, **variables), "--json"],
         cwd=folder, env={**kept, **own}, capture_output=True, text=True, encoding="utf-8", check=False, timeout=110,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr

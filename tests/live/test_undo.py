@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from remediation.engine.history import runs
 from tests.steps.on_engine import changes, digests, play, told
 from tests.support import bed
+from tests.support.loaded import python
 from tests.support.project import Project
 
 pytestmark = pytest.mark.live
@@ -27,7 +27,7 @@ def undo(environment: Mapping[str, str], folder: Path, *words: str) -> tuple[int
     """Take the last run back, and return the exit code and the events."""
     run = runs(folder / "state" / "remediation" / "runs")[0].run
     done = subprocess.run(
-        [sys.executable, "-m", "remediation.cli.program", "undo", run, "--json", *words],
+        [*python(environment), "-m", "remediation.cli.program", "undo", run, "--json", *words],
         cwd=folder, env={**environment, "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT)}, capture_output=True,
         text=True, encoding="utf-8", check=False, timeout=110,
     )  # fmt: skip

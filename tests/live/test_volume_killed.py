@@ -6,7 +6,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from remediation.engine.history import runs
 from remediation.model.event import Event
 from tests.steps.on_engine import registry
 from tests.support.engine import IMAGE
+from tests.support.loaded import python
 from tests.support.project import CONTAINER, HEALTHY, MODEL, Project
 
 pytestmark = pytest.mark.live
@@ -59,7 +59,7 @@ class Bed:
 
     def start(self, *words: str, module: str = "remediation.cli.program", before: tuple[str, ...] = ()) -> Ended:
         done = subprocess.run(
-            [sys.executable, "-m", module, *before, *words, *AGREED], cwd=self.folder, capture_output=True, text=True,
+            [*python(self.environment), "-m", module, *before, *words, *AGREED], cwd=self.folder, capture_output=True, text=True,
             encoding="utf-8", check=False, timeout=110,
             env={**self.environment, "XDG_STATE_HOME": str(self.folder / "state"), "PYTHONPATH": str(ROOT)},
         )  # fmt: skip

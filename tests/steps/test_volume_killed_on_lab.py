@@ -16,6 +16,7 @@ import pytest
 
 from remediation.engine.history import runs
 from remediation.model.event import Event
+from tests.support.loaded import python
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 
@@ -41,7 +42,7 @@ class Lab:
 
     def start(self, *words: str, module: str = "remediation.cli.program") -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", module, *words], cwd=self.folder, env=self.environment, capture_output=True, text=True,
+            [*python(self.environment), "-m", module, *words], cwd=self.folder, env=self.environment, capture_output=True, text=True,
             encoding="utf-8", check=False, timeout=110,
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
