@@ -1,14 +1,21 @@
-"""How the tests are shared out among processes (``-n auto``)."""
+"""How the tests are shared out among processes (``-n auto``), and what each of these processes begins with."""
 
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from xdist.scheduler import WorkStealingScheduling
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, as the tests of it do: a shell starts what runs in its background deaf to that, and so are all its children."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
