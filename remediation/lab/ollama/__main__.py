@@ -98,9 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     if not ollama.start():
         return 2
+    # as the real server: whoever calls while it looks for cards is answered afterwards, and logged behind the settings
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     while not stop.wait(1.0):
         ollama.tick()
     server.stop()
