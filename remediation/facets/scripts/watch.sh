@@ -6,12 +6,14 @@ case $1 in
   start)
     umask 077
     file=$(mktemp "${TMPDIR:-/tmp}/remediation-watch.XXXXXX") || exit 1
+    # the first look before anything is in the background: a quick request may be over before that has begun
+    sed -n '1s/^cpu */cpu /p' /proc/stat >> "$file"
     (
       end=$(($(date +%s) + $2))
       while [ -e "$file" ] && [ "$(date +%s)" -lt "$end" ]; do
-        sed -n '1s/^cpu */cpu /p' /proc/stat
         nvidia-smi --query-gpu=utilization.gpu --format=csv,noheader,nounits 2>/dev/null | sed 's/^/gpu /'
         sleep 0.25
+        sed -n '1s/^cpu */cpu /p' /proc/stat
       done >> "$file"
     ) > /dev/null 2>&1 < /dev/null &
     echo "$file"
