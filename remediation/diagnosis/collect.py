@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.logs import read_log
+from remediation.diagnosis.logs import read_again
 from remediation.facets.callers import mounted_configuration
 from remediation.facets.protocols import Reader
 from remediation.model.errors import Blocked, CallFailed, HostError, Unreachable
@@ -108,7 +108,7 @@ def collect(host: Reader) -> Evidence:
     )
     if model and show is None and models is not None:
         pieces = (*pieces, *_gone(model, parts.read("the model's files", lambda: host.ollama.blobs(model))))
-    environment = read_log(log).environment if log else {}
+    environment = read_again(log).environment if log else {}
     return Evidence(
         platform=_platform(system.os if system else "", containerised=container is not None),
         ollama_version=version,

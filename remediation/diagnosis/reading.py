@@ -10,7 +10,7 @@ from functools import cached_property
 
 from remediation.diagnosis.codes import CudaCode, read_codes
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.logs import Device, Load, LogReading, read_log
+from remediation.diagnosis.logs import Device, Load, LogReading, read_again, read_log
 from remediation.diagnosis.signs import Hit
 from remediation.diagnosis.texts.asks import Ask, Setting, read_asks, read_settings
 from remediation.diagnosis.texts.docker import DockerReading, read_docker, read_inspect
@@ -182,7 +182,7 @@ def read_evidence(evidence: Evidence) -> Reading:
     speeds: list[Speed] = []
     logs: list[LogReading] = []
     for label, piece in _labelled(evidence):
-        logs.append(read_log(piece.text, name=label, kind=piece.kind))
+        logs.append(read_again(piece.text, name=label, kind=piece.kind))
         if len(piece.text) > _SMALL:
             continue
         ps += read_ps(piece.text, label)

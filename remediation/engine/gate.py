@@ -29,11 +29,11 @@ class Refusal:
 
 
 def missing(plan: Iterable[Change], context: StepContext) -> Refusal | None:
-    """Return the need that is not there, with the reason; asks the host for its session only where something is needed."""
+    """Return the need that is not there, with the reason; asks for the host's session only where something is needed."""
     wanted = [(change, need) for change in plan for need in sorted(change.needs or ())]
     if not wanted:
         return None
-    session = context.access.reader.desktop.session()
+    session = (context.moment or context.access.reader).desktop.session()
     for change, need in wanted:
         lack = _lack(need, session)
         if lack is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from remediation.engine.executor import execute
@@ -15,18 +15,23 @@ from remediation.model.change import Change, StepCall
 from remediation.model.errors import CallFailed, DeadlineExceeded
 
 if TYPE_CHECKING:
+    from remediation.facets.protocols import Reader
     from remediation.steps.contract import Step
 
 
 @dataclass(frozen=True, slots=True)
 class GoalSight:
-    """What the goal looked like: met, unmet, or None where it is not known and ``clarifying`` may make it so."""
+    """What the goal looked like: met, unmet, or None where it is not known and ``clarifying`` may make it so.
+
+    ``moment`` is the look that was taken last: what else is to be judged before anything is changed can rest on it too.
+    """
 
     state: bool | None
     text: str
     values: Mapping[str, Any]
     clarifying: tuple[StepCall, ...] = ()
     next_step: str = ""
+    moment: Reader | None = None
 
     @property
     def word(self) -> str:
@@ -52,6 +57,7 @@ def look_at(goal: Sequence[StepCall], context: StepContext, *, patient: bool) ->
         values,
         tuple(call for sight in sights for call in sight.clarifying),
         next((sight.next_step for sight in telling if sight.next_step), ""),
+        sights[-1].moment if sights else None,
     )
 
 
@@ -66,12 +72,13 @@ def _look(step: Step[Any], context: StepContext, *, patient: bool) -> GoalSight:
 
 def _glance(step: Step[Any], context: StepContext) -> tuple[GoalSight, bool]:
     """Return what was seen, and whether the host answered at all."""
+    moment = context.access.reader
     try:
-        sight = look(step, context)
+        sight = look(step, replace(context, moment=moment))
     except (CallFailed, DeadlineExceeded) as error:
-        return GoalSight(state=False, text=error.message, values={}, next_step=error.next_step), False
+        return GoalSight(state=False, text=error.message, values={}, next_step=error.next_step, moment=moment), False
     call = step.clarify(sight.seen) if sight.state is None else None
-    return GoalSight(sight.state, sight.text, sight.values, (call,) if call else ()), True
+    return GoalSight(sight.state, sight.text, sight.values, (call,) if call else (), moment=moment), True
 
 
 def clarify(goal: GoalSight, context: StepContext) -> tuple[Change, ...]:

@@ -62,7 +62,7 @@ class Climb:
     """One pass over a ladder.
 
     ``tried`` are the rungs with what they came to, ``refused`` the first that was blocked, ``moment`` the look by which the host
-    was judged last: causes and order of the rungs rest on the same one.
+    was judged last: goal, causes and order of the rungs rest on the same one.
     """
 
     ladder: Ladder
@@ -96,24 +96,22 @@ class Climb:
                     self.done += of_path
 
     def _goal(self, *, patient: bool, clarifying: bool = True) -> GoalSight:
-        goal = look_at(self.ladder.wanted(), self.context, patient=patient)
-        self._tell(goal)
+        goal = self._looked(patient=patient)
         if goal.state is not None or not clarifying:
             return goal
         self.done += clarify(goal, self.context)
-        if self.context.policy.check:
-            return goal
-        again = look_at(self.ladder.wanted(), self.context, patient=True)
-        self._tell(again)
-        return again
+        return goal if self.context.policy.check else self._looked(patient=True)
 
-    def _tell(self, goal: GoalSight) -> None:
+    def _looked(self, *, patient: bool) -> GoalSight:
+        goal = look_at(self.ladder.wanted(), self.context, patient=patient)
+        self.moment = goal.moment
         self.context.emit("goal", state=goal.word, text=goal.text, values=dict(goal.values))
+        return goal
 
     def _diagnose(self) -> None:
         from remediation.diagnosis.diagnose import to_json  # noqa: PLC0415 - a run without a ladder needs no causes
 
-        self.moment = self.context.access.reader_for("diagnosis")
+        self.moment = self.context.access.reader_for("diagnosis", moment=self.moment)
         self.diagnosis = self.context.ports.diagnose(self.moment)
         self.context.emit("findings", diagnosis=to_json(self.diagnosis))
 
@@ -181,6 +179,9 @@ class Climb:
     def _try(self, choice: Choice) -> Result:
         rung = choice.rung
         self._start(choice)
+        if rung.name not in self.foreseen:
+            # read off what is known already, so that each of its steps then asks for all it needs at once (`facets.look`)
+            self._risk_of(rung)
         refused = self._refusal(rung)
         results = (refused,) if refused else tuple(self.run_rung(rung))
         changes = () if refused else tuple(change for result in results for change in result.changes)

@@ -219,6 +219,9 @@ def _containers(text: str) -> tuple[Container, ...]:
 
 def merged(stdout: bytes, stderr: bytes) -> str:
     """Return the lines of both streams in order of their timestamps, without these."""
+    if not (stdout and stderr):  # one stream is in order, and most programs write to one
+        lines = (stdout or stderr).decode("utf-8", errors="replace").splitlines()
+        return "".join(f"{line.partition(' ')[2]}\n" for line in lines)
     rows = []
     for stream in (stdout, stderr):
         for line in stream.decode("utf-8", errors="replace").splitlines():

@@ -67,7 +67,7 @@ class Look:
         return other
 
     def foresee(self, *calls: Call) -> None:
-        """Let the first look of a purpose that begins with some of `calls` ask all of them, until another one has asked more."""
+        """Let the first look for any purpose that begins with some of `calls` ask all of them."""
         habits: Habits = self.hints.setdefault("habits", {})
         habits.setdefault("", {repr(call): call for call in calls})
 
@@ -98,14 +98,14 @@ class Look:
         return [known[key] for key in keys]
 
     def _foreseen(self, asked: Mapping[str, Call]) -> Mapping[str, Call]:
-        """Return what is likely to be asked next: by the last look for this purpose, else by the latest that began alike."""
+        """Return what is likely to be asked next: by the last look for this purpose, else what was foreseen, else by the latest."""
         if not self._purpose or self._wanted:
             return {}
         habits: Habits = self.hints.get("habits", {})
         if self._purpose in habits:
             return habits[self._purpose]
-        latest: Mapping[str, Call] = next(reversed(habits.values()), {})
-        return latest if asked.keys() <= latest.keys() else {}
+        alike = (each for each in (habits.get("", {}), *reversed(habits.values())) if asked.keys() <= each.keys())
+        return next(alike, {})
 
     def _remember(self, asked: Mapping[str, Call]) -> None:
         if not self._purpose:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
-from remediation.diagnosis.logs import Load, LogReading, read_log
+from remediation.diagnosis.logs import Load, LogReading, read_again
 from remediation.diagnosis.memory.fit import RESERVE, Fit
 from remediation.diagnosis.memory.metadata import ModelMetadata, metadata
 from remediation.diagnosis.units import MIB
@@ -125,13 +124,7 @@ def load_state(host: Reader, model: str) -> LoadState:
 
 def log_of(host: Reader) -> LogReading:
     """Return what the server's log says; raises as the facet does."""
-    return _reading(host.ollama.log())
-
-
-@lru_cache(maxsize=128)
-def _reading(text: str) -> LogReading:
-    """Return what a log says; several steps read the same one at the same moment, of hosts that are worked on side by side."""
-    return read_log(text)
+    return read_again(host.ollama.log())
 
 
 def _show(host: Reader, model: str) -> tuple[ModelShow | None, str]:

@@ -1,13 +1,17 @@
-"""Send and Receive are, word for word, what pywinrm would have written; what comes back is read as pywinrm reads it."""
+"""Send and Receive are what pywinrm would have written, but that more is taken; what comes back is read as pywinrm reads it."""
 
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
 from winrm.protocol import Protocol
 
+from remediation.connections import winrm_messages
+from remediation.connections.settings import from_variables
 from remediation.connections.winrm_streams import Streams
+from tests.connections.conftest import StartPeer, winrm_variables
 
 ANSWER = (
     '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:rsp="http://schemas.microsoft.com/wbem/wsman/1/windows/shell">'
@@ -32,7 +36,7 @@ class Written(Protocol):
         self.answer = ANSWER.format(answer).encode()
 
     def send_message(self, message: str) -> bytes:
-        self.sent.append(re.sub(r"uuid:[0-9a-f-]{36}", "uuid:*", message))
+        self.sent.append(re.sub(r"uuid:[0-9a-f-]{36}", "uuid:*", message).replace(">153600<", ">512000<"))
         return self.answer
 
 
@@ -50,6 +54,20 @@ def test_what_is_sent_is_what_pywinrm_sends(end: bool) -> None:
     wire.operation_timeout_sec = 3
     streams.receive()
     assert "PT3S" in wire.sent[-1]
+
+
+def test_one_answer_holds_as_much_as_a_service_gives_by_default(start_peer: StartPeer) -> None:
+    server = start_peer()
+    server.programs = {"big": (sys.executable, "-c", "print('x' * 350_000, end='')")}
+    wire = winrm_messages.connect(from_variables("box", winrm_variables(server)))
+    shell = wire.open_shell()
+    command = wire.run_command(shell, "big")
+    program = server.shells[shell][command]
+    with program.changed:
+        program.changed.wait_for(lambda: not program.open)
+    # 107,520 bytes is what pywinrm's own request would have brought
+    assert len(Streams(wire, shell, command).receive()[0]) == 350_000
+    wire.close_shell(shell)
 
 
 def test_each_message_has_an_id_of_its_own() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from remediation.engine.arrange import Rung, arrange
 from remediation.engine.executor import execute
@@ -14,7 +15,7 @@ from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed, Unreachable
 from remediation.model.finding import Cause, Diagnosis, Finding, RuledOut
 from remediation.model.outcome import Outcome, Result
-from tests.engine.fakes import GIB, MODEL, World
+from tests.engine.fakes import GIB, MODEL, FakeAccess, FakeReader, World
 from tests.engine.toys import Bench
 
 GOAL = (StepCall("toy.whole", {"model": MODEL}),)
@@ -287,3 +288,32 @@ def test_a_rung_that_treats_several_causes_is_dropped_only_when_all_are_ruled_ou
     for diagnosis, tried in ((one_out, 1), (all_out, 0)):
         order = arrange([both], diagnosis, last_resort=True, risk_of=lambda _rung: Risk.SAFE)
         assert len(order.choices) == tried
+
+
+class Looked(FakeAccess):
+    """A host of which each look is another, and known afterwards: for what, and through which."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.looks: list[tuple[str, Reader, bool]] = []
+
+    def reader_for(self, purpose: str, *, moment: Reader | None = None) -> Reader:
+        found = FakeReader(self.world) if moment is None else moment
+        self.looks.append((purpose, found, moment is None))
+        return found
+
+    def __getattribute__(self, name: str) -> Any:  # noqa: ANN401 - whatever is asked of a host
+        return FakeReader(self.world) if name == "reader" else super().__getattribute__(name)
+
+
+def test_goal_causes_and_what_a_rung_would_do_rest_on_one_look_and_its_steps_look_anew() -> None:
+    bench = occupied(diagnose=says(found(vram_occupied=0.97)))
+    access = Looked(bench.world)
+    context = replace(bench.context(max_risk=Risk.DISRUPTIVE), access=access)
+    climb(LADDER, context, rungs_by(context))
+    purposes = [purpose for purpose, _, _ in access.looks]
+    assert purposes[:5] == ["toy.whole", "diagnosis", "toy.closed", "toy.reloaded", "toy.closed"]
+    readers = [reader for _, reader, _ in access.looks]
+    assert all(reader is readers[0] for reader in readers[:4])
+    assert access.looks[4][2]
+    assert readers[4] is not readers[0]

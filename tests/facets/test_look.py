@@ -91,6 +91,14 @@ def test_a_purpose_that_is_new_goes_by_the_latest_look_that_began_alike() -> Non
     assert connection.asked == [(HOSTNAME, DATE), (HOSTNAME, DATE), (Run(("uptime",)),), (HOSTNAME,)]
 
 
+def test_a_purpose_that_is_new_goes_by_what_was_foreseen_before_it_goes_by_others() -> None:
+    connection, hints = Answering(runs=done), dict[str, Any]()
+    connection.look(hints=hints, purpose="first").ask(HOSTNAME, Run(("uptime",)))
+    connection.look(hints=hints, purpose="first").foresee(HOSTNAME, DATE)
+    connection.look(hints=hints, purpose="second").ask(HOSTNAME)
+    assert connection.asked[-1] == (HOSTNAME, DATE)
+
+
 def test_what_was_foreseen_and_fails_fails_only_whoever_asks_for_it() -> None:
     hints = dict[str, Any]()
     first = Answering(runs=done).look(hints=hints, purpose="x")

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from remediation.diagnosis.logs.condensing import condense, condense_file
 from remediation.diagnosis.logs.model import Device, Load, LogReading, ServerStart
-from remediation.diagnosis.logs.reader import read_log
+from remediation.diagnosis.logs.reader import read_again, read_log
 
-__all__ = ["Device", "Load", "LogReading", "ServerStart", "condense", "condense_file", "read_log"]
+__all__ = ["Device", "Load", "LogReading", "ServerStart", "condense", "condense_file", "read_again", "read_log"]

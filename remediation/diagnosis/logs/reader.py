@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from remediation.diagnosis.logs import common, g0, g1, g2, g3, slog
 from remediation.diagnosis.logs.lines import plain_lines
@@ -54,6 +55,8 @@ _BORING = (
     "llama_kv_cache_unified: layer", "llama_kv_cache: layer", "create_tensor", "common_memory_breakdown", "slot ", "srv ",
 )  # fmt: skip
 
+_SHORT = 1_000_000
+"""A longer text is not kept in memory for that."""
 _IDLE = 20_000
 """So many lines that say nothing are remembered: llama.cpp prints the same ones at every load."""
 _DUMP = "llama_model_loader: - kv"
@@ -90,6 +93,16 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
         free_seen={device: tuple(seen) for device, seen in state.free_seen.items()},
         lines=number,
     )
+
+
+def read_again(text: str, *, name: str = "server.log", kind: str = "server_log") -> LogReading:
+    """Return `read_log`'s answer for a text that several ask about at the same moment, of hosts that are worked on side by side."""
+    return _remembered(text, name, kind) if len(text) <= _SHORT else read_log(text, name=name, kind=kind)
+
+
+@lru_cache(maxsize=128)
+def _remembered(text: str, name: str, kind: str) -> LogReading:
+    return read_log(text, name=name, kind=kind)
 
 
 def _read_slog(state: State, line: str, name: str, number: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from remediation.diagnosis.memory import quantisation
@@ -155,6 +156,7 @@ class _Shape:
         return attention + feed + 2 * wide * 4
 
 
+@lru_cache(maxsize=64)
 def _sizes(shape: _Shape, level: str, file_size: int | None) -> tuple[tuple[int, ...], int, int, bool] | None:
     """Return (bytes per block, output with its norm, token_embd, exact)."""
     rows = shape.embedding * shape.vocabulary

@@ -18,10 +18,12 @@ def measure(given: Measure, site: Site, scope: Scope) -> Acted:
     """Ask the loaded model for a few tokens; what cannot be measured says why, and fails nothing."""
     try:
         opened = site.opened()
-        reader = look_once(site, opened) or opened.access.reader_for("measure")
+        moment = look_once(site, opened)
         layers = site.host.layers
         if layers is None:
-            layers = site.play.stage.ports.diagnose(reader).offloaded
+            moment = moment or opened.access.reader_for("diagnosis")
+            layers = site.play.stage.ports.diagnose(moment).offloaded
+        reader = opened.access.reader_for("measure", moment=moment)
         writer = None if site.check() else opened.access.writer()
         figures = site.play.stage.ports.measure(
             reader, writer, label=given.label, layers=layers, simulated=SCALED in scope, model=given.model
