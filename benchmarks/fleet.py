@@ -1,8 +1,8 @@
 """A fleet of the lab's hosts, repaired in one run: what each came to, what it cost the controller, whether a host that hangs costs others.
 
-``python -m benchmarks.fleet [--hosts 200] [--forks 50]``. The lab runs in processes of its own; processor time and memory are
-those of the ``remediate`` process alone (getrusage). The hosts meet the faults of `MIXED` in turn, twice; the second time the
-last host takes connections and never answers.
+``python -m benchmarks.fleet [--hosts 200] [--forks 50] [--repeat 1]``. The lab runs in processes of its own; processor time and
+memory are those of the ``remediate`` process alone (getrusage). The hosts meet the faults of `MIXED` in turn, in runs by twos: in the
+second of each the last host takes connections and never answers. Each run has a lab of its own, so that none meets what another left.
 """
 
 from __future__ import annotations
@@ -81,34 +81,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__)
     parser.add_argument("--hosts", type=int, default=200)
     parser.add_argument("--forks", type=int, default=50)
+    parser.add_argument("--repeat", type=int, default=1)
     options = parser.parse_args()
+    answering, one_hangs = [], []
+    for _ in range(options.repeat):
+        answering.append(_measured(options.hosts, options.forks, hanging=False))
+        one_hangs.append(_measured(options.hosts, options.forks, hanging=True))
+    _told(answering, one_hangs, options.hosts, options.forks)
+
+
+def _measured(hosts: int, forks: int, *, hanging: bool) -> Took:
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder)
         place = state / "remediation" / "lab"
-        lab = control.start(place, hosts=options.hosts)
+        lab = control.start(place, hosts=hosts)
         try:
             inventory = state / "fleet.yml"
+            names = [host.name for host in lab.hosts]
             inventory.write_text(
-                _INVENTORY.format(hosts=len(lab.hosts), names="\n".join(f"    {host.name}:" for host in lab.hosts)),
-                encoding="utf-8",
+                _INVENTORY.format(hosts=len(names), names="\n".join(f"    {name}:" for name in names)), encoding="utf-8"
             )
-            *working, last = (host.name for host in lab.hosts)
+            *working, last = names
             faults = {name: MIXED[index % len(MIXED)] for index, name in enumerate(working)}
-            runs = []
-            for hanging in (False, True):
-                for name, fault in faults.items():
-                    control.fault(name, fault, place)
-                if hanging:
-                    control.wire(last, "silent", place, times=1000, seconds=3600)
-                else:
-                    control.fault(last, "healthy", place)
-                runs.append(repaired(inventory, {**faults, last: HANGS if hanging else "healthy"}, options.forks, state))
-            _told(runs, options.hosts, options.forks)
+            for name, fault in faults.items():
+                control.fault(name, fault, place)
+            if hanging:
+                control.wire(last, "silent", place, times=1000, seconds=3600)
+            return repaired(inventory, {**faults, last: HANGS if hanging else "healthy"}, forks, state)
         finally:
             control.stop(place)
 
 
-def _told(runs: Sequence[Took], hosts: int, forks: int) -> None:
+def _told(answering: Sequence[Took], one_hangs: Sequence[Took], hosts: int, forks: int) -> None:
     print(f"{hosts} hosts, {forks} forks, mixed faults\n")
     print("| | all answer | one hangs |\n|---|---|---|")
     for text, value in (
@@ -117,10 +121,14 @@ def _told(runs: Sequence[Took], hosts: int, forks: int) -> None:
         ("the controller's processor, seconds per host", lambda run: f"{run.processor / hosts:.2f}"),
         ("the controller's memory at most, MiB", lambda run: f"{run.memory:.0f}"),
     ):
-        print(f"| {text} | {' | '.join(map(value, runs))} |")
-    print("\n| fault | came to |\n|---|---|")
-    for fault in sorted(runs[1].outcomes):
-        print(f"| {fault} | {', '.join(f'{number} {outcome}' for outcome, number in runs[1].outcomes[fault].items())} |")
+        print(f"| {text} | {' | '.join(', '.join(map(value, runs)) for runs in (answering, one_hangs))} |")
+    print("\n| fault | came to, in the runs in which one hangs |\n|---|---|")
+    ended: dict[str, Counter[str]] = defaultdict(Counter)
+    for run in one_hangs:
+        for fault, outcomes in run.outcomes.items():
+            ended[fault] += outcomes
+    for fault in sorted(ended):
+        print(f"| {fault} | {', '.join(f'{number} {outcome}' for outcome, number in ended[fault].items())} |")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -43,11 +43,12 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The newest lease directory (0: none), what it says (None while it is being written), and the host's time."""
+    """The newest lease directory (0: none), what it says (None while it is being written), the host's time, and older ones."""
 
     number: int
     lease: Lease | None
     now: float
+    older: tuple[int, ...] = ()
 
 
 class LeaseStore(Protocol):
@@ -56,17 +57,17 @@ class LeaseStore(Protocol):
     def newest(self) -> Place:
         """Return the newest lease."""
 
-    def read(self, number: int) -> Lease | None:
-        """Return what one lease says, None where it is not there or not written yet."""
-
     def make(self, number: int) -> bool:
         """Make the directory; return False where it is there already. Of two askers exactly one succeeds."""
 
-    def write(self, number: int, lease: Lease) -> int:
-        """Write what the lease says, and return the number of the newest directory afterwards."""
+    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> tuple[int, Lease | None]:
+        """Write what the lease says and remove the directories `clear`.
 
-    def clear(self, number: int) -> None:
-        """Remove an older directory."""
+        Returns the number of the newest directory afterwards, and what the one called `before` says then.
+        """
+
+    def clear(self, *numbers: int) -> None:
+        """Remove directories."""
 
 
 class HostLeases:
@@ -80,15 +81,11 @@ class HostLeases:
     def newest(self) -> Place:
         """Return the newest lease; two round trips, one where there never was any."""
         listed, clock = self._exchange(self._list(), self._clock())
-        number, now = _newest(listed), _now(clock)
+        (number, *older), now = _numbers(listed) or [0], _now(clock)
         if number == 0:
             return Place(0, None, now)
-        return Place(number, self.read(number), now)
-
-    def read(self, number: int) -> Lease | None:
-        """Return what one lease says."""
         (content,) = self._exchange(ReadFile(self._path(str(number), _FILE)))
-        return _lease(content)
+        return Place(number, _lease(content), now, tuple(older))
 
     def make(self, number: int) -> bool:
         """Make the directory; False where somebody else was faster."""
@@ -103,19 +100,24 @@ class HostLeases:
             raise CallFailed(f"no lease could be taken: {made.message}", host=self._connection.host)
         return isinstance(made, Completed) and made.rc == 0
 
-    def write(self, number: int, lease: Lease) -> int:
-        """Write the lease as a whole and list again, in one round trip."""
+    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> tuple[int, Lease | None]:
+        """Write the lease as a whole, list again and do the rest, in one round trip."""
         content = json.dumps(asdict(lease)).encode()
-        written, listed = self._exchange(WriteFile(self._path(str(number), _FILE), content), self._list())
+        calls: list[Call] = [WriteFile(self._path(str(number), _FILE), content), self._list()]
+        calls += [ReadFile(self._path(str(before), _FILE))] if before else []
+        calls += [self._removal(clear)] if clear else []
+        written, listed, *more = self._exchange(*calls)
         if isinstance(written, Failed):
             raise CallFailed(f"the lease could not be written: {written.message}", host=self._connection.host)
-        return _newest(listed)
+        return max(_numbers(listed), default=0), _lease(more[0]) if before else None
 
-    def clear(self, number: int) -> None:
-        """Remove an older directory; one that belongs to another login stays, and does no harm."""
-        path = self._path(str(number))
-        argv = ("cmd.exe", "/d", "/c", "rmdir", "/s", "/q", path) if self._windows else ("rm", "-rf", path)
-        self._exchange(Run(argv, writes=True))
+    def clear(self, *numbers: int) -> None:
+        """Remove directories; one that belongs to another login stays, and does no harm."""
+        self._exchange(self._removal(numbers))
+
+    def _removal(self, numbers: Sequence[int]) -> Call:
+        paths = [self._path(str(number)) for number in numbers]
+        return Run((*(("cmd.exe", "/d", "/c", "rmdir", "/s", "/q") if self._windows else ("rm", "-rf")), *paths), writes=True)
 
     def _exchange(self, *calls: Call) -> list[Reply]:
         return self._connection.exchange(calls)
@@ -130,10 +132,10 @@ class HostLeases:
         return Probe("system") if self._windows else Run(("date", "+%s"))
 
 
-def _newest(listed: Reply) -> int:
-    """Return the highest number listed; a folder that is not there lists nothing."""
+def _numbers(listed: Reply) -> list[int]:
+    """Return the numbers listed, the highest first; a folder that is not there lists nothing."""
     text = listed.text if isinstance(listed, Completed) and listed.rc == 0 else ""
-    return max((int(line) for line in text.split() if line.isascii() and line.isdigit()), default=0)
+    return sorted((int(line) for line in text.split() if line.isascii() and line.isdigit()), reverse=True)
 
 
 def _now(clock: Reply) -> float:

@@ -85,6 +85,8 @@ class HostLock:
         self._clock = clock
         self._claim = claim
         self._number = 0
+        self._former: tuple[int, ...] = ()
+        """Directories of leases that are over: removed with the next message about ours."""
         self._lease: Lease | None = None
         self._offset = 0.0
 
@@ -139,7 +141,7 @@ class HostLock:
         if lease is None:
             return
         try:
-            self._store.write(self._number, dataclasses.replace(lease, expires=0.0))
+            self._store.write(self._number, dataclasses.replace(lease, expires=0.0), clear=self._former)
         except HostError:
             return  # nobody is there to take it; it expires by itself
 
@@ -173,29 +175,27 @@ class HostLock:
         if not self._store.make(number):
             return False
         lease = Lease(self._claim.run, self._claim.owner, self._claim.purpose, place.now + TTL)
-        newest = self._store.write(number, lease)
-        old = self._store.read(place.number) if place.number else None
+        newest, old = self._store.write(number, lease, before=place.number)
         foreign = old is not None and not self._own(old)
         if newest != number or (old is not None and foreign and old.expires > place.now):
             self._store.clear(number)
             return False
         self._number, self._lease = number, lease
+        self._former = (place.number, *place.older) if place.number else ()
         if old is not None and foreign and old.expires > 0:
             tell(f"took over from {old.owner} ({old.purpose}, run {old.id}), whose lease had expired")
-        if place.number:
-            self._store.clear(place.number)
         return True
 
     def _renew(self, expires: float) -> None:
         lease = dataclasses.replace(self._lease or Lease("", "", "", 0.0), expires=expires)
         try:
-            renewed = self._store.write(self._number, lease) == self._number
+            renewed = self._store.write(self._number, lease, clear=self._former)[0] == self._number
         except CallFailed:  # whoever took over has cleared the directory away
             renewed = False
             if self._store.newest().number == self._number:
                 raise
         if renewed:
-            self._lease = lease
+            self._lease, self._former = lease, ()
             return
         self._lease = None
         other = self._store.newest().lease

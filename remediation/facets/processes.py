@@ -127,7 +127,9 @@ def _windows(found: tuple[Process, ...]) -> tuple[Process, ...]:
         parent = by_pid.get(process.parent or -1)
         return parent is None or parent.program != process.program or parent.started > process.started
 
-    return tuple(replace(each, has_window=True) if each.session_id and each.service is None and root(each) else each for each in found)
+    return tuple(
+        replace(each, has_window=True) if each.session_id and each.service is None and root(each) else each for each in found
+    )
 
 
 def from_shell(text: str) -> tuple[Process, ...]:
