@@ -74,7 +74,7 @@ class Attempt:
         memory, path = self.context.memory, self.context.path
         self.done += memory.done.pop(path, ())
         self.sent.update(change.key for change in self.done)  # by a process that was cut off
-        sight = look(self.step, self.context)
+        sight = look(self.step, self.context, lately=True)
         for change in memory.in_flight.pop(path, ()):
             sight = self._left_over(change, sight)
         if sight.state is None:
@@ -204,6 +204,7 @@ class Attempt:
     def _make(self, change: Change, before: Sight) -> Sight:
         """Apply one change and look until it shows; on disk before it is sent and again when it is known what it did."""
         context, clock = self.context, self.context.access.clock
+        context.memory.seen = None
         context.hold(self.step.deadline)
         index, context.memory.changes = context.memory.changes, context.memory.changes + 1
         which = {"index": index, "step": self.step.name, "path": context.path}

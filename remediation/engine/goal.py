@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from remediation.engine.executor import execute
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class GoalSight:
     """What the goal looked like: met, unmet, or None where it is not known and ``clarifying`` may make it so.
 
-    ``moment`` is the look that was taken last: what else is to be judged before anything is changed can rest on it too.
+    ``moment`` is the look that it was seen by, None where nothing answered: what else is to be judged can rest on it too.
     """
 
     state: bool | None
@@ -64,21 +64,20 @@ def look_at(goal: Sequence[StepCall], context: StepContext, *, patient: bool) ->
 def _look(step: Step[Any], context: StepContext, *, patient: bool) -> GoalSight:
     sight = GoalSight(None, "", {})
     for _last in rounds(step.settle if patient else 0.0, context.access.clock, context.ports.cancelled):
-        sight, answered = _glance(step, context)
-        if answered:
+        sight = _glance(step, context)
+        if sight.moment is not None:
             break
     return sight
 
 
-def _glance(step: Step[Any], context: StepContext) -> tuple[GoalSight, bool]:
-    """Return what was seen, and whether the host answered at all."""
-    moment = context.access.reader
+def _glance(step: Step[Any], context: StepContext) -> GoalSight:
+    """Return what was seen; without a moment where the host did not answer at all."""
     try:
-        sight = look(step, replace(context, moment=moment))
+        sight = look(step, context, lately=True)
     except (CallFailed, DeadlineExceeded) as error:
-        return GoalSight(state=False, text=error.message, values={}, next_step=error.next_step, moment=moment), False
+        return GoalSight(state=False, text=error.message, values={}, next_step=error.next_step)
     call = step.clarify(sight.seen) if sight.state is None else None
-    return GoalSight(sight.state, sight.text, sight.values, (call,) if call else (), moment=moment), True
+    return GoalSight(sight.state, sight.text, sight.values, (call,) if call else (), moment=sight.moment)
 
 
 def clarify(goal: GoalSight, context: StepContext) -> tuple[Change, ...]:

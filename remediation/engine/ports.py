@@ -36,6 +36,11 @@ PENDING = "pending_changes"
 whose state hangs on them (a stack whose file would be edited) can so foresee what it would do."""
 
 
+LATELY = 2.0
+"""So many seconds a look at a host stands for it, while the run changes nothing there: a goal is judged by the look that showed the
+step before it what its last change did. On a Windows host a look takes a second or more."""
+
+
 class Prompt(Protocol):
     """Questions to whoever started the run."""
 
@@ -187,7 +192,8 @@ class HostMemory:
     ``consented`` and ``refused`` are the changes that were asked for, ``started`` the run's start by the host's own clock, ``begun`` the first look by the clock to wait by, ``pending`` what check mode has predicted so far,
     ``changes`` counts them. ``done`` and ``in_flight`` are of a run that was cut off, by task path: changes
     of a task that never ended, and those that were sent with nobody there to see what became of them. ``climbed`` holds the
-    rungs that were tried to the end by the path of their ladder, ``climbing`` the one that was under way.
+    rungs that were tried to the end by the path of their ladder, ``climbing`` the one that was under way. ``seen`` is the last
+    look and when it ended by the controller's clock; None once the run has changed something, or let time pass.
     """
 
     consented: set[tuple[str, str]] = field(default_factory=set)
@@ -200,6 +206,11 @@ class HostMemory:
     in_flight: dict[str, tuple[Change, ...]] = field(default_factory=dict)
     climbed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     climbing: dict[str, str] = field(default_factory=dict)
+    seen: tuple[Reader, float] | None = None
+
+    def lately(self, now: float) -> Reader | None:
+        """Return the last look where it may stand for one that would be taken `now`."""
+        return self.seen[0] if self.seen is not None and now - self.seen[1] <= LATELY else None
 
     def copy(self) -> HostMemory:
         """Return a copy that shares nothing that is written to."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from remediation.engine.ports import PENDING, RUN_STARTED, StepContext
 from remediation.engine.records import change_to_json, resolved
+from remediation.model.errors import CallFailed, DeadlineExceeded
 
 if TYPE_CHECKING:
     from remediation.facets.protocols import (
@@ -28,31 +30,52 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a step saw. ``state`` is whether it is met, None when that cannot be told; ``plan`` is empty once it is met."""
+    """What a step saw. ``state`` is whether it is met, None when that cannot be told; ``plan`` is empty once it is met.
+
+    ``moment`` is the look it was seen by.
+    """
 
     seen: Any
     state: bool | None
     text: str
     values: Mapping[str, Any]
     plan: tuple[Change, ...]
+    moment: Reader
 
     def plans(self, change: Change) -> bool:
         """Return whether that very change is still to be done."""
         return any(item.key == change.key for item in self.plan)
 
 
-def look(step: Step[Any], context: StepContext) -> Sight:
-    """Look through `step`; reads only. Raises what the facets raise."""
-    if context.memory.begun is None:
-        context.memory.begun = context.access.clock.monotonic()
-    seen = step.look(_reader(step, context))
+def look(step: Step[Any], context: StepContext, *, lately: bool = False) -> Sight:
+    """Look through `step`; reads only. Raises what the facets raise.
+
+    Where `lately`, the last look stands for this one while nothing has been changed since; what did not answer then is asked again.
+    """
+    memory, clock = context.memory, context.ports.clock
+    if memory.begun is None:
+        memory.begun = context.access.clock.monotonic()
+    if context.moment is not None:
+        return _looked(step, context, context.moment)
+    last = memory.lately(clock.monotonic()) if lately else None
+    if last is not None:
+        with suppress(CallFailed, DeadlineExceeded):
+            return _looked(step, context, last)
+    memory.seen = None
+    sight = _looked(step, context, context.access.reader)
+    memory.seen = (sight.moment, clock.monotonic())
+    return sight
+
+
+def _looked(step: Step[Any], context: StepContext, moment: Reader) -> Sight:
+    seen = step.look(_reader(step, context, moment))
     state = step.met(seen)
     plan = () if state else tuple(resolved(change, step) for change in step.plan(seen))
-    return Sight(seen, state, step.explain(seen), step.values(seen), plan)
+    return Sight(seen, state, step.explain(seen), step.values(seen), plan, moment)
 
 
-def _reader(step: Step[Any], context: StepContext) -> Reader:
-    reader = context.access.reader_for(step.name, moment=context.moment)
+def _reader(step: Step[Any], context: StepContext, moment: Reader) -> Reader:
+    reader = context.access.reader_for(step.name, moment=moment)
     known: dict[str, Any] = {}
     if step.once_per_run:
         known[RUN_STARTED] = _run_started(context)

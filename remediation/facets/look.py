@@ -59,6 +59,7 @@ class Look:
         self._made: dict[str, Any] = {}
         self._purpose = purpose
         self._wanted: dict[str, Call] = {}
+        self._expected: Mapping[str, Call] = {}
 
     def also(self, purpose: str) -> Look:
         """Return this same look, its replies shared, for another purpose."""
@@ -90,29 +91,24 @@ class Look:
         known = self._replies if self._keep else {}
         keys = [repr(call) for call in calls]
         asked = dict(zip(keys, calls, strict=True))
+        if self._purpose:
+            self._expect(asked)
         missing = {key: call for key, call in asked.items() if key not in known}
         if missing:
-            missing.update((key, call) for key, call in self._foreseen(asked).items() if key not in known)
+            missing.update((key, call) for key, call in self._expected.items() if key not in known)
+            self._expected = {}
             known.update(zip(missing, self._connect().exchange(list(missing.values())), strict=True))
-        self._remember(asked)
         return [known[key] for key in keys]
 
-    def _foreseen(self, asked: Mapping[str, Call]) -> Mapping[str, Call]:
-        """Return what is likely to be asked next: by the last look for this purpose, else what was foreseen, else by the latest."""
-        if not self._purpose or self._wanted:
-            return {}
-        habits: Habits = self.hints.get("habits", {})
-        if self._purpose in habits:
-            return habits[self._purpose]
-        alike = (each for each in (habits.get("", {}), *reversed(habits.values())) if asked.keys() <= each.keys())
-        return next(alike, {})
+    def _expect(self, asked: Mapping[str, Call]) -> None:
+        """Remember the questions, and with the first find what the next ones will be.
 
-    def _remember(self, asked: Mapping[str, Call]) -> None:
-        if not self._purpose:
-            return
+        They are those of the last look for this purpose, else what was foreseen, else those of the latest look that began alike.
+        """
         habits: Habits = self.hints.setdefault("habits", {})
         if not self._wanted:
-            habits.pop(self._purpose, None)
+            alike = (each for each in (habits.get("", {}), *reversed(habits.values())) if asked.keys() <= each.keys())
+            self._expected = habits.pop(self._purpose, {}) or next(alike, {})
             habits[self._purpose] = self._wanted
         self._wanted.update(asked)
 

@@ -12,6 +12,7 @@ from remediation.model.change import Risk
 from remediation.model.errors import UsageError
 from remediation.model.outcome import Outcome
 from tests.engine.flowing import Flow
+from tests.engine.looking import LookedFlow
 from tests.engine.walked import results, run
 
 
@@ -220,3 +221,37 @@ def test_a_keyword_that_cannot_be_evaluated_fails_its_task_and_can_be_rescued(tm
     assert results(told, "one") == [("once", "failed"), ("instead", "ok")]
     assert told.of("task_result")[-1]["msg"].startswith(f"{tmp_path}/play.yml:6:21: 'gone' is undefined")
     assert (summary.exit_code, summary.hosts["one"]["rescued"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("between", "shared"),
+    [
+        ("debug: {msg: now}", True),
+        ("command: work now", False),
+        ("wait_for: {timeout: 0}", False),
+        ("toy.file: {path: b, text: c}", False),
+    ],
+)
+def test_a_step_rests_on_the_last_look_unless_something_was_done_on_the_host_meanwhile(
+    tmp_path: Path, between: str, *, shared: bool
+) -> None:
+    text = (
+        f"- hosts: all\n  tasks:\n    - toy.file: {{path: a, text: b}}\n    - {between}\n    - toy.file: {{path: a, text: b}}\n"
+    )
+    made = Flow.of(tmp_path, text, "one")
+    access = LookedFlow(made.worlds["one"], "one", check=False)
+    made.open = lambda *_, **__: access  # type: ignore[method-assign]
+    summary, _ = run(made)
+    assert summary.exit_code == 0
+    looks = access.told()
+    before = looks.index("toy.file 1")  # after the first change; what is looked at last is the third task's
+    assert (looks[-1] == looks[before]) is shared
+
+
+def test_each_try_of_a_step_looks_anew(tmp_path: Path) -> None:
+    text = "- hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n      until: false\n      retries: 2\n      delay: 0\n"
+    made = Flow.of(tmp_path, text, "one")
+    access = LookedFlow(made.worlds["one"], "one", check=False)
+    made.open = lambda *_, **__: access  # type: ignore[method-assign]
+    run(made)
+    assert [look for look in access.told() if look.startswith("toy.file")][-3:] == ["toy.file 1", "toy.file 2", "toy.file 3"]

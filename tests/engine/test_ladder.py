@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from remediation.engine.arrange import Rung, arrange
 from remediation.engine.executor import execute
 from remediation.engine.ladder import Ladder, climb
-from remediation.engine.ports import StepContext
+from remediation.engine.ports import LATELY, StepContext
+from remediation.engine.records import build
+from remediation.engine.sight import look
 from remediation.facets.protocols import Reader
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed, Unreachable
 from remediation.model.finding import Cause, Diagnosis, Finding, RuledOut
 from remediation.model.outcome import Outcome, Result
-from tests.engine.fakes import GIB, MODEL, FakeAccess, FakeReader, World
-from tests.engine.toys import Bench
+from tests.engine.fakes import GIB, MODEL, World
+from tests.engine.looking import Looked, Silent
+from tests.engine.toys import TOYS, Bench
 
 GOAL = (StepCall("toy.whole", {"model": MODEL}),)
 RELOAD = StepCall("toy.reloaded", {"model": MODEL})
@@ -290,30 +292,40 @@ def test_a_rung_that_treats_several_causes_is_dropped_only_when_all_are_ruled_ou
         assert len(order.choices) == tried
 
 
-class Looked(FakeAccess):
-    """A host of which each look is another, and known afterwards: for what, and through which."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
-        self.looks: list[tuple[str, Reader, bool]] = []
-
-    def reader_for(self, purpose: str, *, moment: Reader | None = None) -> Reader:
-        found = FakeReader(self.world) if moment is None else moment
-        self.looks.append((purpose, found, moment is None))
-        return found
-
-    def __getattribute__(self, name: str) -> Any:  # noqa: ANN401 - whatever is asked of a host
-        return FakeReader(self.world) if name == "reader" else super().__getattribute__(name)
-
-
-def test_goal_causes_and_what_a_rung_would_do_rest_on_one_look_and_its_steps_look_anew() -> None:
+def looked(between: Callable[[StepContext], None] = lambda _: None) -> list[str]:
+    """Return what was looked for in a repair, with the number of the look; `between` happens after the rung's last step."""
     bench = occupied(diagnose=says(found(vram_occupied=0.97)))
     access = Looked(bench.world)
     context = replace(bench.context(max_risk=Risk.DISRUPTIVE), access=access)
-    climb(LADDER, context, rungs_by(context))
-    purposes = [purpose for purpose, _, _ in access.looks]
-    assert purposes[:5] == ["toy.whole", "diagnosis", "toy.closed", "toy.reloaded", "toy.closed"]
-    readers = [reader for _, reader, _ in access.looks]
-    assert all(reader is readers[0] for reader in readers[:4])
-    assert access.looks[4][2]
-    assert readers[4] is not readers[0]
+    run_rung = rungs_by(context)
+
+    def run(rung: Rung) -> Sequence[Result]:
+        results = run_rung(rung)
+        between(context)
+        return results
+
+    assert climb(LADDER, context, run).outcome is Outcome.CHANGED
+    return access.told()
+
+
+def test_nothing_is_looked_at_twice_between_two_changes() -> None:
+    assert looked() == [
+        "toy.whole 0", "diagnosis 0", "toy.closed 0", "toy.reloaded 0", "toy.closed 0",  # what the rung would do, and its first step
+        "toy.closed 1", "toy.reloaded 1",
+        "toy.reloaded 2",
+        "toy.reloaded 3", "toy.whole 3",
+    ]  # fmt: skip
+
+
+def test_a_look_stands_for_a_later_one_for_a_moment_only() -> None:
+    assert looked(lambda context: context.ports.clock.sleep(LATELY + 0.1))[-2:] == ["toy.reloaded 3", "toy.whole 4"]
+
+
+def test_what_did_not_answer_in_the_last_look_is_asked_again() -> None:
+    bench = occupied()
+    context = bench.context()
+    sights = [look(build(GOAL[0], TOYS), context)]
+    context.memory.seen = (Silent(bench.world), context.ports.clock.monotonic())
+    sights.append(look(build(GOAL[0], TOYS), context, lately=True))
+    assert sights[0].text == sights[1].text
+    assert not isinstance(sights[1].moment, Silent)

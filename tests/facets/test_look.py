@@ -119,6 +119,17 @@ def test_two_purposes_may_share_one_look() -> None:
     assert connection.asked == [(HOSTNAME,), (DATE,)]
 
 
+def test_what_a_shared_look_lacks_for_a_purpose_is_asked_at_once() -> None:
+    connection, hints, uptime = Answering(runs=done), dict[str, Any](), Run(("uptime",))
+    for _ in range(2):
+        look = connection.look(hints=hints)
+        look.ask(HOSTNAME)
+        for call in (HOSTNAME, DATE, uptime):
+            look = look.also("x") if call is HOSTNAME else look
+            look.ask(call)
+    assert connection.asked[3:] == [(HOSTNAME,), (DATE, uptime)]
+
+
 def test_what_failed_once_fails_again_without_being_asked_again() -> None:
     calls = []
 

@@ -48,6 +48,7 @@ def look_once(site: Site, opened: Opened) -> Reader | None:
     )
     for note in access.notes:
         site.note(note)
+    host.memory.seen = (reader, clock.monotonic())
     return reader
 
 

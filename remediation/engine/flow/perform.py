@@ -87,6 +87,7 @@ def pause(site: Site, seconds: Any, *, last: bool) -> None:  # noqa: ANN401 - as
     """Wait between two items where the loop says so."""
     if seconds is not None and not last:
         site.play.stage.ports.clock.sleep(site.number(seconds, 0.0))
+        site.forget()
 
 
 def together(endings: Sequence[Ending]) -> Ending:
@@ -170,6 +171,7 @@ def _tried(site: Site, act: Act) -> Ending:
         if attempt < tries and not cancelled():
             site.note(f"try {attempt} of {tries}: {ending.reason or 'not there yet'}")
             clock.sleep(delay)
+            site.forget()
     failed = {**ending.result, "attempts": tries - 1, "failed": True}
     outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
     reason = ending.reason or f"not met after {plural(tries, 'try', 'tries')}"

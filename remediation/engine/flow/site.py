@@ -137,6 +137,12 @@ class Site:
             hold,
         )
 
+    def forget(self) -> None:
+        """Let no earlier look stand for the host that carries the task out: something was done there, or time passed."""
+        state = self.play.stage.hosts.get(self.delegate())
+        if state is not None:
+            state.memory.seen = None
+
     def _listening(self, event: Event) -> None:
         """Pass an event on, keeping the layers that the goal was last seen with for the figures; a change tells by which rights."""
         if event.kind == "goal":

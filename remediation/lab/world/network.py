@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -67,25 +66,19 @@ class Network:
         """Make a request while the loads of GPU and CPU are looked at; returns the `generate` probe's value."""
         gpu: list[int] = []
         cpu: list[int] = []
-        done = threading.Event()
+        last = float("-inf")
 
-        def watch() -> None:
-            while not done.is_set():
-                self._clock.sleep(_SAMPLE_EVERY)
-                if not done.is_set():
-                    on_gpu, on_cpu = self.load()
-                    gpu.append(on_gpu)
-                    cpu.append(on_cpu)
+        def watch(_: str) -> None:
+            nonlocal last
+            if self._clock.now() - last < _SAMPLE_EVERY:
+                return
+            last = self._clock.now()
+            on_gpu, on_cpu = self.load()
+            gpu.append(on_gpu)
+            cpu.append(on_cpu)
 
-        sampler = threading.Thread(target=watch, daemon=True)
-        if sample:
-            sampler.start()
-        try:
-            value = self.request(method="POST", url=url, body=body, timeout=timeout)
-        finally:
-            done.set()
-            if sample:
-                sampler.join()
+        # with the answer's pieces and not by a clock of its own: on a busy machine the whole answer could pass between two looks
+        value = self.request(method="POST", url=url, body=body, timeout=timeout, hear=watch if sample else None)
         return {**value, "gpu": gpu, "cpu": cpu}
 
     def load(self) -> tuple[int, int]:

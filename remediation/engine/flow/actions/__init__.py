@@ -34,10 +34,18 @@ ASKED_RAW = frozenset({("assert", "that"), ("debug", "var")})
 """Parameters that are expressions: they are evaluated by the action itself."""
 
 
+TELLS = frozenset({"assert", "debug", "fail", "include_vars", "set_fact"})
+"""Actions that touch no host and take no time."""
+
+
 def act(site: Site, scope: Scope) -> Acted:
     """Do what the task of `site` says; raises `RemediationError`."""
     name = site.task.action
-    return DOES[name](parameters(site, scope), site, scope)
+    try:
+        return DOES[name](parameters(site, scope), site, scope)
+    finally:
+        if name not in TELLS:
+            site.forget()
 
 
 def _named(key: object, action: str, scope: Scope) -> str:

@@ -18,7 +18,8 @@ def measure(given: Measure, site: Site, scope: Scope) -> Acted:
     """Ask the loaded model for a few tokens; what cannot be measured says why, and fails nothing."""
     try:
         opened = site.opened()
-        moment = look_once(site, opened)
+        look_once(site, opened)
+        moment = site.host.memory.lately(site.play.stage.ports.clock.monotonic()) if opened.name == site.host.name else None
         layers = site.host.layers
         if layers is None:
             moment = moment or opened.access.reader_for("diagnosis")

@@ -1,0 +1,55 @@
+"""Hosts in memory of which each look is another, so that it shows which looks were shared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from remediation.facets.protocols import Reader
+from remediation.model.errors import CallFailed
+from remediation.model.facts import Runner
+from tests.engine.fakes import FakeAccess, FakeReader, World
+from tests.engine.fakes_ollama import FakeOllama
+from tests.engine.flowing import FlowAccess
+
+
+class Looked(FakeAccess):
+    """A host that keeps for what it was looked at, and through which look."""
+
+    looks: list[tuple[str, Reader]]
+
+    @property
+    def reader(self) -> FakeReader:
+        return FakeReader(self.world)
+
+    @reader.setter
+    def reader(self, first: FakeReader) -> None:  # noqa: ARG002 - the base makes one; here each is another
+        self.looks = []
+
+    def reader_for(self, purpose: str, *, moment: Reader | None = None) -> Reader:
+        found = self.reader if moment is None else moment
+        self.looks.append((purpose, found))
+        return found
+
+    def told(self) -> list[str]:
+        """Return what was looked for, each with the number of the look."""
+        numbers = {id(reader): number for number, reader in enumerate(dict.fromkeys(reader for _, reader in self.looks))}
+        return [f"{purpose} {numbers[id(reader)]}" for purpose, reader in self.looks]
+
+
+class LookedFlow(Looked, FlowAccess):
+    """The same with a connection."""
+
+
+class Deaf(FakeOllama):
+    """An Ollama that does not answer."""
+
+    def running(self) -> Sequence[Runner]:
+        raise CallFailed("no answer")
+
+
+class Silent(FakeReader):
+    """A look in which Ollama did not answer."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.ollama = Deaf(world)
