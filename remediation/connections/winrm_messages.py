@@ -8,6 +8,7 @@ from typing import Any
 
 import requests
 import xmltodict  # type: ignore[import-untyped]  # pywinrm uses it, and it has no types
+from winrm.encryption import Encryption
 from winrm.exceptions import WinRMError
 from winrm.protocol import Protocol
 
@@ -56,6 +57,46 @@ def log_in(wire: Protocol, settings: ConnectionSettings) -> None:
     session = wire.transport.build_session()
     # no proxy of the environment is used unless asked: so it is not read for every message either
     session.trust_env = session.trust_env and settings.winrm.proxy is not None
+    # with NTLM nothing of a request depends on the one before; Kerberos may put a token of its own into each
+    if settings.winrm.transport == "ntlm" and type(wire.transport.encryption) is Encryption:
+        wire.transport.encryption = _Sealed(session, "ntlm")
+
+
+class _Sealed(Encryption):
+    """pywinrm's encryption, its requests copied from the first: they differ in their body alone.
+
+    To prepare one anew (address, headers, cookies, parameters) takes a tenth of what a message costs.
+    """
+
+    def __init__(self, session: requests.Session, protocol: str) -> None:
+        super().__init__(session, protocol)
+        self._alike = _Alike(session)
+
+    def prepare_encrypted_request(
+        self,
+        session: requests.Session,
+        endpoint: str | bytes,
+        message: bytes,  # noqa: ARG002 - it is the one we were made with
+    ) -> requests.PreparedRequest:
+        """As `Encryption` does."""
+        return super().prepare_encrypted_request(self._alike, endpoint, message)  # type: ignore[arg-type]  # it asks nothing else
+
+
+class _Alike:
+    """Stands for a session where requests are prepared."""
+
+    def __init__(self, session: requests.Session) -> None:
+        self._session = session
+        self._login: Any = None
+        self._first: requests.PreparedRequest | None = None
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """Return the request as the session would, where its address and headers are those of the one before."""
+        if self._first is None or self._login is not self._session.auth:
+            self._first, self._login = self._session.prepare_request(request), self._session.auth
+        made = self._first.copy()
+        made.body = request.data  # bytes, and `Encryption` writes their length
+        return made
 
 
 class Presented:

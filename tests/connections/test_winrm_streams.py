@@ -6,6 +6,7 @@ import re
 import sys
 
 import pytest
+from winrm.encryption import Encryption
 from winrm.protocol import Protocol
 
 from remediation.connections import winrm_messages
@@ -68,6 +69,25 @@ def test_one_answer_holds_as_much_as_a_service_gives_by_default(start_peer: Star
     # 107,520 bytes is what pywinrm's own request would have brought
     assert len(Streams(wire, shell, command).receive()[0]) == 350_000
     wire.close_shell(shell)
+
+
+def test_a_request_is_what_pywinrm_would_have_prepared(start_peer: StartPeer) -> None:
+    settings = from_variables("box", winrm_variables(start_peer()))
+    wire = winrm_messages.connect(settings)
+    winrm_messages.log_in(wire, settings)
+    session, ours = wire.transport.session, wire.transport.encryption
+    assert session is not None
+    assert ours is not None
+    theirs = Encryption(session, "ntlm")
+    assert type(ours) is not Encryption
+    login = session.auth
+    for message, present in ((b"<one/>", login), (b"<two/>" * 500, login), (b"<three/>", winrm_messages.Presented(login))):
+        session.auth = present
+        one, two = (each.prepare_encrypted_request(session, settings.endpoint, message) for each in (theirs, ours))
+        assert (one.method, one.url, one.headers, one.hooks) == (two.method, two.url, two.headers, two.hooks)
+        assert len(one.body or b"") == len(two.body or b"")
+        assert one.body != two.body  # sealed by the connection's own count
+    wire.transport.close_session()
 
 
 def test_each_message_has_an_id_of_its_own() -> None:
