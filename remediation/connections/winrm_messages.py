@@ -74,9 +74,9 @@ class _Sealed(Encryption):
 
     def prepare_encrypted_request(
         self,
-        session: requests.Session,
+        session: requests.Session,  # noqa: ARG002 - the one that this was made with
         endpoint: str | bytes,
-        message: bytes,  # noqa: ARG002 - it is the one we were made with
+        message: bytes,
     ) -> requests.PreparedRequest:
         """As `Encryption` does."""
         return super().prepare_encrypted_request(self._alike, endpoint, message)  # type: ignore[arg-type]  # it asks nothing else
