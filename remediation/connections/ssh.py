@@ -117,9 +117,12 @@ class SshConnection:
                 self._sftp = paramiko.SFTPClient.from_transport(transport)
             except (paramiko.ChannelException, paramiko.SFTPError):
                 return None  # no sftp subsystem there
-            except paramiko.SSHException:
+            except TimeoutError:
+                raise
+            except (paramiko.SSHException, OSError) as closed:
+                # a server without the program closes the channel, at times before our first word is sent
                 if not transport.is_active():
-                    raise
+                    raise NotStarted(str(closed)) from closed
                 return None
         return self._sftp
 
