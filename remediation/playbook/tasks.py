@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,14 @@ from remediation.playbook.loading import DEEPEST, Loading, key_place, shown, tag
 from remediation.playbook.model import Block, Loop, Node, Settings, Task
 from remediation.playbook.parameters import check, given
 from remediation.playbook.problems import meant, where
-from remediation.templating.nodes import Table, has_template
+from remediation.templating.nodes import Table, has_template, texts_in
+from remediation.templating.templar import flaw
 
 IMPORT = "import_tasks"
 INCLUDE = "include_tasks"
 LADDER = "ladder"
+CONDITIONS = frozenset({"when", "until", "changed_when", "failed_when"})
+"""Keywords that are expressions without braces."""
 
 
 OWN = ("ignore_errors", "ignore_unreachable", "any_errors_fatal", "check_mode", "diff", "no_log", "become", "become_user",
@@ -81,6 +84,7 @@ class TaskReader:
     def _block(self, raw: Mapping[Any, Any], outer: Settings, path: str, place: Place | None) -> Block:
         self._loading.expect(raw, keywords.BLOCK, "a block")
         settings = handed_down(outer, raw)
+        self._check_templates({name: raw[name] for name in raw if name not in {"block", "rescue", "always"}}, settings)
         parts = {
             part: self.nodes(raw.get(part), settings, f"{path}/{part}.", value_place(raw, part))
             for part in ("block", "rescue", "always")
@@ -152,13 +156,16 @@ class TaskReader:
         what = INCLUDE if action == INCLUDE else "a task"
         own = {name: value for name, value in raw.items() if name in keywords.TASK}
         self._loading.expect(_part(raw, own), kinds, what)
+        settings = handed_down(outer, own)
+        self._check_templates(own, settings)
+        self._check_templates(_given(raw[key], action), settings, {"that"} if action == "assert" else ())
         task = Task(
             name=str(raw.get("name") or ""),
             action=action,
             spelling=key,
             arguments=raw[key],
             path=path,
-            settings=handed_down(outer, own),
+            settings=settings,
             outer=outer,
             place=place,
             folder=self._folder,
@@ -180,6 +187,19 @@ class TaskReader:
 
             return replace(task, ladder=read_ladder(raw[key], self, self._loading, task, value_place(raw, key)))
         return replace(task, arguments=self._arguments(raw, key, action))
+
+    def _check_templates(self, given: Mapping[Any, Any], settings: Settings, bare: Container[str] = CONDITIONS) -> None:
+        """Note templates that cannot be read; variables (`vars`) are read when they are used.
+
+        A task of which the playbook itself says that it may fail (``ignore_errors``) fails when it runs, as with Ansible.
+        """
+        if settings.ignore_errors not in (None, False):
+            return
+        for name, value in given.items():
+            for text in () if name == "vars" else texts_in(value):
+                wrong = flaw(text, bare=name in bare) if text.template or name in bare else ""
+                if wrong:
+                    self._problems.add(f"{name}: {wrong}", text.place)
 
     def _check_risk(self, raw: Mapping[Any, Any]) -> None:
         risk = raw.get("risk")
@@ -235,6 +255,12 @@ class TaskReader:
 def _part(raw: Mapping[Any, Any], items: Mapping[Any, Any]) -> Mapping[Any, Any]:
     """Return `items` with the places that they have in `raw`."""
     return Table(items, raw.place, raw.key_places, raw.value_places) if isinstance(raw, Table) else items
+
+
+def _given(raw: Any, action: str) -> Mapping[Any, Any]:  # noqa: ANN401 - as it stands in the file
+    if action == LADDER:  # a rung's tasks are read as tasks
+        return {"goal": raw.get("goal")} if isinstance(raw, Mapping) else {}
+    return raw if isinstance(raw, Mapping) else {action: raw}
 
 
 def _merged(weak: Mapping[Any, Any], strong: Mapping[Any, Any]) -> Mapping[Any, Any]:

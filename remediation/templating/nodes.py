@@ -6,7 +6,7 @@ a command cannot be taken for a template.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from remediation.model.errors import Place
@@ -68,6 +68,19 @@ class Rows(list[Any]):
 def has_template(value: object) -> bool:
     """Return whether something in `value` is still to be evaluated."""
     return isinstance(value, (Text, Table, Rows)) and value.template
+
+
+def texts_in(value: object) -> Iterator[Text]:
+    """Yield the texts of a value, however deep they lie."""
+    if isinstance(value, Text):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from texts_in(key)
+            yield from texts_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts_in(item)
 
 
 def place_of(value: object) -> Place | None:

@@ -177,13 +177,28 @@ def _guarded(function: Callable[[Mapping[str, Any]], Any], names: Scope, text: o
     except jinja2.UndefinedError as error:
         raise UndefinedVariable(f"{error.message} in {_shown(text)}", place=place) from None
     except jinja2.TemplateSyntaxError as error:
-        raise TemplateError(f"this is no valid template: {error.message}, in {_shown(text)}", place=place) from None
+        raise TemplateError(_invalid(error, text), place=place) from None
     except jinja2.TemplateError as error:
         raise TemplateError(f"{error.message} in {_shown(text)}", place=place) from None
     except RecursionError:
         raise TemplateError(f"{_shown(text)} refers to itself", place=place) from None
     except Exception as error:  # noqa: BLE001 - filters and operators of the user's expression raise what they like
         raise TemplateError(f"{type(error).__name__}: {error} in {_shown(text)}", place=place) from None
+
+
+def flaw(text: Text, *, bare: bool = False) -> str:
+    """Return what is wrong with a template as such, whatever its variables; "" where nothing is. `bare`: without braces."""
+    try:
+        (expression if bare and not text.template else compiled)(str(text))
+    except jinja2.TemplateSyntaxError as error:
+        return _invalid(error, text)
+    except (jinja2.TemplateError, RecursionError):
+        return ""  # told where it is used
+    return ""
+
+
+def _invalid(error: jinja2.TemplateSyntaxError, text: object) -> str:
+    return f"this is no valid template: {str(error.message).rstrip('.')}, in {_shown(text)}"
 
 
 LONGEST = 120

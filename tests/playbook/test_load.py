@@ -68,6 +68,43 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name(tmp_p
     ]
 
 
+def test_templates_that_cannot_be_read_are_mistakes_but_those_of_variables_are_not(tmp_path: Path) -> None:
+    text = """\
+- hosts: all
+  vars: {never: "{{ used"}
+  tasks:
+    - debug: {msg: "{{ oops"}
+      when: "{{ a"
+    - block:
+        - toy.file: {path: a, text: ["{{ x | nofilter }}"]}
+      when: [true, a ===]
+    - assert: {that: ["x is", "{{ undefined_is_no_mistake }}"]}
+    - debug: {msg: "{% raw %}{{ oops{% endraw %}", var: x}
+      until: 1 +
+      failed_when: msg is match('{')
+      vars: {later: "{{ unused"}
+    - debug: {msg: "{{ l | nofilter }}"}
+      ignore_errors: true
+    - debug: {msg: x, loop: 1}
+      loop: ["{% if %}"]
+    - ladder:
+        goal: [toy.whole: {model: "{{ m"}]
+        rungs:
+          - tasks: [toy.closed: {names: [chrome], when: x}]
+"""
+    said = [each.replace("this is no valid template: ", "").split(", in ")[0] for each in problems(tmp_path, text)]
+    assert [each for each in said if "not known" not in each and "needs" not in each] == [
+        "4: msg: unexpected end of template, expected 'end of print statement'",
+        "5: when: unexpected end of template, expected 'end of print statement'",
+        "7: text: No filter named 'nofilter'",
+        "8: when: unexpected '='",
+        "9: that: unexpected end of template, expected 'name'",
+        "11: until: unexpected 'end of template'",
+        "17: loop: Expected an expression, got 'end of statement block'",
+        "19: goal: unexpected end of template, expected 'end of print statement'",
+    ]
+
+
 def test_the_line_is_shown_with_a_mark_under_the_column(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
         load(tmp_path, "- hosts: all\n  tasks:\n    - debug: {mesg: x}\n")
