@@ -43,6 +43,7 @@ def _steps_of(package: ModuleType) -> Iterator[type[Step[Any]]]:
     if hasattr(package, "__path__"):
         modules += [import_module(f"{package.__name__}.{info.name}") for info in pkgutil.iter_modules(package.__path__)]
     for module in modules:
-        for _, cls in inspect.getmembers(module, inspect.isclass):
+        # by metaclass: in Python 3.10 an alias such as list[str] also passes for a class
+        for _, cls in inspect.getmembers(module, lambda member: isinstance(member, type(Step))):
             if issubclass(cls, Step) and cls.name and cls.__module__ == module.__name__:
                 yield cls
