@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
 
+from remediation.facets.protocols import Reader
+from remediation.model.change import Change
 from remediation.steps.contract import Step
 from remediation.steps.registry import _steps_of
 
 
-class Reached(Step[Any]):
+class Reached(Step[str]):
     """A step of another distribution."""
 
     name = "toy.reached"
 
-    def look(self, host: Any) -> Any:
-        return host
+    def look(self, host: Reader) -> str:
+        return host.name
 
-    def met(self, seen: Any) -> bool | None:
+    def met(self, seen: str) -> bool | None:
         return bool(seen)
 
-    def plan(self, seen: Any) -> Any:
-        yield from ()
+    def plan(self, seen: str) -> Iterator[Change]:
+        if not seen:
+            yield Change("reach it")
 
 
 def test_type_aliases_beside_a_step_are_no_steps() -> None:
