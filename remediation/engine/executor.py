@@ -21,6 +21,7 @@ from remediation.model.errors import (
     CallFailed,
     DeadlineExceeded,
     HostError,
+    NotApplicable,
     RemediationError,
     Uncertain,
     Unreachable,
@@ -65,6 +66,8 @@ class Attempt:
         self.begun = self.context.access.clock.monotonic()
         try:
             return self._walk()
+        except NotApplicable as error:
+            return replace(self._end(Outcome.SKIPPED, error.message), applies=False)
         except HostError as error:
             return self._end(outcome_of(error), error.message, next_step=error.next_step)
         except RemediationError as error:

@@ -168,13 +168,26 @@ class Climb:
             if rung.name == under_way:
                 return Choice(rung, confirmed=True, risk=None, reason="was under way when the run was cut off")
         order = self._order(remaining)
-        choice = next(iter(order.choices), None)
+        choice = next((one for one in order.choices if self._suits(one)), None)
         if choice is not None and self.refused is not None and not choice.confirmed:
             # a proven cure was refused: guessing is no substitute for it
             for other in order.choices:
                 self._skip(other.rung, "not confirmed, and a rung that treats a confirmed cause was blocked")
             return None
         return choice
+
+    def _suits(self, choice: Choice) -> bool:
+        """Return whether a rung can be climbed on this kind of host; where one of its steps does not apply, it is skipped."""
+        reason = self._inapplicable(choice.rung)
+        if reason:
+            self._skip(choice.rung, reason, choice.risk)
+        return not reason
+
+    def _inapplicable(self, rung: Rung) -> str:
+        """Return why a step of the rung does not apply to this kind of host, "" where all of them do."""
+        if rung.name not in self.foreseen:
+            self._risk_of(rung)
+        return next((result.reason for result in self.foreseen[rung.name] if not result.applies), "")
 
     def _try(self, choice: Choice) -> Result:
         rung = choice.rung
@@ -227,7 +240,7 @@ class Climb:
             return self._end(Outcome.WOULD_CHANGE, f"not known before {self._summaries()}: {goal.text}", goal)
         stop = ""
         listed: list[dict[str, Any]] = []
-        for choice in order.choices:
+        for choice in filter(self._suits, order.choices):
             foreseen = self.foreseen.get(choice.rung.name, ())
             stops = not stop and choice.confirmed and not any(result.outcome.bad for result in foreseen)
             changes = [change for result in foreseen for change in result.changes]
@@ -270,7 +283,8 @@ class Climb:
 
     def _not_met(self, goal: GoalSight) -> Result:
         """Return the end of a ladder that ran out of rungs, with what is left to do by hand."""
-        next_step = by_hand(self.ladder.rungs, self.tried, self.diagnosis, self.left, otherwise=goal.next_step)
+        offered = [left for left in self.left if left.allowed or not self._inapplicable(left.rung)]
+        next_step = by_hand(self.ladder.rungs, self.tried, self.diagnosis, offered, otherwise=goal.next_step)
         blocked = next(((name, result) for name, result in self.tried.items() if result.outcome is Outcome.BLOCKED), None)
         if blocked is not None:
             name, result = blocked

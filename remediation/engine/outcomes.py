@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from remediation.model.errors import Blocked, DeadlineExceeded, HostError, Unreachable
+from remediation.model.errors import Blocked, DeadlineExceeded, HostError, NotApplicable, Unreachable
 from remediation.model.outcome import Outcome
 
 
@@ -23,4 +23,6 @@ def outcome_of(error: HostError) -> Outcome:
         return Outcome.UNREACHABLE
     if isinstance(error, Blocked):
         return Outcome.BLOCKED
+    if isinstance(error, NotApplicable):
+        return Outcome.SKIPPED
     return Outcome.TIMED_OUT if isinstance(error, DeadlineExceeded) else Outcome.FAILED

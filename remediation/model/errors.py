@@ -14,6 +14,7 @@
         DeadlineExceeded         a call took longer than it may
         CallFailed               a program, probe or endpoint answered with an error
         NothingThere             the host has nothing that could be repaired
+        NotApplicable            what a step sets does not exist on this kind of host: the step is skipped
         Uncertain                a write may or may not have been carried out: look again, never repeat
 
 Each error says in one sentence what happened, and in ``next_step`` what to do about it.
@@ -133,6 +134,12 @@ class CallFailed(HostError):
 
 class NothingThere(HostError):
     """The host has neither Ollama nor anything that could bring it up: no remedy is tried."""
+
+
+class NotApplicable(HostError):
+    """What a step sets does not exist on this kind of host (a Compose file, where systemd runs the server): no failure."""
+
+    exit_code = 0
 
 
 class Uncertain(HostError):

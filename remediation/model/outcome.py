@@ -34,10 +34,14 @@ class Outcome(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The end of one task on one host: an outcome, its reason, and what it would change or changed."""
+    """The end of one task on one host: an outcome, its reason, and what it would change or changed.
+
+    ``applies`` is False where the step has nothing to set on this kind of host (`remediation.model.errors.NotApplicable`).
+    """
 
     outcome: Outcome
     reason: str = ""
     changes: tuple[Change, ...] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
     next_step: str = ""
+    applies: bool = True

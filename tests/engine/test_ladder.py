@@ -136,6 +136,24 @@ def test_after_a_change_that_did_not_do_the_host_is_diagnosed_again() -> None:
     assert rungs(bench) == ["A client left few layers", "Make room"]
 
 
+def test_a_rung_with_a_step_that_does_not_apply_here_is_skipped_and_never_offered() -> None:
+    absent = Rung("Edit the Compose file", (Cause.VRAM_OCCUPIED,), calls=(StepCall("toy.absent"), RELOAD))
+    resort = replace(absent, name="Restart Docker Desktop", treats=(Cause.DOCKER_DESKTOP_STATE,), last_resort=True)
+    for check in (False, True):
+        bench = occupied(diagnose=says(found(vram_occupied=0.97)))
+        result = run(bench, Ladder(GOAL, (absent, resort)), check=check)
+        assert (bench.world.writes, rungs(bench)) == ([], [])
+        skipped = {data["rung"]: data["reason"] for data in bench.told.of("rung_skipped")}
+        assert skipped["Edit the Compose file"] == "no such thing on this kind of host"
+        assert result.next_step == "cure vram_occupied"
+
+
+def test_a_step_that_does_not_apply_here_is_skipped_with_the_reason() -> None:
+    bench = occupied()
+    result = execute(StepCall("toy.absent"), bench.context())
+    assert (result.outcome, result.applies, result.reason) == (Outcome.SKIPPED, False, "no such thing on this kind of host")
+
+
 def test_a_last_resort_runs_only_if_its_cause_is_confirmed_or_the_user_says_so() -> None:
     ladder = Ladder(GOAL, (RESTART,))
     bench = occupied(diagnose=says(found(docker_desktop_state=0.6)))

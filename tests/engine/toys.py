@@ -11,6 +11,7 @@ from remediation.engine.events import Emitter
 from remediation.engine.ports import RUN_STARTED, HostMemory, Policy, Ports, StepContext
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, StepCall, needs
+from remediation.model.errors import NotApplicable
 from remediation.model.event import Event
 from remediation.model.facts import Container, Process, Runner
 from remediation.model.finding import Diagnosis
@@ -217,8 +218,22 @@ class ModelDeleted(Step[bool]):
         host.ollama.unload(change.subject)
 
 
+@step("toy.absent")
+class Absent(Step[None]):
+    """Something that hosts of this kind do not have."""
+
+    def look(self, host: Reader) -> None:
+        raise NotApplicable("no such thing on this kind of host", host=host.name)
+
+    def met(self, seen: None) -> bool:  # noqa: ARG002 - the contract's signature
+        return False
+
+    def plan(self, seen: None) -> Iterator[Change]:  # noqa: ARG002 - the contract's signature
+        return iter(())
+
+
 TOYS: Mapping[str, type[Step[Any]]] = {
-    cls.name: cls for cls in (FileSays, ProgramsClosed, Preloaded, WholeOnGpu, Reloaded, Fitted, Restarted, ModelDeleted)
+    cls.name: cls for cls in (Absent, FileSays, ProgramsClosed, Preloaded, WholeOnGpu, Reloaded, Fitted, Restarted, ModelDeleted)
 }
 
 
