@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from remediation.cli.preflight import Preflight
     from remediation.report.lines import Line
 
-MOST_AT_ONCE = 50
-PRECEDENCE = (3, 2, 5)
+PRECEDENCE = (1, 3, 2, 5)
 
 
 @command(CheckHost, name="check-host")
@@ -24,9 +23,7 @@ def check_host(options: CheckHost) -> int:
     from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
 
     with field(options) as hosts:
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - loaded when asked for
-
-        from remediation.cli.preflight import preflight  # noqa: PLC0415 - loaded when asked for
+        from remediation.cli.preflight import failed, preflight  # noqa: PLC0415 - loaded when asked for
         from remediation.connections.settings import from_variables  # noqa: PLC0415 - loaded when asked for
 
         def one(name: str) -> Preflight:
@@ -37,9 +34,7 @@ def check_host(options: CheckHost) -> int:
             finally:
                 access.close()
 
-        names = hosts.selected()
-        with ThreadPoolExecutor(max_workers=min(MOST_AT_ONCE, len(names))) as pool:
-            found = list(pool.map(one, names))
+        found = hosts.each(one, failed, hosts.selected())
     if options.json:
         sys.stdout.write(document([each.to_json() for each in found]))
     else:

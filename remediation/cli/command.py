@@ -8,15 +8,18 @@ a task returns and answers 1 to an interrupt.
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, NoReturn, TypeVar
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
+from remediation.engine.cancel import terminating
 from remediation.model.errors import RemediationError, UsageError
 
 INTERRUPTED = 130
@@ -90,7 +93,8 @@ def guarded(work: Callable[[], int]) -> int:
     """Run `work` and return its exit code; an error of ours is told in its sentence, an interrupt is 130."""
     speak_utf8()
     try:
-        code = work()
+        with terminating():
+            code = work()
         sys.stdout.flush()
     except RemediationError as error:
         sys.stdout.flush()
@@ -105,6 +109,14 @@ def guarded(work: Callable[[], int]) -> int:
     return code
 
 
+def end_now(code: int) -> NoReturn:
+    """End the process without waiting for the threads that still work on hosts."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
 def speak_utf8() -> None:
     """Write UTF-8 whatever the locale or the Windows code page says, when the output is not a console."""
     for stream in (sys.stdout, sys.stderr):
@@ -115,8 +127,6 @@ def speak_utf8() -> None:
 
 def _silence_stdout() -> None:
     """Leave nothing that the interpreter would try to flush into the closed pipe at exit."""
-    import os  # noqa: PLC0415 - needed on this path alone
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

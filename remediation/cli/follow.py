@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -16,14 +17,36 @@ from remediation.cli.shipped import PLAYBOOKS, find
 from remediation.engine.flow.again import apply_plan, resume_run, undo_run
 from remediation.engine.history import RunRecord
 from remediation.engine.history import find as find_run
-from remediation.engine.journal import Journal
+from remediation.engine.journal import Journal, JournalError
 from remediation.engine.plan import load as load_plan
+from remediation.engine.run_lock import RunLock
 from remediation.model.errors import UsageError
+from remediation.model.shape import mismatch
 
 
 def resume(options: Resume, stream: TextIO) -> int:
     """Go on with a run; its own journal is written further."""
-    record, told, tape = find_run(options.run), here(options.report), here(options.record)
+    with working_on(options.run) as (record, lock):
+        return _resume(record, lock, options, stream)
+
+
+@contextmanager
+def working_on(run: str) -> Iterator[tuple[RunRecord, RunLock]]:
+    """Lock a run that is to go on or to be taken back, and read it; raises `UsageError`, and `RunAlive` while it is running."""
+    folder = find_run(run).folder
+    try:
+        lock = RunLock(folder)
+    except OSError as error:
+        sentence = f"run {folder.name} cannot be locked: {error.strerror or error}"
+        raise JournalError(sentence, next_step=f"look at the rights of {folder}") from None
+    try:
+        yield find_run(folder.name), lock
+    finally:
+        lock.release()
+
+
+def _resume(record: RunRecord, lock: RunLock, options: Resume, stream: TextIO) -> int:
+    told, tape = here(options.report), here(options.record)
     asked = asked_before(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
     asked = replace(
         asked, json=options.json, verbose=options.verbose, diff=options.diff or asked.diff, report=told, out=None, record=tape,
@@ -44,14 +67,19 @@ def resume(options: Resume, stream: TextIO) -> int:
             )
         return carry_out(
             request, hosts, asked, stream,
-            listening=files, journal=Journal(record.folder), earlier=record.events,
+            listening=files, journal=Journal(record.folder, lock), earlier=record.events,
             go=lambda request, ports, opener: resume_run(record, request, ports, opener, mask=hosts.masker),
         )  # fmt: skip
 
 
 def undo(options: Undo, stream: TextIO) -> int:
     """Take a run back, as a run of its own."""
-    record, told, tape = find_run(options.run), here(options.report), here(options.record)
+    with working_on(options.run) as (record, _):
+        return _undo(record, options, stream)
+
+
+def _undo(record: RunRecord, options: Undo, stream: TextIO) -> int:
+    told, tape = here(options.report), here(options.record)
     before = asked_before(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
     asked = replace(
         before, check=options.check, diff=options.diff, json=options.json, verbose=options.verbose, max_risk=options.max_risk,
@@ -111,4 +139,7 @@ def asked_before(header: Mapping[str, Any], what: str, *, limit: str | None, ext
         name: tuple(value) if isinstance(value, list) else value for name, value in kept.items() if name in known
     }
     asked = Asked(**values)
+    odd = mismatch(asked, Asked)
+    if odd is not None:
+        raise UsageError(f"{what} is damaged: {odd}", next_step="run its playbook again")
     return replace(asked, limit=limit or asked.limit, extra_vars=(*asked.extra_vars, *extra_vars))

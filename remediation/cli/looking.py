@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from remediation.cli.command import command
 from remediation.cli.durations import seconds
 from remediation.cli.options import Diagnose
-from remediation.model.errors import HostError, UsageError
+from remediation.model.errors import RemediationError, UsageError
 
 if TYPE_CHECKING:
     from remediation.cli.session import Field
     from remediation.diagnosis.evidence import Evidence
 
 FAILED = 2
-MOST_AT_ONCE = 50
 MOST_SECONDS = 600.0
 """A longer answer is no figure any more, and a connection's call ends some time."""
 SURE = 0.8
@@ -31,7 +30,7 @@ class Incident:
     name: str
     found: dict[str, Any]
     evidence: Evidence | None = None
-    error: HostError | None = None
+    error: RemediationError | None = None
 
 
 @command(Diagnose)
@@ -85,15 +84,11 @@ def _from_evidence(options: Diagnose) -> list[Incident]:
 
 
 def _from_hosts(options: Diagnose) -> list[Incident]:
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - loaded when asked for
-
     from remediation.cli.session import field  # noqa: PLC0415 - loaded when asked for
 
     probe = _probe_seconds(options.probe_seconds)
     with field(options) as hosts:
-        names = hosts.selected()
-        with ThreadPoolExecutor(max_workers=min(MOST_AT_ONCE, len(names))) as pool:
-            return list(pool.map(lambda name: _looked_at(name, hosts, probe), names))
+        return list(hosts.each(lambda name: _looked_at(name, hosts, probe), _failed, hosts.selected()))
 
 
 def _probe_seconds(text: str | None) -> float | None:
@@ -113,21 +108,22 @@ def _looked_at(name: str, hosts: Field, probe: float | None) -> Incident:
     """
     from remediation.diagnosis.collect import collect  # noqa: PLC0415 - loaded when asked for
 
+    access = hosts.open(name, hosts.variables(name), check=True)
     try:
-        access = hosts.open(name, hosts.variables(name), check=True)
-        try:
-            evidence = collect(access.reader)
-        finally:
-            access.close()
-        judged = _judged(name, evidence)
-        if probe is None:
-            return judged
-        from remediation.cli.probing import probed  # noqa: PLC0415 - loaded when asked for
+        evidence = collect(access.reader)
+    finally:
+        access.close()
+    judged = _judged(name, evidence)
+    if probe is None:
+        return judged
+    from remediation.cli.probing import probed  # noqa: PLC0415 - loaded when asked for
 
-        figures = probed(name, hosts, evidence, judged.found["offloaded"], probe)
-        return dataclasses.replace(judged, found={**judged.found, "measured": figures})
-    except HostError as error:
-        return Incident(name, {"findings": [], "offloaded": None, "predicted": None, "target": None}, error=error)
+    figures = probed(name, hosts, evidence, judged.found["offloaded"], probe)
+    return dataclasses.replace(judged, found={**judged.found, "measured": figures})
+
+
+def _failed(name: str, error: RemediationError) -> Incident:
+    return Incident(name, {"findings": [], "offloaded": None, "predicted": None, "target": None}, error=error)
 
 
 def _judged(name: str, evidence: Evidence) -> Incident:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from remediation.cli.command import command
 from remediation.cli.options import Monitor
+from remediation.engine.cancel import Terminated
 
 if TYPE_CHECKING:
     from remediation.cli.session import Field
@@ -33,30 +34,25 @@ def monitor(options: Monitor) -> int:
         try:
             for samples in _rounds(hosts, every, until):
                 show(samples)
+        except Terminated:
+            raise
         except KeyboardInterrupt:
             return 0  # that is how one stops looking
     return 0
 
 
 def _rounds(hosts: Field, every: float, until: float) -> Iterator[list[Sample]]:
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - loaded when asked for
-
-    from remediation.cli.sampling import sample  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.sampling import failed, sample  # noqa: PLC0415 - loaded when asked for
 
     names = hosts.selected()
-    opened = {name: hosts.open(name, hosts.variables(name), check=True) for name in names}
-    try:
-        with ThreadPoolExecutor(max_workers=min(50, len(names))) as pool:
-            while True:
-                begun = time.monotonic()
-                yield list(pool.map(lambda name: sample(name, opened[name]), names))
-                left = begun + every - time.monotonic()
-                if time.monotonic() + max(0.0, left) >= until:
-                    return
-                time.sleep(max(0.0, left))
-    finally:
-        for access in opened.values():
-            access.close()
+    with hosts.kept_open() as access:
+        while True:
+            begun = time.monotonic()
+            yield list(hosts.each(lambda name: sample(name, access(name)), failed, names))
+            left = begun + every - time.monotonic()
+            if time.monotonic() + max(0.0, left) >= until:
+                return
+            time.sleep(max(0.0, left))
 
 
 def _shower(options: Monitor, stack: ExitStack) -> Callable[[Sequence[Sample]], None]:

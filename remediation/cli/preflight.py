@@ -15,7 +15,7 @@ from remediation.facets import readiness
 from remediation.facets.access import HostAccess
 from remediation.facets.look import Look, attempt
 from remediation.facets.protocols import Reader
-from remediation.model.errors import HostError, Unreachable
+from remediation.model.errors import HostError, RemediationError, Unreachable
 from remediation.model.facts import SessionFacts
 from remediation.model.words import plural
 
@@ -63,6 +63,11 @@ def preflight(host: str, access: HostAccess, settings: ConnectionSettings) -> Pr
     checks += [worth_knowing("note", note) for note in access.notes]
     code = 2 if any(check.ok is False for check in checks) else 0
     return Preflight(host, tuple(checks), code)
+
+
+def failed(host: str, error: RemediationError) -> Preflight:
+    """Return the checks of a host that could not be checked at all."""
+    return Preflight(host, (lacking("check", error.message, "everything", error.next_step),), error.exit_code)
 
 
 def _transport(settings: ConnectionSettings) -> Check:

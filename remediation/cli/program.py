@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 from typing import NoReturn
 
 from invoke.collection import Collection
@@ -12,7 +13,7 @@ from invoke.program import Program
 
 from remediation import __version__
 from remediation.cli.arguments import REFUSED, understand
-from remediation.cli.command import guarded
+from remediation.cli.command import INTERRUPTED, end_now, guarded
 from remediation.cli.namespace import namespace
 from remediation.model.errors import UsageError
 
@@ -66,7 +67,10 @@ def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with our code."""
     gc.set_threshold(GARBAGE)
     program = RemediateProgram(version=__version__, namespace=namespace, name="remediate", binary="remediate")
-    sys.exit(guarded(lambda: _run(program, argv)))
+    code = guarded(lambda: _run(program, argv))
+    if code == INTERRUPTED and threading.active_count() > 1:
+        end_now(code)
+    sys.exit(code)
 
 
 def _run(program: RemediateProgram, argv: list[str] | None) -> int:

@@ -7,10 +7,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager as Pause
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
+from remediation.engine.crash import Crashed, InternalError, contained, unrecorded
 from remediation.model.event import Event
 
 
@@ -27,8 +28,9 @@ class Report(Protocol):
 class Reporting:
     """Hands events to a report, one at a time; a reader who went away ends the report, never the run."""
 
-    def __init__(self, report: Report, pause: Callable[[], Pause[None]] = nullcontext) -> None:
+    def __init__(self, report: Report, pause: Callable[[], Pause[None]] = nullcontext, crashed: Crashed = unrecorded) -> None:
         self._report = report
+        self._crashed = crashed
         self._lock = threading.Lock()
         self._gone = False
         self.pause = pause
@@ -41,13 +43,14 @@ class Reporting:
                 return
             try:
                 self._report(event)
-            except BrokenPipeError:
+            except OSError:  # the reader of a pipe went away, or the terminal was closed
                 self._gone = True
-                sys.stderr.write("nobody reads the report any more; the run goes on\n")
+                with suppress(OSError):
+                    sys.stderr.write("nobody reads the report any more; the run goes on\n")
 
     def close(self) -> None:
         """End what is live."""
-        with self._lock:
+        with self._lock, suppress(OSError, InternalError), contained("report", self._crashed):
             self._report.close()
 
 
@@ -63,28 +66,31 @@ class Style:
 
 @contextmanager
 def reporting(
-    stream: TextIO, style: Style, environment: Mapping[str, str] = os.environ, *, earlier: Iterable[Event] = ()
-) -> Iterator[Reporting]:
+    stream: TextIO, style: Style, environment: Mapping[str, str] = os.environ, *, earlier: Iterable[Event] = (),
+    crashed: Crashed = unrecorded,
+) -> Iterator[Reporting]:  # fmt: skip
     """Open the report that fits `stream` and close it at the end, whatever happens; `earlier` is what the run has told before."""
-    report = _choose(stream, style, environment, earlier)
+    report = _choose(stream, style, environment, earlier, crashed)
     try:
         yield report
     finally:
         report.close()
 
 
-def _choose(stream: TextIO, style: Style, environment: Mapping[str, str], earlier: Iterable[Event]) -> Reporting:
+def _choose(
+    stream: TextIO, style: Style, environment: Mapping[str, str], earlier: Iterable[Event], crashed: Crashed
+) -> Reporting:
     if style.json:
         from remediation.report.json_lines import JsonLines  # noqa: PLC0415 - the report that is wanted is loaded alone
 
-        return Reporting(JsonLines(stream))
+        return Reporting(JsonLines(stream), crashed=crashed)
     from remediation.report.terminal import Hints, PlainScreen, Terminal  # noqa: PLC0415 - the report that is wanted is loaded alone
 
     hints = Hints(style.tasks)
     if not stream.isatty() or environment.get("TERM") == "dumb":
         plain = Terminal(PlainScreen(stream), diff=style.diff, verbose=style.verbose, hints=hints)
         plain.recall(earlier)
-        return Reporting(plain)
+        return Reporting(plain, crashed=crashed)
     from rich.console import Console  # noqa: PLC0415 - loaded on a terminal alone
 
     from remediation.report.live import LiveScreen  # noqa: PLC0415 - loaded on a terminal alone
@@ -93,4 +99,4 @@ def _choose(stream: TextIO, style: Style, environment: Mapping[str, str], earlie
     terminal = Terminal(screen, diff=style.diff, verbose=style.verbose, hints=hints)
     screen.follow(terminal)
     terminal.recall(earlier)
-    return Reporting(terminal, pause=screen.paused)
+    return Reporting(terminal, screen.paused, crashed)

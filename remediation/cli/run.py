@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -21,11 +21,12 @@ from remediation.cli.reports import Style, reporting
 from remediation.cli.session import Field, field, files_of
 from remediation.cli.shipped import PLAYBOOKS, find
 from remediation.engine.cancel import Cancellation
+from remediation.engine.crash import Crashed, CrashLog, InternalError, contained
 from remediation.engine.events import Emitter
 from remediation.engine.flow.request import FORKS, OpenHost, RunRequest, RunSummary
 from remediation.engine.flow.run import run_playbook
 from remediation.engine.history import prune
-from remediation.engine.journal import Journal
+from remediation.engine.journal import ERRORS, Journal
 from remediation.engine.ports import Policy, Ports
 from remediation.model.change import Risk
 from remediation.model.errors import RemediationError, UsageError
@@ -155,19 +156,22 @@ def carry_out(  # noqa: PLR0913 - what a run is given
         header = header_of(request, asked)
         log = journal or Journal.create(header, kept_files(request.playbook, hosts), mask=hosts.masker)
         stack.callback(log.close)
+        crashed = CrashLog(log.folder / ERRORS, hosts.masker)
         prune()
         style = Style(json=asked.json, diff=asked.diff, verbose=asked.verbose, tasks=TASKS)
-        report = stack.enter_context(reporting(stream, style, earlier=earlier))
+        report = stack.enter_context(reporting(stream, style, earlier=earlier, crashed=crashed))
         for listener in listening:
-            stack.callback(listener.write, header)
+            stack.callback(_written, listener, header, crashed)
         cancelled = Cancellation()
         stack.enter_context(cancelled.on_interrupt(partial(_told_interrupt, log.run)))
-        emit = Emitter([log.write, report, *listening], hosts.masker)
+        emit = Emitter([log.write, report, *listening], hosts.masker, crashed)
         prompt = TerminalPrompt(pause=report.pause)
-        ports = Ports(emit=emit, prompt=prompt, diagnose=_diagnosed, cancelled=cancelled)
+        ports = Ports(
+            emit=emit, prompt=prompt, diagnose=_diagnosed, cancelled=cancelled, wait=cancelled.wait, crashed=crashed
+        )  # fmt: skip
         begun = ports.clock.now()
         try:
-            summary = go(replace(request, run=log.run), ports, hosts.open)
+            summary = go(replace(request, run=log.run, token=log.token), ports, hosts.open)
         except RemediationError as error:  # told by whoever called; the journal must not look cut off
             data = {"run": log.run, "hosts": {}, "exit_code": error.exit_code, "seconds": ports.clock.now() - begun}
             log.write(Event("run_end", ports.clock.now(), data=data))
@@ -176,6 +180,15 @@ def carry_out(  # noqa: PLR0913 - what a run is given
             with report.pause():
                 sys.stderr.write(f"{hosts.masker(summary.error)}\n")
         return summary.exit_code
+
+
+def _written(listener: Listener, header: Mapping[str, Any], crashed: Crashed) -> None:
+    """Let a listener write its file; an exception in our own code is told, and costs nothing but that file."""
+    try:
+        with contained("report", crashed):
+            listener.write(header)
+    except InternalError as error:
+        sys.stderr.write(f"a report could not be written: {error.message}\n")
 
 
 def _diagnosed(host: Reader) -> Diagnosis:
@@ -211,4 +224,5 @@ def _told_interrupt(run_id: str) -> None:
         "\ninterrupted: the change in flight is finished, then the run stops (Ctrl-C again ends at once); "
         f"go on later: remediate resume {run_id}\n"
     )
-    os.write(STDERR, text.encode())  # a signal handler may not enter a stream that the main thread is writing to
+    with suppress(OSError):  # the terminal was closed
+        os.write(STDERR, text.encode())  # a signal handler may not enter a stream that the main thread is writing to

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from remediation.cli.command import command
 from remediation.cli.options import Apply, OneRun, Output, Resume, Undo
+from remediation.model.errors import UsageError
+from remediation.model.shape import intact
 from remediation.model.words import plural
 
 
@@ -41,6 +43,13 @@ def history(options: Output) -> int:
     return 0
 
 
+_STATES = {
+    "running": "the run is still running\n",
+    "cut off": "the run was cut off: remediate resume {run}\n",
+    "running or cut off": "the run is still running, or was cut off: remediate resume {run}\n",
+}
+
+
 @command(OneRun)
 def show(options: OneRun) -> int:
     """Show what a run found and did, by its id or the beginning of it; also while it goes on."""
@@ -51,9 +60,17 @@ def show(options: OneRun) -> int:
     style = Style(json=options.json, diff=options.diff, verbose=options.verbose, tasks=frozenset({"undo"}))
     with reporting(sys.stdout, style, {"TERM": "dumb"}) as report:
         for event in record.events:
-            report(event)
-    if record.end is None and not options.json:
-        sys.stdout.write(f"the run goes on, or was cut off: remediate resume {record.run}\n")
+            try:
+                with intact(f"run {record.run}", ""):
+                    report(event)
+            except UsageError as error:
+                sys.stderr.write(f"an event of kind {event.kind} is left out: {error.message}\n")
+    if not options.json:
+        sys.stdout.write(_STATES.get(record.state, "").format(run=record.run))
+        if record.broken:
+            sys.stdout.write(
+                f"{plural(record.broken, 'line')} of its journal cannot be read, and {'is' if record.broken == 1 else 'are'} left out\n"
+            )
     return 0
 
 

@@ -6,7 +6,7 @@ import time
 
 from remediation.facets.access import HostAccess
 from remediation.facets.protocols import Reader
-from remediation.model.errors import HostError
+from remediation.model.errors import HostError, RemediationError
 from remediation.model.facts import Runner
 from remediation.report.gpus import Sample
 
@@ -20,6 +20,11 @@ def sample(name: str, access: HostAccess) -> Sample:
     except HostError as error:
         return Sample(name, now, error=error.message)
     return Sample(name, now, use, _runners(reader))
+
+
+def failed(name: str, error: RemediationError) -> Sample:
+    """Return the sample of a host that could not be looked at."""
+    return Sample(name, time.time(), error=error.message)
 
 
 def _runners(reader: Reader) -> tuple[Runner, ...]:

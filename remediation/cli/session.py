@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import wait
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from remediation.cli.extra_vars import extra_variables
 from remediation.cli.shipped import INVENTORY, find
+from remediation.engine.crash import CrashLog, contained, errors_folder
 from remediation.engine.masking import Masker
+from remediation.engine.workers import Workers, gather
 from remediation.inventory.load import Inventory, check, load
 from remediation.inventory.secrets import vault_of
 from remediation.model.errors import InputError, RemediationError, UsageError
@@ -25,6 +28,14 @@ if TYPE_CHECKING:
     from remediation.lab.control import Lab
 
 DEFAULT_INVENTORY = "local"
+
+MOST_AT_ONCE = 50
+"""So many hosts are looked at side by side."""
+
+HASTE = 1.0
+"""Seconds for closing hosts where the program is to end at once."""
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,6 +89,43 @@ class Field:
                 yield host, access
             finally:
                 access.close()
+
+    @contextmanager
+    def kept_open(self) -> Iterator[Callable[[str], HostAccess]]:
+        """Yield what opens a host at its first use, for looking only; all of them are closed at the end, side by side."""
+        opened: dict[str, HostAccess] = {}
+
+        def access(name: str) -> HostAccess:
+            if name not in opened:
+                opened[name] = self.open(name, self.variables(name), check=True)
+            return opened[name]
+
+        patience = None
+        try:
+            yield access
+        except KeyboardInterrupt:
+            patience = HASTE  # a host may be in the middle of a call
+            raise
+        finally:
+            with Workers(min(MOST_AT_ONCE, len(opened))) as pool:
+                if wait([pool.submit(each.close) for each in opened.values()], timeout=patience).not_done:
+                    pool.abandon()
+
+    def each(self, work: Callable[[str], T], failed: Callable[[str, RemediationError], T], names: Sequence[str]) -> Sequence[T]:
+        """Return what `work` returns for each host, many at once, or what `failed` makes of its error.
+
+        An exception in our own code is the host's own failure as well; its traceback is kept.
+        """
+        crashed = CrashLog(errors_folder(), self.masker)
+
+        def one(name: str) -> T:
+            try:
+                with contained(name, crashed):
+                    return work(name)
+            except RemediationError as error:
+                return failed(name, error)
+
+        return gather(one, names, MOST_AT_ONCE)
 
     def learn_files(self, paths: Iterable[Path]) -> None:
         """Mask from now on what stands in YAML files under a name that says that it is secret."""

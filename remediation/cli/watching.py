@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TextIO
 
 from remediation.cli.session import Field
@@ -13,7 +12,7 @@ from remediation.diagnosis.collect import collect
 from remediation.diagnosis.diagnose import diagnose
 from remediation.facets.access import HostAccess
 from remediation.facets.protocols import Reader
-from remediation.model.errors import HostError
+from remediation.model.errors import HostError, RemediationError
 from remediation.model.finding import Cause
 from remediation.report.figures import duration
 from remediation.steps.registry import registry
@@ -28,22 +27,22 @@ GOAL = "model.offloaded"
 def watch(hosts: Field, seconds: float, *, as_json: bool, stream: TextIO = sys.stdout) -> int:
     """Look for `seconds` and return 0 where the goal held on every host, 2 where it did not."""
     names = hosts.selected()
-    opened = {name: hosts.open(name, hosts.variables(name), check=True) for name in names}
     until = time.monotonic() + seconds
     if not as_json:
         stream.write(f"watching for {duration(seconds)}\n")
         stream.flush()
-    try:
-        with ThreadPoolExecutor(max_workers=min(50, len(names))) as pool:
-            fallen = [text for texts in pool.map(lambda name: list(_watched(name, opened[name], until)), names) for text in texts]
-    finally:
-        for access in opened.values():
-            access.close()
+    with hosts.kept_open() as access:
+        watched = hosts.each(lambda name: list(_watched(name, access(name), until)), _failed, names)
+    fallen = [text for texts in watched for text in texts]
     for text in fallen:
         _tell(stream, text, as_json=as_json)
     if not fallen and not as_json:
         stream.write(f"the goal held for {duration(seconds)}\n")
     return FAILED if fallen else 0
+
+
+def _failed(name: str, error: RemediationError) -> list[str]:
+    return [f"{name}: {error.message}"]
 
 
 def _watched(name: str, access: HostAccess, until: float) -> Iterator[str]:

@@ -31,6 +31,7 @@ class LocalConnection:
         self.host = host
         self.round_trips = 0
         self._become = become
+        self._running: set[subprocess.Popen[bytes]] = set()
 
     def exchange(self, calls: Sequence[Call]) -> list[Reply]:
         """Carry out `calls` one after the other."""
@@ -38,7 +39,9 @@ class LocalConnection:
         return [self._one(call) for call in calls]
 
     def close(self) -> None:
-        """Do nothing: no session was opened."""
+        """End the programs that still run: another thread waits for them, and the whole program is to end."""
+        for process in tuple(self._running):
+            _kill(process)
 
     def _one(self, call: Call) -> Reply:
         if isinstance(call, Run):
@@ -51,14 +54,14 @@ class LocalConnection:
 
     def _run(self, call: Run) -> Reply:
         if self._become is None:
-            return run(call)
+            return run(call, self._running)
         elevated = posix.sudo(self._become, posix.with_environment(call.argv, call.env))
-        done = run(Run(elevated.argv, elevated.head + call.stdin, call.timeout, cwd=call.cwd))
+        done = run(Run(elevated.argv, elevated.head + call.stdin, call.timeout, cwd=call.cwd), self._running)
         return elevated.reply(done) if isinstance(done, Completed) else done
 
 
-def run(call: Run) -> Reply:
-    """Run a program to its end, in a process group of its own that is ended with it."""
+def run(call: Run, running: set[subprocess.Popen[bytes]] | None = None) -> Reply:
+    """Run a program to its end, in a process group of its own that is ended with it; it is in `running` meanwhile."""
     if not call.argv:
         return Failed("error", "the argument list is empty")
     if any("\0" in word for word in call.argv):
@@ -75,9 +78,12 @@ def run(call: Run) -> Reply:
         return Failed("denied", f"{call.argv[0]} may not be started")
     except OSError as error:
         return Failed("error", f"{call.argv[0]}: {error.strerror or error}")
+    known = running if running is not None else set()
+    known.add(process)
     try:
         return _finish(process, call)
     finally:
+        known.discard(process)
         _end(process)
 
 
@@ -104,16 +110,20 @@ def _finish(process: subprocess.Popen[bytes], call: Run) -> Reply:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         process.wait()
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
             with suppress(OSError):  # unread input of a program that ended
                 pipe.close()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def file_call(call: ReadFile | WriteFile) -> Reply:

@@ -1,12 +1,20 @@
-"""Ctrl-C: the change in flight is finished, then the run stops; a second one ends the program at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the change in flight is finished, then the run stops; a second Ctrl-C ends the program at once."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+"""What asks a program to end, where the system has it. A closed terminal sends SIGHUP, a service manager SIGTERM."""
+
+
+class Terminated(KeyboardInterrupt):
+    """A signal other than Ctrl-C asked the program to end."""
 
 
 class Cancellation:
@@ -19,22 +27,56 @@ class Cancellation:
         """Return whether the run is to stop."""
         return self._flag.is_set()
 
+    def wait(self, seconds: float) -> bool:
+        """Wait for some seconds, or until the run is to stop; return whether it is. Not for the thread that takes signals."""
+        return self._flag.wait(seconds)
+
     def set(self) -> None:
         """Ask the run to stop."""
         self._flag.set()
 
     @contextmanager
     def on_interrupt(self, told: Callable[[], None]) -> Iterator[None]:
-        """Turn the first SIGINT into the flag and call `told`; the second raises KeyboardInterrupt. Main thread only."""
+        """Turn the first signal into the flag and call `told`; the second raises KeyboardInterrupt. Main thread only.
+
+        A signal that was ignored when the program started stays so (``nohup``). A closed terminal may send SIGHUP more than
+        once, so that one never counts as the second.
+        """
 
         def first(signum: int, frame: FrameType | None) -> None:
             if self._flag.is_set():
-                signal.default_int_handler(signum, frame)
+                if signum != getattr(signal, "SIGHUP", None):
+                    signal.default_int_handler(signum, frame)
+                return
             self._flag.set()
             told()
 
-        previous = signal.signal(signal.SIGINT, first)
-        try:
+        with handled(first):
             yield
-        finally:
-            signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def terminating() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise `Terminated`, so that what is open is closed; in another than the main thread do nothing."""
+
+    def end(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
+        raise Terminated
+
+    with handled(end, _NAMES[1:]):
+        yield
+
+
+@contextmanager
+def handled(handler: Callable[[int, FrameType | None], None], names: Sequence[str] = _NAMES) -> Iterator[None]:
+    """Handle the signals of these names, where the system has them and they are not ignored."""
+    before: dict[int, Any] = {}
+    try:
+        for name in names:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                with suppress(ValueError):  # not the main thread
+                    before[number] = signal.signal(number, handler)
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, signal.SIG_DFL if previous is None else previous)

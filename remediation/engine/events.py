@@ -3,24 +3,50 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+from remediation.engine.crash import Crashed, unrecorded
 from remediation.engine.masking import Masker
+from remediation.model.errors import RemediationError
 from remediation.model.event import Event
 
 
 class Emitter:
-    """The port ``emit``; called by the threads of all hosts."""
+    """The port ``emit``; called by the threads of all hosts.
 
-    def __init__(self, sinks: Sequence[Callable[[Event], None]], mask: Masker | None = None) -> None:
+    An exception in a sink costs that sink the event, and nobody anything else: it is told once on standard error. A
+    `RemediationError` of a sink (the journal cannot be written) is raised.
+    """
+
+    def __init__(
+        self, sinks: Sequence[Callable[[Event], None]], mask: Masker | None = None, crashed: Crashed = unrecorded
+    ) -> None:  # fmt: skip
         self._sinks = tuple(sinks)
         self._mask = mask or Masker()
+        self._crashed = crashed
+        self._failed: set[int] = set()
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
         """Tell one event; returns when every sink has taken it."""
         masked = dataclasses.replace(event, task=self._mask(event.task), data=self._mask(event.data))
         with self._lock:
-            for sink in self._sinks:
-                sink(masked)
+            for number, sink in enumerate(self._sinks):
+                try:
+                    sink(masked)
+                except RemediationError:
+                    raise
+                except Exception as error:
+                    if not number:
+                        raise  # what the journal could not take concerns the host that told it
+                    self._tell(number, masked, error)
+
+    def _tell(self, number: int, event: Event, error: Exception) -> None:
+        sentence = self._crashed(event.host or "report", error)
+        if number not in self._failed:
+            self._failed.add(number)
+            with suppress(OSError, ValueError):
+                sys.stderr.write(f"a report leaves out an event of kind {event.kind}: {sentence}; the run goes on\n")

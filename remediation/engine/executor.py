@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from remediation.engine.crash import InternalError
 from remediation.engine.gate import Refusal, foretell, forewarn, missing, weigh
 from remediation.engine.outcomes import Tried, outcome_of
 from remediation.engine.ports import Selected, StepContext
@@ -65,7 +66,8 @@ class Attempt:
         """Carry the step out; an error becomes the outcome it stands for."""
         self.begun = self.context.access.clock.monotonic()
         try:
-            return self._walk()
+            with self.context.contained():
+                return self._walk()
         except NotApplicable as error:
             return replace(self._end(Outcome.SKIPPED, error.message), applies=False)
         except HostError as error:
@@ -218,12 +220,15 @@ class Attempt:
         self.sent.add(change.key)
         tried, self.late = Tried(), None
         try:
-            self._apply(change, writer, tried, begun)
-            after = self._settled(change, before)
-        except HostError as error:
+            with context.contained():
+                self._apply(change, writer, tried, begun)
+                after = self._settled(change, before)
+        except (HostError, InternalError) as error:
             tried.error = tried.error or error.message
             self._tell_end(change, tried, told, clock.monotonic() - begun)
             raise
+        finally:
+            context.hold(0.0)
         tried.effect = self.step.effect(change, before.seen, after.seen)
         if not tried.applied and (after.state or not after.plans(change)):
             # the state decides what the error was worth
@@ -259,7 +264,7 @@ class Attempt:
         """Look until the state is met, or the change shows and others are to be done, or `settle` is over."""
         sight, error = before, None
         refused = isinstance(self.late, CallFailed)  # a clear no is looked at once; nothing is on its way
-        for _last in rounds(0.0 if refused else self.step.settle, self.context.access.clock, self.context.ports.cancelled):
+        for _last in rounds(0.0 if refused else self.step.settle, self.context.access.clock, self.context.ports):
             sight, error = self._glance(sight)
             if error is None and (sight.state or (not sight.plans(change) and self._has_more(sight))):
                 break

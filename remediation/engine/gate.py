@@ -161,4 +161,4 @@ def forewarn(plan: Sequence[Change], writer: Writer, context: StepContext) -> No
     clock = context.access.clock
     until = clock.monotonic() + seconds
     while not context.ports.cancelled() and (left := until - clock.monotonic()) > 0:
-        clock.sleep(min(POLL, left))
+        clock.sleep(min(POLL, left), context.ports.wait)

@@ -63,7 +63,7 @@ def look_at(goal: Sequence[StepCall], context: StepContext, *, patient: bool) ->
 
 def _look(step: Step[Any], context: StepContext, *, patient: bool) -> GoalSight:
     sight = GoalSight(None, "", {})
-    for _last in rounds(step.settle if patient else 0.0, context.access.clock, context.ports.cancelled):
+    for _last in rounds(step.settle if patient else 0.0, context.access.clock, context.ports):
         sight = _glance(step, context)
         if sight.moment is not None:
             break

@@ -6,13 +6,16 @@
       run.json        id, version, command, start, check, hosts, and what resume needs
       files/...       the playbook and variables as they were read (secrets masked)
       events.jsonl    one event per line; on disk before and after each change
+      errors/...      tracebacks of exceptions in our own code, by host
+      lock            held while a process works on the run
 
-All of it is readable by its owner alone. A reader may read while the run goes on; a line that was cut is not read.
+All of it is readable by its owner alone. A reader may read while the run goes on; a line that is not whole is skipped.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import threading
@@ -24,12 +27,14 @@ from typing import Any
 from platformdirs import user_state_path
 
 from remediation.engine.masking import Masker
+from remediation.engine.run_lock import RunLock
 from remediation.model.errors import RemediationError
 from remediation.model.event import Event
 
 EVENTS = "events.jsonl"
 HEADER = "run.json"
 FILES = "files"
+ERRORS = "errors"
 _BALLAST = "ballast"
 _BALLAST_BYTES = 1 << 20
 """Room that is taken before a host is touched and given back to the log when the disk fills up during the run."""
@@ -54,17 +59,31 @@ def runs_folder() -> Path:
 class Journal:
     """The log of one run, open for appending; `write` may be called from several threads."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open the log in `folder`, an existing run's; a line that was cut is taken off. Raises `JournalError`."""
+    def __init__(self, folder: Path, lock: RunLock | None = None) -> None:
+        """Open the log in `folder`, an existing run's, and lock the run unless `lock` is held already.
+
+        Raises `JournalError`, and `RunAlive` where another process has the run.
+        """
         self.folder = folder
         self.run = folder.name
         self._lock = threading.Lock()
+        self._open = False
+        self._broken = False
+        """Whether the log ends in the middle of a line."""
         try:
-            self._descriptor = os.open(folder / EVENTS, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
-            _cut(self._descriptor)
+            self._run_lock = lock or RunLock(folder)
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+            self._descriptor = os.open(folder / EVENTS, flags, 0o600)
+            self._broken = _ends_in_a_line(self._descriptor)
             self._take_ballast()
         except OSError as error:
             raise _failed(folder, error) from None
+        self._open = True
+
+    @property
+    def token(self) -> str:
+        """What tells this process of the run from others (`remediation.engine.run_lock`)."""
+        return self._run_lock.token
 
     @classmethod
     def create(
@@ -87,6 +106,8 @@ class Journal:
         """Append one event; it is on disk when this returns if it concerns a change. Raises `JournalError`."""
         line = json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":"), default=str).encode() + b"\n"
         with self._lock:
+            if not self._open:
+                raise JournalError(f"the journal of run {self.run} is closed")
             try:
                 self._append(line)
                 if event.kind in DURABLE:
@@ -97,19 +118,26 @@ class Journal:
     def close(self) -> None:
         """End the log; the folder stays for ``resume``, ``show`` and ``undo``."""
         with self._lock:
-            self._drop_ballast()
-            os.close(self._descriptor)
+            if self._open:
+                self._open = False
+                self._drop_ballast()
+                os.close(self._descriptor)
+                self._run_lock.release()
 
     def _append(self, line: bytes) -> None:
-        start = os.lseek(self._descriptor, 0, os.SEEK_END)
+        """Write a whole line at the end; one that is cut short is ended, and written again once there is room."""
         try:
-            _write_all(self._descriptor, line)
+            self._put(line)
         except OSError:
             if not self._drop_ballast():
                 raise
-            os.ftruncate(self._descriptor, start)
-            os.lseek(self._descriptor, start, os.SEEK_SET)
-            _write_all(self._descriptor, line)
+            self._put(line)
+
+    def _put(self, line: bytes) -> None:
+        content = b"\n" + line if self._broken else line
+        self._broken = True
+        _write_all(self._descriptor, content)
+        self._broken = False
 
     def _take_ballast(self) -> None:
         _write(self.folder / _BALLAST, b"\0" * _BALLAST_BYTES)
@@ -123,23 +151,33 @@ class Journal:
 
 
 def read_events(folder: Path) -> Iterator[Event]:
-    """Yield the events of a run, also of one that is going on; stops at a line that is not whole."""
+    """Yield the events of a run, also of one that is going on; a line that is not whole is skipped."""
+    return (event for event in read_lines(folder) if event is not None)
+
+
+def read_lines(folder: Path) -> Iterator[Event | None]:
+    """Yield the events of a run line by line, None for a line that is not whole; a journal that cannot be read raises `JournalError`."""
     try:
         with (folder / EVENTS).open("rb") as log:
             for line in log:
-                event = _event(line)
-                if event is None:
-                    return
-                yield event
+                if line.strip():
+                    yield _event(line)
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise JournalError(
+            f"the journal of run {folder.name} cannot be read: {error.strerror or error}", next_step=f"look at {folder / EVENTS}"
+        ) from None
 
 
 def event_from_json(value: Mapping[str, Any]) -> Event:
     """Return the event that `Event.to_json` wrote."""
     head = {name: str(value.get(name, "")) for name in ("host", "play", "task")}
     data = {name: item for name, item in value.items() if name not in _HEAD}
-    return Event(str(value["event"]), float(value["time"]), data=data, **head)
+    time = float(value["time"])
+    if not math.isfinite(time):
+        raise ValueError("time")
+    return Event(str(value["event"]), time, data=data, **head)
 
 
 def _event(line: bytes) -> Event | None:
@@ -147,7 +185,7 @@ def _event(line: bytes) -> Event | None:
         return None
     try:
         return event_from_json(json.loads(line))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
@@ -176,20 +214,13 @@ def _write_all(descriptor: int, content: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _cut(descriptor: int) -> None:
-    """Take off a last line that a crash cut, so that the next event starts on a line of its own."""
+def _ends_in_a_line(descriptor: int) -> bool:
+    """Return whether a crash cut the last line, so that the next event has to end it first."""
     size = os.lseek(descriptor, 0, os.SEEK_END)
-    position = size
-    while position > 0:
-        step = min(4096, position)
-        os.lseek(descriptor, position - step, os.SEEK_SET)
-        newline = os.read(descriptor, step).rfind(b"\n")
-        if newline >= 0:
-            position = position - step + newline + 1
-            break
-        position -= step
-    if position != size:
-        os.ftruncate(descriptor, position)
+    if size == 0:
+        return False
+    os.lseek(descriptor, size - 1, os.SEEK_SET)
+    return os.read(descriptor, 1) != b"\n"
 
 
 def _flat(name: str) -> str:

@@ -33,12 +33,16 @@ _FILE = "lease.json"
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who works on a host, what for, and until when by the host's clock (seconds since the epoch; 0: given back)."""
+    """Who works on a host, what for, and until when by the host's clock (seconds since the epoch; 0: given back).
+
+    ``token`` names the controller's process (`remediation.engine.run_lock`).
+    """
 
     id: str
     owner: str
     purpose: str
     expires: float
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,8 @@ def _lease(content: Reply) -> Lease | None:
         return None
     try:
         value: dict[str, Any] = json.loads(content.content)
-        return Lease(str(value["id"]), str(value["owner"]), str(value["purpose"]), float(value["expires"]))
+        return Lease(
+            str(value["id"]), str(value["owner"]), str(value["purpose"]), float(value["expires"]), str(value.get("token", ""))
+        )
     except (ValueError, KeyError, TypeError):
         return None

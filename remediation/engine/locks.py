@@ -10,19 +10,23 @@ from __future__ import annotations
 import dataclasses
 import getpass
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 from remediation.engine.leases import Lease, LeaseStore, Place
+from remediation.engine.run_lock import Fate, fate_of, unknown_fate
 from remediation.model.clock import Clock
 from remediation.model.errors import Blocked, CallFailed, HostError
 
-TTL = 120.0
-"""Seconds of the host's time for which a lease is taken at least; a change that may take longer takes it for longer."""
+if TYPE_CHECKING:
+    from remediation.engine.ports import Ports
 
-MARGIN = 60.0
-"""Seconds beyond a change's own deadline: its last call may still be on the wire then."""
+TTL = 60.0
+"""Seconds of the host's time for which a lease is taken. It is renewed before each change, and while one is in flight
+(`remediation.engine.flow.keeping`), so a host is free a minute after its run has died."""
 
 WRITING = 15.0
 """Seconds that somebody who made a directory is given to write who they are, before they count as gone."""
@@ -46,28 +50,31 @@ class Claim:
     """Who asks for a host: the run's id, "user@controller", what for, and the run that it takes back, if any.
 
     What that run left of its lease, cut off as it was, is no hindrance; should it go on after all, it loses the lease.
+    ``token`` tells this process of the run from others; ``fate`` says what became of the process that wrote a lease.
     """
 
     run: str
     owner: str
     purpose: str
     undoes: str = ""
+    token: str = ""
+    fate: Callable[[str, str, str], Fate] = unknown_fate
 
 
-def claim(run: str, purpose: str, *, undoes: str = "") -> Claim:
+def claim(run: str, purpose: str, *, undoes: str = "", token: str = "") -> Claim:
     """Return the claim of this controller's user for a run; `purpose` is what they started."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container's user without a name
         user = "somebody"
-    return Claim(run, f"{user}@{socket.gethostname()}", purpose, undoes)
+    return Claim(run, f"{user}@{socket.gethostname()}", purpose, undoes, token, fate_of)
 
 
 def _unheard(text: str) -> None:
     """Drop what nobody wants to be told."""
 
 
-def _not_cancelled() -> bool:
+def _never() -> bool:
     return False
 
 
@@ -91,12 +98,14 @@ class HostLock:
         self._offset = 0.0
 
     def take(
-        self, *, wait: float = 0.0, tell: Callable[[str], None] = _unheard, cancelled: Callable[[], bool] = _not_cancelled
-    ) -> None:
+        self, *, wait: float = 0.0, tell: Callable[[str], None] = _unheard, ports: Ports | None = None
+    ) -> None:  # fmt: skip
         """Take the lease, waiting at most `wait` seconds for its holder; `tell` is told who holds it and of a take-over.
 
-        Raises `LockHeld` with the holder's name.
+        A run of this machine that is certainly dead holds nothing, unless it died during a change on this host: what it sent may
+        still be carried out, so its lease is waited for, a minute at most. Raises `LockHeld` with the holder's name.
         """
+        cancelled, pause = (ports.cancelled, ports.wait) if ports is not None else (_never, time.sleep)
         until = self._clock.monotonic() + wait
         told, failures = "", 0
         while True:
@@ -113,24 +122,33 @@ class HostLock:
                         next_step="see whether the login may write there",
                     )
                 continue
-            if self._clock.monotonic() >= until or cancelled():
+            mid_change = self._fate(holder) is Fate.MID_CHANGE
+            if (self._clock.monotonic() >= until and not mid_change) or cancelled():
                 sentence = f"{self._host}: {_at_work(holder)}"
                 cut_off = f"; if it was cut off: remediate resume {holder.id}, or undo {holder.id}" if self._mine(holder) else ""
                 step = f"wait for it to end, or let this run wait with --wait{cut_off}"
                 raise LockHeld(sentence, host=self._host, next_step=step)
             if holder.id != told:
                 told = holder.id
-                tell(f"waiting: {_at_work(holder)}")
-            self._clock.sleep(min(POLL, max(0.0, until - self._clock.monotonic())))
+                died = f"run {holder.id} was cut off during a change; waiting until its lease expires"
+                tell(died if mid_change else f"waiting: {_at_work(holder)}")
+            left = holder.expires - place.now if mid_change else until - self._clock.monotonic()
+            self._clock.sleep(min(POLL, max(0.1, left)), pause)
 
-    def hold(self, seconds: float = 0.0) -> None:
-        """Make sure that the lease lasts `seconds` more; raises `LockLost`. The port ``hold`` of a `StepContext`."""
-        lease = self._lease
-        if lease is None:
+    @property
+    def due(self) -> bool:
+        """Whether half of the lease is over."""
+        return self._lease is not None and self._lease.expires - self._now() < TTL / 2
+
+    def hold(self, store: LeaseStore | None = None) -> None:
+        """Renew the lease where that is due, through `store` where it is given; raises `LockLost`."""
+        if self._lease is None:
             raise LockLost(f"{self._host}: no lease is held", host=self._host)
-        now = self._clock.monotonic() + self._offset
-        if lease.expires - now < max(TTL / 2, seconds + MARGIN):
-            self._renew(now + max(TTL, seconds + MARGIN) + TTL / 2)  # the next change may follow soon, and need not renew again
+        if self.due:
+            self._renew(self._now() + TTL, store or self._store)
+
+    def _now(self) -> float:
+        return self._clock.monotonic() + self._offset
 
     def give_back(self) -> None:
         """Give the lease back, for the next run to take at once; a host that is gone lets it expire.
@@ -159,9 +177,12 @@ class HostLock:
             self._clock.sleep(POLL)
             place = self._newest()
         lease = place.lease
-        if lease is None or lease.expires <= place.now or self._own(lease):
+        if lease is None or lease.expires <= place.now or self._own(lease) or self._fate(lease) is Fate.GONE:
             return None
         return lease
+
+    def _fate(self, lease: Lease) -> Fate:
+        return self._claim.fate(self._host, lease.id, lease.token)
 
     def _mine(self, lease: Lease) -> bool:
         """Whether a run of this very controller and user holds it: its journal is at hand."""
@@ -174,31 +195,33 @@ class HostLock:
         number = place.number + 1
         if not self._store.make(number):
             return False
-        lease = Lease(self._claim.run, self._claim.owner, self._claim.purpose, place.now + TTL)
+        lease = Lease(self._claim.run, self._claim.owner, self._claim.purpose, place.now + TTL, self._claim.token)
         newest, old = self._store.write(number, lease, before=place.number)
         foreign = old is not None and not self._own(old)
-        if newest != number or (old is not None and foreign and old.expires > place.now):
+        gone = old is not None and self._fate(old) is Fate.GONE
+        if newest != number or (old is not None and foreign and old.expires > place.now and not gone):
             self._store.clear(number)
             return False
         self._number, self._lease = number, lease
         self._former = (place.number, *place.older) if place.number else ()
         if old is not None and foreign and old.expires > 0:
-            tell(f"took over from {old.owner} ({old.purpose}, run {old.id}), whose lease had expired")
+            why = "which was cut off" if gone else "whose lease had expired"
+            tell(f"took over from {old.owner} ({old.purpose}, run {old.id}), {why}")
         return True
 
-    def _renew(self, expires: float) -> None:
+    def _renew(self, expires: float, store: LeaseStore) -> None:
         lease = dataclasses.replace(self._lease or Lease("", "", "", 0.0), expires=expires)
         try:
-            renewed = self._store.write(self._number, lease, clear=self._former)[0] == self._number
+            renewed = store.write(self._number, lease, clear=self._former)[0] == self._number
         except CallFailed:  # whoever took over has cleared the directory away
             renewed = False
-            if self._store.newest().number == self._number:
+            if store.newest().number == self._number:
                 raise
         if renewed:
             self._lease, self._former = lease, ()
             return
         self._lease = None
-        other = self._store.newest().lease
+        other = store.newest().lease
         who = f" by {other.owner} ({other.purpose}, run {other.id})" if other else ""
         raise LockLost(
             f"{self._host}: the lease expired and was taken{who}", host=self._host, next_step="resume once that run has ended"

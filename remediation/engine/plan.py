@@ -14,6 +14,7 @@ from remediation.engine.records import change_from_json, change_to_json
 from remediation.model.change import Change
 from remediation.model.errors import Blocked, UsageError
 from remediation.model.event import Event
+from remediation.model.shape import ODD, intact
 
 FORMAT = 1
 
@@ -149,11 +150,12 @@ def load(path: Path) -> Plan:
         version = value["format"]
     except OSError as error:
         raise UsageError(f"the plan {path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (*ODD, MemoryError):
         raise UsageError(f"{path} is no saved plan", next_step="make one with --check --out") from None
     if version != FORMAT or digest != _digest(value):
         raise StalePlan(f"the plan {path} was edited, or made by another version", next_step="make it anew: --check --out")
-    return _from_json(value)
+    with intact(f"the plan {path}", "make it anew: --check --out"):
+        return _from_json(value)
 
 
 def _to_json(plan: Plan) -> dict[str, Any]:
@@ -183,7 +185,10 @@ def _from_json(value: Mapping[str, Any]) -> Plan:
         )
         for item in value["entries"]
     )
-    return Plan(value["header"], tuple(value["hosts"]), entries)
+    header, hosts = value["header"], value["hosts"]
+    if not isinstance(header, Mapping) or not isinstance(hosts, list):
+        raise TypeError("its header or hosts are of another kind")
+    return Plan(header, tuple(map(str, hosts)), entries)
 
 
 def _digest(body: Mapping[str, Any]) -> str:

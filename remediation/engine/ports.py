@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
+from remediation.engine.crash import Crashed, contained, unrecorded
 from remediation.engine.measure import measure as measure_figures
 from remediation.model.change import Change, Risk
 from remediation.model.clock import Clock, SystemClock
@@ -170,6 +173,8 @@ def _not_cancelled() -> bool:
 class Ports:
     """What a run is given. ``emit`` has the event on disk when it returns; ``cancelled`` turns True on Ctrl-C.
 
+    ``wait`` waits for some seconds, or until the run is cancelled; whoever waits for a host hands it to the host's clock.
+    ``crashed`` keeps the traceback of an exception in our own code and returns one sentence for it.
     ``steps`` are the step classes by name; ``asking`` keeps the questions of several hosts apart; ``select`` answers whether
     a change of a host and task path belongs to the saved plan that is applied.
     """
@@ -180,6 +185,8 @@ class Ports:
     diagnose: Callable[[Reader], Diagnosis] = nothing_proven
     measure: MeasurePort = measure_figures
     cancelled: Callable[[], bool] = _not_cancelled
+    wait: Callable[[float], object] = time.sleep
+    crashed: Crashed = unrecorded
     steps: Callable[[], Mapping[str, type[Step[Any]]]] = registry
     asking: Lock = field(default_factory=Lock)
     select: Callable[[str, str, Change], Selected] = _everything
@@ -239,8 +246,8 @@ def under(path: str, parent: str) -> bool:
 class StepContext:
     """One task on one host. ``path`` is the task's stable id within the run, ``timeout`` its own limit in seconds.
 
-    ``hold`` is called before each change with the seconds it may take: it renews the host's lease for as long, and raises
-    `Blocked` where that is lost (`remediation.engine.locks`). ``moment`` is a look at the host that several steps share.
+    ``hold`` is called before each change with the seconds it may take, and with 0 once it is over: the host's lease is kept
+    meanwhile (`remediation.engine.flow.keeping`). It raises `Blocked` where the lease is lost. ``moment`` is a look at the host that several steps share.
     """
 
     host: str
@@ -262,6 +269,10 @@ class StepContext:
     def note(self, text: str, *, level: str = "info") -> None:
         """Tell something worth knowing; ``level`` is ``info`` or ``warning``."""
         self.emit("note", text=text, level=level)
+
+    def contained(self) -> AbstractContextManager[None]:
+        """Turn an exception of our own code into an `InternalError` of this host."""
+        return contained(self.host, self.ports.crashed)
 
     def rehearsal(self, moment: Reader | None = None) -> StepContext:
         """Return the same task in check mode, telling nobody: what a rung would do, judged by one `moment` beforehand."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -15,8 +16,8 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Return seconds that never go backwards."""
 
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
+    def sleep(self, seconds: float, wait: Callable[[float], object] = time.sleep) -> None:
+        """Wait. `wait` waits for seconds of the controller's time, and may return early (`Ports.wait`: on Ctrl-C)."""
 
 
 class SystemClock:
@@ -34,6 +35,6 @@ class SystemClock:
         """Return seconds of the host's time since this clock was made."""
         return (time.monotonic() - self._start) * self._scale
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, wait: Callable[[float], object] = time.sleep) -> None:
         """Wait `seconds` of the host's time."""
-        time.sleep(max(0.0, seconds) / self._scale)
+        wait(max(0.0, seconds) / self._scale)

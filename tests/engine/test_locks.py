@@ -80,7 +80,7 @@ def test_a_lease_that_is_given_back_is_free_at_once() -> None:
     assert told == []
 
 
-@pytest.mark.parametrize("next_message", [lambda held: held.hold(9000.0), HostLock.give_back])
+@pytest.mark.parametrize("next_message", [HostLock.hold, HostLock.give_back])
 def test_what_earlier_runs_left_is_removed_with_the_next_message_about_the_lease(
     next_message: Callable[[HostLock], None],
 ) -> None:
@@ -91,6 +91,7 @@ def test_what_earlier_runs_left_is_removed_with_the_next_message_about_the_lease
         host.clock.sleep(TTL + 1)
     held.take()
     assert list(host.made) == [1, 2, 3, 4]
+    host.clock.sleep(TTL / 2 + 1)
     next_message(held)
     assert list(host.made) == [4]
 
@@ -118,23 +119,22 @@ def test_waiting_ends_with_the_holders_name() -> None:
     host = store()
     first = lock(host, "7f3a")
     first.take()
-    first.hold(1000.0)
     with pytest.raises(LockHeld):
         lock(host, "8888").take(wait=10.0)
     assert host.clock.passed == pytest.approx(10.0)
 
 
-def test_holding_renews_in_time_and_for_as_long_as_the_change_may_take() -> None:
+def test_a_lease_is_renewed_once_half_of_it_is_over_and_lasts_a_minute_more() -> None:
     host = store()
     first = lock(host, "7f3a")
     first.take()
     for _ in range(10):
-        host.clock.sleep(TTL / 2)
+        host.clock.sleep(TTL / 2 + 1)
         first.hold()
-    first.hold(3600.0)
-    host.clock.sleep(3600.0)
     with pytest.raises(LockHeld):
         lock(host, "8888").take()
+    host.clock.sleep(TTL + 1)
+    lock(host, "8888").take()
 
 
 def test_a_lease_that_was_taken_over_is_lost_and_no_change_is_made() -> None:
@@ -146,7 +146,7 @@ def test_a_lease_that_was_taken_over_is_lost_and_no_change_is_made() -> None:
     with pytest.raises(LockLost, match="taken by bob@desk"):
         first.hold()
     bench = Bench(World(texts={"a": b"old"}))
-    context = replace(bench.context(), hold=first.hold)
+    context = replace(bench.context(), hold=lambda _seconds: first.hold())
     result = execute(StepCall("toy.file", {"path": "a", "text": "new"}), context)
     assert (result.outcome, bench.world.writes, bench.told.kinds) == (Outcome.BLOCKED, [], [])
 
@@ -266,7 +266,6 @@ def test_on_real_directories_a_lease_is_taken_held_and_given_back(tmp_path: Path
     connection = ThisMachine(tmp_path / "lease")
     made = HostLock("here", HostLeases(connection), SystemClock(), Claim("7f3a", "ana@desk", "play"))
     made.take()
-    made.hold(500.0)
     with pytest.raises(LockHeld):
         HostLock("here", HostLeases(connection), SystemClock(), Claim("8888", "bob@desk", "play")).take()
     made.give_back()
@@ -293,9 +292,9 @@ def test_an_undo_takes_what_its_own_run_left_behind_and_a_run_that_goes_on_after
     host = store()
     cut_off = lock(host, "7f3a")
     cut_off.take()
-    cut_off.hold(7200.0)
     with pytest.raises(LockHeld):
         HostLock("laptop-07", host, host.clock, Claim("9999", "ana@desk", "undo 1234", undoes="1234")).take()
     HostLock("laptop-07", host, host.clock, Claim("8888", "ana@desk", "undo 7f3a", undoes="7f3a")).take()
+    host.clock.sleep(TTL / 2 + 1)
     with pytest.raises(LockLost):
-        cut_off.hold(9000.0)
+        cut_off.hold()

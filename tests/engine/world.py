@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,7 +48,7 @@ class FakeClock:
     def monotonic(self) -> float:
         return self.passed
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, wait: Callable[[float], object] = time.sleep) -> None:  # noqa: ARG002 - the protocol
         until = self.passed + seconds
         while due := sorted((item for item in self._calendar if item[0] <= until), key=lambda item: item[0]):
             self._calendar.remove(due[0])

@@ -19,6 +19,7 @@ from remediation.engine.resume import progress
 from remediation.engine.undo import undo_plan
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
+from remediation.model.shape import intact
 
 
 def resume_run(
@@ -41,7 +42,8 @@ def resume_run(
             next_step="put the file back, or run the playbook anew: what is done already changes nothing",
         )
     policy = dataclasses.replace(request.policy, run_started=record.started)
-    known = progress(record.events)
+    with intact(f"run {record.run}", "run its playbook again: what is done already changes nothing"):
+        known = progress(record.events)
     return run_playbook(dataclasses.replace(request, run=record.run, policy=policy, progress=known), ports, open_host)
 
 
@@ -71,7 +73,8 @@ def undo_run(record: RunRecord, request: RunRequest, ports: Ports, open_host: Op
     changed nothing that could be.
     """
     selected = set(request.inventory.select("all", request.limit))
-    plan = undo_plan(record.events, wanted=selected.__contains__, task=task)
+    with intact(f"run {record.run}", f"see remediate show {record.run}, and put back by hand what it changed"):
+        plan = undo_plan(record.events, wanted=selected.__contains__, task=task)
     if not plan.steps and not plan.lasting:
         of = f" in the task {task!r}" if task else ""
         raise UsageError(f"run {record.run} changed nothing{of} on these hosts", next_step=f"see remediate show {record.run}")

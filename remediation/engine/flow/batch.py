@@ -7,15 +7,13 @@ So any number of forks will do, and a slow host holds back only those that wait 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Any
 
 from remediation.engine.flow.signals import Lead, Meet, Share
 from remediation.engine.flow.walk import Walk
-
-AWAKE = 0.2
-"""Seconds after which the main thread wakes up for a signal: on Windows nothing else does that."""
+from remediation.engine.workers import AWAKE, Workers
 
 Advance = Callable[[Any], "Meet | Share | None"]
 
@@ -37,22 +35,14 @@ class Batch:
     followers: dict[str, list[str]] = field(default_factory=dict)
 
     def run(self, forks: int) -> None:
-        """Walk all to their ends; an exception of one ends the others at their next meeting, and is raised."""
-        if len(self.walks) == 1:
-            self._alone()
-            return
-        with ThreadPoolExecutor(max_workers=max(1, min(forks, len(self.walks))), thread_name_prefix="host") as pool:
+        """Walk all to their ends; an exception of one ends the others at their next meeting, and is raised.
+
+        One host has a thread of its own as well: the main thread is then free to take signals.
+        """
+        with Workers(min(forks, len(self.walks))) as pool:
             self._together(pool)
 
-    def _alone(self) -> None:
-        ((host, walk),) = self.walks.items()
-        ready: list[tuple[str, Any]] = [(host, None)]
-        while ready:
-            name, answer = ready.pop()
-            ready += self._next(name, segment(walk, answer))
-            ready = ready or list(self._meeting())
-
-    def _together(self, pool: ThreadPoolExecutor) -> None:
+    def _together(self, pool: Workers) -> None:
         running: dict[Future[Meet | Share | None], str] = {}
 
         def start(ready: Iterator[tuple[str, Any]] | list[tuple[str, Any]]) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from remediation.engine.crash import contained
+from remediation.engine.flow.keeping import Keeper, SharedLock
 from remediation.engine.leases import HostLeases
 from remediation.engine.locks import Claim, HostLock
+from remediation.engine.workers import Workers
 from remediation.model.errors import RemediationError
 
 if TYPE_CHECKING:
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 
 _CLOSING = 32
 """So many hosts are closed side by side: one that does not answer any more lets the others go."""
+HASTE = 1.0
+"""Seconds for giving leases back, and for closing hosts, where the program is to end at once."""
 _NAMED = ("ansible_connection", "ansible_host", "ansible_port", "ansible_ssh_port", "ansible_winrm_port")
 
 
@@ -31,27 +37,14 @@ def machine_of(name: str, variables: Mapping[str, Any]) -> str:
     return "|".join(where) if variables.get("ansible_host") else f"{name}|{'|'.join(where)}"
 
 
-@dataclass(slots=True)
-class SharedLock:
-    """The lease of one machine, for all hosts that are that machine."""
-
-    guard: threading.Lock = field(default_factory=threading.Lock)
-    lock: HostLock | None = None
-
-    def hold(self, seconds: float) -> None:
-        """Renew the lease for as long."""
-        with self.guard:
-            if self.lock is not None:
-                self.lock.hold(seconds)
-
-
 @dataclass
 class Opened:
-    """One opened host: its access and the machine it is."""
+    """One opened host: its access, the machine it is, and what opens a second connection to it."""
 
     name: str
     access: HostAccess
     machine: str
+    reopen: Callable[[], HostAccess]
 
 
 @dataclass
@@ -66,6 +59,9 @@ class OpenHosts:
     _locks: dict[str, SharedLock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def __post_init__(self) -> None:
+        self._keeper = Keeper(self.ports.crashed)
+
     def open(
         self, owner: str, name: str, variables: Callable[[], Mapping[str, Any]], *, check: bool, rights: Mapping[str, Any]
     ) -> Opened:  # fmt: skip
@@ -77,7 +73,8 @@ class OpenHosts:
         found = self._opened.get(key)
         if found is None:
             values = {**rights, **variables()}
-            found = Opened(name, self.open_host(name, values, check=check), machine_of(name, values))
+            access = self.open_host(name, values, check=check)
+            found = Opened(name, access, machine_of(name, values), partial(self.open_host, name, values, check=False))
             with self._lock:
                 self._opened[key] = found
         return found
@@ -90,22 +87,26 @@ class OpenHosts:
             if shared.lock is None:
                 access = opened.access
                 lock = HostLock(opened.name, HostLeases(access.connection), access.clock, self.claim)
-                lock.take(wait=self.wait, tell=tell, cancelled=self.ports.cancelled)
-                shared.lock = lock
+                lock.take(wait=self.wait, tell=tell, ports=self.ports)
+                shared.lock, shared.reopen, shared.keeper = lock, opened.reopen, self._keeper
         return shared.hold
 
-    def close(self) -> None:
-        """Give all leases back and close all hosts, many at once; whatever goes wrong with that changes nothing any more."""
+    def close(self, patience: float | None = None) -> None:
+        """Give all leases back and close all hosts, many at once; whatever goes wrong with that changes nothing any more.
+
+        With `patience` each of the two gets so many seconds: a host may be in the middle of a call.
+        """
         opened = list(self._opened.values())
         self._opened.clear()
-        with ThreadPoolExecutor(max_workers=max(1, min(_CLOSING, len(opened)))) as pool:
-            list(pool.map(_given_back, self._locks.values()))  # all of them, before any connection that they need is closed
-            list(pool.map(lambda each: each.access.close(), opened))
+        self._keeper.stop()
+        with Workers(min(_CLOSING, len(opened)), "closing") as pool:
+            given = [pool.submit(self._quietly, shared.give_back) for shared in self._locks.values()]
+            late = wait(given, timeout=patience).not_done  # all of them, before any connection that they need is closed
+            ended = [pool.submit(self._quietly, each.access.close) for each in opened]
+            late |= wait(ended, timeout=patience).not_done
+            if late:
+                pool.abandon()
 
-
-def _given_back(shared: SharedLock) -> None:
-    with shared.guard:
-        lock, shared.lock = shared.lock, None
-        if lock is not None:
-            with suppress(RemediationError):
-                lock.give_back()
+    def _quietly(self, work: Callable[[], None]) -> None:
+        with suppress(RemediationError), contained("closing", self.ports.crashed):
+            work()

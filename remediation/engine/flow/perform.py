@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from remediation.engine.flow.items import items_of, names_of
+from remediation.engine.flow.signals import Interrupted
 from remediation.engine.flow.site import Site
 from remediation.engine.flow.state import Ending
 from remediation.engine.flow.telling import remembered, shown, tell
@@ -67,6 +68,8 @@ def _looped(site: Site, act: Act) -> Ending:
         )
     endings = []
     for number, item in enumerate(items):
+        if number and site.cancelled:
+            raise Interrupted  # what the items so far came to is recorded: `resume` goes on with the next one
         names = names_of(loop, number, items)
         inner = site.item(number, names)
         if site.host.recorded(inner.path, jsonable(item)) is None:
@@ -86,8 +89,7 @@ def _looped(site: Site, act: Act) -> Ending:
 def pause(site: Site, seconds: Any, *, last: bool) -> None:  # noqa: ANN401 - as it stands in the file
     """Wait between two items where the loop says so."""
     if seconds is not None and not last:
-        site.play.stage.ports.clock.sleep(site.number(seconds, 0.0))
-        site.forget()
+        site.pause(site.number(seconds, 0.0))
 
 
 def together(endings: Sequence[Ending]) -> Ending:
@@ -156,7 +158,6 @@ def _tried(site: Site, act: Act) -> Ending:
     if tries == 1:
         return _once(site, act)
     delay = site.number(task.delay, DELAY)
-    clock, cancelled = site.play.stage.ports.clock, site.play.stage.ports.cancelled
     ending = Ending(Outcome.SKIPPED, {})
     for attempt in range(1, tries + 1):
         ending = _once(site, act, attempts=attempt)
@@ -168,19 +169,28 @@ def _tried(site: Site, act: Act) -> Ending:
             met = site.scope(own).condition(task.until, site.place)
         if met:
             return ending
-        if attempt < tries and not cancelled():
+        if attempt < tries and not site.cancelled:
             site.note(f"try {attempt} of {tries}: {ending.reason or 'not there yet'}")
-            clock.sleep(delay)
-            site.forget()
+            site.pause(delay)
+        if site.cancelled:
+            return _cut_short(ending, attempt)
     failed = {**ending.result, "attempts": tries - 1, "failed": True}
     outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
     reason = ending.reason or f"not met after {plural(tries, 'try', 'tries')}"
     return dataclasses.replace(ending, outcome=outcome, result=failed, reason=reason)
 
 
+def _cut_short(ending: Ending, tries: int) -> Ending:
+    """Return the ending of a task that Ctrl-C kept from being tried again."""
+    reason = f"interrupted after {plural(tries, 'try', 'tries')}: {ending.reason or 'the condition is not met'}"
+    outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
+    return dataclasses.replace(ending, outcome=outcome, result={**ending.result, "failed": True, "msg": reason}, reason=reason)
+
+
 def _once(site: Site, act: Act, **more: Any) -> Ending:  # noqa: ANN401 - values for the result
     try:
-        acted = act(site, site.scope())
+        with site.contained():
+            acted = act(site, site.scope())
     except RemediationError as error:
         acted = refused(error)
     return _ending(site, dataclasses.replace(acted, values={**acted.values, **more}))

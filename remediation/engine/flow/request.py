@@ -42,7 +42,7 @@ class OpenHost(Protocol):
 class RunRequest:
     """One run of a playbook. ``sources`` are the inventories as they were named, ``start_at`` a task's name.
 
-    ``progress`` is how far each host had come in an earlier process of the same run, ``kept`` what `header` adds to the
+    ``token`` tells this process of the run from others. ``progress`` is how far each host had come in an earlier process of the same run, ``kept`` what `header` adds to the
     journal's own fields so that another process can go on.
     """
 
@@ -50,6 +50,7 @@ class RunRequest:
     playbook: Playbook
     inventory: Hosts
     run: str = ""
+    token: str = ""
     limit: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)

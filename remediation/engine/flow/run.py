@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any
 
+from remediation.engine.crash import contained
 from remediation.engine.exits import OF_OUTCOME, Exit, worst
 from remediation.engine.flow.batch import Batch
-from remediation.engine.flow.hosts import OpenHosts
+from remediation.engine.flow.hosts import HASTE, OpenHosts
 from remediation.engine.flow.request import OpenHost, RunRequest, RunSummary
 from remediation.engine.flow.selection import Selection, selection
-from remediation.engine.flow.signals import HostDone, HostLost, Interrupted, TaskFailed
+from remediation.engine.flow.signals import HostDone, HostLost, Interrupted, TaskFailed, UnknownHandler
 from remediation.engine.flow.stage import PlayStage, Stage, title_of
 from remediation.engine.flow.state import Ending, HostState
+from remediation.engine.flow.telling import failed
 from remediation.engine.flow.walk import HostWalk
 from remediation.engine.flow.waves import fatal_share, waves
+from remediation.engine.journal import JournalError
 from remediation.engine.locks import claim
 from remediation.engine.ports import Ports
 from remediation.model.errors import RemediationError
@@ -48,7 +51,7 @@ class Runner:
     def __init__(self, request: RunRequest, ports: Ports, open_host: OpenHost) -> None:
         self.request = request
         self.ports = ports
-        opened = OpenHosts(open_host, claim(request.run, request.command), ports, request.wait)
+        opened = OpenHosts(open_host, claim(request.run, request.command, token=request.token), ports, request.wait)
         self.stage = Stage(request, ports, opened)
         self.selection: Selection = selection(request.tags, request.skip_tags, request.start_at, request.playbook)
         self.fatal = False
@@ -65,6 +68,9 @@ class Runner:
                 self._play(play, chosen)
         except RemediationError as error:
             self.stage.broken = str(error)
+        except KeyboardInterrupt:
+            self.stage.opened.close(patience=HASTE)
+            raise
         finally:
             self.stage.opened.close()
         for state in self.stage.hosts.values():
@@ -114,7 +120,8 @@ class Runner:
     def _guarded(self, stage: PlayStage, state: HostState, later: set[str]) -> Generator[Any, Any, None]:
         """Walk, and turn the ways in which a walk ends early into the host's end."""
         try:
-            yield from HostWalk(stage, state, self.selection).walk()
+            with contained(state.name, self.ports.crashed):
+                yield from HostWalk(stage, state, self.selection).walk()
         except HostDone:
             pass
         except Interrupted:
@@ -124,6 +131,11 @@ class Runner:
         except TaskFailed as failure:
             _leave(state, failure.ending)
             stage.fatal = stage.fatal or _fatal(stage, state, failure)
+        except (UnknownHandler, JournalError):
+            raise  # the run as a whole
+        except RemediationError as error:
+            state.recap.failed += 1
+            _leave(state, failed(error))
         if not state.alive or state.name not in later:
             self._tell_host_end(state)
 

@@ -10,8 +10,8 @@ from remediation.model.errors import UsageError
 from remediation.playbook.model import Task
 
 
-class Left(Exception):
-    """The host's walk through this play is over."""
+class Left(BaseException):
+    """The host's walk through this play is over. No error, so no handler of errors takes it for one."""
 
 
 class TaskFailed(Left):

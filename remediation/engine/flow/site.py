@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from remediation.engine.crash import contained
 from remediation.engine.flow.hosts import Opened
 from remediation.engine.flow.scopes import Layer, Variables, rendered
 from remediation.engine.flow.stage import PlayStage
@@ -136,6 +138,21 @@ class Site:
             self.timeout(),
             hold,
         )
+
+    def contained(self) -> AbstractContextManager[None]:
+        """Turn an exception of our own code into an `InternalError` of this host."""
+        return contained(self.host.name, self.play.stage.ports.crashed)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the run is to stop."""
+        return self.play.stage.ports.cancelled()
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass, by the controller's clock; returns early on Ctrl-C."""
+        ports = self.play.stage.ports
+        ports.clock.sleep(seconds, ports.wait)
+        self.forget()
 
     def forget(self) -> None:
         """Let no earlier look stand for the host that carries the task out: something was done there, or time passed."""

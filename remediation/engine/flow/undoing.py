@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any
 
+from remediation.engine.crash import contained
 from remediation.engine.exits import OF_OUTCOME, Exit, worst
 from remediation.engine.flow.batch import Batch
-from remediation.engine.flow.hosts import OpenHosts
+from remediation.engine.flow.hosts import HASTE, OpenHosts
 from remediation.engine.flow.look import look_once
 from remediation.engine.flow.request import OpenHost, RunRequest, RunSummary
 from remediation.engine.flow.scopes import Variables
 from remediation.engine.flow.site import Site
 from remediation.engine.flow.stage import PlayStage, Stage
 from remediation.engine.flow.state import HostState
+from remediation.engine.journal import JournalError
 from remediation.engine.locks import claim
 from remediation.engine.outcomes import outcome_of
 from remediation.engine.ports import Ports
@@ -32,7 +34,7 @@ class Undoer:
         self.plan = plan
         self.request = request
         self.ports = ports
-        claimed = claim(request.run, f"undo {undone}", undoes=undone)
+        claimed = claim(request.run, f"undo {undone}", undoes=undone, token=request.token)
         self.stage = Stage(request, ports, OpenHosts(open_host, claimed, ports, request.wait))
         self.title = f"Undo {undone}"
         play = Play(self.title, 0, "all", request.playbook.path)
@@ -60,13 +62,27 @@ class Undoer:
             self.stage.emit("note", host=item.host, play=self.title, task=item.task, text=text, level="warning")
         try:
             if self.plan.hosts:
-                Batch({name: self._walk(self.stage.host(name)) for name in self.plan.hosts}).run(self.request.forks)
+                Batch({name: self._guarded(self.stage.host(name)) for name in self.plan.hosts}).run(self.request.forks)
+        except KeyboardInterrupt:
+            self.stage.opened.close(patience=HASTE)
+            raise
         finally:
             self.stage.opened.close()
         for name in self.play.hosts:
             state = self.stage.host(name)
             self.stage.emit("host_end", host=name, outcome=str(state.outcome), reason=state.reason)
         return self._summary(self.ports.clock.now() - begun)
+
+    def _guarded(self, state: HostState) -> Generator[Any, Any, None]:
+        """Walk, and turn an exception of our own code into the host's end."""
+        try:
+            with contained(state.name, self.ports.crashed):
+                yield from self._walk(state)
+        except JournalError:
+            raise
+        except RemediationError as error:
+            state.lost, state.reason = Outcome.FAILED, error.message
+            state.recap.failed += 1
 
     def _walk(self, state: HostState) -> Generator[Any, Any, None]:
         variables = Variables(self.play, state)
@@ -87,10 +103,11 @@ class Undoer:
 
     def _undo(self, item: Undoing, site: Site) -> Result:
         try:
-            opened = site.opened()
-            hold = site.hold(opened)
-            look_once(site, opened)
-            ((_, result),) = undo(UndoPlan((item,), ()), site.context(opened, hold))
+            with site.contained():
+                opened = site.opened()
+                hold = site.hold(opened)
+                look_once(site, opened)
+                ((_, result),) = undo(UndoPlan((item,), ()), site.context(opened, hold))
         except HostError as error:
             return Result(outcome_of(error), error.message, next_step=error.next_step)
         except RemediationError as error:

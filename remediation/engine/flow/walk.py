@@ -23,6 +23,7 @@ from remediation.engine.flow.state import Ending, HostState
 from remediation.engine.flow.steps import drained, ladder, step
 from remediation.engine.flow.telling import failed, tell
 from remediation.engine.flow.values import Acted
+from remediation.engine.journal import JournalError
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome, Result
 from remediation.playbook.model import Block, Node, Task
@@ -99,10 +100,11 @@ class HostWalk:
             raise Interrupted
         site = Site(self.play, self.host, self.variables, task, tuple(included), path=task.path)
         try:
-            yield from self._carry_out(site)
-        except UnknownHandler:
+            with site.contained():
+                yield from self._carry_out(site)
+        except (UnknownHandler, JournalError):
             raise
-        except RemediationError as error:  # a keyword of the task itself cannot be evaluated
+        except RemediationError as error:  # a keyword of the task cannot be evaluated, or our own code failed
             ending = failed(error)
             tell(site, ending)
             self.counting.count(task, ending)

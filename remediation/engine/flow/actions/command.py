@@ -175,9 +175,12 @@ def _run(program: Program, site: Site, opened: Opened) -> Acted:
         return Acted(Outcome.BLOCKED, {"msg": refusal.reason}, refusal.reason, refusal.next_step, told=told)
     limit = context.timeout or LONGEST
     hold(limit)
-    if quiet:
-        return _acted(_sent(program, opened, limit), program, None)
-    return _recorded(change, program, site, context, opened)
+    try:
+        if quiet:
+            return _acted(_sent(program, opened, limit), program, None)
+        return _recorded(change, program, site, context, opened)
+    finally:
+        hold(0.0)
 
 
 def _unheld(seconds: float) -> None:

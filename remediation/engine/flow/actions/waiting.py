@@ -32,20 +32,23 @@ def wait_for(given: WaitFor, site: Site, scope: Scope) -> Acted:  # noqa: ARG001
 
 def _waited(given: WaitFor, site: Site) -> Acted:
     opened = site.opened()
-    clock, cancelled = opened.access.clock, site.play.stage.ports.cancelled
+    clock, ports = opened.access.clock, site.play.stage.ports
     pattern = _pattern(given, site)
     begun = clock.monotonic()
     own = site.timeout()
     until = begun + min(given.timeout, own if own is not None else given.timeout)
-    clock.sleep(given.delay)
+    clock.sleep(given.delay, ports.wait)
     while True:
         if (given.port is not None or given.path is not None) and _there(given, pattern, opened) is (given.state not in GONE):
             return Acted(values=_values(given, int(clock.monotonic() - begun)))
         left = until - clock.monotonic()
-        if left <= 0 or cancelled():
+        if left <= 0 or ports.cancelled():
             break
-        clock.sleep(min(given.sleep, left))
+        clock.sleep(min(given.sleep, left), ports.wait)
     elapsed = int(clock.monotonic() - begun)
+    if ports.cancelled():
+        reason = f"interrupted after {elapsed} s of {given.timeout:g} s"
+        return Acted(Outcome.FAILED, {"msg": reason, "elapsed": elapsed}, reason)
     if given.port is None and given.path is None:
         return Acted(values=_values(given, elapsed))
     what = given.path or f"{given.host}:{given.port}"

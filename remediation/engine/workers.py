@@ -1,0 +1,81 @@
+"""Threads that work on hosts, and a map over many hosts. None of them keeps the program from ending."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+AWAKE = 0.2
+"""Seconds after which a waiting main thread wakes up for a signal: on Windows nothing else does that."""
+
+
+class Workers:
+    """A pool of daemon threads.
+
+    `concurrent.futures.ThreadPoolExecutor` joins its threads when the interpreter exits, so a second Ctrl-C would wait for the
+    slowest host. These threads are joined only by a ``with`` block that ends without an exception.
+    """
+
+    def __init__(self, most: int, name: str = "host") -> None:
+        self._most = max(1, most)
+        self._name = name
+        self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._idle = threading.Semaphore(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for _thread in self._threads:
+            self._jobs.put(None)
+        if kind is None:
+            for thread in self._threads:
+                thread.join()
+
+    def abandon(self) -> None:
+        """Let the threads end by themselves: they are not joined."""
+        for _thread in self._threads:
+            self._jobs.put(None)
+        self._threads = []
+
+    def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:  # noqa: ANN401 - whatever `work` takes
+        """Run `work` in one of the threads."""
+        future: Future[T] = Future()
+        self._jobs.put((future, lambda: work(*arguments)))
+        if not self._idle.acquire(blocking=False) and len(self._threads) < self._most:
+            thread = threading.Thread(target=self._serve, name=f"{self._name}-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return future
+
+    def _serve(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            future, work = job
+            del job
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - belongs to whoever reads the future
+                future.set_exception(error)
+            del future, work  # what they refer to may go while this thread waits for the next job
+            self._idle.release()
+
+
+def gather(work: Callable[[Item], T], items: Iterable[Item], most: int) -> Sequence[T]:
+    """Return what `work` returns for each item, in order, working on at most `most` at a time. An exception is raised at the end."""
+    with Workers(most) as workers:
+        futures = [workers.submit(work, item) for item in items]
+        pending: set[Future[T]] = set(futures)
+        while pending:
+            _, pending = wait(pending, timeout=AWAKE, return_when=FIRST_COMPLETED)
+        return [future.result() for future in futures]
