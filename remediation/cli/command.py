@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from invoke.context import Context
@@ -20,9 +21,11 @@ from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 from remediation.engine.cancel import terminating
+from remediation.engine.crash import NEXT_STEP, CrashLog, errors_folder
 from remediation.model.errors import RemediationError, UsageError
 
 INTERRUPTED = 130
+STDERR = 2
 
 REFUSED = ("echo", "pty", "hide", "warn")
 """Settings of invoke's own runner; no command here goes through it, so they would silently do nothing."""
@@ -91,6 +94,7 @@ def command(options: type[Any], *, name: str = "", changes: bool = False) -> Cal
 
 def guarded(work: Callable[[], int]) -> int:
     """Run `work` and return its exit code; an error of ours is told in its sentence, an interrupt is 130."""
+    open_streams()
     speak_utf8()
     try:
         with terminating():
@@ -106,7 +110,29 @@ def guarded(work: Callable[[], int]) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return 1
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"{named}{error.strerror or error}\n  next: look at that file or folder and its rights\n")
+        return 1
+    except Exception as error:  # noqa: BLE001 - the last barrier: a sentence, and a traceback file
+        sys.stderr.write(f"{_kept(error)}\n  next: {NEXT_STEP}\n")
+        return 1
     return code
+
+
+def _kept(error: Exception) -> str:
+    return CrashLog(errors_folder())("remediate", error)
+
+
+def open_streams() -> None:
+    """Put the null device in the place of standard streams that were closed: a file must not get their numbers."""
+    number = os.open(os.devnull, os.O_RDWR)
+    while number <= STDERR:
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open as long as the process
 
 
 def end_now(code: int) -> NoReturn:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from remediation.connections.base import Completed, Run
 from remediation.facets import request_log
+from remediation.facets.checked import checked
 from remediation.facets.look import Look, attempt
 from remediation.facets.service_log import LINES, ServiceLog
 from remediation.model.facts import Container, Process, Target
@@ -66,6 +67,7 @@ def mounted_configuration(containers: Sequence[Container]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(paths))[:_MOST]
 
 
+@checked
 class Callers:
     """Who asks the server of the target."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from remediation.connections.base import Completed, Failed, Reply, Run
 from remediation.facets import containers
+from remediation.facets.checked import checked
 from remediation.facets.engine import NOT_INSTALLED, advice
 from remediation.facets.look import Look, last_words
 from remediation.model.errors import CallFailed
@@ -18,6 +19,7 @@ _WARNING = re.compile(r'level=warning msg="((?:[^"\\]|\\.)*)"')
 _NO_PLUGIN = "install the Compose plugin: docker compose version must answer"
 
 
+@checked
 class CommandCompose:
     """By ``docker compose``; `containers` lists those of the engine, against whose labels the definition is compared."""
 
@@ -73,6 +75,7 @@ class CommandCompose:
         return self._look.ended(reply, what)
 
 
+@checked
 class CommandComposeWriter(CommandCompose):
     """And bringing projects up and down; no services given means all."""
 

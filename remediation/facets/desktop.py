@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from remediation.connections.base import Probe, Run
+from remediation.facets.checked import checked
 from remediation.facets.docker_desktop import Desktop, DesktopControl
 from remediation.facets.look import Look
 from remediation.model.clock import Clock
@@ -17,6 +18,7 @@ USER_RUN = Run(("id", "-un"), timeout=15.0)
 NUMBER_RUN = Run(("id", "-u"), timeout=15.0)
 
 
+@checked
 class WindowsDesktop:
     """By the ``session`` probe. A network logon has no credential store (facts/windows 2), whoever logs in."""
 
@@ -32,6 +34,7 @@ class WindowsDesktop:
         return Desktop(self._look, self._engine).read()
 
 
+@checked
 class WindowsDesktopWriter(WindowsDesktop):
     """And messages, and Docker Desktop stopped, started and set."""
 
@@ -57,6 +60,7 @@ class WindowsDesktopWriter(WindowsDesktop):
         return self._control.set(settings)
 
 
+@checked
 class PosixDesktop:
     """A login on Linux: closing programs and starting the engine need no desktop there."""
 
@@ -74,6 +78,7 @@ class PosixDesktop:
         return None
 
 
+@checked
 class PosixDesktopWriter(PosixDesktop):
     """No message reaches a desktop from a login on Linux, and there is no Docker Desktop to be handled."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from remediation.connections.base import Probe, ReadFile
+from remediation.facets.checked import checked
 from remediation.facets.files import FilesWriter
 from remediation.facets.look import Look
 from remediation.model.clock import Clock
@@ -100,6 +101,7 @@ def changed(text: str, settings: Mapping[str, Any]) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
+@checked
 class DesktopControl:
     """Stopping, starting and setting Docker Desktop, in the session of whoever sits at the desktop."""
 

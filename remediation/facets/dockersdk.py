@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from remediation.facets import containers
+from remediation.facets.checked import checked
 from remediation.facets.engine import START, advice
 from remediation.facets.look import Look
 from remediation.facets.scripts import shell
@@ -25,6 +26,7 @@ _TIMEOUT = 30
 _NOT_FOUND = 404
 
 
+@checked
 class SdkEngine:
     """By the engine's API; `environment` may name the engine (``DOCKER_HOST``)."""
 
@@ -133,6 +135,7 @@ class SdkEngine:
         return str(context.Host) if context is not None and context.Host else None
 
 
+@checked
 class SdkEngineWriter(SdkEngine):
     """And changing containers."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from remediation.connections.base import Completed, Failed, Reply, Run
 from remediation.facets import containers
+from remediation.facets.checked import checked
 from remediation.facets.look import Look, last_words
 from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed
@@ -21,6 +22,7 @@ RIGHTS = "let the login use Docker: root or the group docker on Linux, an admini
 CREDENTIALS = "pull the images at the desktop (docker compose pull): a remote login has no access to Docker's credential store"
 
 
+@checked
 class CommandEngine:
     """By ``docker``; `environment` is what the command needs to find the engine (``DOCKER_HOST``)."""
 
@@ -127,6 +129,7 @@ class CommandEngine:
         )
 
 
+@checked
 class CommandEngineWriter(CommandEngine):
     """And changing containers."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from remediation.connections.base import Completed, Failed, Probe, ReadFile, Run, WriteFile
+from remediation.facets.checked import checked
 from remediation.facets.look import Look
 from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed
@@ -14,6 +15,7 @@ _NO_FOLDER = 2
 _KIB = 1024
 
 
+@checked
 class Files:
     """Reading. On Windows by the probe ``folder``, elsewhere by ``stat`` and ``df``."""
 
@@ -51,6 +53,7 @@ class Files:
         return self._look.platform == "windows"
 
 
+@checked
 class FilesWriter(Files):
     """And replacing as a whole, renaming and removing."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from remediation.connections.base import Failed, Http, HttpReply, Probe, Run
 from remediation.facets import nvml
+from remediation.facets.checked import checked
 from remediation.facets.look import Look, attempt
 from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed, DeadlineExceeded
@@ -22,6 +23,7 @@ _EVERY = 0.2
 WHAT = "asking the model"
 
 
+@checked
 class ProbeAsker:
     """By the ``generate`` probe, which runs the request and samples beside it: the worker does one thing at a time."""
 
@@ -41,6 +43,7 @@ class ProbeAsker:
         return figures(answer, self._look.host, value.get("gpu") or (), value.get("cpu") or ())
 
 
+@checked
 class PosixAsker:
     """By an HTTP request of the connection, which does one thing at a time: a script on the host samples in the background."""
 
@@ -65,6 +68,7 @@ class PosixAsker:
         return None if done is None else done.text
 
 
+@checked
 class LocalAsker:
     """On this machine: a thread reads NVML and ``/proc/stat`` meanwhile."""
 

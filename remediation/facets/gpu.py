@@ -8,6 +8,7 @@ from typing import Any
 
 from remediation.connections.base import Completed, Failed, Probe, Run
 from remediation.facets import nvidia, processes, sampling, wddm
+from remediation.facets.checked import checked
 from remediation.facets.look import Look
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Gpu, GpuSample, GpuUse, Process
@@ -19,6 +20,7 @@ APPS_RUN = Run(nvidia.query_apps(), timeout=30.0)
 NO_DRIVER = "install the NVIDIA driver; without it no program here can use the GPU"
 
 
+@checked
 class WindowsGpu:
     """By the ``gpu`` probe."""
 
@@ -36,6 +38,7 @@ class WindowsGpu:
         return sampling.by_probe(self._look, seconds, every)
 
 
+@checked
 class PosixGpu:
     """By nvidia-smi."""
 

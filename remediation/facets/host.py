@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 
 from remediation.facets import (
@@ -18,12 +19,14 @@ from remediation.facets import (
     protocols,
     system,
 )
+from remediation.facets.checked import readable
 from remediation.facets.dockersdk import SdkEngine, SdkEngineWriter
 from remediation.facets.look import Look
 from remediation.facets.nvml import NvmlGpu
 from remediation.facets.ollama_writer import Asker, OllamaWriterByHttp
 from remediation.facets.place import Place
 from remediation.facets.target import Finder
+from remediation.model.errors import CallFailed
 from remediation.model.facts import Target
 
 
@@ -96,7 +99,8 @@ class HostReader:
         """Return what is to be repaired here, each part with its source."""
         first = self.engine.first_calls if isinstance(self.engine, engine.CommandEngine) else tuple
         finder = Finder(self._look, self._place.variables, self.engine.containers, first)
-        return self._look.once("target", lambda: self._place.remember(finder.find()))
+        with readable(lambda: self.name, "target"):
+            return self._look.once("target", lambda: self._place.remember(finder.find()))
 
     def also(self, purpose: str) -> HostReader:
         """Return a reader of this same look for another purpose: nothing that is known is asked again."""
@@ -106,7 +110,8 @@ class HostReader:
         """Read what a diagnosis needs in as few exchanges as there are dependencies: two, and one for what hangs on them."""
         from remediation.facets.prefetch import prefetch  # noqa: PLC0415 - only a diagnosis wants it
 
-        prefetch(self._look, self._place)
+        with suppress(CallFailed), readable(lambda: self.name, "prefetch"):  # it is told where it is read
+            prefetch(self._look, self._place)
 
 
 class HostWriter:

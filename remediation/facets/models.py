@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from remediation.connections.base import Http, Run
+from remediation.facets.checked import checked
 from remediation.facets.look import Look
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Blob, Container, Executed, Manifest
@@ -167,6 +168,7 @@ class InContainer:
         return done
 
 
+@checked
 class OnHost:
     """The store of a native server on Linux, by programs of the host."""
 

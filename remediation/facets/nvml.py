@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from remediation.facets import sampling
+from remediation.facets.checked import checked
 from remediation.facets.gpu import NO_DRIVER, PosixGpu, use_from_apps
 from remediation.facets.look import Look
 from remediation.facets.nvidia import App
@@ -22,6 +23,7 @@ _NEXT = {
 }
 
 
+@checked
 class NvmlGpu:
     """By nvidia-ml-py; where no NVML library lies on this machine, nvidia-smi is asked, and its answer counts."""
 

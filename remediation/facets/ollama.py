@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from remediation.connections.base import Completed, Http, Run
 from remediation.facets import models, windows_store
+from remediation.facets.checked import checked
 from remediation.facets.look import Look
 from remediation.facets.models import Store
 from remediation.facets.service_log import ServiceLog
@@ -76,6 +77,7 @@ def show_call(endpoint: str, model: str) -> Http:
     return Http("POST", f"{endpoint}/api/show", {"model": model, "name": model}, timeout=30.0)
 
 
+@checked
 class OllamaByHttp:
     """The server at the target's endpoint. `registry` is asked instead of a model's own where it is given."""
 

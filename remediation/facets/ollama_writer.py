@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from remediation.connections.base import Http
 from remediation.facets import fetching, service
+from remediation.facets.checked import checked
 from remediation.facets.look import Look
 from remediation.facets.ollama import NOT_FOUND, OK, START, EngineLogs, OllamaByHttp, same, what_for
 from remediation.model.clock import Clock
@@ -34,6 +35,7 @@ class EngineChanges(EngineLogs, Protocol):
         """Restart one container."""
 
 
+@checked
 class OllamaWriterByHttp(OllamaByHttp):
     """And loading and asking models."""
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from remediation.connections.base import Probe, Run
+from remediation.facets.checked import checked
 from remediation.facets.look import Look
 from remediation.facets.scripts import shell
 from remediation.model.errors import Blocked, CallFailed
@@ -25,6 +26,7 @@ _START_FIELD = 22 - 4  # of proc(5), counted after the state
 _COMM = 15
 
 
+@checked
 class WindowsProcesses:
     """By the ``processes`` probe."""
 
@@ -36,6 +38,7 @@ class WindowsProcesses:
         return self._look.once("processes", lambda: from_rows(self._look.probe(LIST_PROBE, "listing the processes") or ()))
 
 
+@checked
 class WindowsProcessWriter(WindowsProcesses):
     """And closing them by the ``close`` probe."""
 
@@ -50,6 +53,7 @@ class WindowsProcessWriter(WindowsProcesses):
         return bool(done["ended"])
 
 
+@checked
 class PosixProcesses:
     """By ``ps`` and ``/proc``."""
 
@@ -61,6 +65,7 @@ class PosixProcesses:
         return self._look.once("processes", lambda: from_shell(self._look.run(LIST_RUN, "listing the processes").text))
 
 
+@checked
 class PosixProcessWriter(PosixProcesses):
     """And ending them by signals."""
 

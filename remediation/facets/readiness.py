@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from remediation.connections.base import Completed, Probe, Run
+from remediation.facets.checked import checked_function
 from remediation.facets.look import Look, last_words
 from remediation.facets.scripts import shell
 
@@ -71,12 +72,14 @@ class PosixReadiness:
     units: Mapping[str, str] = field(default_factory=dict)
 
 
+@checked_function
 def windows(look: Look, environment: Mapping[str, str]) -> WindowsReadiness:
     """Ask a Windows host, in one exchange."""
     _, version = look.ask(PROBE, _compose_call(environment))
     return from_probe(look.probe(PROBE, "asking for quotas, counters and WSL"), _compose(version))
 
 
+@checked_function
 def posix(look: Look, environment: Mapping[str, str]) -> PosixReadiness:
     """Ask a Linux host, in one exchange."""
     told, version = look.ask(SCRIPT, _compose_call(environment))

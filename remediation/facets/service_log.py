@@ -6,6 +6,7 @@ import ntpath
 import re
 
 from remediation.connections.base import Completed, Failed, ReadFile, Run
+from remediation.facets.checked import checked
 from remediation.facets.desktop import SESSION_PROBE
 from remediation.facets.look import Look, attempt
 from remediation.facets.processes import WindowsProcesses
@@ -20,6 +21,7 @@ _INSTALLED = re.compile(r"(?i)^(.+\\AppData\\Local)\\Programs\\Ollama\\[^\\]+$")
 """Where the installer puts the program: it tells %LOCALAPPDATA% of whoever runs it, and the log lies there as well."""
 
 
+@checked
 class ServiceLog:
     """Where a native server's log lies."""
 

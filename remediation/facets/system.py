@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from remediation.connections.base import Completed, Failed, Probe, Run
+from remediation.facets.checked import checked
 from remediation.facets.docker_desktop import STATE_PROBE
 from remediation.facets.look import Look, last_words
 from remediation.facets.scripts import shell
@@ -24,6 +25,7 @@ FACTS_PROBE = Probe("system", timeout=30.0)
 FACTS_RUN = Run(("sh", "-c", shell("system")), timeout=15.0)
 
 
+@checked
 class WindowsSystem:
     """By the ``system`` probe; `engine` is what the engine says, and raises where it does not answer."""
 
@@ -41,6 +43,7 @@ class WindowsSystem:
         return SystemLimits(self.facts().memory_total, _engine_memory(self._engine), wsl_memory(value["WslConfig"]), path)
 
 
+@checked
 class WindowsSystemWriter(WindowsSystem):
     """And restarting it."""
 
@@ -54,6 +57,7 @@ class WindowsSystemWriter(WindowsSystem):
         rebooted(self._look, self._clock, self.facts, Run(words, writes=True), timeout, delay=delay)
 
 
+@checked
 class PosixSystem:
     """By ``uname``, ``date`` and ``/proc``."""
 
@@ -69,6 +73,7 @@ class PosixSystem:
         return SystemLimits(self.facts().memory_total, _engine_memory(self._engine))
 
 
+@checked
 class PosixSystemWriter(PosixSystem):
     """And restarting it."""
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from remediation.connections.base import Run
+from remediation.facets.checked import checked
 from remediation.facets.docker_desktop import STATE_PROBE
 from remediation.facets.files import FilesWriter
 from remediation.facets.look import Look
@@ -23,6 +24,7 @@ def folder(look: Look) -> str:
     return ntpath.join(ntpath.dirname(str(config)), ".ollama", "models")
 
 
+@checked
 class OnWindows:
     """See `remediation.facets.models.Shelf`."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from functools import lru_cache
@@ -75,7 +75,7 @@ def intact(what: str, next_step: str) -> Iterator[None]:
 
 
 def _dataclass(value: Any, path: str, depth: int) -> str | None:  # noqa: ANN401 - any dataclass
-    kind: Hashable = type(value)
+    kind: Any = type(value)
     hints = _hints(kind)
     return _first(mismatch(getattr(value, name), kind, _below(path, name), depth + 1) for name, kind in hints.items())
 
@@ -112,7 +112,7 @@ def _container(value: object, origin: Any, arguments: tuple[Any, ...], path: str
 
 
 def _plain(value: object, expected: Any, where: str) -> str | None:  # noqa: ANN401 - a type
-    if not isinstance(expected, type) or expected is object:
+    if expected is Any or expected is object or not isinstance(expected, type):
         return None  # Any, a type variable
     if expected is float:
         fits = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST  # false for NaN

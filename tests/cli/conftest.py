@@ -32,7 +32,12 @@ def remediate(tmp_path: Path, environment: dict[str, str]) -> Iterator[Remediate
     """
 
     def start(
-        *words: str, cwd: Path | None = None, program: tuple[str, ...] = (), fresh: bool = False, **variables: str
+        *words: str,
+        cwd: Path | None = None,
+        program: tuple[str, ...] = (),
+        fresh: bool = False,
+        timeout: float = 60,
+        **variables: str,
     ) -> Started:
         given = {**environment, **variables}
         begin = [sys.executable] if fresh or program else python(given)
@@ -44,7 +49,7 @@ def remediate(tmp_path: Path, environment: dict[str, str]) -> Iterator[Remediate
             text=True,
             encoding="utf-8",
             check=False,
-            timeout=60,
+            timeout=timeout,
         )
 
     yield start

@@ -1,0 +1,71 @@
+"""What a reader returns has the types that it declares, whatever the host answered.
+
+Readers take replies apart as if they were right. An answer of another shape (a field that is missing, a list in the place of a text)
+becomes a `CallFailed` here that names what is odd, so that whoever reads the host goes on without that part of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from remediation.model.errors import CallFailed, RemediationError
+from remediation.model.shape import check, explain
+
+Reading = TypeVar("Reading", bound=type[Any])
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_NEXT = "look at what the host answers; if that is right, report this"
+
+
+def checked(cls: Reading) -> Reading:
+    """Check what each public method of a reader (or writer) returns; for a class with the look as ``_look``."""
+    for name, method in list(vars(cls).items()):
+        if not name.startswith("_") and inspect.isfunction(method) and not inspect.isgeneratorfunction(method):
+            setattr(cls, name, _checked(method, f"{cls.__module__.rpartition('.')[2]}.{name}"))
+    return cls
+
+
+def checked_function(function: Function) -> Function:
+    """Check what a function returns that reads a host; its first argument is the look."""
+
+    @functools.wraps(function)
+    def read(look: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the function's
+        what = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+        with readable(lambda: str(look.host), what):
+            return _of_its_types(function(look, *arguments, **named))
+
+    return read  # type: ignore[return-value]  # the same signature
+
+
+@contextmanager
+def readable(host: Callable[[], str], what: str) -> Iterator[None]:
+    """Turn what an odd answer leads to into `CallFailed`; `what` names the question."""
+    try:
+        yield
+    except (RemediationError, MemoryError):
+        raise
+    except Exception as error:
+        name = host()
+        raise CallFailed(
+            f"{name}: the answer to {what} cannot be read: {explain(error)}", host=name, next_step=_NEXT
+        ) from error  # fmt: skip
+
+
+def _checked(method: Callable[..., Any], what: str) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def read(self: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the method's
+        with readable(lambda: str(self._look.host), what):
+            return _of_its_types(method(self, *arguments, **named))
+
+    return read
+
+
+def _of_its_types(value: Any) -> Any:  # noqa: ANN401 - whatever was read
+    odd = check(value)
+    if odd is not None:
+        raise TypeError(odd)
+    return value
