@@ -100,7 +100,7 @@ def _container(value: object, origin: Any, arguments: tuple[Any, ...], path: str
         )
     if not issubclass(origin, (Sequence, AbstractSet)):
         return None  # a callable, a class: nothing that comes from outside
-    if not isinstance(value, origin) or isinstance(value, (str, bytes)):
+    if not isinstance(value, (origin, list, tuple)) or isinstance(value, (str, bytes)):
         return _not(where, "a list", value)
     kinds: Sequence[Any] = arguments[:1] * len(value)
     if issubclass(origin, tuple) and Ellipsis not in arguments:
@@ -116,14 +116,19 @@ def _plain(value: object, expected: Any, where: str) -> str | None:  # noqa: ANN
         return None  # Any, a type variable
     if expected is float:
         fits = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST  # false for NaN
-        return None if fits else _not(where, "a number", value)
+        return None if fits else _out_of_range(where, value) or _not(where, "a number", value)
     if expected is int:
         fits = isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
-        return None if fits else _not(where, "a whole number", value)
+        return None if fits else _out_of_range(where, value) or _not(where, "a whole number", value)
     return None if isinstance(value, expected) else _not(where, _NAMES.get(expected, expected.__name__), value)
 
 
 _NAMES: Mapping[type, str] = {str: "a text", bool: "true or false", type(None): "nothing", bytes: "bytes"}
+
+
+def _out_of_range(where: str, value: object) -> str:
+    known = isinstance(value, (int, float)) and not isinstance(value, bool) and not abs(value) < _LARGEST
+    return f"{where} is out of range" if known else ""
 
 
 def _not(where: str, wanted: str, value: object) -> str:

@@ -17,10 +17,11 @@ from functools import lru_cache
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from remediation.model.errors import CallFailed, Place
+from remediation.model.shape import explain
 
 _PLAIN = re.compile(r"^[A-Za-z0-9_./:@%+,-]*$")
 _INTERPOLATED = re.compile(r"(?<!\$)(?:\$\$)*\$[{A-Za-z_]")
@@ -73,6 +74,12 @@ class ComposeText:
             failed = CallFailed(f"{error.problem or 'this is no YAML'}", next_step=f"correct {path}, then run again")
             failed.message, failed.place = f"{path}:{line}: {failed.message}", Place(path, line, column)
             raise failed from None
+        except (
+            YAMLError,
+            ValueError,
+            RecursionError,
+        ) as error:  # a control character, a number of a million digits, deep nesting
+            raise CallFailed(f"{path}: {explain(error)}", next_step=f"correct {path}, then run again") from None
 
     @property
     def services(self) -> Mapping[str, MappingNode]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,9 +15,12 @@ import pytest
 
 from remediation.connections.base import Call, Completed, Failed, FileContent, ReadFile, Reply, Run, WriteFile
 from remediation.engine import leases
+from remediation.engine.crash import unrecorded
 from remediation.engine.executor import execute
+from remediation.engine.flow.keeping import Keeper, SharedLock
 from remediation.engine.leases import HostLeases, Lease, Place
 from remediation.engine.locks import TTL, WRITING, Claim, HostLock, LockHeld, LockLost
+from remediation.engine.run_lock import Fate, fate_of
 from remediation.model.change import StepCall
 from remediation.model.clock import SystemClock
 from remediation.model.errors import CallFailed
@@ -298,3 +303,103 @@ def test_an_undo_takes_what_its_own_run_left_behind_and_a_run_that_goes_on_after
     host.clock.sleep(TTL / 2 + 1)
     with pytest.raises(LockLost):
         cut_off.hold()
+
+
+def with_fate(store: Directories, run: str, fate: Fate) -> HostLock:
+    """Return the lock of a run that knows what became of all others."""
+    claim = Claim(run, "ana@desk", "fix-offload", fate=lambda _host, _run, _token: fate)
+    return HostLock("laptop-07", store, store.clock, claim)
+
+
+def test_a_run_whose_process_is_dead_is_taken_over_at_once() -> None:
+    host, told = store(), []
+    lock(host, "7f3a").take()
+    with_fate(host, "8888", Fate.GONE).take(tell=told.append)
+    assert (told, host.clock.passed) == (["took over from ana@desk (fix-offload, run 7f3a), which was cut off"], 0.0)
+
+
+def test_a_run_that_died_during_a_change_is_waited_for_until_its_lease_expires() -> None:
+    host, told = store(), []
+    lock(host, "7f3a").take()
+    with_fate(host, "8888", Fate.MID_CHANGE).take(tell=told.append)
+    assert told[0] == "run 7f3a was cut off during a change; waiting until its lease expires"
+    assert TTL <= host.clock.passed <= TTL + 5
+
+
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from remediation.engine.journal import Journal
+from remediation.model.event import Event
+journal = Journal.create({"command": "play"}, {})
+for kind in sys.argv[1:]:
+    journal.write(Event(kind, 1.0, host="laptop-07"))
+print(journal.run, journal.token, flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
+@pytest.mark.parametrize(
+    ("kinds", "fate"),
+    [((), Fate.GONE), (("change_start",), Fate.MID_CHANGE), (("change_start", "change_end"), Fate.GONE)],
+)
+def test_whether_a_run_is_dead_is_told_by_the_lock_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kinds: tuple[str, ...], fate: Fate
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with subprocess.Popen(
+        [sys.executable, "-c", DIES, *kinds], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        run, token = other.stdout.readline().split()
+        assert fate_of("laptop-07", run, token) is Fate.UNKNOWN
+        other.kill()
+        other.wait()
+    assert fate_of("laptop-07", run, token) is fate
+    assert fate_of("other", run, token) is Fate.GONE
+    for elsewhere in ((run, "0" * 16), (run, ""), ("zzzz", token), ("../x", token)):
+        assert fate_of("laptop-07", *elsewhere) is Fate.UNKNOWN
+
+
+def test_what_an_earlier_process_of_the_run_left_is_given_back_and_nobody_elses() -> None:
+    host = store()
+    lock(host, "7f3a").take()
+    lock(host, "8888", "bob@desk").give_back_left()
+    assert host.newest().lease is not None
+    with pytest.raises(LockHeld):
+        lock(host, "8888", "bob@desk").take()
+    lock(host, "7f3a").give_back_left()
+    lock(host, "8888", "bob@desk").take()
+
+
+class Second:
+    """A second connection to a machine of its own, as a host that is opened once more."""
+
+    def __init__(self, connection: ThisMachine) -> None:
+        self.connection = connection
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.skipif(os.name == "nt", reason="mkdir and ls are programs elsewhere")
+def test_while_a_change_is_in_flight_its_lease_is_renewed_through_a_second_connection(tmp_path: Path) -> None:
+    clock = SystemClock(200.0)
+    first, second = ThisMachine(tmp_path / "lease"), Second(ThisMachine(tmp_path / "lease"))
+    keeper = Keeper(unrecorded)
+    held = HostLock("here", HostLeases(first), clock, Claim("7f3a", "ana@desk", "play"))
+    held.take()
+    trips = first.round_trips
+    shared = SharedLock(lock=held, reopen=lambda: second, keeper=keeper)  # type: ignore[arg-type, return-value]  # what is needed of it
+    shared.hold(3600.0)
+    until = time.monotonic() + 60
+    while second.connection.round_trips < 2 and time.monotonic() < until:
+        threading.Event().wait(0.05)
+    shared.hold(0.0)
+    assert second.connection.round_trips >= 2
+    assert first.round_trips == trips
+    keeper.stop()
+    shared.give_back()
+    assert second.closed

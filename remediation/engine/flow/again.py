@@ -44,7 +44,9 @@ def resume_run(
     policy = dataclasses.replace(request.policy, run_started=record.started)
     with intact(f"run {record.run}", "run its playbook again: what is done already changes nothing"):
         known = progress(record.events)
-    return run_playbook(dataclasses.replace(request, run=record.run, policy=policy, progress=known), ports, open_host)
+    cut_off = record.events[-1].time if end is None and record.events else 0.0
+    mine = dataclasses.replace(request, run=record.run, policy=policy, progress=known, cut_off=cut_off)
+    return run_playbook(mine, ports, open_host)
 
 
 def changed_files(record: RunRecord, files: Iterable[Path], mask: Masker) -> list[str]:

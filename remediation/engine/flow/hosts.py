@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from remediation.engine.crash import contained
 from remediation.engine.flow.keeping import Keeper, SharedLock
 from remediation.engine.leases import HostLeases
 from remediation.engine.locks import Claim, HostLock
-from remediation.engine.workers import Workers
+from remediation.engine.workers import Workers, gather
 from remediation.model.errors import RemediationError
 
 if TYPE_CHECKING:
@@ -90,6 +90,17 @@ class OpenHosts:
                 lock.take(wait=self.wait, tell=tell, ports=self.ports)
                 shared.lock, shared.reopen, shared.keeper = lock, opened.reopen, self._keeper
         return shared.hold
+
+    def give_back_left(self, names: Iterable[str], variables: Callable[[str], Mapping[str, Any]]) -> None:
+        """Give back the leases that an earlier process of this run left on hosts whose lease this one has not taken."""
+
+        def one(name: str) -> None:
+            opened = self.open(name, name, partial(variables, name), check=False, rights={})
+            if opened.machine not in self._locks:
+                connection = opened.access.connection
+                HostLock(name, HostLeases(connection), opened.access.clock, self.claim).give_back_left()
+
+        gather(lambda name: self._quietly(partial(one, name)), names, _CLOSING)
 
     def close(self, patience: float | None = None) -> None:
         """Give all leases back and close all hosts, many at once; whatever goes wrong with that changes nothing any more.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from remediation.engine.crash import contained
@@ -10,6 +10,7 @@ from remediation.engine.exits import OF_OUTCOME, Exit, worst
 from remediation.engine.flow.batch import Batch
 from remediation.engine.flow.hosts import HASTE, OpenHosts
 from remediation.engine.flow.request import OpenHost, RunRequest, RunSummary
+from remediation.engine.flow.scopes import rendered
 from remediation.engine.flow.selection import Selection, selection
 from remediation.engine.flow.signals import HostDone, HostLost, Interrupted, TaskFailed, UnknownHandler
 from remediation.engine.flow.stage import PlayStage, Stage, title_of
@@ -18,7 +19,7 @@ from remediation.engine.flow.telling import failed
 from remediation.engine.flow.walk import HostWalk
 from remediation.engine.flow.waves import fatal_share, waves
 from remediation.engine.journal import JournalError
-from remediation.engine.locks import claim
+from remediation.engine.locks import TTL, claim
 from remediation.engine.ports import Ports
 from remediation.model.errors import RemediationError
 from remediation.playbook.model import Play
@@ -66,6 +67,8 @@ class Runner:
                 if self.fatal or self.ports.cancelled():
                     break
                 self._play(play, chosen)
+            if self.ports.clock.now() - self.request.cut_off < 2 * TTL:
+                self.stage.opened.give_back_left(self.request.progress, self._variables)
         except RemediationError as error:
             self.stage.broken = str(error)
         except KeyboardInterrupt:
@@ -138,6 +141,9 @@ class Runner:
             _leave(state, failed(error))
         if not state.alive or state.name not in later:
             self._tell_host_end(state)
+
+    def _variables(self, name: str) -> Mapping[str, Any]:
+        return rendered(Scope(self.stage.host_layers(name)))
 
     def _tell_host_end(self, state: HostState) -> None:
         if not state.ended:
