@@ -146,11 +146,12 @@ class Failed:
     """A call that got no proper answer; the others of the same exchange are not harmed.
 
     ``kind``: ``not-found`` (no such program or file), ``refused`` (nothing listens), ``timeout``, ``denied``,
-    ``uncertain`` (a write whose answer was lost) or ``error``.
+    ``uncertain`` (a write whose answer was lost) or ``error``. ``missing`` is the program or folder that was not found.
     """
 
     kind: str
     message: str
+    missing: str = ""
 
 
 Reply: TypeAlias = Completed | HttpReply | ProbeReply | FileContent | Failed

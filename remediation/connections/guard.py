@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from remediation.connections.base import Call, Connection, Failed, Reply
 from remediation.model.errors import HostError, WriteRefused
@@ -65,7 +66,7 @@ class Guard:
         self._inner.close()
 
     def _shown(self, reply: Reply) -> Reply:
-        return Failed(reply.kind, self._redacted(reply.message)) if isinstance(reply, Failed) else reply
+        return replace(reply, message=self._redacted(reply.message)) if isinstance(reply, Failed) else reply
 
     def _redacted(self, text: str) -> str:
         for secret in self._secrets:

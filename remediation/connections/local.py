@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
-from remediation.connections import http_client, posix
+from remediation.connections import http_client, posix, posix_files
 from remediation.connections.base import Call, Completed, Failed, FileContent, Http, Probe, ReadFile, Reply, Run, WriteFile
 from remediation.connections.settings import Become
 
 _GLANCE = 0.5
 """Seconds a program's pipes may stay open after it has ended: what it left running may hold them for ever."""
-_NOT_FOUND = 127
+_KILLING = 10.0
+"""Seconds in which a program that was killed has to be gone."""
 
 
 class LocalConnection:
@@ -41,7 +42,7 @@ class LocalConnection:
     def close(self) -> None:
         """End the programs that still run: another thread waits for them, and the whole program is to end."""
         for process in tuple(self._running):
-            _kill(process)
+            self._kill(process)
 
     def _one(self, call: Call) -> Reply:
         if isinstance(call, Run):
@@ -50,22 +51,39 @@ class LocalConnection:
             return http_client.request(call)
         if isinstance(call, Probe):
             return Failed("error", f"the probe {call.name} is a PowerShell script, and this is no Windows machine")
-        return file_call(call)
+        if isinstance(call, WriteFile):
+            return posix_files.write(self._run, call)
+        return file_call(call) if self._become is None else posix_files.read(self._run, call)
 
     def _run(self, call: Run) -> Reply:
+        if (fault := posix.unfit(call)) is not None:
+            return fault
         if self._become is None:
             return run(call, self._running)
-        elevated = posix.sudo(self._become, posix.with_environment(call.argv, call.env))
-        done = run(Run(elevated.argv, elevated.head + call.stdin, call.timeout, cwd=call.cwd), self._running)
+        elevated = posix.sudo(self._become, call.argv, call.env)
+        done = run(Run(elevated.argv, elevated.head + call.stdin, call.timeout, cwd=call.cwd), self._running, self._kill)
         return elevated.reply(done) if isinstance(done, Completed) else done
 
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        """End what sudo started: only root or the user whom it became may."""
+        if self._become is not None:
+            killing = posix.sudo(self._become, posix.kill(process.pid), {})
+            run(Run(killing.argv, killing.head, _KILLING))
+        _kill(process)
 
-def run(call: Run, running: set[subprocess.Popen[bytes]] | None = None) -> Reply:
-    """Run a program to its end, in a process group of its own that is ended with it; it is in `running` meanwhile."""
-    if not call.argv:
-        return Failed("error", "the argument list is empty")
-    if any("\0" in word for word in call.argv):
-        return Failed("error", f"an argument of {call.argv[0]} holds a NUL, which no program can be given")
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def run(
+    call: Run, running: set[subprocess.Popen[bytes]] | None = None, kill: Callable[[subprocess.Popen[bytes]], None] = _kill
+) -> Reply:
+    """Run a program to its end, in a process group of its own that `kill` ends with it; it is in `running` meanwhile."""
     try:
         process = subprocess.Popen(
             list(call.argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=call.cwd,
@@ -73,7 +91,7 @@ def run(call: Run, running: set[subprocess.Popen[bytes]] | None = None) -> Reply
         )  # fmt: skip
     except FileNotFoundError:
         missing = call.cwd if call.cwd is not None and not Path(call.cwd).is_dir() else call.argv[0]
-        return Failed("not-found", f"there is no {missing}")
+        return Failed("not-found", f"there is no {missing}", missing)
     except PermissionError:
         return Failed("denied", f"{call.argv[0]} may not be started")
     except OSError as error:
@@ -84,16 +102,18 @@ def run(call: Run, running: set[subprocess.Popen[bytes]] | None = None) -> Reply
         return _finish(process, call)
     finally:
         known.discard(process)
-        _end(process)
+        _end(process, kill)
 
 
 def _finish(process: subprocess.Popen[bytes], call: Run) -> Reply:
     deadline = time.monotonic() + call.timeout
     ended_before = False
-    given: bytes | None = call.stdin
+    # `communicate` takes stdin once: called again after a timeout, it refuses to take it twice and does not send the rest
+    pipe, process.stdin = process.stdin, None
+    threading.Thread(target=_feed, args=(pipe, call.stdin), daemon=True).start()
     while True:
         try:
-            stdout, stderr = process.communicate(given, timeout=max(0.0, min(_GLANCE, deadline - time.monotonic())))
+            stdout, stderr = process.communicate(timeout=max(0.0, min(_GLANCE, deadline - time.monotonic())))
         except subprocess.TimeoutExpired as late:
             if process.poll() is None:
                 if time.monotonic() >= deadline:
@@ -108,28 +128,27 @@ def _finish(process: subprocess.Popen[bytes], call: Run) -> Reply:
         return Completed((128 - rc if rc < 0 else rc) & 0xFFFFFFFF, stdout, stderr)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        _kill(process)
-        process.wait()
-    for pipe in (process.stdin, process.stdout, process.stderr):
+def _feed(pipe: IO[bytes] | None, stdin: bytes) -> None:
+    with suppress(OSError):  # a program need not read its stdin
         if pipe is not None:
-            with suppress(OSError):  # unread input of a program that ended
-                pipe.close()
+            with pipe:
+                pipe.write(stdin)
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    if sys.platform == "win32":
-        process.kill()
-    else:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+def _end(process: subprocess.Popen[bytes], kill: Callable[[subprocess.Popen[bytes]], None]) -> None:
+    if process.poll() is None:
+        kill(process)
+        with suppress(subprocess.TimeoutExpired):  # a program of another user that we may not end
+            process.wait(_KILLING)
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
 
 
-def file_call(call: ReadFile | WriteFile) -> Reply:
-    """Read or write a file of this machine."""
+def file_call(call: ReadFile) -> Reply:
+    """Read a file of this machine."""
     try:
-        return read_file(call) if isinstance(call, ReadFile) else write_file(call)
+        return read_file(call)
     except FileNotFoundError as error:
         return Failed("not-found", f"{call.path}: {error.strerror}")
     except PermissionError as error:
@@ -149,34 +168,3 @@ def read_file(call: ReadFile) -> FileContent:
             return FileContent(content, truncated=size > call.limit or bool(not call.tail and file.read(1)))
     except FileNotFoundError:
         return FileContent(missing=True)
-
-
-def write_file(call: WriteFile) -> FileContent:
-    """Write a file beside its place and rename it there, mode and owner kept; raises OSError."""
-    path = Path(call.path)
-    if path.is_symlink():
-        path = path.resolve()  # the file is replaced, not the link to it
-    before = path.stat() if path.exists() else None
-    if before is not None and call.backup is not None:
-        shutil.copy2(path, call.backup)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".remediation-part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(call.content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(before.st_mode & 0o7777 if before is not None else 0o644 & ~_umask())
-        if before is not None and sys.platform != "win32":
-            with suppress(PermissionError):
-                os.chown(name, before.st_uid, before.st_gid)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return FileContent()
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import paramiko
 
-from remediation.connections import posix, ssh_exec, ssh_files, ssh_http, ssh_open
+from remediation.connections import posix, posix_files, ssh_exec, ssh_files, ssh_http, ssh_open
 from remediation.connections.base import Call, Completed, Failed, Http, Probe, ReadFile, Reply, Run, WriteFile, name_of
 from remediation.connections.settings import ConnectionSettings
 from remediation.connections.ssh_exec import Broken, Late, NotStarted
@@ -81,35 +81,35 @@ class SshConnection:
         return self._file(transport, call)
 
     def _run(self, transport: paramiko.Transport, call: Run, hear: ssh_exec.Hear | None = None) -> Reply:
+        if (fault := posix.unfit(call)) is not None:
+            return fault
         become = self._settings.become
         if become is None:
             return ssh_exec.execute(
                 transport, call.argv, call.stdin, call.timeout, cwd=call.cwd, env=call.env, interrupted=self._kill, hear=hear
             )
-        elevated = posix.sudo(become, posix.with_environment(call.argv, call.env))
+        elevated = posix.sudo(become, call.argv, call.env)
         stdin = elevated.head + call.stdin
         done = ssh_exec.execute(transport, elevated.argv, stdin, call.timeout, cwd=call.cwd, interrupted=self._kill, hear=hear)
         return elevated.reply(done) if isinstance(done, Completed) else done
 
     def _file(self, transport: paramiko.Transport, call: ReadFile | WriteFile) -> Reply:
-        def execute(argv: tuple[str, ...], stdin: bytes, timeout: float) -> Reply:
-            return self._run(transport, Run(argv, stdin, timeout))
+        def execute(run: Run) -> Reply:
+            return self._run(transport, run)
 
-        if self._settings.become is None and (sftp := self._files(transport)) is not None:
-            sftp.get_channel().settimeout(call.timeout)  # type: ignore[union-attr]  # an open client has a channel
-            try:
-                return ssh_files.read(sftp, call) if isinstance(call, ReadFile) else ssh_files.write(sftp, call, execute)
-            except FileNotFoundError:
-                return Failed("not-found", f"{call.path}: there is no such folder")
-            except PermissionError:
-                return Failed("denied", f"{call.path}: permission denied")
-            except (TimeoutError, ConnectionError):
-                raise
-            except OSError as error:
-                return Failed("error", f"{call.path}: {error}")
-        if isinstance(call, ReadFile):
-            return ssh_files.read_by_script(execute, call)
-        return ssh_files.write_by_script(execute, call)
+        if isinstance(call, WriteFile):
+            return posix_files.write(execute, call)
+        if self._settings.become is not None or (sftp := self._files(transport)) is None:
+            return posix_files.read(execute, call)
+        sftp.get_channel().settimeout(call.timeout)  # type: ignore[union-attr]  # an open client has a channel
+        try:
+            return ssh_files.read(sftp, call)
+        except PermissionError:
+            return Failed("denied", f"{call.path}: permission denied")
+        except (TimeoutError, ConnectionError):
+            raise
+        except OSError as error:
+            return Failed("error", f"{call.path}: {error}")
 
     def _files(self, transport: paramiko.Transport) -> paramiko.SFTPClient | None:
         if self._sftp is None:
@@ -131,7 +131,7 @@ class SshConnection:
             self._drop()
             return
         with suppress(Broken, Late, Unreachable):
-            self._run(self._transport(), Run(("kill", "-KILL", "--", f"-{group}"), timeout=_KILLING))
+            self._run(self._transport(), Run(posix.kill(group), timeout=_KILLING))
 
     def _transport(self) -> paramiko.Transport:
         if self._closed:

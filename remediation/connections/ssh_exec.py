@@ -49,8 +49,7 @@ def execute(  # noqa: PLR0913 - a Run's fields
 
     `hear` is told stdout as it comes.
     """
-    if not argv or not argv[0] or any("\0" in word for word in argv):
-        return Failed("error", "the argument list is empty, or holds a NUL")
+    started = posix.with_environment(argv, env or {})
     mark = secrets.token_hex(16)
     deadline = time.monotonic() + timeout
     err = bytearray()
@@ -60,9 +59,9 @@ def execute(  # noqa: PLR0913 - a Run's fields
         raise NotStarted(str(error) or type(error).__name__) from error
     try:
         with closing(channel):
-            channel.exec_command(_script(mark, argv, cwd, env or {}))
+            channel.exec_command(_script(mark, started.argv, cwd, "" if "PATH" in (env or {}) else argv[0]))
             try:
-                done = _pump(channel, stdin, deadline, err, hear)
+                done = _pump(channel, started.head + stdin, deadline, err, hear)
             except KeyboardInterrupt:
                 _hear_mark(channel, mark, err)
                 raise
@@ -76,21 +75,20 @@ def execute(  # noqa: PLR0913 - a Run's fields
         raise Late(_group(told))
     code, out = done
     if told[1:] == ["folder"]:
-        return Failed("not-found", f"there is no folder {cwd}")
+        return Failed("not-found", f"there is no folder {cwd}", cwd or "")
     if told[1:] == ["program"]:
-        return Failed("not-found", f"there is no {argv[0]}")
+        return Failed("not-found", f"there is no {argv[0]}", argv[0])
     return Completed(code & 0xFFFFFFFF, out, rest)
 
 
-def _script(mark: str, argv: Sequence[str], cwd: str | None, env: Mapping[str, str]) -> str:
-    """Return what the login shell runs: it tells its process group, looks for the program and starts it, never a builtin of its own.
+def _script(mark: str, argv: Sequence[str], cwd: str | None, program: str) -> str:
+    """Return what the login shell runs: it tells its process group, looks for `program` and starts `argv`, never a builtin of its own.
 
     Nothing is exec'd: a shell tells the number of a signal that ended the program, sshd would only say that there was one.
     """
     go = f"cd {shlex.quote(cwd)} 2>/dev/null || {{ echo {mark} folder >&2; exit 127; }}; " if cwd else ""
-    look = f"command -v {shlex.quote(argv[0])} >/dev/null 2>&1 || {{ echo {mark} program >&2; exit 127; }}; "
-    words = shlex.join(posix.with_environment(argv, env) if env else ("env", *argv))
-    return f"echo {mark} $$ >&2; {go}{look}{words}; exit $?"
+    look = f"command -v {shlex.quote(program)} >/dev/null 2>&1 || {{ echo {mark} program >&2; exit 127; }}; " if program else ""
+    return f"echo {mark} $$ >&2; {go}{look}{shlex.join(('env', *argv))}; exit $?"
 
 
 def _group(told: list[str]) -> int | None:

@@ -67,6 +67,38 @@ def test_a_program_that_does_not_read_its_stdin_is_no_error(host: Guard) -> None
     assert done(host, python(SAY, "0", stdin=b"x" * 300_000)).stdout == b"to stdout"
 
 
+# longer than any step in which a connection waits for a program: what is left of stdin must still reach it
+SLOW = "import sys, time; time.sleep(1.2); sys.stdout.buffer.write(sys.stdin.buffer.read()[-5:])"
+LATE = "import sys, time; sys.stdin.buffer.read(1); sys.stdin.close(); time.sleep(1.2); print('ended')"
+BOTH = """
+import sys, threading
+def say():
+    for _ in range(160): sys.stdout.buffer.write(b'o' * 65536)
+    sys.stdout.flush()
+thread = threading.Thread(target=say); thread.start()
+read = len(sys.stdin.buffer.read()); thread.join(); sys.stderr.write(str(read))
+"""
+
+
+def test_a_slow_program_gets_its_stdin(host: Guard) -> None:
+    assert done(host, python(SLOW, stdin=b"hello")).stdout == b"hello"
+
+
+@pytest.mark.parametrize("host", ["local", "ssh"], indirect=True)
+def test_ten_megabytes_of_stdin_go_to_a_program_that_is_slow_or_stops_reading(host: Guard) -> None:
+    large = b"x" * 10_000_000 + b"hello"
+    assert done(host, python(SLOW, stdin=large)).stdout == b"hello"
+    assert done(host, python(LATE, stdin=large)).stdout == b"ended\n"
+    assert done(host, python("import sys; sys.exit(3)", stdin=large)).rc == 3
+    assert done(host, python("import time; time.sleep(1.2)", stdin=large)).rc == 0
+
+
+@pytest.mark.parametrize("host", ["local", "ssh"], indirect=True)
+def test_a_program_may_say_much_while_it_is_given_much(host: Guard) -> None:
+    both = done(host, python(BOTH, stdin=b"i" * 10_000_000))
+    assert (len(both.stdout), both.stderr) == (160 * 65536, b"10000000")
+
+
 def test_ten_megabytes_come_back_whole(host: Guard) -> None:
     size = 10_000_128
     assert done(host, python(BIG, str(size))).stdout == bytes(range(256)) * (size // 256)
@@ -87,6 +119,64 @@ def test_environment_and_working_folder(host: Guard, tmp_path: Path) -> None:
     words, cwd, environment = json.loads(done(host, python(TELL, "x", cwd=str(folder), env={"WORD": "a 'b' \"$c\" é\n"})).stdout)
     assert (words, cwd, environment["WORD"]) == (["x"], str(folder), "a 'b' \"$c\" é\n")
     assert "WORD" not in json.loads(done(host, python(TELL)).stdout)[2]
+
+
+COMMAND_LINES = """
+import glob, os, sys
+for path in glob.glob('/proc/[0-9]*/cmdline'):
+    try: sys.stdout.buffer.write(open(path, 'rb').read() + b'\\n')
+    except OSError: pass
+print(os.environ['API_TOKEN'])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc shows every process's command line")
+def test_no_variable_s_value_is_on_a_command_line(host: Guard) -> None:
+    shown = done(host, python(COMMAND_LINES, env={"API_TOKEN": "s3cret\n'value' $HOME", "OTHER": "0ther-secret"})).stdout
+    lines, token, _ = shown.rpartition(b"s3cret\n'value' $HOME\n")
+    assert token
+    assert b"/proc/[0-9]*/cmdline" in lines, "the program itself is among them"
+    assert [word for word in (b"s3cret", b"0ther-secret") if word in lines] == []
+
+
+@pytest.mark.parametrize("host", ["local", "ssh"], indirect=True)
+def test_variables_arrive_whatever_they_are_called_and_hold(host: Guard) -> None:
+    text = BYTES.replace(b"\0", b"").decode("latin-1")
+    given = {
+        "UID": "7",
+        "PPID": "8",
+        "OPTIND": "word",
+        "IFS": "x",
+        "line": "1",
+        "text": text,
+        "EMPTY": "",
+        "_": "last",
+        "x" * 300: "y" * 50_000,
+    }
+    stdin = b"export line=2\nits own\n"
+    code = "import json, os, sys; print(json.dumps([dict(os.environ), sys.stdin.read()]))"
+    environment, read = json.loads(done(host, python(code, env=given, stdin=stdin)).stdout)
+    given.pop("_")  # a shell's own
+    assert {name: environment.get(name) for name in given} == given
+    assert read == stdin.decode()
+
+
+@pytest.mark.parametrize("host", ["local", "ssh"], indirect=True)
+@pytest.mark.parametrize("name", ["", "A B", "A=B", "A;touch x", "$(touch x)", "1A", "A\n", "\u00c4", "A\0"])
+def test_a_variable_by_no_valid_name_starts_nothing(host: Guard, name: str) -> None:
+    reply = one(host, python(TELL, env={name: "x"}))
+    assert isinstance(reply, Failed)
+    assert reply.message == f"{name!r} is not a valid name of an environment variable"
+    nul = one(host, python(TELL, env={"A": "x\0y"}))
+    assert isinstance(nul, Failed)
+    assert "variable A holds a NUL" in nul.message
+
+
+@pytest.mark.parametrize("host", ["ssh"], indirect=True)
+def test_a_program_is_found_in_the_path_that_it_is_given(host: Guard, tmp_path: Path) -> None:
+    (tmp_path / "only-here").write_text("#!/bin/sh\necho found\n", "utf-8")
+    (tmp_path / "only-here").chmod(0o755)
+    assert done(host, Run(("only-here",), env={"PATH": f"{tmp_path}:/usr/bin:/bin"})).stdout == b"found\n"
 
 
 def test_what_is_not_there_is_told_apart_from_what_failed(host: Guard, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -116,14 +117,47 @@ def test_check_mode_lets_no_write_through_and_all_else() -> None:
 
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1))
 def test_a_remote_shell_gets_its_words_back(words: list[str]) -> None:
-    assert shlex.split(shlex.join(posix.with_environment(words, {"A": "b c"}))) == ["env", "A=b c", *words]
+    started = posix.with_environment(words, {"A": "b c"})
+    assert shlex.split(shlex.join(started.argv))[-len(words) :] == words
+    assert started.head.startswith(b"export A='b c'\n")
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "bash --posix", "busybox sh", "sh"])
+def test_every_shell_passes_variables_on_as_they_are(shell: str) -> None:
+    words = shell.split()
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"there is no {words[0]} here")
+    names = [
+        "UID",
+        "PPID",
+        "OPTIND",
+        "IFS",
+        "RANDOM",
+        "SECONDS",
+        "BASHPID",
+        "EPOCHSECONDS",
+        "HOME",
+        "PWD",
+        "OLDPWD",
+        "CDPATH",
+        "ENV",
+        "line",
+    ]
+    variables = {**dict.fromkeys(names, "any text"), "ALL": bytes(range(1, 256)).decode("latin-1") + "é漢🎉\r\n'\"$(id)`id`\\"}
+    program = [sys.executable, "-I", "-c", "import json, os, sys; print(json.dumps([dict(os.environ), sys.stdin.read()]))"]
+    started = posix.with_environment(program, variables)
+    assert started.argv[0] == "sh"
+    ended = subprocess.run([*words, *started.argv[1:]], input=started.head + b"own\n", capture_output=True, check=True)
+    environment, own = json.loads(ended.stdout)
+    assert {name: environment.get(name) for name in variables} == variables
+    assert (own, ended.stderr) == ("own\n", b"")
 
 
 def test_a_password_for_sudo_is_on_no_command_line() -> None:
-    elevated = posix.sudo(Become("root", "pa55"), ["id"])
+    elevated = posix.sudo(Become("root", "pa55"), ["id"], {})
     assert "pa55" not in " ".join(elevated.argv)
     assert elevated.head.startswith(b"pa55\n")
-    assert posix.sudo(Become(), ["id"]).argv[:2] == ("sudo", "-n")
+    assert posix.sudo(Become(), ["id"], {}).argv[:2] == ("sudo", "-n")
 
 
 @pytest.mark.parametrize(

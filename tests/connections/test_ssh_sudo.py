@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
 from remediation.connections.base import Completed, Failed, FileContent, ReadFile, Run, WriteFile
+from remediation.connections.guard import Guard
 from tests.connections.conftest import opened
 from tests.connections.sshd import Sshd
 from tests.support.parts import need_program
+
+Raised: TypeAlias = Callable[..., Guard]
 
 
 def test_sudo_gets_its_password_by_stdin_and_the_program_gets_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,21 +43,42 @@ def test_sudo_gets_its_password_by_stdin_and_the_program_gets_its_own(tmp_path: 
     assert (refused.kind, "wrong" in refused.message) == ("denied", False)
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="becoming nobody without a password takes root")
-@pytest.mark.parametrize("password", [None, "never asked for"])
-def test_real_sudo_that_asks_for_nothing(ssh_server: Sshd, tmp_path: Path, password: str | None) -> None:
+ROOT_ONLY = pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="becoming nobody without a password takes root"
+)
+
+
+@pytest.fixture(params=["local", "ssh"])
+def raised(request: pytest.FixtureRequest) -> Raised:
+    """Open this machine as another user, by sudo."""
     need_program("sudo", "sudo")
-    variables = ssh_server.variables(ansible_become=True, ansible_become_user="nobody")
-    if password is not None:
-        variables["ansible_become_password"] = password
-    guard = opened(variables)
-    folder = tmp_path / "open"
-    folder.mkdir(mode=0o777)
-    folder.chmod(0o777)
-    for each in tmp_path.parents:
+
+    def opens(**more: object) -> Guard:
+        become = {"ansible_become": True, "ansible_become_user": "nobody", **more}
+        if request.param == "local":
+            return opened({"ansible_connection": "local", **become})
+        server: Sshd = request.getfixturevalue("ssh_server")
+        return opened(server.variables(**become))
+
+    return opens
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder that everybody may write to."""
+    made = tmp_path / "open"
+    made.mkdir()
+    made.chmod(0o777)
+    for each in (tmp_path, *tmp_path.parents):
         if str(each).startswith("/tmp/pytest"):  # noqa: S108 - pytest's own folder
             each.chmod(0o755)
-    tmp_path.chmod(0o755)
+    return made
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("password", [None, "never asked for"])
+def test_real_sudo_that_asks_for_nothing(raised: Raised, folder: Path, password: str | None) -> None:
+    guard = raised(**({} if password is None else {"ansible_become_password": password}))
     who, cat, failed, written, read, late = guard.exchange([
         Run(("id", "-un")), Run(("cat",), stdin=b"mine\n\0"), Run(("sh", "-c", "echo no >&2; exit 1")),
         WriteFile(str(folder / "f"), b"\0content"), ReadFile(str(folder / "f"), limit=4, tail=True), Run(("sleep", "60"), timeout=0.5),
@@ -67,3 +93,38 @@ def test_real_sudo_that_asks_for_nothing(ssh_server: Sshd, tmp_path: Path, passw
     assert read == FileContent(b"tent", truncated=True)
     assert (folder / "f").owner() == "nobody"
     assert isinstance(late, Failed)
+
+
+@ROOT_ONLY
+def test_files_are_read_and_written_with_the_rights_of_the_other_user(raised: Raised, folder: Path) -> None:
+    (folder / "secret").write_text("root's", "utf-8")
+    (folder / "secret").chmod(0o600)
+    (folder / "closed").mkdir(mode=0o755)
+    guard = raised()
+    read, written, missing = guard.exchange([
+        ReadFile(str(folder / "secret")), WriteFile(str(folder / "closed" / "f"), b"x"), ReadFile(str(folder / "none")),
+    ])  # fmt: skip
+    guard.close()
+    assert [each.kind for each in (read, written) if isinstance(each, Failed)] == ["denied", "denied"]
+    assert missing == FileContent(missing=True)
+    assert list((folder / "closed").iterdir()) == []
+
+
+@ROOT_ONLY
+def test_a_slow_program_gets_its_stdin_and_its_variables_and_they_are_on_no_command_line(raised: Raised) -> None:
+    lines = "cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'; sleep 1.2; echo; echo \"$API_TOKEN\"; tail -c 6"
+    call = Run(("sh", "-c", lines), b"x" * 3_000_000 + b"hello\n", env={"API_TOKEN": "s3cret 'value'", "A": "1"})
+    guard = raised()
+    (reply,) = guard.exchange([call])
+    guard.close()
+    assert isinstance(reply, Completed), reply
+    shown, _, own = reply.stdout.rpartition(b"s3cret 'value'\n")
+    assert (own, reply.stderr) == (b"hello\n", b"")
+    assert b"sudo" in shown
+    assert b"s3cret" not in shown
+
+
+def test_a_missing_sudo_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (reply,) = opened({"ansible_connection": "local", "ansible_become": True}).exchange([Run(("sleep", "1"))])
+    assert reply == Failed("not-found", "there is no sudo", missing="sudo")

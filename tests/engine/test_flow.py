@@ -185,6 +185,16 @@ def test_no_log_tells_nothing_of_a_task_and_registers_all_of_it(tmp_path: Path) 
     assert not [event for event in told.events if "hunter2" in str(event.to_json())]
 
 
+@pytest.mark.parametrize("name", ["", "A B", "A=B", "$(touch x)", "1A"])
+def test_a_variable_by_no_valid_name_is_a_mistake_with_its_place(tmp_path: Path, name: str) -> None:
+    text = f"- hosts: all\n  tasks:\n    - command: work\n      environment: {{{name!r}: x}}\n"
+    summary, told = run(made := Flow.of(tmp_path, text, "one"))
+    assert (summary.exit_code, made.worlds["one"].writes) == (2, [])
+    assert told.of("task_result")[0]["msg"] == (
+        f"{tmp_path}/play.yml:3:7: environment: {name!r} is not a valid name of a variable"
+    )
+
+
 def test_start_at_task_leaves_out_what_comes_before_and_knows_the_nearest_name(tmp_path: Path) -> None:
     text = "- hosts: all\n  tasks:\n    - {name: first, debug: {msg: a}}\n    - {name: second, debug: {msg: b}}\n"
     made = Flow.of(tmp_path, text, "one")

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from remediation.connections.base import Call, Completed, Failed, FileContent, ReadFile, Reply, Run
+from remediation.connections.posix import is_variable
 from remediation.engine.flow.hosts import Opened
 from remediation.engine.flow.site import Site
 from remediation.engine.flow.telling import hidden
@@ -54,7 +55,7 @@ def command(given: Command, site: Site, scope: Scope) -> Acted:
         if site.check():
             return _foreseen(given, site)
         opened = site.opened()
-        program = _program(given, site, opened, environment_of(site, scope))
+        program = _program(given, site, opened, _valid(environment_of(site, scope), site, opened))
         clock = site.play.stage.ports.clock
         begun = clock.now()
         return _timed(_run(program, site, opened), program, begun, clock.now())
@@ -103,6 +104,18 @@ def environment_of(site: Site, scope: Scope) -> dict[str, str]:
                 raise UsageError(f"environment: a mapping is wanted, not {part!r}", place=site.place)
             found |= {str(name): str(revealed(item)) for name, item in part.items()}
     return found
+
+
+def _valid(environment: Mapping[str, str], site: Site, opened: Opened) -> Mapping[str, str]:
+    """Return `environment`; raises `UsageError` for what the host could not be given."""
+    windows = opened.access.connection.platform == "windows"
+    for name, value in environment.items():
+        if not (name and not set("=\0") & set(name) if windows else is_variable(name)):
+            step = "take the = out of it" if windows else "use letters, digits and underscores, and no digit first"
+            raise UsageError(f"environment: {name!r} is not a valid name of a variable", place=site.place, next_step=step)
+        if "\0" in value:
+            raise UsageError(f"environment: the value of {name} holds a NUL, which no program can be given", place=site.place)
+    return environment
 
 
 def _program(given: Command, site: Site, opened: Opened, environment: Mapping[str, str]) -> Program:
@@ -257,7 +270,11 @@ def _acted(reply: Reply, program: Program, change: Change | None) -> Acted:
     outcomes = {"timeout": Outcome.TIMED_OUT, "uncertain": Outcome.UNVERIFIED}
     values = {"msg": reply.message, "rc": NO_SUCH_PROGRAM, "stdout": "", "stderr": "", "stdout_lines": [], "stderr_lines": []}
     if reply.kind == "not-found":
-        return Acted(Outcome.FAILED, values, reply.message, f"install {program.arguments[0]} on the host, or correct its name")
+        missing = reply.missing or program.arguments[0]
+        if missing == program.given.chdir:
+            return Acted(Outcome.FAILED, values, reply.message, "make that folder on the host, or correct chdir")
+        correct = "run the task without become" if missing == "sudo" else "correct its name"
+        return Acted(Outcome.FAILED, values, reply.message, f"install {missing} on the host, or {correct}")
     return Acted(outcomes.get(reply.kind, Outcome.FAILED), {"msg": reply.message}, reply.message)
 
 

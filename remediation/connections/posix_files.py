@@ -1,0 +1,51 @@
+"""Files of a POSIX host by constant shell scripts: with another user's rights, and all writing."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+from remediation.connections.base import Completed, Failed, FileContent, ReadFile, Reply, Run, WriteFile
+
+_NOT_FOUND, _LINK = 44, 45
+_READ = '[ -e "$1" ] || exit 44; wc -c <"$1" || exit 1; if [ "$3" = tail ]; then tail -c "$2" "$1"; else head -c "$2" "$1"; fi'
+
+Execute = Callable[[Run], Reply]
+"""Runs a program on the host with the rights that the files are to be read and written with."""
+
+
+@functools.cache
+def _writing() -> str:
+    return (Path(__file__).parent / "scripts" / "write.sh").read_text(encoding="utf-8")
+
+
+def read(execute: Execute, call: ReadFile) -> Reply:
+    """Read a file or its end by head or tail."""
+    argv = ("sh", "-c", _READ, "read", call.path, str(call.limit), "tail" if call.tail else "head")
+    done = execute(Run(argv, b"", call.timeout))
+    if not isinstance(done, Completed):
+        return done
+    if done.rc == _NOT_FOUND:
+        return FileContent(missing=True)
+    if done.rc != 0:
+        return _refused(call.path, done)
+    size, _, content = done.stdout.partition(b"\n")
+    return FileContent(content, truncated=int(size) > call.limit)
+
+
+def write(execute: Execute, call: WriteFile) -> Reply:
+    """Write a file beside its place and rename it there, owner and mode kept; ``write.sh`` says what protects it meanwhile."""
+    argv = ("sh", "-c", _writing(), "write", call.path, str(len(call.content)), call.backup or "")
+    done = execute(Run(argv, call.content, call.timeout))
+    if not isinstance(done, Completed):
+        return done
+    return FileContent() if done.rc == 0 else _refused(call.path, done)
+
+
+def _refused(path: str, done: Completed) -> Failed:
+    if done.rc == _NOT_FOUND:
+        return Failed("not-found", f"{path}: there is no such folder")
+    said = " ".join(done.stderr.decode("utf-8", "replace").split())
+    kind = "denied" if done.rc == _LINK or "ermission denied" in said else "not-found" if "No such file" in said else "error"
+    return Failed(kind, f"{path}: {said or f'exit code {done.rc}'}")
