@@ -1,6 +1,7 @@
 """A sign of life for connections that wait: for their host's wave, for a lock, for a person.
 
-One thread for the whole process, there as long as a worker is. Every connection that nobody has used for a while is beaten: it
+One thread for the whole process, there as long as a worker is. With several connections each beat has a thread of its own, since
+a host that hangs must not keep others waiting. Every connection that nobody has used for a while is beaten: it
 sends a message that asks nothing, so that neither the host's service nor whatever lies between takes it for abandoned.
 """
 
@@ -15,6 +16,8 @@ from typing import Protocol
 PAUSE = 60.0
 """Seconds without a word after which a connection gives a sign of life."""
 _LEAST = 0.01
+_AT_ONCE = 100
+"""So many connections are beaten at the same time at most."""
 
 
 class Beaten(Protocol):
@@ -34,6 +37,7 @@ class Heartbeat:
         self._pause = pause
         self._joined: list[Beaten] = []
         self._thread: threading.Thread | None = None
+        self._free = threading.BoundedSemaphore(_AT_ONCE)
         self._changed = threading.Condition()
 
     def join(self, one: Beaten) -> None:
@@ -64,8 +68,19 @@ class Heartbeat:
                     return
                 joined = tuple(self._joined)
             for each in joined:
-                if each.idle() >= self._pause:
+                if each.idle() < self._pause:
+                    continue
+                if len(joined) == 1:
                     each.beat()
+                else:
+                    self._free.acquire()
+                    threading.Thread(target=self._beat, args=(each,), name="beat", daemon=True).start()
+
+    def _beat(self, one: Beaten) -> None:
+        try:
+            one.beat()
+        finally:
+            self._free.release()
 
 
 PROCESS = Heartbeat()

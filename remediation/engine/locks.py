@@ -3,15 +3,19 @@
 Lease directories are numbered. Whoever makes number n + 1 holds the host, and may only do so once n has expired or was given
 back; ``mkdir`` lets one of two succeed. Whoever writes lease n lists afterwards, and whoever makes n + 1 reads n afterwards: so
 of a holder who renews late and a run that takes over at that moment, one sees the other and gives way.
+
+Several logins of a host have lease directories apart from each other, which all of them read: no login can be given a folder in
+which another one could put something. Of two that begin at once each sees the other; the one with the lower key goes on.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import getpass
+import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -34,7 +38,10 @@ WRITING = 15.0
 POLL = 2.0
 
 MOST_FAILURES = 3
-"""How often in a row the next directory may fail to be made with nobody there before the folder itself is at fault."""
+"""How often in a row the same directory may fail to be made with nobody there before the folder itself is at fault."""
+
+_YIELDING, _LOOKS = 0.5, 4
+"""Seconds between two looks at a run of another login that began at the same moment, and how many it gets to give way."""
 
 
 class LockHeld(Blocked):
@@ -43,6 +50,14 @@ class LockHeld(Blocked):
 
 class LockLost(Blocked):
     """The lease expired and another run has taken it."""
+
+
+class SameMachine(Exception):
+    """The lease is held by this very process, for the same machine under another name; `key` is its `HostLock`'s."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +95,16 @@ def _never() -> bool:
 
 def _at_work(lease: Lease) -> str:
     when = datetime.fromtimestamp(lease.expires, tz=timezone.utc).strftime("%H:%M:%S UTC")
-    return f"{lease.owner} is at work here: {lease.purpose} (run {lease.id}, at most until {when} by the host's clock)"
+    login = f", login {lease.login}" if lease.login else ""
+    return f"{lease.owner} is at work here: {lease.purpose} (run {lease.id}{login}, at most until {when} by the host's clock)"
 
 
 class HostLock:
-    """The lease of one run on one host; belongs to the host's thread."""
+    """The lease of one run on one host; belongs to the host's thread. `siblings` are the keys of the locks of the same process."""
 
-    def __init__(self, host: str, store: LeaseStore, clock: Clock, claim: Claim) -> None:
+    def __init__(self, host: str, store: LeaseStore, clock: Clock, claim: Claim, *, siblings: Container[str] = ()) -> None:
+        self.key = secrets.token_hex(8)
+        self._siblings = siblings
         self._host = host
         self._store = store
         self._clock = clock
@@ -103,18 +121,20 @@ class HostLock:
         """Take the lease, waiting at most `wait` seconds for its holder; `tell` is told who holds it and of a take-over.
 
         A run of this machine that is certainly dead holds nothing, unless it died during a change on this host: what it sent may
-        still be carried out, so its lease is waited for, a minute at most. Raises `LockHeld` with the holder's name.
+        still be carried out, so its lease is waited for, a minute at most. Raises `LockHeld` with the holder's name, `SameMachine`
+        where this process holds it already.
         """
         cancelled, pause = (ports.cancelled, ports.wait) if ports is not None else (_never, time.sleep)
         until = self._clock.monotonic() + wait
-        told, failures = "", 0
+        told, failures, number = "", 0, -1
         while True:
             place = self._newest()
             holder = self._holder(place)
             if holder is None:
                 if self._make(place, tell):
                     return
-                failures += 1
+                # a number that went on is a race that was lost, and no failure
+                failures, number = failures + 1 if place.number == number else 1, place.number
                 if failures == MOST_FAILURES:
                     raise CallFailed(
                         f"{self._host}: no lease can be taken in the host's lease folder",
@@ -122,6 +142,7 @@ class HostLock:
                         next_step="see whether the login may write there",
                     )
                 continue
+            failures = 0
             mid_change = self._fate(holder) is Fate.MID_CHANGE
             if (self._clock.monotonic() >= until and not mid_change) or cancelled():
                 sentence = f"{self._host}: {_at_work(holder)}"
@@ -145,6 +166,8 @@ class HostLock:
         if self._lease is None:
             raise LockLost(f"{self._host}: no lease is held", host=self._host)
         if self.due:
+            if store is not None:
+                store.folder = self._store.folder
             self._renew(self._now() + TTL, store or self._store)
 
     def _now(self) -> float:
@@ -166,8 +189,9 @@ class HostLock:
     def give_back_left(self) -> None:
         """Give back the lease that an earlier process of this run left."""
         place = self._newest()
-        if place.lease is not None and self._own(place.lease) and place.lease.expires > place.now:
-            self._number, self._lease = place.number, place.lease
+        lease = place.lease
+        if lease is not None and self._own(lease) and lease.expires > place.now and lease.key not in self._siblings:
+            self._number, self._lease = place.number, lease
             self.give_back()
 
     def _newest(self) -> Place:
@@ -177,16 +201,20 @@ class HostLock:
 
     def _holder(self, place: Place) -> Lease | None:
         """Return who holds the host, None when it is free; waits for one who is just writing down who they are."""
-        if place.number == 0:
-            return None
         until = self._clock.monotonic() + WRITING
-        while place.lease is None and self._clock.monotonic() < until:
+        while place.number and place.lease is None and self._clock.monotonic() < until:
             self._clock.sleep(POLL)
             place = self._newest()
-        lease = place.lease
-        if lease is None or lease.expires <= place.now or self._own(lease) or self._fate(lease) is Fate.GONE:
-            return None
-        return lease
+        holders = (lease for lease in (place.lease, *place.others) if lease is not None and self._holds(lease, place.now))
+        return next(holders, None)
+
+    def _holds(self, lease: Lease, now: float) -> bool:
+        """Whether another run holds the host by this lease; raises `SameMachine` where this process does."""
+        if lease.expires <= now:
+            return False
+        if lease.key in self._siblings and lease.key != self.key:
+            raise SameMachine(lease.key)
+        return not self._own(lease) and self._fate(lease) is not Fate.GONE
 
     def _fate(self, lease: Lease) -> Fate:
         return self._claim.fate(self._host, lease.id, lease.token)
@@ -202,11 +230,14 @@ class HostLock:
         number = place.number + 1
         if not self._store.make(number):
             return False
-        lease = Lease(self._claim.run, self._claim.owner, self._claim.purpose, place.now + TTL, self._claim.token)
-        newest, old = self._store.write(number, lease, before=place.number)
+        claim = self._claim
+        lease = Lease(claim.run, claim.owner, claim.purpose, place.now + TTL, claim.token, self.key)
+        written = self._store.write(number, lease, before=place.number)
+        old = written.before
         foreign = old is not None and not self._own(old)
         gone = old is not None and self._fate(old) is Fate.GONE
-        if newest != number or (old is not None and foreign and old.expires > place.now and not gone):
+        renewed = old is not None and foreign and not gone and old.expires > place.now
+        if written.newest != number or renewed or not self._first_of(written.others, place.now):
             self._store.clear(number)
             return False
         self._number, self._lease = number, lease
@@ -216,10 +247,25 @@ class HostLock:
             tell(f"took over from {old.owner} ({old.purpose}, run {old.id}), {why}")
         return True
 
+    def _first_of(self, others: Sequence[Lease], now: float) -> bool:
+        """Whether the other logins' runs leave the host to this one: of those that began at the same moment the lowest key goes on."""
+        for _ in range(_LOOKS):
+            holders = [lease for lease in others if self._holds(lease, now)]
+            if not holders:
+                return True
+            if min(lease.key for lease in holders) <= self.key:
+                return False
+            self._clock.sleep(_YIELDING)
+            others = self._newest().others
+        return False
+
     def _renew(self, expires: float, store: LeaseStore) -> None:
         lease = dataclasses.replace(self._lease or Lease("", "", "", 0.0), expires=expires)
+        others: tuple[Lease, ...] = ()
         try:
-            renewed = store.write(self._number, lease, clear=self._former)[0] == self._number
+            written = store.write(self._number, lease, clear=self._former)
+            others = tuple(other for other in written.others if self._holds(other, self._now()))
+            renewed = written.newest == self._number and not others
         except CallFailed:  # whoever took over has cleared the directory away
             renewed = False
             if store.newest().number == self._number:
@@ -228,7 +274,7 @@ class HostLock:
             self._lease, self._former = lease, ()
             return
         self._lease = None
-        other = store.newest().lease
+        other = others[0] if others else store.newest().lease
         who = f" by {other.owner} ({other.purpose}, run {other.id})" if other else ""
         raise LockLost(
             f"{self._host}: the lease expired and was taken{who}", host=self._host, next_step="resume once that run has ended"

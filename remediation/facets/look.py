@@ -36,6 +36,10 @@ T = TypeVar("T")
 Habits = dict[str, dict[str, Call]]
 """What the last look for each purpose asked, by the call's words; the latest purpose stands last."""
 
+_CHEAP = 60.0
+"""A call that may take longer, in seconds, is sent only when its reply is needed."""
+_HASHING = frozenset({"b2sum", "certutil.exe", "cksum", "md5sum", "sha1sum", "sha256sum", "sha512sum"})
+
 _TAIL = 400
 _HTTP_OK = 200
 _UNREAD = (CallFailed, DeadlineExceeded, Blocked)
@@ -103,12 +107,14 @@ class Look:
     def _expect(self, asked: Mapping[str, Call]) -> None:
         """Remember the questions, and with the first find what the next ones will be.
 
-        They are those of the last look for this purpose, else what was foreseen, else those of the latest look that began alike.
+        They are those of the last look for this purpose, else what was foreseen, else those of the latest look that began alike;
+        what may take long is left out, since this look may not need it.
         """
         habits: Habits = self.hints.setdefault("habits", {})
         if not self._wanted:
             alike = (each for each in (habits.get("", {}), *reversed(habits.values())) if asked.keys() <= each.keys())
-            self._expected = habits.pop(self._purpose, {}) or next(alike, {})
+            expected = habits.pop(self._purpose, {}) or next(alike, {})
+            self._expected = {key: call for key, call in expected.items() if is_cheap(call)}
             habits[self._purpose] = self._wanted
         self._wanted.update(asked)
 
@@ -210,6 +216,15 @@ class Look:
     def odd(self, what: str, reply: Reply) -> CallFailed:
         """Return the error for an answer of another kind than the call's."""
         return CallFailed(f"{what} failed: the connection answered with a {type(reply).__name__}", host=self.host)
+
+
+def is_cheap(call: Call) -> bool:
+    """Return whether a call may be sent before it is known that its reply is needed: it only reads, and is soon done."""
+    if call.writes or call.timeout > _CHEAP:
+        return False
+    if isinstance(call, Run):
+        return not any(word.rsplit("/", 1)[-1] in _HASHING for word in call.argv)
+    return not (isinstance(call, Http) and call.stream)
 
 
 def attempt(read: Callable[[], T]) -> T | None:

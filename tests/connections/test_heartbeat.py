@@ -175,3 +175,31 @@ def test_one_thread_beats_all(start_peer: StartPeer, heartbeat: Heartbeat) -> No
     assert sum(each.name == "heartbeat" for each in threading.enumerate()) == 1
     for guard in guards:
         guard.close()
+
+
+class Waiting:
+    """A connection that is always due; its beats wait for `go_on`."""
+
+    def __init__(self, go_on: threading.Event | None = None) -> None:
+        self.beats, self._go_on, self._lock = 0, go_on, threading.Lock()
+
+    def idle(self) -> float:
+        return 0.0 if self._lock.locked() else 1.0
+
+    def beat(self) -> None:
+        with self._lock:
+            self.beats += 1
+            if self._go_on is not None:
+                self._go_on.wait(20)
+
+
+def test_hosts_that_hang_keep_no_others_waiting(heartbeat: Heartbeat) -> None:
+    go_on = threading.Event()
+    hanging, well = [Waiting(go_on) for _ in range(13)], Waiting()
+    for each in (*hanging, well):
+        heartbeat.join(each)
+    until(lambda: well.beats >= 5)
+    assert [each.beats for each in hanging] == [1] * 13
+    for each in (*hanging, well):
+        heartbeat.leave(each)
+    go_on.set()

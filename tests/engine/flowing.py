@@ -48,29 +48,34 @@ class Machine:
             return Completed(0, b"", b"")
         if not isinstance(call, Run):
             return Failed("error", "no such call here")
-        return self._run(call, files)
+        return self._run(call)
 
-    def _run(self, call: Run, files: dict[str, bytes]) -> Reply:
+    def _run(self, call: Run) -> Reply:
         name, *words = call.argv
-        folders = self.world.variables.setdefault("folders", set())
-        last = words[-1] if words else ""
-        if name == "mkdir":
-            there = last in folders and "-p" not in words
-            folders.add(last)
-            return Completed(1 if there else 0, b"", b"")
-        if name == "ls":
-            names = [path[len(last) + 1 :] for path in folders if path.startswith(f"{last}/")]
-            return Completed(0 if last in folders else 2, "\n".join(names).encode(), b"")
-        if name == "date":
-            return Completed(0, f"{self.world.clock.now():.0f}".encode(), b"")
-        if name == "rm":
-            folders.discard(last)
-            files.pop(f"{last}/lease.json", None)
-            return Completed(0, b"", b"")
+        if words[2:3] == ["lease"]:
+            return Completed(0, self._leased(words[3], words[6:], call.stdin).encode(), b"")
         if name == "false":
             return Completed(1, b"", b"")
         self.world.wrote(f"ran {name} {' '.join(words)}")
         return Completed(0, " ".join(words).encode(), b"")
+
+    def _leased(self, verb: str, words: list[str], stdin: bytes) -> str:
+        """Answer as ``lease.sh``."""
+        leases: dict[int, bytes | None] = self.world.variables.setdefault("leases", {})
+        if verb == "make":
+            word = "there" if int(words[0]) in leases else "made"
+            leases.setdefault(int(words[0]), None)
+            return f"{word}\t/leases\t\n"
+        numbers = [int(word) for word in words]
+        if verb == "write":
+            leases[numbers[0]] = stdin
+        shown = {number: leases[number] for number in (*numbers[1:2], max(leases, default=0)) if number in leases}
+        for number in numbers[2:] if verb == "write" else numbers:
+            leases.pop(number, None)
+        lines = [f"now\t{self.world.clock.now():.0f}", "own\t/leases", *(f"entry\t{number}" for number in leases)]
+        for number, content in shown.items():
+            lines.append(f"lease\t/leases\t{number}\t-\t{'' if content else 'missing'}\t{(content or b'').decode()}")
+        return "".join(f"{line}\t\n" for line in lines)
 
 
 class FlowAccess(FakeAccess):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -208,9 +209,8 @@ def test_a_host_that_another_run_holds_is_blocked_and_its_holder_named(tmp_path:
     made = Flow.of(tmp_path, "- hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n", "one")
     world = made.worlds["one"]
     until = world.clock.now() + 1000
-    world.variables["folders"] = {"/tmp/remediation-lease", "/tmp/remediation-lease/1"}  # noqa: S108 - the lease's place
-    lease = f'{{"id": "9a2c", "owner": "maria@ws-14", "purpose": "fix-offload", "expires": {until}}}'
-    world.variables["disk"] = {"/tmp/remediation-lease/1/lease.json": lease.encode()}  # noqa: S108 - the lease's place
+    lease = {"id": "9a2c", "owner": "maria@ws-14", "purpose": "fix-offload", "expires": until}
+    world.variables["leases"] = {1: json.dumps(lease).encode()}
     summary, told = run(made)
     assert (summary.exit_code, results(told, "one"), world.writes) == (5, [("toy.file", "blocked")], [])
     assert "maria@ws-14 is at work here: fix-offload (run 9a2c" in told.of("task_result")[0]["reason"]

@@ -1,4 +1,4 @@
-"""The lease: one holder at a time, by the host's clock; on a store in memory, and on directories made by real programs."""
+"""The lease: one holder at a time, by the host's clock; on a store in memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from remediation.connections.base import Call, Completed, Failed, FileContent, ReadFile, Reply, Run, WriteFile
-from remediation.engine import leases
+from remediation.connections.local import LocalConnection
 from remediation.engine.crash import unrecorded
 from remediation.engine.executor import execute
 from remediation.engine.flow.keeping import Keeper, SharedLock
-from remediation.engine.leases import HostLeases, Lease, Place
+from remediation.engine.leases import Lease, Place, Written, leases_on
+from remediation.engine.leases_posix import FOLDER_VARIABLE
 from remediation.engine.locks import TTL, WRITING, Claim, HostLock, LockHeld, LockLost
 from remediation.engine.run_lock import Fate, fate_of
 from remediation.model.change import StepCall
@@ -36,10 +36,17 @@ class Directories:
     clock: FakeClock
     ahead: float = 1_000_000.0
     made: dict[int, Lease | None] = field(default_factory=dict)
+    neighbours: list[Directories] = field(default_factory=list)
+    """Those of other logins."""
+    folder: str = ""
 
     def newest(self) -> Place:
         number, *older = sorted(self.made, reverse=True) or [0]
-        return Place(number, self.made.get(number), self.clock.monotonic() + self.ahead, tuple(older))
+        return Place(number, self.made.get(number), self.clock.monotonic() + self.ahead, tuple(older), self.others())
+
+    def others(self) -> tuple[Lease, ...]:
+        newest = [each.made[max(each.made)] for each in self.neighbours if each.made]
+        return tuple(lease for lease in newest if lease is not None)
 
     def make(self, number: int) -> bool:
         if number in self.made:
@@ -47,11 +54,11 @@ class Directories:
         self.made[number] = None
         return True
 
-    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> tuple[int, Lease | None]:
+    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> Written:
         self.made[number] = lease
         newest, old = max(self.made), self.made.get(before)
         self.clear(*clear)
-        return newest, old
+        return Written(newest, old, self.others())
 
     def clear(self, *numbers: int) -> None:
         for number in numbers:
@@ -175,7 +182,7 @@ def test_somebody_who_is_slow_to_write_finds_out_that_another_was_faster() -> No
     host.make(1)
     lock(host, "7f3a").take()
     slow = Lease("8888", "bob@desk", "fix-offload", host.newest().now + TTL)
-    assert host.write(1, slow)[0] == 2
+    assert host.write(1, slow).newest == 2
     assert host.newest().lease != slow
 
 
@@ -210,78 +217,100 @@ def test_a_holder_who_renews_at_the_last_moment_is_given_way() -> None:
     assert list(host.made) == [1]
 
 
-@dataclass
-class ThisMachine:
-    """A connection that starts the programs of the machine it runs on; `folder` replaces the shared one."""
+class LostRaces(Directories):
+    """Where for a while somebody else is always faster, and done at once."""
 
-    folder: Path
-    host: str = "here"
-    platform: str = "posix"
-    round_trips: int = 0
+    lost = 0
 
-    def exchange(self, calls: Sequence[Call]) -> list[Reply]:
-        self.round_trips += 1
-        return [self._carry_out(call) for call in calls]
-
-    def _here(self, text: str) -> str:
-        return text.replace(leases.POSIX_FOLDER, str(self.folder))
-
-    def _carry_out(self, call: Call) -> Reply:
-        if isinstance(call, Run):
-            done = subprocess.run([self._here(part) for part in call.argv], capture_output=True, check=False)
-            return Completed(done.returncode, done.stdout, done.stderr)
-        if isinstance(call, ReadFile):
-            path = Path(self._here(call.path))
-            return FileContent(path.read_bytes()) if path.exists() else FileContent(missing=True)
-        if isinstance(call, WriteFile):
-            path = Path(self._here(call.path))
-            part = path.with_suffix(f".part-{threading.get_ident()}")
-            part.write_bytes(call.content)
-            part.replace(path)
-            return FileContent()
-        return Failed("error", "no such call here")
-
-    def close(self) -> None:
-        """Nothing is open."""
+    def make(self, number: int) -> bool:
+        if self.lost == 10:
+            return super().make(number)
+        self.lost += 1
+        self.made[number] = Lease("busy", "bob@desk", "play", 0.0)
+        return False
 
 
-@pytest.mark.skipif(os.name == "nt", reason="mkdir and ls are programs elsewhere")
-def test_of_many_runs_at_once_exactly_one_gets_the_host(tmp_path: Path) -> None:
-    got: list[str] = []
-    refused: list[str] = []
-
-    def ask(run: str) -> None:
-        try:
-            store = HostLeases(ThisMachine(tmp_path / "lease"))
-            HostLock("here", store, SystemClock(20.0), Claim(run, "ana@desk", "play")).take()
-            got.append(run)
-        except LockHeld:
-            refused.append(run)
-
-    threads = [threading.Thread(target=ask, args=(f"run{number}",)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (len(got), len(refused)) == (1, 5)
+def test_however_many_races_are_lost_waiting_goes_on() -> None:
+    host = LostRaces(FakeClock())
+    lock(host, "7f3a").take(wait=3600.0)
+    assert (host.lost, max(host.made)) == (10, 11)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="mkdir and ls are programs elsewhere")
-def test_on_real_directories_a_lease_is_taken_held_and_given_back(tmp_path: Path) -> None:
-    connection = ThisMachine(tmp_path / "lease")
-    made = HostLock("here", HostLeases(connection), SystemClock(), Claim("7f3a", "ana@desk", "play"))
-    made.take()
-    with pytest.raises(LockHeld):
-        HostLock("here", HostLeases(connection), SystemClock(), Claim("8888", "bob@desk", "play")).take()
-    made.give_back()
-    other, before = (
-        HostLock("here", HostLeases(connection), SystemClock(), Claim("8888", "bob@desk", "play")),
-        connection.round_trips,
-    )
-    other.take()
-    assert connection.round_trips - before == 4
-    other.give_back()
-    assert [path.name for path in (tmp_path / "lease").iterdir()] == ["2"]
+class Refusing(Directories):
+    """Whose directory cannot be made now and then, with somebody at work in between."""
+
+    tries = 0
+
+    def make(self, number: int) -> bool:
+        self.tries += 1
+        if self.tries > 6:
+            return super().make(number)
+        if self.tries % 2 == 0:  # somebody was at work in between
+            self.made[number] = Lease("busy", "bob@desk", "play", self.newest().now + 30)
+        return False
+
+
+def test_failures_that_are_not_in_a_row_do_not_end_the_waiting() -> None:
+    host = Refusing(FakeClock())
+    lock(host, "7f3a").take(wait=3600.0)
+    assert host.tries == 7
+
+
+def logins(*names: str) -> list[Directories]:
+    clock = FakeClock()
+    found = [Directories(clock) for _ in names]
+    for each in found:
+        each.neighbours = [other for other in found if other is not each]
+    return found
+
+
+def test_the_lease_of_another_login_counts_as_much() -> None:
+    ana, bob = logins("ana", "bob")
+    held = lock(ana, "7f3a")
+    held.take()
+    with pytest.raises(LockHeld, match="run 7f3a"):
+        lock(bob, "8888", "bob@desk").take()
+    assert bob.made == {}
+    ana.clock.after(30.0, held.give_back)
+    lock(bob, "8888", "bob@desk").take(wait=100.0)
+    with pytest.raises(LockHeld, match="run 8888"):
+        lock(ana, "9999").take()
+
+
+def test_a_lease_that_another_login_has_taken_meanwhile_is_lost() -> None:
+    ana, bob = logins("ana", "bob")
+    held = lock(ana, "7f3a")
+    held.take()
+    ana.clock.sleep(TTL + 1)
+    lock(bob, "8888", "bob@desk").take()
+    with pytest.raises(LockLost, match="taken by bob@desk"):
+        held.hold()
+
+
+class AtTheSameMoment(Directories):
+    """Whose other login writes its lease between the look and the write of this one."""
+
+    rival: Lease
+    gives_way = False
+
+    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> Written:
+        self.neighbours[0].made[1] = self.rival
+        written = super().write(number, lease, before=before, clear=clear)
+        if self.gives_way:
+            self.neighbours[0].made.clear()
+        return written
+
+
+@pytest.mark.parametrize(("key", "gives_way", "taken"), [("0", True, False), ("z", True, True), ("z", False, False)])
+def test_of_two_logins_that_begin_at_once_the_lower_key_goes_on(key: str, *, gives_way: bool, taken: bool) -> None:
+    clock = FakeClock()
+    host = AtTheSameMoment(clock, neighbours=[Directories(clock)])
+    host.rival, host.gives_way = Lease("8888", "bob@desk", "play", host.newest().now + TTL, key=key), gives_way
+    mine = lock(host, "7f3a")
+    before = clock.passed
+    assert mine._make(host.newest(), lambda _: None) is taken
+    assert list(host.made) == ([1] if taken else [])
+    assert (clock.passed > before) is (key == "z"), "only the lower key waits for the other to give way"
 
 
 def test_whoever_held_it_here_before_is_told_how_to_go_on_with_a_run_that_was_cut_off() -> None:
@@ -376,7 +405,7 @@ def test_what_an_earlier_process_of_the_run_left_is_given_back_and_nobody_elses(
 class Second:
     """A second connection to a machine of its own, as a host that is opened once more."""
 
-    def __init__(self, connection: ThisMachine) -> None:
+    def __init__(self, connection: LocalConnection) -> None:
         self.connection = connection
         self.closed = False
 
@@ -385,11 +414,14 @@ class Second:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="mkdir and ls are programs elsewhere")
-def test_while_a_change_is_in_flight_its_lease_is_renewed_through_a_second_connection(tmp_path: Path) -> None:
+def test_while_a_change_is_in_flight_its_lease_is_renewed_through_a_second_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "lease"))
     clock = SystemClock(200.0)
-    first, second = ThisMachine(tmp_path / "lease"), Second(ThisMachine(tmp_path / "lease"))
+    first, second = LocalConnection("here"), Second(LocalConnection("here"))
     keeper = Keeper(unrecorded)
-    held = HostLock("here", HostLeases(first), clock, Claim("7f3a", "ana@desk", "play"))
+    held = HostLock("here", leases_on(first), clock, Claim("7f3a", "ana@desk", "play"))
     held.take()
     trips = first.round_trips
     shared = SharedLock(lock=held, reopen=lambda: second, keeper=keeper)  # type: ignore[arg-type, return-value]  # what is needed of it

@@ -91,6 +91,34 @@ def test_a_purpose_that_is_new_goes_by_the_latest_look_that_began_alike() -> Non
     assert connection.asked == [(HOSTNAME, DATE), (HOSTNAME, DATE), (Run(("uptime",)),), (HOSTNAME,)]
 
 
+@pytest.mark.parametrize(
+    "expensive",
+    [
+        Run(("docker", "exec", "o", "sha256sum", "/blob"), timeout=900.0),
+        Run(("docker", "exec", "o", "/usr/bin/sha256sum", "/blob")),
+        Run(("find", "/"), timeout=61.0),
+        Probe("sample", {"seconds": 90}, timeout=100.0),
+        Http("POST", "http://127.0.0.1:11434/api/generate", {"model": "m"}, timeout=300.0),
+        Http("POST", "http://127.0.0.1:11434/api/generate", {"model": "m"}, stream=True),
+    ],
+)
+@pytest.mark.parametrize("purpose", ["model.repulled", "another"])
+def test_what_may_take_long_is_sent_only_when_it_is_needed(expensive: Call, purpose: str) -> None:
+    connection, hints = Answering(runs=done), dict[str, Any]()
+    first = connection.look(hints=hints, purpose="model.repulled")
+    first.ask(HOSTNAME)
+    first.ask(expensive)
+    first.ask(DATE)
+    second = connection.look(hints=hints, purpose=purpose)
+    second.ask(HOSTNAME)
+    assert connection.asked[3:] == [(HOSTNAME, DATE)]
+    second.ask(expensive)
+    assert connection.asked[4:] == [(expensive,)]
+    connection.look(hints=hints).foresee(HOSTNAME, expensive)
+    connection.look(hints=hints, purpose="third").ask(HOSTNAME)
+    assert connection.asked[5:] == [(HOSTNAME,)]
+
+
 def test_a_purpose_that_is_new_goes_by_what_was_foreseen_before_it_goes_by_others() -> None:
     connection, hints = Answering(runs=done), dict[str, Any]()
     connection.look(hints=hints, purpose="first").ask(HOSTNAME, Run(("uptime",)))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from remediation.engine.crash import contained
 from remediation.engine.flow.keeping import Keeper, SharedLock
-from remediation.engine.leases import HostLeases
-from remediation.engine.locks import Claim, HostLock
+from remediation.engine.leases import leases_on
+from remediation.engine.locks import Claim, HostLock, SameMachine
 from remediation.engine.workers import Workers, gather
 from remediation.model.errors import RemediationError
 
@@ -57,6 +57,7 @@ class OpenHosts:
     wait: float = 0.0
     _opened: dict[tuple[object, ...], Opened] = field(default_factory=dict)
     _locks: dict[str, SharedLock] = field(default_factory=dict)
+    _by_key: dict[str, SharedLock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -84,12 +85,26 @@ class OpenHosts:
         with self._lock:
             shared = self._locks.setdefault(opened.machine, SharedLock())
         with shared.guard:
-            if shared.lock is None:
-                access = opened.access
-                lock = HostLock(opened.name, HostLeases(access.connection), access.clock, self.claim)
+            if shared.lock is not None:
+                return shared.hold
+            access = opened.access
+            lock = HostLock(opened.name, leases_on(access.connection), access.clock, self.claim, siblings=self._by_key)
+            self._by_key[lock.key] = shared
+            try:
                 lock.take(wait=self.wait, tell=tell, ports=self.ports)
+            except SameMachine as same:
+                # another host of the inventory is this machine under another name, and a lease is a machine's
+                del self._by_key[lock.key]
+                other = self._by_key.get(same.key, shared)  # or it has just given up
+            except BaseException:
+                del self._by_key[lock.key]
+                raise
+            else:
                 shared.lock, shared.reopen, shared.keeper = lock, opened.reopen, self._keeper
-        return shared.hold
+                return shared.hold
+        with self._lock:
+            self._locks[opened.machine] = other
+        return self.lease(opened, tell)
 
     def give_back_left(self, names: Iterable[str], variables: Callable[[str], Mapping[str, Any]]) -> None:
         """Give back the leases that an earlier process of this run left on hosts whose lease this one has not taken."""
@@ -98,7 +113,7 @@ class OpenHosts:
             opened = self.open(name, name, partial(variables, name), check=False, rights={})
             if opened.machine not in self._locks:
                 connection = opened.access.connection
-                HostLock(name, HostLeases(connection), opened.access.clock, self.claim).give_back_left()
+                HostLock(name, leases_on(connection), opened.access.clock, self.claim, siblings=self._by_key).give_back_left()
 
         gather(lambda name: self._quietly(partial(one, name)), names, _CLOSING)
 
@@ -111,7 +126,7 @@ class OpenHosts:
         self._opened.clear()
         self._keeper.stop()
         with Workers(min(_CLOSING, len(opened)), "closing") as pool:
-            given = [pool.submit(self._quietly, shared.give_back) for shared in self._locks.values()]
+            given = [pool.submit(self._quietly, shared.give_back) for shared in set(self._locks.values())]
             late = wait(given, timeout=patience).not_done  # all of them, before any connection that they need is closed
             ended = [pool.submit(self._quietly, each.access.close) for each in opened]
             late |= wait(ended, timeout=patience).not_done

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from remediation.engine.leases import HostLeases
+from remediation.engine.leases import leases_on
 from remediation.model.errors import Blocked, RemediationError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class SharedLock:
                 return
             try:
                 self.second = self.second or self.reopen()
-                self.lock.hold(HostLeases(self.second.connection))
+                self.lock.hold(leases_on(self.second.connection))
             except Blocked:
                 self.in_flight = 0
             except RemediationError:

@@ -23,6 +23,7 @@ one() {
   fi
   bytes=$(size "$1")
   if [ -f "$2" ] && [ "$(size "$2")" = "$bytes" ] && same "$1" "$2" "$bytes"; then return; fi
+  rm -f "$2.remediation-part" # what lies there may be a link to anywhere
   cp -p "$1" "$2.remediation-part" && mv -f "$2.remediation-part" "$2" || exit 1
   copied=$((copied + bytes))
 }

@@ -1,0 +1,168 @@
+# Leases on a POSIX host. Arguments: a verb, the folder that was named for leases or "", the lease folder that is in use or "", and then
+#   look                               what is there
+#   make NUMBER                        make a lease directory
+#   write NUMBER BEFORE CLEAR...       write what the lease says (on stdin), remove other lease directories, and look
+#   clear NUMBER...                    remove lease directories
+# Prints lines of words with tabs between them: now, own, entry, lease, made, there, gone, and refused with a path and a reason.
+#
+# Without a name, every login has a lease folder of its own in /var/tmp, and reads those of all others. It is made by mktemp, so nobody
+# can make it first, and since only its owner may write there, its content is what that login wrote. No folder or file is used before
+# its owner and mode are known, and each is entered as the working directory first: what is renamed or replaced then changes nothing.
+LC_ALL=C; export LC_ALL
+verb=$1; named=$2; own=$3; shift 3
+me=$(id -u)
+umask 022
+
+say() { printf '%s\t' "$@"; echo; }
+refuse() { say refused "$1" "$2"; exit 0; }
+
+# Whether others than the owner may change the working directory. Sets `owner`.
+open_to_others() {
+  owner=$(stat -c '%u %a' .); bits=${owner#* }; owner=${owner% *}
+  case $bits in [1357]???) return 1 ;; *[2367] | *[2367]?) return 0 ;; *) return 1 ;; esac
+}
+
+trusted() {
+  open_to_others && refuse "$(pwd -P)" "other users may replace what lies in it: it needs the sticky bit (chmod +t), or nobody else's right to write"
+  [ "$owner" = 0 ] || [ "$owner" = "$me" ] || refuse "$(pwd -P)" "it belongs to $(stat -c %U .), and only a folder of root or of this login is used"
+}
+
+# Enter a directory of the working directory; not where it is a link, or was replaced by one.
+enter() {
+  here=$(pwd -P)
+  [ -d "./$1" ] && [ ! -L "./$1" ] && cd -P "./$1" 2>/dev/null && [ "$(pwd -P)" = "${here%/}/$1" ]
+}
+
+# Enter the folder that was named, component by component; "make" makes what is missing. Returns 1 where it is not there.
+enter_named() {
+  cd / || exit 1
+  rest=$named
+  while :; do
+    while [ "${rest#/}" != "$rest" ]; do rest=${rest#/}; done
+    [ -n "$rest" ] || break
+    part=${rest%%/*}
+    case $rest in */*) rest=${rest#*/} ;; *) rest= ;; esac
+    [ "$part" != . ] || continue
+    if [ ! -e "./$part" ] && [ ! -L "./$part" ]; then
+      [ "$verb" = make ] || return 1
+      # every login of the host is to see the same leases, but only its owner may remove one
+      mkdir -m "$([ -n "$rest" ] && echo 755 || echo 1777)" "./$part" 2>/dev/null || [ -d "./$part" ] || refuse "$named" "it cannot be made: there is no right to write to $(pwd -P)"
+    fi
+    path=$(pwd -P); path=${path%/}/$part
+    [ ! -L "./$part" ] || refuse "$path" "it is a symbolic link; name the folder that it leads to"
+    enter "$part" || refuse "$path" "it is no folder that this login may enter"
+  done
+  trusted
+}
+
+enter_shared() {
+  cd -P /var/tmp 2>/dev/null || cd -P /tmp || refuse /var/tmp "there is no such folder"
+  trusted
+}
+
+# Enter this login's own lease folder: the one that is in use, or the first of those that are there.
+enter_own() {
+  if [ -n "$own" ]; then cd "${own%/*}/" 2>/dev/null && enter "${own##*/}" || return 1; return; fi
+  for each in remediation-lease.*; do
+    (enter "$each" && ! open_to_others && [ "$owner" = "$me" ]) && enter "$each" && return
+  done
+  return 1
+}
+
+enter_mine() { if [ -n "$named" ]; then enter_named; else enter_shared && enter_own; fi; }
+
+# The file's owner may put a link or a FIFO in its place at any moment: neither is followed or waited for.
+first_bytes() {
+  if dd if=/dev/null iflag=nofollow,nonblock 2>/dev/null; then dd if="$1" iflag=nofollow,nonblock bs=4096 count=1 2>/dev/null
+  else head -c 4096 "$1"; fi
+}
+
+# What the lease directory $1 of the working directory says.
+show() {
+  (
+    path=$(pwd -P)/$1
+    enter "$1" || { say lease "${path%/*}" "$1" - "is no directory"; exit; }
+    login=$(stat -c '%u %U' .); owner=${login% *}; login=${login#* }
+    [ "$owner" != "$me" ] || login=-
+    state=; text=
+    if [ -L lease.json ]; then state="is a symbolic link"
+    elif [ ! -e lease.json ]; then state=missing
+    elif [ ! -f lease.json ]; then state="is not a regular file"
+    else
+      of=$(stat -c '%u %s' lease.json)
+      if [ "${of% *}" != "$owner" ] && [ "${of% *}" != 0 ]; then state="belongs to another user than the directory that it lies in"
+      elif [ "${of#* }" -gt 4096 ]; then state="is larger than any lease"
+      elif [ ! -r lease.json ]; then state="may not be read"
+      else text=$(first_bytes lease.json | tr -d '\000-\037'); fi
+    fi
+    say lease "${path%/*}" "$1" "$login" "$state" "$text"
+  )
+}
+
+# The lease directories in the working directory, and what the newest says.
+list() {
+  newest=
+  for each in [1-9]*; do
+    case $each in *[!0-9]* | ??????????*) continue ;; esac
+    [ -e "./$each" ] || [ -L "./$each" ] || continue
+    [ -z "$1" ] || say entry "$each"
+    if [ -z "$newest" ] || [ "$each" -gt "$newest" ]; then newest=$each; fi
+  done
+  [ -z "$newest" ] || show "$newest"
+}
+
+look() {
+  say now "$(date +%s)"
+  mine=
+  if enter_mine; then
+    mine=$(pwd -P)
+    say own "$mine"
+    list own
+  fi
+  [ -z "$named" ] || return
+  enter_shared
+  for folder in remediation-lease.*; do
+    case $folder in *[!A-Za-z0-9.-]*) continue ;; esac # whoever makes a folder chooses its name, and the name is printed
+    [ "$(pwd -P)/$folder" = "$mine" ] || (enter "$folder" && ! open_to_others && list "")
+  done
+}
+
+# Remove lease directories of the working directory.
+remove() {
+  for each in "$@"; do
+    case $each in '' | *[!0-9]*) continue ;; esac
+    [ -L "./$each" ] || rm -rf "./$each" 2>/dev/null
+  done
+}
+
+case $verb in
+  look) look ;;
+  make)
+    if [ -n "$named" ]; then enter_named; else
+      enter_shared
+      if ! enter_own; then
+        folder=$(mktemp -d remediation-lease.XXXXXXXXXX) && chmod 755 "$folder" || refuse "$(pwd -P)" "no folder can be made there"
+        enter "$folder" || refuse "$(pwd -P)/$folder" "it was replaced"
+      fi
+    fi
+    mkdir "./$1" 2>/dev/null && { say made "$(pwd -P)"; exit 0; }
+    [ -e "./$1" ] || [ -L "./$1" ] || refuse "$(pwd -P)" "this login may not write there, or the disk is full"
+    say there "$(pwd -P)"
+    ;;
+  write)
+    number=$1; before=$2; shift 2
+    enter_mine && mine=$(pwd -P) && enter "$number" || { say gone; exit 0; }
+    [ "$(stat -c %u .)" = "$me" ] || { say gone; exit 0; }
+    [ ! -e lease.json ] || [ -f lease.json ] || refuse "$mine/$number/lease.json" "it is not a regular file"
+    file=$(mktemp .lease.XXXXXXXXXX) && cat >"$file" && chmod 644 "$file" && mv -f -T "$file" lease.json || {
+      rm -f "$file"
+      refuse "$mine/$number" "this login may not write there, or the disk is full"
+    }
+    cd .. || exit 1
+    [ "$before" = 0 ] || show "$before"
+    remove "$@"
+    look
+    ;;
+  clear) if enter_mine; then remove "$@"; fi ;;
+esac
+exit 0
