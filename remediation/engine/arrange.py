@@ -74,12 +74,13 @@ def arrange(  # noqa: PLR0913 - all but two by name
     risk_of: Callable[[Rung], Risk],
     every_risk: bool = False,
     tried: Sequence[tuple[Rung, bool]] = (),
+    safe: Callable[[Rung], bool] = lambda _: True,
 ) -> Order:
     """Return the order of `rungs`, by rising risk. While a cause is confirmed, only what treats a confirmed cause is tried.
 
     ``tried`` holds the rungs that were tried before, with whether they changed something. Where the confirmed cause that comes
     first is treated by none of them all, nothing is tried: a guess cannot replace its cure. Where its cure changed something
-    and was not enough, safe rungs may still bring into effect what it did. Without a confirmed cause every rung is tried
+    and was not enough, rungs that are ``safe`` may still bring into effect what it did. Without a confirmed cause every rung is tried
     whose causes are not ruled out. ``risk_of`` costs a look at the host, so it is asked only where it decides something, unless
     ``every_risk``.
     """
@@ -96,15 +97,15 @@ def arrange(  # noqa: PLR0913 - all but two by name
     if causes and not treated(causes[0], (*rungs, *(rung for rung, _ in tried))):
         reason = f"{_named(causes[0])} is confirmed, and no rung treats it"
         return Order((), (*left, *(Left(rung, reason) for group in groups.values() for rung in group)))
-    if causes and not _to_bring_into_effect(groups[True], tried, diagnosis):
-        left += [Left(rung, f"not confirmed, and {_named(causes[0])} is") for rung in groups.pop(False)]
+    if causes:
+        more = _to_bring_into_effect(groups[True], tried, diagnosis)
+        kept = [rung for rung in groups[False] if more and not rung.last_resort and safe(rung)]
+        left += [Left(rung, f"not confirmed, and {_named(causes[0])} is") for rung in groups[False] if rung not in kept]
+        groups[False] = kept
     choices: list[Choice] = []
     for sure, group in groups.items():
-        weigh = every_risk or len(group) > 1 or (bool(causes) and not sure)
+        weigh = every_risk or len(group) > 1
         weighed = [Choice(rung, sure, risk_of(rung) if weigh else None, _reason(rung, diagnosis)) for rung in group]
-        if causes and not sure:
-            left += [Left(one.rung, f"not confirmed, and {one.risk}") for one in weighed if (one.risk or Risk.SAFE) > Risk.SAFE]
-            weighed = [one for one in weighed if (one.risk or Risk.SAFE) <= Risk.SAFE and not one.rung.last_resort]
         choices += sorted(weighed, key=lambda choice: choice.risk or Risk.OBSERVE)
     return Order(tuple(choices), tuple(left))
 

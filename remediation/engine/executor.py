@@ -38,6 +38,8 @@ UNFORESEEN = 3
 """How many changes beyond the first plan a step may come up with before it is taken for a fight with something that
 undoes them (a browser restarts the process that was closed)."""
 
+_UNJUDGED = "cannot be judged before the changes above are made"
+
 
 def execute(call: StepCall, context: StepContext) -> Result:
     """Reach the state that `call` names, or in check mode say what would be done; never raises `RemediationError`."""
@@ -69,6 +71,8 @@ class Attempt:
         except NotApplicable as error:
             return replace(self._end(Outcome.SKIPPED, error.message), applies=False)
         except HostError as error:
+            if self.context.policy.check and self.context.memory.pending and type(error) in {CallFailed, DeadlineExceeded}:
+                return self._end(Outcome.SKIPPED, f"{_UNJUDGED}: {error.message}")
             return self._end(outcome_of(error), error.message, next_step=error.next_step)
         except RemediationError as error:
             return self._end(Outcome.FAILED, error.message, next_step=error.next_step)
@@ -295,7 +299,7 @@ class Attempt:
         if self.done:
             return self._unverified(sight)
         if self.context.policy.check and self.context.memory.pending:
-            return self._end(Outcome.SKIPPED, f"cannot be judged before the changes above are made: {sight.text}", sight)
+            return self._end(Outcome.SKIPPED, f"{_UNJUDGED}: {sight.text}", sight)
         reason = f"the state is not met, and nothing that this step may do would reach it: {sight.text}"
         return self._end(Outcome.FAILED, reason, sight, next_step=self.step.advice(sight.seen))
 

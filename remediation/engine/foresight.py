@@ -42,6 +42,11 @@ class Foresight:
         return tuple(change for result in self.results for change in result.changes)
 
     @property
+    def safe(self) -> bool:
+        """Whether the rung can be carried out, would change something, and nothing of it is disruptive."""
+        return self.bad is None and bool(self.changes) and self.risk <= Risk.SAFE
+
+    @property
     def ruled_out(self) -> tuple[RuledOut, ...]:
         """The causes that a step of the rung found excluded."""
         return tuple(item for result in self.results for item in result.ruled_out)

@@ -151,13 +151,9 @@ class Climb:
         while True:
             here = [rung for rung in rungs if rung.name not in self.absent]
             order = arrange(
-                here,
-                self.diagnosis,
-                last_resort=policy.last_resort,
-                risk_of=self._risk_of,
-                every_risk=policy.check,
-                tried=self._past(),
-            )
+                here, self.diagnosis, last_resort=policy.last_resort, risk_of=self._risk_of, every_risk=policy.check,
+                tried=self._past(), safe=lambda rung: self.foresee(rung).safe,
+            )  # fmt: skip
             sure = [choice.rung for choice in order.choices if choice.confirmed]
             if not any(self.learned(rung) for rung in sure or [choice.rung for choice in order.choices[:1]]):
                 break
@@ -210,6 +206,9 @@ class Climb:
         climbed = set(memory.climbed.get(path, ()))
         remaining = [rung for rung in self.ladder.rungs if rung.name not in climbed]
         self.diagnose()
+        for rung in self.ladder.rungs:
+            if rung.name in climbed:
+                self.learned(rung)  # what it excluded is known to the process that was cut off
         while not self.context.ports.cancelled():
             choice = self._next(remaining, goal, memory.climbing.pop(path, ""))
             if choice is None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from remediation.engine.foresight import Foresight
     from remediation.engine.goal import GoalSight
     from remediation.engine.ladder import Climb
+    from remediation.model.finding import Cause
 
 
 def rehearse(climb: Climb, goal: GoalSight) -> Result:
@@ -28,7 +29,8 @@ def rehearse(climb: Climb, goal: GoalSight) -> Result:
         return climb.end(Outcome.WOULD_CHANGE, f"not known before {first}: {goal.text}", goal)
     choices = order.choices if not goal.advice else [choice for choice in order.choices if choice.confirmed]
     listed: list[dict[str, Any]] = []
-    stop, possible = "", False
+    stop = ""
+    carried_out: dict[str, frozenset[Cause]] = {}
     for choice in choices:
         foresight = climb.foresee(choice.rung)
         climb.learned(choice.rung)
@@ -36,15 +38,18 @@ def rehearse(climb: Climb, goal: GoalSight) -> Result:
         if foresight.inapplicable or left is not None:
             climb.skip(choice.rung, foresight.inapplicable or (left.reason if left else ""))
             continue
-        if stop:
-            climb.skip(choice.rung, f"not reached: {stop} is predicted to meet the goal", choice.risk)
+        enough = next((name for name, treats in carried_out.items() if treats.issuperset(choice.rung.treats)), "")
+        if stop or enough:
+            why = f"not reached: {stop} is predicted to meet the goal" if stop else f"only where {enough} is not enough"
+            climb.skip(choice.rung, why, choice.risk)
             listed.append(_entry(choice, foresight, stops=False, reached=False))
             continue
         stops = _show(climb, choice, foresight)
         stop = choice.rung.name if stops else ""
-        possible = possible or choice.rung.name not in climb.tried
+        if choice.rung.name not in climb.tried:
+            carried_out[choice.rung.name] = frozenset(choice.rung.treats)
         listed.append(_entry(choice, foresight, stops=stops, reached=True))
-    if not possible:
+    if not carried_out:
         return climb.not_met(goal)
     end = f"would stop after {stop}" if stop else "no rung is predicted to meet the goal"
     return climb.end(Outcome.WOULD_CHANGE, f"{goal.text}; {end}", goal, foreseen=listed)

@@ -160,6 +160,13 @@ def test_a_check_that_finds_the_data_sound_takes_the_rungs_that_would_delete_it_
     assert "model_corrupt" not in result.values["causes"]
 
 
+def test_a_resumed_run_deletes_nothing_that_was_found_sound_before_it_was_cut_off() -> None:
+    made = bench(found(model_corrupt=0.93))
+    made.memory.climbed["0.0"] = (FETCH.name,)
+    run(made, Ladder(GOAL, (FETCH, ANEW)), yes_destroy=frozenset({"laptop-07"}), max_risk=Risk.DESTRUCTIVE)
+    assert (rungs(made), made.world.writes) == ([], [])
+
+
 def test_a_damage_that_cannot_be_mended_now_says_what_mends_it_and_offers_no_deletion() -> None:
     made = bench(found(model_corrupt=0.97))
     offline = replace(FETCH, calls=(replace(SOUND, params={"damaged": True}),))
