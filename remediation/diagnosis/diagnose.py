@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from remediation.diagnosis.causes import FINDERS
+from remediation.diagnosis.cures import on_host
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.missing import to_collect
 from remediation.diagnosis.prediction import predict
@@ -31,7 +32,7 @@ def judge(reading: Reading) -> Diagnosis:
     )
     ruled_out = tuple(one for one in verdicts if isinstance(one, RuledOut))
     senders = find_senders(reading.evidence) if _asked_for(findings) else ()
-    findings = [_followed(one, senders) for one in findings]
+    findings = [_followed(on_host(one, reading), senders) for one in findings]
     forecast = predict(reading)
     collect = to_collect(reading, findings)
     if not findings:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from remediation.model.change import Risk, StepCall
-
-if TYPE_CHECKING:
-    from remediation.model.finding import Cause, Diagnosis
+from remediation.model.finding import Cause, Diagnosis, Finding
 
 CONFIRMED = 0.8
 """The confidence from which a cause counts as confirmed (design 5)."""
+
+_BESIDE = frozenset({Cause.HEALTHY, Cause.LOAD_LATENCY, Cause.UNKNOWN})
+"""Findings that do not explain why a goal is not met."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +55,68 @@ class Order:
     left: tuple[Left, ...]
 
 
-def arrange(
-    rungs: Iterable[Rung], diagnosis: Diagnosis, *, last_resort: bool, risk_of: Callable[[Rung], Risk], every_risk: bool = False
-) -> Order:
-    """Return the order of `rungs`: confirmed causes first, then the others, each group by rising risk.
+def explaining(diagnosis: Diagnosis) -> tuple[Finding, ...]:
+    """Return the findings that may explain why the goal is not met, the most certain first."""
+    return tuple(one for one in diagnosis.findings if one.cause not in _BESIDE)
 
-    ``risk_of`` costs a look at the host, so it is asked only where it decides something, unless ``every_risk``.
+
+def proven(diagnosis: Diagnosis) -> tuple[Finding, ...]:
+    """Return the findings that are confirmed and explain why the goal is not met, the most certain first."""
+    sure = (one for one in explaining(diagnosis) if one.confidence >= CONFIRMED)
+    return tuple(sorted(sure, key=lambda one: -one.confidence))
+
+
+def arrange(  # noqa: PLR0913 - all but two by name
+    rungs: Iterable[Rung],
+    diagnosis: Diagnosis,
+    *,
+    last_resort: bool,
+    risk_of: Callable[[Rung], Risk],
+    every_risk: bool = False,
+    tried: Sequence[tuple[Rung, bool]] = (),
+    safe: Callable[[Rung], bool] = lambda _: True,
+) -> Order:
+    """Return the order of `rungs`, by rising risk. While a cause is confirmed, only what treats a confirmed cause is tried.
+
+    ``tried`` holds the rungs that were tried before, with whether they changed something. Where the confirmed cause that comes
+    first is treated by none of them all, nothing is tried: a guess cannot replace its cure. Where its cure changed something
+    and was not enough, rungs that are ``safe`` may still bring into effect what it did. Without a confirmed cause every rung is tried
+    whose causes are not ruled out. ``risk_of`` costs a look at the host, so it is asked only where it decides something, unless
+    ``every_risk``.
     """
-    groups: dict[bool, list[tuple[Rung, str]]] = {True: [], False: []}
+    rungs = tuple(rungs)
+    causes = proven(diagnosis)
+    groups: dict[bool, list[Rung]] = {True: [], False: []}
     left: list[Left] = []
     for rung in rungs:
-        out = _left_out(rung, diagnosis, last_resort=last_resort)
+        out = left_out(rung, diagnosis, last_resort=last_resort)
         if out is not None:
             left.append(out)
-            continue
-        proven = confirmed(rung, diagnosis)
-        reason = f"treats {', '.join(proven)}" if proven else _because(rung, diagnosis)
-        groups[bool(proven)].append((rung, reason))
+        else:
+            groups[bool(confirmed(rung, diagnosis))].append(rung)
+    if causes and not treated(causes[0], (*rungs, *(rung for rung, _ in tried))):
+        reason = f"{_named(causes[0])} is confirmed, and no rung treats it"
+        return Order((), (*left, *(Left(rung, reason) for group in groups.values() for rung in group)))
+    if causes:
+        more = _to_bring_into_effect(groups[True], tried, diagnosis)
+        kept = [rung for rung in groups[False] if more and not rung.last_resort and safe(rung)]
+        left += [Left(rung, f"not confirmed, and {_named(causes[0])} is") for rung in groups[False] if rung not in kept]
+        groups[False] = kept
     choices: list[Choice] = []
     for sure, group in groups.items():
         weigh = every_risk or len(group) > 1
-        weighed = [Choice(rung, sure, risk_of(rung) if weigh else None, reason) for rung, reason in group]
+        weighed = [Choice(rung, sure, risk_of(rung) if weigh else None, _reason(rung, diagnosis)) for rung in group]
         choices += sorted(weighed, key=lambda choice: choice.risk or Risk.OBSERVE)
     return Order(tuple(choices), tuple(left))
 
 
-def _left_out(rung: Rung, diagnosis: Diagnosis, *, last_resort: bool) -> Left | None:
+def _to_bring_into_effect(sure: Sequence[Rung], tried: Sequence[tuple[Rung, bool]], diagnosis: Diagnosis) -> bool:
+    """Return whether every cure of a confirmed cause was tried, and one changed something that may still need a reload."""
+    return not sure and any(changed for rung, changed in tried if confirmed(rung, diagnosis))
+
+
+def left_out(rung: Rung, diagnosis: Diagnosis, *, last_resort: bool) -> Left | None:
+    """Return why `rung` is left out whatever the order of the others, None where it may be tried."""
     excluded = [cause for cause in rung.treats if diagnosis.rules_out(cause)]
     if rung.treats and len(excluded) == len(rung.treats):
         return Left(rung, "; ".join(_ruled_out(excluded, diagnosis)))
@@ -101,6 +137,18 @@ def confirmed(rung: Rung, diagnosis: Diagnosis) -> list[str]:
     return [f"{cause} {confidence:.2f}" for cause, confidence in sure.items() if confidence >= CONFIRMED]
 
 
-def _because(rung: Rung, diagnosis: Diagnosis) -> str:
+def treated(finding: Finding, rungs: Iterable[Rung]) -> bool:
+    """Return whether one of `rungs` is a remedy for what was found."""
+    return not finding.by_hand and any(finding.cause in rung.treats for rung in rungs)
+
+
+def _named(finding: Finding) -> str:
+    return f"{finding.cause} {finding.confidence:.2f}"
+
+
+def _reason(rung: Rung, diagnosis: Diagnosis) -> str:
+    sure = confirmed(rung, diagnosis)
+    if sure:
+        return f"treats {', '.join(sure)}"
     found = [f"{cause} {diagnosis.confidence(cause):.2f}" for cause in rung.treats if diagnosis.confidence(cause) > 0]
     return f"not confirmed: {', '.join(found)}" if found else "nothing speaks for it, nothing against it"

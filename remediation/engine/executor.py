@@ -16,7 +16,7 @@ from remediation.engine.ports import Selected, StepContext
 from remediation.engine.progress import Pulling
 from remediation.engine.records import build, change_to_json
 from remediation.engine.settle import rounds
-from remediation.engine.sight import Sight, look
+from remediation.engine.sight import Sight, confirm, look
 from remediation.model.errors import (
     Blocked,
     CallFailed,
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 UNFORESEEN = 3
 """How many changes beyond the first plan a step may come up with before it is taken for a fight with something that
 undoes them (a browser restarts the process that was closed)."""
+
+_UNJUDGED = "cannot be judged before the changes above are made"
 
 
 def execute(call: StepCall, context: StepContext) -> Result:
@@ -71,6 +73,8 @@ class Attempt:
         except NotApplicable as error:
             return replace(self._end(Outcome.SKIPPED, error.message), applies=False)
         except HostError as error:
+            if self.context.policy.check and self.context.memory.pending and type(error) in {CallFailed, DeadlineExceeded}:
+                return self._end(Outcome.SKIPPED, f"{_UNJUDGED}: {error.message}")
             return self._end(outcome_of(error), error.message, next_step=error.next_step)
         except RemediationError as error:
             return self._end(Outcome.FAILED, error.message, next_step=error.next_step)
@@ -160,10 +164,15 @@ class Attempt:
                 return self._met(sight)
             failed = self._failed(change, sight)
             if failed is not None:
+                if self.context.memory.failed is not None and change not in self.done:
+                    self.context.memory.failed[change.key] = failed
                 return failed
 
     def _halted(self, change: Change, sight: Sight) -> Result | None:
-        """Return why the next change is not made: Ctrl-C, the task's own time limit, or the gate."""
+        """Return why the next change is not made: it failed before, Ctrl-C, the task's own time limit, or the gate."""
+        earlier = (self.context.memory.failed or {}).get(change.key)
+        if earlier is not None:
+            return replace(earlier, changes=tuple(self.done), values=dict(sight.values), repeated=True)
         limit = self.context.timeout
         if limit is not None and self.context.access.clock.monotonic() - self.begun > limit:
             return self._end(Outcome.TIMED_OUT, f"not finished within {limit:g} s; {sight.text}", sight)
@@ -239,6 +248,8 @@ class Attempt:
     def _tell_end(self, change: Change, tried: Tried, told: dict[str, Any], seconds: float) -> None:
         if tried.applied:
             self.done.append(change)
+            if self.context.memory.failed:
+                self.context.memory.failed.clear()
         ending = {"applied": tried.applied, "error": tried.error, "effect": tried.effect, "seconds": seconds}
         self.context.emit("change_end", **told, **ending)
 
@@ -283,22 +294,25 @@ class Attempt:
         return any(item.key not in self.sent for item in sight.plan)
 
     def _met(self, sight: Sight) -> Result:
-        return self._end(Outcome.CHANGED if self.done else Outcome.OK, sight.text, sight)
+        doubt = confirm(self.step, self.context, sight) if self.context.memory.changes else ""
+        if doubt:
+            return self._end(Outcome.UNVERIFIED, f"{sight.text}; {doubt}", sight)
+        result = self._end(Outcome.CHANGED if self.done else Outcome.OK, sight.text, sight)
+        return replace(result, ruled_out=tuple(self.step.rules_out(sight.seen)))
 
     def _no_way(self, sight: Sight) -> Result:
         if self.done:
             return self._unverified(sight)
         if self.context.policy.check and self.context.memory.pending:
-            return self._end(Outcome.SKIPPED, f"cannot be judged before the changes above are made: {sight.text}", sight)
-        return self._end(
-            Outcome.FAILED, f"the state is not met, and nothing that this step may do would reach it: {sight.text}", sight
-        )
+            return self._end(Outcome.SKIPPED, f"{_UNJUDGED}: {sight.text}", sight)
+        reason = f"the state is not met, and nothing that this step may do would reach it: {sight.text}"
+        return self._end(Outcome.FAILED, reason, sight, next_step=self.step.advice(sight.seen))
 
     def _unverified(self, sight: Sight) -> Result:
         left = f"; left over: {', '.join(item.summary for item in sight.plan)}" if sight.plan else ""
         number = len(self.sent) or len(self.done)
         reason = f"not met after {plural(number, 'change')}: {sight.text}{left}"
-        return self._end(Outcome.UNVERIFIED, reason, sight)
+        return self._end(Outcome.UNVERIFIED, reason, sight, next_step="" if sight.plan else self.step.advice(sight.seen))
 
     def _refused(self, refusal: Refusal, sight: Sight) -> Result:
         return self._end(Outcome.BLOCKED, refusal.reason, sight, next_step=refusal.next_step)

@@ -61,17 +61,16 @@ def weigh(plan: Sequence[Change], context: StepContext) -> Refusal | None:
 
 
 def foretell(plan: Sequence[Change], context: StepContext) -> Refusal | None:
-    """Return what a run for real would be refused for; nobody is asked (check mode)."""
-    policy = context.policy
+    """Return what a run for real would be refused for; nobody is asked, and what a run would ask about is no refusal."""
     refused = _windows(plan, context)
     if refused is not None:
         return refused
-    worst = highest(change.risk or Risk.OBSERVE for change in plan)
-    if worst is Risk.DESTRUCTIVE and context.host not in policy.yes_destroy:
-        return _undestroyed([change for change in plan if change.risk is worst], context)
-    if worst > policy.max_risk and worst is not Risk.DESTRUCTIVE:
-        return _above([change for change in plan if (change.risk or Risk.OBSERVE) > policy.max_risk], context)
-    return None
+    open_ones = _above_limit(plan, context)
+    policy = context.policy
+    asked = policy.interactive and all(
+        change.risk is Risk.DESTRUCTIVE or (change.risk is Risk.DISRUPTIVE and policy.single_host) for change in open_ones
+    )
+    return _refused(open_ones, context) if open_ones and not asked else None
 
 
 def _windows(plan: Sequence[Change], context: StepContext) -> Refusal | None:
@@ -90,27 +89,38 @@ def _windows(plan: Sequence[Change], context: StepContext) -> Refusal | None:
 
 
 def _risk(plan: Sequence[Change], context: StepContext) -> Refusal | None:
-    policy = context.policy
-    above = [change for change in plan if (change.risk or Risk.OBSERVE) > policy.max_risk or change.risk is Risk.DESTRUCTIVE]
-    open_ones = [change for change in above if change.key not in context.memory.consented]
+    open_ones = [change for change in _above_limit(plan, context) if change.key not in context.memory.consented]
     destructive = [change for change in open_ones if change.risk is Risk.DESTRUCTIVE]
-    if destructive and context.host not in policy.yes_destroy and not _typed(destructive, context):
-        return _undestroyed(destructive, context)
+    if destructive and not _typed(destructive, context):
+        return _refused(open_ones, context)
     others = [change for change in open_ones if change.risk is not Risk.DESTRUCTIVE]
     if others and not _agreed(others, context):
-        return _above(others, context)
+        return _refused(others, context)
     return None
 
 
-def _above(changes: Sequence[Change], context: StepContext) -> Refusal:
-    worst = highest(change.risk or Risk.OBSERVE for change in changes)
-    said_no = any(change.key in context.memory.refused for change in changes)
-    reason = f"{_named(changes)}: {worst}, and at most {context.policy.max_risk} is allowed"
-    return Refusal(f"{reason}; the answer was no" if said_no else reason, f"allow it with --max-risk {worst}")
+def _above_limit(plan: Sequence[Change], context: StepContext) -> list[Change]:
+    """Return the changes that the policy does not allow as it is."""
+    policy, agreed = context.policy, context.host in context.policy.yes_destroy
+    return [
+        change for change in plan
+        if (not agreed if change.risk is Risk.DESTRUCTIVE else (change.risk or Risk.OBSERVE) > policy.max_risk)
+    ]  # fmt: skip
 
 
-def _undestroyed(changes: Sequence[Change], context: StepContext) -> Refusal:
-    return Refusal(f"{_named(changes)}: destructive, and not agreed to", f"allow it with --yes-destroy {context.host}")
+def _refused(changes: Sequence[Change], context: StepContext) -> Refusal:
+    """Return the refusal of `changes`, with every option that is needed to allow them."""
+    destructive = [change for change in changes if change.risk is Risk.DESTRUCTIVE]
+    others = [change for change in changes if change.risk is not Risk.DESTRUCTIVE]
+    worst = highest(change.risk or Risk.OBSERVE for change in others)
+    options = [f"--max-risk {worst}"] if others else []
+    options += [f"--yes-destroy {context.host}"] if destructive else []
+    if destructive:
+        reason = f"{_named(destructive)}: destructive, and not agreed to"
+    else:
+        reason = f"{_named(others)}: {worst}, and at most {context.policy.max_risk} is allowed"
+        reason += "; the answer was no" if any(change.key in context.memory.refused for change in changes) else ""
+    return Refusal(reason, f"allow it with {' '.join(options)}")
 
 
 def _named(changes: Sequence[Change]) -> str:

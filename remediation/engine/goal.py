@@ -10,9 +10,9 @@ from remediation.engine.executor import execute
 from remediation.engine.ports import StepContext
 from remediation.engine.records import build
 from remediation.engine.settle import rounds
-from remediation.engine.sight import look
+from remediation.engine.sight import confirm, look
 from remediation.model.change import Change, StepCall
-from remediation.model.errors import CallFailed, DeadlineExceeded
+from remediation.model.errors import CallFailed, DeadlineExceeded, Undecided
 
 if TYPE_CHECKING:
     from remediation.facets.protocols import Reader
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class GoalSight:
     """What the goal looked like: met, unmet, or None where it is not known and ``clarifying`` may make it so.
 
-    ``moment`` is the look that it was seen by, None where nothing answered: what else is to be judged can rest on it too.
+    ``moment`` is the look that it was seen by, None where nothing answered: what else is to be judged can rest on it too. ``advice`` is what a person has to do where no remedy can help, ``silent`` that nothing answered.
     """
 
     state: bool | None
@@ -32,6 +32,8 @@ class GoalSight:
     clarifying: tuple[StepCall, ...] = ()
     next_step: str = ""
     moment: Reader | None = None
+    advice: str = ""
+    silent: bool = False
 
     @property
     def word(self) -> str:
@@ -40,7 +42,7 @@ class GoalSight:
 
 
 def look_at(goal: Sequence[StepCall], context: StepContext, *, patient: bool) -> GoalSight:
-    """Look at every step of the goal; reads only.
+    """Look at every step of the goal. One that seems met is confirmed, except in check mode, which reads only.
 
     Where a part of the host does not answer, the goal is unmet and the text says so; ``patient`` waits for it as long as
     the step allows its state to settle, because a rung may just have restarted it.
@@ -58,6 +60,7 @@ def look_at(goal: Sequence[StepCall], context: StepContext, *, patient: bool) ->
         tuple(call for sight in sights for call in sight.clarifying),
         next((sight.next_step for sight in telling if sight.next_step), ""),
         sights[-1].moment if sights else None,
+        next((sight.advice for sight in telling if sight.advice), ""),
     )
 
 
@@ -65,25 +68,33 @@ def _look(step: Step[Any], context: StepContext, *, patient: bool) -> GoalSight:
     sight = GoalSight(None, "", {})
     for _last in rounds(step.settle if patient else 0.0, context.access.clock, context.ports):
         sight = _glance(step, context)
-        if sight.moment is not None:
+        if not sight.silent:
             break
     return sight
 
 
 def _glance(step: Step[Any], context: StepContext) -> GoalSight:
-    """Return what was seen; without a moment where the host did not answer at all."""
+    """Return what was seen; silent where the host did not answer at all. Raises `Undecided`."""
     try:
         sight = look(step, context, lately=True)
+        doubt = confirm(step, context, sight) if sight.state else ""
+        again = look(step, context) if doubt else sight  # the request left its traces in the log
+    except Undecided:
+        raise  # no remedy can be right
     except (CallFailed, DeadlineExceeded) as error:
-        return GoalSight(state=False, text=error.message, values={}, next_step=error.next_step)
+        return GoalSight(state=False, text=error.message, values={}, next_step=error.next_step, silent=True)
+    if doubt:
+        advice = step.advice(again.seen) if again.state is False else ""
+        return GoalSight(state=False, text=f"{sight.text}; {doubt}", values=sight.values, moment=again.moment, advice=advice)
     call = step.clarify(sight.seen) if sight.state is None else None
-    return GoalSight(sight.state, sight.text, sight.values, (call,) if call else (), moment=sight.moment)
+    advice = step.advice(sight.seen) if sight.state is False else ""
+    return GoalSight(sight.state, sight.text, sight.values, (call,) if call else (), moment=sight.moment, advice=advice)
 
 
 def clarify(goal: GoalSight, context: StepContext) -> tuple[Change, ...]:
     """Make an unknown goal known by its steps' own safe means, each once; return what was (or would be) changed."""
     results = [execute(call, context.below(f"clarify.{index}")) for index, call in enumerate(goal.clarifying)]
     for result in results:
-        if result.outcome.bad:
+        if result.outcome.bad and not result.repeated:
             context.note(f"the goal could not be made known: {result.reason}", level="warning")
     return tuple(change for result in results for change in result.changes)

@@ -2,24 +2,26 @@
 
 The goal has three values. Met: nothing is changed. Unknown: it is made known once by its own safe means and looked at
 again. Unmet: a diagnosis orders the rungs (`remediation.engine.arrange`), and after each one the goal is looked at again.
+In check mode the rungs are listed (`remediation.engine.rehearsal`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from remediation.engine.advice import Ending, advise, came_to, untreated
 from remediation.engine.arrange import Choice, Left, Order, Rung, arrange
-from remediation.engine.executor import execute
+from remediation.engine.foresight import Foresight, foresee
 from remediation.engine.gate import weigh
 from remediation.engine.goal import GoalSight, clarify, look_at
 from remediation.engine.outcomes import outcome_of
 from remediation.engine.ports import StepContext, nothing_proven, under
-from remediation.engine.records import build, change_to_json
-from remediation.engine.unmet import by_hand, came_to
-from remediation.model.change import Change, Risk, StepCall, highest
+from remediation.engine.records import build
+from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import HostError, RemediationError
+from remediation.model.finding import Cause, RuledOut
 from remediation.model.outcome import Outcome, Result
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 RunRung = Callable[[Rung], Sequence[Result]]
 """Runs a rung's tasks as the play would, stopping at the first bad one, and returns what became of each."""
+
+_LASTING = frozenset({Cause.MODEL_CORRUPT, Cause.DRIVER_TOO_OLD})
+"""Causes that stay excluded for the whole run once a step has excluded them: what was hashed is sound, whatever an old line says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +54,24 @@ class Ladder:
 def climb(ladder: Ladder, context: StepContext, run_rung: RunRung) -> Result:
     """Reach the ladder's goal, or in check mode list what would be tried; never raises `RemediationError`."""
     attempt = Climb(ladder, context, run_rung)
+    context.memory.failed = {}
     try:
         return attempt.run()
     except HostError as error:
         return Result(outcome_of(error), error.message, tuple(attempt.done), next_step=error.next_step)
     except RemediationError as error:
         return Result(Outcome.FAILED, error.message, tuple(attempt.done), next_step=error.next_step)
+    finally:
+        context.memory.failed = None
 
 
 @dataclass(slots=True)
 class Climb:
     """One pass over a ladder.
 
-    ``tried`` are the rungs with what they came to, ``refused`` the first that was blocked, ``moment`` the look by which the host
-    was judged last: goal, causes and order of the rungs rest on the same one.
+    ``tried`` are the rungs with what they came to, ``absent`` those with a step that does not apply to this kind of host,
+    ``excluded`` the causes that a step found excluded. ``moment`` is the look by which the host was judged last: goal, causes
+    and order of the rungs rest on the same one.
     """
 
     ladder: Ladder
@@ -70,11 +79,12 @@ class Climb:
     run_rung: RunRung
     done: list[Change] = field(default_factory=list)
     tried: dict[str, Result] = field(default_factory=dict)
-    refused: Result | None = None
     told: set[tuple[str, str]] = field(default_factory=set)
     diagnosis: Diagnosis = field(default_factory=nothing_proven)
+    excluded: dict[Cause, RuledOut] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
     left: tuple[Left, ...] = ()
-    foreseen: dict[str, tuple[Result, ...]] = field(default_factory=dict)
+    foreseen: dict[str, Foresight] = field(default_factory=dict)
     moment: Reader | None = None
 
     def run(self) -> Result:
@@ -84,8 +94,12 @@ class Climb:
         under_way = self.context.path in self.context.memory.climbing and not self.context.policy.check
         goal = self._goal(patient=False, clarifying=not under_way)
         if goal.state and not under_way:
-            return self._end(Outcome.CHANGED if self.done else Outcome.OK, goal.text, goal)
-        return self._rehearse(goal) if self.context.policy.check else self._climb(goal)
+            return self.end(Outcome.CHANGED if self.done else Outcome.OK, goal.text, goal)
+        if self.context.policy.check:
+            from remediation.engine.rehearsal import rehearse  # noqa: PLC0415 - only in check mode, and it needs this module
+
+            return rehearse(self, goal)
+        return self._climb(goal)
 
     def _take_up(self) -> None:
         """Count what an earlier process of this run did on this ladder, so that the result says changed."""
@@ -108,22 +122,69 @@ class Climb:
         self.context.emit("goal", state=goal.word, text=goal.text, values=dict(goal.values))
         return goal
 
-    def _diagnose(self) -> None:
+    def diagnose(self) -> None:
+        """Find out the causes; what a step has excluded for good stays so."""
         from remediation.diagnosis.diagnose import to_json  # noqa: PLC0415 - a run without a ladder needs no causes
 
         self.moment = self.context.access.reader_for("diagnosis", moment=self.moment)
         self.diagnosis = self.context.ports.diagnose(self.moment)
+        self.excluded = {cause: item for cause, item in self.excluded.items() if cause in _LASTING}
+        self.foreseen.clear()
+        self._exclude(())
         self.context.emit("findings", diagnosis=to_json(self.diagnosis))
 
-    def _order(self, rungs: Sequence[Rung]) -> Order:
+    def _exclude(self, found: Sequence[RuledOut]) -> bool:
+        """Take the causes in `found` out of the diagnosis; return whether one of them was in it until now."""
+        self.excluded.update({item.cause: item for item in found})
+        known = self.diagnosis
+        new = any(not known.rules_out(cause) for cause in self.excluded)
+        self.diagnosis = replace(
+            known,
+            findings=tuple(one for one in known.findings if one.cause not in self.excluded),
+            ruled_out=(*(one for one in known.ruled_out if one.cause not in self.excluded), *self.excluded.values()),
+        )
+        return new
+
+    def order(self, rungs: Sequence[Rung]) -> Order:
+        """Return the rungs in their order; those of a confirmed cause are rehearsed before, as what they find decides it."""
         policy = self.context.policy
-        order = arrange(rungs, self.diagnosis, last_resort=policy.last_resort, risk_of=self._risk_of, every_risk=policy.check)
+        while True:
+            here = [rung for rung in rungs if rung.name not in self.absent]
+            order = arrange(
+                here, self.diagnosis, last_resort=policy.last_resort, risk_of=self._risk_of, every_risk=policy.check,
+                tried=self._past(), safe=lambda rung: self.foresee(rung).safe,
+            )  # fmt: skip
+            sure = [choice.rung for choice in order.choices if choice.confirmed]
+            if not any(self.learned(rung) for rung in sure or [choice.rung for choice in order.choices[:1]]):
+                break
         self.left = order.left
         for left in order.left:
-            self._skip(left.rung, left.reason)
+            self.skip(left.rung, left.reason)
         return order
 
-    def _skip(self, rung: Rung, reason: str, risk: Risk | None = None) -> None:
+    def _past(self) -> list[tuple[Rung, bool]]:
+        """Return the rungs that were tried, here or by a process that was cut off, with whether they changed something."""
+        climbed = self.context.memory.climbed.get(self.context.path, ())
+        known = [
+            (rung, self.tried.get(rung.name)) for rung in self.ladder.rungs if rung.name in self.tried or rung.name in climbed
+        ]
+        return [(rung, bool(self.done) if result is None else bool(result.changes)) for rung, result in known]
+
+    def learned(self, rung: Rung) -> bool:
+        """Return whether a rehearsal of the rung changes the order: it does not apply here, or excludes a cause."""
+        reason = self.foresee(rung).inapplicable
+        if reason and rung.name not in self.absent:
+            self.absent[rung.name] = reason
+            self.skip(rung, reason)
+            return True
+        return self._exclude(self._lasting(self.foresee(rung).ruled_out, changed=bool(self.foresee(rung).changes)))
+
+    def _lasting(self, found: Sequence[RuledOut], *, changed: bool) -> Sequence[RuledOut]:
+        """Return what of `found` still holds: all of it where the rung changes nothing, else only what no change can undo."""
+        return [item for item in found if item.cause in _LASTING or not changed]
+
+    def skip(self, rung: Rung, reason: str, risk: Risk | None = None) -> None:
+        """Tell once that a rung is left out, and why."""
         if (rung.name, reason) not in self.told:
             self.told.add((rung.name, reason))
             known = {} if risk is None else {"risk": str(risk)}
@@ -131,80 +192,64 @@ class Climb:
                 "rung_skipped", rung=rung.name, treats=[str(cause) for cause in rung.treats], reason=reason, **known
             )
 
+    def foresee(self, rung: Rung) -> Foresight:
+        """Return what the rung would do as things are."""
+        if rung.name not in self.foreseen:
+            self.foreseen[rung.name] = foresee(rung, self.context, self.moment)
+        return self.foreseen[rung.name]
+
     def _risk_of(self, rung: Rung) -> Risk:
-        """Return the highest risk of what the rung's steps would do now; a step that cannot say counts with its own."""
-        rehearsal = self.context.rehearsal(self.moment)
-        results = self.foreseen[rung.name] = tuple(execute(call, rehearsal) for call in rung.calls)
-        own = [
-            build(call, self.context.ports.steps()).risk
-            for call, result in zip(rung.calls, results, strict=True)
-            if result.outcome.bad and not result.changes
-        ]
-        return highest([*own, *(change.risk for result in results for change in result.changes if change.risk is not None)])
+        return self.foresee(rung).risk
 
     def _climb(self, goal: GoalSight) -> Result:
         path, memory = self.context.path, self.context.memory
         climbed = set(memory.climbed.get(path, ()))
         remaining = [rung for rung in self.ladder.rungs if rung.name not in climbed]
-        self._diagnose()
+        self.diagnose()
+        for rung in self.ladder.rungs:
+            if rung.name in climbed:
+                self.learned(rung)  # what it excluded is known to the process that was cut off
         while not self.context.ports.cancelled():
-            choice = self._next(remaining, memory.climbing.pop(path, ""))
+            choice = self._next(remaining, goal, memory.climbing.pop(path, ""))
             if choice is None:
-                return self._not_met(goal)
+                return self.not_met(goal)
             result = self._try(choice)
             if result.outcome is Outcome.UNREACHABLE:
-                return self._end(result.outcome, result.reason, goal, next_step=result.next_step)
+                return self.end(result.outcome, result.reason, goal, next_step=result.next_step)
             remaining.remove(choice.rung)
             goal = self._goal(patient=bool(result.changes))  # where nothing was changed there is nothing to wait for
             if goal.state:
-                return self._end(Outcome.CHANGED if self.done else Outcome.OK, goal.text, goal)
+                return self.end(Outcome.CHANGED if self.done else Outcome.OK, goal.text, goal)
             if result.changes:
-                self._diagnose()
-        return self._end(Outcome.UNVERIFIED if self.done else Outcome.SKIPPED, f"interrupted; {goal.text}", goal)
+                self.diagnose()
+            self._exclude(self._lasting(result.ruled_out, changed=bool(result.changes)))
+        return self.end(Outcome.UNVERIFIED if self.done else Outcome.SKIPPED, f"interrupted; {goal.text}", goal)
 
-    def _next(self, remaining: Sequence[Rung], under_way: str) -> Choice | None:
+    def _next(self, remaining: Sequence[Rung], goal: GoalSight, under_way: str) -> Choice | None:
         """Return the rung to try next: the one a lost process had begun, else the first in order."""
         for rung in remaining:
             if rung.name == under_way:
                 return Choice(rung, confirmed=True, risk=None, reason="was under way when the run was cut off")
-        order = self._order(remaining)
-        choice = next((one for one in order.choices if self._suits(one)), None)
-        if choice is not None and self.refused is not None and not choice.confirmed:
-            # a proven cure was refused: guessing is no substitute for it
-            for other in order.choices:
-                self._skip(other.rung, "not confirmed, and a rung that treats a confirmed cause was blocked")
+        choice = next(iter(self.order(remaining).choices), None)
+        if choice is not None and not choice.confirmed and goal.advice:
+            self.skip(choice.rung, f"not confirmed, and it is known what to do: {goal.text}")
             return None
         return choice
 
-    def _suits(self, choice: Choice) -> bool:
-        """Return whether a rung can be climbed on this kind of host; where one of its steps does not apply, it is skipped."""
-        reason = self._inapplicable(choice.rung)
-        if reason:
-            self._skip(choice.rung, reason, choice.risk)
-        return not reason
-
-    def _inapplicable(self, rung: Rung) -> str:
-        """Return why a step of the rung does not apply to this kind of host, "" where all of them do."""
-        if rung.name not in self.foreseen:
-            self._risk_of(rung)
-        return next((result.reason for result in self.foreseen[rung.name] if not result.applies), "")
-
     def _try(self, choice: Choice) -> Result:
         rung = choice.rung
-        self._start(choice)
-        if rung.name not in self.foreseen:
-            # read off what is known already, so that each of its steps then asks for all it needs at once (`facets.look`)
-            self._risk_of(rung)
+        self.start(choice)
+        self.foresee(rung)  # read off what is known already: each of its steps then asks for all it needs at once (`facets.look`)
         refused = self._refusal(rung)
         results = (refused,) if refused else tuple(self.run_rung(rung))
         changes = () if refused else tuple(change for result in results for change in result.changes)
         self.done += [change for change in changes if change not in self.done]
         bad = next((result for result in results if result.outcome.bad), None)
         outcome = bad.outcome if bad else (Outcome.CHANGED if changes else Outcome.OK)
-        result = Result(outcome, bad.reason if bad else "", changes, {}, bad.next_step if bad else "")
+        excluded = tuple(item for result in results for item in result.ruled_out)
+        next_step = bad.next_step if bad else ""
+        result = Result(outcome, bad.reason if bad else "", changes, {}, next_step, ruled_out=excluded)
         self.tried[rung.name] = result
-        if outcome is Outcome.BLOCKED and choice.confirmed and self.refused is None:
-            self.refused = result
         self.context.emit("rung_end", rung=rung.name, path=self.context.path, outcome=str(outcome), reason=result.reason)
         return result
 
@@ -213,15 +258,15 @@ class Climb:
         policy, classes = self.context.policy, [build(call, self.context.ports.steps()) for call in rung.calls]
         if all(step.risk <= policy.max_risk and step.risk is not Risk.DESTRUCTIVE and not step.needs for step in classes):
             return None
-        self._risk_of(rung)
-        foreseen = self.foreseen[rung.name]
-        blocked = next((result for result in foreseen if result.outcome is Outcome.BLOCKED), None)
+        foreseen = self.foresee(rung)
+        blocked = next((result for result in foreseen.results if result.outcome is Outcome.BLOCKED), None)
         if blocked is not None:
             return blocked
-        refusal = weigh([change for result in foreseen for change in result.changes], self.context)
+        refusal = weigh(foreseen.changes, self.context)
         return Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step) if refusal else None
 
-    def _start(self, choice: Choice, **more: Any) -> None:  # noqa: ANN401 - JSON fields of the event
+    def start(self, choice: Choice, **more: Any) -> None:  # noqa: ANN401 - JSON fields of the event
+        """Tell that a rung is taken up."""
         self.context.emit(
             "rung_start",
             rung=choice.rung.name,
@@ -232,72 +277,26 @@ class Climb:
             **more,
         )
 
-    def _rehearse(self, goal: GoalSight) -> Result:
-        """List the rungs in their order, with what they would change and where the ladder is predicted to stop."""
-        self._diagnose()
-        order = self._order(self.ladder.rungs)
-        if goal.state is None and not any(choice.confirmed for choice in order.choices):
-            return self._end(Outcome.WOULD_CHANGE, f"not known before {self._summaries()}: {goal.text}", goal)
-        stop = ""
-        listed: list[dict[str, Any]] = []
-        for choice in filter(self._suits, order.choices):
-            foreseen = self.foreseen.get(choice.rung.name, ())
-            stops = not stop and choice.confirmed and not any(result.outcome.bad for result in foreseen)
-            changes = [change for result in foreseen for change in result.changes]
-            reached = not stop
-            if stop:
-                self._skip(choice.rung, f"not reached: {stop} is predicted to meet the goal", choice.risk)
-            else:
-                changes = self._rehearse_rung(choice, foreseen, stops=stops) or changes
-            stop = stop or (choice.rung.name if stops else "")
-            listed.append(
-                {
-                    "rung": choice.rung.name,
-                    "treats": [str(cause) for cause in choice.rung.treats],
-                    "reason": choice.reason,
-                    "risk": None if choice.risk is None else str(choice.risk),
-                    "stops": stops,
-                    "reached": reached,
-                    "changes": [change_to_json(change) for change in changes],
-                }
-            )
-        if not self.done:
-            return self._not_met(goal)
-        end = f"; would stop after {stop}" if stop else ""
-        return self._end(Outcome.WOULD_CHANGE, f"{goal.text}{end}", goal, foreseen=listed)
-
-    def _rehearse_rung(self, choice: Choice, foreseen: Sequence[Result], *, stops: bool) -> list[Change]:
-        predicted = next((result.values["predicted"] for result in reversed(foreseen) if result.values.get("predicted")), None)
-        known = {"predicted": predicted} if predicted else {}
-        self._start(choice, stops=stops, **known)
-        results = tuple(self.run_rung(choice.rung))
-        changes = [change for result in results for change in result.changes]
-        self.done += changes
-        bad = next((result for result in results if result.outcome.bad), None)
-        if bad is not None:
-            self.tried[choice.rung.name] = bad
-        return changes
-
-    def _summaries(self) -> str:
-        return ", ".join(change.summary for change in self.done) or "the model is loaded"
-
-    def _not_met(self, goal: GoalSight) -> Result:
+    def not_met(self, goal: GoalSight) -> Result:
         """Return the end of a ladder that ran out of rungs, with what is left to do by hand."""
-        offered = [left for left in self.left if left.allowed or not self._inapplicable(left.rung)]
-        next_step = by_hand(self.ladder.rungs, self.tried, self.diagnosis, offered, otherwise=goal.next_step)
-        blocked = next(((name, result) for name, result in self.tried.items() if result.outcome is Outcome.BLOCKED), None)
-        if blocked is not None:
-            name, result = blocked
+        left = [item for item in self.left if item.allowed or not self.learned(item.rung)]
+        known = (goal.advice, goal.next_step)
+        advice = advise(Ending(self.ladder.rungs, self.tried, self.diagnosis, left, self._destroys, *known))
+        if advice.blocked is not None:
+            name, result = advice.blocked
             reason = f"{result.reason} (rung {name!r}); {goal.text}"
-            return self._end(Outcome.BLOCKED, reason, goal, next_step=result.next_step)
-        if not self.tried:
-            causes = ", ".join(str(finding.cause) for finding in self.diagnosis.findings) or "nothing that is proven"
-            return self._end(Outcome.FAILED, f"{goal.text}; no rung of this ladder treats {causes}", goal, next_step=next_step)
-        return self._end(Outcome.UNVERIFIED, f"{goal.text} after {came_to(self.tried)}", goal, next_step=next_step)
+            return self.end(Outcome.BLOCKED, reason, goal, next_step=advice.next_step)
+        if self.tried:
+            return self.end(Outcome.UNVERIFIED, f"{goal.text} after {came_to(self.tried)}", goal, next_step=advice.next_step)
+        why = untreated(self.ladder.rungs, self.absent, self.diagnosis)
+        return self.end(Outcome.FAILED, "; ".join(filter(None, (goal.text, why))), goal, next_step=advice.next_step)
 
-    def _end(
-        self, outcome: Outcome, reason: str, goal: GoalSight, *, next_step: str = "", foreseen: Sequence[Any] = ()
-    ) -> Result:
+    def _destroys(self, rung: Rung) -> bool:
+        steps = self.context.ports.steps()
+        return any(build(call, steps).risk is Risk.DESTRUCTIVE for call in rung.calls)
+
+    def end(self, outcome: Outcome, reason: str, goal: GoalSight, *, next_step: str = "", foreseen: Sequence[Any] = ()) -> Result:
+        """Return the ladder's result."""
         values = {
             **goal.values,
             "goal": goal.word,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from remediation.facets.access import HostAccess
     from remediation.facets.protocols import Reader, Writer
     from remediation.model.finding import Diagnosis
+    from remediation.model.outcome import Result
     from remediation.steps.contract import Step
 
 WARN_SECONDS = 60.0
@@ -200,7 +201,8 @@ class HostMemory:
     ``changes`` counts them. ``done`` and ``in_flight`` are of a run that was cut off, by task path: changes
     of a task that never ended, and those that were sent with nobody there to see what became of them. ``climbed`` holds the
     rungs that were tried to the end by the path of their ladder, ``climbing`` the one that was under way. ``seen`` is the last
-    look and when it ended by the controller's clock; None once the run has changed something, or let time pass.
+    look and when it ended by the controller's clock; None once the run has changed something, or let time pass. ``failed`` are,
+    within a ladder, the changes that failed since something was changed last; None outside, where a task may be retried.
     """
 
     consented: set[tuple[str, str]] = field(default_factory=set)
@@ -214,6 +216,7 @@ class HostMemory:
     climbed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     climbing: dict[str, str] = field(default_factory=dict)
     seen: tuple[Reader, float] | None = None
+    failed: dict[tuple[str, str], Result] | None = None
 
     def lately(self, now: float) -> Reader | None:
         """Return the last look where it may stand for one that would be taken `now`."""
@@ -230,6 +233,7 @@ class HostMemory:
             in_flight=dict(self.in_flight),
             climbed=dict(self.climbed),
             climbing=dict(self.climbing),
+            failed=None if self.failed is None else dict(self.failed),
         )
 
 

@@ -67,6 +67,18 @@ def look(step: Step[Any], context: StepContext, *, lately: bool = False) -> Sigh
     return sight
 
 
+def confirm(step: Step[Any], context: StepContext, sight: Sight) -> str:
+    """Return what contradicts a state that looks met, by the proof that the step asks for; "" in check mode, which asks nothing."""
+    from remediation.steps.contract import Step as Contract  # noqa: PLC0415 - a start is quicker without
+
+    if context.policy.check or type(step).confirm is Contract.confirm:
+        return ""
+    doubt = step.confirm(context.access.writer(), sight.seen)
+    if doubt:
+        context.memory.seen = None  # the request left its traces on the host: the next look is a new one
+    return doubt
+
+
 def _looked(step: Step[Any], context: StepContext, moment: Reader) -> Sight:
     seen = step.look(_reader(step, context, moment))
     state = step.met(seen)

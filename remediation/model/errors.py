@@ -13,6 +13,7 @@
           WriteRefused           a write reached a connection in check mode
         DeadlineExceeded         a call took longer than it may
         CallFailed               a program, probe or endpoint answered with an error
+          Undecided              what is to be repaired is not there, or one of several: the user has to say
         NothingThere             the host has nothing that could be repaired
         NotApplicable            what a step sets does not exist on this kind of host: the step is skipped
         Uncertain                a write may or may not have been carried out: look again, never repeat
@@ -130,6 +131,10 @@ class CallFailed(HostError):
         super().__init__(message, host=host, next_step=next_step)
         self.status = status
         self.output = output
+
+
+class Undecided(CallFailed):
+    """What is to be repaired is not there, or may be one of several: no remedy is tried before the user has said which."""
 
 
 class NothingThere(HostError):

@@ -46,13 +46,17 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A cause with the evidence that proves it; ``confidence`` lies between 0 and 1."""
+    """A cause with the evidence that proves it; ``confidence`` lies between 0 and 1.
+
+    ``by_hand`` says that only a person can cure this form of the cause, whatever rungs treat the others.
+    """
 
     cause: Cause
     confidence: float
     because: str
     quotes: tuple[Quote, ...] = ()
     cure: str = ""
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)

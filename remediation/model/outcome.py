@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 from remediation.model.change import Change
+from remediation.model.finding import RuledOut
 
 
 class Outcome(str, Enum):
@@ -36,7 +37,9 @@ class Outcome(str, Enum):
 class Result:
     """The end of one task on one host: an outcome, its reason, and what it would change or changed.
 
-    ``applies`` is False where the step has nothing to set on this kind of host (`remediation.model.errors.NotApplicable`).
+    ``applies`` is False where the step has nothing to set on this kind of host (`remediation.model.errors.NotApplicable`),
+    ``ruled_out`` holds the causes that the state, as it was observed, excludes. ``repeated`` is True where a change was not sent
+    because it had failed before and nothing has changed since.
     """
 
     outcome: Outcome
@@ -45,3 +48,5 @@ class Result:
     values: Mapping[str, Any] = field(default_factory=dict)
     next_step: str = ""
     applies: bool = True
+    ruled_out: tuple[RuledOut, ...] = ()
+    repeated: bool = False

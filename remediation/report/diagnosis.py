@@ -40,7 +40,7 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
     cures = list(dict.fromkeys(str(finding["cure"]) for finding in findings if finding.get("cure")))
     if not verbose and findings and float(findings[0]["confidence"]) >= SURE:
         cures = cures[:1]  # one thing at a time, then look again
-    lines += [_part("cure", cure, indent=1) for cure in cures]
+    lines += [line for cure in cures for line in _cure(cure)]
     ruled_out = [item for item in diagnosis.get("ruled_out") or [] if item["cause"] != "healthy" or verbose]
     if ruled_out:
         text = " · ".join(f"{item['cause']} ({item['because']})" for item in ruled_out)
@@ -48,6 +48,12 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
     lines += [_part("collect", str(item), indent=1) for item in diagnosis.get("collect") or []]
     lines += [_part("note", str(item), indent=1) for item in diagnosis.get("notes") or []]
     return lines
+
+
+def _cure(cure: str) -> list[Line]:
+    """Return a cure; what is to be copied as it is stands in rows of its own."""
+    first, *rest = cure.split("\n")
+    return [_part("cure", first, indent=1), *(Line(row, lead=" " * 11, verbatim=True) for row in rest)]
 
 
 def _measured(figures: Mapping[str, Any]) -> list[Line]:

@@ -26,7 +26,7 @@ def findings(page: HostPage, event: Event) -> list[Line]:
     found = diagnosis.get("findings") or []
     page.causes = [(str(item["cause"]), float(item["confidence"])) for item in found]
     if diagnosis.get("predicted"):
-        page.predicted = layers(diagnosis["predicted"])
+        page.predicted = f"{layers(diagnosis['predicted'])} layers"
     lines: list[Line] = []
     need = _news(str(diagnosis.get("need") or ""), page)
     if need:

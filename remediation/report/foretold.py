@@ -15,7 +15,7 @@ def foretold(changes: Sequence[Mapping[str, Any]], predicted: str) -> list[Line]
         return [labelled("would", "change nothing")]
     risks = [str(change.get("risk") or "safe") for change in changes]
     counts = ", ".join(f"{risks.count(risk)} {risk}" for risk in dict.fromkeys(risks))
-    aim = f", predicted {predicted} layers" if predicted else ""
+    aim = f", predicted {predicted}" if predicted else ""
     lines = [labelled("would", f"change {plural(len(changes), 'thing')} ({counts}){aim}; stops as soon as the goal is met")]
     for_good = [str(number) for number, change in enumerate(changes, 1) if not change.get("undo")]
     if for_good:

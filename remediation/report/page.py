@@ -31,6 +31,7 @@ MARKS = {
 """A symbol and a word for every outcome; colour only repeats them."""
 
 BAD = {"unverified", "blocked", "failed", "timed-out", "unreachable"}
+NEXT = "    next: "
 TARGET_PARTS = ("model", "project", "service", "container", "endpoint", "application")
 
 
@@ -139,11 +140,15 @@ def _rung_start(page: HostPage, event: Event) -> list[Line]:
         return [labelled("rung", rung, style="dim")] if page.verbose else []
     notes = [_treats(event), str(event.data.get("risk") or "")]
     predicted = event.data.get("predicted")
+    if "stops" in event.data:
+        page.predicted = ""  # the rung's own prediction counts, not what would fit into the card as it is
     if predicted:
         shown = predicted if isinstance(predicted, str) else layers(predicted)
         notes.append(f"predicted {shown}")
-        page.predicted = shown
-    return [labelled("would try", f"{rung} ({', '.join(note for note in notes if note)})")]
+        page.predicted = f"{shown} layers" if event.data.get("stops", True) else f"{shown} layers, short of the goal"
+    would = str(event.data.get("would") or "change")
+    end = "" if would == "change" else f": would {would}"
+    return [labelled("would try", f"{rung} ({', '.join(note for note in notes if note)}){end}")]
 
 
 def _treats(event: Event) -> str:
@@ -237,8 +242,10 @@ def _task_result(page: HostPage, event: Event) -> list[Line]:
     page.told.add(reason)
     ignored = " (ignored)" if event.data.get("ignored") else ""
     lines = [Line(f"{event.task}: {reason}", lead=f"  {MARKS[outcome]} {outcome}{ignored}  ", style="bad")]
-    if event.data.get("next_step"):
-        lines.append(Line(str(event.data["next_step"]), lead="    next: "))
+    first, *rest = str(event.data.get("next_step") or "").split("\n")
+    if first:
+        lines.append(Line(first, lead=NEXT))
+    lines += [Line(row, lead=f"{'':{len(NEXT) + 2}}", verbatim=True) for row in rest]  # to be copied as it is
     return lines
 
 

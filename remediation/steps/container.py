@@ -12,6 +12,7 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Container, ContainerStats
+from remediation.model.finding import Cause, RuledOut
 from remediation.steps.compose_edit import DEVICES, with_devices
 from remediation.steps.compose_text import unified
 from remediation.steps.contract import Step, param, step
@@ -125,6 +126,10 @@ class ContainerSeesGpu(Step[Sees]):
         if "nvidia" not in seen.runtimes and not self.met(seen):
             parts.append("the engine knows no NVIDIA runtime (it may use CDI)")
         return "; ".join(parts) or f"nothing tells whether {seen.container.name} sees a GPU"
+
+    def rules_out(self, seen: Sees) -> Iterator[RuledOut]:
+        """Exclude what this step would cure: the card is seen."""
+        yield RuledOut(Cause.GPU_NOT_VISIBLE_TO_CONTAINER, self.explain(seen))
 
     def values(self, seen: Sees) -> dict[str, Any]:
         """Register what is seen."""

@@ -7,13 +7,14 @@ The engine looks, asks `Step.met`, plans, applies **one** change, and looks agai
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, StepCall
+from remediation.model.finding import RuledOut
 
 Seen = TypeVar("Seen")
 StepClass = TypeVar("StepClass", bound="type[Step[Any]]")
@@ -63,6 +64,22 @@ class Step(BaseModel, ABC, Generic[Seen]):
 
     def clarify(self, seen: Seen) -> StepCall | None:  # noqa: ARG002 - for steps to override
         """Return the safe step that makes an unknown state known (a preload), or None."""
+        return None
+
+    def advice(self, seen: Seen) -> str:  # noqa: ARG002 - for steps to override
+        """Return what a person has to do where the state is not met and the step itself cannot reach it, or ""."""
+        return ""
+
+    def confirm(self, host: Writer, seen: Seen) -> str:  # noqa: ARG002 - for steps to override
+        """Ask for the proof that no look can give, once the state is met; return what contradicts it, or ""."""
+        return ""
+
+    def rules_out(self, seen: Seen) -> Iterable[RuledOut]:  # noqa: ARG002 - for steps to override
+        """Return the causes that a met state excludes, each with what was observed."""
+        return ()
+
+    def reached_by(self, foreseen: Mapping[str, Any]) -> bool | None:  # noqa: ARG002 - for steps to override
+        """Return whether the `values` that another step foresees would meet this state; None where they do not tell."""
         return None
 
     def effect(self, change: Change, before: Seen, after: Seen) -> str:  # noqa: ARG002 - for steps to override

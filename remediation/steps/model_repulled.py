@@ -11,6 +11,7 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Blob, Manifest
+from remediation.model.finding import Cause, RuledOut
 from remediation.model.words import verb
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model_stored import PULL_TIMEOUT
@@ -122,6 +123,18 @@ class ModelRepulled(Step[Soundness]):
         elif seen.disk is not None and seen.disk < seen.needed:
             parts.append(f"{human(seen.needed)} of disk are needed and {human(seen.disk)} are free")
         return "; ".join(parts)
+
+    def advice(self, seen: Soundness) -> str:
+        """Say what the layers can be fetched with."""
+        if seen.offline:
+            return "let the host reach the model's registry, then run this again: it fetches only the layers that are damaged"
+        if seen.manifest is not None and seen.disk is not None and seen.disk < seen.needed:
+            return f"free {human(seen.needed - seen.disk)} of disk, then run this again"
+        return f"restore {seen.model} from where it came from (a backup, or ollama create): no registry holds it"
+
+    def rules_out(self, seen: Soundness) -> Iterator[RuledOut]:
+        """Exclude damage where every layer was hashed and is sound."""
+        yield RuledOut(Cause.MODEL_CORRUPT, self.explain(seen))
 
     def values(self, seen: Soundness) -> dict[str, Any]:
         """Register the layers."""

@@ -128,6 +128,19 @@ class ModelSmaller(Step[Choice]):
             parts.append("none of them will do")
         return "; ".join(parts)
 
+    def advice(self, seen: Choice) -> str:
+        """Say which comes closest, and how to take another one."""
+        closest = max(
+            (one for one in seen.tried if one.fit is not None), key=lambda one: one.fit.layers if one.fit else 0, default=None
+        )
+        room = f" that needs at most {human(seen.state.room)}" if seen.state.room else ""
+        nearest = (
+            f"; the closest is {closest.model} with {closest.fit.layers}/{closest.fit.total} layers"
+            if closest and closest.fit
+            else ""
+        )
+        return f"choose a smaller model{room}: remediate play switch-model.yml -e to=MODEL{nearest}"
+
     def values(self, seen: Choice) -> dict[str, Any]:
         """Register the model to use from now on."""
         fit = seen.chosen.fit if seen.chosen is not None else seen.state.fit

@@ -22,6 +22,8 @@ ASK_FIRST = frozenset({
 })  # fmt: skip
 """Windows with possibly unsaved work, recorders, calls: closed only when the user names them."""
 
+UNKNOWN_OWNER = "its owner is not known"
+
 _SYSTEM_OWNERS = ("system", "localsystem", "local service", "localservice", "network service", "networkservice", "root")
 
 
@@ -34,7 +36,7 @@ def why_protected(process: Process) -> str:  # noqa: PLR0911 - one return per re
     if process.service:
         return f"it is the service {process.service}"
     if not process.owner:
-        return "its owner is not known"
+        return UNKNOWN_OWNER
     if process.owner.lower().rsplit("\\", 1)[-1] in _SYSTEM_OWNERS:
         return f"it belongs to {process.owner}"
     if process.path and ntpath.splitdrive(process.path)[1].lower().startswith("\\windows\\"):

@@ -13,11 +13,12 @@ from remediation.diagnosis.versions import parse_version
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, needs
 from remediation.model.errors import CallFailed
+from remediation.model.finding import Cause, RuledOut
 from remediation.model.programs import is_protected, program_name
 from remediation.steps.contract import Step, param, step
 from remediation.steps.loads import LoadState, held, load_state
 from remediation.steps.naming import wanted_model
-from remediation.steps.programs import ASK_FIRST, CLOSABLE, Tree, trees, why_protected
+from remediation.steps.programs import ASK_FIRST, CLOSABLE, UNKNOWN_OWNER, Tree, trees, why_protected
 
 _NEAR = 10
 """A plan that falls short by less than a tenth is tried all the same: what closing frees is measured, not known."""
@@ -113,6 +114,24 @@ class Closing(Step[Room]):
             "want": seen.want,
             "holders": [{"program": tree.name, "vram": tree.vram, "known": not tree.unknown} for tree in seen.holders],
         }
+
+    def advice(self, seen: Room) -> str:
+        """Name the program that a person has to close, where those that this step leaves alone hold most of what lacks."""
+        kept = [
+            (tree, self._kept(tree)) for tree in seen.holders if tree.vram >= self.least and not is_protected(tree.root.program)
+        ]
+        kept = [(tree, why) for tree, why in kept if why]
+        if seen.unreliable or seen.want is None or seen.want > seen.total or sum(one.vram for one, _ in kept) < seen.lacking // 2:
+            return ""
+        tree, why = max(kept, key=lambda item: item[0].vram)
+        if why.endswith(UNKNOWN_OWNER):
+            return f"use a login that is an administrator: whose {tree.name} is, this one does not learn, so it is not closed"
+        owner = f", of {tree.root.owner}" if tree.root.owner else ""
+        return f"close {tree.name} (process {tree.root.pid}{owner}): it holds {human(tree.vram)}; then run this again"
+
+    def rules_out(self, seen: Room) -> Iterator[RuledOut]:
+        """Exclude that other programs hold the memory, where enough of it is free."""
+        yield RuledOut(Cause.VRAM_OCCUPIED, f"{human(seen.free)} of {human(seen.total)} are free")
 
     def _closable(self, seen: Room) -> list[Tree]:
         return [tree for tree in seen.holders if not self._kept(tree)]

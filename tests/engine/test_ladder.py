@@ -26,6 +26,8 @@ CLOSE = StepCall("toy.closed", {"names": ["chrome"]})
 NUM_GPU = Rung("A client left few layers", (Cause.EXPLICIT_NUM_GPU,), calls=(RELOAD,))
 ROOM = Rung("Make room", (Cause.VRAM_OCCUPIED,), calls=(CLOSE, RELOAD))
 RESTART = Rung("Restart it all", (Cause.DOCKER_DESKTOP_STATE,), last_resort=True, calls=(RELOAD,))
+ROOM_FOR_ALL = replace(ROOM, calls=(CLOSE, replace(RELOAD, params={"model": MODEL, "predicts": [33, 33]})))
+NUM_GPU_SECOND = replace(NUM_GPU, calls=(replace(CLOSE, params={"names": ["chrome", "discord"]}), RELOAD))
 LADDER = Ladder(GOAL, (NUM_GPU, ROOM, RESTART))
 
 
@@ -236,8 +238,8 @@ def test_a_server_that_does_not_answer_is_an_unmet_goal_with_its_own_words() -> 
 
 
 def test_check_mode_lists_the_rungs_in_order_and_where_it_would_stop() -> None:
-    bench = occupied(diagnose=says(replace(found(vram_occupied=0.97), predicted=(33, 33))))
-    result = run(bench, max_risk=Risk.SAFE, check=True)
+    bench = occupied(diagnose=says(found(vram_occupied=0.97, explicit_num_gpu=0.9)))
+    result = run(bench, Ladder(GOAL, (ROOM_FOR_ALL, NUM_GPU_SECOND)), check=True)
     assert (result.outcome, bench.world.writes) == (Outcome.WOULD_CHANGE, [])
     start = bench.told.of("rung_start")
     assert [(data["rung"], data["stops"], data["risk"]) for data in start] == [("Make room", True, "disruptive")]

@@ -123,18 +123,26 @@ class WholeOnGpu(Step[Runner | None]):
     def values(self, seen: Runner | None) -> dict[str, Any]:
         return {} if seen is None else {"layers": [seen.size_vram, seen.size]}
 
+    def reached_by(self, foreseen: Mapping[str, Any]) -> bool | None:
+        layers, total = foreseen["predicted"]
+        return bool(layers == total)
+
 
 @step("toy.reloaded")
 class Reloaded(Step[Runner | None]):
     """The model is loaded anew, with as many layers as fit."""
 
     model: str = param("which model")
+    predicts: tuple[int, int] | None = param("the layers that it foresees", default=None)
 
     def look(self, host: Reader) -> Runner | None:
         return next((runner for runner in host.ollama.running() if runner.model == self.model), None)
 
     def met(self, seen: Runner | None) -> bool:
         return seen is not None and seen.size_vram == seen.size
+
+    def values(self, seen: Runner | None) -> dict[str, Any]:  # noqa: ARG002 - the contract's signature
+        return {"predicted": list(self.predicts)} if self.predicts else {}
 
     def plan(self, seen: Runner | None) -> Iterator[Change]:
         if seen is not None:

@@ -93,10 +93,24 @@ def test_a_machine_without_a_server_refuses_the_connection(fault: str) -> None:
 _VERSION = {"method": "GET", "url": "http://127.0.0.1:11434/api/version", "timeout": 5}
 
 
+def test_a_killed_runner_stays_listed_and_the_next_request_loads_it_again() -> None:
+    machine = made("runner-killed")
+    assert offloaded(machine) == "33/33"
+    ask = {"method": "POST", "url": "http://localhost:11434/api/generate", "timeout": 600}
+    for _ in range(2):
+        value = machine.network.request(**ask, body=json.dumps({"model": MODEL, "prompt": "x"}))
+        assert value["status"] == 500
+        assert "model runner has unexpectedly stopped" in base64.b64decode(value["body"]).decode()
+        listed = machine.network.request(method="GET", url="http://localhost:11434/api/ps", body="", timeout=60)
+        assert MODEL in base64.b64decode(listed["body"]).decode()
+    log = [text for _, _, text in machine.engine.find("ai-native-ollama").log]
+    assert any('string="signal: killed"' in text for text in log)
+
+
 def test_every_fault_is_tried_here() -> None:
     tests = (test_what_the_first_look_finds, test_what_a_machine_that_cannot_load_answers)
     tried = {case[0] for test in tests for case in test.pytestmark[0].args[1]}
-    assert tried | {"no-gpu-runtime", "engine-down", "desktop-hangs"} == set(FAULTS)
+    assert tried | {"no-gpu-runtime", "engine-down", "desktop-hangs", "runner-killed"} == set(FAULTS)
 
 
 def test_a_machine_comes_back_from_its_state_as_it_was(machine: Machine) -> None:

@@ -18,9 +18,9 @@ CIRCUMSTANCE = 0.65
 HINT = 0.5
 
 
-def found(cause: Cause, confidence: float, because: str, *quotes: Quote | None, cure: str = "") -> Finding:
+def found(cause: Cause, confidence: float, because: str, *quotes: Quote | None, cure: str = "", by_hand: bool = False) -> Finding:
     """Return a finding; quotes that are not there are left out."""
-    return Finding(cause, round(confidence, 3), because, tuple(quote for quote in quotes if quote is not None), cure)
+    return Finding(cause, round(confidence, 3), because, tuple(quote for quote in quotes if quote is not None), cure, by_hand)
 
 
 class Placement(str, Enum):

@@ -9,7 +9,8 @@ from remediation.diagnosis.codes import CONTAINER, LOST, NO_DEVICE, OUT_OF_MEMOR
 from remediation.diagnosis.reading import Reading
 from remediation.model.finding import Cause, Finding, Quote, RuledOut
 
-_CURE = "stop Ollama, reload nvidia_uvm (rmmod nvidia_uvm; modprobe nvidia_uvm) or reboot, then start it again"
+_CURE = CURE = "stop Ollama, reload nvidia_uvm (rmmod nvidia_uvm; modprobe nvidia_uvm) or reboot, then start it again"
+REBOOT = "reboot; look at power, temperature and the card itself if it comes back"
 _SLEEP = re.compile(
     r"suspend|(?:pc|computer|laptop|machine|notebook|system|host) (?:\w+ )?sleeps?\b|resum(?:e|ing) from|hibernat|(?:after|from|to|went to|computer|laptop|machine)[ -](?:the )?sleep|slept|sleep mode|woke|wak(?:e|ing) up|standby",
     re.IGNORECASE,
@@ -27,7 +28,8 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
             PROVEN,
             "the card reported a fatal error",
             hit.at,
-            cure="reboot; look at power, temperature and the card itself if it comes back",
+            cure=REBOOT,
+            by_hand=True,
         )
     slept = _SLEEP.search(reading.prose)
     code = next((one for one in reading.codes if one.code in LOST), None)

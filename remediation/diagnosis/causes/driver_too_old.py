@@ -8,7 +8,9 @@ from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.versions import Version
 from remediation.model.finding import Cause, RuledOut
 
-_CURE = "update the NVIDIA driver (on WSL and Docker Desktop the Windows host's), or run an older Ollama; after a package update reboot"
+_CURE = CURE = (
+    "update the NVIDIA driver (on WSL and Docker Desktop the Windows host's), or run an older Ollama; after a package update reboot"
+)
 
 # facts/ollama 6: from which release which driver (major version) is needed; enforced ones first
 # facts/ollama 6: the oldest runtime that any release carries
@@ -63,7 +65,7 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
         return None
     number, at = reading.driver
     major = int(number.split(".")[0])
-    needed = _needed(reading.version)
+    needed = needed_driver(reading.version)
     if needed is not None and major < needed:
         if placement(reading) in {Placement.NONE, Placement.UNKNOWN}:
             # a card that no release serves has no newer driver either
@@ -86,7 +88,8 @@ def _below(number: str, floor: tuple[int, int]) -> bool:
     return (int(major), int(minor or 0)) < floor
 
 
-def _needed(version: Version | None) -> int | None:
+def needed_driver(version: Version | None) -> int | None:
+    """Return the driver (major version) that a release needs, None where the release is not known."""
     if version is None:
         return None
     return next((driver for first, driver in _ENFORCED if version >= first), None)

@@ -21,7 +21,7 @@ from remediation.diagnosis.reading import Reading
 from remediation.model.finding import Cause, Finding, Quote, RuledOut
 
 _REQUEST = "add deploy.resources.reservations.devices (driver nvidia, count all, capabilities [gpu]) to the service, then docker compose up -d"
-_TOOLKIT = "install the NVIDIA container toolkit, run nvidia-ctk runtime configure, restart Docker"
+_TOOLKIT = TOOLKIT = "install the NVIDIA container toolkit, run nvidia-ctk runtime configure, restart Docker"
 _CGROUP = "recreate the container; on Linux set native.cgroupdriver=cgroupfs in /etc/docker/daemon.json so that a daemon-reload does not take the device away"
 
 _RECORD = "DeviceRequests"
@@ -48,7 +48,9 @@ def find(reading: Reading) -> Verdict:
         if hit is not None:
             if key == "nvml_blocked" and reading.evidence.platform == "docker-windows":
                 confidence = LIKELY  # noqa: PLW2901 - there the toolkit is Docker Desktop's
-            return found(Cause.GPU_NOT_VISIBLE_TO_CONTAINER, confidence, because, hit.at, cure=cure)
+            # a container made anew meets the same engine
+            by_hand = cure != _REQUEST
+            return found(Cause.GPU_NOT_VISIBLE_TO_CONTAINER, confidence, because, hit.at, cure=cure, by_hand=by_hand)
     for step in (_toolkit, _lost, _request, _never_looked, _nothing_found):
         verdict = step(reading)
         if verdict is not None:

@@ -9,7 +9,7 @@ from remediation.diagnosis.units import human
 from remediation.diagnosis.versions import at_least
 from remediation.model.finding import Cause
 
-_CURE = "raise the memory limit of the container or of WSL (.wslconfig), free RAM, or use a smaller model or context"
+_CURE = CURE = "raise the memory limit of the container or of WSL (.wslconfig), free RAM, or use a smaller model or context"
 
 
 SEES_CGROUP_V2 = "0.13.0"

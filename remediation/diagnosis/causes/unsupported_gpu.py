@@ -7,7 +7,7 @@ from remediation.diagnosis.codes import NO_KERNEL
 from remediation.diagnosis.reading import Reading
 from remediation.model.finding import Cause, Quote, RuledOut
 
-_CURE = "use a supported card, or a build (Vulkan, HSA_OVERRIDE_GFX_VERSION for near relatives) that serves this one"
+_CURE = CURE = "use a supported card, or a build (Vulkan, HSA_OVERRIDE_GFX_VERSION for near relatives) that serves this one"
 
 
 def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per kind of proof

@@ -12,7 +12,9 @@ from remediation.diagnosis.versions import at_least
 from remediation.model.finding import Cause, Finding, Quote
 from remediation.model.words import plural, verb
 
-_REINSTALL = "reinstall Ollama with all its libraries (official archive, script or image) and exclude its folder from the antivirus software"
+_REINSTALL = REINSTALL = (
+    "reinstall Ollama with all its libraries (official archive, script or image) and exclude its folder from the antivirus software"
+)
 _UNSET = "remove OLLAMA_LLM_LIBRARY and recreate the container (or restart the server)"
 _VALID = re.compile(r"^(?:cuda_v\d+|cuda_jetpack\d|vulkan|rocm(?:_v[\d.]+)?|metal\w*)$")
 _FOLDER = re.compile(r"lib[\\/]+ollama\b")

@@ -6,18 +6,22 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from remediation.lab.ollama import damage, golang
 from remediation.lab.ollama.answers import Answer, ApiError, encode, of_json, of_lines
 from remediation.lab.ollama.catalogue import Catalogue
 from remediation.lab.ollama.generation import Ask, RunnerDied, Tally, seconds_per_prompt_token, words
 from remediation.lab.ollama.journal import line
-from remediation.lab.ollama.loader import Run
+from remediation.lab.ollama.loader import Run, Runner
 from remediation.lab.ollama.models import Model
 from remediation.lab.ollama.options import Options, keep_alive, merge
 from remediation.lab.ollama.scheduler import Scheduler
 
+_KILLED = (
+    "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, "
+    "check ollama server logs for details"
+)
 _DIED = "an error was encountered while running the model: unexpected EOF"
 _NAME = re.compile(r"(?:[\w.-]+(?::\d+)?/)?(?:[\w-]+/)?[\w][\w.-]*(?::[\w][\w.-]*)?")
 _HEADS = {damage.Damage.BLOB_MAGIC, damage.Damage.BLOB_CUT_IN_HEADER}
@@ -144,6 +148,9 @@ class Inference:
         if not prompt:
             use.__exit__(None, None, None)
             return of_json(self._end(body, shape, "load"))
+        if self._scheduler.starves():
+            use.__exit__(None, None, None)
+            self._killed(runner)
         ask, self.dies_after = Ask(prompt, options.num_predict, self.dies_after), None
 
         def lines() -> Iterator[dict[str, Any]]:
@@ -171,6 +178,13 @@ class Inference:
         if body.get("stream") is False:
             return self._whole(list(made), shape)
         return of_lines(made)
+
+    def _killed(self, runner: Runner) -> NoReturn:
+        """Let the kernel kill a runner at its first token: /api/ps lists it until the next request (server/sched.go, needsReload)."""
+        self._scheduler.kill(runner)
+        error = f'Post "http://127.0.0.1:{35000 + runner.num_ctx % 9000}/completion": EOF'
+        self._journal.write(line(self._release.places.get("predict", "server.go:1583"), "post predict", "ERROR", error=error))
+        raise ApiError(500, _KILLED)
 
     def _whole(self, lines: list[dict[str, Any]], shape: Shape) -> Answer:
         if "error" in lines[-1]:

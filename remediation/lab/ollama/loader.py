@@ -17,6 +17,9 @@ from remediation.lab.ollama.options import Options
 from remediation.lab.ollama.releases.base import Card, Load, Memory, Release
 from remediation.lab.ports import Device, LabClock, VideoMemory
 
+_ANSWERING = 128 * 1024**2
+"""System memory that a runner takes to answer when all its layers are on the card; seen: 120 MiB load, and die at the first token."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -86,6 +89,10 @@ class Loader:
     def release_memory(self, name: str) -> None:
         """Give back what the runner of a model holds on the card."""
         self._memory.hold(f"ollama runner {name}", 0)
+
+    def starves(self) -> bool:
+        """Tell whether the container's memory ends at a runner's first token, though the load fitted."""
+        return min(self._ram.total, self._ram.limit or self._ram.total) < _ANSWERING
 
     def prepare(self, model: Model, options: Options, *, alone: bool) -> Load:
         """Decide where a model's layers go on the card as it stands now; ApiError when its file cannot be read."""

@@ -62,6 +62,16 @@ class Scheduler:
                 if not runner.busy:
                     runner.leaving = self._clock.now() + LEAVE_SECONDS
 
+    def starves(self) -> bool:
+        """Tell whether a runner that is loaded has too little system memory to answer."""
+        return self._loader.starves()
+
+    def kill(self, runner: Runner) -> None:
+        """Let a runner's process die; it stays listed, and what it held on the card is free."""
+        with self._turn:
+            runner.dead = True
+            self._loader.release_memory(runner.name)
+
     def close(self) -> None:
         """Release what every runner holds, as when the server stops."""
         with self._turn:

@@ -265,6 +265,7 @@ FAULTS: Mapping[str, Fault] = {
     "num-parallel-8": Fault(ask, lines=("OLLAMA_NUM_PARALLEL=8",)),
     "gpu-overhead": Fault(ask, lines=("OLLAMA_GPU_OVERHEAD=3221225472",)),
     "memory-limit": Fault(_vram_occupied, limit="512M"),
+    "runner-killed": Fault(ask, limit="120M"),
     "no-gpu-request": Fault(ask, devices=False),
     "no-gpu-runtime": Fault(_as_it_stands, machine=_no_runtime),
     "visible-devices": Fault(ask, lines=("CUDA_VISIBLE_DEVICES=1",)),

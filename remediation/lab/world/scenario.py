@@ -64,7 +64,7 @@ DEVICES = """\
               count: all
               capabilities: [gpu]
 """
-_SIZES = ("512M", "4G", "12G")
+_SIZES = ("120M", "512M", "4G", "12G")
 
 
 def machine(name: str, *, now: float, scale: float, saved: Callable[[State], None], fault: str = DEFAULT_FAULT) -> Machine:

@@ -1,0 +1,76 @@
+"""The cure of one cause on each kind of host: one action, with the lines to be copied."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from remediation.diagnosis.diagnose import diagnose
+from remediation.diagnosis.evidence import Evidence, Piece
+from remediation.model.facts import Gpu, GpuUse
+from remediation.model.finding import Finding
+
+LOG = """\
+time=2026-11-29T11:38:06.000Z level=INFO source=routes.go:1554 msg="server config" env="map[{setting}]"
+time=2026-11-29T11:38:06.100Z level=INFO source=routes.go:1607 msg="Listening on [::]:11434 (version 0.13.5)"
+time=2026-11-29T11:38:06.200Z level=INFO source=types.go:60 msg="inference compute" id=cpu library=cpu compute="" name=cpu description=cpu total="15.6 GiB" available="13.0 GiB"
+"""
+COMPOSE = {"services": {"ollama": {"image": "ollama/ollama"}}}
+CONTAINER = {"Name": "/ollama", "HostConfig": {"DeviceRequests": [{"Driver": "nvidia", "Count": -1, "Capabilities": [["gpu"]]}]}}
+KINDS = {
+    "systemd": Evidence(platform="linux", collected_at=1.0),
+    "by hand": Evidence(platform="linux", collected_at=1.0),
+    "windows": Evidence(platform="windows", collected_at=1.0),
+    "compose": Evidence(platform="docker-linux", collected_at=1.0, container=CONTAINER, compose=COMPOSE),
+    "docker run": Evidence(platform="docker-linux", collected_at=1.0, container=CONTAINER),
+}
+
+
+def found(cause: str, evidence: Evidence) -> Finding:
+    return next(one for one in diagnose(evidence).findings if str(one.cause) == cause)
+
+
+def with_library(kind: str) -> Evidence:
+    log = Piece("server_log", LOG.format(setting="OLLAMA_LLM_LIBRARY:cuda"), "server.log")
+    pieces = (
+        (replace(log, kind="env", text="OLLAMA_LLM_LIBRARY=cuda\n"), replace(log, kind="api")) if kind == "by hand" else (log,)
+    )
+    return replace(KINDS[kind], ollama_version="0.13.5", pieces=pieces)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cure"),
+    [
+        ("systemd", "run sudo systemctl edit ollama, add the lines below, then sudo systemctl restart ollama\n[Service]\nUnsetEnvironment=OLLAMA_LLM_LIBRARY"),
+        ("by hand", "stop the server and start it with: env -u OLLAMA_LLM_LIBRARY ollama serve"),
+        ("windows", "quit Ollama from its tray icon, run the line below in PowerShell, then start Ollama again\n[Environment]::SetEnvironmentVariable('OLLAMA_LLM_LIBRARY', $null, 'User')"),
+        ("compose", "take OLLAMA_LLM_LIBRARY out of the environment of Ollama's service in the Compose file, then docker compose up -d"),
+        ("docker run", "recreate the container with docker run, without -e OLLAMA_LLM_LIBRARY"),
+    ],
+)  # fmt: skip
+def test_a_setting_is_taken_out_where_it_was_set(kind: str, cure: str) -> None:
+    assert found("wrong_library_or_missing_runner", with_library(kind)).cure == cure
+
+
+def test_a_pasted_text_keeps_the_general_cure() -> None:
+    pasted = replace(with_library("systemd"), collected_at=None)
+    assert found("wrong_library_or_missing_runner", pasted).cure.startswith("remove OLLAMA_LLM_LIBRARY and recreate")
+
+
+@pytest.mark.parametrize(
+    ("kind", "where"), [("systemd", "restart the host"), ("windows", "restart Windows"), ("compose", "restart the host")]
+)
+def test_an_old_driver_is_renewed_on_the_system_that_has_it(kind: str, where: str) -> None:
+    card = Gpu(0, "GPU-1", "NVIDIA GeForce RTX 3060", "472.12", 6 * 1024**3, 0, 6 * 1024**3)
+    evidence = replace(KINDS[kind], ollama_version="0.13.5", use=GpuUse((card,), ()), pieces=with_library("systemd").pieces)
+    cure = found("driver_too_old", evidence).cure
+    assert cure == f"install NVIDIA driver 525 or newer, {where}, then run this again"
+
+
+def test_what_only_a_person_can_cure_says_so() -> None:
+    said = 'could not select device driver "nvidia" with capabilities: [[gpu]]'
+    evidence = Evidence(platform="docker-windows", collected_at=1.0, pieces=(Piece("docker_error", said, "docker"),))
+    finding = found("gpu_not_visible_to_container", evidence)
+    assert finding.by_hand
+    assert finding.cure.startswith("switch Docker Desktop to its WSL 2 engine")
