@@ -423,9 +423,9 @@ def test_while_a_change_is_in_flight_its_lease_is_renewed_through_a_second_conne
     keeper = Keeper(unrecorded)
     held = HostLock("here", leases_on(first), clock, Claim("7f3a", "ana@desk", "play"))
     held.take()
-    trips = first.round_trips
     shared = SharedLock(lock=held, reopen=lambda: second, keeper=keeper)  # type: ignore[arg-type, return-value]  # what is needed of it
     shared.hold(3600.0)
+    trips = first.round_trips
     until = time.monotonic() + 60
     while second.connection.round_trips < 2 and time.monotonic() < until:
         threading.Event().wait(0.05)
