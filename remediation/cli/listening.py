@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,9 +75,14 @@ class ReportFile:
     def write(self, header: Mapping[str, Any]) -> None:  # noqa: ARG002 - the events say it all
         """Write the file; a reader never sees half of it."""
         text = FORMS[self.path.suffix.lower()](self.events)
-        temporary = self.path.with_name(f".{self.path.name}.part")
-        temporary.write_text(text, encoding="utf-8", errors="replace")
-        temporary.replace(self.path)
+        temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}.part")
+        try:
+            with temporary.open("x", encoding="utf-8", errors="replace") as file:  # never a file or link that lies there already
+                file.write(text)
+            temporary.replace(self.path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 @dataclass(slots=True)

@@ -137,3 +137,20 @@ def test_windows_has_no_sudo_and_says_so(remediate: Remediate, tmp_path: Path) -
     done = remediate("play", play, "-i", "lab", "--json")
     assert {task: event["outcome"] for task, event in told(done).items()} == {"a step": "blocked", "a command": "blocked"}
     assert all("become has no meaning on Windows" in event["msg"] for event in told(done).values())
+
+
+@pytest.mark.parametrize(
+    ("keywords", "advice"),
+    [
+        ({"become": True}, "install sudo on the host, or run the task without become"),
+        ({}, "install no-such-program on the host, or correct its name"),
+        ({"args": {"chdir": "/no/such/folder"}}, "make that folder on the host, or correct chdir"),
+    ],
+)
+def test_the_advice_names_what_is_missing(remediate: Remediate, tmp_path: Path, keywords: dict[str, object], advice: str) -> None:
+    (tmp_path / "empty").mkdir()
+    play = write(tmp_path / "play.yml", [{"hosts": "box", "tasks": [{"command": "no-such-program", **keywords}]}])
+    hosts = inventory(tmp_path / "hosts.json", {"ansible_connection": "local"})
+    done = remediate("play", play, "-i", hosts, PATH=str(tmp_path / "empty"))
+    assert done.returncode == 2
+    assert f"next: {advice}" in " ".join(done.stdout.split())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from remediation.cli.listening import ReportFile
 from remediation.model.event import Event
 from remediation.report.html import html
 from remediation.report.junit import junit
@@ -47,6 +49,17 @@ def test_what_a_host_said_is_text_and_never_markup() -> None:
     page = html([stream.run_start(), stream.event("note", text=bad, level="warning")])
     assert bad not in page
     assert bad in " ".join(Words(page).text)
+
+
+def test_a_report_follows_no_link_that_waits_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("untouched", encoding="utf-8")
+    (tmp_path / ".report.html.part").symlink_to(tmp_path / "victim")
+    report = ReportFile.at(str(tmp_path / "report.html"))
+    for event in stream.whole():
+        report(event)
+    report.write({})
+    assert (tmp_path / "victim").read_text(encoding="utf-8") == "untouched"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".report.html.part", "report.html", "victim"]
 
 
 def test_a_run_that_has_not_ended_says_so() -> None:

@@ -210,6 +210,19 @@ def test_a_manifest_of_the_same_size_is_copied_over_the_old_one(tmp_path: Path) 
     assert copied == [f"{len('new manifest')}\n", "0\n"]
 
 
+@pytest.mark.skipif(shutil.which("sh") is None, reason="no POSIX shell here")
+def test_a_link_that_waits_in_the_volume_is_not_followed(tmp_path: Path) -> None:
+    for name in ("from", "to"):
+        (tmp_path / name / "m").mkdir(parents=True)
+    (tmp_path / "from" / "m" / "latest").write_text("manifest", encoding="utf-8")
+    (tmp_path / "victim").write_text("untouched", encoding="utf-8")
+    (tmp_path / "to" / "m" / "latest.remediation-part").symlink_to(tmp_path / "victim")
+    script = shell("copy").replace("/from/", f"{tmp_path}/from/").replace("/to/", f"{tmp_path}/to/")
+    subprocess.run(["sh", "-c", script, "copy", "m"], capture_output=True, check=True)
+    assert (tmp_path / "victim").read_text(encoding="utf-8") == "untouched"
+    assert [path.name for path in (tmp_path / "to" / "m").iterdir()] == ["latest"]
+
+
 def test_a_record_of_an_earlier_release_is_read() -> None:
     world = host()
     stopped_at(world, "compose.remove")
