@@ -1,4 +1,7 @@
-"""A POSIX host over SSH: one connection per host and run, programs over exec channels, files by sftp, HTTP through the connection."""
+"""A POSIX host over SSH: one connection per host and run, programs over exec channels, HTTP through the connection.
+
+Files are read by sftp where the login's own rights do; all else about files is done by scripts.
+"""
 
 from __future__ import annotations
 
