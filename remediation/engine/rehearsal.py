@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 def rehearse(climb: Climb, goal: GoalSight) -> Result:
     """Return what a run would come to on this ladder."""
     climb.diagnose()
-    order = climb.order(climb.ladder.rungs)
-    if goal.state is None and not any(choice.confirmed for choice in order.choices) and not proven(climb.diagnosis):
+    if goal.state is None and not proven(climb.diagnosis):
         first = ", ".join(change.summary for change in climb.done) or "the model is loaded"
         return climb.end(Outcome.WOULD_CHANGE, f"not known before {first}: {goal.text}", goal)
+    # where a rung is tried the goal is known, and what made it known has failed or was not enough
+    pending = climb.context.memory.pending
+    pending[:] = [change for change in pending if change not in climb.done]
+    order = climb.order(climb.ladder.rungs)
     choices = order.choices if not goal.advice else [choice for choice in order.choices if choice.confirmed]
     listed: list[dict[str, Any]] = []
     stop = ""

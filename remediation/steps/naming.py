@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from remediation.facets.protocols import Reader
-from remediation.model.errors import CallFailed, HostError, NothingThere
+from remediation.model.errors import CallFailed, HostError, NotApplicable, NothingThere
 from remediation.model.facts import ComposeProject, ModelEntry, Runner, Target
 
 
@@ -69,6 +69,18 @@ def _nothing_there(host: Reader) -> None:
     )
 
 
+def served_natively(host: Reader) -> bool:
+    """Whether Ollama answers here and no container runs it."""
+    target = host.target()
+    if target.endpoint is None or target.container is not None or target.project is not None:
+        return False
+    try:
+        host.ollama.version()
+    except HostError:
+        return False
+    return True
+
+
 def wanted_container(given: str | None, host: Reader) -> str:
     """Return the container that is meant: the one given, else the target's; raises `CallFailed` where there is none."""
     if given:
@@ -76,6 +88,8 @@ def wanted_container(given: str | None, host: Reader) -> str:
     target = host.target()
     if target.container is not None:
         return str(target.container.value)
+    if served_natively(host):
+        raise NotApplicable("does not apply, since no container runs Ollama here", host=host.name)
     raise CallFailed(
         f"no container on {host.name} runs Ollama",
         host=host.name,
@@ -88,6 +102,8 @@ def wanted_project(host: Reader) -> ComposeProject:
     found = project_of(host.target())
     if found is not None:
         return found
+    if served_natively(host):
+        raise NotApplicable("does not apply, since no container runs Ollama here", host=host.name)
     raise CallFailed(
         f"no Compose project is known on {host.name}: no container with Compose's labels runs Ollama",
         host=host.name,

@@ -10,8 +10,8 @@ from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.outcome import Outcome
 from remediation.steps.answering import last_death, unanswered
 from remediation.steps.registry import registry
-from tests.engine.fakes import MODEL, FakeReader, FakeWriter, World
-from tests.engine.hosts import healthy
+from tests.engine.fakes import MODEL, FakeReader, FakeWriter, World, stamp
+from tests.engine.hosts import healthy, stack
 from tests.engine.toys import Bench
 
 LOADED = 'time=2026-11-29T11:38:09.000Z level=INFO source=server.go:1376 msg="llama runner started in 2.10 seconds"\n'
@@ -82,3 +82,15 @@ def test_after_a_change_a_state_counts_only_once_the_model_answers() -> None:
     assert "it does not answer" in result.reason
     assert execute(call, bench.context(check=True)).outcome is Outcome.OK
     assert world.writes == [f"generate {MODEL}"]
+
+
+def test_a_server_that_hangs_in_a_forced_load_is_known_before_it_is_waited_for() -> None:
+    world = stack()
+    at = stamp(world.clock.now() - 600)
+    world.log += (
+        f'time={at} level=INFO source=server.go:443 msg="loading model" "model layers"=33 requested=999\n'
+        f'time={at} level=INFO source=runner.go:1 msg="starting go runner"\n'
+    )
+    result = execute(StepCall("model.offloaded", {"layers": "all"}), Bench(world, steps=registry()).context())
+    assert (result.outcome, world.writes) == (Outcome.FAILED, [])
+    assert "the server hangs in a forced load" in result.reason

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ REFUSED = (
 """What systemd says to a login that polkit would have to ask for a password."""
 
 _SYSTEMCTL = """#!{python} -I
-import os, select, signal, subprocess, sys
+import json, os, select, signal, subprocess, sys
 from pathlib import Path
 
 home, words = Path({home!r}), sys.argv[1:]
@@ -57,7 +57,8 @@ if pid.exists():
 with (home / "journal").open("a") as journal:
     server = subprocess.Popen(
         [home / "bin/ollama", "serve"], cwd="/", stdin=subprocess.DEVNULL, stdout=journal, stderr=journal, start_new_session=True,
-        env={{"PATH": os.environ["PATH"], "HOME": str(home), "OLLAMA_MODELS": f"{{home}}/models", "OLLAMA_HOST": "127.0.0.1:{port}"}},
+        env={{"PATH": os.environ["PATH"], "HOME": str(home), "OLLAMA_MODELS": f"{{home}}/models", "OLLAMA_HOST": "127.0.0.1:{port}",
+             **json.loads((home / "environment").read_text())}},
     )
 pid.write_text(str(server.pid))
 """
@@ -130,15 +131,21 @@ class Service:
 
 
 @contextmanager
-def service(home: Path) -> Iterator[Service]:
-    """Start the host's sshd and its server, and stop both; one such host at a time, since a host's processes are this machine's."""
+def service(
+    home: Path, *, driver: str = "555.42.06", held: Mapping[str, int] | None = None, **environment: str
+) -> Iterator[Service]:
+    """Start the host's sshd and its server with more `environment`, and stop both; `held` says what others hold of the card.
+
+    One such host at a time, since a host's processes are this machine's.
+    """
     if sys.platform != "linux":
         missing("a service of systemd's kind needs Linux")
     import fcntl  # noqa: PLC0415 - there is none on Windows
 
     port, programs, card = free_port(), home / "bin", home / "gpu.txt"
     programs.mkdir(parents=True)
-    snapshot.write(card, snapshot.Snapshot(DEVICE, "555.42.06", TOTAL, {"Xorg": 400 * 1024**2}))
+    snapshot.write(card, snapshot.Snapshot(DEVICE, driver, TOTAL, {"Xorg": 400 * 1024**2, **(held or {})}))
+    (home / "environment").write_text(json.dumps(environment), "utf-8")
     smi.install(programs, card)
     for name, text in (
         ("systemctl", _SYSTEMCTL), ("ollama", _OLLAMA), ("journalctl", _JOURNALCTL), ("sudo", _SUDO),

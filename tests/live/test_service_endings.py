@@ -1,0 +1,108 @@
+"""How `fix-offload` ends on a Linux host whose Ollama is a service: no rung of Compose is tried, and the next step is for systemd."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.live.test_service import WITH_ROOT, start
+from tests.support.endings import Ended
+from tests.support.service import Service, service
+
+pytestmark = pytest.mark.live
+
+GIB = 1024**3
+EDIT = "run sudo systemctl edit ollama, add the lines below, then sudo systemctl restart ollama\n[Service]\n"
+COMPOSE_RUNGS = {
+    "A setting in the Compose file turns the GPU off",
+    "The container does not see the GPU",
+    "The container has too little memory",
+}
+BOTH = (("--max-risk", "disruptive"), ("--max-risk", "disruptive", "--check"))
+
+
+def fixed(host: Service, folder: Path, *words: str, **variables: object) -> Ended:
+    code, events = start(host, folder, "fix-offload", *words, **variables)
+    return Ended(code, tuple(events))
+
+
+@pytest.mark.parametrize(
+    ("environment", "cause", "line"),
+    [
+        ({"OLLAMA_LLM_LIBRARY": "cuda"}, "wrong_library_or_missing_runner", "UnsetEnvironment=OLLAMA_LLM_LIBRARY"),
+        ({"OLLAMA_CONTEXT_LENGTH": "32768"}, "context_too_large", 'Environment="OLLAMA_CONTEXT_LENGTH=4096"'),
+        ({"OLLAMA_NUM_PARALLEL": "8"}, "num_parallel_too_high", 'Environment="OLLAMA_NUM_PARALLEL=1"'),
+        ({"OLLAMA_GPU_OVERHEAD": str(3 * GIB)}, "gpu_overhead_reserved", "UnsetEnvironment=OLLAMA_GPU_OVERHEAD"),
+        ({"CUDA_VISIBLE_DEVICES": "1"}, "cuda_visible_devices_wrong", "UnsetEnvironment=CUDA_VISIBLE_DEVICES"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_setting_of_the_unit_is_named_with_the_lines_that_mend_it(
+    tmp_path: Path, environment: dict[str, str], cause: str, line: str
+) -> None:
+    with service(tmp_path / "gpu-01", **environment) as host:
+        host.load()
+        for words in BOTH:
+            ended = fixed(host, tmp_path, *words)
+            assert ended.ladder["result"]["causes"][0] == cause
+            assert (ended.code, ended.deletes) == (4 if ended.kinds("change_planned") else 2, False), ended.ladder
+            assert set(ended.steps) <= {"model.reloaded"}
+            assert ended.next_step == EDIT + line or ended.code == 4
+            assert not COMPOSE_RUNGS & set(ended.rungs)
+            assert "on this kind of host" in ended.ladder["reason"] or ended.rungs
+
+
+def test_an_old_driver_is_renewed_by_a_person(tmp_path: Path) -> None:
+    with service(tmp_path / "gpu-01", driver="470.82", CUDA_VISIBLE_DEVICES="") as host:
+        host.load()
+        ended = fixed(host, tmp_path, "--max-risk", "disruptive", "--last-resort")
+        assert (ended.code, ended.steps, ended.deletes) == (2, [], False), ended.ladder
+
+
+@WITH_ROOT
+def test_a_program_of_another_user_is_named_and_left_alone(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "300"]) as program:
+        try:
+            with service(tmp_path / "gpu-01", held={f"{program.pid}/trainer": 5 * GIB}) as host:
+                host.load()
+                for words in BOTH:
+                    ended = fixed(host, tmp_path, *words)
+                    assert (ended.code, ended.rungs, ended.steps) == (2, ["Make room on the GPU"], []), ended.ladder
+                    assert (
+                        ended.next_step == f"close sleep (process {program.pid}, of root): it holds 5.0 GiB; then run this again"
+                    )
+                assert program.poll() is None
+        finally:
+            program.kill()
+
+
+def cut(models: Path) -> None:
+    """Cut the largest blob of a store in half."""
+    blob = max((models / "blobs").iterdir(), key=lambda path: path.stat().st_size)
+    os.truncate(blob, blob.stat().st_size // 2)
+
+
+def lose(models: Path) -> None:
+    """Delete the largest blob of a store."""
+    max((models / "blobs").iterdir(), key=lambda path: path.stat().st_size).unlink()
+
+
+@pytest.mark.parametrize("harm", [cut, lose])
+def test_a_damaged_model_without_a_registry_is_left_as_it_is(tmp_path: Path, harm: Callable[[Path], None]) -> None:
+    with service(tmp_path / "gpu-01") as host:
+        models = host.home / "models"
+        harm(models)
+        stored = sorted(str(path) for path in models.rglob("*"))
+        loads = host.journal.count("loading model")
+        for words in BOTH:
+            ended = fixed(host, tmp_path, *words, registry="http://127.0.0.1:9")
+            assert ended.code == 2, ended.ladder
+            assert (ended.steps, ended.deletes) == ([], False)
+            assert ended.next_step.startswith("let the host reach the model's registry")
+            assert not any(event.get("stops") for event in ended.kinds("rung_start"))
+        assert sorted(str(path) for path in models.rglob("*")) == stored
+        assert host.journal.count("loading model") - loads <= 2
