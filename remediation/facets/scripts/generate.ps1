@@ -9,6 +9,7 @@ $ask = {
     $ErrorActionPreference = 'Stop'
     $watch = [Diagnostics.Stopwatch]::StartNew()
     $limit = [double] $Timeout * 1000
+    $most = 16MB
     [Net.ServicePointManager]::Expect100Continue = $false
     $response = $null
     try {
@@ -16,6 +17,7 @@ $ask = {
         $request.Method = 'POST'
         $request.Proxy = $null
         $request.KeepAlive = $false
+        $request.AllowAutoRedirect = $false
         $request.Timeout = [int] [Math]::Min([int]::MaxValue, $limit)
         $request.ReadWriteTimeout = [int] [Math]::Min([int]::MaxValue, $limit)
         $bytes = [Text.Encoding]::UTF8.GetBytes([string] $Body)
@@ -39,10 +41,12 @@ $ask = {
             $count = $source.Read($buffer, 0, $buffer.Length)
             if ($count -le 0) { break }
             if ($null -eq $first) { $first = $watch.Elapsed.TotalSeconds }
+            if ($target.Length -gt $most) { throw (New-Object IO.InvalidDataException ('the answer is larger than 16 MB, the most that is accepted')) }
             $target.Write($buffer, 0, $count)
         }
         @{
             status = [int] $response.StatusCode
+            location = [string] $response.Headers['Location']
             body = [Convert]::ToBase64String($target.ToArray())
             elapsed = $watch.Elapsed.TotalSeconds
             first_byte = $first
@@ -111,6 +115,7 @@ if ($null -ne $answer.error) { $value = @{ error = $answer.error } }
 else {
     $value = @{
         status = $answer.status
+        location = $answer.location
         body = $answer.body
         elapsed = $answer.elapsed
         first_byte = $answer.first_byte

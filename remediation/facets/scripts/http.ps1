@@ -1,5 +1,5 @@
 # One HTTP request from this host. Data: method, url, body (JSON text or null), timeout in seconds, stream; silence (seconds without a
-# byte after which it is given up, or null) and tell: what has been read is told about once a second by the worker's Send-Told, and the
+# byte after which it is given up, or null), limit (bytes of the answer's body) and tell: what has been read is told about once a second by the worker's Send-Told, and the
 # value's body is then what is left. A server that refuses or does not answer is a value here, not an error of the script.
 param($Data)
 $ErrorActionPreference = 'Stop'
@@ -7,6 +7,8 @@ $ProgressPreference = 'SilentlyContinue'
 
 $watch = [Diagnostics.Stopwatch]::StartNew()
 $limit = [double] $Data.timeout * 1000
+$most = if ($Data.limit) { [long] $Data.limit } else { 16MB }
+$tooLarge = 'the answer is larger than ' + $most + ' bytes, the most that is accepted'
 [Net.ServicePointManager]::Expect100Continue = $false
 # 5.1 offers old protocols alone unless told otherwise; a registry wants 1.2
 [Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
@@ -45,6 +47,7 @@ function Read-Answer($Response) {
     $source = $Response.GetResponseStream()
     $target = New-Object IO.MemoryStream
     $first = $null
+    $all = [long] 0
     $told = @(-1000)  # when something was told last
     $reading = $null
     $buffer = New-Object byte[] 65536
@@ -55,6 +58,8 @@ function Read-Answer($Response) {
             $count = $reading.Result
             if ($count -le 0) { break }
             if ($null -eq $first) { $first = $watch.Elapsed.TotalSeconds }
+            $all += $count
+            if ($all -gt $most) { throw (New-Object IO.InvalidDataException ($tooLarge)) }
             $target.Write($buffer, 0, $count)
             Step-Telling $target
         }
@@ -66,6 +71,7 @@ function Read-Answer($Response) {
     }
     @{
         status = [int] $Response.StatusCode
+        location = [string] $Response.Headers['Location']
         body = [Convert]::ToBase64String($target.ToArray())
         elapsed = $watch.Elapsed.TotalSeconds
         first_byte = $first
