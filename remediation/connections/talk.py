@@ -19,7 +19,7 @@ from remediation.model.limits import LimitExceeded, Tally
 
 Listeners = Mapping[int, Callable[[bytes], None]]
 _SHOWN = 400
-_FRAME = 64
+_FRAME = 1024
 """A frame counts for so many bytes at the least, so that frames of nothing come to an end too."""
 
 
@@ -156,7 +156,7 @@ class _Parts:
 
     def take(self, frame: Mapping[str, Any]) -> tuple[int, str, bytes]:
         """Keep a piece; raises `LimitExceeded`, and what is raised for a frame of another form."""
-        index, stream, piece = int(frame["call"]), str(frame["stream"]), base64.b64decode(frame["data"])
+        index, stream, piece = int(frame["call"]), str(frame["stream"]), base64.b64decode(frame["data"], validate=True)
         self._tally.add(len(piece) + _FRAME)
         self._pieces.setdefault((index, stream), []).append(piece)
         return index, stream, piece

@@ -25,7 +25,6 @@ from remediation.connections.base import (
     redirected,
     tell,
 )
-from remediation.model import limits
 
 SLICE = 420_000
 """So many bytes of a file travel in one request or reply: a frame stays under 1 MB, and over WinRM its line goes in three Sends."""
@@ -79,7 +78,7 @@ def http(call: Http) -> dict[str, Any]:
     pieces = call.stream or call.hear is not None  # more than a frame holds
     return {
         "method": call.method, "url": call.url, "body": body, "timeout": call.timeout, "stream": call.stream,
-        "silence": call.silence, "tell": pieces, "limit": limits.STREAM if pieces else limits.BODY,
+        "silence": call.silence, "tell": pieces,
     }  # fmt: skip
 
 
@@ -180,7 +179,7 @@ def wrote(reply: Mapping[str, Any]) -> Reply:
 def content(reply: Mapping[str, Any], key: str) -> bytes:
     """Return a field of base64."""
     value = reply.get(key)
-    return base64.b64decode(value) if value else b""
+    return base64.b64decode(value, validate=True) if value else b""
 
 
 def _b64(data: bytes) -> str:

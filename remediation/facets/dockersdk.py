@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from remediation.connections.bounded import Deadline, Gathered
+from remediation.connections.bounded import Gathered, watchdog
 from remediation.facets import containers
 from remediation.facets.checked import checked
 from remediation.facets.engine import START, advice
@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 _TIMEOUT = 30
 _NOT_FOUND = 404
+_STDERR = 2
 
 
 @checked
@@ -241,22 +242,25 @@ def _drop(api: APIClient, name: str) -> None:
 
 
 def _executed(api: APIClient, name: str, argv: Sequence[str]) -> Executed:
+    from docker.utils import socket as frames  # noqa: PLC0415 - loaded by whoever made `api`
+
     run = str(api.exec_create(name, list(argv))["Id"])
-    out, err, deadline = Gathered("stdout"), Gathered("stderr"), Deadline(api.timeout or _TIMEOUT)
-    for pieces in api.exec_start(run, demux=True, stream=True):
-        for sink, piece in zip((out, err), pieces, strict=True):
-            sink.take(piece or b"")
-        deadline.left()  # raises once there is none
+    out, err = Gathered("stdout"), Gathered("stderr")
+    stream: Any = api.exec_start(run, socket=True)
+    with closing(getattr(stream, "_response", stream)), socket.socket(fileno=os.dup(stream.fileno())) as same:
+        # the SDK takes the timeout off such a socket, so a program that hangs would hold this one for ever
+        with watchdog(api.timeout or _TIMEOUT, lambda: same.shutdown(socket.SHUT_RDWR)) as dog:
+            for number, piece in frames.frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]  # docker's own
+                (err if number == _STDERR else out).take(piece)
+        if dog.bit:
+            raise TimeoutError
     stdout, stderr = (sink.content().decode("utf-8", errors="replace") for sink in (out, err))
     return containers.executed(int(api.exec_inspect(run)["ExitCode"] or 0), stdout, stderr)
 
 
 def _logs(api: APIClient, name: str, tail: int) -> str:
-    log, deadline = Gathered("log"), Deadline(api.timeout or _TIMEOUT)
-    for piece in api.logs(name, stdout=True, stderr=True, tail=tail, stream=True, follow=False):
-        log.take(piece)
-        deadline.left()  # raises once there is none
-    return log.content().decode("utf-8", errors="replace")
+    text: bytes = api.logs(name, stdout=True, stderr=True, tail=tail)
+    return text.decode("utf-8", errors="replace")
 
 
 def _innermost(error: BaseException) -> str:

@@ -28,7 +28,7 @@ def _bomb() -> bytes:
     return gzip.compress(b" " * 64_000_000, 1) * 100
 
 
-def _slowly(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def slowly(pieces: Iterable[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         yield piece
         time.sleep(DRIP)
@@ -61,12 +61,12 @@ def _gzip_bomb() -> Iterator[bytes]:
 
 def _drip() -> Iterator[bytes]:
     yield OK + b"Content-Length: 100000\r\n\r\n"
-    yield from _slowly(itertools.repeat(b" "))
+    yield from slowly(itertools.repeat(b" "))
 
 
 def _lines() -> Iterator[bytes]:
     yield OK + b"\r\n"
-    yield from _slowly(itertools.repeat(b'{"status": "pulling"}\n'))
+    yield from slowly(itertools.repeat(b'{"status": "pulling"}\n'))
 
 
 def _json(text: str) -> Iterator[bytes]:
@@ -82,9 +82,9 @@ ANSWERS: dict[str, Any] = {
     "endless header line": lambda: itertools.chain([OK + b"X-Long: "], itertools.repeat(BLOCK)),
     "endless status line": lambda: itertools.chain([b"HTTP/1.1 200 "], itertools.repeat(BLOCK)),
     "endless continue": lambda: itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000),
-    "slow continue": lambda: _slowly(itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n")),
-    "slow headers": lambda: itertools.chain([OK], _slowly(itertools.repeat(b"X-More: 1\r\n"))),
-    "slow status line": lambda: itertools.chain([b"HTTP/1.1 200 "], _slowly(itertools.repeat(b"x"))),
+    "slow continue": lambda: slowly(itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n")),
+    "slow headers": lambda: itertools.chain([OK], slowly(itertools.repeat(b"X-More: 1\r\n"))),
+    "slow status line": lambda: itertools.chain([b"HTTP/1.1 200 "], slowly(itertools.repeat(b"x"))),
     "drip": _drip,
     "gzip bomb": _gzip_bomb,
     "lines": _lines,

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import base64
+import itertools
+import json
 import os
+import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import paramiko
 import pytest
 
+from remediation.connections import ssh_exec, wire
 from remediation.connections.base import Completed, Failed, FileContent, Http, HttpReply, ReadFile, Run
 from remediation.connections.bounded import Gathered
+from remediation.connections.channel import Doubt, Silent
+from remediation.connections.child import ChildChannel
 from remediation.connections.guard import Guard
 from remediation.connections.replay import ReplayConnection
+from remediation.connections.talk import Talk
 from remediation.connections.winrm_transport import forbidden
+from remediation.connections.worker import WorkerConnection
 from remediation.facets.open import open_host
 from remediation.model import limits
+from remediation.model.clock import SystemClock
 from remediation.model.errors import CallFailed, HostError, Unreachable, UsageError
 from remediation.model.json_text import load_json
 from remediation.model.limits import LimitExceeded
-from tests.connections import contract
+from tests.connections import contract, hostile
 from tests.connections.conftest import PASSWORD, opened
 from tests.connections.hostile import REDIRECTS, TOO_MUCH, TOO_SLOW, Hostile, Servers, envelope, servers
 from tests.connections.sshd import sshd
@@ -344,3 +358,143 @@ def test_what_exceeds_is_never_taken_for_all() -> None:
     content = gathering(finish=True)
     with pytest.raises(LimitExceeded):
         content()
+
+
+class Mute:
+    """A channel whose host says the same again and again."""
+
+    def __init__(self, said: Callable[[str], bytes]) -> None:
+        self.clock, self._said, self._nonce, self.received = SystemClock(), said, "", 0
+
+    def start(self, command: object, deadline: float) -> None:
+        """Nothing is started."""
+
+    def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:  # noqa: ARG002 - a Channel's
+        for line in data.splitlines():
+            if (content := base64.b64decode(line)).startswith(b'{"nonce"'):
+                self._nonce = json.loads(content)["nonce"]
+
+    def receive(self, deadline: float) -> bytes:  # noqa: ARG002 - a Channel's
+        self.received += 1
+        if self.received == 1:
+            hello = base64.b64encode(b'{"hello": 1, "language_mode": "FullLanguage"}').decode()
+            return f"{self._nonce} {hello}\n".encode()
+        return self._said(self._nonce)
+
+    def errors(self) -> str:
+        return ""
+
+
+def _line(nonce: str, value: object) -> bytes:
+    return f"{nonce} {base64.b64encode(json.dumps(value).encode()).decode()}\n".encode()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        lambda nonce: nonce.encode() + b" " + b"A" * 1_000_000, lambda _: b"x" * 1_000_000,
+        lambda nonce: _line(nonce, {"id": 1, "call": 0, "stream": "stdout", "data": base64.b64encode(b"x" * 300_000).decode()}),
+        lambda nonce: _line(nonce, {"id": 1, "call": 0, "stream": "stdout", "data": ""}) * 10_000,
+        lambda nonce: _line(nonce, {"id": 1, "call": "x", "stream": "stdout", "data": ""}), lambda nonce: _line(nonce, {"id": 1, "stream": 1}),
+        lambda nonce: _line(nonce, {"id": 1, "replies": [1]}), lambda nonce: _line(nonce, {"id": 1, "replies": {}}),
+        lambda nonce: _line(nonce, {"id": 1, "call": 0, "stream": "stdout", "data": "="}),
+        lambda nonce: f"{nonce} {base64.b64encode(b'[' * 200_000).decode()}\n".encode(),
+    ],
+    ids=range(10),
+)  # fmt: skip
+def test_a_worker_that_talks_nonsense_without_end(said: Callable[[str], bytes]) -> None:
+    channel = Mute(said)
+    talk = Talk("box", channel)  # type: ignore[arg-type]  # all that a conversation needs of a channel
+    end = time.monotonic() + 60
+    talk.greet((), end, 60.0)
+    with pytest.raises(Doubt):
+        talk.ask([{"op": "run"}], end)
+    assert channel.received < 500
+
+
+def test_noise_alone_ends_with_the_deadline() -> None:
+    channel = Mute(lambda _: b"noise\n")
+    talk = Talk("box", channel)  # type: ignore[arg-type]  # as above
+    talk.greet((), time.monotonic() + 5, 5.0)
+    with pytest.raises(Silent):
+        talk.ask([{"op": "run"}], time.monotonic() + 0.2)
+
+
+@pytest.mark.parametrize(
+    "reply", [{}, {"rc": "x"}, {"rc": None}, {"rc": 0, "stdout": 5}, {"rc": 0, "stdout": "="}, {"rc": float("inf")}]
+)
+def test_a_reply_of_another_form_is_a_failure(reply: dict[str, object]) -> None:
+    for writes, kind in ((False, "error"), (True, "uncertain")):
+        found = wire.understood(lambda: wire.completed(reply), Run(("docker",), writes=writes))
+        assert isinstance(found, Failed)
+        assert (found.kind, "docker: the worker's reply cannot be read" in found.message) == (kind, True)
+
+
+@posix
+def test_a_local_powershell_that_writes_without_end_is_ended() -> None:
+    program = (sys.executable, "-I", "-c", "import os\nwhile True: os.write(1, b'x' * 65536); os.write(2, b'y' * 65536)")
+    connection = WorkerConnection("here", ChildChannel("here", before=program), scripts=lambda _: "", opening=1.0, greeting=60.0)
+    with pytest.raises(HostError) as caught:
+        connection.exchange([Run(("x",), timeout=1.0)])
+    assert "a line of the worker is larger than 32 MB" in caught.value.message
+    connection.close()
+
+
+def test_an_ssh_port_that_drips_or_sends_a_giant_packet(tmp_path: Path) -> None:
+    def answer(packet: bytes) -> Iterator[bytes]:
+        yield b"SSH-2.0-x\r\n" + packet
+        yield from itertools.repeat(b"x" * 65536)
+
+    for server in (Banner(()), Banner(answer(b"\x7f\xff\xff\xff\x06")), Banner(itertools.repeat(b"welcome\r\n" * 5))):
+        variables = {
+            "ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": server.port, "ansible_timeout": 1, "ansible_user": "ops",
+            "ansible_ssh_agent": False, "ansible_ssh_known_hosts_file": str(tmp_path / "none"),
+        }  # fmt: skip
+        with pytest.raises(Unreachable):
+            opened(variables).exchange([Run(("true",))])
+        assert server.sent < SLACK
+        server.close()
+
+
+class Banner(Hostile):
+    """A server that speaks first: slowly, where there is nothing to say."""
+
+    def _serve(self, peer: socket.socket) -> None:
+        with peer, suppress(OSError):
+            peer.settimeout(20)
+            for piece in self._answer or hostile.slowly(itertools.repeat(b"y")):
+                peer.sendall(piece if isinstance(piece, bytes) else piece.encode())
+                self.sent += len(piece)
+                if not self._open:
+                    return
+
+
+def test_an_exec_request_that_nobody_answers_ends_with_the_deadline() -> None:
+    """By paramiko's own server, which accepts a session and never says whether it starts the program."""
+    theirs, ours = socket.socketpair()
+    server = paramiko.Transport(theirs)
+    server.add_server_key(paramiko.ECDSAKey.generate())
+    never = threading.Event()
+
+    class Silence(paramiko.ServerInterface):
+        def check_channel_request(self, kind: str, chanid: int) -> int:  # noqa: ARG002 - paramiko's
+            return paramiko.OPEN_SUCCEEDED
+
+        def check_auth_none(self, username: str) -> int:  # noqa: ARG002 - as above
+            return paramiko.AUTH_SUCCESSFUL
+
+        def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:  # noqa: ARG002
+            never.wait(20)
+            return False
+
+    server.start_server(server=Silence(), event=threading.Event())
+    client = paramiko.Transport(ours)
+    client.start_client(timeout=20)
+    client.auth_none("ops")
+    try:
+        with pytest.raises(ssh_exec.Late):
+            ssh_exec.execute(client, ("true",), timeout=0.5)
+    finally:
+        never.set()
+        client.close()
+        server.close()

@@ -44,13 +44,14 @@ $ask = {
             if ($target.Length -gt $most) { throw (New-Object IO.InvalidDataException ('the answer is larger than 16 MB, the most that is accepted')) }
             $target.Write($buffer, 0, $count)
         }
-        @{
+        $said = @{
             status = [int] $response.StatusCode
-            location = [string] $response.Headers['Location']
             body = [Convert]::ToBase64String($target.ToArray())
             elapsed = $watch.Elapsed.TotalSeconds
             first_byte = $first
         }
+        $said.place = [string] $response.Headers['Location']
+        $said
     }
     catch {
         $kind = 'error'
@@ -115,12 +116,13 @@ if ($null -ne $answer.error) { $value = @{ error = $answer.error } }
 else {
     $value = @{
         status = $answer.status
-        location = $answer.location
         body = $answer.body
         elapsed = $answer.elapsed
         first_byte = $answer.first_byte
         gpu = $gpu.ToArray()
         cpu = $cpu.ToArray()
     }
+    # a redirect is not followed, it is told
+    if ($value.status -ge 300 -and $value.status -lt 400) { $value.location = $answer.place }
 }
 ConvertTo-Json -Depth 20 -Compress -InputObject $value

@@ -1,5 +1,5 @@
 # One HTTP request from this host. Data: method, url, body (JSON text or null), timeout in seconds, stream; silence (seconds without a
-# byte after which it is given up, or null), limit (bytes of the answer's body) and tell: what has been read is told about once a second by the worker's Send-Told, and the
+# byte after which it is given up, or null) and tell: what has been read is told about once a second by the worker's Send-Told, and the
 # value's body is then what is left. A server that refuses or does not answer is a value here, not an error of the script.
 param($Data)
 $ErrorActionPreference = 'Stop'
@@ -7,7 +7,8 @@ $ProgressPreference = 'SilentlyContinue'
 
 $watch = [Diagnostics.Stopwatch]::StartNew()
 $limit = [double] $Data.timeout * 1000
-$most = if ($Data.limit) { [long] $Data.limit } else { 16MB }
+# as in remediation/model/limits.py: what is not told in pieces has to fit into one line of the worker
+$most = if ($Data.tell) { 64MB } else { 16MB }
 $tooLarge = 'the answer is larger than ' + $most + ' bytes, the most that is accepted'
 [Net.ServicePointManager]::Expect100Continue = $false
 # 5.1 offers old protocols alone unless told otherwise; a registry wants 1.2
@@ -69,13 +70,15 @@ function Read-Answer($Response) {
         if ($null -ne $reading -and -not $reading.IsCompleted) { $request.Abort() }
         try { $source.Close() } catch { $null = $_ }
     }
-    @{
+    $said = @{
         status = [int] $Response.StatusCode
-        location = [string] $Response.Headers['Location']
         body = [Convert]::ToBase64String($target.ToArray())
         elapsed = $watch.Elapsed.TotalSeconds
         first_byte = $first
     }
+    # a redirect is not followed, it is told
+    if ($said.status -ge 300 -and $said.status -lt 400) { $said.location = [string] $Response.Headers['Location'] }
+    $said
 }
 
 function New-Failure($Exception) {
