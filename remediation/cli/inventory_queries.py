@@ -27,6 +27,7 @@ def hosts(options: Listing) -> int:
     """List the hosts of the inventory with their connection and groups, or the groups as a tree."""
     from remediation.cli.extra_vars import extra_variables  # noqa: PLC0415 - loaded when asked for
     from remediation.cli.session import read_inventory  # noqa: PLC0415 - loaded when asked for
+    from remediation.inventory.check import check_addresses  # noqa: PLC0415 - loaded when asked for
     from remediation.inventory.secrets import vault_of  # noqa: PLC0415 - loaded when asked for
     from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
     from remediation.report.lines import columns  # noqa: PLC0415 - loaded when asked for
@@ -34,6 +35,7 @@ def hosts(options: Listing) -> int:
     decrypt = vault_of(options.vault_password_file)
     inventory = read_inventory(options, decrypt=decrypt)
     extra = extra_variables(options.extra_vars, decrypt=decrypt)
+    check_addresses(inventory, extra)
     chosen = inventory.select("all", options.limit)
     listed = [_host(inventory, host, extra) for host in chosen]
     if options.json:

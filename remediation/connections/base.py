@@ -146,12 +146,27 @@ class Failed:
     """A call that got no proper answer; the others of the same exchange are not harmed.
 
     ``kind``: ``not-found`` (no such program or file), ``refused`` (nothing listens), ``timeout``, ``denied``,
-    ``uncertain`` (a write whose answer was lost) or ``error``. ``missing`` is the program or folder that was not found.
+    ``uncertain`` (a write whose answer was lost), ``redirected`` (an HTTP answer that points elsewhere) or ``error``.
+    ``missing`` is the program or folder that was not found.
     """
 
     kind: str
     message: str
     missing: str = ""
+
+
+_SHOWN = 400
+
+
+def printable(text: str) -> str:
+    """Return the beginning of what a peer said, fit for a sentence: no control characters."""
+    return "".join(each if each.isprintable() else "?" for each in text[:_SHOWN])
+
+
+def redirected(call: Http, status: int, location: str) -> Failed:
+    """Return the failure of a request that was answered with a redirect: none is followed, a write must not reach another server."""
+    where = printable(location) or "an address that it does not name"
+    return Failed("redirected", f"{call.method} {call.url} was redirected to {where} (HTTP {status}); redirects are not followed")
 
 
 Reply: TypeAlias = Completed | HttpReply | ProbeReply | FileContent | Failed

@@ -33,7 +33,9 @@ from remediation.connections.base import (
     WriteFile,
 )
 from remediation.connections.settings import LOCAL_NAMES, ConnectionSettings
+from remediation.model import limits
 from remediation.model.errors import UsageError
+from remediation.model.json_text import load_json
 
 VERSION = 1
 _SHORTEST = 2
@@ -189,8 +191,8 @@ class HostRecorder:
 def load(path: Path, host: int = 1) -> tuple[str, list[Taped]]:
     """Return a host's platform and what was recorded of it; raises `UsageError` with the line where it is broken."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = _text(path)
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path}: the cassette cannot be read: {error}", next_step="name a file that --record wrote") from error
     platform, taped = None, []
     for number, line in _lines(path, text):
@@ -200,7 +202,7 @@ def load(path: Path, host: int = 1) -> tuple[str, list[Taped]]:
                 platform = hosts[host]
             elif line["host"] == host:
                 taped.append(Taped(_read(line["call"], _CALLS), _read(line["reply"], _REPLIES)))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise UsageError(
                 f"{path}:{number}: this line is none of a cassette with host {host} ({error})",
                 next_step="name a file that --record wrote",
@@ -208,6 +210,14 @@ def load(path: Path, host: int = 1) -> tuple[str, list[Taped]]:
     if platform is None:
         raise UsageError(f"{path}: the cassette is empty", next_step="name a file that --record wrote")
     return platform, taped
+
+
+def _text(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise OSError("it is not a regular file")
+    if path.exists() and path.stat().st_size > limits.CASSETTE:
+        raise OSError(limits.exceeded("it", limits.CASSETTE))
+    return path.read_text(encoding="utf-8")
 
 
 def key(call: Call) -> str:
@@ -222,7 +232,7 @@ def _lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
         if not line.strip():
             continue
         try:
-            yield number, json.loads(line)
+            yield number, load_json(line, limits.CASSETTE)
         except ValueError as error:
             raise UsageError(f"{path}:{number}: {error}", next_step="name a file that --record wrote") from error
 

@@ -18,8 +18,11 @@ from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import Unreachable
 
 _BLOCK = 65536
-# Ctrl-C at our terminal is ours to handle: what the worker has in flight is finished first
 _ENDING = 2.0
+_KEPT_ERRORS = 64_000
+_LOOK = 0.2
+_WAITING = 64
+"""Blocks that wait to be received; until one is, PowerShell waits too."""
 # Ctrl-C at our terminal is ours to handle: what the worker has in flight is finished first (CREATE_NEW_PROCESS_GROUP on Windows)
 _APART = 0x00000200 if sys.platform == "win32" else 0
 
@@ -31,7 +34,7 @@ class ChildChannel:
         self.clock = clock or SystemClock()
         self._host, self._before = host, tuple(before)
         self._process: subprocess.Popen[bytes] | None = None
-        self._said: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._said = _Said()
         self._errors = bytearray()
 
     def start(self, command: Sequence[str], deadline: float) -> None:  # noqa: ARG002 - starting a child takes no waiting
@@ -53,8 +56,8 @@ class ChildChannel:
                 f"{self._host}: {words[0]} cannot be started: {error.strerror}", host=self._host, next_step="look at PATH"
             ) from error
         # queues of their own: what a former process still says is nobody's any more
-        self._said, self._errors = queue.SimpleQueue(), bytearray()
-        for pump, pipe in ((self._out(self._said), self._process.stdout), (self._err(self._errors), self._process.stderr)):
+        self._said, self._errors = _Said(), bytearray()
+        for pump, pipe in ((self._said.put, self._process.stdout), (self._err(self._errors), self._process.stderr)):
             threading.Thread(target=_drain, args=(pipe, pump), daemon=True).start()
 
     def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:  # noqa: ARG002 - a pipe takes it or breaks
@@ -81,7 +84,7 @@ class ChildChannel:
             raise Silent("nothing came from PowerShell") from None
         if content:
             return content
-        self._said.put(b"")
+        self._said.again(b"")
         try:
             code = self._process.wait(_ENDING)
         except subprocess.TimeoutExpired:
@@ -105,6 +108,7 @@ class ChildChannel:
         process, self._process = self._process, None
         if process is None:
             return
+        self._said.closed = True
         if process.stdin is not None:
             with suppress(OSError):
                 process.stdin.close()  # the worker leaves by itself, and stops what it started
@@ -114,12 +118,36 @@ class ChildChannel:
             _end_tree(process)
 
     @staticmethod
-    def _out(said: queue.SimpleQueue[bytes]) -> Callable[[bytes], None]:
-        return said.put
-
-    @staticmethod
     def _err(errors: bytearray) -> Callable[[bytes], None]:
-        return errors.extend
+        def keep(piece: bytes) -> None:
+            errors.extend(piece[: max(0, _KEPT_ERRORS - len(errors))])
+
+        return keep
+
+
+class _Said:
+    """A process's stdout on its way from the thread that reads it: a few blocks wait, the process waits with the rest."""
+
+    def __init__(self) -> None:
+        self._blocks: queue.Queue[bytes] = queue.Queue(_WAITING)
+        self.closed = False
+        """Nobody receives any more: what comes is dropped, so that the process can end."""
+
+    def put(self, block: bytes) -> None:
+        """Add a block, once there is room."""
+        while not self.closed:
+            with suppress(queue.Full):
+                self._blocks.put(block, timeout=_LOOK)
+                return
+
+    def get(self, timeout: float) -> bytes:
+        """Return the next block; raises `queue.Empty`."""
+        return self._blocks.get(timeout=timeout)
+
+    def again(self, block: bytes) -> None:
+        """Put back what is to be received again: the end."""
+        with suppress(queue.Full):
+            self._blocks.put_nowait(block)
 
 
 def _end_tree(process: subprocess.Popen[bytes]) -> None:

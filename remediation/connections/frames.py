@@ -8,6 +8,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from remediation.model import limits
+from remediation.model.json_text import load_json
+from remediation.model.limits import LimitExceeded
+
 _KEPT = 16_000
 """So many bytes of what is not ours are kept to be shown when something fails."""
 
@@ -37,7 +41,7 @@ class Frames:
         return bytes(self._noise) + (b"" if self._mark in self._rest else bytes(self._rest[:_KEPT]))
 
     def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
-        """Take more of the stream; raises `Garbled`."""
+        """Take more of the stream; raises `Garbled`, or `LimitExceeded` for a line that does not end."""
         self._rest += data
         while (end := self._rest.find(b"\n", self._seen)) >= 0:
             line = bytes(self._rest[:end])
@@ -47,6 +51,8 @@ class Frames:
             if frame is not None:
                 yield frame
         self._seen = len(self._rest)
+        if self._seen > limits.FRAME:
+            raise LimitExceeded(limits.exceeded("a line of the worker", limits.FRAME))
 
     def _frame(self, line: bytes) -> dict[str, Any] | None:
         # whoever wrote without a line end stands before our nonce in the same line
@@ -58,7 +64,7 @@ class Frames:
         if not mark:
             return None
         try:
-            value = json.loads(base64.b64decode(text.strip(), validate=True))
+            value = load_json(base64.b64decode(text.strip(), validate=True), limits.FRAME)
         except (binascii.Error, ValueError) as error:
             raise Garbled(f"a reply of {len(line)} bytes cannot be read: {error}") from error
         if not isinstance(value, dict):

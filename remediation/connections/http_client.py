@@ -1,34 +1,63 @@
-"""HTTP requests over a stream somebody else opens: a TCP connection of this machine, or a channel through SSH."""
+"""HTTP requests over a stream that the caller opens: a TCP connection of this machine, or a channel through SSH.
+
+No proxy is used and no redirect followed. An answer has limits (`remediation.model.limits`), and the deadline of a call is one
+for all of it.
+"""
 
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import socket
 import ssl
 import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
-from remediation.connections.base import Failed, Http, HttpReply, Reply, tell
+from remediation.connections.addresses import address_of
+from remediation.connections.base import Failed, Http, HttpReply, Reply, redirected, tell
+from remediation.connections.bounded import Deadline, Incoming, send_all
+from remediation.model import limits
+from remediation.model.limits import LimitExceeded, Tally
 
 Dial = Callable[[str, int, float], socket.socket]
 """Opens a stream to (host, port) within so many seconds; raises OSError."""
+READ_AHEAD = 8192
+"""Bytes that are read beyond the head, of a body whose beginning came with it."""
 _BLOCK = 65536
+REDIRECTS = range(300, 400)
 
 
-class _Timed(http.client.HTTPConnection):
+class _Bounded:
+    """What http.client needs of a socket."""
+
+    def __init__(self, stream: socket.socket, deadline: Deadline) -> None:
+        self._stream, self._deadline = stream, deadline
+        self.incoming: Incoming | None = None
+
+    def sendall(self, data: bytes) -> None:
+        """Send all of it before the deadline."""
+        send_all(self._stream, data, self._deadline)
+
+    def makefile(self, _mode: str = "rb", _buffering: int = -1) -> io.BufferedReader:
+        """Return what is read of the answer, its head at first."""
+        source = self._stream.makefile("rb", buffering=0)
+        self.incoming = Incoming(source, self._stream, self._deadline, Tally("the head of the answer", limits.HEAD, READ_AHEAD))
+        return io.BufferedReader(self.incoming, READ_AHEAD)
+
+
+class _Connection(http.client.HTTPConnection):
     """A connection whose stream is given."""
 
-    def __init__(self, host: str, port: int, stream: socket.socket) -> None:
+    def __init__(self, host: str, port: int, stream: _Bounded) -> None:
         super().__init__(host, port)
-        self.sock = stream
+        self.sock = stream  # all that http.client needs of one
 
     def connect(self) -> None:
         """Use the stream that is there."""
 
     def close(self) -> None:
-        """Let go of the stream without closing it, which is whoever opened it's to do.
+        """Let go of the stream without closing it: that is done by whoever opened it.
 
         http.client closes as soon as it has the head of an answer that ends with the connection. A socket lives on in the
         answer's file; a channel through SSH does not, and what had not arrived by then would be lost.
@@ -38,72 +67,74 @@ class _Timed(http.client.HTTPConnection):
 
 
 def direct(host: str, port: int, timeout: float) -> socket.socket:
-    """Open a TCP connection from this machine."""
-    return socket.create_connection((host, port), timeout)
-
-
-class _Deadline:
-    """Seconds since the request began, and how many are left."""
-
-    def __init__(self, call: Http, monotonic: Callable[[], float]) -> None:
-        self._monotonic, self._timeout, self._began = monotonic, call.timeout, monotonic()
-        self._silence = call.silence
-
-    def elapsed(self) -> float:
-        return self._monotonic() - self._began
-
-    def left(self) -> float:
-        rest = self._timeout - self.elapsed()
-        if rest <= 0:
-            raise TimeoutError
-        return rest
-
-    def patience(self) -> float:
-        """Return for how long the next byte is waited."""
-        return self.left() if self._silence is None else min(self.left(), self._silence)
+    """Open a TCP connection from this machine; the addresses of a name share the time."""
+    deadline, last = Deadline(timeout), OSError(f"{host} has no address")
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
+        stream = socket.socket(family, kind, protocol)
+        try:
+            stream.settimeout(deadline.left())
+            stream.connect(address)
+        except OSError as error:
+            stream.close()
+            last = error
+        else:
+            return stream
+    raise last
 
 
 def request(call: Http, dial: Dial = direct, monotonic: Callable[[], float] = time.monotonic) -> Reply:
-    """Make the request; no proxy, no redirect, and never longer than `call.timeout` (`call.silence` without a byte)."""
-    parts = urlsplit(call.url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        return Failed("error", f"{call.url} is no http address")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    deadline = _Deadline(call, monotonic)
+    """Make the request, in no more than `call.timeout` seconds (and `call.silence` without a byte)."""
+    deadline = Deadline(call.timeout, call.silence, monotonic)
     stream: socket.socket | None = None
+    where = call.url
     try:
-        stream = dial(parts.hostname, port, deadline.left())
+        address = address_of(call.url)
+        where = f"{address.host}:{address.port}"
+        stream = dial(address.host, address.port, deadline.left())
         stream.settimeout(deadline.patience())
-        if parts.scheme == "https":
-            stream = ssl.create_default_context().wrap_socket(stream, server_hostname=parts.hostname)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return _talk(call, target, _Timed(parts.hostname, port, stream), stream, deadline)
+        if address.secure:
+            stream = ssl.create_default_context().wrap_socket(stream, server_hostname=address.host)
+        bounded = _Bounded(stream, deadline)
+        return _talk(call, address.target, _Connection(address.host, address.port, bounded), bounded, deadline)
     except TimeoutError:
         if call.silence is not None and deadline.elapsed() < call.timeout:
             return Failed("timeout", f"{call.method} {call.url}: nothing came for {call.silence:g} s")
         return Failed("timeout", f"{call.method} {call.url} was not answered within {call.timeout:g} s")
     except ConnectionRefusedError:
-        return Failed("refused", f"nothing listens at {parts.hostname}:{port}")
-    except (OSError, http.client.HTTPException) as error:
+        return Failed("refused", f"nothing listens at {where}")
+    except (OSError, http.client.HTTPException, ValueError, LimitExceeded) as error:
+        # ValueError: a URL that cannot be taken apart, or a number in the answer's head that is none
         return Failed("error", f"{call.method} {call.url}: {error or type(error).__name__}")
     finally:
         if stream is not None:
             stream.close()
 
 
-def _talk(call: Http, target: str, connection: _Timed, stream: socket.socket, deadline: _Deadline) -> HttpReply:
+def _talk(call: Http, target: str, connection: _Connection, stream: _Bounded, deadline: Deadline) -> Reply:
     body = None if call.body is None else json.dumps(call.body).encode()
+    # http.client asks for "identity" itself: an answer that is compressed has not the size that it announces
     headers = {"Accept": "*/*", "Connection": "close"} | ({} if body is None else {"Content-Type": "application/json"})
     connection.request(call.method, target, body, headers)
-    stream.settimeout(deadline.patience())
     answer = connection.getresponse()
-    received, first = bytearray(), None
+    if answer.status in REDIRECTS:
+        return redirected(call, answer.status, answer.getheader("Location") or "")
+    if (encoding := answer.getheader("Content-Encoding", "identity").strip().lower()) not in {"", "identity"}:
+        raise LimitExceeded(f"the answer is compressed ({encoding[:20]}), which was not asked for")
+    received, first, line = bytearray(), None, 0
+    most = limits.STREAM if call.stream else limits.BODY
+    if stream.incoming is not None:
+        stream.incoming.tally = Tally("the answer", most, beside=limits.HEAD)
     while True:
-        stream.settimeout(deadline.patience())
         block = answer.read1(_BLOCK)
         if not block:
             return HttpReply(answer.status, bytes(received), deadline.elapsed(), first)
         received += block
+        end = block.rfind(b"\n")
+        line = line + len(block) if end < 0 else len(block) - end - 1
+        if len(received) > most:
+            raise LimitExceeded(limits.exceeded("the answer", most))
+        if line > limits.LINE:
+            raise LimitExceeded(limits.exceeded("a line of the answer", limits.LINE))
         tell(call, block)
-        if call.stream and first is None and b"\n" in received:
+        if call.stream and first is None and end >= 0:
             first = deadline.elapsed()

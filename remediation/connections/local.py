@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import queue
+import selectors
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -11,14 +14,17 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from remediation.connections import http_client, posix, posix_files
 from remediation.connections.base import Call, Completed, Failed, FileContent, Http, Probe, ReadFile, Reply, Run, WriteFile
+from remediation.connections.bounded import Gathered
 from remediation.connections.settings import Become
+from remediation.model.limits import LimitExceeded
 
 _GLANCE = 0.5
 """Seconds a program's pipes may stay open after it has ended: what it left running may hold them for ever."""
+_BLOCK = 65536
+_READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _KILLING = 10.0
 """Seconds in which a program that was killed has to be gone."""
 
@@ -61,7 +67,8 @@ class LocalConnection:
         if self._become is None:
             return run(call, self._running)
         elevated = posix.sudo(self._become, call.argv, call.env)
-        done = run(Run(elevated.argv, elevated.head + call.stdin, call.timeout, cwd=call.cwd), self._running, self._kill)
+        started = Run(elevated.argv, elevated.head + call.stdin, call.timeout, writes=call.writes, cwd=call.cwd)
+        done = run(started, self._running, self._kill)
         return elevated.reply(done) if isinstance(done, Completed) else done
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
@@ -87,7 +94,7 @@ def run(
     try:
         process = subprocess.Popen(
             list(call.argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=call.cwd,
-            env={**os.environ, **call.env}, start_new_session=True,
+            env={**os.environ, **call.env}, start_new_session=True, bufsize=0,
         )  # fmt: skip
     except FileNotFoundError:
         missing = call.cwd if call.cwd is not None and not Path(call.cwd).is_dir() else call.argv[0]
@@ -107,32 +114,72 @@ def run(
 
 def _finish(process: subprocess.Popen[bytes], call: Run) -> Reply:
     deadline = time.monotonic() + call.timeout
-    ended_before = False
-    # `communicate` takes stdin once: called again after a timeout, it refuses to take it twice and does not send the rest
-    pipe, process.stdin = process.stdin, None
-    threading.Thread(target=_feed, args=(pipe, call.stdin), daemon=True).start()
-    while True:
-        try:
-            stdout, stderr = process.communicate(timeout=max(0.0, min(_GLANCE, deadline - time.monotonic())))
-        except subprocess.TimeoutExpired as late:
-            if process.poll() is None:
-                if time.monotonic() >= deadline:
-                    return Failed("timeout", f"{call.argv[0]} did not end in {call.timeout:g} s and was told to stop")
-                continue
-            if not ended_before:
-                ended_before = True  # one glance more for what is still in the pipes
-                continue
-            stdout, stderr = late.stdout or b"", late.stderr or b""
+    out, err = Gathered("stdout", finish=call.writes), Gathered("stderr", finish=call.writes)
+    try:
+        if not _exchange(process, call.stdin, deadline, out, err):
+            return Failed("timeout", f"{call.argv[0]} did not end in {call.timeout:g} s and was told to stop")
         rc = process.returncode
         # a signal's number as a shell tells it
-        return Completed((128 - rc if rc < 0 else rc) & 0xFFFFFFFF, stdout, stderr)
+        return Completed((128 - rc if rc < 0 else rc) & 0xFFFFFFFF, out.content(), err.content())
+    except LimitExceeded as exceeded:
+        return Failed("error", f"{call.argv[0]}: {exceeded.message}")
 
 
-def _feed(pipe: IO[bytes] | None, stdin: bytes) -> None:
-    with suppress(OSError):  # a program need not read its stdin
+def _exchange(process: subprocess.Popen[bytes], stdin: bytes, deadline: float, out: Gathered, err: Gathered) -> bool:
+    """Feed a program and gather what it writes until it has ended; return False after the deadline. Raises `LimitExceeded`."""
+    feed = memoryview(stdin)
+    with selectors.DefaultSelector() as pipes:
+        _register(pipes, process, out, err)
+        quiet = False
+        while pipes.get_map():
+            ready = pipes.select(max(0.0, min(_GLANCE, deadline - time.monotonic())))
+            for key, _ in ready:
+                if key.data is None:
+                    feed = feed[_fed(key.fd, feed) :]
+                if not (feed if key.data is None else _taken(key.fd, key.data)):
+                    pipes.unregister(key.fileobj)
+                    key.fileobj.close()  # type: ignore[union-attr]  # a pipe of this process
+            if process.poll() is None:
+                if time.monotonic() >= deadline:
+                    return False
+            elif not ready:
+                if quiet:
+                    break  # what it left running holds the pipes open
+                quiet = True  # one glance more for what is still in the pipes
+    try:
+        process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _register(pipes: selectors.BaseSelector, process: subprocess.Popen[bytes], out: Gathered, err: Gathered) -> None:
+    if sys.platform == "win32":  # where a worker runs programs
+        return
+    for pipe, events, sink in ((process.stdin, _WRITE, None), (process.stdout, _READ, out), (process.stderr, _READ, err)):
         if pipe is not None:
-            with pipe:
-                pipe.write(stdin)
+            os.set_blocking(pipe.fileno(), False)
+            pipes.register(pipe, events, sink)
+
+
+def _fed(pipe: int, data: memoryview) -> int:
+    """Write some of `data` and return how much of it needs no writing any more: all, for a program that does not read its stdin."""
+    try:
+        return os.write(pipe, data[:_BLOCK]) if data else 0
+    except BlockingIOError:
+        return 0
+    except BrokenPipeError:
+        return len(data)
+
+
+def _taken(pipe: int, sink: Gathered) -> bool:
+    """Gather what is there; return False at the end."""
+    try:
+        piece = os.read(pipe, _BLOCK)
+    except BlockingIOError:
+        return True
+    sink.take(piece)
+    return bool(piece)
 
 
 def _end(process: subprocess.Popen[bytes], kill: Callable[[subprocess.Popen[bytes]], None]) -> None:
@@ -140,9 +187,10 @@ def _end(process: subprocess.Popen[bytes], kill: Callable[[subprocess.Popen[byte
         kill(process)
         with suppress(subprocess.TimeoutExpired):  # a program of another user that we may not end
             process.wait(_KILLING)
-    for pipe in (process.stdout, process.stderr):
+    for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
-            pipe.close()
+            with suppress(OSError):  # unread input of a program that ended
+                pipe.close()
 
 
 def file_call(call: ReadFile) -> Reply:
@@ -157,14 +205,50 @@ def file_call(call: ReadFile) -> Reply:
         return Failed("error", f"{call.path}: {error.strerror or error}")
 
 
-def read_file(call: ReadFile) -> FileContent:
-    """Read a file or its end; raises OSError."""
+def read_file(call: ReadFile) -> Reply:
+    """Read a regular file or its end, before a deadline; raises OSError.
+
+    A thread does it: a file system that went away (NFS, FUSE) holds whoever reads from it, and no signal gets him out.
+    """
+    found: queue.SimpleQueue[Reply | OSError] = queue.SimpleQueue()
+
+    def read() -> None:
+        try:
+            found.put(_read(call, time.monotonic() + call.timeout))
+        except OSError as error:
+            found.put(error)
+
+    threading.Thread(target=read, name="read", daemon=True).start()
     try:
-        with Path(call.path).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size  # 0 for files under /proc, which cannot be sought in from their end
-            if call.tail and size > call.limit:
-                file.seek(size - call.limit)
-            content = file.read(call.limit)
-            return FileContent(content, truncated=size > call.limit or bool(not call.tail and file.read(1)))
+        reply = found.get(timeout=call.timeout)
+    except queue.Empty:
+        reply = TimeoutError()
+    if isinstance(reply, TimeoutError):
+        return Failed("timeout", f"{call.path} was not read within {call.timeout:g} s")
+    if isinstance(reply, OSError):
+        raise reply
+    return reply
+
+
+def _read(call: ReadFile, deadline: float) -> Reply:
+    try:
+        # without waiting: to open a FIFO would wait for whoever writes into it, some files of the kernel for news
+        handle = os.open(
+            call.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
+        )
     except FileNotFoundError:
         return FileContent(missing=True)
+    seen = os.fstat(handle)
+    if not stat.S_ISREG(seen.st_mode):
+        os.close(handle)
+        return posix_files.no_file(call.path)
+    with os.fdopen(handle, "rb", buffering=0) as file:
+        size = seen.st_size  # 0 for files under /proc, which cannot be sought in from their end
+        if call.tail and size > call.limit:
+            file.seek(size - call.limit)
+        content = bytearray()
+        while len(content) < call.limit and (piece := file.read(min(_BLOCK, call.limit - len(content)))):
+            content += piece
+            if time.monotonic() >= deadline:
+                raise TimeoutError
+        return FileContent(bytes(content), truncated=size > call.limit or bool(not call.tail and file.read(1)))

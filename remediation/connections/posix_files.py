@@ -8,8 +8,8 @@ from pathlib import Path
 
 from remediation.connections.base import Completed, Failed, FileContent, ReadFile, Reply, Run, WriteFile
 
-_NOT_FOUND, _LINK = 44, 45
-_READ = '[ -e "$1" ] || exit 44; wc -c <"$1" || exit 1; if [ "$3" = tail ]; then tail -c "$2" "$1"; else head -c "$2" "$1"; fi'
+_NOT_FOUND, _LINK, _OTHER = 44, 45, 46
+_READ = '[ -e "$1" ] || exit 44; [ -f "$1" ] || exit 46; wc -c <"$1" || exit 1; if [ "$3" = tail ]; then tail -c "$2" "$1"; else head -c "$2" "$1"; fi'
 
 Execute = Callable[[Run], Reply]
 """Runs a program on the host with the rights that the files are to be read and written with."""
@@ -28,9 +28,11 @@ def read(execute: Execute, call: ReadFile) -> Reply:
         return done
     if done.rc == _NOT_FOUND:
         return FileContent(missing=True)
-    if done.rc != 0:
-        return _refused(call.path, done)
+    if done.rc == _OTHER:
+        return no_file(call.path)
     size, _, content = done.stdout.partition(b"\n")
+    if done.rc != 0 or not size.strip().isdigit():
+        return _refused(call.path, done)
     return FileContent(content, truncated=int(size) > call.limit)
 
 
@@ -41,6 +43,11 @@ def write(execute: Execute, call: WriteFile) -> Reply:
     if not isinstance(done, Completed):
         return done
     return FileContent() if done.rc == 0 else _refused(call.path, done)
+
+
+def no_file(path: str) -> Failed:
+    """Return the failure of reading a FIFO, a device, a socket or a folder."""
+    return Failed("error", f"{path} is not a regular file; nothing else is read")
 
 
 def _refused(path: str, done: Completed) -> Failed:

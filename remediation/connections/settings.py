@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from remediation.connections import addresses
 from remediation.connections.variables import FALSE, TRUE, Variables
+from remediation.model import limits
 from remediation.model.errors import UsageError
+from remediation.model.json_text import load_json
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 KINDS = ("local", "ssh", "winrm", "replay")
 TRANSPORTS = ("ntlm", "certificate", "basic", "kerberos", "credssp")
 ENCRYPTION = ("auto", "always", "never")
 HOST_KEYS = ("strict", "accept-new")
+_LEGACY = "legacy_requests"
+"""pywinrm's word for the proxies of the environment."""
+_SERVERS: Mapping[str, Callable[[object], str]] = {"endpoint": addresses.endpoint, "registry": addresses.registry}
 _HTTPS_PORT, _HTTP_PORT = 5986, 5985
 
 
@@ -107,6 +112,18 @@ class ConnectionSettings:
         return tuple(found)
 
 
+def with_servers(host: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `variables` with the addresses of servers in the form that requests use; raises `UsageError` that names the variable."""
+    found = dict(variables)
+    for name, read in _SERVERS.items():
+        if (value := found.get(name)) not in {None, ""}:
+            try:
+                found[name] = read(value)
+            except UsageError as error:
+                raise UsageError(f"{host}: {error.message}", next_step=error.next_step) from error
+    return found
+
+
 def from_variables(host: str, variables: Mapping[str, Any]) -> ConnectionSettings:
     """Read the settings of `host`; raises `UsageError` that names the variable."""
     read = Variables(host, variables)
@@ -115,7 +132,7 @@ def from_variables(host: str, variables: Mapping[str, Any]) -> ConnectionSetting
     return ConnectionSettings(
         name=host,
         kind=kind,
-        address=read.text("ansible_host", "ansible_ssh_host") or host,
+        address=read.address(kind),
         port=read.port("ansible_port", "ansible_ssh_port"),
         user=read.text("ansible_user", "ansible_ssh_user", "ansible_winrm_user"),
         password=read.text(
@@ -155,13 +172,20 @@ def _platform(read: Variables, kind: str) -> str:
 def _recorded_platform(read: Variables) -> str:
     """Return what the cassette's first line says of the host; whatever is wrong with the file is told when it is opened."""
     with (
-        suppress(OSError, ValueError, KeyError, TypeError),
-        Path(read.text("ansible_replay_file") or "").open(encoding="utf-8") as file,
+        suppress(OSError, ValueError, LookupError, TypeError),
+        _regular(Path(read.text("ansible_replay_file") or "")).open(encoding="utf-8") as file,
     ):
-        for host in json.loads(file.readline())["hosts"]:
+        for host in load_json(file.readline(limits.JSON_SIZE))["hosts"]:
             if host["host"] == read.whole("ansible_replay_host", 1):
                 return str(host["platform"])
     return "posix"
+
+
+def _regular(path: Path) -> Path:
+    """Return `path`; raises `OSError` for a FIFO, which would be waited for."""
+    if not path.is_file():
+        raise OSError(f"{path} is not a regular file")
+    return path
 
 
 def _winrm(read: Variables, kind: str) -> WinRmSettings:
@@ -207,9 +231,19 @@ def _winrm(read: Variables, kind: str) -> WinRmSettings:
         encryption=encryption,
         operation_timeout=operation,
         read_timeout=reading,
-        proxy=read.text("ansible_winrm_proxy"),
+        proxy=_proxy(read),
         kerberos_hostname=read.text("ansible_winrm_kerberos_hostname_override"),
     )
+
+
+def _proxy(read: Variables) -> str | None:
+    value = read.text("ansible_winrm_proxy")
+    if not value or value == _LEGACY:
+        return value
+    try:
+        return addresses.proxy("ansible_winrm_proxy", value)
+    except UsageError as error:
+        raise UsageError(f"{read.host}: {error.message}", next_step=error.next_step) from error
 
 
 def _ssh(read: Variables) -> SshSettings:

@@ -39,16 +39,18 @@ def reading(ask: Ask, call: ReadFile) -> Callable[[Mapping[str, Any]], Reply]:
         size = int(reply["size"])
         start = max(0, size - call.limit) if call.tail else 0
         end = min(size, start + call.limit)
-        pieces = [wire.content(reply, "content")] if int(reply["offset"]) == start else []
+        pieces = [wire.content(reply, "content")[: end - start]] if int(reply["offset"]) == start else []
         at = start + sum(len(piece) for piece in pieces)
         while at < end:
+            wanted = min(end - at, wire.SLICE)
             more = ask([wire.read(call, at, end - at, tail=False)], [call], call.timeout)[0]
             if (problem := wire.failed(more)) is not None:
                 return problem
-            if not (piece := wire.content(more, "content")):
-                break  # the file has become shorter meanwhile
+            piece = wire.content(more, "content")[:wanted]
             pieces.append(piece)
             at += len(piece)
+            if len(piece) < wanted:
+                break  # the file has become shorter meanwhile
         return FileContent(b"".join(pieces), truncated=size > call.limit)
 
     return whole

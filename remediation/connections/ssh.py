@@ -15,7 +15,9 @@ from remediation.connections import posix, posix_files, ssh_exec, ssh_files, ssh
 from remediation.connections.base import Call, Completed, Failed, Http, Probe, ReadFile, Reply, Run, WriteFile, name_of
 from remediation.connections.settings import ConnectionSettings
 from remediation.connections.ssh_exec import Broken, Late, NotStarted
+from remediation.model import limits
 from remediation.model.errors import Uncertain, Unreachable
+from remediation.model.limits import LimitExceeded
 
 _KILLING = 10.0
 
@@ -52,6 +54,8 @@ class SshConnection:
             except Late as late:
                 self._kill(late.group)
                 return Failed("timeout", f"{name_of(call)} did not end in {call.timeout:g} s and was told to stop")
+            except LimitExceeded as exceeded:
+                return Failed("error", f"{name_of(call)}: {exceeded.message}")
             except TimeoutError:
                 self._drop()
                 return Failed("timeout", f"{name_of(call)} was not done within {call.timeout:g} s")
@@ -78,22 +82,28 @@ class SshConnection:
         if isinstance(call, Run):
             return self._run(transport, call)
         if isinstance(call, Http):
-            return ssh_http.request(transport, call, lambda run, hear: self._run(transport, run, hear))
+            return ssh_http.request(transport, call, lambda run, hear, most: self._run(transport, run, hear, most))
         if isinstance(call, Probe):
             return Failed("error", f"the probe {call.name} is a PowerShell script, and {self.host} is no Windows host")
         return self._file(transport, call)
 
-    def _run(self, transport: paramiko.Transport, call: Run, hear: ssh_exec.Hear | None = None) -> Reply:
+    def _run(
+        self, transport: paramiko.Transport, call: Run, hear: ssh_exec.Hear | None = None, most: int = limits.OUTPUT
+    ) -> Reply:  # fmt: skip
         if (fault := posix.unfit(call)) is not None:
             return fault
         become = self._settings.become
         if become is None:
             return ssh_exec.execute(
-                transport, call.argv, call.stdin, call.timeout, cwd=call.cwd, env=call.env, interrupted=self._kill, hear=hear
-            )
+                transport, call.argv, call.stdin, call.timeout, cwd=call.cwd, env=call.env, interrupted=self._kill, hear=hear,
+                most=most, finish=call.writes,
+            )  # fmt: skip
         elevated = posix.sudo(become, call.argv, call.env)
         stdin = elevated.head + call.stdin
-        done = ssh_exec.execute(transport, elevated.argv, stdin, call.timeout, cwd=call.cwd, interrupted=self._kill, hear=hear)
+        done = ssh_exec.execute(
+            transport, elevated.argv, stdin, call.timeout, cwd=call.cwd, interrupted=self._kill, hear=hear, most=most,
+            finish=call.writes,
+        )  # fmt: skip
         return elevated.reply(done) if isinstance(done, Completed) else done
 
     def _file(self, transport: paramiko.Transport, call: ReadFile | WriteFile) -> Reply:
@@ -104,9 +114,12 @@ class SshConnection:
             return posix_files.write(execute, call)
         if self._settings.become is not None or (sftp := self._files(transport)) is None:
             return posix_files.read(execute, call)
-        sftp.get_channel().settimeout(call.timeout)  # type: ignore[union-attr]  # an open client has a channel
         try:
-            return ssh_files.read(sftp, call)
+            with ssh_files.within(sftp, call.timeout):
+                return ssh_files.read(sftp, call)
+        except LimitExceeded:
+            self._drop()  # what else the server sends of it would be taken for the next answer
+            raise
         except PermissionError:
             return Failed("denied", f"{call.path}: permission denied")
         except (TimeoutError, ConnectionError):
@@ -117,7 +130,7 @@ class SshConnection:
     def _files(self, transport: paramiko.Transport) -> paramiko.SFTPClient | None:
         if self._sftp is None:
             try:
-                self._sftp = paramiko.SFTPClient.from_transport(transport)
+                self._sftp = ssh_files.open_sftp(transport, self._settings.timeout)
             except (paramiko.ChannelException, paramiko.SFTPError):
                 return None  # no sftp subsystem there
             except TimeoutError:

@@ -9,12 +9,15 @@ from typing import Any
 import paramiko
 
 from remediation.connections import clixml, ssh_open
+from remediation.connections.bounded import watchdog
 from remediation.connections.channel import Doubt, Ended, NotReceived, Silent
 from remediation.connections.settings import ConnectionSettings
 from remediation.model.clock import Clock, SystemClock
 
 _BLOCK = 65536
 _KEPT_ERRORS = 64_000
+_PIECES = 64
+"""Of stderr, between two pieces of stdout."""
 
 
 class SshChannel:
@@ -37,8 +40,10 @@ class SshChannel:
         if self._ssh is None or not self._ssh.transport.is_active():
             self._ssh = ssh_open.open_ssh(self._settings, self._note)
         try:
-            self._channel = self._ssh.transport.open_session(timeout=max(1.0, deadline - self.clock.monotonic()))
-            self._channel.exec_command(" ".join(command))
+            left = max(1.0, deadline - self.clock.monotonic())
+            channel = self._channel = self._ssh.transport.open_session(timeout=left)
+            with watchdog(left, channel.close):  # a server may never say whether it starts the program
+                channel.exec_command(" ".join(command))
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise NotReceived(f"no program could be started over SSH: {error or type(error).__name__}") from error
 
@@ -100,8 +105,13 @@ class SshChannel:
         return self._channel
 
     def _gather(self, channel: paramiko.Channel) -> None:
-        while channel.recv_stderr_ready() and len(self._errors) < _KEPT_ERRORS:
-            self._errors += channel.recv_stderr(_BLOCK)
+        # what is not kept is read all the same: unread, it would fill the channel's window and stop stdout too
+        for _ in range(_PIECES):
+            if not channel.recv_stderr_ready():
+                return
+            said = channel.recv_stderr(_BLOCK)
+            if len(self._errors) < _KEPT_ERRORS:
+                self._errors += said
 
     def _end(self) -> None:
         channel, self._channel = self._channel, None

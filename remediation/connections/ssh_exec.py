@@ -13,6 +13,8 @@ import paramiko
 
 from remediation.connections import posix
 from remediation.connections.base import Completed, Failed, Reply
+from remediation.connections.bounded import Gathered, watchdog
+from remediation.model import limits
 
 Hear = Callable[[bytes], None]
 _BLOCK = 65536
@@ -43,42 +45,47 @@ class Late(Exception):
 def execute(  # noqa: PLR0913 - a Run's fields
     transport: paramiko.Transport, argv: Sequence[str], stdin: bytes = b"", timeout: float = 30.0, *, cwd: str | None = None,
     env: Mapping[str, str] | None = None,
-    interrupted: Callable[[int | None], None] = lambda _: None, hear: Hear | None = None,
+    interrupted: Callable[[int | None], None] = lambda _: None, hear: Hear | None = None, most: int = limits.OUTPUT,
+    finish: bool = False,
 ) -> Reply:  # fmt: skip
-    """Run a program; raises `Broken` or `Late`. `interrupted` is told its group when something else (Ctrl-C) ends the wait.
+    """Run a program; raises `Broken`, `Late` or `LimitExceeded`.
 
-    `hear` is told stdout as it comes.
+    `interrupted` is told its group when something else than its time (Ctrl-C, a limit) ends the wait. `hear` is told stdout as it
+    comes, of which at most `most` bytes are accepted; with `finish` a program that writes more runs to its end all the same.
     """
     started = posix.with_environment(argv, env or {})
     mark = secrets.token_hex(16)
     deadline = time.monotonic() + timeout
-    err = bytearray()
+    out, err = Gathered("stdout", most, finish=finish), Gathered("stderr", finish=finish)
     try:
         channel = transport.open_session(timeout=min(timeout, 30.0))
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise NotStarted(str(error) or type(error).__name__) from error
     try:
         with closing(channel):
-            channel.exec_command(_script(mark, started.argv, cwd, "" if "PATH" in (env or {}) else argv[0]))
+            with watchdog(timeout, channel.close) as dog:  # a server may never say whether it starts the program
+                channel.exec_command(_script(mark, started.argv, cwd, "" if "PATH" in (env or {}) else argv[0]))
             try:
-                done = _pump(channel, started.head + stdin, deadline, err, hear)
+                code = _pump(channel, started.head + stdin, deadline, (out, err), hear)
             except KeyboardInterrupt:
                 _hear_mark(channel, mark, err)
                 raise
     except (paramiko.SSHException, EOFError, OSError) as error:
+        if dog.bit:
+            raise Late(None) from error
         raise Broken(str(error) or type(error).__name__) from error
     except BaseException:
-        interrupted(_group(_told(bytes(err), mark)[0]))
+        interrupted(_group(_told(err.so_far, mark)[0]))
         raise
-    told, rest = _told(bytes(err), mark)
-    if done is None:
+    told, rest = _told(err.so_far, mark)
+    if code is None:
         raise Late(_group(told))
-    code, out = done
     if told[1:] == ["folder"]:
         return Failed("not-found", f"there is no folder {cwd}", cwd or "")
     if told[1:] == ["program"]:
         return Failed("not-found", f"there is no {argv[0]}", argv[0])
-    return Completed(code & 0xFFFFFFFF, out, rest)
+    err.content()  # raises where something is missing of it
+    return Completed(code & 0xFFFFFFFF, out.content(), rest)
 
 
 def _script(mark: str, argv: Sequence[str], cwd: str | None, program: str) -> str:
@@ -95,24 +102,22 @@ def _group(told: list[str]) -> int | None:
     return int(told[0]) if told and told[0].isdigit() else None
 
 
-def _told(err: bytes, mark: str) -> tuple[list[str], bytes]:
+def _told(err: bytes | bytearray, mark: str) -> tuple[list[str], bytes]:
     """Take the words behind our mark out of stderr."""
     words: list[str] = []
-    rest = bytearray()
-    for line in err.splitlines(keepends=True):
-        head, found, tail = line.partition(mark.encode() + b" ")
-        if found:
-            words.append(tail.decode("ascii", "replace").strip())
-            rest += head
-        else:
-            rest += line
-    return words, bytes(rest)
+    rest, at, sign = bytearray(), 0, mark.encode() + b" "
+    while (found := err.find(sign, at)) >= 0:
+        end = err.find(b"\n", found) + 1 or len(err)
+        words.append(err[found + len(sign) : end].decode("ascii", "replace").strip())
+        rest += err[at:found]
+        at = end
+    return words, bytes(rest + err[at:])
 
 
 def _pump(
-    channel: paramiko.Channel, stdin: bytes, deadline: float, err: bytearray, hear: Hear | None
-) -> tuple[int, bytes] | None:
-    """Return exit code and stdout, None after the deadline; stderr goes to `err`."""
+    channel: paramiko.Channel, stdin: bytes, deadline: float, streams: tuple[Gathered, Gathered], hear: Hear | None
+) -> int | None:
+    """Return the exit code, None after the deadline."""
     ready = threading.Event()
     # paramiko sets these when bytes, or the end, are there: nothing is polled, and no file descriptor is used up
     channel.in_buffer.set_event(ready)
@@ -121,17 +126,15 @@ def _pump(
         threading.Thread(target=_feed, args=(channel, stdin), daemon=True).start()
     else:
         _feed(channel, stdin)
-    out = bytearray()
     ended: float | None = None
     while True:
         ready.clear()
-        known = len(out)
-        if _gathered(channel, out, err):
+        came, now = _gather(channel, *streams, hear), time.monotonic()
+        if came:
             ended = None
-            if hear is not None and len(out) > known:
-                hear(bytes(out[known:]))
+            if now >= deadline:
+                return None
             continue
-        now = time.monotonic()
         if channel.exit_status_ready():
             ended = now if ended is None else ended
             if channel.eof_received or channel.closed or now - ended >= _QUIET:
@@ -143,26 +146,32 @@ def _pump(
         ready.wait(min(deadline - now, _QUIET / 5 if ended is not None or channel.eof_received else _QUIET))
     if not channel.exit_status_ready() or (code := channel.recv_exit_status()) < 0:
         raise Broken("the connection was lost before the program's end was told")
-    return code, bytes(out)
+    return code
 
 
-def _hear_mark(channel: paramiko.Channel, mark: str, err: bytearray) -> None:
+def _hear_mark(channel: paramiko.Channel, mark: str, err: Gathered) -> None:
     """Wait a moment for the group of a program that was just started: by nothing else can it be ended."""
     until, ready = time.monotonic() + _FIRST_WORD, threading.Event()
     channel.in_stderr_buffer.set_event(ready)
-    while not _told(bytes(err), mark)[0] and not channel.closed and (left := until - time.monotonic()) > 0:
+    while not _told(err.so_far, mark)[0] and not channel.closed and (left := until - time.monotonic()) > 0:
         ready.clear()
-        if not _gathered(channel, bytearray(), err):
+        if not _gather(channel, Gathered("stdout", finish=True), err):
             ready.wait(left)
 
 
-def _gathered(channel: paramiko.Channel, out: bytearray, err: bytearray) -> bool:
-    before = len(out) + len(err)
-    while channel.recv_ready():
-        out += channel.recv(_BLOCK)
-    while channel.recv_stderr_ready():
-        err += channel.recv_stderr(_BLOCK)
-    return len(out) + len(err) > before
+def _gather(channel: paramiko.Channel, out: Gathered, err: Gathered, hear: Hear | None = None) -> bool:
+    """Take a piece of each stream; return whether there was any."""
+    came = False
+    if channel.recv_ready():
+        came = True
+        piece = channel.recv(_BLOCK)
+        out.take(piece)
+        if hear is not None and piece:
+            hear(piece)
+    if channel.recv_stderr_ready():
+        came = True
+        err.take(channel.recv_stderr(_BLOCK))
+    return came
 
 
 def _feed(channel: paramiko.Channel, stdin: bytes) -> None:

@@ -12,15 +12,17 @@ from typing import Any, cast
 import paramiko
 
 from remediation.connections import http_client
-from remediation.connections.base import Completed, Failed, Http, HttpReply, Reply, Run, tell
+from remediation.connections.base import Completed, Failed, Http, HttpReply, Reply, Run, printable, redirected, tell
+from remediation.model import limits
 
 _CONNECT_FAILED = 2
 _REFUSED, _TIMED_OUT = 7, 28
 _MARK = b"\x1e"
 """Stands before what curl says of the transfer; no JSON holds it, so a body is heard as it comes, up to the last of these."""
-_TAIL = f"{_MARK.decode()}%{{http_code}} %{{time_total}} %{{time_starttransfer}}"
-Start = Callable[[Run, Callable[[bytes], None]], Reply]
-"""Runs a program on the host; whoever is given with it hears its stdout as it comes."""
+_TAIL = f"{_MARK.decode()}%{{http_code}} %{{time_total}} %{{time_starttransfer}} %{{redirect_url}}"
+_SHOWN = 400
+Start = Callable[[Run, Callable[[bytes], None], int], Reply]
+"""Runs a program on the host; the callable is given its stdout as it comes, and of that at most so many bytes are accepted."""
 
 
 class _NotForwarded(OSError):
@@ -49,7 +51,11 @@ def request(transport: paramiko.Transport, call: Http, run: Start) -> Reply:
 
 def _by_curl(call: Http, run: Start) -> Reply:
     body = b"" if call.body is None else json.dumps(call.body).encode()
-    argv = ["curl", "-sS", "--noproxy", "*", "--max-time", f"{call.timeout:g}", "--request", call.method, "--write-out", _TAIL]
+    # --disable comes first: the login's own .curlrc must neither follow redirects nor add a proxy or headers
+    argv = [
+        "curl", "--disable", "-sS", "--proto", "=http,https", "--max-redirs", "0", "--noproxy", "*", "--max-time", f"{call.timeout:g}",
+        "--header", "Accept-Encoding: identity", "--request", call.method, "--write-out", _TAIL,
+    ]  # fmt: skip
     if call.hear is not None:
         argv += ["--no-buffer"]
     if call.silence is not None:
@@ -57,7 +63,8 @@ def _by_curl(call: Http, run: Start) -> Reply:
     if call.body is not None:
         argv += ["--header", "Content-Type: application/json", "--data-binary", "@-"]
     heard = _Heard(call)
-    done = run(Run((*argv, "--url", call.url), body, call.timeout + 2.0), heard)
+    most = limits.STREAM if call.stream else limits.BODY
+    done = run(Run((*argv, "--url", call.url), body, call.timeout + 2.0), heard, most + limits.HEAD)
     if isinstance(done, Failed) and done.kind == "not-found":
         return Failed(
             "error", f"{call.method} {call.url}: sshd forwards no connection (AllowTcpForwarding), and the host has no curl"
@@ -66,12 +73,23 @@ def _by_curl(call: Http, run: Start) -> Reply:
         return done
     if done.rc == 0:
         content, _, figures = done.stdout.rpartition(_MARK)
-        status, total, first = figures.split()
+        try:
+            status, total, first, location = _figures(figures)
+        except ValueError:
+            return Failed("error", f"{call.method} {call.url}: what the host's curl wrote cannot be read")
+        if status in http_client.REDIRECTS:
+            return redirected(call, status, location)
         heard.rest(content)
-        return HttpReply(int(status), content, float(total), float(first) if call.stream else None)
+        return HttpReply(status, content, total, first if call.stream else None)
     kind = {_REFUSED: "refused", _TIMED_OUT: "timeout"}.get(done.rc, "error")
-    said = " ".join(done.stderr.decode("utf-8", "replace").split())
-    return Failed(kind, f"{call.method} {call.url}: {said}")
+    said = " ".join(done.stderr[:_SHOWN].decode("utf-8", "replace").split())
+    return Failed(kind, f"{call.method} {call.url}: {printable(said)}")
+
+
+def _figures(said: bytes) -> tuple[int, float, float, str]:
+    """Return status, seconds, seconds to the first byte, and where a redirect points, as curl writes them after the body."""
+    status, total, first, *location = said.decode("utf-8", "replace").split(maxsplit=3)
+    return int(status), float(total), float(first), "".join(location)
 
 
 class _Heard:
@@ -94,7 +112,7 @@ class _Heard:
 
 
 class _Raw(io.RawIOBase):
-    """A channel as a raw stream, so that http.client can buffer it."""
+    """A channel as a raw stream."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
@@ -111,12 +129,12 @@ class _Raw(io.RawIOBase):
 
 
 class _Stream:
-    """What http.client needs of a socket, on a channel."""
+    """What `http_client` needs of a socket, on a channel."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
-        self.sendall, self.settimeout, self.close = channel.sendall, channel.settimeout, channel.close
+        self.send, self.settimeout, self.close = channel.send, channel.settimeout, channel.close
 
-    def makefile(self, _mode: str = "rb", _buffering: int = -1) -> io.BufferedReader:
-        """Return a buffered reader."""
-        return io.BufferedReader(_Raw(self._channel))
+    def makefile(self, _mode: str = "rb", buffering: int = 0) -> io.RawIOBase:  # noqa: ARG002 - a socket's
+        """Return what is read of it."""
+        return _Raw(self._channel)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,17 @@ import fabric  # type: ignore[import-untyped]
 import paramiko
 from fabric.config import Config  # type: ignore[import-untyped]
 
+from remediation.connections.bounded import watchdog
 from remediation.connections.settings import ConnectionSettings
+from remediation.model import limits
 from remediation.model.errors import AuthenticationFailed, HostKeyRefused, RemediationError, Unreachable
 
 # paramiko tells of a port where nothing listens in its log, and without a handler that goes to the terminal
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 KEEP_ALIVE = 15
+_OPENING = 2.0
+"""So many times `ansible_timeout` may key exchange and login take together: each has it for itself, but anew for every line and packet."""
 _USER_KEYS = "~/.ssh/known_hosts"
 _SYSTEM_KEYS = "/etc/ssh/ssh_known_hosts"
 _PRIVATE = 0o600
@@ -71,11 +77,12 @@ def open_ssh(settings: ConnectionSettings, note: Callable[[str], None]) -> Any: 
     connection = None
     try:
         connection = _made(settings)
-        for hop in _hops(connection):
+        hops = list(_hops(connection))
+        for hop in hops:
             _trust(hop, settings, note)
-        _at_once(hop, settings.timeout)
-        connection.open()
-        for hop in _hops(connection):
+        _at_once(hops[-1], settings.timeout)
+        _open(connection, hops, settings)
+        for hop in hops:
             hop.transport.set_keepalive(KEEP_ALIVE)
     except RemediationError:
         _closed(connection)
@@ -84,6 +91,22 @@ def open_ssh(settings: ConnectionSettings, note: Callable[[str], None]) -> Any: 
         _closed(connection)
         raise failure(settings, error) from error
     return connection
+
+
+def _open(connection: Any, hops: Sequence[Any], settings: ConnectionSettings) -> None:  # noqa: ANN401 - fabric has no types
+    """Open the connection before a deadline for all of it; raises what fabric raises, or `Unreachable`."""
+    seconds = _OPENING * settings.timeout * len(hops)
+    with watchdog(seconds, lambda: _hang_up(hops[-1])) as dog:
+        try:
+            connection.open()
+        except Exception as error:
+            if not dog.bit:
+                raise
+            raise Unreachable(
+                f"{settings.name}: the SSH login at {settings.address}:{settings.port or 22} was not complete within {seconds:g} s",
+                host=settings.name,
+                next_step="check that sshd answers there; ansible_timeout sets the seconds",
+            ) from error
 
 
 def failure(settings: ConnectionSettings, error: Exception) -> Unreachable:  # noqa: PLR0911 - one per kind of error
@@ -175,6 +198,24 @@ def _trust(hop: Any, settings: ConnectionSettings, note: Callable[[str], None]) 
         hop.client.set_missing_host_key_policy(_Strict(settings.name))
 
 
+class _Socket(socket.socket):
+    """A socket from which no packet is read that is larger than any that SSH allows: paramiko asks for all of a packet at once."""
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        """Receive up to `size` bytes."""
+        if size > limits.SSH_PACKET:
+            raise OSError(errno.EMSGSIZE, limits.exceeded("a packet of the SSH server", limits.SSH_PACKET))
+        return super().recv(size, flags)
+
+
+def _hang_up(hop: Any) -> None:  # noqa: ANN401 - fabric has no types
+    sock = hop.connect_kwargs.get("sock")
+    if sock is not None:
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+    hop.client.close()
+
+
 def _at_once(first: Any, timeout: float) -> None:  # noqa: ANN401 - fabric has no types
     """Give the hop that is reached from here a socket that holds no message back.
 
@@ -182,8 +223,10 @@ def _at_once(first: Any, timeout: float) -> None:  # noqa: ANN401 - fabric has n
     before (40 ms and more), which OpenSSH's own client turns off as well.
     """
     if first.gateway is None:  # what an ssh_config's ProxyCommand starts is a pipe
-        sock = socket.create_connection((first.host, first.port), timeout)
+        plain = socket.create_connection((first.host, first.port), timeout)
+        sock = _Socket(plain.family, plain.type, plain.proto, plain.detach())
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(timeout)
         first.connect_kwargs["sock"] = sock
 
 

@@ -9,13 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from remediation.connections import bootstrap
+from remediation.connections.base import printable
 from remediation.connections.channel import Channel, ChannelError, Doubt, Ended, NotReceived, Silent
 from remediation.connections.frames import Frames, Garbled, line_of
 from remediation.connections.wire import TOLD
+from remediation.model import limits
 from remediation.model.errors import Blocked
+from remediation.model.limits import LimitExceeded, Tally
 
 Listeners = Mapping[int, Callable[[bytes], None]]
 _SHOWN = 400
+_FRAME = 1024
+"""A frame counts for so many bytes at the least, so that frames of nothing come to an end too."""
 
 
 class NotGreeted(ChannelError):
@@ -83,25 +88,26 @@ class Talk:
         return self._replies(1, len(calls), deadline, hear or {})
 
     def _replies(self, number: int, count: int, deadline: float, hear: Listeners) -> list[dict[str, Any]]:
-        parts: dict[tuple[int, str], list[bytes]] = {}
-        while True:
-            frame = self._frame(deadline)
-            if frame.get("id") != number:
-                raise Doubt(self._told(f"the worker answered request {frame.get('id')!r}, not {number}"))
-            if "stream" in frame:
-                key = (int(frame["call"]), str(frame["stream"]))
-                piece = base64.b64decode(frame["data"])
-                parts.setdefault(key, []).append(piece)
-                if key[1] == TOLD and key[0] in hear:
-                    hear[key[0]](piece)
-                continue
-            replies = frame.get("replies")
-            if not isinstance(replies, list) or len(replies) != count:
-                raise Doubt(self._told("the worker's answer has not as many replies as there were calls"))
-            for (index, stream), pieces in parts.items():
-                last = base64.b64decode(replies[index].get(stream) or "")
-                replies[index][stream] = base64.b64encode(b"".join([*pieces, last])).decode("ascii")
-            return replies
+        parts = _Parts()
+        try:
+            while True:
+                frame = self._frame(deadline)
+                if frame.get("id") != number:
+                    raise Doubt(self._told(f"the worker answered request {str(frame.get('id'))[:20]!r}, not {number}"))
+                if "stream" in frame:
+                    index, stream, piece = parts.take(frame)
+                    if stream == TOLD and index in hear:
+                        hear[index](piece)
+                    continue
+                replies = frame.get("replies")
+                if not isinstance(replies, list) or len(replies) != count or not all(isinstance(each, dict) for each in replies):
+                    raise Doubt(self._told("the worker's answer has not as many replies as there were calls"))
+                parts.join(replies)
+                return replies
+        except (LookupError, TypeError, ValueError) as error:
+            raise Doubt(self._told("the worker's answer cannot be read")) from error
+        except LimitExceeded as exceeded:
+            raise Doubt(self._told(exceeded.message)) from exceeded
 
     def _frame(self, deadline: float) -> dict[str, Any]:
         while not self._ready:
@@ -109,10 +115,14 @@ class Talk:
                 self._ready.extend(self._frames.feed(self._channel.receive(deadline)))
             except Garbled as garbled:
                 raise Doubt(self._told(str(garbled))) from garbled
+            except LimitExceeded as exceeded:
+                raise Doubt(self._told(exceeded.message)) from exceeded
             except Doubt as doubt:
                 raise type(doubt)(self._told(doubt.message)) from doubt
             except Silent as silence:
                 raise Silent(self._told(silence.message)) from silence
+            if not self._ready and self._monotonic() >= deadline:
+                raise Silent(self._told("only other output came from the host"))
         return self._ready.pop(0)
 
     def _meet(self, greeting: Mapping[str, Any]) -> None:
@@ -134,7 +144,28 @@ class Talk:
         said = " ".join(self._channel.errors().split()) or " ".join(self._frames.noise.decode("utf-8", "replace").split())
         if not said or said[:_SHOWN] in message:
             return message
-        return f"{message}; the host said: {said[:_SHOWN]}"
+        return f"{message}; the host said: {printable(said)}"
+
+
+class _Parts:
+    """What leaves of a request's replies before they are whole: output of programs, and bodies of answers."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[tuple[int, str], list[bytes]] = {}
+        self._tally = Tally("the worker's answer", limits.STREAM)
+
+    def take(self, frame: Mapping[str, Any]) -> tuple[int, str, bytes]:
+        """Keep a piece; raises `LimitExceeded`, and what is raised for a frame of another form."""
+        index, stream, piece = int(frame["call"]), str(frame["stream"]), base64.b64decode(frame["data"], validate=True)
+        self._tally.add(len(piece) + _FRAME)
+        self._pieces.setdefault((index, stream), []).append(piece)
+        return index, stream, piece
+
+    def join(self, replies: Sequence[dict[str, Any]]) -> None:
+        """Put the pieces before what the replies hold of them."""
+        for (index, stream), pieces in self._pieces.items():
+            last = base64.b64decode(replies[index].get(stream) or "")
+            replies[index][stream] = base64.b64encode(b"".join([*pieces, last])).decode("ascii")
 
 
 def _language(host: str, mode: str) -> Blocked:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from remediation.model.errors import UsageError
 
+_ADDRESS = re.compile(r"[^\s/@\\?#:\[\]]+|\[?[0-9A-Fa-f]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[^\s/@\\?#:\[\]]+)?\]?")
 TRUE = frozenset({"true", "yes", "on", "1", "y", "t"})
 FALSE = frozenset({"false", "no", "off", "0", "n", "f"})
 _EXAMPLE_PORT, _LAST_PORT = 22, 65535
@@ -96,6 +98,20 @@ class Variables:
             return number
         return default
 
+    def address(self, kind: str) -> str:
+        """Return a host's name or address."""
+        name = next((each for each in ("ansible_host", "ansible_ssh_host") if self._variables.get(each) is not None), "")
+        text = self.text(name) if name else None
+        if kind not in {"ssh", "winrm"}:
+            return text or self.host
+        found = (text or self.host).strip()
+        if not _ADDRESS.fullmatch(found) and (name or kind == "winrm"):
+            raise UsageError(
+                f"{self.host}: {name or 'ansible_host'} is {found!r}, not a name or address of a host",
+                next_step="write the name or address alone; the port belongs into ansible_port, the login into ansible_user",
+            )
+        return found.strip("[]")
+
     def port(self, *names: str) -> int | None:
         """Return a TCP port."""
         for name in names:
@@ -103,7 +119,7 @@ class Variables:
             if value is None:
                 continue
             text = str(value)
-            if not text.isdecimal() or not 0 < int(text) <= _LAST_PORT:
+            if not (text.isascii() and text.isdecimal() and len(text) <= len(str(_LAST_PORT))) or not 0 < int(text) <= _LAST_PORT:
                 raise UsageError(
                     f"{self.host}: {name} is {value!r}, not a TCP port", next_step=f"write a number, {name}: {_EXAMPLE_PORT}"
                 )

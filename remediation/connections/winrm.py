@@ -264,15 +264,15 @@ class WinRmChannel:
     def _failure(self, fault: Fault, *, sent: bool, receiving: bool) -> Exception:
         """Return the error that a fault becomes once nothing more is tried."""
         meaning = fault.meaning
-        if meaning is Meaning.LOGIN:
-            self._refused, self._barred = fault, True
-            return winrm_errors.no_login(self._settings, fault)
-        if meaning is Meaning.CERTIFICATE:
+        final = winrm_errors.FINAL.get(meaning)
+        if final is not None:
             self._barred = True
-            return winrm_errors.certificate(self._settings, fault)
+            self._refused = fault if meaning is Meaning.LOGIN else self._refused
+            return final(self._settings, fault)
         if not self._known:
             hopeless = winrm_errors.hopeless(self._settings, fault)
             if hopeless is not None:
+                self._barred = meaning is Meaning.EXCEEDED  # what answers there would do it again
                 return hopeless
         if meaning is Meaning.REJECTED and not receiving:
             return _Rejected(f"the WinRM service refused: {fault.message}")

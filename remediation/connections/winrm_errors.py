@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from remediation.connections.settings import ConnectionSettings
 from remediation.connections.winrm_faults import NO_CHALLENGE, Fault, Meaning
 from remediation.model.errors import AuthenticationFailed, CertificateRefused, Unreachable
@@ -14,11 +16,21 @@ def hopeless(settings: ConnectionSettings, fault: Fault) -> Unreachable | None:
         step = "start the host, or its WinRM service and listener (docs/windows.md), and check ansible_host and ansible_port"
     elif fault.meaning in {Meaning.SETTING, Meaning.STALE}:
         step = "look at the WinRM service's settings (docs/windows.md), ansible_port and ansible_winrm_transport"
-    elif fault.meaning is Meaning.LOST:
+    elif fault.meaning in {Meaning.LOST, Meaning.EXCEEDED}:
         step = f"check that a WinRM service answers at {where}, ansible_port and ansible_winrm_scheme"
     else:
         return None
     return Unreachable(f"{settings.name}: {fault.message} ({settings.endpoint})", host=settings.name, next_step=step)
+
+
+def redirected(settings: ConnectionSettings, fault: Fault) -> Unreachable:
+    """Return the error of an endpoint that names another server: neither a message nor a login goes there."""
+    return Unreachable(
+        f"{settings.name}: {fault.message}, and redirects are not followed ({settings.endpoint})",
+        host=settings.name,
+        next_step="set ansible_host, ansible_port and ansible_winrm_scheme to the WinRM service itself, if that is the host you mean; "
+        "otherwise find out what answers at this address",
+    )
 
 
 def no_login(settings: ConnectionSettings, fault: Fault) -> AuthenticationFailed:
@@ -45,3 +57,9 @@ def certificate(settings: ConnectionSettings, fault: Fault) -> CertificateRefuse
         next_step="connect by the name in the certificate, and give its authority (or the certificate itself) as a PEM file in "
         "ansible_winrm_ca_trust_path",
     )
+
+
+FINAL: Mapping[Meaning, Callable[[ConnectionSettings, Fault], Unreachable]] = {
+    Meaning.LOGIN: no_login, Meaning.CERTIFICATE: certificate, Meaning.REDIRECTED: redirected,
+}  # fmt: skip
+"""After these the server is sent nothing more."""

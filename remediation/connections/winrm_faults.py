@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import struct
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -16,6 +17,10 @@ from winrm.exceptions import (
     WinRMTransportError,
     WSManFaultError,
 )
+
+from remediation.connections.base import printable
+from remediation.connections.winrm_transport import Redirected
+from remediation.model.limits import LimitExceeded
 
 TIMED_OUT = 2150858793
 SHELL_NOT_FOUND = 2150858843
@@ -47,6 +52,10 @@ class Meaning(Enum):
     """The server did not prove who it is."""
     REFUSED = auto()
     """Nothing listens there, or it cannot be reached: the message was not sent."""
+    REDIRECTED = auto()
+    """The endpoint names another server, which is not asked."""
+    EXCEEDED = auto()
+    """The answer is larger than any honest one, or in a form that is not accepted."""
     SETTING = auto()
     """The service is set up in a way that lets no message through."""
     REJECTED = auto()
@@ -65,8 +74,10 @@ class Fault:
 
 
 FAMILIES = (WinRMError, WinRMTransportError, WinRMOperationTimeoutError, requests.RequestException, urllib3.exceptions.HTTPError,
-            OSError, SpnegoError, SyntaxError, LookupError, AttributeError, ValueError, AssertionError, StopIteration, TypeError)  # fmt: skip
-"""Everything pywinrm is known to raise: its two families, requests' own, and what its readers of headers, XML and base64 let through."""
+            OSError, SpnegoError, SyntaxError, LookupError, AttributeError, ValueError, AssertionError, StopIteration, TypeError,
+            RuntimeError, ArithmeticError, struct.error, LimitExceeded, Redirected)  # fmt: skip
+"""Everything pywinrm is known to raise: its two families, requests' own, what its readers of headers, XML, base64 and sealed messages
+let through, and what its transport is confined by."""
 
 _BY_CODE = {
     SHELL_NOT_FOUND: Fault(Meaning.NEW_SHELL, "the shell is gone", SHELL_NOT_FOUND),
@@ -77,6 +88,14 @@ _BY_CODE = {
 }
 
 
+_CAUSES = (
+    (urllib3.exceptions.ReadTimeoutError, Fault(Meaning.LOST, "no complete HTTP answer in time")),
+    (urllib3.exceptions.NameResolutionError, Fault(Meaning.REFUSED, "the name cannot be resolved")),
+    (urllib3.exceptions.NewConnectionError, Fault(Meaning.REFUSED, "nothing listens at that address and port")),
+)
+"""What requests wraps; a name that cannot be resolved is a connection that could not be made."""
+
+
 NO_CHALLENGE = Fault(
     Meaning.LOGIN, "the service answered the beginning of an NTLM login with a refusal, without a challenge", _UNAUTHORISED
 )
@@ -85,6 +104,8 @@ NO_CHALLENGE = Fault(
 
 def read(error: BaseException) -> Fault:  # noqa: PLR0911 - one line per family
     """Return what `error` means."""
+    if isinstance(error, Redirected | LimitExceeded):
+        return _confined(error)
     if isinstance(error, WinRMOperationTimeoutError):
         return Fault(Meaning.POLL, "no output within the operation timeout", TIMED_OUT)
     if isinstance(error, AuthenticationError):
@@ -107,12 +128,19 @@ def read(error: BaseException) -> Fault:  # noqa: PLR0911 - one line per family
     return Fault(Meaning.LOST, "the service answered with something that is no WS-Management message")
 
 
+def _confined(error: Redirected | LimitExceeded) -> Fault:
+    if isinstance(error, LimitExceeded):
+        return Fault(Meaning.EXCEEDED, error.message)
+    where = printable(error.location) or "an address that it does not name"
+    return Fault(Meaning.REDIRECTED, f"the service redirects to {where} (HTTP {error.status})", error.status)
+
+
 def _wsman(error: WSManFaultError) -> Fault:
     for code in (error.wsman_fault_code, error.wmierror_code):
         known = _BY_CODE.get((code or 0) & 0xFFFFFFFF)
         if known is not None:
             return known
-    return Fault(Meaning.REJECTED, " ".join(str(error.reason).split()).rstrip("."), error.wsman_fault_code)
+    return Fault(Meaning.REJECTED, printable(" ".join(str(error.reason).split())).rstrip("."), error.wsman_fault_code)
 
 
 def _http(error: WinRMTransportError) -> Fault:
@@ -139,10 +167,9 @@ def _request(error: requests.RequestException) -> Fault:  # noqa: PLR0911 - as a
     if isinstance(error, requests.exceptions.Timeout):
         return Fault(Meaning.LOST, "no HTTP answer in time")
     for cause in _chain(error):
-        if isinstance(cause, urllib3.exceptions.NameResolutionError):
-            return Fault(Meaning.REFUSED, "the name cannot be resolved")
-        if isinstance(cause, urllib3.exceptions.NewConnectionError):
-            return Fault(Meaning.REFUSED, "nothing listens at that address and port")
+        for kind, fault in _CAUSES:
+            if isinstance(cause, kind):
+                return fault
         if isinstance(cause, ssl.SSLError):
             return Fault(Meaning.CERTIFICATE, _tls(error))
     if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):

@@ -13,6 +13,7 @@ from winrm.exceptions import WinRMError
 from winrm.protocol import Protocol
 
 from remediation.connections.settings import ConnectionSettings
+from remediation.connections.winrm_transport import ConfinedTransport
 from remediation.model.errors import Unreachable
 
 IDLE = "PT7200S"
@@ -31,7 +32,7 @@ def connect(settings: ConnectionSettings) -> Protocol:
             next_step="correct ansible_winrm_ca_trust_path",
         )
     try:
-        return Protocol(
+        wire = Protocol(
             settings.endpoint,
             transport=wanted.transport,  # type: ignore[arg-type]  # settings allow pywinrm's names only
             username=settings.user,
@@ -50,6 +51,8 @@ def connect(settings: ConnectionSettings) -> Protocol:
         raise Unreachable(
             f"{settings.name}: {error}", host=settings.name, next_step="correct the ansible_winrm_* variable"
         ) from error
+    wire.transport = ConfinedTransport.like(wire.transport)
+    return wire
 
 
 def log_in(wire: Protocol, settings: ConnectionSettings) -> None:

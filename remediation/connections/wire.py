@@ -21,6 +21,8 @@ from remediation.connections.base import (
     Reply,
     Run,
     WriteFile,
+    name_of,
+    redirected,
     tell,
 )
 
@@ -73,9 +75,10 @@ def run(call: Run) -> dict[str, Any]:
 def http(call: Http) -> dict[str, Any]:
     """Return the data of the probe ``http``."""
     body = None if call.body is None else json.dumps(call.body)
+    pieces = call.stream or call.hear is not None  # more than a frame holds
     return {
         "method": call.method, "url": call.url, "body": body, "timeout": call.timeout, "stream": call.stream,
-        "silence": call.silence, "tell": call.hear is not None,
+        "silence": call.silence, "tell": pieces,
     }  # fmt: skip
 
 
@@ -108,6 +111,16 @@ def failed(reply: Mapping[str, Any]) -> Failed | None:
     return Failed(str(error.get("kind", "error")), str(error.get("message", "")))
 
 
+def understood(read: Callable[[], Reply], call: Call) -> Reply:
+    """Return what `read` makes of the reply to `call`; a `Failed` where a field is missing in it, or of another type."""
+    try:
+        return read()
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+        # a write may have been carried out all the same
+        kind = "uncertain" if call.writes else "error"
+        return Failed(kind, f"{name_of(call)}: the worker's reply cannot be read: a field is missing, or is not of its type")
+
+
 def completed(reply: Mapping[str, Any]) -> Reply:
     """Return a program's end."""
     return failed(reply) or Completed(int(reply["rc"]) & UNSIGNED, content(reply, "stdout"), content(reply, "stderr"))
@@ -132,6 +145,8 @@ def answering(call: Http) -> Callable[[Mapping[str, Any]], Reply]:
 
     def whole(reply: Mapping[str, Any]) -> Reply:
         found = answered(reply)
+        if isinstance(found, Failed) and found.kind == "redirected":
+            return redirected(call, int(reply["value"]["status"]), found.message)
         if isinstance(found, HttpReply):
             tell(call, found.body[len(content(reply, TOLD)) :])
         return found
@@ -145,6 +160,8 @@ def answered(reply: Mapping[str, Any]) -> Reply:
     problem = failed(reply) or (failed(value) if isinstance(value, Mapping) else Failed("error", "the probe http said nothing"))
     if problem is not None or not isinstance(value, Mapping):
         return problem or Failed("error", "the probe http said nothing")
+    if int(value["status"]) in range(300, 400):
+        return Failed("redirected", str(value.get("location") or ""))
     first = value.get("first_byte")
     return HttpReply(
         status=int(value["status"]),
@@ -162,7 +179,7 @@ def wrote(reply: Mapping[str, Any]) -> Reply:
 def content(reply: Mapping[str, Any], key: str) -> bytes:
     """Return a field of base64."""
     value = reply.get(key)
-    return base64.b64decode(value) if value else b""
+    return base64.b64decode(value, validate=True) if value else b""
 
 
 def _b64(data: bytes) -> str:

@@ -15,6 +15,7 @@ on a worker that answers.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -36,6 +37,7 @@ from remediation.connections.heartbeat import PROCESS, Heartbeat, Turn
 from remediation.connections.talk import Listeners, NotGreeted, Talk
 from remediation.connections.wire import Scripts
 from remediation.model.errors import DeadlineExceeded, Uncertain, Unreachable
+from remediation.model.limits import LimitExceeded
 
 GREETING = 15.0
 GRACE = 10.0
@@ -149,9 +151,18 @@ class WorkerConnection:
             fresh = self._ask([each[0] for each in sent if each], [calls[index] for index in again], calls[again[0]].timeout)
             for index, reply in zip(again, fresh, strict=True):
                 replies[index] = reply
-        return [read(reply) for (_, (_, read)), reply in zip(waiting, replies, strict=True)]
+        return [
+            wire.understood(functools.partial(read, reply), call)
+            for (call, (_, read)), reply in zip(waiting, replies, strict=True)
+        ]
 
     def _large(self, call: Call) -> Reply:
+        try:
+            return wire.understood(lambda: self._in_parts(call), call)
+        except LimitExceeded as exceeded:
+            return Failed("error", f"{name_of(call)}: {exceeded.message}")
+
+    def _in_parts(self, call: Call) -> Reply:
         if isinstance(call, WriteFile):
             return slices.write(self._ask, call)
         if isinstance(call, Run) and len(call.stdin) <= wire.SLICE:

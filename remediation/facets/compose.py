@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from remediation.facets.engine import NOT_INSTALLED, advice
 from remediation.facets.look import Look, last_words
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container
+from remediation.model.json_text import load_json
 
 _WARNING = re.compile(r'level=warning msg="((?:[^"\\]|\\.)*)"')
 _NO_PLUGIN = "install the Compose plugin: docker compose version must answer"
@@ -40,7 +40,7 @@ class CommandCompose:
         """Return the resolved definition."""
         done = self._ended(self._look.ask(self.config_run(project))[0], project)
         try:
-            found: dict[str, Any] = json.loads(done.text)
+            found: dict[str, Any] = load_json(done.text)
         except ValueError as error:
             raise CallFailed(f"Compose's definition of {project.name} is no JSON: {error}", host=self._look.host) from error
         return found

@@ -14,6 +14,7 @@ from remediation.facets.look import Look
 from remediation.model.clock import Clock
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import DockerDesktop, EngineFacts
+from remediation.model.json_text import load_json
 
 STATE_PROBE = Probe("desktop", timeout=45.0)
 _START_SECONDS = 300.0
@@ -77,7 +78,7 @@ def program(row: Mapping[str, Any]) -> str:
 
 def _settings(text: str | None) -> dict[str, Any]:
     try:
-        value = json.loads((text or "{}").lstrip("\ufeff"))
+        value = load_json((text or "{}").lstrip("\ufeff"))
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from remediation.connections.bounded import Gathered, watchdog
 from remediation.facets import containers
 from remediation.facets.checked import checked
 from remediation.facets.engine import START, advice
@@ -16,6 +17,7 @@ from remediation.facets.look import Look
 from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
+from remediation.model.limits import LimitExceeded
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -24,6 +26,7 @@ T = TypeVar("T")
 
 _TIMEOUT = 30
 _NOT_FOUND = 404
+_STDERR = 2
 
 
 @checked
@@ -89,13 +92,21 @@ class SdkEngine:
 
         try:
             with closing(docker.APIClient(base_url=self._address(), version=self._version(), timeout=round(patience))) as api:
+                _confine(api)
                 return read(api)
+        except requests.exceptions.TooManyRedirects as error:
+            raise CallFailed(
+                "the Docker engine redirects to another address, and redirects are not followed", host=self._look.host,
+                next_step="name the engine itself in DOCKER_HOST or docker_host",
+            ) from error  # fmt: skip
+        except LimitExceeded as error:
+            raise CallFailed(f"the Docker engine answered too much: {error.message}", host=self._look.host) from error
         except docker.errors.APIError as error:
             said = str(error.explanation or error)
             raise CallFailed(
                 f"the Docker engine refused: {said}", host=self._look.host, status=error.status_code, output=said
             ) from error
-        except requests.exceptions.Timeout as error:
+        except (requests.exceptions.Timeout, TimeoutError) as error:
             raise DeadlineExceeded(
                 f"the Docker engine did not answer within {patience:.0f} s", host=self._look.host, next_step=START
             ) from error
@@ -117,6 +128,7 @@ class SdkEngine:
             _knock(self._address())
             known = constants.DEFAULT_DOCKER_API_VERSION
             with closing(docker.APIClient(base_url=self._address(), version=known, timeout=_TIMEOUT)) as api:
+                _confine(api)
                 self._negotiated = str(api.version(api_version=False)["ApiVersion"])
         return self._negotiated
 
@@ -197,6 +209,11 @@ class SdkEngineWriter(SdkEngine):
         return self._ask(write, patience=patience)
 
 
+def _confine(api: APIClient) -> None:
+    """Let no redirect be followed: a change must not reach another engine."""
+    api.max_redirects = 0
+
+
 def _knock(address: str | None) -> None:
     """Raise OSError where nobody listens at a socket file: the SDK would leave its own socket open then."""
     path = "/var/run/docker.sock" if address is None else address.removeprefix("unix://")
@@ -225,9 +242,19 @@ def _drop(api: APIClient, name: str) -> None:
 
 
 def _executed(api: APIClient, name: str, argv: Sequence[str]) -> Executed:
+    from docker.utils import socket as frames  # noqa: PLC0415 - loaded by whoever made `api`
+
     run = str(api.exec_create(name, list(argv))["Id"])
-    out, err = api.exec_start(run, demux=True)
-    stdout, stderr = ((part or b"").decode("utf-8", errors="replace") for part in (out, err))
+    out, err = Gathered("stdout"), Gathered("stderr")
+    stream: Any = api.exec_start(run, socket=True)
+    with closing(getattr(stream, "_response", stream)), socket.socket(fileno=os.dup(stream.fileno())) as same:
+        # the SDK takes the timeout off such a socket, so a program that hangs would hold this one for ever
+        with watchdog(api.timeout or _TIMEOUT, lambda: same.shutdown(socket.SHUT_RDWR)) as dog:
+            for number, piece in frames.frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]  # docker's own
+                (err if number == _STDERR else out).take(piece)
+        if dog.bit:
+            raise TimeoutError
+    stdout, stderr = (sink.content().decode("utf-8", errors="replace") for sink in (out, err))
     return containers.executed(int(api.exec_inspect(run)["ExitCode"] or 0), stdout, stderr)
 
 

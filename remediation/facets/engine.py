@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -14,6 +13,7 @@ from remediation.facets.look import Look, last_words
 from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
+from remediation.model.json_text import load_json
 
 WHAT = "asking the Docker engine"
 NOT_INSTALLED = "install Docker, or say where Ollama is: endpoint: http://127.0.0.1:11434"
@@ -202,7 +202,7 @@ def _unreachable(said: str) -> bool:
 
 def _json(done: Completed) -> Any:  # noqa: ANN401 - JSON
     try:
-        return json.loads(done.text)
+        return load_json(done.text)
     except ValueError as error:
         raise CallFailed(f"{WHAT} failed: its answer is no JSON ({error})", output=done.text[:200]) from error
 
@@ -217,7 +217,7 @@ def _listed(done: Completed) -> tuple[Container, ...]:
 @lru_cache(maxsize=128)
 def _containers(text: str) -> tuple[Container, ...]:
     """Return the containers that a list of records tells; the same list comes with nearly every look."""
-    return tuple(containers.container(record) for record in json.loads(text))
+    return tuple(containers.container(record) for record in load_json(text))
 
 
 def merged(stdout: bytes, stderr: bytes) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from remediation.model import limits
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import PullProgress
+from remediation.model.json_text import load_json
 
 Progress = Callable[[PullProgress], None]
 AGAIN = "do it again; it goes on where it ended"
@@ -29,7 +32,10 @@ class Follower:
 
     def hear(self, piece: bytes) -> None:
         """Take what came; a line is told once it is complete."""
-        *lines, self._rest = (self._rest + piece).split(b"\n")
+        *lines, rest = piece.split(b"\n")
+        if lines:
+            lines[0], self._rest = self._rest + lines[0], b""
+        self._rest = (self._rest + rest)[: limits.FOLLOWED]  # of a longer line nothing can be told
         for told in _progress(lines):
             if self._progress is not None and told != self._told:
                 self._told = told
@@ -37,27 +43,42 @@ class Follower:
 
     def judge(self, body: bytes) -> None:
         """Raise what the whole stream means where it does not end with success."""
-        lines = body.split(b"\n")
-        for line in _objects(lines):
+        for line in _objects(each for each in io.BytesIO(body) if b'"error"' in each):
             if line.get("error"):
                 said = str(line["error"])
                 raise CallFailed(f"{self._what} failed: {said}", host=self._host, next_step=advice(said), output=said)
-        last = next(reversed(list(_progress(lines))), None)
+        last = next(_progress(backwards(body)), None)
         if last is None or last.status != "success":
             at = f" at {last.status!r}" if last else ""
             raise DeadlineExceeded(f"{self._what} broke off{at}", host=self._host, next_step=AGAIN)
 
 
+def backwards(body: bytes) -> Iterator[bytes]:
+    """Yield the lines of a body from its last to its first, without a copy of all of them."""
+    end = len(body)
+    while end > 0:
+        start = body.rfind(b"\n", 0, end) + 1
+        if start < end:
+            yield body[start:end]
+        end = start - 1
+
+
 def _progress(lines: Iterable[bytes]) -> Iterator[PullProgress]:
     for line in _objects(lines):
         if not line.get("error"):
-            yield PullProgress(str(line.get("status", "")), str(line.get("digest", "")), line.get("completed"), line.get("total"))
+            completed, total = (_amount(line.get(name)) for name in ("completed", "total"))
+            yield PullProgress(str(line.get("status", "")), str(line.get("digest", "")), completed, total)
+
+
+def _amount(value: object) -> int | None:
+    """Return a number of bytes, None for anything else."""
+    return int(value) if isinstance(value, int | float) else None
 
 
 def _objects(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     for line in lines:
         with suppress(ValueError):
-            value = json.loads(line)
+            value = load_json(line)
             if isinstance(value, dict):
                 yield value
 

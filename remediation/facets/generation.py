@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from remediation.connections.base import Failed, Http, HttpReply, Probe, Run
+from remediation.connections.base import Failed, Http, HttpReply, Probe, Run, redirected
 from remediation.facets import nvml
 from remediation.facets.checked import checked
+from remediation.facets.fetching import backwards
 from remediation.facets.look import Look, attempt
 from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Generation
+from remediation.model.json_text import load_json
 from remediation.model.words import plural
 
 _OK = 200
@@ -39,6 +42,9 @@ class ProbeAsker:
             self._look.refuse(Failed(str(error["kind"]), str(error["message"])), WHAT)
         from base64 import b64decode  # noqa: PLC0415 - only here
 
+        if int(value["status"]) in range(300, 400):
+            call = Http("POST", url)
+            self._look.refuse(redirected(call, int(value["status"]), str(value.get("location") or "")), WHAT)
         answer = HttpReply(int(value["status"]), b64decode(value["body"]), float(value["elapsed"] or 0.0), value["first_byte"])
         return figures(answer, self._look.host, value.get("gpu") or (), value.get("cpu") or ())
 
@@ -164,21 +170,13 @@ def watched(text: str) -> tuple[list[float], list[float]]:
 
 def figures(answer: HttpReply, host: str, gpu: Sequence[float] = (), cpu: Sequence[float] = ()) -> Generation:
     """Return the figures in a streamed answer's last line; raises with the server's words where it refused or broke off."""
-    lines = answer.body.decode("utf-8", errors="replace").splitlines()
-    last: dict[str, Any] = {}
-    for line in lines:
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            last = value
+    last = _last(answer.body)
     said = last.get("error")
     if answer.status != _OK or said:
         words = str(said or f"HTTP {answer.status}")
         raise CallFailed(f"{WHAT} failed: {words}", host=host, status=answer.status, output=words)
     if not last.get("done"):
-        raise DeadlineExceeded(f"{WHAT} failed: the answer broke off after {plural(len(lines), 'line')}", host=host)
+        raise DeadlineExceeded(f"{WHAT} failed: the answer broke off after {plural(_lines(answer.body), 'line')}", host=host)
     return Generation(
         tokens=int(last.get("eval_count") or 0),
         total=float(last.get("total_duration") or 0) / _NANO,
@@ -190,6 +188,20 @@ def figures(answer: HttpReply, host: str, gpu: Sequence[float] = (), cpu: Sequen
         gpu_percent=_mean(gpu),
         cpu_percent=_mean(cpu),
     )
+
+
+def _last(body: bytes) -> dict[str, Any]:
+    """Return the last object of a streamed answer."""
+    for line in backwards(body):
+        with suppress(ValueError):
+            value = load_json(line)
+            if isinstance(value, dict):
+                return value
+    return {}
+
+
+def _lines(body: bytes) -> int:
+    return body.count(b"\n") + (not body.endswith(b"\n") and bool(body))
 
 
 def _mean(samples: Sequence[float]) -> float | None:

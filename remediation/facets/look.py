@@ -211,6 +211,8 @@ class Look:
             raise DeadlineExceeded(message, host=self.host, next_step=next_step)
         if reply.kind == "uncertain":
             raise Uncertain(message, host=self.host, next_step=next_step or "look at the host again before anything is repeated")
+        if reply.kind == "redirected":
+            next_step = "if that is the server you mean, name its address in the inventory (endpoint, or registry for a registry)"
         raise CallFailed(message, host=self.host, next_step=next_step)
 
     def odd(self, what: str, reply: Reply) -> CallFailed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import posixpath
 import re
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from remediation.facets.checked import checked
 from remediation.facets.look import Look
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Blob, Container, Executed, Manifest
+from remediation.model.json_text import load_json
 
 REGISTRY = "registry.ollama.ai"
 _DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
@@ -209,7 +209,7 @@ class OnHost:
 def layers_of(content: bytes, what: str) -> tuple[Blob, ...]:
     """Return the layers that a manifest names, its configuration among them; raises `CallFailed` for a damaged one."""
     try:
-        value: Any = json.loads(content)
+        value: Any = load_json(content)
         layers = [value["config"], *value["layers"]]
         found = tuple(Blob(str(each["digest"]), int(each["size"]), str(each.get("mediaType", ""))) for each in layers)
     except (ValueError, KeyError, TypeError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -16,6 +15,7 @@ from remediation.facets.models import Store
 from remediation.facets.service_log import ServiceLog
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Blob, Container, Executed, Found, Manifest, ModelEntry, ModelShow, Runner, Target
+from remediation.model.json_text import load_json
 
 OK = 200
 NOT_FOUND = 404
@@ -184,7 +184,7 @@ class OllamaByHttp:
 @lru_cache(maxsize=128)
 def _loaded(body: bytes) -> Any:  # noqa: ANN401 - JSON
     """Return what JSON says, to be read only: a model's metadata is the same at every look, and long."""
-    return json.loads(body)
+    return load_json(body)
 
 
 def runners(value: Mapping[str, Any]) -> tuple[Runner, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from remediation.connections.settings import ConnectionSettings, from_variables
+from remediation.connections.settings import ConnectionSettings, from_variables, with_servers
 from remediation.facets.look import Look
 from remediation.facets.place import Place
 from remediation.facets.scripts import script
@@ -115,7 +115,7 @@ def open_host(  # noqa: PLR0913 - all but two by name, each with a default
 
     `recorder` is a `Cassette`'s method of that name, where the run is recorded.
     """
-    settings = from_variables(name, variables)
+    settings, variables = from_variables(name, variables), with_servers(name, variables)
     told = recorder(settings) if recorder is not None else None
 
     def connect() -> Connection:

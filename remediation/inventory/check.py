@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from remediation.connections.settings import from_variables
+from remediation.connections.settings import from_variables, with_servers
+from remediation.connections.variables import Variables
 from remediation.inventory.inventory import Inventory, Layer
 from remediation.inventory.provenance import Origin, origins
 from remediation.model.errors import InputError, Place, Problem, UsageError
@@ -19,7 +20,10 @@ WITHOUT_PASSWORD = ("certificate", "kerberos")
 SOME_TEXT = "-"
 """Stands for a text that is known only once its template is evaluated."""
 
-_NAMED = re.compile(r"\bansible_\w+")
+_PORTS = ("ansible_port", "ansible_ssh_port")
+_ADDRESSES = frozenset({*_PORTS, "endpoint", "registry"})
+_READ = re.compile(r"ansible_|(?:endpoint|registry)$")
+_NAMED = re.compile(r"\b(?:ansible_\w+|endpoint\b|registry\b)")
 _EVALUATED = re.compile(r"user|pass|host$|file|path|pem|proxy|jump")
 
 
@@ -30,8 +34,22 @@ def check(inventory: Inventory, extra: Layer | None = None) -> None:
         raise InputError(tuple(dict.fromkeys(found)))
 
 
+def check_addresses(inventory: Inventory, extra: Layer | None = None) -> None:
+    """Raise `InputError` for ports and addresses that cannot be; nothing else is looked at, and a login may still be missing."""
+    found = []
+    for host in inventory.hosts:
+        known = {name: origin for name, origin in origins(inventory, host, extra).items() if name in _ADDRESSES}
+        try:
+            Variables(host, _readable(known)).port(*_PORTS)
+            with_servers(host, _readable(known))
+        except UsageError as error:
+            found.append(_placed(error, known, inventory.place_of(host)))
+    if found:
+        raise InputError(tuple(dict.fromkeys(found)))
+
+
 def _mistakes(inventory: Inventory, host: str, extra: Layer | None) -> list[Problem]:
-    known = {name: origin for name, origin in origins(inventory, host, extra).items() if name.startswith("ansible_")}
+    known = {name: origin for name, origin in origins(inventory, host, extra).items() if _READ.match(name)}
     connection = known.get("ansible_connection")
     if connection is not None and has_template(connection.value):
         return []
@@ -43,6 +61,7 @@ def _mistakes(inventory: Inventory, host: str, extra: Layer | None) -> list[Prob
             return [missing]
     try:
         from_variables(host, _readable(known))
+        with_servers(host, _readable(known))
     except UsageError as error:
         return [_placed(error, known, home)]
     return []
@@ -78,6 +97,7 @@ def _readable(known: Mapping[str, Origin]) -> dict[str, Any]:
 
 
 def _placed(error: UsageError, known: Mapping[str, Origin], home: Place | None) -> Problem:
-    named = next((known[name].place for name in _NAMED.findall(error.message) if name in known), None)
+    named = next((known[name] for name in _NAMED.findall(error.message) if name in known), None)
     words = f"host {error.message.removeprefix('host ')}"
-    return problem(f"{words}; {error.next_step}" if error.next_step else words, named or home)
+    # what the command line set stands in no file
+    return problem(f"{words}; {error.next_step}" if error.next_step else words, named.place if named is not None else home)

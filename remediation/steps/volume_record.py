@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from remediation.facets.protocols import Reader
 from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import Container, Manifest
+from remediation.model.json_text import load_json
 from remediation.steps.store import StorePlace, store_place
 from remediation.steps.volume_held import Held
 
@@ -81,7 +81,7 @@ class Record:
     def read(cls, content: bytes, path: str, host: str) -> Record:
         """Return the record in a file; raises `CallFailed` where it is damaged, because what it names must not be lost."""
         try:
-            return cls.from_json(json.loads(content))
+            return cls.from_json(load_json(content))
         except (ValueError, KeyError, TypeError):
             raise CallFailed(
                 f"{path} is damaged; it names the models that a volume held before it was to be made anew", host=host,

@@ -316,3 +316,8 @@ def test_a_closed_connection_stays_closed(host: Guard) -> None:
     if host.host and type(host._inner).__name__ != "LocalConnection":
         with pytest.raises(Unreachable, match="closed"):
             host.exchange([python(SAY, "0")])
+
+
+def test_a_program_that_takes_a_while_gets_its_stdin(host: Guard) -> None:
+    late = "import sys, time; time.sleep(0.7); sys.stdout.buffer.write(sys.stdin.buffer.read())"
+    assert done(host, python(late, stdin=BYTES * 1000)).stdout == BYTES * 1000

@@ -9,6 +9,8 @@ $ProgressPreference = 'SilentlyContinue'
 $Utf8 = New-Object Text.UTF8Encoding $false
 $Output = [Console]::OpenStandardOutput()
 $SliceSize = 300000
+# Of each stream of a program; what comes beyond it is read and dropped, so that memory lasts and the program ends as it would.
+$OutputLimit = 32MB
 $PartSuffix = '.remediation-part'
 $Scripts = @{}
 $Jobs = @{}
@@ -79,7 +81,7 @@ function Start-Program($Call) {
         $stream = if ($name -eq 'stdout') { $process.StandardOutput.BaseStream } else { $process.StandardError.BaseStream }
         $buffer = New-Object byte[] 65536
         $job.streams[$name] = @{
-            stream = $stream; buffer = $buffer; reading = $stream.ReadAsync($buffer, 0, $buffer.Length); gathered = New-Object IO.MemoryStream
+            stream = $stream; buffer = $buffer; reading = $stream.ReadAsync($buffer, 0, $buffer.Length); gathered = New-Object IO.MemoryStream; over = $false
         }
     }
     # not by "= if": what a block emits is taken apart into single objects
@@ -122,7 +124,8 @@ function Receive-Program($Job, [double] $Milliseconds) {
             if (-not $one.reading.IsFaulted) { $count = $one.reading.Result }
             if ($count -gt 0) {
                 $quietSince = $null
-                $one.gathered.Write($one.buffer, 0, $count)
+                if ($one.gathered.Length + $count -gt $OutputLimit) { $one.over = $true }
+                else { $one.gathered.Write($one.buffer, 0, $count) }
                 $one.reading = $one.stream.ReadAsync($one.buffer, 0, $one.buffer.Length)
             }
             else { $one.reading = $null }
@@ -163,6 +166,9 @@ function Get-Stream($Job, [string] $Name, $Id, [int] $Index) {
 }
 
 function Get-Outcome($Job, $Id, [int] $Index) {
+    foreach ($name in 'stdout', 'stderr') {
+        if ($Job.streams[$name].over) { return New-Failure 'error' ('its ' + $name + ' is larger than 32 MB, the most that is accepted') }
+    }
     $code = $null
     if ($Job.process.HasExited) { $code = ([int64] $Job.process.ExitCode) -band 4294967295 }
     @{ rc = $code; stdout = (Get-Stream $Job 'stdout' $Id $Index); stderr = (Get-Stream $Job 'stderr' $Id $Index) }
@@ -182,6 +188,11 @@ function Invoke-Poll($Call, $Id, [int] $Index) {
     if ($null -eq $job) { return New-Failure 'not-found' ('no job ' + $Call.job) }
     $done = Receive-Program $job ([double] $Call.wait * 1000)
     $said = Get-Outcome $job $Id $Index
+    if ($null -ne $said.error) {
+        Stop-Program $job
+        $Jobs.Remove([string] $Call.job)
+        return $said
+    }
     if (-not $done) { $said.rc = $null }
     $said.done = $done
     $said

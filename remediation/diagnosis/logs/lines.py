@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Iterable, Iterator
+
+from remediation.model.json_text import load_json
 
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[()][A-Z0-9])")
 _JOURNAL = re.compile(r"^(?:[^\[\]=|]{0,70}\s)?[\w.@-]+\[\d+\]:\s?")
@@ -61,7 +62,7 @@ def _in_front(line: str, earlier: str) -> str:
 def _message(line: str) -> str:
     """Return the text inside a record of journald or of a log shipper."""
     try:
-        record = json.loads(line)
+        record = load_json(line)
     except ValueError:
         return line
     texts = (record.get(key) for key in ("MESSAGE", "message", "log", "line")) if isinstance(record, dict) else ()
@@ -71,7 +72,7 @@ def _message(line: str) -> str:
 def _docker_json(line: str) -> str:
     """Return the text inside Docker's json-file framing; a cut record is taken as far as it goes."""
     try:
-        record = json.loads(line)
+        record = load_json(line)
     except ValueError:
         cut = line[len('{"log":') :].lstrip().lstrip('"')
         return _CUT_FRAME.sub("", cut).replace('\\"', '"').replace("\\n", "")

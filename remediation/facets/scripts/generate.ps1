@@ -9,6 +9,7 @@ $ask = {
     $ErrorActionPreference = 'Stop'
     $watch = [Diagnostics.Stopwatch]::StartNew()
     $limit = [double] $Timeout * 1000
+    $most = 16MB
     [Net.ServicePointManager]::Expect100Continue = $false
     $response = $null
     try {
@@ -16,6 +17,7 @@ $ask = {
         $request.Method = 'POST'
         $request.Proxy = $null
         $request.KeepAlive = $false
+        $request.AllowAutoRedirect = $false
         $request.Timeout = [int] [Math]::Min([int]::MaxValue, $limit)
         $request.ReadWriteTimeout = [int] [Math]::Min([int]::MaxValue, $limit)
         $bytes = [Text.Encoding]::UTF8.GetBytes([string] $Body)
@@ -39,14 +41,17 @@ $ask = {
             $count = $source.Read($buffer, 0, $buffer.Length)
             if ($count -le 0) { break }
             if ($null -eq $first) { $first = $watch.Elapsed.TotalSeconds }
+            if ($target.Length -gt $most) { throw (New-Object IO.InvalidDataException ('the answer is larger than 16 MB, the most that is accepted')) }
             $target.Write($buffer, 0, $count)
         }
-        @{
+        $said = @{
             status = [int] $response.StatusCode
             body = [Convert]::ToBase64String($target.ToArray())
             elapsed = $watch.Elapsed.TotalSeconds
             first_byte = $first
         }
+        $said.place = [string] $response.Headers['Location']
+        $said
     }
     catch {
         $kind = 'error'
@@ -117,5 +122,7 @@ else {
         gpu = $gpu.ToArray()
         cpu = $cpu.ToArray()
     }
+    # a redirect is not followed, it is told
+    if ($value.status -ge 300 -and $value.status -lt 400) { $value.location = $answer.place }
 }
 ConvertTo-Json -Depth 20 -Compress -InputObject $value

@@ -7,6 +7,9 @@ $ProgressPreference = 'SilentlyContinue'
 
 $watch = [Diagnostics.Stopwatch]::StartNew()
 $limit = [double] $Data.timeout * 1000
+# as in remediation/model/limits.py: what is not told in pieces has to fit into one line of the worker
+$most = if ($Data.tell) { 64MB } else { 16MB }
+$tooLarge = 'the answer is larger than ' + $most + ' bytes, the most that is accepted'
 [Net.ServicePointManager]::Expect100Continue = $false
 # 5.1 offers old protocols alone unless told otherwise; a registry wants 1.2
 [Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
@@ -45,6 +48,7 @@ function Read-Answer($Response) {
     $source = $Response.GetResponseStream()
     $target = New-Object IO.MemoryStream
     $first = $null
+    $all = [long] 0
     $told = @(-1000)  # when something was told last
     $reading = $null
     $buffer = New-Object byte[] 65536
@@ -55,6 +59,8 @@ function Read-Answer($Response) {
             $count = $reading.Result
             if ($count -le 0) { break }
             if ($null -eq $first) { $first = $watch.Elapsed.TotalSeconds }
+            $all += $count
+            if ($all -gt $most) { throw (New-Object IO.InvalidDataException ($tooLarge)) }
             $target.Write($buffer, 0, $count)
             Step-Telling $target
         }
@@ -64,12 +70,15 @@ function Read-Answer($Response) {
         if ($null -ne $reading -and -not $reading.IsCompleted) { $request.Abort() }
         try { $source.Close() } catch { $null = $_ }
     }
-    @{
+    $said = @{
         status = [int] $Response.StatusCode
         body = [Convert]::ToBase64String($target.ToArray())
         elapsed = $watch.Elapsed.TotalSeconds
         first_byte = $first
     }
+    # a redirect is not followed, it is told
+    if ($said.status -ge 300 -and $said.status -lt 400) { $said.location = [string] $Response.Headers['Location'] }
+    $said
 }
 
 function New-Failure($Exception) {

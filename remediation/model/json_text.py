@@ -1,0 +1,77 @@
+"""JSON that a host sent: read within limits, with one kind of error for whatever is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from remediation.model.limits import JSON_DEPTH, JSON_DIGITS, JSON_SIZE, JSON_VALUES
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_TOO_DEEP = f"the JSON text is nested deeper than {JSON_DEPTH} levels"
+
+
+def load_json(text: str | bytes, size: int = JSON_SIZE) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the value of a JSON text; raises `ValueError` for a text that is none, or exceeds a limit.
+
+    Values that JSON does not know (NaN, Infinity) are refused, as are numbers that no field of ours could hold. Half of a
+    surrogate pair, which no encoding can write, becomes U+FFFD. Of a key that occurs twice the last value counts.
+    """
+    if len(text) > size:
+        raise ValueError(f"the JSON text is longer than {size} characters")
+    if isinstance(text, bytes):
+        text = text.decode(json.detect_encoding(text), errors="replace")
+    if sum(map(text.count, ",[{")) > JSON_VALUES:
+        raise ValueError(f"the JSON text has more than {JSON_VALUES} values")
+    try:
+        value = _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    _check_depth(value)
+    return _paired(value) if _SURROGATE.search(text) else value
+
+
+def _whole(text: str) -> int:
+    if len(text) > JSON_DIGITS:
+        raise ValueError(f"the JSON text has a number of {len(text)} digits")
+    return int(text)
+
+
+def _decimal(text: str) -> float:
+    value = float(text)
+    if value in {float("inf"), float("-inf")}:
+        raise ValueError(f"the JSON text has a number that is too large: {text[:JSON_DIGITS]}")
+    return value
+
+
+def _constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a JSON value")
+
+
+_DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_decimal, parse_constant=_constant)
+
+
+def _check_depth(value: object) -> None:
+    """Go down level by level: whoever reads the value later may do it by recursion."""
+    level: list[object] = [value]
+    for _ in range(JSON_DEPTH):
+        level = [child for each in level for child in _children(each) if isinstance(child, dict | list)]
+        if not level:
+            return
+    raise ValueError(_TOO_DEEP)
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _paired(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, dict):
+        return {_paired(key): _paired(each) for key, each in value.items()}
+    return [_paired(each) for each in value] if isinstance(value, list) else value
