@@ -116,9 +116,11 @@ def _looked_at(name: str, hosts: Field, probe: float | None) -> Incident:
     judged = _judged(name, evidence)
     if probe is None:
         return judged
-    from remediation.cli.probing import probed  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.probing import probed, with_answer  # noqa: PLC0415 - loaded when asked for
 
     figures = probed(name, hosts, evidence, judged.found["offloaded"], probe)
+    told = with_answer(evidence, figures)
+    judged = judged if told is evidence else _judged(name, told)
     return dataclasses.replace(judged, found={**judged.found, "measured": figures})
 
 

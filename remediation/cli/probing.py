@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from remediation.cli.session import Field
-from remediation.diagnosis.evidence import Evidence
+from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.loaded import remaining, unlike_ours
 from remediation.engine.measure import measure, unmeasured
+from remediation.facets.generation import WHAT
 from remediation.facets.open import SCALE
 from remediation.model.errors import HostError
 from remediation.model.facts import Runner
@@ -45,6 +47,14 @@ def probed(name: str, hosts: Field, evidence: Evidence, layers: Sequence[int] | 
             access.close()
     except HostError as error:
         return unmeasured(f"not measured: {error.message}", layers=layers, simulated=simulated)
+
+
+def with_answer(evidence: Evidence, figures: Mapping[str, Any]) -> Evidence:
+    """Return the evidence with what came of asking, where the model was asked and did not answer: that is evidence itself."""
+    reason = str(figures["reason"] or "").removeprefix("not measured: ")
+    if figures["tokens_seen"] or not reason.startswith((f"{WHAT} failed", "no answer within")):
+        return evidence
+    return replace(evidence, probe=reason, pieces=(*evidence.pieces, Piece("api", reason, "probe")))
 
 
 def _leaves(runners: Sequence[Runner], now: float) -> bool:

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.logs import read_again
+from remediation.diagnosis.runners import OLLAMA_PROGRAMS
 from remediation.facets.callers import mounted_configuration
 from remediation.facets.protocols import Reader
 from remediation.model.errors import Blocked, CallFailed, HostError, Unreachable
@@ -86,6 +87,7 @@ def collect(host: Reader) -> Evidence:
     target = parts.read("target", host.target) or Target()
     system = parts.read("system", host.system.facts)
     use = parts.read("gpu", host.gpu.use)
+    programs = parts.read("processes", host.processes.list)
     version = parts.read("ollama version", host.ollama.version)
     runners = parts.read("ollama ps", host.ollama.running)
     models = parts.read("ollama models", host.ollama.models)
@@ -126,6 +128,7 @@ def collect(host: Reader) -> Evidence:
         services={one.service or one.name: _about_models(one) for one in others},
         connections=tuple(connections) if connections is not None else None,
         use=use,
+        programs=tuple(one for one in programs if one.program in OLLAMA_PROGRAMS) if programs is not None else None,
         system=system,
         collected_at=system.now if system else None,
         skipped=tuple(parts.skipped),
@@ -156,9 +159,10 @@ def _gone(model: str, blobs: Sequence[Blob] | None) -> tuple[Piece, ...]:
 
 
 def _model(target: Target, runners: Sequence[Runner] | None) -> str | None:
+    """Return the model in question: what is meant, else what is loaded with the smallest part on the GPU."""
     if target.model is not None:
         return str(target.model.value)
-    return runners[0].model if runners else None
+    return min(runners, key=lambda one: one.size_vram / max(1, one.size)).model if runners else None
 
 
 def _name(target: Target) -> str:

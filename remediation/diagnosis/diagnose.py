@@ -13,6 +13,7 @@ from remediation.diagnosis.prediction import predict
 from remediation.diagnosis.reading import Reading, read_evidence
 from remediation.diagnosis.sender import find_senders
 from remediation.diagnosis.settings import judge_settings
+from remediation.model.facts import Runner
 from remediation.model.finding import Cause, Diagnosis, Finding, RuledOut, Sender
 
 _LEAST = 0.35
@@ -31,7 +32,7 @@ def judge(reading: Reading) -> Diagnosis:
         (one for one in verdicts if isinstance(one, Finding) and one.confidence >= _LEAST), key=lambda one: -one.confidence
     )
     ruled_out = tuple(one for one in verdicts if isinstance(one, RuledOut))
-    senders = find_senders(reading.evidence) if _asked_for(findings) else ()
+    senders = find_senders(reading.evidence, reading.shown) if _asked_for(findings) else ()
     findings = [_followed(on_host(one, reading), senders) for one in findings]
     forecast = predict(reading)
     collect = to_collect(reading, findings)
@@ -45,9 +46,24 @@ def judge(reading: Reading) -> Diagnosis:
         predicted=(forecast.fit.layers, forecast.fit.total) if forecast and forecast.known else None,
         need=forecast.sentence if forecast else "",
         collect=collect,
-        notes=reading.evidence.skipped,
+        notes=(*reading.evidence.skipped, *_beside(reading.evidence)),
         senders=senders,
     )
+
+
+def _beside(evidence: Evidence) -> tuple[str, ...]:
+    """Return what was judged where several models are loaded, and how the others stand."""
+    runners = evidence.runners or ()
+    if len(runners) < 2 or all(one.model != evidence.model for one in runners):  # noqa: PLR2004 - one beside another
+        return ()
+    others = ", ".join(f"{one.model} ({_placed(one)})" for one in runners if one.model != evidence.model)
+    return (f"{evidence.model} was judged; also loaded: {others}; name the one that is meant (model: NAME)",)
+
+
+def _placed(runner: Runner) -> str:
+    if runner.size_vram >= runner.size:
+        return "all of it on the GPU"
+    return f"{runner.size_vram / max(1, runner.size):.0%} of it on the GPU" if runner.size_vram else "on the CPU"
 
 
 def _asked_for(findings: list[Finding]) -> bool:

@@ -42,7 +42,7 @@ class Evidence:
     ``environment`` is what the server itself printed of its settings, ``container`` the inspect record, ``compose``
     the resolved definition and ``compose_files`` the project's files and the configuration its services mount, by path.
     ``services`` is what the project's other containers have of settings about models, ``connections`` says who was connected to the server's port. ``skipped`` says which parts could not be had and why.
-    Sizes are bytes.
+    ``programs`` are Ollama's own processes, ``probe`` says how asking the loaded model failed. Sizes are bytes.
     """
 
     platform: str = "unknown"
@@ -62,6 +62,8 @@ class Evidence:
     services: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     connections: tuple[str, ...] | None = None
     use: GpuUse | None = None
+    programs: tuple[Process, ...] | None = None
+    probe: str = ""
     system: SystemFacts | None = None
     collected_at: float | None = None
     skipped: tuple[str, ...] = ()
@@ -185,6 +187,8 @@ _DECODERS: Mapping[str, Any] = {
     "services": lambda raw: {name: _texts(values) for name, values in _mapping(raw).items()},
     "connections": lambda raw: None if raw is None else tuple(str(item) for item in _items(raw)),
     "use": _use,
+    "programs": lambda raw: None if raw is None else tuple(_record(Process, item) for item in _items(raw)),
+    "probe": lambda raw: _text(raw) or "",
     "system": lambda raw: None if raw is None else _record(SystemFacts, raw),
     "collected_at": _number,
 }

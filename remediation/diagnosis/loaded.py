@@ -40,7 +40,13 @@ def unlike_ours(evidence: Evidence) -> str:
 
 def remaining(expires_at: str, now: float) -> float | None:
     """Return how long a runner stays that nobody asks, by the host's clock; None where ``/api/ps`` does not tell."""
-    match = _MOMENT.fullmatch(expires_at)
+    expires = moment(expires_at)
+    return None if expires is None else expires - now
+
+
+def moment(text: str) -> float | None:
+    """Return a time as Go writes it in seconds since 1970, None where it is no such time."""
+    match = _MOMENT.fullmatch(text)
     if match is None:
         return None
     year, month, day, hour, minute, second = map(int, match.groups()[:6])
@@ -48,7 +54,7 @@ def remaining(expires_at: str, now: float) -> float | None:
     if match[7]:
         zone = timezone((-1 if match[7] == "-" else 1) * timedelta(hours=int(match[8]), minutes=int(match[9])))
     try:
-        return datetime(year, month, day, hour, minute, second, tzinfo=zone).timestamp() - now
+        return datetime(year, month, day, hour, minute, second, tzinfo=zone).timestamp()
     except ValueError:
         return None
 

@@ -27,7 +27,7 @@ def to_collect(reading: Reading, findings: Sequence[Finding]) -> tuple[str, ...]
         wanted.append("nvidia-smi" if not container else "docker exec ollama nvidia-smi")
     if container and not reading.docker:
         wanted.append("docker inspect ollama")
-    if died_without_layers(reading) and reading.evidence.platform != "windows":
+    if (died_without_layers(reading) or reading.hit("runner_died") is not None) and reading.evidence.platform != "windows":
         wanted.append(_LIMIT_OF_CONTAINER if container else _LIMIT_OF_SERVICE)
     if not reading.asks:
         wanted.append("ollama show --parameters MODEL")

@@ -11,6 +11,7 @@ from remediation.diagnosis.logs import Load
 from remediation.diagnosis.memory import Fit, ModelMetadata, Parts, fit, fit_parts, metadata, metadata_of
 from remediation.diagnosis.memory.metadata import DENSE
 from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.runners import OLLAMA_PROGRAMS, owned
 from remediation.diagnosis.shortage import DEFAULT_CONTEXT, RESERVE, Shortage, shortage
 from remediation.diagnosis.units import MIB, human, rounding
 from remediation.diagnosis.versions import Generation
@@ -181,10 +182,25 @@ def _card_free(reading: Reading) -> int | None:
     """Free memory now: valid for a load only while nothing of Ollama is loaded, so its own share is given back."""
     for smi in reading.smi:
         if len(smi.total) == 1 and len(smi.used) == 1:
-            own = sum(row.size_vram or 0 for row in reading.ps)
-            return min(smi.total[0], smi.total[0] - smi.used[0] + own)
+            return min(smi.total[0], smi.total[0] - smi.used[0] + own_memory(reading))
     known = [device.free for device in reading.gpu_devices if device.free is not None]
     return known[0] if len(known) == 1 else None
+
+
+def own_memory(reading: Reading) -> int:
+    """Return what unloading the server's models would give back: as measured per program, else as the server estimates it.
+
+    The estimate counts a compute graph that is larger than what is allocated, so no more than is in use beside other programs.
+    """
+    use = reading.evidence.use
+    if use is None:
+        return sum(row.size_vram or 0 for row in reading.ps)
+    held = [one.vram for one in owned(reading.evidence)] if use.reliable else []
+    amounts = [amount for amount in held if amount is not None]
+    if held and len(amounts) == len(held):
+        return sum(amounts)
+    others = sum(one.vram or 0 for one in use.processes if one.program not in OLLAMA_PROGRAMS)
+    return max(0, min(sum(row.size_vram or 0 for row in reading.ps), sum(gpu.used for gpu in use.gpus) - others))
 
 
 def _cache_type(reading: Reading, load: Load | None) -> str:

@@ -10,7 +10,8 @@ from functools import cached_property
 
 from remediation.diagnosis.codes import CudaCode, read_codes
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.logs import Device, Load, LogReading, read_again, read_log
+from remediation.diagnosis.logs import Device, Load, LogReading, Request, read_again, read_log
+from remediation.diagnosis.present import Present, is_live, model_blob
 from remediation.diagnosis.signs import Hit
 from remediation.diagnosis.texts.asks import Ask, Setting, read_asks, read_settings
 from remediation.diagnosis.texts.docker import DockerReading, read_docker, read_inspect
@@ -42,8 +43,8 @@ class Reading:
 
     @cached_property
     def hits(self) -> tuple[Hit, ...]:
-        """All known messages."""
-        return tuple(hit for log in self.logs for hit in log.hits)
+        """All known messages that still hold."""
+        return tuple(hit for one in self.presents for hit in one.hits(self.shown))
 
     def hit(self, *keys: str) -> Hit | None:
         """Return the first message of one of these kinds."""
@@ -86,25 +87,28 @@ class Reading:
         return tuple(load for log in self.logs for load in log.loads)
 
     @cached_property
-    def shown(self) -> Load | None:
-        """The load that the incident is about: of all texts the one with the smallest part on the GPU.
+    def presents(self) -> tuple[Present, ...]:
+        """Each log with what of it is the present."""
+        evidence, live, blob = self.evidence, is_live(self.evidence), model_blob(self.evidence)
+        runner = next((one for one in evidence.runners or () if evidence.model in {None, one.model}), None)
+        whole = runner is not None and 0 < runner.size <= runner.size_vram
+        readable = any(show.info for show in evidence.shows if evidence.model in {None, show.model})
+        short = any(row.gpu is not None and row.gpu < 1 for row in self.ps)
+        return tuple(Present(log, live and log.kind == "server_log", blob, short, whole, readable) for log in self.logs)
 
-        Within a text that somebody pasted it is the first load that is short; on a live host, whose log goes back beyond
-        earlier repairs, the last one.
-        """
-        last = [self._telling(log) for log in self.logs]
+    @cached_property
+    def shown(self) -> Load | None:
+        """The load that the incident is about: of all texts the one with the smallest part on the GPU."""
+        last = [one.load() for one in self.presents]
         with_result = [load for load in last if load is not None and load.result is not None]
         if with_result:
             return min(with_result, key=lambda load: load.result[0] / load.result[1] if load.result else 1.0)
         return next((load for load in reversed(last) if load is not None), None)
 
-    def _telling(self, log: LogReading) -> Load | None:
-        results = [load for load in log.loads if load.result is not None]
-        if self.evidence.runners is None:
-            short = next((load for load in results if load.short), None)
-            if short is not None:
-                return short
-        return results[-1] if results else (log.loads[-1] if log.loads else None)
+    @cached_property
+    def last_request(self) -> Request | None:
+        """The last request for an answer that the server process in question finished."""
+        return next((one.requests(self.shown)[-1] for one in reversed(self.presents) if one.requests(self.shown)), None)
 
     @cached_property
     def offloaded(self) -> tuple[int, int] | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from remediation.diagnosis.evidence import Evidence
+from remediation.diagnosis.logs import Load
 from remediation.diagnosis.texts.asks import read_asks
 from remediation.model.facts import ModelShow
 from remediation.model.finding import Quote, Sender
@@ -25,15 +26,18 @@ _NEXT_LINES = 1000
 _MOST_CALLERS = 8
 
 
-def find_senders(evidence: Evidence) -> tuple[Sender, ...]:
-    """Return who asks for ``num_gpu``, the surest first: what asks comes before who merely calls."""
+def find_senders(evidence: Evidence, load: Load | None = None) -> tuple[Sender, ...]:
+    """Return who asks for ``num_gpu``, the surest first: what asks comes before who merely calls.
+
+    `load` is the load that was asked for few layers: who caused it has its line in the access log after it.
+    """
     found = [
         *_models(evidence.shows),
         *_request_log(evidence),
         *_services(evidence),
         *_files(evidence),
         *_connected(evidence),
-        *_callers(evidence),
+        *_callers(evidence, load),
     ]
     seen: dict[tuple[str, str], Sender] = {}
     for one in found:
@@ -145,14 +149,22 @@ def _connected(evidence: Evidence) -> Iterator[Sender]:
         yield Sender(text, None, Quote("connections to the server's port", text), f"look for num_gpu in {text.split(' ')[0]}")
 
 
-def _callers(evidence: Evidence) -> Iterator[Sender]:
-    """Yield the addresses that sent requests, where nothing names the sender itself."""
+def _callers(evidence: Evidence, load: Load | None) -> Iterator[Sender]:
+    """Yield the addresses that sent requests, where nothing names the sender itself: from the load on, if any did since."""
+    label, _, begun = load.at.where.rpartition(":") if load is not None else ("", "", "0")
+    later = list(_calling(evidence, label, int(begun)))
+    yield from later or _calling(evidence, "", 0)
+
+
+def _calling(evidence: Evidence, label: str, begun: int) -> Iterator[Sender]:
     seen: set[str] = set()
     for piece in evidence.pieces:
+        if label and piece.label != label:
+            continue
         if piece.kind != "server_log" or "[GIN]" not in piece.text:
             continue
         for number, line in enumerate(piece.text.splitlines(), start=1):
-            match = _GIN.search(line) if "[GIN]" in line else None
+            match = _GIN.search(line) if "[GIN]" in line and number > begun else None
             if match and match[1] not in seen and len(seen) < _MOST_CALLERS:
                 seen.add(match[1])
                 yield Sender(

@@ -22,6 +22,8 @@ _NOT_LOGGED_ON = 0x800710E0
 _DENIED = 0x80070005
 _MARGIN = 20.0
 _STAT = re.compile(r"^(\d+) \((.*)\) (\S) (.*)$")
+_RUNNER = re.compile(r"\S*\bollama runner\b|\S*\bollama_llama_server\b|\S*/ollama/\S*llama-server\b")
+"""The command line of a process that serves one model for Ollama."""
 _START_FIELD = 22 - 4  # of proc(5), counted after the state
 _COMM = 15
 
@@ -169,6 +171,7 @@ def from_shell(text: str) -> tuple[Process, ...]:
             path=paths.get(pid),
             session_id=session,
             owner=owner,
+            runner=_RUNNER.match(command) is not None,
         )
         for pid, (parent, session, owner, command) in known.items()
         if pid in starts

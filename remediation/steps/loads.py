@@ -103,7 +103,7 @@ def load_state(host: Reader, model: str) -> LoadState:
     runner = runner_of(model, runners)
     others = tuple(one for one in runners if one is not runner)
     log = log_of(host)
-    load = _load_of(show, log.loads, last_only=len(runners) <= 1)
+    load = _load_of(show, log.current_loads, last_only=len(runners) <= 1)
     use = _use(host)
     room, beside = _rooms(use, runner, others, version, pending_frees(host))
     total = _layers_of(show, load)

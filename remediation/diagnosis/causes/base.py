@@ -78,6 +78,16 @@ def no_card_found(reading: Reading) -> bool:
     return reading.cpu_device is not None and (reading.shown is None or reading.shown.library in {"", "cpu"})
 
 
+def restart(reading: Reading) -> str:
+    """Return how the server is restarted where it runs."""
+    name = str((reading.evidence.container or {}).get("Name") or "").lstrip("/")
+    if name or reading.in_container:
+        return f"restart the server: docker restart {name or 'ollama'}"
+    if reading.evidence.platform == "windows":
+        return "restart the server: quit Ollama from its tray icon (or end ollama.exe) and start it again"
+    return "restart the server: sudo systemctl restart ollama (or end ollama serve and start it again)"
+
+
 def result_quote(reading: Reading) -> Quote | None:
     """Return the line or row that shows where the model runs."""
     if reading.shown is not None and reading.shown.result_at is not None:

@@ -17,6 +17,7 @@ from remediation.diagnosis.causes.base import (
 from remediation.diagnosis.causes.not_gpu_model_runs_on_cpu_by_design import chosen_for_cpu
 from remediation.diagnosis.causes.wrong_library_or_missing_runner import skips_every_library
 from remediation.diagnosis.codes import CONTAINER, NO_DEVICE
+from remediation.diagnosis.present import is_live
 from remediation.diagnosis.reading import Reading
 from remediation.model.finding import Cause, Finding, Quote, RuledOut
 
@@ -203,8 +204,8 @@ def _nothing_found(reading: Reading) -> Finding | None:
             quote or result_quote(reading),
             cure=_REQUEST,
         )
-    if reading.evidence.platform == "windows":
-        return None
+    if reading.evidence.platform == "windows" or is_live(reading.evidence):
+        return None  # no container is here that the card could be hidden from
     return found(
         Cause.GPU_NOT_VISIBLE_TO_CONTAINER,
         0.45,

@@ -8,6 +8,7 @@ from remediation.diagnosis.causes.base import FIGURES, LIKELY, Placement, Verdic
 from remediation.diagnosis.causes.load_latency import SAID, SLOW_SECONDS
 from remediation.diagnosis.causes.spill import spilled
 from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.runners import dead_runner
 from remediation.model.finding import Cause, RuledOut
 
 _VGPU = re.compile(r"-\d+[QBCA]\b|virtual workstation|\bgrid\b|\bvgpu\b", re.IGNORECASE)
@@ -15,51 +16,42 @@ _CLAIMS = re.compile(
     r"spill|(?:cpu|processor) (?:does|doing|is used|usage|only)|%cpu\(s\)|on (?:the )?cpu\b|default[^\n]{0,30}context[^\n]{0,30}vram",
     re.IGNORECASE,
 )
+_FAILED = 500
+"""From this status on the server could not answer; below it the request was at fault, or the client went away (499)."""
 _BRISK = 15.0  # tokens per second; a processor alone seldom writes a 7B model so fast
 _BAD = (
     "gpu_oom",
     "killed",
     "ram_refused",
     "runner_terminated",
+    "runner_died",
+    "signalled",
+    "exit_137",
     "segfault",
     "layout_failed",
     "truncated",
     "bad_magic",
     "blob_missing",
+    "blob_unreadable",
     "old_driver",
     "xid",
 )
 
 
-def find(reading: Reading) -> Verdict:  # noqa: C901 - one branch per doubt
+def find(reading: Reading) -> Verdict:
     """Ask whether all layers are there, with nothing that contradicts it."""
     place = placement(reading)
     bad = reading.hit(*_BAD)
+    if place is Placement.WHOLE and (refused := _unanswered(reading)):
+        return RuledOut(Cause.HEALTHY, refused)
     if place is Placement.WHOLE and bad is None and not reading.cpu_device:
-        sure = LIKELY
-        load = reading.shown
-        if reading.offloaded is not None and load is not None and load.offloaded is not None:
-            sure = FIGURES + 0.02
-        elif reading.offloaded is not None:
-            sure = LIKELY + 0.05
-        if _CLAIMS.search(reading.prose) and (load is None or not reading.evidence.pieces or load.required_full is None):
-            # somebody says that the processor works: the list or an excerpt may show another load
-            sure = 0.55
-        if SAID.search(reading.prose):
-            sure = min(sure, 0.6)  # it is loading that somebody complains of
-        if reading.hit("load_timeout", "client_gone") is not None:
-            sure = 0.6
-        if any((load.seconds or 0) >= SLOW_SECONDS for load in reading.loads):
-            sure = min(sure, 0.7)  # loading is what takes long
-        if spilled(reading) is not None:
-            sure = min(sure, 0.6)
         short = [row for row in reading.ps if row.gpu is not None and row.gpu < 1]
         if short and reading.offloaded is None:
             return None
         return found(
             Cause.HEALTHY,
-            sure,
-            ("all layers are on the GPU" if reading.offloaded else "the model is listed wholly on the GPU") + _speed(reading),
+            _sure(reading),
+            _said(reading) + _speed(reading),
             result_quote(reading),
             cure="nothing to repair here; if it is slow, look at throttling, load time and the client",
         )
@@ -82,6 +74,46 @@ def find(reading: Reading) -> Verdict:  # noqa: C901 - one branch per doubt
             cure="license the vGPU",
         )
     return None
+
+
+def _sure(reading: Reading) -> float:
+    """Return how sure it is that nothing is wrong: what somebody says and what takes long speak against it."""
+    load, sure = reading.shown, LIKELY
+    if reading.offloaded is not None:
+        sure = FIGURES + 0.02 if load is not None and load.offloaded is not None else LIKELY + 0.05
+    if _CLAIMS.search(reading.prose) and (load is None or not reading.evidence.pieces or load.required_full is None):
+        # somebody says that the processor works: the list or an excerpt may show another load
+        sure = 0.55
+    if SAID.search(reading.prose):
+        sure = min(sure, 0.6)  # it is loading that somebody complains of
+    if reading.hit("load_timeout", "client_gone") is not None:
+        sure = 0.6
+    if any((one.seconds or 0) >= SLOW_SECONDS for one in reading.loads):
+        sure = min(sure, 0.7)  # loading is what takes long
+    if spilled(reading) is not None:
+        sure = min(sure, 0.6)
+    # a load that is over, or whose log ends before the runner answers
+    past = reading.evidence.runners == () or (load is not None and load.started_at is None and len(reading.loads) > 1)
+    return min(sure, LIKELY) if past and reading.offloaded is not None else sure
+
+
+def _said(reading: Reading) -> str:
+    if reading.offloaded is None:
+        return "the model is listed wholly on the GPU"
+    over = reading.evidence.runners == ()
+    return "the last load put all layers on the GPU; no model is loaded now" if over else "all layers are on the GPU"
+
+
+def _unanswered(reading: Reading) -> str:
+    """Return why the server is not healthy whatever lies on the GPU: it does not answer. "" where nothing says so."""
+    if reading.evidence.probe:
+        return f"the loaded model was asked and did not answer: {reading.evidence.probe}"
+    if (dead := dead_runner(reading.evidence)) is not None:
+        return f"the runner of {dead.model} has died"
+    last = reading.last_request
+    if last is not None and last.status >= _FAILED:
+        return f"the last request was answered with {last.status} ({last.at.where})"
+    return ""
 
 
 def _speed(reading: Reading) -> str:

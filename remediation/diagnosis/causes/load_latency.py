@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from remediation.diagnosis.causes.base import CIRCUMSTANCE, FIGURES, LIKELY, Placement, Verdict, found, placement
+from remediation.diagnosis.present import is_live
 from remediation.diagnosis.reading import Reading
 from remediation.model.finding import Cause, Finding, Quote
 
@@ -42,7 +43,8 @@ def find(reading: Reading) -> Verdict:
             hit.at,
             cure="raise the client's time-out and OLLAMA_LOAD_TIMEOUT; keep the model on a local fast disk",
         )
-    slow = next((load for load in reading.loads if load.seconds and load.seconds >= SLOW_SECONDS), None)
+    loads = (reading.shown,) if is_live(reading.evidence) else reading.loads
+    slow = next((load for load in loads if load is not None and load.seconds and load.seconds >= SLOW_SECONDS), None)
     if slow is not None and place is Placement.WHOLE:
         return found(Cause.LOAD_LATENCY, 0.85, f"loading took {slow.seconds:.0f} s", slow.result_at or slow.at, cure=_KEEP)
     return _durations(reading) or _prose(reading, place)

@@ -22,6 +22,7 @@ _SIGNS = {
     "gguf_invalid": (0.94, "the model file is damaged"),
     "bad_manifest": (0.93, "the model's manifest is damaged"),
     "blob_missing": (0.93, "the model's file is not in the store"),
+    "blob_unreadable": (0.93, "the model's file is there and cannot be read: it is damaged"),
     "disk_error": (0.92, "the disk fails while the model file is read"),
     "metadata_failed": (0.92, "the model's metadata cannot be read"),
     "tensor_read": (0.9, "the model file cannot be read"),

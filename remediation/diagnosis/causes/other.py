@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from remediation.diagnosis.causes.base import CIRCUMSTANCE, HINT, Verdict, found
+from remediation.diagnosis.causes.base import CIRCUMSTANCE, FIGURES, HINT, LIKELY, Verdict, found
 from remediation.diagnosis.reading import Reading
-from remediation.model.finding import Cause
+from remediation.diagnosis.runners import dead_runner, listed_at
+from remediation.model.finding import Cause, Finding, Quote
 
 _SIGNS = {
+    "blob_denied": (
+        0.8,
+        "the server may not read the model's file",
+        "give the server's user the right to read the folder of the models",
+    ),
     "unknown_architecture": (0.8, "this release does not know the model's architecture", "update Ollama"),
     "type_error": (0.8, "an option has the wrong type: every request fails", "correct the option in the Modelfile or client"),
     "queue_full": (0.75, "more requests wait than the server takes", "raise OLLAMA_MAX_QUEUE or send fewer at once"),
@@ -16,7 +22,39 @@ _SIGNS = {
 }
 
 
+_FAILED = 500
+_DIED = "see what ended the runner: the lines before it in the server's log, docker events and dmesg (out of memory); then send the request again"
+
+
 def find(reading: Reading) -> Verdict:
+    """Look for a runner that died, then for messages of their own."""
+    return _died(reading) or _told(reading)
+
+
+def _died(reading: Reading) -> Finding | None:
+    """Look for a runner that ended after its load: every request then fails, although all layers are listed on the GPU."""
+    dead, limited = dead_runner(reading.evidence), any(docker.memory_limit for docker in reading.docker)
+    if dead is not None:
+        text = f"the runner of {dead.model} has died: /api/ps lists it, and no process of a runner is left"
+        return found(Cause.OTHER, CIRCUMSTANCE if limited else FIGURES, text, listed_at(dead), _end(reading), cure=_DIED)
+    died = reading.hit("runner_died")
+    if died is None:
+        return None
+    # why it died is what other causes say; by itself it is proven that it did
+    explained = reading.hit("killed", "gpu_oom", "ram_allocation", "signalled", "exit_137", "truncated") is not None
+    text = "the runner ended while it answered a request"
+    return found(
+        Cause.OTHER, CIRCUMSTANCE if explained or limited or reading.codes else LIKELY, text, died.at, _end(reading), cure=_DIED
+    )
+
+
+def _end(reading: Reading) -> Quote | None:
+    """Return the line of the last request, where it failed."""
+    last = reading.last_request
+    return last.at if last is not None and last.status >= _FAILED else None
+
+
+def _told(reading: Reading) -> Finding | None:
     """Look for messages of their own."""
     for key, (confidence, because, cure) in _SIGNS.items():
         hit = reading.hit(key)

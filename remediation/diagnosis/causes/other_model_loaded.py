@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from remediation.diagnosis.causes.base import CIRCUMSTANCE, LIKELY, Placement, Verdict, found, placement
+from remediation.diagnosis.causes.base import CIRCUMSTANCE, HINT, LIKELY, Placement, Verdict, found, placement, worst_row
 from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.shortage import shortage
+from remediation.diagnosis.texts.ps import PsRow
 from remediation.diagnosis.units import GIB
-from remediation.model.finding import Cause, Quote
+from remediation.model.finding import Cause, Finding, Quote
 
 _CURE = "unload the other model (ollama stop NAME), or set OLLAMA_MAX_LOADED_MODELS=1; then reload"
 _PROSE = re.compile(
@@ -16,12 +19,49 @@ _PROSE = re.compile(
 )
 
 
-def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of proof
-    """Ask whether two models are there at once, and one lacks layers."""
+def find(reading: Reading) -> Verdict:
+    """Ask whether two models are there at once, and one lacks layers for want of the memory that the other holds."""
+    verdict = _find(reading)
+    if not isinstance(verdict, Finding):
+        return verdict
+    load = reading.shown
+    if load is not None and load.requested is not None and 0 <= load.requested < (load.layers or 0):
+        return replace(
+            verdict,
+            confidence=min(verdict.confidence, HINT),
+            because=f"{verdict.because}; but num_gpu {load.requested} was asked",
+        )
+    figures = shortage(reading)
+    held = sum(row.size_vram or 0 for row in reading.ps if row is not worst_row(reading))
+    if held and figures.fits(None if figures.free is None else figures.free + held) is False:
+        return replace(
+            verdict,
+            confidence=min(verdict.confidence, CIRCUMSTANCE),
+            because=f"{verdict.because}; without it there would not be room either",
+        )
+    return verdict
+
+
+def _has_layers(reading: Reading) -> bool:
+    """Whether the model in question is on the card itself, as far as its load or its row tells."""
+    own = next((row for row in reading.ps if row.name == reading.evidence.model), None)
+    if own is not None:
+        return _on_card(own)
+    return reading.offloaded is not None and reading.offloaded[0] > 0
+
+
+def _on_card(row: PsRow) -> bool:
+    return bool(row.size_vram) if row.gpu is None else row.gpu > 0
+
+
+def _find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of proof
+    """Look for other models in lists, in the log and in words."""
     place = placement(reading)
     if place is Placement.WHOLE:
         return None
     listed = _listed_together(reading)
+    if len([row for row in listed if _on_card(row)]) <= _has_layers(reading):
+        listed = []  # the others lie in system memory
     hit = reading.hit("existing_models")
     if len(listed) > 1 and place is not Placement.UNKNOWN:
         names = ", ".join(row.name for row in listed[:3])
@@ -38,7 +78,9 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
     dropped = _dropped(reading)
     if dropped is not None:
         return dropped
-    evicted = reading.hit("evicting", "vram_not_recovered")
+    evicted = reading.hit("evicting")
+    if evicted is None and _several_models(reading):
+        evicted = reading.hit("vram_not_recovered")  # with one model it is that one's own unloading
     if evicted is not None and place in {Placement.PART, Placement.NONE}:
         return found(Cause.OTHER_MODEL_LOADED, 0.6, "another model had to be evicted for it", evicted.at, cure=_CURE)
     match = _PROSE.search(reading.prose)
@@ -64,6 +106,14 @@ def _listed_together(reading: Reading):  # type: ignore[no-untyped-def]  # noqa:
         if len(group) > len(best):
             best = group
     return best
+
+
+def _several_models(reading: Reading) -> bool:
+    """Whether more than one model was there, as far as anything names them; a text without any load leaves it open."""
+    files = {load.model for load in reading.loads if load.model}
+    if files or reading.evidence.runners is not None:
+        return len(files) > 1 or len(reading.evidence.runners or ()) > 1
+    return not reading.loads
 
 
 def _dropped(reading: Reading) -> Verdict:

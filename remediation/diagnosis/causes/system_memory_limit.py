@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from remediation.diagnosis.causes.base import FIGURES, HINT, LIKELY, Verdict, died_without_layers, found
 from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.runners import dead_runner, listed_at
 from remediation.diagnosis.shortage import shortage
+from remediation.diagnosis.texts.docker import DockerReading
 from remediation.diagnosis.units import human
 from remediation.diagnosis.versions import at_least
-from remediation.model.finding import Cause
+from remediation.model.finding import Cause, Finding
 
 _CURE = CURE = "raise the memory limit of the container or of WSL (.wslconfig), free RAM, or use a smaller model or context"
 
@@ -25,7 +27,7 @@ def _cache(reading: Reading) -> bool:
     return (figures.context or 0) * figures.parallel >= HUGE_CACHE
 
 
-def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of proof
+def find(reading: Reading) -> Verdict:
     """Look for the server's refusal, the kernel's kill, and failed allocations in RAM."""
     limit = next((docker for docker in reading.docker if docker.memory_limit), None)
     at_limit = limit.limit_at if limit else None
@@ -66,6 +68,12 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
     failed = reading.hit("ram_allocation")
     if failed is not None:
         return found(Cause.SYSTEM_MEMORY_LIMIT, FIGURES, "an allocation in system memory failed", failed.at, at_limit, cure=_CURE)
+    return _died(reading, limit) or _in_words(reading, limit) or _unseen(reading)
+
+
+def _in_words(reading: Reading, limit: DockerReading | None) -> Finding | None:
+    """Look for a crash in a container with a limit, and for what people say of memory."""
+    at_limit = limit.limit_at if limit else None
     prose = reading.prose
     if limit and limit.memory_limit and reading.hit("runner_terminated", "segfault"):
         return found(
@@ -83,7 +91,21 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
         return found(
             Cause.SYSTEM_MEMORY_LIMIT, 0.6, "the page cache is counted as used memory (facts/ollama 4.7)", at_limit, cure=_CURE
         )
-    return _unseen(reading)
+    return None
+
+
+def _died(reading: Reading, limit: DockerReading | None) -> Finding | None:
+    """Look for a runner that loaded and ended at a request: the kernel kills it when its container's memory is used up."""
+    hit, dead = reading.hit("runner_died"), dead_runner(reading.evidence)
+    if (hit is None and dead is None) or reading.codes or reading.hit("segfault", "gpu_oom", "truncated") is not None:
+        return None
+    at = hit.at if hit is not None else listed_at(dead) if dead is not None else None
+    if limit is not None and limit.memory_limit:
+        text = f"the runner died while it answered, in a container that may use {human(limit.memory_limit)}"
+        return found(Cause.SYSTEM_MEMORY_LIMIT, 0.85, text, at, limit.limit_at, cure=_CURE)
+    return found(
+        Cause.SYSTEM_MEMORY_LIMIT, HINT, "the runner died while it answered, as it does when memory runs out", at, cure=_CURE
+    )
 
 
 def _unseen(reading: Reading) -> Verdict:

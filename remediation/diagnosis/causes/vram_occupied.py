@@ -19,14 +19,17 @@ from remediation.diagnosis.causes.base import (
     result_quote,
 )
 from remediation.diagnosis.codes import OUT_OF_MEMORY
-from remediation.diagnosis.prediction import predict
+from remediation.diagnosis.prediction import own_memory, predict
+from remediation.diagnosis.present import is_live
 from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.runners import orphans
 from remediation.diagnosis.shortage import DEFAULT_CONTEXT, Shortage, shortage
 from remediation.diagnosis.units import GIB, MIB, human
 from remediation.model.finding import Cause, Finding, Quote, RuledOut
 from remediation.model.words import plural
 
 _CURE = "close what uses the card (largest first), then reload the model"
+_RELOAD = "reload the model: unload it (ollama stop), then load it again"
 _PROSE = re.compile(
     r"(?:other|another) (?:process|program|application|app|tenant|container|vm)[^\n.]{0,60}(?:vram|gpu|card|memory)|(?:vram|gpu|card)[^\n.]{0,40}(?:shared|used|taken|held|occupied) (?:by|with)"
     r"|tenants? resident|resident vram|comfyui|stable diffusion|automatic1111|whisper|vllm|lm studio|blender|\bgames?\b",
@@ -46,9 +49,9 @@ def find(reading: Reading) -> Verdict:
     used = None if figures.total is None or figures.free is None else figures.total - figures.free
     if load is not None and load.requested is not None and 0 <= load.requested < (load.layers or 0):
         return _little_used(figures, used)  # the request, not the memory, bounds the layers
-    two = _compared_loads(reading)
-    if two is not None:
-        return two
+    shown = _orphans(reading, place) or _no_longer(reading, figures, used) or _compared_loads(reading)
+    if shown is not None:
+        return shown
     if used is not None and load is not None and place is not Placement.UNKNOWN:
         verdict = _of_a_dead_load(_by_figures(figures, used, reading), reading)
         if verdict is not None:
@@ -63,6 +66,52 @@ def find(reading: Reading) -> Verdict:
         text = f"only {human(figures.free or 0)} are free, less than any card in use today has; {figures.words()}"
         return found(Cause.VRAM_OCCUPIED, CIRCUMSTANCE, text, load.free_at, result_quote(reading), cure=_CURE)
     return _foreseen(reading) or _no_context(reading) or _programs(reading, place) or _smi_full(reading) or _told(reading, place)
+
+
+def _orphans(reading: Reading, place: Placement) -> Finding | None:
+    """Look for runners that a server which was killed left behind: they keep their memory, and no server unloads them."""
+    lost = orphans(reading.evidence)
+    if not lost or not reading.smi:
+        return None
+    names = ", ".join(f"pid {one.pid}{f', {human(one.vram)}' if one.vram else ''}" for one in lost)
+    whose = "an orphan runner of an earlier ollama holds" if len(lost) == 1 else "orphan runners of an earlier ollama hold"
+    pids = [str(one.pid) for one in lost]
+    end = " ".join(
+        ["taskkill", "/F", *(f"/PID {pid}" for pid in pids)]
+        if reading.evidence.platform == "windows"
+        else ["sudo", "kill", *pids]
+    )
+    return found(
+        Cause.VRAM_OCCUPIED,
+        LIKELY if place is Placement.UNKNOWN else FIGURES,
+        f"{whose} the card's memory ({names})",
+        reading.smi[0].memory_at,
+        result_quote(reading),
+        cure=f"end what the earlier server left behind ({end}), then reload the model",
+    )
+
+
+def _no_longer(reading: Reading, figures: Shortage, used: int | None) -> Finding | None:
+    """Look for memory that was in use when the model was loaded and is free now: a loaded runner keeps its layers all the same."""
+    use, load = reading.evidence.use, figures.load
+    if (
+        use is None
+        or len(use.gpus) != 1
+        or load is None
+        or not load.short
+        or load.requested not in {None, -1}
+        or not used
+        or used < _BIG
+    ):
+        return None
+    card = use.gpus[0]
+    room = min(card.total, card.free + own_memory(reading))
+    if figures.fits(room) is False or (figures.fits(room) is None and card.total - room > used // 2):
+        return None
+    if figures.fits(figures.free) is True:
+        return None  # it was not the memory
+    text = f"{human(used)} of the card were in use by others when the model was loaded; now {human(room)} are free for it"
+    return found(Cause.VRAM_OCCUPIED, 0.75, text, load.free_at, reading.smi[0].memory_at if reading.smi else None, cure=_RELOAD)
 
 
 def _foreseen(reading: Reading) -> Finding | None:
@@ -152,7 +201,7 @@ def _of_a_dead_load(verdict: Finding | RuledOut | None, reading: Reading) -> Fin
 def _compared_loads(reading: Reading) -> Finding | None:
     """Two loads of one model: more was free, more layers fitted."""
     loads = [load for load in reading.loads if load.free and load.result and load.requested in {None, -1}]
-    for worse in loads:
+    for worse in (load for load in loads if load is reading.shown or not is_live(reading.evidence)):
         for better in loads:
             if worse.result and better.result and worse.result[1] == better.result[1] and worse.result[0] < better.result[0]:
                 less = sum(better.free) - sum(worse.free)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from remediation.diagnosis.logs import slog
-from remediation.diagnosis.logs.model import Device
+from remediation.diagnosis.logs.model import Device, Request
 from remediation.diagnosis.logs.state import Handler, State, offloaded
 from remediation.diagnosis.units import GIB, MIB, parse_size, rounding
 from remediation.diagnosis.versions import Generation, parse_version
@@ -16,6 +16,14 @@ _OFFLOADED = re.compile(r"offloaded (\d{1,4})\s*/\s*(\d{1,4})|\b(\d{1,3})\s*/\s*
 _MOST_SEEN = 64
 _PRINTED = GIB // 10 + 2 * MIB
 _BLOB = re.compile(r"tensors from (.+?) \(version")
+_LISTENING = re.compile(r"\bListening on (\S+:\d+)(?: \(version ([^)\s]*))?")
+_REQUEST = re.compile(
+    r"\[GIN\][^|]*\|\s*(\d{3}) \|[^|]*\|\s*([0-9a-fA-F.:]+) \| POST\s+\"(/(?:api/(?:generate|chat|embed\w*)|v1/[\w/]+))"
+)
+_ENDED = re.compile(
+    r"^(?:Started|Stopping|Stopped) (?:ollama\.service - )?Ollama Service|^ollama\.service: (?:Main process exited|Deactivated|Failed with)"
+    r"|^-- (?:Boot|Reboot)\b"
+)
 _STARTED = re.compile(r"(?:llama runner|llama-server) started in ([\d.]+) seconds")
 _BUFFER = re.compile(r"([A-Za-z][\w ]*?)\s+(?:(model|KV|compute|output) )?buffer size\s*=\s*([\d.]+) MiB")
 _DEVICE = re.compile(r"using device (\w+) \((.*?)\)(?: \([^)]*\))? - (\d+) MiB free")
@@ -38,9 +46,9 @@ def server_config(state: State, line: str, at: Quote) -> None:
 
 
 def listening(state: State, line: str, at: Quote) -> None:
-    """Read ``Listening on … (version 0.13.5)``."""
-    if "(version " in line:
-        state.listening(at, parse_version(line.split("(version ", 1)[1]))
+    """Read ``Listening on 127.0.0.1:11434 (version 0.13.5)``."""
+    if match := _LISTENING.search(line):
+        state.listening(at, parse_version(match[2]), match[1])
 
 
 def inference_compute(state: State, line: str, at: Quote) -> None:
@@ -75,15 +83,27 @@ def gpu_memory(state: State, line: str, at: Quote) -> None:
         load.overhead = overhead
 
 
-def started(state: State, line: str, _at: Quote) -> None:
+def started(state: State, line: str, at: Quote) -> None:
     """Note that the runner answers."""
     match = _STARTED.search(line)
-    state.finish(float(match[1]) if match else None)
+    state.finish(float(match[1]) if match else None, at)
 
 
-def failed(state: State, _line: str, _at: Quote) -> None:
+def failed(state: State, _line: str, at: Quote) -> None:
     """Note that the load came to nothing (``server/sched.go``)."""
-    state.fail()
+    state.fail(at)
+
+
+def service(state: State, line: str, _at: Quote) -> None:
+    """Read systemd's own lines about the unit, and the journal's mark of a boot: the server process changes."""
+    if _ENDED.search(line):
+        state.begin()
+
+
+def request(state: State, line: str, number: int, at: Quote) -> None:
+    """Read ``[GIN] … | 500 | 1.2s | 127.0.0.1 | POST "/api/generate"``, where it asks for an answer."""
+    if match := _REQUEST.search(line):
+        state.request(Request(at, int(match[1]), match[3], match[2], number))
 
 
 def find_offloaded(line: str) -> tuple[int, int] | None:

@@ -12,11 +12,29 @@ from remediation.model.finding import Quote
 
 @dataclass(frozen=True, slots=True)
 class ServerStart:
-    """One start of the server: the settings as it read them, and its version."""
+    """One start of the server: the settings as it read them, its version, and the address at which it listens.
+
+    ``server`` counts the server processes of the log from 1.
+    """
 
     at: Quote
     environment: Mapping[str, str] = field(default_factory=dict)
     version: Version | None = None
+    address: str = ""
+    server: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request for an answer as the server's access log has it; ``load`` is the number of the latest load before it."""
+
+    at: Quote
+    status: int
+    path: str
+    caller: str
+    line: int = 0
+    server: int = 0
+    load: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +62,8 @@ class Load:
 
     ``requested`` is the num_gpu that was asked (-1: the server decides), ``planned`` the server's own estimate of
     layers, ``offloaded`` the (n, m) of the last result line. ``free`` may be off by ``free_slack``, as far as the log rounds it. ``measured`` names the sums that come from allocated buffers. ``context`` is the whole cache, all slots together.
+    ``server`` and ``number`` count server processes and loads of the log; ``time`` is the log's own clock where it began. ``started_at``
+    is the line that says that the runner answers, ``failed_at`` the one that says that the load came to nothing.
     """
 
     at: Quote
@@ -98,6 +118,11 @@ class Load:
     seconds: float | None = None
     finished: bool = False
     devices: int = 0
+    server: int = 0
+    number: int = 0
+    time: str = ""
+    started_at: Quote | None = None
+    failed_at: Quote | None = None
 
     @property
     def result(self) -> tuple[int, int] | None:
@@ -138,6 +163,24 @@ class Load:
         return result is not None and result[0] < result[1]
 
     @property
+    def whole(self) -> bool:
+        """Whether all layers are on the GPU."""
+        result = self.result
+        return result is not None and result[0] == result[1]
+
+    @property
+    def forced(self) -> bool:
+        """Whether num_gpu asked for all layers or more, whatever fits."""
+        return self.requested is not None and self.layers is not None and self.requested >= self.layers - 1
+
+    def same_model(self, other: Load) -> bool:
+        """Whether both may be loads of one model: by the file where both name it, else by the number of layers."""
+        if self.model and other.model:
+            return self.model == other.model
+        ours, theirs = (one.layers or (one.result[1] if one.result else None) for one in (self, other))
+        return ours is None or theirs is None or ours == theirs
+
+    @property
     def slots_context(self) -> int | None:
         """The context of one slot, in tokens."""
         if self.context is None:
@@ -147,7 +190,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class LogReading:
-    """All that one text says about Ollama."""
+    """All that one text says about Ollama. ``server`` is the number of its last server process, ``time`` the log's last clock."""
 
     name: str
     kind: str
@@ -155,10 +198,18 @@ class LogReading:
     devices: tuple[Device, ...] = ()
     loads: tuple[Load, ...] = ()
     hits: tuple[Hit, ...] = ()
+    requests: tuple[Request, ...] = ()
+    server: int = 0
+    time: str = ""
     models_seen: tuple[str, ...] = ()
     blobs: tuple[str, ...] = ()
     free_seen: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     lines: int = 0
+
+    @property
+    def current_loads(self) -> tuple[Load, ...]:
+        """The loads of the last server process: what an earlier one loaded went with it."""
+        return tuple(load for load in self.loads if load.server == self.server)
 
     @property
     def environment(self) -> Mapping[str, str]:

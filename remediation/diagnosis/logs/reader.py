@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from remediation.diagnosis.logs import common, g0, g1, g2, g3, slog
 from remediation.diagnosis.logs.lines import plain_lines
 from remediation.diagnosis.logs.model import LogReading
 from remediation.diagnosis.logs.state import Handler, State
-from remediation.diagnosis.signs import SIGNS, Scanner
+from remediation.diagnosis.signs import SIGNS, Scanner, When
 from remediation.model.finding import Quote
 
 _SLOG: Mapping[str, Handler] = {**common.SLOG, **g0.SLOG, **g1.SLOG, **g2.SLOG, **g3.SLOG}
@@ -47,6 +49,10 @@ _RAW_NEEDLES: tuple[tuple[str, Handler], ...] = (
     ("Listening on", common.listening),
     ("GPULayers:", g2.load_request),
     ("started in", common.started),
+    ("Ollama Service", common.service),
+    ("ollama.service", common.service),
+    ("-- Boot", common.service),
+    ("-- Reboot", common.service),
 )
 
 # what fills most of a log and says nothing here
@@ -57,6 +63,9 @@ _BORING = (
 
 _SHORT = 1_000_000
 """A longer text is not kept in memory for that."""
+_PROCESS = re.compile(r"\bollama\[(\d+)\]: ")
+_SERVERS_OWN = re.compile(r"\[GIN\]|\bsource=(?:routes|sched|images|server|llama_server|gpu|types)\.go:")
+"""Lines that only the server itself prints, whoever writes for its children."""
 _IDLE = 20_000
 """So many lines that say nothing are remembered: llama.cpp prints the same ones at every load."""
 _DUMP = "llama_model_loader: - kv"
@@ -67,19 +76,25 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
 
     `source` is the text or its lines (an open file streams, whatever its size); `name` is what quotes call it.
     """
-    state, scanner = State(), Scanner(SIGNS)
+    state, scanner, processes = State(), Scanner(SIGNS), _Processes()
     number, idle = 0, set[str]()
-    for number, line in plain_lines(source):
+    for number, line in plain_lines(processes.watch(source)):
+        if processes.changed(number, line):
+            state.begin()
         if line.startswith(_BORING):
             if line.startswith(_DUMP):
                 common.gguf_key(state, line, _quote(name, number, line))
+            elif "POST" in line and line.startswith("[GIN]"):
+                common.request(state, line, number, _quote(name, number, line))
             continue
         if " msg=" in line or line.startswith("msg="):
+            if line.startswith("time="):
+                state.time = line[5:].partition(" ")[0]
             _read_slog(state, line, name, number)
-            scanner.scan(name, number, line)
+            _scan(scanner, state, name, number, line)
         elif line not in idle:
             read = _read_raw(state, line, name, number)
-            if not (scanner.scan(name, number, line) or read) and len(idle) < _IDLE:
+            if not (_scan(scanner, state, name, number, line) or read) and len(idle) < _IDLE:
                 idle.add(line)
     return LogReading(
         name=name,
@@ -87,7 +102,10 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
         starts=tuple(state.starts),
         devices=tuple(state.devices),
         loads=tuple(state.loads),
-        hits=tuple(scanner.hits),
+        hits=scanner.hits,
+        requests=tuple(state.requests),
+        server=state.server,
+        time=state.time,
         models_seen=tuple(state.models),
         blobs=tuple(state.blobs),
         free_seen={device: tuple(seen) for device, seen in state.free_seen.items()},
@@ -103,6 +121,40 @@ def read_again(text: str, *, name: str = "server.log", kind: str = "server_log")
 @lru_cache(maxsize=128)
 def _remembered(text: str, name: str, kind: str) -> LogReading:
     return read_log(text, name=name, kind=kind)
+
+
+class _Processes:
+    """Whose lines a journal's prefix names: a new number in front of the server's own lines is a new server process."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, str] = {}
+        self._seen = self._named = self._current = ""
+
+    def watch(self, source: str | Iterable[str]) -> Iterable[str]:
+        """Yield the lines as they are; each number is noted where it first stands."""
+        if isinstance(source, str) and "ollama[" not in source:
+            return source
+        return self._watch(io.StringIO(source) if isinstance(source, str) else source)
+
+    def _watch(self, lines: Iterable[str]) -> Iterator[str]:
+        for count, line in enumerate(lines, start=1):
+            if "ollama[" in line[:100] and (match := _PROCESS.search(line[:120])) and match[1] != self._seen:
+                self._seen = self._numbers[count] = match[1]
+            yield line
+
+    def changed(self, number: int, line: str) -> bool:
+        """Return whether the server's process is another one from this line on."""
+        if self._numbers:
+            self._named = self._numbers.pop(number, self._named)
+        if self._named == self._current or not _SERVERS_OWN.search(line):
+            return False
+        before, self._current = self._current, self._named
+        return bool(before)
+
+
+def _scan(scanner: Scanner, state: State, name: str, number: int, line: str) -> bool:
+    after = bool(state.loads) and state.loads[-1].finished
+    return scanner.scan(name, number, line, When(state.server, state.loaded, after))
 
 
 def _read_slog(state: State, line: str, name: str, number: int) -> None:

@@ -1,41 +1,57 @@
-"""What has been read of a log so far: the loads, and which of them a line belongs to."""
+"""What has been read of a log so far: server processes, loads, requests, and which of them a line belongs to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from remediation.diagnosis.logs.model import Device, Load, ServerStart
+from remediation.diagnosis.logs.model import Device, Load, Request, ServerStart
 from remediation.diagnosis.versions import Generation, Version
 from remediation.model.finding import Quote
 
 _MOST_LOADS = 400
+_MOST_REQUESTS = 64
 
 
 @dataclass(slots=True)
 class State:
-    """A log being read. A line opens a new load when its own stage has been passed by the current one."""
+    """A log being read. A line opens a new load when its own stage has been passed by the current one.
 
+    ``server`` counts the server processes seen so far; 0 stands for what was printed before any sign of a start.
+    """
+
+    server: int = 0
+    loaded: int = 0
     starts: list[ServerStart] = field(default_factory=list)
     devices: list[Device] = field(default_factory=list)
     loads: list[Load] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     stages: set[str] = field(default_factory=set)
     models: dict[str, None] = field(default_factory=dict)
     blobs: dict[str, None] = field(default_factory=dict)
     free_seen: dict[str, list[int]] = field(default_factory=dict)
+    time: str = ""
 
-    def start(self, at: Quote, environment: dict[str, str]) -> None:
-        """Note a server start: what was loaded is gone."""
-        self.starts.append(ServerStart(at, environment))
+    def begin(self) -> None:
+        """Note that another server process writes from here on: what the one before had loaded and found is gone."""
+        self.server += 1
         self.devices = []
+        self.blobs, self.free_seen = {}, {}
         self._close()
 
-    def listening(self, at: Quote, version: Version | None) -> None:
-        """Note the version that the server says."""
-        if self.starts and self.starts[-1].version is None:
-            self.starts[-1] = replace(self.starts[-1], version=version)
-        else:
-            self.starts.append(ServerStart(at, {}, version))
+    def start(self, at: Quote, environment: Mapping[str, str]) -> None:
+        """Note the settings that a server prints first of all."""
+        self.begin()
+        self.starts.append(ServerStart(at, environment, server=self.server))
+
+    def listening(self, at: Quote, version: Version | None, address: str) -> None:
+        """Note where the server listens, which it says once, and its version."""
+        last = self.starts[-1] if self.starts else None
+        if last is not None and last.server == self.server and not last.address:
+            self.starts[-1] = replace(last, version=version, address=address)
+            return
+        self.begin()
+        self.starts.append(ServerStart(at, {}, version, address, self.server))
 
     def load(self, at: Quote) -> Load:
         """Return the load that a line belongs to; a line after the end of a load belongs to the next one."""
@@ -51,22 +67,32 @@ class State:
         self.stages.add(name)
         return load
 
-    def finish(self, seconds: float | None) -> None:
+    def finish(self, seconds: float | None, at: Quote | None = None) -> None:
         """Note that the runner answers: the current load is complete."""
         if self.loads and not self.loads[-1].finished:
             self.loads[-1].finished = True
             self.loads[-1].seconds = seconds
+            self.loads[-1].started_at = at
 
-    def fail(self) -> None:
+    def fail(self, at: Quote | None = None) -> None:
         """Note that the load came to nothing: what is printed from now on belongs to another one."""
+        if self.loads and not self.loads[-1].finished:
+            self.loads[-1].failed_at = at
         self._close()
+
+    def request(self, request: Request) -> None:
+        """Note an answered request; the latest ones are kept."""
+        self.requests.append(replace(request, server=self.server, load=self.loaded))
+        if len(self.requests) > _MOST_REQUESTS:
+            del self.requests[0]
 
     def _open(self, at: Quote) -> None:
         self._close()
         if len(self.loads) >= _MOST_LOADS:
             # a log of months: the first loads say what once was, the last ones what is
             del self.loads[_MOST_LOADS // 4]
-        self.loads.append(Load(at=at))
+        self.loaded += 1
+        self.loads.append(Load(at=at, server=self.server, number=self.loaded, time=self.time))
 
     def _close(self) -> None:
         self.stages = set()

@@ -10,9 +10,9 @@ from remediation.diagnosis.signs.container import SIGNS as CONTAINER
 from remediation.diagnosis.signs.driver import SIGNS as DRIVER
 from remediation.diagnosis.signs.library import SIGNS as LIBRARY
 from remediation.diagnosis.signs.memory import SIGNS as MEMORY
-from remediation.diagnosis.signs.scan import Hit, Scanner, Sign
+from remediation.diagnosis.signs.scan import Hit, Scanner, Sign, When
 from remediation.diagnosis.signs.store import SIGNS as STORE
 
 SIGNS: tuple[Sign, ...] = (*DRIVER, *CONTAINER, *LIBRARY, *MEMORY, *STORE)
 
-__all__ = ["SIGNS", "Hit", "Scanner", "Sign"]
+__all__ = ["SIGNS", "Hit", "Scanner", "Sign", "When"]

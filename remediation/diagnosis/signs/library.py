@@ -91,5 +91,11 @@ SIGNS = (
     sign("bus_error", "bus error"),
     sign("unknown_architecture", "unknown model architecture"),
     sign("unknown_architecture", "wrong number of tensors"),
-    sign("unknown_architecture", "unsupported version", r"(?:gguf|model)[^\n]*unsupported version|unsupported version[^\n]*gguf"),
+    # GGUF has had the versions 1 to 3; 0 and huge numbers are what a damaged header reads like
+    sign(
+        "unknown_architecture",
+        "unsupported version",
+        r"(?:gguf|model)[^\n]*unsupported version:? (?:1|[4-9]|\d\d)\b|unsupported version:? (?:1|[4-9]|\d\d)\b[^\n]*gguf",
+    ),
+    sign("gguf_invalid", "unsupported version", r"(?:gguf|model)[^\n]*unsupported version:? (?:0\b|\d{3,})"),
 )

@@ -63,6 +63,15 @@ SIGNS = (
         "process has terminated",
         r"(?:llama runner|llama-server) process (?:has )?(?:terminated|no longer running)",
     ),
+    # a runner that was there and is gone: the server's own words, then those of its answers (facts/ollama 2.4)
+    sign("runner_died", "post predict", r"post predict[^\n]*(?:EOF|reset by peer|refused|forcibly closed|broken pipe)"),
+    sign("runner_died", "unexpectedly stopped", r"(?:model|llama) runner has unexpectedly stopped"),
+    sign("runner_died", "no longer running", r"(?:llama[- ]?runner|llama-server|llama runner) process no longer running"),
+    sign("runner_died", "runner terminated", r"(?:llama runner|llama-server) terminated\\?\" error="),
+    sign("runner_died", "while running the model", r"error was encountered while running the model"),
+    sign("runner_died", "error reading llm response", r"error reading llm response[^\n]*(?:EOF|reset by peer|forcibly closed)"),
+    # docker events
+    sign("killed", "container oom", r"\bcontainer oom [0-9a-f]{12}"),
     sign("queue_full", "server busy"),
     sign("type_error", "must be of type integer", r'option "?(num_gpu|num_ctx)"? must be of type integer'),
 )

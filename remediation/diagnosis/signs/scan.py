@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from remediation.model.finding import Quote
 
@@ -16,11 +18,12 @@ TRIGGERS = (
     "aborting", "already set", "bad_alloc", "physx", "oomkilled", "restarting", "no-cgroups", "err:", "fallen", "unlicensed", "throttl",
     "unavailable", "137", "undefined", "requires more", "exit code", "cuda_error", "dynamic llm", "compatib",
     "cpu backend", "runners/cpu", '="0 b"', "libraries: []", "communicate", "cuinit", "unsatisfied", "permission",
-    "nvidia-container", "virus", "must be", "closed before", "segment", "busy", "out of range", "wsl/", "stopped", "docker engine", "wrong number",
+    "nvidia-container", "predict", "virus", "must be", "closed before", "segment", "busy", "out of range", "wsl/", "stopped", "docker engine", "wrong number",
 )  # fmt: skip
 
-_MOST_HITS = 4
-_MOST_QUIET = 20_000
+_FIRST, _LATEST = 2, 2
+"""Of each sign so many hits are kept from the beginning and from the end: what was first said, and what holds now."""
+_MOST_KNOWN = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,25 @@ def sign(key: str, needle: str, pattern: str | None = None) -> Sign:
     return Sign(key, needle, re.compile(pattern or re.escape(needle), re.IGNORECASE))
 
 
+class When(NamedTuple):
+    """Where a line stands in a log: server processes and loads so far, and whether the last load had ended."""
+
+    server: int = 0
+    load: int = 0
+    after: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A known message found in a text: which one, where, and what it captured."""
+    """A known message found in a text: which one, where, and what it captured; ``server``, ``load`` and ``after`` as in `When`."""
 
     key: str
     at: Quote
     groups: tuple[str, ...] = ()
+    line: int = 0
+    server: int = 0
+    load: int = 0
+    after: bool = False
 
 
 @lru_cache(maxsize=8192)
@@ -55,35 +70,45 @@ def _may_hold(said: str) -> bool:
 
 @dataclass(slots=True)
 class Scanner:
-    """Looks for signs line by line; of each sign the first few hits are kept, so a repeated message costs nothing.
+    """Looks for signs line by line; of each sign the first and the latest hits are kept, so a repeated message costs nothing.
 
-    What was looked at without a hit is remembered, up to a bound: most lines come again at every load, but for their time.
+    What a text held is remembered, up to a bound: most lines come again at every load, but for their time.
     """
 
     signs: tuple[Sign, ...]
-    hits: list[Hit] = field(default_factory=list)
-    _left: dict[str, int] = field(default_factory=dict)
-    _quiet: set[str] = field(default_factory=set)
+    _first: dict[str, list[Hit]] = field(default_factory=dict)
+    _latest: dict[str, deque[Hit]] = field(default_factory=dict)
+    _known: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = field(default_factory=dict)
 
-    def scan(self, name: str, number: int, line: str) -> bool:
-        """Look at one line and return whether it holds a message that is known."""
+    @property
+    def hits(self) -> tuple[Hit, ...]:
+        """The hits that were kept, in the order of their lines."""
+        kept = [hit for hits in (*self._first.values(), *self._latest.values()) for hit in hits]
+        return tuple(sorted(kept, key=lambda hit: hit.line))
+
+    def scan(self, name: str, number: int, line: str, when: When = When()) -> bool:  # noqa: B008 - immutable
+        """Look at one line and return whether it holds a known message."""
         said = line.partition(" ")[2] if line.startswith("time=") else line
-        if said in self._quiet:
-            return False
-        hit = _may_hold(said) and self._look(name, number, line)
-        if not hit and len(self._quiet) < _MOST_QUIET:
-            self._quiet.add(said)
-        return hit
+        found = self._known.get(said)
+        if found is None:
+            found = self._look(line) if _may_hold(said) else ()
+            if len(self._known) < _MOST_KNOWN:
+                self._known[said] = found
+        for key, groups in found:
+            self._keep(Hit(key, Quote(f"{name}:{number}", line.strip()[:400]), groups, number, *when))
+        return bool(found)
 
-    def _look(self, name: str, number: int, line: str) -> bool:
-        hits = len(self.hits)
-        low = line.lower()
+    def _look(self, line: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        low, found = line.lower(), []
         for one in self.signs:
-            if one.needle not in low or self._left.get(one.key, _MOST_HITS) == 0:
-                continue
-            match = one.pattern.search(line)
+            match = one.pattern.search(line) if one.needle in low else None
             if match is not None:
-                self._left[one.key] = self._left.get(one.key, _MOST_HITS) - 1
-                quote = Quote(f"{name}:{number}", line.strip()[:400])
-                self.hits.append(Hit(one.key, quote, tuple(group or "" for group in match.groups())))
-        return len(self.hits) > hits
+                found.append((one.key, tuple(group or "" for group in match.groups())))
+        return tuple(found)
+
+    def _keep(self, hit: Hit) -> None:
+        first = self._first.setdefault(hit.key, [])
+        if len(first) < _FIRST:
+            first.append(hit)
+        else:
+            self._latest.setdefault(hit.key, deque(maxlen=_LATEST)).append(hit)

@@ -15,7 +15,23 @@ SIGNS = (
         "manifest",
         r"manifest[^\n]*(?:unexpected end of JSON|invalid character|unexpected EOF|is corrupt)|bad manifest",
     ),
-    sign("blob_missing", "couldn't open model file"),
+    # server/images.go: whatever keeps the file from being read stands behind it; a version beyond what GGUF ever had is damage
+    sign(
+        "blob_missing",
+        "couldn't open model file",
+        r"couldn't open model file[^\n]*(?:no such file|cannot find the|file does not exist)",
+    ),
+    sign(
+        "blob_denied",
+        "couldn't open model file",
+        r"couldn't open model file[^\n]*(?:permission denied|access is denied|not permitted)",
+    ),
+    sign(
+        "blob_unreadable",
+        "couldn't open model file",
+        r"couldn't open model file(?![^\n]*(?:no such file|cannot find the|file does not exist|permission denied|access is denied|not permitted|too many open|timeout"
+        r"|unsupported version (?:1|[4-9]|\d\d)\b))",
+    ),
     sign(
         "blob_missing",
         "no such file",

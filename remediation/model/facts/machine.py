@@ -66,6 +66,7 @@ class Process:
     """A program that runs; (pid, started) is its identity because PIDs are reused. ``vram`` is resident GPU memory.
 
     ``spilled`` is GPU memory of it that lies in shared system memory (NonLocalUsage on Windows), where that is known.
+    ``runner`` says whether its command line makes it a runner of Ollama, None where that is not known.
     """
 
     pid: int
@@ -79,6 +80,7 @@ class Process:
     has_window: bool = False
     vram: int | None = None
     spilled: int | None = None
+    runner: bool | None = None
 
     @property
     def key(self) -> str:
