@@ -12,7 +12,7 @@ from remediation.diagnosis.logs import read_again
 from remediation.diagnosis.runners import OLLAMA_PROGRAMS
 from remediation.facets.callers import mounted_configuration
 from remediation.facets.protocols import Reader
-from remediation.model.errors import Blocked, CallFailed, HostError, Unreachable
+from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, Unreachable
 from remediation.model.facts import Blob, ComposeProject, Container, DockerDesktop, ModelEntry, ModelShow, Runner, Target
 from remediation.model.finding import Diagnosis
 
@@ -51,6 +51,8 @@ def diagnose_host(host: Reader) -> Diagnosis:
 
 _ENGINE = "docker"
 _WHOLE = "the host"
+_VERSION = "ollama version"
+_BEHIND_A_PROXY = frozenset({502, 503, 504})
 
 
 class _Parts:
@@ -59,6 +61,7 @@ class _Parts:
     def __init__(self) -> None:
         self.skipped: list[str] = []
         self.refusals: list[Piece] = []
+        self.silent = ""
 
     def read(self, name: str, read: Callable[[], T]) -> T | None:
         try:
@@ -68,12 +71,19 @@ class _Parts:
         except HostError as error:
             if name == _WHOLE and isinstance(error, Blocked):
                 raise
-            self.skipped.append(f"{name}: {error.message}")
+            if not (name.startswith("ollama") and any(told.endswith(f": {error.message}") for told in self.skipped)):
+                self.skipped.append(f"{name}: {error.message}")
+            if name == _VERSION and (isinstance(error, DeadlineExceeded) or _is_proxy(error)):
+                self.silent = error.message
             if isinstance(error, CallFailed) and error.output and (error.status is not None or name == _ENGINE):
                 self.refusals.append(
                     Piece("api" if name.startswith("ollama") else "docker_error", error.output, name)
                 )  # what a server says of a damaged model is evidence
             return None
+
+
+def _is_proxy(error: HostError) -> bool:
+    return isinstance(error, CallFailed) and error.status in _BEHIND_A_PROXY and not error.output
 
 
 def collect(host: Reader) -> Evidence:
@@ -88,7 +98,7 @@ def collect(host: Reader) -> Evidence:
     system = parts.read("system", host.system.facts)
     use = parts.read("gpu", host.gpu.use)
     programs = parts.read("processes", host.processes.list)
-    version = parts.read("ollama version", host.ollama.version)
+    version = parts.read(_VERSION, host.ollama.version)
     runners = parts.read("ollama ps", host.ollama.running)
     models = parts.read("ollama models", host.ollama.models)
     model = _model(target, runners)
@@ -129,6 +139,7 @@ def collect(host: Reader) -> Evidence:
         connections=tuple(connections) if connections is not None else None,
         use=use,
         programs=tuple(one for one in programs if one.program in OLLAMA_PROGRAMS) if programs is not None else None,
+        silent=parts.silent,
         system=system,
         collected_at=system.now if system else None,
         skipped=tuple(parts.skipped),

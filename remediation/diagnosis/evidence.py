@@ -42,7 +42,8 @@ class Evidence:
     ``environment`` is what the server itself printed of its settings, ``container`` the inspect record, ``compose``
     the resolved definition and ``compose_files`` the project's files and the configuration its services mount, by path.
     ``services`` is what the project's other containers have of settings about models, ``connections`` says who was connected to the server's port. ``skipped`` says which parts could not be had and why.
-    ``programs`` are Ollama's own processes, ``probe`` says how asking the loaded model failed. Sizes are bytes.
+    ``programs`` are Ollama's own processes, ``probe`` says how asking the loaded model failed, ``silent`` why
+    something at the endpoint gives no answer (it hangs, or a proxy stands in front of nothing). Sizes are bytes.
     """
 
     platform: str = "unknown"
@@ -64,6 +65,7 @@ class Evidence:
     use: GpuUse | None = None
     programs: tuple[Process, ...] | None = None
     probe: str = ""
+    silent: str = ""
     system: SystemFacts | None = None
     collected_at: float | None = None
     skipped: tuple[str, ...] = ()
@@ -189,6 +191,7 @@ _DECODERS: Mapping[str, Any] = {
     "use": _use,
     "programs": lambda raw: None if raw is None else tuple(_record(Process, item) for item in _items(raw)),
     "probe": lambda raw: _text(raw) or "",
+    "silent": lambda raw: _text(raw) or "",
     "system": lambda raw: None if raw is None else _record(SystemFacts, raw),
     "collected_at": _number,
 }

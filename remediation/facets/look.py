@@ -30,6 +30,7 @@ from remediation.connections.base import (
     Run,
     WriteFile,
 )
+from remediation.facets.silence import Silence
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, Uncertain
 
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class Look:
         self._changing = changing
         self.wrote = False
         self.hints: dict[str, Any] = {} if hints is None else hints
+        self._silence = Silence(self.hints)
         self._replies: dict[str, Reply] = {}
         self._made: dict[str, Any] = {}
         self._purpose = purpose
@@ -68,7 +70,7 @@ class Look:
     def also(self, purpose: str) -> Look:
         """Return this same look, its replies shared, for another purpose."""
         other = Look(self._connect, hints=self.hints, purpose=purpose)
-        other._replies = self._replies
+        other._replies, other._silence = self._replies, self._silence
         return other
 
     def foresee(self, *calls: Call) -> None:
@@ -93,16 +95,39 @@ class Look:
     def ask(self, *calls: Call) -> list[Reply]:
         """Return one reply per call; those not known yet travel in one exchange. A `Failed` reply is returned, not raised."""
         known = self._replies if self._keep else {}
-        keys = [repr(call) for call in calls]
-        asked = dict(zip(keys, calls, strict=True))
+        missing = self._missing(calls, known)
+        wait = self._silence.later(missing)
+        for later in (False, True):
+            self._send({key: call for key, call in missing.items() if (key in wait) == later}, known)
+        return [known[repr(call)] for call in calls]
+
+    def ahead(self, *calls: Call) -> None:
+        """Send calls whose replies are read later; what waits for a server's first answer travels with the next exchange."""
+        if not self._keep:
+            return
+        missing = self._missing(calls, self._replies)
+        wait = self._silence.later(missing)
+        self._send({key: call for key, call in missing.items() if key not in wait}, self._replies)
+        self._expected = {key: call for key, call in missing.items() if key in wait}
+
+    def _missing(self, calls: Sequence[Call], known: Mapping[str, Reply]) -> dict[str, Call]:
+        """Return what of `calls` is not known, and with it what is expected to be asked next."""
+        asked = {repr(call): call for call in calls}
         if self._purpose:
             self._expect(asked)
         missing = {key: call for key, call in asked.items() if key not in known}
         if missing:
             missing.update((key, call) for key, call in self._expected.items() if key not in known)
             self._expected = {}
-            known.update(zip(missing, self._connect().exchange(list(missing.values())), strict=True))
-        return [known[key] for key in keys]
+        return missing
+
+    def _send(self, calls: Mapping[str, Call], known: dict[str, Reply]) -> None:
+        known.update(self._silence.known(calls))
+        asked = {key: call for key, call in calls.items() if key not in known}
+        replies = self._connect().exchange(list(asked.values())) if asked else []
+        for (key, call), reply in zip(asked.items(), replies, strict=True):
+            known[key] = reply
+            self._silence.note(call, reply)
 
     def _expect(self, asked: Mapping[str, Call]) -> None:
         """Remember the questions, and with the first find what the next ones will be.
@@ -145,6 +170,7 @@ class Look:
 
     def forget(self) -> None:
         """Start anew."""
+        self._silence.forget()
         self._replies.clear()
         self._made.clear()
 

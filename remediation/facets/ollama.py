@@ -7,19 +7,24 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
-from remediation.connections.base import Completed, Http, Run
+from remediation.connections.base import Completed, Http, HttpReply, Run
 from remediation.facets import models, windows_store
 from remediation.facets.checked import checked
 from remediation.facets.look import Look
 from remediation.facets.models import Store
 from remediation.facets.service_log import ServiceLog
-from remediation.model.errors import CallFailed
+from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Blob, Container, Executed, Found, Manifest, ModelEntry, ModelShow, Runner, Target
 from remediation.model.json_text import load_json
 
 OK = 200
 NOT_FOUND = 404
+PATIENCE = 10.0
+"""Seconds within which a server answers what it knows by heart: its version, what is loaded."""
+_BEHIND = frozenset({502, 503, 504})
+"""What a proxy says whose server does not answer."""
 _PARAMETER = re.compile(r"^(\S+)\s+(.*?)\s*$")
+_WAITED = re.compile(r"was not answered within ([\d.]+) s")
 START = "start Ollama, or say where it is: endpoint: http://127.0.0.1:11434"
 
 
@@ -59,12 +64,12 @@ def at(endpoint: str) -> Target:
 
 def version_call(endpoint: str) -> Http:
     """Return the request for the server's version."""
-    return Http("GET", f"{endpoint}/api/version", timeout=15.0)
+    return Http("GET", f"{endpoint}/api/version", timeout=PATIENCE)
 
 
 def running_call(endpoint: str) -> Http:
     """Return the request for what is loaded."""
-    return Http("GET", f"{endpoint}/api/ps", timeout=15.0)
+    return Http("GET", f"{endpoint}/api/ps", timeout=PATIENCE)
 
 
 def models_call(endpoint: str) -> Http:
@@ -107,7 +112,7 @@ class OllamaByHttp:
     def show(self, model: str) -> ModelShow | None:
         """Return a model's metadata, None when the server does not know it."""
         call = show_call(self.endpoint, model)
-        reply = self._look.http(call, what_for(call), next_step=START)
+        reply = self._answer(call)
         if reply.status == NOT_FOUND:
             return None
         return shown(model, self._json(call, reply.status, reply.body))
@@ -159,8 +164,29 @@ class OllamaByHttp:
         raise CallFailed(f"{argv[0]} in {name} would change it, and this is a reader", host=self._look.host)
 
     def _get(self, call: Http) -> Any:  # noqa: ANN401 - JSON
-        reply = self._look.http(call, what_for(call), next_step=START)
+        reply = self._answer(call)
         return self._json(call, reply.status, reply.body)
+
+    def _answer(self, call: Http) -> HttpReply:
+        """Return the answer to a request; raises `DeadlineExceeded` saying how to restart a server that is there and silent."""
+        try:
+            return self._look.http(call, what_for(call), next_step=START)
+        except DeadlineExceeded as late:
+            waited = _WAITED.search(late.message)  # another request of the same look may have waited for both
+            seconds = waited[1] if waited else f"{call.timeout:g}"
+            raise DeadlineExceeded(
+                f"Ollama at {call.url.partition('/api/')[0]} accepts connections but does not answer ({seconds} s)",
+                host=self._look.host,
+                next_step=self._restart(),
+            ) from late
+
+    def _restart(self) -> str:
+        container = self._target().container
+        if container is not None:
+            return f"restart the server: docker restart {container.value}"
+        if self._look.platform == "windows":
+            return "restart the server: quit Ollama from its tray icon (or end ollama.exe) and start it again"
+        return "restart the server: sudo systemctl restart ollama (or end ollama serve and start it again)"
 
     def _json(self, call: Http, status: int, body: bytes) -> Any:  # noqa: ANN401 - JSON
         try:
@@ -168,6 +194,13 @@ class OllamaByHttp:
         except ValueError:
             value = None
         said = value.get("error") if isinstance(value, dict) else None
+        if value is None and status in _BEHIND:
+            raise CallFailed(
+                f"what answers at {call.url} is a proxy, and the server behind it does not answer (HTTP {status})",
+                host=self._look.host,
+                next_step="start or restart Ollama behind the proxy, or say where it is: endpoint: http://127.0.0.1:11434",
+                status=status,
+            )
         if status != OK or said:
             words = str(said or body[:200].decode("utf-8", errors="replace").strip() or f"HTTP {status}")
             raise CallFailed(f"Ollama refused {call.url}: {words}", host=self._look.host, status=status, output=words)

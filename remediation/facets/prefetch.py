@@ -24,20 +24,23 @@ def prefetch(look: Look, place: Place) -> None:
     """Ask for all of it; what fails fails again, with its reason, where it is read."""
     docker = engine.CommandEngine(look, place.environment)
     url = str(place.variables.get("endpoint") or look.hints.get("endpoint") or NATIVE).rstrip("/")
-    server = (ollama.version_call(url), ollama.running_call(url), ollama.models_call(url))
+    # what is loaded comes first: the others follow once the server has answered, and with them the metadata of that
+    server = (ollama.running_call(url), ollama.version_call(url), ollama.models_call(url))
     machine: tuple[Call, ...]
     if place.windows:
         machine = (system.FACTS_PROBE, desktop.SESSION_PROBE, processes.LIST_PROBE, gpu.USE_PROBE)
     else:
         machine = (system.FACTS_RUN, desktop.USER_RUN, desktop.NUMBER_RUN, processes.LIST_RUN)
     engines: tuple[Call, ...] = () if place.native else (*docker.first_calls(), docker.info, docker.version)
-    look.ask(*machine, *engines, *server, callers.connections_call(place.windows))
+    look.ahead(*machine, *engines, *server, callers.connections_call(place.windows))
 
     records = () if place.native else docker.record_calls()
-    metadata = _metadata(look, place, url)
+    metadata = _metadata(look, place, url, stored=False)
     log = _native_log(look, place, docker)
     look.ask(*records, *metadata, *log)
+    metadata = metadata or _metadata(look, place, url, stored=True)
     if place.native:
+        look.ask(*metadata)
         return
     target = attempt(Finder(look, place.variables, docker.containers).find) or Target()
     calls: list[Call] = []
@@ -51,7 +54,7 @@ def prefetch(look: Look, place: Place) -> None:
         own = [each for each in attempt(docker.containers) or () if each.labels.get(PROJECT) == project.name]
         calls += [ReadFile(path) for path in (*project.files, *callers.mounted_configuration(own))]
     wrote = request_log.call(callers.native_requests(look), windows=place.windows) if log and target.container is None else None
-    look.ask(*calls, *(() if wrote is None else (wrote,)))
+    look.ask(*calls, *metadata, *(() if wrote is None else (wrote,)))
     cards = (gpu.USE_PROBE, processes.LIST_PROBE) if place.windows else ()
     look.foresee(*docker.first_calls(), *server, *metadata, *calls[:1], *cards)  # what nearly every step asks of a server
 
@@ -69,10 +72,11 @@ def _native_log(look: Look, place: Place, docker: engine.CommandEngine) -> tuple
     return () if call is None else (call,)
 
 
-def _metadata(look: Look, place: Place, url: str) -> list[Call]:
-    """Return the requests for the metadata of the models that may be meant."""
+def _metadata(look: Look, place: Place, url: str, *, stored: bool) -> list[Call]:
+    """Return the requests for the metadata of the models that may be meant: those loaded, else some of those that are stored."""
     client = ollama.OllamaByHttp(look, lambda: ollama.at(url), ollama.NoLogs())
     named = place.variables.get("model")
     names = [named] if isinstance(named, str) else [each.model for each in attempt(client.running) or ()]
-    names = names or [each.name for each in attempt(client.models) or ()]
+    if stored and not names:
+        names = [each.name for each in attempt(client.models) or ()]
     return [ollama.show_call(url, name) for name in names[:_FEW]]

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from remediation.connections.base import Call, HttpReply, ReadFile
+from remediation.connections.base import Call, Failed, HttpReply, ReadFile
 from remediation.facets import containers, ollama
 from remediation.facets.look import Look, attempt
+from remediation.facets.service_log import LINES, ServiceLog
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container, Found, Target
 
@@ -24,7 +25,9 @@ _INSIDE = f"{PORT}/tcp"
 _IMAGE = re.compile(r"(^|/)ollama/ollama(?![\w-])")
 _MODEL = "OLLAMA_MODEL"
 _EVERYWHERE = frozenset({"0.0.0.0", "::", "[::]", ""})  # noqa: S104 - what Docker prints for all addresses, nothing is bound
+_LISTENING = re.compile(r"\bListening on (\S*?):(\d{1,5})(?= \(version|\"|\s|$)")
 _OK = 200
+_BROKEN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Finder:
         """Return the target; raises `CallFailed` naming the candidates where several containers may be meant."""
         guess = str(_text(self.variables, "endpoint") or self.look.hints.get("endpoint") or NATIVE).rstrip("/")
         wanted = () if _text(self.variables, "model") else (ollama.running_call(guess), ollama.models_call(guess))
-        self.look.ask(*self.first(), *wanted)
+        self.look.ahead(*self.first(), *wanted)
         engine = attempt(self.containers) or ()
         container = self._container(engine)
         box = next((each for each in engine if container is not None and each.name == container.value), None)
@@ -78,11 +81,26 @@ class Finder:
             return Found(named.rstrip("/"), "the variable endpoint")
         if box is not None:
             return _address(box, linux=self.look.platform == "posix")
-        return Found(NATIVE, f"answers at port {PORT} of the host") if self._native() else None
+        return self._native()
 
-    def _native(self) -> bool:
-        reply = self.look.ask(ollama.version_call(NATIVE))[0]
-        return isinstance(reply, HttpReply) and reply.status == _OK and b'"version"' in reply.body
+    def _native(self) -> Found | None:
+        """Return the server of the host itself: at its usual port, else where its log says that it listens."""
+        found = self._at(NATIVE, f"at port {PORT} of the host")
+        if found is not None:
+            return found
+        url = listening(attempt(lambda: ServiceLog(self.look).read(tail=LINES)) or "")
+        return self._at(url, "where its log says that it listens") if url and url != NATIVE else None
+
+    def _at(self, url: str, where: str) -> Found | None:
+        """Return a server that is there, whether it answers or not; None where nothing is, or another program."""
+        reply = self.look.ask(ollama.version_call(url))[0]
+        if isinstance(reply, Failed):
+            return Found(url, f"accepts connections {where} and does not answer") if reply.kind == "timeout" else None
+        if not isinstance(reply, HttpReply):
+            return None
+        if reply.status >= _BROKEN:
+            return Found(url, f"answers {where} with HTTP {reply.status}")
+        return Found(url, f"answers {where}") if reply.status == _OK and b'"version"' in reply.body else None
 
     def _project(self, box: Container | None) -> Found | None:
         files, folder, name = (
@@ -156,6 +174,15 @@ class Finder:
         self.look.ask(ollama.running_call(url), ollama.models_call(url))
         loaded = tuple(each.model for each in attempt(client.running) or ())
         return loaded, tuple(each.name for each in attempt(client.models) or ())
+
+
+def listening(log: str) -> str:
+    """Return where the last server of a log listens, as its own host reaches it; "" where the log does not say."""
+    found = _LISTENING.findall(log)
+    if not found:
+        return ""
+    host, port = found[-1]
+    return f"http://{'127.0.0.1' if host in _EVERYWHERE else host}:{port}"
 
 
 def _score(container: Container) -> int:

@@ -95,7 +95,7 @@ class ModelReloaded(Step[LoadState]):
 
     A loaded runner keeps its layers whatever is freed around it, and plain requests keep using one that a client loaded with
     few (facts/ollama 1.4): so it is unloaded and preloaded with num_gpu -1. Never with 99: that can hang the server for good
-    when little VRAM is free. A server that hangs so is recognised by its log, and its container restarted.
+    when little VRAM is free. A server that hangs so is recognised by its log and restarted.
     """
 
     model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
@@ -120,10 +120,11 @@ class ModelReloaded(Step[LoadState]):
         """Unload what is in the way, then load."""
         if self.met(seen):
             return
-        if seen.hung_since and seen.container:
+        if seen.hung_since:
+            name = seen.container or "the service ollama"
             yield Change(
-                f"restart {seen.container}: its server hangs since a load was forced ({seen.hung_since})",
-                subject=seen.container, risk=Risk.DISRUPTIVE, data={"action": "restart"},
+                f"restart {name}: its server hangs since a load was forced ({seen.hung_since})",
+                subject=name, risk=Risk.DISRUPTIVE, data={"action": "restart", "container": bool(seen.container)},
             )  # fmt: skip
         if self._crowded(seen):
             for other in seen.others:
@@ -141,7 +142,10 @@ class ModelReloaded(Step[LoadState]):
         """Restart, unload or load."""
         action = change.data["action"]
         if action == "restart":
-            host.engine.restart(change.subject)
+            if change.data["container"]:
+                host.engine.restart(change.subject)
+            else:
+                host.ollama.restart()
         elif action == "unload":
             host.ollama.unload(change.subject)
         else:

@@ -8,7 +8,7 @@ from typing import Any
 
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk
-from remediation.model.errors import Blocked, CallFailed
+from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import ComposeProject, Container
 from remediation.steps.compose_text import ComposeText
 from remediation.steps.contract import Step, param, step
@@ -143,7 +143,7 @@ def silence_of(host: Reader) -> str:
     """Return why Ollama does not answer, "" when it does."""
     try:
         host.ollama.version()
-    except CallFailed as error:
+    except (CallFailed, DeadlineExceeded) as error:
         return error.message
     return ""
 

@@ -189,6 +189,8 @@ class WritableOllama(FakeOllama):
         world.runners.clear()
         if OLLAMA in world.containers:
             world.containers[OLLAMA] = replace(world.containers[OLLAMA], status="running", started_at=stamp(world.clock.now()))
+        now = stamp(world.clock.now())  # what it logs from now on is another process's
+        world.log += f'time={now} level=INFO source=routes.go:1607 msg="Listening on [::]:11434 (version {world.version})"\n'
 
 
 _CPU_ONLY = (

@@ -112,6 +112,17 @@ def test_a_server_that_hangs_in_a_forced_load_is_recognised_and_restarted(ago: f
         assert run(world, "model.reloaded").outcome is Outcome.CHANGED
 
 
+def test_a_native_server_that_hangs_in_a_forced_load_is_restarted_as_a_service() -> None:
+    world = stack()
+    world.project = None
+    at = stamp(world.clock.now() - 600)
+    world.log += f'time={at} level=INFO source=server.go:443 msg="loading model" "model layers"=33 requested=999\n'
+    _, _, plan = seen(world, "model.reloaded")
+    assert plan[0].summary.startswith("restart the service ollama: its server hangs")
+    run(world, "model.reloaded")
+    assert world.writes[:2] == ["restart ollama", f"load {MODEL}"]
+
+
 def test_a_load_that_does_not_answer_is_timed_out_and_not_repeated() -> None:
     world = stack()
     world.fails["ollama.load"] = [DeadlineExceeded("no answer within 330 s")]

@@ -106,6 +106,8 @@ def _said(reading: Reading) -> str:
 
 def _unanswered(reading: Reading) -> str:
     """Return why the server is not healthy whatever lies on the GPU: it does not answer. "" where nothing says so."""
+    if reading.evidence.silent:
+        return reading.evidence.silent
     if reading.evidence.probe:
         return f"the loaded model was asked and did not answer: {reading.evidence.probe}"
     if (dead := dead_runner(reading.evidence)) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remediation.diagnosis.causes.base import CIRCUMSTANCE, FIGURES, HINT, LIKELY, Verdict, found
+from remediation.diagnosis.causes.base import CIRCUMSTANCE, FIGURES, HINT, LIKELY, Verdict, found, restart
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.runners import dead_runner, listed_at
 from remediation.model.finding import Cause, Finding, Quote
@@ -27,8 +27,17 @@ _DIED = "see what ended the runner: the lines before it in the server's log, doc
 
 
 def find(reading: Reading) -> Verdict:
-    """Look for a runner that died, then for messages of their own."""
-    return _died(reading) or _told(reading)
+    """Look for a server that does not answer and a runner that died, then for messages of their own."""
+    return _silent(reading) or _died(reading) or _told(reading)
+
+
+def _silent(reading: Reading) -> Finding | None:
+    """Look for a server that is there and gives no answer: whatever its log says of layers, nobody gets one."""
+    said = reading.evidence.silent
+    if not said:
+        return None
+    cure = "start or restart Ollama behind the proxy" if "proxy" in said else restart(reading)
+    return found(Cause.OTHER, 0.96, said, Quote("GET /api/version", said), cure=cure)
 
 
 def _died(reading: Reading) -> Finding | None:

@@ -1,0 +1,238 @@
+"""Servers that accept connections and never answer, proxies in front of nothing, servers at another port than the usual one."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from remediation.connections.base import Call, Completed, Failed, Http, HttpReply, Reply, Run
+from remediation.connections.local import LocalConnection
+from remediation.diagnosis.collect import collect
+from remediation.diagnosis.diagnose import diagnose
+from remediation.facets import ollama
+from remediation.facets.look import Look
+from remediation.facets.ollama import NoLogs, OllamaByHttp
+from remediation.facets.open import open_host
+from remediation.facets.target import NATIVE, Finder, listening
+from remediation.model.errors import CallFailed, DeadlineExceeded
+from remediation.model.facts import Found, Target
+from remediation.model.finding import Cause
+from tests.facets.answering import Answering, docker
+from tests.facets.test_target import box, server
+
+SHORT = 0.3
+
+
+class Silent:
+    """A server on loopback that accepts connections, keeps them, and says nothing."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.accepted: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._accept)
+        self._thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            stream, _ = self._listener.accept()
+            if not stream.recv(1):
+                stream.close()
+                return
+            self.accepted.append(stream)
+
+    def close(self) -> None:
+        socket.create_connection(self._listener.getsockname()).close()
+        self._thread.join()
+        for each in (*self.accepted, self._listener):
+            each.close()
+
+
+@pytest.fixture
+def silent() -> Iterator[Silent]:
+    found = Silent()
+    yield found
+    found.close()
+
+
+def reads(url: str) -> list[Http]:
+    return [Http("GET", f"{url}/api/{each}", timeout=SHORT) for each in ("version", "ps", "tags")]
+
+
+def test_one_deadline_holds_for_all_requests_of_a_look(silent: Silent) -> None:
+    hints: dict[str, Any] = {}
+    look = Look(lambda: LocalConnection("box"), hints=hints)
+    replies = look.ask(*reads(silent.url), Http("GET", f"{silent.url}/api/show", timeout=SHORT))
+    assert [reply.kind for reply in replies if isinstance(reply, Failed)] == ["timeout"] * 4
+    assert len(silent.accepted) == 1
+    look.ask(Http("GET", f"{silent.url}/api/other", timeout=SHORT))
+    assert len(silent.accepted) == 1
+    Look(lambda: LocalConnection("box"), hints=hints).ask(*reads(silent.url))
+    assert len(silent.accepted) == 1, "the look that follows at once knows it"
+    look.forget()
+    look.ask(*reads(silent.url))
+    assert len(silent.accepted) == 2, "after a change it is asked again"
+
+
+class Turning:
+    """A connection whose server answers until it is told to be silent; what is asked is kept."""
+
+    def __init__(self) -> None:
+        self.host, self.platform, self.round_trips, self.answers = "box", "posix", 0, True
+        self.asked: list[tuple[str, ...]] = []
+
+    def exchange(self, calls: Sequence[Call]) -> list[Reply]:
+        self.round_trips += 1
+        self.asked.append(tuple(call.url.rpartition("/")[2] if isinstance(call, Http) else "run" for call in calls))
+        return [self._one(call) for call in calls]
+
+    def _one(self, call: Call) -> Reply:
+        if isinstance(call, Run):
+            return Completed(0, b"", b"")
+        return HttpReply(200, b"{}") if self.answers else Failed("timeout", "silent")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_server_that_was_heard_is_asked_for_everything_at_once() -> None:
+    connection, hints = Turning(), dict[str, Any]()
+    Look(lambda: connection, hints=hints).ask(*reads(NATIVE), Run(("x",)))
+    Look(lambda: connection, hints=hints).ask(*reads(NATIVE), Run(("x",)))
+    assert connection.asked == [("version", "run"), ("ps", "tags"), ("version", "ps", "tags", "run")]
+    connection.answers = False
+    Look(lambda: connection, hints=hints).ask(*reads(NATIVE))
+    connection.answers = True
+    hints["silent"].clear()
+    Look(lambda: connection, hints=hints).ask(*reads(NATIVE))
+    assert connection.asked[4:] == [("version",), ("ps", "tags")], "what fell silent is no longer trusted to answer"
+
+
+def test_what_is_sent_ahead_waits_for_the_first_answer_in_the_next_exchange() -> None:
+    connection = Turning()
+    look = Look(lambda: connection)
+    look.ahead(*reads(NATIVE), Run(("x",)))
+    look.ask(Run(("y",)))
+    assert connection.asked == [("version", "run"), ("run", "ps", "tags")]
+    look.ask(*reads(NATIVE))
+    assert connection.round_trips == 2
+
+
+def test_requests_that_write_are_never_answered_from_memory() -> None:
+    connection, hints = Turning(), dict[str, Any]()
+    connection.answers = False
+    look = Look(lambda: connection, hints=hints)
+    look.ask(reads(NATIVE)[0])
+    look.write(Http("POST", f"{NATIVE}/api/generate", {}, writes=True))
+    assert connection.asked[-1] == ("generate",)
+
+
+class Refusing(Answering):
+    """Answers as it was told; a server in `silent` accepts and does not answer, one in `broken` has a proxy in front."""
+
+    def __init__(self, *, silent: str = "", broken: str = "", status: int = 502, **more: Any) -> None:  # noqa: ANN401 - of Answering
+        super().__init__(**more)
+        self._silent, self._broken, self._status = silent, broken, status
+
+    def _one(self, call: Call) -> Reply:
+        if isinstance(call, Http) and self._silent and call.url.startswith(self._silent):
+            return Failed("timeout", f"GET {call.url} was not answered within {call.timeout:g} s")
+        if isinstance(call, Http) and self._broken and call.url.startswith(self._broken):
+            return HttpReply(self._status, b"<html><body><h1>502 Bad Gateway</h1></body></html>")
+        return super()._one(call)
+
+
+def target_of(connection: Answering) -> Target:
+    return Finder(connection.look(), {}, tuple).find()
+
+
+@pytest.mark.parametrize(
+    ("platform", "container", "cure"),
+    [
+        ("posix", None, "sudo systemctl restart ollama"),
+        ("windows", None, "tray icon"),
+        ("posix", "ai-ollama-1", "docker restart ai-ollama-1"),
+    ],
+)
+def test_a_server_that_does_not_answer_is_there_and_its_cure_is_a_restart(
+    platform: str, container: str | None, cure: str
+) -> None:
+    connection = Refusing(silent=NATIVE, platform=platform)
+    target = target_of(connection)
+    assert target.endpoint is not None
+    assert (target.endpoint.value, "does not answer" in target.endpoint.source) == (NATIVE, True)
+    found = replace(target, container=Found(container, "x") if container else None)
+    client = OllamaByHttp(connection.look(), lambda: found, NoLogs())
+    for ask in (client.version, client.running, client.models, lambda: client.show("m")):
+        with pytest.raises(DeadlineExceeded, match=r"accepts connections but does not answer \(10 s\)") as raised:
+            ask()
+        assert cure in raised.value.next_step
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_proxy_in_front_of_nothing_is_told_as_that(status: int) -> None:
+    connection = Refusing(broken=NATIVE, status=status)
+    target = target_of(connection)
+    assert target.endpoint is not None
+    with pytest.raises(CallFailed, match=rf"is a proxy, and the server behind it does not answer \(HTTP {status}\)"):
+        OllamaByHttp(connection.look(), lambda: target, NoLogs()).version()
+
+
+LOG = 'time=x level=INFO source=routes.go:1607 msg="Listening on {} (version 0.13.5)"\n'
+
+
+@pytest.mark.parametrize(
+    ("log", "url"),
+    [
+        (LOG.format("127.0.0.1:11500"), "http://127.0.0.1:11500"),
+        (LOG.format("[::]:8080"), "http://127.0.0.1:8080"),
+        (LOG.format("0.0.0.0:8080"), "http://127.0.0.1:8080"),
+        (LOG.format("127.0.0.1:1") + LOG.format("192.168.1.5:2"), "http://192.168.1.5:2"),
+        ("2024/01/20 10:00:00 routes.go:953: INFO Listening on 127.0.0.1:11501 (version 0.1.20)\n", "http://127.0.0.1:11501"),
+        ('msg="Server listening on 127.0.0.1:40000"\n', ""),
+        ("", ""),
+    ],
+)
+def test_where_a_server_listens_stands_in_its_log(log: str, url: str) -> None:
+    assert listening(log) == url
+
+
+def test_a_native_server_at_another_port_is_found_by_its_log() -> None:
+    other = "http://127.0.0.1:11500"
+    journal = Completed(0, LOG.format("127.0.0.1:11500").encode(), b"")
+    runs = {"journalctl": journal}
+    target = target_of(Answering(runs=lambda argv: runs.get(argv[0]), http=server("m", url=other)))
+    assert target.endpoint == Found(other, "answers where its log says that it listens")
+    assert target.model is not None
+    stopped = target_of(Answering(runs=lambda argv: runs.get(argv[0])))
+    assert stopped.endpoint is None, "the log is of a server that has ended"
+    silent = target_of(Refusing(runs=lambda argv: runs.get(argv[0]), silent=other))
+    assert silent.endpoint is not None
+    assert silent.endpoint.value == other
+
+
+def test_a_container_that_hangs_is_not_looked_for_elsewhere() -> None:
+    records = [box("ollama", port="11434")]
+    connection = Refusing(runs=docker(records), silent="http://127.0.0.1:11434")
+    target = target_of(connection)
+    assert target.endpoint is not None
+    assert target.endpoint.value == "http://127.0.0.1:11434"
+
+
+def test_a_server_that_hangs_is_what_a_diagnosis_says_first(silent: Silent) -> None:
+    host = open_host("box", {"ansible_connection": "local", "endpoint": silent.url, "model": "m"}, check=True)
+    try:
+        evidence = collect(host.reader)
+    finally:
+        host.close()
+    assert len(silent.accepted) == 1
+    assert len([note for note in evidence.skipped if "does not answer" in note and silent.url in note]) == 1
+    (first, *_) = diagnose(evidence).findings
+    assert (first.cause, first.because) == (Cause.OTHER, f"Ollama at {silent.url} accepts connections but does not answer (10 s)")
+    assert "systemctl restart ollama" in first.cure
+    assert ollama.PATIENCE <= 10
