@@ -23,7 +23,11 @@ from remediation.diagnosis.causes import (
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.shortage import DEFAULT_CONTEXT
+from remediation.diagnosis.units import MIB, human
 from remediation.model.finding import Cause, Finding
+from remediation.model.programs import is_protected
+
+_WORTH_CLOSING = 256 * MIB
 
 
 class Runs(str, Enum):
@@ -153,6 +157,14 @@ def _too_large(finding: Finding, reading: Reading, runs: Runs) -> str:  # noqa: 
     return "let remediate play quantise-down.yml look for a quantisation that fits, or choose a smaller model"
 
 
+def _occupied(finding: Finding, reading: Reading, runs: Runs) -> str:  # noqa: ARG001 - one signature for all
+    closable = [one for one in reading.processes if one.memory and one.memory >= _WORTH_CLOSING and not is_protected(one.name)]
+    if not closable:
+        return ""
+    largest = max(closable, key=lambda one: one.memory or 0)
+    return f"close {largest.name}, which holds {human(largest.memory or 0)} of the card, then run this again"
+
+
 _CURES: Mapping[Cause, Callable[[Finding, Reading, Runs], str]] = {
     Cause.CONTEXT_TOO_LARGE: _value_of("OLLAMA_CONTEXT_LENGTH", str(DEFAULT_CONTEXT)),
     Cause.NUM_PARALLEL_TOO_HIGH: _value_of("OLLAMA_NUM_PARALLEL", "1"),
@@ -166,4 +178,5 @@ _CURES: Mapping[Cause, Callable[[Finding, Reading, Runs], str]] = {
     Cause.SYSTEM_MEMORY_LIMIT: _memory,
     Cause.MODEL_CORRUPT: _corrupt,
     Cause.MODEL_TOO_LARGE: _too_large,
+    Cause.VRAM_OCCUPIED: _occupied,
 }

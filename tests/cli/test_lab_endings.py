@@ -25,7 +25,6 @@ FETCH, SMALLER = "Fetch what is damaged of the model again", "A harder quantisat
 
 MENDED: dict[str, list[str]] = {
     "card-tight": [SMALLER],
-    "chrome-comes-back": [ROOM],
     "context-32768": [CLIENT, CONTEXT],
     "context-request": [CLIENT],
     "engine-down": [DESKTOP],
@@ -68,8 +67,8 @@ BY_HAND: dict[str, tuple[int, int, list[str], str]] = {
 UNFORESEEN: dict[str, tuple[int, list[str], str]] = {
     "chrome-immortal": (4, [ROOM], "answer it at the desktop, take chrome.exe out of close"),
     "discord-hides": (4, [ROOM, CLIENT], ""),
-    "discord-uncounted": (2, [ROOM], "close what uses the card"),
-    "no-gpu-counters": (2, [ROOM], "close what uses the card"),
+    "discord-uncounted": (2, [ROOM], "close "),
+    "no-gpu-counters": (2, [ROOM], "close "),
     "desktop-hangs": (4, [DESKTOP], "look at the desktop"),
     "vram-occupied-0.32": (4, [ROOM, CLIENT], ""),
     "margin-0.32": (2, [ROOM], ""),
@@ -130,6 +129,13 @@ def test_every_fault_that_shows_in_the_run_alone(lab: Remediate, fault: str) -> 
     assert ended.next_step
 
 
+@pytest.mark.every
+def test_a_program_that_starts_itself_again_is_named_where_it_was_faster(lab: Remediate) -> None:
+    ended = fixed(lab, "chrome-comes-back")
+    assert (ended.rungs, ended.deletes, ended.code in {0, 2}) == ([ROOM], False, True), ended.ladder
+    assert ended.code == 0 or ended.next_step.startswith("close chrome.exe")
+
+
 def test_every_fault_of_the_lab_is_in_a_table() -> None:
     blocked_before = {"constrained-language"}  # no look is possible, so there is no ladder
-    assert {*MENDED, *BY_HAND, *UNFORESEEN, *blocked_before} == set(control.faults())
+    assert {*MENDED, *BY_HAND, *UNFORESEEN, *blocked_before, "chrome-comes-back"} == set(control.faults())
