@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
+from remediation.model.visible import visible_line
+
 YES = frozenset({"y", "yes"})
 
 
@@ -38,7 +40,8 @@ class TerminalPrompt:
 
     def _ask(self, question: str, form: str, details: Sequence[str]) -> str:
         with self._pause():
-            self._questions.writelines(f"  {detail}\n" for detail in details)
-            self._questions.write(f"{question}{form}")
+            # what is agreed to is shown as it is: one line for each change, whatever a host put into its names
+            self._questions.writelines(f"  {visible_line(detail)}\n" for detail in details)
+            self._questions.write(f"{visible_line(question)}{form}")
             self._questions.flush()
             return self._answers.readline().strip()

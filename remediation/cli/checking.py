@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from remediation.cli.command import command
@@ -30,7 +31,8 @@ def check_host(options: CheckHost) -> int:
             variables = hosts.variables(name)
             access = hosts.open(name, variables, check=True)
             try:
-                return preflight(name, access, from_variables(name, variables))
+                found = preflight(name, access, from_variables(name, variables))
+                return replace(found, checks=tuple(check.masked(hosts.masker.text) for check in found.checks))
             finally:
                 access.close()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,10 @@ class Check:
     text: str
     blocks: str = ""
     cure: str = ""
+
+    def masked(self, hide: Callable[[str], str]) -> Check:
+        """Return it without secrets: `hide` takes them out of a text."""
+        return replace(self, text=hide(self.text), blocks=hide(self.blocks), cure=hide(self.cure))
 
     def to_json(self) -> dict[str, object]:
         """Return it as JSON."""

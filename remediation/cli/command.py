@@ -20,6 +20,7 @@ from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
+from remediation.cli.output import current_masker, safe_output
 from remediation.engine.cancel import terminating
 from remediation.engine.crash import NEXT_STEP, CrashLog, errors_folder
 from remediation.model.errors import RemediationError, UsageError
@@ -96,32 +97,33 @@ def guarded(work: Callable[[], int]) -> int:
     """Run `work` and return its exit code; an error of ours is told in its sentence, an interrupt is 130."""
     open_streams()
     speak_utf8()
-    try:
-        with terminating():
-            code = work()
-        sys.stdout.flush()
-    except RemediationError as error:
-        sys.stdout.flush()
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        return INTERRUPTED
-    except BrokenPipeError:
-        _silence_stdout()
-        return 1
-    except OSError as error:
-        named = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(f"{named}{error.strerror or error}\n  next: look at that file or folder and its rights\n")
-        return 1
-    except Exception as error:  # noqa: BLE001 - the last barrier: a sentence, and a traceback file
-        sys.stderr.write(f"{_kept(error)}\n  next: {NEXT_STEP}\n")
-        return 1
-    return code
+    with safe_output():
+        try:
+            with terminating():
+                code = work()
+            sys.stdout.flush()
+        except RemediationError as error:
+            sys.stdout.flush()
+            sys.stderr.write(f"{current_masker().error(error)}\n")
+            return error.exit_code
+        except KeyboardInterrupt:
+            sys.stderr.write("interrupted\n")
+            return INTERRUPTED
+        except BrokenPipeError:
+            _silence_stdout()
+            return 1
+        except OSError as error:
+            named = f"{error.filename}: " if error.filename else ""
+            sys.stderr.write(f"{named}{error.strerror or error}\n  next: look at that file or folder and its rights\n")
+            return 1
+        except Exception as error:  # noqa: BLE001 - the last barrier: a sentence, and a traceback file
+            sys.stderr.write(f"{_kept(error)}\n  next: {NEXT_STEP}\n")
+            return 1
+        return code
 
 
 def _kept(error: Exception) -> str:
-    return CrashLog(errors_folder())("remediate", error)
+    return CrashLog(errors_folder(), current_masker())("remediate", error)
 
 
 def open_streams() -> None:

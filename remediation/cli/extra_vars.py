@@ -10,7 +10,9 @@ from typing import Any
 import yaml
 
 from remediation.model.errors import Place, UsageError
-from remediation.templating.nodes import Table, Text, trusted
+from remediation.model.masking import Masker
+from remediation.model.visible import to_json
+from remediation.templating.nodes import Table, Text, plain, trusted
 from remediation.templating.reading import Decrypt, read_yaml
 
 FORM = "write NAME=VALUE, @FILE.yml, or a YAML mapping such as '{ctx: 4096}'"
@@ -32,6 +34,25 @@ def extra_variables(given: Sequence[str], *, decrypt: Decrypt | None = None) -> 
         variables |= one
         places = {name: place for name, place in places.items() if name not in one} | one.key_places
     return Table(variables, keys=places)
+
+
+def kept_extra_vars(given: Sequence[str], mask: Masker) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return ``-e`` as a plan or a journal may keep it, and the names of the variables that it leaves out: they are secret.
+
+    A file (``@FILE``) is kept by its name, and never its content.
+    """
+    kept: list[str] = []
+    left_out: dict[str, None] = {}
+    for text in given:
+        values = {} if text.startswith("@") else plain(_one(text, None))
+        secret = [name for name, value in values.items() if mask({name: value}) != {name: value}]
+        rest = {name: value for name, value in values.items() if name not in secret}
+        left_out |= dict.fromkeys(secret)
+        if not secret:
+            kept.append(text)
+        elif rest:
+            kept.append(to_json(rest))
+    return tuple(kept), tuple(left_out)
 
 
 def _one(text: str, decrypt: Decrypt | None) -> Table:

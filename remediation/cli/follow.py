@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from remediation.cli.options import Apply, Resume, Undo
 from remediation.cli.run import Asked, carry_out, listeners, request_of
-from remediation.cli.session import field
+from remediation.cli.session import Field, field
 from remediation.cli.shipped import PLAYBOOKS, find
 from remediation.engine.flow.again import apply_plan, resume_run, undo_run
 from remediation.engine.history import RunRecord
@@ -60,6 +60,7 @@ def _resume(record: RunRecord, lock: RunLock, options: Resume, stream: TextIO) -
         for each in files if event.kind != "run_end" else ():
             each(event)  # the file tells the run, not its last part
     with field(asked, playbook=path) as hosts:
+        need_secrets(record.header, f"run {record.run}", hosts)
         request = replace(request_of(str(record.header.get("command", "play")), asked, hosts, path), repeat=options.repeat)
         if options.check:
             raise UsageError(
@@ -87,6 +88,7 @@ def _undo(record: RunRecord, options: Undo, stream: TextIO) -> int:
     )  # fmt: skip
     path = find(PLAYBOOKS, asked.playbook)
     with field(asked, playbook=path) as hosts:
+        need_secrets(record.header, f"run {record.run}", hosts)
         request = request_of("undo", asked, hosts, path)
         go = partial(_undone, record, options.task or "")
         return carry_out(request, hosts, asked, stream, listening=listeners(asked), go=go)
@@ -108,6 +110,7 @@ def apply(options: Apply, stream: TextIO) -> int:
     plan.select(options.only)
     path = find(PLAYBOOKS, asked.playbook)
     with field(asked, playbook=path) as hosts:
+        need_secrets(plan.header, f"the plan {options.plan}", hosts)
         request = request_of("apply", asked, hosts, path)
         go = partial(_applied, plan, options.only)
         return carry_out(request, hosts, asked, stream, listening=listeners(asked), go=go)
@@ -123,10 +126,7 @@ def here(name: str | None) -> str | None:
 
 
 def asked_before(header: Mapping[str, Any], what: str, *, limit: str | None, extra_vars: tuple[str, ...]) -> Asked:
-    """Return what an earlier run was asked for, in the folder it was asked in; raises `UsageError` where that is gone.
-
-    A secret given by ``-e`` was not kept and has to be given again.
-    """
+    """Return what an earlier run was asked for, in the folder it was asked in; raises `UsageError` where that is gone."""
     kept = header.get("asked")
     folder = Path(str(header.get("folder") or "."))
     if not isinstance(kept, Mapping):
@@ -143,3 +143,15 @@ def asked_before(header: Mapping[str, Any], what: str, *, limit: str | None, ext
     if odd is not None:
         raise UsageError(f"{what} is damaged: {odd}", next_step="run its playbook again")
     return replace(asked, limit=limit or asked.limit, extra_vars=(*asked.extra_vars, *extra_vars))
+
+
+def need_secrets(header: Mapping[str, Any], what: str, hosts: Field) -> None:
+    """Raise `UsageError` where a secret that the earlier run was given by ``-e`` is neither given again nor in the inventory."""
+    names = header.get("secret_vars")
+    there = {name for host in hosts.inventory.hosts for layer in hosts.inventory.layers(host) for name in layer}
+    missing = [str(name) for name in names if name not in hosts.extra and name not in there] if isinstance(names, list) else []
+    if missing:
+        again = " ".join(f"-e {name}=VALUE" for name in missing)
+        raise UsageError(
+            f"{what} was made with -e {', '.join(missing)}, and no secret is stored with it", next_step=f"give it again: {again}"
+        )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from remediation.cli.command import command
 from remediation.cli.options import Listing, OneHost
+from remediation.cli.output import current_masker
 from remediation.model.words import plural
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def hosts(options: Listing) -> int:
     inventory = read_inventory(options, decrypt=decrypt)
     extra = extra_variables(options.extra_vars, decrypt=decrypt)
     check_addresses(inventory, extra)
+    current_masker().learn([extra, *inventory.tables()])
     chosen = inventory.select("all", options.limit)
     listed = [_host(inventory, host, extra) for host in chosen]
     if options.json:
@@ -103,6 +105,7 @@ def variables(options: OneHost) -> int:
         hint = meant(host, inventory.hosts)
         raise UsageError(f"there is no host {host!r} in the inventory{hint}", next_step="remediate hosts lists them")
     extra = extra_variables(options.extra_vars, decrypt=decrypt)
+    current_masker().learn([extra, *inventory.tables()])
     scope = _scope(inventory, host, extra)
     found = origins(inventory, host, extra)
     if options.json:

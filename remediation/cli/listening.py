@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
+from remediation.model.visible import to_json
 
 
 class Listener(Protocol):
@@ -37,7 +37,7 @@ def _junit(events: Iterable[Event]) -> str:
 
 
 def _json(events: Iterable[Event]) -> str:
-    return "".join(f"{json.dumps(event.to_json(), ensure_ascii=False, default=str)}\n" for event in events)
+    return "".join(f"{to_json(event.to_json())}\n" for event in events)
 
 
 FORMS: dict[str, Callable[[Iterable[Event]], str]] = {".html": _html, ".json": _json, ".jsonl": _json, ".xml": _junit}

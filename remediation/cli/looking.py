@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from remediation.cli.command import command
 from remediation.cli.durations import seconds
 from remediation.cli.options import Diagnose
+from remediation.cli.output import current_masker
 from remediation.model.errors import RemediationError, UsageError
+from remediation.model.visible import visible_line
 
 if TYPE_CHECKING:
     from remediation.cli.session import Field
@@ -156,6 +158,8 @@ def _print(incidents: list[Incident], options: Diagnose) -> None:
     from remediation.report.diagnosis import diagnosis_lines  # noqa: PLC0415 - loaded when asked for
     from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
 
+    mask = current_masker()
+    incidents = [dataclasses.replace(one, found=mask(one.found)) for one in incidents]
     if options.json:
         told = [{"name": one.name, **one.found, **({"error": str(one.error)} if one.error else {})} for one in incidents]
         sys.stdout.write(document(told))
@@ -164,7 +168,7 @@ def _print(incidents: list[Incident], options: Diagnose) -> None:
         if number:
             sys.stdout.write("\n")
         if one.error:
-            sys.stdout.write(f"{one.name}  could not be looked at: {one.error.message}\n")
+            sys.stdout.write(f"{visible_line(f'{one.name}  could not be looked at: {one.error.message}')}\n")
             sys.stderr.write(f"{one.name}: {one.error}\n")
             continue
         for line in diagnosis_lines(one.name, one.found, target=one.found.get("target") or "", verbose=options.verbose):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from remediation.cli.command import command
 from remediation.cli.options import Monitor
+from remediation.cli.output import current_masker
 from remediation.engine.cancel import Terminated
+from remediation.model.visible import to_json
 
 if TYPE_CHECKING:
     from remediation.cli.session import Field
@@ -59,7 +60,7 @@ def _shower(options: Monitor, stack: ExitStack) -> Callable[[Sequence[Sample]], 
     if options.json:
 
         def as_json(samples: Sequence[Sample]) -> None:
-            sys.stdout.writelines(f"{json.dumps(sample.to_json())}\n" for sample in samples)
+            sys.stdout.writelines(f"{to_json(current_masker()(sample.to_json()))}\n" for sample in samples)
             sys.stdout.flush()
 
         return as_json
@@ -74,17 +75,20 @@ def _shower(options: Monitor, stack: ExitStack) -> Callable[[Sequence[Sample]], 
             sys.stdout.flush()
 
         return plain
-    from rich.console import Group  # noqa: PLC0415 - loaded on a terminal alone
+    from rich.console import Console, Group  # noqa: PLC0415 - loaded on a terminal alone
     from rich.live import Live  # noqa: PLC0415 - loaded on a terminal alone
     from rich.text import Text  # noqa: PLC0415 - loaded on a terminal alone
 
+    from remediation.cli.output import unwrapped  # noqa: PLC0415 - loaded on a terminal alone
     from remediation.report.lines import STYLES  # noqa: PLC0415 - loaded on a terminal alone
 
-    live = stack.enter_context(Live(auto_refresh=False))
+    console = Console(file=unwrapped(sys.stdout), highlight=False)
+    live = stack.enter_context(Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False))
+    mask = current_masker()
 
     def on_terminal(samples: Sequence[Sample]) -> None:
         rows = [
-            Text(row, style=STYLES.get(line.style, ""))
+            Text(mask.text(row), style=STYLES.get(line.style, ""))
             for sample in samples
             for line in sample_lines(sample)
             for row in line.rows()

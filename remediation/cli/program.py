@@ -15,6 +15,7 @@ from remediation import __version__
 from remediation.cli.arguments import REFUSED, understand
 from remediation.cli.command import INTERRUPTED, end_now, guarded
 from remediation.cli.namespace import namespace
+from remediation.cli.output import install
 from remediation.model.errors import UsageError
 
 GARBAGE = 200_000
@@ -66,6 +67,7 @@ class RemediateProgram(Program):
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with our code."""
     gc.set_threshold(GARBAGE)
+    install()
     program = RemediateProgram(version=__version__, namespace=namespace, name="remediate", binary="remediate")
     code = guarded(lambda: _run(program, argv))
     if code == INTERRUPTED and threading.active_count() > 1:

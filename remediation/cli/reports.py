@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
+from remediation.cli.output import unwrapped
 from remediation.engine.crash import Crashed, InternalError, contained, unrecorded
 from remediation.model.event import Event
 
@@ -95,7 +96,7 @@ def _choose(
 
     from remediation.report.live import LiveScreen  # noqa: PLC0415 - loaded on a terminal alone
 
-    screen = LiveScreen(Console(file=stream, highlight=False))
+    screen = LiveScreen(Console(file=unwrapped(stream), highlight=False))
     terminal = Terminal(screen, diff=style.diff, verbose=style.verbose, hints=hints)
     screen.follow(terminal)
     terminal.recall(earlier)

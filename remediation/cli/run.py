@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from remediation import __version__
 from remediation.cli.asking import TerminalPrompt
 from remediation.cli.durations import seconds
+from remediation.cli.extra_vars import kept_extra_vars
 from remediation.cli.listening import Listener, PlanFile, ReportFile
 from remediation.cli.options import Hosts, Run
 from remediation.cli.reports import Style, reporting
@@ -31,6 +32,7 @@ from remediation.engine.ports import Policy, Ports
 from remediation.model.change import Risk
 from remediation.model.errors import RemediationError, UsageError
 from remediation.model.event import Event
+from remediation.model.masking import Masker
 from remediation.playbook.load import load_playbook
 
 if TYPE_CHECKING:
@@ -153,8 +155,9 @@ def carry_out(  # noqa: PLR0913 - what a run is given
     A journal of an earlier process goes on where it is given; `earlier` are that one's events.
     """
     with ExitStack() as stack:
-        header = header_of(request, asked)
-        log = journal or Journal.create(header, kept_files(request.playbook, hosts), mask=hosts.masker)
+        files = kept_files(request.playbook, hosts)  # first: the masker learns from them
+        header = header_of(request, asked, hosts.masker)
+        log = journal or Journal.create(header, files, mask=hosts.masker)
         stack.callback(log.close)
         crashed = CrashLog(log.folder / ERRORS, hosts.masker)
         prune()
@@ -167,7 +170,7 @@ def carry_out(  # noqa: PLR0913 - what a run is given
         emit = Emitter([log.write, report, *listening], hosts.masker, crashed)
         prompt = TerminalPrompt(pause=report.pause)
         ports = Ports(
-            emit=emit, prompt=prompt, diagnose=_diagnosed, cancelled=cancelled, wait=cancelled.wait, crashed=crashed
+            emit=emit, prompt=prompt, diagnose=_diagnosed, cancelled=cancelled, wait=cancelled.wait, crashed=crashed, mask=hosts.masker,
         )  # fmt: skip
         begun = ports.clock.now()
         try:
@@ -198,9 +201,14 @@ def _diagnosed(host: Reader) -> Diagnosis:
     return diagnose(collect(host))
 
 
-def header_of(request: RunRequest, asked: Run) -> Mapping[str, Any]:
-    """Return what the journal keeps of how a run was asked for, so that another process can go on or take it back."""
-    return {
+def header_of(request: RunRequest, asked: Run, masker: Masker) -> Mapping[str, Any]:
+    """Return what the journal and a saved plan keep of how a run was asked for, so that another process can go on from it.
+
+    Secrets are left out: ``secret_vars`` are the variables of ``-e`` that have to be given again.
+    """
+    extra_vars, secret_vars = kept_extra_vars(asked.extra_vars, masker)
+    given = {item.name: getattr(asked, item.name) for item in fields(asked)}
+    header = {
         "version": __version__,
         "command": request.command,
         "started": request.policy.run_started,
@@ -208,8 +216,11 @@ def header_of(request: RunRequest, asked: Run) -> Mapping[str, Any]:
         "hosts": list(request.inventory.select("all", request.limit)),
         "folder": str(Path.cwd()),
         "playbook": str(request.playbook.path),
-        "asked": {item.name: getattr(asked, item.name) for item in fields(asked)},
+        "asked": {**given, "extra_vars": list(extra_vars)},
+        "secret_vars": list(secret_vars),
     }
+    masked: Mapping[str, Any] = masker(header)
+    return masked
 
 
 def kept_files(playbook: Playbook, hosts: Field) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager
@@ -10,15 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from remediation.cli.extra_vars import extra_variables
+from remediation.cli.output import current_masker
 from remediation.cli.shipped import INVENTORY, find
 from remediation.engine.crash import CrashLog, contained, errors_folder
-from remediation.engine.masking import Masker
 from remediation.engine.workers import Workers, gather
 from remediation.inventory.load import Inventory, check, load
 from remediation.inventory.secrets import vault_of
 from remediation.model.errors import InputError, RemediationError, UsageError
+from remediation.model.masking import Masker, secrets_in
+from remediation.model.secret_names import sounds_secret
 from remediation.templating.reading import Decrypt, read_yaml
-from remediation.templating.secret import Secret, secrets_in
+from remediation.templating.secret import Secret
 from remediation.templating.templar import Scope
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from remediation.lab.control import Lab
 
 DEFAULT_INVENTORY = "local"
+LONG_ENOUGH = 8
+"""Of the environment only longer values are taken for secrets: it also holds switches and numbers under such names."""
 
 MOST_AT_ONCE = 50
 """So many hosts are looked at side by side."""
@@ -142,7 +147,8 @@ class Field:
 @contextmanager
 def field(options: Hosts, *, playbook: Path | None = None) -> Iterator[Field]:
     """Read the inventory that `options` name, and start the lab where it asks for one. Raises `InputError`, `UsageError`."""
-    masker = Masker()
+    masker = current_masker()
+    masker.add(*secrets_of_environment(os.environ))
     decrypt = _noting(vault_of(options.vault_password_file), masker)
     inventory = read_inventory(options, playbook=playbook, decrypt=decrypt)
     if inventory.lab is not None:
@@ -152,15 +158,20 @@ def field(options: Hosts, *, playbook: Path | None = None) -> Iterator[Field]:
     check(inventory, extra)
     if options.limit is not None:
         inventory.check_limit(options.limit)
-    tape = _tape(getattr(options, "record", None))
+    tape = _tape(getattr(options, "record", None), masker)
     try:
         yield Field(inventory, extra, options.limit, masker, inventory.sources, decrypt, tape)
     finally:
         if tape is not None:
-            tape.save(masker)
+            tape.save()
 
 
-def _tape(name: str | None) -> Cassette | None:
+def secrets_of_environment(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield what stands in this process's environment under a name that sounds secret: templates and local programs see it."""
+    return (value for name, value in environment.items() if sounds_secret(name) and len(value) >= LONG_ENOUGH)
+
+
+def _tape(name: str | None, masker: Masker) -> Cassette | None:
     if name is None:
         return None
     from remediation.connections.cassette import Cassette  # noqa: PLC0415 - only where a run is recorded
@@ -168,7 +179,7 @@ def _tape(name: str | None) -> Cassette | None:
     path = Path(name)
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(f"--record: no file can be written at {path}", next_step="name a file in a folder that is there")
-    return Cassette(path)
+    return Cassette(path, masker)
 
 
 def _noting(decrypt: Decrypt, masker: Masker) -> Decrypt:

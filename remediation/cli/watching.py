@@ -14,6 +14,7 @@ from remediation.facets.access import HostAccess
 from remediation.facets.protocols import Reader
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.finding import Cause
+from remediation.model.visible import to_json
 from remediation.report.figures import duration
 from remediation.steps.registry import registry
 
@@ -24,8 +25,9 @@ FAILED = 2
 GOAL = "model.offloaded"
 
 
-def watch(hosts: Field, seconds: float, *, as_json: bool, stream: TextIO = sys.stdout) -> int:
+def watch(hosts: Field, seconds: float, *, as_json: bool, stream: TextIO | None = None) -> int:
     """Look for `seconds` and return 0 where the goal held on every host, 2 where it did not."""
+    stream = stream or sys.stdout
     names = hosts.selected()
     until = time.monotonic() + seconds
     if not as_json:
@@ -77,6 +79,4 @@ def _why(reader: Reader) -> str:
 
 
 def _tell(stream: TextIO, text: str, *, as_json: bool) -> None:
-    import json  # noqa: PLC0415 - for this alone
-
-    stream.write(json.dumps({"event": "regressed", "text": text}) + "\n" if as_json else f"✗ {text}\n")
+    stream.write(to_json({"event": "regressed", "text": text}) + "\n" if as_json else f"✗ {text}\n")

@@ -12,7 +12,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -36,6 +36,9 @@ from remediation.connections.settings import LOCAL_NAMES, ConnectionSettings
 from remediation.model import limits
 from remediation.model.errors import UsageError
 from remediation.model.json_text import load_json
+from remediation.model.masking import Masker
+from remediation.model.private_file import write_private
+from remediation.model.visible import to_json
 
 VERSION = 1
 _SHORTEST = 2
@@ -64,17 +67,11 @@ class Taped:
 
 
 class Names:
-    """Texts that must not be in a cassette and what stands there instead; whole words only, upper case or lower."""
+    """Names that must not be in a cassette and what stands there instead; whole words only, upper case or lower."""
 
     def __init__(self) -> None:
         self._instead: dict[str, str] = {}
         self._pattern: re.Pattern[str] | None = None
-
-    def secret(self, text: str) -> None:
-        """Take a secret out, wherever it stands."""
-        if text:
-            self._instead[text.lower()] = "***"
-            self._pattern = None
 
     def person(self, text: str | None) -> None:
         """Take out a login, with or without its domain."""
@@ -125,10 +122,7 @@ class Names:
             return text
         if self._pattern is None:
             longest = sorted(self._instead, key=len, reverse=True)
-            words = (
-                re.escape(each) if self._instead[each] == "***" else rf"(?<![A-Za-z0-9]){re.escape(each)}(?![A-Za-z0-9])"
-                for each in longest
-            )
+            words = (rf"(?<![A-Za-z0-9]){re.escape(each)}(?![A-Za-z0-9])" for each in longest)
             self._pattern = re.compile("|".join(words), re.IGNORECASE)
         return self._pattern.sub(lambda found: self._instead[found[0].lower()], text)
 
@@ -136,8 +130,9 @@ class Names:
 class Cassette:
     """Records any number of hosts; written by `save`, names cleaned by all that was learned until then."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mask: Masker | None = None) -> None:
         self._path = path
+        self._mask = mask or Masker()
         self._names = Names()
         self._platforms: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -146,8 +141,7 @@ class Cassette:
     def recorder(self, settings: ConnectionSettings) -> HostRecorder:
         """Return what `open_connection` takes as its recorder; a host that is opened again goes on where it was."""
         with self._lock:
-            for secret in settings.secrets:
-                self._names.secret(secret)
+            self._mask.add(*settings.secrets)
             self._names.person(settings.user)
             self._names.machine(settings.name)
             self._names.machine(settings.address)
@@ -158,8 +152,8 @@ class Cassette:
         """Keep an exchange."""
         self._lines += [(host, _written(call), _written(reply)) for call, reply in zip(calls, replies, strict=True)]
 
-    def save(self, masked: Callable[[Any], Any] = lambda value: value) -> None:
-        """Write the file as a whole, readable by its owner only; `masked` takes further secrets out of a JSON value."""
+    def save(self) -> None:
+        """Write the file as a whole, readable by its owner only, without secrets; raises `UsageError`."""
         # where the run was started stands in the lease that it took, and in what the machine says of itself when it is the host
         self._names.machine(socket.gethostname())
         with suppress(OSError, KeyError):  # an account without a name
@@ -170,10 +164,32 @@ class Cassette:
         hosts = [{"host": number, "platform": platform} for number, platform in enumerate(self._platforms.values(), 1)]
         lines: list[Any] = [{"cassette": VERSION, "hosts": hosts}]
         for host, asked, said in self._lines:
-            lines.append(masked({"host": host, "call": self._names.clean(asked), "reply": self._names.clean(said)}))
-        text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
-        self._path.touch(mode=0o600)
-        self._path.write_text(text, encoding="utf-8")
+            # secrets go first: a name that is part of one would be replaced in it, and the rest would stay
+            call, reply = (self._names.clean(self._without_secrets(each)) for each in (asked, said))
+            lines.append({"host": host, "call": call, "reply": reply})
+        text = "".join(f"{to_json(line)}\n" for line in lines)
+        try:
+            write_private(self._path, text)
+        except OSError as error:
+            reason = f"--record: {self._path} cannot be written: {error.strerror or error}"
+            raise UsageError(reason, next_step="name a file in a folder that may be written to") from None
+
+    def _without_secrets(self, value: Any) -> Any:  # noqa: ANN401 - a call or reply as JSON
+        return self._mask(self._with_binary(value))
+
+    def _with_binary(self, value: Any) -> Any:  # noqa: ANN401 - as above
+        if isinstance(value, Mapping):
+            return {
+                key: self._binary(each) if key == "base64" and isinstance(each, str) else self._with_binary(each)
+                for key, each in value.items()
+            }
+        return [self._with_binary(each) for each in value] if isinstance(value, list | tuple) else value
+
+    def _binary(self, encoded: str) -> str:
+        """Return bytes in base64 that still are, with the secrets in them masked."""
+        content = base64.b64decode(encoded).decode("latin-1")
+        masked = base64.b64encode(self._mask.text(content).encode("latin-1", "replace")).decode("ascii")
+        return masked if self._mask.text(masked) == masked else base64.b64encode(b"***").decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from remediation.connections.base import Call, Connection, Failed, Reply
 from remediation.model.errors import HostError, WriteRefused
+from remediation.model.masking import Masker
 
-HIDDEN = "***"
 Recorder = Callable[[Sequence[Call], Sequence[Reply]], None]
 """Told of every exchange that was answered."""
 
@@ -24,7 +24,7 @@ class Guard:
         recorder: Recorder | None = None,
     ) -> None:  # fmt: skip
         self._inner, self._check, self._recorder = inner, check, recorder
-        self._secrets = tuple(sorted(set(filter(None, secrets)), key=len, reverse=True))
+        self._mask = Masker(secrets)
         self.host = inner.host
         self.platform = inner.platform
         self.notes: list[str] = notes if notes is not None else []
@@ -53,9 +53,7 @@ class Guard:
         try:
             replies = [self._shown(reply) for reply in self._inner.exchange(calls)]
         except HostError as error:
-            error.message = self._redacted(error.message)
-            error.next_step = self._redacted(error.next_step)
-            error.args = tuple(self._redacted(each) if isinstance(each, str) else each for each in error.args)
+            self._mask.error(error)
             raise
         if self._recorder is not None:
             self._recorder(calls, replies)
@@ -66,9 +64,4 @@ class Guard:
         self._inner.close()
 
     def _shown(self, reply: Reply) -> Reply:
-        return replace(reply, message=self._redacted(reply.message)) if isinstance(reply, Failed) else reply
-
-    def _redacted(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, HIDDEN)
-        return text
+        return replace(reply, message=self._mask.text(reply.message)) if isinstance(reply, Failed) else reply

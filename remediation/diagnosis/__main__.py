@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +10,8 @@ from remediation.diagnosis.diagnose import diagnose, to_json
 from remediation.diagnosis.load import load_evidence
 from remediation.diagnosis.verdict import verdict
 from remediation.model.errors import RemediationError
+from remediation.model.visible import to_json as as_json
+from remediation.model.visible import visible
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,12 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         found = [diagnose(load_evidence(argument)) for argument in options.evidence]
     except RemediationError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(visible(f"{error}\n"))
         return error.exit_code
     if options.json:
-        sys.stdout.write(json.dumps([to_json(one) for one in found], ensure_ascii=False) + "\n")
+        sys.stdout.write(as_json([to_json(one) for one in found]) + "\n")
     else:
-        sys.stdout.write("\n\n".join(verdict(one) for one in found) + "\n")
+        sys.stdout.write(visible("\n\n".join(verdict(one) for one in found)) + "\n")
     return 0
 
 

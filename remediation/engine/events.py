@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from remediation.engine.crash import Crashed, unrecorded
-from remediation.engine.masking import Masker
 from remediation.model.errors import RemediationError
 from remediation.model.event import Event
+from remediation.model.masking import Masker
 
 
 class Emitter:

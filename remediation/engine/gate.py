@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remediation.model.change import Change, Need, Risk, highest
+from remediation.model.visible import visible_line
 
 if TYPE_CHECKING:
     from remediation.engine.ports import StepContext
@@ -164,7 +165,7 @@ def forewarn(plan: Sequence[Change], writer: Writer, context: StepContext) -> No
     from remediation.facets.protocols import DesktopNotifier  # noqa: PLC0415 - somebody sits there: rare, and a start is quicker without
 
     desktop = writer.desktop
-    message = f"remediation {what} in {seconds:.0f} s to free the GPU. Save your work."
+    message = visible_line(f"remediation {what} in {seconds:.0f} s to free the GPU. Save your work.")
     shown = isinstance(desktop, DesktopNotifier) and desktop.notify(message, seconds=seconds)
     told = f"{user} was told" if shown else f"no message could be shown to {user}; waiting all the same"
     context.note(f"{what} in {seconds:.0f} s: {told}", level="info" if shown else "warning")

@@ -26,10 +26,12 @@ from typing import Any
 
 from platformdirs import user_state_path
 
-from remediation.engine.masking import Masker
 from remediation.engine.run_lock import RunLock
 from remediation.model.errors import RemediationError
 from remediation.model.event import Event
+from remediation.model.masking import Masker
+from remediation.model.visible import to_json
+from remediation.templating.masked_source import masked_source
 
 EVENTS = "events.jsonl"
 HEADER = "run.json"
@@ -94,17 +96,17 @@ class Journal:
         root = root or runs_folder()
         try:
             folder = _new_folder(root)
-            _write(folder / HEADER, json.dumps(hide({"run": folder.name, **header}), indent=1, default=str))
+            _write(folder / HEADER, to_json(hide({"run": folder.name, **header}), indent=1))
             (folder / FILES).mkdir(mode=0o700)
             for name, text in files.items():
-                _write(folder / FILES / _flat(name), hide(text))
+                _write(folder / FILES / _flat(name), masked_source(text, hide))
         except OSError as error:
             raise _failed(root, error) from None
         return cls(folder)
 
     def write(self, event: Event) -> None:
         """Append one event; it is on disk when this returns if it concerns a change. Raises `JournalError`."""
-        line = json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":"), default=str).encode() + b"\n"
+        line = to_json(event.to_json(), compact=True).encode() + b"\n"
         with self._lock:
             if not self._open:
                 raise JournalError(f"the journal of run {self.run} is closed")
@@ -202,7 +204,7 @@ def _new_folder(root: Path) -> Path:
 def _write(path: Path, content: str | bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
     try:
-        _write_all(descriptor, content.encode() if isinstance(content, str) else content)
+        _write_all(descriptor, content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

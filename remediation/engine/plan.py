@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ from remediation.engine.records import change_from_json, change_to_json
 from remediation.model.change import Change
 from remediation.model.errors import Blocked, UsageError
 from remediation.model.event import Event
+from remediation.model.masking import Masker
+from remediation.model.private_file import write_private
 from remediation.model.shape import ODD, intact
+from remediation.model.visible import to_json
 
 FORMAT = 1
 
@@ -51,14 +54,17 @@ class Plan:
     hosts: tuple[str, ...]
     entries: tuple[Entry, ...]
 
-    def select(self, only: Sequence[str] = ()) -> Selection:
-        """Return the part to be applied; `only` are ids. Raises `UsageError` on one that is not in the plan."""
+    def select(self, only: Sequence[str] = (), mask: Masker | None = None) -> Selection:
+        """Return the part to be applied; `only` are ids. Raises `UsageError` on one that is not in the plan.
+
+        The plan's texts have secrets masked; `mask` does the same with the changes of the run.
+        """
         known = {str(entry.id): entry for entry in self.entries}
         strange = [name for name in only if name not in known]
         if strange:
             ids = ", ".join(known) or "none: it holds no change"
             raise UsageError(f"the plan has no change {strange[0]!r}", next_step=f"its changes are {ids}")
-        return Selection(self, frozenset(int(name) for name in only) if only else None)
+        return Selection(self, frozenset(int(name) for name in only) if only else None, mask or Masker())
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +73,13 @@ class Selection:
 
     plan: Plan
     only: frozenset[int] | None = None
+    mask: Masker = field(default_factory=Masker)
 
     def __call__(self, host: str, path: str, change: Change) -> Selected:
         """Return what the plan says of a change at a task of a host."""
+        key = (self.mask.text(change.summary), self.mask.text(change.subject))
         for entry in self.plan.entries:
-            here = entry.host == host and entry.change.key == change.key
+            here = entry.host == host and entry.change.key == key
             if here and (path == entry.path or under(path, entry.path)):
                 return Selected.PLANNED if self.only is None or entry.id in self.only else Selected.LEFT_OUT
         return Selected.UNPLANNED
@@ -133,13 +141,15 @@ def verify_hosts(saved: Plan, hosts: Iterable[str]) -> None:
 
 
 def save(plan: Plan, path: Path) -> None:
-    """Write a plan; whoever edits it by hand will have it refused. Raises `UsageError` where it cannot be written."""
+    """Write a plan, for its owner alone; one that was edited is refused. Raises `UsageError` where it cannot be written."""
     body = _to_json(plan)
-    text = json.dumps({**body, "digest": _digest(body)}, indent=1, ensure_ascii=False)
     try:
-        path.write_text(text + "\n", encoding="utf-8")
+        write_private(path, to_json({**body, "digest": _digest(body)}, indent=1) + "\n")
     except OSError as error:
-        raise UsageError(f"the plan cannot be written to {path}: {error.strerror}") from None
+        raise UsageError(
+            f"the plan cannot be written to {path}: {error.strerror or error}",
+            next_step="name a file in a folder that may be written to",
+        ) from None
 
 
 def load(path: Path) -> Plan:
@@ -193,4 +203,4 @@ def _from_json(value: Mapping[str, Any]) -> Plan:
 
 def _digest(body: Mapping[str, Any]) -> str:
     text = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -20,6 +20,7 @@ from remediation.model.change import Change, Risk
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
+from remediation.model.masking import Masker
 from remediation.steps.registry import registry
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class Ports:
 
     ``wait`` waits for some seconds, or until the run is cancelled; whoever waits for a host hands it to the host's clock.
     ``crashed`` keeps the traceback of an exception in our own code and returns one sentence for it.
-    ``steps`` are the step classes by name; ``asking`` keeps the questions of several hosts apart; ``select`` answers whether
+    ``steps`` are the step classes by name; ``mask`` takes secrets out of what is told; ``asking`` keeps the questions of several hosts apart; ``select`` answers whether
     a change of a host and task path belongs to the saved plan that is applied.
     """
 
@@ -191,6 +192,7 @@ class Ports:
     steps: Callable[[], Mapping[str, type[Step[Any]]]] = registry
     asking: Lock = field(default_factory=Lock)
     select: Callable[[str, str, Change], Selected] = _everything
+    mask: Masker = field(default_factory=Masker)
 
 
 @dataclass(slots=True)

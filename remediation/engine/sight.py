@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -82,7 +83,10 @@ def confirm(step: Step[Any], context: StepContext, sight: Sight) -> str:
 def _looked(step: Step[Any], context: StepContext, moment: Reader) -> Sight:
     seen = step.look(_reader(step, context, moment))
     state = step.met(seen)
-    plan = () if state else tuple(resolved(change, step) for change in step.plan(seen))
+    # an earlier process of the run, and a saved plan, know a change by its masked sentence
+    hide = context.ports.mask.text
+    made = () if state else tuple(resolved(change, step) for change in step.plan(seen))
+    plan = tuple(dataclasses.replace(change, summary=hide(change.summary)) for change in made)
     return Sight(seen, state, step.explain(seen), step.values(seen), plan, moment)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from remediation.engine.records import change_from_json
 from remediation.model.change import Change
 from remediation.model.event import Event
 from remediation.model.outcome import Result
+from remediation.model.secret_names import MASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,14 @@ def undo_plan(events: Iterable[Event], *, wanted: Callable[[str], bool] = bool, 
         begun[event.host, index] = Undoing(event.host, event.task, index, change, rights)
     backwards = tuple(reversed(begun.values()))
     return UndoPlan(
-        tuple(item for item in backwards if item.change.undo is not None),
-        tuple(item for item in backwards if item.change.undo is None),
+        tuple(item for item in backwards if _can_be_undone(item.change)),
+        tuple(item for item in backwards if not _can_be_undone(item.change)),
     )
+
+
+def _can_be_undone(change: Change) -> bool:
+    """Return whether the journal says how; a masked secret is not what stood there, and must not be written in its place."""
+    return change.undo is not None and MASK not in json.dumps(change.undo.params, ensure_ascii=False, default=str)
 
 
 def lasting(changes: Iterable[Change]) -> tuple[Change, ...]:

@@ -23,6 +23,7 @@ Each error says in one sentence what happened, and in ``next_step`` what to do a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -77,6 +78,10 @@ class InputError(RemediationError):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
+
+    def mask(self, hide: Callable[[str], str]) -> None:
+        """Take secrets out of every mistake: `hide` returns a text without them."""
+        self.problems = tuple(Problem(hide(each.message), each.place, hide(each.excerpt)) for each in self.problems)
 
 
 class HostError(RemediationError):

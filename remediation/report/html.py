@@ -11,6 +11,7 @@ import jinja2
 
 from remediation import __version__
 from remediation.model.event import Event
+from remediation.model.visible import visible
 from remediation.report.figures import before_after, duration, layers
 from remediation.report.page import BAD, MARKS, TARGET_PARTS, HostPage, target_value
 
@@ -22,8 +23,13 @@ def html(events: Iterable[Event]) -> str:
     run = _Run()
     for event in events:
         run.see(event)
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(run.context())
+
+
+def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever the template shows
+    """Return a text without control characters and marks that change the order in which it is read."""
+    return visible(value) if type(value) is str else value
 
 
 def _tone(outcome: str) -> str:

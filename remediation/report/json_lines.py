@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, TextIO
 
 from remediation.model.event import Event
+from remediation.model.visible import to_json
 
 RESULT_FIELDS = ("play", "task", "host", "outcome", "ignored", "msg", "result", "changes")
 """What every ``task_result`` line holds, even where it is empty: people select by these."""
@@ -24,7 +24,7 @@ class JsonLines:
         line = event.to_json()
         if event.kind == "task_result":
             line = {"event": event.kind, **{name: line.get(name, EMPTY.get(name, "")) for name in RESULT_FIELDS}, **line}
-        self._stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+        self._stream.write(to_json(line) + "\n")
         self._stream.flush()
 
     def close(self) -> None:
@@ -33,4 +33,4 @@ class JsonLines:
 
 def document(value: Any) -> str:  # noqa: ANN401 - any JSON value
     """Return the one JSON document that a query prints."""
-    return json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n"
+    return to_json(value, indent=2) + "\n"

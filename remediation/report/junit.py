@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
 from remediation.model.event import Event
+from remediation.model.visible import visible
 from remediation.report.page import BAD
 
 NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 has no form for, such as a terminal's escape."""
+"""Characters that XML 1.0 has no form for and that are no control characters: the non-characters."""
 
 
 def junit(events: Iterable[Event]) -> str:
@@ -56,4 +57,4 @@ def _failed(event: Event) -> bool:
 
 
 def _text(value: str) -> str:
-    return NOT_XML.sub("\N{REPLACEMENT CHARACTER}", value)
+    return NOT_XML.sub("\N{REPLACEMENT CHARACTER}", visible(value))

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from remediation.model.visible import visible, visible_line
+
 WIDTH = 100
 LEAD = 12
 INDENT = 2
@@ -30,13 +32,14 @@ class Line:
     verbatim: bool = False
 
     def rows(self, width: int = WIDTH) -> list[str]:
-        """Return the rows, none wider than `width`."""
+        """Return the rows, none wider than `width` and none with a control character."""
+        text, lead = visible(self.text), visible_line(self.lead)
         if self.verbatim:
-            return [_cut(f"{self.lead}{row}".rstrip(), width) for row in self.text.split("\n")]
-        hanging = " " * len(self.lead)
+            return [_cut(f"{lead}{row}".rstrip(), width) for row in text.split("\n")]
+        hanging = " " * len(lead)
         rows = textwrap.wrap(
-            " ".join(self.text.split()), width, initial_indent=self.lead, subsequent_indent=hanging, break_on_hyphens=False
-        ) or [self.lead.rstrip()]
+            " ".join(text.split()), width, initial_indent=lead, subsequent_indent=hanging, break_on_hyphens=False
+        ) or [lead.rstrip()]
         if self.most and len(rows) > self.most:
             rows = [*rows[: self.most - 1], f"{rows[self.most - 1][: width - 2]} …"]
         return rows

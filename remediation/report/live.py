@@ -9,6 +9,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from remediation.model.visible import visible_line
 from remediation.report.figures import duration
 from remediation.report.lines import STYLES, WIDTH, Line
 from remediation.report.page import HostPage
@@ -27,7 +28,10 @@ class LiveScreen:
         self._console = console or Console(highlight=False, soft_wrap=False)
         self._width = min(self._console.width, WIDTH)
         self._terminal: Terminal | None = None
-        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
+        self._live = Live(
+            console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True,
+            redirect_stdout=False, redirect_stderr=False,  # rich would interpret escapes in what others print
+        )  # fmt: skip
 
     def follow(self, terminal: Terminal) -> None:
         """Show what the hosts of `terminal` are doing until `close`."""
@@ -74,7 +78,7 @@ def status(terminal: Terminal, width: int = WIDTH) -> list[str]:
     rows += [_working(page, terminal.now()) for page in working[:MOST]]
     if len(working) > MOST:
         rows.append(f"… and {len(working) - MOST} more")
-    return [row if len(row) <= width else f"{row[: width - 1]}…" for row in rows]
+    return [row if len(row) <= width else f"{row[: width - 1]}…" for row in map(visible_line, rows)]
 
 
 def _working(page: HostPage, now: float) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from remediation.templating.nodes import has_template
+from remediation.model.masking import secrets_in
+from remediation.model.secret_names import MASK as HIDDEN
+from remediation.model.secret_names import is_password, sounds_secret, without_evident_secrets
 
-HIDDEN = "***"
-
-_ANSIBLES = re.compile(r"^ansible_(\w+_)?(pass|password|passphrase)$")
-_SOUNDS = re.compile(r"(?:^|[_-])(pass|password|passwd|passphrase|secret|token|api_?key|private_?key)$", re.IGNORECASE)
+__all__ = ["HIDDEN", "Secret", "is_password", "masked", "revealed", "secrets_in", "sounds_secret"]
 
 
 class Secret:
@@ -61,30 +59,6 @@ def revealed(value: object) -> object:
     return value.reveal() if isinstance(value, Secret) else value
 
 
-def is_password(name: str) -> bool:
-    """Return whether a variable holds a password by Ansible's own naming: it is a `Secret`, whatever it was written as."""
-    return _ANSIBLES.search(name) is not None
-
-
-def sounds_secret(name: str) -> bool:
-    """Return whether a variable's name says that its value is nobody's business."""
-    return _SOUNDS.search(name) is not None
-
-
-def secrets_in(value: Any, *, named: bool = False) -> Iterator[str]:  # noqa: ANN401 - any value
-    """Yield every text in `value` that is secret, or stands as it is under a name that says so (``named``)."""
-    if isinstance(value, Secret):
-        yield value.reveal()
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from secrets_in(item, named=sounds_secret(str(key)))
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from secrets_in(item, named=named)
-    elif named and isinstance(value, (str, int)) and not isinstance(value, bool) and not has_template(value):
-        yield str(value)
-
-
 def masked(value: Any) -> Any:  # noqa: ANN401 - any value
     """Return `value` as built-in types, with whatever is secret in it, or sounds so, as ``***``."""
     if isinstance(value, Secret):
@@ -93,4 +67,4 @@ def masked(value: Any) -> Any:  # noqa: ANN401 - any value
         return {str(key): HIDDEN if sounds_secret(str(key)) else masked(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [masked(item) for item in value]
-    return str(value) if isinstance(value, str) else value
+    return without_evident_secrets(str(value)) if isinstance(value, str) else value

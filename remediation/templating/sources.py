@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
 from remediation.model.errors import RemediationError
+from remediation.model.visible import visible_line
 from remediation.templating.secret import Secret
 
 SECONDS = 60
@@ -113,7 +114,7 @@ def _asked(question: str) -> Secret:
             f"{question!r} cannot be asked: there is no terminal", next_step="take it from the environment, a file or a command"
         )
     try:
-        return _filled(getpass.getpass(f"{question.rstrip(': ')}: ", stream=sys.stderr), "what was typed")
+        return _filled(getpass.getpass(f"{visible_line(question.rstrip(': '))}: ", stream=sys.stderr), "what was typed")
     except EOFError:
         raise SourceError(f"{question!r} was not answered") from None
 

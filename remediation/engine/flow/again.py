@@ -7,19 +7,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from remediation.engine.events import Emitter
 from remediation.engine.exits import Exit
 from remediation.engine.flow.request import OpenHost, RunRequest, RunSummary
 from remediation.engine.flow.run import chosen_hosts, run_playbook
 from remediation.engine.flow.undoing import Undoer
 from remediation.engine.history import RunRecord
-from remediation.engine.masking import Masker
 from remediation.engine.plan import Plan, plan_of, verify, verify_hosts
 from remediation.engine.ports import NoPrompt, Ports
 from remediation.engine.resume import progress
 from remediation.engine.undo import undo_plan
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
+from remediation.model.masking import Masker
 from remediation.model.shape import intact
+from remediation.templating.masked_source import masked_source
 
 
 def resume_run(
@@ -63,7 +65,7 @@ def changed_files(record: RunRecord, files: Iterable[Path], mask: Masker) -> lis
         except OSError:
             edited.append(str(path))
             continue
-        if mask(now) != kept:
+        if masked_source(now, mask) != kept:
             edited.append(str(path))
     return edited
 
@@ -88,7 +90,7 @@ def apply_plan(plan: Plan, request: RunRequest, ports: Ports, open_host: OpenHos
 
     `request` is the plan's own, made again from its header; its limits (``--max-risk``) are those of today.
     """
-    selection = plan.select(only)
+    selection = plan.select(only, ports.mask)
     verify_hosts(plan, chosen_hosts(request))
     verify(plan, fresh_plan(request, ports, open_host, plan.header))
     policy = dataclasses.replace(request.policy, check=False)
@@ -99,6 +101,6 @@ def fresh_plan(request: RunRequest, ports: Ports, open_host: OpenHost, header: M
     """Return what the same run would change now; told to nobody, nothing changed."""
     heard: list[Event] = []
     policy = dataclasses.replace(request.policy, check=True, interactive=False)
-    silent = dataclasses.replace(ports, emit=heard.append, prompt=NoPrompt())
+    silent = dataclasses.replace(ports, emit=Emitter([heard.append], ports.mask), prompt=NoPrompt())
     run_playbook(dataclasses.replace(request, policy=policy), silent, open_host)
     return plan_of(heard, header)

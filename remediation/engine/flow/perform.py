@@ -72,7 +72,7 @@ def _looped(site: Site, act: Act) -> Ending:
             raise Interrupted  # what the items so far came to is recorded: `resume` goes on with the next one
         names = names_of(loop, number, items)
         inner = site.item(number, names)
-        if site.host.recorded(inner.path, jsonable(item)) is None:
+        if site.host.recorded(inner.path, site.masked(item)) is None:
             inner.emit("task_start", path=inner.path, item=shown(site, item))
         ending = _ignoring(inner, one(inner, act))
         result = {**ending.result, loop.variable: item, "ansible_loop_var": loop.variable}
@@ -124,7 +124,7 @@ def one(site: Site, act: Act) -> Ending:
     """Carry out one item, or a task without a loop."""
     looped = site.task.loop is not None and site.task.loop.variable in site.loop
     item = site.loop[site.task.loop.variable] if looped and site.task.loop else None
-    known = site.host.recorded(site.path, jsonable(item))
+    known = site.host.recorded(site.path, site.masked(item))
     ending = remembered(site, known) if known is not None else None
     if ending is not None:
         return ending
@@ -257,6 +257,7 @@ def _keep(site: Site, ending: Ending) -> None:
 
 def _set(site: Site, ending: Ending) -> None:
     if not ending.outcome.bad:
+        site.learn([ending.facts, ending.included])
         site.host.facts.update(ending.facts)
         site.host.included.update(ending.included)
 

@@ -13,6 +13,7 @@ from remediation.engine.flow.hosts import Opened
 from remediation.engine.flow.scopes import Layer, Variables, rendered
 from remediation.engine.flow.stage import PlayStage
 from remediation.engine.flow.state import HostState
+from remediation.engine.flow.values import jsonable
 from remediation.engine.ports import HostMemory, Policy, StepContext
 from remediation.model.errors import Blocked, Place, RemediationError, UsageError
 from remediation.model.event import Event
@@ -183,6 +184,14 @@ class Site:
     def emit(self, kind: str, **data: Any) -> None:  # noqa: ANN401 - JSON values of the event's kind
         """Tell one event of this task on this host."""
         self.play.stage.emit(kind, host=self.host.name, play=self.play.title, task=self.title(), **data)
+
+    def learn(self, value: Any) -> None:  # noqa: ANN401 - any value
+        """Mask from now on what is secret in `value`: what this task made of secrets, what it sets under a secret name."""
+        self.play.stage.ports.mask.learn(value)
+
+    def masked(self, item: Any) -> Any:  # noqa: ANN401 - a loop's item
+        """Return an item as the run's events have it."""
+        return self.play.stage.ports.mask(jsonable(item))
 
     def note(self, text: str, *, level: str = "info") -> None:
         """Tell something worth knowing."""

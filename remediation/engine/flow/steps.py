@@ -29,6 +29,7 @@ RunTasks = Callable[[Site, RungTasks], Sequence[Result]]
 def step(site: Site, scope: Scope) -> Acted:
     """Reach the state that a step names; raises `RemediationError` where its parameters cannot be evaluated."""
     call = StepCall(site.task.action, evaluated(site.task.arguments, scope))
+    site.learn(call.params)
     try:
         opened = site.opened()
         hold = site.hold(opened)

@@ -8,13 +8,12 @@ from typing import Any
 from remediation.engine.flow.site import Site
 from remediation.engine.flow.state import Ending
 from remediation.engine.flow.values import CENSORED, jsonable, refused, registered
-from remediation.engine.masking import MASK
 from remediation.engine.records import change_to_json
 from remediation.engine.resume import task_key
 from remediation.model.change import Change
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome
-from remediation.templating.secret import HIDDEN
+from remediation.model.secret_names import MASK as HIDDEN
 
 SETTING = frozenset({"include_vars", "set_fact"})
 """Actions that set variables; where the record has a secret masked, they are evaluated again: that changes nothing."""
@@ -31,7 +30,7 @@ def remembered(site: Site, data: Mapping[str, Any]) -> Ending | None:
     result = dict(data.get("result") or {})
     given = result.get("ansible_facts")
     facts = given if isinstance(given, Mapping) else {}
-    if site.task.action in SETTING and (hidden(site) or any(mask in str(facts) for mask in (MASK, HIDDEN))):
+    if site.task.action in SETTING and (hidden(site) or HIDDEN in str(facts)):
         return None
     included, facts = (facts, {}) if site.task.action == "include_vars" else ({}, facts)
     return Ending(
@@ -47,7 +46,7 @@ def remembered(site: Site, data: Mapping[str, Any]) -> Ending | None:
 
 def tell(site: Site, ending: Ending, *, item: Any = None, looped: bool = False) -> None:  # noqa: ANN401 - a loop's item
     """Tell a result, unless an earlier process of this run has told it."""
-    if site.host.finished and task_key(site.path, jsonable(item) if looped else None) in site.host.finished:
+    if site.host.finished and task_key(site.path, site.masked(item) if looped else None) in site.host.finished:
         return
     censored = hidden(site)
     message = ending.result.get("msg") if "msg" in ending.result else ending.reason

@@ -63,6 +63,7 @@ def parameters(site: Site, scope: Scope) -> Action:
         found = value if (name, key) in ASKED_RAW else scope.render(value)
         if found is not OMIT:
             given[_named(key, name, scope)] = found
+    site.learn(given)
     try:
         return ACTIONS[name].model_validate(given)
     except ValidationError as error:

@@ -89,7 +89,10 @@ def _change(shown: str, risk: Risk) -> Change:
 
 
 def _shown(words: Sequence[Any], site: Site) -> str:
-    return "a program (no_log)" if hidden(site) else shlex.join(str(word) for word in words)  # a secret says *** of itself
+    if hidden(site):
+        return "a program (no_log)"
+    # masked here, and not only in events: a plan and an earlier process of the run know it in this form
+    return site.play.stage.ports.mask.text(shlex.join(str(word) for word in words))
 
 
 def environment_of(site: Site, scope: Scope) -> dict[str, str]:
@@ -102,6 +105,7 @@ def environment_of(site: Site, scope: Scope) -> dict[str, str]:
                 continue
             if not isinstance(part, Mapping):
                 raise UsageError(f"environment: a mapping is wanted, not {part!r}", place=site.place)
+            site.learn(part)
             found |= {str(name): str(revealed(item)) for name, item in part.items()}
     return found
 
