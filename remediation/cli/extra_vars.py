@@ -19,7 +19,7 @@ FORM = "write NAME=VALUE, @FILE.yml, or a YAML mapping such as '{ctx: 4096}'"
 
 
 _QUOTED = re.compile(r"\\(['\"])")
-_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_TEMPLATE = re.compile(r"\{\{.{0,4000}?\}\}|\{%.{0,4000}?%\}", re.DOTALL)
 
 
 def extra_variables(given: Sequence[str], *, decrypt: Decrypt | None = None) -> Table:

@@ -75,14 +75,20 @@ def _names(found: dict[str, Any], causes: frozenset[str]) -> bool:
 
 
 def _from_evidence(options: Diagnose) -> list[Incident]:
-    from remediation.diagnosis.load import load_evidence  # noqa: PLC0415 - loaded when asked for
+    from remediation.diagnosis.load import load_evidence, refusing  # noqa: PLC0415 - loaded when asked for
 
     if options.inventory or options.limit:
         given = "--inventory" if options.inventory else "--limit"
         raise UsageError(
             f"--evidence is diagnosed without hosts, so {given} has no meaning beside it", next_step="give one of them"
         )
-    return [_judged("stdin" if name == "-" else name, load_evidence(name)) for name in options.evidence]
+    found = []
+    for argument in options.evidence:
+        name = "stdin" if argument == "-" else argument
+        evidence = load_evidence(argument)
+        with refusing(name):
+            found.append(_judged(name, evidence))
+    return found
 
 
 def _from_hosts(options: Diagnose) -> list[Incident]:

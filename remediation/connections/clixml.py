@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 _HEADER = re.compile(rb"#< CLIXML\s*")
-_BLOCK = re.compile(r"<Objs\b.*?</Objs>", re.DOTALL)
-_TEXT = re.compile(r'<S S="(?:Error|Warning)">(.*?)</S>', re.DOTALL)
+_BLOCK = re.compile(r"<Objs\b(?:[^<]|<(?!Objs\b))*?</Objs>")
+_TEXT = re.compile(r'<S S="(?:Error|Warning)">((?:[^<]|<(?!S S=))*?)</S>')
 _ESCAPE = re.compile(r"(?:_x[0-9A-Fa-f]{4}_)+")
 _UNIT = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&amp;", "&"))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from remediation.diagnosis.diagnose import diagnose, to_json
-from remediation.diagnosis.load import load_evidence
+from remediation.diagnosis.load import load_evidence, refusing
 from remediation.diagnosis.verdict import verdict
 from remediation.model.errors import RemediationError
 from remediation.model.visible import to_json as as_json
@@ -23,7 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON list, one object per --evidence")
     options = parser.parse_args(arguments)
     try:
-        found = [diagnose(load_evidence(argument)) for argument in options.evidence]
+        found = []
+        for argument in options.evidence:
+            evidence = load_evidence(argument)
+            with refusing(argument):
+                found.append(diagnose(evidence))
     except RemediationError as error:
         sys.stderr.write(visible(f"{error}\n"))
         return error.exit_code

@@ -90,7 +90,7 @@ class Evidence:
                 continue
             try:
                 values[key] = decode(raw)
-            except (TypeError, ValueError, KeyError, AttributeError) as error:
+            except (TypeError, ValueError, KeyError, AttributeError, RecursionError, OverflowError) as error:
                 skipped.append(f"damaged part {key!r}: {error}")
         earlier = data.get("skipped")
         before = [str(item) for item in earlier] if isinstance(earlier, (list, tuple)) else []
@@ -131,7 +131,7 @@ def _optional_mapping(raw: object) -> dict[str, Any] | None:
 
 
 def _texts(raw: object) -> dict[str, str]:
-    return {key: str(value) for key, value in _mapping(raw).items()}
+    return {key: str(value) for key, value in _mapping(raw).items() if value is None or isinstance(value, (str, int, float))}
 
 
 def _optional_texts(raw: object) -> dict[str, str] | None:
@@ -146,8 +146,15 @@ def _items(raw: object) -> list[Any]:
 
 
 def _record(kind: type[T], raw: object) -> T:
+    """Return a record with its types checked; raises `ValueError` in one sentence."""
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - for evidence that somebody sent
+
     names = {item.name for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    return kind(**{key: value for key, value in _mapping(raw).items() if key in names})
+    try:
+        return TypeAdapter(kind).validate_python({key: value for key, value in _mapping(raw).items() if key in names})
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from None
 
 
 def _pieces(raw: object) -> tuple[Piece, ...]:
@@ -155,7 +162,10 @@ def _pieces(raw: object) -> tuple[Piece, ...]:
     for item in _items(raw):
         part = _mapping(item)
         kind = part.get("kind")
-        found.append(Piece(kind if kind in KINDS else "other", str(part["text"]), str(part.get("name") or "")))
+        text, name = part["text"], part.get("name")
+        if not isinstance(text, str):
+            raise TypeError(f"a piece's text is a {type(text).__name__}")
+        found.append(Piece(kind if kind in KINDS else "other", text, name if isinstance(name, str) else ""))
     return tuple(found)
 
 

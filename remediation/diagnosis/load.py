@@ -5,32 +5,37 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
-import json
 import re
 import sys
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from remediation.diagnosis.evidence import FORMAT, Evidence, Piece
 from remediation.diagnosis.logs import condense_file
 from remediation.model.errors import UsageError
+from remediation.model.untrusted import load_yaml, parse_json
 
 _TEXT_SUFFIXES = {".log", ".txt", ".json", ".yml", ".yaml", ".md", ".out", ".conf", ".env", ".gz", ""}
 _HEAD = 200_000
 _UNPACKED = 64_000_000  # of a packed file no more than this is read
 _LONG = 32_000_000  # from this size on a file is a log, of which beginning and end are read
+_IN_ALL = 256_000_000
+_MOST_FILES = 1000
+_NAMED = 200
+_SENTENCE = 600
+_GZIP = b"\x1f\x8b"
+_NEXT = "name an incident file, a saved record, a log, a folder, or - for stdin"
 
 # what a text is, by what is in it; the first that matches
 _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "server_log",
         re.compile(
-            r"level=(?:INFO|WARN|DEBUG|ERROR)\b.*source=|llm_load_tensors|load_tensors:|llama_model_loader|\[GIN\]|server config|ggml_cuda_init"
+            r"level=(?:INFO|WARN|DEBUG|ERROR)\b.{0,400}source=|llm_load_tensors|load_tensors:|llama_model_loader|\[GIN\]|server config|ggml_cuda_init"
         ),
     ),
     ("nvidia_smi", re.compile(r"NVIDIA-SMI|NVSMI LOG|Failed to initialize NVML|memory\.total")),
@@ -40,7 +45,7 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     ("docker_inspect", re.compile(r'"HostConfig"|"DeviceRequests"|"OOMKilled"')),
     ("docker_compose", re.compile(r"^services:\s*$|^\s+image:\s", re.MULTILINE)),
-    ("ollama_ps", re.compile(r"PROCESSOR|\d+%/\d+% CPU/GPU|100% (?:GPU|CPU)")),
+    ("ollama_ps", re.compile(r"PROCESSOR|\d{1,3}%/\d{1,3}% CPU/GPU|100% (?:GPU|CPU)")),
     ("modelfile", re.compile(r"^(?:FROM|PARAMETER|TEMPLATE) ", re.MULTILINE)),
     ("api", re.compile(r"/api/(?:ps|show|tags|generate|chat)|\"size_vram\"|\"load_duration\"")),
     ("env", re.compile(r"^(?:export |Environment=|set )?\"?(?:OLLAMA|CUDA|NVIDIA)_[A-Z_]+[=:]", re.MULTILINE)),
@@ -54,45 +59,98 @@ def recognise(text: str) -> str:
     return next((kind for kind, pattern in _KINDS if pattern.search(head)), "other")
 
 
-def load_evidence(argument: str, *, stdin: Callable[[], str] = sys.stdin.read) -> Evidence:
+def load_evidence(argument: str, *, stdin: Callable[[], str] | None = None) -> Evidence:
     """Return the incident that one ``--evidence`` argument names; raises `UsageError` where there is nothing to read.
 
     `argument` is a file, a folder, several files divided by commas (one incident of several pieces), or ``-``.
     """
     if argument == "-":
-        return _of_text(stdin(), "stdin")
+        return _of_text(stdin() if stdin is not None else _standard_input(), "stdin")
+    if not argument.strip():
+        raise UsageError("--evidence was given nothing", next_step=_NEXT)
     path = Path(argument)
-    if path.is_dir():
-        files = sorted(one for one in path.iterdir() if one.is_file() and one.suffix.lower() in _TEXT_SUFFIXES)
-        if not files:
-            msg = f"{argument}: the folder holds no evidence"
-            raise UsageError(msg, next_step="name a folder with logs and texts of one incident")
-        return merged([_of_file(one) for one in files])
-    if path.exists():
-        return _of_file(path)
-    parts = [Path(part) for part in argument.split(",") if part]
-    missing = [part for part in parts if not part.is_file()]
-    if missing:
-        msg = f"{missing[0]}: there is no such file"
-        raise UsageError(msg, next_step="name an incident file, a saved record, a log, a folder, or - for stdin")
-    return merged([_of_file(part) for part in parts])
+    try:
+        if path.is_dir():
+            files = sorted(one for one in path.iterdir() if one.is_file() and one.suffix.lower() in _TEXT_SUFFIXES)
+            if not files:
+                msg = f"{argument}: the folder holds no evidence"
+                raise UsageError(msg, next_step="name a folder with logs and texts of one incident")
+            return _of_files(files, argument)
+        if path.exists():
+            return _of_file(path)
+        parts = [Path(part) for part in argument.split(",") if part]
+        missing = [part for part in parts if not part.is_file()]
+    except (OSError, ValueError) as error:  # a name that is too long, holds a NUL, or lies in a folder that may not be read
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(f"{argument[:_NAMED]}: cannot be read: {reason}", next_step=_NEXT) from None
+    if missing or not parts:
+        msg = f"{missing[0] if missing else argument}: there is no such file"
+        raise UsageError(msg, next_step=_NEXT)
+    return _of_files(parts, argument)
+
+
+@contextmanager
+def refusing(name: str) -> Iterator[None]:
+    """Turn what evidence of no known form makes go wrong into a sentence: whoever sent it can make it hold anything.
+
+    Raises `UsageError`; what the evidence holds is checked where it is read, this is for what is left.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise UsageError(
+            f"{name[:_NAMED]}: this evidence cannot be diagnosed: a value in it is not of the kind that stands there ({error})"[
+                :_SENTENCE
+            ],
+            next_step="take that value out, or give the log itself; please report the file if a program wrote it",
+        ) from error
+
+
+def _standard_input() -> str:
+    """Return at most `_UNPACKED` bytes of standard input, decoded as a file is."""
+    if sys.stdin is None:
+        raise UsageError("-: there is no standard input", next_step=_NEXT)
+    stream = getattr(sys.stdin, "buffer", None)
+    content = stream.read(_UNPACKED + 1) if stream is not None else sys.stdin.read(_UNPACKED + 1).encode("utf-8", "surrogatepass")
+    if len(content) > _UNPACKED:
+        raise UsageError(
+            f"-: more than {_UNPACKED // 1_000_000} MB on standard input", next_step="save it to a file, and name that"
+        )
+    return decoded(content)
+
+
+def _of_files(files: Sequence[Path], argument: str) -> Evidence:
+    """Return several files as one incident; raises `UsageError` for more than can be read."""
+    if len(files) > _MOST_FILES:
+        msg = f"{argument[:_NAMED]}: at most {_MOST_FILES:,} files are read as one incident, and these are {len(files):,}"
+        raise UsageError(msg, next_step="name a folder with the logs and texts of one incident")
+    size = sum(min(one.stat().st_size, _LONG) for one in files)
+    if size > _IN_ALL:
+        msg = f"{argument[:_NAMED]}: {size // 1_000_000} MB, and at most {_IN_ALL // 1_000_000} MB are read as one incident"
+        raise UsageError(msg, next_step="name the files that show the fault")
+    return merged([_of_file(one) for one in files])
 
 
 def _of_file(path: Path) -> Evidence:
     try:
+        if not path.is_file():  # a pipe or a device never ends
+            raise UsageError(f"{path}: this is no regular file", next_step="save its content to a file, or pipe it in and name -")
         if path.stat().st_size > _LONG:
             with path.open("rb") as file:
-                return Evidence(pieces=(Piece("server_log", condense_file(file), path.name),))
+                if file.read(len(_GZIP)) != _GZIP:
+                    return Evidence(pieces=(Piece("server_log", condense_file(file), path.name),))
+                file.seek(0)
+                return _of_text(decoded(file.read(_UNPACKED)), path.name)
         text = decoded(path.read_bytes())
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"
-        raise UsageError(msg) from error
+        raise UsageError(msg, next_step="see whether the file is still there, and may be read") from error
     return _of_text(text, path.name)
 
 
 def decoded(content: bytes) -> str:
     """Return a file's text: packed by gzip or not, UTF-16 where its mark says so (PowerShell's ``>``), else UTF-8."""
-    if content.startswith(b"\x1f\x8b"):
+    if content.startswith(_GZIP):
         try:
             with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
                 content = packed.read(_UNPACKED)
@@ -114,24 +172,23 @@ def _of_text(text: str, name: str) -> Evidence:
         if data is not None and "evidence" in data:
             return of_incident(data)
     if re.search(r"^(?:evidence|symptom|platform|ollama_version)\s*:", text[:_HEAD] if len(text) > _HEAD else text, re.MULTILINE):
-        incident = _yaml(text)
+        incident = _yaml(text, name)
         if incident is not None and "evidence" in incident:
             return of_incident(incident)
     return Evidence(pieces=(Piece(recognise(text), text, name),))
 
 
 def _json(text: str) -> dict[str, Any] | None:
-    try:
-        data = json.loads(text)
-    except ValueError:
-        return None
+    data = parse_json(text)
     return data if isinstance(data, dict) else None
 
 
-def _yaml(text: str) -> dict[str, Any] | None:
+def _yaml(text: str, name: str) -> dict[str, Any] | None:
+    import yaml  # noqa: PLC0415 - for an incident file alone
+
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError:
+        data = load_yaml(text, name)
+    except (yaml.YAMLError, RecursionError, ValueError):
         return None
     return data if isinstance(data, dict) else None
 
@@ -142,10 +199,13 @@ def of_incident(data: Mapping[str, Any]) -> Evidence:
     items, skipped = data.get("evidence"), []
     pieces = []
     for number, item in enumerate(items if isinstance(items, list) else [], start=1):
-        if isinstance(item, Mapping) and item.get("text") is not None:
-            pieces.append({"kind": item.get("kind", "other"), "text": str(item["text"]), "name": item.get("name", "")})
-        else:
+        text = item.get("text") if isinstance(item, Mapping) else None
+        if isinstance(item, Mapping) and isinstance(text, (str, int, float)):
+            pieces.append({"kind": item.get("kind", "other"), "text": str(text), "name": item.get("name", "")})
+        elif text is None:
             skipped.append(f"item {number} of the evidence has no text")
+        else:
+            skipped.append(f"item {number} of the evidence is no text but a {type(text).__name__}")
     evidence = Evidence.from_json({**wanted, "pieces": pieces})
     return replace(evidence, skipped=(*evidence.skipped, *skipped))
 

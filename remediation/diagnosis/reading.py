@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from remediation.diagnosis.texts.smi import GpuProcess, SmiReading, read_smi
 from remediation.diagnosis.texts.speed import Speed, read_speed
 from remediation.diagnosis.versions import Version, parse_version
 from remediation.model.finding import Quote
+from remediation.model.untrusted import bounded_lines
 
 # the readers of small texts go over a piece more than once; a log of this size is read by the log reader alone
 _SMALL = 4_000_000
@@ -177,7 +179,8 @@ class Reading:
 
 
 def read_evidence(evidence: Evidence) -> Reading:
-    """Read all pieces and structured parts of `evidence`."""
+    """Read all pieces and structured parts of `evidence`; no line and no number of it is longer than one may be."""
+    evidence = _bounded(evidence)
     ps: list[PsRow] = []
     smi: list[SmiReading] = []
     asks: list[Ask] = []
@@ -210,6 +213,16 @@ def read_evidence(evidence: Evidence) -> Reading:
         prose = read_gpu("\n".join([evidence.gpu or "", evidence.symptom or "", texts])) if texts or evidence.symptom else prose
     return Reading(
         evidence, tuple(logs), tuple(ps), tuple(smi), tuple(asks), tuple(declared), tuple(docker), prose, tuple(speeds)
+    )
+
+
+def _bounded(evidence: Evidence) -> Evidence:
+    return dataclasses.replace(
+        evidence,
+        symptom=bounded_lines(evidence.symptom) if evidence.symptom else evidence.symptom,
+        gpu=bounded_lines(evidence.gpu) if evidence.gpu else evidence.gpu,
+        pieces=tuple(dataclasses.replace(piece, text=bounded_lines(piece.text)) for piece in evidence.pieces),
+        compose_files={path: bounded_lines(text) for path, text in evidence.compose_files.items()},
     )
 
 

@@ -8,33 +8,31 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from remediation.diagnosis.evidence import Evidence
+from remediation.model.secret_names import MASK, without_tokens
 
 T = TypeVar("T")
 
-MASK = "***"
 _SHORT = 2  # two letters are in every word
 
 _HOME = re.compile(
     r"(?P<root>/home/|/Users/|[A-Za-z]:[\\/]+(?:Users|Documents and Settings)[\\/]+)(?P<user>[^\\/\s\"':;,]+)(?P<rest>[\\/][^\s\"':;,]*)?"
 )
 # written the way settings and JSON are; "EOS token     = 2" of a log and plain numbers are no secrets
+# without the beginning of its name: a search for that would begin anew at each character of a long word
 _SECRET = re.compile(
-    r"(?P<name>[\w.-]*(?:token|secret|passw(?:or)?d|api[_-]?key|apikey|credential|private[_-]?key)[\w-]*)(?P<sep>[\"']?[=:]\s?[\"']?)(?P<value>(?!\d+\b)[^\s\"',;}\]]+)",
+    r"(?P<name>(?:token|secret|passw(?:or)?d|api[_-]?key|apikey|credential|private[_-]?key)[\w-]{0,64})(?P<sep>[\"']?[=:]\s?[\"']?)(?P<value>(?!\d{1,30}\b)[^\s\"',;}\]]+)",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(?P<kind>Bearer|Basic)\s+[A-Za-z0-9+/_=.~-]{8,}")
-_KNOWN = re.compile(
-    r"\b(?:sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|hf_[A-Za-z0-9]{20,}|xox[abp]-[A-Za-z0-9-]{10,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]+|AKIA[A-Z0-9]{16})"
-)
-_URL_LOGIN = re.compile(r"(?P<scheme>\w+://)[^/\s:@]+:[^/\s@]+@")
+_URL_LOGIN = re.compile(r"(?<=://)[^/\s:@]{1,256}:[^/\s]{1,1024}@")
 _SECRET_KEY = re.compile(r"token|secret|passw(?:or)?d|api[_-]?key|apikey|credential|private[_-]?key", re.IGNORECASE)
 
 
 def redact_text(text: str, names: tuple[str, ...] = ()) -> str:
     """Return `text` without secrets, home paths and the given user names."""
-    text = _URL_LOGIN.sub(rf"\g<scheme>{MASK}@", text)
+    text = _URL_LOGIN.sub(f"{MASK}@", text)
     text = _BEARER.sub(rf"\g<kind> {MASK}", text)
-    text = _KNOWN.sub(MASK, text)
+    text = without_tokens(text)
     text = _SECRET.sub(rf"\g<name>\g<sep>{MASK}", text)
     text = _HOME.sub(lambda match: f"{match['root']}USER" + (_tail(match["rest"]) if match["rest"] else ""), text)
     for name in names:
@@ -44,7 +42,7 @@ def redact_text(text: str, names: tuple[str, ...] = ()) -> str:
 
 def _tail(path: str) -> str:
     """Keep what says which store or log it is, drop the folders that people name."""
-    kept = re.search(r"[\\/]+(?:\.ollama|AppData[\\/]+Local[\\/]+(?:Programs[\\/]+)?Ollama|\.docker)\b.*", path)
+    kept = re.search(r"[\\/](?:\.ollama|AppData[\\/]{1,4}Local[\\/]{1,4}(?:Programs[\\/]{1,4})?Ollama|\.docker)\b.*", path)
     return kept[0] if kept else "/…"
 
 

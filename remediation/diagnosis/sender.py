@@ -16,7 +16,9 @@ from remediation.model.finding import Quote, Sender
 # application may pass it on (facts/ollama 5.2: "OLLAMA_NUM_GPU used as a value")
 _VARIABLE = re.compile(r"(?:^|_)(?:NUM_GPUS?(?:_LAYERS)?|N_GPU_LAYERS|GPU_LAYERS)$", re.IGNORECASE)
 _ASSIGNED = re.compile(r"^\s*(?:-\s*)?(?:export\s+)?[\"']?([A-Za-z]\w*)[\"']?\s*[=:]\s*[\"']?(?:\$\{\w+:?-)?(\d+)\b")
-_GIN = re.compile(r"\[GIN\][^|]*\|\s*\d+ \|[^|]*\|\s*([0-9a-fA-F.:]+) \| POST\s+\"(/api/(?:generate|chat|embed\w*))\"")
+_GIN = re.compile(
+    r"\[GIN\][^|]{0,100}\|\s{0,20}\d{1,6} \|[^|]{0,100}\|\s{0,40}([0-9a-fA-F.:]{1,64}) \| POST\s{1,20}\"(/api/(?:generate|chat|embed\w*))\""
+)
 _NUM_GPU = re.compile(r'"num_gpu"\s*:\s*(-?\d{1,6})\b')
 _MODEL = re.compile(r'"model"\s*:\s*"([^"]{1,200})"')
 _DEAD = "OLLAMA_NUM_GPU"

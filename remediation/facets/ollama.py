@@ -23,7 +23,6 @@ PATIENCE = 10.0
 """Seconds within which a server answers what it knows by heart: its version, what is loaded."""
 _BEHIND = frozenset({502, 503, 504})
 """What a proxy says whose server does not answer."""
-_PARAMETER = re.compile(r"^(\S+)\s+(.*?)\s*$")
 _WAITED = re.compile(r"was not answered within ([\d.]+) s")
 START = "start Ollama, or say where it is: endpoint: http://127.0.0.1:11434"
 
@@ -258,8 +257,9 @@ def parameters(text: str) -> dict[str, str]:
     """Return the parameters' text as a mapping; of one that is given several times (``stop``) the last."""
     found = {}
     for line in text.splitlines():
-        if match := _PARAMETER.match(line.strip()):
-            found[match[1]] = match[2]
+        name, *value = line.strip().split(None, 1)[:2] or [""]
+        if value:
+            found[name] = value[0]
     return found
 
 

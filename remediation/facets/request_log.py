@@ -18,7 +18,9 @@ MOST = 16
 """So many requests are read, the latest."""
 FRAGMENT = r'"(model|num_gpu)" *: *("[^"]*"|-?[0-9]+)'
 WROTE = re.compile(r"^(\S*ollama-request-logs-[^:]*):(.*)$")
-_NAMED = re.compile(r"\blogged to (\S.*?[\\/]ollama-request-logs-\d+[\\/]+[\w.-]+_body\.json), replay using ")
+_NAMED = re.compile(
+    r"\blogged to (\S.{0,1000}?[\\/]ollama-request-logs-\d{1,20}[\\/]{1,4}[\w.-]{1,200}_body\.json), replay using "
+)
 _DEPTH = "4"
 """A service with a temporary folder of its own (PrivateTmp) has it at ``/tmp/systemd-private-…/tmp``."""
 _WHAT = "reading the requests that Ollama wrote down"

@@ -13,7 +13,7 @@ from remediation.model.errors import UsageError
 SLICE = re.compile(r"^(.+)\[(?:(-?\d+)|(\d*):(\d*))\]$")
 ALONE = re.compile(r"^[^\s:,!&~]+:\d+$|^\[[0-9a-fA-F.:]+\](?::\d+)?$")
 """A name with a port, or an IPv6 address in brackets: its colons separate nothing."""
-PART = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
+PART = re.compile(r"(?:[^\s:\[\]]|\[[^\]]{0,1000}\])+")
 """What stands between colons; a colon inside brackets belongs to a slice or a set of characters."""
 
 

@@ -34,8 +34,8 @@ _DECLARED = re.compile(
 )
 """A variable of the environment as YAML and JSON declare it (``HF_TOKEN: hf_...``)."""
 _TOKEN = re.compile(
-    r"(?<![\w-])(?:sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|hf_[A-Za-z0-9]{20,}"
-    r"|xox[abp]-[A-Za-z0-9-]{10,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]+|AKIA[A-Z0-9]{16})"
+    r"(?<![\w-])(?:sk-[A-Za-z0-9_-]{16,512}|gh[pousr]_[A-Za-z0-9]{20,512}|github_pat_\w{20,512}|glpat-[\w-]{16,512}|hf_[A-Za-z0-9]{20,512}"
+    r"|xox[abp]-[A-Za-z0-9-]{10,512}|eyJ[\w-]{10,2048}\.[\w-]{10,4096}\.[\w-]{1,2048}|AKIA[A-Z0-9]{16})"
 )
 
 

@@ -14,7 +14,7 @@ WIDTH = 100
 LEAD = 12
 INDENT = 2
 
-CLOCK = re.compile(r"\btime=\S+ level=\S+ source=\S+ ")
+CLOCK = re.compile(r"\btime=\S{1,64} level=\S{1,16} source=\S{1,100} ")
 """What every structured line of Ollama's log begins with."""
 
 

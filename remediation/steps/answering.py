@@ -15,14 +15,14 @@ from remediation.model.facts import Runner
 SECONDS = 60.0
 """How long a model whose layers are all on the GPU may take for one token."""
 
-_INFERENCE = r'POST\s+"/(?:api/(?:generate|chat)|v1/(?:chat/)?completions)"'
+_INFERENCE = r'POST\s{1,20}"/(?:api/(?:generate|chat)|v1/(?:chat/)?completions)"'
 _LOADED = re.compile(r"runner started in")
 _DIED = re.compile(
-    r"model runner has unexpectedly stopped|runner process no longer running|msg=\"post predict\" error=.*EOF"
+    r"model runner has unexpectedly stopped|runner process no longer running|msg=\"post predict\" error=.{0,400}EOF"
     r"|error was encountered while running the model",
 )
-_ANSWERED = re.compile(rf"\[GIN\].*\|\s+2\d\d \|.*{_INFERENCE}")
-_REFUSED = re.compile(rf"\[GIN\].*\|\s+5\d\d \|.*{_INFERENCE}")
+_ANSWERED = re.compile(rf"\[GIN\].{{0,100}}\|\s{{1,20}}2\d\d \|.{{0,200}}{_INFERENCE}")
+_REFUSED = re.compile(rf"\[GIN\].{{0,100}}\|\s{{1,20}}5\d\d \|.{{0,200}}{_INFERENCE}")
 
 
 def last_death(host: Reader) -> str:

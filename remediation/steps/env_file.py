@@ -22,7 +22,7 @@ from remediation.steps.pending import DOTENV, pending_dotenv, pending_services
 from remediation.steps.stack import RUNNING, containers_of
 
 _LINE = re.compile(
-    r"^(?P<before>\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)\s*=\s*)(?P<value>'[^']*'|\"(?:[^\"\\]|\\.)*\"|[^\r\n]*?)(?P<after>(?:\s+#[^\r\n]*)?)$"
+    r"^(?P<before>[^\S\r\n]{0,200}(?:export\s{1,200})?(?P<name>[A-Za-z_]\w{0,400})\s{0,200}=\s{0,200})(?P<value>'[^']*'|\"(?:[^\"\\]|\\.)*\"|[^\r\n]*?)(?P<after>(?:[^\S\r\n]{1,200}#[^\r\n]*)?)$"
 )
 _PLAIN = re.compile(r"^[\w./:@%+,-]*$")
 

@@ -70,7 +70,7 @@ class Missing(ChainableUndefined, StrictUndefined):
         return _CLASS_NAME.sub("'the mapping'", str(super()._undefined_message))
 
 
-_CLASS_NAME = re.compile(r"'remediation[\w.]*\.(?:Lazy)?Table object'|'dict object'")
+_CLASS_NAME = re.compile(r"'remediation[\w.]{0,200}\.(?:Lazy)?Table object'|'dict object'")
 
 
 class Environment(ImmutableSandboxedEnvironment):

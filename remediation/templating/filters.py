@@ -225,7 +225,7 @@ _UNITS = {"B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1
 
 def human_to_bytes(value: Any, default_unit: str = "B", isbits: bool = False) -> int:  # noqa: ANN401, ARG001
     """Return the number of bytes that a text such as ``4.5G`` means."""
-    match = re.match(r"^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]?)(?:i?[Bb](?:ytes?)?)?\s*$", str(value))
+    match = re.match(r"^\s{0,100}(\d{1,100}(?:\.\d{1,100})?)\s{0,100}([A-Za-z]?)(?:i?[Bb](?:ytes?)?)?\s{0,100}$", str(value))
     if match is None:
         raise TemplateError(f"human_to_bytes: {value!r} is no size")
     unit = (match[2] or default_unit[:1]).upper()

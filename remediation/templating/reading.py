@@ -78,7 +78,7 @@ def excerpt(place: Place | None, text: str | None = None) -> str:
 
 
 _STARRED = re.compile(
-    r"((?:^|[\s{,\"'])[\w-]*(?:pass|password|passwd|passphrase|secret|token|api_?key)[\"']?\s*:\s+)(?![\"']?\{\{|!)([^,}\n]+)",
+    r"((?:^|[\s{,\"'])[\w-]{0,100}(?:pass|password|passwd|passphrase|secret|token|api_?key)[\"']?\s{0,20}:\s{1,20})(?![\"']?\{\{|!)([^,}\n]+)",
     re.IGNORECASE,
 )
 """A value in the open under such a name; a template or a vault says nothing by itself."""

@@ -25,7 +25,8 @@ _LONG = 16384
 _VERY_LONG = 32768
 _CURE = "lower num_ctx (client, Modelfile) or OLLAMA_CONTEXT_LENGTH; or OLLAMA_FLASH_ATTENTION=1 with OLLAMA_KV_CACHE_TYPE=q8_0"
 _DEFAULT_BY_VRAM = re.compile(
-    r"default[^\n]*context[^\n]*(?:vram|based on)|context[^\n]*(?:based on|depends on)[^\n]*vram", re.IGNORECASE
+    r"default[^\n]{0,160}context[^\n]{0,160}(?:vram|based on)|context[^\n]{0,160}(?:based on|depends on)[^\n]{0,160}vram",
+    re.IGNORECASE,
 )
 
 

@@ -24,7 +24,7 @@ from remediation.model.words import plural, verb
 
 _CURE = "update to a release whose estimate is better (v0.11.11 and newer measure for the new engine), or ask for more layers after a fit check"
 _REGRESSION = re.compile(
-    r"(?:compared (?:to|with)|instead of|vs\.?|before|while|was|previous|in) [^\n]{0,60}v?\.?0\.\d+\.\d+|after (?:the |an? )?(?:update|upgrade)[^\n]*(?:larger|more|fewer|less|split|slower)"
+    r"(?:compared (?:to|with)|instead of|vs\.?|before|while|was|previous|in) [^\n]{0,60}v?\.?0\.\d+\.\d+|after (?:the |an? )?(?:update|upgrade)[^\n]{0,200}(?:larger|more|fewer|less|split|slower)"
     r"|(?:regression|worked|fitted|fit) (?:in|on|with|before)[^\n]{0,30}v?0\.\d+",
     re.IGNORECASE,
 )

@@ -11,7 +11,9 @@ from remediation.model.finding import Cause, Finding, Quote
 
 _KEEP = "send keep_alive (or OLLAMA_KEEP_ALIVE=-1) and the same options with every request, so that the model stays loaded"
 SLOW_SECONDS = 60.0
-_DURATION = re.compile(r"load[ _]duration[\"']?\s*[:=]?\s*(?:(\d+)m)?(\d+(?:\.\d+)?)\s*(ms|s|ns)?\b", re.IGNORECASE)
+_DURATION = re.compile(
+    r"load[ _]duration[\"']?\s{0,20}[:=]?\s{0,20}(?:(\d{1,20})m)?(\d{1,20}(?:\.\d{1,20})?)\s{0,20}(ms|s|ns)?\b", re.IGNORECASE
+)
 SAID = re.compile(
     r"(?:reload|load)(?:s|ed|ing)? (?:the |a |each |every |again)?[^\n.]{0,60}(?:each|every|again|time|takes? (?:long|minutes)|slow|longer)|takes? [^\n.]{0,20}(?:minutes|seconds|long|forever|ages)[^\n.]{0,10} to (?:load|start)|slow(?:ly)? (?:to |model )?load|(?:first|cold)[ -](?:request|prompt|start|call)[^\n.]{0,40}(?:slow|long|seconds|minutes)",
     re.IGNORECASE,

@@ -9,7 +9,7 @@ from remediation.diagnosis.reading import Reading
 from remediation.model.finding import Cause
 
 _CURE = "remove the model and pull it again (a pull alone does not re-hash blobs that are there)"
-_LISTED = re.compile(r"/api/tags[^\n]*200:? ([^\n]*)")
+_LISTED = re.compile(r"/api/tags[^\n]{0,200}200:? ([^\n]*)")
 
 # an end of a connection is no end of a file
 _TRANSPORT = re.compile(r"while running the model|predict|pull|retries|Post \\?\"|connection|/completion", re.IGNORECASE)

@@ -25,17 +25,19 @@ _ENDED = re.compile(
     r"|^-- (?:Boot|Reboot)\b"
 )
 _STARTED = re.compile(r"(?:llama runner|llama-server) started in ([\d.]+) seconds")
-_BUFFER = re.compile(r"([A-Za-z][\w ]*?)\s+(?:(model|KV|compute|output) )?buffer size\s*=\s*([\d.]+) MiB")
-_DEVICE = re.compile(r"using device (\w+) \((.*?)\)(?: \([^)]*\))? - (\d+) MiB free")
+_BUFFER = re.compile(
+    r"(?<![A-Za-z])([A-Za-z][\w ]{0,60}?)\s{1,40}(?:(model|KV|compute|output) )?buffer size\s{0,20}=\s{0,20}([\d.]{1,20}) MiB"
+)
+_DEVICE = re.compile(r"using device (\w{1,40}) \((.{0,200}?)\)(?: \([^)]{0,200}\))? - (\d{1,20}) MiB free")
 _CONTEXT = re.compile(r"\bn_ctx\s*=\s*(\d+)")
 _SLOTS = re.compile(r"\bn_seq_max\s*=\s*(\d+)")
 _FILE_SIZE = re.compile(r"(?:file size|model size)\s*=\s*([\d.]+ [MG]iB)")
-_GENERAL_NAME = re.compile(r"general\.name\s*(?:str\s*)?=\s*(.+?)\s*$")
+_GENERAL_NAME = re.compile(r"general\.name\s{0,60}(?:str\s{0,60})?=\s{0,20}(\S.{0,400}?)\s{0,40}$")
 _ARCHITECTURE = re.compile(r"(?:general\.architecture str|\barch)\s*=\s*(\S+)")
 _GGUF_KEY = re.compile(
-    r"- kv\s+\d+:\s+(general\.(?:architecture|file_type|name|parameter_count)|tokenizer\.ggml\.tokens"
-    r"|[\w-]+\.(?:block_count|embedding_length|feed_forward_length|context_length|vocab_size|expert_count"
-    r"|attention\.(?:head_count|head_count_kv|key_length|value_length)))\s+(\S+)\s*=\s*(.*)$"
+    r"- kv\s{1,20}\d{1,9}:\s{1,100}(general\.(?:architecture|file_type|name|parameter_count)|tokenizer\.ggml\.tokens"
+    r"|[\w-]{1,60}\.(?:block_count|embedding_length|feed_forward_length|context_length|vocab_size|expert_count"
+    r"|attention\.(?:head_count|head_count_kv|key_length|value_length)))\s{1,60}(\S{1,40})\s{0,60}=\s{0,20}(.*)$"
 )
 _LAYER_COUNT = re.compile(r"\bn_layer\s*=\s*(\d+)")
 

@@ -9,6 +9,8 @@ from typing import BinaryIO
 
 HEAD, TAIL = 2_000_000, 6_000_000
 _BLOCK = 4_000_000
+_LONGEST = 1_000_000
+"""Bytes in which a line has to end: of a longer one the rest is not read."""
 _INDENTED = (b" ", b"\t")
 _SILENT = (b"print_info:   ", b"load: control")
 
@@ -42,11 +44,11 @@ def condense_file(file: BinaryIO, *, head: int = HEAD, tail: int = TAIL, block: 
     The end is read backwards, a block at a time, until there is enough of it.
     """
     early, start = [], 0
-    for raw in _lines(file):
+    for raw, length in _lines(file):
         if head <= 0:
             break
         early.append(_kept(raw))
-        start += len(raw)
+        start += length
         head -= len(early[-1])
     late: list[str] = []
     end, dropped = file.seek(0, io.SEEK_END), 0
@@ -75,11 +77,21 @@ def _kept(raw: bytes) -> str:
     return f"{text}\n" if raw.endswith((b"\n", b"\r")) else text
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines from the beginning on, each with its end, as a text file has them: CR, LF and both end one."""
+def _lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Yield the lines from the beginning on, each with its end and its length: CR, LF and both end one, as in a text file.
+
+    Of a line that has no end for a megabyte the rest is left out, and counted in its length.
+    """
     file.seek(0)
-    for line in file:
-        yield from line.splitlines(keepends=True)
+    while line := file.readline(_LONGEST):
+        left_out = 0
+        while not line.endswith(b"\n") and (more := file.readline(_LONGEST)):
+            left_out += len(more)
+            line = line if not more.endswith(b"\n") else line + b"\n"
+            left_out -= more.endswith(b"\n")
+        *parts, last = line.splitlines(keepends=True)
+        yield from ((part, len(part)) for part in parts)
+        yield last, len(last) + left_out
 
 
 def _before(file: BinaryIO, start: int, end: int, block: int) -> tuple[int, list[bytes]]:
@@ -93,6 +105,8 @@ def _before(file: BinaryIO, start: int, end: int, block: int) -> tuple[int, list
         cut = 0 if begin == start else content.find(b"\n", 0, len(content) - 1) + 1
         if cut or begin == start:
             return begin + cut, content[cut:].splitlines(keepends=True)
+        if size >= _LONGEST:  # a part of a line that is far too long: only its beginning is worth reading
+            return begin, []
         size *= 2
 
 

@@ -10,7 +10,7 @@ from remediation.diagnosis.units import MIB, parse_size
 from remediation.diagnosis.versions import Generation
 from remediation.model.finding import Quote
 
-_VRAM_USED = re.compile(r"VRAM (?:used|available)\s*[:=]?\s*([\d.]+ ?[MG]i?B)", re.IGNORECASE)
+_VRAM_USED = re.compile(r"VRAM (?:used|available)\s{0,20}[:=]?\s{0,20}([\d.]{1,20} ?[MG]i?B)", re.IGNORECASE)
 _MEM_REQUIRED = re.compile(r"mem required\s*=\s*([\d.]+) MiB")
 
 

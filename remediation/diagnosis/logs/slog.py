@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_FIELD = re.compile(r'(?:^|\s)("(?:[^"\\]|\\.)*"|[\w.\-]+)=("(?:[^"\\]|\\.)*"?|\[[^\]]*\]?|\S*)')
+_FIELD = re.compile(r'(?:^|\s)("(?:[^"\\]|\\.){0,400}"|[\w.\-]{1,100})=("(?:[^"\\]|\\.)*"?|\[[^\]]*\]?|\S*)')
 _MESSAGE = re.compile(r'msg=("(?:[^"\\]|\\.)*"?|\S*)')
 
 
@@ -35,7 +35,7 @@ def integer(values: Mapping[str, str], key: str) -> int | None:
 
 
 # keys are upper case with digits and underscores, or the lower-case proxy names; a value ends before the next key
-_ENV_KEY = re.compile(r"(?:^|\s)([A-Za-z][A-Z0-9a-z_]*_[A-Za-z0-9_]+):")
+_ENV_KEY = re.compile(r"(?:^|\s)([A-Za-z][A-Z0-9a-z_]{0,100}_[A-Za-z0-9_]{1,100}):")
 
 
 def environment(text: str) -> dict[str, str]:

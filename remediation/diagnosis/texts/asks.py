@@ -11,11 +11,11 @@ from remediation.model.finding import Quote
 _ASK = re.compile(
     r"(?<![A-Za-z_])(?P<name>num_gpu(?:_layers)?|num(?:Gpu|GPU)(?:Layers)?|num-gpu|n_gpu_layers|n-gpu-layers|gpu_layers|num_gpus"
     r"|num_ctx|numCtx|num-ctx|context_length|contextLength|context_window|max_context"
-    r"|num_parallel|numParallel)[\"']?\s*(?:parameter\s*)?(?:\([^()\n]{1,24}\)\s*)?(?:[:=]\s*|\s+(?:to\s+|is\s+|of\s+)?|\()[\"']?(?P<value>-?\d+|[A-Za-z_(][^\n,;]{3,})"
+    r"|num_parallel|numParallel)[\"']?\s{0,100}(?:parameter\s{0,100})?(?:\([^()\n]{1,24}\)\s{0,100})?(?:[:=]\s{0,100}|\s{1,100}(?:to\s{1,100}|is\s{1,100}|of\s{1,100})?|\()[\"']?(?P<value>-?\d{1,20}|[A-Za-z_(][^\n,;]{3,})"
 )
 _SETTING = re.compile(
-    r"(?<![A-Za-z0-9_])(?P<name>(?:OLLAMA|LLAMA_ARG|GGML|CUDA|NVIDIA|HIP|ROCR|HSA|GPU)_[A-Z0-9_]+)"
-    r"(?P<sep>\s*[=:]\s?|\s{2,}|\t)(?P<value>\"[^\"\n]*\"|'[^'\n]*'|<[^>\n]*>|[^\s,;\"'\]}|)]*)"
+    r"(?<![A-Za-z0-9_])(?P<name>(?:OLLAMA|LLAMA_ARG|GGML|CUDA|NVIDIA|HIP|ROCR|HSA|GPU)_[A-Z0-9_]{1,60})"
+    r"(?P<sep>\s{0,100}[=:]\s?|\s{2,100}|\t)(?P<value>\"[^\"\n]{0,400}\"|'[^'\n]{0,400}'|<[^>\n]{0,400}>|[^\s,;\"'\]}|)]*)"
 )
 _SETTING_NAMES = ("OLLAMA_", "LLAMA_ARG_", "GGML_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "HSA_", "GPU_")
 _NAMES = {"num_gpu": "num_gpu", "numgpu": "num_gpu", "ngpulayers": "num_gpu", "gpulayers": "num_gpu", "numgpulayers": "num_gpu", "numgpus": "num_gpu",

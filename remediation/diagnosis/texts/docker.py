@@ -12,16 +12,18 @@ from remediation.diagnosis.units import parse_size
 from remediation.model.finding import Quote
 
 _REQUESTED = re.compile(
-    r"--gpus\b|driver:\s*[\"']?(?:nvidia|cdi)|capabilities:\s*(?:\[\s*[\"']?(?:gpu|nvidia)|\n\s*-\s*[\"']?gpu)|runtime:\s*[\"']?nvidia"
-    r"|--runtime[= ]nvidia|^\s*gpus:\s*\S|nvidia\.com/gpu|--device[= ]\S*(?:nvidia|/dev/kfd|/dev/dri)|-\s*[\"']?/dev/(?:kfd|dri|nvidia)"
-    r"|\"Capabilities\":\s*\[\s*\[\s*\"gpu|\"Runtime\":\s*\"nvidia\"|\"DeviceRequests\":\s*\[\s*\{",
+    r"--gpus\b|driver:\s{0,40}[\"']?(?:nvidia|cdi)|capabilities:\s{0,40}(?:\[\s{0,40}[\"']?(?:gpu|nvidia)|\n\s{0,40}-\s{0,40}[\"']?gpu)|runtime:\s{0,40}[\"']?nvidia"
+    r"|--runtime[= ]nvidia|^\s{0,40}gpus:\s{0,40}\S|nvidia\.com/gpu|--device[= ]\S{0,200}(?:nvidia|/dev/kfd|/dev/dri)|-\s{0,40}[\"']?/dev/(?:kfd|dri|nvidia)"
+    r"|\"Capabilities\":\s{0,40}\[\s{0,40}\[\s{0,40}\"gpu|\"Runtime\":\s{0,40}\"nvidia\"|\"DeviceRequests\":\s{0,40}\[\s{0,40}\{",
     re.MULTILINE,
 )
-_NO_REQUEST = re.compile(r"\"?DeviceRequests\"?\s*[:=]\s*(?:null|\[\s*\]|<no value>|none)", re.IGNORECASE)
-_RUNC = re.compile(r"(?<![A-Za-z])Runtime\"?\s*[:=]\s*\"?runc\b")
-_IMAGE = re.compile(r"(?:image:\s*[\"']?|docker run[^\n]*\s|podman run[^\n]*\s)((?:[\w.-]+/)*ollama(?:/ollama)?(?::[\w.-]+)?)")
+_NO_REQUEST = re.compile(r"\"?DeviceRequests\"?\s{0,40}[:=]\s{0,40}(?:null|\[\s{0,40}\]|<no value>|none)", re.IGNORECASE)
+_RUNC = re.compile(r"(?<![A-Za-z])Runtime\"?\s{0,40}[:=]\s{0,40}\"?runc\b")
+_IMAGE = re.compile(
+    r"(?:image:\s*[\"']?|docker run[^\n]{0,1000}\s|podman run[^\n]{0,1000}\s)((?:[\w.-]{1,100}/){0,4}ollama(?:/ollama)?(?::[\w.-]{1,128})?)"
+)
 _LIMIT = re.compile(
-    r"(?:mem_limit:|memory:|--memory[= ]|(?<!\w)-m |\"Memory\":|^\s*Memory:)\s*[\"']?(\d+(?:\.\d+)?\s*[kmgKMG]?i?[bB]?)\b",
+    r"(?:mem_limit:|memory:|--memory[= ]|(?<!\w)-m |\"Memory\":|^\s{0,40}Memory:)\s{0,40}[\"']?(\d{1,20}(?:\.\d{1,20})?\s{0,40}[kmgKMG]?i?[bB]?)\b",
     re.MULTILINE,
 )
 _COMPOSE = re.compile(r"^\s*services:\s*$|^\s+image:\s", re.MULTILINE)

@@ -10,14 +10,14 @@ from remediation.diagnosis.units import parse_size
 from remediation.model.finding import Quote
 
 _SHARE = re.compile(
-    r"(?P<cpu>\d{1,3})\s?%\s?[/-]\s?(?P<gpu>\d{1,3})\s?%\s*(?:CPU\s?[/-]\s?GPU)?"
-    r"|100\s?%\s*(?P<whole>GPU|CPU|CP\b|GP\b)",
+    r"(?P<cpu>\d{1,3})\s?%\s?[/-]\s?(?P<gpu>\d{1,3})\s?%\s{0,100}(?:CPU\s?[/-]\s?GPU)?"
+    r"|100\s?%\s{0,100}(?P<whole>GPU|CPU|CP\b|GP\b)",
     re.IGNORECASE,
 )
-_SIZE = re.compile(r"(\d+(?:\.\d+)?\s?[KMGT]i?B)\b")
-_NAME = re.compile(r"^\s*([\w./-]+:[\w.-]+|[\w.-]+/[\w./-]+)\s")
+_SIZE = re.compile(r"(?<!\d)(\d{1,20}(?:\.\d{1,20})?\s?[KMGT]i?B)\b")
+_NAME = re.compile(r"^\s{0,100}([\w./-]+:[\w.-]+|[\w.-]+/[\w./-]+)\s")
 _CONTEXT = re.compile(r"^\W*(\d{3,7})\b")
-_LONE_CONTEXT = re.compile(r"\bCONTEXT\s*[:=]?\s*(\d{3,7})\b")
+_LONE_CONTEXT = re.compile(r"\bCONTEXT\s{0,100}[:=]?\s{0,100}(\d{3,7})\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,11 @@ def _json_rows(text: str, label: str) -> list[PsRow]:
         candidate = match.start()
         try:
             data, _ = decoder.raw_decode(text, candidate)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         number = text.count("\n", 0, candidate) + 1
-        listed = [item for item in data.get("models") or [] if isinstance(item, dict)]
+        models = data.get("models")
+        listed = [item for item in models if isinstance(item, dict)] if isinstance(models, list) else []
         rows += [row_of(item, f"{label}:{number}") for item in listed if isinstance(item.get("size_vram"), int)]
     return rows
 

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from remediation.diagnosis.units import MIB, parse_size
 from remediation.model.finding import Quote
 
-_DRIVER = re.compile(r"Driver Version\s*:?\s*(\d+\.\d+(?:\.\d+)?)")
-_CUDA = re.compile(r"CUDA Version\s*:?\s*(\d+\.\d+)")
-_MEMORY = re.compile(r"(\d+)\s*MiB\s*/\s*(\d+)\s*MiB")
-_UTILIZATION = re.compile(r"(\d+)%\s+(?:Default|E\. Process|Prohibited)")
-_NAME = re.compile(r"^\|\s+\d+\s+((?:NVIDIA|GeForce|Tesla|Quadro|RTX|GTX)[^|]*?)\s{2,}")
-_PRODUCT = re.compile(r"Product Name\s*:\s*(.+)")
-_PROCESS = re.compile(r"\|?\s*(\d+)\s+(?:N/A\s+N/A\s+|\S+\s+\S+\s+)?(\d+)\s+(C\+G|C|G|M\+C)\s+(.+?)\s+(\d+\s*MiB|N/A)\s*\|?\s*$")
-_SECTION = re.compile(r"^\s*(FB|BAR1|Conf\w* Compute Protected) Memory Usage", re.IGNORECASE)
-_AMOUNT = re.compile(r"^\s*(Total|Used|Free|Reserved)\s*:\s*(\d+) MiB")
+_DRIVER = re.compile(r"Driver Version\s{0,100}:?\s{0,100}(\d{1,20}\.\d{1,20}(?:\.\d{1,20})?)")
+_CUDA = re.compile(r"CUDA Version\s{0,100}:?\s{0,100}(\d{1,20}\.\d{1,20})")
+_MEMORY = re.compile(r"(\d{1,20})\s{0,100}MiB\s{0,100}/\s{0,100}(\d{1,20})\s{0,100}MiB")
+_UTILIZATION = re.compile(r"(\d{1,20})%\s{1,100}(?:Default|E\. Process|Prohibited)")
+_NAME = re.compile(r"^\|\s{1,100}\d{1,20}\s{1,100}((?:NVIDIA|GeForce|Tesla|Quadro|RTX|GTX)[^|]{0,100}?)\s{2,100}")
+_PRODUCT = re.compile(r"Product Name\s{0,100}:\s{0,100}(.+)")
+_PROCESS = re.compile(
+    r"(?<!\d)(\d{1,20})\s{1,100}(?:N/A\s{1,100}N/A\s{1,100}|\S{1,20}\s{1,100}\S{1,20}\s{1,100})?(\d{1,20})\s{1,100}(C\+G|C|G|M\+C)\s{1,20}(\S.{0,400}?)\s{1,400}(\d{1,20}\s{0,10}MiB|N/A)\s{0,100}\|?\s{0,100}$"
+)
+_SECTION = re.compile(r"^\s{0,100}(FB|BAR1|Conf\w* Compute Protected) Memory Usage", re.IGNORECASE)
+_AMOUNT = re.compile(r"^\s{0,100}(Total|Used|Free|Reserved)\s{0,100}:\s{0,100}(\d{1,20}) MiB")
 # without one of these no text is nvidia-smi's
 _NEEDLES = (
     "Driver Version",
@@ -31,7 +33,7 @@ _NEEDLES = (
     "| GPU",
     "|   0 ",
 )
-_LICENSE = re.compile(r"License Status\s*:\s*(.+)")
+_LICENSE = re.compile(r"License Status\s{0,100}:\s{0,100}(.+)")
 
 
 @dataclass(frozen=True, slots=True)

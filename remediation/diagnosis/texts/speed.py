@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from remediation.model.finding import Quote
 
 _VALUE = re.compile(
-    r"(?P<name>total|load|prompt[ _]eval|eval)[ _](?P<what>duration|count|rate)[\"']?\s*[:=]?\s*(?P<number>\d+(?:\.\d+)?)(?P<rest>[^\n,}]*)",
+    r"(?P<name>total|load|prompt[ _]eval|eval)[ _](?P<what>duration|count|rate)[\"']?\s{0,100}[:=]?\s{0,100}(?P<number>\d{1,20}(?:\.\d{1,20})?)(?P<rest>[^\n,}]*)",
     re.IGNORECASE,
 )
-_GO_TIME = re.compile(r"(\d+(?:\.\d+)?)(ns|µs|us|ms|h|m|s)")
+_GO_TIME = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)(ns|µs|us|ms|h|m|s)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _NANOSECONDS = 1e6
 

@@ -1,0 +1,119 @@
+"""Reading YAML, JSON and long lines that came from somebody else, within limits that are stated where they are passed.
+
+YAML is counted before it is built: a few lines of aliases may stand for billions of values, and deep nesting exhausts the stack.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from remediation.model.errors import UsageError
+from remediation.model.json_text import load_json
+
+if TYPE_CHECKING:
+    import yaml
+
+MOST_VALUES = 200_000
+"""Values of a YAML document, each counted as often as an alias repeats it."""
+
+DEEPEST = 100
+"""Lists and mappings inside each other, in YAML and JSON."""
+
+LONGEST_LINE = 16_384
+"""Characters of one line that are read of a log or a text; no program writes longer ones that mean anything here."""
+
+LONGEST_JSON = 64_000_000
+"""Characters of a JSON document that somebody gives as a file."""
+
+MOST_DIGITS = 30
+_DIGITS = re.compile(rf"(?<!\d)(\d{{{MOST_DIGITS}}})\d+")
+_LIMITS = f"at most {MOST_VALUES:,} values and {DEEPEST} levels are read"
+
+
+def bounded_lines(text: str) -> str:
+    """Return `text` with what is too long for any line cut off, and no number that is too long for any amount.
+
+    A JSON document that stands in one long line is written in many.
+    """
+    if max(map(len, text.split("\n")), default=0) > LONGEST_LINE:
+        document = parse_json(text) if text.lstrip()[:1] in {"{", "["} else None
+        if document is not None:
+            text = json.dumps(document, indent=1, ensure_ascii=False)
+        text = "\n".join(line[:LONGEST_LINE] for line in text.split("\n"))
+    return _DIGITS.sub(r"\1", text)
+
+
+def parse_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Return what JSON text holds, None where it is no JSON or passes the limits."""
+    try:
+        return load_json(text, LONGEST_JSON)
+    except (ValueError, RecursionError):
+        return None
+
+
+def load_yaml(text: str, name: str) -> Any:  # noqa: ANN401 - any YAML value
+    """Return what YAML text holds as plain values; dates and odd numbers stay text.
+
+    Raises `UsageError` where it passes the limits, and ``yaml.YAMLError`` where it is no YAML. `name` is what the error calls it.
+    """
+    import yaml  # noqa: PLC0415 - loaded where something is to be read
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    check_yaml(yaml.parse(text, Loader=base), name)
+
+    class Plain(base):  # type: ignore[misc]
+        """Builds texts, numbers, truths, lists and mappings."""
+
+    for tag in ("timestamp", "binary", "set", "omap", "pairs"):
+        Plain.add_constructor(f"tag:yaml.org,2002:{tag}", _plain)
+    for tag in ("int", "float"):
+        Plain.add_constructor(f"tag:yaml.org,2002:{tag}", _number(getattr(yaml.SafeLoader, f"construct_yaml_{tag}")))
+    Plain.add_constructor(None, _plain)
+    return yaml.load(text, Loader=Plain)  # noqa: S506 - a safe loader
+
+
+def check_yaml(events: Any, name: str) -> None:  # noqa: ANN401 - the events of PyYAML's parser
+    """Raise `UsageError` where YAML is nested too deep or its aliases stand for too much; nothing is built for that."""
+    anchors: dict[str, int] = {}
+    open_ones: list[tuple[str | None, int]] = []
+    count = 0
+    for event in events:
+        kind = type(event).__name__
+        if kind == "AliasEvent":
+            count += anchors.get(event.anchor, 1)
+        elif kind in {"MappingStartEvent", "SequenceStartEvent"}:
+            open_ones.append((event.anchor, count))
+            count += 1
+        elif kind in {"MappingEndEvent", "SequenceEndEvent"}:
+            anchor, before = open_ones.pop()
+            if anchor is not None:
+                anchors[anchor] = count - before
+        elif kind == "ScalarEvent":
+            count += 1
+            if event.anchor is not None:
+                anchors[event.anchor] = 1
+        if count > MOST_VALUES or len(open_ones) > DEEPEST:
+            what = "aliases stand for too many values" if anchors else "it holds too many values"
+            what = what if count > MOST_VALUES else "it is nested too deep"
+            raise UsageError(f"{name}: {what}: {_LIMITS}", next_step="give a smaller file, written without aliases")
+
+
+def _plain(loader: Any, node: yaml.Node) -> Any:  # noqa: ANN401 - PyYAML's loader, any value
+    kind = type(node).__name__
+    if kind == "ScalarNode":
+        return str(node.value)
+    return loader.construct_mapping(node, deep=True) if kind == "MappingNode" else loader.construct_sequence(node, deep=True)
+
+
+def _number(construct: Any) -> Any:  # noqa: ANN401 - PyYAML's constructors
+    def made(loader: Any, node: yaml.Node) -> Any:  # noqa: ANN401 - as above
+        if len(node.value) > MOST_DIGITS:
+            return str(node.value)
+        try:
+            return construct(loader, node)
+        except (ValueError, OverflowError):
+            return str(node.value)
+
+    return made
