@@ -9,7 +9,9 @@ from typing import Any
 
 from remediation.model.errors import UsageError
 
-_ADDRESS = re.compile(r"[^\s/@\\?#:\[\]]+|\[?[0-9A-Fa-f]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[^\s/@\\?#:\[\]]+)?\]?")
+_ADDRESS = re.compile(
+    r"^(?:[^\s/@\\?#:\[\]]{1,255}|\[?[0-9A-Fa-f]{0,4}:[0-9A-Fa-f.]{0,20}:[0-9A-Fa-f:.]{0,50}(?:%[^\s/@\\?#:\[\]]{1,64})?\]?)$"
+)
 TRUE = frozenset({"true", "yes", "on", "1", "y", "t"})
 FALSE = frozenset({"false", "no", "off", "0", "n", "f"})
 _EXAMPLE_PORT, _LAST_PORT = 22, 65535

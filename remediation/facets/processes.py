@@ -22,7 +22,7 @@ _NOT_LOGGED_ON = 0x800710E0
 _DENIED = 0x80070005
 _MARGIN = 20.0
 _STAT = re.compile(r"^(\d+) \((.*)\) (\S) (.*)$")
-_RUNNER = re.compile(r"\S*\bollama runner\b|\S*\bollama_llama_server\b|\S*/ollama/\S*llama-server\b")
+_RUNNER = re.compile(r"^(?:\S{0,1000}\b(?:ollama runner|ollama_llama_server)\b|\S{0,1000}/ollama/\S{0,1000}llama-server\b)")
 """The command line of a process that serves one model for Ollama."""
 _START_FIELD = 22 - 4  # of proc(5), counted after the state
 _COMM = 15

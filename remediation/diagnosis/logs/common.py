@@ -18,7 +18,7 @@ _PRINTED = GIB // 10 + 2 * MIB
 _BLOB = re.compile(r"tensors from (.+?) \(version")
 _LISTENING = re.compile(r"\bListening on (\S+:\d+)(?: \(version ([^)\s]*))?")
 _REQUEST = re.compile(
-    r"\[GIN\][^|]*\|\s*(\d{3}) \|[^|]*\|\s*([0-9a-fA-F.:]+) \| POST\s+\"(/(?:api/(?:generate|chat|embed\w*)|v1/[\w/]+))"
+    r"\[GIN\][^|]{0,100}\|\s{0,20}(\d{3}) \|[^|]{0,100}\|\s{0,40}([0-9a-fA-F.:]{1,64}) \| POST\s{1,20}\"(/(?:api/(?:generate|chat|embed\w*)|v1/[\w/]+))"
 )
 _ENDED = re.compile(
     r"^(?:Started|Stopping|Stopped) (?:ollama\.service - )?Ollama Service|^ollama\.service: (?:Main process exited|Deactivated|Failed with)"
