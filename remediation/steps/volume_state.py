@@ -11,7 +11,7 @@ from remediation.diagnosis.units import human
 from remediation.facets.containers import HELPER
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk
-from remediation.model.errors import Blocked, CallFailed
+from remediation.model.errors import Blocked, CallFailed, NotApplicable
 from remediation.model.facts import ComposeProject, Container, Volume
 from remediation.steps.compose_text import beside
 from remediation.steps.model_stored import PULL_TIMEOUT
@@ -92,7 +92,7 @@ def known_project(host: Reader) -> ComposeProject:
     left = None if any(host.variables.get(name) for name in _NAMING[1:]) else _interrupted(host)
     try:
         found = wanted_project(host)
-    except CallFailed:
+    except (CallFailed, NotApplicable):
         left = left or _interrupted(host)
         if left is None:
             raise

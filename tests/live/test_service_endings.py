@@ -37,7 +37,7 @@ def fixed(host: Service, folder: Path, *words: str, **variables: object) -> Ende
         ({"OLLAMA_CONTEXT_LENGTH": "32768"}, "context_too_large", 'Environment="OLLAMA_CONTEXT_LENGTH=4096"'),
         ({"OLLAMA_NUM_PARALLEL": "8"}, "num_parallel_too_high", 'Environment="OLLAMA_NUM_PARALLEL=1"'),
         ({"OLLAMA_GPU_OVERHEAD": str(3 * GIB)}, "gpu_overhead_reserved", "UnsetEnvironment=OLLAMA_GPU_OVERHEAD"),
-        ({"CUDA_VISIBLE_DEVICES": "1"}, "cuda_visible_devices_wrong", "UnsetEnvironment=CUDA_VISIBLE_DEVICES"),
+        ({"CUDA_VISIBLE_DEVICES": "-1"}, "cuda_visible_devices_wrong", "UnsetEnvironment=CUDA_VISIBLE_DEVICES"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
