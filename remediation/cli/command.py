@@ -20,9 +20,8 @@ from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
-from remediation.engine.cancel import terminating
-from remediation.engine.crash import NEXT_STEP, CrashLog, errors_folder
 from remediation.model.errors import RemediationError, UsageError
+from remediation.model.signals import terminating
 
 INTERRUPTED = 130
 STDERR = 2
@@ -115,13 +114,16 @@ def guarded(work: Callable[[], int]) -> int:
         sys.stderr.write(f"{named}{error.strerror or error}\n  next: look at that file or folder and its rights\n")
         return 1
     except Exception as error:  # noqa: BLE001 - the last barrier: a sentence, and a traceback file
-        sys.stderr.write(f"{_kept(error)}\n  next: {NEXT_STEP}\n")
+        sys.stderr.write(f"{_internal(error)}\n")
         return 1
     return code
 
 
-def _kept(error: Exception) -> str:
-    return CrashLog(errors_folder())("remediate", error)
+def _internal(error: Exception) -> RemediationError:
+    """Keep the traceback of an exception in our own code, and return the error to tell."""
+    from remediation.engine.crash import CrashLog, InternalError, errors_folder  # noqa: PLC0415 - needed on this path alone
+
+    return InternalError(CrashLog(errors_folder())("remediate", error))
 
 
 def open_streams() -> None:

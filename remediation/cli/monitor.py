@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from remediation.cli.command import command
 from remediation.cli.options import Monitor
-from remediation.engine.cancel import Terminated
+from remediation.model.signals import Terminated
 
 if TYPE_CHECKING:
     from remediation.cli.session import Field
