@@ -21,9 +21,8 @@ from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 from remediation.cli.output import current_masker, safe_output
-from remediation.engine.cancel import terminating
-from remediation.engine.crash import NEXT_STEP, CrashLog, errors_folder
 from remediation.model.errors import RemediationError, UsageError
+from remediation.model.signals import terminating
 
 INTERRUPTED = 130
 STDERR = 2
@@ -117,13 +116,16 @@ def guarded(work: Callable[[], int]) -> int:
             sys.stderr.write(f"{named}{error.strerror or error}\n  next: look at that file or folder and its rights\n")
             return 1
         except Exception as error:  # noqa: BLE001 - the last barrier: a sentence, and a traceback file
-            sys.stderr.write(f"{_kept(error)}\n  next: {NEXT_STEP}\n")
+            sys.stderr.write(f"{_internal(error)}\n")
             return 1
         return code
 
 
-def _kept(error: Exception) -> str:
-    return CrashLog(errors_folder(), current_masker())("remediate", error)
+def _internal(error: Exception) -> RemediationError:
+    """Keep the traceback of an exception in our own code, and return the error to show."""
+    from remediation.engine.crash import CrashLog, InternalError, errors_folder  # noqa: PLC0415 - needed on this path alone
+
+    return InternalError(CrashLog(errors_folder(), current_masker())("remediate", error))
 
 
 def open_streams() -> None:

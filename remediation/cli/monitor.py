@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from remediation.cli.command import command
 from remediation.cli.options import Monitor
 from remediation.cli.output import current_masker
-from remediation.engine.cancel import Terminated
+from remediation.model.signals import Terminated
 from remediation.model.visible import to_json
 
 if TYPE_CHECKING:

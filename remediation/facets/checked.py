@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import typing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from remediation.model.errors import CallFailed, RemediationError
-from remediation.model.shape import check, explain
+from remediation.model.shape import check, explain, mismatch
 
 Reading = TypeVar("Reading", bound=type[Any])
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -36,7 +37,7 @@ def checked_function(function: Function) -> Function:
     def read(look: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the function's
         what = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
         with readable(lambda: str(look.host), what):
-            return _of_its_types(function(look, *arguments, **named))
+            return _of_its_types(function(look, *arguments, **named), function)
 
     return read  # type: ignore[return-value]  # the same signature
 
@@ -59,13 +60,22 @@ def _checked(method: Callable[..., Any], what: str) -> Callable[..., Any]:
     @functools.wraps(method)
     def read(self: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the method's
         with readable(lambda: str(self._look.host), what):
-            return _of_its_types(method(self, *arguments, **named))
+            return _of_its_types(method(self, *arguments, **named), method)
 
     return read
 
 
-def _of_its_types(value: Any) -> Any:  # noqa: ANN401 - whatever was read
-    odd = check(value)
+def _of_its_types(value: Any, function: Callable[..., Any]) -> Any:  # noqa: ANN401 - whatever was read
+    odd = mismatch(value, _returned(function)) or check(value)
     if odd is not None:
         raise TypeError(odd)
     return value
+
+
+@functools.cache
+def _returned(function: Callable[..., Any]) -> Any:  # noqa: ANN401 - a type
+    """Return the type that a function declares to return; where it names one that is imported for type checkers alone, any."""
+    try:
+        return typing.get_type_hints(function).get("return", Any)
+    except NameError:
+        return Any

@@ -112,8 +112,8 @@ def _container(value: object, origin: Any, arguments: tuple[Any, ...], path: str
 
 
 def _plain(value: object, expected: Any, where: str) -> str | None:  # noqa: ANN401 - a type
-    if expected is Any or expected is object or not isinstance(expected, type):
-        return None  # Any, a type variable
+    if expected in {Any, object} or not isinstance(expected, type) or getattr(expected, "_is_protocol", False):
+        return None  # also a type variable: anything will do
     if expected is float:
         fits = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST  # false for NaN
         return None if fits else _out_of_range(where, value) or _not(where, "a number", value)
