@@ -35,7 +35,7 @@ def load_json(text: str | bytes, size: int = JSON_SIZE) -> Any:  # noqa: ANN401 
 
 def _whole(text: str) -> int:
     if len(text) > JSON_DIGITS:
-        raise ValueError(f"the JSON text has a number of {len(text)} digits")
+        raise ValueError(f"the JSON text has a number with more than {JSON_DIGITS} digits")
     return int(text)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remediation.model.change import Change
-from remediation.model.finding import RuledOut
+
+if TYPE_CHECKING:
+    from remediation.model.finding import RuledOut
 
 
 class Outcome(str, Enum):

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from remediation.model.errors import UsageError
+from remediation.model.words import plural
 
 ODD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, AssertionError)
 """What code raises that reads a value of another shape than it expects."""
@@ -106,7 +107,7 @@ def _container(value: object, origin: Any, arguments: tuple[Any, ...], path: str
     if issubclass(origin, tuple) and Ellipsis not in arguments:
         kinds = arguments
     if len(kinds) != len(value):
-        return _not(where, f"{len(kinds)} values", value)
+        return _not(where, plural(len(kinds), "value"), value)
     pairs = enumerate(zip(value, kinds, strict=True))
     return _first(mismatch(each, kind, f"{path}[{number}]", depth + 1) for number, (each, kind) in pairs)
 

@@ -16,7 +16,7 @@ CHANGES = {"close chrome.exe", "close Discord.exe"}
 def replayed(remediate: Remediate, tape: Path, *words: str) -> Started:
     """Run a task on what a recording holds."""
     inventory = tape.with_suffix(".replay.json")
-    host = {"ansible_connection": "replay", "ansible_replay_file": str(tape)}
+    host = {"ansible_connection": "replay", "ansible_replay_file": str(tape), "close_programs": True, "max_risk": "disruptive"}
     inventory.write_text(json.dumps({"all": {"hosts": {"somewhere": host}}}), "utf-8")
     return remediate(*words, "--inventory", str(inventory), "--json")
 
