@@ -18,11 +18,19 @@ from remediation.connections.base import Failed, FileContent, Reply, WriteFile
 from remediation.connections.guard import Guard
 from tests.connections.conftest import opened
 from tests.support.parts import need_program
+from tests.support.public import public_folder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX hosts only")
 ROOT_ONLY = pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="files of several users take root")
 NOBODY = 65534
 SECRET = b"TOKEN=secret\n"
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Return a folder that the users of these tests can all reach."""
+    with public_folder() as made:
+        yield made
 
 
 @pytest.fixture(params=["local", "local, raised", "ssh", "ssh, raised"])
@@ -203,9 +211,6 @@ def test_a_link_that_waits_at_a_name_beside_the_file_is_not_followed(host: Guard
 def test_an_attacker_who_owns_the_folder_and_never_rests_gets_nothing(tmp_path: Path) -> None:
     """As fast as it can, another user puts links in the place of the file, of the folder and of whatever appears beside the file."""
     home, victim = mine_folder(tmp_path / "home"), tmp_path / "victim"
-    for each in (tmp_path, *tmp_path.parents):
-        if str(each).startswith("/tmp/pytest"):  # noqa: S108 - pytest's own folder
-            each.chmod(0o755)
     victim.mkdir(mode=0o700)
     for name in ("f", "new", "shadow"):
         (victim / name).write_bytes(b"root's")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,6 +15,7 @@ from remediation.connections.guard import Guard
 from tests.connections.conftest import opened
 from tests.connections.sshd import Sshd
 from tests.support.parts import need_program
+from tests.support.public import public_folder
 
 Raised: TypeAlias = Callable[..., Guard]
 
@@ -66,15 +67,11 @@ def raised(request: pytest.FixtureRequest) -> Raised:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder() -> Iterator[Path]:
     """Return a folder that everybody may write to."""
-    made = tmp_path / "open"
-    made.mkdir()
-    made.chmod(0o777)
-    for each in (tmp_path, *tmp_path.parents):
-        if str(each).startswith("/tmp/pytest"):  # noqa: S108 - pytest's own folder
-            each.chmod(0o755)
-    return made
+    with public_folder() as made:
+        made.chmod(0o777)
+        yield made
 
 
 @ROOT_ONLY

@@ -27,6 +27,7 @@ from remediation.model.clock import SystemClock
 from remediation.model.errors import CallFailed, UsageError
 from tests.connections.sshd import Sshd, sshd
 from tests.support.parts import need_program
+from tests.support.public import public_folder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX hosts only")
 ROOT_ONLY = pytest.mark.skipif(
@@ -63,11 +64,15 @@ def connection(request: pytest.FixtureRequest) -> Iterator[Guard]:
 
 
 @pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Return a folder that the users of these tests can all reach."""
+    with public_folder() as made:
+        yield made
+
+
+@pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Name a lease folder, which is not there yet, in a place that every user can reach."""
-    for each in (tmp_path, *tmp_path.parents):
-        if str(each).startswith("/tmp/pytest"):  # noqa: S108 - pytest's own folder
-            each.chmod(0o755)
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "lease"))
     return tmp_path / "lease"
 
@@ -152,9 +157,6 @@ def test_without_a_name_each_login_has_a_folder_of_its_own_and_sees_the_other_s(
         ("root", connect({"ansible_connection": "local"})), ("nobody", nobody()), ("daemon", nobody_but("daemon")),
     )}  # fmt: skip
     tmp_path.chmod(0o1777)
-    for each in tmp_path.parents:
-        if str(each).startswith("/tmp/pytest"):  # noqa: S108 - pytest's own folder
-            each.chmod(0o755)
     for name in ("nobody", "root", "daemon", "nobody"):
         held = lock(stores[name])
         held.take()
@@ -183,7 +185,7 @@ class Elsewhere:
 
         return self._inner.exchange(
             [
-                replace(call, argv=tuple(word.replace("cd -P /var/tmp", f"cd -P {self._folder}") for word in call.argv))
+                replace(call, argv=tuple(word.replace("base=/var/tmp", f"base={self._folder}") for word in call.argv))
                 for call in calls
             ]
         )
@@ -324,7 +326,7 @@ def test_no_link_leads_to_the_folder(
 
 
 ATTACK = """
-import os, sys
+import os, sys, time
 folder, victim = sys.argv[1:]
 print('begun', flush=True)
 def quietly(do, *what):
@@ -333,12 +335,14 @@ def quietly(do, *what):
 while True:
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
+            if name.startswith('.gone') or parent.count('/') > folder.count('/') + 1: continue
             path = f'{parent}/{name}'
-            quietly(os.rename, path, f'{path}.gone')
+            quietly(os.rename, path, f'{parent}/.gone{os.urandom(4).hex()}')
             quietly(os.symlink, victim, path)
             quietly(os.unlink, path)
             quietly(os.mkdir, path)
             quietly(os.symlink, f'{victim}/shadow', f'{path}/lease.json')
+    time.sleep(0.001)
 """
 
 
@@ -383,9 +387,6 @@ def test_what_another_user_puts_beside_the_leases_holds_nobody_up(monkeypatch: p
     """Without a name: folders that look like lease folders, with whatever in them, and one with a name that prints lines."""
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     tmp_path.chmod(0o1777)
-    for each in tmp_path.parents:
-        if str(each).startswith("/tmp/pytest"):  # noqa: S108 - pytest's own folder
-            each.chmod(0o755)
     as_nobody(
         "import json, os, sys\n"
         "def folder(name):\n"

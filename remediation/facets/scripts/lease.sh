@@ -56,7 +56,9 @@ enter_named() {
 }
 
 enter_shared() {
-  cd -P /var/tmp 2>/dev/null || cd -P /tmp || refuse /var/tmp "there is no such folder"
+  base=/var/tmp
+  [ -d "$base" ] || base=/tmp
+  cd -P "$base" 2>/dev/null || refuse "$base" "it is no folder that this login may enter"
   trusted
 }
 
