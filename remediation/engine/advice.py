@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from remediation.engine.arrange import Left, Rung, explaining, proven, treated
-from remediation.model.finding import Cause, Diagnosis
 from remediation.model.outcome import Outcome, Result
+
+if TYPE_CHECKING:
+    from remediation.model.finding import Cause, Diagnosis
 
 _LONGEST = 160
 """Characters of a rung's reason in the last line; its own line has told the whole."""
@@ -77,7 +80,7 @@ def _guesses(ending: Ending) -> Iterator[Advice]:
                 yield Advice(f"allow {rung.name!r} with --last-resort: {finding.cause} {finding.confidence:.2f} may be the cause")
         if finding.cure:
             yield Advice(finding.cure)
-    yield from (Advice(one.cure) for one in ending.diagnosis.findings if one.cure and one.cause is not Cause.HEALTHY)
+    yield from (Advice(one.cure) for one in ending.diagnosis.findings if one.cure and not one.cause.is_health)
     yield from (Advice(item) for item in ending.diagnosis.collect)
     for name, result in ending.tried.items():
         if result.outcome is Outcome.BLOCKED and result.next_step:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from remediation.model.change import Risk, StepCall
-from remediation.model.finding import Cause, Diagnosis, Finding
+
+if TYPE_CHECKING:
+    from remediation.model.finding import Cause, Diagnosis, Finding
 
 CONFIRMED = 0.8
 """The confidence from which a cause counts as confirmed (design 5)."""
-
-_BESIDE = frozenset({Cause.HEALTHY, Cause.LOAD_LATENCY, Cause.UNKNOWN})
-"""Findings that do not explain why a goal is not met."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Order:
 
 def explaining(diagnosis: Diagnosis) -> tuple[Finding, ...]:
     """Return the findings that may explain why the goal is not met, the most certain first."""
-    return tuple(one for one in diagnosis.findings if one.cause not in _BESIDE)
+    return tuple(one for one in diagnosis.findings if one.cause.explains)
 
 
 def proven(diagnosis: Diagnosis) -> tuple[Finding, ...]:

@@ -21,18 +21,14 @@ from remediation.engine.ports import StepContext, nothing_proven, under
 from remediation.engine.records import build
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import HostError, RemediationError
-from remediation.model.finding import Cause, RuledOut
 from remediation.model.outcome import Outcome, Result
 
 if TYPE_CHECKING:
     from remediation.facets.protocols import Reader
-    from remediation.model.finding import Diagnosis
+    from remediation.model.finding import Cause, Diagnosis, RuledOut
 
 RunRung = Callable[[Rung], Sequence[Result]]
 """Runs a rung's tasks as the play would, stopping at the first bad one, and returns what became of each."""
-
-_LASTING = frozenset({Cause.MODEL_CORRUPT, Cause.DRIVER_TOO_OLD})
-"""Causes that stay excluded for the whole run once a step has excluded them: what was hashed is sound, whatever an old line says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +124,7 @@ class Climb:
 
         self.moment = self.context.access.reader_for("diagnosis", moment=self.moment)
         self.diagnosis = self.context.ports.diagnose(self.moment)
-        self.excluded = {cause: item for cause, item in self.excluded.items() if cause in _LASTING}
+        self.excluded = {cause: item for cause, item in self.excluded.items() if cause.excluded_for_good}
         self.foreseen.clear()
         self._exclude(())
         self.context.emit("findings", diagnosis=to_json(self.diagnosis))
@@ -181,7 +177,7 @@ class Climb:
 
     def _lasting(self, found: Sequence[RuledOut], *, changed: bool) -> Sequence[RuledOut]:
         """Return what of `found` still holds: all of it where the rung changes nothing, else only what no change can undo."""
-        return [item for item in found if item.cause in _LASTING or not changed]
+        return [item for item in found if item.cause.excluded_for_good or not changed]
 
     def skip(self, rung: Rung, reason: str, risk: Risk | None = None) -> None:
         """Tell once that a rung is left out, and why."""

@@ -35,6 +35,21 @@ class Cause(str, Enum):
     def __str__(self) -> str:
         return self.value
 
+    @property
+    def is_health(self) -> bool:
+        """Whether nothing is wrong."""
+        return self is Cause.HEALTHY
+
+    @property
+    def explains(self) -> bool:
+        """Whether it explains why layers of the model are not on the GPU."""
+        return self not in {Cause.HEALTHY, Cause.LOAD_LATENCY, Cause.UNKNOWN}
+
+    @property
+    def excluded_for_good(self) -> bool:
+        """Whether it stays excluded for a whole run once a step has excluded it: a file whose hash was right stays sound."""
+        return self in {Cause.MODEL_CORRUPT, Cause.DRIVER_TOO_OLD}
+
 
 @dataclass(frozen=True, slots=True)
 class Quote:
