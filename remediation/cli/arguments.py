@@ -54,7 +54,7 @@ class _Reading:
         self.core = core
         self.tasks = tasks
         self.line = CommandLine()
-        self.seen: set[int] = set()
+        self.seen: set[str] = set()
 
     def read(self) -> CommandLine:
         while self.words:
@@ -122,9 +122,9 @@ class _Reading:
                 raise UsageError(f"{flag} is a switch and takes no value, not {value!r}")
             return []
         if argument.kind is not list:
-            if id(argument) in self.seen:
+            if argument.names[0] in self.seen:
                 raise UsageError(f"{_spelled(argument)} was given twice", next_step="give it once")
-            self.seen.add(id(argument))
+            self.seen.add(argument.names[0])
         if value is None:
             if not self.words:
                 raise UsageError(f"{flag} needs a value")

@@ -104,6 +104,7 @@ def request_of(name: str, asked: Asked, hosts: Field, path: Path) -> RunRequest:
         skip_tags=asked.skip_tags,
         start_at=asked.start_at_task or "",
         wait=seconds("--wait", asked.wait),
+        verbosity=int(asked.verbose),
         sources=hosts.sources,
     )
 

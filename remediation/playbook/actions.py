@@ -32,6 +32,13 @@ class Debug(Action):
     var: Any = Field(None, description="a variable or expression whose value is printed")
     verbosity: int = Field(0, description="print only from this many -v on")
 
+    @model_validator(mode="after")
+    def _one_form(self) -> Debug:
+        if {"msg", "var"} <= self.model_fields_set:
+            msg = "msg and var exclude each other"
+            raise ValueError(msg)
+        return self
+
 
 class SetFact(Action):
     """Set variables of a host for the rest of the run."""
@@ -133,7 +140,7 @@ class IncludeVars(Action):
 
     free: ClassVar[str] = "file"
 
-    file: str | None = Field(None, description="the file, beside the playbook or in vars/")
+    file: str | None = Field(None, description="the file, in vars/ or beside the playbook")
     dir: str | None = Field(None, description="a folder of files, read in the order of their names")
     name: str | None = Field(None, description="the variable to put them under")
 
@@ -193,6 +200,7 @@ def from_text(action: type[Action], text: str) -> dict[str, Any]:
     if not action.free:
         return _pairs(text)
     if not action.words:
+        text = text.strip()  # a block scalar ends with a newline
         return {action.free: text} if "=" not in text.split(" ", maxsplit=1)[0] else _pairs(text)
     found: dict[str, Any] = {}
     rest: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from remediation.templating.lookups import LISTS, LOOKUPS
 from remediation.templating.nodes import has_template
 
 Check: TypeAlias = Callable[[Any], bool]
@@ -49,8 +50,9 @@ def _text(value: object) -> bool:
     return value is None or isinstance(value, (str, int, float))
 
 
-def _name(value: object) -> bool:
-    return isinstance(value, str) and value.isidentifier()
+def is_variable(value: object) -> bool:
+    """Return whether a value can be the name of a variable: an identifier of Python in ASCII, as in Ansible."""
+    return isinstance(value, str) and value.isascii() and value.isidentifier() and value not in {"True", "False", "None"}
 
 
 def _anything(value: object) -> bool:  # noqa: ARG001 - a check's signature
@@ -82,7 +84,7 @@ CONDITION = ("a condition or a list of conditions", _condition)
 MAPPING = ("a mapping", _mapping)
 MAPPINGS = ("a mapping, or a list of mappings", _mappings)
 LIST = ("a list", _list)
-NAME = ("the name of a variable", _name)
+NAME = ("the name of a variable", is_variable)
 ANYTHING = ("", _anything)
 FILES = ("a file name, or a list of them", _files)
 BATCHES = ("a number, a percentage, or a list of those", _batches)
@@ -118,15 +120,11 @@ BLOCK: Mapping[str, Kind] = {
     "when": CONDITION,
 }
 
-LOOPS: Mapping[str, Kind] = {
-    "loop": ANYTHING,
-    "with_dict": ANYTHING,
-    "with_indexed_items": ANYTHING,
-    "with_items": ANYTHING,
-    "with_list": ANYTHING,
-    "with_sequence": ANYTHING,
-    "with_together": ANYTHING,
-}
+APPLY: Mapping[str, Kind] = {**HANDED_DOWN, "delegate_to": TEXT, "name": TEXT, "notify": TEXTS, "when": CONDITION}
+"""What ``apply`` of an include hands down."""
+
+LOOPS: Mapping[str, Kind] = {"loop": ANYTHING, **{f"with_{name}": ANYTHING for name in (*LISTS, *LOOKUPS)}}
+"""``loop``, and Ansible's older forms: one for each lookup."""
 
 TASK: Mapping[str, Kind] = {
     **HANDED_DOWN,

@@ -11,7 +11,7 @@ from remediation.model.errors import InputError, Place, Problem, RemediationErro
 from remediation.playbook import keywords
 from remediation.playbook.actions import plain_name
 from remediation.playbook.keywords import as_switch
-from remediation.playbook.loading import DEEPEST, Loading, find_file, key_place, shown, value_place
+from remediation.playbook.loading import Loading, find_file, key_place, shown, value_place
 from remediation.playbook.model import Node, Play, Playbook, Settings
 from remediation.playbook.problems import Problems, where
 from remediation.playbook.tasks import TaskReader, handed_down
@@ -38,7 +38,8 @@ def load_playbook(
     loading = Loading(path.parent, steps, extra or {}, decrypt=decrypt)
     if not path.is_file():
         raise InputError((Problem(f"there is no playbook {path}"),))
-    plays = _Plays(loading, path).read(Place(str(path), 1, 1))
+    with loading.within(path, None):
+        plays = _Plays(loading, path).read(Place(str(path), 1, 1))
     loading.problems.check()
     return Playbook(path, tuple(plays), tuple(loading.files), decrypt)
 
@@ -107,15 +108,9 @@ class _Plays:
         file = loading.find(raw[key], self.path.parent, at, names=variables)
         if file is None:
             return []
-        if loading.depth >= DEEPEST:
-            loading.problems.add(f"{file.name} is imported within itself", at)
-            return []
-        loading.depth += 1
-        try:
+        with loading.within(file, at) as allowed:
             handed = handed_down(self.outer, {name: value for name, value in raw.items() if name in {"when", "tags"}})
-            return _Plays(loading, file, handed, variables, index).read(at)
-        finally:
-            loading.depth -= 1
+            return _Plays(loading, file, handed, variables, index).read(at) if allowed else []
 
     def _play(self, raw: Mapping[Any, Any], index: int) -> Play:
         loading, path = self.loading, self.path
@@ -163,7 +158,7 @@ class _Plays:
                 texts = [str(scope.render(name)) for name in names]
             except RemediationError:
                 continue  # a host's own variable is in the name: it is looked for when the host gets there
-            files = [find_file(text, (play.file.parent,), "vars") for text in texts]
+            files = [find_file(text, (play.file.parent,), "vars", subfolder_first=True) for text in texts]
             file = next((file for file in files if file), None)
             place = where(names[0], play.place)
             if file is None:

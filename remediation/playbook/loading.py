@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,8 @@ from remediation.templating.templar import Scope
 if TYPE_CHECKING:
     from remediation.steps.contract import Step
 
-DEEPEST = 30
-"""How deep imports may lie in one another; more is taken for a file that imports itself."""
+DEEPEST = 60
+"""How deep imports may lie in one another."""
 
 
 @dataclass(slots=True)
@@ -31,7 +32,7 @@ class Loading:
     early: Mapping[str, Any] = field(default_factory=dict)
     problems: Problems = field(default_factory=Problems)
     files: list[Path] = field(default_factory=list)
-    depth: int = 0
+    open_imports: list[Path] = field(default_factory=list)
     decrypt: Decrypt | None = None
 
     def read(self, path: Path, place: Place | None) -> Any:  # noqa: ANN401 - whatever the file holds
@@ -57,6 +58,25 @@ class Loading:
             self.problems.add(f"there is no file {text!r} in {folder}", where(name, place))
         return found
 
+    @contextmanager
+    def within(self, file: Path, place: Place | None) -> Iterator[bool]:
+        """Note that `file` is being imported, and yield whether it may be: not within itself, and not too deep."""
+        known = file.resolve()
+        if known in self.open_imports:
+            circle = " -> ".join(path.name for path in (*self.open_imports[self.open_imports.index(known) :], known))
+            self.problems.add(f"{file.name} is imported within itself: {circle}", place)
+            yield False
+            return
+        if len(self.open_imports) > DEEPEST:
+            self.problems.add(f"imports lie more than {DEEPEST} files deep in one another", place)
+            yield False
+            return
+        self.open_imports.append(known)
+        try:
+            yield True
+        finally:
+            self.open_imports.pop()
+
     def expect(self, raw: Mapping[Any, Any], kinds: Mapping[str, Kind], what: str) -> None:
         """Note every key of `raw` that `kinds` does not hold, and every value that is of another kind."""
         for key, value in raw.items():
@@ -69,15 +89,22 @@ class Loading:
                 self.problems.add(f"{key}: {kind[0]} is wanted, not {shown(value)}", value_place(raw, key))
 
 
-def find_file(name: str, folders: tuple[Path, ...], subfolder: str) -> Path | None:
-    """Return the file `name` in the first of `folders` that has it, or in their `subfolder`."""
-    path = Path(name).expanduser()
-    if path.is_absolute():
-        return path if path.is_file() else None
-    for folder in dict.fromkeys(folders):
-        for candidate in (folder / path, folder / subfolder / path):
-            if candidate.is_file():
-                return candidate
+def find_file(name: str, folders: tuple[Path, ...], subfolder: str, *, subfolder_first: bool = False) -> Path | None:
+    """Return the file `name` in the first of `folders` that has it, or in their `subfolder`.
+
+    Variables are looked for in ``vars/`` first, as in Ansible, tasks beside the file that names them.
+    """
+    try:
+        path = Path(name).expanduser()
+        if path.is_absolute():
+            return path if path.exists() and not path.is_dir() else None
+        for folder in dict.fromkeys(folders):
+            inner = [] if path.parts[:1] == (subfolder,) else [folder / subfolder / path]
+            for candidate in (*inner, folder / path) if subfolder_first else (folder / path, *inner):
+                if candidate.exists() and not candidate.is_dir():
+                    return candidate
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have: a NUL, too long, ~ of nobody
+        return None
     return None
 
 

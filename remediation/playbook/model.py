@@ -90,7 +90,8 @@ class Ladder:
 class Task:
     """One step, action, ladder or include. ``path`` is its stable id within the run, ``folder`` that of its file.
 
-    ``settings`` hold with its own keywords, ``outer`` without them: the tasks of a file that it includes start from there.
+    ``settings`` hold with its own keywords, ``outer`` without them. The tasks of a file that it includes start from ``inner``,
+    which is ``outer`` with the keywords of ``apply``, or from ``outer`` where there is no ``apply``.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Task:
     spelling: str = ""
     settings: Settings = field(default_factory=Settings)
     outer: Settings = field(default_factory=Settings)
+    inner: Settings | None = None
     place: Place | None = None
     folder: Path = field(default_factory=Path)
     ladder: Ladder | None = None
@@ -159,7 +161,7 @@ class Play:
     @property
     def title(self) -> str:
         """The name as it is told: the hosts where the play has none."""
-        return self.name or str(self.hosts)
+        return self.name or (",".join(map(str, self.hosts)) if isinstance(self.hosts, list) else str(self.hosts))
 
     @property
     def sections(self) -> tuple[tuple[Node, ...], ...]:

@@ -123,13 +123,10 @@ def _read(names: Names, text: str, place: Place | None) -> None:
         return  # the run says what is wrong with it
     own = {node.name for node in tree.find_all(nodes.Name) if node.ctx in {"store", "param"}}
     guarded = {
-        id(name)
-        for node in tree.find_all((nodes.Filter, nodes.Test))
-        if node.name in GUARDS
-        for name in node.find_all(nodes.Name)
+        name for node in tree.find_all((nodes.Filter, nodes.Test)) if node.name in GUARDS for name in node.find_all(nodes.Name)
     }
     mentioned = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "load"} - own
-    maybe = {node.name for node in tree.find_all(nodes.Name) if id(node) in guarded}
+    maybe = {node.name for node in tree.find_all(nodes.Name) if node in guarded}
     # `x is defined and x.y > 1`: what is asked for once is guarded in the whole expression
     names.used |= mentioned
     for name in sorted(mentioned - maybe):

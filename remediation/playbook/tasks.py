@@ -11,7 +11,7 @@ from remediation.model.change import Risk
 from remediation.model.errors import Place
 from remediation.playbook import keywords
 from remediation.playbook.actions import ACTIONS, plain_name
-from remediation.playbook.loading import DEEPEST, Loading, key_place, shown, tags_of, texts_of, value_place
+from remediation.playbook.loading import Loading, key_place, shown, tags_of, texts_of, value_place
 from remediation.playbook.model import Block, Loop, Node, Settings, Task
 from remediation.playbook.parameters import check, given
 from remediation.playbook.problems import meant, where
@@ -139,16 +139,12 @@ class TaskReader:
         return Block(str(raw.get("name") or ""), path, nodes, settings=settings, place=place)
 
     def _loading_below(self, file: Path, settings: Settings, path: str, place: Place | None) -> tuple[Node, ...]:
-        if self._loading.depth >= DEEPEST:
-            self._problems.add(f"{file.name} is imported within itself", place)
-            return ()
-        self._loading.depth += 1
-        try:
+        with self._loading.within(file, place) as allowed:
+            if not allowed:
+                return ()
             content = self._loading.read(file, place)
             below = TaskReader(self._loading, file.parent, self._names)
             return below.nodes(content, settings, f"{path}/block.", Place(str(file), 1, 1))
-        finally:
-            self._loading.depth -= 1
 
     def _task(self, raw: Mapping[Any, Any], key: str, outer: Settings, path: str, place: Place | None) -> Task:
         action = key if key == LADDER else plain_name(key)
@@ -167,6 +163,7 @@ class TaskReader:
             path=path,
             settings=settings,
             outer=outer,
+            inner=self._applied(raw, key, outer) if action == INCLUDE else None,
             place=place,
             folder=self._folder,
             loop=self._loop(raw),
@@ -200,6 +197,20 @@ class TaskReader:
                 wrong = flaw(text, bare=name in bare) if text.template or name in bare else ""
                 if wrong:
                     self._problems.add(f"{name}: {wrong}", text.place)
+
+    def _applied(self, raw: Mapping[Any, Any], key: str, outer: Settings) -> Settings | None:
+        """Return what the tasks of an included file start from where the include says ``apply``."""
+        given = [part for part in (raw[key], raw.get("args")) if isinstance(part, Mapping) and part.get("apply") is not None]
+        if not given:
+            return None
+        apply = given[0]["apply"]
+        if not isinstance(apply, Mapping):
+            self._problems.add(f"apply takes a mapping of keywords, not {shown(apply)}", value_place(given[0], "apply"))
+            return None
+        self._loading.expect(apply, keywords.APPLY, "apply")
+        settings = handed_down(outer, apply)
+        self._check_templates(apply, settings)
+        return settings
 
     def _check_risk(self, raw: Mapping[Any, Any]) -> None:
         risk = raw.get("risk")

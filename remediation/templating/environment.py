@@ -6,24 +6,39 @@ That is not Jinja's NativeEnvironment: text is never evaluated as a Python liter
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from functools import lru_cache, wraps
-from itertools import chain
+from itertools import chain, islice
 from types import GeneratorType
 from typing import Any
 
 from jinja2 import ChainableUndefined, StrictUndefined, TemplateSyntaxError, Undefined, nodes
 from jinja2.compiler import Frame
 from jinja2.nativetypes import NativeCodeGenerator
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEnvironment
 
 from remediation.templating.filters import FILTERS
-from remediation.templating.lazy import materialised
+from remediation.templating.included import LazyContext, LazyTemplate, source_of
+from remediation.templating.lazy import OMIT, materialised
+from remediation.templating.limits import (
+    BUDGET,
+    MOST,
+    affordable,
+    check_filter,
+    check_format,
+    check_method,
+    multiplied,
+    raised,
+    remainder,
+)
 from remediation.templating.lookups import now
 from remediation.templating.secret import Secret, revealed
 from remediation.templating.tests import TESTS
 
 DROPPED = frozenset({"lipsum", "cycler", "joiner"})
+UNDEFINED_TOO = frozenset({"d", "default", "defined", "mandatory", "ternary", "type_debug", "undefined"})
+"""Filters and tests that take what is not defined; of any other the result is not defined either, as in Ansible."""
 
 
 def concat(parts: Iterable[Any]) -> Any:  # noqa: ANN401 - whatever the template yields
@@ -31,17 +46,26 @@ def concat(parts: Iterable[Any]) -> Any:  # noqa: ANN401 - whatever the template
     values = list(parts)
     if not values:
         return None
+    if len(values) > 1:  # nothing between texts is no word, as in Ansible
+        values = [value for value in values if value is not None] or [None]
     if len(values) == 1:
         return values[0]
-    texts = [_text(value) for value in values]
-    joined = "".join(texts)
-    return Secret(joined) if any(isinstance(value, Secret) for value in values) else joined
+    return joined([value for value in values if value is not OMIT])
+
+
+def joined(values: Iterable[Any]) -> Any:  # noqa: ANN401 - a text, or a secret
+    """Return the values as one text (``~``); a secret among them makes the whole secret."""
+    parts = list(values)
+    texts = [_text(value) for value in parts]
+    affordable(sum(map(len, texts)), "~")
+    whole = BUDGET.spend("".join(texts), "~")
+    return Secret(whole) if any(isinstance(value, Secret) for value in parts) else whole
 
 
 def _text(value: object) -> str:
     if isinstance(value, Undefined):
         return str(value)  # StrictUndefined raises here, naming the variable
-    return "" if value is None else str(revealed(materialised(value)))  # nothing between texts is no word, as in Ansible
+    return str(revealed(materialised(value)))
 
 
 class Generator(NativeCodeGenerator):
@@ -54,11 +78,16 @@ class Generator(NativeCodeGenerator):
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - as Jinja's
         """Join by our own rule, in which a secret among the parts makes the whole secret."""
-        self.write("environment.concat((")
+        self.write("environment.joined((")
         for part in node.nodes:
             self.visit(part, frame)
             self.write(", ")
         self.write("))")
+
+    def visit_For(self, node: nodes.For, frame: Frame) -> None:  # noqa: N802 - as Jinja's
+        """Count the turns of the loop."""
+        node.iter = nodes.Call(nodes.EnvironmentAttribute("turns"), [node.iter], [], None, None, lineno=node.lineno)
+        super().visit_For(node, frame)
 
 
 class Missing(ChainableUndefined, StrictUndefined):
@@ -77,17 +106,58 @@ class Environment(ImmutableSandboxedEnvironment):
     """The one environment of all templates; it holds no variables."""
 
     code_generator_class = Generator
+    context_class = LazyContext
+    template_class = LazyTemplate
     concat = staticmethod(concat)
+    joined = staticmethod(joined)
+    turns = staticmethod(BUDGET.each)
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self) -> None:
-        super().__init__(undefined=Missing, keep_trailing_newline=True, trim_blocks=True, cache_size=0)
-        self.filters.update(_qualified({name: _hiding(each) for name, each in {**self.filters, **FILTERS}.items()}))
-        tests: dict[str, Any] = {**self.tests, **TESTS}
-        self.tests.update(_qualified({name: _seeing(function) for name, function in tests.items()}))
-        self.globals["now"] = now
-        self.tests["vault_encrypted"] = lambda value: isinstance(value, Secret)
+        # nothing is evaluated when a template is compiled: what it costs is spent by who evaluates it
+        super().__init__(undefined=Missing, keep_trailing_newline=True, trim_blocks=True, cache_size=0, optimized=False)
+        self.filters.update(_qualified({name: _hiding(name, each) for name, each in {**self.filters, **FILTERS}.items()}))
+        tests: dict[str, Any] = {**self.tests, **TESTS, "vault_encrypted": _is_secret}
+        self.tests.update(_qualified({name: _seeing(name, function) for name, function in tests.items()}))
+        self.globals |= {"now": now, "undef": self._undef}
+        self.binop_table |= {"*": multiplied, "**": raised, "%": remainder}
         for name in DROPPED:
             self.globals.pop(name, None)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as Jinja's
+        """Carry out an operator that can make much of little."""
+        return BUDGET.spend(super().call_binop(context, operator, left, right), operator)
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401, N805, PYI063 - as Jinja's
+        """Call a function or method; the views of a mapping are lists, as in Ansible."""
+        name = getattr(__obj, "__name__", "")
+        check_method(getattr(__obj, "__self__", None), name, args)
+        result = super().call(__context, __obj, *args, **kwargs)
+        if isinstance(result, ItemsView):
+            result = [list(pair) for pair in result]
+        elif isinstance(result, (KeysView, ValuesView)):
+            result = list(result)
+        return BUDGET.spend(result, name) if isinstance(result, (str, bytes, list)) else result
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:  # noqa: ANN401 - as Jinja's
+        """Return ``format`` so that the widths it names are not too large."""
+        wrapped = super().wrap_str_format(value)
+        if wrapped is None:
+            return None
+
+        def filled(*values: Any, **named: Any) -> str:  # noqa: ANN401 - any value
+            inner = values[0].values() if values and isinstance(values[0], Mapping) else ()
+            check_format(value.__self__, chain(values, named.values(), inner))
+            return wrapped(*values, **named)
+
+        return filled
+
+    def get_template(self, name: Any, parent: str | None = None, globals: Any = None) -> Any:  # noqa: A002, ANN401, ARG002 - Jinja's
+        """Return the template that another one includes."""
+        return compiled_template(source_of(name, BUDGET.names).removesuffix("\n"))
+
+    def _undef(self, hint: str | None = None) -> Undefined:
+        return self.undefined(hint=hint)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ANN401 - as Jinja's
         """Let a template change the lists and mappings it made itself, never a variable."""
@@ -123,6 +193,10 @@ def _holds_secret(value: object) -> bool:
     return isinstance(value, Secret) or (isinstance(value, (list, tuple)) and any(isinstance(item, Secret) for item in value))
 
 
+def _is_secret(value: object) -> bool:
+    return isinstance(value, Secret)
+
+
 def _open(value: object) -> object:
     return [revealed(item) for item in value] if isinstance(value, (list, tuple)) and _holds_secret(value) else revealed(value)
 
@@ -133,25 +207,41 @@ def _veiled(result: Any) -> Any:  # noqa: ANN401 - what was made of a secret
     return [_veiled(item) for item in result] if isinstance(result, (list, tuple, GeneratorType)) else result
 
 
-def _seeing(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the test so that it sees a secret's text."""
+def _missing(name: str, values: Iterable[Any]) -> Undefined | None:
+    """Return the first value that is not defined, None where there is none or the filter or test takes it."""
+    return None if name in UNDEFINED_TOO else next((value for value in values if isinstance(value, Undefined)), None)
+
+
+def _seeing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the test so that it sees a secret's text, and is not asked of what is not defined."""
 
     @wraps(function)
     def call(*values: Any, **named: Any) -> Any:  # noqa: ANN401 - any test's
-        return _plainly(function, values, named)
+        missing = _missing(name, chain(values, named.values()))
+        if missing is not None:
+            return missing
+        return function(*values, **named) if function is _is_secret else _plainly(function, values, named)
 
     return call
 
 
-def _hiding(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the filter so that it works on a secret's text and gives a secret back."""
+def _hiding(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the filter so that it works on a secret's text and gives a secret back; what it makes is counted."""
+    first = 1 if hasattr(function, "jinja_pass_arg") else 0  # the environment, or the context
 
     @wraps(function)
     def call(*values: Any, **named: Any) -> Any:  # noqa: ANN401 - any filter's
-        if not any(map(_holds_secret, chain(values, named.values()))):
-            result = function(*values, **named)
-            return list(result) if isinstance(result, GeneratorType) else result  # `map(...) | last` wants a list
-        return _veiled(_plainly(function, values, named))
+        missing = _missing(name, chain(values[first:], named.values()))
+        if missing is not None:
+            return missing
+        if values[first:]:
+            check_filter(name, tuple(map(_open, values[first:])), named)
+        if any(map(_holds_secret, chain(values, named.values()))):
+            return _veiled(_plainly(function, values, named))
+        result = function(*values, **named)
+        if isinstance(result, Iterator):
+            result = list(islice(result, MOST + 1))  # `map(...) | last` wants a list
+        return BUDGET.spend(result, name)
 
     return call
 
@@ -180,6 +270,12 @@ def _with_backslashes(text: str) -> str:
     return "".join(parts)
 
 
+@lru_cache(maxsize=1024)
+def compiled_template(text: str) -> Any:  # noqa: ANN401 - Jinja's template
+    """Return Jinja's own template of `text`; raises its TemplateSyntaxError."""
+    return ENVIRONMENT.from_string(text)
+
+
 _VARIABLE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 _WORDS = frozenset({"true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"})
 
@@ -196,14 +292,16 @@ def _compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
     if parts is not None:  # most templates; to compile one takes longer than to evaluate it a hundred times
 
         def fill(names: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatever it yields
-            return concat(_looked_up(part, names) if index % 2 else part for index, part in enumerate(parts) if part)
+            with BUDGET.opened():
+                return concat(_looked_up(part, names) if index % 2 else part for index, part in enumerate(parts) if part)
 
         return fill
-    template = ENVIRONMENT.from_string(text)
+    template = compiled_template(text)
 
     def render(names: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatever it yields
-        context = template.new_context(names, shared=True)  # type: ignore[arg-type]
-        return concat(template.root_render_func(context))
+        context = template.new_context(names, shared=True)
+        with BUDGET.opened(names):
+            return concat(template.root_render_func(context))
 
     return render
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
-import json
 import math
 import random
 import re
@@ -14,19 +13,17 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-import yaml
 from jinja2 import Undefined, pass_environment
 from jinja2.environment import Environment
 
 from remediation.templating.errors import TemplateError
+from remediation.templating.filters_formats import FORMATS
 from remediation.templating.filters_regex import REGEX
 from remediation.templating.filters_sets import SETS
 from remediation.templating.filters_texts import TEXTS
 from remediation.templating.lazy import materialised
-from remediation.templating.secret import Secret
 
-TRUE = frozenset({"true", "yes", "on", "1", "y", "t"})
-FALSE = frozenset({"false", "no", "off", "0", "n", "f"})
+TRUE = frozenset({"true", "yes", "on", "1"})
 
 
 def to_bool(value: Any) -> bool:  # noqa: ANN401 - any value
@@ -41,6 +38,8 @@ def combine(*terms: Any, recursive: bool = False, list_merge: str = "replace") -
     """Return the mappings merged, later ones stronger."""
     merged: dict[Any, Any] = {}
     for term in _flat(terms):
+        if term is None:
+            continue
         if not isinstance(term, Mapping):
             raise TemplateError(f"combine takes mappings, not {term!r}")
         merged = _merge(merged, term, recursive=recursive, lists=list_merge)
@@ -97,38 +96,6 @@ def mandatory(value: Any, msg: str | None = None) -> Any:  # noqa: ANN401
     return value
 
 
-def to_json(value: Any, **options: Any) -> str:  # noqa: ANN401
-    """Return JSON; ``indent`` and ``sort_keys`` as in `json.dumps`."""
-    options = {name: item for name, item in options.items() if name in {"indent", "sort_keys", "ensure_ascii", "separators"}}
-    return json.dumps(materialised(value), default=_plainly, **options)
-
-
-def to_nice_json(value: Any, indent: int = 4, sort_keys: bool = True) -> str:  # noqa: ANN401
-    """Return JSON for people."""
-    return json.dumps(materialised(value), default=_plainly, indent=indent, sort_keys=sort_keys, separators=(",", ": "))
-
-
-def _plainly(value: object) -> str:
-    if isinstance(value, Secret):
-        return str(value)
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def to_yaml(value: Any, **options: Any) -> str:  # noqa: ANN401
-    """Return YAML."""
-    return _dumped(value, default_flow_style=None, **options)
-
-
-def to_nice_yaml(value: Any, indent: int = 4, **options: Any) -> str:  # noqa: ANN401
-    """Return YAML for people."""
-    return _dumped(value, default_flow_style=False, indent=indent, **options)
-
-
-def _dumped(value: Any, **options: Any) -> str:  # noqa: ANN401
-    text: str = yaml.safe_dump(materialised(value), allow_unicode=True, **options)
-    return text.removesuffix("...\n")  # what PyYAML writes behind a lone text
-
-
 def dict2items(value: Any, key_name: str = "key", value_name: str = "value") -> list[dict[str, Any]]:  # noqa: ANN401
     """Return a mapping as a list of its pairs."""
     if not isinstance(value, Mapping):
@@ -158,11 +125,17 @@ def flatten(value: Any, levels: int | None = None, skip_nulls: bool = True) -> l
 
 def subelements(value: Any, path: str | list[str], skip_missing: bool = False) -> list[tuple[Any, Any]]:  # noqa: ANN401
     """Return each item with each item of a list inside it."""
+    if not isinstance(value, (Mapping, list, tuple)):
+        raise TemplateError(f"subelements takes a list or a mapping, not {type_name(value)}")
+    if not isinstance(path, (str, list)):
+        raise TemplateError(f"subelements: the path is a text or a list, not {type_name(path)}")
     steps = path.split(".") if isinstance(path, str) else path
     pairs: list[tuple[Any, Any]] = []
     for item in value.values() if isinstance(value, Mapping) else value:
         inner: Any = item
         for step in steps:
+            if not isinstance(inner, Mapping):
+                raise TemplateError(f"subelements: {step!r} is looked for in {type_name(inner)}, not in a mapping")
             if step not in inner:
                 if skip_missing:
                     inner = []
@@ -207,10 +180,16 @@ def split(value: str, separator: str | None = None, most: int = -1) -> list[str]
     return value.split(separator, most)
 
 
-def pick(value: Any, seed: Any = None, start: int = 0, step: int = 1) -> Any:  # noqa: ANN401
+def pick(value: Any, start: int | None = None, step: int | None = None, seed: Any = None) -> Any:  # noqa: ANN401
     """Return a random number below `value`, or a random item of it."""
     choose = random.Random(seed) if seed is not None else random.SystemRandom()  # noqa: S311 - a seed asks for repetition
-    return choose.randrange(start, value, step) if isinstance(value, int) else choose.choice(list(value))
+    if isinstance(value, int):
+        return choose.randrange(start or 0, value, step or 1)
+    if start or step:
+        raise TemplateError("random: start and step go with a number, not with a list")
+    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+        raise TemplateError(f"random takes a number or a list, not {type_name(value)}")
+    return choose.choice(list(value))
 
 
 def shuffle(value: Any, seed: Any = None) -> list[Any]:  # noqa: ANN401
@@ -223,11 +202,15 @@ def shuffle(value: Any, seed: Any = None) -> list[Any]:  # noqa: ANN401
 _UNITS = {"B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50, "E": 1 << 60}
 
 
-def human_to_bytes(value: Any, default_unit: str = "B", isbits: bool = False) -> int:  # noqa: ANN401, ARG001
+def human_to_bytes(value: Any, default_unit: str = "B", isbits: bool = False) -> int:  # noqa: ANN401
     """Return the number of bytes that a text such as ``4.5G`` means."""
-    match = re.match(r"^\s{0,100}(\d{1,100}(?:\.\d{1,100})?)\s{0,100}([A-Za-z]?)(?:i?[Bb](?:ytes?)?)?\s{0,100}$", str(value))
+    match = re.match(r"^\s{0,100}(\d{0,20}\.?\d{1,20})\s{0,100}([A-Za-z]?)(i?[Bb](?:ytes?|its?)?)?\s{0,100}$", str(value))
     if match is None:
         raise TemplateError(f"human_to_bytes: {value!r} is no size")
+    counted = (match[3] or "").removeprefix("i")
+    if match[2] and counted[:1] == ("B" if isbits else "b"):
+        wanted, other = ("b", "bytes") if isbits else ("B", "bits")
+        raise TemplateError(f"human_to_bytes: {value!r} counts {other}; write {match[2]}{wanted}, or change isbits")
     unit = (match[2] or default_unit[:1]).upper()
     if unit not in _UNITS:
         raise TemplateError(f"human_to_bytes: {value!r} has the unknown unit {unit!r}")
@@ -251,6 +234,7 @@ def type_name(value: object) -> str:
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
+    **FORMATS,
     **REGEX,
     **SETS,
     **TEXTS,
@@ -262,9 +246,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "dict2items": dict2items,
     "extract": extract,
     "flatten": flatten,
-    "from_json": json.loads,
-    "from_yaml": yaml.safe_load,
-    "from_yaml_all": lambda value: list(yaml.safe_load_all(value)),
     "hash": hashed,
     "human_readable": human_readable,
     "human_to_bytes": human_to_bytes,
@@ -285,10 +266,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "subelements": subelements,
     "ternary": ternary,
     "to_datetime": to_datetime,
-    "to_json": to_json,
-    "to_nice_json": to_nice_json,
-    "to_nice_yaml": to_nice_yaml,
     "to_uuid": lambda value: str(uuid.uuid5(uuid.UUID("361E6D51-FAEC-444A-9079-341386DA8E2E"), str(value))),
-    "to_yaml": to_yaml,
     "type_debug": type_name,
 }

@@ -15,6 +15,8 @@ def unique(value: Iterable[Any], case_sensitive: bool = True, attribute: str | N
     seen: list[Any] = []
     for item in value:
         key = item[attribute] if attribute else item
+        if not case_sensitive and not isinstance(key, (str, int, float)):
+            raise TemplateError("unique: case_sensitive=false takes a list of texts")
         key = key.lower() if isinstance(key, str) and not case_sensitive else key
         if key not in seen:
             seen.append(key)
@@ -47,9 +49,13 @@ def union(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
 
 def rekey(value: Any, key: str, duplicates: str = "error") -> dict[Any, Any]:  # noqa: ANN401 - a mapping or a list
     """Return mappings by one of their values."""
+    if duplicates not in {"error", "overwrite"}:
+        raise TemplateError(f"rekey_on_member: duplicates is error or overwrite, not {duplicates!r}")
+    if not isinstance(value, (Mapping, list, tuple)):
+        raise TemplateError(f"rekey_on_member takes a list or a mapping, not {value!r}")
     keyed: dict[Any, Any] = {}
     for item in value.values() if isinstance(value, Mapping) else value:
-        if key not in item:
+        if not isinstance(item, Mapping) or key not in item:
             raise TemplateError(f"rekey_on_member: there is no {key!r} in {item!r}")
         if item[key] in keyed and duplicates == "error":
             raise TemplateError(f"rekey_on_member: {item[key]!r} is there twice")

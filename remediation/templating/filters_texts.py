@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, urlsplit
 
 from remediation.templating.errors import TemplateError
 
@@ -29,7 +29,7 @@ def comment(value: object, style: str = "plain", **own: Any) -> str:  # noqa: AN
     beginning, mark, end = STYLES[style]
     mark = str(own.get("decoration", mark))
     prefix, postfix = str(own.get("prefix", mark)), str(own.get("postfix", mark))
-    lines = [str(own.get("beginning", beginning)), *[prefix] * int(own.get("prefix_count", 1))]
+    lines = [str(own.get("beginning", beginning)), *([prefix] * int(own.get("prefix_count", 1)) if prefix else [])]
     lines += [f"{mark}{line}" for line in str(value).split("\n")]
     lines += [*[postfix] * int(own.get("postfix_count", 1)), str(own.get("end", end))]
     if not lines[0]:
@@ -44,9 +44,28 @@ def path_join(value: Any) -> str:  # noqa: ANN401 - a text or a list of texts
     return posixpath.join(*([value] if isinstance(value, str) else value))
 
 
+def common_path(value: Any) -> str:  # noqa: ANN401 - a list of texts
+    """Return the longest path that all of the paths begin with."""
+    if not isinstance(value, (list, tuple)):
+        raise TemplateError(f"commonpath takes a list of paths, not {value!r}")
+    return posixpath.commonpath(value)
+
+
+_PARTS = ("fragment", "hostname", "netloc", "password", "path", "port", "query", "scheme", "username")
+
+
+def split_url(value: str, query: str = "") -> Any:  # noqa: ANN401 - a mapping, or one of its values
+    """Return the parts of a URL, or one of them."""
+    if query and query not in _PARTS:
+        raise TemplateError(f"urlsplit: a URL has no part {query!r}; use one of {', '.join(_PARTS)}")
+    split = urlsplit(value)
+    return getattr(split, query) if query else {name: getattr(split, name) for name in _PARTS}
+
+
 TEXTS: Mapping[str, Callable[..., Any]] = {
     "basename": lambda value: posixpath.basename(str(value)),
     "comment": comment,
+    "commonpath": common_path,
     "dirname": lambda value: posixpath.dirname(str(value)),
     "expanduser": lambda value: str(Path(str(value)).expanduser()),
     "normpath": lambda value: posixpath.normpath(str(value)),
@@ -55,6 +74,7 @@ TEXTS: Mapping[str, Callable[..., Any]] = {
     "realpath": lambda value: str(Path(str(value)).resolve()),
     "relpath": lambda value, start=".": posixpath.relpath(str(value), start),
     "splitext": lambda value: posixpath.splitext(str(value)),
+    "urlsplit": split_url,
     "urldecode": lambda value: unquote_plus(str(value)),
     "win_basename": lambda value: ntpath.basename(str(value)),
     "win_dirname": lambda value: ntpath.dirname(str(value)),

@@ -12,6 +12,16 @@ from remediation.templating.nodes import Rows, Table, Text, has_template
 Evaluate = Callable[[Any], Any]
 
 
+class Omitted:
+    """The value of ``omit``: a parameter, an item or an entry that has it is left out."""
+
+    def __repr__(self) -> str:
+        return "omit"
+
+
+OMIT = Omitted()
+
+
 class LazyTable(dict[Any, Any]):
     """A `Table` whose values are evaluated when they are read, each time one level deep."""
 
@@ -74,9 +84,9 @@ def materialised(value: Any) -> Any:  # noqa: ANN401 - any value
     if isinstance(value, str):
         return str(value)
     if isinstance(value, Mapping):
-        return {materialised(key): materialised(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, range, Iterator)):
-        return [materialised(item) for item in value]
+        return {materialised(key): materialised(item) for key, item in value.items() if item is not OMIT}
+    if isinstance(value, (list, tuple, range, Iterator, KeysView, ValuesView, ItemsView, set, frozenset)):
+        return [materialised(item) for item in value if item is not OMIT]
     if callable(value):
         raise TypeError(f"this is a function ({getattr(value, '__name__', 'of no name')}), not a value; it has to be called")
     return value

@@ -15,7 +15,9 @@ from typing import Any, TypeAlias
 
 from remediation.model.errors import RemediationError
 from remediation.templating.errors import TemplateError
-from remediation.templating.lookups_lists import LISTS
+from remediation.templating.filters import to_bool
+from remediation.templating.lookups_lists import LISTS as LISTS_OF_VALUES
+from remediation.templating.lookups_lists import ListLookup, Names, file_text
 from remediation.templating.secret import Secret, revealed
 from remediation.templating.sources import from_command, from_file, from_keyring, from_prompt, output_of
 
@@ -27,13 +29,17 @@ def _env(term: str, names: Mapping[str, Any]) -> str:  # noqa: ARG001 - the port
     return os.environ.get(term, "")
 
 
-def _file(term: str, names: Mapping[str, Any]) -> str:
-    path = _path(term, names)
-    try:
-        return path.read_text(encoding="utf-8").rstrip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise TemplateError(f"lookup('file', {term!r}): {path} cannot be read: {reason}") from None
+def _file(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:
+    values = []
+    for term in [part for each in terms for part in (each if isinstance(each, (list, tuple)) else [each])]:
+        _, text = file_text("file", str(revealed(term)), names, "files")
+        text = text.lstrip() if to_bool(options.get("lstrip", False)) else text
+        values.append(text.rstrip() if to_bool(options.get("rstrip", True)) else text)
+    return values
+
+
+def _lines(term: object, names: Mapping[str, Any]) -> list[str]:  # noqa: ARG001 - the port's signature
+    return output_of(_words(term)).splitlines()
 
 
 def _vars(term: str, names: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any variable
@@ -80,8 +86,8 @@ def _prompt(term: str, names: Mapping[str, Any]) -> Secret:  # noqa: ARG001 - th
 
 LOOKUPS: Mapping[str, Lookup] = {
     "env": _env,
-    "file": _file,
     "keyring": _keyring,
+    "lines": _lines,
     "password_command": _password_command,
     "password_file": _password_file,
     "pipe": _pipe,
@@ -89,7 +95,9 @@ LOOKUPS: Mapping[str, Lookup] = {
     "vars": _vars,
 }
 
-COMMANDS = frozenset({"pipe", "password_command"})
+LISTS: Mapping[str, ListLookup] = {**LISTS_OF_VALUES, "file": _file}
+
+COMMANDS = frozenset({"lines", "pipe", "password_command"})
 """Lookups whose term may be a list: it is one command, not many terms."""
 
 
@@ -130,8 +138,10 @@ def _each(source: Lookup, known: str, terms: Sequence[Any], names: Any, default:
         except RemediationError:
             if known != "vars" or default is None:
                 raise
-            value = None
-        values.append(default if value in ("", None) and default is not None else value)
+            value = default
+        found = value if known == "lines" else [value]
+        empty = ("",) if known == "env" else ()
+        values += [default if each in empty and default is not None else each for each in found]
     return values
 
 

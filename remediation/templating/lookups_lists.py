@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import glob
 import itertools
+import math
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from remediation.templating import patterns
 from remediation.templating.errors import TemplateError
+from remediation.templating.files import read_text
+from remediation.templating.filters import subelements, to_bool
+from remediation.templating.limits import affordable
 from remediation.templating.nodes import Text
+from remediation.templating.sequences import sequence
 
 ListLookup: TypeAlias = Callable[[Sequence[Any], "Names", Mapping[str, Any]], list[Any]]
 """Takes the terms, the names in scope and the lookup's own options; returns a list; raises `RemediationError`."""
 
-SEQUENCE = re.compile(r"^(?:(\d+)-)?(\d+)(?:/(\d+))?(?::(.+))?$")
+SEARCH_PATH = "ansible_search_path"
 
 
 class Names(Protocol):
@@ -34,11 +40,16 @@ class Names(Protocol):
     def __iter__(self) -> Iterator[str]:
         """Yield the variables' names."""
 
+    def overlaid(self, *layers: Mapping[str, Any]) -> Names:
+        """Return the same variables with `layers` before them."""
+
 
 def folders(names: Names, subfolder: str = "files") -> list[Path]:
-    """Return where files are looked for: beside the playbook, first in its `subfolder`."""
-    root = Path(str(names["playbook_dir"])) if "playbook_dir" in names else Path.cwd()
-    return [root / subfolder, root]
+    """Return where files are looked for: beside the task's file and the playbook, first in their `subfolder`."""
+    roots = [Path(str(each)) for each in names[SEARCH_PATH]] if SEARCH_PATH in names else []
+    if not roots:
+        roots = [Path(str(names["playbook_dir"])) if "playbook_dir" in names else Path.cwd()]
+    return [folder for root in roots for folder in (root / subfolder, root)]
 
 
 def found_in(name: str, places: Sequence[Path]) -> Path | None:
@@ -59,7 +70,8 @@ def _first_found(terms: Sequence[Any], names: Names, options: Mapping[str, Any])
             files, paths = [str(term)], _texts(options.get("paths", ()))
         wanted += [str(Path(path) / file) for path in paths for file in files] or files
     for name in wanted:
-        path = found_in(name, folders(names))
+        inner = folders(names)
+        path = found_in(name, [*inner[1::2], *inner[::2]])  # beside the playbook first, as in Ansible
         if path is not None:
             return [str(path.absolute())]
     if skip:
@@ -77,51 +89,45 @@ def _fileglob(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) ->
     return found
 
 
-def _template(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+def file_text(kind: str, name: str, names: Names, subfolder: str) -> tuple[Path, str]:
+    """Return a file that a lookup names, and its text; raises `TemplateError`."""
+    path = found_in(name, folders(names, subfolder))
+    if path is None:
+        raise TemplateError(
+            f"lookup({kind!r}): there is no file {name!r}", next_step=f"it belongs beside the playbook or in {subfolder}/"
+        )
+    try:
+        return path, read_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise TemplateError(f"lookup({kind!r}): {path} cannot be read: {reason}") from None
+
+
+def _template(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:
     values = []
     for term in map(str, _flat(terms)):
-        path = found_in(term, folders(names, "templates"))
-        if path is None:
-            raise TemplateError(f"lookup('template'): there is no file {term!r}")
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise TemplateError(f"lookup('template'): {path} cannot be read: {reason}") from None
-        values.append(names.render(Text(text)))
+        path, text = file_text("template", term, names, "templates")
+        own = options.get("template_vars")
+        first = str(path.parent.absolute())  # what it includes is looked for beside it first
+        there = [
+            first,
+            *(
+                str(each)
+                for each in (
+                    names[SEARCH_PATH] if SEARCH_PATH in names else [names["playbook_dir"]] if "playbook_dir" in names else []
+                )
+            ),
+        ]
+        inner = names.overlaid({**(own if isinstance(own, Mapping) else {}), SEARCH_PATH: there})
+        values.append(inner.render(Text(text)))
     return values
-
-
-def _sequence(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
-    values: list[str] = []
-    for term in map(str, terms) if terms else [""]:
-        known = {**options, **dict(pair.split("=", 1) for pair in term.split() if "=" in pair)}
-        short = SEQUENCE.match(term)
-        if short is not None:
-            parts = dict(zip(("start", "end", "stride", "format"), short.groups(), strict=True))
-            known = {**known, **{name: part for name, part in parts.items() if part is not None}}
-        try:
-            values += _counted(known)
-        except (TypeError, ValueError) as error:
-            raise TemplateError(f"lookup('sequence', {term!r}): {error}") from None
-    return values
-
-
-def _counted(known: Mapping[str, Any]) -> Iterator[str]:
-    start, stride = int(known.get("start", 1)), int(known.get("stride", 1))
-    if "count" in known:
-        count = int(known["count"])
-        numbers = range(start, start + count * stride, stride) if count else range(0)
-    elif "end" in known:
-        numbers = range(start, int(known["end"]) + (1 if stride > 0 else -1), stride)
-    else:
-        raise ValueError("an end or a count is wanted")
-    shape = str(known.get("format", "%d"))
-    yield from (shape % number for number in numbers)
 
 
 def _varnames(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
-    return [name for term in terms for name in names if re.search(str(term), name)]
+    wrong = next((term for term in terms if not isinstance(term, str)), None)
+    if wrong is not None:
+        raise TemplateError(f"lookup('varnames') takes patterns, not {wrong!r}")
+    return [name for term in terms for name in names if patterns.groups("search", term, 0, name)]
 
 
 def _dict(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
@@ -143,6 +149,43 @@ def _texts(value: Any) -> list[str]:  # noqa: ANN401 - a text or a list of texts
     return [str(item) for item in value]
 
 
+def _together(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+    if not terms:
+        raise TemplateError("lookup('together') takes at least one list")
+    return [list(row) for row in itertools.zip_longest(*(term if isinstance(term, (list, tuple)) else [term] for term in terms))]
+
+
+def _subelements(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+    if not 2 <= len(terms) <= 3 or not isinstance(terms[1], str):  # noqa: PLR2004 - a list, a path and options
+        raise TemplateError("lookup('subelements') takes a list, the name of a list in its items, and options")
+    flags = terms[2] if len(terms) > 2 and isinstance(terms[2], Mapping) else {}  # noqa: PLR2004 - as above
+    items = list(terms[0].values()) if isinstance(terms[0], Mapping) else terms[0]
+    if not isinstance(items, (list, tuple)):
+        raise TemplateError("lookup('subelements') takes a list or a mapping first")
+    there = [item for item in items if not (isinstance(item, Mapping) and item.get("skipped"))]
+    path = terms[1].split(".")
+    pairs = subelements(there, path, skip_missing=to_bool(flags.get("skip_missing", False)))
+    return [[_without(item, path), part] for item, part in pairs]
+
+
+def _without(item: Mapping[Any, Any], path: Sequence[str]) -> dict[Any, Any]:
+    """Return a mapping without what lies at `path`, as Ansible tells the item beside its parts."""
+    first, *inner = path
+    if first in item and inner:
+        return {**item, first: _without(item[first], inner)}
+    return {key: value for key, value in item.items() if key != first}
+
+
+def _nested(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+    lists = [term if isinstance(term, (list, tuple)) else [term] for term in terms]
+    affordable(math.prod(map(len, lists)), "lookup('nested')")
+    return [list(row) for row in itertools.product(*lists)]
+
+
+def _random_choice(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+    return [random.SystemRandom().choice(terms)] if terms else []
+
+
 LISTS: Mapping[str, ListLookup] = {
     "dict": _dict,
     "fileglob": _fileglob,
@@ -150,10 +193,11 @@ LISTS: Mapping[str, ListLookup] = {
     "indexed_items": lambda terms, _names, _options: [list(pair) for pair in enumerate(_flat(terms))],
     "items": lambda terms, _names, _options: _flat(terms),
     "list": lambda terms, _names, _options: list(terms),
-    "nested": lambda terms, _names, _options: [list(row) for row in itertools.product(*terms)],
-    "random_choice": lambda terms, _names, _options: [random.SystemRandom().choice(_flat(terms))] if _flat(terms) else [],
-    "sequence": _sequence,
+    "nested": _nested,
+    "random_choice": _random_choice,
+    "sequence": sequence,
+    "subelements": _subelements,
     "template": _template,
-    "together": lambda terms, _names, _options: [list(row) for row in itertools.zip_longest(*terms)],
+    "together": _together,
     "varnames": _varnames,
 }

@@ -8,12 +8,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from remediation.model.errors import InputError, Place, Problem, RemediationError
+from remediation.templating import files, yaml_limits
 from remediation.templating.nodes import Rows, Table, Text, plain
 from remediation.templating.secret import Secret, revealed
 from remediation.templating.vault import NEXT, is_vault
@@ -21,9 +23,10 @@ from remediation.templating.vault import NEXT, is_vault
 Decrypt = Callable[[str], str]
 """Takes the text of an Ansible Vault (its header line included), returns what it holds; raises `RemediationError`."""
 
-DEEPEST = 100
-FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's loader where PyYAML was built with it: eight times as fast, with the same nodes and places."""
+LARGEST_SLOWLY = 1_000_000
+"""Characters of the longest text that PyYAML's own loader reads again to say better what is wrong."""
+MOST_EXCERPTS = 50
+"""Mistakes of one file that are shown with their line."""
 
 UNSAFE = "!unsafe"
 _EQUALS = "tag:yaml.org,2002:value"
@@ -37,11 +40,12 @@ def read_yaml(path: Path, *, decrypt: Decrypt | None = None) -> Any:  # noqa: AN
     vault whose password nobody gave.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = files.read_text(path, encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError((Problem(f"{path}: it is not UTF-8 text (byte {error.start})"),)) from None
-    except OSError as error:
-        raise InputError((Problem(f"{path}: it cannot be read: {error.strerror or error}"),)) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in its name
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise InputError((Problem(f"{path}: it cannot be read: {reason or error}"),)) from None
     vaulted = is_vault(text)
     if vaulted:
         text = _opened(text, decrypt, Place(str(path), 1, 1))
@@ -68,13 +72,29 @@ def excerpt(place: Place | None, text: str | None = None) -> str:
     if place is None:
         return ""
     try:
-        lines = (Path(place.file).read_text(encoding="utf-8-sig") if text is None else text).splitlines()
+        lines = _lines(Path(place.file)) if text is None else text.splitlines()
         line = _STARRED.sub(lambda found: found[1] + "*" * len(found[2]), lines[place.line - 1])
-    except (OSError, UnicodeDecodeError, IndexError):
+    except (OSError, ValueError, IndexError):
         return ""
+    start = max(0, place.column - 1 - WIDEST // 2) if len(line) > WIDEST else 0
+    shown = line[start : start + WIDEST]
     number = f"{place.line:>5} | "
-    mark = "".join("\t" if character == "\t" else " " for character in line[: place.column - 1])
-    return f"{number}{line}\n{'':>5} | {mark}^"
+    mark = "".join("\t" if character == "\t" else " " for character in shown[: max(0, place.column - 1 - start)])
+    return f"{number}{shown}\n{'':>5} | {mark}^"
+
+
+WIDEST = 200
+"""Characters of a line that an excerpt shows."""
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    known = path.stat()
+    return _lines_of(path, known.st_mtime_ns, known.st_size)
+
+
+@lru_cache(maxsize=4)
+def _lines_of(path: Path, changed: int, size: int) -> tuple[str, ...]:  # noqa: ARG001 - a file that changed is read anew
+    return tuple(files.read_text(path, encoding="utf-8-sig").splitlines())
 
 
 _STARRED = re.compile(
@@ -115,15 +135,26 @@ class _Reader:
         self.decrypt = decrypt
         self.secret = secret
         self.problems: list[Problem] = []
-        self.made: dict[int, Any] = {}
+        self.made: dict[yaml.Node, Any] = {}
 
     def read(self) -> Any:  # noqa: ANN401 - whatever it holds
         try:
-            self.loader = FASTEST(self.text)
+            yaml_limits.check(self.text)
+            self.loader = yaml_limits.FASTEST(self.text)
             node = self.loader.get_single_node()
-        except yaml.YAMLError:
+        except yaml_limits.TooMuch as error:
+            return self.refuse_yaml(error, "this is too much")
+        except yaml.YAMLError as error:
+            if len(self.text) > LARGEST_SLOWLY or yaml_limits.may_be_deep(self.text):
+                return self.refuse_yaml(error)
             return self.read_slowly()  # which says better what is wrong
         return None if node is None else self.value(node, ())
+
+    def refuse_yaml(self, error: yaml.YAMLError, what: str = "this is no YAML") -> None:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        words = getattr(error, "problem", None) or str(error)
+        hint = _hint(error, self.text) if isinstance(error, yaml.MarkedYAMLError) else ""
+        self.refuse(f"{what}: {words} {hint}".rstrip(), Place(self.name, mark.line + 1, mark.column + 1) if mark else None)
 
     def read_slowly(self) -> Any:  # noqa: ANN401 - whatever it holds
         try:
@@ -133,14 +164,8 @@ class _Reader:
             return None
         try:
             node = self.loader.get_single_node()
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            words = " ".join(filter(None, (error.problem, _hint(error, self.text))))
-            self.refuse(f"this is no YAML: {words}", Place(self.name, mark.line + 1, mark.column + 1) if mark else None)
-            return None
         except yaml.YAMLError as error:
-            self.refuse(f"this is no YAML: {error}", None)
-            return None
+            return self.refuse_yaml(error)
         finally:
             self.loader.dispose()
         return None if node is None else self.value(node, ())
@@ -150,18 +175,20 @@ class _Reader:
         return Place(self.name, before.count("\n") + 1, offset - before.rfind("\n"))
 
     def refuse(self, message: str, place: Place | None) -> None:
-        self.problems.append(Problem(message, place, "" if self.secret else excerpt(place, self.text)))
+        hidden = self.secret or len(self.problems) >= MOST_EXCERPTS
+        self.problems.append(Problem(message, place, "" if hidden else excerpt(place, self.text)))
 
     def place(self, node: yaml.Node) -> Place:
         return Place(self.name, node.start_mark.line + 1, node.start_mark.column + 1)
 
     def value(self, node: yaml.Node, outer: tuple[yaml.Node, ...]) -> Any:  # noqa: ANN401 - any value
-        if node in outer or len(outer) > DEEPEST:
-            self.refuse("this value contains itself", self.place(node))
+        if node in outer or len(outer) > yaml_limits.DEEPEST:
+            what = "contains itself" if node in outer else f"lies more than {yaml_limits.DEEPEST} levels deep"
+            self.refuse(f"this value {what}", self.place(node))
             return None
-        if id(node) not in self.made:  # an alias is the very value of its anchor, so nine lines cannot become a billion
-            self.made[id(node)] = self.made_of(node, (*outer, node))
-        return self.made[id(node)]
+        if node not in self.made:  # an alias is the very value of its anchor, so nine lines cannot become a billion
+            self.made[node] = self.made_of(node, (*outer, node))
+        return self.made[node]
 
     def made_of(self, node: yaml.Node, inner: tuple[yaml.Node, ...]) -> Any:  # noqa: ANN401 - any value
         if not isinstance(node, (yaml.MappingNode, yaml.SequenceNode)):
@@ -233,10 +260,12 @@ class _Reader:
             self.refuse(f"the tag {node.tag} is not known; !vault and !unsafe are", place)
             return None
         try:
+            yaml_limits.refuse_long_number(node)
             # a lone = has a tag of its own in YAML 1.1, for which nobody has a use
             value = node.value if node.tag == _EQUALS else self.loader.construct_object(node)
         except (yaml.YAMLError, ValueError, OverflowError) as error:
-            shown, why = ("a value", "") if self.secret else (repr(node.value), f": {getattr(error, 'problem', None) or error}")
+            quoted = repr(node.value if len(node.value) <= WIDEST else f"{node.value[:WIDEST]}…")
+            shown, why = ("a value", "") if self.secret else (quoted, f": {getattr(error, 'problem', None) or error}")
             self.refuse(f"{shown} is not what it looks like{why}", place)
             return None
         if not isinstance(value, str):

@@ -10,20 +10,10 @@ import jinja2
 from remediation.model.errors import Place, RemediationError
 from remediation.templating.environment import ENVIRONMENT, compiled, expression
 from remediation.templating.errors import ConditionError, TemplateError, UndefinedVariable
-from remediation.templating.lazy import lazily, materialised
+from remediation.templating.lazy import OMIT, lazily, materialised
 from remediation.templating.lookups import LOOKUPS, Lookup, query
 from remediation.templating.nodes import Rows, Table, Text, has_template, place_of
 from remediation.templating.secret import Secret, is_password
-
-
-class Omitted:
-    """The value of ``omit``: a parameter that has it is left out."""
-
-    def __repr__(self) -> str:
-        return "omit"
-
-
-OMIT = Omitted()
 
 _MISSING = object()
 

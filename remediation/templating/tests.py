@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from remediation.templating import patterns
 from remediation.templating.errors import TemplateError
-from remediation.templating.filters import to_bool
+from remediation.templating.versions import version
 
 
 def _result(value: object, word: str) -> Mapping[str, Any]:
@@ -54,7 +54,7 @@ def outcome_is(word: str) -> Callable[[object], bool]:
 
 def _regex(value: object, pattern: str, how: str, ignorecase: bool, multiline: bool) -> bool:
     flags = (re.IGNORECASE if ignorecase else 0) | (re.MULTILINE if multiline else 0)
-    return getattr(re.compile(pattern, flags), how)(str(value)) is not None
+    return patterns.groups(how, pattern, flags, str(value)) is not None
 
 
 def match(value: object, pattern: str = "", ignorecase: bool = False, multiline: bool = False) -> bool:
@@ -76,31 +76,14 @@ def regex(
     return _regex(value, pattern, match_type, ignorecase, multiline)
 
 
-_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
-    **dict.fromkeys(("==", "=", "eq"), operator.eq),
-    **dict.fromkeys(("!=", "<>", "ne"), operator.ne),
-    **dict.fromkeys(("<", "lt"), operator.lt),
-    **dict.fromkeys(("<=", "le"), operator.le),
-    **dict.fromkeys((">", "gt"), operator.gt),
-    **dict.fromkeys((">=", "ge"), operator.ge),
-}
-
-
-def version(value: object, other: object, how: str = "eq", strict: bool | None = None, version_type: str | None = None) -> bool:  # noqa: ARG001 - Ansible's parameters
-    """Compare two versions number by number; letters sort before numbers, so ``1.0rc1`` is older than ``1.0.1``."""
-    if how not in _COMPARE:
-        raise TemplateError(f"version: {how!r} is no comparison; one of {', '.join(_COMPARE)}")
-    return _COMPARE[how](_numbers(value), _numbers(other))
-
-
-def _numbers(value: object) -> list[tuple[int, int, str]]:
-    parts = re.findall(r"\d+|[a-zA-Z]+", str(value))
-    return [(1, int(part), "") if part.isdecimal() else (0, 0, part.lower()) for part in parts]
-
-
 def truthy(value: object, convert_bool: bool = False) -> bool:
-    """Return whether a value counts as true."""
-    return to_bool(value) if convert_bool and isinstance(value, str) else bool(value)
+    """Return whether a value counts as true; with ``convert_bool`` also a text that says so."""
+    said = value.strip().lower() if convert_bool and isinstance(value, str) else None
+    return said in _SAY_YES if said in _SAY_YES | _SAY_NO else bool(value)
+
+
+_SAY_YES = frozenset({"y", "yes", "on", "1", "true", "t"})
+_SAY_NO = frozenset({"n", "no", "off", "0", "false", "f"})
 
 
 def subset(value: Iterable[Any], other: Iterable[Any]) -> bool:

@@ -103,6 +103,7 @@ def run(
             inventory=load(inventory, playbook_dir=playbook.parent),
             run="7f3a",
             extra=known,
+            sources=tuple(map(str, inventory)),
             policy=Policy(check=check, run_started=time.time()),
             **request,
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -53,10 +54,56 @@ def test_an_alias_is_its_anchor_and_merges_are_weaker_than_own_keys() -> None:
     assert table["b"].key_places["k"] == Place(NAME, 1, 8)
 
 
-def test_aliases_of_aliases_do_not_multiply() -> None:
-    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12))]
-    table = read_text("\n".join(lines), NAME)
-    assert table["a11"][0] is table["a11"][9] is table["a10"]
+def bomb(levels: int) -> str:
+    first = "a0: &a0 [x, x, x, x, x, x, x, x, x]"
+    return "\n".join([first, *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, levels))])
+
+
+def test_an_alias_is_the_value_of_its_anchor() -> None:
+    table = read_text(bomb(4), NAME)
+    assert table["a3"][0] is table["a3"][8] is table["a2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (bomb(9), "site.yml:6:10: this is too much: its aliases stand for more than 100,000 values"),
+        ("a: " + "[" * 5000, "nesting depth"),
+        ("a: " + "[" * 120 + "]" * 120, "site.yml:1:103: this is too much: values lie more than 100 levels deep"),
+        ("- " * 150 + "x", "values lie more than 100 levels deep"),
+        ("a: " + "{a: " * 150 + "}" * 150, "values lie more than 100 levels deep"),
+        ("a: " + "9" * 4400, "a number has at most 4,000 digits"),
+        ("a: 0x" + "f" * 4400, "a number has at most 4,000 digits"),
+        ("a: " + "1:" * 4000 + "1", "a number has at most 4,000 digits"),
+        ("a: " + "9" * 4400 + ".5", "a number has at most 4,000 digits"),
+    ],
+)
+def test_what_would_fill_the_memory_is_refused(text: str, message: str) -> None:
+    found = told(text)
+    assert message in found[0]
+    assert max(map(len, found[0].splitlines())) < 500
+
+
+def test_brackets_in_texts_and_many_anchors_are_no_depth() -> None:
+    lines = [f"k{n}: &k{n} {{a: [1], b: '[[['}}" for n in range(500)]
+    table = read_text("\n".join([*lines, "all: [*k1, *k2, *k499]"]), NAME)
+    assert table["all"][2] == {"a": [1], "b": "[[["}
+
+
+def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    large = tmp_path / "large.yml"
+    with large.open("wb") as file:
+        file.truncate(17 * 1024**2)
+    os.mkfifo(tmp_path / "pipe.yml")
+    for path, reason in (
+        (large, "it is larger than 16 MiB"),
+        (tmp_path / "pipe.yml", "it is not a regular file"),
+        (Path("/dev/zero"), "it is not a regular file"),
+        (tmp_path, "Is a directory"),
+        (tmp_path / "no\0name", "null byte"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            read_yaml(path)
 
 
 def test_unsafe_text_is_never_a_template() -> None:

@@ -13,16 +13,12 @@ from remediation.playbook.problems import meant
 if TYPE_CHECKING:
     from remediation.engine.flow.walk import HostWalk, Walk
 
-MOST = 100
-"""How often in one flush handlers may call earlier ones before they are taken to go round in circles."""
-
 
 class Handlers:
     """The handlers of one host in one play; ``host.notified`` holds the paths of those that are owed."""
 
     def __init__(self, walk: HostWalk) -> None:
         self._walk = walk
-        self._flushes = 0
         walk.host.notified.clear()
 
     def call(self, names: Sequence[str], site: Site) -> None:
@@ -39,18 +35,14 @@ class Handlers:
             self._walk.host.notified += [path for path in found if path not in self._walk.host.notified]
 
     def flush(self) -> Walk:
-        """Run the handlers that are owed; one that calls an earlier one has it run in the same flush."""
-        self._flushes += 1
+        """Run the handlers that are owed, once through the list; one that notifies an earlier one has it run at the next flush."""
         owed = self._walk.host.notified
-        for _round in range(MOST):
-            if not owed:
-                return
-            for node in self._walk.play.play.handlers:
-                mine = [path for path in owed if path in self._paths(node)]
-                if mine:
-                    for path in mine:
-                        owed.remove(path)
-                    yield from self._run(node, set(mine))
+        for node in self._walk.play.play.handlers:
+            mine = [path for path in owed if path in self._paths(node)]
+            if mine:
+                for path in mine:
+                    owed.remove(path)
+                yield from self._run(node, set(mine))
 
     def _run(self, node: Node, called: set[str]) -> Walk:
         for task in tasks_of((node,)):

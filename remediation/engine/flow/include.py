@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from remediation.engine.flow.actions import parameters
 from remediation.engine.flow.items import items_of, names_of
@@ -19,8 +17,6 @@ from remediation.model.outcome import Outcome
 from remediation.playbook.actions import IncludeTasks
 from remediation.playbook.loading import find_file
 from remediation.playbook.model import Node
-from remediation.playbook.tasks import handed_down
-from remediation.templating.nodes import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +88,8 @@ def _file(site: Site) -> IncludedFile:
             next_step="correct its name; it is looked for beside the file that names it",
             place=site.place,
         )
-    outer = site.task.outer
-    if given.apply:
-        apply: Mapping[Any, Any] = given.apply
-        outer = handed_down(outer, apply if isinstance(apply, Table) else Table(apply, site.place))
     try:
-        nodes = site.play.stage.tasks_of(path, outer, f"{site.path}.")
+        nodes = site.play.stage.tasks_of(path, site.task.inner or site.task.outer, f"{site.path}.")
     except InputError as error:
         raise UsageError(str(error), next_step=f"correct {path.name}") from None
     # its own vars are templates that may hold the item, which is known in here alone

@@ -108,10 +108,10 @@ def together(endings: Sequence[Ending]) -> Ending:
     result: dict[str, Any] = {
         "results": results,
         "changed": any(ending.changed for ending in endings),
-        "failed": bool(bad),
+        "failed": bool(bad) or any(bool(result.get("failed")) for result in results),
+        "skipped": skipped,
         "msg": "One or more items failed" if bad else ("All items skipped" if skipped else "All items completed"),
         "outcome": str(outcome),
-        **({"skipped": True} if skipped else {}),
         **({"unreachable": True} if outcome is Outcome.UNREACHABLE else {}),
     }
     changed = any(ending.changed for ending in endings) and not bad
@@ -175,6 +175,8 @@ def _tried(site: Site, act: Act) -> Ending:
         if site.cancelled:
             return _cut_short(ending, attempt)
     failed = {**ending.result, "attempts": tries - 1, "failed": True}
+    if ending.result.get("failed_when_result") is False:  # the task's own word on what counts as failed is the last one
+        return dataclasses.replace(ending, result=failed)
     outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
     reason = ending.reason or f"not met after {plural(tries, 'try', 'tries')}"
     return dataclasses.replace(ending, outcome=outcome, result=failed, reason=reason)
@@ -206,16 +208,19 @@ def _ending(site: Site, acted: Acted) -> Ending:
     if acted.outcome in {Outcome.UNREACHABLE, Outcome.SKIPPED}:
         return ending
     own: dict[str, Any] | None = {task.register: result} if task.register else None
+    asked = "changed_when_result"
     try:
         if task.changed_when is not None:
             ending = _with_changed(site, ending, changed=site.scope(own).condition(task.changed_when, site.place))
+        asked = "failed_when_result"
         if task.failed_when is not None:
             own = {task.register: ending.result} if task.register else None
             ending = _with_failed(ending, failed=site.scope(own).condition(task.failed_when, site.place))
     except RemediationError as error:
         where = f"{error.place}: " if error.place else ""
-        failed = {**ending.result, "failed": True, "msg": f"{where}{error.message}"}
-        return dataclasses.replace(ending, outcome=Outcome.FAILED, result=failed, reason=f"{where}{error.message}")
+        sentence = f"{where}{error.message}"
+        failed = {**ending.result, "failed": True, "msg": sentence, asked: sentence}
+        return dataclasses.replace(ending, outcome=Outcome.FAILED, result=failed, reason=sentence)
     return ending
 
 

@@ -42,7 +42,9 @@ class OpenHost(Protocol):
 class RunRequest:
     """One run of a playbook. ``sources`` are the inventories as they were named, ``start_at`` a task's name.
 
-    ``cut_off`` is when an earlier process of this run told its last event, if it came to no end. ``token`` tells this process of the run from others. ``progress`` is how far each host had come in an earlier process of the same run, ``kept`` what `header` adds to the
+    ``cut_off`` is when an earlier process of this run told its last event, if it came to no end. ``token`` tells this process of
+    the run from others. ``verbosity`` is how often -v was given. ``progress`` is how far each host had come in an earlier process
+    of the same run, ``kept`` what `header` adds to the
     journal's own fields so that another process can go on.
     """
 
@@ -59,6 +61,7 @@ class RunRequest:
     skip_tags: tuple[str, ...] = ()
     start_at: str = ""
     wait: float = 0.0
+    verbosity: int = 0
     sources: tuple[str, ...] = ()
     progress: Mapping[str, Progress] = field(default_factory=dict)
     repeat: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,8 @@ from remediation.model.errors import InputError, Problem, RemediationError
 from remediation.playbook.loading import find_file
 from remediation.playbook.model import Play, Settings
 from remediation.playbook.problems import excerpt, where
+from remediation.templating.lookups_lists import SEARCH_PATH
+from remediation.templating.nodes import Rows
 from remediation.templating.reading import Decrypt, read_yaml
 from remediation.templating.secret import Secret
 from remediation.templating.templar import Scope
@@ -23,7 +26,10 @@ if TYPE_CHECKING:
 
 Layer = Mapping[str, Any]
 
-UNSENT = frozenset({"hostvars", "groups", "vars"})
+LANGUAGE: Mapping[str, Any] = {"string": "2.19.0", "full": "2.19.0", "major": 2, "minor": 19, "revision": 0}
+"""The Ansible whose language this is; ``remediation_version`` is the program's own."""
+
+UNSENT = frozenset({"hostvars", "groups", "vars", "ansible_delegated_vars"})
 """Variables that hold the whole inventory: no connection and no step reads them."""
 
 
@@ -84,10 +90,21 @@ class Variables:
         )
 
     def scope(
-        self, settings: Settings, *, loop: Layer | None = None, included: Sequence[Layer] = (), own: Layer | None = None
+        self,
+        settings: Settings,
+        *,
+        loop: Layer | None = None,
+        included: Sequence[Layer] = (),
+        own: Layer | None = None,
+        special: Layer | None = None,
     ) -> Scope:
-        """Return what holds at a task: ``loop`` its item, ``included`` the vars of includes around it, ``own`` its result."""
+        """Return what holds at a task.
+
+        ``loop`` is its item, ``included`` the vars of includes around it, ``own`` its result, ``special`` what Ansible knows of it.
+        """
         layers = [self._extra, *reversed(included), self._host.facts, self._host.included, *reversed(settings.vars), *self._tail]
+        if special:
+            layers.append(special)
         if own:
             layers.insert(1, own)
         if loop:
@@ -97,24 +114,43 @@ class Variables:
 
 def _magic(play: PlayStage) -> Mapping[str, Callable[[], Any]]:
     request, stage = play.stage.request, play.stage
-    version = {"full": __version__, "string": __version__}
     values: dict[str, Any] = {
         "ansible_check_mode": request.policy.check,
+        "ansible_config_file": None,
         "ansible_diff_mode": request.policy.diff,
+        "ansible_facts": {},
         "ansible_forks": request.forks,
-        "ansible_play_batch": list(play.batch),
+        "ansible_inventory_sources": list(request.sources),
         "ansible_play_hosts_all": list(play.hosts),
         "ansible_play_name": str(play.title),
+        "ansible_playbook_python": sys.executable,
+        "ansible_role_names": [],
         "ansible_run_tags": list(request.tags or ("all",)),
         "ansible_skip_tags": list(request.skip_tags),
-        "ansible_version": version,
+        "ansible_verbosity": request.verbosity,
+        "ansible_version": dict(LANGUAGE),
         "hostvars": HostVars(stage),
         "playbook_dir": str(request.playbook.path.parent.resolve()),
+        "remediation_version": __version__,
+        "role_names": [],
         **({"ansible_limit": request.limit} if request.limit else {}),
     }
     live: dict[str, Callable[[], Any]] = {name: partial(_same, value) for name, value in values.items()}
-    live["ansible_play_hosts"] = live["play_hosts"] = play.still_there
+    live["ansible_play_hosts"] = play.still_there
+    live["ansible_play_batch"] = live["play_hosts"] = play.still_in_batch
     return live
+
+
+def of_task(play: PlayStage, settings: Settings, folder: Path, delegate: Callable[[], str]) -> Layer:
+    """Return the special variables of one task: where its files are looked for, its environment, whom it is delegated to."""
+    roots = (folder, play.play.file.parent, play.stage.request.playbook.path.parent)
+    names: dict[str, Callable[[], Any]] = {
+        SEARCH_PATH: lambda: list(dict.fromkeys(str(root.absolute()) for root in roots)),
+        "environment": lambda: Rows(list(settings.environment)),
+    }
+    if settings.delegate_to is not None:
+        names["ansible_delegated_vars"] = lambda: {(name := delegate()): HostVars(play.stage)[name]}
+    return Live(names)
 
 
 def _same(value: Any) -> Any:  # noqa: ANN401 - any value
@@ -127,7 +163,7 @@ def vars_files(play: Play, scope: Scope, decrypt: Decrypt | None = None) -> list
     for entry in play.vars_files:
         names = entry if isinstance(entry, list) else [entry]
         texts = [str(scope.render(name)) for name in names]
-        found = (find_file(text, (play.file.parent,), "vars") for text in texts)
+        found = (find_file(text, (play.file.parent,), "vars", subfolder_first=True) for text in texts)
         path = next((path for path in found if path), None)
         if path is None:
             place = where(names[0], play.place)

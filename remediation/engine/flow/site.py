@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from remediation.engine.crash import contained
 from remediation.engine.flow.hosts import Opened
-from remediation.engine.flow.scopes import Layer, Variables, rendered
+from remediation.engine.flow.scopes import Layer, Variables, of_task, rendered
 from remediation.engine.flow.stage import PlayStage
 from remediation.engine.flow.state import HostState
 from remediation.engine.flow.values import jsonable
@@ -44,7 +45,11 @@ class Site:
 
     def scope(self, own: Layer | None = None) -> Scope:
         """Return the variables that hold here; `own` is the result that the task's own conditions see."""
-        return self.variables.scope(self.settings, loop=self.loop, included=self.included, own=own)
+        return self.variables.scope(self.settings, loop=self.loop, included=self.included, own=own, special=self._special)
+
+    @cached_property
+    def _special(self) -> Layer:
+        return of_task(self.play, self.settings, self.task.folder, self.delegate)
 
     def item(self, number: int, names: Layer) -> Site:
         """Return the same task for one item of its loop."""

@@ -31,7 +31,7 @@ class Stage:
     hosts: dict[str, HostState] = field(default_factory=dict)
     broken: str = ""
     _throttles: dict[tuple[str, int], Counted] = field(default_factory=dict)
-    _files: dict[tuple[Path, str, int], tuple[Node, ...]] = field(default_factory=dict)
+    _files: dict[tuple[Path, str], tuple[Settings, tuple[Node, ...]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
@@ -62,21 +62,26 @@ class Stage:
             return self._throttles.setdefault((path, most), threading.Semaphore(most))
 
     def tasks_of(self, path: Path, outer: Settings, prefix: str) -> tuple[Node, ...]:
-        """Return the tasks of an included file; read once for all hosts. Raises `InputError`."""
-        key = (path, prefix, id(outer))
+        """Return the tasks of an included file; read once for all hosts. Raises `InputError`.
+
+        `outer` is part of the tasks. The cache keeps it and compares the object itself, so no other settings pass for it.
+        """
+        request = self.request
         with self._lock:
-            if key not in self._files:
-                request = self.request
-                self._files[key] = load_tasks(
-                    path,
-                    root=request.playbook.path.parent,
-                    outer=outer,
-                    prefix=prefix,
-                    steps=self.ports.steps,
-                    extra=request.extra,
-                    decrypt=request.playbook.decrypt,
-                )
-            return self._files[key]
+            kept = self._files.get((path, prefix))
+            if kept is not None and kept[0] is outer:
+                return kept[1]
+            nodes = load_tasks(
+                path,
+                root=request.playbook.path.parent,
+                outer=outer,
+                prefix=prefix,
+                steps=self.ports.steps,
+                extra=request.extra,
+                decrypt=request.playbook.decrypt,
+            )
+            self._files[path, prefix] = (outer, nodes)
+            return nodes
 
 
 @dataclass
@@ -94,7 +99,14 @@ class PlayStage:
 
     def still_there(self) -> list[str]:
         """Return the play's hosts that have neither failed nor left by ``meta: end_host``."""
-        return [name for name in self.hosts if name not in self.gone and self.stage.host(name).alive]
+        return self._taking_part(self.hosts)
+
+    def still_in_batch(self) -> list[str]:
+        """Return the wave's hosts that have neither failed nor left by ``meta: end_host``."""
+        return self._taking_part(self.batch)
+
+    def _taking_part(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if name not in self.gone and self.stage.host(name).alive]
 
 
 def title_of(play: Play, extra: Mapping[str, Any]) -> str:

@@ -55,7 +55,10 @@ class Ending:
 
 @dataclass(slots=True)
 class HostState:
-    """One host over the whole run. ``lost`` is the bad outcome that took it out of the run, with ``reason``."""
+    """One host over the whole run. ``lost`` is the bad outcome that took it out of the run, with ``reason``.
+
+    ``cleared`` counts how often ``meta: clear_host_errors`` forgave its failures.
+    """
 
     name: str
     recap: Recap = field(default_factory=Recap)
@@ -69,6 +72,7 @@ class HostState:
     looked: bool = False
     ended: bool = False
     began: bool = False
+    cleared: int = 0
     lost: Outcome | None = None
     reason: str = ""
 
@@ -87,8 +91,9 @@ class HostState:
         return Outcome.CHANGED if self.recap.changed else Outcome.OK
 
     def clear(self) -> None:
-        """Take the host back (``meta: clear_host_errors``)."""
+        """Take the host back (``meta: clear_host_errors``); a failure whose ``always`` is running is forgotten too."""
         self.lost, self.reason, self.ended = None, "", False
+        self.cleared += 1
 
     def recorded(self, path: str, item: object = None) -> Mapping[str, Any] | None:
         """Return what an earlier process of this run recorded of a task, None where it had not ended."""

@@ -18,7 +18,8 @@ from remediation.model.errors import HostError, RemediationError
 from remediation.model.outcome import Result
 from remediation.playbook.model import Call, tasks_of
 from remediation.playbook.model import Rung as RungTasks
-from remediation.templating.templar import OMIT, Scope
+from remediation.templating.lazy import OMIT
+from remediation.templating.templar import Scope
 
 RUNNER = DefaultStepRunner()
 

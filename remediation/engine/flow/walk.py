@@ -79,8 +79,11 @@ class HostWalk:
             else:
                 yield from self.nodes(block.block, included)
         except TaskFailed:
+            before = self.host.cleared
             yield from self.nodes(block.always, included)
-            raise
+            if self.host.cleared == before:
+                raise
+            return
         yield from self.nodes(block.always, included)
 
     def _guarded(self, block: Block, included: Sequence[Layer]) -> Walk:

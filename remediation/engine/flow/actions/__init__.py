@@ -16,8 +16,9 @@ from remediation.engine.flow.site import Site
 from remediation.engine.flow.values import Acted
 from remediation.model.errors import UsageError
 from remediation.playbook.actions import ACTIONS, Action
+from remediation.templating.lazy import OMIT
 from remediation.templating.nodes import Text, looks_like_template
-from remediation.templating.templar import OMIT, Scope
+from remediation.templating.templar import Scope
 
 DOES: Mapping[str, Callable[[Any, Site, Scope], Acted]] = {
     "assert": assert_,
@@ -30,8 +31,8 @@ DOES: Mapping[str, Callable[[Any, Site, Scope], Acted]] = {
     "wait_for": wait_for,
 }
 
-ASKED_RAW = frozenset({("assert", "that"), ("debug", "var")})
-"""Parameters that are expressions: they are evaluated by the action itself."""
+ASKED_RAW = frozenset({("assert", "that"), ("debug", "var"), ("include_tasks", "apply")})
+"""Parameters that are not evaluated here: expressions, which the action evaluates itself, and keywords of other tasks."""
 
 
 TELLS = frozenset({"assert", "debug", "fail", "include_vars", "set_fact"})

@@ -50,8 +50,9 @@ def command(given: Command, site: Site, scope: Scope) -> Acted:
     try:
         unnecessary = _unnecessary(given, site)
         if unnecessary:
-            said = {"stdout": unnecessary, "stdout_lines": [unnecessary], "stderr": "", "stderr_lines": []}
-            return Acted(values={"rc": 0, **said, "msg": unnecessary})
+            said = {"stdout": f"skipped, since {unnecessary}", "stdout_lines": [f"skipped, since {unnecessary}"]}
+            why = f"Did not run command since {_quoted(unnecessary)}"
+            return Acted(values={"rc": 0, **said, "stderr": "", "stderr_lines": [], "msg": why})
         if site.check():
             return _foreseen(given, site)
         opened = site.opened()
@@ -151,10 +152,18 @@ def _unnecessary(given: Command, site: Site) -> str:
         return ""
     opened = site.opened()
     if given.creates is not None and _exists(given.creates, given.chdir, opened):
-        return f"skipped, since {given.creates} exists"
+        return f"{given.creates} exists"
     if given.removes is not None and not _exists(given.removes, given.chdir, opened):
-        return f"skipped, since {given.removes} does not exist"
+        return f"{given.removes} does not exist"
     return ""
+
+
+def _quoted(reason: str) -> str:
+    """Return a reason with its path in quotes, as Ansible's message has it."""
+    for end in (" does not exist", " exists"):
+        if reason.endswith(end):
+            return f"{reason.removesuffix(end)!r}{end}"
+    return reason
 
 
 def _exists(path: str, folder: str | None, opened: Opened) -> bool:

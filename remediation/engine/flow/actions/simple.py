@@ -6,6 +6,7 @@ from remediation.engine.flow.site import Site
 from remediation.engine.flow.values import Acted
 from remediation.model.outcome import Outcome
 from remediation.playbook.actions import Assert, Debug, Fail, SetFact
+from remediation.playbook.keywords import is_variable
 from remediation.templating.errors import UndefinedVariable
 from remediation.templating.nodes import has_template
 from remediation.templating.templar import Scope
@@ -15,7 +16,7 @@ GREETING = "Hello world!"
 
 def debug(given: Debug, site: Site, scope: Scope) -> Acted:
     """Tell a message, or the value of an expression."""
-    if given.verbosity > 0:
+    if given.verbosity > site.play.stage.request.verbosity:
         return Acted(Outcome.SKIPPED, {"skipped_reason": "Verbosity threshold not met."}, "told only with more -v")
     if given.var is not None:
         try:
@@ -43,8 +44,8 @@ def assert_(given: Assert, site: Site, scope: Scope) -> Acted:
 
 def set_fact(given: SetFact, site: Site, scope: Scope) -> Acted:  # noqa: ARG001 - an action's signature
     """Set variables; those of one task do not see each other."""
-    wrong = next((name for name in given.model_extra or () if not name.isidentifier()), None)
+    wrong = next((name for name in given.model_extra or () if not is_variable(name)), None)
     if wrong is not None:
         reason = f"set_fact: {wrong!r} cannot be the name of a variable"
-        return Acted(Outcome.FAILED, {"msg": reason}, reason, "use letters, digits and underscores")
+        return Acted(Outcome.FAILED, {"msg": reason}, reason, "use the letters a to z, digits and underscores")
     return Acted(facts=dict(given.model_extra or {}))

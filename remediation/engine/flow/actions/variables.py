@@ -20,16 +20,17 @@ ENDINGS = frozenset({".yml", ".yaml", ".json"})
 def include_vars(given: IncludeVars, site: Site, scope: Scope) -> Acted:  # noqa: ARG001 - an action's signature
     """Load the variables of a file, or of all files in a folder."""
     found: dict[str, Any] = {}
-    for path in _files(given, site):
+    paths = _files(given, site)
+    for path in paths:
         found.update(variables_of(path, site.play.stage.request.playbook.decrypt))
     named: Mapping[str, Any] = {given.name: found} if given.name else found
-    return Acted(included=named)
+    return Acted(values={"ansible_included_var_files": [str(path.absolute()) for path in paths]}, included=named)
 
 
 def _files(given: IncludeVars, site: Site) -> list[Path]:
     folders = (site.task.folder, site.play.play.file.parent, site.play.stage.request.playbook.path.parent)
     if given.file is not None:
-        path = find_file(given.file, folders, "vars")
+        path = find_file(given.file, folders, "vars", subfolder_first=True)
         if path is None:
             raise UsageError(f"include_vars: there is no file {given.file!r} in {folders[0]}", place=site.place)
         return [path]

@@ -1,0 +1,42 @@
+"""Reads the user's files: regular ones, of a size that fits into memory many times over, as UTF-8 text."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+MIB = 1024**2
+LARGEST = 16 * MIB
+"""Bytes of the largest playbook, inventory, variable file, template or vault; nobody writes such by hand."""
+
+_HANDED_OVER = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+"""Where a shell leaves what it hands over (``-e @<(command)``): a pipe that is open already."""
+
+
+def read_text(path: Path, *, encoding: str = "utf-8") -> str:
+    """Return the text of a file; raises OSError, with a sentence, for what is too large or no regular file, UnicodeDecodeError."""
+    return read_bytes(path).decode(encoding)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what a file holds; raises OSError, with a sentence, for what is too large or no regular file."""
+    kind = path.stat()
+    if not stat.S_ISREG(kind.st_mode):
+        handed_over = stat.S_ISFIFO(kind.st_mode) and str(path).startswith(_HANDED_OVER)
+        if stat.S_ISDIR(kind.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not handed_over:
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    if kind.st_size > LARGEST:
+        raise _too_large(path)
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise _too_large(path)
+    return content
+
+
+def _too_large(path: Path) -> OSError:
+    return OSError(errno.EFBIG, f"it is larger than {LARGEST // MIB} MiB", str(path))

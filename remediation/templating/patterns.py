@@ -1,0 +1,138 @@
+"""Regular expressions of the user's, with a time limit: Python's own can take years for a short text, and nothing interrupts it.
+
+A pattern that could take long on its text is matched by a process of its own, which is ended when the time is over.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from typing import Any
+
+from remediation.templating.errors import TemplateError
+
+SECONDS = 5.0
+"""How long one pattern may take."""
+
+_NESTED_FROM = 20
+_ONE_FROM = 20_000
+_MANY_FROM = 2_000
+"""From so many characters on, a pattern with a repetition inside of one, with one or with several of them could take long."""
+
+_CHILD = """
+import json, re, sys
+how, pattern, flags, text, replacement, count = json.load(sys.stdin)
+found = re.compile(pattern, flags)
+if how == "sub":
+    json.dump(found.subn(replacement, text, count=count), sys.stdout)
+elif how == "findall":
+    json.dump(found.findall(text), sys.stdout)
+else:
+    match = getattr(found, how)(text)
+    json.dump(match and list(match.regs), sys.stdout)
+"""
+
+
+def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """Return the compiled pattern; raises `TemplateError` where it is none."""
+    try:
+        return re.compile(pattern, flags)
+    except (re.error, OverflowError, RecursionError) as error:
+        shown = pattern if len(pattern) <= 100 else f"{pattern[:99]}…"  # noqa: PLR2004 - as much as a line holds
+        raise TemplateError(f"{shown!r} is no regular expression: {error or 'it is nested too deep'}") from None
+
+
+def groups(how: str, pattern: str, flags: int, text: str) -> list[str | None] | None:
+    """Return the match (``how`` is search, match or fullmatch) and its groups; None where nothing matches."""
+    found = compiled(pattern, flags)
+    if not _may_take_long(pattern, text):
+        match = getattr(found, how)(text)
+        return [match[0], *match.groups()] if match else None
+    answer = _in_a_process(how, pattern, flags, text)
+    if answer is None:
+        return None
+    return [text[start:end] if start >= 0 else None for start, end in answer]
+
+
+def replaced(pattern: str, flags: int, text: str, replacement: str, count: int) -> tuple[str, int]:
+    """Return the text with its matches replaced, and how many there were."""
+    found = compiled(pattern, flags)
+    if not _may_take_long(pattern, text):
+        return found.subn(replacement, text, count=count)
+    made, times = _in_a_process("sub", pattern, flags, text, (replacement, count))
+    return made, times
+
+
+def all_matches(pattern: str, flags: int, text: str) -> list[Any]:
+    """Return all matches: texts, or of several groups lists of texts."""
+    found = compiled(pattern, flags)
+    if not _may_take_long(pattern, text):
+        return found.findall(text)
+    answer: list[Any] = _in_a_process("findall", pattern, flags, text)
+    return answer
+
+
+def _in_a_process(how: str, pattern: str, flags: int, text: str, replacing: tuple[str, int] = ("", 0)) -> Any:  # noqa: ANN401
+    asked = json.dumps([how, pattern, flags, text, *replacing])
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _CHILD], input=asked.encode(), capture_output=True, timeout=SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise TemplateError(
+            f"the regular expression {pattern!r} took more than {SECONDS:g} s on a text of {len(text):,} characters",
+            next_step="write it without a repetition inside of a repetition",
+        ) from None
+    if done.returncode:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise TemplateError(f"the regular expression {pattern!r} failed: {lines[-1] if lines else 'no reason given'}")
+    return json.loads(done.stdout)
+
+
+def _may_take_long(pattern: str, text: str) -> bool:
+    if len(text) < _NESTED_FROM:
+        return False
+    repeats, nested = _repetitions(pattern)
+    return nested or (repeats > 0 and len(text) >= _ONE_FROM) or (repeats > 1 and len(text) >= _MANY_FROM)
+
+
+_MARK = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[()*+?]|\{\d*,?\d*\}", re.DOTALL)
+_WIDE = 10
+"""A repetition of more than so many times counts as one without end."""
+
+
+def _repetitions(pattern: str) -> tuple[int, bool]:
+    """Return how many long repetitions a pattern has, and whether one of them repeats something that varies."""
+    repeats, nested = 0, False
+    varies = [False]  # of each open group: whether it holds a repetition or an alternative
+    closed = False  # whether the group that has just been closed varies
+    position = 0
+    for found in _MARK.finditer(pattern):
+        mark = found[0]
+        if "|" in pattern[position : found.start()]:
+            varies[-1] = True
+        if found.start() > position:
+            closed = False
+        position = found.end()
+        if mark == "(":
+            varies.append(False)
+        elif mark == ")":
+            closed = varies.pop() if len(varies) > 1 else False
+            varies[-1] = varies[-1] or closed
+            continue
+        elif mark in "*+" or (mark[0] == "{" and _is_long(mark)):
+            repeats += 1
+            nested = nested or closed
+            varies[-1] = True
+        elif mark == "?":
+            varies[-1] = True
+        closed = False
+    return repeats, nested
+
+
+def _is_long(mark: str) -> bool:
+    least, comma, most = mark[1:-1].partition(",")
+    last = most if comma else least
+    return (comma != "" and not last) or (last.isdecimal() and int(last[:9]) > _WIDE)

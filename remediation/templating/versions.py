@@ -1,0 +1,120 @@
+"""Compares versions as Ansible's test ``version`` does: loosely, strictly, or by the rules of semver and PEP 440."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from remediation.templating.errors import TemplateError
+
+OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+    **dict.fromkeys(("==", "=", "eq"), operator.eq),
+    **dict.fromkeys(("<", "lt"), operator.lt),
+    **dict.fromkeys(("<=", "le"), operator.le),
+    **dict.fromkeys((">", "gt"), operator.gt),
+    **dict.fromkeys((">=", "ge"), operator.ge),
+    **dict.fromkeys(("!=", "<>", "ne"), operator.ne),
+}
+
+_LOOSE = re.compile(r"(\d+|[a-z]+|\.)")
+_STRICT = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?(?:([ab])(\d+))?", re.ASCII)
+_SEMVER = re.compile(
+    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
+    r"(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?"
+    r"(?:\+[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?",
+    re.ASCII,
+)
+_PEP440 = re.compile(
+    r"v?(?:(?P<epoch>\d+)!)?(?P<release>\d+(?:\.\d+)*)"
+    r"(?:[-_.]?(?P<pre>alpha|a|beta|b|preview|pre|c|rc)[-_.]?(?P<pre_number>\d*))?"
+    r"(?P<post>-(?P<bare_post>\d+)|[-_.]?(?:post|rev|r)[-_.]?(?P<post_number>\d*))?"
+    r"(?P<dev>[-_.]?dev[-_.]?(?P<dev_number>\d*))?"
+    r"(?:\+(?P<local>[a-z0-9]+(?:[-_.][a-z0-9]+)*))?",
+    re.ASCII | re.IGNORECASE,
+)
+_PRE = {"alpha": 0, "a": 0, "beta": 1, "b": 1, "preview": 2, "pre": 2, "c": 2, "rc": 2}
+LONGEST = 1000
+"""Characters of the longest version; a longer text is something else."""
+
+
+def version(value: object, other: object, how: str = "eq", strict: bool | None = None, version_type: str | None = None) -> bool:
+    """Compare two versions; raises `TemplateError` where one of them is none, as Ansible does."""
+    if strict is not None and version_type is not None:
+        raise TemplateError("version: strict and version_type exclude each other")
+    if not value:
+        raise TemplateError("version: the version to compare is empty")
+    if not other:
+        raise TemplateError("version: the version to compare with is empty")
+    kind = version_type or ("strict" if strict else "loose")
+    if kind not in _KEYS:
+        raise TemplateError(f"version: version_type is one of {', '.join(_KEYS)}, not {kind!r}")
+    if how not in OPERATORS:
+        raise TemplateError(f"version: {how!r} is no comparison; use one of {', '.join(OPERATORS)}")
+    own, others = _key(value, kind), _key(other, kind)
+    try:
+        order = 0 if own == others else -1 if own < others else 1
+    except TypeError:  # a number beside a word: the loose rules do not say which is older
+        raise TemplateError(f"version: {str(value)!r} and {str(other)!r} cannot be compared") from None
+    return OPERATORS[how](order, 0)
+
+
+def _key(value: object, kind: str) -> Any:  # noqa: ANN401 - whatever the kind compares
+    text = str(value)
+    key = _KEYS[kind](text) if len(text) <= LONGEST else None
+    if key is None:
+        shown = text if len(text) <= LONGEST else f"{text[:40]}…"
+        raise TemplateError(f"version: {shown!r} is no {kind} version")
+    return key
+
+
+def _loose(text: str) -> list[int | str]:
+    """Return numbers and words; Python refuses to order the one before the other."""
+    return [int(part) if part.isdecimal() else part for part in _LOOSE.split(text) if part and part != "."]
+
+
+def _strict(text: str) -> Any | None:  # noqa: ANN401 - a key
+    found = _STRICT.fullmatch(text)
+    if found is None:
+        return None
+    before = (0, found[4], int(found[5])) if found[4] else (1, "", 0)
+    return (int(found[1]), int(found[2]), int(found[3] or 0), before)
+
+
+def _semver(text: str) -> Any | None:  # noqa: ANN401 - a key
+    found = _SEMVER.fullmatch(text)
+    if found is None:
+        return None
+    parts = found[4].split(".") if found[4] else []
+    identifiers = tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
+    return (int(found[1]), int(found[2]), int(found[3]), not parts, identifiers)
+
+
+def _pep440(text: str) -> Any | None:  # noqa: ANN401 - a key
+    found = _PEP440.fullmatch(text.strip())
+    if found is None:
+        return None
+    release = [int(part) for part in found["release"].split(".")]
+    while release and not release[-1]:
+        release.pop()
+    dev = int(found["dev_number"] or 0) if found["dev"] else None
+    post = int(found["bare_post"] or found["post_number"] or 0) if found["post"] else None
+    if found["pre"]:
+        pre = (_PRE[found["pre"].lower()], int(found["pre_number"] or 0))
+    else:  # a development release of the version itself comes before all of its previews
+        pre = (-1, 0) if dev is not None and post is None else (3, 0)
+    local = [
+        (1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"[-_.]", found["local"] or "") if part
+    ]
+    after = -1 if post is None else post
+    return (int(found["epoch"] or 0), release, pre, after, dev is None, dev or 0, local)
+
+
+_KEYS: Mapping[str, Callable[[str], Any]] = {
+    "loose": _loose,
+    "strict": _strict,
+    "semver": _semver,
+    "semantic": _semver,
+    "pep440": _pep440,
+}

@@ -1,0 +1,116 @@
+"""A template that asks for too much ends in an error; one that makes what people make does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediation.templating import patterns
+from remediation.templating.errors import TemplateError
+from remediation.templating.nodes import Text, trusted
+from remediation.templating.templar import Scope, flaw
+
+TOO_MUCH = [
+    "{{ 'a' * 10**9 }}",
+    "{{ 10**9 * 'a' }}",
+    "{{ [0] * 10**9 }}",
+    "{{ 10 ** (10 ** 10) }}",
+    "{{ 10 ** 5000 }}",
+    "{{ (10 ** 3000) * (10 ** 3000) }}",
+    "{{ 'a' | center(10**9) }}",
+    "{{ 'a'.center(10**9) }}",
+    "{{ 'a'.ljust(10**9) }}",
+    "{{ '1'.zfill(10**9) }}",
+    "{{ '%1000000000d' | format(1) }}",
+    "{{ '%1000000000d' % 1 }}",
+    "{{ '%*d' % (10**9, 1) }}",
+    "{{ '{:>1000000000}'.format(1) }}",
+    "{{ '{:>{w}}'.format(1, w=10**9) }}",
+    "{{ 'a' | indent(10**9) }}",
+    "{{ [1] | slice(10**9) | list }}",
+    "{{ [1] | batch(10**9, 0) | list }}",
+    "{{ {'a': 1} | to_json(indent=10**9) }}",
+    "{{ {'a': 1} | to_nice_yaml(indent=10**9) }}",
+    "{{ 'a' | comment(prefix_count=10**9) }}",
+    "{{ range(10**9) | list }}",
+    "{{ range(99999) | product(range(99999)) | list | length }}",
+    "{{ range(99) | permutations(9) | list | length }}",
+    "{{ range(99) | combinations(20) | list | length }}",
+    "{{ range(99999) | join('x' * 9999) }}",
+    "{{ ('x' * 9999).join(range(99999) | map('string')) }}",
+    "{{ ('x' * 99999).replace('x', 'y' * 9999) }}",
+    "{{ ('x' * 99999) | replace('x', 'y' * 9999) }}",
+    "{{ ('x' * 99999) | regex_replace('x', 'y' * 9999) }}",
+    "{{ ('x' * 99999) | regex_replace('', 'y' * 9999) }}",
+    "{{ range(99999) | map('center', 9999) | list | length }}",
+    "{{ query('sequence', end=10**9) }}",
+    "{{ query('nested', range(9999) | list, range(9999) | list) }}",
+    "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+    "{% set n = namespace(s='ab') %}{% for i in range(60) %}{% set n.s = n.s + n.s %}{% endfor %}{{ n.s }}",
+    "{% set n = namespace(s='ab') %}{% for i in range(60) %}{% set n.s = n.s ~ n.s %}{% endfor %}{{ n.s }}",
+    "{% set n = namespace(s=[1]) %}{% for i in range(60) %}{% set n.s = n.s + n.s %}{% endfor %}{{ n.s }}",
+    "{% set n = namespace(s=99) %}{% for i in range(60) %}{% set n.s = n.s * n.s %}{% endfor %}{{ n.s }}",
+    "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    "{{ ('[' * 99999) | from_json }}",
+    "{{ ('[' * 99999) | from_yaml }}",
+    "{{ ('a' * 30 ~ 'b') | regex_search('(a+)+$') }}",
+    "{{ ('a' * 30 ~ 'b') is match('(a|a)*$') }}",
+]
+
+
+@pytest.fixture
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "SECONDS", 0.3)
+
+
+@pytest.mark.usefixtures("_soon")
+@pytest.mark.parametrize("template", TOO_MUCH)
+def test_too_much_is_refused(template: str) -> None:
+    with pytest.raises(TemplateError):
+        Scope([{}]).render(Text(template))
+
+
+@pytest.mark.parametrize("template", TOO_MUCH)
+def test_nothing_is_evaluated_where_a_template_is_only_read(template: str) -> None:
+    assert flaw(Text(template)) == ""
+
+
+def test_variables_draw_on_the_budget_of_the_template_that_uses_them() -> None:
+    levels = {f"v{n}": "{% for i in range(90) %}{{ v" + str(n + 1) + " }}{% endfor %}" for n in range(9)}
+    scope = Scope([trusted({"d": {**levels, "v9": "x"}, "big": "{{ 'x' * 15000000 }}", "two": "{{ big }}{{ big }}"})])
+    with pytest.raises(TemplateError, match="makes too much"):
+        scope.render(Text("{{ two }}"))
+    assert len(scope.render(Text("{{ big }}"))) == 15_000_000
+
+
+@pytest.mark.parametrize(
+    ("template", "value"),
+    [
+        ("{{ '-' * 80 }}", "-" * 80),
+        ("{{ 2 ** 100 }}", 2**100),
+        ("{{ '%03d' | format(7) }} {{ '%5.1f%%' % 12.34 }}", "007  12.3%"),
+        ("{{ range(1000) | sum }}", 499500),
+        (
+            "{% for i in range(3) %}{{ loop.index }}/{{ loop.length }}{% if not loop.last %},{% endif %}{% endfor %}",
+            "1/3,2/3,3/3",
+        ),
+        ("{{ [1, 2] | product([3]) | list }}", [[1, 3], [2, 3]]),
+        ("{{ (' a' * 3000) | regex_findall('a+ ?a*') | length }}", 3000),
+        ("{{ ('key=value ' * 20) | regex_search('((?P<k>\\w+)=(?P<v>\\w+) ?)+$', '\\g<k>', '\\2') }}", ["key", "key"]),
+        ("{{ ('1.2.3.' * 9) | regex_replace('(\\d+\\.)+', 'v') }}", "v"),
+        ("{{ ('a.b.c-' * 9) is search('^([a-z.]+-)*$') }}", True),
+    ],
+)
+def test_what_people_write_is_evaluated(template: str, value: Any) -> None:  # noqa: ANN401 - any value
+    assert Scope([{}]).render(Text(template)) == value
+
+
+def test_a_large_included_template_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "large.j2").open("wb") as file:
+        file.truncate(17 * 1024**2)
+    scope = Scope([{"playbook_dir": str(tmp_path)}])
+    for template in ("{% include 'large.j2' %}", "{{ lookup('template', 'large.j2') }}", "{{ lookup('file', '/dev/zero') }}"):
+        with pytest.raises(TemplateError, match="larger than 16 MiB|not a regular file"):
+            scope.render(Text(template))
