@@ -15,12 +15,33 @@ from dataclasses import dataclass, field
 from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 
+from remediation.cli.ansible_options import INSTEAD
 from remediation.model.errors import UsageError
 
-REFUSED = {"echo", "pty", "hide", "warn-only", "command-timeout", "prompt-for-sudo-password"}
-"""Options of invoke's command runner; nothing here goes through it."""
+REFUSED = {
+    "collection",
+    "command-timeout",
+    "config",
+    "debug",
+    "echo",
+    "hide",
+    "no-dedupe",
+    "prompt-for-sudo-password",
+    "pty",
+    "search-root",
+    "warn-only",
+    "write-pyc",
+}
+"""Options of invoke's command runner and loader; nothing here goes through them."""
+
+FORMATS = ("flat", "nested", "json")
+"""What invoke's ``--list-format`` takes."""
+
+LIKE_ENOUGH = 0.75
+"""How alike a misspelt name and an offered one are: a hint that is followed must not do something else."""
 
 PROGRAM = "remediate"
+PLAYBOOK = (".yml", ".yaml")
 
 
 @dataclass(slots=True)
@@ -41,6 +62,10 @@ class CommandLine:
 
 def understand(words: Sequence[str], core: ParserContext, tasks: Mapping[str, ParserContext]) -> CommandLine:
     """Return the command line that `words` (without the program's name) mean; raises `UsageError`."""
+    for word in words:
+        if not word.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in word):
+            shown = word.encode("ascii", "backslashreplace").decode()
+            raise UsageError(f"the argument {shown} is not UTF-8 text", next_step="type it again, or rename the file")
     if "--complete" in words:  # the shell asks for candidates; invoke reads those words itself
         return CommandLine(core=list(words))
     if "--" in words:
@@ -76,7 +101,7 @@ class _Reading:
         flag, equals, value = word.partition("=")
         if not flag.startswith("--") and len(flag) > len("-e"):
             if self.find(flag[:2]) is None or equals:
-                raise self.unknown(flag)
+                raise self.from_ansible(flag[:2]) or self.unknown(flag)
             first = self.find(flag[:2])
             rest = flag[2:]
             self.words[:0] = [flag[:2], rest] if first and first.takes_value else [flag[:2], *(f"-{letter}" for letter in rest)]
@@ -101,7 +126,11 @@ class _Reading:
 
     def core_flag(self, flag: str, argument: Argument, value: str | None) -> None:
         if argument.names[0] in REFUSED:
-            raise UsageError(f"invoke's {flag} has no meaning here", next_step="leave it out")
+            raise (
+                self.misplaced(flag)
+                or self.from_ansible(flag)
+                or UsageError(f"invoke's {flag} has no meaning here", next_step="leave it out")
+            )
         if argument.name == "help" and self.line.task:
             self.line.core += ["--help", self.line.task]
             return
@@ -114,7 +143,10 @@ class _Reading:
                     value = self.known_task(value)
                 self.line.core.append(value)
             return
-        self.line.core += [flag, *self.value_of(flag, argument, value)]
+        given = self.value_of(flag, argument, value)
+        if argument.names[0] == "list-format" and given[0] not in FORMATS:
+            raise UsageError(f"{flag} takes {', '.join(FORMATS)}, not {given[0]!r}")
+        self.line.core += [flag, *given]
 
     def value_of(self, flag: str, argument: Argument, value: str | None) -> list[str]:
         if not argument.takes_value:
@@ -129,6 +161,8 @@ class _Reading:
             if not self.words:
                 raise UsageError(f"{flag} needs a value")
             value = self.words.pop(0)
+        if not value.strip():
+            raise UsageError(f"{flag} was given an empty value", next_step=f"give {flag} its value, or leave it out")
         if value.startswith("-") and value != "-":
             raise UsageError(f"{flag} needs a value, but {value} follows", next_step=f"give {flag} its value")
         if argument.kind is int and not value.isdecimal():
@@ -141,6 +175,8 @@ class _Reading:
         members = [name for name in self.tasks if name.startswith(f"{word}.")]
         if members:
             raise UsageError(f"{word} is a group of tasks", next_step=f"choose one of {', '.join(members)}")
+        if word.endswith(PLAYBOOK) or word.startswith("ansible-playbook"):
+            raise UsageError(f"there is no task {word!r}", next_step=f"{PROGRAM} play PLAYBOOK runs a playbook")
         hint = _nearest_task(word, self.tasks)
         raise UsageError(
             f"there is no task {word!r}" + (f"; did you mean {hint!r}?" if hint else ""),
@@ -149,11 +185,20 @@ class _Reading:
 
     def positional(self, word: str) -> None:
         context = self.tasks[self.line.task]
+        if not word.strip():
+            raise UsageError(
+                f"{self.line.task} was given an empty argument", next_step=f"{PROGRAM} --help {self.line.task} says what it takes"
+            )
         if len(self.line.positional) < len(context.positional_args):
             self.line.positional.append(word)
             return
         if word in self.tasks:
             raise UsageError(f"one task per command line: {self.line.task}, then {word}", next_step="run them one by one")
+        if word.endswith(PLAYBOOK) and any(argument.name == "playbook" for argument in context.positional_args):
+            raise UsageError(
+                f"one playbook per command line: {self.line.positional[0]}, then {word}",
+                next_step="run them one by one, or name both in a third one with import_playbook",
+            )
         repeated = next((flag for flag in reversed(self.line.options) if flag.startswith("-")), "")
         if repeated and context.flags[repeated].kind is list:
             raise UsageError(f"{word!r} belongs to no option", next_step=f"repeat {repeated}: {repeated} … {repeated} {word}")
@@ -164,20 +209,39 @@ class _Reading:
     def unknown(self, flag: str) -> UsageError:
         contexts = [context for context in (self.context, self.core) if context is not None]
         names = [name for context in contexts for name in context.flag_names() if name.lstrip("-") not in REFUSED]
-        close = difflib.get_close_matches(flag, [name for name in names if name.startswith("--")], n=1)
+        close = difflib.get_close_matches(flag, [name for name in names if name.startswith("--")], n=1, cutoff=LIKE_ENOUGH)
         owner = self.line.task or PROGRAM
-        if not self.line.task:
-            takers = [name for name, context in self.tasks.items() if flag in context.flags]
-            if takers:
-                return UsageError(f"{flag} stands in front of the task", next_step=f"{PROGRAM} {takers[0]} {flag} …")
+        known = self.misplaced(flag) or self.from_ansible(flag)
+        if known is not None:
+            return known
         hint = f"; did you mean {close[0]}?" if close else ""
         topic = f" {self.line.task}" if self.line.task else ""
         return UsageError(f"{owner} has no option {flag}{hint}", next_step=f"{PROGRAM} --help{topic} lists the options")
+
+    def misplaced(self, flag: str) -> UsageError | None:
+        """Return the error of an option of a task that stands in front of it."""
+        takers = [name for name, context in self.tasks.items() if flag in context.flags]
+        if self.line.task or not takers:
+            return None
+        taker = next((name for name in takers if name in self.words), "play" if "play" in takers else takers[0])
+        return UsageError(f"{flag} stands in front of the task", next_step=f"{PROGRAM} {taker} … {flag}")
+
+    def from_ansible(self, flag: str) -> UsageError | None:
+        """Return the error of an option that ``ansible-playbook`` has."""
+        instead = INSTEAD.get(flag)
+        if instead is None:
+            return None
+        return UsageError(f"{self.line.task or PROGRAM} has no option {flag}, as ansible-playbook has", next_step=instead)
 
     def finish(self) -> None:
         context = self.context
         if context is None or "--help" in self.line.core:
             return
+        listing = next((flag for flag in self.line.core if flag.startswith(("--list", "-F", "-D"))), None)
+        if listing is not None:
+            raise UsageError(
+                f"{listing} lists the tasks of {PROGRAM} and runs none", next_step=f"leave out {listing}, or {self.line.task}"
+            )
         missing = context.positional_args[len(self.line.positional) :]
         if missing:
             names = " ".join(str(argument.name).upper() for argument in missing)

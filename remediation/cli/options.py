@@ -48,12 +48,12 @@ class Recorded(Hosts):
 class Run(Recorded):
     """How a run may change hosts."""
 
-    check: bool = option("Change nothing; say what would be done.", default=False)
-    diff: bool = option("Show before and after of each change.", default=False)
+    check: bool = option("Change nothing; say what would be done.", default=False, short="C")
+    diff: bool = option("Show before and after of each change.", default=False, short="D")
     max_risk: str | None = option("Highest risk that may be taken without asking: safe, disruptive or destructive.")
     last_resort: bool = option("Also try the rungs that are marked as last resort.", default=False)
     yes_destroy: tuple[str, ...] = option("Allow deleting data on this host. May be repeated.", default=())
-    forks: str | None = option("How many hosts are worked on at a time (default 50).")
+    forks: str | None = option("How many hosts are worked on at a time (default 50).", short="f")
     wait: str | None = option("Wait this long for another run on a host to end, such as 90 or 5m.")
     report: str | None = option("Also write the run to this file: .html, .json or .xml (JUnit).")
     out: str | None = option("With --check: save what would be done to this file, for apply.")
@@ -112,9 +112,13 @@ class Play(Run):
     """A run of one's own playbook."""
 
     playbook: str = required("A playbook: a file, or the name of a shipped one.")
-    tags: tuple[str, ...] = option("Only tasks with this tag. May be repeated.", default=())
+    tags: tuple[str, ...] = option("Only tasks with this tag. May be repeated.", default=(), short="t")
     skip_tags: tuple[str, ...] = option("No tasks with this tag. May be repeated.", default=())
     start_at_task: str | None = option("Begin at the task of this name.")
+    list_hosts: bool = option("List the hosts of each play, and run nothing.", default=False)
+    list_tasks: bool = option("List the tasks that the tags choose, and run nothing.", default=False)
+    list_tags: bool = option("List the tags of each play, and run nothing.", default=False)
+    syntax_check: bool = option("Read the playbook and tell every mistake in it, and run nothing.", default=False)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)

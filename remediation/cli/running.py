@@ -23,6 +23,10 @@ def fix_offload(options: FixOffload) -> int:
 @command(Play)
 def play(options: Play) -> int:
     """Run a playbook: a file of yours, or a shipped one by its name."""
+    if options.list_hosts or options.list_tasks or options.list_tags or options.syntax_check:
+        from remediation.cli.listing import listing  # noqa: PLC0415 - loaded when asked for
+
+        return listing(options, sys.stdout)
     from remediation.cli.run import Asked, run  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
 
     return run("play", Asked.of(options, playbook=options.playbook), sys.stdout)

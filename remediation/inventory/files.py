@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from remediation.inventory.inventory import Files
-from remediation.model.errors import InputError, Place, Problem
+from remediation.model.errors import InputError, Place, Problem, UsageError
 from remediation.templating.nodes import Table
 from remediation.templating.reading import Decrypt, problem, read_yaml
 
@@ -22,12 +22,20 @@ def read_files(folder: Path, problems: list[Problem], decrypt: Decrypt | None = 
     )
 
 
+def entries(folder: Path) -> list[Path]:
+    """Return what lies in a folder, in name order; raises `UsageError` where it cannot be read."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise UsageError(f"the folder {folder} cannot be read: {error.strerror or error}") from None
+
+
 def _by_name(folder: Path, problems: list[Problem], decrypt: Decrypt | None) -> dict[str, list[Table]]:
     if not folder.is_dir():
         return {}
     found: dict[str, list[Table]] = {}
     taken: dict[str, int] = {}
-    for path in sorted(folder.iterdir()):
+    for path in entries(folder):
         if path.name.startswith(".") or path.name.endswith(IGNORED):
             continue
         name = path.stem if path.suffix in SUFFIXES and not path.is_dir() else path.name
@@ -43,7 +51,7 @@ def _files(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    for inner in sorted(path.iterdir()):
+    for inner in entries(path):
         if inner.name.startswith(".") or inner.name.endswith(IGNORED):
             continue
         if inner.is_dir() or inner.suffix in {*SUFFIXES, ""}:

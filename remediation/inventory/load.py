@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from remediation.inventory.check import check
-from remediation.inventory.files import IGNORED, SUFFIXES, read_files
+from remediation.inventory.files import IGNORED, SUFFIXES, entries, read_files
 from remediation.inventory.inventory import ALL, PRIORITY, UNGROUPED, Files, Group, Inventory
 from remediation.inventory.ranges import expanded, without_port
 from remediation.model.errors import InputError, Place, Problem, UsageError
@@ -21,6 +22,8 @@ __all__ = ["Inventory", "check", "load"]
 PARTS = ("hosts", "vars", "children")
 LAB = "lab"
 NEXT = "name one with --inventory, such as inventory/lab.yml or a host list: web1,web2,"
+MOST_FILES = 1000
+"""Files of an inventory folder; more is another folder than was meant."""
 APART = frozenset({"group_vars", "host_vars", "vars_plugins"})
 _SECTION = re.compile(r"^\[[\w.:-]+\]\s*$")
 
@@ -72,7 +75,12 @@ class _Reading:
             return
         path = Path(source)
         if path.is_dir():
-            inner = list(_files_in(path))
+            inner = list(islice(_files_in(path), MOST_FILES + 1))
+            if len(inner) > MOST_FILES:
+                raise UsageError(
+                    f"the inventory folder {path} holds more than {MOST_FILES} files",
+                    next_step="name the folder of the inventory alone",
+                )
             if not inner:
                 raise UsageError(f"the inventory folder {path} holds no file", next_step=NEXT)
             for each in inner:
@@ -230,13 +238,18 @@ class _Reading:
         self.problems.append(problem(message, place))
 
 
-def _files_in(folder: Path) -> Iterator[Path]:
-    """Yield the inventory files of a folder and of those in it, in name order; what Ansible passes over is passed over."""
-    for path in sorted(folder.iterdir()):
+def _files_in(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Yield the inventory files of a folder and of those in it, in name order; what Ansible passes over is passed over.
+
+    A link back to a folder that holds it is not followed.
+    """
+    for path in entries(folder):
         if path.name.startswith(".") or path.name.endswith(IGNORED) or path.name in APART:
             continue
         if path.is_dir():
-            yield from _files_in(path)
+            known = path.resolve()
+            if known not in above:
+                yield from _files_in(path, (*above, known))
         elif path.suffix in {*SUFFIXES, ""}:
             yield path
 

@@ -9,6 +9,7 @@ from invoke.collection import Collection
 from invoke.parser.context import ParserContext
 from invoke.program import Program
 
+from remediation.cli.ansible_options import INSTEAD
 from remediation.cli.arguments import understand
 from remediation.cli.command import command, option, required
 from remediation.model.errors import UsageError
@@ -100,7 +101,26 @@ REFUSED = [
     ("play a.yml --limit a -l b", "--limit was given twice"),
     ("play a.yml --forks many", "--forks needs a whole number, not 'many'"),
     ("play a.yml --check=yes", "--check is a switch and takes no value"),
-    ("play a.yml b.yml", "play does not take 'b.yml'"),
+    ("play a.yml b.yml", "one playbook per command line: a.yml, then b.yml"),
+    ("play a.yml b", "play does not take 'b'"),
+    ("site.yml", "there is no task 'site.yml'"),
+    ("ansible-playbook site.yml", "there is no task 'ansible-playbook'"),
+    ("-l play a.yml", "there is no task 'a.yml'"),
+    ("-F json play a.yml", "-F lists the tasks of remediate and runs none"),
+    ("play a.yml --list-format json", "--list-format lists the tasks"),
+    ("--list-format nosuch --list", "--list-format takes flat, nested, json, not 'nosuch'"),
+    ("-f 5 play a.yml", "invoke's -f has no meaning here"),
+    ("-f nofile", "invoke's -f has no meaning here"),
+    ("-d play a.yml", "invoke's -d has no meaning here"),
+    ("--prompt-for-sudo-password play a.yml", "invoke's --prompt-for-sudo-password has no meaning here"),
+    ("play a.yml -b", "play has no option -b, as ansible-playbook has"),
+    ("play a.yml -bK", "play has no option -b, as ansible-playbook has"),
+    ("play a.yml --become-user=x", "play has no option --become-user, as ansible-playbook has"),
+    ("play a.yml --syntax-check", "play has no option --syntax-check, as ansible-playbook has"),
+    ("play a.yml --step", "play has no option --step, as ansible-playbook has"),
+    ("-u root play a.yml", "remediate has no option -u, as ansible-playbook has"),
+    ("play a.yml --limit=", "--limit was given an empty value"),
+    ("play a.yml -e=", "-e was given an empty value"),
     ("play a.yml -e a=1 b=2", "'b=2' belongs to no option"),
     ("play a.yml fix-offload", "one task per command line: play, then fix-offload"),
     ("--echo play a.yml", "invoke's --echo has no meaning here"),
@@ -110,7 +130,7 @@ REFUSED = [
     ("-w play a.yml", "invoke's -w has no meaning here"),
     ("play a.yml --warn-only", "invoke's --warn-only has no meaning here"),
     ("play a.yml --pty", "invoke's --pty has no meaning here"),
-    ("-T 5 play a.yml", "invoke's -T has no meaning here"),
+    ("-T 5 play a.yml", "remediate has no option -T, as ansible-playbook has"),
     ("--help plya", "there is no task 'plya'"),
     ("play a.yml -- rest", "nothing may stand after a bare --"),
 ]
@@ -128,6 +148,31 @@ def test_what_cannot_be_meant_is_refused_in_one_sentence(typed: str, message: st
     assert caught.value.message.startswith(message)
     assert "\n" not in caught.value.message
     assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["play", "a.yml", "-l", ""], "-l was given an empty value"),
+        (["play", "a.yml", "--inventory", " "], "--inventory was given an empty value"),
+        (["play", ""], "play was given an empty argument"),
+        ([""], "there is no task ''"),
+        (["play", "a\udcff.yml"], r"the argument a\udcff.yml is not UTF-8 text"),
+        (["play", "a.yml", "-e", "x=\udcff"], r"the argument x=\udcff is not UTF-8 text"),
+    ],
+)
+def test_what_is_empty_or_no_text_is_refused(words: list[str], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        understand(words, CORE, contexts())
+    assert caught.value.message == message
+
+
+@pytest.mark.parametrize("option", sorted(INSTEAD))
+def test_each_option_of_ansible_says_what_to_do_instead(option: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        understand(["play", "a.yml", option], CORE, contexts())
+    assert caught.value.next_step
+    assert "did you mean" not in str(caught.value)
 
 
 def test_completion_words_are_left_to_invoke() -> None:

@@ -12,7 +12,16 @@ from remediation import __version__
 from remediation.cli.namespace import namespace
 from tests.cli.started import ROOT, Remediate
 
-SHORT = {"e": "extra-vars", "i": "inventory", "l": "limit", "v": "verbose"}
+SHORT = {
+    "C": "check",
+    "D": "diff",
+    "e": "extra-vars",
+    "f": "forks",
+    "i": "inventory",
+    "l": "limit",
+    "t": "tags",
+    "v": "verbose",
+}
 """All short flags there are; people's fingers rely on them."""
 
 INVOKE = ("-m", "invoke")

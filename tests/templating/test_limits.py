@@ -97,7 +97,7 @@ def test_variables_draw_on_the_budget_of_the_template_that_uses_them() -> None:
             "1/3,2/3,3/3",
         ),
         ("{{ [1, 2] | product([3]) | list }}", [[1, 3], [2, 3]]),
-        ("{{ (' a' * 3000) | regex_findall('a+ ?a*') | length }}", 3000),
+        ("{{ (' a' * 3000) | regex_findall('a') | length }}", 3000),
         ("{{ ('key=value ' * 20) | regex_search('((?P<k>\\w+)=(?P<v>\\w+) ?)+$', '\\g<k>', '\\2') }}", ["key", "key"]),
         ("{{ ('1.2.3.' * 9) | regex_replace('(\\d+\\.)+', 'v') }}", "v"),
         ("{{ ('a.b.c-' * 9) is search('^([a-z.]+-)*$') }}", True),
@@ -112,5 +112,5 @@ def test_a_large_included_template_is_refused(tmp_path: Path) -> None:
         file.truncate(17 * 1024**2)
     scope = Scope([{"playbook_dir": str(tmp_path)}])
     for template in ("{% include 'large.j2' %}", "{{ lookup('template', 'large.j2') }}", "{{ lookup('file', '/dev/zero') }}"):
-        with pytest.raises(TemplateError, match="larger than 16 MiB|not a regular file"):
+        with pytest.raises(TemplateError, match=r"larger than 16 MiB|not a regular file"):
             scope.render(Text(template))

@@ -12,6 +12,7 @@ from typing import Any
 
 from remediation.connections.base import Call, Completed, Failed, FileContent, ReadFile, Reply, Run
 from remediation.connections.posix import is_variable
+from remediation.engine.flow.actions.words import split
 from remediation.engine.flow.hosts import Opened
 from remediation.engine.flow.site import Site
 from remediation.engine.flow.telling import hidden
@@ -75,7 +76,7 @@ def _timed(acted: Acted, program: Program, begun: float, ended: float) -> Acted:
 
 def _foreseen(given: Command, site: Site) -> Acted:
     """Leave the program out, as Ansible's check mode does; a saved plan holds it all the same. The host is not asked."""
-    words = given.argv if given.argv is not None else _words(given.cmd or "", site)
+    words = given.argv if given.argv is not None else _words(given.cmd or "", site, site.opened())
     if site.task.changed_when is not False and site.play.stage.request.policy.check:
         change = _change(_shown(words, site), _risk(site))
         index, site.host.memory.changes = site.host.memory.changes, site.host.memory.changes + 1
@@ -124,7 +125,7 @@ def _valid(environment: Mapping[str, str], site: Site, opened: Opened) -> Mappin
 
 
 def _program(given: Command, site: Site, opened: Opened, environment: Mapping[str, str]) -> Program:
-    words: Sequence[Any] = given.argv if given.argv is not None else _words(given.cmd or "", site)
+    words: Sequence[Any] = given.argv if given.argv is not None else _words(given.cmd or "", site, opened)
     known = {**os.environ, **environment} if opened.machine == "local" else environment
     arguments = tuple(_filled(str(revealed(word)), known) for word in words)
     if not arguments:
@@ -132,9 +133,9 @@ def _program(given: Command, site: Site, opened: Opened, environment: Mapping[st
     return Program(arguments, tuple(map(str, words)), _shown(words, site), given, environment)
 
 
-def _words(text: str, site: Site) -> list[str]:
+def _words(text: str, site: Site, opened: Opened) -> list[str]:
     try:
-        return shlex.split(text)
+        return split(text, windows=opened.access.connection.platform == "windows")
     except ValueError as error:
         raise UsageError(f"command: {error} in {text!r}", place=site.place) from None
 
