@@ -27,7 +27,7 @@ QUIET = frozenset({"env", "file", "vars"})
 def hosts(options: Listing) -> int:
     """List the hosts of the inventory with their connection and groups, or the groups as a tree."""
     from remediation.cli.extra_vars import extra_variables  # noqa: PLC0415 - loaded when asked for
-    from remediation.cli.session import read_inventory  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.session import read_inventory, warn_of_misspelt  # noqa: PLC0415 - loaded when asked for
     from remediation.inventory.check import check_addresses  # noqa: PLC0415 - loaded when asked for
     from remediation.inventory.secrets import vault_of  # noqa: PLC0415 - loaded when asked for
     from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
@@ -55,6 +55,7 @@ def hosts(options: Listing) -> int:
         )
         rows.append(f"{plural(len(listed), 'host')} of {', '.join(inventory.sources)}")
     sys.stdout.writelines(f"{row}\n" for row in rows)
+    warn_of_misspelt(inventory, extra)
     return 0
 
 

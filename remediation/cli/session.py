@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from remediation.cli.output import current_masker
 from remediation.cli.shipped import INVENTORY, find
 from remediation.engine.crash import CrashLog, contained, errors_folder
 from remediation.engine.workers import Workers, gather
+from remediation.inventory.check import misspelt
 from remediation.inventory.load import Inventory, check, load
 from remediation.inventory.secrets import vault_of
 from remediation.model.errors import InputError, RemediationError, UsageError
@@ -156,6 +158,7 @@ def field(options: Hosts, *, playbook: Path | None = None) -> Iterator[Field]:
     extra = extra_variables(options.extra_vars, decrypt=decrypt)
     masker.add(*secrets_in([extra, *inventory.tables()]))
     check(inventory, extra)
+    warn_of_misspelt(inventory, extra)
     if options.limit is not None:
         inventory.check_limit(options.limit)
     tape = _tape(getattr(options, "record", None), masker)
@@ -169,6 +172,12 @@ def field(options: Hosts, *, playbook: Path | None = None) -> Iterator[Field]:
 def secrets_of_environment(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield what stands in this process's environment under a name that sounds secret: templates and local programs see it."""
     return (value for name, value in environment.items() if sounds_secret(name) and len(value) >= LONG_ENOUGH)
+
+
+def warn_of_misspelt(inventory: Inventory, extra: Mapping[str, Any]) -> None:
+    """Say on stderr which variables read like one of Ansible's and are none."""
+    for each in misspelt(inventory, extra):
+        sys.stderr.write(f"warning: {each}\n")
 
 
 def _tape(name: str | None, masker: Masker) -> Cassette | None:

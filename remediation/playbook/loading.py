@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from remediation.model.errors import InputError, Place, RemediationError
 from remediation.playbook import keywords
+from remediation.playbook.ansible_names import KEYWORDS
 from remediation.playbook.keywords import Kind
 from remediation.playbook.problems import Problems, meant, where
 from remediation.templating.nodes import Table, plain
@@ -77,11 +78,17 @@ class Loading:
         finally:
             self.open_imports.pop()
 
+    def no_keyword(self, what: str, key: object, kinds: Iterable[str], place: Place | None) -> None:
+        """Note a keyword that is not known: with what to use instead where it is Ansible's, else with the nearest one."""
+        instead = KEYWORDS.get(str(key))
+        hint = f", which Ansible has; {instead}" if instead else meant(key, kinds)
+        self.problems.add(f"{what} has no keyword {str(key)!r}{hint}", place)
+
     def expect(self, raw: Mapping[Any, Any], kinds: Mapping[str, Kind], what: str) -> None:
         """Note every key of `raw` that `kinds` does not hold, and every value that is of another kind."""
         for key, value in raw.items():
             if key not in kinds:
-                self.problems.add(f"{what} has no keyword {str(key)!r}{meant(key, kinds)}", key_place(raw, key))
+                self.no_keyword(what, key, kinds, key_place(raw, key))
                 continue
             kind = kinds[key]
             well = kind[1](value) if key in keywords.STATIC else keywords.fits(kind, value)

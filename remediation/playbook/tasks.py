@@ -11,6 +11,7 @@ from remediation.model.change import Risk
 from remediation.model.errors import Place
 from remediation.playbook import keywords
 from remediation.playbook.actions import ACTIONS, plain_name
+from remediation.playbook.ansible_names import KEYWORDS, module_instead
 from remediation.playbook.loading import Loading, key_place, shown, tags_of, texts_of, value_place
 from remediation.playbook.model import Block, Loop, Node, Settings, Task
 from remediation.playbook.parameters import check, given
@@ -101,20 +102,27 @@ class TaskReader:
             self._problems.add(f"a task does one thing, not {both}", key_place(raw, known[1]))
             return None
         if not known and strange:
-            # the likeliest to be the step is what is no misspelt keyword
-            near = [key for key in strange if "." not in str(key) and meant(key, keywords.TASK)]
-            wrong = next((key for key in strange if key not in near), None)
+            # the likeliest to be the step is a module of Ansible's, or what is no misspelt keyword
+            near = [key for key in strange if "." not in str(key) and (str(key) in KEYWORDS or meant(key, keywords.TASK))]
+            modules = [key for key in strange if module_instead(str(key))]
+            wrong = next((key for key in (*modules, *strange) if key in modules or key not in near), None)
             if wrong is not None:
                 strange.remove(wrong)
-                names = [*ACTIONS, IMPORT, LADDER, *self._loading.steps()]
-                self._problems.unknown("the step", wrong, names, key_place(raw, wrong))
+                self._no_step(wrong, key_place(raw, wrong))
             elif len(strange) == len(others):
                 self._problems.add("this task names no step", place)
         for key in strange:
-            self._problems.add(f"a task has no keyword {str(key)!r}{meant(key, keywords.TASK)}", key_place(raw, key))
+            self._loading.no_keyword("a task", key, keywords.TASK, key_place(raw, key))
         if not others:
             self._problems.add("this task names no step", place)
         return str(known[0]) if known else None
+
+    def _no_step(self, name: object, place: Place | None) -> None:
+        instead = module_instead(str(name))
+        if instead:
+            self._problems.add(f"{name} is a module of Ansible's and no step; {instead}", place)
+        else:
+            self._problems.unknown("the step", name, [*ACTIONS, IMPORT, LADDER, *self._loading.steps()], place)
 
     def _is_action(self, key: object) -> bool:
         if not isinstance(key, str):

@@ -6,6 +6,7 @@ found with its proof, each change with what it measurably did, and whether the g
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -230,13 +231,21 @@ def _task_start(page: HostPage, event: Event) -> list[Line]:
     return []
 
 
+def _printed(event: Event) -> list[Line]:
+    """Return what a ``debug`` prints: it is meant to be read, whatever else is left out."""
+    value = event.data.get("msg")
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    first, *rest = text.splitlines() or [""]
+    return [Line(first, lead=f"  · {event.task}: "), *(Line(row, lead="    ") for row in rest)]
+
+
 def _task_result(page: HostPage, event: Event) -> list[Line]:
     outcome = str(event.data.get("outcome", ""))
     reason = str(event.data.get("reason") or event.data.get("msg") or "")
     if outcome not in BAD:
         if page.verbose:
             return [Line(f"{event.task}: {outcome}" + (f", {reason}" if reason else ""), lead=f"  {MARKS.get(outcome, '·')} ")]
-        return []
+        return _printed(event) if event.data.get("action") == "debug" and outcome != "skipped" else []
     if reason in page.told:
         return []
     page.told.add(reason)

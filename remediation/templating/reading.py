@@ -104,10 +104,21 @@ _STARRED = re.compile(
 """A value in the open under such a name; a template or a vault says nothing by itself."""
 
 
+LIKE_ENOUGH, LIKE_ENOUGH_SHORT, SHORT_NAME = 0.75, 0.6, 3
+"""How alike a misspelt name and an offered one are; a hint that is far off sends its reader the wrong way.
+
+In a name of three letters, two that changed places are a third of it.
+"""
+LONGEST_NAME = 100
+"""Characters of a name that are compared."""
+
+
 def meant(name: object, known: Iterable[str]) -> str:
     """Return the words that offer the nearest right name, none where nothing is near."""
     names = {each.lower(): each for each in map(str, known)}
-    near = difflib.get_close_matches(str(name).lower(), names, n=1)
+    wanted = str(name).lower()[:LONGEST_NAME]
+    like = LIKE_ENOUGH if len(wanted) > SHORT_NAME else LIKE_ENOUGH_SHORT
+    near = difflib.get_close_matches(wanted, names, n=1, cutoff=like)
     return f"; did you mean {names[near[0]]!r}?" if near else ""
 
 
@@ -218,6 +229,8 @@ class _Reader:
                     "{{", key_node.start_mark.index - 1
                 )
                 hint = "; a value that begins with {{ needs quotes" if template else ""
+                if template:
+                    hint += self.with_quotes(key_node)
                 self.refuse(f"this key is not a plain value{hint}", self.place(key_node))
                 continue
             key = str(key) if isinstance(key, str) else key
@@ -230,6 +243,14 @@ class _Reader:
             if key not in items:
                 items[key], keys[key], values[key] = value, key_place, value_place
         return Table(items, self.place(node), keys, values)
+
+    def with_quotes(self, node: yaml.Node) -> str:
+        """Return the line of a template without quotes as it should be."""
+        line = self.text.splitlines()[node.start_mark.line]
+        found = re.match(r"^(\s*(?:- )?[^{}\"']*?[:-] )(\{\{.*\}\}.*?)\s*$", line)
+        if found is None or self.secret or '"' in found[2] or len(line) > WIDEST:
+            return ""
+        return f': {found[1].strip()} "{found[2]}"'
 
     def merged(self, node: yaml.Node, inner: tuple[yaml.Node, ...]) -> list[tuple[Any, Any, Place, Place]]:
         if isinstance(node, yaml.SequenceNode):

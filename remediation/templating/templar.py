@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from remediation.templating.errors import ConditionError, TemplateError, Undefin
 from remediation.templating.lazy import OMIT, lazily, materialised
 from remediation.templating.lookups import LOOKUPS, Lookup, query
 from remediation.templating.nodes import Rows, Table, Text, has_template, place_of
+from remediation.templating.reading import meant
 from remediation.templating.secret import Secret, is_password
 
 _MISSING = object()
@@ -165,7 +167,9 @@ def _guarded(function: Callable[[Mapping[str, Any]], Any], names: Scope, text: o
     except _Carried as error:
         raise error.origin from None
     except jinja2.UndefinedError as error:
-        raise UndefinedVariable(f"{error.message} in {_shown(text)}", place=place) from None
+        raise UndefinedVariable(
+            f"{error.message} in {_shown(text)}", next_step=_nearest(error.message, names), place=place
+        ) from None
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(_invalid(error, text), place=place) from None
     except jinja2.TemplateError as error:
@@ -174,6 +178,15 @@ def _guarded(function: Callable[[Mapping[str, Any]], Any], names: Scope, text: o
         raise TemplateError(f"{_shown(text)} refers to itself", place=place) from None
     except Exception as error:  # noqa: BLE001 - filters and operators of the user's expression raise what they like
         raise TemplateError(f"{type(error).__name__}: {error} in {_shown(text)}", place=place) from None
+
+
+_UNDEFINED = re.compile(r"^'(\w+)' is undefined$")
+
+
+def _nearest(message: str | None, names: Scope) -> str:
+    """Return the words that offer the name that was meant, of an error that says which one is undefined."""
+    found = _UNDEFINED.match(message or "")
+    return meant(found[1], names).removeprefix("; ") if found else ""
 
 
 def flaw(text: Text, *, bare: bool = False) -> str:

@@ -47,6 +47,22 @@ HEAD = "- hosts: all\n  tasks:\n"
         ("- host: all\n  tasks: []\n", ("site.yml:1", "'host'", "did you mean 'hosts'")),
         ("- hosts: all\n  tasks:\n\t- debug: {}\n", ("site.yml:3", "tab")),
         ("hosts: all\n", ("site.yml:1", "list of plays")),
+        ("- hosts: all\n  roles: [common]\n", ("site.yml:2", "'roles', which Ansible has; there are no roles", "import_tasks")),
+        ("- hosts: all\n  strategy: free\n", ("site.yml:2", "'strategy', which Ansible has", "at its own pace")),
+        (
+            HEAD + "    - include_role: {name: x}\n",
+            ("site.yml:3", "include_role is a module of Ansible's and no step", "import_tasks"),
+        ),
+        (HEAD + "    - ansible.builtin.stat: {path: x}\n", ("site.yml:3", "is a module of Ansible's", "remediate steps")),
+        (HEAD + "    - file: {path: x}\n", ("site.yml:3", "file is a module of Ansible's", "creates or removes")),
+        (HEAD + "    - win_service: {name: x}\n", ("site.yml:3", "win_service is a module of Ansible's", "Restart-Service")),
+        (HEAD + "    - community.x.y: {}\n", ("site.yml:3", "modules of collections are not here")),
+        (HEAD + "    - command: a\n      async: 5\n", ("site.yml:4", "'async', which Ansible has", "timeout")),
+        (HEAD + "    - debug:\n        msg: {{ x }}\n", ("site.yml:4", 'needs quotes: msg: "{{ x }}"')),
+        (HEAD + "    - debug: {msg: m, var: v}\n", ("site.yml:3", "msg and var exclude each other")),
+        (HEAD + "    - include_tasks: {file: a.yml, apply: {wen: x}}\n", ("site.yml:3", "'wen'", "did you mean 'when'")),
+        (HEAD + "    - include_tasks: {file: a.yml, apply: '{{ x }}'}\n", ("site.yml:3", "apply")),
+        (HEAD + "    - import_tasks: site.yml\n", ("site.yml:3", "site.yml")),
         ("", ("site.yml",)),
     ],
 )
@@ -151,3 +167,51 @@ def test_a_port_where_something_else_answers(remediate: Remediate, inventory: Pa
 def test_an_ollama_that_does_not_answer(remediate: Remediate) -> None:
     done = remediate("fix-offload", "-e", "endpoint=http://127.0.0.1:9", DOCKER_HOST="unix:///nowhere/docker.sock")
     refused(done, 2, "127.0.0.1:9", "next:")
+
+
+@pytest.mark.parametrize("name", ["roles", "zzz", "qqqqqq", "stat"])
+def test_no_hint_is_given_where_nothing_is_near(remediate: Remediate, inventory: Path, tmp_path: Path, name: str) -> None:
+    done = remediate("lint", playbook(tmp_path, HEAD + f"    - {name}: {{}}\n"), "-i", str(inventory))
+    refused(done, 1, "site.yml:3", name)
+    assert "did you mean" not in done.stderr
+
+
+def test_an_undefined_name_offers_the_nearest_one(remediate: Remediate, inventory: Path, tmp_path: Path) -> None:
+    text = "- hosts: all\n  vars: {model_name: m}\n  tasks:\n    - debug: {msg: '{{ model_nam }}'}\n"
+    refused(
+        remediate("play", playbook(tmp_path, text), "-i", str(inventory)),
+        2,
+        "'model_nam' is undefined",
+        "did you mean 'model_name'?",
+    )
+
+
+def test_what_debug_prints_is_shown(remediate: Remediate, inventory: Path, tmp_path: Path) -> None:
+    text = HEAD + "    - debug: {msg: hello}\n    - name: all\n      debug: {msg: '{{ item }}'}\n      loop: [one, [2]]\n"
+    text += "    - debug: {msg: quiet, verbosity: 1}\n    - debug: {msg: hidden}\n      no_log: true\n"
+    done = remediate("play", playbook(tmp_path, text), "-i", str(inventory))
+    assert done.returncode == 0
+    assert [row.strip() for row in done.stdout.splitlines()][:3] == ["· debug: hello", "· all: one", "· all: [2]"]
+    assert "quiet" not in done.stdout
+    assert "hidden\n" not in done.stdout
+    assert "quiet" in remediate("play", "site.yml", "-i", str(inventory), "-v").stdout
+
+
+def test_a_variable_that_nobody_reads_is_warned_of(remediate: Remediate, tmp_path: Path) -> None:
+    path = tmp_path / "inv.yml"
+    path.write_text(
+        "all:\n  vars: {ansible_conection: ssh}\n  hosts: {a: {ansible_connection: local, ansible_foo: 1}}\n", encoding="utf-8"
+    )
+    wanted = "inv.yml:2:10: the variable 'ansible_conection' is not known; did you mean 'ansible_connection'?"
+    for words in (["hosts"], ["play", playbook(tmp_path, HEAD + "    - debug:\n")]):
+        done = remediate(*words, "-i", "inv.yml")
+        assert done.returncode == 0
+        assert wanted in done.stderr
+        assert "ansible_foo" not in done.stderr
+
+
+def test_a_port_that_is_none_is_told_by_the_list_of_hosts(remediate: Remediate, tmp_path: Path) -> None:
+    for port in ("fünf", "'" + "9" * 5000 + "'"):
+        (tmp_path / "inv.yml").write_text(f"all: {{hosts: {{a: {{ansible_port: {port}}}}}}}\n", encoding="utf-8")
+        done = remediate("hosts", "-i", "inv.yml")
+        refused(done, 1, "inv.yml:1", "ansible_port is", "not a TCP port")

@@ -56,6 +56,7 @@ def tell(site: Site, ending: Ending, *, item: Any = None, looped: bool = False) 
     site.emit(
         "task_result",
         path=site.path,
+        **({"action": site.task.action} if looped or site.task.loop is None else {}),
         **({"item": None if censored else jsonable(item)} if looped else {}),
         outcome=str(ending.outcome),
         ignored=ending.ignored,
