@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from remediation.model.errors import Place, UsageError
 from remediation.model.masking import Masker
 from remediation.model.visible import to_json
+from remediation.templating.files import read_text
 from remediation.templating.nodes import Table, Text, plain, trusted
-from remediation.templating.reading import Decrypt, read_yaml
+from remediation.templating.reading import Decrypt, read_content
+from remediation.templating.yaml_limits import UNREADABLE, plain_documents
 
 FORM = "write NAME=VALUE, @FILE.yml, or a YAML mapping such as '{ctx: 4096}'"
 
@@ -99,11 +99,11 @@ def _unquoted(value: str) -> str:
 def _file(name: str, decrypt: Decrypt | None) -> Table:
     path = Path(name).expanduser()
     try:
-        path.read_text(encoding="utf-8")
+        text = read_text(path, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"-e @{name}: the file cannot be read: {reason}") from None
-    content = read_yaml(path, decrypt=decrypt)
+    content = read_content(text, path, decrypt=decrypt)  # a pipe can be read only once
     if not isinstance(content, Table) or not _named(content):
         raise UsageError(f"-e @{name}: not a mapping of names to values", next_step=FORM)
     return content
@@ -111,8 +111,8 @@ def _file(name: str, decrypt: Decrypt | None) -> Table:
 
 def _mapping(text: str) -> dict[str, Any]:
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        (value,) = plain_documents(text) or [None]
+    except UNREADABLE as error:
         where = getattr(error, "problem_mark", None)
         place = f" at line {where.line + 1}" if where else ""
         raise UsageError(f"-e {text}: not YAML{place}: {getattr(error, 'problem', error)}", next_step=FORM) from None

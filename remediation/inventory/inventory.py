@@ -11,6 +11,7 @@ from typing import Any
 
 from remediation.inventory.patterns import Matched, match, split
 from remediation.model.errors import Place, UsageError
+from remediation.templating.files import read_text
 from remediation.templating.nodes import Table
 from remediation.templating.reading import meant
 
@@ -234,7 +235,7 @@ def _all(files: Files) -> Iterator[list[Table]]:
 
 def _listed(name: str) -> list[str]:
     try:
-        lines = Path(name).expanduser().read_text(encoding="utf-8").splitlines()
+        lines = read_text(Path(name).expanduser()).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"--limit @{name}: the file cannot be read: {reason}") from None

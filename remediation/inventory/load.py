@@ -14,6 +14,7 @@ from remediation.inventory.files import IGNORED, SUFFIXES, entries, read_files
 from remediation.inventory.inventory import ALL, PRIORITY, UNGROUPED, Files, Group, Inventory
 from remediation.inventory.ranges import expanded, without_port
 from remediation.model.errors import InputError, Place, Problem, UsageError
+from remediation.templating.files import read_text
 from remediation.templating.nodes import Table, Text
 from remediation.templating.reading import Decrypt, meant, problem, read_yaml
 
@@ -22,6 +23,8 @@ __all__ = ["Inventory", "check", "load"]
 PARTS = ("hosts", "vars", "children")
 LAB = "lab"
 NEXT = "name one with --inventory, such as inventory/lab.yml or a host list: web1,web2,"
+DEEPEST_GROUPS = 100
+"""How deep groups lie in one another."""
 MOST_FILES = 1000
 """Files of an inventory folder; more is another folder than was meant."""
 APART = frozenset({"group_vars", "host_vars", "vars_plugins"})
@@ -221,11 +224,17 @@ class _Reading:
 
     def check_circles(self) -> None:
         done: set[str] = set()
+        too_deep: list[str] = []
 
         def descend(name: str, above: tuple[str, ...]) -> None:
             if name in above:
                 circle = " -> ".join([*above[above.index(name) :], name])
                 self.refuse(f"the group {name} contains itself: {circle}", self.groups[name].place)
+            elif too_deep:
+                return
+            elif len(above) > DEEPEST_GROUPS:
+                too_deep.append(name)
+                self.refuse(f"groups lie more than {DEEPEST_GROUPS} deep in one another, down to {name}", self.groups[name].place)
             elif name not in done:
                 for child in self.groups[name].children:
                     descend(child, (*above, name))
@@ -272,7 +281,7 @@ def _with_port(variables: Table | None, port: int | None) -> Table | None:
 
 def _is_ini(path: Path) -> bool:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path, encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
         return False
     return any(_SECTION.match(line) for line in lines)

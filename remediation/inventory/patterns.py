@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from remediation.model.errors import UsageError
+from remediation.templating.patterns import is_nested
 
 SLICE = re.compile(r"^(.+)\[(?:(-?\d+)|(\d*):(\d*))\]$")
 ALONE = re.compile(r"^[^\s:,!&~]+:\d+$|^\[[0-9a-fA-F.:]+\](?::\d+)?$")
@@ -89,6 +90,11 @@ def _named(part: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]])
 
 def _fits(pattern: str) -> Callable[[str], object]:
     if pattern.startswith("~"):
+        if is_nested(pattern[1:]):
+            raise UsageError(
+                f"the pattern {pattern!r} repeats what varies, and could take for ever",
+                next_step="write it without a repetition inside of a repetition",
+            )
         try:
             return re.compile(pattern[1:]).match
         except re.error as error:

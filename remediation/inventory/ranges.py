@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
 RANGE = re.compile(r"\[([^\[\]:]*):([^\[\]:]*)(?::([^\[\]:]*))?\]")
 WITH_PORT = re.compile(r"^(\[[0-9a-fA-F:.]+\]|.*[^:]):(\d+)$")
 MOST = 100_000
-"""Hosts one range may stand for; more is a slip of the keyboard."""
+"""Hosts the ranges of a name may stand for; more is a slip of the keyboard."""
+LONGEST = 20
+"""Digits of the ends of a range."""
 
 
 def expanded(name: str) -> Iterator[str]:
     """Yield the names that `name` stands for, itself where it holds no range; raises ValueError saying what is wrong."""
+    stands_for = math.prod(_length(part[1], part[2]) for part in RANGE.finditer(name))
+    if stands_for > MOST:
+        raise ValueError(f"its ranges stand for {stands_for:,} hosts; {MOST:,} are allowed")
+    yield from _expanded(name)
+
+
+def _length(first: str, last: str) -> int:
+    """Return about how many values a range has, 1 where it is none."""
+    plain = all(part.isdecimal() and len(part) <= LONGEST for part in (first or "0", last))
+    return max(1, int(last) - int(first or "0") + 1) if plain else 1
+
+
+def _expanded(name: str) -> Iterator[str]:
     found = RANGE.search(name)
     if found is None:
         if ("[" in name) != ("]" in name) or ("[" in name and ":" not in name):
@@ -20,7 +36,7 @@ def expanded(name: str) -> Iterator[str]:
         yield name
         return
     for value in _values(found[1], found[2], found[3]):
-        yield from expanded(f"{name[: found.start()]}{value}{name[found.end() :]}")
+        yield from _expanded(f"{name[: found.start()]}{value}{name[found.end() :]}")
 
 
 def without_port(name: str) -> tuple[str, int | None]:
@@ -38,6 +54,8 @@ def _values(first: str, last: str, step: str | None) -> Iterator[str]:
     first = first or "0"
     if not last:
         raise ValueError("the range has no end")
+    if len(first) > LONGEST or len(last) > LONGEST:
+        raise ValueError("the ends of the range are too long")
     if first.isdecimal() and last.isdecimal():
         width = len(first) if first.startswith("0") and len(first) > 1 else 0
         if width and len(last) != len(first):

@@ -91,6 +91,11 @@ def _in_a_process(how: str, pattern: str, flags: int, text: str, replacing: tupl
     return json.loads(done.stdout)
 
 
+def is_nested(pattern: str) -> bool:
+    """Return whether a pattern repeats something that varies, so that it could take for ever even on a short text."""
+    return _repetitions(pattern)[1]
+
+
 def _may_take_long(pattern: str, text: str) -> bool:
     if len(text) < _NESTED_FROM:
         return False

@@ -46,6 +46,11 @@ def read_yaml(path: Path, *, decrypt: Decrypt | None = None) -> Any:  # noqa: AN
     except (OSError, ValueError) as error:  # ValueError: a NUL in its name
         reason = error.strerror if isinstance(error, OSError) else None
         raise InputError((Problem(f"{path}: it cannot be read: {reason or error}"),)) from None
+    return read_content(text, path, decrypt=decrypt)
+
+
+def read_content(text: str, path: Path, *, decrypt: Decrypt | None = None) -> Any:  # noqa: ANN401 - whatever it holds
+    """Return what the text of a file holds, as `read_yaml` does."""
     vaulted = is_vault(text)
     if vaulted:
         text = _opened(text, decrypt, Place(str(path), 1, 1))
@@ -284,7 +289,7 @@ class _Reader:
             yaml_limits.refuse_long_number(node)
             # a lone = has a tag of its own in YAML 1.1, for which nobody has a use
             value = node.value if node.tag == _EQUALS else self.loader.construct_object(node)
-        except (yaml.YAMLError, ValueError, OverflowError) as error:
+        except yaml_limits.UNREADABLE as error:
             quoted = repr(node.value if len(node.value) <= WIDEST else f"{node.value[:WIDEST]}…")
             shown, why = ("a value", "") if self.secret else (quoted, f": {getattr(error, 'problem', None) or error}")
             self.refuse(f"{shown} is not what it looks like{why}", place)

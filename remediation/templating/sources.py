@@ -12,9 +12,11 @@ import sys
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
+from typing import IO
 
 from remediation.model.errors import RemediationError
 from remediation.model.visible import visible_line
+from remediation.templating.files import LARGEST, MIB, read_text
 from remediation.templating.secret import Secret
 
 SECONDS = 60
@@ -54,7 +56,7 @@ def from_file(path: Path) -> Secret:
                 f"{path} holds a secret and can be read by others (mode {stat.S_IMODE(path.stat().st_mode):04o})",
                 next_step=f"chmod 600 {shlex.quote(str(path))}",
             )
-        text = path.read_text(encoding="utf-8").rstrip("\r\n")
+        text = read_text(path).rstrip("\r\n")
     except UnicodeDecodeError:
         raise SourceError(f"{path} is not UTF-8 text") from None
     except OSError as error:
@@ -73,19 +75,46 @@ def output_of(words: Sequence[str]) -> str:
         raise SourceError("a command is wanted, and there is none")
     shown = words[0]  # its arguments may be nobody's business
     try:
-        done = subprocess.run(list(words), stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False)
+        code, output, complaints = _run(list(words))
     except subprocess.TimeoutExpired:
         raise SourceError(f"the command {shown} did not answer within {SECONDS} s") from None
-    except OSError as error:
-        raise SourceError(f"the command {shown} cannot be run: {error.strerror or error}") from None
-    if done.returncode != 0:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    except (OSError, ValueError) as error:  # ValueError: a NUL among its words
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise SourceError(f"the command {shown} cannot be run: {reason or error}") from None
+    if len(output) > LARGEST:
+        raise SourceError(f"the command {shown} printed more than {LARGEST // MIB} MiB")
+    if code != 0:
+        lines = complaints.decode("utf-8", "replace").strip().splitlines()
         said = f": {lines[-1]}" if lines else ""
-        raise SourceError(f"the command {shown} ended with {done.returncode}{said}")
+        raise SourceError(f"the command {shown} ended with {code}{said}")
     try:
-        return done.stdout.decode("utf-8").rstrip("\r\n")
+        return output.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
         raise SourceError(f"what the command {shown} printed is not UTF-8 text") from None
+
+
+def _run(words: list[str]) -> tuple[int, bytes, bytes]:
+    """Run a command and return its exit code and output; one that prints too much, or takes too long, is ended."""
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        said: dict[str, bytes] = {}
+
+        def read(name: str, stream: IO[bytes]) -> None:
+            said[name] = stream.read(LARGEST + 1)
+            if len(said[name]) > LARGEST:
+                process.kill()
+
+        streams = {"output": process.stdout, "complaints": process.stderr}
+        readers = [threading.Thread(target=read, args=(name, stream), daemon=True) for name, stream in streams.items() if stream]
+        for reader in readers:
+            reader.start()
+        try:
+            code = process.wait(SECONDS)
+        except BaseException:
+            process.kill()
+            raise
+        for reader in readers:
+            reader.join(SECONDS)
+        return code, said.get("output", b""), said.get("complaints", b"")
 
 
 def from_keyring(service: str, user: str) -> Secret:

@@ -84,11 +84,13 @@ class _Sealed:
             return None
         decryptor = Cipher(algorithms.AES(key), modes.CTR(counter)).decryptor()
         unpadder = padding.PKCS7(_BLOCK * 8).unpadder()
-        plain = unpadder.update(decryptor.update(self.data) + decryptor.finalize()) + unpadder.finalize()
         try:
+            plain = unpadder.update(decryptor.update(self.data) + decryptor.finalize()) + unpadder.finalize()
             return plain.decode()
         except UnicodeDecodeError:
             raise VaultError("what this vault holds is not UTF-8 text") from None
+        except ValueError:
+            raise VaultError("this vault is damaged: what it holds is incomplete") from None
 
 
 def is_vault(text: str) -> bool:
@@ -97,7 +99,7 @@ def is_vault(text: str) -> bool:
 
 
 def _parsed(text: str) -> _Sealed:
-    header, *lines = text.strip().splitlines()
+    header, *lines = text.strip().splitlines() or [""]
     parts = [part.strip() for part in header.split(";")]
     if parts[0] != HEADER or len(parts) < len(("name", "version", "cipher")):
         raise VaultError(f"an encrypted text begins with {HEADER};1.1;{CIPHER}")

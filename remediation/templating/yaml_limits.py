@@ -14,8 +14,8 @@ DEEPEST = 100
 """How deep values lie in one another."""
 MOST_ALIASED = 100_000
 """Values that aliases stand for, beyond those that are written out."""
-LONGEST_NUMBER = 4_000
-"""Characters of the longest number."""
+LONGEST_NUMBER = 3_000
+"""Characters of the longest number: written in hexadecimal it has a fifth more digits, and Python writes none of more than 4,300."""
 FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's loader where PyYAML was built with it: eight times as fast, with the same nodes and places."""
 
@@ -28,10 +28,21 @@ class TooMuch(yaml.MarkedYAMLError):
     """A text that is YAML, and holds more than is read."""
 
 
-def check(text: str) -> None:
-    """Raise `TooMuch`, with its place, where a text is nested too deep or its aliases stand for too much."""
+UNREADABLE = (yaml.YAMLError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
+"""What PyYAML raises for a value that is not what its tag says, such as ``!!int ''`` and ``!!timestamp x``."""
+
+
+def check(text: str, *, circles: bool = True) -> None:
+    """Raise `TooMuch`, with its place, where a text is nested too deep or its aliases stand for too much.
+
+    Without `circles` a value that contains itself is refused as well.
+    """
     if "&" in text or may_be_deep(text):
-        _check_events(text)
+        counted = _Counted(circles=circles)
+        for event in yaml.parse(text, Loader=FASTEST):
+            problem = counted.take(event)
+            if problem:
+                raise TooMuch(None, None, problem, event.start_mark)  # type: ignore[arg-type] # libyaml's mark
 
 
 def refuse_long_number(node: yaml.Node) -> None:
@@ -41,8 +52,8 @@ def refuse_long_number(node: yaml.Node) -> None:
 
 
 def plain_documents(text: str) -> list[Any]:
-    """Return the documents of a YAML text as built-in types; raises `yaml.YAMLError` or ValueError."""
-    check(text)
+    """Return the documents of a YAML text as built-in types; raises one of `UNREADABLE`."""
+    check(text, circles=False)
     loader = FASTEST(text)
     found = []
     try:
@@ -77,29 +88,32 @@ def may_be_deep(text: str) -> bool:
     return _INDENTED.search(text) is not None
 
 
-def _check_events(text: str) -> None:
-    sizes: dict[str, int] = {}
-    open_anchors: list[tuple[str | None, int]] = []
-    written = total = 0
-    for event in yaml.parse(text, Loader=FASTEST):
+class _Counted:
+    """How many values the events so far stand for, ``written`` of them by themselves and the others by aliases."""
+
+    def __init__(self, *, circles: bool) -> None:
+        self.circles = circles
+        self.sizes: dict[str, int] = {}
+        self.open: list[tuple[str | None, int]] = []
+        self.written = self.total = 0
+
+    def take(self, event: yaml.Event) -> str:
+        """Count one event and return what is too much, empty where nothing is."""
         if isinstance(event, yaml.AliasEvent):
-            total += sizes.get(event.anchor or "", 1)
-        elif isinstance(event, yaml.ScalarEvent):
-            written += 1
-            total += 1
-            if event.anchor:
-                sizes[event.anchor] = 1
-        elif isinstance(event, yaml.CollectionStartEvent):
-            written += 1
-            total += 1
-            open_anchors.append((event.anchor, total))
-            if len(open_anchors) > DEEPEST:
-                problem = f"values lie more than {DEEPEST} levels deep in one another"
-                raise TooMuch(None, None, problem, event.start_mark)  # type: ignore[arg-type] # libyaml's mark
+            if not self.circles and any(anchor == event.anchor for anchor, _ in self.open):
+                return "this value contains itself"
+            self.total += self.sizes.get(event.anchor or "", 1)
+        elif isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent)):
+            self.written += 1
+            self.total += 1
+            if isinstance(event, yaml.CollectionStartEvent):
+                self.open.append((event.anchor, self.total))
+            elif event.anchor:
+                self.sizes[event.anchor] = 1
         elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, before = open_anchors.pop()
+            anchor, before = self.open.pop()
             if anchor:
-                sizes[anchor] = total - before + 1
-        if total - written > MOST_ALIASED:
-            problem = f"its aliases stand for more than {MOST_ALIASED:,} values"
-            raise TooMuch(None, None, problem, event.start_mark)  # type: ignore[arg-type] # libyaml's mark
+                self.sizes[anchor] = self.total - before + 1
+        if len(self.open) > DEEPEST:
+            return f"values lie more than {DEEPEST} levels deep in one another"
+        return f"its aliases stand for more than {MOST_ALIASED:,} values" if self.total - self.written > MOST_ALIASED else ""

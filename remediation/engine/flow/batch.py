@@ -7,8 +7,9 @@ So any number of forks will do, and a slow host holds back only those that wait 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from remediation.engine.flow.signals import Lead, Meet, Share
@@ -44,21 +45,26 @@ class Batch:
 
     def _together(self, pool: Workers) -> None:
         running: dict[Future[Meet | Share | None], str] = {}
+        ended: SimpleQueue[Future[Meet | Share | None]] = SimpleQueue()  # to wait for any of n costs n each time
 
         def start(ready: Iterator[tuple[str, Any]] | list[tuple[str, Any]]) -> None:
             for name, answer in ready:
-                running[pool.submit(segment, self.walks[name], answer)] = name
+                future = pool.submit(segment, self.walks[name], answer)
+                running[future] = name
+                future.add_done_callback(ended.put)
 
         start([(name, None) for name in self.walks])
         failure: BaseException | None = None
         while running:
-            done, _ = wait(running, timeout=AWAKE, return_when=FIRST_COMPLETED)
-            for future in done:
-                name = running.pop(future)
-                error = future.exception()
-                failure = failure or error
-                if failure is None:
-                    start(self._next(name, future.result()))
+            try:
+                future = ended.get(timeout=AWAKE)
+            except Empty:
+                continue
+            name = running.pop(future)
+            error = future.exception()
+            failure = failure or error
+            if failure is None:
+                start(self._next(name, future.result()))
             if not running and failure is None:
                 start(self._meeting())
         if failure is not None:

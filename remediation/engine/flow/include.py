@@ -75,7 +75,13 @@ def _items(site: Site) -> list[Site]:
     return [site.item(number, names_of(loop, number, items)) for number in range(len(items))]
 
 
+DEEPEST = 60
+"""How deep files may include one another; more is a file that includes itself without end."""
+
+
 def _file(site: Site) -> IncludedFile:
+    if len(site.included) >= DEEPEST:
+        raise UsageError(f"include_tasks: files include one another more than {DEEPEST} deep", place=site.place)
     scope = site.scope()
     given = parameters(site, scope)
     if not isinstance(given, IncludeTasks):

@@ -152,9 +152,8 @@ def false_condition(site: Site, scope: Scope) -> Any:  # noqa: ANN401 - as it st
 
 def _tried(site: Site, act: Act) -> Ending:
     task = site.task
-    if task.until is None and task.retries is None:
-        return _once(site, act)
-    tries = max(0, int(site.number(task.retries, TRIES))) + 1
+    again = task.until is not None or task.retries is not None
+    tries = max(0, int(site.number(task.retries, TRIES))) + 1 if again else 1
     if tries == 1:
         return _once(site, act)
     delay = site.number(task.delay, DELAY)
