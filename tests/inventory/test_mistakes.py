@@ -32,7 +32,7 @@ def mistakes(path: Path, **more: Path) -> list[str]:
         ("web: {hosts: {'n[1:]': }}\n", "hosts.yml:1:15: host n[1:]: the range has no end"),
         ("web: {hosts: {'n[01:100]': }}\n", "host n[01:100]: the range 01:100 begins with zeros"),
         ("web: {hosts: {'n[5:1]': }}\n", "host n[5:1]: the range 5:1 ends before it begins"),
-        ("web: {hosts: {'n[1:9999999]': }}\n", "is too long"),
+        ("web: {hosts: {'n[1:9999999]': }}\n", "stand for 9,999,999 hosts"),
         ("web: {hosts: {'n[a:9]': }}\n", "is neither of numbers nor of single letters"),
         ("web: {hosts: {'n[1:3:0]': }}\n", "the step of the range is '0'"),
         ("web: {vars: {ansible_group_priority: high}}\n", "1:38: ansible_group_priority is a number, not the text 'high'"),
