@@ -13,12 +13,13 @@ from remediation.diagnosis.memory.metadata import ModelMetadata, metadata
 from remediation.diagnosis.units import MIB
 from remediation.diagnosis.versions import Generation, Version, generation, parse_version
 from remediation.facets.protocols import Reader
-from remediation.model.errors import CallFailed
+from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import GpuUse, ModelShow, Runner
 from remediation.steps.moments import moment
 from remediation.steps.naming import entry_of, runner_of
 from remediation.steps.pending import pending_environment, pending_frees, pending_services
 from remediation.steps.setup import Setup, setup_of
+from remediation.steps.staying import keep_alive_for, server_keeps
 
 _NOTICEABLE_SPILL = 512 * MIB
 _SILENT = 120.0
@@ -37,6 +38,9 @@ class LoadState:
     a fresh load would find free, the model's own runner unloaded, on the card with most of it; ``beside`` the same with the
     other models unloaded too; both None with several cards. ``best`` bounds what is free there as well, None where no card
     answers. ``baked`` is a num_gpu in the model's own parameters, ``trouble`` what the server says of a model it cannot read.
+    ``unread`` says why the server's log could not be read: then ``requested`` and ``free_then`` are None, and of a model that
+    lies on the GPU by a part only the share is known. ``keep_alive`` is what a load has to ask for so that the model stays as
+    long as it would have, None where the server's own does; ``briefly`` says that the server itself keeps no model.
     """
 
     model: str
@@ -57,6 +61,9 @@ class LoadState:
     hung_since: str = ""
     container: str = ""
     trouble: str = ""
+    unread: str = ""
+    keep_alive: str | None = None
+    briefly: bool = False
 
     @property
     def whole(self) -> bool | None:
@@ -102,14 +109,15 @@ def load_state(host: Reader, model: str) -> LoadState:
     show, trouble = _show(host, model)
     runner = runner_of(model, runners)
     others = tuple(one for one in runners if one is not runner)
-    log = log_of(host)
+    log, unread = read_log(host)
     load = _load_of(show, log.current_loads, last_only=len(runners) <= 1)
     use = _use(host)
     room, beside = _rooms(use, runner, others, version, pending_frees(host))
     total = _layers_of(show, load)
     entry = entry_of(model, host.ollama.models())
     known = metadata(show, entry) if show is not None else None
-    environment = pending_environment(host, log.environment or _container_environment(host))
+    now = log.environment or _container_environment(host)
+    environment = pending_environment(host, now)
     setup = setup_of(version, environment, show, use, trained=known.trained_context if known else None)
     if not setup.hidden and log.devices and not any(device.is_gpu for device in log.devices) and not pending_services(host):
         setup = replace(setup, hidden="the server found no GPU when it started: 0 layers")
@@ -118,13 +126,22 @@ def load_state(host: Reader, model: str) -> LoadState:
         requested=load.requested if load and runner else None, free_then=max(load.free) if load and load.free else None,
         room=room, beside=beside, metadata=known, setup=setup, baked=baked_layers(show), trouble=trouble,
         stored=show is not None or entry is not None, best=_best(use, runner),
-        spill=_spill(use, runner), hung_since=_hung(host, load, runner), container=_container(host),
+        spill=_spill(use, runner), hung_since=_hung(host, load, runner), container=_container(host), unread=unread,
+        keep_alive=keep_alive_for(host, model, now), briefly=server_keeps(now) == 0,
     )  # fmt: skip
 
 
 def log_of(host: Reader) -> LogReading:
-    """Return what the server's log says; raises as the facet does."""
-    return read_again(host.ollama.log())
+    """Return what the server's log says; nothing where it cannot be read, since the API says most of it too."""
+    return read_log(host)[0]
+
+
+def read_log(host: Reader) -> tuple[LogReading, str]:
+    """Return what the server's log says, and why it cannot be read if so."""
+    try:
+        return read_again(host.ollama.log()), ""
+    except (CallFailed, DeadlineExceeded, Blocked) as error:
+        return read_again(""), error.message
 
 
 def _show(host: Reader, model: str) -> tuple[ModelShow | None, str]:
@@ -250,6 +267,11 @@ def _hung(host: Reader, load: Load | None, runner: Runner | None) -> str:
 def _container(host: Reader) -> str:
     container = host.target().container
     return str(container.value) if container is not None else ""
+
+
+def server_environment(host: Reader) -> Mapping[str, str]:
+    """Return what the server read of its environment, by its log or its container; nothing where neither can be read."""
+    return log_of(host).environment or _container_environment(host)
 
 
 def _container_environment(host: Reader) -> Mapping[str, str]:
