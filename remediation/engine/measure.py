@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from remediation.facets.generation import CUT_OFF
 from remediation.model.errors import CallFailed, DeadlineExceeded
+from remediation.model.words import plural
 
 if TYPE_CHECKING:
     from remediation.facets.protocols import Reader, Writer
@@ -104,6 +106,9 @@ def _ask(writer: Writer, runner: Runner, effort: Effort) -> dict[str, Any]:
 def _times(seen: Generation) -> dict[str, Any]:
     if seen.tokens <= 0:
         return {"first_token_s": seen.first_token, "reason": "not measured: the model answered without a token"}
+    if seen.eval <= 0 and seen.tokens < FULL and seen.done_reason == CUT_OFF:
+        reason = f"not measured: {plural(seen.tokens, 'token')} came before the deadline, too few for a rate"
+        return {"first_token_s": seen.first_token, "tokens_seen": seen.tokens, "reason": reason}
     complete = seen.tokens >= FULL
     total = seen.prompt_eval + seen.eval * FULL / seen.tokens  # warm: without the load, whatever part of it fell in
     return {

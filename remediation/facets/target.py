@@ -33,12 +33,16 @@ _BROKEN = 500
 
 @dataclass(frozen=True, slots=True)
 class Finder:
-    """Finds the target of one look; `containers` may raise where there is no engine, `first` is what it asks first."""
+    """Finds the target of one look; `containers` may raise where there is no engine, `first` is what it asks first.
+
+    Without `model` all but the model is found.
+    """
 
     look: Look
     variables: Mapping[str, Any]
     containers: Callable[[], Sequence[Container]]
     first: Callable[[], Sequence[Call]] = tuple
+    model: bool = True
 
     def find(self) -> Target:
         """Return the target; raises `CallFailed` naming the candidates where several containers may be meant."""
@@ -59,7 +63,7 @@ class Finder:
         named = _text(self.variables, "model")
         if named is not None:
             return replace(known, model=Found(named, "the variable model"))
-        return self._with_model(known, user)
+        return self._with_model(known, user) if self.model else known
 
     def _container(self, engine: Sequence[Container]) -> Found | None:
         named = _text(self.variables, "container")
@@ -168,7 +172,7 @@ class Finder:
     def _configured(self, project: Found | None, user: Container | None) -> Found | None:
         """Return the model that the project's ``.env`` or the application names; None where neither could be read."""
         if project is not None:
-            path = self.look.hints["dotenv"] = _joined(project.value.working_dir, ".env")
+            path = self.look.hints["dotenv"] = dotenv_of(project.value)
             content: bytes | None = attempt(lambda: self.look.content(ReadFile(path)) or b"")
             wanted = _dotenv(content or b"").get(_MODEL)
             if wanted:
@@ -199,6 +203,11 @@ def listening(log: str) -> str:
         return ""
     host, port = found[-1]
     return f"http://{'127.0.0.1' if host in _EVERYWHERE else host}:{port}"
+
+
+def dotenv_of(project: ComposeProject) -> str:
+    """Return where a project's ``.env`` lies."""
+    return _joined(project.working_dir, ".env")
 
 
 def _score(container: Container) -> int:
