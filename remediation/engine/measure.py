@@ -54,9 +54,9 @@ def measure(  # noqa: PLR0913 - all but two by name
     try:
         runner = _runner(reader, model)
     except CallFailed as error:
-        return {**figures, "reason": f"Ollama does not answer: {error.message}"}
+        return {**figures, "layers": None, "reason": f"Ollama does not answer: {error.message}"}
     if runner is None:
-        return {**figures, "reason": "not measured: the model is not loaded, and loading it would be a change"}
+        return {**figures, "layers": None, "reason": "not measured: the model is not loaded, and loading it would be a change"}
     figures["vram_bytes"] = runner.size_vram
     if writer is None:
         return {**figures, "reason": "not measured: check mode asks the model nothing"}

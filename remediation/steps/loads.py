@@ -41,6 +41,7 @@ class LoadState:
     ``unread`` says why the server's log could not be read: then ``requested`` and ``free_then`` are None, and of a model that
     lies on the GPU by a part only the share is known. ``keep_alive`` is what a load has to ask for so that the model stays as
     long as it would have, None where the server's own does; ``briefly`` says that the server itself keeps no model.
+    ``earlier`` are the options that bring back the runner that was seen last, None where the model was not loaded.
     """
 
     model: str
@@ -64,6 +65,7 @@ class LoadState:
     unread: str = ""
     keep_alive: str | None = None
     briefly: bool = False
+    earlier: Mapping[str, int] | None = None
 
     @property
     def whole(self) -> bool | None:
@@ -127,7 +129,7 @@ def load_state(host: Reader, model: str) -> LoadState:
         room=room, beside=beside, metadata=known, setup=setup, baked=baked_layers(show), trouble=trouble,
         stored=show is not None or entry is not None, best=_best(use, runner),
         spill=_spill(use, runner), hung_since=_hung(host, load, runner), container=_container(host), unread=unread,
-        keep_alive=keep_alive_for(host, model, now), briefly=server_keeps(now) == 0,
+        keep_alive=keep_alive_for(host, model, now), briefly=server_keeps(now) == 0, earlier=_earlier(host, model, load, total),
     )  # fmt: skip
 
 
@@ -142,6 +144,16 @@ def read_log(host: Reader) -> tuple[LogReading, str]:
         return read_again(host.ollama.log()), ""
     except (CallFailed, DeadlineExceeded, Blocked) as error:
         return read_again(""), error.message
+
+
+def _earlier(host: Reader, model: str, load: Load | None, total: int | None) -> dict[str, int] | None:
+    """Return the options that load a model as it was last seen; never all layers by force, which can hang the server."""
+    runner = host.ollama.last_runner(model)
+    if runner is None:
+        return None
+    options = {"num_ctx": runner.context_length} if runner.context_length else {}
+    asked = load.requested if load is not None else None
+    return {**options, "num_gpu": asked} if asked is not None and 0 <= asked < (total or 0) else options
 
 
 def _show(host: Reader, model: str) -> tuple[ModelShow | None, str]:

@@ -9,6 +9,7 @@ from typing import Any
 from remediation.diagnosis.units import MIB, human
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
+from remediation.model.errors import CallFailed, DeadlineExceeded, HostError
 from remediation.model.facts import Runner
 from remediation.steps.contract import Step, param, step
 from remediation.steps.loads import LoadState, layer_values, load_state, server_environment
@@ -162,7 +163,7 @@ class ModelReloaded(Step[LoadState]):
         after = f"{fit.layers}/{fit.total} layers predicted" if fit is not None else "as many layers as fit"
         yield Change(
             f"load {seen.model} with num_gpu -1", subject=seen.model, before=seen.words, after=after,
-            data={"action": "load", "keep_alive": self.keep_alive or seen.keep_alive},
+            data={"action": "load", "keep_alive": self.keep_alive or seen.keep_alive, "earlier": seen.earlier},
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
@@ -176,9 +177,26 @@ class ModelReloaded(Step[LoadState]):
         elif action == "unload":
             host.ollama.unload(change.subject)
         else:
-            host.ollama.load(
-                change.subject, options={"num_gpu": -1}, keep_alive=change.data.get("keep_alive"), timeout=LOAD_TIMEOUT
-            )
+            self._load(host, change)
+
+    def _load(self, host: Writer, change: Change) -> None:
+        """Load; where that fails and the model was loaded before, bring it back as it was or say that it is gone."""
+        model, keep_alive, earlier = change.subject, change.data.get("keep_alive"), change.data.get("earlier")
+        try:
+            host.ollama.load(model, options={"num_gpu": -1}, keep_alive=keep_alive, timeout=LOAD_TIMEOUT)
+        except DeadlineExceeded as error:
+            # a server that hangs in a load answers no other (recordings, surprise 1): another one would only wait as long
+            raise DeadlineExceeded(_left(error, model, earlier), host=host.name, next_step=error.next_step) from error
+        except CallFailed as error:
+            if earlier is None:
+                raise
+            try:
+                host.ollama.load(model, options=earlier, keep_alive=keep_alive, timeout=LOAD_TIMEOUT)
+            except HostError:
+                said = _left(error, model, earlier)
+            else:
+                said = f"{error.message}; {model} is loaded again as it was before"
+            raise CallFailed(said, host=host.name, next_step=error.next_step, status=error.status, output=error.output) from error
 
     def explain(self, seen: LoadState) -> str:
         """Say what is loaded and what would fit."""
@@ -219,6 +237,11 @@ class ModelReloaded(Step[LoadState]):
             return False
         with_them, without = seen.fit, seen.fit_alone
         return with_them is None or without is None or with_them.layers < without.layers
+
+
+def _left(error: HostError, model: str, earlier: object) -> str:
+    """Return an error's sentence with what it leaves of a model that was loaded before."""
+    return error.message if earlier is None else f"{error.message}; {model} was loaded before and is unloaded now"
 
 
 def _unload(runner: Runner) -> Change:

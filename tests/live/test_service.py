@@ -189,7 +189,7 @@ def test_a_run_that_was_killed_after_it_unloaded_the_model_loads_that_very_one_w
         cut = next(number for number, line in enumerate(lines) if '"change_end"' in line and "unload" in line)
         run.write_text("".join(lines[: cut + 1]), "utf-8")  # as on disk at the moment it was killed
         host.ask("/api/generate", {"model": MODEL, "keep_alive": 0})
-        code, events = start(host, tmp_path, "resume")
+        code, events = start(host, tmp_path, "resume", run.parent.name)
         assert (code, host.loaded) == (0, {MODEL: (True, FOR_EVER)}), told(events)
 
 
@@ -220,3 +220,25 @@ def test_a_rung_that_needs_a_container_is_skipped_and_never_what_is_to_be_done_n
     skipped = {event["rung"] for event in events if event["event"] == "rung_skipped" and "does not apply" in event["reason"]}
     assert "A setting in the Compose file turns the GPU off" in skipped, told(events)
     assert "compose" not in json.dumps([event.get("next_step", "") for event in events]).lower()
+
+
+def test_a_healthy_host_without_docker_lacks_nothing(host: Service, tmp_path: Path) -> None:
+    code, found = check_host(host, tmp_path)
+    assert (code, [each["name"] for each in found if each["ok"] is False]) == (0, []), found
+    (engine,) = [each for each in found if each["name"] == "Docker engine"]
+    assert engine["text"].startswith("not needed, since Ollama runs without a container")
+    os.kill(host.pid, 9)
+    code, found = check_host(host, tmp_path)
+    assert code == 2
+    assert {"Docker engine", "Ollama"} <= {each["name"] for each in found if each["ok"] is False}
+
+
+def check_host(host: Service, folder: Path) -> tuple[int, list[dict[str, Any]]]:
+    words = ("-m", "remediation.cli.program", "check-host", "--inventory", host.inventory(folder), "--json")
+    environment = {**os.environ, "HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*python(environment), *words], env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout, done.stderr
+    assert "Errno" not in done.stdout
+    return done.returncode, json.loads(done.stdout)[0]["checks"]

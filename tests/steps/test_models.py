@@ -298,3 +298,30 @@ def test_where_the_login_may_not_ask_the_engine_nothing_is_said_not_to_apply() -
     world.fails["engine.facts"] = [CallFailed("refused", output="permission denied while trying to connect to the Docker daemon")]
     result = run(world, "compose.environment")
     assert (result.outcome, result.applies) == (Outcome.FAILED, True)
+
+
+def test_where_the_load_fails_what_was_loaded_before_is_brought_back() -> None:
+    world = left_by_a_client()
+    world.fails["ollama.load"] = [CallFailed("llama runner process has terminated", status=500)]
+    result = run(world, "model.reloaded")
+    assert (result.outcome, summaries(result)) == (Outcome.FAILED, [f"unload {MODEL}"])
+    assert result.reason == f"llama runner process has terminated; {MODEL} is loaded again as it was before"
+    assert world.writes == [f"unload {MODEL}", f"load {MODEL}", f"load {MODEL}"]
+    assert world.runners[MODEL].size_vram < world.runners[MODEL].size
+
+
+def test_where_nothing_loads_any_more_it_is_said_what_is_left() -> None:
+    for error in (CallFailed("connection refused"), DeadlineExceeded("no answer within 330 s")):
+        world = left_by_a_client()
+        world.fails["ollama.load"] = [error, CallFailed("connection refused")]
+        result = run(world, "model.reloaded")
+        assert result.reason == f"{error.message}; {MODEL} was loaded before and is unloaded now"
+        assert summaries(result) == [f"unload {MODEL}"]
+        assert world.writes.count(f"load {MODEL}") == (2 if isinstance(error, CallFailed) else 1)
+
+
+def test_where_nothing_was_loaded_before_a_failed_load_is_tried_once() -> None:
+    world = stack()
+    world.fails["ollama.load"] = [CallFailed("llama runner process has terminated", status=500)]
+    result = run(world, "model.reloaded")
+    assert (result.reason, world.writes) == ("llama runner process has terminated", [f"load {MODEL}"])
