@@ -155,8 +155,7 @@ class WritableOllama(FakeOllama):
         world = self._world
         world.wrote(f"delete {model}")
         world.may_fail("ollama.delete")
-        world.models.pop(model, None)
-        world.runners.pop(model, None)
+        world.models.pop(model, None)  # its runner stays, as the real server's does
         held = world.store.pop(manifest_path(model), None)
         others = {digest for item in world.store.values() for digest, _ in item.layers}
         for digest, _size in held.layers if held else ():
