@@ -18,6 +18,7 @@ from remediation.facets.protocols import Reader
 from remediation.model.errors import HostError, RemediationError, Unreachable
 from remediation.model.facts import SessionFacts
 from remediation.model.words import plural
+from remediation.steps.naming import served_natively
 
 GIB = 1024**3
 LISTENER = "winrm quickconfig -transport:https, with a certificate whose name is the host's (docs/windows.md)"
@@ -130,21 +131,21 @@ def _asked(name: str, ask: Callable[[Reader], Iterator[Check]], reader: Reader) 
 def _prepared(access: HostAccess, reader: Reader, session: SessionFacts, settings: ConnectionSettings) -> list[Check]:
     """Check what no facet tells: quotas, counters, Docker Desktop, Compose, WSL, the container toolkit."""
     look = Look(lambda: access.connection)
-    docker = reader.variables.get("docker_config")
-    environment = {"DOCKER_CONFIG": str(docker)} if docker else {}
+    config = reader.variables.get("docker_config")
+    environment = {"DOCKER_CONFIG": str(config)} if config else {}
+
+    docker_needed = not _native(reader)
 
     def windows(_: Reader) -> Iterator[Check]:
-        yield from prepared.windows(readiness.windows(look, environment), remote=settings.kind == "winrm")
+        yield from prepared.windows(readiness.windows(look, environment), remote=settings.kind == "winrm", docker=docker_needed)
 
     def desktop(reader: Reader) -> Iterator[Check]:
-        target = attempt(reader.target)
-        native = target is not None and target.endpoint is not None and target.container is None
-        yield prepared.docker_desktop(reader.desktop.docker(), needed=not native)
+        yield prepared.docker_desktop(reader.desktop.docker(), needed=docker_needed)
 
     def posix(reader: Reader) -> Iterator[Check]:
         use = attempt(reader.gpu.use)
         gpu = use is not None and bool(use.gpus)
-        yield from prepared.posix(readiness.posix(look, environment), gpu=gpu, elevated=session.elevated)
+        yield from prepared.posix(readiness.posix(look, environment), gpu=gpu, elevated=session.elevated, docker=docker_needed)
 
     if settings.platform == "windows":
         return [*_asked("Docker Desktop", desktop, reader), *_asked("preparation", windows, reader)]
@@ -172,8 +173,19 @@ def _gpu(reader: Reader) -> Iterator[Check]:
         yield good("GPU memory by program", plural(known, "program"))
 
 
+def _native(reader: Reader) -> bool:
+    """Whether Ollama runs here without Docker, so that nothing of Docker is missing."""
+    return bool(attempt(lambda: served_natively(reader)))
+
+
 def _engine(reader: Reader) -> Iterator[Check]:
-    facts = reader.engine.facts()
+    try:
+        facts = reader.engine.facts()
+    except HostError as error:
+        if not _native(reader):
+            raise
+        yield worth_knowing("Docker engine", f"not needed, since Ollama runs without a container ({error.message})")
+        return
     memory = f", {facts.memory_total / GIB:.0f} GiB" if facts.memory_total else ""
     judge = lacking if facts.server_errors else good
     yield judge(

@@ -30,17 +30,17 @@ _PREFIX = "Win32_PerfFormattedData_GPUPerformanceCounters_"
 _DESKTOP_COMMAND = (4, 37)
 
 
-def windows(host: WindowsReadiness, *, remote: bool) -> Iterator[Check]:
-    """Check a Windows host; `remote` says that it is reached over WinRM."""
+def windows(host: WindowsReadiness, *, remote: bool, docker: bool = True) -> Iterator[Check]:
+    """Check a Windows host; `remote` says that it is reached over WinRM, `docker` that Ollama does not run without Docker."""
     if remote:
         yield from _quotas(host)
     yield _classes(host)
     yield _wsl(host.wsl)
-    yield compose(host.compose, windows=True)
+    yield compose(host.compose, windows=True, needed=docker)
 
 
-def posix(host: PosixReadiness, *, gpu: bool, elevated: bool) -> Iterator[Check]:
-    """Check a Linux host; `gpu` says that a card is seen there."""
+def posix(host: PosixReadiness, *, gpu: bool, elevated: bool, docker: bool = True) -> Iterator[Check]:
+    """Check a Linux host; `gpu` says that a card is seen there, `docker` that Ollama does not run without Docker."""
     if host.module:
         yield good("kernel module", f"nvidia {host.module}")
     elif gpu:
@@ -50,9 +50,9 @@ def posix(host: PosixReadiness, *, gpu: bool, elevated: bool) -> Iterator[Check]
             "kernel module", "no NVIDIA module is loaded", "every goal on the GPU", "sudo modprobe -a nvidia nvidia_uvm"
         )
     if "docker" in host.programs:
-        yield from _engine_access(host, elevated=elevated)
+        yield from _engine_access(host, elevated=elevated, needed=docker)
         yield _toolkit(host)
-        yield compose(host.compose, windows=False)
+        yield compose(host.compose, windows=False, needed=docker)
     yield from _units(host)
     if "curl" not in host.programs:
         text = "there is none; where sshd forwards no connections, nothing else asks Ollama"
@@ -76,8 +76,8 @@ def docker_desktop(found: DockerDesktop | None, *, needed: bool) -> Check:
     return good("Docker Desktop", f"{version}, running{locked}")
 
 
-def compose(found: Compose, *, windows: bool) -> Check:
-    """Check the Compose plugin."""
+def compose(found: Compose, *, windows: bool, needed: bool = True) -> Check:
+    """Check the Compose plugin; `needed` says that Ollama does not run without Docker."""
     if found.version:
         return good("Compose", found.version)
     # a plugin of one user is not seen by another, and Docker Desktop brings one for all
@@ -86,7 +86,10 @@ def compose(found: Compose, *, windows: bool) -> Check:
         if windows
         else "sudo apt-get install docker-compose-plugin (docs.docker.com/compose/install/linux)"
     )
-    return lacking("Compose", f"docker compose does not answer: {found.problem}", COMPOSE_STEPS, cure)
+    # a docker without the plugin takes `compose` for nothing and complains about the flags behind it
+    absent = any(words in found.problem for words in ("unknown flag", "unknown shorthand flag", "is not a docker command"))
+    text = "docker has no Compose plugin" if absent else f"docker compose does not answer: {found.problem}"
+    return (lacking if needed else worth_knowing)("Compose", text, COMPOSE_STEPS, cure)
 
 
 def _quotas(host: WindowsReadiness) -> Iterator[Check]:
@@ -148,10 +151,12 @@ def _wsl(wsl: Wsl) -> Check:
     return good("WSL", text)
 
 
-def _engine_access(host: PosixReadiness, *, elevated: bool) -> Iterator[Check]:
+def _engine_access(host: PosixReadiness, *, elevated: bool, needed: bool) -> Iterator[Check]:
     if host.socket == "closed" and not elevated:
         cure = "sudo usermod -aG docker LOGIN and a new login, or ansible_become: true"
-        yield lacking("engine's socket", "this login may not write to it", "container.*, compose.*, stack.*", cure)
+        yield (lacking if needed else worth_knowing)(
+            "engine's socket", "this login may not write to it", "container.*, compose.*, stack.*", cure
+        )
     elif host.socket:
         yield good("engine's socket", "open to this login")
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 
 from remediation.facets.access import HostAccess
-from remediation.facets.protocols import Reader
 from remediation.model.errors import HostError, RemediationError
-from remediation.model.facts import Runner
 from remediation.report.gpus import Sample
 
 
@@ -19,16 +17,12 @@ def sample(name: str, access: HostAccess) -> Sample:
         use = reader.gpu.use()
     except HostError as error:
         return Sample(name, now, error=error.message)
-    return Sample(name, now, use, _runners(reader))
+    try:
+        return Sample(name, now, use, tuple(reader.ollama.running()))
+    except HostError as silent:  # a host without Ollama has GPUs all the same
+        return Sample(name, now, use, silent=silent.message)
 
 
 def failed(name: str, error: RemediationError) -> Sample:
     """Return the sample of a host that could not be looked at."""
     return Sample(name, time.time(), error=error.message)
-
-
-def _runners(reader: Reader) -> tuple[Runner, ...]:
-    try:
-        return tuple(reader.ollama.running())
-    except HostError:
-        return ()  # a host without Ollama has GPUs all the same

@@ -233,7 +233,10 @@ class Attempt:
                 self._apply(change, writer, tried, begun)
                 after = self._settled(change, before)
         except (HostError, InternalError) as error:
-            tried.error = tried.error or error.message
+            if tried.applied:  # what was done stays done, though nothing could be seen of it
+                tried.effect = f"done, and the host could not be looked at afterwards: {error.message}"
+            else:
+                tried.error = tried.error or error.message
             self._tell_end(change, tried, told, clock.monotonic() - begun)
             raise
         finally:

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from remediation.facets.generation import CUT_OFF
 from remediation.model.errors import CallFailed, DeadlineExceeded
+from remediation.model.words import plural
 
 if TYPE_CHECKING:
     from remediation.facets.protocols import Reader, Writer
@@ -52,9 +54,9 @@ def measure(  # noqa: PLR0913 - all but two by name
     try:
         runner = _runner(reader, model)
     except CallFailed as error:
-        return {**figures, "reason": f"Ollama does not answer: {error.message}"}
+        return {**figures, "layers": None, "reason": f"Ollama does not answer: {error.message}"}
     if runner is None:
-        return {**figures, "reason": "not measured: the model is not loaded, and loading it would be a change"}
+        return {**figures, "layers": None, "reason": "not measured: the model is not loaded, and loading it would be a change"}
     figures["vram_bytes"] = runner.size_vram
     if writer is None:
         return {**figures, "reason": "not measured: check mode asks the model nothing"}
@@ -104,6 +106,9 @@ def _ask(writer: Writer, runner: Runner, effort: Effort) -> dict[str, Any]:
 def _times(seen: Generation) -> dict[str, Any]:
     if seen.tokens <= 0:
         return {"first_token_s": seen.first_token, "reason": "not measured: the model answered without a token"}
+    if seen.eval <= 0 and seen.tokens < FULL and seen.done_reason == CUT_OFF:
+        reason = f"not measured: {plural(seen.tokens, 'token')} came before the deadline, too few for a rate"
+        return {"first_token_s": seen.first_token, "tokens_seen": seen.tokens, "reason": reason}
     complete = seen.tokens >= FULL
     total = seen.prompt_eval + seen.eval * FULL / seen.tokens  # warm: without the load, whatever part of it fell in
     return {

@@ -204,7 +204,8 @@ class HostMemory:
     of a task that never ended, and those that were sent with nobody there to see what became of them. ``climbed`` holds the
     rungs that were tried to the end by the path of their ladder, ``climbing`` the one that was under way. ``seen`` is the last
     look and when it ended by the controller's clock; None once the run has changed something, or let time pass. ``failed`` are,
-    within a ladder, the changes that failed since something was changed last; None outside, where a task may be retried.
+    within a ladder, the changes that failed since something was changed last; None outside, where a task may be retried. ``target``
+    and ``loaded`` are what an earlier process of the run found to be repaired and in memory, as ``host_facts`` told it.
     """
 
     consented: set[tuple[str, str]] = field(default_factory=set)
@@ -219,6 +220,8 @@ class HostMemory:
     climbing: dict[str, str] = field(default_factory=dict)
     seen: tuple[Reader, float] | None = None
     failed: dict[tuple[str, str], Result] | None = None
+    target: Mapping[str, Any] = field(default_factory=dict)
+    loaded: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def lately(self, now: float) -> Reader | None:
         """Return the last look where it may stand for one that would be taken `now`."""

@@ -96,6 +96,13 @@ def _rung_end(host: Progress, data: Mapping[str, Any]) -> None:
     host.memory.climbed[path] = (*host.memory.climbed.get(path, ()), str(data["rung"]))
 
 
+def _host_facts(host: Progress, data: Mapping[str, Any]) -> None:
+    found = data.get("target")
+    if isinstance(found, Mapping) and "model" in found:
+        host.memory.target = found
+    host.memory.loaded.update({str(each["model"]): each for each in data.get("loaded") or ()})
+
+
 def _host_clock(host: Progress, data: Mapping[str, Any]) -> None:
     host.memory.started = float(data["run_started"])
 
@@ -111,6 +118,7 @@ _FOLDS: Mapping[str, Callable[[Progress, Mapping[str, Any]], None]] = {
     "change_end": _change_end,
     "rung_start": _rung_start,
     "rung_end": _rung_end,
+    "host_facts": _host_facts,
     "host_clock": _host_clock,
     "host_end": _host_end,
 }

@@ -268,4 +268,6 @@ def _innermost(error: BaseException) -> str:
     seen = error
     while seen.__context__ is not None:
         seen = seen.__context__
+    if isinstance(seen, FileNotFoundError):
+        return "its socket is not there"
     return str(seen) or type(error).__name__

@@ -186,7 +186,13 @@ def advice(said: str) -> str:
     low = said.lower()
     if "error getting credentials" in low or "logon session does not exist" in low:
         return CREDENTIALS
-    return RIGHTS if "access is denied" in low or "permission denied" in low else START
+    return RIGHTS if forbidden(said) else START
+
+
+def forbidden(said: str) -> bool:
+    """Whether an engine's words mean that it runs, and that this login may not use it."""
+    low = said.lower()
+    return "access is denied" in low or "permission denied" in low
 
 
 def _unreachable(said: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,46 @@ _OK = 200
 _NANO = 1e9
 _EVERY = 0.2
 WHAT = "asking the model"
+CUT_OFF = "cut off"
+"""The ``done_reason`` of an answer that its deadline ended: its figures are those of the tokens that had come."""
+
+
+class Tokens:
+    """What has come of a streamed answer, and when: a slow model's tokens count though the answer never ended."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self.body = bytearray()
+        self.first: float | None = None
+        self.last = 0.0
+
+    def hear(self, piece: bytes) -> None:
+        """Take in a piece of the body."""
+        self.last = time.monotonic() - self._begun
+        self.first = self.last if self.first is None else self.first
+        self.body += piece
+
+
+def so_far(
+    body: bytes, first: float | None, last: float, gpu: Sequence[float] = (), cpu: Sequence[float] = ()
+) -> Generation | None:
+    """Return the figures of an answer that was cut off, from the tokens that had come; None where none had."""
+    tokens = sum(1 for line in body.split(b"\n")[:-1] if _says_token(line))
+    if not tokens or first is None:
+        return None
+    between = max(0.0, last - first) / (tokens - 1) if tokens > 1 else 0.0
+    return Generation(
+        tokens=tokens, total=last, load=0.0, prompt_eval=first, eval=between * tokens, first_token=first, done_reason=CUT_OFF,
+        gpu_percent=_mean(gpu), cpu_percent=_mean(cpu),
+    )  # fmt: skip
+
+
+def _says_token(line: bytes) -> bool:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and bool(value.get("response") or value.get("thinking")) and not value.get("done")
 
 
 @checked
@@ -45,6 +86,17 @@ class ProbeAsker:
         if int(value["status"]) in range(300, 400):
             call = Http("POST", url)
             self._look.refuse(redirected(call, int(value["status"]), str(value.get("location") or "")), WHAT)
+        if value.get("cut"):
+            found = so_far(
+                b64decode(value["body"]),
+                value["first_byte"],
+                float(value["last_byte"]),
+                value.get("gpu") or (),
+                value.get("cpu") or (),
+            )
+            if found is not None:
+                return found
+            raise DeadlineExceeded(f"{WHAT} failed: no token within {timeout:g} s", host=self._look.host)
         answer = HttpReply(int(value["status"]), b64decode(value["body"]), float(value["elapsed"] or 0.0), value["first_byte"])
         return figures(answer, self._look.host, value.get("gpu") or (), value.get("cpu") or ())
 
@@ -58,14 +110,14 @@ class PosixAsker:
 
     def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> Generation:
         """Return the figures of one streamed request."""
-        call = Http("POST", url, dict(body), timeout=timeout, writes=True, stream=True)
         place = self._watch("start", str(round(timeout) + 30)) if sample else None
+        tokens = Tokens()
         try:
-            answer = self._look.http(call, WHAT)
+            answer = answered(self._look, url, body, timeout, tokens)
         finally:
             seen = self._watch("stop", place.strip()) if place else None
         gpu, cpu = watched(seen or "")
-        return figures(answer, self._look.host, gpu, cpu)
+        return judged(answer, tokens, self._look.host, gpu, cpu)
 
     def _watch(self, *words: str) -> str | None:
         """Return what the script said; a host that cannot sample is asked all the same."""
@@ -83,16 +135,37 @@ class LocalAsker:
 
     def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> Generation:
         """Return the figures of one streamed request."""
-        call = Http("POST", url, dict(body), timeout=timeout, writes=True, stream=True)
+        tokens = Tokens()
         if not sample:
-            return figures(self._look.http(call, WHAT), self._look.host)
+            return judged(answered(self._look, url, body, timeout, tokens), tokens, self._look.host)
         sampler = Sampler(self._look.host)
         sampler.start()
         try:
-            answer = self._look.http(call, WHAT)
+            answer = answered(self._look, url, body, timeout, tokens)
         finally:
             sampler.end()
-        return figures(answer, self._look.host, sampler.gpu, sampler.cpu)
+        return judged(answer, tokens, self._look.host, sampler.gpu, sampler.cpu)
+
+
+def answered(look: Look, url: str, body: Mapping[str, Any], timeout: float, tokens: Tokens) -> HttpReply | DeadlineExceeded:
+    """Ask, and return the answer, or the deadline that ended it."""
+    call = Http("POST", url, dict(body), timeout=timeout, writes=True, stream=True, hear=tokens.hear)
+    try:
+        return look.http(call, WHAT)
+    except DeadlineExceeded as late:
+        return late
+
+
+def judged(
+    answer: HttpReply | DeadlineExceeded, tokens: Tokens, host: str, gpu: Sequence[float] = (), cpu: Sequence[float] = ()
+) -> Generation:  # fmt: skip
+    """Return the figures of an answer; of one that its deadline ended those of its tokens, and raises it where none had come."""
+    if isinstance(answer, HttpReply):
+        return figures(answer, host, gpu, cpu)
+    found = so_far(bytes(tokens.body), tokens.first, tokens.last, gpu, cpu)
+    if found is None:
+        raise answer
+    return found
 
 
 class Sampler(threading.Thread):

@@ -64,7 +64,7 @@ class HostReader:
     @cached_property
     def ollama(self) -> protocols.OllamaReader:
         """The Ollama server of the target."""
-        return ollama.OllamaByHttp(self._look, self.target, self.engine, self._place.registry)
+        return ollama.OllamaByHttp(self._look, self.target, self.engine, self._place.registry, self._place.runners)
 
     @cached_property
     def desktop(self) -> protocols.DesktopReader:
@@ -154,6 +154,7 @@ class HostWriter:
             asker=self._asker(),
             registry=self._place.registry,
             told=self._told,
+            seen=self._place.runners,
         )
 
     @cached_property

@@ -83,10 +83,13 @@ def show_call(endpoint: str, model: str) -> Http:
 
 @checked
 class OllamaByHttp:
-    """The server at the target's endpoint. `registry` is asked instead of a model's own where it is given."""
+    """The server at the target's endpoint. `registry` is asked instead of a model's own; `seen` keeps what was loaded."""
 
-    def __init__(self, look: Look, target: Callable[[], Target], engine: EngineLogs, registry: str | None = None) -> None:
+    def __init__(
+        self, look: Look, target: Callable[[], Target], engine: EngineLogs, registry: str | None = None, seen: dict[str, Runner] | None = None
+    ) -> None:  # fmt: skip
         self._look, self._target, self._engine, self._registry = look, target, engine, registry
+        self._seen = {} if seen is None else seen
 
     @property
     def endpoint(self) -> str:
@@ -102,7 +105,13 @@ class OllamaByHttp:
 
     def running(self) -> Sequence[Runner]:
         """Return what is loaded."""
-        return runners(self._get(running_call(self.endpoint)))
+        found = runners(self._get(running_call(self.endpoint)))
+        self._seen.update({runner.model: runner for runner in found})
+        return found
+
+    def last_runner(self, model: str) -> Runner | None:
+        """Return a model's runner as it was last seen in this run."""
+        return next((runner for name, runner in self._seen.items() if same(name, model)), None)
 
     def models(self) -> Sequence[ModelEntry]:
         """Return what is stored."""

@@ -41,14 +41,16 @@ class OllamaWriterByHttp(OllamaByHttp):
 
     def __init__(  # noqa: PLR0913 - what it is made of, once, by `host`
         self, look: Look, target: Callable[[], Target], engine: EngineChanges, *, clock: Clock, asker: Asker, registry: str | None = None,
-        told: fetching.Progress | None = None,
+        told: fetching.Progress | None = None, seen: dict[str, Runner] | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(look, target, engine, registry)
+        super().__init__(look, target, engine, registry, seen)
         self._clock, self._asker, self._changes, self._told = clock, asker, engine, told
 
-    def load(self, model: str, *, options: Mapping[str, Any], keep_alive: str = "10m", timeout: float = 330.0) -> None:
+    def load(self, model: str, *, options: Mapping[str, Any], keep_alive: str | None = None, timeout: float = 330.0) -> None:
         """Preload a model; returns when it is loaded."""
-        body = {"model": model, "stream": False, "keep_alive": _seconds(keep_alive), "options": dict(options)}
+        body: dict[str, Any] = {"model": model, "stream": False, "options": dict(options)}
+        if keep_alive is not None:
+            body["keep_alive"] = _seconds(keep_alive)
         self._post("generate", body, timeout)
 
     def unload(self, model: str, *, timeout: float = 60.0) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from remediation.connections.guard import Recorder
     from remediation.facets.host import HostReader, HostWriter
     from remediation.facets.protocols import Reader
-    from remediation.model.facts import PullProgress
+    from remediation.model.facts import Found, PullProgress, Runner
 
 SCALE = "lab_scale"
 """The host variable that says how many of the host's seconds pass in one of ours."""
@@ -62,6 +62,10 @@ class Host:
         from remediation.facets.host import HostReader  # noqa: PLC0415 - brings all facets, and actions alone need none
 
         return HostReader(self._place, look)
+
+    def take_up(self, found: Mapping[str, Found], loaded: Sequence[Runner]) -> None:
+        """Go on with the target's model and the runners that an earlier process of the same run has found."""
+        self._place.take_up(found, loaded)
 
     @property
     def clock(self) -> Clock:

@@ -9,7 +9,7 @@ from remediation.facets import callers, compose, desktop, engine, gpu, ollama, p
 from remediation.facets.containers import PROJECT
 from remediation.facets.look import Look, attempt
 from remediation.facets.service_log import LINES, PROGRAMS, ServiceLog
-from remediation.facets.target import NATIVE, Finder
+from remediation.facets.target import NATIVE, Finder, dotenv_of
 from remediation.model.facts import ComposeProject, Target
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def prefetch(look: Look, place: Place) -> None:
     if place.native:
         look.ask(*metadata)
         return
-    target = attempt(Finder(look, place.variables, docker.containers).find) or Target()
+    target = attempt(Finder(look, place.variables, docker.containers, model=False).find) or Target()
     calls: list[Call] = []
     if target.container is not None:
         calls.append(docker.log_call(str(target.container.value), LOG_LINES))
@@ -52,7 +52,7 @@ def prefetch(look: Look, place: Place) -> None:
         project = target.project.value
         calls.append(compose.CommandCompose(look, place.environment, docker.containers).config_run(project))
         own = [each for each in attempt(docker.containers) or () if each.labels.get(PROJECT) == project.name]
-        calls += [ReadFile(path) for path in (*project.files, *callers.mounted_configuration(own))]
+        calls += [ReadFile(path) for path in (*project.files, dotenv_of(project), *callers.mounted_configuration(own))]
     wrote = request_log.call(callers.native_requests(look), windows=place.windows) if log and target.container is None else None
     look.ask(*calls, *metadata, *(() if wrote is None else (wrote,)))
     cards = (gpu.USE_PROBE, processes.LIST_PROBE) if place.windows else ()

@@ -12,6 +12,7 @@ from typing import Any
 from remediation.connections.base import Probe, Run
 from remediation.facets.checked import checked
 from remediation.facets.look import Look
+from remediation.facets.orphans import marked
 from remediation.facets.scripts import shell
 from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import Process
@@ -123,7 +124,7 @@ def from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[Process, ...]:
         )
         for row in rows
     ]
-    return _windows(tuple(found))
+    return _windows(marked(found))
 
 
 def _windows(found: tuple[Process, ...]) -> tuple[Process, ...]:
@@ -162,19 +163,21 @@ def from_shell(text: str) -> tuple[Process, ...]:
         elif kind == "exe":
             pid, _, path = rest.partition(" ")
             paths[int(pid)] = path.removesuffix(" (deleted)")
-    return tuple(
-        Process(
-            pid=pid,
-            name=_name(starts[pid][0], command, paths.get(pid)),
-            started=starts[pid][1],
-            parent=parent,
-            path=paths.get(pid),
-            session_id=session,
-            owner=owner,
-            runner=_RUNNER.match(command) is not None,
-        )
-        for pid, (parent, session, owner, command) in known.items()
-        if pid in starts
+    return marked(
+        [
+            Process(
+                pid=pid,
+                name=_name(starts[pid][0], command, paths.get(pid)),
+                started=starts[pid][1],
+                parent=parent,
+                path=paths.get(pid),
+                session_id=session,
+                owner=owner,
+                runner=_RUNNER.match(command) is not None,
+            )
+            for pid, (parent, session, owner, command) in known.items()
+            if pid in starts
+        ]
     )
 
 

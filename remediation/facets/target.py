@@ -1,15 +1,16 @@
 """What is to be repaired on a host, each part with where it came from (design 7).
 
 A variable says it first. Else the endpoint is the container that publishes Ollama's port or runs its image, or a native
-server; project, files and folder come from that container's Compose labels; the model is what is loaded, what the project's
-``.env`` or the application names, or the only one that is stored.
+server; project, files and folder come from that container's Compose labels; the model is what is loaded and stored, what the
+project's ``.env`` or the application names, or the only one that is stored. What is found first stays the target
+(`remediation.facets.place`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from remediation.connections.base import Call, Failed, HttpReply, ReadFile
@@ -32,18 +33,23 @@ _BROKEN = 500
 
 @dataclass(frozen=True, slots=True)
 class Finder:
-    """Finds the target of one look; `containers` may raise where there is no engine, `first` is what it asks first."""
+    """Finds the target of one look; `containers` may raise where there is no engine, `first` is what it asks first.
+
+    Without `model` all but the model is found.
+    """
 
     look: Look
     variables: Mapping[str, Any]
     containers: Callable[[], Sequence[Container]]
     first: Callable[[], Sequence[Call]] = tuple
+    model: bool = True
 
     def find(self) -> Target:
         """Return the target; raises `CallFailed` naming the candidates where several containers may be meant."""
         guess = str(_text(self.variables, "endpoint") or self.look.hints.get("endpoint") or NATIVE).rstrip("/")
         wanted = () if _text(self.variables, "model") else (ollama.running_call(guess), ollama.models_call(guess))
-        self.look.ahead(*self.first(), *wanted)
+        dotenv = self.look.hints.get("dotenv")
+        self.look.ahead(*self.first(), *wanted, *((ReadFile(dotenv),) if dotenv and wanted else ()))
         engine = attempt(self.containers) or ()
         container = self._container(engine)
         box = next((each for each in engine if container is not None and each.name == container.value), None)
@@ -53,8 +59,11 @@ class Finder:
             self.look.hints["endpoint"] = endpoint.value
         service = _service(self.variables, box)
         application, user = self._application(engine, project, service)
-        model, candidates = self._model(endpoint, project, user)
-        return Target(model, endpoint, container, project, service, application, candidates)
+        known = Target(None, endpoint, container, project, service, application)
+        named = _text(self.variables, "model")
+        if named is not None:
+            return replace(known, model=Found(named, "the variable model"))
+        return self._with_model(known, user) if self.model else known
 
     def _container(self, engine: Sequence[Container]) -> Found | None:
         named = _text(self.variables, "container")
@@ -144,36 +153,47 @@ class Finder:
         user = next(each for each in members if each.name in reasons)
         return Found(user.service, reasons[user.name]), user
 
-    def _model(
-        self, endpoint: Found | None, project: Found | None, user: Container | None
-    ) -> tuple[Found | None, tuple[str, ...]]:
-        named = _text(self.variables, "model")
-        if named is not None:
-            return Found(named, "the variable model"), ()
-        loaded, stored = self._known(endpoint)
-        if len(loaded) == 1:
-            return Found(loaded[0], "is loaded (/api/ps)"), ()
+    def _with_model(self, known: Target, user: Container | None) -> Target:
+        configured = self._configured(known.project, user)
+        loaded, stored = self._listed(known.endpoint)
+        # a model that was deleted stays loaded until its time is over, and nothing can load it again (server/routes.go, DeleteHandler)
+        gone = tuple(each for each in loaded if stored is not None and not any(ollama.same(each, name) for name in stored))
+        meant = tuple(each for each in loaded if each not in gone)
+        model: Found | None = None
+        if len(meant) == 1:
+            model = Found(meant[0], "is loaded (/api/ps)")
+        elif configured is not None and configured.value:
+            model = configured
+        elif not meant and stored is not None and len(stored) == 1:
+            model = Found(stored[0], "is the only one stored (/api/tags)")
+        candidates = () if model is not None else meant or stored or ()
+        return replace(known, model=model, configured=configured, candidates=candidates, gone=gone)
+
+    def _configured(self, project: Found | None, user: Container | None) -> Found | None:
+        """Return the model that the project's ``.env`` or the application names; None where neither could be read."""
         if project is not None:
-            path = _joined(project.value.working_dir, ".env")
+            path = self.look.hints["dotenv"] = dotenv_of(project.value)
             content: bytes | None = attempt(lambda: self.look.content(ReadFile(path)) or b"")
             wanted = _dotenv(content or b"").get(_MODEL)
             if wanted:
-                return Found(wanted, f"{path}: {_MODEL}"), ()
-        if user is not None and user.environment.get(_MODEL):
-            return Found(user.environment[_MODEL], f"{_MODEL} of the container {user.name}"), ()
-        if len(stored) == 1:
-            return Found(stored[0], "is the only one stored (/api/tags)"), ()
-        return None, loaded or stored
+                return Found(wanted, f"{path}: {_MODEL}")
+            if content is None:
+                return None
+        named = user.environment.get(_MODEL) if user is not None else None
+        if named and user is not None:
+            return Found(named, f"{_MODEL} of the container {user.name}")
+        return Found("", f"no {_MODEL} in .env") if project is not None else None
 
-    def _known(self, endpoint: Found | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the models that are loaded and those that are stored, as far as the server answers."""
+    def _listed(self, endpoint: Found | None) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+        """Return the models that are loaded and those that are stored; None where the server does not list the latter."""
         if endpoint is None:
-            return (), ()
+            return (), None
         url = str(endpoint.value)
         client = ollama.OllamaByHttp(self.look, lambda: ollama.at(url), ollama.NoLogs())
         self.look.ask(ollama.running_call(url), ollama.models_call(url))
         loaded = tuple(each.model for each in attempt(client.running) or ())
-        return loaded, tuple(each.name for each in attempt(client.models) or ())
+        stored = attempt(client.models)
+        return loaded, None if stored is None else tuple(each.name for each in stored)
 
 
 def listening(log: str) -> str:
@@ -183,6 +203,11 @@ def listening(log: str) -> str:
         return ""
     host, port = found[-1]
     return f"http://{'127.0.0.1' if host in _EVERYWHERE else host}:{port}"
+
+
+def dotenv_of(project: ComposeProject) -> str:
+    """Return where a project's ``.env`` lies."""
+    return _joined(project.working_dir, ".env")
 
 
 def _score(container: Container) -> int:

@@ -59,7 +59,7 @@ def _cure(cure: str) -> list[Line]:
 def _measured(figures: Mapping[str, Any]) -> list[Line]:
     """Return what the loaded model did when it was asked; why not, where it could not be."""
     rows = [row for row in before_after(None, figures) if row.after != UNKNOWN]
-    told = table(rows, simulated=bool(figures.get("simulated")), single=True) if rows else []
+    told = table(rows, simulated=bool(figures.get("simulated")), single="now") if rows else []
     reason = [_part("asked", str(figures["reason"]))] if figures.get("reason") else []
     return [*(Line(row, lead=" " * INDENT, verbatim=True) for row in told), *reason]
 

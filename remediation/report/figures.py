@@ -98,11 +98,11 @@ def _load(figures: Mapping[str, Any]) -> str:
     return UNKNOWN if gpu is None and cpu is None else f"{percent(gpu)} / {percent(cpu)}"
 
 
-def table(rows: Sequence[Row], *, simulated: bool, single: bool = False) -> list[str]:
-    """Return the table as plain lines; a lab's figures say that they are simulated. ``single`` shows one column, ``now``."""
+def table(rows: Sequence[Row], *, simulated: bool, single: str = "") -> list[str]:
+    """Return the table as plain lines; a lab's figures say that they are simulated. ``single`` heads the only column."""
     first = max(len(row.label) for row in rows) + 2
     if single:
-        head = f"{'':{first}}now{'   (simulated)' if simulated else ''}"
+        head = f"{'':{first}}{single}{'   (simulated)' if simulated else ''}"
         return [head, *(f"{row.label:{first}}{row.after}" for row in rows)]
     second = max(len("before"), *(len(row.before) for row in rows)) + 3
     lines = [f"{'':{first}}{'before':{second}}after{'   (simulated)' if simulated else ''}"]

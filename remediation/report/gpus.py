@@ -16,13 +16,14 @@ MOST = 4
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at one host; ``error`` where it could not be looked at."""
+    """One look at one host; ``error`` where it could not be looked at, ``silent`` where its Ollama does not answer."""
 
     host: str
     time: float
     use: GpuUse | None = None
     runners: tuple[Runner, ...] = ()
     error: str = ""
+    silent: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the sample as JSON; sizes in bytes."""
@@ -44,6 +45,7 @@ class Sample:
                 {"model": runner.model, "size": runner.size, "size_vram": runner.size_vram, "context_length": runner.context_length}
                 for runner in self.runners
             ],
+            **({"ollama": self.silent} if self.silent else {}),
         }  # fmt: skip
 
 
@@ -65,10 +67,10 @@ def sample_lines(sample: Sample) -> list[Line]:
     lines = [Line(row, verbatim=True) for row in columns(rows or [[sample.host, "no NVIDIA GPU"]])]
     lead = "  "
     if sample.runners:
-        text = " · ".join(
-            f"{runner.model} {size(runner.size_vram)} of {size(runner.size)} on the GPU" for runner in sample.runners
-        )
+        text = " · ".join(f"{runner.model} {_share(runner)} on the GPU" for runner in sample.runners)
         lines.append(Line(text, lead=f"{lead}model    "))
+    elif sample.silent:
+        lines.append(Line(sample.silent, lead=f"{lead}model    ", style="warn"))
     holders = sorted((item for item in sample.use.processes if item.vram), key=lambda item: item.vram or 0, reverse=True)
     if holders:
         text = " · ".join(f"{item.name} {size(item.vram)}" for item in holders[:MOST])
@@ -77,6 +79,14 @@ def sample_lines(sample: Sample) -> list[Line]:
     if not sample.use.reliable:
         lines.append(Line(f"amounts per program are not reliable: {sample.use.why_unreliable}", lead=lead, style="warn"))
     return lines
+
+
+def _share(runner: Runner) -> str:
+    """Return how much of a model lies on the GPU: small parts of small models only show in percent."""
+    on_gpu, whole = size(runner.size_vram), size(runner.size)
+    if on_gpu != whole or runner.size_vram >= runner.size:
+        return f"{on_gpu} of {whole}"
+    return f"{min(99, round(100 * runner.size_vram / runner.size))} % of {whole}"
 
 
 def _bar(used: int, total: int) -> str:

@@ -97,7 +97,7 @@ class _Host:
         pair = page.layers
         return {
             "name": page.host,
-            "word": "repaired" if outcome == "changed" and page.goal == "met" else outcome,
+            "word": ("loaded" if page.only_loaded else "repaired") if outcome == "changed" and page.goal == "met" else outcome,
             "mark": MARKS.get(outcome, "·"),
             "tone": _tone(outcome),
             "reason": page.reason if outcome in BAD else "",

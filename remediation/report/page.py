@@ -35,6 +35,9 @@ BAD = {"unverified", "blocked", "failed", "timed-out", "unreachable"}
 NEXT = "    next: "
 TARGET_PARTS = ("model", "project", "service", "container", "endpoint", "application")
 
+LOADED = "model.loaded"
+"""The step that loads a model as a client's request would."""
+
 
 @dataclass(slots=True)
 class HostPage:
@@ -73,6 +76,11 @@ class HostPage:
     def works(self, event: Event, what: str) -> None:
         """Set what the live line says."""
         self.doing, self.since, self.until, self.progress = what, event.time, event.data.get("deadline"), ""
+
+    @property
+    def only_loaded(self) -> bool:
+        """Whether all that was done was to load what was not loaded: then nothing was broken."""
+        return bool(self.steps) and set(self.steps) == {LOADED}
 
     @property
     def done(self) -> bool:
@@ -125,6 +133,8 @@ def _goal(page: HostPage, event: Event) -> list[Line]:
     found = values.get("layers")
     if isinstance(found, (list, tuple)) and len(found) == 2:  # noqa: PLR2004 - (on the GPU, of the model)
         page.layers = found
+    elif not values:
+        page.layers = None  # nothing answered: what was seen before is not what is
     page.works(event, f"goal {state}: {text}")
     if state == page.goal and text == page.goal_text:
         return []
@@ -282,7 +292,8 @@ def figures_table(page: HostPage) -> list[Line]:
     measured = before_after(before, after if after is not None else before)
     if all({row.before, row.after} == {UNKNOWN} for row in measured):
         return []
-    rows = table(measured, simulated=simulated, single=single)
+    # of a host that failed, the figures are those of its state before, whatever became of it
+    rows = table(measured, simulated=simulated, single=("before" if page.outcome in BAD else "now") if single else "")
     return [Line(""), *(Line(row, lead="  ", verbatim=True) for row in rows), Line("")]
 
 

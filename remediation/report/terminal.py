@@ -167,6 +167,8 @@ class Terminal:
         parts = []
         if changed:
             verb = "repaired" if all(page.goal == "met" for page in changed) else "changed"
+            if verb == "repaired" and all(page.only_loaded for page in changed):
+                verb = "loaded"  # nothing was broken
             parts.append(f"{plural(len(changed), 'host')} {verb}")
         if quiet:
             parts.append(f"{plural(quiet, 'host')} with nothing to do")

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from remediation.facets.protocols import Reader, Writer
-from remediation.model.errors import CallFailed, DeadlineExceeded
+from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import Runner
 
 SECONDS = 60.0
@@ -29,7 +29,7 @@ def last_death(host: Reader) -> str:
     """Return what the log says of a runner that died while it answered, "" where a later load or answer contradicts it."""
     try:
         log = host.ollama.log()
-    except CallFailed:
+    except (CallFailed, DeadlineExceeded, Blocked):
         return ""  # what is loaded can be told without it
     died = ""
     for line in log.splitlines():

@@ -8,7 +8,7 @@ from typing import Any
 
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, StepCall, needs
-from remediation.model.errors import Blocked, CallFailed
+from remediation.model.errors import Blocked, NotApplicable
 from remediation.model.facts import Container, DockerDesktop
 from remediation.steps.contract import Step, param, step
 from remediation.steps.moments import moment, run_started
@@ -222,8 +222,8 @@ def _worded(value: object) -> str:
 
 
 def wanted_desktop(host: Reader) -> DockerDesktop:
-    """Return Docker Desktop; raises `CallFailed` where it is not installed."""
+    """Return Docker Desktop; raises `NotApplicable` where it is not installed."""
     found = host.desktop.docker()
     if found is None:
-        raise CallFailed(f"Docker Desktop is not installed on {host.name}", host=host.name, next_step="leave this step out there")
+        raise NotApplicable(f"does not apply, since Docker Desktop is not installed on {host.name}", host=host.name)
     return found

@@ -8,24 +8,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from remediation.diagnosis.logs import Load, LogReading, read_again
-from remediation.diagnosis.memory.fit import RESERVE, Fit
+from remediation.diagnosis.memory.fit import Fit
 from remediation.diagnosis.memory.metadata import ModelMetadata, metadata
 from remediation.diagnosis.units import MIB
-from remediation.diagnosis.versions import Generation, Version, generation, parse_version
+from remediation.diagnosis.versions import parse_version
 from remediation.facets.protocols import Reader
-from remediation.model.errors import CallFailed
+from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import GpuUse, ModelShow, Runner
 from remediation.steps.moments import moment
 from remediation.steps.naming import entry_of, runner_of
 from remediation.steps.pending import pending_environment, pending_frees, pending_services
+from remediation.steps.room import most_free, rooms, spilled
 from remediation.steps.setup import Setup, setup_of
+from remediation.steps.staying import keep_alive_for, server_keeps
 
-_NOTICEABLE_SPILL = 512 * MIB
 _SILENT = 120.0
 """Seconds after which a load that says nothing more is taken for a hung one."""
 _TIME = re.compile(r"\btime=(\S+)")
-SERVING = ("vmmem", "vmmemwsl", "ollama", "llama-server", "ollama_llama_server")
-"""The programs that hold a model's memory: WSL's machine for containers, or the server itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,10 @@ class LoadState:
     a fresh load would find free, the model's own runner unloaded, on the card with most of it; ``beside`` the same with the
     other models unloaded too; both None with several cards. ``best`` bounds what is free there as well, None where no card
     answers. ``baked`` is a num_gpu in the model's own parameters, ``trouble`` what the server says of a model it cannot read.
+    ``unread`` says why the server's log could not be read: then ``requested`` and ``free_then`` are None, and of a model that
+    lies on the GPU by a part only the share is known. ``keep_alive`` is what a load has to ask for so that the model stays as
+    long as it would have, None where the server's own does; ``briefly`` says that the server itself keeps no model.
+    ``earlier`` are the options that bring back the runner that was seen last, None where the model was not loaded.
     """
 
     model: str
@@ -57,6 +60,10 @@ class LoadState:
     hung_since: str = ""
     container: str = ""
     trouble: str = ""
+    unread: str = ""
+    keep_alive: str | None = None
+    briefly: bool = False
+    earlier: Mapping[str, int] | None = None
 
     @property
     def whole(self) -> bool | None:
@@ -102,14 +109,15 @@ def load_state(host: Reader, model: str) -> LoadState:
     show, trouble = _show(host, model)
     runner = runner_of(model, runners)
     others = tuple(one for one in runners if one is not runner)
-    log = log_of(host)
+    log, unread = read_log(host)
     load = _load_of(show, log.current_loads, last_only=len(runners) <= 1)
     use = _use(host)
-    room, beside = _rooms(use, runner, others, version, pending_frees(host))
+    room, beside = rooms(use, runner, others, version=version, freed=pending_frees(host), load=load)
     total = _layers_of(show, load)
     entry = entry_of(model, host.ollama.models())
     known = metadata(show, entry) if show is not None else None
-    environment = pending_environment(host, log.environment or _container_environment(host))
+    now = log.environment or _container_environment(host)
+    environment = pending_environment(host, now)
     setup = setup_of(version, environment, show, use, trained=known.trained_context if known else None)
     if not setup.hidden and log.devices and not any(device.is_gpu for device in log.devices) and not pending_services(host):
         setup = replace(setup, hidden="the server found no GPU when it started: 0 layers")
@@ -117,14 +125,33 @@ def load_state(host: Reader, model: str) -> LoadState:
         model=model, runner=runner, others=others, total=total, layers=_layers(runner, load, total),
         requested=load.requested if load and runner else None, free_then=max(load.free) if load and load.free else None,
         room=room, beside=beside, metadata=known, setup=setup, baked=baked_layers(show), trouble=trouble,
-        stored=show is not None or entry is not None, best=_best(use, runner),
-        spill=_spill(use, runner), hung_since=_hung(host, load, runner), container=_container(host),
+        stored=show is not None or entry is not None, best=most_free(use, runner),
+        spill=spilled(use, runner), hung_since=_hung(host, load, runner), container=_container(host), unread=unread,
+        keep_alive=keep_alive_for(host, model, now), briefly=server_keeps(now) == 0, earlier=_earlier(host, model, load, total),
     )  # fmt: skip
 
 
 def log_of(host: Reader) -> LogReading:
-    """Return what the server's log says; raises as the facet does."""
-    return read_again(host.ollama.log())
+    """Return what the server's log says; nothing where it cannot be read, since the API says most of it too."""
+    return read_log(host)[0]
+
+
+def read_log(host: Reader) -> tuple[LogReading, str]:
+    """Return what the server's log says, and why it cannot be read if so."""
+    try:
+        return read_again(host.ollama.log()), ""
+    except (CallFailed, DeadlineExceeded, Blocked) as error:
+        return read_again(""), error.message
+
+
+def _earlier(host: Reader, model: str, load: Load | None, total: int | None) -> dict[str, int] | None:
+    """Return the options that load a model as it was last seen; never all layers by force, which can hang the server."""
+    runner = host.ollama.last_runner(model)
+    if runner is None:
+        return None
+    options = {"num_ctx": runner.context_length} if runner.context_length else {}
+    asked = load.requested if load is not None else None
+    return {**options, "num_gpu": asked} if asked is not None and 0 <= asked < (total or 0) else options
 
 
 def _show(host: Reader, model: str) -> tuple[ModelShow | None, str]:
@@ -134,12 +161,6 @@ def _show(host: Reader, model: str) -> tuple[ModelShow | None, str]:
         if error.status is None:
             raise  # nothing answered at all
         return None, error.message  # a damaged file, and the server says so
-
-
-def _best(use: GpuUse | None, runner: Runner | None) -> int | None:
-    if use is None or not use.gpus:
-        return None
-    return use.free + (runner.size_vram if runner is not None else 0)
 
 
 def baked_layers(show: ModelShow | None) -> int | None:
@@ -157,30 +178,6 @@ def _use(host: Reader) -> GpuUse | None:
         return host.gpu.use()
     except CallFailed:
         return None  # no driver, no tool: what fits cannot be told, what is loaded can
-
-
-def _rooms(
-    use: GpuUse | None, runner: Runner | None, others: Sequence[Runner], version: Version | None, freed: int
-) -> tuple[int | None, int | None]:
-    """Return what a fresh load finds free, and what it would with the other models unloaded; None with several cards.
-
-    What the server says that a model holds is an estimate: no more can come back than is in use beside other programs.
-    """
-    if use is None or len(use.gpus) != 1:
-        return None, None
-    card = use.gpus[0]
-    known = sum(process.vram or 0 for process in use.processes if process.program not in SERVING) if use.reliable else 0
-    most = max(0, card.used - known)
-    own = held(runner, version) if runner is not None else 0
-    rest = sum(held(one, version) for one in others)
-    free = card.free + freed
-    return min(card.total, free + min(own, most)), min(card.total, free + min(own + rest, most))
-
-
-def held(runner: Runner, version: Version | None) -> int:
-    """Return the VRAM that unloading gives back: G1's figures hold a reserve that nobody uses (facts/ollama 3)."""
-    estimated = generation(version) in {Generation.G0, Generation.G1, Generation.G1B}
-    return max(0, runner.size_vram - RESERVE) if estimated else runner.size_vram
 
 
 def _layers_of(show: ModelShow | None, load: Load | None) -> int | None:
@@ -221,17 +218,6 @@ def _blob(text: str) -> str:
     return text[start + 7 : start + 19] if start >= 0 else ""
 
 
-def _spill(use: GpuUse | None, runner: Runner | None) -> int:
-    """Return what of the GPU's memory lies in shared system memory while the model is loaded (facts/windows 3.3).
-
-    Containers' memory is charged to the WSL machine's process; a native server's to itself. A little is always there.
-    """
-    if use is None or runner is None or not use.reliable:
-        return 0
-    spilled = sum(process.spilled or 0 for process in use.processes if process.program in SERVING)
-    return spilled if spilled >= _NOTICEABLE_SPILL else 0
-
-
 def _hung(host: Reader, load: Load | None, runner: Runner | None) -> str:
     """Return the log's line where a forced load went silent: the server answers no load any more (recordings, surprise 1).
 
@@ -250,6 +236,11 @@ def _hung(host: Reader, load: Load | None, runner: Runner | None) -> str:
 def _container(host: Reader) -> str:
     container = host.target().container
     return str(container.value) if container is not None else ""
+
+
+def server_environment(host: Reader) -> Mapping[str, str]:
+    """Return what the server read of its environment, by its log or its container; nothing where neither can be read."""
+    return log_of(host).environment or _container_environment(host)
 
 
 def _container_environment(host: Reader) -> Mapping[str, str]:

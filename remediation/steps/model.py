@@ -9,21 +9,26 @@ from typing import Any
 from remediation.diagnosis.units import MIB, human
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
+from remediation.model.errors import CallFailed, DeadlineExceeded, HostError
 from remediation.model.facts import Runner
 from remediation.steps.contract import Step, param, step
-from remediation.steps.loads import LoadState, layer_values, load_state
+from remediation.steps.loads import LoadState, layer_values, load_state, server_environment
 from remediation.steps.naming import runner_of, wanted_model
+from remediation.steps.staying import BRIEFLY, FOREVER, for_good, keep_alive_for, server_keeps
 
 LOAD_TIMEOUT = 330.0
 """Seconds: a little more than Ollama's own OLLAMA_LOAD_TIMEOUT (facts/ollama 3)."""
+_BRIEFLY = f"kept for {BRIEFLY} to see how it is loaded, since OLLAMA_KEEP_ALIVE is 0 here"
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model's name and its runner, None while it is not loaded."""
+    """A model's name and its runner, None while it is not loaded; the rest as in `remediation.steps.loads.LoadState`."""
 
     model: str
     runner: Runner | None
+    keep_alive: str | None = None
+    briefly: bool = False
 
 
 @step("model.loaded", deadline=LOAD_TIMEOUT + 30.0)
@@ -31,12 +36,20 @@ class ModelLoaded(Step[Loaded]):
     """The model is in memory, loaded as a plain request would load it; one that is loaded already stays as it is."""
 
     model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
-    keep_alive: str = param("how long it stays loaded without a request", default="10m")
+    keep_alive: str | None = param(
+        "how long it stays loaded without a request; by default as long as it did, else as the server keeps any",
+        default=None,
+        example="10m",
+    )
 
     def look(self, host: Reader) -> Loaded:
-        """Read ``/api/ps``."""
+        """Read ``/api/ps``, and how long the server keeps a model."""
         model = wanted_model(self.model, host)
-        return Loaded(model, runner_of(model, host.ollama.running()))
+        runner = runner_of(model, host.ollama.running())
+        if runner is not None or self.keep_alive is not None:
+            return Loaded(model, runner, self.keep_alive)
+        environment = server_environment(host)
+        return Loaded(model, None, keep_alive_for(host, model, environment), briefly=server_keeps(environment) == 0)
 
     def met(self, seen: Loaded) -> bool:
         """Whether it is listed."""
@@ -46,11 +59,22 @@ class ModelLoaded(Step[Loaded]):
         """Load it, with no option of ours: what a client would get is what is wanted."""
         if seen.runner is None:
             undo = StepCall("model.unloaded", {"model": seen.model})
-            yield Change(f"load {seen.model}", subject=seen.model, before="not loaded", after="loaded", undo=undo)
+            yield Change(
+                f"load {seen.model}",
+                subject=seen.model,
+                before="not loaded",
+                after="loaded",
+                undo=undo,
+                data={"keep_alive": seen.keep_alive},
+            )
 
     def apply(self, host: Writer, change: Change) -> None:
         """Preload and wait until it is loaded."""
-        host.ollama.load(change.subject, options={}, keep_alive=self.keep_alive, timeout=LOAD_TIMEOUT)
+        host.ollama.load(change.subject, options={}, keep_alive=change.data.get("keep_alive"), timeout=LOAD_TIMEOUT)
+
+    def effect(self, change: Change, before: Loaded, after: Loaded) -> str:  # noqa: ARG002 - the contract's signature
+        """Say that it stays for a moment only, where that is so."""
+        return _BRIEFLY if before.briefly and after.runner is not None else ""
 
     def explain(self, seen: Loaded) -> str:
         """Say whether it is loaded."""
@@ -77,7 +101,7 @@ class ModelUnloaded(Step[Loaded]):
         if seen.runner is not None:
             yield Change(
                 f"unload {seen.model}", subject=seen.model, before=seen.runner.size_vram, after=0,
-                undo=StepCall("model.loaded", {"model": seen.model}), data={"frees": seen.runner.size_vram},
+                undo=_loaded_again(seen.runner), data={"frees": seen.runner.size_vram},
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
@@ -99,7 +123,11 @@ class ModelReloaded(Step[LoadState]):
     """
 
     model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
-    keep_alive: str = param("how long it stays loaded without a request", default="10m")
+    keep_alive: str | None = param(
+        "how long it stays loaded without a request; by default as long as it did, else as the server keeps any",
+        default=None,
+        example="10m",
+    )
     others: bool = param("whether other models are unloaded where they take the room", default=True)
 
     def look(self, host: Reader) -> LoadState:
@@ -135,7 +163,7 @@ class ModelReloaded(Step[LoadState]):
         after = f"{fit.layers}/{fit.total} layers predicted" if fit is not None else "as many layers as fit"
         yield Change(
             f"load {seen.model} with num_gpu -1", subject=seen.model, before=seen.words, after=after,
-            data={"action": "load"},
+            data={"action": "load", "keep_alive": self.keep_alive or seen.keep_alive, "earlier": seen.earlier},
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
@@ -149,7 +177,26 @@ class ModelReloaded(Step[LoadState]):
         elif action == "unload":
             host.ollama.unload(change.subject)
         else:
-            host.ollama.load(change.subject, options={"num_gpu": -1}, keep_alive=self.keep_alive, timeout=LOAD_TIMEOUT)
+            self._load(host, change)
+
+    def _load(self, host: Writer, change: Change) -> None:
+        """Load; where that fails and the model was loaded before, bring it back as it was or say that it is gone."""
+        model, keep_alive, earlier = change.subject, change.data.get("keep_alive"), change.data.get("earlier")
+        try:
+            host.ollama.load(model, options={"num_gpu": -1}, keep_alive=keep_alive, timeout=LOAD_TIMEOUT)
+        except DeadlineExceeded as error:
+            # a server that hangs in a load answers no other (recordings, surprise 1): another one would only wait as long
+            raise DeadlineExceeded(_left(error, model, earlier), host=host.name, next_step=error.next_step) from error
+        except CallFailed as error:
+            if earlier is None:
+                raise
+            try:
+                host.ollama.load(model, options=earlier, keep_alive=keep_alive, timeout=LOAD_TIMEOUT)
+            except HostError:
+                said = _left(error, model, earlier)
+            else:
+                said = f"{error.message}; {model} is loaded again as it was before"
+            raise CallFailed(said, host=host.name, next_step=error.next_step, status=error.status, output=error.output) from error
 
     def explain(self, seen: LoadState) -> str:
         """Say what is loaded and what would fit."""
@@ -158,6 +205,10 @@ class ModelReloaded(Step[LoadState]):
             parts.append(seen.fit.sentence)
         if self._crowded(seen):
             parts.append(f"{', '.join(one.model for one in seen.others)} loaded beside it")
+        if seen.best is None and not seen.whole:
+            parts.append("how much VRAM is free is not known")
+        if seen.unread and not seen.whole:
+            parts.append(f"judged by /api/ps alone, since {seen.unread}")
         if seen.trouble:
             parts.append(seen.trouble)
         if seen.baked is not None:
@@ -171,7 +222,7 @@ class ModelReloaded(Step[LoadState]):
     def effect(self, change: Change, before: LoadState, after: LoadState) -> str:
         """Say how many layers it has now, or what was freed."""
         if change.data["action"] == "load":
-            return after.words
+            return "; ".join(filter(None, (after.words, _BRIEFLY if before.briefly else "")))
         if before.room is None or after.room is None:
             return ""
         return f"{human(after.room)} free for the load"
@@ -188,16 +239,31 @@ class ModelReloaded(Step[LoadState]):
         return with_them is None or without is None or with_them.layers < without.layers
 
 
+def _left(error: HostError, model: str, earlier: object) -> str:
+    """Return an error's sentence with what it leaves of a model that was loaded before."""
+    return error.message if earlier is None else f"{error.message}; {model} was loaded before and is unloaded now"
+
+
 def _unload(runner: Runner) -> Change:
     return Change(
         f"unload {runner.model}", subject=runner.model, before=runner.size_vram, after=0, data={"action": "unload"},
-        undo=StepCall("model.loaded", {"model": runner.model}),
+        undo=_loaded_again(runner),
     )  # fmt: skip
+
+
+def _loaded_again(runner: Runner) -> StepCall:
+    """Return the step that undoes an unloading; one that was to stay for ever does so again."""
+    return StepCall("model.loaded", {"model": runner.model, **({"keep_alive": FOREVER} if for_good(runner) else {})})
 
 
 def _enough(seen: LoadState) -> bool:
     """Whether the memory model gives no more layers than there are."""
-    return seen.fit is not None and seen.layers is not None and seen.layers[0] >= seen.fit.layers
+    if seen.fit is None or seen.runner is None:
+        return False
+    if seen.layers is not None:
+        return seen.layers[0] >= seen.fit.layers
+    # no log counts them: the share of the bytes stands for the share of the layers
+    return seen.runner.size_vram * seen.fit.total >= seen.runner.size * (seen.fit.layers - 1)
 
 
 def _same_chance(seen: LoadState) -> bool:
@@ -208,7 +274,7 @@ def _same_chance(seen: LoadState) -> bool:
     """
     if seen.requested not in {-1, None}:
         return False
-    if seen.setup.hidden or seen.best is None:
+    if seen.setup.hidden or (seen.best is None and not seen.unread):
         return True
     if seen.runner is not None and (seen.runner.context_length or 0) > seen.setup.context * seen.setup.parallel:
         return False  # a client asked for a longer context than a fresh load would have
@@ -218,4 +284,5 @@ def _same_chance(seen: LoadState) -> bool:
     if seen.metadata is not None:
         tokens = seen.setup.context * seen.setup.parallel
         layer = max(seen.metadata.blocks_bytes) + seen.metadata.kv_per_layer(tokens, seen.setup.cache_type)
-    return (seen.best if seen.room is None else seen.room) < seen.free_then + layer
+    free = seen.best if seen.room is None else seen.room
+    return free is not None and free < seen.free_then + layer

@@ -14,7 +14,7 @@ from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Manifest, ModelEntry, ModelShow
 from remediation.steps.contract import Step, param, step
-from remediation.steps.naming import entry_of, wanted_model
+from remediation.steps.naming import entry_of, runner_of, wanted_model
 from remediation.steps.store import free_disk
 
 PULL_TIMEOUT = 7200.0
@@ -122,7 +122,9 @@ class ModelAbsent(Step[Holding]):
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Delete it."""
+        """Delete it, unloaded first: a deleted model stays in memory until its time is over, and no request unloads it then."""
+        if runner_of(change.subject, host.ollama.running()) is not None:
+            host.ollama.unload(change.subject)
         host.ollama.delete(change.subject)
 
     def explain(self, seen: Holding) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from remediation.facets.engine import forbidden
 from remediation.facets.protocols import Reader
-from remediation.model.errors import CallFailed, HostError, NotApplicable, NothingThere
+from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, NotApplicable, NothingThere, Undecided
 from remediation.model.facts import ComposeProject, ModelEntry, Runner, Target
 
 
@@ -31,7 +32,7 @@ def entry_of(model: str, entries: Sequence[ModelEntry]) -> ModelEntry | None:
 
 
 def wanted_model(given: str | None, host: Reader) -> str:
-    """Return the model that is meant: the one given, else the target's; raises `CallFailed` listing the candidates."""
+    """Return the model that is meant: the one given, else the target's; raises `Undecided` listing the candidates."""
     if given:
         return given
     target = host.target()
@@ -39,11 +40,30 @@ def wanted_model(given: str | None, host: Reader) -> str:
         return str(target.model.value)
     if target.endpoint is None:
         _nothing_there(host)
-    known = ", ".join(target.candidates)
-    raise CallFailed(
-        f"it is not clear which model is meant: {f'the server holds {known}' if known else 'the server holds none'}",
+    raise _undecided(host, target)
+
+
+def _undecided(host: Reader, target: Target) -> Undecided:
+    """Return the error that lists the models of which one may be meant."""
+    known = " or ".join(f"-e model={name}" for name in target.candidates)
+    holds = f"the server holds {', '.join(target.candidates)}" if known else "the server holds none"
+    gone = f" ({', '.join(target.gone)} is still loaded and was deleted)" if target.gone else ""
+    return Undecided(
+        f"it is not clear which model is meant: {holds}{gone}",
         host=host.name,
-        next_step="name it: model in the inventory, or -e model=NAME",
+        next_step=f"name it: {known}, or model in the inventory" if known else "pull the model that is meant: ollama pull NAME",
+    )
+
+
+def not_stored(model: str, host: Reader) -> Undecided:
+    """Return the error for a model that the server does not hold, with those that it does."""
+    names = [entry.name for entry in host.ollama.models()]
+    others = f", or name one that is stored: {' or '.join(f'-e model={name}' for name in names)}" if names else ""
+    loaded = runner_of(model, host.ollama.running()) is not None
+    return Undecided(
+        f"{model} is not stored on this server{' any more, it is only still loaded' if loaded else ''}",
+        host=host.name,
+        next_step=f"pull it: ollama pull {model}{others}",
     )
 
 
@@ -70,7 +90,7 @@ def _nothing_there(host: Reader) -> None:
 
 
 def served_natively(host: Reader) -> bool:
-    """Whether Ollama answers here and no container runs it."""
+    """Whether Ollama answers here and no container runs it; not where the login may not ask the engine for its containers."""
     target = host.target()
     if target.endpoint is None or target.container is not None or target.project is not None:
         return False
@@ -78,18 +98,31 @@ def served_natively(host: Reader) -> bool:
         host.ollama.version()
     except HostError:
         return False
+    try:
+        host.engine.facts()
+    except DeadlineExceeded:
+        return False
+    except CallFailed as error:
+        return not forbidden(error.output)
     return True
 
 
+def _not_here(host: Reader, because: str) -> NotApplicable:
+    return NotApplicable(f"does not apply, since {because}", host=host.name)
+
+
 def wanted_container(given: str | None, host: Reader) -> str:
-    """Return the container that is meant: the one given, else the target's; raises `CallFailed` where there is none."""
+    """Return the container that is meant: the one given, else the target's.
+
+    Raises `NotApplicable` where Ollama runs without one, `CallFailed` where none is found.
+    """
     if given:
         return given
     target = host.target()
     if target.container is not None:
         return str(target.container.value)
     if served_natively(host):
-        raise NotApplicable("does not apply, since no container runs Ollama here", host=host.name)
+        raise _not_here(host, "no container runs Ollama here")
     raise CallFailed(
         f"no container on {host.name} runs Ollama",
         host=host.name,
@@ -98,12 +131,18 @@ def wanted_container(given: str | None, host: Reader) -> str:
 
 
 def wanted_project(host: Reader) -> ComposeProject:
-    """Return the Compose project of the target; raises `CallFailed` where there is none."""
-    found = project_of(host.target())
+    """Return the Compose project of the target.
+
+    Raises `NotApplicable` where Ollama runs without Compose, `CallFailed` where none is found.
+    """
+    target = host.target()
+    found = project_of(target)
     if found is not None:
         return found
     if served_natively(host):
-        raise NotApplicable("does not apply, since no container runs Ollama here", host=host.name)
+        raise _not_here(host, "no container runs Ollama here")
+    if target.container is not None and host.engine.inspect(str(target.container.value)) is not None:
+        raise _not_here(host, f"the container {target.container.value} was not made by Compose")
     raise CallFailed(
         f"no Compose project is known on {host.name}: no container with Compose's labels runs Ollama",
         host=host.name,

@@ -10,12 +10,12 @@ from pydantic import field_validator
 
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
+from remediation.model.errors import HostError
 from remediation.steps.answering import last_death, unanswered
 from remediation.steps.contract import Step, param, step
 from remediation.steps.loads import LoadState, layer_values, load_state
-from remediation.steps.naming import wanted_model
-
-_CENTURIES_AWAY = 2200
+from remediation.steps.naming import not_stored, wanted_model
+from remediation.steps.staying import for_good
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,15 @@ class ModelOffloaded(Step[Offload]):
 
     def look(self, host: Reader) -> Offload:
         """Read how it is loaded, and whether it answered the last request."""
-        state = load_state(host, wanted_model(self.model, host))
+        model = wanted_model(self.model, host)
+        state = load_state(host, model)
+        if not state.stored and not _on_disk(host, model):
+            raise not_stored(model, host)
         return Offload(state, last_death(host) if state.runner is not None else "")
 
     def met(self, seen: Offload) -> bool | None:
         """Whether enough layers are there of a model that answers; None while it is not loaded or nothing counts them."""
-        return False if seen.died else self._enough(seen.load)
+        return False if seen.died or not seen.load.stored else self._enough(seen.load)
 
     def _enough(self, seen: LoadState) -> bool | None:
         if seen.runner is None:
@@ -119,10 +122,13 @@ class ModelOffloaded(Step[Offload]):
     def values(self, seen: Offload) -> dict[str, Any]:
         """Register layers, sizes and what would fit; the context it was loaded with, whether for good, and the server's container."""
         load, runner = seen.load, seen.load.runner
-        kept = {"context": runner.context_length, "kept": _for_good(runner.expires_at)} if runner is not None else {}
+        kept = {"context": runner.context_length, "kept": for_good(runner)} if runner is not None else {}
         return {**layer_values(load, alone=False), **kept, "container": load.container}
 
 
-def _for_good(expires: str) -> bool:
-    """Whether a runner was told to stay: ``keep_alive: -1`` is written as a moment centuries away."""
-    return expires[:4].isdigit() and int(expires[:4]) >= _CENTURIES_AWAY
+def _on_disk(host: Reader, model: str) -> bool:
+    """Whether a model that the server does not list has a manifest: then a layer of it is gone, which is damage to repair."""
+    try:
+        return host.ollama.blobs(model) is not None
+    except HostError:
+        return False

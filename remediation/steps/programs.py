@@ -29,6 +29,8 @@ _SYSTEM_OWNERS = ("system", "localsystem", "local service", "localservice", "net
 
 def why_protected(process: Process) -> str:  # noqa: PLR0911 - one return per reason
     """Return why this process is never closed, "" when it may be; what nobody knows the owner of is protected."""
+    if process.orphan:
+        return ""  # no server uses it
     if is_protected(process.program):
         return "it belongs to the system, Docker or Ollama"
     if process.session_id == 0:

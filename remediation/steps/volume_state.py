@@ -89,7 +89,11 @@ def labels_of(project: ComposeProject, path: str, source: str) -> dict[str, str]
 
 def known_project(host: Reader) -> ComposeProject:
     """Return the target's project; where its containers were removed on the way, the one that the second volume names."""
-    left = None if any(host.variables.get(name) for name in _NAMING[1:]) else _interrupted(host)
+    try:
+        left = None if any(host.variables.get(name) for name in _NAMING[1:]) else _interrupted(host)
+    except CallFailed:
+        wanted_project(host)  # without an engine there is nothing to repair: say so where that is as it should be
+        raise
     try:
         found = wanted_project(host)
     except (CallFailed, NotApplicable):

@@ -12,13 +12,15 @@ from remediation.diagnosis.units import MIB, human
 from remediation.diagnosis.versions import parse_version
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, needs
-from remediation.model.errors import CallFailed
+from remediation.model.errors import CallFailed, NotApplicable
+from remediation.model.facts import GpuUse
 from remediation.model.finding import Cause, RuledOut
 from remediation.model.programs import is_protected, program_name
 from remediation.steps.contract import Step, param, step
-from remediation.steps.loads import LoadState, held, load_state
-from remediation.steps.naming import wanted_model
+from remediation.steps.loads import LoadState, load_state
+from remediation.steps.naming import runner_of, wanted_model
 from remediation.steps.programs import ASK_FIRST, CLOSABLE, UNKNOWN_OWNER, Tree, trees, why_protected
+from remediation.steps.room import held, measured
 
 _NEAR = 10
 """A plan that falls short by less than a tenth is tried all the same: what closing frees is measured, not known."""
@@ -81,6 +83,11 @@ class Closing(Step[Room]):
             yield self._change(tree)
 
     def _change(self, tree: Tree) -> Change:
+        if tree.root.orphan:
+            return Change(
+                f"end {tree.name} (process {tree.root.pid}), a runner that a server which is gone left behind", subject=tree.root.key,
+                before=tree.vram, after=0, risk=Risk.SAFE, data={"frees": tree.vram, "name": tree.name, "orphan": True},
+            )  # fmt: skip
         how = "" if not self.force else ", ending it where it does not close by itself"
         return Change(
             f"close {tree.name}{how}",
@@ -95,7 +102,9 @@ class Closing(Step[Room]):
     def apply(self, host: Writer, change: Change) -> None:
         """Ask the whole tree to close; the very process, by its start time."""
         pid, _, started = change.subject.partition("@")
-        if not host.processes.close(int(pid), float(started), grace=self.grace, force=self.force):
+        if not host.processes.close(
+            int(pid), float(started), grace=self.grace, force=self.force or bool(change.data.get("orphan"))
+        ):
             name = change.data["name"]
             raise CallFailed(
                 f"{name} (process {pid}) did not close within {self.grace:g} s; it may be asking about unsaved work",
@@ -134,7 +143,7 @@ class Closing(Step[Room]):
         yield RuledOut(Cause.VRAM_OCCUPIED, f"{human(seen.free)} of {human(seen.total)} are free")
 
     def _closable(self, seen: Room) -> list[Tree]:
-        return [tree for tree in seen.holders if not self._kept(tree)]
+        return sorted((tree for tree in seen.holders if not self._kept(tree)), key=lambda tree: not tree.root.orphan)
 
     def _kept(self, tree: Tree) -> str:
         """Return why a program stays, "" when it may be closed."""
@@ -142,6 +151,8 @@ class Closing(Step[Room]):
         protected = why_protected(tree.root)
         if protected:
             return f"protected: {protected}"
+        if tree.root.orphan:
+            return ""
         if program not in {program_name(name) for name in self.close}:
             return "ask first: name it in close" if program in ASK_FIRST else "not in close"
         if tree.vram == 0 and tree.unknown:
@@ -170,7 +181,7 @@ class FreeVram(Closing):
 
     def look(self, host: Reader) -> Room:
         """Read the card, its programs, and what the model needs."""
-        use = host.gpu.use()
+        use = self._use(host)
         holders = tuple(trees(use.processes, host.processes.list()))
         total = max((gpu.total for gpu in use.gpus), default=0)
         unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are not to be trusted")
@@ -180,6 +191,18 @@ class FreeVram(Closing):
         free = state.room if state.room is not None else use.free + _own(state)
         want, because = (int(self.want), "as given") if self.want is not None else _needed(state)
         return Room(min(free, total), total, want, because, holders, unreliable)
+
+    def _use(self, host: Reader) -> GpuUse:
+        """Read the card; where a GPU serves the model and no tool tells its memory (not NVIDIA's, WSL), nothing can be freed by plan."""
+        try:
+            return host.gpu.use()
+        except CallFailed as error:
+            runner = runner_of(wanted_model(self.model, host), host.ollama.running())
+            if runner is None or not runner.size_vram:
+                raise
+            raise NotApplicable(
+                f"does not apply, since how much VRAM is free is not known here: {error.message}", host=host.name
+            ) from error
 
     def met(self, seen: Room) -> bool | None:
         """Whether it is enough; None where nothing says how much is wanted."""
@@ -230,7 +253,8 @@ class VramAtMost(Closing):
         """Read the card and its programs; what Ollama's models hold does not count."""
         use = host.gpu.use()
         total = max((gpu.total for gpu in use.gpus), default=0)
-        free = min(total, use.free + _models(host))
+        counted = measured(use)
+        free = min(total, use.free + (_models(host) if counted is None else counted))
         unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are not to be trusted")
         want = max(0, total - int(self.used))
         return Room(free, total, want, "as given", tuple(trees(use.processes, host.processes.list())), unreliable)

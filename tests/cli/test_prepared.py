@@ -160,3 +160,22 @@ def test_the_program_says_what_is_missing_and_its_cure(remediate: Remediate) -> 
     failed = {(check["name"], check["cure"].rpartition(" ")[2]) for check in host["checks"] if check["ok"] is False}
     assert failed == {("WinRM quotas", "25"), ("WinRM quotas", "1024"), ("WSL", "Windows")}
     assert all(check["blocks"] and check["cure"] for check in host["checks"] if check["ok"] is False)
+
+
+USAGE = "unknown flag: --short Usage: docker [OPTIONS] COMMAND [ARG...] Run 'docker --help' for more information"
+
+
+@pytest.mark.parametrize("windows", [True, False])
+def test_what_only_docker_needs_is_no_fault_where_ollama_runs_without_it(windows: bool) -> None:
+    missing = replace(LINUX, compose=Compose(problem=USAGE), socket="closed")
+    absent = replace(WINDOWS, compose=Compose(problem=USAGE))
+    for needed in (True, False):
+        found = (
+            prepared.windows(absent, remote=True, docker=needed)
+            if windows
+            else prepared.posix(missing, gpu=True, elevated=False, docker=needed)
+        )
+        failed = {check.name: check.text for check in found if check.ok is False}
+        wanted = ["Compose"] if windows else ["engine's socket", "Compose"]
+        assert list(failed) == (wanted if needed else [])
+        assert failed.get("Compose", "docker has no Compose plugin") == "docker has no Compose plugin"

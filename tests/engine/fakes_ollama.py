@@ -38,7 +38,11 @@ class FakeOllama:
         world = self._answering()
         world.looks += 1
         world.may_fail("ollama.running")
+        world.seen.update(world.runners)
         return tuple(world.runners.values())
+
+    def last_runner(self, model: str) -> Runner | None:
+        return self._world.seen.get(model)
 
     def models(self) -> Sequence[ModelEntry]:
         world = self._answering()
@@ -54,6 +58,7 @@ class FakeOllama:
         return world.models.get(model)
 
     def log(self, *, tail: int = 4000) -> str:
+        self._world.may_fail("ollama.log")
         return "\n".join(self._world.log.splitlines()[-tail:])
 
     def blobs(self, model: str, *, verify: bool = False, timeout: float = 900.0) -> Sequence[Blob] | None:  # noqa: ARG002
@@ -80,7 +85,7 @@ class FakeOllama:
 
 
 class WritableOllama(FakeOllama):
-    def load(self, model: str, *, options: Mapping[str, Any], keep_alive: str = "10m", timeout: float = 330.0) -> None:  # noqa: ARG002 - the facet's
+    def load(self, model: str, *, options: Mapping[str, Any], keep_alive: str | None = None, timeout: float = 330.0) -> None:  # noqa: ARG002 - the facet's
         world = self._answering()
         world.wrote(f"load {model}")
         world.may_fail("ollama.load")
@@ -101,7 +106,9 @@ class WritableOllama(FakeOllama):
 
         def loading() -> None:
             vram = whole if layers == LAYERS else layers * (whole // LAYERS)
-            world.runners[model] = Runner(model, size=whole, size_vram=vram, context_length=context)
+            world.runners[model] = Runner(
+                model, size=whole, size_vram=vram, context_length=context, expires_at=world.expiry(keep_alive)
+            )
             world.log += _CPU_ONLY if filtered or unseen else _load_lines(asked, layers, context)
 
         world.soon("load", loading)
@@ -148,8 +155,7 @@ class WritableOllama(FakeOllama):
         world = self._world
         world.wrote(f"delete {model}")
         world.may_fail("ollama.delete")
-        world.models.pop(model, None)
-        world.runners.pop(model, None)
+        world.models.pop(model, None)  # its runner stays, as the real server's does
         held = world.store.pop(manifest_path(model), None)
         others = {digest for item in world.store.values() for digest, _ in item.layers}
         for digest, _size in held.layers if held else ():

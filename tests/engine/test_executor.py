@@ -246,3 +246,16 @@ def test_check_mode_shows_a_step_what_the_ones_before_it_would_change() -> None:
 )
 def test_a_call_that_cannot_be_built_fails_in_a_sentence(call: StepCall, reason: str) -> None:
     assert execute(call, Bench().context()).reason.startswith(reason)
+
+
+def test_a_change_after_which_the_host_falls_silent_is_told_and_counted_as_done() -> None:
+    bench = with_file()
+    bench.world.fails["files.read"] = []
+    gone = [CallFailed("connection refused")] * 99
+    bench.world.clock.after(0.05, lambda: bench.world.fails["files.read"].extend(gone))
+    bench.world.settles["write"] = 60.0
+    result = execute(FILE, bench.context())
+    (end,) = bench.told.of("change_end")
+    assert (result.outcome, len(result.changes)) == (Outcome.FAILED, 1)
+    assert (end["applied"], end["error"]) == (True, "")
+    assert end["effect"] == "done, and the host could not be looked at afterwards: connection refused"

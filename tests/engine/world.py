@@ -97,6 +97,7 @@ class World:
     project: ComposeProject | None = None
     models: dict[str, ModelShow] = field(default_factory=dict)
     runners: dict[str, Runner] = field(default_factory=dict)
+    seen: dict[str, Runner] = field(default_factory=dict)
     version: str = "0.13.5"
     log: str = ""
     desktop_user: str | None = "ana"
@@ -119,6 +120,7 @@ class World:
     engine_up: bool = True
     engine_memory: int = 8 * GIB
     docker: DockerDesktop | None = None
+    keep_alive: str = ""
     limits: SystemLimits = field(default_factory=SystemLimits)
     disk: DiskSpace = field(default_factory=lambda: DiskSpace(500 * GIB, 100 * GIB))
     booted: float = BOOT
@@ -140,6 +142,15 @@ class World:
         planned = self.fails.get(call)
         if planned:
             raise planned.pop(0)
+
+    def expiry(self, keep_alive: str | None) -> str:
+        """Return until when a model stays, as ``/api/ps`` lists it; in minutes, seconds, or for ever."""
+        text = self.keep_alive if keep_alive is None else keep_alive
+        if not text:
+            return ""
+        if text.startswith("-"):
+            return "2319-03-11T15:50:50Z"
+        return stamp(self.clock.now() + float(text[:-1]) * {"m": 60.0, "s": 1.0}[text[-1]])
 
     def soon(self, kind: str, action: Callable[[], None]) -> None:
         """Let a write take effect: at once, or after the seconds that this kind of write needs here."""

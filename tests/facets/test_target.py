@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from remediation.facets.engine import CommandEngine
+from remediation.facets.place import Place
 from remediation.facets.target import NATIVE, Finder
+from remediation.model.clock import SystemClock
 from remediation.model.errors import CallFailed
-from remediation.model.facts import ComposeProject, Target
+from remediation.model.facts import ComposeProject, Found, Target
 from tests.facets.answering import Answering, docker
 
 PROJECT = {
@@ -159,12 +161,69 @@ def test_relative_files_of_the_inventory_lie_in_the_projects_folder() -> None:
     assert target.project.source == "the variable compose_files and compose_dir"
 
 
-def test_one_look_takes_two_exchanges_and_with_what_an_earlier_one_found_one() -> None:
+def test_one_look_takes_three_exchanges_and_with_what_an_earlier_one_found_one() -> None:
     connection = Answering(runs=docker([box("ollama", service="ollama", port="11434")]), http=server("m"))
     hints: dict[str, Any] = {}
-    for wanted in (2, 1, 1):
+    for wanted in (3, 1, 1):  # the containers and the server, their records, .env
         look = connection.look(hints=hints)
         engine = CommandEngine(look, {})
         before = connection.round_trips
         assert Finder(look, {}, engine.containers, engine.first_calls).find().model is not None
         assert connection.round_trips - before == wanted
+
+
+def place(**variables: object) -> Place:
+    return Place("host", variables, windows=False, local=False, clock=SystemClock(), environment={})
+
+
+def model_of(target: Target) -> str | None:
+    return None if target.model is None else str(target.model.value)
+
+
+def test_a_loaded_model_that_is_no_longer_stored_is_no_target() -> None:
+    target = find(http=server("deleted:1b", stored=("mistral:7b", "phi3:3.8b")))
+    assert (model_of(target), target.candidates, target.gone) == (None, ("mistral:7b", "phi3:3.8b"), ("deleted:1b",))
+    assert model_of(find(http=server("deleted:1b", "phi3:3.8b", stored=("mistral:7b", "phi3:3.8b")))) == "phi3:3.8b"
+
+
+def test_of_two_loaded_models_none_is_chosen() -> None:
+    target = find(http=server("mistral:7b", "phi3:3.8b"))
+    assert (model_of(target), target.candidates) == (None, ("mistral:7b", "phi3:3.8b"))
+
+
+def test_the_model_that_was_found_first_stays_the_target_when_it_is_unloaded_or_another_is_loaded() -> None:
+    stored, kept = ("mistral:7b", "phi3:3.8b"), place()
+    assert model_of(kept.remember(find(http=server("mistral:7b", stored=stored)))) == "mistral:7b"
+    for now in ((), ("phi3:3.8b",), stored):
+        target = kept.remember(find(http=server(*now, stored=stored)))
+        assert (model_of(target), target.candidates) == ("mistral:7b", ())
+    silent = kept.remember(find())  # the server restarts
+    assert silent.endpoint is not None
+    assert (model_of(silent), silent.endpoint.value) == ("mistral:7b", NATIVE)
+
+
+def test_a_model_that_was_not_clear_is_chosen_as_soon_as_one_is() -> None:
+    stored, kept = ("mistral:7b", "phi3:3.8b"), place()
+    assert model_of(kept.remember(find(http=server(stored=stored)))) is None
+    assert model_of(kept.remember(find(http=server("phi3:3.8b", stored=stored)))) == "phi3:3.8b"
+
+
+def test_dotenv_that_names_another_model_than_before_changes_the_target_and_one_that_does_not_never() -> None:
+    stored, url, kept = ("mistral:7b", "phi3:3.8b"), "http://127.0.0.1:11434", place()
+    files = {"/srv/ai/.env": b"OLLAMA_MODEL=mistral:7b\n"}
+    host = box("ollama", service="ollama", port="11434")
+    assert model_of(kept.remember(find(host, http=server("phi3:3.8b", stored=stored, url=url), files=files))) == "phi3:3.8b"
+    assert model_of(kept.remember(find(host, http=server(stored=stored, url=url), files=files))) == "phi3:3.8b"
+    files["/srv/ai/.env"] = b"OLLAMA_MODEL=phi3:q3\n"
+    assert model_of(kept.remember(find(host, http=server("phi3:3.8b", stored=stored, url=url), files=files))) == "phi3:q3"
+    assert model_of(kept.remember(find(http=server(stored=stored)))) == "phi3:q3"  # the container is being recreated
+
+
+def test_a_resumed_run_goes_on_with_the_target_of_its_first_process() -> None:
+    kept = place()
+    kept.take_up({"model": Found("mistral:7b", "is loaded (/api/ps)")}, ())
+    assert model_of(kept.remember(find(http=server(stored=("mistral:7b", "phi3:3.8b"))))) == "mistral:7b"
+    named = place(model="phi3:3.8b")
+    named.take_up({"model": Found("mistral:7b", "is loaded (/api/ps)")}, ())
+    found = find(http=server(stored=("mistral:7b", "phi3:3.8b")), variables=named.variables)
+    assert model_of(named.remember(found)) == "phi3:3.8b"

@@ -123,7 +123,7 @@ def test_generate_samples_both_processors(machine: Machine) -> None:
     body = json.dumps({"model": "mistral:7b-instruct-q4_K_M", "prompt": "x", "options": {"num_predict": 8}})
     data = {"url": "http://127.0.0.1:11434/api/generate", "body": body, "timeout": 60, "sample": True}
     found = replies(machine, probe("generate", data))[0]["value"]
-    assert found.keys() == {"status", "body", "elapsed", "first_byte", "gpu", "cpu"}
+    assert found.keys() == {"status", "body", "elapsed", "first_byte", "last_byte", "cut", "gpu", "cpu"}
     assert len(found["gpu"]) == len(found["cpu"]) > 0
     assert max(found["gpu"]) < 10  # 1/33: the CPU does the work
     assert max(found["cpu"]) > 80

@@ -15,6 +15,7 @@ import pytest
 from tests.steps.on_engine import changes, told
 from tests.support.loaded import python
 from tests.support.parts import need_program
+from tests.support.project import MODEL
 from tests.support.service import NOT_FOUND, REFUSED, Service, service
 
 pytestmark = pytest.mark.live
@@ -42,8 +43,9 @@ def start(host: Service, folder: Path, *words: str, **variables: object) -> tupl
         "REMEDIATION_LEASE_FOLDER": str(folder / "lease"),
         "PYTHONPATH": str(ROOT),
     }
+    where = () if words[0] == "resume" else ("--inventory", host.inventory(folder, **variables))
     done = subprocess.run(
-        [*python({**kept, **own}), "-m", "remediation.cli.program", *words, "--inventory", host.inventory(folder, **variables), "--json"],
+        [*python({**kept, **own}), "-m", "remediation.cli.program", *words, *where, "--json"],
         cwd=folder, env={**kept, **own}, capture_output=True, text=True, encoding="utf-8", check=False, timeout=110,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
@@ -144,3 +146,99 @@ def test_verify_fails_where_a_client_left_one_layer(host: Service, tmp_path: Pat
     assert code == 2, told(events)
     assert "afterwards, layers: NOT HELD" in said
     assert "1/33 layers on the GPU; wanted 33/33" in said
+
+
+OTHER = "phi3:3.8b"
+FOR_EVER = "2319"
+
+
+def test_a_model_that_nothing_names_stays_the_target_while_it_is_unloaded_and_stays_loaded_for_ever(tmp_path: Path) -> None:
+    with service(tmp_path / "gpu-01", models=(MODEL, OTHER)) as host:
+        host.load(num_gpu=1)
+        code, events = start(host, tmp_path, "fix-offload")
+        assert (code, host.loaded) == (0, {MODEL: (True, FOR_EVER)}), told(events)
+        assert [event["applied"] for event in events if event["event"] == "change_end"] == [True, True]
+        again, events = start(host, tmp_path, "fix-offload")
+        assert (again, changes(events)) == (0, []), told(events)
+
+
+@pytest.mark.parametrize("both_loaded", [False, True])
+def test_two_models_of_which_none_is_named_are_asked_about_and_nothing_is_changed(tmp_path: Path, both_loaded: bool) -> None:
+    with service(tmp_path / "gpu-01", models=(MODEL, OTHER)) as host:
+        for model in (MODEL, OTHER) if both_loaded else ():
+            host.load(model, num_gpu=1)
+        before = host.loaded
+        code, events = start(host, tmp_path, "fix-offload")
+        assert (code, changes(events), host.loaded) == (2, [], before), told(events)
+        (end,) = [event for event in events if event["event"] == "task_result" and event["outcome"] == "failed"]
+        assert "it is not clear which model is meant" in end["msg"]
+        assert f"-e model={MODEL}" in end["next_step"]
+        assert f"-e model={OTHER}" in end["next_step"]
+        assert not [event for event in events if event["event"] == "rung_start"]
+        code, events = start(host, tmp_path, "fix-offload", "-e", f"model={OTHER}")
+        assert (code, host.loaded[OTHER][0]) == (0, True), told(events)
+
+
+def test_a_run_that_was_killed_after_it_unloaded_the_model_loads_that_very_one_when_it_is_resumed(tmp_path: Path) -> None:
+    with service(tmp_path / "gpu-01", models=(MODEL, OTHER)) as host:
+        host.load(num_gpu=1)
+        code, events = start(host, tmp_path, "fix-offload")
+        assert code == 0, told(events)
+        run = next((tmp_path / "state").rglob("events.jsonl"))
+        lines = run.read_text("utf-8").splitlines(keepends=True)
+        cut = next(number for number, line in enumerate(lines) if '"change_end"' in line and "unload" in line)
+        run.write_text("".join(lines[: cut + 1]), "utf-8")  # as on disk at the moment it was killed
+        host.ask("/api/generate", {"model": MODEL, "keep_alive": 0})
+        code, events = start(host, tmp_path, "resume", run.parent.name)
+        assert (code, host.loaded) == (0, {MODEL: (True, FOR_EVER)}), told(events)
+
+
+def test_without_a_log_the_api_suffices_to_repair_and_to_verify(host: Service, tmp_path: Path) -> None:
+    host.hides_its_journal()
+    host.load(num_gpu=1)
+    code, events = start(host, tmp_path, "fix-offload")
+    assert (code, host.loaded) == (0, {MODEL: (True, FOR_EVER)}), told(events)
+    assert not [event for event in events if event["event"] == "task_result" and event["outcome"] == "failed"], told(events)
+    code, events = start(host, tmp_path, "verify")
+    assert (code, "NOT HELD" in told(events)) == (0, False), told(events)
+
+
+def test_a_server_that_keeps_no_model_is_not_left_with_one_for_long(tmp_path: Path) -> None:
+    with service(tmp_path / "gpu-01", OLLAMA_KEEP_ALIVE="0") as host:
+        code, events = start(host, tmp_path, "fix-offload")
+        (change,) = [event for event in events if event["event"] == "change_end"]
+        assert (code, change["applied"]) == (0, True), told(events)
+        assert "kept for 2m" in change["effect"]
+
+
+def test_a_rung_that_needs_a_container_is_skipped_and_never_what_is_to_be_done_next(host: Service, tmp_path: Path) -> None:
+    host.ask("/api/create", {"model": "big", "from": MODEL, "stream": False, "parameters": {"num_ctx": 131072}})
+    code, events = start(host, tmp_path, "fix-offload", "-e", "model=big")
+    assert code == 2, told(events)
+    failed = [event for event in events if event["event"] == "task_result" and "Compose" in event.get("msg", "")]
+    assert failed == []
+    skipped = {event["rung"] for event in events if event["event"] == "rung_skipped" and "does not apply" in event["reason"]}
+    assert "A setting in the Compose file turns the GPU off" in skipped, told(events)
+    assert "compose" not in json.dumps([event.get("next_step", "") for event in events]).lower()
+
+
+def test_a_healthy_host_without_docker_lacks_nothing(host: Service, tmp_path: Path) -> None:
+    code, found = check_host(host, tmp_path)
+    assert (code, [each["name"] for each in found if each["ok"] is False]) == (0, []), found
+    (engine,) = [each for each in found if each["name"] == "Docker engine"]
+    assert engine["text"].startswith("not needed, since Ollama runs without a container")
+    os.kill(host.pid, 9)
+    code, found = check_host(host, tmp_path)
+    assert code == 2
+    assert {"Docker engine", "Ollama"} <= {each["name"] for each in found if each["ok"] is False}
+
+
+def check_host(host: Service, folder: Path) -> tuple[int, list[dict[str, Any]]]:
+    words = ("-m", "remediation.cli.program", "check-host", "--inventory", host.inventory(folder), "--json")
+    environment = {**os.environ, "HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*python(environment), *words], env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout, done.stderr
+    assert "Errno" not in done.stdout
+    return done.returncode, json.loads(done.stdout)[0]["checks"]

@@ -31,3 +31,16 @@ def test_a_host_that_cannot_be_looked_at_says_why() -> None:
 
 def test_amounts_that_contradict_the_card_are_said_to() -> None:
     assert "not reliable: sums to more" in text(Sample("h", 0.0, GpuUse((CARD,), reliable=False, why_unreliable="sums to more")))
+
+
+def test_a_server_that_does_not_answer_is_said_beside_its_card() -> None:
+    sample = Sample("h", 0.0, GpuUse((CARD,)), silent="Ollama does not answer")
+    assert "Ollama does not answer" in text(sample)
+    assert sample.to_json()["ollama"] == "Ollama does not answer"
+
+
+def test_a_part_of_a_small_model_is_no_whole_one() -> None:
+    small = Runner("tiny", 110 * 1024**2, 108 * 1024**2)
+    assert "tiny 98 % of 0.1 GiB on the GPU" in text(Sample("h", 0.0, GpuUse((CARD,)), (small,)))
+    nearly = Runner("tiny", 110 * 1024**2, 110 * 1024**2 - 1)
+    assert "tiny 99 % of 0.1 GiB on the GPU" in text(Sample("h", 0.0, GpuUse((CARD,)), (nearly,)))

@@ -49,7 +49,10 @@ def test_docker_desktop_that_never_answers_is_a_failure_and_the_next_run_goes_on
 
 def test_docker_desktop_that_is_not_there_is_said() -> None:
     result = run(stack(), "docker_desktop.restarted")
-    assert (result.outcome, result.reason) == (Outcome.FAILED, "Docker Desktop is not installed on laptop-07")
+    assert (result.outcome, result.reason) == (
+        Outcome.SKIPPED,
+        "does not apply, since Docker Desktop is not installed on laptop-07",
+    )
 
 
 def test_a_setting_is_written_while_it_is_stopped_and_can_be_taken_back() -> None:

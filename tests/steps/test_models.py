@@ -8,12 +8,12 @@ import pytest
 
 from remediation.engine.records import build
 from remediation.model.change import Risk, StepCall
-from remediation.model.errors import DeadlineExceeded, UsageError
-from remediation.model.facts import Runner
+from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, Undecided, UsageError
+from remediation.model.facts import Found, Runner, Target
 from remediation.model.outcome import Outcome
 from remediation.steps.naming import canonical, same
 from remediation.steps.registry import registry
-from tests.engine.fakes import GIB, MODEL, FakeWriter, World, stamp
+from tests.engine.fakes import GIB, MODEL, FakeReader, FakeWriter, World, stamp
 from tests.engine.hosts import (
     LOCAL,
     baked,
@@ -205,3 +205,123 @@ def test_answers_are_judged_warm_and_by_their_rate() -> None:
     slow = run(world, "model.responds", {"samples": 2, "within": 5})
     assert slow.outcome is Outcome.UNVERIFIED
     assert "at most 5 s wanted" in slow.reason
+
+
+@pytest.mark.parametrize("error", [CallFailed("the journal holds nothing"), DeadlineExceeded("no answer"), Blocked("no right")])
+def test_without_a_log_the_api_says_enough_for_goal_and_repair(error: HostError) -> None:
+    world = left_by_a_client()
+    world.fails["ollama.log"] = [error] * 99
+    _, found, _ = seen(world, "model.offloaded")
+    assert (found.load.whole, found.load.requested, found.load.layers) == (False, None, None)
+    result = run(world, "model.reloaded")
+    assert (result.outcome, summaries(result)) == (Outcome.CHANGED, [f"unload {MODEL}", f"load {MODEL} with num_gpu -1"])
+    assert (run(world, "model.offloaded").outcome, run(world, "model.reloaded").changes) == (Outcome.OK, ())
+
+
+def test_without_a_log_what_the_server_decided_is_not_loaded_again_and_again() -> None:
+    world = occupied()
+    world.fails["ollama.log"] = [CallFailed("the journal holds nothing")] * 99
+    assert (run(world, "model.reloaded").outcome, world.writes) == (Outcome.OK, [])
+
+
+def test_without_nvidia_smi_a_number_of_layers_that_a_client_asked_for_is_repaired() -> None:
+    world = left_by_a_client()
+    world.fails["gpu.use"] = [CallFailed("nvidia-smi is not installed")] * 99
+    result = run(world, "model.reloaded")
+    assert (result.outcome, result.values["layers"]) == (Outcome.CHANGED, [33, 33])
+    assert "how much VRAM is free is not known" in build(StepCall("model.reloaded"), registry()).explain(
+        seen(without_card(left_by_a_client()), "model.reloaded")[1]
+    )
+
+
+def without_card(world: World) -> World:
+    world.fails["gpu.use"] = [CallFailed("nvidia-smi is not installed")] * 99
+    return world
+
+
+@pytest.mark.parametrize("still_loaded", [False, True])
+def test_a_model_that_is_not_stored_is_never_a_goal_that_is_met(still_loaded: bool) -> None:
+    world = healthy() if still_loaded else stack()
+    world.variables["model"] = MODEL
+    show = world.models.pop(MODEL)
+    world.models["phi3:3.8b"] = replace(show, model="phi3:3.8b")
+    result = run(world, "model.offloaded")
+    assert result.outcome is Outcome.FAILED
+    assert f"{MODEL} is not stored on this server" in result.reason
+    assert result.next_step == f"pull it: ollama pull {MODEL}, or name one that is stored: -e model=phi3:3.8b"
+
+
+class Unclear(FakeReader):
+    """A host that holds two models, of which nobody named one; a third was deleted and is still loaded."""
+
+    def target(self) -> Target:
+        return Target(endpoint=Found("http://127.0.0.1:11434", "answers"), candidates=(MODEL, "phi3:3.8b"), gone=("old:1b",))
+
+
+def test_a_model_that_is_not_clear_is_asked_for_by_name() -> None:
+    with pytest.raises(Undecided) as refused:
+        build(StepCall("model.reloaded"), registry()).look(Unclear(stack()))
+    assert refused.value.message == (
+        f"it is not clear which model is meant: the server holds {MODEL}, phi3:3.8b (old:1b is still loaded and was deleted)"
+    )
+    assert refused.value.next_step == f"name it: -e model={MODEL} or -e model=phi3:3.8b, or model in the inventory"
+
+
+def native() -> World:
+    """Return a host whose server runs without any container."""
+    world = left_by_a_client()
+    world.project = None
+    world.containers.clear()
+    return world
+
+
+@pytest.mark.parametrize(
+    ("step", "params"),
+    [
+        ("compose.environment", {}), ("stack.up", {}), ("container.sees_gpu", {}), ("volume.recreated", {}), ("service.recreated", {}),
+        ("compose.resources", {"memory": "12 GiB"}), ("docker_desktop.restarted", {}), ("env_file.set", {"set": {"A": "b"}}),
+    ],
+)  # fmt: skip
+def test_what_only_a_container_or_docker_desktop_has_does_not_apply_to_a_native_server(
+    step: str, params: dict[str, object]
+) -> None:
+    for installed in (True, False):
+        world = native()
+        world.engine_up = installed
+        result = run(world, step, params)
+        assert (result.outcome, result.applies, world.writes) == (Outcome.SKIPPED, False, []), result.reason
+        assert result.reason.startswith("does not apply, since ")
+
+
+def test_where_the_login_may_not_ask_the_engine_nothing_is_said_not_to_apply() -> None:
+    world = native()
+    world.fails["engine.facts"] = [CallFailed("refused", output="permission denied while trying to connect to the Docker daemon")]
+    result = run(world, "compose.environment")
+    assert (result.outcome, result.applies) == (Outcome.FAILED, True)
+
+
+def test_where_the_load_fails_what_was_loaded_before_is_brought_back() -> None:
+    world = left_by_a_client()
+    world.fails["ollama.load"] = [CallFailed("llama runner process has terminated", status=500)]
+    result = run(world, "model.reloaded")
+    assert (result.outcome, summaries(result)) == (Outcome.FAILED, [f"unload {MODEL}"])
+    assert result.reason == f"llama runner process has terminated; {MODEL} is loaded again as it was before"
+    assert world.writes == [f"unload {MODEL}", f"load {MODEL}", f"load {MODEL}"]
+    assert world.runners[MODEL].size_vram < world.runners[MODEL].size
+
+
+def test_where_nothing_loads_any_more_it_is_said_what_is_left() -> None:
+    for error in (CallFailed("connection refused"), DeadlineExceeded("no answer within 330 s")):
+        world = left_by_a_client()
+        world.fails["ollama.load"] = [error, CallFailed("connection refused")]
+        result = run(world, "model.reloaded")
+        assert result.reason == f"{error.message}; {MODEL} was loaded before and is unloaded now"
+        assert summaries(result) == [f"unload {MODEL}"]
+        assert world.writes.count(f"load {MODEL}") == (2 if isinstance(error, CallFailed) else 1)
+
+
+def test_where_nothing_was_loaded_before_a_failed_load_is_tried_once() -> None:
+    world = stack()
+    world.fails["ollama.load"] = [CallFailed("llama runner process has terminated", status=500)]
+    result = run(world, "model.reloaded")
+    assert (result.reason, world.writes) == ("llama runner process has terminated", [f"load {MODEL}"])

@@ -13,6 +13,7 @@ from tests.engine.hosts import (
     LOCAL,
     WEIGHTS,
     damaged,
+    loaded,
     manifest,
     stored,
 )
@@ -139,3 +140,10 @@ def test_a_model_that_fits_needs_no_smaller_one() -> None:
     world = stored()
     result = run(world, "model.smaller")
     assert (result.outcome, result.values["model"], world.writes) == (Outcome.OK, MODEL, [])
+
+
+def test_a_loaded_model_is_unloaded_before_it_is_deleted() -> None:
+    world = loaded(stored())
+    model = next(iter(world.runners))
+    run(world, "model.absent", {"model": model})
+    assert (world.writes, dict(world.runners)) == ([f"unload {model}", f"delete {model}"], {})

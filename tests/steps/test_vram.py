@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from remediation.engine.records import build
-from remediation.model.change import Need, StepCall
-from remediation.model.errors import UsageError
+from remediation.model.change import Need, Risk, StepCall
+from remediation.model.errors import CallFailed, UsageError
 from remediation.model.facts import GpuUse
 from remediation.model.outcome import Outcome
 from remediation.steps.programs import trees, why_protected
@@ -192,3 +192,36 @@ def test_the_prediction_of_a_reload_counts_what_would_be_freed() -> None:
     execute(StepCall("vram.free", {}), context)
     result = execute(StepCall("model.reloaded", {}), context)
     assert result.values["predicted"] == [33, 33]
+
+
+def with_orphan() -> World:
+    """Return the host on which the runner of a server that was killed holds what the model lacks."""
+    world = stack()
+    world.start("ollama", vram=3 * GIB, owner="root", orphan=True, runner=True)
+    return loaded(world)
+
+
+def test_a_runner_that_a_dead_server_left_is_ended_and_that_is_safe() -> None:
+    world = with_orphan()
+    result = run(world, "vram.free", max_risk=Risk.SAFE, close_programs=False)
+    assert result.outcome is Outcome.CHANGED, result.reason
+    (change,) = result.changes
+    assert (change.risk, change.summary.startswith("end ollama (process ")) == (Risk.SAFE, True)
+    assert [process for process in world.programs.values() if process.orphan] == []
+
+
+def test_a_runner_of_a_server_that_lives_is_never_ended() -> None:
+    world = stack()
+    world.start("ollama", vram=3 * GIB, owner="ana", runner=True)
+    result = run(loaded(world), "vram.free")
+    assert (result.outcome, world.writes) == (Outcome.FAILED, [])
+    assert "ollama 3.0 GiB (protected: it belongs to the system, Docker or Ollama)" in result.reason
+
+
+def test_where_the_model_is_on_a_gpu_whose_memory_no_tool_tells_the_step_does_not_apply() -> None:
+    world = healthy()
+    world.fails["gpu.use"] = [CallFailed("nvidia-smi is not installed")] * 99
+    result = run(world, "vram.free")
+    assert (result.outcome, result.applies) == (Outcome.SKIPPED, False)
+    world.runners.clear()
+    assert run(world, "vram.free").outcome is Outcome.FAILED

@@ -66,7 +66,7 @@ _OLLAMA = """#!{python}
 import runpy, sys
 open("/proc/self/comm", "w").write("ollama")  # as ps and /proc tell the real program's name
 sys.path.insert(0, {repository!r})
-sys.argv[1:] = ["serve", "--memory", {card!r}, "--speed", "{speed}", "--model", "{model}"]
+sys.argv[1:] = ["serve", "--memory", {card!r}, "--speed", "{speed}", *{models!r}]
 runpy.run_module("remediation.lab.ollama", run_name="__main__")
 """
 _JOURNALCTL = """#!/bin/sh
@@ -104,6 +104,10 @@ class Service:
         """Let systemctl say this and end with 1; what is `REFUSED` is so to whoever has not come through sudo."""
         (self.home / "fault").write_text(words, "utf-8")
 
+    def hides_its_journal(self) -> None:
+        """Let journalctl print nothing, as for a login that may not read it and a server that systemd did not start."""
+        (self.home / "bin/journalctl").write_text("#!/bin/sh\n", "utf-8")
+
     @property
     def pid(self) -> int:
         """The server's process, by what systemctl started last."""
@@ -125,18 +129,25 @@ class Service:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
             return json.load(answer)
 
-    def load(self, **options: object) -> None:
-        """Load the model for good, as an application does."""
-        self.ask("/api/generate", {"model": MODEL, "stream": False, "keep_alive": -1, "options": options})
+    def load(self, model: str = MODEL, **options: object) -> None:
+        """Load a model for good, as an application does."""
+        self.ask("/api/generate", {"model": model, "stream": False, "keep_alive": -1, "options": options})
+
+    @property
+    def loaded(self) -> dict[str, tuple[bool, str]]:
+        """The loaded models: whether each lies on the GPU as a whole, and the year until which it stays."""
+        return {
+            each["name"]: (each["size"] == each["size_vram"], each["expires_at"][:4]) for each in self.ask("/api/ps")["models"]
+        }
 
 
 @contextmanager
 def service(
-    home: Path, *, driver: str = "555.42.06", held: Mapping[str, int] | None = None, **environment: str
-) -> Iterator[Service]:
-    """Start the host's sshd and its server with more `environment`, and stop both; `held` says what others hold of the card.
+    home: Path, *, models: tuple[str, ...] = (MODEL,), driver: str = "555.42.06", held: Mapping[str, int] | None = None, **environment: str
+) -> Iterator[Service]:  # fmt: skip
+    """Start the host's sshd and its server with these models and more `environment`, and stop both.
 
-    One such host at a time, since a host's processes are this machine's.
+    `held` says what others hold of the card. One such host at a time, since a host's processes are this machine's.
     """
     if sys.platform != "linux":
         missing("a service of systemd's kind needs Linux")
@@ -151,7 +162,7 @@ def service(
         ("systemctl", _SYSTEMCTL), ("ollama", _OLLAMA), ("journalctl", _JOURNALCTL), ("sudo", _SUDO),
     ):  # fmt: skip
         filled = text.format(
-            python=sys.executable, home=str(home), port=port, repository=str(REPOSITORY), card=str(card), speed=SPEED, model=MODEL,
+            python=sys.executable, home=str(home), port=port, repository=str(REPOSITORY), card=str(card), speed=SPEED, models=[word for name in models for word in ("--model", name)],
             refused=REFUSED, sudo=shutil.which("sudo") or "/usr/bin/sudo",
         )  # fmt: skip
         (programs / name).write_text(filled, "utf-8")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from remediation.diagnosis.logs import slog
-from remediation.diagnosis.logs.model import Device, Request
+from remediation.diagnosis.logs.model import Device, Load, Request
 from remediation.diagnosis.logs.state import Handler, State, offloaded
 from remediation.diagnosis.units import GIB, MIB, parse_size, rounding
 from remediation.diagnosis.versions import Generation, parse_version
@@ -142,12 +142,7 @@ def buffers(state: State, line: str, at: Quote) -> None:
     kind = match[2] or "model"
     load.mapped = load.mapped or device.endswith("_Mapped")
     if kind not in load.measured:
-        # G2 prints the layout that it planned before, in the same words of bytes: what was allocated takes its place
-        load.measured.add(kind)
-        if kind == "model":
-            load.model_gpu = load.model_cpu = 0
-        elif kind == "KV":
-            load.kv_gpu = load.kv_cpu = 0
+        _forget_plan(load, kind)
     if kind == "model":
         if on_gpu:
             load.model_gpu += size
@@ -160,6 +155,17 @@ def buffers(state: State, line: str, at: Quote) -> None:
             load.kv_cpu += size
     elif kind == "compute" and on_gpu:
         load.graph_gpu += size
+
+
+def _forget_plan(load: Load, kind: str) -> None:
+    """Let what was allocated take the place of the layout that G2 planned before, which it prints in the same words of bytes."""
+    load.measured.add(kind)
+    if kind == "model":
+        load.model_gpu = load.model_cpu = 0
+    elif kind == "KV":
+        load.kv_gpu = load.kv_cpu = 0
+    elif kind == "compute":
+        load.graph_gpu = 0
 
 
 def is_gpu_buffer(device: str) -> bool:

@@ -125,6 +125,13 @@ class Load:
     failed_at: Quote | None = None
 
     @property
+    def allocated(self) -> int | None:
+        """Bytes on the GPU by the buffers that were allocated, None where the log does not list all of them."""
+        if not {"model", "compute"} <= self.measured:
+            return None
+        return self.model_gpu + self.kv_gpu + self.graph_gpu
+
+    @property
     def result(self) -> tuple[int, int] | None:
         """Layers on the GPU and layers of the model, from the strongest line there is."""
         if self.offloaded is not None:

@@ -11,6 +11,8 @@ from remediation.model.errors import HostError, RemediationError, Unreachable
 if TYPE_CHECKING:
     from remediation.engine.flow.hosts import Opened
     from remediation.engine.flow.site import Site
+    from remediation.engine.ports import HostMemory
+    from remediation.facets.access import HostAccess
     from remediation.facets.protocols import Reader
 
 GIB = 1024**3
@@ -27,6 +29,7 @@ def look_once(site: Site, opened: Opened) -> Reader | None:
         return None
     host.looked = True
     access = opened.access
+    _take_up(host.memory, access)
     clock = site.play.stage.ports.clock  # of the one who waits, not the host's: a simulated one runs faster
     begun, trips = clock.monotonic(), access.round_trips
     reader = access.reader_for("diagnosis")
@@ -43,6 +46,7 @@ def look_once(site: Site, opened: Opened) -> Reader | None:
         play=site.play.title,
         facts=told,
         target=target,
+        loaded=_loaded(reader),
         round_trips=access.round_trips - trips,
         seconds=clock.monotonic() - begun,
     )
@@ -50,6 +54,26 @@ def look_once(site: Site, opened: Opened) -> Reader | None:
         site.note(note)
     host.memory.seen = (reader, clock.monotonic())
     return reader
+
+
+def _take_up(memory: HostMemory, access: HostAccess) -> None:
+    """Go on with what an earlier process of this run found: its model may be unloaded by now."""
+    from remediation.model.facts import Found, Runner  # noqa: PLC0415 - a start is quicker without
+
+    take_up = getattr(access, "take_up", None)
+    if take_up is not None and (memory.target or memory.loaded):
+        known = {name: memory.target[name] for name in ("model", "configured") if name in memory.target}
+        parts = {name: Found(part["value"], part["source"]) for name, part in known.items()}
+        take_up(parts, [Runner(**each) for each in memory.loaded.values()])
+
+
+def _loaded(reader: Reader) -> list[dict[str, Any]]:
+    try:
+        return [dataclasses.asdict(runner) for runner in reader.ollama.running()]
+    except Unreachable:
+        raise
+    except HostError:
+        return []
 
 
 def _answer(reader: Reader, ask: Callable[[Reader], str]) -> str:

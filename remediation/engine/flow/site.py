@@ -170,8 +170,8 @@ class Site:
         """Pass an event on, keeping the layers that the goal was last seen with for the figures; a change tells by which rights."""
         if event.kind == "goal":
             layers = event.data.get("values", {}).get("layers")
-            if isinstance(layers, Sequence) and len(layers) == 2:  # noqa: PLR2004 - of how many
-                self.host.layers = (int(layers[0]), int(layers[1]))
+            known = isinstance(layers, Sequence) and len(layers) == 2  # noqa: PLR2004 - of how many
+            self.host.layers = (int(layers[0]), int(layers[1])) if known else None
         if event.kind == "change_start" and (rights := self.rights()):
             event = dataclasses.replace(event, data={**event.data, "rights": rights})  # whoever undoes it needs them as well
         self.play.stage.ports.emit(event)

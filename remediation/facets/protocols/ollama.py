@@ -26,6 +26,9 @@ class OllamaReader(Protocol):
     def running(self) -> Sequence[Runner]:
         """Return what ``/api/ps`` lists."""
 
+    def last_runner(self, model: str) -> Runner | None:
+        """Return a model's runner as it was last seen in this run, though it may be unloaded by now; None where it never was."""
+
     def models(self) -> Sequence[ModelEntry]:
         """Return what ``/api/tags`` lists."""
 
@@ -55,8 +58,11 @@ class OllamaReader(Protocol):
 class OllamaWriter(OllamaReader, Protocol):
     """The Ollama server: loading and asking models, fetching, making and deleting them."""
 
-    def load(self, model: str, *, options: Mapping[str, Any], keep_alive: str = "10m", timeout: float = 330.0) -> None:
-        """Preload a model with these options; returns when it is loaded (facts/ollama 3)."""
+    def load(self, model: str, *, options: Mapping[str, Any], keep_alive: str | None = None, timeout: float = 330.0) -> None:
+        """Preload a model with these options; returns when it is loaded (facts/ollama 3).
+
+        Without `keep_alive` the model stays as long as the server keeps any.
+        """
 
     def unload(self, model: str, *, timeout: float = 60.0) -> None:
         """Unload a model and wait until ``/api/ps`` no longer lists it."""

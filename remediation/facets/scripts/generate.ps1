@@ -36,19 +36,33 @@ $ask = {
         $target = New-Object IO.MemoryStream
         $buffer = New-Object byte[] 65536
         $first = $null
+        $last = $null
+        $cut = $false
         while ($true) {
-            if ($watch.ElapsedMilliseconds -ge $limit) { throw (New-Object TimeoutException) }
-            $count = $source.Read($buffer, 0, $buffer.Length)
+            $left = $limit - $watch.ElapsedMilliseconds
+            if ($left -le 0) { $cut = $true; break }
+            if ($source.CanTimeout) { $source.ReadTimeout = [int] [Math]::Min([int]::MaxValue, [Math]::Max(1, $left)) }
+            try { $count = $source.Read($buffer, 0, $buffer.Length) }
+            catch {
+                # the tokens that came before the deadline are figures too
+                if ($limit - $watch.ElapsedMilliseconds -gt 500) { throw }
+                $cut = $true
+                break
+            }
             if ($count -le 0) { break }
-            if ($null -eq $first) { $first = $watch.Elapsed.TotalSeconds }
+            $last = $watch.Elapsed.TotalSeconds
+            if ($null -eq $first) { $first = $last }
             if ($target.Length -gt $most) { throw (New-Object IO.InvalidDataException ('the answer is larger than 16 MB, the most that is accepted')) }
             $target.Write($buffer, 0, $count)
         }
+        if ($cut -and $null -eq $first) { throw (New-Object TimeoutException) }
         $said = @{
             status = [int] $response.StatusCode
             body = [Convert]::ToBase64String($target.ToArray())
             elapsed = $watch.Elapsed.TotalSeconds
             first_byte = $first
+            last_byte = $last
+            cut = $cut
         }
         $said.place = [string] $response.Headers['Location']
         $said
@@ -119,6 +133,8 @@ else {
         body = $answer.body
         elapsed = $answer.elapsed
         first_byte = $answer.first_byte
+        last_byte = $answer.last_byte
+        cut = $answer.cut
         gpu = $gpu.ToArray()
         cpu = $cpu.ToArray()
     }

@@ -208,7 +208,7 @@ class OllamaServer:
         return Answer(200, {"Content-Length": "0"})
 
     def _delete(self, body: bytes) -> Answer:
-        self._scheduler.leave(self._catalogue.delete(parse(body)))
+        self._catalogue.delete(parse(body))  # its runner stays until its time is over (server/routes.go, DeleteHandler)
         return Answer(200, {"Content-Length": "0"})
 
     def _openai_models(self) -> dict[str, Any]:

@@ -66,11 +66,13 @@ class Network:
         """Make a request while the loads of GPU and CPU are looked at; returns the `generate` probe's value."""
         gpu: list[int] = []
         cpu: list[int] = []
-        last = float("-inf")
+        last, began = float("-inf"), self._clock.now()
+        came: list[tuple[float, bytes]] = []
 
-        def watch(_: str) -> None:
+        def watch(piece: str) -> None:
             nonlocal last
-            if self._clock.now() - last < _SAMPLE_EVERY:
+            came.append((self._clock.now() - began, base64.b64decode(piece)))
+            if not sample or self._clock.now() - last < _SAMPLE_EVERY:
                 return
             last = self._clock.now()
             on_gpu, on_cpu = self.load()
@@ -78,8 +80,15 @@ class Network:
             cpu.append(on_cpu)
 
         # with the answer's pieces and not by a clock of its own: on a busy machine the whole answer could pass between two looks
-        value = self.request(method="POST", url=url, body=body, timeout=timeout, hear=watch if sample else None)
-        return {**value, "gpu": gpu, "cpu": cpu}
+        try:
+            value = self.request(method="POST", url=url, body=body, timeout=timeout, hear=watch)
+        except Refusal as late:
+            if late.kind != "timeout" or not came:
+                raise
+            body_so_far = base64.b64encode(b"".join(piece for _, piece in came)).decode()
+            value = {"status": 200, "body": body_so_far, "elapsed": self._clock.now() - began, "first_byte": came[0][0]}
+            return {**value, "last_byte": came[-1][0], "cut": True, "gpu": gpu, "cpu": cpu}
+        return {**value, "last_byte": came[-1][0] if came else None, "cut": False, "gpu": gpu, "cpu": cpu}
 
     def load(self) -> tuple[int, int]:
         """Return how busy the GPU and the CPU are now, in percent: each works while its part of the weights is read."""

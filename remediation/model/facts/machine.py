@@ -66,7 +66,8 @@ class Process:
     """A program that runs; (pid, started) is its identity because PIDs are reused. ``vram`` is resident GPU memory.
 
     ``spilled`` is GPU memory of it that lies in shared system memory (NonLocalUsage on Windows), where that is known.
-    ``runner`` says whether its command line makes it a runner of Ollama, None where that is not known.
+    ``runner`` says whether its command line makes it a runner of Ollama, None where that is not known. ``orphan`` says that it is
+    one whose server has ended.
     """
 
     pid: int
@@ -81,6 +82,7 @@ class Process:
     vram: int | None = None
     spilled: int | None = None
     runner: bool | None = None
+    orphan: bool = False
 
     @property
     def key(self) -> str:

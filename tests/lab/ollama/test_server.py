@@ -231,15 +231,18 @@ def test_a_model_made_from_another_inherits_parameters_that_can_only_be_overwrit
     assert offloaded(played.log) == ["33/33"]
 
 
-def test_pull_streams_progress_and_delete_unloads_the_name() -> None:
+def test_pull_streams_progress_and_delete_leaves_the_runner_until_its_time_is_over() -> None:
     played = play(models=())
     _, lines = played.ask("/api/pull", {"model": MISTRAL})
     assert [lines[0], lines[-1]] == [{"status": "pulling manifest"}, {"status": "success"}]
     completed = [each["completed"] for each in lines if "completed" in each]
     assert completed == sorted(completed)
     assert completed[-1] == lines[1]["total"]
+    played.load(MISTRAL)
     assert played.ask("/api/delete", {"model": MISTRAL}, "DELETE")[0] == 200
     assert played.ask("/api/tags", method="GET") == (200, {"models": []})
+    assert [each["name"] for each in played.ask("/api/ps", method="GET")[1]["models"]] == [MISTRAL]
+    assert played.ask("/api/generate", {"model": MISTRAL, "keep_alive": 0})[0] == 404  # nothing unloads it any more
 
 
 def test_the_environment_is_logged_as_it_was_parsed() -> None:

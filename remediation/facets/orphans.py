@@ -1,0 +1,36 @@
+"""Runners of an Ollama server that is gone: nobody asks them any more, and they keep their VRAM until they are ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from remediation.model.facts import Process
+
+_SERVER = "ollama"
+_RUNNERS = frozenset({"llama-server", "ollama_llama_server"})
+"""Programs of their own that a server starts for a model: up to v0.5.7, and from v0.30.0 (facts/ollama 0); between them ``ollama runner``."""
+_REAPERS = frozenset({"systemd", "init", "tini", "docker-init", "dumb-init", "catatonit", "s6-svscan", "launchd"})
+"""What a process becomes the child of when its parent ends."""
+
+
+def marked(running: Sequence[Process]) -> tuple[Process, ...]:
+    """Return the processes with the runners marked whose server has ended."""
+    by_pid = {each.pid: each for each in running}
+    return tuple(
+        replace(each, orphan=True) if _is_runner(each) and _alone(each, by_pid.get(each.parent or 0)) else each
+        for each in running
+    )
+
+
+def _is_runner(process: Process) -> bool:
+    if process.runner is not None:
+        return process.runner
+    # without its command line, and not somebody's own llama-server
+    return process.program in _RUNNERS and _SERVER in (process.path or "").lower()
+
+
+def _alone(process: Process, parent: Process | None) -> bool:
+    if parent is None or parent.started > process.started:  # ended, or its number was given to another
+        return True
+    return parent.program in _REAPERS
