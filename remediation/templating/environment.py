@@ -6,10 +6,9 @@ That is not Jinja's NativeEnvironment: text is never evaluated as a Python liter
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
-from functools import lru_cache, wraps
-from itertools import chain, islice
-from types import GeneratorType
+from collections.abc import Callable, ItemsView, Iterable, KeysView, Mapping, ValuesView
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from jinja2 import ChainableUndefined, StrictUndefined, TemplateSyntaxError, Undefined, nodes
@@ -23,9 +22,7 @@ from remediation.templating.included import LazyContext, LazyTemplate, source_of
 from remediation.templating.lazy import OMIT, materialised
 from remediation.templating.limits import (
     BUDGET,
-    MOST,
     affordable,
-    check_filter,
     check_format,
     check_method,
     multiplied,
@@ -35,10 +32,9 @@ from remediation.templating.limits import (
 from remediation.templating.lookups import now
 from remediation.templating.secret import Secret, revealed
 from remediation.templating.tests import TESTS
+from remediation.templating.wrapping import hiding, is_secret, plainly, qualified, seeing, veiled
 
 DROPPED = frozenset({"lipsum", "cycler", "joiner"})
-UNDEFINED_TOO = frozenset({"d", "default", "defined", "mandatory", "ternary", "type_debug", "undefined"})
-"""Filters and tests that take what is not defined; of any other the result is not defined either, as in Ansible."""
 
 
 def concat(parts: Iterable[Any]) -> Any:  # noqa: ANN401 - whatever the template yields
@@ -116,9 +112,9 @@ class Environment(ImmutableSandboxedEnvironment):
     def __init__(self) -> None:
         # nothing is evaluated when a template is compiled: what it costs is spent by who evaluates it
         super().__init__(undefined=Missing, keep_trailing_newline=True, trim_blocks=True, cache_size=0, optimized=False)
-        self.filters.update(_qualified({name: _hiding(name, each) for name, each in {**self.filters, **FILTERS}.items()}))
-        tests: dict[str, Any] = {**self.tests, **TESTS, "vault_encrypted": _is_secret}
-        self.tests.update(_qualified({name: _seeing(name, function) for name, function in tests.items()}))
+        self.filters.update(qualified({name: hiding(name, each) for name, each in {**self.filters, **FILTERS}.items()}))
+        tests: dict[str, Any] = {**self.tests, **TESTS, "vault_encrypted": is_secret}
+        self.tests.update(qualified({name: seeing(name, function) for name, function in tests.items()}))
         self.globals |= {"now": now, "undef": self._undef}
         self.binop_table |= {"*": multiplied, "**": raised, "%": remainder}
         for name in DROPPED:
@@ -178,72 +174,7 @@ class Environment(ImmutableSandboxedEnvironment):
         if attribute.startswith(("_", "format")) or not hasattr(str, attribute):
             return self.undefined(obj=secret, name=attribute)
         method = getattr(secret.reveal(), attribute)
-        return lambda *values, **named: _veiled(_plainly(method, values, named))
-
-
-def _qualified(named: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{prefix}{name}": function for prefix in ("", "ansible.builtin.") for name, function in named.items()}
-
-
-def _plainly(function: Callable[..., Any], values: Iterable[Any], named: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    return function(*map(_open, values), **{name: _open(value) for name, value in named.items()})
-
-
-def _holds_secret(value: object) -> bool:
-    return isinstance(value, Secret) or (isinstance(value, (list, tuple)) and any(isinstance(item, Secret) for item in value))
-
-
-def _is_secret(value: object) -> bool:
-    return isinstance(value, Secret)
-
-
-def _open(value: object) -> object:
-    return [revealed(item) for item in value] if isinstance(value, (list, tuple)) and _holds_secret(value) else revealed(value)
-
-
-def _veiled(result: Any) -> Any:  # noqa: ANN401 - what was made of a secret
-    if isinstance(result, str):
-        return Secret(result)
-    return [_veiled(item) for item in result] if isinstance(result, (list, tuple, GeneratorType)) else result
-
-
-def _missing(name: str, values: Iterable[Any]) -> Undefined | None:
-    """Return the first value that is not defined, None where there is none or the filter or test takes it."""
-    return None if name in UNDEFINED_TOO else next((value for value in values if isinstance(value, Undefined)), None)
-
-
-def _seeing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the test so that it sees a secret's text, and is not asked of what is not defined."""
-
-    @wraps(function)
-    def call(*values: Any, **named: Any) -> Any:  # noqa: ANN401 - any test's
-        missing = _missing(name, chain(values, named.values()))
-        if missing is not None:
-            return missing
-        return function(*values, **named) if function is _is_secret else _plainly(function, values, named)
-
-    return call
-
-
-def _hiding(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the filter so that it works on a secret's text and gives a secret back; what it makes is counted."""
-    first = 1 if hasattr(function, "jinja_pass_arg") else 0  # the environment, or the context
-
-    @wraps(function)
-    def call(*values: Any, **named: Any) -> Any:  # noqa: ANN401 - any filter's
-        missing = _missing(name, chain(values[first:], named.values()))
-        if missing is not None:
-            return missing
-        if values[first:]:
-            check_filter(name, tuple(map(_open, values[first:])), named)
-        if any(map(_holds_secret, chain(values, named.values()))):
-            return _veiled(_plainly(function, values, named))
-        result = function(*values, **named)
-        if isinstance(result, Iterator):
-            result = list(islice(result, MOST + 1))  # `map(...) | last` wants a list
-        return BUDGET.spend(result, name)
-
-    return call
+        return lambda *values, **named: veiled(plainly(method, values, named))
 
 
 ENVIRONMENT = Environment()

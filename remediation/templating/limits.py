@@ -113,7 +113,7 @@ _NUMBERS = re.compile(r"\d{5,}")
 def check_format(text: str, values: Iterable[Any] = ()) -> None:
     """Raise `TemplateError` where a format may name a width above `WIDEST`, itself or by one of its values."""
     if "%" in text or "{" in text:
-        nested = "*" in text or re.search(r":[^{}]*\{", text) is not None
+        nested = "*" in text or re.search(r":[^{}]{0,100}\{", text) is not None
         numbers = [value for value in values if isinstance(value, int)] if nested else []
         if any(len(part) > MOST_DIGITS or int(part) > WIDEST for part in _NUMBERS.findall(text)) or any(
             abs(number) > WIDEST for number in numbers

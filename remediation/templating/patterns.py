@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from remediation.templating.errors import TemplateError
@@ -103,7 +104,6 @@ def _may_take_long(pattern: str, text: str) -> bool:
     return nested or (repeats > 0 and len(text) >= _ONE_FROM) or (repeats > 1 and len(text) >= _MANY_FROM)
 
 
-_MARK = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[()*+?]|\{\d*,?\d*\}", re.DOTALL)
 _WIDE = 10
 """A repetition of more than so many times counts as one without end."""
 
@@ -113,28 +113,55 @@ def _repetitions(pattern: str) -> tuple[int, bool]:
     repeats, nested = 0, False
     varies = [False]  # of each open group: whether it holds a repetition or an alternative
     closed = False  # whether the group that has just been closed varies
-    position = 0
-    for found in _MARK.finditer(pattern):
-        mark = found[0]
-        if "|" in pattern[position : found.start()]:
-            varies[-1] = True
-        if found.start() > position:
-            closed = False
-        position = found.end()
+    for mark in _marks(pattern):
         if mark == "(":
             varies.append(False)
         elif mark == ")":
             closed = varies.pop() if len(varies) > 1 else False
             varies[-1] = varies[-1] or closed
             continue
-        elif mark in "*+" or (mark[0] == "{" and _is_long(mark)):
+        elif mark in {"|", "?"}:
+            varies[-1] = True
+        elif mark in {"*", "+"} or (mark[0] == "{" and _is_long(mark)):
             repeats += 1
             nested = nested or closed
             varies[-1] = True
-        elif mark == "?":
-            varies[-1] = True
         closed = False
     return repeats, nested
+
+
+def _marks(pattern: str) -> Iterator[str]:
+    """Yield the parts of a pattern that say how it repeats; anything else, such as a letter or a set of them, is an ``x``."""
+    position = 0
+    while position < len(pattern):
+        character = pattern[position]
+        end = position + 1
+        if character == "\\":
+            end += 1
+        elif pattern.startswith("(?", position):
+            yield "("
+            position += 2  # its question mark repeats nothing
+            continue
+        elif character == "[":
+            end = _end_of_set(pattern, end)
+        elif character == "{" and (closing := pattern.find("}", end, end + _WIDEST)) > 0:
+            end = closing + 1
+        whole = pattern[position:end]
+        yield whole if whole in {"(", ")", "|", "*", "+", "?"} or (character == "{" and end > position + 1) else "x"
+        position = end
+
+
+_WIDEST = 20
+"""Characters between braces that can say how often something is repeated."""
+
+
+def _end_of_set(pattern: str, position: int) -> int:
+    """Return where a set of characters ends that begins before `position`."""
+    position += pattern.startswith("^", position)
+    position += pattern.startswith("]", position)  # the first one is a member
+    while position < len(pattern) and pattern[position] != "]":
+        position += 2 if pattern[position] == "\\" else 1
+    return position + 1
 
 
 def _is_long(mark: str) -> bool:

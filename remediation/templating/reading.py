@@ -252,10 +252,11 @@ class _Reader:
     def with_quotes(self, node: yaml.Node) -> str:
         """Return the line of a template without quotes as it should be."""
         line = self.text.splitlines()[node.start_mark.line]
-        found = re.match(r"^(\s*(?:- )?[^{}\"']*?[:-] )(\{\{.*\}\}.*?)\s*$", line)
-        if found is None or self.secret or '"' in found[2] or len(line) > WIDEST:
+        before, _, after = line.partition("{{")
+        clear = before.rstrip().endswith((":", "-")) and not set("{}\"'") & set(before) and "}}" in after and '"' not in after
+        if not clear or self.secret or len(line) > WIDEST:
             return ""
-        return f': {found[1].strip()} "{found[2]}"'
+        return f': {before.strip()} "{{{{{after.rstrip()}"'
 
     def merged(self, node: yaml.Node, inner: tuple[yaml.Node, ...]) -> list[tuple[Any, Any, Place, Place]]:
         if isinstance(node, yaml.SequenceNode):

@@ -20,18 +20,12 @@ OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 
 _LOOSE = re.compile(r"(\d+|[a-z]+|\.)")
 _STRICT = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?(?:([ab])(\d+))?", re.ASCII)
-_SEMVER = re.compile(
-    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
-    r"(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?"
-    r"(?:\+[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?",
-    re.ASCII,
-)
 _PEP440 = re.compile(
-    r"v?(?:(?P<epoch>\d+)!)?(?P<release>\d+(?:\.\d+)*)"
-    r"(?:[-_.]?(?P<pre>alpha|a|beta|b|preview|pre|c|rc)[-_.]?(?P<pre_number>\d*))?"
-    r"(?P<post>-(?P<bare_post>\d+)|[-_.]?(?:post|rev|r)[-_.]?(?P<post_number>\d*))?"
-    r"(?P<dev>[-_.]?dev[-_.]?(?P<dev_number>\d*))?"
-    r"(?:\+(?P<local>[a-z0-9]+(?:[-_.][a-z0-9]+)*))?",
+    r"v?(?:(?P<epoch>\d{1,50})!)?(?P<release>\d{1,50}(?:\.\d{1,50}){0,50})"
+    r"(?:[-_.]?(?P<pre>alpha|a|beta|b|preview|pre|c|rc)[-_.]?(?P<pre_number>\d{0,50}))?"
+    r"(?P<post>-(?P<bare_post>\d{1,50})|[-_.]?(?:post|rev|r)[-_.]?(?P<post_number>\d{0,50}))?"
+    r"(?P<dev>[-_.]?dev[-_.]?(?P<dev_number>\d{0,50}))?"
+    r"(?:\+(?P<local>[a-z0-9]{1,50}(?:[-_.][a-z0-9]{1,50}){0,50}))?",
     re.ASCII | re.IGNORECASE,
 )
 _PRE = {"alpha": 0, "a": 0, "beta": 1, "b": 1, "preview": 2, "pre": 2, "c": 2, "rc": 2}
@@ -83,12 +77,26 @@ def _strict(text: str) -> Any | None:  # noqa: ANN401 - a key
 
 
 def _semver(text: str) -> Any | None:  # noqa: ANN401 - a key
-    found = _SEMVER.fullmatch(text)
-    if found is None:
+    release, plus, build = text.partition("+")
+    core, dash, preview = release.partition("-")
+    numbers, identifiers = core.split("."), preview.split(".") if dash else []
+    labels = [*identifiers, *(build.split(".") if plus else [])]
+    if len(numbers) != len(("major", "minor", "patch")) or not all(_is_whole(part) for part in numbers):
         return None
-    parts = found[4].split(".") if found[4] else []
-    identifiers = tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
-    return (int(found[1]), int(found[2]), int(found[3]), not parts, identifiers)
+    if not all(_LABEL.fullmatch(label) for label in labels) or any(
+        part.isdigit() and not _is_whole(part) for part in identifiers
+    ):
+        return None
+    ordered = tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in identifiers)
+    return (*map(int, numbers), not identifiers, ordered)
+
+
+_LABEL = re.compile(r"[0-9A-Za-z-]+")
+
+
+def _is_whole(part: str) -> bool:
+    """Return whether a text is a whole number without zeros in front."""
+    return part.isascii() and part.isdigit() and (part == "0" or part[0] != "0")
 
 
 def _pep440(text: str) -> Any | None:  # noqa: ANN401 - a key

@@ -114,3 +114,17 @@ def test_a_large_included_template_is_refused(tmp_path: Path) -> None:
     for template in ("{% include 'large.j2' %}", "{{ lookup('template', 'large.j2') }}", "{{ lookup('file', '/dev/zero') }}"):
         with pytest.raises(TemplateError, match=r"larger than 16 MiB|not a regular file"):
             scope.render(Text(template))
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+", "(a|b)*", "(?:a*b?)+", "(?P<x>\\w+\\s?)*$", "([a-z]+){2,}", "((a+)b)+", "(a{1,20})+"]
+)
+def test_what_repeats_what_varies_is_seen(pattern: str) -> None:
+    assert patterns.is_nested(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["a+b+", "(abc)+", "(?:ab)+", "(a|b)c", "[(a+)]+", r"\(a+\)+", "(a?){3}", "web(-[0-9])?", "(a+)(b+)", "[]a+]*"]
+)
+def test_what_repeats_the_same_is_no_nested_repetition(pattern: str) -> None:
+    assert not patterns.is_nested(pattern)
