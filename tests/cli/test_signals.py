@@ -21,7 +21,7 @@ LONG = 600
 """Seconds of every wait: who waits for its end runs into the test's own limit."""
 WAITS = {
     "until": f"command: 'false'\n      register: r\n      until: r.rc == 0\n      retries: 3\n      delay: {LONG}",
-    "delay": f"wait_for: {{timeout: {LONG}}}",
+    "delay": f"wait_for: {{delay: {LONG}, timeout: {LONG}}}",
     "wait_for": f"wait_for: {{path: /nowhere, timeout: {LONG}, sleep: {LONG}}}",
     "pause": f"debug: {{msg: here}}\n      loop: [1, 2]\n      loop_control: {{pause: {LONG}}}",
 }
