@@ -31,6 +31,11 @@ def _is_runner(process: Process) -> bool:
 
 
 def _alone(process: Process, parent: Process | None) -> bool:
+    """Whether no server owns a runner; who is in doubt may be a server under another name."""
     if parent is None or parent.started > process.started:  # ended, or its number was given to another
         return True
-    return parent.program in _REAPERS
+    if parent.pid == 1 or parent.program in _REAPERS:
+        return _SERVER not in parent.program  # in a container the server may be the first process
+    # `ollama runner` is the server's own program started once more
+    itself = process.program == _SERVER and process.path is not None and parent.path is not None
+    return itself and _SERVER not in parent.program and parent.path != process.path

@@ -32,6 +32,8 @@ def rooms(  # noqa: PLR0913 - all that decides it, most by name
     own = held(runner, version) if runner is not None else 0
     rest = sum(held(one, version) for one in others)
     counted = measured(use)
+    if counted is not None and any(process.program.startswith("vmmem") for process in use.processes):
+        counted = min(counted, own + rest)  # WSL's machine holds what other containers have on the card as well
     if counted is not None and own + rest:
         own, rest = own * counted // (own + rest), rest * counted // (own + rest)
     elif own and load is not None and load.allocated:
@@ -46,8 +48,8 @@ def serving(process: Process) -> bool:
 
 
 def measured(use: GpuUse) -> int | None:
-    """Return what the programs of a native server hold by the driver's own count; None where it does not tell."""
-    holders = [process for process in use.processes if serving(process) and not process.program.startswith("vmmem")]
+    """Return what the programs that serve models hold by the driver's own count; None where it does not tell."""
+    holders = [process for process in use.processes if serving(process)]
     amounts = [process.vram for process in holders if process.vram is not None]
     return sum(amounts) if use.reliable and amounts and len(amounts) == len(holders) else None
 

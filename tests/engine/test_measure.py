@@ -111,3 +111,7 @@ def test_nothing_is_asked_of_a_runner_whose_options_are_unknown_nor_in_check_mod
 def test_a_name_without_tag_means_latest() -> None:
     host = FakeHost(FakeOllama(loaded=[Runner("mistral:latest", 5, 5, 4096)]), model="mistral")
     assert figures(host)["tokens_seen"] == 8
+
+
+def test_layers_of_a_model_that_is_not_loaded_are_not_taken_from_what_was_seen_before() -> None:
+    assert figures(FakeHost(FakeOllama(loaded=[])))["layers"] is None

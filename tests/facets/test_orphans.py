@@ -33,6 +33,16 @@ def test_a_parent_that_ended_or_whose_number_was_given_to_another_is_no_server()
     assert orphans(INIT, replace(SERVER, started=30.0), RUNNER) == [50]
 
 
+def test_one_that_another_process_has_taken_over_is_one_and_that_of_a_renamed_server_is_none() -> None:
+    user = Process(30, "subreaper", 5.0, parent=1, path="/usr/lib/subreaper")
+    assert orphans(INIT, user, replace(RUNNER, parent=30)) == [50]
+    renamed = replace(SERVER, name="models", path=RUNNER.path)
+    assert orphans(INIT, renamed, RUNNER) == []
+    assert orphans(INIT, replace(SERVER, name="ollama-linux-amd64", path="/opt/o"), RUNNER) == []
+    newer = replace(RUNNER, name="llama-server", path="/usr/local/lib/ollama/llama-server")
+    assert orphans(INIT, replace(SERVER, name="models"), newer) == []
+
+
 def test_the_server_itself_is_none_however_it_was_started() -> None:
     assert orphans(INIT, SERVER, replace(SERVER, pid=41, parent=999)) == []
 

@@ -241,3 +241,21 @@ def test_a_note_is_said_once() -> None:
 
 def test_a_host_name_that_nobody_announced_still_gets_its_page() -> None:
     assert page([*stream.repair("late-host"), stream.run_end("late-host")])
+
+
+def test_a_model_that_was_only_loaded_is_told_as_loaded() -> None:
+    kept = [event for event in stream.repair() if event.kind not in {"change_start", "change_end"}]
+    loading = {"index": 0, "step": "model.loaded", "change": stream.change("load mistral", risk="safe")}
+    one = stream.event("change_end", 8.0, applied=True, effect="", seconds=1.0, **loading)
+    rows = page([stream.run_start(), *kept[:-3], one, *kept[-3:], stream.run_end()], hints=Hints())
+    assert rows[-1].startswith("1 host loaded · 1 change")
+
+
+def test_the_figures_of_a_host_that_failed_are_those_before_and_not_of_now() -> None:
+    kept = [
+        event for event in stream.repair() if event.kind in {"host_facts", "measurement"} and event.data.get("label") != "after"
+    ]
+    for outcome, head in (("failed", "before"), ("ok", "now")):
+        rows = page([stream.run_start(), *kept, stream.event("host_end", 17.2, outcome=outcome, reason=""), stream.run_end()])
+        heads = [row.split()[0] for row in rows if row.split()[:1] in (["before"], ["now"])]
+        assert heads == [head], rows

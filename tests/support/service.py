@@ -63,8 +63,10 @@ with (home / "journal").open("a") as journal:
 pid.write_text(str(server.pid))
 """
 _OLLAMA = """#!{python}
-import runpy, sys
+import runpy, subprocess, sys
 open("/proc/self/comm", "w").write("ollama")  # as ps and /proc tell the real program's name
+# the real server's models live in runners of its own, which end with it
+runner = subprocess.Popen(["/usr/bin/ollama runner", "-c", "printf ollama > /proc/self/comm; read line"], executable="/bin/sh", stdin=subprocess.PIPE)
 sys.path.insert(0, {repository!r})
 sys.argv[1:] = ["serve", "--memory", {card!r}, "--speed", "{speed}", *{models!r}]
 runpy.run_module("remediation.lab.ollama", run_name="__main__")
