@@ -38,7 +38,7 @@ class LocalConnection:
         self.host = host
         self.round_trips = 0
         self._become = become
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running = Running()
 
     def exchange(self, calls: Sequence[Call]) -> list[Reply]:
         """Carry out `calls` one after the other."""
@@ -46,9 +46,8 @@ class LocalConnection:
         return [self._one(call) for call in calls]
 
     def close(self) -> None:
-        """End the programs that still run: another thread waits for them, and the whole program is to end."""
-        for process in tuple(self._running):
-            self._kill(process)
+        """End the programs that still run and start no more: another thread may be at work, and the whole program is to end."""
+        self._running.end(self._kill)
 
     def _one(self, call: Call) -> Reply:
         if isinstance(call, Run):
@@ -87,15 +86,44 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def run(
-    call: Run, running: set[subprocess.Popen[bytes]] | None = None, kill: Callable[[subprocess.Popen[bytes]], None] = _kill
-) -> Reply:
+class Running:
+    """The programs of one connection that run; once it is ended, none is started any more."""
+
+    def __init__(self) -> None:
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def start(self, call: Run) -> subprocess.Popen[bytes] | None:
+        """Start a program, None where the connection is ended; raises OSError."""
+        with self._lock:
+            if self._ended:
+                return None
+            process = subprocess.Popen(
+                list(call.argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=call.cwd,
+                env={**os.environ, **call.env}, start_new_session=True, bufsize=0,
+            )  # fmt: skip
+            self._processes.add(process)
+            return process
+
+    def forget(self, process: subprocess.Popen[bytes]) -> None:
+        """Take out a program that was waited for."""
+        with self._lock:
+            self._processes.discard(process)
+
+    def end(self, kill: Callable[[subprocess.Popen[bytes]], None]) -> None:
+        """End all programs."""
+        with self._lock:
+            self._ended = True
+            for process in self._processes:
+                kill(process)
+
+
+def run(call: Run, running: Running | None = None, kill: Callable[[subprocess.Popen[bytes]], None] = _kill) -> Reply:
     """Run a program to its end, in a process group of its own that `kill` ends with it; it is in `running` meanwhile."""
+    running = running or Running()
     try:
-        process = subprocess.Popen(
-            list(call.argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=call.cwd,
-            env={**os.environ, **call.env}, start_new_session=True, bufsize=0,
-        )  # fmt: skip
+        process = running.start(call)
     except FileNotFoundError:
         missing = call.cwd if call.cwd is not None and not Path(call.cwd).is_dir() else call.argv[0]
         return Failed("not-found", f"there is no {missing}", missing)
@@ -103,12 +131,12 @@ def run(
         return Failed("denied", f"{call.argv[0]} may not be started")
     except OSError as error:
         return Failed("error", f"{call.argv[0]}: {error.strerror or error}")
-    known = running if running is not None else set()
-    known.add(process)
+    if process is None:
+        return Failed("error", f"{call.argv[0]} was not started: the connection is closed")
     try:
         return _finish(process, call)
     finally:
-        known.discard(process)
+        running.forget(process)
         _end(process, kill)
 
 

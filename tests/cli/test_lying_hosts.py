@@ -14,7 +14,7 @@ import pytest
 from tests.cli.started import Remediate
 
 LAB = ("--inventory", "lab")
-DEEP = "[" * 900 + "]" * 900
+DEEP = "[" * 80 + "]" * 80  # a recording itself may be nested 100 levels deep
 
 Lie = Callable[[dict[str, Any]], None]
 """Changes one line of a recording."""
@@ -101,7 +101,9 @@ def fleet(folder: Path, recording: list[dict[str, Any]], lies: dict[str, Lie], h
         name = f"{'liar' if lying else 'host'}-{number:03}"
         file = 1 + len(lying_ones) % len(ways) if lying else 0
         lying_ones += [name] if lying else []
-        known[name] = {"ansible_connection": "replay", "ansible_replay_file": str(folder / f"{file}.jsonl")}
+        known[name] = {
+            "ansible_connection": "replay", "ansible_replay_file": str(folder / f"{file}.jsonl"), "close_programs": True,
+        }  # fmt: skip
     (folder / "fleet.json").write_text(json.dumps({"all": {"hosts": known}}), "utf-8")
     return folder / "fleet.json", lying_ones
 
@@ -113,7 +115,7 @@ def test_the_hosts_that_lie_are_named_and_all_others_end_as_usual(
 ) -> None:
     inventory, lying = fleet(tmp_path, recording, WAYS, hosts, liars)
     assert len(lying) == liars
-    done = remediate("fix-offload", "--check", "--inventory", str(inventory), "--json", timeout=240)
+    done = remediate("fix-offload", "--check", "--max-risk", "disruptive", "--inventory", str(inventory), "--json", timeout=240)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     ended = {event["host"]: event for event in events if event["event"] == "host_end"}
     assert len(ended) == hosts
@@ -137,7 +139,7 @@ def test_what_only_looks_tells_of_every_host_too(
     done = remediate(command, "--inventory", str(inventory), "--json")
     assert len(json.loads(done.stdout)) == 22
     assert "Traceback" not in done.stdout + done.stderr
-    assert done.returncode in {0, 2}
+    assert done.returncode in {0, 2}, [one for one in json.loads(done.stdout) if one.get("error") or one.get("exit_code") == 1]
 
 
 SCRAMBLES: list[Callable[[random.Random, Any], Any]] = [

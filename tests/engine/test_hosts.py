@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from remediation.connections.base import Failed, Run
+from remediation.connections.local import LocalConnection
 from remediation.engine.flow.hosts import OpenHosts, SharedLock
 from remediation.engine.locks import claim
 from remediation.engine.ports import Ports
 from remediation.facets.access import HostAccess
+from remediation.model.errors import Blocked
 from tests.engine.fakes import FakeAccess, World
 
 
@@ -49,3 +56,25 @@ def test_every_lease_is_given_back_before_a_connection_is_closed() -> None:
     hosts._locks["a"] = SharedLock(lock=lease)  # type: ignore[assignment]  # stands for a HostLock
     hosts.close()
     assert (lease.too_late, closed.is_set()) == (False, True)
+
+
+def test_a_thread_that_is_still_at_work_neither_opens_a_host_nor_takes_a_lease_once_all_are_closed() -> None:
+    def open_host(name: str, variables: Mapping[str, Any], *, check: bool) -> HostAccess:  # noqa: ARG001 - the port's signature
+        return Access(threading.Event())
+
+    hosts = OpenHosts(open_host, claim("r1", "verify"), Ports(emit=lambda _: None))
+    opened = hosts.open("a", "a", dict, check=False, rights={})
+    hosts.close()
+    with pytest.raises(Blocked, match="a: the run is ending"):
+        hosts.lease(opened, lambda _: None)
+    with pytest.raises(Blocked, match="a: the run is ending"):
+        hosts.open("a", "a", dict, check=False, rights={})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="another connection is used there")
+def test_a_connection_to_this_machine_starts_no_program_once_it_is_closed(tmp_path: Path) -> None:
+    connection = LocalConnection("here")
+    connection.close()
+    (reply,) = connection.exchange([Run(("touch", str(tmp_path / "late")))])
+    assert reply == Failed("error", "touch was not started: the connection is closed")
+    assert not (tmp_path / "late").exists()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from remediation.connections.base import Call, Completed, Failed, HttpReply, Probe, ProbeReply, Reply
+from remediation.facets.checked import checked
 from remediation.facets.desktop import WindowsDesktop
 from remediation.facets.gpu import WindowsGpu
 from remediation.facets.look import Look
@@ -102,3 +103,25 @@ def test_what_an_exception_was_about_is_one_short_line() -> None:
     assert explain(RecursionError("maximum recursion depth exceeded")) == "it is nested too deeply"
     assert explain(ValueError("a\x1b[2J\nb" + "c" * 500)).startswith("a [2J b") is True
     assert len(explain(ValueError("c" * 500))) == 80
+
+
+@checked
+class Reading:
+    """A reader that passes on what it was told, as many do with a part of an answer."""
+
+    def __init__(self, look: Look, told: Any) -> None:  # noqa: ANN401 - any JSON value
+        self._look, self._told = look, told
+
+    def named(self) -> Inner:
+        return Inner(self._told)
+
+    def mapping(self) -> Mapping[str, Any]:
+        return self._told  # type: ignore[no-any-return] - that is the point
+
+
+@pytest.mark.parametrize("told", [5, None, [], ["a"]])
+def test_a_value_of_another_type_is_not_passed_on_to_whoever_reads(told: object) -> None:
+    for read in (Reading(look(), told).named, Reading(look(), told).mapping):
+        with pytest.raises(CallFailed, match=r"one: the answer to test_odd_answers\.\w+ cannot be read: .* is .*, not a "):
+            read()
+    assert Reading(look(), "a").named() == Inner("a")

@@ -15,7 +15,7 @@ from remediation.engine.flow.keeping import Keeper, SharedLock
 from remediation.engine.leases import leases_on
 from remediation.engine.locks import Claim, HostLock, SameMachine
 from remediation.engine.workers import Workers, gather
-from remediation.model.errors import RemediationError
+from remediation.model.errors import Blocked, RemediationError
 
 if TYPE_CHECKING:
     from remediation.engine.flow.request import OpenHost
@@ -60,6 +60,8 @@ class OpenHosts:
     _by_key: dict[str, SharedLock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    _ended: bool = False
+
     def __post_init__(self) -> None:
         self._keeper = Keeper(self.ports.crashed)
 
@@ -73,6 +75,7 @@ class OpenHosts:
         key = (owner, name, check, *sorted(rights.items()))
         found = self._opened.get(key)
         if found is None:
+            self._refuse_late(name)
             values = {**rights, **variables()}
             access = self.open_host(name, values, check=check)
             found = Opened(name, access, machine_of(name, values), partial(self.open_host, name, values, check=False))
@@ -85,6 +88,7 @@ class OpenHosts:
         with self._lock:
             shared = self._locks.setdefault(opened.machine, SharedLock())
         with shared.guard:
+            self._refuse_late(opened.name)
             if shared.lock is not None:
                 return shared.hold
             access = opened.access
@@ -122,6 +126,7 @@ class OpenHosts:
 
         With `patience` each of the two gets so many seconds: a host may be in the middle of a call.
         """
+        self._ended = True
         opened = list(self._opened.values())
         self._opened.clear()
         self._keeper.stop()
@@ -132,6 +137,11 @@ class OpenHosts:
             late |= wait(ended, timeout=patience).not_done
             if late:
                 pool.abandon()
+
+    def _refuse_late(self, name: str) -> None:
+        """Let no thread that is still at work open a host or take a lease that nobody would give back."""
+        if self._ended:
+            raise Blocked(f"{name}: the run is ending", host=name, next_step="resume the run")
 
     def _quietly(self, work: Callable[[], None]) -> None:
         with suppress(RemediationError), contained("closing", self.ports.crashed):
