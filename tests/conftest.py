@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 
 def pytest_configure() -> None:
-    """Hear Ctrl-C, as the tests of it do: a shell starts what runs in its background deaf to that, and so are all its children."""
+    """Receive Ctrl-C and a hang-up, as the tests of them do: a job in a shell's background ignores one, under nohup the other."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(optionalhook=True)

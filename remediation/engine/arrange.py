@@ -80,7 +80,8 @@ def arrange(  # noqa: PLR0913 - all but two by name
 
     ``tried`` holds the rungs that were tried before, with whether they changed something. Where the confirmed cause that comes
     first is treated by none of them all, nothing is tried: a guess cannot replace its cure. Where its cure changed something
-    and was not enough, rungs that are ``safe`` may still bring into effect what it did. Without a confirmed cause every rung is tried
+    and was not enough, rungs that are ``safe`` may still bring into effect what it did; where its cures were tried in vain, so may
+    last resorts that the user allowed and that treat something that was found. Without a confirmed cause every rung is tried
     whose causes are not ruled out. ``risk_of`` costs a look at the host, so it is asked only where it decides something, unless
     ``every_risk``.
     """
@@ -98,8 +99,17 @@ def arrange(  # noqa: PLR0913 - all but two by name
         reason = f"{_named(causes[0])} is confirmed, and no rung treats it"
         return Order((), (*left, *(Left(rung, reason) for group in groups.values() for rung in group)))
     if causes:
-        more = _to_bring_into_effect(groups[True], tried, diagnosis)
-        kept = [rung for rung in groups[False] if more and not rung.last_resort and safe(rung)]
+        done = [changed for rung, changed in tried if confirmed(rung, diagnosis)] if not groups[True] else []
+        kept = [
+            rung
+            for rung in groups[False]
+            # a last resort is here only if the user allowed it, which does not stretch to deleting data on a suspicion
+            if (
+                done and _suspected(rung, diagnosis) and risk_of(rung) is not Risk.DESTRUCTIVE
+                if rung.last_resort
+                else any(done) and safe(rung)
+            )
+        ]
         left += [Left(rung, f"not confirmed, and {_named(causes[0])} is") for rung in groups[False] if rung not in kept]
         groups[False] = kept
     choices: list[Choice] = []
@@ -108,11 +118,6 @@ def arrange(  # noqa: PLR0913 - all but two by name
         weighed = [Choice(rung, sure, risk_of(rung) if weigh else None, _reason(rung, diagnosis)) for rung in group]
         choices += sorted(weighed, key=lambda choice: choice.risk or Risk.OBSERVE)
     return Order(tuple(choices), tuple(left))
-
-
-def _to_bring_into_effect(sure: Sequence[Rung], tried: Sequence[tuple[Rung, bool]], diagnosis: Diagnosis) -> bool:
-    """Return whether every cure of a confirmed cause was tried, and one changed something that may still need a reload."""
-    return not sure and any(changed for rung, changed in tried if confirmed(rung, diagnosis))
 
 
 def left_out(rung: Rung, diagnosis: Diagnosis, *, last_resort: bool) -> Left | None:
@@ -135,6 +140,11 @@ def confirmed(rung: Rung, diagnosis: Diagnosis) -> list[str]:
     """Return which causes that `rung` treats are confirmed, each with how sure that is."""
     sure = {cause: diagnosis.confidence(cause) for cause in rung.treats}
     return [f"{cause} {confidence:.2f}" for cause, confidence in sure.items() if confidence >= CONFIRMED]
+
+
+def _suspected(rung: Rung, diagnosis: Diagnosis) -> bool:
+    """Return whether one of the causes that `rung` treats was found at all."""
+    return any(diagnosis.confidence(cause) > 0 for cause in rung.treats)
 
 
 def treated(finding: Finding, rungs: Iterable[Rung]) -> bool:

@@ -53,7 +53,7 @@ def test_a_lease_that_is_none_ends_the_run_with_its_path_and_the_remedy(remediat
         path.write_text(json.dumps({"id": "a", "owner": "b", "purpose": "c", "expires": 99_999_999_999}), "utf-8")
     inventory = write(tmp_path / "hosts.json", {"all": {"hosts": {"here": {"ansible_connection": "local"}}}})
     play = write(tmp_path / "play.yml", [{"hosts": "all", "tasks": [{"command": "true", "risk": "disruptive"}]}])
-    done = remediate("play", play, "-i", inventory, "--max-risk", "disruptive", "--wait", "1h")
+    done = remediate("play", play, "-i", inventory, "--max-risk", "disruptive", "--wait", "1h", COLUMNS="400")
     assert done.returncode == 2
     words = " ".join(done.stdout.split())
     assert f"{path} " in words

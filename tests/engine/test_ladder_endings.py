@@ -115,6 +115,15 @@ def test_what_a_cure_freed_in_part_is_brought_into_effect_by_a_safe_rung() -> No
     assert result.outcome is Outcome.CHANGED
 
 
+def test_where_the_confirmed_cure_fails_a_last_resort_that_the_user_allowed_is_tried_for_what_was_found_too() -> None:
+    for allowed in (False, True):
+        made = bench(found(vram_occupied=0.97, docker_desktop_state=0.6, model_corrupt=0.6))
+        made.world.fails["processes.close"] = [CallFailed("it does not end", next_step="close it by hand")] * 1000
+        run(made, Ladder(GOAL, (NUM_GPU, ROOM, RESTART, ANEW)), last_resort=allowed)
+        assert rungs(made) == (["Make room", "Restart it all"] if allowed else ["Make room"])
+        assert "Make the volume anew" in left_out(made)  # nothing is deleted on a suspicion
+
+
 def test_a_rung_that_treats_nothing_confirmed_never_says_what_to_do_next() -> None:
     made = bench(found(explicit_num_gpu=0.5))
     made.world.fails["processes.close"] = [CallFailed("it does not end", next_step="close it by hand")] * 1000
