@@ -12,8 +12,8 @@ from pathlib import Path
 
 from platformdirs import user_state_path
 
-from remediation.engine.masking import Masker
 from remediation.model.errors import RemediationError
+from remediation.model.masking import Masker
 
 NEXT_STEP = "report this with the file, and look at the host before you run again"
 _LONGEST = 200

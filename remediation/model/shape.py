@@ -90,7 +90,7 @@ def _hints(kind: Any) -> Mapping[str, Any]:  # noqa: ANN401 - a dataclass
     return {each.name: known[each.name] for each in dataclasses.fields(kind) if each.name in known}
 
 
-def _container(value: object, origin: Any, arguments: tuple[Any, ...], path: str, depth: int) -> str | None:  # noqa: ANN401
+def _container(value: object, origin: Any, arguments: tuple[Any, ...], path: str, depth: int) -> str | None:  # noqa: ANN401 - types
     where = path or "the value"
     if issubclass(origin, Mapping):
         if not isinstance(value, Mapping):

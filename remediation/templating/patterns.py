@@ -75,7 +75,7 @@ def all_matches(pattern: str, flags: int, text: str) -> list[Any]:
     return answer
 
 
-def _in_a_process(how: str, pattern: str, flags: int, text: str, replacing: tuple[str, int] = ("", 0)) -> Any:  # noqa: ANN401
+def _in_a_process(how: str, pattern: str, flags: int, text: str, replacing: tuple[str, int] = ("", 0)) -> Any:  # noqa: ANN401 - JSON
     asked = json.dumps([how, pattern, flags, text, *replacing])
     try:
         done = subprocess.run(
