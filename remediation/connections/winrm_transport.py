@@ -18,8 +18,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from winrm.transport import Transport
 
+from remediation.connections.base import REDIRECTS
 from remediation.connections.bounded import Deadline, Incoming, send_all
-from remediation.connections.http_client import READ_AHEAD, REDIRECTS
+from remediation.connections.http_client import READ_AHEAD
 from remediation.model import limits
 from remediation.model.limits import LimitExceeded, Tally
 

@@ -186,7 +186,7 @@ def test_the_traceback_is_in_a_file_of_its_owner_without_secrets(tmp_path: Path)
 
 
 def test_a_sentence_is_one_short_line_whatever_the_exception_says() -> None:
-    assert summary(ValueError("a\nb\x1b[2J" + "c" * 5000)) == f"internal error: ValueError: a b [2J{'c' * 192}…"
+    assert summary(ValueError("a\nb\x1b[2J" + "c" * 5000)) == f"internal error: ValueError: a b\\x1b[2J{'c' * 189}…"
 
 
 def test_errors_that_are_ours_pass_and_the_rest_is_contained() -> None:
