@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from remediation.cli.command import command
 from remediation.cli.options import Listing, OneHost
 from remediation.cli.output import current_masker
+from remediation.model.secret_names import MASK, sounds_secret
 from remediation.model.words import plural
 
 if TYPE_CHECKING:
@@ -164,8 +165,8 @@ def _row(origin: Origin, scope: Scope | None = None) -> str:
 
 def _shown(origin: Origin, scope: Scope | None) -> Any:  # noqa: ANN401 - any value
     """Return what may be seen of a value: evaluated where a scope is given, and no secret of it."""
-    from remediation.templating.secret import HIDDEN, masked, sounds_secret  # noqa: PLC0415 - loaded when asked for
+    from remediation.templating.secret import masked  # noqa: PLC0415 - loaded when asked for
 
     if sounds_secret(origin.name):
-        return HIDDEN
+        return MASK
     return masked(_value(scope, origin.name) if scope is not None else origin.value)

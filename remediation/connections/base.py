@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+from remediation.model.visible import brief
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -155,18 +157,19 @@ class Failed:
     missing: str = ""
 
 
-_SHOWN = 400
-
-
-def printable(text: str) -> str:
-    """Return the beginning of what a peer said, fit for a sentence: no control characters."""
-    return "".join(each if each.isprintable() else "?" for each in text[:_SHOWN])
+REDIRECTS = range(300, 400)
+"""HTTP statuses of answers that point elsewhere. None is followed: a write must not reach another server."""
 
 
 def redirected(call: Http, status: int, location: str) -> Failed:
-    """Return the failure of a request that was answered with a redirect: none is followed, a write must not reach another server."""
-    where = printable(location) or "an address that it does not name"
+    """Return the failure of a request that was answered with a redirect."""
+    where = named_location(location)
     return Failed("redirected", f"{call.method} {call.url} was redirected to {where} (HTTP {status}); redirects are not followed")
+
+
+def named_location(location: str) -> str:
+    """Return where a redirect points, in words."""
+    return brief(location) or "an address that it does not name"
 
 
 Reply: TypeAlias = Completed | HttpReply | ProbeReply | FileContent | Failed

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 from remediation.connections.addresses import address_of
-from remediation.connections.base import Failed, Http, HttpReply, Reply, redirected, tell
+from remediation.connections.base import REDIRECTS, Failed, Http, HttpReply, Reply, redirected, tell
 from remediation.connections.bounded import Deadline, Incoming, send_all
 from remediation.model import limits
 from remediation.model.limits import LimitExceeded, Tally
@@ -25,7 +25,6 @@ Dial = Callable[[str, int, float], socket.socket]
 READ_AHEAD = 8192
 """Bytes that are read beyond the head, of a body whose beginning came with it."""
 _BLOCK = 65536
-REDIRECTS = range(300, 400)
 
 
 class _Bounded:

@@ -12,15 +12,15 @@ from typing import Any, cast
 import paramiko
 
 from remediation.connections import http_client
-from remediation.connections.base import Completed, Failed, Http, HttpReply, Reply, Run, printable, redirected, tell
+from remediation.connections.base import REDIRECTS, Completed, Failed, Http, HttpReply, Reply, Run, redirected, tell
 from remediation.model import limits
+from remediation.model.visible import brief
 
 _CONNECT_FAILED = 2
 _REFUSED, _TIMED_OUT = 7, 28
 _MARK = b"\x1e"
 """Stands before what curl says of the transfer; no JSON holds it, so a body is heard as it comes, up to the last of these."""
 _TAIL = f"{_MARK.decode()}%{{http_code}} %{{time_total}} %{{time_starttransfer}} %{{redirect_url}}"
-_SHOWN = 400
 Start = Callable[[Run, Callable[[bytes], None], int], Reply]
 """Runs a program on the host; the callable is given its stdout as it comes, and of that at most so many bytes are accepted."""
 
@@ -77,13 +77,12 @@ def _by_curl(call: Http, run: Start) -> Reply:
             status, total, first, location = _figures(figures)
         except ValueError:
             return Failed("error", f"{call.method} {call.url}: what the host's curl wrote cannot be read")
-        if status in http_client.REDIRECTS:
+        if status in REDIRECTS:
             return redirected(call, status, location)
         heard.rest(content)
         return HttpReply(status, content, total, first if call.stream else None)
     kind = {_REFUSED: "refused", _TIMED_OUT: "timeout"}.get(done.rc, "error")
-    said = " ".join(done.stderr[:_SHOWN].decode("utf-8", "replace").split())
-    return Failed(kind, f"{call.method} {call.url}: {printable(said)}")
+    return Failed(kind, f"{call.method} {call.url}: {brief(done.stderr.decode('utf-8', 'replace'))}")
 
 
 def _figures(said: bytes) -> tuple[int, float, float, str]:

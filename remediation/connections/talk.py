@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from remediation.connections import bootstrap
-from remediation.connections.base import printable
 from remediation.connections.channel import Channel, ChannelError, Doubt, Ended, NotReceived, Silent
 from remediation.connections.frames import Frames, Garbled, line_of
 from remediation.connections.wire import TOLD
 from remediation.model import limits
 from remediation.model.errors import Blocked
 from remediation.model.limits import LimitExceeded, Tally
+from remediation.model.visible import brief
 
 Listeners = Mapping[int, Callable[[bytes], None]]
 _SHOWN = 400
@@ -144,7 +144,7 @@ class Talk:
         said = " ".join(self._channel.errors().split()) or " ".join(self._frames.noise.decode("utf-8", "replace").split())
         if not said or said[:_SHOWN] in message:
             return message
-        return f"{message}; the host said: {printable(said)}"
+        return f"{message}; the host said: {brief(said)}"
 
 
 class _Parts:

@@ -18,9 +18,10 @@ from winrm.exceptions import (
     WSManFaultError,
 )
 
-from remediation.connections.base import printable
+from remediation.connections.base import named_location
 from remediation.connections.winrm_transport import Redirected
 from remediation.model.limits import LimitExceeded
+from remediation.model.visible import brief
 
 TIMED_OUT = 2150858793
 SHELL_NOT_FOUND = 2150858843
@@ -28,7 +29,6 @@ OPERATION_QUOTA = 2150859174
 SHELL_QUOTA = 2150859173
 BAD_SCHEMA = 2150858817
 BUSY = 170
-ABORTED = 995
 PROFILE_UNLOADS = 2147943418
 _BAD_REQUEST, _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _SERVER_ERROR = 400, 401, 403, 404, 500
 
@@ -131,8 +131,9 @@ def read(error: BaseException) -> Fault:  # noqa: PLR0911 - one line per family
 def _confined(error: Redirected | LimitExceeded) -> Fault:
     if isinstance(error, LimitExceeded):
         return Fault(Meaning.EXCEEDED, error.message)
-    where = printable(error.location) or "an address that it does not name"
-    return Fault(Meaning.REDIRECTED, f"the service redirects to {where} (HTTP {error.status})", error.status)
+    return Fault(
+        Meaning.REDIRECTED, f"the service redirects to {named_location(error.location)} (HTTP {error.status})", error.status
+    )
 
 
 def _wsman(error: WSManFaultError) -> Fault:
@@ -140,7 +141,7 @@ def _wsman(error: WSManFaultError) -> Fault:
         known = _BY_CODE.get((code or 0) & 0xFFFFFFFF)
         if known is not None:
             return known
-    return Fault(Meaning.REJECTED, printable(" ".join(str(error.reason).split())).rstrip("."), error.wsman_fault_code)
+    return Fault(Meaning.REJECTED, brief(str(error.reason)).rstrip("."), error.wsman_fault_code)
 
 
 def _http(error: WinRMTransportError) -> Fault:

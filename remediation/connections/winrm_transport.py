@@ -18,8 +18,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from winrm.transport import Transport
 
+from remediation.connections.base import REDIRECTS
 from remediation.connections.bounded import Deadline, Incoming, send_all
-from remediation.connections.http_client import READ_AHEAD, REDIRECTS
+from remediation.connections.http_client import READ_AHEAD
 from remediation.model import limits
 from remediation.model.limits import LimitExceeded, Tally
 
@@ -91,7 +92,7 @@ class _Adapter(HTTPAdapter):
         manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
         return manager
 
-    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:  # noqa: ANN401
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:  # noqa: ANN401 - as above
         """Send one request; raises `Redirected`, `LimitExceeded`, and what requests raises."""
         left = self.until - time.monotonic()
         if left <= 0:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from remediation.connections.base import (
+    REDIRECTS,
     Call,
     Completed,
     Failed,
@@ -160,7 +161,7 @@ def answered(reply: Mapping[str, Any]) -> Reply:
     problem = failed(reply) or (failed(value) if isinstance(value, Mapping) else Failed("error", "the probe http said nothing"))
     if problem is not None or not isinstance(value, Mapping):
         return problem or Failed("error", "the probe http said nothing")
-    if int(value["status"]) in range(300, 400):
+    if int(value["status"]) in REDIRECTS:
         return Failed("redirected", str(value.get("location") or ""))
     first = value.get("first_byte")
     return HttpReply(

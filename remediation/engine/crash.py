@@ -12,8 +12,9 @@ from pathlib import Path
 
 from platformdirs import user_state_path
 
-from remediation.engine.masking import Masker
 from remediation.model.errors import RemediationError
+from remediation.model.masking import Masker
+from remediation.model.visible import brief
 
 NEXT_STEP = "report this with the file, and look at the host before you run again"
 _LONGEST = 200
@@ -68,9 +69,8 @@ def summary(error: BaseException) -> str:
     """Return an exception in one line: its class and, shortened and without control characters, its message."""
     text = ""
     with suppress(Exception):
-        text = " ".join("".join(letter if letter.isprintable() else " " for letter in str(error)[: 2 * _LONGEST]).split())
-    shown = f"{text[: _LONGEST - 1]}…" if len(text) > _LONGEST else text
-    return f"internal error: {type(error).__name__}{f': {shown}' if shown else ''}"
+        text = brief(str(error), _LONGEST)
+    return f"internal error: {type(error).__name__}{f': {text}' if text else ''}"
 
 
 def unrecorded(host: str, error: BaseException) -> str:  # noqa: ARG001 - the port's signature

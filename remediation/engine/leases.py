@@ -94,7 +94,7 @@ def leases_on(connection: Connection) -> LeaseStore:
         from remediation.engine.leases_windows import WindowsLeases  # noqa: PLC0415 - the other kind of host needs none
 
         return WindowsLeases(connection)
-    from remediation.engine.leases_posix import PosixLeases  # noqa: PLC0415
+    from remediation.engine.leases_posix import PosixLeases  # noqa: PLC0415 - as above
 
     return PosixLeases(connection)
 

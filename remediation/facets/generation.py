@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from remediation.connections.base import Failed, Http, HttpReply, Probe, Run, redirected
+from remediation.connections.base import REDIRECTS, Failed, Http, HttpReply, Probe, Run, redirected
 from remediation.facets import nvml
 from remediation.facets.checked import checked
 from remediation.facets.fetching import backwards
@@ -83,7 +83,7 @@ class ProbeAsker:
             self._look.refuse(Failed(str(error["kind"]), str(error["message"])), WHAT)
         from base64 import b64decode  # noqa: PLC0415 - only here
 
-        if int(value["status"]) in range(300, 400):
+        if int(value["status"]) in REDIRECTS:
             call = Http("POST", url)
             self._look.refuse(redirected(call, int(value["status"]), str(value.get("location") or "")), WHAT)
         if value.get("cut"):

@@ -42,7 +42,6 @@ _CHEAP = 60.0
 _HASHING = frozenset({"b2sum", "certutil.exe", "cksum", "md5sum", "sha1sum", "sha256sum", "sha512sum"})
 
 _TAIL = 400
-_HTTP_OK = 200
 _UNREAD = (CallFailed, DeadlineExceeded, Blocked)
 
 

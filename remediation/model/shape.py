@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from remediation.model.errors import UsageError
+from remediation.model.visible import brief
 from remediation.model.words import plural
 
 ODD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, AssertionError)
@@ -57,8 +58,7 @@ def check(value: object, path: str = "") -> str | None:
 
 def explain(error: BaseException) -> str:
     """Return in a few words what was odd about a value that could not be read."""
-    text = " ".join("".join(each if each.isprintable() else " " for each in str(error)[: 2 * _LONGEST]).split())
-    text = f"{text[: _LONGEST - 1]}…" if len(text) > _LONGEST else text
+    text = brief(str(error), _LONGEST)
     if isinstance(error, KeyError):
         return f"{text} is missing"
     if isinstance(error, RecursionError):
@@ -90,7 +90,7 @@ def _hints(kind: Any) -> Mapping[str, Any]:  # noqa: ANN401 - a dataclass
     return {each.name: known[each.name] for each in dataclasses.fields(kind) if each.name in known}
 
 
-def _container(value: object, origin: Any, arguments: tuple[Any, ...], path: str, depth: int) -> str | None:  # noqa: ANN401
+def _container(value: object, origin: Any, arguments: tuple[Any, ...], path: str, depth: int) -> str | None:  # noqa: ANN401 - types
     where = path or "the value"
     if issubclass(origin, Mapping):
         if not isinstance(value, Mapping):

@@ -31,6 +31,12 @@ def visible_line(text: str) -> str:
     return text if text.isprintable() else _IN_ONE_LINE.sub(_spelled, text)
 
 
+def brief(text: str, most: int = 400) -> str:
+    """Return the beginning of a text that a host or a file may hold, fit for a sentence: one line of at most `most` characters."""
+    line = visible_line(" ".join(text[: 2 * most].split()))
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 def to_json(value: Any, *, indent: int | None = None, compact: bool = False) -> str:  # noqa: ANN401 - any JSON value
     """Return `value` as JSON that is safe to show and to write: readable, with control characters as JSON's own escapes."""
     separators = (",", ":") if compact else None

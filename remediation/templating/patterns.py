@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from remediation.model.words import plural
 from remediation.templating.errors import TemplateError
 
 SECONDS = 5.0
@@ -75,7 +76,7 @@ def all_matches(pattern: str, flags: int, text: str) -> list[Any]:
     return answer
 
 
-def _in_a_process(how: str, pattern: str, flags: int, text: str, replacing: tuple[str, int] = ("", 0)) -> Any:  # noqa: ANN401
+def _in_a_process(how: str, pattern: str, flags: int, text: str, replacing: tuple[str, int] = ("", 0)) -> Any:  # noqa: ANN401 - JSON
     asked = json.dumps([how, pattern, flags, text, *replacing])
     try:
         done = subprocess.run(
@@ -83,7 +84,7 @@ def _in_a_process(how: str, pattern: str, flags: int, text: str, replacing: tupl
         )
     except subprocess.TimeoutExpired:
         raise TemplateError(
-            f"the regular expression {pattern!r} took more than {SECONDS:g} s on a text of {len(text):,} characters",
+            f"the regular expression {pattern!r} took more than {SECONDS:g} s on a text of {plural(len(text), 'character')}",
             next_step="write it without a repetition inside of a repetition",
         ) from None
     if done.returncode:

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from remediation.model.masking import secrets_in
-from remediation.model.secret_names import MASK as HIDDEN
-from remediation.model.secret_names import is_password, sounds_secret, without_evident_secrets
-
-__all__ = ["HIDDEN", "Secret", "is_password", "masked", "revealed", "secrets_in", "sounds_secret"]
+from remediation.model.secret_names import MASK, sounds_secret, without_evident_secrets
 
 
 class Secret:
@@ -25,12 +21,12 @@ class Secret:
         return self._text
 
     def __str__(self) -> str:
-        return HIDDEN
+        return MASK
 
     __repr__ = __str__
 
     def __format__(self, spec: str) -> str:
-        return format(HIDDEN, spec)
+        return format(MASK, spec)
 
     def __eq__(self, other: object) -> bool:
         return self._text == (other.reveal() if isinstance(other, Secret) else other)
@@ -62,9 +58,9 @@ def revealed(value: object) -> object:
 def masked(value: Any) -> Any:  # noqa: ANN401 - any value
     """Return `value` as built-in types, with whatever is secret in it, or sounds so, as ``***``."""
     if isinstance(value, Secret):
-        return HIDDEN
+        return MASK
     if isinstance(value, Mapping):
-        return {str(key): HIDDEN if sounds_secret(str(key)) else masked(item) for key, item in value.items()}
+        return {str(key): MASK if sounds_secret(str(key)) else masked(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [masked(item) for item in value]
     return without_evident_secrets(str(value)) if isinstance(value, str) else value

@@ -22,7 +22,7 @@ def qualified(named: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{prefix}{name}": function for prefix in ("", "ansible.builtin.") for name, function in named.items()}
 
 
-def plainly(function: Callable[..., Any], values: Iterable[Any], named: Mapping[str, Any]) -> Any:  # noqa: ANN401
+def plainly(function: Callable[..., Any], values: Iterable[Any], named: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any function's
     """Call a function with the texts of secrets."""
     return function(*map(_open, values), **{name: _open(value) for name, value in named.items()})
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 from remediation.engine.events import Emitter
-from remediation.engine.masking import MASK, Masker
 from remediation.model.event import Event
+from remediation.model.masking import MASK, Masker
 
 
 def test_every_sink_takes_every_event_in_the_same_order() -> None:

@@ -13,11 +13,11 @@ import pytest
 from remediation.engine.crash import CrashLog, contained, summary
 from remediation.engine.events import Emitter
 from remediation.engine.flow.run import run_playbook
-from remediation.engine.masking import MASK, Masker
 from remediation.engine.ports import Ports
 from remediation.engine.workers import gather
 from remediation.model.errors import CallFailed, RemediationError
 from remediation.model.event import Event
+from remediation.model.masking import MASK, Masker
 from remediation.model.outcome import Outcome
 from tests.engine.flowing import Flow, FlowAccess
 from tests.engine.walked import results, run
@@ -186,7 +186,7 @@ def test_the_traceback_is_in_a_file_of_its_owner_without_secrets(tmp_path: Path)
 
 
 def test_a_sentence_is_one_short_line_whatever_the_exception_says() -> None:
-    assert summary(ValueError("a\nb\x1b[2J" + "c" * 5000)) == f"internal error: ValueError: a b [2J{'c' * 192}…"
+    assert summary(ValueError("a\nb\x1b[2J" + "c" * 5000)) == f"internal error: ValueError: a b\\x1b[2J{'c' * 189}…"
 
 
 def test_errors_that_are_ours_pass_and_the_rest_is_contained() -> None:

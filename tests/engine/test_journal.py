@@ -14,10 +14,10 @@ import pytest
 
 from remediation.engine.history import find, prune, runs
 from remediation.engine.journal import EVENTS, HEADER, Journal, JournalError, read_events
-from remediation.engine.masking import MASK, Masker
 from remediation.engine.run_lock import RunAlive
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
+from remediation.model.masking import MASK, Masker
 
 
 def event(kind: str = "note", at: float = 1.0, **data: object) -> Event:

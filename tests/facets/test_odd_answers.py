@@ -101,7 +101,7 @@ def test_the_first_part_of_another_type_is_named(value: Outer, odd: str | None) 
 def test_what_an_exception_was_about_is_one_short_line() -> None:
     assert explain(KeyError("DesktopUser")) == "'DesktopUser' is missing"
     assert explain(RecursionError("maximum recursion depth exceeded")) == "it is nested too deeply"
-    assert explain(ValueError("a\x1b[2J\nb" + "c" * 500)).startswith("a [2J b") is True
+    assert explain(ValueError("a\x1b[2J\nb" + "c" * 500)).startswith(r"a\x1b[2J bc")
     assert len(explain(ValueError("c" * 500))) == 80
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from remediation.model.errors import RemediationError
+from remediation.model.secret_names import MASK, sounds_secret
 from remediation.templating.nodes import trusted
-from remediation.templating.secret import HIDDEN, Secret, masked, sounds_secret
+from remediation.templating.secret import Secret, masked
 from remediation.templating.templar import Scope
 
 PASSWORD = "pa55 word"
@@ -29,7 +30,7 @@ def scope() -> Scope:
 def test_no_form_of_it_shows_it() -> None:
     secret = Secret(PASSWORD)
     assert {str(secret), repr(secret), f"{secret}", f"{secret:>3}", str([secret]), str({"a": secret})} == {
-        HIDDEN, "[***]", "{'a': ***}",
+        MASK, "[***]", "{'a': ***}",
     }  # fmt: skip
     with pytest.raises(TypeError):
         json.dumps(secret)
@@ -110,7 +111,7 @@ def test_ansibles_password_variables_are_secret_however_they_are_written(name: s
 def test_names_that_sound_secret_are_masked_deep_inside() -> None:
     value = {"db": {"password": "a", "size": 1, "api_key": "b", "tokens": 3}, "list": [{"client_secret": "c"}, Secret("d"), "e"]}
     assert masked(value) == {
-        "db": {"password": HIDDEN, "size": 1, "api_key": HIDDEN, "tokens": 3}, "list": [{"client_secret": HIDDEN}, HIDDEN, "e"],
+        "db": {"password": MASK, "size": 1, "api_key": MASK, "tokens": 3}, "list": [{"client_secret": MASK}, MASK, "e"],
     }  # fmt: skip
     assert not sounds_secret("compass")
 

@@ -9,7 +9,7 @@ from remediation.diagnosis.codes import CONTAINER, LOST, NO_DEVICE, OUT_OF_MEMOR
 from remediation.diagnosis.reading import Reading
 from remediation.model.finding import Cause, Finding, Quote, RuledOut
 
-_CURE = CURE = "stop Ollama, reload nvidia_uvm (rmmod nvidia_uvm; modprobe nvidia_uvm) or reboot, then start it again"
+CURE = "stop Ollama, reload nvidia_uvm (rmmod nvidia_uvm; modprobe nvidia_uvm) or reboot, then start it again"
 REBOOT = "reboot; look at power, temperature and the card itself if it comes back"
 _SLEEP = re.compile(
     r"suspend|(?:pc|computer|laptop|machine|notebook|system|host) (?:\w+ )?sleeps?\b|resum(?:e|ing) from|hibernat|(?:after|from|to|went to|computer|laptop|machine)[ -](?:the )?sleep|slept|sleep mode|woke|wak(?:e|ing) up|standby",
@@ -39,7 +39,7 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
         reading.hit("smi_no_driver", "smi_no_devices", "nvml_unknown", "no_gpu", "device_context")
         or placement(reading) is Placement.NONE
     ):
-        return found(Cause.DRIVER_LOST, 0.9, "after sleep the driver no longer answers", Quote("text", slept[0]), cure=_CURE)
+        return found(Cause.DRIVER_LOST, 0.9, "after sleep the driver no longer answers", Quote("text", slept[0]), cure=CURE)
     verdict = _answers(reading)
     if verdict is not None:
         return verdict
@@ -53,10 +53,10 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
         None,
     )
     if code is not None and not reading.in_container:
-        return found(Cause.DRIVER_LOST, 0.72, f"CUDA fails to start with error {code.code}", code.hit.at, cure=_CURE)
+        return found(Cause.DRIVER_LOST, 0.72, f"CUDA fails to start with error {code.code}", code.hit.at, cure=CURE)
     hit = reading.hit("no_nvidia_devices", "backend_failed")
     if hit is not None and not reading.gpu_devices and not reading.in_container:
-        return found(Cause.DRIVER_LOST, 0.6, "the driver's library is there but shows no device", hit.at, cure=_CURE)
+        return found(Cause.DRIVER_LOST, 0.6, "the driver's library is there but shows no device", hit.at, cure=CURE)
     if any(smi.works for smi in reading.smi) and not any(one.code in CONTAINER for one in reading.codes):
         return RuledOut(Cause.DRIVER_LOST, "nvidia-smi shows the card")
     return None
@@ -65,12 +65,12 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
 def _lost(code: CudaCode, slept: re.Match[str] | None) -> Finding:
     at = code.hit.at
     if slept:
-        return found(Cause.DRIVER_LOST, 0.96, f"CUDA error {code.code} after sleep", at, Quote("text", slept[0]), cure=_CURE)
+        return found(Cause.DRIVER_LOST, 0.96, f"CUDA error {code.code} after sleep", at, Quote("text", slept[0]), cure=CURE)
     if code.code in _RUNTIME:
         return found(
-            Cause.DRIVER_LOST, LIKELY - 0.05, f"CUDA error {code.code}: the device stopped while it worked", at, cure=_CURE
+            Cause.DRIVER_LOST, LIKELY - 0.05, f"CUDA error {code.code}: the device stopped while it worked", at, cure=CURE
         )
-    return found(Cause.DRIVER_LOST, 0.93, f"CUDA error {code.code}: the driver does not answer", at, cure=_CURE)
+    return found(Cause.DRIVER_LOST, 0.93, f"CUDA error {code.code}: the driver does not answer", at, cure=CURE)
 
 
 def _answers(reading: Reading) -> Finding | None:
@@ -86,13 +86,13 @@ def _answers(reading: Reading) -> Finding | None:
         )
     hit = reading.hit("nvml_absent", "smi_no_devices")
     if hit is not None:
-        return found(Cause.DRIVER_LOST, 0.85, "the driver shows no device", hit.at, cure=_CURE)
+        return found(Cause.DRIVER_LOST, 0.85, "the driver shows no device", hit.at, cure=CURE)
     hit = reading.hit("nvml_unknown")
     if hit is not None and not reading.in_container:
-        return found(Cause.DRIVER_LOST, LIKELY, "NVML fails with Unknown Error", hit.at, cure=_CURE)
+        return found(Cause.DRIVER_LOST, LIKELY, "NVML fails with Unknown Error", hit.at, cure=CURE)
     hit = reading.hit("device_context")
     if hit is not None and not any(code.code in CONTAINER for code in reading.codes):
-        return found(Cause.DRIVER_LOST, 0.6, "the driver gives no context on the card", hit.at, cure=_CURE)
+        return found(Cause.DRIVER_LOST, 0.6, "the driver gives no context on the card", hit.at, cure=CURE)
     hit = reading.hit("smi_absent")
     if (
         hit is not None

@@ -8,9 +8,7 @@ from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.versions import Version
 from remediation.model.finding import Cause, RuledOut
 
-_CURE = CURE = (
-    "update the NVIDIA driver (on WSL and Docker Desktop the Windows host's), or run an older Ollama; after a package update reboot"
-)
+CURE = "update the NVIDIA driver (on WSL and Docker Desktop the Windows host's), or run an older Ollama; after a package update reboot"
 
 # facts/ollama 6: from which release which driver (major version) is needed; enforced ones first
 # facts/ollama 6: the oldest runtime that any release carries
@@ -38,7 +36,7 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
             "the driver is older than this build needs",
             hit.at,
             seen[1] if seen else None,
-            cure=_CURE,
+            cure=CURE,
         )
     code = next((one for one in reading.codes if one.code in TOO_OLD), None)
     if code is not None:
@@ -47,11 +45,11 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
             PROVEN,
             f"CUDA error {code.code}: the driver does not match the CUDA runtime",
             code.hit.at,
-            cure=_CURE,
+            cure=CURE,
         )
     hit = reading.hit("version_mismatch")
     if hit is not None:
-        return found(Cause.DRIVER_TOO_OLD, 0.93, "driver and CUDA driver library do not match", hit.at, cure=_CURE)
+        return found(Cause.DRIVER_TOO_OLD, 0.93, "driver and CUDA driver library do not match", hit.at, cure=CURE)
     runtime = next((smi for smi in reading.smi if smi.cuda), None)
     if runtime is not None and _below(runtime.cuda, _OLDEST_CUDA) and placement(reading) is not Placement.WHOLE:
         return found(
@@ -59,7 +57,7 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
             0.85,
             f"the driver serves CUDA {runtime.cuda}, every release needs 11 or newer",
             runtime.driver_at,
-            cure=_CURE,
+            cure=CURE,
         )
     if reading.driver is None:
         return None
@@ -75,11 +73,11 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
                 sure,
                 f"driver {number} is below the {needed} that this release needs",
                 at,
-                cure=_CURE,
+                cure=CURE,
             )
         return None
     if reading.version is None and major < 450 and placement(reading) is Placement.NONE:  # noqa: PLR2004 - the oldest minimum of all
-        return found(Cause.DRIVER_TOO_OLD, 0.85, f"driver {number} is below the minimum of every release", at, cure=_CURE)
+        return found(Cause.DRIVER_TOO_OLD, 0.85, f"driver {number} is below the minimum of every release", at, cure=CURE)
     return RuledOut(Cause.DRIVER_TOO_OLD, f"driver {number}") if needed is not None or major >= 550 else None  # noqa: PLR2004 - the newest minimum
 
 

@@ -22,7 +22,7 @@ from remediation.diagnosis.reading import Reading
 from remediation.model.finding import Cause, Finding, Quote, RuledOut
 
 _REQUEST = "add deploy.resources.reservations.devices (driver nvidia, count all, capabilities [gpu]) to the service, then docker compose up -d"
-_TOOLKIT = TOOLKIT = "install the NVIDIA container toolkit, run nvidia-ctk runtime configure, restart Docker"
+TOOLKIT = "install the NVIDIA container toolkit, run nvidia-ctk runtime configure, restart Docker"
 _CGROUP = "recreate the container; on Linux set native.cgroupdriver=cgroupfs in /etc/docker/daemon.json so that a daemon-reload does not take the device away"
 
 _RECORD = "DeviceRequests"
@@ -30,8 +30,8 @@ _HIDDEN = ("", "void", "none")
 
 # messages that only a container engine without a way to the card prints
 _ENGINE = {
-    "no_device_driver": (PROVEN, "the engine has no NVIDIA runtime", _TOOLKIT),
-    "unknown_runtime": (PROVEN, "the engine does not know the NVIDIA runtime", _TOOLKIT),
+    "no_device_driver": (PROVEN, "the engine has no NVIDIA runtime", TOOLKIT),
+    "unknown_runtime": (PROVEN, "the engine does not know the NVIDIA runtime", TOOLKIT),
     "cdi": (0.93, "the engine cannot inject the card's CDI device", "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml, then recreate the container"),
     "no_gpu_resource": (0.92, "the cluster has no node that offers the GPU", "install the NVIDIA device plugin on the node"),
     "no_cgroups": (0.93, "the toolkit is configured not to open the device in the container's cgroup", "set no-cgroups = false in /etc/nvidia-container-runtime/config.toml and restart Docker"),
@@ -77,7 +77,7 @@ def _toolkit(reading: Reading) -> Finding | None:
         0.75 if windows else 0.93,
         "the container toolkit cannot reach the driver",
         hit.at,
-        cure=_TOOLKIT,
+        cure=TOOLKIT,
     )
 
 

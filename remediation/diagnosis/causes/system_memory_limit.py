@@ -11,7 +11,7 @@ from remediation.diagnosis.units import human
 from remediation.diagnosis.versions import at_least
 from remediation.model.finding import Cause, Finding
 
-_CURE = CURE = "raise the memory limit of the container or of WSL (.wslconfig), free RAM, or use a smaller model or context"
+CURE = "raise the memory limit of the container or of WSL (.wslconfig), free RAM, or use a smaller model or context"
 
 
 SEES_CGROUP_V2 = "0.13.0"
@@ -40,20 +40,20 @@ def find(reading: Reading) -> Verdict:
             f"the server refused the load: it needs more system memory than there is{amounts}",
             refused.at,
             at_limit,
-            cure=_CURE,
+            cure=CURE,
         )
     killed = reading.hit("killed")
     if killed is not None:
         text = "the process was killed, as the kernel does when memory runs out"
         if limit and limit.memory_limit:
             text += f"; the container may use {human(limit.memory_limit)}"
-        return found(Cause.SYSTEM_MEMORY_LIMIT, 0.97, text, killed.at, at_limit, cure=_CURE)
+        return found(Cause.SYSTEM_MEMORY_LIMIT, 0.97, text, killed.at, at_limit, cure=CURE)
     ended = reading.hit("exit_137")
     if ended is not None:
         # docker kill gives 137 as well, then with OOMKilled false (recordings, Docker)
         sure = 0.5 if reading.hit("not_oom") is not None else 0.9 if limit else LIKELY
         return found(
-            Cause.SYSTEM_MEMORY_LIMIT, sure, "the process ended with code 137: it was killed", ended.at, at_limit, cure=_CURE
+            Cause.SYSTEM_MEMORY_LIMIT, sure, "the process ended with code 137: it was killed", ended.at, at_limit, cure=CURE
         )
     signalled = reading.hit("signalled")
     if signalled is not None and not reading.codes and reading.hit("segfault") is None:
@@ -63,11 +63,11 @@ def find(reading: Reading) -> Verdict:
             "a signal ended the runner while it loaded, as the kernel does when memory runs out",
             signalled.at,
             at_limit,
-            cure=_CURE,
+            cure=CURE,
         )
     failed = reading.hit("ram_allocation")
     if failed is not None:
-        return found(Cause.SYSTEM_MEMORY_LIMIT, FIGURES, "an allocation in system memory failed", failed.at, at_limit, cure=_CURE)
+        return found(Cause.SYSTEM_MEMORY_LIMIT, FIGURES, "an allocation in system memory failed", failed.at, at_limit, cure=CURE)
     return _died(reading, limit) or _in_words(reading, limit) or _unseen(reading)
 
 
@@ -81,15 +81,15 @@ def _in_words(reading: Reading, limit: DockerReading | None) -> Finding | None:
             LIKELY,
             f"the runner died in a container that may use {human(limit.memory_limit)}",
             at_limit,
-            cure=_CURE,
+            cure=CURE,
         )
     if "system memory" in prose and any(
         word in prose for word in ("lack", "require", "insufficient", "not enough", "fail", "available")
     ):
-        return found(Cause.SYSTEM_MEMORY_LIMIT, LIKELY, "loading fails for want of system memory", at_limit, cure=_CURE)
+        return found(Cause.SYSTEM_MEMORY_LIMIT, LIKELY, "loading fails for want of system memory", at_limit, cure=CURE)
     if "page cache" in prose or ("buff/cache" in prose and "limit" in prose):
         return found(
-            Cause.SYSTEM_MEMORY_LIMIT, 0.6, "the page cache is counted as used memory (facts/ollama 4.7)", at_limit, cure=_CURE
+            Cause.SYSTEM_MEMORY_LIMIT, 0.6, "the page cache is counted as used memory (facts/ollama 4.7)", at_limit, cure=CURE
         )
     return None
 
@@ -102,9 +102,9 @@ def _died(reading: Reading, limit: DockerReading | None) -> Finding | None:
     at = hit.at if hit is not None else listed_at(dead) if dead is not None else None
     if limit is not None and limit.memory_limit:
         text = f"the runner died while it answered, in a container that may use {human(limit.memory_limit)}"
-        return found(Cause.SYSTEM_MEMORY_LIMIT, 0.85, text, at, limit.limit_at, cure=_CURE)
+        return found(Cause.SYSTEM_MEMORY_LIMIT, 0.85, text, at, limit.limit_at, cure=CURE)
     return found(
-        Cause.SYSTEM_MEMORY_LIMIT, HINT, "the runner died while it answered, as it does when memory runs out", at, cure=_CURE
+        Cause.SYSTEM_MEMORY_LIMIT, HINT, "the runner died while it answered, as it does when memory runs out", at, cure=CURE
     )
 
 
@@ -113,5 +113,5 @@ def _unseen(reading: Reading) -> Verdict:
     died = reading.hit("runner_terminated")
     if died is not None and died_without_layers(reading) and at_least(reading.version, SEES_CGROUP_V2) is False:
         text = f"the load failed with no layer on the card, and a release before v{SEES_CGROUP_V2} does not see a container's limit (cgroup v2)"
-        return found(Cause.SYSTEM_MEMORY_LIMIT, HINT, text, died.at, cure=_CURE)
+        return found(Cause.SYSTEM_MEMORY_LIMIT, HINT, text, died.at, cure=CURE)
     return None

@@ -12,9 +12,7 @@ from remediation.diagnosis.versions import at_least
 from remediation.model.finding import Cause, Finding, Quote
 from remediation.model.words import plural, verb
 
-_REINSTALL = REINSTALL = (
-    "reinstall Ollama with all its libraries (official archive, script or image) and exclude its folder from the antivirus software"
-)
+REINSTALL = "reinstall Ollama with all its libraries (official archive, script or image) and exclude its folder from the antivirus software"
 _UNSET = "remove OLLAMA_LLM_LIBRARY and recreate the container (or restart the server)"
 _VALID = re.compile(r"^(?:cuda_v\d+|cuda_jetpack\d|vulkan|rocm(?:_v[\d.]+)?|metal\w*)$")
 _FOLDER = re.compile(r"lib[\\/]+ollama\b")
@@ -27,9 +25,9 @@ _SIGNS = {
         "the processor lacks AVX, which the GPU libraries are built for",
         "use a build made without AVX, or another machine",
     ),
-    "runner_missing": (0.94, "the runner for the GPU is not installed", _REINSTALL),
-    "library_missing": (0.93, "a GPU library is missing", _REINSTALL),
-    "no_gpu_support": (0.93, "the runner was built without GPU support", _REINSTALL),
+    "runner_missing": (0.94, "the runner for the GPU is not installed", REINSTALL),
+    "library_missing": (0.93, "a GPU library is missing", REINSTALL),
+    "no_gpu_support": (0.93, "the runner was built without GPU support", REINSTALL),
 }
 
 
@@ -73,7 +71,7 @@ def _listing(reading: Reading) -> Finding | None:
                 0.86,
                 "Ollama's library folder holds libraries for the processor alone",
                 Quote(piece.label, match[0]),
-                cure=_REINSTALL,
+                cure=REINSTALL,
             )
     return None
 
@@ -151,7 +149,7 @@ def _discovery(reading: Reading) -> Finding | None:  # noqa: PLR0911 - one retur
             0.9,
             "the GPU library is damaged: discovery dies in it",
             crash.at,
-            cure=_REINSTALL,
+            cure=REINSTALL,
         )
     failed = reading.hit("discovery_failed", "discovery_timeout", "incompatible_library", "device_filtered", "backend_failed")
     if failed is not None:
@@ -200,7 +198,7 @@ def _untouched(reading: Reading) -> Finding | None:
             0.78,
             f"{plural(number, 'layer')} {verb(number, 'was', 'were')} planned for the card, and the runner loaded all of it into system memory: it has no GPU library",
             load.planned_at or load.command_at,
-            cure=_REINSTALL,
+            cure=REINSTALL,
         )
     cpu_runner = reading.hit("cpu_runner", "none_compatible")
     if cpu_runner is not None and reading.gpu_devices and (load is None or (load.planned or load.command_layers or 0) > 0):
@@ -209,7 +207,7 @@ def _untouched(reading: Reading) -> Finding | None:
             0.88,
             "the card is there, and the runner for the processor was started",
             cpu_runner.at,
-            cure=_REINSTALL,
+            cure=REINSTALL,
         )
     busy = _BUSY_CPU.search(reading.all_text)
     if placement(reading) is Placement.WHOLE and reading.offloaded is None and busy:
@@ -220,7 +218,7 @@ def _untouched(reading: Reading) -> Finding | None:
             "the list says GPU, the processor does the work: the runner lacks its GPU library",
             result_quote(reading),
             Quote("text", busy[0][:120]),
-            cure=_REINSTALL,
+            cure=REINSTALL,
         )
     if (
         reading.cpu_device is not None
@@ -234,11 +232,11 @@ def _untouched(reading: Reading) -> Finding | None:
             "nvidia-smi shows the card, the server found none: its GPU libraries are missing",
             reading.cpu_device.at,
             reading.smi[0].at,
-            cure=_REINSTALL,
+            cure=REINSTALL,
         )
     if reading.cpu_device is not None and not reading.in_container:
         return found(
-            Cause.WRONG_LIBRARY_OR_MISSING_RUNNER, 0.42, "no GPU library found a device", reading.cpu_device.at, cure=_REINSTALL
+            Cause.WRONG_LIBRARY_OR_MISSING_RUNNER, 0.42, "no GPU library found a device", reading.cpu_device.at, cure=REINSTALL
         )
     return None
 

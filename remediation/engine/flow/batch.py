@@ -6,7 +6,7 @@ So any number of forks will do, and a slow host holds back only those that wait 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -15,8 +15,6 @@ from typing import Any
 from remediation.engine.flow.signals import Lead, Meet, Share
 from remediation.engine.flow.walk import Walk
 from remediation.engine.workers import AWAKE, Workers
-
-Advance = Callable[[Any], "Meet | Share | None"]
 
 
 def segment(walk: Walk, answer: Any) -> Meet | Share | None:  # noqa: ANN401 - whatever a meeting answers

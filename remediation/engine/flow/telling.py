@@ -13,7 +13,7 @@ from remediation.engine.resume import task_key
 from remediation.model.change import Change
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome
-from remediation.model.secret_names import MASK as HIDDEN
+from remediation.model.secret_names import MASK
 
 SETTING = frozenset({"include_vars", "set_fact"})
 """Actions that set variables; where the record has a secret masked, they are evaluated again: that changes nothing."""
@@ -30,7 +30,7 @@ def remembered(site: Site, data: Mapping[str, Any]) -> Ending | None:
     result = dict(data.get("result") or {})
     given = result.get("ansible_facts")
     facts = given if isinstance(given, Mapping) else {}
-    if site.task.action in SETTING and (hidden(site) or HIDDEN in str(facts)):
+    if site.task.action in SETTING and (hidden(site) or MASK in str(facts)):
         return None
     included, facts = (facts, {}) if site.task.action == "include_vars" else ({}, facts)
     return Ending(
