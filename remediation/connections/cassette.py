@@ -38,6 +38,7 @@ from remediation.model.errors import UsageError
 from remediation.model.json_text import load_json
 from remediation.model.masking import Masker
 from remediation.model.private_file import write_private
+from remediation.model.shape import ODD
 from remediation.model.visible import to_json
 
 VERSION = 1
@@ -218,7 +219,7 @@ def load(path: Path, host: int = 1) -> tuple[str, list[Taped]]:
                 platform = hosts[host]
             elif line["host"] == host:
                 taped.append(Taped(_read(line["call"], _CALLS), _read(line["reply"], _REPLIES)))
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except ODD as error:
             raise UsageError(
                 f"{path}:{number}: this line is none of a cassette with host {host} ({error})",
                 next_step="name a file that --record wrote",

@@ -26,6 +26,7 @@ from remediation.connections.base import (
     redirected,
     tell,
 )
+from remediation.model.shape import ODD
 
 SLICE = 420_000
 """So many bytes of a file travel in one request or reply: a frame stays under 1 MB, and over WinRM its line goes in three Sends."""
@@ -116,7 +117,7 @@ def understood(read: Callable[[], Reply], call: Call) -> Reply:
     """Return what `read` makes of the reply to `call`; a `Failed` where a field is missing in it, or of another type."""
     try:
         return read()
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+    except ODD:
         # a write may have been carried out all the same
         kind = "uncertain" if call.writes else "error"
         return Failed(kind, f"{name_of(call)}: the worker's reply cannot be read: a field is missing, or is not of its type")

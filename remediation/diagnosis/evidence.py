@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from remediation.model.facts import Gpu, GpuUse, ModelEntry, ModelShow, Process, Runner, SystemFacts
+from remediation.model.shape import ODD
 
 T = TypeVar("T")
 
@@ -90,7 +91,7 @@ class Evidence:
                 continue
             try:
                 values[key] = decode(raw)
-            except (TypeError, ValueError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+            except ODD as error:
                 skipped.append(f"damaged part {key!r}: {error}")
         earlier = data.get("skipped")
         before = [str(item) for item in earlier] if isinstance(earlier, (list, tuple)) else []

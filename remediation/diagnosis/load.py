@@ -17,6 +17,7 @@ from typing import Any
 from remediation.diagnosis.evidence import FORMAT, Evidence, Piece
 from remediation.diagnosis.logs import condense_file
 from remediation.model.errors import UsageError
+from remediation.model.shape import ODD, explain
 from remediation.model.untrusted import load_yaml, parse_json
 
 _TEXT_SUFFIXES = {".log", ".txt", ".json", ".yml", ".yaml", ".md", ".out", ".conf", ".env", ".gz", ""}
@@ -26,7 +27,6 @@ _LONG = 32_000_000  # from this size on a file is a log, of which beginning and 
 _IN_ALL = 256_000_000
 _MOST_FILES = 1000
 _NAMED = 200
-_SENTENCE = 600
 _GZIP = b"\x1f\x8b"
 _NEXT = "name an incident file, a saved record, a log, a folder, or - for stdin"
 
@@ -97,11 +97,9 @@ def refusing(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+    except ODD as error:
         raise UsageError(
-            f"{name[:_NAMED]}: this evidence cannot be diagnosed: a value in it is not of the kind that stands there ({error})"[
-                :_SENTENCE
-            ],
+            f"{name[:_NAMED]}: this evidence cannot be diagnosed: a value in it is not of the kind that stands there ({explain(error)})",
             next_step="take that value out, or give the log itself; please report the file if a program wrote it",
         ) from error
 

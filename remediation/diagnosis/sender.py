@@ -8,6 +8,7 @@ from typing import Any
 
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.logs import Load
+from remediation.diagnosis.logs.common import REQUEST
 from remediation.diagnosis.texts.asks import read_asks
 from remediation.model.facts import ModelShow
 from remediation.model.finding import Quote, Sender
@@ -16,9 +17,6 @@ from remediation.model.finding import Quote, Sender
 # application may pass it on (facts/ollama 5.2: "OLLAMA_NUM_GPU used as a value")
 _VARIABLE = re.compile(r"(?:^|_)(?:NUM_GPUS?(?:_LAYERS)?|N_GPU_LAYERS|GPU_LAYERS)$", re.IGNORECASE)
 _ASSIGNED = re.compile(r"^\s*(?:-\s*)?(?:export\s+)?[\"']?([A-Za-z]\w*)[\"']?\s*[=:]\s*[\"']?(?:\$\{\w+:?-)?(\d+)\b")
-_GIN = re.compile(
-    r"\[GIN\][^|]{0,100}\|\s{0,20}\d{1,6} \|[^|]{0,100}\|\s{0,40}([0-9a-fA-F.:]{1,64}) \| POST\s{1,20}\"(/api/(?:generate|chat|embed\w*))\""
-)
 _NUM_GPU = re.compile(r'"num_gpu"\s*:\s*(-?\d{1,6})\b')
 _MODEL = re.compile(r'"model"\s*:\s*"([^"]{1,200})"')
 _DEAD = "OLLAMA_NUM_GPU"
@@ -83,9 +81,9 @@ def _caller(evidence: Evidence, path: str) -> str:
     name = re.split(r"[\\/]", path)[-1]
     for piece in evidence.pieces:
         at = piece.text.find(f"{name}, replay using") if piece.kind == "server_log" else -1
-        match = _GIN.search(piece.text, at, at + _NEXT_LINES) if at >= 0 else None
+        match = REQUEST.search(piece.text, at, at + _NEXT_LINES) if at >= 0 else None
         if match:
-            return match[1]
+            return match["caller"]
     return ""
 
 
@@ -166,11 +164,12 @@ def _calling(evidence: Evidence, label: str, begun: int) -> Iterator[Sender]:
         if piece.kind != "server_log" or "[GIN]" not in piece.text:
             continue
         for number, line in enumerate(piece.text.splitlines(), start=1):
-            match = _GIN.search(line) if "[GIN]" in line and number > begun else None
-            if match and match[1] not in seen and len(seen) < _MOST_CALLERS:
-                seen.add(match[1])
+            match = REQUEST.search(line) if "[GIN]" in line and number > begun else None
+            # the OpenAI-compatible paths take no num_gpu
+            if match and match["path"].startswith("/api/") and match["caller"] not in seen and len(seen) < _MOST_CALLERS:
+                seen.add(match["caller"])
                 yield Sender(
-                    f"whoever calls from {match[1]}",
+                    f"whoever calls from {match['caller']}",
                     None,
                     Quote(f"{piece.label}:{number}", line.strip()[:200]),
                     "look for num_gpu in that program; OLLAMA_DEBUG_LOG_REQUESTS=1 (v0.18.3 and newer) writes each request's body",

@@ -30,6 +30,7 @@ from remediation.engine.run_lock import RunLock
 from remediation.model.errors import RemediationError
 from remediation.model.event import Event
 from remediation.model.masking import Masker
+from remediation.model.shape import ODD
 from remediation.model.visible import to_json
 from remediation.templating.masked_source import masked_source
 
@@ -187,7 +188,7 @@ def _event(line: bytes) -> Event | None:
         return None
     try:
         return event_from_json(json.loads(line))
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+    except ODD:
         return None
 
 

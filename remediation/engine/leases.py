@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from remediation.connections.base import Connection
 from remediation.model.errors import CallFailed
+from remediation.model.shape import ODD
 
 LONGEST = 3600.0
 """Seconds. No run takes a lease for longer than `remediation.engine.locks.TTL`; the rest is for a clock that was set meanwhile."""
@@ -109,7 +110,7 @@ def parse(content: bytes, now: float) -> Lease:
         value: Any = json.loads(content[:SIZE])
         texts = [value["id"], value["owner"], value["purpose"], value.get("token", ""), value.get("key", "")]
         expires = value["expires"]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except ODD:
         raise NotALeaseError("is no lease") from None
     fit = all(isinstance(text, str) and len(text) <= _LONGEST_TEXT and text.isprintable() for text in texts)
     if not fit or isinstance(expires, bool) or not isinstance(expires, (int, float)):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from remediation.model.errors import Blocked
+from remediation.model.json_text import load_json
 
 LOCK = "lock"
 _BEYOND = 1 << 20
@@ -113,8 +114,8 @@ def _described(folder: Path) -> str:
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
-        value = json.loads((folder / LOCK).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        value = load_json((folder / LOCK).read_bytes())
+    except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -61,8 +61,8 @@ def so_far(
 
 def _says_token(line: bytes) -> bool:
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
+        value = load_json(line)
+    except ValueError:
         return False
     return isinstance(value, dict) and bool(value.get("response") or value.get("thinking")) and not value.get("done")
 

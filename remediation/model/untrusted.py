@@ -49,7 +49,7 @@ def parse_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
     """Return what JSON text holds, None where it is no JSON or passes the limits."""
     try:
         return load_json(text, LONGEST_JSON)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
 
 

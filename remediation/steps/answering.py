@@ -5,41 +5,27 @@ A runner that the kernel killed stays in ``/api/ps`` until the next request, who
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from remediation.facets.protocols import Reader, Writer
-from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
+from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Runner
+from remediation.steps.loads import log_of
 
 SECONDS = 60.0
 """How long a model whose layers are all on the GPU may take for one token."""
 
-_INFERENCE = r'POST\s{1,20}"/(?:api/(?:generate|chat)|v1/(?:chat/)?completions)"'
-_LOADED = re.compile(r"runner started in")
-_DIED = re.compile(
-    r"model runner has unexpectedly stopped|runner process no longer running|msg=\"post predict\" error=.{0,400}EOF"
-    r"|error was encountered while running the model",
-)
-_ANSWERED = re.compile(rf"\[GIN\].{{0,100}}\|\s{{1,20}}2\d\d \|.{{0,200}}{_INFERENCE}")
-_REFUSED = re.compile(rf"\[GIN\].{{0,100}}\|\s{{1,20}}5\d\d \|.{{0,200}}{_INFERENCE}")
-
 
 def last_death(host: Reader) -> str:
     """Return what the log says of a runner that died while it answered, "" where a later load or answer contradicts it."""
-    try:
-        log = host.ollama.log()
-    except (CallFailed, DeadlineExceeded, Blocked):
-        return ""  # what is loaded can be told without it
-    died = ""
-    for line in log.splitlines():
-        if _LOADED.search(line) or (died and _ANSWERED.search(line)):
-            died = ""
-        elif _DIED.search(line):
-            died = "its runner died while it answered"
-        elif died and _REFUSED.search(line):
-            died = "its runner died while it answered (HTTP 500)"
-    return died
+    log = log_of(host)
+    died = next((hit for hit in reversed(log.hits) if hit.key == "runner_died" and hit.server == log.server), None)
+    if died is None or any(load.number > died.load and load.started_at is not None for load in log.loads):
+        return ""
+    later = [request for request in log.requests if request.line > died.line]
+    if any(request.answered for request in later):
+        return ""
+    return f"its runner died while it answered{' (HTTP 500)' if any(request.failed for request in later) else ''}"
 
 
 def unanswered(host: Writer, runner: Runner) -> str:

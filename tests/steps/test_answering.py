@@ -14,7 +14,10 @@ from tests.engine.fakes import MODEL, FakeReader, FakeWriter, World, stamp
 from tests.engine.hosts import healthy, stack
 from tests.engine.toys import Bench
 
-LOADED = 'time=2026-11-29T11:38:09.000Z level=INFO source=server.go:1376 msg="llama runner started in 2.10 seconds"\n'
+LOADED = (
+    'time=2026-11-29T11:38:07.000Z level=INFO source=server.go:443 msg="loading model" "model layers"=33 requested=-1\n'
+    'time=2026-11-29T11:38:09.000Z level=INFO source=server.go:1376 msg="llama runner started in 2.10 seconds"\n'
+)
 EOF = 'time=2026-11-29T11:38:10.000Z level=ERROR source=server.go:1583 msg="post predict" error="Post \\"http://127.0.0.1:34243/completion\\": EOF"\n'
 GONE = 'time=2026-11-29T11:38:11.000Z level=WARN source=server.go:1258 msg="llama runner process no longer running" sys=9 string="signal: killed"\n'
 REFUSED = '[GIN] 2026/11/29 - 11:38:10 | 500 |  1.200000s |       127.0.0.1 | POST     "/api/generate"\n'

@@ -16,8 +16,6 @@ _CLAIMS = re.compile(
     r"spill|(?:cpu|processor) (?:does|doing|is used|usage|only)|%cpu\(s\)|on (?:the )?cpu\b|default[^\n]{0,30}context[^\n]{0,30}vram",
     re.IGNORECASE,
 )
-_FAILED = 500
-"""From this status on the server could not answer; below it the request was at fault, or the client went away (499)."""
 _BRISK = 15.0  # tokens per second; a processor alone seldom writes a 7B model so fast
 _BAD = (
     "gpu_oom",
@@ -113,7 +111,7 @@ def _unanswered(reading: Reading) -> str:
     if (dead := dead_runner(reading.evidence)) is not None:
         return f"the runner of {dead.model} has died"
     last = reading.last_request
-    if last is not None and last.status >= _FAILED:
+    if last is not None and last.failed:
         return f"the last request was answered with {last.status} ({last.at.where})"
     return ""
 

@@ -22,7 +22,6 @@ _SIGNS = {
 }
 
 
-_FAILED = 500
 _DIED = "see what ended the runner: the lines before it in the server's log, docker events and dmesg (out of memory); then send the request again"
 
 
@@ -60,7 +59,7 @@ def _died(reading: Reading) -> Finding | None:
 def _end(reading: Reading) -> Quote | None:
     """Return the line of the last request, where it failed."""
     last = reading.last_request
-    return last.at if last is not None and last.status >= _FAILED else None
+    return last.at if last is not None and last.failed else None
 
 
 def _told(reading: Reading) -> Finding | None:

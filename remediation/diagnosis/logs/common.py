@@ -17,9 +17,11 @@ _MOST_SEEN = 64
 _PRINTED = GIB // 10 + 2 * MIB
 _BLOB = re.compile(r"tensors from (.+?) \(version")
 _LISTENING = re.compile(r"\bListening on (\S+:\d+)(?: \(version ([^)\s]*))?")
-_REQUEST = re.compile(
-    r"\[GIN\][^|]{0,100}\|\s{0,20}(\d{3}) \|[^|]{0,100}\|\s{0,40}([0-9a-fA-F.:]{1,64}) \| POST\s{1,20}\"(/(?:api/(?:generate|chat|embed\w*)|v1/[\w/]+))"
+REQUEST = re.compile(
+    r"\[GIN\][^|]{0,100}\|\s{0,20}(?P<status>\d{3}) \|[^|]{0,100}\|\s{0,40}(?P<caller>[0-9a-fA-F.:]{1,64}) \| POST\s{1,20}\""
+    r"(?P<path>/(?:api/(?:generate|chat|embed\w*)|v1/[\w/]+))"
 )
+"""A line of the access log about a request for an answer."""
 _ENDED = re.compile(
     r"^(?:Started|Stopping|Stopped) (?:ollama\.service - )?Ollama Service|^ollama\.service: (?:Main process exited|Deactivated|Failed with)"
     r"|^-- (?:Boot|Reboot)\b"
@@ -104,8 +106,8 @@ def service(state: State, line: str, _at: Quote) -> None:
 
 def request(state: State, line: str, number: int, at: Quote) -> None:
     """Read ``[GIN] … | 500 | 1.2s | 127.0.0.1 | POST "/api/generate"``, where it asks for an answer."""
-    if match := _REQUEST.search(line):
-        state.request(Request(at, int(match[1]), match[3], match[2], number))
+    if match := REQUEST.search(line):
+        state.request(Request(at, int(match["status"]), match["path"], match["caller"], number))
 
 
 def find_offloaded(line: str) -> tuple[int, int] | None:

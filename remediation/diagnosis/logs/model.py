@@ -36,6 +36,19 @@ class Request:
     server: int = 0
     load: int = 0
 
+    @property
+    def answered(self) -> bool:
+        """Whether the server answered it."""
+        return self.status < _FAULTY
+
+    @property
+    def failed(self) -> bool:
+        """Whether the server could not answer; below that the request was at fault, or the client went away (499)."""
+        return self.status >= _FAILED
+
+
+_FAULTY, _FAILED = 300, 500
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
