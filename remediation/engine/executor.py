@@ -82,13 +82,18 @@ class Attempt:
     def _walk(self) -> Result:
         memory, path = self.context.memory, self.context.path
         self.done += memory.done.pop(path, ())
-        self.sent.update(change.key for change in self.done)  # by a process that was cut off
+        self.sent.update(map(self._key, self.done))  # by a process that was cut off
         sight = look(self.step, self.context, lately=True)
         for change in memory.in_flight.pop(path, ()):
             sight = self._left_over(change, sight)
         if sight.state is None:
             return self._unknown(sight)
         return self._known(sight)
+
+    def _key(self, change: Change) -> tuple[str, str]:
+        """Return what makes two changes the same one, in the form in which the journal has it: secrets masked."""
+        mask = self.context.ports.mask.text
+        return mask(change.summary), mask(change.subject)
 
     def _known(self, sight: Sight) -> Result:
         if sight.state:
@@ -99,13 +104,14 @@ class Attempt:
 
     def _left_over(self, change: Change, sight: Sight) -> Sight:
         """Look at a change that was in flight when an earlier process of this run ended; only its absence repeats it."""
+        change = next((item for item in sight.plan if self._key(item) == self._key(change)), change)
         if sight.plans(change) and not self.context.policy.check:
             sight = self._settled(change, sight)
         if sight.plans(change):
             self.context.note(f"{change.summary}: was in flight when the run was cut off, and has not happened")
         else:
             self.done.append(change)
-            self.sent.add(change.key)
+            self.sent.add(self._key(change))
             self.context.note(f"{change.summary}: was in flight when the run was cut off, and has happened")
         return sight
 
@@ -151,7 +157,7 @@ class Attempt:
     def _carry_out(self, sight: Sight) -> Result:
         most = len(self.sent) + len(sight.plan) + UNFORESEEN  # what a process that was cut off has sent was foreseen by it
         while True:
-            change = next((item for item in self._selected(sight) if item.key not in self.sent), None)
+            change = next((item for item in self._selected(sight) if self._key(item) not in self.sent), None)
             if change is None and len(self._selected(sight)) < len(sight.plan):
                 return self._left_out(sight)
             if change is None or len(self.sent) >= most:
@@ -226,7 +232,7 @@ class Attempt:
         writer = context.access.writer(Pulling(context.emit, which))
         context.emit("change_start", **told, deadline=self.step.deadline)
         begun = clock.monotonic()
-        self.sent.add(change.key)
+        self.sent.add(self._key(change))
         tried, self.late = Tried(), None
         try:
             with context.contained():
@@ -294,7 +300,7 @@ class Attempt:
             return before, silent
 
     def _has_more(self, sight: Sight) -> bool:
-        return any(item.key not in self.sent for item in sight.plan)
+        return any(self._key(item) not in self.sent for item in sight.plan)
 
     def _met(self, sight: Sight) -> Result:
         doubt = confirm(self.step, self.context, sight) if self.context.memory.changes else ""

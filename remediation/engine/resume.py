@@ -15,6 +15,7 @@ from remediation.engine.ports import HostMemory, under
 from remediation.engine.records import change_from_json
 from remediation.model.change import Change
 from remediation.model.event import Event
+from remediation.model.outcome import Outcome
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ def task_key(path: str, item: object = None) -> str:
 
 
 def progress(events: Iterable[Event]) -> dict[str, Progress]:
-    """Return how far each host of a run had come."""
+    """Return how far each host of a run had come; raises one of `remediation.model.shape.ODD` for events that are damaged."""
     hosts: dict[str, Progress] = {}
     for event in events:
         fold = _FOLDS.get(event.kind)
@@ -54,6 +55,9 @@ def _task_start(host: Progress, data: Mapping[str, Any]) -> None:
 
 
 def _task_result(host: Progress, data: Mapping[str, Any]) -> None:
+    Outcome(str(data["outcome"]))
+    if not isinstance(data.get("result") or {}, Mapping):
+        raise TypeError("the result of a task is not a mapping")
     path = str(data["path"]) if "path" in data else (host.under_way[-1] if host.under_way else "")
     host.finished[task_key(path, data.get("item"))] = data
     if path in host.under_way:
@@ -108,7 +112,7 @@ def _host_clock(host: Progress, data: Mapping[str, Any]) -> None:
 
 
 def _host_end(host: Progress, data: Mapping[str, Any]) -> None:
-    host.outcome = str(data.get("outcome", ""))
+    host.outcome = str(Outcome(str(data["outcome"])))
 
 
 _FOLDS: Mapping[str, Callable[[Progress, Mapping[str, Any]], None]] = {

@@ -118,9 +118,12 @@ def _condition(names: Names, value: Any, place: Place | None) -> None:  # noqa: 
 
 def _read(names: Names, text: str, place: Place | None) -> None:
     try:
-        tree = ENVIRONMENT.parse(text)
-    except TemplateError:
+        _read_tree(names, ENVIRONMENT.parse(text), place)
+    except (TemplateError, RecursionError):
         return  # the run says what is wrong with it
+
+
+def _read_tree(names: Names, tree: nodes.Template, place: Place | None) -> None:
     own = {node.name for node in tree.find_all(nodes.Name) if node.ctx in {"store", "param"}}
     guarded = {
         name for node in tree.find_all((nodes.Filter, nodes.Test)) if node.name in GUARDS for name in node.find_all(nodes.Name)

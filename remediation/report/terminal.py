@@ -9,10 +9,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 from remediation.model.event import Event
+from remediation.model.shape import ODD
 from remediation.model.words import plural
 from remediation.report.causes import by_cause
 from remediation.report.figures import duration
@@ -101,7 +103,8 @@ class Terminal:
         for event in events:
             if event.host and event.kind in _RECALLED:
                 page = self._page(event.host)
-                page.see(event)
+                with suppress(*ODD):  # a journal that was damaged: the run itself says so
+                    page.see(event)
                 page.goal = page.goal_text = ""  # looked at anew, and told anew
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from remediation.steps.compose_text import beside, unified
 from remediation.steps.contract import Step, param, step
 from remediation.steps.env_file import dotenv_of, settings_of
 from remediation.steps.environment import digest
-from remediation.steps.naming import wanted_project
+from remediation.steps.naming import project_of, wanted_project
 from remediation.steps.stack import containers_of
 
 
@@ -82,7 +82,9 @@ class FileRestored(Step[Restorable]):
         return replace(found, due=self._due(host, found)) if self.service is not None or self.readers else found
 
     def _due(self, host: Reader, found: Restorable) -> tuple[str, ...]:
-        project = wanted_project(host)
+        project = wanted_project(host) if self.service is not None else project_of(host.target())
+        if project is None:
+            return ()  # a file of settings that belongs to no Compose project
         names = (self.service,) if self.service is not None else self._readers(host, project, found)
         # a container that agrees with the edited file differs from the restored one, and the other way round
         stale = set(host.compose.stale(project)) if names else set()

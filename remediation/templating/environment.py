@@ -6,13 +6,15 @@ That is not Jinja's NativeEnvironment: text is never evaluated as a Python liter
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, ItemsView, Iterable, KeysView, Mapping, ValuesView
-from functools import lru_cache
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from functools import cached_property, lru_cache
 from itertools import chain
+from types import CodeType
 from typing import Any
 
 from jinja2 import ChainableUndefined, StrictUndefined, TemplateSyntaxError, Undefined, nodes
 from jinja2.compiler import Frame
+from jinja2.lexer import Lexer, Token
 from jinja2.nativetypes import NativeCodeGenerator
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEnvironment
@@ -33,6 +35,7 @@ from remediation.templating.lookups import now
 from remediation.templating.secret import Secret, revealed
 from remediation.templating.tests import TESTS
 from remediation.templating.wrapping import hiding, is_secret, plainly, qualified, seeing, veiled
+from remediation.templating.yaml_limits import LONGEST_NUMBER
 
 DROPPED = frozenset({"lipsum", "cycler", "joiner"})
 
@@ -95,7 +98,25 @@ class Missing(ChainableUndefined, StrictUndefined):
         return _CLASS_NAME.sub("'the mapping'", str(super()._undefined_message))
 
 
+_JINJAS_PREFIX = re.compile(r"\bl_\d{1,9}_")
 _CLASS_NAME = re.compile(r"'remediation[\w.]{0,200}\.(?:Lazy)?Table object'|'dict object'")
+
+
+class BoundedLexer(Lexer):
+    """Refuses a number that Python cannot write as a mistake in the template."""
+
+    def wrap(
+        self, stream: Iterable[tuple[int, str, str]], name: str | None = None, filename: str | None = None
+    ) -> Iterator[Token]:
+        """Yield the tokens with their values."""
+        return super().wrap(map(self._bounded, stream), name, filename)
+
+    @staticmethod
+    def _bounded(token: tuple[int, str, str]) -> tuple[int, str, str]:
+        lineno, kind, text = token
+        if kind == "integer" and len(text) > LONGEST_NUMBER:
+            raise TemplateSyntaxError(f"a number has at most {LONGEST_NUMBER:,} digits", lineno)
+        return token
 
 
 class Environment(ImmutableSandboxedEnvironment):
@@ -119,6 +140,19 @@ class Environment(ImmutableSandboxedEnvironment):
         self.binop_table |= {"*": multiplied, "**": raised, "%": remainder}
         for name in DROPPED:
             self.globals.pop(name, None)
+
+    @cached_property
+    def lexer(self) -> Lexer:
+        """Return the lexer, made once."""
+        return BoundedLexer(self)
+
+    def _compile(self, source: str, filename: str) -> CodeType:
+        """Compile what Jinja made of a template. Python refuses some of it: an argument that is given twice, blocks that are too deep."""
+        try:
+            return super()._compile(source, filename)
+        except (SyntaxError, ValueError, OverflowError) as error:
+            said = error.msg if isinstance(error, SyntaxError) else str(error)
+            raise TemplateSyntaxError(_JINJAS_PREFIX.sub("", said), 1) from None
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as Jinja's
         """Carry out an operator that can make much of little."""

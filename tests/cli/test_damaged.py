@@ -129,3 +129,25 @@ def test_without_a_home_that_can_be_written_the_reason_is_told(tmp_path: Path, w
     command = [sys.executable, "-m", "remediation.cli.program", *words]
     done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False, timeout=60)
     in_a_sentence(done)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("task_result", {"outcome": None}),
+        ("task_result", {"result": [5]}),
+        ("host_end", {"outcome": "gone"}),
+        ("measurement", {"figures": [5]}),
+        ("findings", {"findings": [[5]]}),
+    ],
+)
+def test_a_run_cut_off_with_a_damaged_event_is_resumed_or_refused(
+    remediate: Remediate, run: Path, kind: str, fields: dict[str, object]
+) -> None:
+    path = run / "events.jsonl"
+    events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    kept = [event for event in events if event["event"] != "run_end"]
+    odd = {**next((event for event in kept if event["event"] == kind), {"event": kind, "time": 1.0, "host": "h"}), **fields}
+    lost = {"event": "host_end", "time": 2.0, "host": "h", "outcome": "unreachable", "reason": ""}
+    path.write_text("".join(f"{json.dumps(event)}\n" for event in [*kept, lost, odd]), encoding="utf-8")
+    in_a_sentence(remediate("resume", run.name))

@@ -169,3 +169,41 @@ def test_a_run_that_is_resumed_gets_its_secret_again(remediate: Remediate, proje
     again = remediate("resume", run, "-e", f"api_token={TOKEN}")
     assert again.returncode == 2, again.stderr
     assert leaks(project, again.stdout, again.stderr) == []
+
+
+NO_LOG = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - command: {argv: [sh, -c, "echo ERR-HIDDEN1 >&2; exit 3"]}
+    - command: /nonexistent/HIDDEN2
+    - command: {cmd: ls, chdir: /HIDDEN3}
+    - fail: {msg: HIDDEN4}
+    - env_file.set: {path: "{{ playbook_dir }}/a.env", set: {ENDPOINT: new-HIDDEN5}}
+    - block:
+        - command: {argv: [sh, -c, "echo HIDDEN6; exit 4"]}
+          until: false
+          retries: 1
+          delay: 0
+          ignore_errors: false
+  no_log: true
+  ignore_errors: true
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the tasks run POSIX programs")
+def test_no_log_hides_errors_reasons_and_settings_everywhere(remediate: Remediate, tmp_path: Path) -> None:
+    (tmp_path / "site.yml").write_text(NO_LOG, "utf-8")
+    (tmp_path / "inv.json").write_text(json.dumps({"all": {"hosts": {"here": {"ansible_connection": "local"}}}}), "utf-8")
+    (tmp_path / "a.env").write_text("ENDPOINT=old-HIDDEN7\n", "utf-8")
+    rehearsed = remediate("play", "site.yml", "-i", "inv.json", "--check", "--diff", "-v", "--out", "plan.json")
+    done = remediate("play", "site.yml", "-i", "inv.json", "--diff", "-v", "--report", "run.html")
+    assert (rehearsed.returncode, done.returncode) == (4, 2), done.stderr
+    assert (tmp_path / "a.env").read_text("utf-8") == "ENDPOINT=new-HIDDEN5\n"
+    shown = [done.stdout, done.stderr, rehearsed.stdout, rehearsed.stderr]
+    files = [tmp_path / "plan.json", tmp_path / "run.html", *(tmp_path / "state").rglob("events.jsonl")]
+    assert not [text for text in (*shown, *(path.read_text("utf-8") for path in files)) if "HIDDEN" in text]
+    (run,) = {path.parent.name for path in (tmp_path / "state").rglob("events.jsonl") if "change_end" in path.read_text("utf-8")}
+    undone = remediate("undo", run)
+    assert "cannot be taken back: set ENDPOINT" not in undone.stdout, undone.stdout + undone.stderr
+    assert (tmp_path / "a.env").read_text("utf-8") == "ENDPOINT=old-HIDDEN7\n", undone.stdout + undone.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,15 @@ def test_a_whole_plan_is_applied(tmp_path: Path) -> None:
     _, told = run(made, policy={"check": True})
     summary = apply_plan(plan_of(told.events, {}), made.request(), made.ports(Told()), made.open)
     assert (summary.exit_code, made.worlds["one"].writes) == (0, ["write a", "write b", "ran work now"])
+
+
+def test_an_undo_that_is_interrupted_while_it_waits_for_the_host_takes_back_no_more(tmp_path: Path) -> None:
+    made = Flow.of(tmp_path / "p", CHANGES, "one")
+    made.worlds["one"].texts = {"a": b"old", "b": b"old"}
+    _, run_id = journaled(made, tmp_path / "runs")
+    told = Told()
+    answers = iter([False])
+    ports = dataclasses.replace(made.ports(told), cancelled=lambda: next(answers, True))
+    summary = undo_run(find(run_id, tmp_path / "runs"), made.request(), ports, made.open)
+    assert (summary.exit_code, made.worlds["one"].texts) == (130, {"a": b"new", "b": b"new"})
+    assert results(told, "one") == [("second", "skipped")]

@@ -56,7 +56,7 @@ class Mutator:
         elif action == 2:
             holder[key] = [holder[key]] * self.random.choice((1, 2, 50))
         elif action == 3:
-            for _ in range(self.random.choice((1, 3, 300))):
+            for _ in range(self.random.choice((1, 3, 200))):
                 holder[key] = {"x": holder[key]} if self.random.random() < 0.5 else [holder[key]]
         elif action == 4 and isinstance(holder[key], str):
             holder[key] = self.text(holder[key]).decode("utf-8", "replace")
@@ -116,13 +116,15 @@ class Mutator:
     )  # fmt: skip
 
 
-def _places(value: Any) -> Any:
-    """Yield each part of a JSON value with what holds it."""
+def _places(value: Any, deeper: int = 300) -> Any:
+    """Yield each part of a JSON value with what holds it; of one that was nested by hundreds, the upper levels."""
+    if not deeper:
+        return
     if isinstance(value, Mapping):
         for key, each in value.items():
             yield value, key
-            yield from _places(each)
+            yield from _places(each, deeper - 1)
     elif isinstance(value, list):
         for index, each in enumerate(value):
             yield value, index
-            yield from _places(each)
+            yield from _places(each, deeper - 1)

@@ -38,6 +38,7 @@ def advice(folder: Path, tasks: str, *, play: str = "", known: tuple[str, ...] =
         ("    - debug: {msg: x}\n      when: layerz > 3\n", ["undefined-variable"]),
         ("    - debug: {msg: \"{{ layers | default(0) }} {{ hostvars['a'].x }} {{ lookup('env', 'HOME') }}\"}\n", []),
         ("    - debug: {msg: x}\n      when: layers is defined and layers > 3\n", []),
+        (f"    - debug: {{msg: x}}\n      when: {'not ' * 3000}layers\n", []),
     ],
 )
 def test_each_rule_speaks_where_it_should_and_nowhere_else(tmp_path: Path, task: str, rules: list[str]) -> None:

@@ -128,3 +128,18 @@ def test_what_repeats_what_varies_is_seen(pattern: str) -> None:
 )
 def test_what_repeats_the_same_is_no_nested_repetition(pattern: str) -> None:
     assert not patterns.is_nested(pattern)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ " + "9" * 5000 + " }}",
+        "{{ 0x" + "f" * 5000 + " }}",
+        "{{ f(a=1, a=2) }}",
+        "{% macro m(b, b) %}{% endmacro %}",
+        "{% for a in [1] %}" * 25 + "{% endfor %}" * 25,
+        "{% if a %}" * 150 + "{% endif %}" * 150,
+    ],
+)
+def test_what_python_does_not_compile_is_a_mistake_in_the_template(template: str) -> None:
+    assert flaw(Text(template)).startswith("this is no valid template: ")

@@ -12,7 +12,7 @@ from remediation.engine.flow.signals import Interrupted
 from remediation.engine.flow.site import Site
 from remediation.engine.flow.state import Ending
 from remediation.engine.flow.telling import remembered, shown, tell
-from remediation.engine.flow.values import Acted, jsonable, refused, registered
+from remediation.engine.flow.values import CENSORED, Acted, jsonable, refused, registered
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome
 from remediation.model.words import plural
@@ -198,6 +198,14 @@ def _once(site: Site, act: Act, **more: Any) -> Ending:  # noqa: ANN401 - values
 
 
 def _ending(site: Site, acted: Acted) -> Ending:
+    ending = _judged(site, acted)
+    if not ending.outcome.bad or not site.hidden():
+        return ending
+    told = dataclasses.replace(ending.told, reason=CENSORED, next_step="") if ending.told else None
+    return dataclasses.replace(ending, reason=CENSORED, next_step="", told=told)
+
+
+def _judged(site: Site, acted: Acted) -> Ending:
     """Return the ending after the task's own word on what counts as changed and as failed."""
     task = site.task
     result = registered(acted)

@@ -14,10 +14,11 @@ from remediation.engine.flow.hosts import Opened
 from remediation.engine.flow.scopes import Layer, Variables, of_task, rendered
 from remediation.engine.flow.stage import PlayStage
 from remediation.engine.flow.state import HostState
-from remediation.engine.flow.values import jsonable
+from remediation.engine.flow.values import censored, jsonable
 from remediation.engine.ports import HostMemory, Policy, StepContext
 from remediation.model.errors import Blocked, Place, RemediationError, UsageError
 from remediation.model.event import Event
+from remediation.model.masking import secrets_in
 from remediation.playbook.model import Settings, Task
 from remediation.templating.nodes import has_template, place_of
 from remediation.templating.templar import Scope
@@ -78,6 +79,13 @@ class Site:
     def check(self) -> bool:
         """Return whether this task only looks."""
         return self.switch(self.settings.check_mode, default=self.play.stage.request.policy.check)
+
+    def hidden(self) -> bool:
+        """Return whether nothing of the task may be told (``no_log``)."""
+        try:
+            return self.switch(self.settings.no_log)
+        except RemediationError:
+            return True  # rather too little than a secret
 
     def timeout(self) -> float | None:
         """Return the task's own time limit in seconds."""
@@ -174,6 +182,8 @@ class Site:
             self.host.layers = (int(layers[0]), int(layers[1])) if known else None
         if event.kind == "change_start" and (rights := self.rights()):
             event = dataclasses.replace(event, data={**event.data, "rights": rights})  # whoever undoes it needs them as well
+        if self.hidden():
+            event = censored(event)
         self.play.stage.ports.emit(event)
 
     def title(self) -> str:
@@ -193,6 +203,12 @@ class Site:
     def learn(self, value: Any) -> None:  # noqa: ANN401 - any value
         """Mask from now on what is secret in `value`: what this task made of secrets, what it sets under a secret name."""
         self.play.stage.ports.mask.learn(value)
+
+    def learn_hidden(self, parameters: Mapping[str, Any]) -> None:
+        """Mask from now on the settings that a step with ``no_log`` is given (``env_file.set``, ``environment.set``)."""
+        if self.hidden():
+            tables = [value for value in parameters.values() if isinstance(value, Mapping)]
+            self.play.stage.ports.mask.add(*secrets_in(tables, named=True))
 
     def masked(self, item: Any) -> Any:  # noqa: ANN401 - a loop's item
         """Return an item as the run's events have it."""

@@ -31,6 +31,7 @@ def step(site: Site, scope: Scope) -> Acted:
     """Reach the state that a step names; raises `RemediationError` where its parameters cannot be evaluated."""
     call = StepCall(site.task.action, evaluated(site.task.arguments, scope))
     site.learn(call.params)
+    site.learn_hidden(call.params)
     try:
         opened = site.opened()
         hold = site.hold(opened)

@@ -30,7 +30,7 @@ def remembered(site: Site, data: Mapping[str, Any]) -> Ending | None:
     result = dict(data.get("result") or {})
     given = result.get("ansible_facts")
     facts = given if isinstance(given, Mapping) else {}
-    if site.task.action in SETTING and (hidden(site) or MASK in str(facts)):
+    if site.task.action in SETTING and (site.hidden() or MASK in str(facts)):
         return None
     included, facts = (facts, {}) if site.task.action == "include_vars" else ({}, facts)
     return Ending(
@@ -48,7 +48,7 @@ def tell(site: Site, ending: Ending, *, item: Any = None, looped: bool = False) 
     """Tell a result, unless an earlier process of this run has told it."""
     if site.host.finished and task_key(site.path, site.masked(item) if looped else None) in site.host.finished:
         return
-    censored = hidden(site)
+    censored = site.hidden()
     message = ending.result.get("msg") if "msg" in ending.result else ending.reason
     changes: Sequence[Change] = ending.told.changes if ending.told else ()
     if ending.outcome is Outcome.WOULD_CHANGE:
@@ -73,14 +73,6 @@ def _slim(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in result.items() if name != "results"}
 
 
-def hidden(site: Site) -> bool:
-    """Return whether nothing of the task may be told (``no_log``)."""
-    try:
-        return site.switch(site.settings.no_log)
-    except RemediationError:
-        return True  # rather too little than a secret
-
-
 def shown(site: Site, item: Any) -> Any:  # noqa: ANN401 - a loop's item
     """Return an item as it may be told."""
-    return None if hidden(site) else jsonable(item)
+    return None if site.hidden() else jsonable(item)

@@ -107,12 +107,12 @@ class Undoer:
                 opened = site.opened()
                 hold = site.hold(opened)
                 look_once(site, opened)
-                ((_, result),) = undo(UndoPlan((item,), ()), site.context(opened, hold))
+                results = undo(UndoPlan((item,), ()), site.context(opened, hold))
         except HostError as error:
             return Result(outcome_of(error), error.message, next_step=error.next_step)
         except RemediationError as error:
             return Result(Outcome.FAILED, error.message, next_step=error.next_step)
-        return result
+        return results[0][1] if results else Result(Outcome.SKIPPED, f"interrupted before: {item.change.summary} is taken back")
 
     def _count(self, state: HostState, result: Result) -> None:
         recap = state.recap

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from datetime import date, datetime
 from typing import Any
 
 from remediation.model.errors import RemediationError
+from remediation.model.event import Event
 from remediation.model.outcome import Outcome, Result
 
 CENSORED = "the output is hidden: no_log was set for this task"
@@ -54,6 +56,19 @@ def registered(acted: Acted) -> dict[str, Any]:
     if outcome is Outcome.UNREACHABLE:
         result |= {"unreachable": True, "failed": False}
     return result
+
+
+def censored(event: Event) -> Event:
+    """Return an event of a task with ``no_log``: of a change only what it is, and what resuming and undoing it need."""
+    change = event.data.get("change")
+    if not isinstance(change, Mapping):
+        return event
+    hidden: dict[str, Any] = {"change": {**change, "before": None, "after": None, "diff": ""}}
+    if event.data.get("error"):
+        hidden["error"] = CENSORED
+    if event.data.get("effect"):
+        hidden["effect"] = ""
+    return dataclasses.replace(event, data={**event.data, **hidden})
 
 
 def jsonable(value: Any) -> Any:  # noqa: ANN401 - any value of a run

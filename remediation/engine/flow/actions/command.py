@@ -15,7 +15,6 @@ from remediation.connections.posix import is_variable
 from remediation.engine.flow.actions.words import split
 from remediation.engine.flow.hosts import Opened
 from remediation.engine.flow.site import Site
-from remediation.engine.flow.telling import hidden
 from remediation.engine.flow.values import Acted, refused
 from remediation.engine.gate import Refusal, weigh
 from remediation.engine.outcomes import outcome_of
@@ -91,7 +90,7 @@ def _change(shown: str, risk: Risk) -> Change:
 
 
 def _shown(words: Sequence[Any], site: Site) -> str:
-    if hidden(site):
+    if site.hidden():
         return "a program (no_log)"
     # masked here, and not only in events: a plan and an earlier process of the run know it in this form
     return site.play.stage.ports.mask.text(shlex.join(str(word) for word in words))
@@ -252,7 +251,7 @@ def _recorded(change: Change, program: Program, site: Site, context: StepContext
         raise
     acted = _acted(reply, program, change)
     kept = {name: acted.values[name] for name in ("rc", "stdout", "stderr") if name in acted.values}
-    if hidden(site):
+    if site.hidden():
         kept |= dict.fromkeys(("stdout", "stderr"), "")
     ended = {
         "applied": isinstance(reply, Completed),
