@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from remediation.model.errors import CallFailed, DeadlineExceeded
+from remediation.facets.generation import CUT_OFF
+from remediation.model.errors import DeadlineExceeded, HostError, Unreachable
 from remediation.model.words import plural
 
 if TYPE_CHECKING:
@@ -52,8 +53,10 @@ def measure(  # noqa: PLR0913 - all but two by name
     figures = unmeasured("", layers=layers, simulated=simulated)
     try:
         runner = _runner(reader, model)
-    except CallFailed as error:
-        return {**figures, "layers": None, "reason": f"Ollama does not answer: {error.message}"}
+    except Unreachable:
+        raise
+    except HostError as error:  # one that hangs as well: what is to be repaired must not keep the repair from its first look
+        return {**figures, "layers": None, "reason": f"not measured: {error.message}"}
     if runner is None:
         return {**figures, "layers": None, "reason": "not measured: the model is not loaded, and loading it would be a change"}
     figures["vram_bytes"] = runner.size_vram
@@ -97,7 +100,9 @@ def _ask(writer: Writer, runner: Runner, effort: Effort) -> dict[str, Any]:
         seen = writer.ollama.generate(runner.model, PROMPT, options=options, timeout=effort.seconds)
     except DeadlineExceeded:
         return {"reason": f"not measured: no answer within {effort.seconds:g} s"}
-    except CallFailed as error:
+    except Unreachable:
+        raise
+    except HostError as error:
         return {"reason": f"not measured: {error.message}"}
     return {**_times(seen), "gpu_percent": seen.gpu_percent, "cpu_percent": seen.cpu_percent}
 
@@ -105,7 +110,6 @@ def _ask(writer: Writer, runner: Runner, effort: Effort) -> dict[str, Any]:
 def _times(seen: Generation) -> dict[str, Any]:
     if seen.tokens <= 0:
         return {"first_token_s": seen.first_token, "reason": "not measured: the model answered without a token"}
-    from remediation.facets.generation import CUT_OFF  # noqa: PLC0415 - loaded already where something was measured
 
     if seen.eval <= 0 and seen.tokens < FULL and seen.done_reason == CUT_OFF:
         reason = f"not measured: {plural(seen.tokens, 'token')} came before the deadline, too few for a rate"

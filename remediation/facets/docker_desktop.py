@@ -12,7 +12,7 @@ from remediation.facets.checked import checked
 from remediation.facets.files import FilesWriter
 from remediation.facets.look import Look
 from remediation.model.clock import Clock
-from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
+from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import DockerDesktop, EngineFacts
 from remediation.model.json_text import load_json
 
@@ -42,7 +42,7 @@ class Desktop:
     def _answers(self) -> bool:
         try:
             self.engine()
-        except (CallFailed, DeadlineExceeded):
+        except NO_ANSWER:
             return False
         return True
 
@@ -144,7 +144,7 @@ class DesktopControl:
             try:
                 self._engine()
                 times += 1
-            except (CallFailed, DeadlineExceeded):
+            except NO_ANSWER:
                 times = 0
                 if self._clock.monotonic() >= until:
                     raise DeadlineExceeded(

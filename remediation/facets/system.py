@@ -13,7 +13,7 @@ from remediation.facets.docker_desktop import STATE_PROBE
 from remediation.facets.look import Look, last_words
 from remediation.facets.scripts import shell
 from remediation.model.clock import Clock
-from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, Uncertain, Unreachable
+from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, DeadlineExceeded, Uncertain, Unreachable
 from remediation.model.facts import EngineFacts, SystemFacts, SystemLimits
 
 KIB = 1024
@@ -142,7 +142,7 @@ def wsl_memory(text: str | None) -> int | None:
 def _engine_memory(engine: Callable[[], EngineFacts]) -> int | None:
     try:
         return engine().memory_total
-    except (CallFailed, DeadlineExceeded):
+    except NO_ANSWER:
         return None
 
 

@@ -154,3 +154,7 @@ class NotApplicable(HostError):
 
 class Uncertain(HostError):
     """A write was sent and its answer lost: the state must be looked at again, the write never repeated."""
+
+
+NO_ANSWER = (CallFailed, DeadlineExceeded)
+"""What a part of a host that does not answer raises: it failed, or it hangs. Who can do without that part catches both."""

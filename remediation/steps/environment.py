@@ -12,7 +12,7 @@ from pydantic import field_validator
 from remediation.diagnosis.versions import Version, parse_version
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
-from remediation.model.errors import CallFailed
+from remediation.model.errors import NO_ANSWER, CallFailed
 from remediation.model.facts import ComposeProject
 from remediation.steps.compose_text import ComposeText, Entry, unified
 from remediation.steps.contract import Step, param, step
@@ -204,7 +204,7 @@ def _version(host: Reader, definition: Mapping[str, Any]) -> Version | None:
     """Return the release that will read the settings: what answers, else the image's tag."""
     try:
         return parse_version(host.ollama.version())
-    except CallFailed:
+    except NO_ANSWER:
         image = str(definition.get("image") or "")
         return parse_version(image.rsplit(":", 1)[-1]) if ":" in image else None
 

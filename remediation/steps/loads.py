@@ -13,7 +13,7 @@ from remediation.diagnosis.memory.metadata import ModelMetadata, metadata
 from remediation.diagnosis.units import MIB
 from remediation.diagnosis.versions import parse_version
 from remediation.facets.protocols import Reader
-from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
+from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import GpuUse, ModelShow, Runner
 from remediation.steps.moments import moment
 from remediation.steps.naming import entry_of, runner_of
@@ -176,7 +176,7 @@ def baked_layers(show: ModelShow | None) -> int | None:
 def _use(host: Reader) -> GpuUse | None:
     try:
         return host.gpu.use()
-    except CallFailed:
+    except NO_ANSWER:
         return None  # no driver, no tool: what fits cannot be told, what is loaded can
 
 
@@ -249,7 +249,7 @@ def _container_environment(host: Reader) -> Mapping[str, str]:
         return {}
     try:
         found = host.engine.inspect(name)
-    except CallFailed:
+    except NO_ANSWER:
         return {}
     return found.environment if found is not None else {}
 

@@ -11,7 +11,7 @@ from pydantic import field_validator
 from remediation.diagnosis.versions import Version, at_least, parse_version
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, needs
-from remediation.model.errors import Blocked, CallFailed
+from remediation.model.errors import NO_ANSWER, Blocked
 from remediation.model.facts import Gpu
 from remediation.steps.contract import Step, param, step
 from remediation.steps.moments import run_started
@@ -60,7 +60,7 @@ class DriverAtLeast(Step[Driver]):
         """Read driver and releases."""
         try:
             version = parse_version(host.ollama.version())
-        except CallFailed:
+        except NO_ANSWER:
             version = None
         return Driver(host.gpu.use().gpus, host.system.facts().os, version)
 

@@ -9,7 +9,7 @@ from typing import Any
 from remediation.diagnosis.units import human
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
-from remediation.model.errors import CallFailed
+from remediation.model.errors import NO_ANSWER, CallFailed
 from remediation.model.facts import Blob, Manifest
 from remediation.model.finding import Cause, RuledOut
 from remediation.model.words import verb
@@ -73,7 +73,7 @@ class ModelRepulled(Step[Soundness]):
             return Soundness(model, blobs, damaged, None, "", None)
         try:
             return Soundness(model, blobs, damaged, host.ollama.registry(model), "", free_disk(host))
-        except CallFailed as error:
+        except NO_ANSWER as error:
             return Soundness(model, blobs, damaged, None, error.message, None)
 
     def met(self, seen: Soundness) -> bool:

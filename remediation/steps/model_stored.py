@@ -11,7 +11,7 @@ from pydantic import field_validator
 from remediation.diagnosis.units import human
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
-from remediation.model.errors import CallFailed
+from remediation.model.errors import NO_ANSWER
 from remediation.model.facts import Manifest, ModelEntry, ModelShow
 from remediation.steps.contract import Step, param, step
 from remediation.steps.naming import entry_of, runner_of, wanted_model
@@ -54,7 +54,7 @@ class ModelPresent(Step[Holding]):
             return Holding(model, entry)
         try:
             return Holding(model, None, host.ollama.registry(model), free_disk(host))
-        except CallFailed as error:
+        except NO_ANSWER as error:
             return Holding(model, None, offline=error.message)
 
     def met(self, seen: Holding) -> bool:
@@ -103,7 +103,7 @@ class ModelAbsent(Step[Holding]):
             return Holding(self.model, None)
         try:
             return Holding(self.model, entry, host.ollama.registry(self.model))
-        except CallFailed as error:
+        except NO_ANSWER as error:
             return Holding(self.model, entry, offline=error.message)
 
     def met(self, seen: Holding) -> bool:

@@ -44,7 +44,9 @@ def wanted_model(given: str | None, host: Reader) -> str:
 
 
 def _undecided(host: Reader, target: Target) -> Undecided:
-    """Return the error that lists the models of which one may be meant."""
+    """Return the error that lists the models of which one may be meant; raises what a server that does not answer raises."""
+    if not target.candidates:
+        host.ollama.models()  # raises where the server does not answer: then it is not known what it holds
     known = " or ".join(f"-e model={name}" for name in target.candidates)
     holds = f"the server holds {', '.join(target.candidates)}" if known else "the server holds none"
     gone = f" ({', '.join(target.gone)} is still loaded and was deleted)" if target.gone else ""

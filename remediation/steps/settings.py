@@ -11,7 +11,7 @@ from remediation.diagnosis.settings import DEAD, HARMFUL, judge_settings
 from remediation.diagnosis.texts.asks import Setting as Declared
 from remediation.diagnosis.versions import Version, at_least
 from remediation.facets.protocols import Reader
-from remediation.model.errors import CallFailed
+from remediation.model.errors import NO_ANSWER
 from remediation.model.finding import Quote
 
 VISIBILITY = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
@@ -60,7 +60,7 @@ def cards_of(host: Reader) -> int | None:
     """Return how many cards the host has, None where nothing tells."""
     try:
         return len(host.gpu.use().gpus) or None
-    except CallFailed:
+    except NO_ANSWER:
         return None
 
 

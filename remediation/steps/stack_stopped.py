@@ -9,7 +9,7 @@ from typing import Any
 from remediation.diagnosis.units import MIB, human
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
-from remediation.model.errors import CallFailed
+from remediation.model.errors import NO_ANSWER
 from remediation.model.facts import ComposeProject
 from remediation.steps.contract import Step, param, step
 from remediation.steps.environment import wanted_service
@@ -169,7 +169,7 @@ class StackOrderedStart(Step[Order]):
 def _free(host: Reader) -> int | None:
     try:
         return host.gpu.use().free
-    except CallFailed:
+    except NO_ANSWER:
         return None
 
 
@@ -178,7 +178,7 @@ def _settle(host: Writer) -> None:
     for _round in range(_ROUNDS):
         try:
             used = [sample.used for sample in host.gpu.sample(seconds=3.0, every=1.0) if sample.used is not None]
-        except CallFailed:
+        except NO_ANSWER:
             return  # no card to wait for
         if not used or max(used) - min(used) < _STILL:
             return

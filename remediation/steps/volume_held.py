@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from remediation.facets.protocols import Reader
-from remediation.model.errors import CallFailed
+from remediation.model.errors import NO_ANSWER
 from remediation.steps.store import StorePlace
 
 _MANIFEST_PARTS = 4
@@ -26,7 +26,7 @@ def held(host: Reader, container: str, place: StorePlace) -> Held:
     """Return what lies in the volume of a running container; nothing where its image has no ``ls``."""
     try:
         done = host.engine.exec(container, ("ls", "-R", place.mount))
-    except CallFailed:
+    except NO_ANSWER:
         return Held()
     folders = _folders(done.stdout.splitlines()) if done.code == 0 else {}
     store = posixpath.normpath(posixpath.join(place.mount, place.prefix))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from remediation.facets.protocols import Reader
-from remediation.model.errors import Blocked, CallFailed
+from remediation.model.errors import NO_ANSWER, Blocked, CallFailed
 from remediation.model.facts import Container, Manifest
 from remediation.model.json_text import load_json
 from remediation.steps.store import StorePlace, store_place
@@ -137,7 +137,7 @@ def _unlisted(host: Reader, name: str) -> Kept:
 def _registry(host: Reader, name: str) -> Manifest | None:
     try:
         return host.ollama.registry(name)
-    except CallFailed as error:
+    except NO_ANSWER as error:
         raise Blocked(
             f"the registry cannot be asked whether {name} could be fetched again ({error.message}), so nothing is removed",
             host=host.name, next_step="connect the host to the registry, then run again",

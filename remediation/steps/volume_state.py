@@ -11,7 +11,7 @@ from remediation.diagnosis.units import human
 from remediation.facets.containers import HELPER
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk
-from remediation.model.errors import Blocked, CallFailed, NotApplicable
+from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, NotApplicable
 from remediation.model.facts import ComposeProject, Container, Volume
 from remediation.steps.compose_text import beside
 from remediation.steps.model_stored import PULL_TIMEOUT
@@ -91,12 +91,12 @@ def known_project(host: Reader) -> ComposeProject:
     """Return the target's project; where its containers were removed on the way, the one that the second volume names."""
     try:
         left = None if any(host.variables.get(name) for name in _NAMING[1:]) else _interrupted(host)
-    except CallFailed:
+    except NO_ANSWER:
         wanted_project(host)  # without an engine there is nothing to repair: say so where that is as it should be
         raise
     try:
         found = wanted_project(host)
-    except (CallFailed, NotApplicable):
+    except (*NO_ANSWER, NotApplicable):
         left = left or _interrupted(host)
         if left is None:
             raise
@@ -141,7 +141,7 @@ def present(host: Reader) -> Mapping[str, str] | None:
     """Return what the server lists by name and digest, None while it does not answer."""
     try:
         return {entry.name: entry.digest for entry in host.ollama.models()}
-    except CallFailed:
+    except NO_ANSWER:
         return None
 
 
@@ -149,7 +149,7 @@ def _whole(host: Reader, model: Kept) -> bool:
     """Whether each layer of a model is there in its size: a manifest alone is listed as well."""
     try:
         blobs = host.ollama.blobs(model.name) or ()
-    except CallFailed:
+    except NO_ANSWER:
         return False
     return bool(blobs) and all(blob.present == blob.size for blob in blobs)
 
@@ -158,7 +158,7 @@ def harmed(host: Reader, record: Record) -> tuple[str, ...] | None:
     """Return the layers of local models that are not what their name says, by hashing each; None where that cannot be done."""
     try:
         found = [host.ollama.blobs(one.name, verify=True, timeout=PULL_TIMEOUT / 2) or () for one in record.local]
-    except CallFailed:
+    except NO_ANSWER:
         return None
     return tuple(blob.digest for blobs in found for blob in blobs if blob.actual != blob.digest)
 

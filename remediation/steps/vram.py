@@ -12,7 +12,7 @@ from remediation.diagnosis.units import MIB, human
 from remediation.diagnosis.versions import parse_version
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, needs
-from remediation.model.errors import CallFailed, NotApplicable
+from remediation.model.errors import NO_ANSWER, CallFailed, NotApplicable
 from remediation.model.facts import GpuUse
 from remediation.model.finding import Cause, RuledOut
 from remediation.model.programs import is_protected, program_name
@@ -196,7 +196,7 @@ class FreeVram(Closing):
         """Read the card; where a GPU serves the model and no tool tells its memory (not NVIDIA's, WSL), nothing can be freed by plan."""
         try:
             return host.gpu.use()
-        except CallFailed as error:
+        except NO_ANSWER as error:
             runner = runner_of(wanted_model(self.model, host), host.ollama.running())
             if runner is None or not runner.size_vram:
                 raise
@@ -273,5 +273,5 @@ def _models(host: Reader) -> int:
     try:
         version = parse_version(host.ollama.version())
         return sum(held(runner, version) for runner in host.ollama.running())
-    except CallFailed:
+    except NO_ANSWER:
         return 0  # the guide looks before the containers run

@@ -46,6 +46,7 @@ class FakeOllama:
 
     def models(self) -> Sequence[ModelEntry]:
         world = self._answering()
+        world.may_fail("ollama.models")
         return tuple(ModelEntry(name, 4_372_824_384, self._digest(name), show.details) for name, show in world.models.items())
 
     def _digest(self, name: str) -> str:

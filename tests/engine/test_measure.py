@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from remediation.engine.measure import measure
-from remediation.model.errors import CallFailed, DeadlineExceeded, HostError
+from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, Unreachable
 from remediation.model.facts import Found, Generation, Runner, Target
 
 MODEL = "mistral:7b-instruct-q4_K_M"
@@ -22,9 +22,12 @@ class FakeOllama:
 
     loaded: list[Runner] = field(default_factory=lambda: [LOADED])
     answer: Generation | HostError = field(default_factory=lambda: generation(8))
+    silent: HostError | None = None
     asked: list[tuple[str, Mapping[str, Any], float]] = field(default_factory=list)
 
     def running(self) -> list[Runner]:
+        if self.silent is not None:
+            raise self.silent
         return self.loaded
 
     def generate(self, model: str, prompt: str, *, options: Mapping[str, Any], timeout: float, sample: bool = True) -> Generation:  # noqa: ARG002 - the facet's signature
@@ -93,6 +96,9 @@ def test_after_asks_for_fifty_and_extrapolates_only_when_the_model_stopped_early
         (FakeOllama(loaded=[Runner(MODEL, 5, 1)]), "does not say which context"),
         (FakeOllama(answer=DeadlineExceeded("slow")), "no answer within 20 s"),
         (FakeOllama(answer=CallFailed("server busy")), "server busy"),
+        (FakeOllama(silent=CallFailed("connection refused")), "not measured: connection refused"),
+        (FakeOllama(silent=DeadlineExceeded("accepts connections but does not answer")), "not measured: accepts connections"),
+        (FakeOllama(silent=Blocked("this login may not")), "not measured: this login may not"),
         (FakeOllama(answer=generation(0)), "without a token"),
     ],
 )
@@ -115,3 +121,8 @@ def test_a_name_without_tag_means_latest() -> None:
 
 def test_layers_of_a_model_that_is_not_loaded_are_not_taken_from_what_was_seen_before() -> None:
     assert figures(FakeHost(FakeOllama(loaded=[])))["layers"] is None
+
+
+def test_a_host_that_is_gone_is_no_figure() -> None:
+    with pytest.raises(Unreachable):
+        figures(FakeHost(FakeOllama(silent=Unreachable("the connection was lost"))))

@@ -224,9 +224,10 @@ def test_without_a_log_what_the_server_decided_is_not_loaded_again_and_again() -
     assert (run(world, "model.reloaded").outcome, world.writes) == (Outcome.OK, [])
 
 
-def test_without_nvidia_smi_a_number_of_layers_that_a_client_asked_for_is_repaired() -> None:
+@pytest.mark.parametrize("error", [CallFailed("nvidia-smi is not installed"), DeadlineExceeded("asking the GPU took over 30 s")])
+def test_without_nvidia_smi_a_number_of_layers_that_a_client_asked_for_is_repaired(error: HostError) -> None:
     world = left_by_a_client()
-    world.fails["gpu.use"] = [CallFailed("nvidia-smi is not installed")] * 99
+    world.fails["gpu.use"] = [error] * 99
     result = run(world, "model.reloaded")
     assert (result.outcome, result.values["layers"]) == (Outcome.CHANGED, [33, 33])
     assert "how much VRAM is free is not known" in build(StepCall("model.reloaded"), registry()).explain(
@@ -265,6 +266,18 @@ def test_a_model_that_is_not_clear_is_asked_for_by_name() -> None:
         f"it is not clear which model is meant: the server holds {MODEL}, phi3:3.8b (old:1b is still loaded and was deleted)"
     )
     assert refused.value.next_step == f"name it: -e model={MODEL} or -e model=phi3:3.8b, or model in the inventory"
+
+
+def test_a_server_that_hangs_is_not_said_to_hold_no_model() -> None:
+    class Hanging(FakeReader):
+        def target(self) -> Target:
+            return Target(endpoint=Found("http://127.0.0.1:11434", "accepts connections and does not answer"))
+
+    world = stack()
+    world.fails["ollama.models"] = [DeadlineExceeded("accepts connections but does not answer", next_step="restart the server")]
+    with pytest.raises(DeadlineExceeded) as refused:
+        build(StepCall("model.offloaded"), registry()).look(Hanging(world))
+    assert refused.value.next_step == "restart the server"
 
 
 def native() -> World:
