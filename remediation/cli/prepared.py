@@ -51,7 +51,8 @@ def posix(host: PosixReadiness, *, gpu: bool, elevated: bool, docker: bool = Tru
         )
     if "docker" in host.programs:
         yield from _engine_access(host, elevated=elevated, needed=docker)
-        yield _toolkit(host)
+        if docker:
+            yield _toolkit(host)
         yield compose(host.compose, windows=False, needed=docker)
     yield from _units(host)
     if "curl" not in host.programs:

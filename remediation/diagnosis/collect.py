@@ -103,7 +103,9 @@ def collect(host: Reader) -> Evidence:
     models = parts.read("ollama models", host.ollama.models)
     model = _model(target, runners)
     show = parts.read("ollama show", lambda: host.ollama.show(model)) if model else None
-    if version is None and parts.read(_ENGINE, host.engine.facts) is None:
+    # a server that is there and hangs runs without a container where none is found: a container's port is closed without its engine
+    natively = bool(parts.silent) and target.container is None and system is not None and system.os == "linux"
+    if version is None and not natively and parts.read(_ENGINE, host.engine.facts) is None:
         # an engine that does not work is a reason only where no server answers; its own words may be missing (it hangs)
         parts.refusals += _desktop(parts.read("docker desktop", host.desktop.docker))
     container = parts.read("container", lambda: host.engine.inspect(_name(target))) if target.container else None

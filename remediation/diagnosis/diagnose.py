@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from remediation.diagnosis.causes import FINDERS
+from remediation.diagnosis.causes.base import CIRCUMSTANCE, Verdict
 from remediation.diagnosis.cures import on_host
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.missing import to_collect
@@ -27,7 +28,7 @@ def diagnose(evidence: Evidence) -> Diagnosis:
 
 def judge(reading: Reading) -> Diagnosis:
     """Return the diagnosis of evidence that has been read."""
-    verdicts = [finder(reading) for finder in FINDERS]
+    verdicts = [_of_silent(finder(reading), reading) for finder in FINDERS]
     findings = sorted(
         (one for one in verdicts if isinstance(one, Finding) and one.confidence >= _LEAST), key=lambda one: -one.confidence
     )
@@ -49,6 +50,14 @@ def judge(reading: Reading) -> Diagnosis:
         notes=(*reading.evidence.skipped, *_beside(reading.evidence)),
         senders=senders,
     )
+
+
+def _of_silent(verdict: Verdict, reading: Reading) -> Verdict:
+    """Return a finding that rests on the log of a server that does not answer as what it is: how things were, which proves nothing now."""
+    if not reading.evidence.silent or not isinstance(verdict, Finding) or not verdict.quotes:
+        return verdict
+    logged = all(quote.where.startswith("server.log") for quote in verdict.quotes)
+    return replace(verdict, confidence=min(verdict.confidence, CIRCUMSTANCE)) if logged else verdict
 
 
 def _beside(evidence: Evidence) -> tuple[str, ...]:

@@ -67,6 +67,7 @@ class HostPage:
     figures: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     predicted: str = ""
     told: set[str] = field(default_factory=set)
+    climbing: bool = False
 
     def see(self, event: Event) -> list[Line]:
         """Take in an event of this host and return the lines it adds to the page."""
@@ -147,6 +148,7 @@ def _goal(page: HostPage, event: Event) -> list[Line]:
 def _rung_start(page: HostPage, event: Event) -> list[Line]:
     rung = str(event.data.get("rung", ""))
     page.works(event, rung)
+    page.climbing = not page.check
     if not page.check:
         return [labelled("rung", rung, style="dim")] if page.verbose else []
     notes = [_treats(event), str(event.data.get("risk") or "")]
@@ -164,6 +166,11 @@ def _rung_start(page: HostPage, event: Event) -> list[Line]:
 
 def _treats(event: Event) -> str:
     return "treats " + ", ".join(map(str, event.data["treats"])) if event.data.get("treats") else ""
+
+
+def _rung_end(page: HostPage, event: Event) -> list[Line]:  # noqa: ARG001 - every reaction's signature
+    page.climbing = False
+    return []
 
 
 def _rung_skipped(page: HostPage, event: Event) -> list[Line]:
@@ -256,14 +263,15 @@ def _task_result(page: HostPage, event: Event) -> list[Line]:
         if page.verbose:
             return [Line(f"{event.task}: {outcome}" + (f", {reason}" if reason else ""), lead=f"  {MARKS.get(outcome, '·')} ")]
         return _printed(event) if event.data.get("action") == "debug" and outcome != "skipped" else []
-    if reason in page.told:
-        return []
-    page.told.add(reason)
+    known, next_step = reason in page.told, str(event.data.get("next_step") or "")
     ignored = " (ignored)" if event.data.get("ignored") else ""
-    lines = [Line(f"{event.task}: {reason}", lead=f"  {MARKS[outcome]} {outcome}{ignored}  ", style="bad")]
-    first, *rest = str(event.data.get("next_step") or "").split("\n")
-    if first:
-        lines.append(Line(first, lead=NEXT))
+    lines = [] if known else [Line(f"{event.task}: {reason}", lead=f"  {MARKS[outcome]} {outcome}{ignored}  ", style="bad")]
+    page.told.add(reason)
+    if page.climbing or not next_step or (known and NEXT + next_step in page.told):
+        return lines  # while a ladder goes on, nothing is to be done: it says at its end what is
+    page.told.add(NEXT + next_step)
+    first, *rest = next_step.split("\n")
+    lines.append(Line(first, lead=NEXT))
     lines += [Line(row, lead=f"{'':{len(NEXT) + 2}}", verbatim=True) for row in rest]  # to be copied as it is
     return lines
 
@@ -303,6 +311,7 @@ _REACTIONS: dict[str, Callable[[HostPage, Event], list[Line]]] = {
     "goal": _goal,
     "findings": findings,
     "rung_start": _rung_start,
+    "rung_end": _rung_end,
     "rung_skipped": _rung_skipped,
     "change_planned": _change_planned,
     "change_start": _change_start,

@@ -46,7 +46,8 @@ def wanted_model(given: str | None, host: Reader) -> str:
 def _undecided(host: Reader, target: Target) -> Undecided:
     """Return the error that lists the models of which one may be meant; raises what a server that does not answer raises."""
     if not target.candidates:
-        host.ollama.models()  # raises where the server does not answer: then it is not known what it holds
+        host.ollama.version()  # raises where the server does not answer: then it is not known what it holds
+        host.ollama.models()
     known = " or ".join(f"-e model={name}" for name in target.candidates)
     holds = f"the server holds {', '.join(target.candidates)}" if known else "the server holds none"
     gone = f" ({', '.join(target.gone)} is still loaded and was deleted)" if target.gone else ""
@@ -92,12 +93,17 @@ def _nothing_there(host: Reader) -> None:
 
 
 def served_natively(host: Reader) -> bool:
-    """Whether Ollama answers here and no container runs it; not where the login may not ask the engine for its containers."""
+    """Whether Ollama is here and no container runs it; not where the login may not ask the engine for its containers.
+
+    A server that accepts connections and hangs is there as well; a container's port is not served while the engine is down.
+    """
     target = host.target()
     if target.endpoint is None or target.container is not None or target.project is not None:
         return False
     try:
         host.ollama.version()
+    except DeadlineExceeded:
+        pass
     except HostError:
         return False
     try:

@@ -8,8 +8,8 @@ from typing import Any
 
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk
-from remediation.model.errors import CallFailed, HostError
-from remediation.steps.contract import Step, step
+from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, NotApplicable
+from remediation.steps.contract import Step, param, step
 from remediation.steps.moments import moment, run_started
 from remediation.steps.stack import silence_of
 
@@ -47,8 +47,19 @@ class OllamaRestarted(Step[Server]):
     Windows is no service and is not restarted.
     """
 
+    hanging: bool = param(
+        "only a server that accepts connections and does not answer; to others it does not apply", default=False
+    )
+
     def look(self, host: Reader) -> Server:
         """Read when it was started."""
+        seen = self._server(host)
+        if self.hanging and not seen.fresh and not _hangs(host):
+            why = seen.silent or "the server answers"
+            raise NotApplicable(f"does not apply, since the server does not hang: {why}", host=host.name)
+        return seen
+
+    def _server(self, host: Reader) -> Server:
         since, found = run_started(host), host.target().container
         if found is None:
             return Server("the service ollama", since, _process_started(host), silence_of(host))
@@ -85,6 +96,16 @@ class OllamaRestarted(Step[Server]):
     def values(self, seen: Server) -> dict[str, Any]:
         """Register whether its settings live in the container alone, and how long it keeps a model."""
         return {"by_hand": seen.by_hand, "keep_alive": seen.keep_alive}
+
+
+def _hangs(host: Reader) -> bool:
+    try:
+        host.ollama.version()
+    except DeadlineExceeded:
+        return True
+    except CallFailed:
+        pass
+    return False
 
 
 def _process_started(host: Reader) -> float | None:

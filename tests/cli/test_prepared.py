@@ -115,6 +115,8 @@ def test_what_a_linux_host_may_lack() -> None:
     assert "modprobe" in on_linux(gpu=False, module="")["kernel module"].cure
     assert on_linux(module="")["kernel module"].ok is None
     assert "nvidia-ctk runtime configure" in on_linux(toolkit="")["container toolkit"].cure
+    without = prepared.posix(replace(LINUX, toolkit=""), gpu=True, elevated=False, docker=False)
+    assert "container toolkit" not in {check.name for check in without}
     assert "usermod" in on_linux(socket="closed")["engine's socket"].cure
     assert on_linux(socket="closed", elevated=True) == {}
     assert on_linux(compose=Compose(problem="no such command"))["Compose"].ok is False

@@ -12,7 +12,7 @@ from remediation.diagnosis.collect import collect, diagnose_host
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Piece
 from remediation.diagnosis.sender import find_senders
-from remediation.model.errors import CallFailed
+from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import (
     ComposeProject,
     Container,
@@ -30,7 +30,7 @@ from remediation.model.facts import (
 )
 from remediation.model.finding import Cause
 from tests.engine.fakes import MODEL, FakeReader
-from tests.engine.hosts import WEIGHTS, on_desktop, stored
+from tests.engine.hosts import WEIGHTS, left_by_a_client, on_desktop, stored
 from tests.engine.world import blob_path
 
 LOG = (
@@ -255,3 +255,18 @@ def test_the_state_of_docker_desktop_proves_what_a_silent_engine_does_not_say(st
     world.docker, world.engine_up = replace(world.docker, state=state), False
     found = [one for one in diagnose_host(FakeReader(world)).findings if one.cause is Cause.DOCKER_DESKTOP_STATE]
     assert [(one.because, one.confidence >= 0.8) for one in found] == ([(said, True)] if said else [])
+
+
+def test_a_native_server_that_hangs_is_no_fault_of_an_engine_that_is_not_there() -> None:
+    world = left_by_a_client()
+    world.os, world.project, world.engine_up = "linux", None, False
+    world.containers.clear()
+    world.fails["ollama.version"] = [DeadlineExceeded("Ollama accepts connections but does not answer (10 s)")] * 9
+    world.fails["engine.facts"] = [
+        CallFailed("refused", output="Cannot connect to the Docker daemon at unix:///var/run/docker.sock.")
+    ] * 9
+    diagnosis = diagnose_host(FakeReader(world))
+    first = diagnosis.findings[0]
+    assert diagnosis.confidence(Cause.EXPLICIT_NUM_GPU) == 0.65, "the log says how it was"
+    assert (first.cause, Cause.DOCKER_DESKTOP_STATE in [one.cause for one in diagnosis.findings]) == (Cause.OTHER, False)
+    assert "systemctl restart ollama" in first.cure

@@ -155,6 +155,26 @@ def test_a_bad_end_says_outcome_reason_and_next_action_once(outcome: str) -> Non
     assert f"1 host {outcome}" in rows[-1] or any(f"1 host {outcome}" in row for row in rows)
 
 
+def test_what_to_do_next_is_said_once_and_by_the_ladder() -> None:
+    step = {"ignored": False, "reason": "chrome.exe did not close", "next_step": "close it by hand", "result": {}, "changes": []}
+    rung = {"rung": "Make room", "path": "0.1", "outcome": "failed", "reason": step["reason"]}
+    for reason in ("1/33 layers on the GPU after Make room: chrome.exe did not close", step["reason"]):
+        rows = page([
+            stream.run_start(),
+            stream.facts(),
+            stream.event("rung_start", 3, rung="Make room", path="0.1", treats=["vram_occupied"], reason="confirmed"),
+            stream.event("task_result", 4, task="vram.free", outcome="failed", **step),
+            stream.event("rung_end", 4, **rung),
+            stream.event("task_result", 5, task="All layers", outcome="unverified", **{**step, "reason": reason}),
+            stream.event("host_end", 6, outcome="unverified", reason=reason),
+            stream.run_end(code=2),
+        ])  # fmt: skip
+        assert sum("next: close it by hand" in row for row in rows) == 1
+        assert next(i for i, row in enumerate(rows) if "next:" in row) > next(
+            i for i, row in enumerate(rows) if "did not close" in row
+        )
+
+
 def test_a_change_that_failed_is_marked_by_a_symbol_and_not_counted() -> None:
     failed = stream.event(
         "change_end",

@@ -274,7 +274,7 @@ def test_a_server_that_hangs_is_not_said_to_hold_no_model() -> None:
             return Target(endpoint=Found("http://127.0.0.1:11434", "accepts connections and does not answer"))
 
     world = stack()
-    world.fails["ollama.models"] = [DeadlineExceeded("accepts connections but does not answer", next_step="restart the server")]
+    world.fails["ollama.version"] = [DeadlineExceeded("accepts connections but does not answer", next_step="restart the server")]
     with pytest.raises(DeadlineExceeded) as refused:
         build(StepCall("model.offloaded"), registry()).look(Hanging(world))
     assert refused.value.next_step == "restart the server"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from remediation.model.errors import CallFailed, DeadlineExceeded, HostError
 from remediation.model.outcome import Outcome
 from tests.engine.fakes import BOOT, OLLAMA, World
 from tests.engine.hosts import healthy
@@ -65,3 +66,21 @@ def test_a_container_that_was_started_by_hand_is_said_to_hold_its_settings_alone
     step, state, _ = seen(world, "ollama.restarted")
     assert (state.by_hand, step.values(state)["by_hand"]) == (True, True)
     assert "it was started by hand" in step.explain(state)
+
+
+def test_a_server_that_hangs_is_restarted_where_only_such_a_one_is_to_be() -> None:
+    world = healthy()
+    world.fails["ollama.version"] = [DeadlineExceeded("accepts connections but does not answer")] * 2
+    result = run(world, "ollama.restarted", {"hanging": True})
+    assert result.outcome is Outcome.CHANGED, result.reason
+    assert (
+        run(world, "ollama.restarted", {"hanging": True}).outcome is Outcome.OK
+    )  # it answers now, and was restarted in this run
+
+
+@pytest.mark.parametrize("error", [None, CallFailed("connection refused")])
+def test_a_server_that_answers_or_is_not_there_does_not_hang(error: HostError | None) -> None:
+    world = healthy()
+    world.fails["ollama.version"] = [error] * 9 if error else []
+    result = run(world, "ollama.restarted", {"hanging": True})
+    assert (result.outcome, result.applies, world.writes) == (Outcome.SKIPPED, False, []), result.reason

@@ -36,7 +36,7 @@ def _silent(reading: Reading) -> Finding | None:
     if not said:
         return None
     cure = "start or restart Ollama behind the proxy" if "proxy" in said else restart(reading)
-    return found(Cause.OTHER, 0.96, said, Quote("GET /api/version", said), cure=cure)
+    return found(Cause.OTHER, 0.96, said, Quote("GET /api/version", said), cure=cure, by_hand="proxy" in said)
 
 
 def _died(reading: Reading) -> Finding | None:
@@ -44,7 +44,9 @@ def _died(reading: Reading) -> Finding | None:
     dead, limited = dead_runner(reading.evidence), any(docker.memory_limit for docker in reading.docker)
     if dead is not None:
         text = f"the runner of {dead.model} has died: /api/ps lists it, and no process of a runner is left"
-        return found(Cause.OTHER, CIRCUMSTANCE if limited else FIGURES, text, listed_at(dead), _end(reading), cure=_DIED)
+        return found(
+            Cause.OTHER, CIRCUMSTANCE if limited else FIGURES, text, listed_at(dead), _end(reading), cure=_DIED, by_hand=True
+        )
     died = reading.hit("runner_died")
     if died is None:
         return None
@@ -52,8 +54,8 @@ def _died(reading: Reading) -> Finding | None:
     explained = reading.hit("killed", "gpu_oom", "ram_allocation", "signalled", "exit_137", "truncated") is not None
     text = "the runner ended while it answered a request"
     return found(
-        Cause.OTHER, CIRCUMSTANCE if explained or limited or reading.codes else LIKELY, text, died.at, _end(reading), cure=_DIED
-    )
+        Cause.OTHER, CIRCUMSTANCE if explained or limited or reading.codes else LIKELY, text, died.at, _end(reading), cure=_DIED, by_hand=True,
+    )  # fmt: skip
 
 
 def _end(reading: Reading) -> Quote | None:
@@ -67,5 +69,5 @@ def _told(reading: Reading) -> Finding | None:
     for key, (confidence, because, cure) in _SIGNS.items():
         hit = reading.hit(key)
         if hit is not None:
-            return found(Cause.OTHER, confidence, because, hit.at, cure=cure)
+            return found(Cause.OTHER, confidence, because, hit.at, cure=cure, by_hand=True)
     return None

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from remediation.lab.ollama import environment as env
 from remediation.lab.ollama import snapshot
 from remediation.lab.ollama.disk import DiskStore
 from remediation.lab.ollama.http import OllamaHttp
@@ -61,6 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT."""
     options = _options(arguments)
     environment = dict(os.environ)
+    if options.port is not None:
+        host, _ = env.read(environment, extra={}).address
+        environment["OLLAMA_HOST"] = f"{f'[{host}]' if ':' in host else host}:{options.port}"
     given = (
         options.memory is not None
         and options.memory.exists()
@@ -93,8 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pace=pace,
         ram=_ram(),
     )
-    host, port = ollama.settings.address
-    server = OllamaHttp(ollama, (host, options.port if options.port is not None else port))
+    server = OllamaHttp(ollama, ollama.settings.address)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -14,6 +17,7 @@ import pytest
 from remediation.lab.ollama.disk import DiskStore
 from remediation.lab.ollama.http import OllamaHttp
 from tests.lab.ollama.play import MISTRAL, Played, play
+from tests.support.project import free_port
 
 
 @pytest.fixture
@@ -71,3 +75,14 @@ def test_models_on_disk_are_there_for_the_next_server(tmp_path: Path) -> None:
     second.remove(MISTRAL)
     assert DiskStore(tmp_path).all() == ()
     assert list((tmp_path / "blobs").iterdir()) == []
+
+
+def test_a_port_that_is_given_is_the_one_that_the_log_names(tmp_path: Path) -> None:
+    port = free_port()
+    environment = {**os.environ, "OLLAMA_HOST": "0.0.0.0", "OLLAMA_MODELS": str(tmp_path)}  # noqa: S104 - as containers have it
+    command = [sys.executable, "-m", "remediation.lab.ollama", "serve", "--port", str(port)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, encoding="utf-8") as server:
+        assert server.stderr is not None
+        listening = next(line for line in server.stderr if "Listening on" in line)
+        server.kill()
+    assert f"Listening on [::]:{port}" in listening
