@@ -111,10 +111,10 @@ def _hangs(host: Reader) -> bool:
 def _process_started(host: Reader) -> float | None:
     """Return when at the latest the native server was started: the oldest process of its program.
 
-    Those of containers are seen from a Linux host as well; what systemd has started is a child of its own.
+    Runners are left out: those of a killed server outlive it as children of systemd. Those of containers are seen from a Linux host as well; what systemd has started is a child of its own.
     """
     try:
-        found = [one for one in host.processes.list() if one.program == "ollama"]
+        found = [one for one in host.processes.list() if one.program == "ollama" and not one.runner]
     except HostError:
         return None
     started = min((one.started for one in [one for one in found if one.parent == _SYSTEMD] or found), default=None)

@@ -11,6 +11,7 @@ from remediation.cli.probing import with_answer
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.loaded import moment
+from remediation.engine.arrange import CONFIRMED
 from remediation.facets.processes import from_shell
 from remediation.model.facts import Process
 from remediation.model.finding import Cause
@@ -139,6 +140,15 @@ def test_a_runner_that_is_listed_and_has_no_process_is_dead(programs: tuple[Proc
     assert Cause.OTHER not in causes(diagnose(replace(evidence, platform="docker-windows"))), (
         "its processes are in another machine"
     )
+
+
+@pytest.mark.parametrize(("status", "sure"), [(200, False), (500, True)])
+def test_processes_alone_confirm_no_death_and_set_nothing_else_aside(status: int, sure: bool) -> None:
+    evidence = live(R13.start() + R13.load() + post(status), runners=[whole()])
+    found = diagnose(replace(evidence, programs=(SERVER,)))
+    assert (found.findings[0].cause, found.confidence(Cause.OTHER) >= CONFIRMED) == (Cause.OTHER, sure)
+    asked = diagnose(replace(evidence, programs=(SERVER,), probe="asking the model failed: EOF"))
+    assert asked.confidence(Cause.OTHER) >= CONFIRMED
 
 
 ORPHAN = Process(4711, "ollama", 2.0, parent=1, vram=1200 * MIB, runner=True)

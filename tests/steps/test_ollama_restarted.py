@@ -52,6 +52,14 @@ def test_the_server_of_a_container_is_not_taken_for_the_service() -> None:
     assert state.started == world.clock.now() + 1.0
 
 
+def test_a_runner_that_outlived_its_server_is_not_taken_for_the_service() -> None:
+    world = native()
+    world.start("ollama", started=world.clock.now(), parent=1)
+    world.start("ollama", started=BOOT, parent=1, runner=True)
+    _, state, _ = seen(world, "ollama.restarted")
+    assert state.started == world.clock.now() + 1.0
+
+
 @pytest.mark.parametrize(("early", "fresh"), [(0.97, True), (1.03, False)])
 def test_a_start_that_is_told_up_to_a_second_early_is_still_of_this_run(early: float, *, fresh: bool) -> None:
     world = World()

@@ -42,19 +42,20 @@ def _silent(reading: Reading) -> Finding | None:
 def _died(reading: Reading) -> Finding | None:
     """Look for a runner that ended after its load: every request then fails, although all layers are listed on the GPU."""
     dead, limited = dead_runner(reading.evidence), any(docker.memory_limit for docker in reading.docker)
+    died, failed = reading.hit("runner_died"), _end(reading)
     if dead is not None:
         text = f"the runner of {dead.model} has died: /api/ps lists it, and no process of a runner is left"
-        return found(
-            Cause.OTHER, CIRCUMSTANCE if limited else FIGURES, text, listed_at(dead), _end(reading), cure=_DIED, by_hand=True
-        )
-    died = reading.hit("runner_died")
+        # processes may be hidden from this login: without a request that failed, nothing else is set aside for it
+        seen = died is not None or failed is not None or bool(reading.evidence.probe)
+        confidence = FIGURES if seen and not limited else CIRCUMSTANCE
+        return found(Cause.OTHER, confidence, text, listed_at(dead), failed, cure=_DIED, by_hand=True)
     if died is None:
         return None
     # why it died is what other causes say; by itself it is proven that it did
     explained = reading.hit("killed", "gpu_oom", "ram_allocation", "signalled", "exit_137", "truncated") is not None
     text = "the runner ended while it answered a request"
     return found(
-        Cause.OTHER, CIRCUMSTANCE if explained or limited or reading.codes else LIKELY, text, died.at, _end(reading), cure=_DIED, by_hand=True,
+        Cause.OTHER, CIRCUMSTANCE if explained or limited or reading.codes else LIKELY, text, died.at, failed, cure=_DIED, by_hand=True,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from remediation.lab.ollama import environment as env
 from remediation.lab.ollama import snapshot
+from remediation.lab.ollama.children import NO_PROCESSES, LinuxProcesses
 from remediation.lab.ollama.disk import DiskStore
 from remediation.lab.ollama.http import OllamaHttp
 from remediation.lab.ollama.loader import Pace
@@ -96,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log=_say,
         pace=pace,
         ram=_ram(),
+        processes=LinuxProcesses() if sys.platform == "linux" else NO_PROCESSES,
     )
     server = OllamaHttp(ollama, ollama.settings.address)
     stop = threading.Event()

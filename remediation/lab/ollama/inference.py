@@ -148,7 +148,7 @@ class Inference:
         if not prompt:
             use.__exit__(None, None, None)
             return of_json(self._end(body, shape, "load"))
-        if self._scheduler.starves():
+        if self._scheduler.dies(runner):
             use.__exit__(None, None, None)
             self._killed(runner)
         ask, self.dies_after = Ask(prompt, options.num_predict, self.dies_after), None

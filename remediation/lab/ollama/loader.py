@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from remediation.lab.ollama import golang, llamacpp
 from remediation.lab.ollama.answers import ApiError
+from remediation.lab.ollama.children import NO_PROCESSES, RunnerProcesses
 from remediation.lab.ollama.damage import Damage
 from remediation.lab.ollama.environment import Settings
 from remediation.lab.ollama.journal import Journal, Line, line
@@ -65,6 +66,7 @@ class Run:
     pace: Pace
     ram: Memory
     gpu_runner: bool = True
+    processes: RunnerProcesses = NO_PROCESSES
 
 
 class Loader:

@@ -30,6 +30,7 @@ class Scheduler:
         self._settings = loader.settings
         self._clock = loader.clock
         self._journal = loader.journal
+        self._processes = loader.run.processes
         self._turn = threading.Condition(threading.RLock())
         self._waiting = 0
         self.hung = False
@@ -62,14 +63,15 @@ class Scheduler:
                 if not runner.busy:
                     runner.leaving = self._clock.now() + LEAVE_SECONDS
 
-    def starves(self) -> bool:
-        """Tell whether a runner that is loaded has too little system memory to answer."""
-        return self._loader.starves()
+    def dies(self, runner: Runner) -> bool:
+        """Tell whether a loaded runner ends at its first token: for want of system memory, or because somebody ended its process."""
+        return self._loader.starves() or self._processes.killed(runner.name)
 
     def kill(self, runner: Runner) -> None:
         """Let a runner's process die; it stays listed, and what it held on the card is free."""
         with self._turn:
             runner.dead = True
+            self._processes.end(runner.name)
             self._loader.release_memory(runner.name)
 
     def close(self) -> None:
@@ -152,6 +154,7 @@ class Scheduler:
 
     def _drop(self, name: str) -> None:
         self.runners.pop(name)
+        self._processes.end(name)
         self._loader.release_memory(name)
 
     def _load(self, model: Model, options: Options) -> Runner:
@@ -168,6 +171,7 @@ class Scheduler:
             raise NoAnswer
         runner = self._loader.start(model, options, load, others=len(self.runners))
         self.runners[model.name] = runner
+        self._processes.start(model.name)
         return runner
 
     def state(self) -> dict[str, Any]:

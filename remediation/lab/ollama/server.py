@@ -11,6 +11,7 @@ from remediation.lab.ollama import environment as env
 from remediation.lab.ollama import golang, releases
 from remediation.lab.ollama.answers import Answer, ApiError, of_json, of_lines, of_text, parse
 from remediation.lab.ollama.catalogue import Catalogue, details
+from remediation.lab.ollama.children import NO_PROCESSES, RunnerProcesses
 from remediation.lab.ollama.damage import Damage
 from remediation.lab.ollama.inference import Inference
 from remediation.lab.ollama.journal import Journal, line
@@ -41,6 +42,7 @@ class OllamaServer:
     def __init__(  # noqa: PLR0913  # the ports of one server, each by name
         self, *, version: str, environment: Mapping[str, str], device: Device | None, memory: VideoMemory, clock: LabClock, models: ModelStore,
         log: Callable[[str, str], None], pace: Pace | None = None, ram: Memory | None = None, gpu_runner: bool = True,
+        processes: RunnerProcesses = NO_PROCESSES,
     ) -> None:  # fmt: skip
         self._release = releases.find(version)
         self._settings = env.read(environment, extra=self._release.environment, without=self._release.dropped)
@@ -48,7 +50,7 @@ class OllamaServer:
         self._ram = ram or Memory()
         self._present = device is not None
         self._journal = Journal(log, clock, self._settings.debug)
-        run = Run(self._release, self._settings, self._journal, clock, pace or Pace(), self._ram, gpu_runner)
+        run = Run(self._release, self._settings, self._journal, clock, pace or Pace(), self._ram, gpu_runner, processes)
         kind = LlamaServerLoader if self._release.llama_server else Loader
         self._loader = kind(run, device if device and self._usable(device) else None, memory)
         self._scheduler = Scheduler(self._loader)
@@ -117,8 +119,7 @@ class OllamaServer:
             self._inference.dies_after = after_tokens
             return
         for runner in self._scheduler.runners.values():
-            runner.dead = True
-            self._loader.release_memory(runner.name)
+            self._scheduler.kill(runner)
 
     def handle(self, method: str, path: str, body: bytes, client: str = "127.0.0.1") -> Answer:
         """Answer one request; the access line is written when the body has been read to its end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from remediation.facets.processes import from_shell
+from remediation.facets.scripts import shell
 from remediation.lab.ollama.disk import DiskStore
 from remediation.lab.ollama.http import OllamaHttp
+from remediation.model.facts import Process
 from tests.lab.ollama.play import MISTRAL, Played, play
 from tests.support.project import free_port
 
@@ -86,3 +90,27 @@ def test_a_port_that_is_given_is_the_one_that_the_log_names(tmp_path: Path) -> N
         listening = next(line for line in server.stderr if "Listening on" in line)
         server.kill()
     assert f"Listening on [::]:{port}" in listening
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are played on Linux")
+def test_a_loaded_model_has_a_process_and_a_runner_that_is_killed_fails_the_next_request(tmp_path: Path) -> None:
+    port = free_port()
+    environment = {**os.environ, "OLLAMA_HOST": f"127.0.0.1:{port}", "OLLAMA_MODELS": str(tmp_path)}
+    command = [sys.executable, "-m", "remediation.lab.ollama", "serve", "--model", MISTRAL, "--speed", "1000"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, encoding="utf-8") as server:
+        assert server.stderr is not None
+        assert any("Listening on" in line for line in server.stderr)
+
+        def ask(**more: object) -> int:
+            with request(port, "POST", "/api/generate", {"model": MISTRAL, "stream": False, **more}) as answer:
+                answer.read()
+                return answer.status
+
+        def runners() -> list[Process]:
+            listed = subprocess.run(["sh", "-c", shell("processes")], capture_output=True, text=True, check=True).stdout
+            return [one for one in from_shell(listed) if one.runner and one.parent == server.pid]
+
+        assert (ask(), [one.program for one in runners()]) == (200, ["ollama"])
+        os.kill(runners()[0].pid, signal.SIGKILL)
+        assert (ask(prompt="Why?"), ask(prompt="Why?"), len(runners())) == (500, 200, 1)
+        assert (ask(keep_alive=0), server.terminate(), server.wait(10)) == (200, None, 0)
