@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from remediation.facets.generation import CUT_OFF
 from remediation.model.errors import DeadlineExceeded, HostError, Unreachable
 from remediation.model.words import plural
 
@@ -110,6 +109,8 @@ def _ask(writer: Writer, runner: Runner, effort: Effort) -> dict[str, Any]:
 def _times(seen: Generation) -> dict[str, Any]:
     if seen.tokens <= 0:
         return {"first_token_s": seen.first_token, "reason": "not measured: the model answered without a token"}
+
+    from remediation.facets.generation import CUT_OFF  # noqa: PLC0415 - loaded already where something was measured
 
     if seen.eval <= 0 and seen.tokens < FULL and seen.done_reason == CUT_OFF:
         reason = f"not measured: {plural(seen.tokens, 'token')} came before the deadline, too few for a rate"
