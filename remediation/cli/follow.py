@@ -133,6 +133,7 @@ def asked_before(header: Mapping[str, Any], what: str, *, limit: str | None, ext
         raise UsageError(f"{what} does not say how it was asked for; it was made by another version")
     if not folder.is_dir():
         raise UsageError(f"{what} was started in {folder}, which is gone", next_step="put the folder back")
+    given = tuple(f"@{Path(text[1:]).expanduser().absolute()}" if text.startswith("@") else text for text in extra_vars)
     os.chdir(folder)  # its relative paths are meant from there
     known = {item.name: item for item in fields(Asked)}
     values: dict[str, Any] = {
@@ -142,14 +143,15 @@ def asked_before(header: Mapping[str, Any], what: str, *, limit: str | None, ext
     odd = mismatch(asked, Asked)
     if odd is not None:
         raise UsageError(f"{what} is damaged: {odd}", next_step="run its playbook again")
-    return replace(asked, limit=limit or asked.limit, extra_vars=(*asked.extra_vars, *extra_vars))
+    return replace(asked, limit=limit or asked.limit, extra_vars=(*asked.extra_vars, *given))
 
 
 def need_secrets(header: Mapping[str, Any], what: str, hosts: Field) -> None:
     """Raise `UsageError` where a secret that the earlier run was given by ``-e`` is neither given again nor in the inventory."""
-    names = header.get("secret_vars")
+    kept = header.get("secret_vars")
+    names = [str(name) for name in kept] if isinstance(kept, list) else []
     there = {name for host in hosts.inventory.hosts for layer in hosts.inventory.layers(host) for name in layer}
-    missing = [str(name) for name in names if name not in hosts.extra and name not in there] if isinstance(names, list) else []
+    missing = [name for name in names if name not in hosts.extra and name not in there]
     if missing:
         again = " ".join(f"-e {name}=VALUE" for name in missing)
         raise UsageError(

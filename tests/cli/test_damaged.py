@@ -151,3 +151,10 @@ def test_a_run_cut_off_with_a_damaged_event_is_resumed_or_refused(
     lost = {"event": "host_end", "time": 2.0, "host": "h", "outcome": "unreachable", "reason": ""}
     path.write_text("".join(f"{json.dumps(event)}\n" for event in [*kept, lost, odd]), encoding="utf-8")
     in_a_sentence(remediate("resume", run.name))
+
+
+def test_odd_names_of_secret_variables_are_a_sentence(remediate: Remediate, run: Path) -> None:
+    header = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    (run / "run.json").write_text(json.dumps({**header, "secret_vars": [["a"], None]}), encoding="utf-8")
+    for words in FOLLOWING:
+        in_a_sentence(remediate(words[0], run.name, *words[1:]))

@@ -207,3 +207,11 @@ def test_no_log_hides_errors_reasons_and_settings_everywhere(remediate: Remediat
     undone = remediate("undo", run)
     assert "cannot be taken back: set ENDPOINT" not in undone.stdout, undone.stdout + undone.stderr
     assert (tmp_path / "a.env").read_text("utf-8") == "ENDPOINT=old-HIDDEN7\n", undone.stdout + undone.stderr
+
+
+def test_a_file_of_variables_is_meant_from_where_it_is_given(remediate: Remediate, project: Path) -> None:
+    assert remediate("play", *RUN, "--check", "--out", "plan.json").returncode == 4
+    (project / "other").mkdir()
+    (project / "other" / "again.json").write_text(json.dumps({"api_token": TOKEN, "ansible_password": PASSWORD}), "utf-8")
+    applied = remediate("apply", "../plan.json", "-e", "@again.json", cwd=project / "other")
+    assert applied.returncode == 0, applied.stdout + applied.stderr
