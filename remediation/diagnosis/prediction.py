@@ -130,7 +130,7 @@ def printed_parts(load: Load, figures: Shortage) -> Parts | None:
     if not weights or not kv or not load.layers:
         return None
     output = load.weights_output or weights // load.layers
-    graph = load.graph_full or load.graph_gpu
+    graph = load.graph
     if load.generation is Generation.G3 and load.projected is not None:
         graph = max(0, load.projected - weights - kv)
     if not graph:

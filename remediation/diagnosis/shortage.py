@@ -100,7 +100,7 @@ def shortage(reading: Reading) -> Shortage:
     if load.weights is not None and load.weights_output and load.generation is Generation.G1 and load.kv is None:
         weights = load.weights
     kv = load.kv if load.kv is not None else (load.kv_gpu + load.kv_cpu) or None
-    graph = load.graph_full or load.graph_gpu or None
+    graph = load.graph or None
     full = load.required_full
     if load.projected is not None:
         full = load.projected + (load.margin or FIT_MARGIN)

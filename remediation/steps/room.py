@@ -31,9 +31,7 @@ def rooms(  # noqa: PLR0913 - all that decides it, most by name
     most = max(0, card.used - known)
     own = held(runner, version) if runner is not None else 0
     rest = sum(held(one, version) for one in others)
-    counted = measured(use)
-    if counted is not None and any(process.program.startswith("vmmem") for process in use.processes):
-        counted = min(counted, own + rest)  # WSL's machine holds what other containers have on the card as well
+    counted = measured(use, own + rest)
     if counted is not None and own + rest:
         own, rest = own * counted // (own + rest), rest * counted // (own + rest)
     elif own and load is not None and load.allocated:
@@ -47,11 +45,17 @@ def serving(process: Process) -> bool:
     return process.program in SERVING and not process.orphan
 
 
-def measured(use: GpuUse) -> int | None:
-    """Return what the programs that serve models hold by the driver's own count; None where it does not tell."""
+def measured(use: GpuUse, estimated: int) -> int | None:
+    """Return what the programs that serve models hold by the driver's own count; None where it does not tell.
+
+    WSL's machine also holds what other containers have on the card, so of it no more than `estimated` counts.
+    """
     holders = [process for process in use.processes if serving(process)]
     amounts = [process.vram for process in holders if process.vram is not None]
-    return sum(amounts) if use.reliable and amounts and len(amounts) == len(holders) else None
+    if not use.reliable or not amounts or len(amounts) != len(holders):
+        return None
+    counted = sum(amounts)
+    return min(counted, estimated) if any(process.program.startswith("vmmem") for process in holders) else counted
 
 
 def held(runner: Runner, version: Version | None) -> int:

@@ -253,8 +253,9 @@ class VramAtMost(Closing):
         """Read the card and its programs; what Ollama's models hold does not count."""
         use = host.gpu.use()
         total = max((gpu.total for gpu in use.gpus), default=0)
-        counted = measured(use)
-        free = min(total, use.free + (_models(host) if counted is None else counted))
+        estimated = _models(host)
+        counted = measured(use, estimated)
+        free = min(total, use.free + (estimated if counted is None else counted))
         unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are not to be trusted")
         want = max(0, total - int(self.used))
         return Room(free, total, want, "as given", tuple(trees(use.processes, host.processes.list())), unreliable)

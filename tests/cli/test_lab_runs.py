@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -45,6 +46,21 @@ def test_programs_that_hold_the_card_are_closed_and_a_second_run_changes_nothing
     assert second.returncode == 0
     assert steps_of(second) == []
     assert kinds(second, "goal")[0]["state"] == "met"
+
+
+def without_times(text: str) -> list[str]:
+    """The words of an output, with what differs from run to run left out: seconds, tokens seen in time, the run's ID, the wrapping."""
+    for pattern, word in ((r"[\d.]+ s\b", "N s"), (r"\(\d+ seen\)", "(N seen)"), (r"\b(undo|show) [0-9a-f]{4}\b", r"\1 ID")):
+        text = re.sub(pattern, word, text)
+    return text.split()
+
+
+def test_the_readme_shows_what_its_first_command_prints(lab: Remediate) -> None:
+    sample = re.search(
+        r"^```text\n(laptop-07 .*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert sample is not None
+    assert without_times(lab("fix-offload", *LAB, COLUMNS="100").stdout) == without_times(sample[1])
 
 
 def test_a_runner_left_with_one_layer_is_reloaded_and_nothing_stronger_is_done(lab: Remediate) -> None:

@@ -189,3 +189,17 @@ def test_what_is_printed_after_a_load_that_failed_belongs_to_the_next_one() -> N
     first, second = read_log(DUMP.format(16) + REQUEST.format(17) + FAILED + DUMP.format(32) + REQUEST.format(33)).loads
     assert (first.info["llama.block_count"], first.layers) == (16, 17)
     assert (second.info["llama.block_count"], second.layers) == (32, 33)
+
+
+def test_the_planned_graph_decides_what_a_load_needs_and_the_allocated_one_what_it_holds() -> None:
+    log = (
+        'time=2026-11-23T19:57:05.000Z level=INFO source=server.go:496 msg="loading model" "model layers"=33 requested=-1\n'
+        'time=2026-11-23T19:57:06.000Z level=INFO source=device.go:240 msg="model weights" device=CUDA0 size="132.5 MiB"\n'
+        'time=2026-11-23T19:57:06.175Z level=INFO source=device.go:262 msg="compute graph" device=CUDA0 size="305.0 MiB"\n'
+        "load_tensors: offloaded 1/33 layers to GPU\n"
+        "load_tensors:        CUDA0 model buffer size =   132.50 MiB\n"
+        "llama_kv_cache:      CUDA0 KV buffer size =    16.00 MiB\n"
+        "llama_context:       CUDA0 compute buffer size =   116.00 MiB\n"
+    )
+    (load,) = read_log(log).loads
+    assert (load.graph, load.allocated) == (305 * MIB, int(132.5 * MIB) + (16 + 116) * MIB)

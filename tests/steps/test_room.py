@@ -62,3 +62,9 @@ def test_of_several_models_each_has_its_share_of_what_is_measured() -> None:
 
 def test_after_the_unloading_what_is_free_is_what_was_measured() -> None:
     assert rooms(card(801), None, (), version=VERSION, freed=0, load=None) == (5343 * MIB, 5343 * MIB)
+
+
+def test_of_wsls_machine_no_more_than_the_models_are_said_to_hold_counts() -> None:
+    machine = Process(4, "vmmemWSL", 1.0, vram=900 * MIB)  # a training job in another container holds the rest
+    assert room(card(1000, machine)) == (5144 + 678, 5144 + 678)
+    assert room(card(1000, Process(4, "vmmemWSL", 1.0, vram=445 * MIB)), log=LOG)[0] == 5144 + 445  # the log lacks CUDA's context

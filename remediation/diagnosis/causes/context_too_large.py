@@ -121,7 +121,7 @@ def _graph_alone(reading: Reading, figures: Shortage) -> Finding | None:
     if per_card is None or not load.free:
         per_card = reading.gpu.memory or per_card
     free = max(load.free, default=None) if load.free else per_card
-    graph = min(filter(None, (load.graph_full, load.graph_partial)), default=None) or load.graph_gpu or None
+    graph = min(filter(None, (load.graph_full, load.graph_partial)), default=None) or load.graph or None
     if graph is not None and free is not None and graph > free:
         at = load.too_little_at or load.planned_at or load.assigned_at or load.at
         sure = 0.9 if reading.hit("runner_terminated") is None else LIKELY

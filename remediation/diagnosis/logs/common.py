@@ -156,7 +156,7 @@ def buffers(state: State, line: str, at: Quote) -> None:
         else:
             load.kv_cpu += size
     elif kind == "compute" and on_gpu:
-        load.graph_gpu += size
+        load.compute_gpu += size
 
 
 def _forget_plan(load: Load, kind: str) -> None:
@@ -166,8 +166,6 @@ def _forget_plan(load: Load, kind: str) -> None:
         load.model_gpu = load.model_cpu = 0
     elif kind == "KV":
         load.kv_gpu = load.kv_cpu = 0
-    elif kind == "compute":
-        load.graph_gpu = 0
 
 
 def is_gpu_buffer(device: str) -> bool:

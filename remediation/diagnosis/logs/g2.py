@@ -57,7 +57,7 @@ def _size_line(state: State, line: str, at: Quote, part: str) -> None:
     if size is None or not device:
         return
     load = state.load(at)
-    if {"model": "model", "kv": "KV"}.get(part, "compute") in load.measured:
+    if {"model": "model", "kv": "KV"}.get(part) in load.measured:
         return
     on_gpu = is_gpu_buffer(device)
     # each round of a load prints its sizes again: the last round counts

@@ -120,6 +120,7 @@ class Load:
     kv_gpu: int = 0
     kv_cpu: int = 0
     graph_gpu: int = 0
+    compute_gpu: int = 0
     measured: set[str] = field(default_factory=set)
     info: dict[str, str | int] = field(default_factory=dict)
     projected: int | None = None
@@ -142,7 +143,12 @@ class Load:
         """Bytes on the GPU by the buffers that were allocated, None where the log does not list all of them."""
         if not {"model", "compute"} <= self.measured:
             return None
-        return self.model_gpu + self.kv_gpu + self.graph_gpu
+        return self.model_gpu + self.kv_gpu + self.compute_gpu
+
+    @property
+    def graph(self) -> int:
+        """Bytes of the compute graph as planned, which decides how many layers fit; as allocated where the log has no plan, else 0."""
+        return self.graph_full or self.graph_gpu or self.compute_gpu
 
     @property
     def result(self) -> tuple[int, int] | None:
