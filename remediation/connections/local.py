@@ -25,6 +25,8 @@ _GLANCE = 0.5
 """Seconds a program's pipes may stay open after it has ended: what it left running may hold them for ever."""
 _BLOCK = 65536
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+_TIDYING = 0.3
+"""Seconds in which a program that is told to stop may take away what it has half written, before it is killed."""
 _KILLING = 10.0
 """Seconds in which a program that was killed has to be gone."""
 
@@ -83,7 +85,10 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         process.kill()
     else:
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_TIDYING)
+            os.killpg(process.pid, signal.SIGKILL)  # also what it has started, and left behind
 
 
 class Running:

@@ -35,12 +35,12 @@ _KILL = (
     "{ parent[$1] = $2; if ($3 == group) found[$1] } "
     "END { do { more = 0; for (one in parent) if (!(one in found) && (parent[one] in found)) { found[one]; more = 1 } } while (more); "
     "for (one in found) print one }') 2>/dev/null; "
-    'kill -s KILL -- "-$1" $all'
+    'kill -s TERM -- "-$1" $all; sleep 0.3 || sleep 1; kill -s KILL -- "-$1" $all'
 )
 
 
 def kill(group: int) -> tuple[str, ...]:
-    """Return the program that ends a process group and all that it has started."""
+    """Return the program that ends a process group and all that it has started; it gives them a moment to tidy up."""
     return ("sh", "-c", _KILL, "kill", str(group))
 
 

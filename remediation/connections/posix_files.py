@@ -16,8 +16,18 @@ Execute = Callable[[Run], Reply]
 
 
 @functools.cache
-def _writing() -> str:
-    return (Path(__file__).parent / "scripts" / "write.sh").read_text(encoding="utf-8")
+def _script(name: str) -> str:
+    """Return a script that enters folders as ``walk.sh`` does."""
+    folder = Path(__file__).parent / "scripts"
+    return "".join((folder / f"{part}.sh").read_text(encoding="utf-8") for part in ("walk", name))
+
+
+def entries(verb: str, *paths: str) -> Run:
+    """Return the call that makes a folder (``make``), moves a file to a name that is not there (``move``) or removes one (``remove``).
+
+    No link that another user put into one of the paths leads it elsewhere.
+    """
+    return Run(("sh", "-c", _script("entries"), "entries", verb, *paths), writes=True)
 
 
 def read(execute: Execute, call: ReadFile) -> Reply:
@@ -38,7 +48,7 @@ def read(execute: Execute, call: ReadFile) -> Reply:
 
 def write(execute: Execute, call: WriteFile) -> Reply:
     """Write a file beside its place and rename it there, owner and mode kept; ``write.sh`` says what protects it meanwhile."""
-    argv = ("sh", "-c", _writing(), "write", call.path, str(len(call.content)), call.backup or "")
+    argv = ("sh", "-c", _script("write"), "write", call.path, str(len(call.content)), call.backup or "")
     done = execute(Run(argv, call.content, call.timeout))
     if not isinstance(done, Completed):
         return done

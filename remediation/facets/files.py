@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from remediation.connections.base import Completed, Failed, Probe, ReadFile, Run, WriteFile
+from remediation.connections.posix_files import entries
 from remediation.facets.checked import checked
 from remediation.facets.look import Look
 from remediation.facets.scripts import shell
@@ -72,9 +73,7 @@ class FilesWriter(Files):
         if self._windows:
             self._file("rename", what, path, to)
             return
-        # a hard link is refused where there is something already; a plain rename would overwrite it
-        self._look.run(Run(("ln", "--no-dereference", "--", path, to), writes=True), what)
-        self._look.run(Run(("rm", "--", path), writes=True), what)
+        self._look.run(entries("move", path, to), what)
 
     def remove(self, path: str) -> None:
         """Remove a file; nothing where it is not there."""
@@ -82,7 +81,7 @@ class FilesWriter(Files):
         if self._windows:
             self._file("remove", what, path)
             return
-        self._look.run(Run(("rm", "-f", "--", path), writes=True), what)
+        self._look.run(entries("remove", path), what)
 
     def _file(self, action: str, what: str, path: str, to: str | None = None) -> None:
         value = self._look.probe(Probe("file", {"action": action, "path": path, "to": to}, writes=True), what)
@@ -91,8 +90,8 @@ class FilesWriter(Files):
 
     def make_folder(self, folder: str) -> bool:
         """Make a folder and those above it; return whether that went well."""
-        words = ("cmd.exe", "/d", "/c", "mkdir", folder) if self._windows else ("mkdir", "-p", "--", folder)
-        reply = self._look.write(Run(words, writes=True))
+        call = Run(("cmd.exe", "/d", "/c", "mkdir", folder), writes=True) if self._windows else entries("make", folder)
+        reply = self._look.write(call)
         return isinstance(reply, Completed) and reply.rc == 0
 
 

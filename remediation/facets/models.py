@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from remediation.connections.base import Http, Run
+from remediation.connections.posix_files import entries
 from remediation.facets.checked import checked
 from remediation.facets.look import Look
 from remediation.model.errors import CallFailed
@@ -188,19 +189,22 @@ class OnHost:
 
     def digest(self, path: str, *, timeout: float) -> str:
         """Return the SHA-256 of a file."""
-        return f"sha256:{self._do('sha256sum', self._path(path), timeout=timeout).split()[0]}"
+        done = self._look.run(Run(("sha256sum", self._path(path)), timeout=timeout), f"hashing {path} in Ollama's store")
+        return f"sha256:{done.text.split()[0]}"
 
     def move(self, path: str, to: str) -> None:
         """Move a file."""
-        self._do("mkdir", "-p", posixpath.dirname(self._path(to)), writes=True)
-        self._do("mv", "-f", self._path(path), self._path(to), writes=True)
+        target = self._path(to)
+        for call in (
+            entries("make", posixpath.dirname(target)),
+            entries("remove", target),
+            entries("move", self._path(path), target),
+        ):
+            self._look.run(call, f"moving {path} in Ollama's store")
 
     def remove(self, path: str) -> None:
         """Delete a file."""
-        self._do("rm", "-f", self._path(path), writes=True)
-
-    def _do(self, *words: str, timeout: float = 60.0, writes: bool = False) -> str:
-        return self._look.run(Run(words, timeout=timeout, writes=writes), f"{words[0]} in Ollama's store").text
+        self._look.run(entries("remove", self._path(path)), f"removing {path} from Ollama's store")
 
     def _path(self, path: str) -> str:
         return posixpath.join(self._folder, path)

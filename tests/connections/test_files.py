@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from remediation.connections import posix_files
-from remediation.connections.base import Failed, FileContent, Reply, WriteFile
+from remediation.connections.base import Completed, Failed, FileContent, Reply, WriteFile
 from remediation.connections.guard import Guard
+from remediation.connections.local import LocalConnection
 from tests.connections.conftest import opened
 from tests.support.parts import need_program
 from tests.support.public import public_folder
@@ -288,7 +289,7 @@ def test_what_cannot_be_replaced_is_said_and_nothing_is_left_of_the_attempt(host
 
 def test_a_write_that_is_cut_off_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"before")
-    argv = ["sh", "-c", posix_files._writing(), "write", str(tmp_path / "f"), "100", str(tmp_path / "b")]
+    argv = ["sh", "-c", posix_files._script("write"), "write", str(tmp_path / "f"), "100", str(tmp_path / "b")]
     ended = subprocess.run(argv, input=b"only a part", capture_output=True, check=False)
     assert (ended.returncode, ended.stderr) == (1, b"not all of the file arrived\n")
     assert ((tmp_path / "f").read_bytes(), names(tmp_path)) == (b"before", ["b", "f"])
@@ -298,3 +299,48 @@ def test_a_write_that_is_cut_off_leaves_nothing(tmp_path: Path) -> None:
     process.terminate()
     process.communicate()
     assert ((tmp_path / "f").read_bytes(), names(tmp_path)) == (b"before", ["b", "f"])
+
+
+def test_a_write_that_takes_too_long_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "sync").write_text("#!/bin/sh\nexec sleep 60\n", encoding="utf-8")
+    (tmp_path / "bin" / "sync").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    (reply,) = LocalConnection("here").exchange([WriteFile(str(tmp_path / "f"), b"x", timeout=1.0)])
+    assert isinstance(reply, Failed)
+    assert (reply.kind, names(tmp_path)) == ("timeout", ["bin"])
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("verb", ["make", "move", "remove"])
+def test_another_user_s_link_leads_no_folder_or_file_elsewhere(tmp_path: Path, verb: str) -> None:
+    victim, home = tmp_path / "etc", mine_folder(tmp_path / "home")
+    victim.mkdir()
+    (victim / "f").write_bytes(b"root's")
+    (home / "project").symlink_to(victim)
+    mine(home / "project", NOBODY)
+    paths = {"make": ["project/new/folder"], "move": ["project/f", "project/g"], "remove": ["project/f"]}[verb]
+    (reply,) = LocalConnection("here").exchange([posix_files.entries(verb, *(str(home / path) for path in paths))])
+    assert isinstance(reply, Completed)
+    assert (reply.rc, f"the user with the ID {NOBODY} leads to {victim}".encode() in reply.stderr) == (45, True), reply
+    assert (names(victim), names(home)) == (["f"], ["project"])
+
+
+def test_folders_are_made_and_files_moved_and_removed(tmp_path: Path) -> None:
+    def done(verb: str, *paths: str) -> int:
+        (reply,) = LocalConnection("here").exchange([posix_files.entries(verb, *(str(tmp_path / path) for path in paths))])
+        assert isinstance(reply, Completed)
+        return reply.rc
+
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert (done("make", "link/a/b"), done("make", "real/a/b/")) == (0, 0)
+    (tmp_path / "real" / "f").write_bytes(b"x")
+    (tmp_path / "real" / "dangling").symlink_to("nowhere")
+    assert (done("move", "link/f", "link/a/b/g"), done("move", "real/dangling", "real/l")) == (0, 0)
+    assert (names(tmp_path / "real"), names(tmp_path / "real" / "a" / "b")) == (["a", "l"], ["g"])
+    (tmp_path / "real" / "h").write_bytes(b"other")
+    assert (done("move", "real/a/b/g", "real/h"), (tmp_path / "real" / "h").read_bytes()) == (1, b"other")
+    assert (done("move", "real/none", "real/i"), done("remove", "real/none"), done("remove", "none/f")) == (44, 0, 0)
+    assert (done("remove", "real/l"), done("remove", "link/h"), names(tmp_path / "real")) == (0, 0, ["a"])
+    assert done("remove", "real/a") != 0
