@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -38,10 +39,14 @@ class LinuxProcesses(RunnerProcesses):
         process = subprocess.Popen(
             ["ollama runner", "-I", "-S", "-c", _IDLE, "--model", model], executable=sys.executable,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            # called by another name, Python does not find its library where it was not built to lie there
+            env={**os.environ, "PYTHONHOME": sys.base_prefix},
         )  # fmt: skip
-        self._running[model] = process
-        if process.stdout is not None:
-            process.stdout.readline()  # from here on it has its name
+        if process.stdout is not None and process.stdout.readline():  # from here on it has its name
+            self._running[model] = process
+        else:  # it never ran, so nobody has ended it
+            process.kill()
+            process.communicate()
 
     def end(self, model: str) -> None:
         """End the process of a model, if it has one."""
