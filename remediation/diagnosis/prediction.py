@@ -11,7 +11,7 @@ from remediation.diagnosis.logs import Load
 from remediation.diagnosis.memory import Fit, ModelMetadata, Parts, fit, fit_parts, metadata, metadata_of
 from remediation.diagnosis.memory.metadata import DENSE
 from remediation.diagnosis.reading import Reading
-from remediation.diagnosis.runners import beside_others, measured, orphans
+from remediation.diagnosis.runners import given_back, orphans
 from remediation.diagnosis.shortage import DEFAULT_CONTEXT, RESERVE, Shortage, shortage
 from remediation.diagnosis.units import MIB, human, rounding
 from remediation.diagnosis.versions import Generation
@@ -195,8 +195,7 @@ def own_memory(reading: Reading) -> int:
     use, estimated = reading.evidence.use, sum(row.size_vram or 0 for row in reading.ps)
     if use is None:
         return estimated
-    counted = measured(use, estimated, {one.pid for one in orphans(reading.evidence)})
-    return min(estimated, beside_others(use)) if counted is None else counted
+    return given_back(use, estimated, {one.pid for one in orphans(reading.evidence)})
 
 
 def _cache_type(reading: Reading, load: Load | None) -> str:

@@ -62,6 +62,12 @@ def measured(use: GpuUse, estimated: int, lost: Container[int] = ()) -> int | No
     return min(counted, estimated) if any(one.program in _MACHINES for one in holders) else counted
 
 
+def given_back(use: GpuUse, estimated: int, lost: Container[int] = ()) -> int:
+    """Return what unloading models gives back: as measured, else what their server estimates, and no more than can come back."""
+    counted = measured(use, estimated, lost)
+    return min(estimated, beside_others(use)) if counted is None else counted
+
+
 def beside_others(use: GpuUse) -> int:
     """Return how much is in use on all cards beside other programs: no more can come back when models are unloaded."""
     others = sum(one.vram or 0 for one in use.processes if not serves(one)) if use.reliable else 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ByteSize, field_validator
 
-from remediation.diagnosis.runners import measured
+from remediation.diagnosis.runners import given_back
 from remediation.diagnosis.units import MIB, human
 from remediation.diagnosis.versions import parse_version
 from remediation.facets.protocols import Reader, Writer
@@ -254,9 +254,7 @@ class VramAtMost(Closing):
         """Read the card and its programs; what Ollama's models hold does not count."""
         use = host.gpu.use()
         total = max((gpu.total for gpu in use.gpus), default=0)
-        estimated = _models(host)
-        counted = measured(use, estimated)
-        free = min(total, use.free + (estimated if counted is None else counted))
+        free = min(total, use.free + given_back(use, _models(host)))
         unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are not to be trusted")
         want = max(0, total - int(self.used))
         return Room(free, total, want, "as given", tuple(trees(use.processes, host.processes.list())), unreliable)
