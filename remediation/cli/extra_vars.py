@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from remediation.model.errors import Place, UsageError
+from remediation.model.files import read_text
 from remediation.model.masking import Masker
 from remediation.model.visible import to_json
-from remediation.templating.files import read_text
+from remediation.model.yaml_limits import UNREADABLE, plain_documents
 from remediation.templating.nodes import Table, Text, plain, trusted
 from remediation.templating.reading import Decrypt, read_content
-from remediation.templating.yaml_limits import UNREADABLE, plain_documents
 
 FORM = "write NAME=VALUE, @FILE.yml, or a YAML mapping such as '{ctx: 4096}'"
 

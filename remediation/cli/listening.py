@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Protocol
 
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
+from remediation.model.private_file import write_whole
 from remediation.model.visible import to_json
 
 
@@ -75,14 +75,7 @@ class ReportFile:
     def write(self, header: Mapping[str, Any]) -> None:  # noqa: ARG002 - the events say it all
         """Write the file; a reader never sees half of it."""
         text = FORMS[self.path.suffix.lower()](self.events)
-        temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}.part")
-        try:
-            with temporary.open("x", encoding="utf-8", errors="replace") as file:  # never a file or link that lies there already
-                file.write(text)
-            temporary.replace(self.path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        write_whole(self.path, text)
 
 
 @dataclass(slots=True)

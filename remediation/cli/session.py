@@ -6,7 +6,6 @@ import dataclasses
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +14,7 @@ from remediation.cli.extra_vars import extra_variables
 from remediation.cli.output import current_masker
 from remediation.cli.shipped import INVENTORY, find
 from remediation.engine.crash import CrashLog, contained, errors_folder
-from remediation.engine.workers import Workers, gather
+from remediation.engine.workers import HASTE, finish, gather
 from remediation.inventory.check import misspelt
 from remediation.inventory.load import Inventory, check, load
 from remediation.inventory.secrets import vault_of
@@ -38,9 +37,6 @@ LONG_ENOUGH = 8
 
 MOST_AT_ONCE = 50
 """So many hosts are looked at side by side."""
-
-HASTE = 1.0
-"""Seconds for closing hosts where the program is to end at once."""
 
 T = TypeVar("T")
 
@@ -114,9 +110,7 @@ class Field:
             patience = HASTE  # a host may be in the middle of a call
             raise
         finally:
-            with Workers(min(MOST_AT_ONCE, len(opened))) as pool:
-                if wait([pool.submit(each.close) for each in opened.values()], timeout=patience).not_done:
-                    pool.abandon()
+            finish((each.close for each in opened.values()), patience)
 
     def each(self, work: Callable[[str], T], failed: Callable[[str, RemediationError], T], names: Sequence[str]) -> Sequence[T]:
         """Return what `work` returns for each host, many at once, or what `failed` makes of its error.

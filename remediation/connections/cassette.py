@@ -35,6 +35,7 @@ from remediation.connections.base import (
 from remediation.connections.settings import LOCAL_NAMES, ConnectionSettings
 from remediation.model import limits
 from remediation.model.errors import UsageError
+from remediation.model.files import read_text
 from remediation.model.json_text import load_json
 from remediation.model.masking import Masker
 from remediation.model.private_file import write_private
@@ -208,9 +209,10 @@ class HostRecorder:
 def load(path: Path, host: int = 1) -> tuple[str, list[Taped]]:
     """Return a host's platform and what was recorded of it; raises `UsageError` with the line where it is broken."""
     try:
-        text = _text(path)
+        text = read_text(path, most=limits.CASSETTE)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: the cassette cannot be read: {error}", next_step="name a file that --record wrote") from error
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise UsageError(f"{path}: the cassette cannot be read: {reason}", next_step="name a file that --record wrote") from error
     platform, taped = None, []
     for number, line in _lines(path, text):
         try:
@@ -227,14 +229,6 @@ def load(path: Path, host: int = 1) -> tuple[str, list[Taped]]:
     if platform is None:
         raise UsageError(f"{path}: the cassette is empty", next_step="name a file that --record wrote")
     return platform, taped
-
-
-def _text(path: Path) -> str:
-    if path.exists() and not path.is_file():
-        raise OSError("it is not a regular file")
-    if path.exists() and path.stat().st_size > limits.CASSETTE:
-        raise OSError(limits.exceeded("it", limits.CASSETTE))
-    return path.read_text(encoding="utf-8")
 
 
 def key(call: Call) -> str:

@@ -14,12 +14,12 @@ from typing import IO
 
 from remediation.connections import clixml
 from remediation.connections.channel import Doubt, Ended, Silent
+from remediation.model import limits
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import Unreachable
 
 _BLOCK = 65536
 _ENDING = 2.0
-_KEPT_ERRORS = 64_000
 _LOOK = 0.2
 _WAITING = 64
 """Blocks that wait to be received; until one is, PowerShell waits too."""
@@ -120,7 +120,7 @@ class ChildChannel:
     @staticmethod
     def _err(errors: bytearray) -> Callable[[bytes], None]:
         def keep(piece: bytes) -> None:
-            errors.extend(piece[: max(0, _KEPT_ERRORS - len(errors))])
+            errors.extend(piece[: max(0, limits.KEPT_ERRORS - len(errors))])
 
         return keep
 

@@ -12,10 +12,10 @@ from remediation.connections import clixml, ssh_open
 from remediation.connections.bounded import watchdog
 from remediation.connections.channel import Doubt, Ended, NotReceived, Silent
 from remediation.connections.settings import ConnectionSettings
+from remediation.model import limits
 from remediation.model.clock import Clock, SystemClock
 
 _BLOCK = 65536
-_KEPT_ERRORS = 64_000
 _PIECES = 64
 """Of stderr, between two pieces of stdout."""
 
@@ -110,7 +110,7 @@ class SshChannel:
             if not channel.recv_stderr_ready():
                 return
             said = channel.recv_stderr(_BLOCK)
-            if len(self._errors) < _KEPT_ERRORS:
+            if len(self._errors) < limits.KEPT_ERRORS:
                 self._errors += said
 
     def _end(self) -> None:

@@ -17,6 +17,7 @@ from remediation.connections.channel import ChannelError, Doubt, Ended, Gone, No
 from remediation.connections.settings import ConnectionSettings
 from remediation.connections.winrm_faults import FAMILIES, SHELL_NOT_FOUND, Fault, Meaning, read
 from remediation.connections.winrm_streams import Streams
+from remediation.model import limits
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import Unreachable
 
@@ -26,7 +27,6 @@ RECYCLE = 300
 """A shell gives no operation back before it is deleted; a user has 1500 of them."""
 _CLOSING = 6.0
 _BUSY_PAUSE, _BUSY_TRIES = 5.0, 3
-_KEPT_ERRORS = 64_000
 _LASTING = frozenset({"ntlm", "certificate"})
 """Transports whose login is the connection's; with the others each message, or each new connection, is one."""
 
@@ -110,7 +110,7 @@ class WinRmChannel:
         streams = self._streams_of(shell, command)
         while True:
             stdout, stderr, code, done = self._do(streams.receive, deadline, receiving=True)
-            if len(self._errors) < _KEPT_ERRORS:
+            if len(self._errors) < limits.KEPT_ERRORS:
                 self._errors += stderr
             if done:
                 self._code = code & 0xFFFFFFFF

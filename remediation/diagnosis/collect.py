@@ -11,6 +11,7 @@ from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.logs import read_again
 from remediation.diagnosis.runners import OLLAMA_PROGRAMS
 from remediation.facets.callers import mounted_configuration
+from remediation.facets.ollama import BEHIND_A_PROXY
 from remediation.facets.protocols import Reader
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, Unreachable
 from remediation.model.facts import Blob, ComposeProject, Container, DockerDesktop, ModelEntry, ModelShow, Runner, Target
@@ -52,7 +53,6 @@ def diagnose_host(host: Reader) -> Diagnosis:
 _ENGINE = "docker"
 _WHOLE = "the host"
 _VERSION = "ollama version"
-_BEHIND_A_PROXY = frozenset({502, 503, 504})
 
 
 class _Parts:
@@ -83,7 +83,7 @@ class _Parts:
 
 
 def _is_proxy(error: HostError) -> bool:
-    return isinstance(error, CallFailed) and error.status in _BEHIND_A_PROXY and not error.output
+    return isinstance(error, CallFailed) and error.status in BEHIND_A_PROXY and not error.output
 
 
 def collect(host: Reader) -> Evidence:

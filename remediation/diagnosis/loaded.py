@@ -7,16 +7,15 @@ where it is sent (server/sched.go, needsReload). ``/api/ps`` tells the context a
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
 
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.versions import at_least, parse_version
+from remediation.model.moments import moment
 
 _START = re.compile(r'msg=load request="\{Operation:commit|starting llama server" cmd="')
 _BATCH = re.compile(r"\bBatchSize:(\d+)|--batch-size (\d+)")
 _CARD = re.compile(r"\bMainGPU:([1-9]\d*)|--main-gpu ([1-9]\d*)")
 _CONTEXT = re.compile(r"\bKvSize:(\d+)|--ctx-size (\d+)")
-_MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII)
 _BATCH_SIZE = 512
 """What Ollama asks for where nobody says otherwise (api.DefaultOptions)."""
 _CHOOSES_ITSELF = "0.30.0"
@@ -42,21 +41,6 @@ def remaining(expires_at: str, now: float) -> float | None:
     """Return how long a runner stays that nobody asks, by the host's clock; None where ``/api/ps`` does not tell."""
     expires = moment(expires_at)
     return None if expires is None else expires - now
-
-
-def moment(text: str) -> float | None:
-    """Return a time as Go writes it in seconds since 1970, None where it is no such time."""
-    match = _MOMENT.fullmatch(text)
-    if match is None:
-        return None
-    year, month, day, hour, minute, second = map(int, match.groups()[:6])
-    zone = timezone.utc
-    if match[7]:
-        zone = timezone((-1 if match[7] == "-" else 1) * timedelta(hours=int(match[8]), minutes=int(match[9])))
-    try:
-        return datetime(year, month, day, hour, minute, second, tzinfo=zone).timestamp()
-    except ValueError:
-        return None
 
 
 def _backwards(evidence: Evidence) -> list[str]:

@@ -11,7 +11,7 @@ from remediation.diagnosis.logs import Load
 from remediation.diagnosis.memory import Fit, ModelMetadata, Parts, fit, fit_parts, metadata, metadata_of
 from remediation.diagnosis.memory.metadata import DENSE
 from remediation.diagnosis.reading import Reading
-from remediation.diagnosis.runners import OLLAMA_PROGRAMS, owned
+from remediation.diagnosis.runners import given_back, orphans
 from remediation.diagnosis.shortage import DEFAULT_CONTEXT, RESERVE, Shortage, shortage
 from remediation.diagnosis.units import MIB, human, rounding
 from remediation.diagnosis.versions import Generation
@@ -192,15 +192,10 @@ def own_memory(reading: Reading) -> int:
 
     The estimate counts a compute graph that is larger than what is allocated, so no more than is in use beside other programs.
     """
-    use = reading.evidence.use
+    use, estimated = reading.evidence.use, sum(row.size_vram or 0 for row in reading.ps)
     if use is None:
-        return sum(row.size_vram or 0 for row in reading.ps)
-    held = [one.vram for one in owned(reading.evidence)] if use.reliable else []
-    amounts = [amount for amount in held if amount is not None]
-    if held and len(amounts) == len(held):
-        return sum(amounts)
-    others = sum(one.vram or 0 for one in use.processes if one.program not in OLLAMA_PROGRAMS)
-    return max(0, min(sum(row.size_vram or 0 for row in reading.ps), sum(gpu.used for gpu in use.gpus) - others))
+        return estimated
+    return given_back(use, estimated, {one.pid for one in orphans(reading.evidence)})
 
 
 def _cache_type(reading: Reading, load: Load | None) -> str:

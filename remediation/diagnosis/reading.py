@@ -20,9 +20,9 @@ from remediation.diagnosis.texts.gpus import GpuText, read_gpu
 from remediation.diagnosis.texts.ps import PsRow, read_ps, row_of
 from remediation.diagnosis.texts.smi import GpuProcess, SmiReading, read_smi
 from remediation.diagnosis.texts.speed import Speed, read_speed
+from remediation.diagnosis.untrusted import bounded_lines
 from remediation.diagnosis.versions import Version, parse_version
 from remediation.model.finding import Quote
-from remediation.model.untrusted import bounded_lines
 
 # the readers of small texts go over a piece more than once; a log of this size is read by the log reader alone
 _SMALL = 4_000_000

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from remediation.diagnosis.evidence import Evidence
-from remediation.model.facts import Process, Runner
-from remediation.model.finding import Quote
+from collections.abc import Container
 
-OLLAMA_PROGRAMS = frozenset({"ollama", "ollama app", "llama-server", "ollama_llama_server"})
+from remediation.diagnosis.evidence import Evidence
+from remediation.model.facts import GpuUse, Process, Runner
+from remediation.model.finding import Quote
+from remediation.model.programs import OLLAMA, OLLAMA_APP
+
+OLLAMA_PROGRAMS = OLLAMA | {OLLAMA_APP}
+_MACHINES = frozenset({"vmmem", "vmmemwsl"})
+"""WSL's machine, to which the memory of its containers is charged."""
 
 
 def dead_runner(evidence: Evidence) -> Runner | None:
@@ -19,7 +24,7 @@ def dead_runner(evidence: Evidence) -> Runner | None:
     programs = evidence.programs or ()
     pids = {one.pid for one in programs}
     servers = [one for one in programs if one.program == "ollama" and one.runner is not True and one.parent not in pids]
-    runners = [one for one in programs if _is_runner(one) or (one.runner is None and one.parent in pids)]
+    runners = [one for one in programs if one.is_runner or (one.runner is None and one.parent in pids)]
     return listed if listed is not None and servers and not runners and evidence.platform != "docker-windows" else None
 
 
@@ -27,31 +32,48 @@ def orphans(evidence: Evidence) -> tuple[Process, ...]:
     """Return the runners on the card whose server has ended: it was killed, and they keep their memory (recordings, surprise 13)."""
     if evidence.use is None or evidence.programs is None:
         return ()
-    servers = {one.pid for one in evidence.programs if not _is_runner(one)}
+    servers = {one.pid for one in evidence.programs if not one.is_runner}
     parents = {one.parent for one in evidence.programs}
     return tuple(
         one
         for one in evidence.use.processes
         if one.program in OLLAMA_PROGRAMS
         and one.parent not in servers
-        and (_is_runner(one) or (one.runner is None and one.pid not in parents and len(servers) > 1))
+        and (one.is_runner or (one.runner is None and one.pid not in parents and len(servers) > 1))
     )
 
 
-def owned(evidence: Evidence) -> tuple[Process, ...]:
-    """Return Ollama's processes on the card that a server owns."""
-    lost = {one.pid for one in orphans(evidence)}
-    return tuple(
-        one for one in (evidence.use.processes if evidence.use else ()) if one.program in OLLAMA_PROGRAMS and one.pid not in lost
-    )
+def serves(process: Process) -> bool:
+    """Whether a process holds the memory of models for a server that lives: the server and its runners, or WSL's machine."""
+    return process.program in OLLAMA | _MACHINES and not process.orphan
+
+
+def measured(use: GpuUse, estimated: int, lost: Container[int] = ()) -> int | None:
+    """Return what the programs that serve models hold by the driver's own count; None where it does not tell.
+
+    WSL's machine also holds what other containers have on the card, so of it no more than `estimated` counts. `lost` are runners
+    whose server has ended, by their process numbers.
+    """
+    holders = [one for one in use.processes if serves(one) and one.pid not in lost]
+    amounts = [one.vram for one in holders if one.vram is not None]
+    if not use.reliable or not amounts or len(amounts) != len(holders):
+        return None
+    counted = sum(amounts)
+    return min(counted, estimated) if any(one.program in _MACHINES for one in holders) else counted
+
+
+def given_back(use: GpuUse, estimated: int, lost: Container[int] = ()) -> int:
+    """Return what unloading models gives back: as measured, else what their server estimates, and no more than can come back."""
+    counted = measured(use, estimated, lost)
+    return min(estimated, beside_others(use)) if counted is None else counted
+
+
+def beside_others(use: GpuUse) -> int:
+    """Return how much is in use on all cards beside other programs: no more can come back when models are unloaded."""
+    others = sum(one.vram or 0 for one in use.processes if not serves(one)) if use.reliable else 0
+    return max(0, sum(gpu.used for gpu in use.gpus) - others)
 
 
 def listed_at(runner: Runner) -> Quote:
     """Return the row of ``/api/ps`` as a quote."""
     return Quote("/api/ps", f"{runner.model} size {runner.size} size_vram {runner.size_vram}")
-
-
-def _is_runner(process: Process) -> bool:
-    """Whether it serves one model for Ollama; a llama-server of another program's is none."""
-    own = process.program == "llama-server" and "ollama" in (process.path or "").lower()
-    return process.runner is True or process.program == "ollama_llama_server" or own

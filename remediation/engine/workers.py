@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Item = TypeVar("Item")
 
+HASTE = 1.0
+"""Seconds for giving hosts back, and for closing them, where the program is to end at once."""
+CLOSING = 32
+"""So many hosts are closed side by side: one that does not answer any more lets the others go."""
 AWAKE = 0.2
 """Seconds after which a waiting main thread wakes up for a signal: on Windows nothing else does that."""
 
@@ -69,6 +73,14 @@ class Workers:
                 future.set_exception(error)
             del future, work  # what they refer to may go while this thread waits for the next job
             self._idle.release()
+
+
+def finish(work: Iterable[Callable[[], object]], patience: float | None = None) -> None:
+    """Do what is to be done for many hosts at the end, side by side; what takes longer than `patience` is left to its thread."""
+    jobs = list(work)
+    with Workers(min(CLOSING, len(jobs)), "closing") as pool:
+        if wait([pool.submit(job) for job in jobs], timeout=patience).not_done:
+            pool.abandon()
 
 
 def gather(work: Callable[[Item], T], items: Iterable[Item], most: int) -> Sequence[T]:

@@ -12,6 +12,7 @@ from remediation.facets import models, windows_store
 from remediation.facets.checked import checked
 from remediation.facets.look import Look
 from remediation.facets.models import Store
+from remediation.facets.restarting import restart
 from remediation.facets.service_log import ServiceLog
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Blob, Container, Executed, Found, Manifest, ModelEntry, ModelShow, Runner, Target
@@ -21,7 +22,7 @@ OK = 200
 NOT_FOUND = 404
 PATIENCE = 10.0
 """Seconds within which a server answers what it knows by heart: its version, what is loaded."""
-_BEHIND = frozenset({502, 503, 504})
+BEHIND_A_PROXY = frozenset({502, 503, 504})
 """What a proxy says whose server does not answer."""
 _WAITED = re.compile(r"was not answered within ([\d.]+) s")
 START = "start Ollama, or say where it is: endpoint: http://127.0.0.1:11434"
@@ -190,11 +191,7 @@ class OllamaByHttp:
 
     def _restart(self) -> str:
         container = self._target().container
-        if container is not None:
-            return f"restart the server: docker restart {container.value}"
-        if self._look.platform == "windows":
-            return "restart the server: quit Ollama from its tray icon (or end ollama.exe) and start it again"
-        return "restart the server: sudo systemctl restart ollama (or end ollama serve and start it again)"
+        return restart(str(container.value) if container is not None else "", windows=self._look.platform == "windows")
 
     def _json(self, call: Http, status: int, body: bytes) -> Any:  # noqa: ANN401 - JSON
         try:
@@ -202,7 +199,7 @@ class OllamaByHttp:
         except ValueError:
             value = None
         said = value.get("error") if isinstance(value, dict) else None
-        if value is None and status in _BEHIND:
+        if value is None and status in BEHIND_A_PROXY:
             raise CallFailed(
                 f"what answers at {call.url} is a proxy, and the server behind it does not answer (HTTP {status})",
                 host=self._look.host,

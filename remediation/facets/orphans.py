@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from remediation.model.facts import Process
+from remediation.model.programs import SERVER
 
-_SERVER = "ollama"
-_RUNNERS = frozenset({"llama-server", "ollama_llama_server"})
-"""Programs of their own that a server starts for a model: up to v0.5.7, and from v0.30.0 (facts/ollama 0); between them ``ollama runner``."""
 _REAPERS = frozenset({"systemd", "init", "tini", "docker-init", "dumb-init", "catatonit", "s6-svscan", "launchd"})
 """What a process becomes the child of when its parent ends."""
 
@@ -18,16 +16,8 @@ def marked(running: Sequence[Process]) -> tuple[Process, ...]:
     """Return the processes with the runners marked whose server has ended."""
     by_pid = {each.pid: each for each in running}
     return tuple(
-        replace(each, orphan=True) if _is_runner(each) and _alone(each, by_pid.get(each.parent or 0)) else each
-        for each in running
+        replace(each, orphan=True) if each.is_runner and _alone(each, by_pid.get(each.parent or 0)) else each for each in running
     )
-
-
-def _is_runner(process: Process) -> bool:
-    if process.runner is not None:
-        return process.runner
-    # without its command line, and not somebody's own llama-server
-    return process.program in _RUNNERS and _SERVER in (process.path or "").lower()
 
 
 def _alone(process: Process, parent: Process | None) -> bool:
@@ -35,7 +25,7 @@ def _alone(process: Process, parent: Process | None) -> bool:
     if parent is None or parent.started > process.started:  # ended, or its number was given to another
         return True
     if parent.pid == 1 or parent.program in _REAPERS:
-        return _SERVER not in parent.program  # in a container the server may be the first process
+        return SERVER not in parent.program  # in a container the server may be the first process
     # `ollama runner` is the server's own program started once more
-    itself = process.program == _SERVER and process.path is not None and parent.path is not None
-    return itself and _SERVER not in parent.program and parent.path != process.path
+    itself = process.program == SERVER and process.path is not None and parent.path is not None
+    return itself and SERVER not in parent.program and parent.path != process.path

@@ -11,7 +11,7 @@ from typing import Any
 
 from remediation.inventory.patterns import Matched, match, split
 from remediation.model.errors import Place, UsageError
-from remediation.templating.files import read_text
+from remediation.model.files import read_text
 from remediation.templating.nodes import Table
 from remediation.templating.reading import meant
 

@@ -14,7 +14,7 @@ from remediation.inventory.files import IGNORED, SUFFIXES, entries, read_files
 from remediation.inventory.inventory import ALL, PRIORITY, UNGROUPED, Files, Group, Inventory
 from remediation.inventory.ranges import expanded, without_port
 from remediation.model.errors import InputError, Place, Problem, UsageError
-from remediation.templating.files import read_text
+from remediation.model.files import read_text
 from remediation.templating.nodes import Table, Text
 from remediation.templating.reading import Decrypt, meant, problem, read_yaml
 

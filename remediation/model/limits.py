@@ -26,6 +26,8 @@ XML_DEPTH = 100
 """Elements inside each other in a WinRM answer."""
 OUTPUT = 32 * _MIB
 """Bytes of a program's stdout, and as many of its stderr."""
+KEPT_ERRORS = 64_000
+"""Bytes of the worker's stderr that are kept, to be shown when something fails."""
 FRAME = 32 * _MIB
 """Bytes of one line of the PowerShell worker: a whole body, twice in base64."""
 SSH_PACKET = _MIB

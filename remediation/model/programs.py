@@ -11,6 +11,11 @@ PROTECTED = frozenset({
     "vmcompute", "wslservice", "wslhost", "wsl", "docker desktop", "dockerd", "vpnkit",
     "systemd", "init", "xorg", "xwayland", "gnome-shell", "kwin_wayland", "kwin_x11", "containerd", "sshd", "nvidia-persistenced",
 })  # fmt: skip
+SERVER = "ollama"
+OLLAMA = frozenset({SERVER, "llama-server", "ollama_llama_server"})
+"""Programs that hold a model's memory for Ollama: the server, and the runners that it starts (facts/ollama 0)."""
+OLLAMA_APP = "ollama app"
+"""The tray program on Windows, which starts the server."""
 _PROTECTED_PREFIXES = ("com.docker.", "sshd", "containerd-shim", "vmmem", "ollama", "llama-server")
 
 

@@ -13,12 +13,13 @@ from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Container, ContainerStats
 from remediation.model.finding import Cause, RuledOut
+from remediation.model.moments import moment
 from remediation.steps.compose_edit import DEVICES, with_devices
 from remediation.steps.compose_text import unified
 from remediation.steps.contract import Step, param, step
 from remediation.steps.environment import backup_of, digest, home_of, project_files, wanted_service
 from remediation.steps.loads import log_of
-from remediation.steps.moments import moment, run_started
+from remediation.steps.moments import run_started
 from remediation.steps.naming import wanted_container, wanted_project
 from remediation.steps.pending import pending_services
 from remediation.steps.stack import RUNNING

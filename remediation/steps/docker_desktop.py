@@ -10,8 +10,9 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import Blocked, NotApplicable
 from remediation.model.facts import Container, DockerDesktop
+from remediation.model.moments import moment
 from remediation.steps.contract import Step, param, step
-from remediation.steps.moments import moment, run_started
+from remediation.steps.moments import run_started
 from remediation.steps.stack import silence_of
 
 RUNNING, STOPPED = "running", "stopped"

@@ -13,10 +13,11 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container
+from remediation.model.moments import moment
 from remediation.steps.compose_text import beside, unified
 from remediation.steps.contract import Step, param, step
 from remediation.steps.environment import backup_of, digest
-from remediation.steps.moments import moment, run_started
+from remediation.steps.moments import run_started
 from remediation.steps.naming import wanted_project
 from remediation.steps.pending import DOTENV, pending_dotenv, pending_services
 from remediation.steps.stack import RUNNING, containers_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,21 +9,17 @@ from typing import Any
 from remediation.diagnosis.logs import Load, LogReading, read_again
 from remediation.diagnosis.memory.fit import Fit
 from remediation.diagnosis.memory.metadata import ModelMetadata, metadata
+from remediation.diagnosis.present import blob_in
 from remediation.diagnosis.units import MIB
 from remediation.diagnosis.versions import parse_version
 from remediation.facets.protocols import Reader
 from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import GpuUse, ModelShow, Runner
-from remediation.steps.moments import moment
 from remediation.steps.naming import entry_of, runner_of
 from remediation.steps.pending import pending_environment, pending_frees, pending_services
 from remediation.steps.room import most_free, rooms, spilled
 from remediation.steps.setup import Setup, setup_of
 from remediation.steps.staying import keep_alive_for, server_keeps
-
-_SILENT = 120.0
-"""Seconds after which a load that says nothing more is taken for a hung one."""
-_TIME = re.compile(r"\btime=(\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +197,9 @@ def _layers(runner: Runner | None, load: Load | None, total: int | None) -> tupl
 
 def _load_of(show: ModelShow | None, loads: Sequence[Load], *, last_only: bool) -> Load | None:
     """Return the last load of this model: by its blob where both sides name one, else the last of all if only one is loaded."""
-    blob = _blob(show.modelfile) if show is not None else ""
+    blob = blob_in(show.modelfile) if show is not None else ""
     for load in reversed(loads):
-        named = _blob(load.model)
+        named = blob_in(load.model)
         if blob and named:
             if blob == named:
                 return load
@@ -213,24 +208,11 @@ def _load_of(show: ModelShow | None, loads: Sequence[Load], *, last_only: bool) 
     return None
 
 
-def _blob(text: str) -> str:
-    start = text.find("sha256")
-    return text[start + 7 : start + 19] if start >= 0 else ""
-
-
 def _hung(host: Reader, load: Load | None, runner: Runner | None) -> str:
-    """Return the log's line where a forced load went silent: the server answers no load any more (recordings, surprise 1).
-
-    One that began a moment ago may still be under way, so its time is compared with the host's clock.
-    """
-    if load is None or runner is not None or load.finished or load.result is not None or load.requested_at is None:
+    """Return the log's line where a forced load went silent, "" where none did."""
+    if load is None or runner is not None or not load.forced or load.requested_at is None:
         return ""
-    if load.requested is None or load.layers is None or load.requested < load.layers:
-        return ""
-    match = _TIME.search(load.requested_at.text)
-    began = moment(match[1]) if match else None
-    silent = began is not None and host.system.facts().now - began > _SILENT
-    return load.requested_at.where if silent else ""
+    return load.requested_at.where if load.hangs_for(host.system.facts().now) is not None else ""
 
 
 def _container(host: Reader) -> str:

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 from remediation.diagnosis.logs import Load
 from remediation.diagnosis.memory.fit import RESERVE
+from remediation.diagnosis.runners import beside_others, measured, serves
 from remediation.diagnosis.units import MIB
 from remediation.diagnosis.versions import Generation, Version, generation
-from remediation.model.facts import GpuUse, Process, Runner
+from remediation.model.facts import GpuUse, Runner
 
 _NOTICEABLE_SPILL = 512 * MIB
-SERVING = ("vmmem", "vmmemwsl", "ollama", "llama-server", "ollama_llama_server")
-"""The programs that hold a model's memory: WSL's machine for containers, or the server itself."""
 
 
 def rooms(  # noqa: PLR0913 - all that decides it, most by name
@@ -27,8 +26,7 @@ def rooms(  # noqa: PLR0913 - all that decides it, most by name
     if use is None or len(use.gpus) != 1:
         return None, None
     card = use.gpus[0]
-    known = sum(process.vram or 0 for process in use.processes if not serving(process)) if use.reliable else 0
-    most = max(0, card.used - known)
+    most = beside_others(use)
     own = held(runner, version) if runner is not None else 0
     rest = sum(held(one, version) for one in others)
     counted = measured(use, own + rest)
@@ -38,24 +36,6 @@ def rooms(  # noqa: PLR0913 - all that decides it, most by name
         own = min(own, load.allocated)
     free = card.free + freed
     return min(card.total, free + min(own, most)), min(card.total, free + min(own + rest, most))
-
-
-def serving(process: Process) -> bool:
-    """Whether a process holds a model's memory for a server that lives."""
-    return process.program in SERVING and not process.orphan
-
-
-def measured(use: GpuUse, estimated: int) -> int | None:
-    """Return what the programs that serve models hold by the driver's own count; None where it does not tell.
-
-    WSL's machine also holds what other containers have on the card, so of it no more than `estimated` counts.
-    """
-    holders = [process for process in use.processes if serving(process)]
-    amounts = [process.vram for process in holders if process.vram is not None]
-    if not use.reliable or not amounts or len(amounts) != len(holders):
-        return None
-    counted = sum(amounts)
-    return min(counted, estimated) if any(process.program.startswith("vmmem") for process in holders) else counted
 
 
 def held(runner: Runner, version: Version | None) -> int:
@@ -78,5 +58,5 @@ def spilled(use: GpuUse | None, runner: Runner | None) -> int:
     """
     if use is None or runner is None or not use.reliable:
         return 0
-    spilled = sum(process.spilled or 0 for process in use.processes if serving(process))
+    spilled = sum(process.spilled or 0 for process in use.processes if serves(process))
     return spilled if spilled >= _NOTICEABLE_SPILL else 0

@@ -9,8 +9,9 @@ from typing import Any
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk
 from remediation.model.facts import ComposeProject, Container
+from remediation.model.moments import moment
 from remediation.steps.contract import Step, param, step
-from remediation.steps.moments import moment, run_started
+from remediation.steps.moments import run_started
 from remediation.steps.naming import wanted_project
 from remediation.steps.stack import RUNNING, containers_of, refuse_unset
 

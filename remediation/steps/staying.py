@@ -8,7 +8,7 @@ from math import ceil, inf
 
 from remediation.facets.protocols import Reader
 from remediation.model.facts import Runner
-from remediation.steps.moments import moment
+from remediation.model.moments import moment
 
 FOREVER = "-1"
 BRIEFLY = "2m"

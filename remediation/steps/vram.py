@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ByteSize, field_validator
 
+from remediation.diagnosis.runners import given_back
 from remediation.diagnosis.units import MIB, human
 from remediation.diagnosis.versions import parse_version
 from remediation.facets.protocols import Reader, Writer
@@ -20,7 +21,7 @@ from remediation.steps.contract import Step, param, step
 from remediation.steps.loads import LoadState, load_state
 from remediation.steps.naming import runner_of, wanted_model
 from remediation.steps.programs import ASK_FIRST, CLOSABLE, UNKNOWN_OWNER, Tree, trees, why_protected
-from remediation.steps.room import held, measured
+from remediation.steps.room import held
 
 _NEAR = 10
 """A plan that falls short by less than a tenth is tried all the same: what closing frees is measured, not known."""
@@ -253,9 +254,7 @@ class VramAtMost(Closing):
         """Read the card and its programs; what Ollama's models hold does not count."""
         use = host.gpu.use()
         total = max((gpu.total for gpu in use.gpus), default=0)
-        estimated = _models(host)
-        counted = measured(use, estimated)
-        free = min(total, use.free + (estimated if counted is None else counted))
+        free = min(total, use.free + given_back(use, _models(host)))
         unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are not to be trusted")
         want = max(0, total - int(self.used))
         return Room(free, total, want, "as given", tuple(trees(use.processes, host.processes.list())), unreliable)

@@ -19,6 +19,7 @@ from jinja2.nativetypes import NativeCodeGenerator
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEnvironment
 
+from remediation.model.yaml_limits import LONGEST_NUMBER
 from remediation.templating.filters import FILTERS
 from remediation.templating.included import LazyContext, LazyTemplate, source_of
 from remediation.templating.lazy import OMIT, materialised
@@ -35,7 +36,6 @@ from remediation.templating.lookups import now
 from remediation.templating.secret import Secret, revealed
 from remediation.templating.tests import TESTS
 from remediation.templating.wrapping import hiding, is_secret, plainly, qualified, seeing, veiled
-from remediation.templating.yaml_limits import LONGEST_NUMBER
 
 DROPPED = frozenset({"lipsum", "cycler", "joiner"})
 

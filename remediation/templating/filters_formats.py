@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
+from remediation.model.yaml_limits import plain_documents
 from remediation.templating.errors import TemplateError
 from remediation.templating.lazy import materialised
 from remediation.templating.secret import Secret
-from remediation.templating.yaml_limits import plain_documents
 
 
 def to_json(value: Any, **options: Any) -> str:  # noqa: ANN401 - any value

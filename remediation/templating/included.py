@@ -11,7 +11,7 @@ from jinja2 import Template, TemplateNotFound
 from jinja2.runtime import Context
 from jinja2.utils import missing
 
-from remediation.templating.files import read_text
+from remediation.model.files import read_text
 from remediation.templating.lookups_lists import folders, found_in
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from remediation.model.files import read_text
 from remediation.templating import patterns
 from remediation.templating.errors import TemplateError
-from remediation.templating.files import read_text
 from remediation.templating.filters import subelements, to_bool
 from remediation.templating.limits import affordable
 from remediation.templating.nodes import Text

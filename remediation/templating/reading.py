@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
+from remediation.model import files, yaml_limits
 from remediation.model.errors import InputError, Place, Problem, RemediationError
-from remediation.templating import files, yaml_limits
 from remediation.templating.nodes import Rows, Table, Text, plain
 from remediation.templating.secret import Secret, revealed
 from remediation.templating.vault import NEXT, is_vault

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from remediation.model.errors import RemediationError
+from remediation.model.files import LARGEST, MIB, read_text
 from remediation.model.visible import visible_line
-from remediation.templating.files import LARGEST, MIB, read_text
 from remediation.templating.secret import Secret
 
 SECONDS = 60

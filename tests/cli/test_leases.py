@@ -55,7 +55,7 @@ def test_a_lease_that_is_none_ends_the_run_with_its_path_and_the_remedy(remediat
     play = write(tmp_path / "play.yml", [{"hosts": "all", "tasks": [{"command": "true", "risk": "disruptive"}]}])
     done = remediate("play", play, "-i", inventory, "--max-risk", "disruptive", "--wait", "1h", COLUMNS="400")
     assert done.returncode == 2
-    words = " ".join(done.stdout.split())
-    assert f"{path} " in words
-    assert f"rm -rf -- {path.parent}" in words
+    said = "".join(done.stdout.split())  # a long path is broken where the line ends
+    assert str(path) in said
+    assert f"rm-rf--{path.parent}" in said
     assert "Traceback" not in done.stdout + done.stderr

@@ -337,11 +337,11 @@ def test_a_cassette_has_limits(tmp_path: Path) -> None:
         path.write_text(content, "utf-8")
         with pytest.raises(UsageError, match="tape"):
             ReplayConnection("box", path)
-    with pytest.raises(UsageError, match="is not a regular file"):
+    with pytest.raises(UsageError, match="Is a directory"):
         ReplayConnection("box", tmp_path)
     with path.open("wb") as file:
         file.truncate(limits.CASSETTE + 1)
-    with pytest.raises(UsageError, match="larger than 256 MB"):
+    with pytest.raises(UsageError, match="larger than 256 MiB"):
         ReplayConnection("box", path)
 
 

@@ -10,11 +10,13 @@ import pytest
 from remediation.cli.probing import with_answer
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.loaded import moment
+from remediation.diagnosis.prediction import own_memory
+from remediation.diagnosis.reading import read_evidence
 from remediation.engine.arrange import CONFIRMED
 from remediation.facets.processes import from_shell
 from remediation.model.facts import Process
 from remediation.model.finding import Cause
+from remediation.model.moments import moment
 from tests.diagnosis.hosts import GIB, MIB, card, causes, in_container, live, part, pasted, whole
 from tests.diagnosis.releases import OTHER_FILE, VERSIONS, Release, post
 
@@ -200,6 +202,13 @@ def test_a_process_is_known_as_a_runner_by_its_command_line() -> None:
     for pid, (name, command, _) in lines.items():
         text += f"ps {pid} 1 1 root {command}\nstat {pid} ({name}) S {' '.join(['1'] * 30)}\n"
     assert {one.pid: one.runner for one in from_shell(text)} == {pid: runner for pid, (*_, runner) in lines.items()}
+
+
+def test_what_wsls_machine_holds_is_what_unloading_gives_back() -> None:
+    held = [(Process(60, "vmmemWSL", 1.0, vram=2 * GIB), part().size_vram), (Process(60, "game.exe", 1.0, vram=2 * GIB), 0)]
+    for holder, own in held:
+        evidence = live(R13.start() + R13.load(2), runners=[part()], use=card(2 * GIB, holder))
+        assert own_memory(read_evidence(evidence)) == own
 
 
 def test_what_is_known_of_processes_survives_a_saved_record() -> None:

@@ -9,8 +9,8 @@ import pytest
 from remediation.model.change import Risk, StepCall
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject
+from remediation.model.moments import moment
 from remediation.model.outcome import Outcome
-from remediation.steps.moments import moment
 from tests.engine.fakes import BOOT, GIB, MODEL, OLLAMA, stamp
 from tests.engine.fakes_compose import FakeCompose
 from tests.engine.hosts import (

@@ -6,6 +6,7 @@ from enum import Enum
 
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.texts.ps import PsRow
+from remediation.facets.restarting import restart
 from remediation.model.finding import Cause, Finding, Quote, RuledOut
 
 Verdict = Finding | RuledOut | None
@@ -78,14 +79,10 @@ def no_card_found(reading: Reading) -> bool:
     return reading.cpu_device is not None and (reading.shown is None or reading.shown.library in {"", "cpu"})
 
 
-def restart(reading: Reading) -> str:
+def how_to_restart(reading: Reading) -> str:
     """Return how the server is restarted where it runs."""
     name = str((reading.evidence.container or {}).get("Name") or "").lstrip("/")
-    if name or reading.in_container:
-        return f"restart the server: docker restart {name or 'ollama'}"
-    if reading.evidence.platform == "windows":
-        return "restart the server: quit Ollama from its tray icon (or end ollama.exe) and start it again"
-    return "restart the server: sudo systemctl restart ollama (or end ollama serve and start it again)"
+    return restart(name or ("ollama" if reading.in_container else ""), windows=reading.evidence.platform == "windows")
 
 
 def result_quote(reading: Reading) -> Quote | None:

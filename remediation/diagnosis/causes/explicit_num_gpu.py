@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from remediation.diagnosis.causes.base import FIGURES, HINT, LIKELY, PROVEN, Placement, Verdict, found, placement, restart
+from remediation.diagnosis.causes.base import FIGURES, HINT, LIKELY, PROVEN, Placement, Verdict, found, how_to_restart, placement
 from remediation.diagnosis.causes.spill import spilled
-from remediation.diagnosis.loaded import moment
 from remediation.diagnosis.logs import Load
 from remediation.diagnosis.present import is_live
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.versions import Generation
 from remediation.model.finding import Cause, Finding, RuledOut
+from remediation.model.moments import moment
 
 _CURE = "find who sends num_gpu (client, Modelfile: ollama show --parameters MODEL), remove it, unload the model, then load it with num_gpu -1"
-
-
-_SILENT = 120.0
-"""Seconds after which a load that says nothing more is taken for a hung one."""
 
 
 def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per kind of proof
@@ -91,22 +87,21 @@ def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per k
 
 
 def _without_end(reading: Reading) -> Finding | None:
-    """Look for a load that was forced and never ended: such a server answers no load any more (recordings, surprise 1)."""
+    """Look for a load that was forced and never ended."""
     load = reading.shown
-    if load is None or not load.forced or load.finished or load.result is not None or load.requested_at is None:
-        return None
     log = next((one for one in reading.logs if load in one.loads), None)
-    last = reading.evidence.collected_at if is_live(reading.evidence) else moment(log.time) if log else None
-    began = moment(load.time)
-    if last is None or began is None or last - began <= _SILENT:
+    if load is None or log is None:
         return None
-    text = f"the server hangs: num_gpu {load.requested} forced a load that has not ended after {last - began:.0f} s, and every later load waits for it"
+    seconds = load.hangs_for(reading.evidence.collected_at if is_live(reading.evidence) else moment(log.time))
+    if seconds is None:
+        return None
+    text = f"the server hangs: num_gpu {load.requested} forced a load that has not ended after {seconds:.0f} s, and every later load waits for it"
     return found(
         Cause.EXPLICIT_NUM_GPU,
         PROVEN + 0.01,
         text,
         load.requested_at,
-        cure=f"{restart(reading)}; then load the model with num_gpu -1",
+        cure=f"{how_to_restart(reading)}; then load the model with num_gpu -1",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remediation.diagnosis.causes.base import CIRCUMSTANCE, FIGURES, HINT, LIKELY, Verdict, found, restart
+from remediation.diagnosis.causes.base import CIRCUMSTANCE, FIGURES, HINT, LIKELY, Verdict, found, how_to_restart
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.runners import dead_runner, listed_at
 from remediation.model.finding import Cause, Finding, Quote
@@ -35,7 +35,7 @@ def _silent(reading: Reading) -> Finding | None:
     said = reading.evidence.silent
     if not said:
         return None
-    cure = "start or restart Ollama behind the proxy" if "proxy" in said else restart(reading)
+    cure = "start or restart Ollama behind the proxy" if "proxy" in said else how_to_restart(reading)
     return found(Cause.OTHER, 0.96, said, Quote("GET /api/version", said), cure=cure, by_hand="proxy" in said)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from remediation.diagnosis.signs.scan import Hit
 from remediation.diagnosis.versions import Generation, Version
 from remediation.model.finding import Quote
+from remediation.model.moments import moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Request:
 
 
 _FAULTY, _FAILED = 300, 500
+_SILENT = 120.0
+"""Seconds after which a load that says nothing more is taken for a hung one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,16 @@ class Load:
     def forced(self) -> bool:
         """Whether num_gpu asked for all layers or more, whatever fits."""
         return self.requested is not None and self.layers is not None and self.requested >= self.layers - 1
+
+    def hangs_for(self, now: float | None) -> float | None:
+        """Return for how many seconds at `now` a forced load has said nothing, None where it does not hang.
+
+        A server that hangs so answers no load any more (recordings, surprise 1). One that began a moment ago may be under way.
+        """
+        if not self.forced or self.finished or self.result is not None or self.requested_at is None:
+            return None
+        began = moment(self.time)
+        return now - began if now is not None and began is not None and now - began > _SILENT else None
 
     def same_model(self, other: Load) -> bool:
         """Whether both may be loads of one model: by the file where both name it, else by the number of layers."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +13,7 @@ from remediation.engine.crash import contained
 from remediation.engine.flow.keeping import Keeper, SharedLock
 from remediation.engine.leases import leases_on
 from remediation.engine.locks import Claim, HostLock, SameMachine
-from remediation.engine.workers import Workers, gather
+from remediation.engine.workers import CLOSING, finish, gather
 from remediation.model.errors import Blocked, RemediationError
 
 if TYPE_CHECKING:
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
     from remediation.engine.ports import Ports
     from remediation.facets.access import HostAccess
 
-_CLOSING = 32
-"""So many hosts are closed side by side: one that does not answer any more lets the others go."""
-HASTE = 1.0
-"""Seconds for giving leases back, and for closing hosts, where the program is to end at once."""
 _NAMED = ("ansible_connection", "ansible_host", "ansible_port", "ansible_ssh_port", "ansible_winrm_port")
 
 
@@ -119,7 +114,7 @@ class OpenHosts:
                 connection = opened.access.connection
                 HostLock(name, leases_on(connection), opened.access.clock, self.claim, siblings=self._by_key).give_back_left()
 
-        gather(lambda name: self._quietly(partial(one, name)), names, _CLOSING)
+        gather(lambda name: self._quietly(partial(one, name)), names, CLOSING)
 
     def close(self, patience: float | None = None) -> None:
         """Give all leases back and close all hosts, many at once; whatever goes wrong with that changes nothing any more.
@@ -130,13 +125,9 @@ class OpenHosts:
         opened = list(self._opened.values())
         self._opened.clear()
         self._keeper.stop()
-        with Workers(min(_CLOSING, len(opened)), "closing") as pool:
-            given = [pool.submit(self._quietly, shared.give_back) for shared in set(self._locks.values())]
-            late = wait(given, timeout=patience).not_done  # all of them, before any connection that they need is closed
-            ended = [pool.submit(self._quietly, each.access.close) for each in opened]
-            late |= wait(ended, timeout=patience).not_done
-            if late:
-                pool.abandon()
+        # all leases, before any connection that they need is closed
+        finish((partial(self._quietly, shared.give_back) for shared in set(self._locks.values())), patience)
+        finish((partial(self._quietly, each.access.close) for each in opened), patience)
 
     def _refuse_late(self, name: str) -> None:
         """Let no thread that is still at work open a host or take a lease that nobody would give back."""

@@ -8,7 +8,7 @@ from typing import Any
 from remediation.engine.crash import contained
 from remediation.engine.exits import OF_OUTCOME, Exit, worst
 from remediation.engine.flow.batch import Batch
-from remediation.engine.flow.hosts import HASTE, OpenHosts
+from remediation.engine.flow.hosts import OpenHosts
 from remediation.engine.flow.request import OpenHost, RunRequest, RunSummary
 from remediation.engine.flow.scopes import rendered
 from remediation.engine.flow.selection import Selection, selection
@@ -21,6 +21,7 @@ from remediation.engine.flow.waves import fatal_share, waves
 from remediation.engine.journal import JournalError
 from remediation.engine.locks import TTL, claim
 from remediation.engine.ports import Ports
+from remediation.engine.workers import HASTE
 from remediation.model.errors import RemediationError
 from remediation.playbook.model import Play
 from remediation.templating.templar import Scope

@@ -8,7 +8,7 @@ from typing import Any
 from remediation.engine.crash import contained
 from remediation.engine.exits import OF_OUTCOME, Exit, worst
 from remediation.engine.flow.batch import Batch
-from remediation.engine.flow.hosts import HASTE, OpenHosts
+from remediation.engine.flow.hosts import OpenHosts
 from remediation.engine.flow.look import look_once
 from remediation.engine.flow.request import OpenHost, RunRequest, RunSummary
 from remediation.engine.flow.scopes import Variables
@@ -21,6 +21,7 @@ from remediation.engine.outcomes import outcome_of
 from remediation.engine.ports import Ports
 from remediation.engine.records import result_to_json
 from remediation.engine.undo import Undoing, UndoPlan, undo
+from remediation.engine.workers import HASTE
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.outcome import Outcome, Result
 from remediation.playbook.model import Play, Settings, Task

@@ -94,6 +94,14 @@ class Process:
         """The program's name without ``.exe``, lower case: ``chrome`` and ``Chrome.exe`` are one."""
         return self.name.lower().removesuffix(".exe")
 
+    @property
+    def is_runner(self) -> bool:
+        """Whether it serves one model for Ollama; without its command line, by its name: a llama-server may be another program's."""
+        if self.runner is not None:
+            return self.runner
+        of_ollama = "ollama" in (self.path or "").lower()
+        return self.program == "ollama_llama_server" or (self.program == "llama-server" and of_ollama)
+
 
 @dataclass(frozen=True, slots=True)
 class GpuUse:

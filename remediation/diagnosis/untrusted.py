@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 MOST_VALUES = 200_000
 """Values of a YAML document, each counted as often as an alias repeats it."""
 
-DEEPEST = 100
-"""Lists and mappings inside each other, in YAML and JSON."""
-
 LONGEST_LINE = 16_384
 """Characters of one line that are read of a log or a text; no program writes longer ones that mean anything here."""
 
@@ -29,7 +26,6 @@ LONGEST_JSON = 64_000_000
 
 MOST_DIGITS = 30
 _DIGITS = re.compile(rf"(?<!\d)(\d{{{MOST_DIGITS}}})\d+")
-_LIMITS = f"at most {MOST_VALUES:,} values and {DEEPEST} levels are read"
 
 
 def bounded_lines(text: str) -> str:
@@ -60,10 +56,15 @@ def load_yaml(text: str, name: str) -> Any:  # noqa: ANN401 - any YAML value
     """
     import yaml  # noqa: PLC0415 - loaded where something is to be read
 
-    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    check_yaml(yaml.parse(text, Loader=base), name)
+    from remediation.model import yaml_limits  # noqa: PLC0415 - as above
 
-    class Plain(base):  # type: ignore[misc]
+    try:
+        yaml_limits.check(text, circles=False, most=MOST_VALUES)
+    except yaml_limits.TooMuch as error:
+        limits = f"at most {MOST_VALUES:,} values and {yaml_limits.DEEPEST} levels are read"
+        raise UsageError(f"{name}: {error.problem}: {limits}", next_step="give a smaller file, written without aliases") from None
+
+    class Plain(yaml_limits.FASTEST):  # type: ignore[misc]
         """Builds texts, numbers, truths, lists and mappings."""
 
     for tag in ("timestamp", "binary", "set", "omap", "pairs"):
@@ -72,32 +73,6 @@ def load_yaml(text: str, name: str) -> Any:  # noqa: ANN401 - any YAML value
         Plain.add_constructor(f"tag:yaml.org,2002:{tag}", _number(getattr(yaml.SafeLoader, f"construct_yaml_{tag}")))
     Plain.add_constructor(None, _plain)
     return yaml.load(text, Loader=Plain)  # noqa: S506 - a safe loader
-
-
-def check_yaml(events: Any, name: str) -> None:  # noqa: ANN401 - the events of PyYAML's parser
-    """Raise `UsageError` where YAML is nested too deep or its aliases stand for too much; nothing is built for that."""
-    anchors: dict[str, int] = {}
-    open_ones: list[tuple[str | None, int]] = []
-    count = 0
-    for event in events:
-        kind = type(event).__name__
-        if kind == "AliasEvent":
-            count += anchors.get(event.anchor, 1)
-        elif kind in {"MappingStartEvent", "SequenceStartEvent"}:
-            open_ones.append((event.anchor, count))
-            count += 1
-        elif kind in {"MappingEndEvent", "SequenceEndEvent"}:
-            anchor, before = open_ones.pop()
-            if anchor is not None:
-                anchors[anchor] = count - before
-        elif kind == "ScalarEvent":
-            count += 1
-            if event.anchor is not None:
-                anchors[event.anchor] = 1
-        if count > MOST_VALUES or len(open_ones) > DEEPEST:
-            what = "aliases stand for too many values" if anchors else "it holds too many values"
-            what = what if count > MOST_VALUES else "it is nested too deep"
-            raise UsageError(f"{name}: {what}: {_LIMITS}", next_step="give a smaller file, written without aliases")
 
 
 def _plain(loader: Any, node: yaml.Node) -> Any:  # noqa: ANN401 - PyYAML's loader, any value

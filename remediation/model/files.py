@@ -15,12 +15,12 @@ _HANDED_OVER = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 """Where a shell leaves what it hands over (``-e @<(command)``): a pipe that is open already."""
 
 
-def read_text(path: Path, *, encoding: str = "utf-8") -> str:
+def read_text(path: Path, *, encoding: str = "utf-8", most: int = LARGEST) -> str:
     """Return the text of a file; raises OSError, with a sentence, for what is too large or no regular file, UnicodeDecodeError."""
-    return read_bytes(path).decode(encoding)
+    return read_bytes(path, most).decode(encoding)
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, most: int = LARGEST) -> bytes:
     """Return what a file holds; raises OSError, with a sentence, for what is too large or no regular file."""
     kind = path.stat()
     if not stat.S_ISREG(kind.st_mode):
@@ -29,14 +29,14 @@ def read_bytes(path: Path) -> bytes:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not handed_over:
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-    if kind.st_size > LARGEST:
-        raise _too_large(path)
+    if kind.st_size > most:
+        raise _too_large(path, most)
     with path.open("rb") as file:
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise _too_large(path)
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise _too_large(path, most)
     return content
 
 
-def _too_large(path: Path) -> OSError:
-    return OSError(errno.EFBIG, f"it is larger than {LARGEST // MIB} MiB", str(path))
+def _too_large(path: Path, most: int) -> OSError:
+    return OSError(errno.EFBIG, f"it is larger than {most // MIB} MiB", str(path))

@@ -32,13 +32,14 @@ UNREADABLE = (yaml.YAMLError, ValueError, ArithmeticError, LookupError, TypeErro
 """What PyYAML raises for a value that is not what its tag says, such as ``!!int ''`` and ``!!timestamp x``."""
 
 
-def check(text: str, *, circles: bool = True) -> None:
+def check(text: str, *, circles: bool = True, most: int | None = None) -> None:
     """Raise `TooMuch`, with its place, where a text is nested too deep or its aliases stand for too much.
 
-    Without `circles` a value that contains itself is refused as well.
+    Without `circles` a value that contains itself is refused as well. `most` is how many values the text may hold at all, each
+    counted as often as an alias repeats it.
     """
-    if "&" in text or may_be_deep(text):
-        counted = _Counted(circles=circles)
+    if most is not None or "&" in text or may_be_deep(text):
+        counted = _Counted(circles=circles, most=most)
         for event in yaml.parse(text, Loader=FASTEST):
             problem = counted.take(event)
             if problem:
@@ -91,8 +92,8 @@ def may_be_deep(text: str) -> bool:
 class _Counted:
     """How many values the events so far stand for, ``written`` of them by themselves and the others by aliases."""
 
-    def __init__(self, *, circles: bool) -> None:
-        self.circles = circles
+    def __init__(self, *, circles: bool, most: int | None) -> None:
+        self.circles, self.most = circles, most
         self.sizes: dict[str, int] = {}
         self.open: list[tuple[str | None, int]] = []
         self.written = self.total = 0
@@ -116,4 +117,6 @@ class _Counted:
                 self.sizes[anchor] = self.total - before + 1
         if len(self.open) > DEEPEST:
             return f"values lie more than {DEEPEST} levels deep in one another"
+        if self.most is not None and self.total > self.most:
+            return f"it holds more than {self.most:,} values, with those that its aliases stand for"
         return f"its aliases stand for more than {MOST_ALIASED:,} values" if self.total - self.written > MOST_ALIASED else ""

@@ -1,0 +1,12 @@
+"""How a person restarts an Ollama server."""
+
+from __future__ import annotations
+
+
+def restart(container: str, *, windows: bool) -> str:
+    """Return the next step that restarts the server: in its container, "" where it has none."""
+    if container:
+        return f"restart the server: docker restart {container}"
+    if windows:
+        return "restart the server: quit Ollama from its tray icon (or end ollama.exe) and start it again"
+    return "restart the server: sudo systemctl restart ollama (or end ollama serve and start it again)"
