@@ -1,7 +1,7 @@
 """What a reader returns has the types that it declares, whatever the host answered.
 
 Readers take replies apart as if they were right. An answer of another shape (a field that is missing, a list in the place of a text)
-becomes a `CallFailed` here that names what is odd, so that whoever reads the host goes on without that part of it.
+becomes a `Unreadable` here that names what is odd, so that whoever reads the host goes on without that part of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from remediation.model.errors import CallFailed, RemediationError
+from remediation.model.errors import RemediationError, Unreadable
 from remediation.model.shape import check, explain, mismatch
 
 Reading = TypeVar("Reading", bound=type[Any])
@@ -44,14 +44,14 @@ def checked_function(function: Function) -> Function:
 
 @contextmanager
 def readable(host: Callable[[], str], what: str) -> Iterator[None]:
-    """Turn what an odd answer leads to into `CallFailed`; `what` names the question."""
+    """Turn what an odd answer leads to into `Unreadable`; `what` names the question."""
     try:
         yield
     except (RemediationError, MemoryError):
         raise
     except Exception as error:
         name = host()
-        raise CallFailed(
+        raise Unreadable(
             f"{name}: the answer to {what} cannot be read: {explain(error)}", host=name, next_step=_NEXT
         ) from error  # fmt: skip
 

@@ -13,6 +13,7 @@
           WriteRefused           a write reached a connection in check mode
         DeadlineExceeded         a call took longer than it may
         CallFailed               a program, probe or endpoint answered with an error
+          Unreadable             it answered, and what it said cannot be read
           Undecided              what is to be repaired is not there, or one of several: the user has to say
         NothingThere             the host has nothing that could be repaired
         NotApplicable            what a step sets does not exist on this kind of host: the step is skipped
@@ -136,6 +137,10 @@ class CallFailed(HostError):
         super().__init__(message, host=host, next_step=next_step)
         self.status = status
         self.output = output
+
+
+class Unreadable(CallFailed):
+    """A part of the host answered, and what it said cannot be read: that is a fault to name, not a part that is missing."""
 
 
 class Undecided(CallFailed):

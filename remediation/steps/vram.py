@@ -13,7 +13,7 @@ from remediation.diagnosis.units import MIB, human
 from remediation.diagnosis.versions import parse_version
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, needs
-from remediation.model.errors import NO_ANSWER, CallFailed, NotApplicable
+from remediation.model.errors import NO_ANSWER, CallFailed, NotApplicable, Unreadable
 from remediation.model.facts import GpuUse
 from remediation.model.finding import Cause, RuledOut
 from remediation.model.programs import is_protected, program_name
@@ -197,6 +197,8 @@ class FreeVram(Closing):
         """Read the card; where a GPU serves the model and no tool tells its memory (not NVIDIA's, WSL), nothing can be freed by plan."""
         try:
             return host.gpu.use()
+        except Unreadable:
+            raise
         except NO_ANSWER as error:
             runner = runner_of(wanted_model(self.model, host), host.ollama.running())
             if runner is None or not runner.size_vram:
