@@ -34,6 +34,9 @@ REFUSED = {
 }
 """Options of invoke's command runner and loader; nothing here goes through them."""
 
+LISTING = ("list", "list-depth", "list-format")
+"""Options of invoke that list the tasks instead of running one."""
+
 FORMATS = ("flat", "nested", "json")
 """What invoke's ``--list-format`` takes."""
 
@@ -131,6 +134,8 @@ class _Reading:
                 or self.from_ansible(flag)
                 or UsageError(f"invoke's {flag} has no meaning here", next_step="leave it out")
             )
+        if self.is_tasks_own(flag, argument):
+            raise self.unknown(flag)
         if argument.name == "help" and self.line.task:
             self.line.core += ["--help", self.line.task]
             return
@@ -147,6 +152,12 @@ class _Reading:
         if argument.names[0] == "list-format" and given[0] not in FORMATS:
             raise UsageError(f"{flag} takes {', '.join(FORMATS)}, not {given[0]!r}")
         self.line.core += [flag, *given]
+
+    def is_tasks_own(self, flag: str, argument: Argument) -> bool:
+        """Return whether a letter that lists tasks is meant as the one of a task (``-l web play``, ``diagnose -D``)."""
+        if argument.names[0] not in LISTING or flag.startswith("--"):
+            return False
+        return bool(self.line.task) or any(word in self.tasks and flag in self.tasks[word].flags for word in self.words)
 
     def value_of(self, flag: str, argument: Argument, value: str | None) -> list[str]:
         if not argument.takes_value:
@@ -231,7 +242,7 @@ class _Reading:
         instead = INSTEAD.get(flag)
         if instead is None:
             return None
-        return UsageError(f"{self.line.task or PROGRAM} has no option {flag}, as ansible-playbook has", next_step=instead)
+        return UsageError(f"{self.line.task or PROGRAM} does not have ansible-playbook's option {flag}", next_step=instead)
 
     def finish(self) -> None:
         context = self.context

@@ -1,6 +1,7 @@
 """What a YAML text may hold: checked on its events, before anything is built of it, so that no text can fill the memory.
 
-Nesting is limited because readers of the values go down by recursion; aliases because nine lines can stand for a billion values.
+Nesting is limited because readers of the values go down by recursion; aliases because nine lines can stand for a billion values,
+and values because each takes hundreds of times the memory of the character that it may be.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import yaml
 
 DEEPEST = 100
 """How deep values lie in one another."""
+MOST_WRITTEN = 500_000
+"""Values that are written out; each takes half a kilobyte of memory or more."""
 MOST_ALIASED = 100_000
 """Values that aliases stand for, beyond those that are written out."""
 LONGEST_NUMBER = 3_000
@@ -33,12 +36,12 @@ UNREADABLE = (yaml.YAMLError, ValueError, ArithmeticError, LookupError, TypeErro
 
 
 def check(text: str, *, circles: bool = True, most: int | None = None) -> None:
-    """Raise `TooMuch`, with its place, where a text is nested too deep or its aliases stand for too much.
+    """Raise `TooMuch`, with its place, where a text is nested too deep, or it or its aliases hold too much.
 
     Without `circles` a value that contains itself is refused as well. `most` is how many values the text may hold at all, each
     counted as often as an alias repeats it.
     """
-    if most is not None or "&" in text or may_be_deep(text):
+    if most is not None or "&" in text or may_be_deep(text) or _may_be_many(text):
         counted = _Counted(circles=circles, most=most)
         for event in yaml.parse(text, Loader=FASTEST):
             problem = counted.take(event)
@@ -89,6 +92,11 @@ def may_be_deep(text: str) -> bool:
     return _INDENTED.search(text) is not None
 
 
+def _may_be_many(text: str) -> bool:
+    """Return whether a text could hold more values than allowed: each stands behind one of these characters."""
+    return len(text) > MOST_WRITTEN and sum(map(text.count, "\n\r,:[{-?")) >= MOST_WRITTEN
+
+
 class _Counted:
     """How many values the events so far stand for, ``written`` of them by themselves and the others by aliases."""
 
@@ -115,8 +123,14 @@ class _Counted:
             anchor, before = self.open.pop()
             if anchor:
                 self.sizes[anchor] = self.total - before + 1
+        return self.too_much()
+
+    def too_much(self) -> str:
+        """Return what is too much so far, empty where nothing is."""
         if len(self.open) > DEEPEST:
             return f"values lie more than {DEEPEST} levels deep in one another"
         if self.most is not None and self.total > self.most:
             return f"it holds more than {self.most:,} values, with those that its aliases stand for"
+        if self.written > MOST_WRITTEN:
+            return f"the file holds more than {MOST_WRITTEN:,} values"
         return f"its aliases stand for more than {MOST_ALIASED:,} values" if self.total - self.written > MOST_ALIASED else ""

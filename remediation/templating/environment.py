@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from itertools import chain
 from types import CodeType
@@ -37,6 +38,8 @@ from remediation.templating.secret import Secret, revealed
 from remediation.templating.tests import TESTS
 from remediation.templating.wrapping import hiding, is_secret, plainly, qualified, seeing, veiled
 
+LONGEST = 1_000_000
+"""Characters of a template; to compile a million takes seconds."""
 DROPPED = frozenset({"lipsum", "cycler", "joiner"})
 
 
@@ -119,6 +122,17 @@ class BoundedLexer(Lexer):
         return token
 
 
+@contextmanager
+def readable(source: object) -> Iterator[None]:
+    """Raise `TemplateSyntaxError` where a template is too long or too deep to be compiled."""
+    if isinstance(source, str) and len(source) > LONGEST:
+        raise TemplateSyntaxError(f"it has more than {LONGEST:,} characters", 1)
+    try:
+        yield
+    except (RecursionError, MemoryError):
+        raise TemplateSyntaxError("it is nested too deeply", 1) from None
+
+
 class Environment(ImmutableSandboxedEnvironment):
     """The one environment of all templates; it holds no variables."""
 
@@ -153,6 +167,21 @@ class Environment(ImmutableSandboxedEnvironment):
         except (SyntaxError, ValueError, OverflowError) as error:
             said = error.msg if isinstance(error, SyntaxError) else str(error)
             raise TemplateSyntaxError(_JINJAS_PREFIX.sub("", said), 1) from None
+
+    def parse(self, source: str, name: str | None = None, filename: str | None = None) -> nodes.Template:
+        """Return the syntax tree of a template."""
+        with readable(source):
+            return super().parse(source, name, filename)
+
+    def compile(self, source: Any, *given: Any, **named: Any) -> Any:  # noqa: ANN401 - as Jinja's
+        """Return the code of a template."""
+        with readable(source):
+            return super().compile(source, *given, **named)
+
+    def compile_expression(self, source: str, undefined_to_none: bool = True) -> Any:  # noqa: ANN401 - as Jinja's
+        """Return an expression as a function."""
+        with readable(source):
+            return super().compile_expression(source, undefined_to_none)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as Jinja's
         """Carry out an operator that can make much of little."""
@@ -222,7 +251,7 @@ def compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
 
 def _with_backslashes(text: str) -> str:
     r"""Return `text` so that a backslash in a string inside of braces is one: ``'(\d+)'`` is a pattern, as in Ansible."""
-    if "\\" not in text or "{{" not in text:
+    if "\\" not in text or "{{" not in text or len(text) > LONGEST:
         return text
     parts: list[str] = []
     inside = False

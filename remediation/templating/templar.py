@@ -196,7 +196,7 @@ def flaw(text: Text, *, bare: bool = False) -> str:
         (expression if bare and not text.template else compiled)(str(text))
     except jinja2.TemplateSyntaxError as error:
         return _invalid(error, text)
-    except (jinja2.TemplateError, RecursionError):
+    except jinja2.TemplateError:
         return ""  # told where it is used
     return ""
 

@@ -24,6 +24,7 @@ class Options:
     extra_vars: tuple[str, ...] = option("A variable.", default=(), short="e")
     inventory: tuple[str, ...] = option("An inventory.", default=(), short="i")
     forks: int = option("Threads.", default=5)
+    diff: bool = option("Show differences.", default=False, short="D")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +106,10 @@ REFUSED = [
     ("play a.yml b", "play does not take 'b'"),
     ("site.yml", "there is no task 'site.yml'"),
     ("ansible-playbook site.yml", "there is no task 'ansible-playbook'"),
-    ("-l play a.yml", "there is no task 'a.yml'"),
+    ("-l play a.yml", "-l stands in front of the task"),
+    ("-l web play a.yml", "-l stands in front of the task"),
+    ("-D play a.yml", "-D stands in front of the task"),
+    ("play a.yml -F", "play has no option -F"),
     ("-F json play a.yml", "-F lists the tasks of remediate and runs none"),
     ("play a.yml --list-format json", "--list-format lists the tasks"),
     ("--list-format nosuch --list", "--list-format takes flat, nested, json, not 'nosuch'"),
@@ -113,12 +117,12 @@ REFUSED = [
     ("-f nofile", "invoke's -f has no meaning here"),
     ("-d play a.yml", "invoke's -d has no meaning here"),
     ("--prompt-for-sudo-password play a.yml", "invoke's --prompt-for-sudo-password has no meaning here"),
-    ("play a.yml -b", "play has no option -b, as ansible-playbook has"),
-    ("play a.yml -bK", "play has no option -b, as ansible-playbook has"),
-    ("play a.yml --become-user=x", "play has no option --become-user, as ansible-playbook has"),
-    ("play a.yml --syntax-check", "play has no option --syntax-check, as ansible-playbook has"),
-    ("play a.yml --step", "play has no option --step, as ansible-playbook has"),
-    ("-u root play a.yml", "remediate has no option -u, as ansible-playbook has"),
+    ("play a.yml -b", "play does not have ansible-playbook's option -b"),
+    ("play a.yml -bK", "play does not have ansible-playbook's option -b"),
+    ("play a.yml --become-user=x", "play does not have ansible-playbook's option --become-user"),
+    ("play a.yml --syntax-check", "play does not have ansible-playbook's option --syntax-check"),
+    ("play a.yml --step", "play does not have ansible-playbook's option --step"),
+    ("-u root play a.yml", "remediate does not have ansible-playbook's option -u"),
     ("play a.yml --limit=", "--limit was given an empty value"),
     ("play a.yml -e=", "-e was given an empty value"),
     ("play a.yml -e a=1 b=2", "'b=2' belongs to no option"),
@@ -130,7 +134,7 @@ REFUSED = [
     ("-w play a.yml", "invoke's -w has no meaning here"),
     ("play a.yml --warn-only", "invoke's --warn-only has no meaning here"),
     ("play a.yml --pty", "invoke's --pty has no meaning here"),
-    ("-T 5 play a.yml", "remediate has no option -T, as ansible-playbook has"),
+    ("-T 5 play a.yml", "remediate does not have ansible-playbook's option -T"),
     ("--help plya", "there is no task 'plya'"),
     ("play a.yml -- rest", "nothing may stand after a bare --"),
 ]

@@ -143,3 +143,37 @@ def test_what_repeats_the_same_is_no_nested_repetition(pattern: str) -> None:
 )
 def test_what_python_does_not_compile_is_a_mistake_in_the_template(template: str) -> None:
     assert flaw(Text(template)).startswith("this is no valid template: ")
+
+
+DEEP = {
+    "parentheses": ("(", "1", ")"),
+    "negations": ("not ", "true", ""),
+    "sums": ("", "1", "+1"),
+    "filters": ("", "1", "|string"),
+    "attributes": ("", "a", ".b"),
+    "lists": ("[", "", "]"),
+    "loops": ("{% for i in [1] %}", "1", "{% endfor %}"),
+    "conditions": ("{% if true %}", "1", "{% endif %}"),
+    "branches": ("", "{% if false %}", "{% elif false %}"),
+}
+
+
+@pytest.mark.parametrize("depth", [100, 300, 20_000])
+@pytest.mark.parametrize("shape", DEEP)
+def test_a_template_that_is_nested_too_deeply_is_refused_where_it_is_read(shape: str, depth: int) -> None:
+    before, middle, after = DEEP[shape]
+    inner = before * depth + middle + after * depth + ("{% endif %}" if shape == "branches" else "")
+    template = Text(inner if "{%" in inner else "{{ " + inner + " }}")
+    problem = flaw(template)
+    assert not problem or "this is no valid template: " in problem
+    assert problem or depth < 20_000
+    if problem:
+        with pytest.raises(TemplateError, match="this is no valid template"):
+            Scope([{}]).render(template)
+
+
+def test_a_template_is_as_long_as_can_be_compiled() -> None:
+    assert flaw(Text("{{ 1 + 1 }}" * 100_000)) == (
+        "this is no valid template: it has more than 1,000,000 characters, in '" + ("{{ 1 + 1 }}" * 100_000)[:119] + "…'"
+    )
+    assert Scope([{"x": "a"}]).render(Text("{{ x }}" + "b" * 2_000_000)) == "a" + "b" * 2_000_000  # only text and variables

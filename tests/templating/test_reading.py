@@ -68,6 +68,9 @@ def test_an_alias_is_the_value_of_its_anchor() -> None:
     ("text", "message"),
     [
         (bomb(9), "site.yml:6:10: this is too much: its aliases stand for more than 100,000 values"),
+        ("a: [" + "1," * 600_000 + "]", "this is too much: the file holds more than 500,000 values"),
+        ("- 1\n" * 600_000, "this is too much: the file holds more than 500,000 values"),
+        ("? a\n" * 600_000, "this is too much: the file holds more than 500,000 values"),
         ("a: " + "[" * 5000, "nesting depth"),
         ("a: " + "[" * 120 + "]" * 120, "site.yml:1:103: this is too much: values lie more than 100 levels deep"),
         ("- " * 150 + "x", "values lie more than 100 levels deep"),
