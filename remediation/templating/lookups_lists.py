@@ -119,8 +119,13 @@ def _template(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) ->
             ),
         ]
         inner = names.overlaid({**(own if isinstance(own, Mapping) else {}), SEARCH_PATH: there})
-        values.append(inner.render(Text(text)))
+        value = inner.render(Text(text.removesuffix("\n")))
+        values.append(value + "\n" * (_last_newlines(text) - _last_newlines(value)) if isinstance(value, str) else value)
     return values
+
+
+def _last_newlines(text: str) -> int:
+    return len(text) - len(text.rstrip("\n"))
 
 
 def _varnames(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above

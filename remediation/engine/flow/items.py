@@ -51,5 +51,13 @@ def names_of(loop: Loop, number: int, items: Sequence[Any]) -> dict[str, Any]:
     return names
 
 
+def kept(names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an item's result keeps of its variables; all items in each of the results would be their number squared."""
+    found = dict(names)
+    if "ansible_loop" in found:
+        found["ansible_loop"] = {name: value for name, value in names["ansible_loop"].items() if name != "allitems"}
+    return found
+
+
 def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - a rendered value
     return list(value) if isinstance(value, (list, tuple)) else [value]

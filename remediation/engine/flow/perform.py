@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from remediation.engine.flow.items import items_of, names_of
+from remediation.engine.flow.items import items_of, kept, names_of
 from remediation.engine.flow.signals import Interrupted
 from remediation.engine.flow.site import Site
 from remediation.engine.flow.state import Ending
@@ -64,7 +64,9 @@ def _looped(site: Site, act: Act) -> Ending:
         return one(site, refuse)  # a condition that is false wins over a broken loop
     if not items:
         return Ending(
-            Outcome.SKIPPED, {"changed": False, "skipped": True, "results": [], "failed": False}, "no items in the list"
+            Outcome.SKIPPED,
+            {"changed": False, "skipped": True, "skipped_reason": "No items in the list", "results": [], "failed": False},
+            "no items in the list",
         )
     endings = []
     for number, item in enumerate(items):
@@ -75,7 +77,7 @@ def _looped(site: Site, act: Act) -> Ending:
         if site.host.recorded(inner.path, site.masked(item)) is None:
             inner.emit("task_start", path=inner.path, item=shown(site, item))
         ending = _ignoring(inner, one(inner, act))
-        result = {**ending.result, loop.variable: item, "ansible_loop_var": loop.variable}
+        result = {**ending.result, **kept(names)}
         ending = dataclasses.replace(ending, result={**result, "item": item}, notify=_wanted(inner, ending))
         _set(site, ending)
         endings.append(ending)

@@ -91,7 +91,7 @@ class HostWalk:
             with self.counting.rescuable():
                 yield from self.nodes(block.block, included)
         except TaskFailed as failure:
-            self.host.facts["ansible_failed_task"] = {"name": failure.task.title, "action": failure.task.action}
+            self.host.facts["ansible_failed_task"] = {"name": failure.task.name, "action": failure.task.action}
             self.host.facts["ansible_failed_result"] = dict(failure.ending.result)
             yield from self.nodes(block.rescue, included)
 
