@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from remediation.report.figures import UNKNOWN, before_after, layers, table
+from remediation.report.figures import UNKNOWN, before_after, layers, sentences, table
 from remediation.report.lines import Line, shortened
 
 NAME = 32
@@ -53,15 +53,17 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
 def _cure(cure: str) -> list[Line]:
     """Return a cure; what is to be copied as it is stands in rows of its own."""
     first, *rest = cure.split("\n")
-    return [_part("cure", first, indent=1), *(Line(row, lead=" " * 11, verbatim=True) for row in rest)]
+    return [_part("cure", first, indent=1), *(Line(row, lead=" " * 11, verbatim=True, whole=True) for row in rest)]
 
 
 def _measured(figures: Mapping[str, Any]) -> list[Line]:
     """Return what the loaded model did when it was asked; why not, where it could not be."""
     rows = [row for row in before_after(None, figures) if row.after != UNKNOWN]
-    told = table(rows, simulated=bool(figures.get("simulated")), single="now") if rows else []
+    simulated = bool(figures.get("simulated"))
+    wide, narrow = ("\n".join(form(rows, simulated=simulated, single="now")) for form in (table, sentences)) if rows else ("", "")
+    told = [Line(wide, lead=" " * INDENT, verbatim=True, narrow=narrow)] if rows else []
     reason = [_part("asked", str(figures["reason"]))] if figures.get("reason") else []
-    return [*(Line(row, lead=" " * INDENT, verbatim=True) for row in told), *reason]
+    return [*told, *reason]
 
 
 def _matters(finding: Mapping[str, Any], first: Mapping[str, Any]) -> bool:

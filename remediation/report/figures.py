@@ -98,6 +98,12 @@ def _load(figures: Mapping[str, Any]) -> str:
     return UNKNOWN if gpu is None and cpu is None else f"{percent(gpu)} / {percent(cpu)}"
 
 
+def sentences(rows: Sequence[Row], *, simulated: bool, single: str = "") -> list[str]:
+    """Return the table as lines that can wrap, for a terminal that it is too wide for."""
+    head = f"{single or 'before → after'}{' (simulated)' if simulated else ''}:"
+    return [head, *(f"{row.label}: " + (row.after if single else f"{row.before} → {row.after}") for row in rows)]
+
+
 def table(rows: Sequence[Row], *, simulated: bool, single: str = "") -> list[str]:
     """Return the table as plain lines; a lab's figures say that they are simulated. ``single`` heads the only column."""
     first = max(len(row.label) for row in rows) + 2

@@ -11,6 +11,8 @@ from typing import Any
 from remediation.model.visible import visible, visible_line
 
 WIDTH = 100
+NARROWEST = 24
+"""Columns that a text needs beside its lead; where fewer are left, it stands below."""
 LEAD = 12
 INDENT = 2
 
@@ -22,7 +24,8 @@ CLOCK = re.compile(r"\btime=\S{1,64} level=\S{1,16} source=\S{1,100} ")
 class Line:
     """``lead`` stands in front of the first row, ``text`` wraps behind it; ``style`` is one of ``STYLES``.
 
-    ``most`` limits the rows: what is longer ends with an ellipsis.
+    ``most`` limits the rows: what is longer ends with an ellipsis. ``verbatim`` text keeps its rows and is cut at the width, unless
+    ``narrow`` says the same in rows that can wrap, or it is ``whole`` because it is to be copied.
     """
 
     text: str
@@ -30,19 +33,28 @@ class Line:
     style: str = ""
     most: int = 0
     verbatim: bool = False
+    narrow: str = ""
+    whole: bool = False
 
     def rows(self, width: int = WIDTH) -> list[str]:
         """Return the rows, none wider than `width` and none with a control character."""
         text, lead = visible(self.text), visible_line(self.lead)
         if self.verbatim:
-            return [_cut(f"{lead}{row}".rstrip(), width) for row in text.split("\n")]
+            told = [f"{lead}{row}".rstrip() for row in text.split("\n")]
+            if self.narrow and any(len(row) > width for row in told):
+                return [row for part in self.narrow.split("\n") for row in Line(part, lead=self.lead).rows(width)]
+            return told if self.whole else [_cut(row, width) for row in told]
+        above: list[str] = []
+        if len(lead) > width - NARROWEST and len(lead) > LEAD:
+            above = textwrap.wrap(lead, width, subsequent_indent=" " * INDENT, break_on_hyphens=False)
+            lead = " " * min(LEAD, width // 4)
         hanging = " " * len(lead)
         rows = textwrap.wrap(
             " ".join(text.split()), width, initial_indent=lead, subsequent_indent=hanging, break_on_hyphens=False
-        ) or [lead.rstrip()]
+        ) or ([] if above else [lead.rstrip()])
         if self.most and len(rows) > self.most:
             rows = [*rows[: self.most - 1], f"{rows[self.most - 1][: width - 2]} …"]
-        return rows
+        return above + rows
 
 
 STYLES = {"": "", "head": "bold", "good": "green", "bad": "bold red", "warn": "yellow", "dim": "dim"}

@@ -13,7 +13,7 @@ from typing import Any
 
 from remediation.model.event import Event
 from remediation.model.words import plural
-from remediation.report.figures import UNKNOWN, before_after, duration, layers, progress, table
+from remediation.report.figures import UNKNOWN, before_after, duration, layers, progress, sentences, table
 from remediation.report.findings import NAME, findings
 from remediation.report.foretold import foretold
 from remediation.report.lines import Line, below, difference, labelled
@@ -272,7 +272,7 @@ def _task_result(page: HostPage, event: Event) -> list[Line]:
     page.told.add(NEXT + next_step)
     first, *rest = next_step.split("\n")
     lines.append(Line(first, lead=NEXT))
-    lines += [Line(row, lead=f"{'':{len(NEXT) + 2}}", verbatim=True) for row in rest]  # to be copied as it is
+    lines += [Line(row, lead=f"{'':{len(NEXT) + 2}}", verbatim=True, whole=True) for row in rest]  # to be copied as it is
     return lines
 
 
@@ -301,8 +301,9 @@ def figures_table(page: HostPage) -> list[Line]:
     if all({row.before, row.after} == {UNKNOWN} for row in measured):
         return []
     # of a host that failed, the figures are those of its state before, whatever became of it
-    rows = table(measured, simulated=simulated, single=("before" if page.outcome in BAD else "now") if single else "")
-    return [Line(""), *(Line(row, lead="  ", verbatim=True) for row in rows), Line("")]
+    only = ("before" if page.outcome in BAD else "now") if single else ""
+    wide, narrow = ("\n".join(form(measured, simulated=simulated, single=only)) for form in (table, sentences))
+    return [Line(""), Line(wide, lead="  ", verbatim=True, narrow=narrow), Line("")]
 
 
 _REACTIONS: dict[str, Callable[[HostPage, Event], list[Line]]] = {

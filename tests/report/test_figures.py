@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from remediation.report import figures
-from remediation.report.figures import before_after, duration, percent, size, table
+from remediation.report.figures import Row, before_after, duration, percent, sentences, size, table
+from remediation.report.lines import Line
 from tests.report import stream
 
 
@@ -44,3 +45,17 @@ def test_only_a_lab_says_simulated() -> None:
 
 def test_percent() -> None:
     assert percent(91.6) == "92 %"
+
+
+def test_a_terminal_that_is_too_narrow_for_the_table_gets_sentences() -> None:
+    rows = [Row("50 tokens, warm", "≈ 12 s (8 seen)", "≈ 1.5 s (48 seen)")]
+    assert sentences(rows, simulated=True) == [
+        "before → after (simulated):",
+        "50 tokens, warm: ≈ 12 s (8 seen) → ≈ 1.5 s (48 seen)",
+    ]
+    assert sentences(rows, simulated=False, single="now") == ["now:", "50 tokens, warm: ≈ 1.5 s (48 seen)"]
+    line = Line(
+        "\n".join(table(rows, simulated=False)), lead="  ", verbatim=True, narrow="\n".join(sentences(rows, simulated=False))
+    )
+    assert line.rows(100)[1].split() == ["50", "tokens,", "warm", "≈", "12", "s", "(8", "seen)", "≈", "1.5", "s", "(48", "seen)"]
+    assert line.rows(30) == ["  before → after:", "  50 tokens, warm: ≈ 12 s (8", "  seen) → ≈ 1.5 s (48 seen)"]

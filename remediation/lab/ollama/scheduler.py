@@ -49,10 +49,10 @@ class Scheduler:
                     self._drop(name)
 
     def listed(self) -> list[Runner]:
-        """Return the loaded runners, the last used first."""
+        """Return the loaded runners, the last used first; one that is leaving is listed until its memory is free."""
         self.tick()
         with self._turn:
-            return sorted((each for each in self.runners.values() if each.leaving is None), key=lambda each: -each.used)
+            return sorted(self.runners.values(), key=lambda each: -each.used)
 
     def leave(self, name: str) -> None:
         """Tell a runner to go once its requests are done."""
@@ -153,9 +153,9 @@ class Scheduler:
             self._drop(runner.name)
 
     def _drop(self, name: str) -> None:
-        self.runners.pop(name)
         self._processes.end(name)
         self._loader.release_memory(name)
+        del self.runners[name]  # the last, as in the real server: what /api/ps no longer lists holds no memory
 
     def _load(self, model: Model, options: Options) -> Runner:
         load = self._loader.prepare(model, options, alone=not self.runners)
