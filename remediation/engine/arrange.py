@@ -10,6 +10,7 @@ from remediation.model.change import Risk, StepCall
 
 if TYPE_CHECKING:
     from remediation.model.finding import Cause, Diagnosis, Finding
+from remediation.model.words import verb
 
 CONFIRMED = 0.8
 """The confidence from which a cause counts as confirmed (design 5)."""
@@ -126,8 +127,9 @@ def left_out(rung: Rung, diagnosis: Diagnosis, *, last_resort: bool) -> Left | N
     if rung.treats and len(excluded) == len(rung.treats):
         return Left(rung, "; ".join(_ruled_out(excluded, diagnosis)))
     if rung.last_resort and not last_resort and not confirmed(rung, diagnosis):
-        causes = ", ".join(map(str, rung.treats)) or "no cause"
-        return Left(rung, f"a last resort, and {causes} is not confirmed", allowed=False)
+        causes = " and ".join(map(str, rung.treats))
+        unproven = f", and {causes} {verb(len(rung.treats))} not confirmed" if causes else ""
+        return Left(rung, f"a last resort{unproven}", allowed=False)
     return None
 
 

@@ -202,6 +202,16 @@ def test_rungs_that_did_not_help_leave_it_unverified_with_what_each_came_to() ->
     assert len(result.changes) == 2
 
 
+def test_why_a_last_resort_is_left_out_is_said_of_each_of_its_causes() -> None:
+    for treats, words in (
+        ((Cause.MODEL_CORRUPT,), "a last resort, and model_corrupt is not confirmed"),
+        ((Cause.MODEL_CORRUPT, Cause.DRIVER_LOST), "a last resort, and model_corrupt and driver_lost are not confirmed"),
+        ((), "a last resort"),
+    ):
+        order = arrange([replace(RESTART, treats=treats)], Diagnosis(), last_resort=False, risk_of=lambda _rung: Risk.SAFE)
+        assert [each.reason for each in order.left] == [words]
+
+
 def test_where_a_proven_cure_failed_the_next_step_is_its_own_and_no_last_resort() -> None:
     bench = occupied(diagnose=says(found(vram_occupied=0.97)))
     bench.world.fails["processes.close"] = [CallFailed("chrome.exe does not end", next_step="close it by hand")] * 1000

@@ -33,6 +33,17 @@ def test_num_gpu_of_one_request_sticks_until_the_model_is_unloaded(version: str)
     assert played.ps()[0]["size"] == played.ps()[0]["size_vram"]
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_runner_that_is_leaving_is_listed_as_long_as_it_holds_memory(version: str) -> None:
+    played = play(version=version)
+    before = played.memory.free()
+    played.load()
+    played.ask("/api/generate", {"model": MISTRAL, "keep_alive": 0})
+    assert (len(played.ps()), played.memory.free() < before) == (1, True)
+    played.clock.sleep(1)
+    assert (len(played.ps()), played.memory.free() < before) == (0, False)
+
+
 @pytest.mark.parametrize("version", TOLD_BY_REQUEST)
 def test_another_explicit_number_or_context_reloads(version: str) -> None:
     played = play(version=version)
