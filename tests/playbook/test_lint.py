@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from remediation.model.errors import InputError
 from remediation.playbook.lint import lint, to_json
 from remediation.playbook.load import load_playbook
 from remediation.steps.registry import registry
@@ -38,7 +39,6 @@ def advice(folder: Path, tasks: str, *, play: str = "", known: tuple[str, ...] =
         ("    - debug: {msg: x}\n      when: layerz > 3\n", ["undefined-variable"]),
         ("    - debug: {msg: \"{{ layers | default(0) }} {{ hostvars['a'].x }} {{ lookup('env', 'HOME') }}\"}\n", []),
         ("    - debug: {msg: x}\n      when: layers is defined and layers > 3\n", []),
-        (f"    - debug: {{msg: x}}\n      when: {'not ' * 3000}layers\n", []),
     ],
 )
 def test_each_rule_speaks_where_it_should_and_nowhere_else(tmp_path: Path, task: str, rules: list[str]) -> None:
@@ -68,3 +68,8 @@ def test_advice_has_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "playbooks").glob("*.yml")), ids=lambda path: path.name)
 def test_the_shipped_playbooks_need_no_advice(path: Path) -> None:
     assert lint(load_playbook(path), steps=registry) == []
+
+
+def test_a_condition_that_python_cannot_compile_is_a_mistake_and_no_advice(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="when: this is no valid template: it is nested too deeply"):
+        advice(tmp_path, f"    - debug: {{msg: x}}\n      when: {'not ' * 3000}layers\n")
