@@ -17,6 +17,7 @@ from remediation.facets.service_log import ServiceLog
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Blob, Container, Executed, Found, Manifest, ModelEntry, ModelShow, Runner, Target
 from remediation.model.json_text import load_json
+from remediation.model.moments import moment
 
 OK = 200
 NOT_FOUND = 404
@@ -107,8 +108,14 @@ class OllamaByHttp:
     def running(self) -> Sequence[Runner]:
         """Return what is loaded."""
         found = runners(self._get(running_call(self.endpoint)))
-        self._seen.update({runner.model: runner for runner in found})
+        self._seen.update({runner.model: runner for runner in found if not self._leaves(runner)})
         return found
+
+    def _leaves(self, runner: Runner) -> bool:
+        """Whether a runner was told to go since it was last seen: it is listed until its process has ended, and expires now."""
+        earlier = self._seen.get(runner.model)
+        before, now = (moment(each.expires_at) if each is not None else None for each in (earlier, runner))
+        return before is not None and now is not None and now < before
 
     def last_runner(self, model: str) -> Runner | None:
         """Return a model's runner as it was last seen in this run."""
