@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -190,3 +191,10 @@ def _start(made: Service) -> None:
         heard = any("Listening on" in line for line in following.stdout)
         following.kill()
     assert heard, f"the stand-in did not start: {made.journal}"
+    # Linux tells starts in whole seconds: a server as young as that would count as restarted by a run that begins now
+    pidfd = os.pidfd_open(made.pid)
+    try:
+        ended, _, _ = select.select([pidfd], [], [], 1.2)
+    finally:
+        os.close(pidfd)
+    assert not ended, f"the stand-in ended: {made.journal}"
