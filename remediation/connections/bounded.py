@@ -10,7 +10,7 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from remediation.model import limits
@@ -127,7 +127,8 @@ def watchdog(seconds: float, close: Callable[[], object]) -> Iterator[Watchdog]:
 
     def bite() -> None:
         dog.bit = True
-        close()
+        with suppress(Exception):  # the connection may be gone already; nothing waits for this thread to hear of it
+            close()
 
     timer = threading.Timer(max(0.0, seconds), bite)
     timer.daemon = True

@@ -20,7 +20,7 @@ import pytest
 
 from remediation.connections import ssh_exec, wire
 from remediation.connections.base import Completed, Failed, FileContent, Http, HttpReply, ReadFile, Run
-from remediation.connections.bounded import Gathered
+from remediation.connections.bounded import Gathered, watchdog
 from remediation.connections.channel import Doubt, Silent
 from remediation.connections.child import ChildChannel
 from remediation.connections.guard import Guard
@@ -498,3 +498,17 @@ def test_an_exec_request_that_nobody_answers_ends_with_the_deadline() -> None:
         never.set()
         client.close()
         server.close()
+
+
+def test_a_deadline_of_a_connection_that_is_gone_already_prints_nothing() -> None:
+    closed = threading.Event()
+
+    def close() -> None:
+        closed.set()
+        raise EOFError
+
+    with watchdog(0.01, close) as dog:
+        assert closed.wait(30)
+    for timer in (each for each in threading.enumerate() if isinstance(each, threading.Timer)):
+        timer.join(30)
+    assert dog.bit

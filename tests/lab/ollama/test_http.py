@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -110,7 +111,14 @@ def test_a_loaded_model_has_a_process_and_a_runner_that_is_killed_fails_the_next
             listed = subprocess.run(["sh", "-c", shell("processes")], capture_output=True, text=True, check=True).stdout
             return [one for one in from_shell(listed) if one.runner and one.parent == server.pid]
 
-        assert (ask(), [one.program for one in runners()]) == (200, ["ollama"])
-        os.kill(runners()[0].pid, signal.SIGKILL)
-        assert (ask(prompt="Why?"), ask(prompt="Why?"), len(runners())) == (500, 200, 1)
-        assert (ask(keep_alive=0), server.terminate(), server.wait(10)) == (200, None, 0)
+        try:
+            assert (ask(), [one.program for one in runners()]) == (200, ["ollama"])
+            ended = os.pidfd_open(runners()[0].pid)
+            os.kill(runners()[0].pid, signal.SIGKILL)
+            assert select.select([ended], [], [], 30)[0] == [ended]
+            os.close(ended)
+            assert (ask(prompt="Why?"), ask(prompt="Why?"), len(runners())) == (500, 200, 1)
+            assert ask(keep_alive=0) == 200
+        finally:
+            server.terminate()
+        assert server.wait(10) == 0
