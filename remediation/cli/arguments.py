@@ -16,6 +16,7 @@ from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 
 from remediation.cli.ansible_options import INSTEAD
+from remediation.model.digits import is_whole
 from remediation.model.errors import UsageError
 
 REFUSED = {
@@ -176,7 +177,7 @@ class _Reading:
             raise UsageError(f"{flag} was given an empty value", next_step=f"give {flag} its value, or leave it out")
         if value.startswith("-") and value != "-":
             raise UsageError(f"{flag} needs a value, but {value} follows", next_step=f"give {flag} its value")
-        if argument.kind is int and not value.isdecimal():
+        if argument.kind is int and not is_whole(value):
             raise UsageError(f"{flag} needs a whole number, not {value!r}")
         return [value]
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from remediation.cli.checks import Check, good, lacking, worth_knowing
 from remediation.facets.readiness import Compose, PosixReadiness, WindowsReadiness, Wsl
+from remediation.model.digits import is_whole
 from remediation.model.facts import DockerDesktop
 
 COMPOSE_STEPS = "compose.*, stack.*, env_file.set, volume.recreated"
@@ -179,4 +180,4 @@ def _units(host: PosixReadiness) -> Iterator[Check]:
 
 def _numbers(version: str) -> tuple[int, ...]:
     parts = version.split(".")
-    return tuple(int(part) for part in parts if part.isdecimal()) or _DESKTOP_COMMAND
+    return tuple(int(part) for part in parts if is_whole(part)) or _DESKTOP_COMMAND

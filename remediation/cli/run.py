@@ -30,6 +30,7 @@ from remediation.engine.history import prune
 from remediation.engine.journal import ERRORS, Journal
 from remediation.engine.ports import Policy, Ports
 from remediation.model.change import Risk
+from remediation.model.digits import is_whole
 from remediation.model.errors import RemediationError, UsageError
 from remediation.model.event import Event
 from remediation.model.masking import Masker
@@ -135,7 +136,7 @@ def forks_of(asked: Run) -> int:
     """Return how many hosts are worked on at a time; raises `UsageError`."""
     if asked.forks is None:
         return FORKS
-    if not asked.forks.isdecimal() or int(asked.forks) < 1:
+    if not is_whole(asked.forks) or int(asked.forks) < 1:
         raise UsageError(f"--forks: a number of hosts from 1 is wanted, not {asked.forks!r}")
     return int(asked.forks)
 

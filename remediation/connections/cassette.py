@@ -34,6 +34,7 @@ from remediation.connections.base import (
 )
 from remediation.connections.settings import LOCAL_NAMES, ConnectionSettings
 from remediation.model import limits
+from remediation.model.digits import is_whole
 from remediation.model.errors import UsageError
 from remediation.model.files import read_text
 from remediation.model.json_text import load_json
@@ -83,7 +84,7 @@ class Names:
     def machine(self, text: str | None) -> None:
         """Take out a host's name or address, and the first part of a long name."""
         self._add(text or "", "a-host")
-        if text and not text.replace(".", "").isdigit():
+        if text and not is_whole(text.replace(".", "")):
             self._add(text.split(".")[0], "a-host")
 
     def learn(self, value: object) -> None:

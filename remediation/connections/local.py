@@ -18,6 +18,7 @@ from pathlib import Path
 from remediation.connections import http_client, posix, posix_files
 from remediation.connections.base import Call, Completed, Failed, FileContent, Http, Probe, ReadFile, Reply, Run, WriteFile
 from remediation.connections.bounded import Gathered
+from remediation.connections.in_turn import in_turn
 from remediation.connections.settings import Become
 from remediation.model.limits import LimitExceeded
 
@@ -45,7 +46,7 @@ class LocalConnection:
     def exchange(self, calls: Sequence[Call]) -> list[Reply]:
         """Carry out `calls` one after the other."""
         self.round_trips += 1
-        return [self._one(call) for call in calls]
+        return in_turn(calls, self._one)
 
     def close(self) -> None:
         """End the programs that still run and start no more: another thread may be at work, and the whole program is to end."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from remediation.connections.base import Completed, Failed, FileContent, ReadFile, Reply, Run, WriteFile
+from remediation.model.digits import is_whole
 
 _NOT_FOUND, _LINK, _OTHER = 44, 45, 46
 _READ = '[ -e "$1" ] || exit 44; [ -f "$1" ] || exit 46; wc -c <"$1" || exit 1; if [ "$3" = tail ]; then tail -c "$2" "$1"; else head -c "$2" "$1"; fi'
@@ -41,7 +42,7 @@ def read(execute: Execute, call: ReadFile) -> Reply:
     if done.rc == _OTHER:
         return no_file(call.path)
     size, _, content = done.stdout.partition(b"\n")
-    if done.rc != 0 or not size.strip().isdigit():
+    if done.rc != 0 or not is_whole(size.strip()):
         return _refused(call.path, done)
     return FileContent(content, truncated=int(size) > call.limit)
 

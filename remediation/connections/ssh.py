@@ -13,6 +13,7 @@ import paramiko
 
 from remediation.connections import posix, posix_files, ssh_exec, ssh_files, ssh_http, ssh_open
 from remediation.connections.base import Call, Completed, Failed, Http, Probe, ReadFile, Reply, Run, WriteFile, name_of
+from remediation.connections.in_turn import in_turn
 from remediation.connections.settings import ConnectionSettings
 from remediation.connections.ssh_exec import Broken, Late, NotStarted
 from remediation.model import limits
@@ -37,7 +38,7 @@ class SshConnection:
 
     def exchange(self, calls: Sequence[Call]) -> list[Reply]:
         """Carry out `calls` one after the other."""
-        return [self._one(call) for call in calls]
+        return in_turn(calls, self._one)
 
     def close(self) -> None:
         """End the connection and whatever of ours still runs over it."""

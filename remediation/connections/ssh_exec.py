@@ -15,6 +15,7 @@ from remediation.connections import posix
 from remediation.connections.base import Completed, Failed, Reply
 from remediation.connections.bounded import Gathered, watchdog
 from remediation.model import limits
+from remediation.model.digits import is_whole
 
 Hear = Callable[[bytes], None]
 _BLOCK = 65536
@@ -99,7 +100,7 @@ def _script(mark: str, argv: Sequence[str], cwd: str | None, program: str) -> st
 
 
 def _group(told: list[str]) -> int | None:
-    return int(told[0]) if told and told[0].isdigit() else None
+    return int(told[0]) if told and is_whole(told[0]) else None
 
 
 def _told(err: bytes | bytearray, mark: str) -> tuple[list[str], bytes]:

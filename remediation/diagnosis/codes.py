@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from remediation.diagnosis.signs import Hit
+from remediation.model.digits import is_whole
 
 # beginnings of CUDA's own texts and names
 _TEXTS: tuple[tuple[str, int], ...] = (
@@ -60,9 +61,9 @@ def _code(hit: Hit) -> int | None:
         return None
     text = hit.groups[0].strip().lower()
     if hit.key == "cuda_code":
-        return int(text) if text.isdigit() and int(text) > 0 else None
+        return int(text) if is_whole(text) and int(text) > 0 else None
     if hit.key == "nvml_code":
-        return _NVML.get(int(text)) if text.isdigit() else None
+        return _NVML.get(int(text)) if is_whole(text) else None
     if hit.key == "cuda_name":
         return _NAMES.get(text.removeprefix("cuda_error_").removeprefix("cudaerror"))
     if hit.key == "cuda_text":

@@ -10,6 +10,7 @@ import re
 
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.versions import at_least, parse_version
+from remediation.model.digits import is_whole
 from remediation.model.moments import moment
 
 _START = re.compile(r'msg=load request="\{Operation:commit|starting llama server" cmd="')
@@ -29,7 +30,7 @@ def unlike_ours(evidence: Evidence) -> str:
     line = next((line for line in _backwards(evidence) if _START.search(line)), "")
     baked = {name: value for show in evidence.shows for name, value in show.parameters.items()}
     batch, context, card = _number(_BATCH, line), _number(_CONTEXT, line), _number(_CARD, line)
-    usual = int(baked["num_batch"]) if baked.get("num_batch", "").isdigit() else _BATCH_SIZE
+    usual = int(baked["num_batch"]) if is_whole(baked.get("num_batch", "")) else _BATCH_SIZE
     if batch is not None and batch not in {usual, min(usual, context or usual)}:
         return f"a client loaded the runner with num_batch {batch}"
     if card is not None and baked.get("main_gpu") != str(card):

@@ -15,6 +15,7 @@ from remediation.diagnosis.runners import given_back, orphans
 from remediation.diagnosis.shortage import DEFAULT_CONTEXT, RESERVE, Shortage, shortage
 from remediation.diagnosis.units import MIB, human, rounding
 from remediation.diagnosis.versions import Generation
+from remediation.model.digits import is_whole
 from remediation.model.programs import is_protected
 
 _ROUNDED = 200 * MIB  # four figures, each rounded to a tenth of a GiB
@@ -95,7 +96,7 @@ def _slack(reading: Reading, load: Load | None) -> int:
     if load is None or not load.free:
         return 0
     setting = reading.setting("OLLAMA_GPU_OVERHEAD")
-    rounded = load.overhead if load.overhead and (setting is None or not setting.value.isdigit()) else 0
+    rounded = load.overhead if load.overhead and (setting is None or not is_whole(setting.value)) else 0
     return load.free_slack + (rounding(human(rounded)) if rounded else 0)
 
 
@@ -211,7 +212,7 @@ def _cache_type(reading: Reading, load: Load | None) -> str:
 def _overhead(reading: Reading, printed: int) -> int:
     """Return the overhead in bytes as it was set; the log rounds it."""
     setting = reading.setting("OLLAMA_GPU_OVERHEAD")
-    return int(setting.value) if setting is not None and setting.value.isdigit() else printed
+    return int(setting.value) if setting is not None and is_whole(setting.value) else printed
 
 
 def _fit_off(reading: Reading) -> bool:
@@ -221,7 +222,7 @@ def _fit_off(reading: Reading) -> bool:
 
 def _margin(reading: Reading) -> int | None:
     setting = reading.setting("LLAMA_ARG_FIT_TARGET")
-    return int(setting.value) * MIB if setting is not None and setting.value.isdigit() else None
+    return int(setting.value) * MIB if setting is not None and is_whole(setting.value) else None
 
 
 def _sentence(reading: Reading, model: ModelMetadata, found: Fit, free: int, options: Mapping[str, Any]) -> str:

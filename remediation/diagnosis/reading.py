@@ -272,7 +272,7 @@ def _structured(evidence: Evidence, ps: list[PsRow], smi: list[SmiReading], asks
         for key in ("num_gpu", "num_ctx"):
             text = show.parameters.get(key)
             if text is not None:
-                value = int(float(text)) if re.fullmatch(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?", text) else None
+                value = int(float(text)) if re.fullmatch(r"-?\d+(?:\.\d+)?(?:e[+-]?\d{1,2})?", text) else None
                 asks.append(Ask(key, value, Quote(f"/api/show {show.model} parameters", f"{key} {text}")))
     if evidence.container:
         docker.append(read_inspect(evidence.container, "container"))

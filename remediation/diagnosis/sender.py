@@ -10,6 +10,7 @@ from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.logs import Load
 from remediation.diagnosis.logs.common import REQUEST
 from remediation.diagnosis.texts.asks import read_asks
+from remediation.model.digits import is_whole
 from remediation.model.facts import ModelShow
 from remediation.model.finding import Quote, Sender
 
@@ -49,7 +50,7 @@ def _models(shows: Sequence[ModelShow]) -> Iterator[Sender]:
     for show in shows:
         text = show.parameters.get("num_gpu")
         if text is not None and not text.startswith("-"):
-            value = int(text) if text.isdigit() else None
+            value = int(text) if is_whole(text) else None
             cure = (
                 "create the model again with PARAMETER num_gpu -1 (an inherited parameter cannot be removed), "
                 f"or send num_gpu -1 per request, then unload {show.model}"
@@ -99,7 +100,7 @@ def _services(evidence: Evidence) -> Iterator[Sender]:
 
 def _variables(evidence: Evidence, service: str, environment: Mapping[str, str], *, server: bool) -> Iterator[Sender]:
     for name, value in environment.items():
-        if not (_VARIABLE.search(name) and value.lstrip("-").isdigit() and int(value) >= 0):
+        if not (_VARIABLE.search(name) and is_whole(value.removeprefix("-")) and int(value) >= 0):
             continue
         if server and name.upper() == _DEAD:
             continue  # on the server itself the variable is read by nobody

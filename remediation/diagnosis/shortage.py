@@ -12,6 +12,7 @@ from remediation.diagnosis.logs import Load
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.units import GIB, MIB, human
 from remediation.diagnosis.versions import Generation
+from remediation.model.digits import is_whole
 from remediation.model.words import verb
 
 RESERVE = 457 * MIB  # facts/ollama 4.2
@@ -139,7 +140,7 @@ def _slots(reading: Reading, load: Load | None) -> int:
     if load is not None and load.parallel:
         return load.parallel
     setting = reading.setting("OLLAMA_NUM_PARALLEL")
-    if setting is not None and setting.value.isdigit() and int(setting.value) > 0:
+    if setting is not None and is_whole(setting.value) and int(setting.value) > 0:
         return int(setting.value)
     return next((ask.value for ask in reading.asks if ask.what == "num_parallel" and ask.value), 1)
 
@@ -154,6 +155,6 @@ def _context(reading: Reading, load: Load | None) -> int | None:
     if shown:
         return max(shown)
     setting = reading.setting("OLLAMA_CONTEXT_LENGTH")
-    if setting is not None and setting.value.isdigit() and int(setting.value) > 0:
+    if setting is not None and is_whole(setting.value) and int(setting.value) > 0:
         return int(setting.value)
     return None

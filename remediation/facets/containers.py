@@ -116,7 +116,7 @@ def memory_limit(found: Container) -> int | None:
 
 def size(text: str) -> int | None:
     """Return a size that Docker prints (``12.3MiB``) in bytes."""
-    match = re.fullmatch(r"\s*([\d.]+)\s*([kKMGT]?i?B)\s*", text)
+    match = re.fullmatch(r"\s*(\d{1,30}(?:\.\d{1,30})?)\s*([kKMGT]?i?B)\s*", text)
     return round(float(match[1]) * _SIZES[match[2]]) if match and match[2] in _SIZES else None
 
 

@@ -16,6 +16,7 @@ from remediation.facets.checked import checked
 from remediation.facets.fetching import backwards
 from remediation.facets.look import Look, attempt
 from remediation.facets.scripts import shell
+from remediation.model.digits import is_whole
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Generation
 from remediation.model.json_text import load_json
@@ -232,7 +233,7 @@ def watched(text: str) -> tuple[list[float], list[float]]:
             if share is not None:
                 cpu.append(share)
             before, fresh = now, True
-        elif kind == "gpu" and cells and cells[0].isdecimal():
+        elif kind == "gpu" and cells and is_whole(cells[0]):
             if fresh:
                 gpu.append(float(cells[0]))
             else:

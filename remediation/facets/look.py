@@ -123,10 +123,9 @@ class Look:
     def _send(self, calls: Mapping[str, Call], known: dict[str, Reply]) -> None:
         known.update(self._silence.known(calls))
         asked = {key: call for key, call in calls.items() if key not in known}
-        replies = self._connect().exchange(list(asked.values())) if asked else []
+        replies = self._connect().exchange([self._silence.brief(call) for call in asked.values()]) if asked else []
         for (key, call), reply in zip(asked.items(), replies, strict=True):
-            known[key] = reply
-            self._silence.note(call, reply)
+            known[key] = self._silence.note(call, reply)
 
     def _expect(self, asked: Mapping[str, Call]) -> None:
         """Remember the questions, and with the first find what the next ones will be.
@@ -165,7 +164,9 @@ class Look:
         self.forget()
         self.wrote = True
         marked = call if call.writes else replace(call, writes=True)
-        return self._connect().exchange([marked])[0]
+        reply = self._connect().exchange([marked])[0]
+        self._silence.wrote(marked, reply)
+        return reply
 
     def forget(self) -> None:
         """Start anew."""

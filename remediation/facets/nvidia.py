@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from remediation.model.digits import is_whole
 from remediation.model.facts import Gpu
 
 MIB = 1024**2
@@ -68,7 +69,7 @@ def apps(text: str) -> tuple[App, ...]:
     found = []
     for line in text.splitlines():
         parts = [part.strip() for part in line.split(",", len(APPS) - 1)]
-        if len(parts) == len(APPS) and parts[1].isdecimal():
+        if len(parts) == len(APPS) and is_whole(parts[1]):
             memory = number(parts[2])
             found.append(App(int(parts[1]), parts[3], None if memory is None else memory * MIB))
     return tuple(found)
@@ -78,7 +79,7 @@ def number(text: str) -> int | None:
     """Return a whole number, None for ``[N/A]`` and its likes: unknown is never 0."""
     try:
         return int(float(text))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -23,6 +23,8 @@ OK = 200
 NOT_FOUND = 404
 PATIENCE = 10.0
 """Seconds within which a server answers what it knows by heart: its version, what is loaded."""
+FROM_DISK = 20.0
+"""Seconds within which it answers what it reads from disk: what is stored, a model's metadata."""
 BEHIND_A_PROXY = frozenset({502, 503, 504})
 """What a proxy says whose server does not answer."""
 _WAITED = re.compile(r"was not answered within ([\d.]+) s")
@@ -75,12 +77,12 @@ def running_call(endpoint: str) -> Http:
 
 def models_call(endpoint: str) -> Http:
     """Return the request for what is stored."""
-    return Http("GET", f"{endpoint}/api/tags", timeout=30.0)
+    return Http("GET", f"{endpoint}/api/tags", timeout=FROM_DISK)
 
 
 def show_call(endpoint: str, model: str) -> Http:
     """Return the request for a model's metadata; servers up to v0.1.39 read ``name``."""
-    return Http("POST", f"{endpoint}/api/show", {"model": model, "name": model}, timeout=30.0)
+    return Http("POST", f"{endpoint}/api/show", {"model": model, "name": model}, timeout=FROM_DISK)
 
 
 @checked

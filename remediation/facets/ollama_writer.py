@@ -15,6 +15,8 @@ from remediation.model.clock import Clock
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import Executed, Generation, Runner, Target
 
+_PROMPT = 20.0
+"""Seconds within which a server confirms that it unloads a model; it does not wait for the runner's end."""
 _PAUSE = 0.5
 
 
@@ -56,7 +58,7 @@ class OllamaWriterByHttp(OllamaByHttp):
     def unload(self, model: str, *, timeout: float = 60.0) -> None:
         """Unload a model and wait until it is gone; the server answers before that."""
         until = self._clock.monotonic() + timeout
-        self._post("generate", {"model": model, "stream": False, "keep_alive": 0}, timeout)
+        self._post("generate", {"model": model, "stream": False, "keep_alive": 0}, min(timeout, _PROMPT))
         while any(same(runner.model, model) for runner in self._now()):
             if self._clock.monotonic() >= until:
                 raise DeadlineExceeded(

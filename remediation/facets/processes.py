@@ -14,6 +14,7 @@ from remediation.facets.checked import checked
 from remediation.facets.look import Look
 from remediation.facets.orphans import marked
 from remediation.facets.scripts import shell
+from remediation.model.digits import is_whole
 from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import Process
 
@@ -148,7 +149,7 @@ def from_shell(text: str) -> tuple[Process, ...]:
     paths: dict[int, str] = {}
     for line in text.splitlines():
         kind, _, rest = line.partition(" ")
-        if kind == "hz" and rest.isdecimal():
+        if kind == "hz" and is_whole(rest):
             hz = float(rest)
         elif kind == "btime":
             boot = float(rest)

@@ -13,6 +13,7 @@ from remediation.connections.base import Completed, Probe, Run
 from remediation.facets.checked import checked_function
 from remediation.facets.look import Look, last_words
 from remediation.facets.scripts import shell
+from remediation.model.digits import is_whole
 
 PROBE = Probe("readiness", timeout=45.0)
 SCRIPT = Run(("sh", "-c", shell("readiness")), timeout=20.0)
@@ -88,7 +89,7 @@ def posix(look: Look, environment: Mapping[str, str]) -> PosixReadiness:
 
 def from_probe(value: Mapping[str, Any], compose: Compose) -> WindowsReadiness:
     """Return what the probe ``readiness`` says."""
-    quotas = {name: int(text) for name, text in (value["Quotas"] or {}).items() if str(text).isdecimal()}
+    quotas = {name: int(text) for name, text in (value["Quotas"] or {}).items() if is_whole(str(text))}
     return WindowsReadiness(
         compose,
         quotas,

@@ -11,6 +11,7 @@ from remediation.facets import nvidia
 from remediation.facets.look import Look
 from remediation.facets.scripts import shell
 from remediation.model.clock import Clock
+from remediation.model.digits import is_whole
 from remediation.model.errors import CallFailed
 from remediation.model.facts import GpuSample
 
@@ -68,7 +69,7 @@ def rows(text: str, at: float) -> Sequence[GpuSample]:
     found = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) == len(FIELDS) and cells[0].isdecimal():
+        if len(cells) == len(FIELDS) and is_whole(cells[0]):
             used = nvidia.number(cells[2])
             found.append(GpuSample(at, int(cells[0]), nvidia.number(cells[1]), None if used is None else used * nvidia.MIB))
     return found

@@ -1,39 +1,56 @@
-"""Servers that accept connections and never answer: one deadline for all requests of a look.
+"""Calls that hang: one deadline for a look, and no full deadline a second time.
 
-Requests go out one after the other, so three to a silent server would take three deadlines. Of several requests to a server that was
-not heard yet the first goes alone; if it is not answered in time, the others are not sent. That holds for the rest of the look, and
-for the looks that follow at once: a step that looks, the goal and the diagnosis wait once.
+Requests go out one after the other, so three to a silent server would take three deadlines. Of several requests to a server that has
+not answered yet the first goes alone; if it times out, the others are not sent. That holds for the rest of the look.
+
+A step, the goal and the diagnosis look one after the other, and each would wait for the same hanging server, nvidia-smi or Docker
+command. Looks that follow at once use what is known; a later one asks again, with `BRIEF` seconds instead of the call's own deadline,
+until an answer comes, something is changed, or `REMEMBERED` seconds have passed.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from remediation.connections.base import Call, Failed, Http, HttpReply, Reply
+from remediation.connections.in_turn import server_of
 
 LASTS = 2.0
-"""Seconds for which a silence is believed by the looks that follow."""
+"""Seconds for which a timeout is used by the looks that follow, without asking."""
+BRIEF = 3.0
+"""Seconds given to a call that has just timed out."""
+REMEMBERED = 60.0
+"""Seconds after which a call has its own deadline again."""
+
+
+@dataclass(frozen=True)
+class Hang:
+    """A call that timed out: when first, when last, and what the first said (it waited longest)."""
+
+    since: float
+    last: float
+    failed: Failed
 
 
 class Silence:
-    """Which servers answer, as far as the looks at one host know; `hints` are shared by them."""
+    """Which servers and programs answer, as far as the looks at one host know; `hints` are shared by them."""
 
     def __init__(self, hints: dict[str, Any], now: Callable[[], float] = time.monotonic) -> None:
         self._heard: set[str] = hints.setdefault("heard", set())
-        self._since: dict[str, tuple[float, Failed]] = hints.setdefault("silent", {})
+        self._hangs: dict[str, Hang] = hints.setdefault("hangs", {})
         self._now = now
-        self._here: dict[str, Failed] = {}
+        self._here: set[str] = set()
 
     def known(self, calls: Mapping[str, Call]) -> dict[str, Reply]:
-        """Return the replies that need not be waited for: those of a server that has just not answered."""
+        """Return the replies that need not be waited for: those of what has just timed out."""
         found: dict[str, Reply] = {}
         for key, call in calls.items():
-            failed = self._failed(call)
-            if failed is not None:
-                found[key] = failed
+            hang = self._hangs.get(_name(call))
+            if hang is not None and (_name(call) in self._here or self._now() - hang.last < LASTS):
+                found[key] = hang.failed
         return found
 
     def later(self, calls: Mapping[str, Call]) -> set[str]:
@@ -46,33 +63,53 @@ class Silence:
                 (wait if server in asked else asked).add(key if server in asked else server)
         return wait
 
-    def note(self, call: Call, reply: Reply) -> None:
-        """Note what came of a call."""
-        server = _server(call)
-        if not server:
-            return
-        if isinstance(reply, HttpReply):
-            self._heard.add(server)
-            self._here.pop(server, None)
-            self._since.pop(server, None)
-        elif isinstance(reply, Failed) and reply.kind == "timeout":
+    def brief(self, call: Call) -> Call:
+        """Return `call` with the deadline that it has now."""
+        hang = self._hangs.get(_name(call))
+        if hang is None or self._now() - hang.since >= REMEMBERED:
+            return call
+        return replace(call, timeout=min(call.timeout, BRIEF))
+
+    def note(self, call: Call, reply: Reply) -> Reply:
+        """Note what came of a call, and return the reply to use: of several timeouts the first one."""
+        name, server = _name(call), _server(call)
+        if not name:
+            return reply
+        if isinstance(reply, Failed) and reply.kind == "timeout":
+            now = self._now()
+            hang = self._hangs.get(name)
+            if hang is None or now - hang.since >= REMEMBERED:
+                hang = Hang(now, now, reply)
+            self._hangs[name] = replace(hang, last=now)
+            self._here.add(name)
             self._heard.discard(server)
-            self._here[server] = reply
-            self._since[server] = (self._now(), reply)
+            return hang.failed
+        if server and not isinstance(reply, HttpReply):
+            return reply
+        self._heard.update((server,) if server else ())
+        self._hangs.pop(name, None)
+        self._here.discard(name)
+        return reply
+
+    def wrote(self, call: Call, reply: Reply) -> None:
+        """Note a request that changes something and was not answered: it may only be slow, so the server is asked, briefly."""
+        server = server_of(replace(call, writes=False))
+        if server and isinstance(reply, Failed) and reply.kind in {"timeout", "uncertain"}:
+            self._hangs[server] = Hang(self._now(), float("-inf"), reply)
 
     def forget(self) -> None:
         """Ask again: something was changed."""
         self._here.clear()
-        self._since.clear()
-
-    def _failed(self, call: Call) -> Failed | None:
-        server = _server(call)
-        if not server or server in self._here:
-            return self._here.get(server)
-        since, failed = self._since.get(server, (float("-inf"), None))
-        return failed if self._now() - since < LASTS else None
+        self._hangs.clear()
 
 
 def _server(call: Call) -> str:
     """Return the server that a request which only reads goes to, "" for other calls."""
-    return urlsplit(call.url).netloc if isinstance(call, Http) and not call.writes and not call.stream else ""
+    return "" if isinstance(call, Http) and call.stream else server_of(call)
+
+
+def _name(call: Call) -> str:
+    """Return what hangs together with `call`: the server, else this one call; "" for calls that write or stream."""
+    if call.writes or (isinstance(call, Http) and call.stream):
+        return ""
+    return _server(call) or repr(call)

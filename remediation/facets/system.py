@@ -13,6 +13,7 @@ from remediation.facets.docker_desktop import STATE_PROBE
 from remediation.facets.look import Look, last_words
 from remediation.facets.scripts import shell
 from remediation.model.clock import Clock
+from remediation.model.digits import is_whole
 from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, DeadlineExceeded, Uncertain, Unreachable
 from remediation.model.facts import EngineFacts, SystemFacts, SystemLimits
 
@@ -178,7 +179,7 @@ def from_shell(text: str, host: str) -> SystemFacts:
 
 def _number(text: str | None) -> int | None:
     first = (text or "").split()
-    return int(first[0]) if first and first[0].isdecimal() else None
+    return int(first[0]) if first and is_whole(first[0]) else None
 
 
 def _bytes(kib: int | None) -> int | None:

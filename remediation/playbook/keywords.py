@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from remediation.model.digits import is_whole
 from remediation.templating.lookups import LISTS, LOOKUPS
 from remediation.templating.nodes import has_template
 
@@ -13,7 +14,7 @@ Check: TypeAlias = Callable[[Any], bool]
 
 def _number(value: object) -> bool:
     if isinstance(value, str):
-        return value.strip().replace(".", "", 1).isdigit()
+        return is_whole(value.strip().replace(".", "", 1))
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -67,7 +68,7 @@ def _files(value: object) -> bool:
 
 def _batches(value: object) -> bool:
     return all(
-        (isinstance(item, str) and item.strip().rstrip("%").isdigit()) or (isinstance(item, int) and not isinstance(item, bool))
+        (isinstance(item, str) and is_whole(item.strip().rstrip("%"))) or (isinstance(item, int) and not isinstance(item, bool))
         for item in (value if isinstance(value, list) else [value])
     )
 

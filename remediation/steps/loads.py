@@ -163,7 +163,7 @@ def baked_layers(show: ModelShow | None) -> int | None:
     text = show.parameters.get("num_gpu") if show is not None else None
     try:
         value = int(float(text)) if text is not None else -1
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return value if value >= 0 else None
 

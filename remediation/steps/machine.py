@@ -11,6 +11,7 @@ from pydantic import field_validator
 from remediation.diagnosis.versions import Version, at_least, parse_version
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, needs
+from remediation.model.digits import is_whole
 from remediation.model.errors import NO_ANSWER, Blocked
 from remediation.model.facts import Gpu
 from remediation.steps.contract import Step, param, step
@@ -51,7 +52,7 @@ class DriverAtLeast(Step[Driver]):
     @classmethod
     def _version(cls, value: object) -> object:
         text = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-        if isinstance(text, str) and not all(part.isdigit() for part in text.split(".")):
+        if isinstance(text, str) and not all(is_whole(part) for part in text.split(".")):
             msg = f"a driver's version such as 551.61 is wanted, not {value!r}"
             raise ValueError(msg)
         return text
@@ -166,4 +167,4 @@ class HostRebooted(Step[Boot]):
 
 
 def _parts(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
+    return tuple(int(part) for part in version.split(".") if is_whole(part))

@@ -10,6 +10,7 @@ from pydantic import field_validator
 
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
+from remediation.model.digits import is_whole
 from remediation.model.errors import HostError
 from remediation.steps.answering import last_death, unanswered
 from remediation.steps.contract import Step, param, step
@@ -42,7 +43,7 @@ class ModelOffloaded(Step[Offload]):
     def _layers(cls, value: object) -> str:
         text = str(value).strip().lower()
         number = text.removesuffix("%").strip()
-        if text != "all" and not (number.isdigit() and not isinstance(value, bool)):
+        if text != "all" and not (is_whole(number) and not isinstance(value, bool)):
             msg = f"all, a number of layers or a share such as 90% is wanted, not {value!r}"
             raise ValueError(msg)
         if text.endswith("%") and int(number) > 100:  # noqa: PLR2004 - a share

@@ -139,7 +139,7 @@ def size_of(value: object) -> int | None:
     factor = units.get(text[-1:], 1)
     try:
         size = int(float(text.rstrip("kmgt")) * factor)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return size or None
 

@@ -11,6 +11,7 @@ from remediation.diagnosis.settings import DEAD, HARMFUL, judge_settings
 from remediation.diagnosis.texts.asks import Setting as Declared
 from remediation.diagnosis.versions import Version, at_least
 from remediation.facets.protocols import Reader
+from remediation.model.digits import is_whole
 from remediation.model.errors import NO_ANSWER
 from remediation.model.finding import Quote
 
@@ -69,4 +70,4 @@ def _hidden_by(value: str, cards: int | None) -> bool:
     if text in _NOTHING or text.startswith("-1"):
         return True
     indexes = [part.strip() for part in text.split(",")]
-    return cards is not None and all(part.isdigit() and int(part) >= cards for part in indexes)
+    return cards is not None and all(is_whole(part) and int(part) >= cards for part in indexes)

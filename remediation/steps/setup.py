@@ -66,6 +66,6 @@ def _default_context(version: Version | None, use: GpuUse | None, trained: int |
 def _number(text: str | None) -> int | None:
     try:
         value = int(float((text or "").strip().strip("\"'")))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return value if value > 0 else None

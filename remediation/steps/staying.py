@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from math import ceil, inf
 
 from remediation.facets.protocols import Reader
+from remediation.model.digits import is_whole
 from remediation.model.facts import Runner
 from remediation.model.moments import moment
 
@@ -23,7 +24,7 @@ _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|\u00b5s|ns)")
 def for_good(runner: Runner) -> bool:
     """Whether a runner was told to stay: ``keep_alive: -1`` is written as a moment centuries away."""
     year = runner.expires_at[:4]
-    return year.isdecimal() and int(year) >= _CENTURIES_AWAY
+    return is_whole(year) and int(year) >= _CENTURIES_AWAY
 
 
 def server_keeps(environment: Mapping[str, str]) -> float:

@@ -6,6 +6,7 @@ import posixpath
 from dataclasses import dataclass, field
 
 from remediation.facets.protocols import Reader
+from remediation.model.digits import is_whole
 from remediation.model.errors import NO_ANSWER
 from remediation.model.facts import Container
 
@@ -26,7 +27,7 @@ def free_disk(host: Reader) -> int | None:
     except NO_ANSWER:
         return None
     fields = done.stdout.strip().splitlines()[-1].split() if done.code == 0 and done.stdout.strip() else []
-    return int(fields[3]) * 1024 if len(fields) > 3 and fields[3].isdigit() else None  # noqa: PLR2004 - df's fourth column
+    return int(fields[3]) * 1024 if len(fields) > 3 and is_whole(fields[3]) else None  # noqa: PLR2004 - df's fourth column
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from remediation.facets import ollama
 from remediation.facets.look import Look
 from remediation.facets.ollama import NoLogs, OllamaByHttp
 from remediation.facets.open import open_host
+from remediation.facets.silence import BRIEF, LASTS, REMEMBERED, Silence
 from remediation.facets.target import NATIVE, Finder, listening
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Found, Target
@@ -108,7 +109,7 @@ def test_a_server_that_was_heard_is_asked_for_everything_at_once() -> None:
     connection.answers = False
     Look(lambda: connection, hints=hints).ask(*reads(NATIVE))
     connection.answers = True
-    hints["silent"].clear()
+    hints["hangs"].clear()
     Look(lambda: connection, hints=hints).ask(*reads(NATIVE))
     assert connection.asked[4:] == [("version",), ("ps", "tags")], "what fell silent is no longer trusted to answer"
 
@@ -121,6 +122,68 @@ def test_what_is_sent_ahead_waits_for_the_first_answer_in_the_next_exchange() ->
     assert connection.asked == [("version", "run"), ("run", "ps", "tags")]
     look.ask(*reads(NATIVE))
     assert connection.round_trips == 2
+
+
+class Hanging:
+    """A connection on which one program hangs until it is told to answer; the deadlines that it was given are kept."""
+
+    def __init__(self) -> None:
+        self.host, self.platform, self.round_trips, self.answers = "box", "posix", 0, False
+        self.deadlines: list[float] = []
+
+    def exchange(self, calls: Sequence[Call]) -> list[Reply]:
+        self.deadlines += [call.timeout for call in calls]
+        if not self.answers:
+            return [Failed("timeout", f"not in {call.timeout:g} s") for call in calls]
+        return [HttpReply(200, b"{}") if isinstance(call, Http) else Completed(0, b"", b"") for call in calls]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize("call", [Run(("nvidia-smi",), timeout=30.0), Http("GET", f"{NATIVE}/api/tags", timeout=20.0)])
+def test_what_hung_has_its_full_deadline_once(call: Run | Http) -> None:
+    connection, hints, time = Hanging(), dict[str, Any](), 100.0
+    full = call.timeout
+
+    def ask(other: Call = call) -> Reply:
+        look = Look(lambda: connection, hints=hints)
+        look._silence = Silence(hints, lambda: time)
+        return look.ask(other)[0]
+
+    first = ask()
+    time += LASTS / 2
+    assert ask() == first
+    assert connection.deadlines == [full], "a look that follows at once does not ask"
+    time += LASTS
+    assert ask() == first, "the reply that is used is the one that was waited for longest"
+    assert connection.deadlines == [full, BRIEF]
+    time += REMEMBERED
+    ask()
+    assert connection.deadlines == [full, BRIEF, full], "after a while it is given its own deadline"
+    time += LASTS
+    connection.answers = True
+    ask()
+    connection.answers = False
+    time += LASTS
+    ask()
+    assert connection.deadlines == [full, BRIEF, full, BRIEF, full]
+
+
+def test_a_change_that_was_not_answered_leaves_little_patience_and_no_verdict() -> None:
+    connection, hints = Hanging(), dict[str, Any]()
+    look = Look(lambda: connection, hints=hints, changing=True)
+    look.write(Http("POST", f"{NATIVE}/api/generate", {}, timeout=60.0, writes=True))
+    connection.answers = True
+    assert isinstance(look.ask(Http("GET", f"{NATIVE}/api/ps", timeout=10.0))[0], HttpReply)
+    assert connection.deadlines == [60.0, BRIEF]
+
+
+def test_one_exchange_waits_once_for_a_server_that_hangs(silent: Silent) -> None:
+    replies = LocalConnection("box").exchange([*reads(silent.url), Run(("true",))])
+    assert [reply.kind for reply in replies if isinstance(reply, Failed)] == ["timeout"] * 3
+    assert isinstance(replies[-1], Completed)
+    assert len(silent.accepted) == 1
 
 
 def test_requests_that_write_are_never_answered_from_memory() -> None:

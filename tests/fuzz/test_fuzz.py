@@ -92,7 +92,8 @@ def tried(kind: str, count: int, base: Bases, trials: Trials, folder: Path) -> l
     codes: Counter[int] = Counter()
     seconds = memory = 0.0
     kept = os.environ.get("REMEDIATION_FUZZ_KEEP")
-    for seed in range(count):
+    only = os.environ.get("REMEDIATION_FUZZ_SEED")
+    for seed in range(count) if only is None else (int(only),):
         here = folder / f"{kind}-{seed}"
         here.mkdir()
         for words in KINDS[kind](base, Mutator(seed), here):
@@ -106,7 +107,7 @@ def tried(kind: str, count: int, base: Bases, trials: Trials, folder: Path) -> l
                 shutil.copytree(here, Path(kept) / here.name, dirs_exist_ok=True)
         shutil.rmtree(here)
     counts = ", ".join(f"{number} ended with {code}" for code, number in sorted(codes.items()))
-    print(f"\n{kind}: {count} inputs, {len(faults)} faults; at most {seconds:.1f} s and {memory:.0f} MiB; {counts}")
+    print(f"\n{kind}: {sum(codes.values())} inputs, {len(faults)} faults; at most {seconds:.1f} s and {memory:.0f} MiB; {counts}")
     return faults
 
 

@@ -80,7 +80,7 @@ def test_limits_are_capped_by_what_the_engine_has() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("12G", 12 * GIB), ("512m", 512 * 1024**2), ("12884901888", 12 * GIB), ("8gb", 8 * GIB), ("1.5g", 3 * GIB // 2), ("0", None), (None, None)]
+    ("text", "size"), [("12G", 12 * GIB), ("512m", 512 * 1024**2), ("12884901888", 12 * GIB), ("8gb", 8 * GIB), ("1.5g", 3 * GIB // 2), ("0", None), (None, None), ("1e999", None)]
 )  # fmt: skip
 def test_compose_writes_sizes_in_several_ways(text: str | None, size: int | None) -> None:
     assert size_of(text) == size

@@ -5,6 +5,7 @@ from __future__ import annotations
 from remediation.diagnosis.causes.base import FIGURES, LIKELY, Placement, Verdict, found, placement
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.texts.asks import Setting
+from remediation.model.digits import is_whole
 from remediation.model.finding import Cause, Quote
 
 NAMES = (
@@ -72,7 +73,7 @@ def _judge(reading: Reading, setting: Setting, place: Placement, at_cpu: Quote |
         )
     if place is not Placement.NONE and not reading.hit("no_gpu"):
         return None
-    indexes = [part for part in value.split(",") if part.strip().isdigit()]
+    indexes = [part for part in value.split(",") if is_whole(part.strip())]
     if indexes and min(int(part) for part in indexes) > 0:
         count = max((len(smi.total) for smi in reading.smi), default=0) or reading.gpu.count
         if int(min(indexes)) >= count:

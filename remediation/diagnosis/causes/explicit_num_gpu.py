@@ -8,6 +8,7 @@ from remediation.diagnosis.logs import Load
 from remediation.diagnosis.present import is_live
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.versions import Generation
+from remediation.model.digits import is_whole
 from remediation.model.finding import Cause, Finding, RuledOut
 from remediation.model.moments import moment
 
@@ -124,7 +125,7 @@ def _inherited(reading: Reading) -> Verdict:
     """LLAMA_ARG_N_GPU_LAYERS in the server's environment: no ``-ngl``, and yet few layers (recordings, surprise 4)."""
     setting = reading.setting("LLAMA_ARG_N_GPU_LAYERS")
     load = reading.shown
-    if setting is not None and setting.value.lstrip("-").isdigit() and placement(reading) is not Placement.WHOLE:
+    if setting is not None and is_whole(setting.value.removeprefix("-")) and placement(reading) is not Placement.WHOLE:
         return found(
             Cause.EXPLICIT_NUM_GPU,
             FIGURES,

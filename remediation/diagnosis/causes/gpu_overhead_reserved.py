@@ -7,6 +7,7 @@ from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.shortage import FIT_MARGIN, shortage
 from remediation.diagnosis.units import MIB, human
 from remediation.diagnosis.versions import Generation, at_least
+from remediation.model.digits import is_whole
 from remediation.model.finding import Cause, RuledOut
 
 _NOTICEABLE = 64 * MIB
@@ -28,7 +29,7 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
     target = reading.setting("LLAMA_ARG_FIT_TARGET")
     if (
         target is not None
-        and target.value.isdigit()
+        and is_whole(target.value)
         and int(target.value) * MIB > FIT_MARGIN + _NOTICEABLE
         and place in {Placement.PART, Placement.NONE}
         and at_least(reading.version, "0.30.0") is not False
@@ -46,7 +47,7 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
         # facts/ollama 1.3: llama-server never sees the overhead
         return RuledOut(Cause.GPU_OVERHEAD_RESERVED, "this release does not apply OLLAMA_GPU_OVERHEAD")
     setting = reading.setting("OLLAMA_GPU_OVERHEAD")
-    declared = int(setting.value) if setting is not None and setting.value.isdigit() else 0
+    declared = int(setting.value) if setting is not None and is_whole(setting.value) else 0
     overhead = max(load.overhead or 0 if load else 0, declared)
     if overhead < _NOTICEABLE:
         if load is not None and load.overhead is not None:

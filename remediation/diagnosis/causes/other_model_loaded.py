@@ -10,6 +10,7 @@ from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.shortage import shortage
 from remediation.diagnosis.texts.ps import PsRow
 from remediation.diagnosis.units import GIB
+from remediation.model.digits import is_whole
 from remediation.model.finding import Cause, Finding, Quote
 
 _CURE = "unload the other model (ollama stop NAME), or set OLLAMA_MAX_LOADED_MODELS=1; then reload"
@@ -100,7 +101,7 @@ def _listed_together(reading: Reading):  # type: ignore[no-untyped-def]  # noqa:
         group = [row]
         for other in rows:
             place, _, number = other.at.where.rpartition(":")
-            near = number == line or (number.isdigit() and line.isdigit() and 0 < int(number) - int(line) <= len(rows))
+            near = number == line or (is_whole(number) and is_whole(line) and 0 < int(number) - int(line) <= len(rows))
             if other.name != row.name and place == where and near and other.name not in {one.name for one in group}:
                 group.append(other)
         if len(group) > len(best):

@@ -10,6 +10,7 @@ from remediation.diagnosis.logs.model import Device, Load, Request
 from remediation.diagnosis.logs.state import Handler, State, offloaded
 from remediation.diagnosis.units import GIB, MIB, parse_size, rounding
 from remediation.diagnosis.versions import Generation, parse_version
+from remediation.model.digits import is_whole
 from remediation.model.finding import Quote
 
 _OFFLOADED = re.compile(r"offloaded (\d{1,4})\s*/\s*(\d{1,4})|\b(\d{1,3})\s*/\s*(\d{1,3}) (?:of the )?layers\b", re.IGNORECASE)
@@ -213,7 +214,7 @@ def gguf_key(state: State, line: str, at: Quote) -> None:
         return
     value = match[3].strip()
     load = state.load(at)
-    load.info[match[1]] = int(value) if value.isdigit() else (match[2] if match[2].startswith("arr") else value)
+    load.info[match[1]] = int(value) if is_whole(value) else (match[2] if match[2].startswith("arr") else value)
     if match[1] == "general.architecture":
         load.architecture = value
     elif match[1] == "general.name":

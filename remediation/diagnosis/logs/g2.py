@@ -11,6 +11,7 @@ from remediation.diagnosis.logs.g1 import read_command
 from remediation.diagnosis.logs.state import Handler, State, mark
 from remediation.diagnosis.units import parse_size
 from remediation.diagnosis.versions import Generation
+from remediation.model.digits import is_whole
 from remediation.model.finding import Quote
 
 _ASSIGNED = re.compile(r"GPULayers:(?:(\d+)\[|\[\])")
@@ -42,9 +43,9 @@ def load_request(state: State, line: str, at: Quote) -> None:
         return
     if match := _ASSIGNED.search(line):
         load.assigned, load.assigned_at = int(match[1] or 0), at
-    if values.get("KvSize", "").isdigit():
+    if is_whole(values.get("KvSize", "")):
         load.context = int(values["KvSize"])
-    if values.get("Parallel", "").isdigit():
+    if is_whole(values.get("Parallel", "")):
         load.parallel = int(values["Parallel"])
     load.cache_type = values.get("KvCacheType", "") or load.cache_type
     load.flash = values.get("FlashAttention", "")

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from remediation.diagnosis.memory import quantisation
+from remediation.model.digits import is_whole
 from remediation.model.facts import ModelEntry, ModelShow
 
 # dense families whose graph the facts give (facts/ollama 4.1); phi3 packs q, k and v into one tensor
@@ -108,7 +109,7 @@ class _Keys:
         if isinstance(value, (list, tuple)):
             numbers = [one for one in value if isinstance(one, int)]
             return max(numbers, default=None)
-        if isinstance(value, str) and value.isdigit():
+        if isinstance(value, str) and is_whole(value):
             return int(value)
         return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from remediation.model.digits import is_whole
 from remediation.model.finding import Quote
 
 # num_gpu counts layers, whatever a front end calls it (facts/ollama 1.4, 5.1); OLLAMA_NUM_GPU is read by nobody
@@ -60,7 +61,7 @@ def read_asks(text: str, label: str) -> tuple[Ask, ...]:
             value = match["value"]
             if what == "num_ctx" and "context_length" in match["name"].lower() and "model_info" in text:
                 continue
-            number_value = int(value) if value.lstrip("-").isdigit() else None
+            number_value = int(value) if is_whole(value.removeprefix("-")) else None
             if number_value is None and not any(sign in value for sign in "*+("):
                 continue
             found.append(

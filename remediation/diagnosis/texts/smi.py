@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from remediation.diagnosis.units import MIB, parse_size
+from remediation.model.digits import is_whole
 from remediation.model.finding import Quote
 
 _DRIVER = re.compile(r"Driver Version\s{0,100}:?\s{0,100}(\d{1,20}\.\d{1,20}(?:\.\d{1,20})?)")
@@ -140,4 +141,4 @@ def _csv(lines: list[str], reading: SmiReading, label: str, start: int) -> bool:
 
 
 def _mebibytes(text: str) -> int | None:
-    return int(text) * MIB if text.isdigit() else parse_size(text)
+    return int(text) * MIB if is_whole(text) else parse_size(text)

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from remediation.model.digits import is_whole
 from remediation.model.errors import HostError, RemediationError, Unreachable
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _system(reader: Reader) -> str:
 def windows_name(version: str) -> str:
     """Return the product's name: Windows 11 still calls itself 10.0, from build 22000 on."""
     build = version.rpartition(".")[2]
-    if not version.startswith("10.0.") or not build.isdecimal():
+    if not version.startswith("10.0.") or not is_whole(build):
         return f"Windows {version}".strip()
     return f"Windows {11 if int(build) >= FIRST_WINDOWS_11 else 10} (build {build})"
 
