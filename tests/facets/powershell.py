@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import tree_sitter
 import tree_sitter_powershell
 
-FOLDER = Path(__file__).parents[2] / "remediation" / "facets" / "scripts"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.ps1"))
+from remediation.facets.scripts import FOLDER, SHARED, script
+
+NAMES = sorted(path.stem for path in FOLDER.glob("*.ps1") if path.stem != SHARED)
 _LANGUAGE = tree_sitter.Language(tree_sitter_powershell.language())
 
 
 def parsed(name: str) -> tree_sitter.Node:
-    return tree_sitter.Parser(_LANGUAGE).parse((FOLDER / f"{name}.ps1").read_bytes()).root_node
+    return tree_sitter.Parser(_LANGUAGE).parse(script(name).encode()).root_node
 
 
 def text(node: tree_sitter.Node) -> str:

@@ -12,8 +12,11 @@ import tree_sitter_powershell
 from tree_sitter import Language, Node, Parser
 
 from remediation.connections import bootstrap
+from remediation.facets import scripts
+from remediation.facets.scripts import FOLDER, SHARED, script, shared
 from tests.powershell.shell import texts
 
+PROBES = [path.stem for path in texts() if path.parent == FOLDER and path.stem != SHARED]
 PARSER = Parser(Language(tree_sitter_powershell.language()))
 COMMANDS = {"worker": bootstrap.worker_command(), "one call": bootstrap.one_call_command()}
 # PowerShell 7 only: on 5.1 each is an error of syntax, or of an unknown parameter
@@ -75,6 +78,31 @@ def test_what_windows_powershell_5_1_does_not_know(path: Path) -> None:
     assert [each for each in _FORBIDDEN if each in text] == []
     # ConvertTo-Json of 5.1 takes two levels unless it is told, and enumerates what is piped to it
     assert all("-Depth 20 -Compress -InputObject" in line for line in text.splitlines() if re.search(r"ConvertTo-Json\b", line))
+
+
+@pytest.mark.parametrize("path", texts(), ids=names)
+def test_no_text_has_several_lines(path: Path) -> None:
+    # scripts are sent without comments and empty lines
+    assert not re.search(r"@['\"]$", path.read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_what_is_sent_is_whole(name: str) -> None:
+    text = script(name)
+    assert broken(text.encode()) == []
+    assert not re.search(r"^[ \t]*(#|$)", text.rstrip("\n"), re.MULTILINE)
+    defined = re.findall(r"^function ([\w-]+)", text, re.MULTILINE)
+    assert len(defined) == len(set(defined))
+    _, functions = shared()
+    own = re.findall(r"^function ([\w-]+)", (FOLDER / f"{name}.ps1").read_text("utf-8"), re.MULTILINE)
+    assert not set(own) & functions.keys(), "a shared function exists once"
+    words = set(re.findall(r"[\w-]+", text))
+    assert set(defined) - set(own) == words & functions.keys(), "what is used is sent, and nothing else"
+
+
+def test_a_function_brings_those_that_it_uses() -> None:
+    functions = {"Get-A": "Get-B", "Get-B": "Get-C 1", "Get-C": "x", "Get-D": "Get-A"}
+    assert scripts.used("$a = Get-A", functions) == ["Get-A", "Get-B", "Get-C"]
 
 
 @pytest.mark.parametrize("path", texts(), ids=names)

@@ -2,13 +2,9 @@
 # Data: pid, started (seconds since the epoch), grace (seconds), force. WM_CLOSE reaches only windows of the caller's own session, so
 # a one-shot scheduled task of the desktop's user posts it; its exit code is the number of windows that were asked.
 param($Data)
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
 
 $root = [int] $Data.pid
 $started = [double] $Data.started
-
-function ConvertTo-Epoch($Time) { (([DateTime] $Time).ToUniversalTime().Ticks - 621355968000000000) / 1e7 }
 
 # PIDs are reused: only with its start time is it the process that was meant
 function Get-Meant {
@@ -49,15 +45,6 @@ $ask = {
         Start-Sleep -Milliseconds 300
     }
     $seen.Count
-}
-
-function Get-DesktopUser {
-    foreach ($shell in @(Get-CimInstance -ClassName Win32_Process -Filter "Name='explorer.exe'")) {
-        if ($shell.SessionId -eq 0) { continue }
-        $owner = Invoke-CimMethod -InputObject $shell -MethodName GetOwner
-        if ($owner.ReturnValue -eq 0 -and $owner.User) { return $owner.Domain + '\' + $owner.User }
-    }
-    (Get-CimInstance -ClassName Win32_ComputerSystem -Property UserName).UserName
 }
 
 # The task's result as an unsigned number: how many windows, or what the scheduler said

@@ -1,13 +1,6 @@
 # Docker Desktop: where it is installed, what of it runs, its settings file, and the limits of WSL. The files are those of the
 # desktop's user, not of this login.
 param($Data)
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
-
-function ConvertTo-Epoch($Time) {
-    if ($null -eq $Time) { return $null }
-    (([DateTime] $Time).ToUniversalTime().Ticks - 621355968000000000) / 1e7
-}
 
 # The profile of whoever sits at the desktop, by the owner of the shell; else of this login
 function Get-Profile {

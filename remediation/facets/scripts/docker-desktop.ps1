@@ -1,17 +1,6 @@
 # Start or stop Docker Desktop as the desktop's user, or end its processes. Data: action (start, stop or kill), seconds for the stop.
 # What is started runs on by itself: the task's action starts it and ends, and nothing here waits for it.
 param($Data)
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
-
-function Get-DesktopUser {
-    foreach ($shell in @(Get-CimInstance -ClassName Win32_Process -Filter "Name='explorer.exe'")) {
-        if ($shell.SessionId -eq 0) { continue }
-        $owner = Invoke-CimMethod -InputObject $shell -MethodName GetOwner
-        if ($owner.ReturnValue -eq 0 -and $owner.User) { return $owner.Domain + '\' + $owner.User }
-    }
-    (Get-CimInstance -ClassName Win32_ComputerSystem -Property UserName).UserName
-}
 
 # Runs in the user's session: all-users installation first, else the user's own
 $start = {

@@ -1,7 +1,5 @@
 # Rename or remove one file. Data: action (rename or remove), path, to. What is there already is never overwritten by a rename.
 param($Data)
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
 
 $done = $false
 $problem = $null

@@ -1,9 +1,5 @@
 # The entries of a folder, and the space of the drive that it lies on. Data: path.
 param($Data)
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
-
-function ConvertTo-Epoch($Time) { (([DateTime] $Time).ToUniversalTime().Ticks - 621355968000000000) / 1e7 }
 
 $path = [string] $Data.path
 $entries = $null

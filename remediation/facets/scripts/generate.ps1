@@ -1,8 +1,6 @@
 # One request to the model while the loads of GPU and CPU are looked at. Data: url, body (JSON text), timeout in seconds, sample.
 # The request runs in a runspace of its own, because this process does one thing at a time.
 param($Data)
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
 
 $ask = {
     param($Url, $Body, $Timeout)

@@ -1,18 +1,6 @@
 # nvidia-smi's CSV as it is, and the GPU performance classes: under WDDM they alone know the memory of a process.
 # Data: fields to ask for, and fallback, fewer of them: one unknown name fails the whole query with code 2.
 param($Data)
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
-
-function Find-Smi {
-    $places = @(
-        (Join-Path $env:SystemRoot 'System32\nvidia-smi.exe'),
-        (Join-Path $env:ProgramFiles 'NVIDIA Corporation\NVSMI\nvidia-smi.exe')
-    )
-    foreach ($place in $places) { if (Test-Path -LiteralPath $place) { return $place } }
-    $found = Get-Command -Name 'nvidia-smi.exe' -CommandType Application -ErrorAction SilentlyContinue | Select-Object -First 1
-    if ($found) { return $found.Path }
-}
 
 function Invoke-Smi([string] $Program, $Fields) {
     $info = New-Object Diagnostics.ProcessStartInfo

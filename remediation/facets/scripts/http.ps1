@@ -2,8 +2,6 @@
 # byte after which it is given up, or null) and tell: what has been read is told about once a second by the worker's Send-Told, and the
 # value's body is then what is left. A server that refuses or does not answer is a value here, not an error of the script.
 param($Data)
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
 
 $watch = [Diagnostics.Stopwatch]::StartNew()
 $limit = [double] $Data.timeout * 1000

@@ -1,16 +1,5 @@
 # Show a message to whoever sits at the desktop for some seconds, without waiting for it to be read. Data: message, seconds.
 param($Data)
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
-
-function Get-DesktopUser {
-    foreach ($shell in @(Get-CimInstance -ClassName Win32_Process -Filter "Name='explorer.exe'")) {
-        if ($shell.SessionId -eq 0) { continue }
-        $owner = Invoke-CimMethod -InputObject $shell -MethodName GetOwner
-        if ($owner.ReturnValue -eq 0 -and $owner.User) { return $owner.Domain + '\' + $owner.User }
-    }
-    (Get-CimInstance -ClassName Win32_ComputerSystem -Property UserName).UserName
-}
 
 # 4096: above all windows; 64: an information sign. The words come as base64, so that none of them is read as PowerShell.
 $show = {

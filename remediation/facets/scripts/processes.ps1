@@ -1,12 +1,5 @@
 # All processes with owners and services. Who may not see an owner or a path gets null there.
 param($Data)
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
-
-function ConvertTo-Epoch($Time) {
-    if ($null -eq $Time) { return $null }
-    (([DateTime] $Time).ToUniversalTime().Ticks - 621355968000000000) / 1e7
-}
 
 # One pass for all owners where the login is elevated; else process by process, and only at the desktop: that is slow.
 $owners = @{}

@@ -1,7 +1,5 @@
 # What a repair rests on before it begins: WinRM's quotas, the classes that know the memory of programs, WSL. Only reads.
 param($Data)
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
 
 $byPolicy = New-Object Collections.ArrayList
 

@@ -1,7 +1,5 @@
 # What request bodies that Ollama wrote say of model and layers, and no word of their prompts. Data: paths.
 param($Data)
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
 
 $most = 1MB
 $wanted = '"(?:model|num_gpu)" *: *(?:"[^"]*"|-?[0-9]+)'

@@ -1,17 +1,5 @@
 # nvidia-smi again and again. Data: fields, every (seconds between two looks), count (how many).
 param($Data)
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
-
-function Find-Smi {
-    $places = @(
-        (Join-Path $env:SystemRoot 'System32\nvidia-smi.exe'),
-        (Join-Path $env:ProgramFiles 'NVIDIA Corporation\NVSMI\nvidia-smi.exe')
-    )
-    foreach ($place in $places) { if (Test-Path -LiteralPath $place) { return $place } }
-    $found = Get-Command -Name 'nvidia-smi.exe' -CommandType Application -ErrorAction SilentlyContinue | Select-Object -First 1
-    if ($found) { return $found.Path }
-}
 
 $rows = New-Object Collections.ArrayList
 $code = $null

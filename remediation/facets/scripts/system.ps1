@@ -1,12 +1,5 @@
 # The machine as Win32_OperatingSystem knows it. Memory in KiB, times in seconds since the epoch, UTC.
 param($Data)
-$ErrorActionPreference = 'Stop'
-$ProgressPreference = 'SilentlyContinue'
-
-function ConvertTo-Epoch($Time) {
-    if ($null -eq $Time) { return $null }
-    (([DateTime] $Time).ToUniversalTime().Ticks - 621355968000000000) / 1e7
-}
 
 $system = Get-CimInstance -ClassName Win32_OperatingSystem
 ConvertTo-Json -Depth 20 -Compress -InputObject @{
