@@ -5,6 +5,8 @@ No step asks for it: whatever is missing here shows at the step that needs it as
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +19,7 @@ from remediation.model.digits import is_whole
 
 PROBE = Probe("readiness", timeout=45.0)
 SCRIPT = Run(("sh", "-c", shell("readiness")), timeout=20.0)
+_FAULT_MESSAGE = re.compile(r"<(?:\w+:)?Message>([^<]+)</")
 COMPOSE = ("docker", "compose", "version", "--short")
 
 
@@ -93,7 +96,7 @@ def from_probe(value: Mapping[str, Any], compose: Compose) -> WindowsReadiness:
     return WindowsReadiness(
         compose,
         quotas,
-        str(value["QuotasProblem"] or ""),
+        _sentence(str(value["QuotasProblem"] or "")),
         tuple(value["ByPolicy"]),
         tuple(sorted(value["GpuClasses"])),
         str(value["GpuClassesProblem"] or ""),
@@ -120,6 +123,12 @@ def from_lines(text: str, compose: Compose) -> PosixReadiness:
         tuple(value for name, _, value in lines if name == "program"),
         {name: state for name, _, state in units},
     )
+
+
+def _sentence(problem: str) -> str:
+    """Return what a problem says; a WSMan command that is refused gives it inside XML."""
+    match = _FAULT_MESSAGE.search(problem)
+    return html.unescape(match[1]).strip() if match else problem
 
 
 def _compose_call(environment: Mapping[str, str]) -> Run:

@@ -44,8 +44,20 @@ def test_a_wrong_opening_ends_the_shell(machine: Machine, opening: bytes) -> Non
 @pytest.mark.parametrize(
     ("name", "keys"),
     [
-        ("session", {"User", "Elevated", "DesktopUser", "LanguageMode", "PSVersion"}),
-        ("system", {"Caption", "Version", "Hostname", "TotalVisibleMemorySize", "FreePhysicalMemory", "Now", "LastBootUpTime"}),
+        ("session", {"User", "Elevated", "DesktopUser", "LanguageMode", "PSVersion", "Problems"}),
+        (
+            "system",
+            {
+                "Caption",
+                "Version",
+                "Hostname",
+                "TotalVisibleMemorySize",
+                "FreePhysicalMemory",
+                "Now",
+                "LastBootUpTime",
+                "Problems",
+            },
+        ),
     ],
 )
 def test_the_keys_of_plain_probes(machine: Machine, name: str, keys: set[str]) -> None:
@@ -56,7 +68,7 @@ def test_the_keys_of_plain_probes(machine: Machine, name: str, keys: set[str]) -
 
 def test_the_keys_of_the_gpu_probe_and_what_wddm_hides(machine: Machine) -> None:
     found = replies(machine, probe("gpu", {"fields": FIELDS, "fallback": FIELDS[:3]}))[0]["value"]
-    assert found.keys() == {"rc", "stdout", "stderr", "fields", "process_memory", "adapter_memory", "counters_error"}
+    assert found.keys() == {"rc", "stdout", "stderr", "fields", "process_memory", "adapter_memory", "counters_error", "Problems"}
     assert len(found["stdout"].strip().split(", ")) == len(found["fields"]) == len(FIELDS)
     assert all(row.keys() == ROWS for row in found["process_memory"])
     assert all(row.keys() == {"Name", "DedicatedUsage", "SharedUsage"} for row in found["adapter_memory"])
@@ -123,7 +135,7 @@ def test_generate_samples_both_processors(machine: Machine) -> None:
     body = json.dumps({"model": "mistral:7b-instruct-q4_K_M", "prompt": "x", "options": {"num_predict": 8}})
     data = {"url": "http://127.0.0.1:11434/api/generate", "body": body, "timeout": 60, "sample": True}
     found = replies(machine, probe("generate", data))[0]["value"]
-    assert found.keys() == {"status", "body", "elapsed", "first_byte", "last_byte", "cut", "gpu", "cpu"}
+    assert found.keys() == {"status", "body", "elapsed", "first_byte", "last_byte", "cut", "gpu", "cpu", "Problems"}
     assert len(found["gpu"]) == len(found["cpu"]) > 0
     assert max(found["gpu"]) < 10  # 1/33: the CPU does the work
     assert max(found["cpu"]) > 80

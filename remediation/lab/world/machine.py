@@ -57,13 +57,15 @@ class Machine:
         self.memory = VideoMemory(state, self.lock)
         self.processes = ProcessTable(state, self.clock, self.lock)
         self.engine = Engine(state, self.clock, self.memory, self.lock)
-        self.files = Files(state, self.lock)
+        self.files = Files(state, self.lock, self.clock.now)
         self.network = Network(self.engine, self.clock)
         self.desktop = Desktop(state, self.clock, self.engine, self.files, self.lock)
         self.processes.on_due = {
             "engine": self.desktop.ready,
             "logon": self.desktop.log_on,
             "reboot": self.desktop.restart_machine,
+            "docker start": self.desktop.start,
+            "docker stop": self.desktop.stop,
         }
         self.processes.on_end = self._ended
         self._jobs: dict[str, Job] = {}
