@@ -13,8 +13,19 @@ from remediation.diagnosis.runners import OLLAMA_PROGRAMS
 from remediation.facets.callers import mounted_configuration
 from remediation.facets.ollama import BEHIND_A_PROXY
 from remediation.facets.protocols import Reader
+from remediation.facets.rights import elevation, is_refusal
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, Unreachable
-from remediation.model.facts import Blob, ComposeProject, Container, DockerDesktop, ModelEntry, ModelShow, Runner, Target
+from remediation.model.facts import (
+    Blob,
+    ComposeProject,
+    Container,
+    DockerDesktop,
+    ModelEntry,
+    ModelShow,
+    Runner,
+    SystemFacts,
+    Target,
+)
 from remediation.model.finding import Diagnosis
 
 T = TypeVar("T")
@@ -145,7 +156,19 @@ def collect(host: Reader) -> Evidence:
         system=system,
         collected_at=system.now if system else None,
         skipped=tuple(parts.skipped),
+        rights=_rights(host, system),
     )
+
+
+def _rights(host: Reader, system: SystemFacts | None) -> str:
+    """Return what gives a login the rights that it lacks, where Windows refused it parts of the evidence; "" elsewhere."""
+    if system is None or not any(map(is_refusal, system.problems.values())):
+        return ""
+    try:
+        session = host.desktop.session()
+    except HostError:
+        return ""
+    return "" if session.elevated else f"give {session.user} administrator's rights: {elevation(session.user)}"
 
 
 def _desktop(docker: DockerDesktop | None) -> tuple[Piece, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,10 @@ USE_PROBE = Probe("gpu", {"fields": list(nvidia.FIELDS), "fallback": list(nvidia
 USE_RUN = Run(nvidia.query(nvidia.FIELDS), timeout=30.0)
 FALLBACK_RUN = Run(nvidia.query(nvidia.FALLBACK), timeout=30.0)
 APPS_RUN = Run(nvidia.query_apps(), timeout=30.0)
+RESET = "restart the machine: a card that needs a reset tells nothing before"
+_WORDS = 200
+_MARK = re.compile(r"\[[^\[\],]{1,100}\]")
+"""What stands in the place of a value that nvidia-smi does not have."""
 NO_DRIVER = "install the NVIDIA driver; without it no program here can use the GPU"
 
 
@@ -31,7 +36,14 @@ class WindowsGpu:
         """Return devices and processes with resident GPU memory; both are asked for in one exchange."""
         self._look.ask(USE_PROBE, processes.LIST_PROBE)
         value = self._look.probe(USE_PROBE, "asking the GPU")
-        return use_from_probe(value, processes.WindowsProcesses(self._look).list(), self._look.host)
+        running: Sequence[Process] = ()
+        unlisted = ""
+        try:
+            running = processes.WindowsProcesses(self._look).list()
+        except CallFailed as error:
+            unlisted = error.message  # the card is known all the same; who uses it is not
+        use = use_from_probe(value, running, self._look.host)
+        return replace(use, reliable=False, why_unreliable=unlisted) if unlisted else use
 
     def sample(self, *, seconds: float, every: float = 1.0) -> Sequence[GpuSample]:
         """Return every card's load and memory, once per `every` seconds for `seconds`."""
@@ -55,7 +67,7 @@ class PosixGpu:
             raise CallFailed("nvidia-smi is not installed", host=self._look.host, next_step=NO_DRIVER)
         if isinstance(asked, Completed) and asked.rc != 0:
             raise refused(asked.rc, asked.text.strip(), self._look.host)
-        gpus = nvidia.gpus(self._look.ended(asked, "asking the GPU").text, fields)
+        gpus = seen_in(self._look.ended(asked, "asking the GPU").text, fields, self._look.host)
         apps = nvidia.apps(listed.text) if isinstance(listed, Completed) and listed.rc == 0 else ()
         known = processes.from_shell(running.text) if isinstance(running, Completed) else ()
         return use_from_apps(gpus, apps, known)
@@ -71,7 +83,7 @@ def use_from_probe(value: Mapping[str, Any], running: tuple[Process, ...] | Any,
         raise CallFailed("nvidia-smi is not installed", host=host, next_step=NO_DRIVER)
     if value["rc"] != 0:
         raise refused(int(value["rc"]), f"{value['stdout']} {value['stderr']}".strip(), host)
-    gpus = nvidia.gpus(value["stdout"], tuple(value["fields"]))
+    gpus = seen_in(value["stdout"], tuple(value["fields"]), host)
     seen = wddm.residents(value["process_memory"], value["adapter_memory"], gpus, value["counters_error"])
     holders = tuple(
         replace(each, vram=seen.by_pid[each.pid], spilled=seen.spilled.get(each.pid, 0))
@@ -103,6 +115,22 @@ def use_from_apps(gpus: tuple[Gpu, ...], apps: tuple[nvidia.App, ...], running: 
             why_unreliable=wddm.contradiction(total, used),
         )
     return GpuUse(gpus, holders)
+
+
+def seen_in(text: str, fields: tuple[str, ...], host: str) -> tuple[Gpu, ...]:
+    """Return the cards that nvidia-smi lists; raises `CallFailed` with its words where it tells the memory of none of them."""
+    gpus = nvidia.gpus(text, fields)
+    if not gpus and text.strip():
+        words = " ".join(text.split())
+        said = ", ".join(dict.fromkeys(_MARK.findall(words))) or words[:_WORDS]
+        raise CallFailed(
+            f"the GPU does not tell its memory: nvidia-smi says {said}",
+            host=host,
+            next_step=RESET,
+            status=0,
+            output=words,
+        )
+    return gpus
 
 
 def refused(rc: int, said: str, host: str) -> CallFailed:

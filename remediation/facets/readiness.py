@@ -14,6 +14,7 @@ from typing import Any
 from remediation.connections.base import Completed, Probe, Run
 from remediation.facets.checked import checked_function
 from remediation.facets.look import Look, last_words
+from remediation.facets.rights import problems
 from remediation.facets.scripts import shell
 from remediation.model.digits import is_whole
 
@@ -61,6 +62,8 @@ class WindowsReadiness:
     classes: tuple[str, ...] = ()
     classes_problem: str = ""
     wsl: Wsl = field(default_factory=Wsl)
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """Why a part is not known, by its name in the probe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +100,16 @@ def from_probe(value: Mapping[str, Any], compose: Compose) -> WindowsReadiness:
         compose,
         quotas,
         _sentence(str(value["QuotasProblem"] or "")),
-        tuple(value["ByPolicy"]),
-        tuple(sorted(value["GpuClasses"])),
+        tuple(value["ByPolicy"] or ()),
+        tuple(sorted(value["GpuClasses"] or ())),
         str(value["GpuClassesProblem"] or ""),
         Wsl(
             str(value["WslService"] or ""),
             str(value["WslState"] or ""),
             str(value["WslVersion"] or ""),
-            tuple(Distribution(str(each["Name"]), each["Version"], bool(each["Own"])) for each in value["Distributions"]),
+            tuple(Distribution(str(each["Name"]), each["Version"], bool(each["Own"])) for each in value["Distributions"] or ()),
         ),
+        problems(value),
     )
 
 

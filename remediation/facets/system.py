@@ -11,6 +11,7 @@ from remediation.connections.base import Completed, Failed, Probe, Run
 from remediation.facets.checked import checked
 from remediation.facets.docker_desktop import STATE_PROBE
 from remediation.facets.look import Look, last_words
+from remediation.facets.rights import problems
 from remediation.facets.scripts import shell
 from remediation.model.clock import Clock
 from remediation.model.digits import is_whole
@@ -151,12 +152,13 @@ def from_probe(value: Mapping[str, Any]) -> SystemFacts:
     """Return what the ``system`` probe says; the class gives memory in KiB."""
     return SystemFacts(
         os="windows",
-        version=str(value["Version"]),
+        version=str(value["Version"] or ""),
         hostname=str(value["Hostname"]),
         memory_total=_bytes(value["TotalVisibleMemorySize"]),
         memory_free=_bytes(value["FreePhysicalMemory"]),
         now=float(value["Now"]),
         booted=None if value["LastBootUpTime"] is None else float(value["LastBootUpTime"]),
+        problems=problems(value),
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from remediation.facets.rights import is_refusal
 from remediation.model.facts import Gpu
 
 _PROCESS = re.compile(r"^pid_(\d+)_luid_(0x[0-9A-Fa-f]+_0x[0-9A-Fa-f]+)_phys_(\d+)")
@@ -35,9 +36,11 @@ def residents(
     process_rows: Sequence[Mapping[str, Any]], adapter_rows: Sequence[Mapping[str, Any]], gpus: Sequence[Gpu], error: str | None
 ) -> Residents:
     """Return who holds how much of the NVIDIA cards' memory."""
+    if error and is_refusal(error):
+        return Residents(reliable=False, why=f"Windows does not let this login read its GPU counters ({error.strip()})")
     if error:
         return Residents(
-            reliable=False, why=f"Windows has no GPU counters here ({error}); winmgmt /resyncperf may bring them back"
+            reliable=False, why=f"Windows has no GPU counters here ({error.strip()}); winmgmt /resyncperf may bring them back"
         )
     luids = _nvidia(adapter_rows, gpus)
     if not luids:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from remediation.connections.base import Completed, HttpReply
-from remediation.facets import compose, containers, engine, generation, gpu, nvidia, ollama, processes, system, wddm
+from remediation.facets import compose, containers, engine, generation, gpu, nvidia, ollama, processes, rights, system, wddm
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import Gpu, Process
 from tests.facets.answering import Answering
@@ -109,6 +109,37 @@ def test_a_probe_without_nvidia_smi_says_what_to_install() -> None:
     with pytest.raises(CallFailed, match="nvidia-smi is not installed") as raised:
         gpu.use_from_probe(value, (), "h")
     assert "driver" in raised.value.next_step
+
+
+@pytest.mark.parametrize(
+    "text", ["0, GPU-1, RTX, 551.61, [GPU requires reset], [Unknown Error], [N/A]\r\n", "No devices were found\r\n"]
+)
+def test_cards_that_tell_no_memory_are_an_error_with_the_words_of_nvidia_smi(text: str) -> None:
+    fields = ("index", "uuid", "name", "driver_version", "memory.total", "memory.used", "memory.free")
+    value = {
+        "rc": 0,
+        "stdout": text,
+        "stderr": "",
+        "fields": list(fields),
+        "process_memory": [],
+        "adapter_memory": [],
+        "counters_error": None,
+    }
+    with pytest.raises(CallFailed, match="does not tell its memory: nvidia-smi says") as raised:
+        gpu.use_from_probe(value, (), "h")
+    assert raised.value.output == text.strip()
+    assert ("[GPU requires reset], [Unknown Error], [N/A]" in raised.value.message) is ("reset" in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("Access denied (0x80041003)", True), ("Zugriff verweigert (0x80041003)", True), ("Zugriff verweigert (0x80070005)", True),
+        ("Access is denied. ", True), ("Invalid class (0x80041010)", False), ("", False),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_told_by_its_code_in_any_language(text: str, refused: bool) -> None:
+    assert rights.is_refusal(text) is refused
 
 
 def test_contexts_whose_memory_contradicts_the_card_are_not_believed() -> None:

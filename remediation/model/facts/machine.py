@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """What the login may do on the host; ``wsl`` and ``credential_store`` say whether those are within its reach."""
+    """What the login may do on the host; ``wsl`` and ``credential_store`` say whether those are within its reach.
+
+    ``problems`` says why a part is not known, by its name in the probe: without a ``DesktopUser`` and with a problem of that name
+    nobody knows who sits at the desktop.
+    """
 
     user: str
     elevated: bool
@@ -16,11 +21,15 @@ class SessionFacts:
     shell_version: str = ""
     wsl: bool | None = None
     credential_store: bool | None = None
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class SystemFacts:
-    """The machine: ``os`` is ``windows`` or ``linux``; ``now`` and ``booted`` by the host's own clock."""
+    """The machine: ``os`` is ``windows`` or ``linux``; ``now`` and ``booted`` by the host's own clock.
+
+    ``problems`` says why a part is not known, by its name in the probe.
+    """
 
     os: str
     version: str
@@ -29,6 +38,7 @@ class SystemFacts:
     memory_free: int | None = None
     now: float = 0.0
     booted: float | None = None
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
