@@ -60,7 +60,12 @@ BY_HAND: dict[str, tuple[int, int, list[str], str]] = {
     "card-unsupported": (2, 2, [], "serve the model from a host with a supported card"),
     "driver-lost": (2, 2, [], "restart Windows, then run this again"),
     "card-needs-reset": (2, 2, [], "restart Windows, then run this again"),
-    "no-rights": (2, 2, [CLIENT, SETTING, ROOM, SEES], "give LAB\\ops administrator's rights: in an elevated PowerShell: Add-LocalGroupMember"),
+    "no-rights": (
+        2,
+        2,
+        [CLIENT, SETTING, ROOM, SEES],
+        "give LAB\\ops administrator's rights: in an elevated PowerShell: Add-LocalGroupMember",
+    ),
     "no-gpu-runtime": (2, 2, [], "switch Docker Desktop to its WSL 2 engine"),
     "card-too-small": (2, 2, [SMALLER], "choose a smaller model that needs at most 3.8 GiB"),
     "not-elevated": (2, 2, [ROOM], "use a login that is an administrator"),

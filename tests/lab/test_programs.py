@@ -15,7 +15,7 @@ def test_closing_two_programs_makes_room_for_all_layers(machine: Machine) -> Non
     before = machine.memory.free()
     done = close(machine, "chrome.exe")
     assert {key: done[key] for key in ("ended", "how", "asked")} == {"ended": True, "how": "polite", "asked": 1}
-    assert (done["task"], done["task_code"], done["task_result"], done["Problems"]) == ("ended", 0, 0, {})
+    assert (done["task"], done["task_code"], done["task_result"], done["Problems"]) == ("ended", None, 0, {})
     assert reload(machine) != "33/33"  # one is not enough
     assert close(machine, "Discord.exe")["how"] == "polite"
     assert machine.memory.free() > before + 1500 * MIB
@@ -97,10 +97,12 @@ def test_a_slow_task_asks_after_the_script_has_given_up_waiting_for_it() -> None
 def test_a_slow_task_does_not_shorten_the_grace_of_a_program_that_is_ended_by_force() -> None:
     machine = made("task-slow")
     before = machine.clock.now()
-    done = close(machine, "chrome.exe", grace=60, force=True)
-    assert (done["how"], done["task"]) == ("polite", "running")
-    assert machine.clock.now() - before >= 40
-    assert "kill chrome.exe" not in machine.state.writes
+    done = close(machine, "chrome.exe", grace=20, force=True)
+    assert (done["how"], done["task"], machine.state.writes) == ("forced", "running", {"kill chrome.exe": 1})
+    assert machine.clock.now() - before >= 35
+    patient = made("task-slow")
+    done = close(patient, "chrome.exe", grace=60, force=True)
+    assert (done["how"], done["task"], patient.state.writes) == ("polite", "ended", {"close chrome.exe": 1})
 
 
 def test_a_task_that_ends_by_itself_says_its_code_and_asked_nobody(machine: Machine) -> None:
@@ -110,11 +112,16 @@ def test_a_task_that_ends_by_itself_says_its_code_and_asked_nobody(machine: Mach
 
 
 def test_no_task_is_registered_against_a_policy_or_without_rights() -> None:
-    for fault in ("task-refused", "no-rights"):
-        machine = made(fault)
-        done = close(machine, "chrome.exe", grace=1)
-        assert (done["how"], done["task"], done["task_code"]) == ("still-there", "refused", DENIED)
-        assert machine.state.writes == {}
+    machine = made("task-refused")
+    done = close(machine, "chrome.exe", grace=1)
+    assert (done["how"], done["task"], done["task_code"]) == ("still-there", "refused", DENIED)
+    assert done["Problems"] == {"task": "Access is denied. (0x80070005)"}
+    assert machine.state.writes == {}
+    machine = made("no-rights")
+    done = close(machine, "chrome.exe", grace=1, force=True)
+    assert (done["ended"], done["how"], done["task"]) == (False, "unknown", None)
+    assert done["Problems"] == {"how": "Access denied (0x80041003)"}
+    assert running(machine, "chrome.exe")
 
 
 def test_a_program_of_the_login_s_own_session_is_asked_without_a_task(machine: Machine) -> None:

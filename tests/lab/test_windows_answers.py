@@ -82,7 +82,7 @@ def test_a_login_without_rights_is_refused_every_class_and_other_users_files() -
     assert (system["Hostname"], system["TotalVisibleMemorySize"], system["LastBootUpTime"]) == ("LAPTOP-07", None, None)
     assert {"Caption", "TotalVisibleMemorySize", "LastBootUpTime"} <= system["Problems"].keys()
     assert (desktop["Installed"], desktop["SettingsPath"], desktop["Processes"]) == (True, None, [])
-    assert desktop["Problems"].keys() == {"Profile", "Processes"}
+    assert desktop["Problems"].keys() == {"Processes", "SettingsPath", "Settings", "WslConfigPath", "WslConfig"}
     with pytest.raises(Refusal, match="Access denied"):
         probe(machine, "processes")
     gpu = probe(machine, "gpu", fields=["index", "memory.used"])
@@ -105,7 +105,7 @@ def test_docker_desktop_is_not_killed_by_a_login_that_may_not() -> None:
         done = probe(machine, "docker-desktop", action="kill")
         assert (done["done"], words in done["problem"]) == (False, True)
         assert machine.state.engine.up
-    assert probe(made("healthy"), "docker-desktop", action="restart")["problem"] == "unknown action restart"
+    assert probe(made("healthy"), "docker-desktop", action="restart")["problem"] == "there is no action restart"
 
 
 def test_a_slow_task_starts_docker_desktop_later() -> None:
@@ -137,7 +137,8 @@ def test_where_docker_desktop_is_not_installed_nothing_is_started() -> None:
     machine.state.engine.desktop = None
     assert (probe(machine, "desktop")["Installed"], probe(machine, "desktop")["Version"]) == (False, None)
     done = probe(machine, "docker-desktop", action="start")
-    assert (done["done"], done["task"], done["task_code"]) == (False, "failed", 2)
+    assert (done["done"], done["task"], done["task_code"]) == (False, "ended", None)
+    assert (done["task_result"], "neither in Program Files" in done["problem"]) == (2, True)
 
 
 def test_what_windows_does_not_tell_is_null() -> None:

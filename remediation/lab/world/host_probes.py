@@ -12,7 +12,7 @@ from remediation.lab.programs import nvidia_smi
 from remediation.lab.wire import Refusal
 from remediation.lab.world import booting, rights
 from remediation.lab.world.rights import Parts
-from remediation.lab.world.scheduler import RUNNING
+from remediation.lab.world.scheduler import RUNNING, Ran
 from remediation.lab.world.state import Due
 
 if TYPE_CHECKING:
@@ -32,28 +32,30 @@ _MARKS = (
 
 def desktop(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
     """Docker Desktop as files and processes show it; whether the engine answers is not asked here."""
-    state, parts = machine.state, Parts()
-    version = state.engine.desktop
-    profile = parts.read("Profile", lambda: _profile(machine))
-    path = None if profile is None else machine.desktop.settings_path
-    wsl = None if profile is None else f"{profile}\\.wslconfig"
+    parts = Parts()
+    version = machine.state.engine.desktop
     return {
         "Installed": version is not None,
         "Version": version,
         "Processes": parts.read("Processes", lambda: _processes(machine), []),
         "Now": machine.clock.now(),
-        "SettingsPath": path,
-        "Settings": path and parts.read("Settings", lambda: text(machine, path)),
+        "SettingsPath": parts.read("SettingsPath", lambda: _profile(machine) and machine.desktop.settings_path),
+        "Settings": parts.read("Settings", lambda: _profile(machine) and text(machine, machine.desktop.settings_path)),
         "AdminSettings": parts.read("AdminSettings", lambda: text(machine, _ADMIN)),
-        "WslConfigPath": wsl,
-        "WslConfig": wsl and parts.read("WslConfig", lambda: text(machine, wsl)),
+        "WslConfigPath": parts.read("WslConfigPath", lambda: f"{_profile(machine)}\\.wslconfig"),
+        "WslConfig": parts.read("WslConfig", lambda: text(machine, f"{_profile(machine)}\\.wslconfig")),
         "Problems": parts.problems,
     }
 
 
 def _profile(machine: Machine) -> str:
-    rights.cim(machine.state)
-    return f"C:\\Users\\{(machine.state.login.desktop_user or machine.state.login.user).rpartition(chr(92))[2]}"
+    """Return the folder of whoever sits at the desktop; raises Refusal where the owner of the shell is not told."""
+    login = machine.state.login
+    user = login.desktop_user or login.user
+    why = rights.CIM if login.restricted else "Windows does not name the owner of explorer.exe (GetOwnerSid returned 2)"
+    if login.restricted or (user != login.user and not login.elevated):
+        raise Refusal("denied", f"the profile of the desktop user is not known: {why}")
+    return f"C:\\Users\\{user.rpartition(chr(92))[2]}"
 
 
 def _processes(machine: Machine) -> list[dict[str, Any]]:
@@ -75,13 +77,9 @@ def docker_desktop(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     """Start it or stop it by a task in the desktop user's session, or end its processes; does not wait for the engine."""
     action = data["action"]
     if action == "kill":
-        problem = _killed(machine)
-        return {
-            "done": problem is None, "problem": problem, "task_result": None, "task": None, "task_code": None, "Problems": {},
-        }  # fmt: skip
+        return _acted(_killed(machine))
     if action not in {"start", "stop"}:
-        problem = f"unknown action {action}"
-        return {"done": False, "problem": problem, "task_result": None, "task": None, "task_code": None, "Problems": {}}
+        return _acted(f"there is no action {action}")
 
     def act() -> int:
         if machine.state.engine.desktop is None:
@@ -93,16 +91,28 @@ def docker_desktop(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
             machine.desktop.start()
         return 0
 
-    ran = machine.processes.tasks.run(act, Due(0.0, f"docker {action}"), wait=_TASK_WAIT)
-    task, code = ("failed", ran.said) if ran.said else (ran.task, ran.code)
-    done = task == "ended"
+    wait = max(_TASK_WAIT, float(data.get("seconds") or 0)) if action == "start" else _TASK_WAIT
+    ran = machine.processes.tasks.run(act, Due(0.0, f"docker {action}"), wait=wait)
     said = {
+        "ended": "Docker Desktop.exe is neither in Program Files nor among the programs of the desktop user",
         "no-user": "nobody is logged on at the desktop",
-        "refused": "Access is denied.",
-        "running": "the task of the desktop user still runs",
+        "refused": f"the task of the desktop user could not be started: {ran.why}",
+        "running": "the task of the desktop user is still under way",
     }
-    problem = None if done else said.get(task, f"the task of the desktop user ended with {code}")
-    return {"done": done, "problem": problem, "task_result": code, "task": task, "task_code": code, "Problems": {}}
+    done = ran.task == "ended" and ran.answer == 0
+    return _acted(None if done else said.get(ran.task, f"the task of the desktop user ended with 0x{ran.code or 0:08X}"), ran)
+
+
+def _acted(problem: str | None, ran: Ran | None = None) -> dict[str, Any]:
+    result = None if ran is None else ran.answer if ran.task == "ended" else ran.code
+    return {
+        "done": problem is None,
+        "problem": problem,
+        "task_result": result,
+        "task": None if ran is None else ran.task,
+        "task_code": None if ran is None else ran.code,
+        "Problems": {} if ran is None else ran.problems,
+    }
 
 
 def _killed(machine: Machine) -> str | None:
@@ -113,10 +123,10 @@ def _killed(machine: Machine) -> str | None:
     except Refusal as refusal:
         return refusal.message
     mine = [each for each in state.programs if booting.of_docker_desktop(each.name)]
-    kept = next((each for each in mine if not state.login.elevated and each.owner != state.login.user), None)
-    if kept is not None:
-        name = kept.name.removesuffix(".exe")
-        return f'Cannot stop process "{name} ({kept.pid})" because of the following error: Access is denied'
+    kept = [each for each in mine if not state.login.elevated and each.owner != state.login.user]
+    if kept:
+        why = 'Cannot stop process "{0} ({1})" because of the following error: Access is denied'
+        return "; ".join(f"{each.name} ({each.pid}): {why.format(each.name.removesuffix('.exe'), each.pid)}" for each in kept)
     machine.state.wrote("docker desktop kill")
     machine.desktop.stop(forced=True)
     return None
@@ -130,10 +140,11 @@ def notify(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
         return 0
 
     ran = machine.processes.tasks.run(show, Due(0.0, "message", programs=[{"message": str(data["message"])}]), wait=10.0)
-    # while the message stands there, its task runs
-    code = RUNNING if ran.task == "ended" else ran.code
-    task = "running" if ran.task == "ended" else ran.task
-    return {"shown": task == "running", "task_result": code, "task": task, "task_code": code, "Problems": {}}
+    if machine.state.login.restricted or ran.task == "no-user":
+        return {"shown": False}
+    if ran.task == "ended":  # while the message stands there, its task runs
+        ran = Ran("running", RUNNING)
+    return {"shown": ran.code == RUNNING, "task": ran.task, "task_code": ran.code, "Problems": ran.problems}
 
 
 def folder(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,8 +75,8 @@ def gpu(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
             raise Refusal("error", "Invalid class (0x80041010)")
         return [{key: None if key in machine.state.unknown else value for key, value in row.items()} for row in rows()]
 
-    by_process = parts.read("counters_error", lambda: counted(machine.memory.process_rows), [])
-    by_adapter = parts.read("counters_error", lambda: counted(machine.memory.adapter_rows), [])
+    by_process = parts.read("process_memory", lambda: counted(machine.memory.process_rows), [])
+    by_adapter = parts.read("adapter_memory", lambda: counted(machine.memory.adapter_rows), [])
     return {
         "rc": rc,
         "stdout": out,
@@ -84,8 +84,8 @@ def gpu(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
         "fields": fields,
         "process_memory": by_process,
         "adapter_memory": by_adapter,
-        "counters_error": parts.problems.get("counters_error"),
-        "Problems": {},
+        "counters_error": parts.problems.get("process_memory"),
+        "Problems": parts.problems,
     }
 
 
@@ -123,8 +123,12 @@ def generate(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
         )
     except Refusal as refusal:
         return {"error": {"kind": refusal.kind, "message": refusal.message}}
-    refused = bool(data.get("sample")) and machine.state.login.restricted
-    return {**value, "Problems": {"cpu": CIM} if refused else {}}
+    problems = {}
+    if data.get("sample") and machine.state.login.restricted:
+        problems["cpu"] = CIM
+    if data.get("sample") and not machine.state.card.installed:
+        problems["gpu"] = "nvidia-smi was not found"
+    return {**value, "Problems": problems}
 
 
 def close(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:

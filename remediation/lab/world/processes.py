@@ -10,7 +10,7 @@ from typing import Any
 from remediation.lab.ports import LabClock
 from remediation.lab.wire import Refusal
 from remediation.lab.world.rights import CIM
-from remediation.lab.world.scheduler import DENIED, Ran, Scheduler
+from remediation.lab.world.scheduler import Ran, Scheduler
 from remediation.lab.world.state import Due, Program, State
 
 _SAME = 0.05
@@ -91,24 +91,29 @@ class ProcessTable:
     def close(self, pid: int, started: float, *, grace: float, force: bool) -> dict[str, Any]:
         """Ask a tree to close as the desktop's user, wait, and with `force` end it; returns the probe's value."""
         if self._state.login.restricted:
-            return _closed("still-there", 0, Ran("refused", DENIED), {"Process": CIM})
+            return _closed("unknown", problems={"how": CIM})
         root = self.find(pid, started)
         if root is None:
             return _closed("gone")
         if any(each.name == "winrshost.exe" for each in self.tree(pid)):
             return _closed("own")
+
+        def gone() -> bool:
+            self.happen()
+            return self.find(pid, started) is None
+
         asked, ran = 0, None
         if root.session == self._state.login.session:
             asked = self._ask(pid, at=self._clock.now())
         elif root.session > 0:
-            ran = self.tasks.run(lambda: self._ask(pid, at=self._clock.now()), Due(0.0, "ask", pid), wait=_TASK_WAIT)
-            asked = ran.said
-        if asked or (ran is not None and ran.task == "running"):
+            later = Due(0.0, "ask", pid)
+            ran = self.tasks.run(lambda: self._ask(pid, at=self._clock.now()), later, wait=_TASK_WAIT + grace, enough=gone)
+            asked = ran.answer or 0
+        if (ran is None or ran.task != "running") and (asked or force):
             until = self._clock.now() + grace
-            while self.find(pid, started) and self._clock.now() < until:
+            while not gone() and self._clock.now() < until:
                 self._clock.sleep(min(_LOOK_EVERY, max(0.01, until - self._clock.now())))
-                self.happen()
-        how = "polite" if self.find(pid, started) is None else "still-there"
+        how = "polite" if gone() else "still-there"
         if how == "still-there" and force and self._may_end(root):
             self._state.wrote(f"kill {root.name}")
             self.end(pid, at=self._clock.now())
@@ -177,12 +182,13 @@ class ProcessTable:
 
 def _closed(how: str, asked: int = 0, ran: Ran | None = None, problems: dict[str, str] | None = None) -> dict[str, Any]:
     """Return the value of the probe ``close``."""
+    result = None if ran is None else 0 if ran.task == "ended" else ran.code
     return {
         "ended": how in {"gone", "polite", "forced"},
         "how": how,
         "asked": asked,
-        "task_result": None if ran is None else ran.code,
+        "task_result": result,
         "task": None if ran is None else ran.task,
         "task_code": None if ran is None else ran.code,
-        "Problems": problems or {},
+        "Problems": problems or (ran.problems if ran is not None else {}),
     }
