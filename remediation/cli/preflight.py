@@ -25,6 +25,10 @@ GIB = 1024**3
 LISTENER = "winrm quickconfig -transport:https, with a certificate whose name is the host's (docs/windows.md)"
 
 
+NOTE = "note"
+"""The name of a check that holds a note of the connection."""
+
+
 @dataclass(frozen=True, slots=True)
 class Preflight:
     """One host's checks; ``error`` ended them early. ``exit_code`` is 0, 2 where something is missing, 3 without a way in."""
@@ -51,18 +55,23 @@ def preflight(host: str, access: HostAccess, settings: ConnectionSettings) -> Pr
         session = reader.desktop.session()
     except Unreachable as error:
         checks.append(lacking("reached", error.message, "everything", error.next_step))
-        return Preflight(host, tuple(checks), error.exit_code)
+        return Preflight(host, (*checks, *_notes(access)), error.exit_code)
     except HostError as error:
         checks.append(lacking("session", error.message, "everything", error.next_step))
-        return Preflight(host, tuple(checks), error.exit_code)
+        return Preflight(host, (*checks, *_notes(access)), error.exit_code)
     checks.append(good("reached", f"as {session.user} by {settings.kind}"))
     checks += _session(session, settings)
     for name, ask in _FACETS.items():
         checks += _asked(name, ask, reader)
     checks += _prepared(access, reader, session, settings)
-    checks += [worth_knowing("note", note) for note in access.notes]
+    checks += _notes(access)
     code = 2 if any(check.ok is False for check in checks) else 0
     return Preflight(host, tuple(checks), code)
+
+
+def _notes(access: HostAccess) -> list[Check]:
+    """Return what the user should know of the connection, also of one that failed."""
+    return [worth_knowing(NOTE, note) for note in access.notes]
 
 
 def failed(host: str, error: RemediationError) -> Preflight:

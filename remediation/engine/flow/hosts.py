@@ -13,7 +13,7 @@ from remediation.engine.crash import contained
 from remediation.engine.flow.keeping import Keeper, SharedLock
 from remediation.engine.leases import leases_on
 from remediation.engine.locks import Claim, HostLock, SameMachine
-from remediation.engine.workers import CLOSING, finish, gather
+from remediation.engine.workers import CLOSING, HASTE, PARTING, finish, gather
 from remediation.model.errors import Blocked, RemediationError
 
 if TYPE_CHECKING:
@@ -116,18 +116,23 @@ class OpenHosts:
 
         gather(lambda name: self._quietly(partial(one, name)), names, CLOSING)
 
-    def close(self, patience: float | None = None) -> None:
+    def close(self, *, hasty: bool = False) -> None:
         """Give all leases back and close all hosts, many at once; whatever goes wrong with that changes nothing any more.
 
-        With `patience` each of the two gets so many seconds: a host may be in the middle of a call.
+        Where it is `hasty` each of the two gets a few seconds: a host may be in the middle of a call.
         """
         self._ended = True
         opened = list(self._opened.values())
         self._opened.clear()
         self._keeper.stop()
         # all leases, before any connection that they need is closed
-        finish((partial(self._quietly, shared.give_back) for shared in set(self._locks.values())), patience)
-        finish((partial(self._quietly, each.access.close) for each in opened), patience)
+        try:
+            finish((partial(self._quietly, shared.give_back) for shared in set(self._locks.values())), HASTE if hasty else None)
+        except KeyboardInterrupt:
+            hasty = True
+            raise
+        finally:
+            finish((partial(self._quietly, each.access.close) for each in opened), PARTING if hasty else None)
 
     def _refuse_late(self, name: str) -> None:
         """Let no thread that is still at work open a host or take a lease that nobody would give back."""
