@@ -246,7 +246,11 @@ class Climb:
         next_step = bad.next_step if bad else ""
         result = Result(outcome, bad.reason if bad else "", changes, {}, next_step, ruled_out=excluded)
         self.tried[rung.name] = result
-        self.context.emit("rung_end", rung=rung.name, path=self.context.path, outcome=str(outcome), reason=result.reason)
+        cut_short = self.context.ports.cancelled() and (bad is not None or any(each.interrupted for each in results))
+        self.context.emit(
+            "rung_end", rung=rung.name, path=self.context.path, outcome=str(outcome), reason=result.reason,
+            **({"interrupted": True} if cut_short else {}),
+        )  # fmt: skip
         return result
 
     def _refusal(self, rung: Rung) -> Result | None:

@@ -52,3 +52,4 @@ class Result:
     applies: bool = True
     ruled_out: tuple[RuledOut, ...] = ()
     repeated: bool = False
+    interrupted: bool = False
