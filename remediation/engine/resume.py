@@ -26,7 +26,8 @@ class Progress:
     """One host of a run that was cut off.
 
     ``finished`` holds the ``task_result`` of every finished task by `task_key`, ``under_way`` the paths of those that were
-    begun and not ended (the outermost first), ``undecided`` the commands of which nobody knows whether they did their work, ``interrupted`` says that Ctrl-C kept the last task from its end, ``outcome`` the host's end if it had come to one. ``memory`` is what the engine goes on with.
+    begun and not ended (the outermost first), ``undecided`` the commands of which nobody knows whether they did
+    their work, ``outcome`` the host's end if it had come to one. ``interrupted`` says that Ctrl-C kept the last task from its end. ``memory`` is what the engine goes on with.
     """
 
     memory: HostMemory = field(default_factory=HostMemory)
