@@ -285,7 +285,7 @@ class WorkerConnection:
         return Uncertain(
             f"{self.host}: the answer to {what} was lost ({cause.message}); it may or may not have been carried out",
             host=self.host,
-            next_step="nothing is repeated; the state is looked at again",
+            next_step="see on the host whether it was done; it is not repeated",
         )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
 from remediation.model.event import Event
+from remediation.report.html import html
+from remediation.report.junit import junit
 from remediation.report.lines import WIDTH
 from remediation.report.terminal import Hints, PlainScreen, Terminal
 from tests.report import stream
@@ -198,6 +201,49 @@ def test_a_change_that_failed_is_marked_by_a_symbol_and_not_counted() -> None:
     (row,) = starting(rows, "  ✗ not done")
     assert "access denied" in row
     assert not any("1 change" in row for row in rows)
+
+
+def lost() -> list[Event]:
+    """Return the events of a run of which one change was sent without an answer, and one was in flight as it was cut off."""
+    change = stream.change("run sleep 600")
+    ended = stream.event(
+        "change_end", 5, index=0, step="command", change=change, applied=None, error="the answer was lost", seconds=1.0
+    )
+    begun = stream.event("change_start", 6, index=1, step="command", change=stream.change("run sleep 604"))
+    return [
+        stream.run_start(),
+        stream.event("note", 2, text="the certificate is not verified", level="warning"),
+        ended,
+        stream.event("task_start", 6, task="second", path="0.1"),
+        begun,
+    ]
+
+
+def test_a_change_whose_outcome_is_not_known_is_unknown_in_every_report() -> None:
+    rows = page(lost())
+    (row,) = starting(rows, "  ? unknown")
+    assert "the answer was lost" in row
+    assert not starting(rows, "  ✗ not done")
+    shown = html(lost())
+    assert shown.count("? unknown") == 2
+    assert "in flight when the run ended" in shown
+    assert "the certificate is not verified" in shown
+    suite = ET.fromstring(junit(lost())).find("testsuite")
+    assert suite is not None
+    assert suite.get("errors") == "1"
+    assert [error.get("type") for error in suite.iter("error")] == ["unknown"]
+    assert [item.get("value") for item in suite.iter("property")] == ["the certificate is not verified"]
+
+
+def test_what_was_in_flight_when_a_run_was_cut_off_is_unknown() -> None:
+    screen = io.StringIO()
+    terminal = Terminal(PlainScreen(screen))
+    for event in lost():
+        terminal(event)
+    terminal.cut_off()
+    rows = starting(screen.getvalue().splitlines(), "  ? unknown")
+    assert len(rows) == 2
+    assert "run sleep 604" in rows[1]
 
 
 def test_a_fleet_gets_one_line_per_host_and_the_causes_counted() -> None:

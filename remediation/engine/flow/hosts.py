@@ -55,6 +55,7 @@ class OpenHosts:
     _by_key: dict[str, SharedLock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    _told: set[tuple[str, str]] = field(default_factory=set)
     _ended: bool = False
 
     def __post_init__(self) -> None:
@@ -77,6 +78,13 @@ class OpenHosts:
             with self._lock:
                 self._opened[key] = found
         return found
+
+    def news(self, opened: Opened) -> list[str]:
+        """Return what the user should know of the connection and was not told yet in this run."""
+        with self._lock:
+            new = [note for note in dict.fromkeys(opened.access.notes) if (opened.name, note) not in self._told]
+            self._told.update((opened.name, note) for note in new)
+        return new
 
     def lease(self, opened: Opened, tell: Callable[[str], None]) -> Callable[[float], None]:
         """Take the host's lease where this run does not have it yet, and return what renews it; raises `LockHeld`."""

@@ -51,8 +51,6 @@ def look_once(site: Site, opened: Opened) -> Reader | None:
         round_trips=access.round_trips - trips,
         seconds=clock.monotonic() - begun,
     )
-    for note in access.notes:
-        site.note(note)
     host.memory.seen = (reader, clock.monotonic())
     return reader
 
