@@ -13,6 +13,7 @@ from remediation.connections.base import Probe, Run
 from remediation.facets.checked import checked
 from remediation.facets.look import Look
 from remediation.facets.orphans import marked
+from remediation.facets.rights import problems
 from remediation.facets.scripts import shell
 from remediation.model.digits import is_whole
 from remediation.model.errors import Blocked, CallFailed
@@ -39,7 +40,16 @@ class WindowsProcesses:
 
     def list(self) -> Sequence[Process]:
         """Return all processes."""
-        return self._look.once("processes", lambda: from_rows(self._look.probe(LIST_PROBE, "listing the processes") or ()))
+        return self._look.once("processes", self._listed)
+
+    def _listed(self) -> tuple[Process, ...]:
+        value = self._look.probe(LIST_PROBE, "listing the processes") or ()
+        if isinstance(value, Mapping):  # recordings of older probes hold the rows alone
+            reason = problems(value).get("Processes")
+            if reason is not None:
+                raise CallFailed(f"listing the processes failed: {reason}", host=self._look.host)
+            value = value["Processes"]
+        return from_rows(value)
 
 
 @checked

@@ -43,7 +43,7 @@ def test_a_login_without_rights_learns_who_it_is_what_it_lacks_and_the_command(l
     assert {name for name, check in found.items() if check["ok"]} >= {"transport", "PowerShell", "GPU", "Ollama"}
     assert not ABSENT.search(json.dumps(found)), ABSENT.search(json.dumps(found))
     for name in ("desktop", "system", "GPU memory by program", "GPU counters", "WSL", "Docker Desktop"):
-        assert re.search("denied", found[name]["text"]), found[name]
+        assert re.search("denied|does not tell this login", found[name]["text"]), found[name]
 
 
 def test_an_administrator_needs_no_advice_and_a_login_that_may_ask_keeps_its_own(lab: Remediate) -> None:

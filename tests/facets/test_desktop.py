@@ -78,7 +78,7 @@ def test_what_a_login_without_rights_is_refused_is_unknown_with_the_reason(opene
     session, machine, desktop, use = reader.desktop.session(), reader.system.facts(), reader.desktop.docker(), reader.gpu.use()
     assert (session.user, session.elevated, session.desktop_user) == ("LAB\\ops", False, None)
     assert session.problems == {"DesktopUser": "Access denied (0x80041003)"}
-    assert (machine.version, machine.memory_total, machine.booted) == ("", None, None)
+    assert (machine.version, machine.memory_total, machine.booted) == ("10.0.22631", None, None)
     assert "denied" in machine.problems["TotalVisibleMemorySize"]
     assert desktop is not None
     assert (desktop.state, desktop.settings_path, desktop.problems.keys() >= {"Processes", "Settings"}) == ("unknown", "", True)

@@ -170,6 +170,18 @@ def test_processes_of_linux_have_start_times_and_whole_names() -> None:
     assert odd.path == "/opt/a (odd) name-that-is-long"
 
 
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_list_of_processes_that_is_refused_is_an_error_and_one_of_an_older_probe_is_read(refused: bool) -> None:
+    row = {"ProcessId": 4, "Name": "a.exe", "CreationDate": None, "ParentProcessId": 0, "SessionId": 0}
+    value = {"Processes": [], "Problems": {"Processes": "Access denied"}} if refused else [row]
+    reader = processes.WindowsProcesses(Answering(platform="windows", probes={"processes": value}).look())
+    if refused:
+        with pytest.raises(CallFailed, match="listing the processes failed: Access denied"):
+            reader.list()
+    else:
+        assert [each.pid for each in reader.list()] == [4]
+
+
 def test_a_root_at_a_desktop_is_taken_to_have_a_window() -> None:
     def one(pid: int, parent: int, session: int, **more: object) -> dict[str, object]:
         return {

@@ -63,6 +63,12 @@ def run(machine: Machine, *argv: str, cwd: str | None = None, timeout: float = 6
     return done["rc"], base64.b64decode(done["stdout"]).decode(), base64.b64decode(done["stderr"]).decode()
 
 
+def rows(machine: Machine) -> list[dict[str, Any]]:
+    """Return the rows of the probe ``processes``."""
+    found: list[dict[str, Any]] = probe(machine, "processes")["Processes"]
+    return found
+
+
 def names(machine: Machine) -> set[str]:
     return {each["Name"] for each in probe(machine, "desktop")["Processes"]}
 

@@ -10,7 +10,7 @@ import pytest
 from remediation.lab.wire import Refusal
 from remediation.lab.world import booting
 from remediation.lab.world.faults import FOLDER
-from tests.lab.asking import VERSION, names, pass_by, probe, run
+from tests.lab.asking import VERSION, names, pass_by, probe, rows, run
 from tests.lab.conftest import made
 
 OLLAMA = "ai-native-ollama"
@@ -128,7 +128,7 @@ def test_with_a_log_on_of_its_own_everything_comes_back() -> None:
     pass_by(machine, 30)
     assert probe(machine, "session")["DesktopUser"] == "LAB\\maria"
     assert machine.engine.find(OLLAMA).running
-    assert {each["Name"] for each in probe(machine, "processes")} >= {"explorer.exe", "vmmemWSL", "dwm.exe"}
+    assert {each["Name"] for each in rows(machine)} >= {"explorer.exe", "vmmemWSL", "dwm.exe"}
 
 
 def test_a_restart_can_be_called_off() -> None:
@@ -154,16 +154,16 @@ def test_a_number_that_was_reused_is_another_program() -> None:
     machine = made("pid-reused")
     chrome = next(each for each in machine.state.programs if each.name == "chrome.exe")
     assert probe(machine, "close", pid=chrome.pid, started=chrome.started, grace=10, force=False)["ended"]
-    (other,) = [each for each in probe(machine, "processes") if each["ProcessId"] == chrome.pid]
+    (other,) = [each for each in rows(machine) if each["ProcessId"] == chrome.pid]
     assert other["Name"] == "OUTLOOK.EXE"
     assert probe(machine, "close", pid=chrome.pid, started=chrome.started, grace=1, force=True)["how"] == "gone"
-    assert any(each["Name"] == "OUTLOOK.EXE" for each in probe(machine, "processes"))
+    assert any(each["Name"] == "OUTLOOK.EXE" for each in rows(machine))
 
 
 def test_an_amount_that_windows_does_not_count_is_missing_from_the_rows_and_in_the_total() -> None:
     machine = made("discord-uncounted")
     seen = probe(machine, "gpu")
-    discord = {each["ProcessId"] for each in probe(machine, "processes") if each["Name"] == "Discord.exe"}
+    discord = {each["ProcessId"] for each in rows(machine) if each["Name"] == "Discord.exe"}
     assert not any(int(each["Name"].split("_")[1]) in discord for each in seen["process_memory"])
     counted = sum(each["LocalUsage"] for each in seen["process_memory"] if machine.state.card.luid in each["Name"])
     assert counted < machine.memory.used() - 1500 * 1024**2

@@ -119,8 +119,8 @@ def test_no_task_is_registered_against_a_policy_or_without_rights() -> None:
     assert machine.state.writes == {}
     machine = made("no-rights")
     done = close(machine, "chrome.exe", grace=1, force=True)
-    assert (done["ended"], done["how"], done["task"]) == (False, "unknown", None)
-    assert done["Problems"] == {"how": "Access denied (0x80041003)"}
+    assert (done["ended"], done["how"], done["task"]) == (False, "still-there", None)
+    assert done["Problems"] == {"Process": "Access denied (0x80041003)"}
     assert running(machine, "chrome.exe")
 
 

@@ -14,7 +14,7 @@ from remediation.lab.world import booting
 from remediation.lab.world.faults import FOLDER
 from remediation.lab.world.files import PART
 from remediation.lab.world.state import Program
-from tests.lab.asking import VERSION, names, pass_by, probe, run
+from tests.lab.asking import VERSION, names, pass_by, probe, rows, run
 from tests.lab.conftest import made
 
 _EMPTY = hashlib.sha256(b"").hexdigest()
@@ -33,6 +33,8 @@ def test_each_file_has_its_own_time_and_each_drive_its_own_space() -> None:
     ]
     assert len({*spaces}) == 3
     assert spaces[2] == (None, None)
+    assert probe(machine, "folder", path="E:\\")["Problems"] == dict.fromkeys(("Total", "Free"), "the drive E:\\ is not ready")
+    assert probe(machine, "folder", path=FOLDER, entries=False)["Entries"] is None
 
 
 def test_a_closed_folder_is_not_listed_and_its_drive_is_told() -> None:
@@ -83,14 +85,14 @@ def test_a_login_without_rights_is_refused_every_class_and_other_users_files() -
     assert {"Caption", "TotalVisibleMemorySize", "LastBootUpTime"} <= system["Problems"].keys()
     assert (desktop["Installed"], desktop["SettingsPath"], desktop["Processes"]) == (True, None, [])
     assert desktop["Problems"].keys() == {"Processes", "SettingsPath", "Settings", "WslConfigPath", "WslConfig"}
-    with pytest.raises(Refusal, match="Access denied"):
-        probe(machine, "processes")
+    listed = probe(machine, "processes")
+    assert (listed["Processes"], listed["Problems"]["Processes"]) == ([], "Access denied (0x80041003)")
     gpu = probe(machine, "gpu", fields=["index", "memory.used"])
     assert (gpu["rc"], gpu["process_memory"], gpu["counters_error"]) == (0, [], "Access denied (0x80041003)")
     ready = probe(machine, "readiness")
     assert "Access is denied. </f:Message>" in ready["QuotasProblem"]
     assert (ready["GpuClassesProblem"], ready["WslService"], ready["Distributions"]) == ("Access denied (0x80041003)", None, [])
-    assert ready["Problems"].keys() == {"WslService", "Distributions"}
+    assert ready["Problems"].keys() == {"WslService", "Distributions", "GpuClasses", "Quotas"}
     assert run(machine, "docker", "ps")[2].rstrip().endswith("Access is denied.")
     assert json.loads(run(machine, "docker", "info", "--format", "json")[1])["ServerErrors"]
     with pytest.raises(Refusal, match="is denied"):
@@ -124,12 +126,12 @@ def test_what_belongs_to_docker_desktop_is_told_by_its_name_and_the_service_is_l
     machine = made("healthy")
     for name in ("vpnkit-bridge.exe", "com.docker.admin.exe", "docker-agent.exe", "docker.exe"):
         machine.state.programs.append(Program(machine.state.pid(), 4, name, None, 1, machine.clock.now()))
-    assert {each["Name"] for each in probe(machine, "processes")} >= {booting.HELPER, "docker.exe"}
+    assert {each["Name"] for each in rows(machine)} >= {booting.HELPER, "docker.exe"}
     assert names(machine) >= {"vpnkit-bridge.exe", "com.docker.admin.exe", "docker-agent.exe"}
     assert not names(machine) & {booting.HELPER, "docker.exe"}
     probe(machine, "docker-desktop", action="kill")
     assert names(machine) == set()
-    assert booting.HELPER in {each["Name"] for each in probe(machine, "processes")}
+    assert booting.HELPER in {each["Name"] for each in rows(machine)}
 
 
 def test_where_docker_desktop_is_not_installed_nothing_is_started() -> None:
@@ -145,22 +147,19 @@ def test_what_windows_does_not_tell_is_null() -> None:
     machine = made("values-missing")
     system, ready = probe(machine, "system"), probe(machine, "readiness")
     assert [system[name] for name in ("TotalVisibleMemorySize", "FreePhysicalMemory", "LastBootUpTime")] == [None] * 3
-    assert system["Problems"] == {}
+    assert set(system["Problems"].values()) == {"Win32_OperatingSystem has no value for it"}
     assert (ready["Quotas"]["MaxConnections"], ready["Quotas"]["MaxShellsPerUser"]) == (None, "30")
     assert [each["Version"] for each in ready["Distributions"]] == [None]
     machine.state.unknown = ["CreationDate", "LocalUsage", "DedicatedUsage"]
     for name in ("processes", "desktop"):
-        rows = probe(machine, name)
-        assert {each["CreationDate"] for each in (rows if name == "processes" else rows["Processes"])} == {None}
+        assert {each["CreationDate"] for each in probe(machine, name)["Processes"]} == {None}
     gpu = probe(machine, "gpu", fields=["index"])
     assert {each["LocalUsage"] for each in gpu["process_memory"]} == {None}
     assert {each["DedicatedUsage"] for each in gpu["adapter_memory"]} == {None}
 
 
 def test_paths_of_other_users_programs_are_told_to_administrators_alone() -> None:
-    seen = {
-        fault: {each["Name"]: each for each in probe(made(fault), "processes")} for fault in ("vram-occupied", "not-elevated")
-    }
+    seen = {fault: {each["Name"]: each for each in rows(made(fault))} for fault in ("vram-occupied", "not-elevated")}
     assert seen["vram-occupied"]["chrome.exe"]["ExecutablePath"].endswith("chrome.exe")
     assert seen["not-elevated"]["chrome.exe"]["ExecutablePath"] is None
     assert seen["not-elevated"]["winrshost.exe"]["ExecutablePath"].endswith("winrshost.exe")

@@ -109,7 +109,7 @@ def test_an_unknown_field_fails_the_query_and_the_fallback_is_used(machine: Mach
 
 
 def test_the_keys_of_processes(machine: Machine) -> None:
-    found = replies(machine, probe("processes"))[0]["value"]
+    found = replies(machine, probe("processes"))[0]["value"]["Processes"]
     keys = {"ProcessId", "ParentProcessId", "Name", "ExecutablePath", "SessionId", "CreationDate", "Owner", "Service"}
     assert all(row.keys() == keys for row in found)
     assert {0, 1} == {row["SessionId"] for row in found}
@@ -249,4 +249,4 @@ def test_a_shell_whose_lab_is_gone_says_so(tmp_path: object, monkeypatch: pytest
 def test_a_login_that_is_not_elevated_sees_fewer_owners() -> None:
     found = replies(made("not-elevated"), probe("session"), probe("processes"))
     assert found[0]["value"]["Elevated"] is False
-    assert {row["Owner"] for row in found[1]["value"]} == {None, "LAB\\ops"}
+    assert {row["Owner"] for row in found[1]["value"]["Processes"]} == {None, "LAB\\ops"}

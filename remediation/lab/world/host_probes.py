@@ -151,8 +151,11 @@ def folder(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     """Entries of a folder, and the space of its drive; a folder that may not be listed does not hide the space."""
     path, parts = str(data["path"]), Parts()
     total, free = _space(machine, path)
+    if total is None:
+        drive = ntpath.splitdrive(ntpath.normpath(path))[0]
+        parts.problems |= dict.fromkeys(("Total", "Free"), f"the drive {drive}\\ is not ready")
     return {
-        "Entries": parts.read("Entries", lambda: _entries(machine, path)),
+        "Entries": None if data.get("entries") is False else parts.read("Entries", lambda: _entries(machine, path)),
         "Total": total,
         "Free": free,
         "Problems": parts.problems,

@@ -35,19 +35,21 @@ def session(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def system(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
-    """Win32_OperatingSystem; memory in KiB as the class gives it."""
+    """Win32_OperatingSystem, memory in KiB as the class gives it; the machine's name and version are known without the class."""
     state, parts = machine.state, Parts()
 
     def asked(name: str, value: Json) -> Json:
         def read() -> Json:
             cim(state)
-            return None if name in state.unknown else value
+            if name in state.unknown:
+                raise Refusal("error", "Win32_OperatingSystem has no value for it")
+            return value
 
         return parts.read(name, read)
 
     return {
         "Caption": asked("Caption", state.caption),
-        "Version": asked("Version", state.version),
+        "Version": state.version,
         "Hostname": state.name.upper(),
         "TotalVisibleMemorySize": asked("TotalVisibleMemorySize", state.memory_total // 1024),
         "FreePhysicalMemory": asked("FreePhysicalMemory", state.memory_free // 1024),
@@ -89,10 +91,18 @@ def gpu(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def processes(machine: Machine, _: Mapping[str, Any]) -> list[dict[str, Any]]:
+def processes(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
     """Win32_Process with owners and services."""
-    cim(machine.state)
-    return machine.processes.rows()
+    parts = Parts()
+
+    def listed() -> list[dict[str, Any]]:
+        cim(machine.state)
+        return machine.processes.rows()
+
+    rows = parts.read("Processes", listed, [])
+    if parts.problems:
+        parts.problems["Service"] = CIM
+    return {"Processes": rows, "Problems": parts.problems}
 
 
 def http(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class ProcessTable:
     def close(self, pid: int, started: float, *, grace: float, force: bool) -> dict[str, Any]:
         """Ask a tree to close as the desktop's user, wait, and with `force` end it; returns the probe's value."""
         if self._state.login.restricted:
-            return _closed("unknown", problems={"how": CIM})
+            return _closed("still-there", problems={"Process": CIM})
         root = self.find(pid, started)
         if root is None:
             return _closed("gone")

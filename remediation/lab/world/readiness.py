@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 _CLASS = "Win32_PerfFormattedData_GPUPerformanceCounters_GPU"
 _KINDS = ("AdapterMemory", "Engine", "LocalAdapterMemory", "NonLocalAdapterMemory", "ProcessMemory")
 _KEYS = "Requested registry access is not allowed."
-_SERVICES = "Cannot open the service manager: access is denied."
+_HIDDEN = "WSL is there, and Windows does not tell this login of its service"
+"""To a login that may not ask for a service, Windows says that there is none; the files and the registry show it."""
 
 
 def readiness(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,7 +29,9 @@ def readiness(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
 
     def service() -> str | None:
         if login.restricted:
-            raise Refusal("denied", _SERVICES)
+            if setup.wsl_service is None:
+                return None
+            raise Refusal("denied", _HIDDEN)
         return setup.wsl_service
 
     def distributions() -> list[dict[str, Any]]:
@@ -38,24 +41,23 @@ def readiness(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
             raise Refusal("denied", _KEYS)
         return [{"Name": name, "Version": setup.wsl_generation, "Own": own} for name in setup.distributions]
 
+    def quotas() -> dict[str, str | None]:
+        if not login.elevated:
+            raise Refusal("denied", WSMAN)
+        return {name: None if name in machine.state.unknown else str(value) for name, value in setup.quotas.items()}
+
     named = parts.read("WslService", service)
     registered = parts.read("Distributions", distributions, [])
-    found = Parts()
-    listed = found.read("GpuClasses", classes, [])
+    listed = parts.read("GpuClasses", classes, [])
     return {
-        "Quotas": _quotas(machine) if login.elevated else None,
-        "QuotasProblem": None if login.elevated else WSMAN,
+        "Quotas": parts.read("Quotas", quotas),
+        "QuotasProblem": parts.problems.get("Quotas"),
         "ByPolicy": list(setup.by_policy),
         "GpuClasses": listed,
-        "GpuClassesProblem": found.problems.get("GpuClasses"),
+        "GpuClassesProblem": parts.problems.get("GpuClasses"),
         "WslService": named,
         "WslState": None if named is None else "Running" if machine.state.engine.up else "Stopped",
         "WslVersion": setup.wsl_version,
         "Distributions": registered,
         "Problems": parts.problems,
     }
-
-
-def _quotas(machine: Machine) -> dict[str, str | None]:
-    unknown = machine.state.unknown
-    return {name: None if name in unknown else str(value) for name, value in machine.state.setup.quotas.items()}
