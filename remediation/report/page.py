@@ -72,6 +72,7 @@ class HostPage:
     predicted: str = ""
     told: set[str] = field(default_factory=set)
     climbing: bool = False
+    next_step: str = ""
     in_flight: dict[Any, Mapping[str, Any]] = field(default_factory=dict)
 
     def see(self, event: Event) -> list[Line]:
@@ -289,6 +290,7 @@ def _task_result(page: HostPage, event: Event) -> list[Line]:
             return [Line(f"{event.task}: {outcome}" + (f", {reason}" if reason else ""), lead=f"  {MARKS.get(outcome, '·')} ")]
         return _printed(event) if event.data.get("action") == "debug" and outcome != "skipped" else []
     known, next_step = reason in page.told, str(event.data.get("next_step") or "")
+    page.next_step = "" if event.data.get("ignored") else next_step
     ignored = " (ignored)" if event.data.get("ignored") else ""
     lines = [] if known else [Line(f"{event.task}: {reason}", lead=f"  {MARKS[outcome]} {outcome}{ignored}  ", style="bad")]
     page.told.add(reason)

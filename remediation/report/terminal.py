@@ -16,7 +16,7 @@ from typing import Protocol, TextIO
 from remediation.model.event import Event
 from remediation.model.shape import ODD
 from remediation.model.words import plural
-from remediation.report.causes import by_cause
+from remediation.report.causes import by_cause, to_do
 from remediation.report.figures import duration
 from remediation.report.lines import WIDTH, Line
 from remediation.report.page import BAD, MARKS, HostPage, left_unknown
@@ -152,7 +152,7 @@ class Terminal:
         code = int(event.data.get("exit_code", 0))
         lines: list[Line] = []
         if self.fleet:
-            lines += by_cause(self.pages.values())
+            lines += [*by_cause(self.pages.values()), *to_do(self.pages.values())]
         seconds = event.data.get("seconds")
         took = duration(seconds if seconds is not None else max(0.0, event.time - self.started))
         if self.check:

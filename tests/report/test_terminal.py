@@ -246,6 +246,26 @@ def test_what_was_in_flight_when_a_run_was_cut_off_is_unknown() -> None:
     assert "run sleep 604" in rows[1]
 
 
+def test_a_fleet_is_told_at_the_end_what_to_do_about_its_failures() -> None:
+    step = "raise MaxEnvelopeSizekb on the host, such as: " + "winrm set winrm/config '@{MaxEnvelopeSizekb=\"500\"}' " * 3
+    hosts = ["dev-01", "dev-02", "dev-03"]
+    rows = page([
+        stream.run_start(*hosts),
+        *(
+            event
+            for host in hosts[:2]
+            for event in (
+                stream.event("task_result", 4, host=host, task="t", outcome="failed", reason="refused", next_step=step),
+                stream.event("host_end", 5, host=host, outcome="failed", reason="refused"),
+            )
+        ),
+        stream.event("host_end", 5, host="dev-03", outcome="ok"),
+        stream.run_end(code=2),
+    ])  # fmt: skip
+    said = " ".join(" ".join(rows).split())
+    assert said.count(f"next dev-01, dev-02: {step.strip()}") == 1
+
+
 def test_a_fleet_gets_one_line_per_host_and_the_causes_counted() -> None:
     hosts = ["dev-01", "dev-02", "dev-03"]
     unreachable = [
