@@ -173,7 +173,7 @@ def _system(reader: Reader) -> Iterator[Check]:
     facts = reader.system.facts()
     memory = f", {facts.memory_total / GIB:.0f} GiB of memory" if facts.memory_total else ""
     text = " ".join(filter(None, (f"{facts.hostname}, {facts.os}", facts.version))) + memory
-    refused = sorted({*facts.problems.values()})
+    refused = sorted({reason for reason in facts.problems.values() if is_refusal(reason)})
     if refused:
         yield prepared.untold("system", f"{text}; the rest is not known: {', '.join(refused)}")
     else:

@@ -47,6 +47,7 @@ MENDED: dict[str, list[str]] = {
     "runner-killed": [MEMORY],
     "settings-in-use": [ROOM],
     "slow-disk": [],
+    "task-slow": [ROOM],
     "unprepared": [ROOM],
     "values-missing": [ROOM],
     "visible-devices": [SETTING],
@@ -81,8 +82,7 @@ UNFORESEEN: dict[str, tuple[int, int, list[str], str]] = {
     "desktop-hangs": (4, 2, [DESKTOP], "look at the desktop"),
     "vram-occupied-0.32": (4, 2, [ROOM, CLIENT], ""),
     "margin-0.32": (2, 2, [ROOM], ""),
-    "task-refused": (4, 5, [ROOM], "let "),
-    "task-slow": (4, 2, [ROOM], "run this again"),
+    "task-refused": (4, 5, [ROOM], "log in with an elevated account"),
 }
 """What only a run shows (a program that does not end): check mode's exit code, the run's, the rungs, and how the next step begins."""
 

@@ -55,6 +55,13 @@ def test_an_administrator_needs_no_advice_and_a_login_that_may_ask_keeps_its_own
     assert not ABSENT.search(json.dumps(found))
 
 
+def test_a_value_that_windows_does_not_have_is_no_lack_of_rights(lab: Remediate) -> None:
+    code, found = checks(lab, "values-missing")
+    assert code == 0
+    assert (found["system"]["ok"], found["system"]["text"]) == (True, "LAPTOP-07, windows 10.0.22631")
+    assert "rights" not in {name for check in found.values() for name in check["cure"].split()}
+
+
 def test_a_card_that_needs_a_reset_is_named_with_what_it_says(lab: Remediate) -> None:
     code, found = checks(lab, "card-needs-reset")
     assert code == 2
