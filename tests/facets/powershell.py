@@ -13,8 +13,12 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.ps1") if path.stem != SHARED
 _LANGUAGE = tree_sitter.Language(tree_sitter_powershell.language())
 
 
+def parse(code: str) -> tree_sitter.Node:
+    return tree_sitter.Parser(_LANGUAGE).parse(code.encode()).root_node
+
+
 def parsed(name: str) -> tree_sitter.Node:
-    return tree_sitter.Parser(_LANGUAGE).parse(script(name).encode()).root_node
+    return parse(script(name))
 
 
 def text(node: tree_sitter.Node) -> str:

@@ -24,4 +24,4 @@ def test_who_is_logged_in_and_what_is_left(host: Windows) -> None:
     assert host.shown.read_text("utf-8").strip() == "é'"
     assert host.state()["tasks"] == []
     assert host.answer("notify", {"message": "x", "seconds": 5}, disturbed=[disturbance("empty", "Invoke-CimMethod")])
-    assert any(call.startswith("Get-CimInstance Win32_ComputerSystem") for call in host.state()["calls"])
+    assert any(call.startswith("Get-CimInstance\tWin32_ComputerSystem") for call in host.state()["calls"])

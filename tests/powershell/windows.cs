@@ -14,7 +14,9 @@ namespace StandIn
     {
         static double passed;
         static readonly System.Diagnostics.Stopwatch real = System.Diagnostics.Stopwatch.StartNew();
-        public static double Now { get { return passed + real.Elapsed.TotalSeconds; } }
+        // How much faster than the real one a script's stopwatch runs: a program that hangs need not be waited for.
+        public static double Rate = 1;
+        public static double Now { get { return passed + Rate * real.Elapsed.TotalSeconds; } }
         public static double Passed { get { return passed; } }
         public static void Pass(double seconds) { lock (real) { passed += seconds; } }
         public static void Reset() { lock (real) { passed = 0; } }
@@ -58,7 +60,7 @@ namespace StandIn
 
         public static Disturbance Find(string command, string words, string line)
         {
-            Calls.Enqueue(command + " " + words);
+            Calls.Enqueue(command + "\t" + words + "\t" + line);
             lock (Disturbed)
             {
                 foreach (var each in Disturbed)
@@ -73,10 +75,11 @@ namespace StandIn
             return null;
         }
 
-        // A static method of .NET: "[IO.File]::Move(" becomes "([StandIn.State]::Pass([IO.File], 'Move', 'LINE'))::Move(".
-        public static Type Pass(Type type, string member, string line)
+        // A static method of .NET: "[IO.File]::Move(" becomes "([StandIn.State]::Pass([IO.File], {Move}, {L7;}))::Move(":
+        // blocks, because a quoted text would end the one that a script holds for a task.
+        public static Type Pass(Type type, object member, object line)
         {
-            var found = Find(type.FullName + "::" + member, "", line);
+            var found = Find(type.FullName + "::" + member, "", line.ToString());
             if (found == null) { return type; }
             switch (found.How)
             {

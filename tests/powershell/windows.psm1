@@ -13,6 +13,7 @@ if (-not ('StandIn.State' -as [type])) {
 
 $script:World = $null
 $script:Tasks = @{}
+$script:TaskRunspace = $null
 $DENIED = 'HRESULT 0x80070005'
 $NOT_FOUND = 'HRESULT 0x80041002'
 
@@ -24,6 +25,7 @@ function Initialize-Windows([switch] $Task) {
     [StandIn.State]::Login = $World.login
     [StandIn.State]::LoginSid = $World.login_sid
     [StandIn.State]::Elevated = $World.elevated
+    [StandIn.Clock]::Rate = $World.rate
     foreach ($entry in $World.environment.GetEnumerator()) { [Environment]::SetEnvironmentVariable($entry.Key, $entry.Value) }
     foreach ($each in @($World.disturbed)) {
         $one = [StandIn.Disturbance]::new()
@@ -266,7 +268,7 @@ function Get-Process {
 function Stop-Process {
     [CmdletBinding()] param([int[]] $Id, [switch] $Force, [switch] $PassThru)
     $how = Enter-Call $PSCmdlet
-    if ($how -eq 'stop' -or $how -eq 'nothing' -or $how -eq 'null') { return }
+    if ($how -eq 'stop') { return }
     foreach ($number in $Id) {
         if ($null -eq (Get-Known $number)) {
             $missing = [Exception]::new("Cannot find a process with the process identifier $number.")
@@ -309,20 +311,23 @@ function Invoke-Task($Task) {
     $settings = $World.task
     if ($null -ne $settings.code) { $Task.code = [uint32] $settings.code; return }
     $text = [Text.Encoding]::Unicode.GetString([Convert]::FromBase64String(($Task.action.Arguments -split ' ')[-1]))
-    $taskHost = [StandIn.TaskHost]::new()
-    $runspace = [RunspaceFactory]::CreateRunspace($taskHost)
-    $runspace.Open()
+    if ($null -eq $script:TaskRunspace) {
+        $script:TaskHost = [StandIn.TaskHost]::new()
+        $script:TaskRunspace = [RunspaceFactory]::CreateRunspace($script:TaskHost)
+        $script:TaskRunspace.Open()
+    }
+    $script:TaskHost.Code = 0
+    $script:TaskRunspace.ResetRunspaceState()
+    $shell = [PowerShell]::Create()
+    $shell.Runspace = $script:TaskRunspace
     try {
-        $shell = [PowerShell]::Create()
-        $shell.Runspace = $runspace
         $null = $shell.AddScript("Import-Module '" + $PSCommandPath + "' -DisableNameChecking -Global; Initialize-Windows -Task").Invoke()
         $shell.Commands.Clear()
         try { $null = $shell.AddScript($text).Invoke() }
-        catch { $taskHost.Code = 1 }
-        $Task.code = [uint32] ([int64] $taskHost.Code -band 4294967295)
-        $Task.said = @($shell.Streams.Error | ForEach-Object { [string] $_ })
+        catch { $script:TaskHost.Code = 1 }
+        $Task.code = [uint32] ([int64] $script:TaskHost.Code -band 4294967295)
     }
-    finally { $runspace.Dispose() }
+    finally { $shell.Dispose() }
 }
 function Step-Tasks {
     foreach ($task in @($script:Tasks.Values)) {
@@ -338,7 +343,7 @@ function Get-Task($Cmdlet, [string] $TaskName) {
 function Start-ScheduledTask {
     [CmdletBinding()] param([string] $TaskName, [string] $TaskPath)
     $how = Enter-Call $PSCmdlet
-    if ($how -eq 'stop' -or $how -eq 'nothing' -or $how -eq 'null') { return }
+    if ($how -eq 'stop') { return }
     $task = Get-Task $PSCmdlet $TaskName
     if ($null -eq $task) { return }
     $task.at = [StandIn.Clock]::Now
@@ -374,7 +379,7 @@ function Stop-ScheduledTask {
 }
 function Unregister-ScheduledTask {
     [CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'High')] param([string] $TaskName, [string] $TaskPath)
-    if (@('stop', 'nothing', 'null') -contains (Enter-Call $PSCmdlet)) { return }
+    if ((Enter-Call $PSCmdlet) -eq 'stop') { return }
     if ($null -ne (Get-Task $PSCmdlet $TaskName)) { $script:Tasks.Remove($TaskName) }
 }
 
@@ -447,7 +452,7 @@ function Get-Command {
 function Start-Process {
     [CmdletBinding()] param([Parameter(Position = 0)] [string] $FilePath, $ArgumentList, $WindowStyle, [string] $WorkingDirectory, [switch] $PassThru)
     $how = Enter-Call $PSCmdlet
-    if ($how -eq 'stop' -or $how -eq 'nothing' -or $how -eq 'null') { return }
+    if ($how -eq 'stop') { return }
     [IO.File]::AppendAllText($World.started, $FilePath + ' ' + (@($ArgumentList) -join ' ') + "`n")
 }
 # A twentieth of the time really passes, so that programs that run beside a script get their turn.

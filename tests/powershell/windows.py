@@ -16,8 +16,10 @@ import getpass
 import hashlib
 import json
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +37,24 @@ STARTED = 1764000000.0
 USER = "DEV-07\\ada"
 SID = "S-1-5-21-7-1001"
 SMI = """#!/bin/sh
-echo "$*" | grep -q memory.total && echo "0, NVIDIA RTX 4000, 8192, 1024, 7" || echo "0, 12, 1024"
-case "$*" in *--loop-ms*) while sleep 0.05; do echo 40; done ;; esac
+fields=; loop=
+for word in "$@"; do case "$word" in --query-gpu=*) fields=${word#*=} ;; --loop-ms=*) loop=1 ;; esac; done
+line() { out=; for field in $(echo "$fields" | tr , ' '); do
+  case "$field" in index) value=0 ;; name) value='NVIDIA RTX 4000' ;; memory.total) value=8192 ;; memory.used) value=1024 ;; memory.free) value=7168 ;;
+    utilization.gpu) value=40 ;; uuid) value=GPU-1 ;; driver_version) value=560.94 ;; pci.bus_id) value=00000000:01:00.0 ;; *) value='[N/A]' ;; esac
+  out="$out${out:+, }$value"; done; echo "$out"; }
+line
+while [ "$loop" ] && sleep 0.05; do line; done
 """
 TASKKILL = """#!/bin/sh
 while [ $# -gt 1 ]; do [ "$1" = /PID ] && touch "ENDED/$2"; shift; done
 """
 _PURE = {
-    "BitConverter", "Convert", "DateTime", "DateTimeKind", "Environment", "IO.Path", "Math", "NullString", "Regex", "String", "Text.Encoding",
-    "TimeSpan", "Threading.Thread", "double", "guid", "int", "int64", "long", "regex", "string",
+    "BitConverter", "Convert", "DateTime", "DateTimeKind", "Diagnostics.Process::GetCurrentProcess", "Environment", "IO.Directory::Exists",
+    "IO.File::Exists", "IO.Path", "Math", "Net.WebUtility", "NullString", "Regex", "String", "Text.Encoding",
+    "TimeSpan", "Threading.Tasks.Task", "Threading.Thread", "double", "guid", "int", "int64", "long", "regex", "string",
 }  # fmt: skip
-"""Types whose static methods do not depend on the system."""
+"""Types and static methods that do not fail, whatever the system does."""
 _STATIC = re.compile(r"\[([\w.]+)\]::(\w+)\(")
 _PLAYED = {
     "Diagnostics.Stopwatch": "StandIn.Stopwatch",
@@ -69,16 +78,16 @@ def played(name: str) -> str:
     text = script(name)
     for real, ours in _PLAYED.items():
         text = re.sub(rf"(?<=\[|\s){re.escape(real)}(?=\]|\s)", ours, text)
-    text = _STATIC.sub(_passed, text)
+    text = "\n".join(_STATIC.sub(partial(_passed, number), line) for number, line in enumerate(text.split("\n")))
     head, parameters, body = text.partition(PARAMETERS)
     return f"{head}{parameters}Import-Module '{MODULE}' -DisableNameChecking -Global; Initialize-Windows\n{body}"
 
 
-def _passed(match: re.Match[str]) -> str:
+def _passed(number: int, match: re.Match[str]) -> str:
     kind, method = match[1], match[2]
-    if kind in _PURE or kind.startswith("StandIn.") or kind == "PowerShell":
+    if kind in _PURE or f"{kind}::{method}" in _PURE or kind.startswith("StandIn.") or kind == "PowerShell":
         return match[0]
-    return f"([StandIn.State]::Pass([{kind}], '{method}', ''))::{method}("
+    return f"([StandIn.State]::Pass([{kind}], {{{method}}}, {{L{number};}}))::{method}("
 
 
 def disturbance(how: str, command: str, words: str = "", *, line: str = "", **more: object) -> dict[str, Any]:
@@ -117,8 +126,6 @@ class Windows:
         for folder in (self.ended, self.system / "System32", self.programs, self.profile, self.data, root / "Temp"):
             folder.mkdir(parents=True, exist_ok=True)
         self.shown, self.started = root / "shown", root / "started"
-        self.program(self.system / "System32" / "nvidia-smi.exe", SMI)
-        self.program(self.system / "System32" / "taskkill.exe", TASKKILL.replace("ENDED", str(self.ended)))
         self.world = self._world()
         self._control = root / "windows.json"
         hashed = hashlib.sha256((FOLDER / "windows.cs").read_bytes() + shell.program().encode()).hexdigest()[:16]
@@ -126,6 +133,7 @@ class Windows:
             "REMEDIATION_WINDOWS": str(self._control),
             "REMEDIATION_WINDOWS_TYPES": str(Path(tempfile.gettempdir()) / f"remediation-{hashed}-{getpass.getuser()}.dll"),
         }
+        self.restore()
         self.control()
         words = ("env", *(f"{name}={value}" for name, value in environment.items()), shell.program())
         self.connection = WorkerConnection(
@@ -137,9 +145,13 @@ class Windows:
         self.connection.close()
 
     def restore(self) -> None:
-        """Let the processes that have ended run again, and forget what was started and shown."""
+        """Let the processes that have ended run again, put the programs back, and forget what was started, shown and left."""
+        for left in self.left():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
         for path in (*self.ended.iterdir(), self.started, self.shown):
             path.unlink(missing_ok=True)
+        self.program(self.system / "System32" / "nvidia-smi.exe", SMI)
+        self.program(self.system / "System32" / "taskkill.exe", TASKKILL.replace("ENDED", str(self.ended)))
 
     def probe(self, name: str, data: Mapping[str, Any] | None = None, *, disturbed: Sequence[Mapping[str, Any]] = ()) -> Reply:
         """Return what a probe replies while some of its calls are disturbed."""
@@ -154,10 +166,15 @@ class Windows:
         return reply.value
 
     def state(self) -> dict[str, Any]:
-        """Return what the last probe left: ``tasks`` that are still registered, ``calls``, and the seconds it ``waited``."""
+        """Return what the last probe left: ``tasks`` that are still registered, ``calls`` (command, arguments and line,
+        with tabs between them), and the seconds it ``waited``."""
         (reply,) = self.connection.exchange([Probe(STATE, {})])
         assert isinstance(reply, ProbeReply), reply
         return dict(reply.value)
+
+    def left(self) -> list[Path]:
+        """Return the files and folders that a probe made and did not remove: all of the product's have its name."""
+        return sorted(self.root.rglob("*remediation*"))
 
     def control(self, disturbed: Sequence[Mapping[str, Any]] = ()) -> None:
         """Write what the module reads when the next probe begins."""
@@ -177,6 +194,7 @@ class Windows:
             "login": USER,
             "login_sid": SID,
             "elevated": True,
+            "rate": 1,
             "console": USER,
             "environment": {
                 "SystemRoot": str(self.system), "windir": str(self.system), "ProgramFiles": str(self.programs), "ProgramData": str(self.data),

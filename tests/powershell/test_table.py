@@ -1,0 +1,234 @@
+"""Each probe under a real PowerShell while each of its calls is in turn refused, null, empty, one, many, slow and vanishing.
+
+Each test prints its counts (``-s``).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediation.connections.base import Probe
+from remediation.facets import readiness, request_log
+from remediation.facets.desktop import WindowsDesktop, WindowsDesktopWriter
+from remediation.facets.docker_desktop import Desktop, DesktopControl
+from remediation.facets.files import FilesWriter
+from remediation.facets.generation import ProbeAsker
+from remediation.facets.gpu import USE_PROBE, WindowsGpu
+from remediation.facets.look import Look
+from remediation.facets.processes import WindowsProcesses, WindowsProcessWriter
+from remediation.facets.system import WindowsSystem
+from remediation.model.errors import CallFailed
+from tests.engine.world import FakeClock
+from tests.facets.powershell import NAMES
+from tests.powershell.table import Rules, Scene, table
+from tests.powershell.windows import STARTED, Windows, refused
+
+LINES = b'{"response": "a", "done": false}\n{"response": "", "done": true, "eval_count": 1, "eval_duration": 1, "total_duration": 2}\n'
+
+
+class _Model(BaseHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.wait.wait(0.4)  # type: ignore[attr-defined]  # set where the server is made
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(LINES)))
+        self.end_headers()
+        self.wfile.write(LINES)
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Model)
+    server.wait = threading.Event()  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/api/generate"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Windows]:
+    windows = Windows(tmp_path)
+    yield windows
+    windows.close()
+
+
+def _no_engine() -> Any:  # noqa: ANN401 - never returns
+    raise CallFailed("the engine does not answer", host="here")
+
+
+def _engine() -> Any:  # noqa: ANN401 - nothing of it is read
+    return None
+
+
+def _world(**changes: Any) -> Any:  # noqa: ANN401 - parts of the world
+    def prepare(host: Windows) -> None:
+        host.world.update(changes)
+
+    return prepare
+
+
+def _whole(host: Windows) -> None:
+    """Files as Docker Desktop, WSL and Ollama leave them."""
+    host.world.update(host._world())
+    for path, content in {
+        host.programs / "Docker" / "Docker" / "Docker Desktop.exe": "",
+        host.programs / "WSL" / "wsl.exe": "",
+        host.profile / "AppData" / "Roaming" / "Docker" / "settings-store.json": '{"a": 1}',
+        host.data / "DockerDesktop" / "admin-settings.json": '{"b": {"locked": true}}',
+        host.profile / ".wslconfig": "[wsl2]\nmemory=8GB\n",
+        host.profile / "folder" / "one.json": '{"model": "m", "num_gpu": 1}',
+        host.profile / "folder" / "two.json": '{"model": "n"}',
+    }.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+        os.utime(path, (STARTED, STARTED))
+
+
+def _but(**changes: Any) -> Any:  # noqa: ANN401 - parts of the world
+    def prepare(host: Windows) -> None:
+        _whole(host)
+        host.world.update(changes)
+
+    return prepare
+
+
+def _no_screen(host: Windows) -> None:
+    _whole(host)
+    host.world["processes"] = [each for each in host.world["processes"] if each["Name"] != "explorer.exe"]
+
+
+def _stubborn(host: Windows) -> None:
+    _whole(host)
+    host.world["processes"] = [{**each, "closes": False} for each in host.world["processes"]]
+
+
+def _own_session(host: Windows) -> None:
+    _whole(host)
+    session = _sid()
+    host.world["processes"] = [
+        {**each, "SessionId": session} if each["ProcessId"] == 5000 else each for each in host.world["processes"]
+    ]
+
+
+def _sid() -> int:
+    # PowerShell's child has its own session where the product starts it in one; the table finds it by asking
+    return 0
+
+
+def _folder(host: Windows) -> str:
+    return str(host.profile / "folder")
+
+
+@pytest.fixture
+def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
+    folder = _folder(host)
+    clock = FakeClock()
+
+    def desktop(look: Look) -> WindowsDesktopWriter:
+        return WindowsDesktopWriter(look, _engine, FakeClock(), remote=True)
+
+    def close(**more: Any) -> Any:  # noqa: ANN401 - arguments of close
+        return lambda look: WindowsProcessWriter(look).close(5000, STARTED + 5000, **{"grace": 3.0, **more})
+
+    return {
+        "close": [Scene("polite", close(), _whole), Scene("force", close(force=True), _stubborn), Scene("nobody", close(), _no_screen)],
+        "desktop": [Scene("read", lambda look: Desktop(look, _no_engine).read(), _whole), Scene("no screen", lambda look: Desktop(look, _no_engine).read(), _no_screen)],
+        "docker-desktop": [
+            Scene("start", lambda look: DesktopControl(look, clock, _engine).start(timeout=60.0), _whole),
+            Scene("stop", lambda look: look.probe(_act("stop"), "x"), _whole),
+            Scene("kill", lambda look: look.probe(_act("kill"), "x"), _whole),
+            Scene("kill refused", lambda look: look.probe(_act("kill"), "x"), _whole, also=[refused("Stop-Process")]),
+            Scene("no screen", lambda look: look.probe(_act("stop"), "x"), _no_screen),
+        ],
+        "file": [
+            Scene("rename", lambda look: FilesWriter(look).rename(f"{folder}/one.json", f"{folder}/three.json"), _moved),
+            Scene("remove", lambda look: FilesWriter(look).remove(f"{folder}/one.json"), _whole),
+        ],
+        "folder": [
+            Scene("list", lambda look: FilesWriter(look).list(folder), _whole),
+            Scene("space", lambda look: FilesWriter(look).space(folder), _whole),
+        ],
+        "generate": [
+            Scene("sample", lambda look: ProbeAsker(look).ask(model, {"model": "m"}, timeout=10.0, sample=True), _whole),
+            Scene("no driver", lambda look: ProbeAsker(look).ask(model, {"model": "m"}, timeout=10.0, sample=True), _no_driver),
+        ],
+        "gpu": [Scene("use", lambda look: WindowsGpu(look).use(), _whole), Scene("no driver", lambda look: look.probe(USE_PROBE, "x"), _no_driver)],
+        "http": [Scene("get", lambda look: look.probe(_http(model), "asking"), _whole)],
+        "notify": [Scene("shown", lambda look: desktop(look).notify("hello", seconds=3), _whole), Scene("no screen", lambda look: desktop(look).notify("x", seconds=3), _no_screen)],
+        "processes": [
+            Scene("elevated", lambda look: WindowsProcesses(look).list(), _whole),
+            Scene("not elevated", lambda look: WindowsProcesses(look).list(), _but(elevated=False)),
+        ],
+        "readiness": [Scene("all", lambda look: readiness.windows(look, {}), _whole)],
+        "requests": [Scene("all", lambda look: request_log.read(look, [f"{folder}/one.json", f"{folder}/two.json"]), _whole)],
+        "sample": [Scene("three", lambda look: WindowsGpu(look).sample(seconds=2.0), _whole), Scene("no driver", lambda look: WindowsGpu(look).sample(seconds=0.0), _no_driver)],
+        "session": [Scene("here", lambda look: WindowsDesktop(look, _engine, remote=True).session(), _whole), Scene("no screen", lambda look: WindowsDesktop(look, _engine, remote=True).session(), _no_screen)],
+        "system": [Scene("facts", lambda look: WindowsSystem(look, _engine).facts(), _whole)],
+    }  # fmt: skip
+
+
+def _act(action: str) -> Probe:
+    return Probe("docker-desktop", {"action": action, "seconds": 5}, timeout=45.0)
+
+
+def _http(url: str) -> Probe:
+    data = {"method": "POST", "url": url, "body": "{}", "timeout": 10.0, "stream": False, "silence": None, "tell": False}
+    return Probe("http", data, timeout=15.0)
+
+
+def _moved(host: Windows) -> None:
+    _whole(host)
+    (host.profile / "folder" / "three.json").unlink(missing_ok=True)
+
+
+def _no_driver(host: Windows) -> None:
+    _whole(host)
+    (host.system / "System32" / "nvidia-smi.exe").unlink(missing_ok=True)
+
+
+_TIMES = frozenset({"elapsed", "first_byte", "last_byte", "gpu", "cpu"})
+_ACTION = frozenset({"task", "task_code", "task_result", "problem", "Problem"})
+RULES = {
+    "close": Rules(reasons=_ACTION, action=True),
+    "desktop": Rules(varies=frozenset({"Now"}), covers={"Version": "Installed"}),
+    "docker-desktop": Rules(reasons=_ACTION, action=True),
+    "file": Rules(reasons=_ACTION, action=True),
+    "folder": Rules(varies=frozenset({"Free"})),
+    "generate": Rules(varies=_TIMES, instead="error"),
+    "gpu": Rules(reasons=frozenset({"counters_error"}), covers={"stdout": "rc", "stderr": "rc", "fields": "rc"}),
+    "http": Rules(varies=_TIMES, instead="error"),
+    "notify": Rules(reasons=_ACTION, action=True),
+    "processes": Rules(),
+    "readiness": Rules(
+        reasons=frozenset({"QuotasProblem", "GpuClassesProblem"}),
+        covers={
+            "Quotas": "QuotasProblem",
+            "ByPolicy": "QuotasProblem",
+            "GpuClasses": "GpuClassesProblem",
+            "WslState": "WslService",
+        },
+    ),
+    "requests": Rules(reasons=frozenset({"Refused"}), covers={"Rows": "Refused"}),
+    "sample": Rules(varies=frozenset({"rows"}), covers={"rows": "rc", "stderr": "rc"}),
+    "session": Rules(),
+    "system": Rules(varies=frozenset({"Now"})),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_goes_wrong_the_rest_arrives(name: str, host: Windows, scenes: dict[str, list[Scene]]) -> None:
+    counts = table(host, name, scenes[name], RULES[name])
+    print(f"\n{name}: {counts}")  # noqa: T201 - the counts are what -s shows
+    if counts.faults:
+        pytest.fail("\n".join((str(counts), *counts.faults)), pytrace=False)
