@@ -11,7 +11,13 @@ from typing import Any
 from remediation.lab.wire import Refusal
 from remediation.lab.world.state import State, normal
 
-PART = ".remediation-part"
+PART = ".rp"
+
+
+def part_of(path: str) -> str:
+    """Return where the slices of a file wait for the last one, as the real worker names it."""
+    folder, name = ntpath.split(path)
+    return ntpath.join(folder, PART + hashlib.sha256(name.lower().encode()).hexdigest()[:8])
 
 
 class Files:
@@ -92,10 +98,13 @@ class Files:
         with self._lock:
             if not self.folder(ntpath.dirname(ntpath.normpath(path))):
                 raise Refusal("not-found", f"there is no folder {ntpath.dirname(ntpath.normpath(path))} for {path}")
-            part = path + PART
+            part = part_of(path)
             before = b"" if offset == 0 else (self.get(part) or b"")
+            if offset and not before:
+                raise Refusal("no-part", f"the first slices of {path} are not here any more")
             if len(before) != offset:
-                raise Refusal("error", f"slice at {offset}, but {len(before)} bytes of {part} have come")
+                self.remove(part)
+                raise Refusal("error", f"{path}: {len(before)} bytes have come, the next slice starts at {offset}")
             whole = before + content
             if not last:
                 self.put(part, whole)
@@ -104,9 +113,13 @@ class Files:
                 self.remove(part)
                 raise Refusal("error", f"SHA-256 of {part} is not what was announced; {path} is untouched")
             old = self.get(path)
-            if backup and old is not None:
-                self.put(backup, old)
-            self.put(path, whole)
             self.remove(part)
+            if backup and old is not None:
+                if not self.folder(ntpath.dirname(ntpath.normpath(backup))):
+                    raise Refusal("not-found", f"{path}: Could not find a part of the path '{backup}'.")
+                self.put(backup, old)
+            if self.folder(path):
+                raise Refusal("error", f"{path}: Cannot create a file when that file already exists.")
+            self.put(path, whole)
             self._state.wrote(f"file {ntpath.basename(path)}")
             return {"size": len(whole)}
