@@ -339,3 +339,14 @@ def test_stdin_by_its_handle_as_net_framework_needs_it() -> None:
             (reply,) = talk.ask([call], end)
             assert wire.content(reply, "stdout").split() == [str(size).encode()]
         channel.close()
+
+
+@pytest.mark.parametrize("name", ["a folder", "R&D", "%TEMP%", "a^b", "it's", "é [x]"])
+def test_a_folder_is_made_by_the_name_it_was_given(host: Host, tmp_path: Path, name: str) -> None:
+    call = Probe("file", {"action": "make", "path": str(tmp_path / "above" / name), "to": None}, writes=True)
+    assert host.ask(call, call) == [ProbeReply({"Done": True, "Problem": None})] * 2
+    assert names(tmp_path / "above") == [name]
+    (tmp_path / "file").write_bytes(b"")
+    (reply,) = host.ask(Probe("file", {"action": "make", "path": str(tmp_path / "file" / name), "to": None}, writes=True))
+    assert isinstance(reply, ProbeReply)
+    assert (reply.value["Done"], bool(reply.value["Problem"])) == (False, True)

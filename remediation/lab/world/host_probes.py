@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from remediation.lab.programs import nvidia_smi
+from remediation.lab.programs.cmd import KEEPER
 from remediation.lab.world.processes import TASK_NOT_LOGGED_ON, TASK_OK
 
 if TYPE_CHECKING:
@@ -104,6 +105,10 @@ def requests(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
 def file(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     """Rename a file to a name that is free, or remove it; a missing one counts as removed."""
     path, to = str(data["path"]), data.get("to")
+    if data["action"] == "make":
+        if machine.files.make_folder(path, KEEPER):
+            machine.state.wrote(f"mkdir {ntpath.basename(path)}")
+        return {"Done": True, "Problem": None}
     content = machine.files.get(path)
     if data["action"] == "remove":
         if content is not None:
