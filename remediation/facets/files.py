@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from remediation.connections.base import Completed, Failed, Probe, ReadFile, Run, WriteFile
+from remediation.connections.base import Completed, Failed, Probe, ProbeReply, ReadFile, Run, WriteFile
 from remediation.connections.posix_files import entries
 from remediation.facets.checked import checked
 from remediation.facets.look import Look
@@ -90,8 +90,10 @@ class FilesWriter(Files):
 
     def make_folder(self, folder: str) -> bool:
         """Make a folder and those above it; return whether that went well."""
-        call = Run(("cmd.exe", "/d", "/c", "mkdir", folder), writes=True) if self._windows else entries("make", folder)
-        reply = self._look.write(call)
+        if self._windows:
+            reply = self._look.write(Probe("file", {"action": "make", "path": folder, "to": None}, writes=True))
+            return isinstance(reply, ProbeReply) and bool(reply.value["Done"])
+        reply = self._look.write(entries("make", folder))
         return isinstance(reply, Completed) and reply.rc == 0
 
 

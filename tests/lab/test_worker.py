@@ -180,12 +180,49 @@ def test_big_output_leaves_in_frames_before_the_reply(machine: Machine) -> None:
 
 
 def test_jobs_run_on_and_are_polled(machine: Machine) -> None:
-    job = replies(machine, {**run("lab-echo", "--sleep", "2000", "--rc", "7", "x", timeout=90000), "op": "start"})[0]["job"]
-    poll = {"op": "poll", "job": job, "wait": 0}
-    found = replies(machine, poll, {**poll, "wait": 60000}, poll, {"op": "stop", "job": job}, poll)
-    assert found[0] == {"done": False, "rc": None, "stdout": "", "stderr": ""}
-    assert (found[1]["done"], found[1]["rc"], json.loads(speaking.text(found[1]))["argv"]) == (True, 7, ["x"])
-    assert (found[2]["stdout"], found[3], found[4]["error"]["kind"]) == ("", {}, "not-found")
+    begin = {**run("lab-echo", "--sleep", "2000", "--rc", "7", "x", timeout=90000), "op": "start", "wait": 0}
+    started = replies(machine, begin)[0]
+    job = started["job"]
+    assert started == {"job": job, "done": False, "rc": None, "stdout": "", "stderr": ""}
+    poll = {"op": "poll", "job": job, "wait": 60000}
+    ended, after, stopped = replies(machine, poll, poll, {"op": "stop", "job": job})
+    assert (ended["done"], ended["rc"], json.loads(speaking.text(ended))["argv"]) == (True, 7, ["x"])
+    assert (after["error"]["kind"], stopped["error"]["kind"]) == ("not-found", "not-found")
+
+
+def test_a_short_program_ends_with_its_start_and_a_last_poll_ends_a_job(machine: Machine) -> None:
+    short = replies(machine, {**run("hostname"), "op": "start", "wait": 5})[0]
+    assert (short["done"], short["rc"], speaking.text(short)) == (True, 0, "LAPTOP-07\r\n")
+    begin = {**run("lab-echo", "--sleep", "900000", timeout=990000), "op": "start", "wait": 0}
+    job = replies(machine, begin)[0]["job"]
+    last = {"op": "poll", "job": job, "wait": 0, "last": True}
+    ended, after = replies(machine, last, last)
+    assert (ended["done"], after["error"]["kind"]) == (False, "not-found")
+
+
+def test_stdin_comes_in_slices(machine: Machine) -> None:
+    begin = {**run("lab-echo", "--cat", stdin=b"one "), "op": "start", "wait": 0, "more": True}
+    job = replies(machine, begin)[0]["job"]
+    feed = {"op": "poll", "job": job, "wait": 60, "stdin": base64.b64encode(b"two ").decode(), "more": True}
+    first, second = replies(machine, feed, {**feed, "more": False})
+    assert (first["fed"], first["done"], second["done"], speaking.text(second)) == (True, False, True, "one two two ")
+
+
+def test_a_request_that_cannot_be_read_is_answered_and_the_next_one_too(machine: Machine) -> None:
+    lines = (speaking.line(b'{"id": 7, "calls": ['), b"no base64!\n", speaking.request(run("hostname"), number=8))
+    _, broken, nothing, fine = speaking.converse(machine, *lines)
+    assert (broken["id"], broken["error"]["kind"], nothing["id"], fine["id"]) == (7, "error", None, 8)
+
+
+def test_a_server_that_hangs_is_waited_for_once_in_a_request(machine: Machine) -> None:
+    body = json.dumps({"model": "mistral:7b-instruct-q4_K_M", "prompt": "x"})
+    slow = {**PS, "url": "http://127.0.0.1:11434/api/generate", "method": "POST", "body": body, "timeout": 1}
+    hung = {**probe("http", slow), "server": "127.0.0.1:11434"}
+    there = {**probe("http", PS), "server": "127.0.0.1:11434"}
+    first, second, free = replies(machine, hung, there, probe("http", PS))
+    assert first == second
+    assert (first["value"]["error"]["kind"], free["value"]["status"]) == ("timeout", 200)
+    assert replies(machine, there)[0]["value"]["status"] == 200  # by the next request it is asked anew
 
 
 def test_files_are_read_and_written_in_slices(machine: Machine) -> None:
@@ -217,6 +254,10 @@ def test_files_are_read_and_written_in_slices(machine: Machine) -> None:
     wrong = replies(machine, part(0, b"x", last=True, sha256="0" * 64), read, {**read, "path": "C:\\no\\file"})
     assert wrong[0]["error"]["kind"] == "error"
     assert base64.b64decode(wrong[1]["content"]) == content
+    lost = replies(machine, part(6, content[6:], last=True), part(0, content, last=True) | {"backup": "C:\\none\\.env.bak"}, read)
+    assert [reply["error"]["kind"] for reply in lost[:2]] == ["no-part", "not-found"]
+    assert base64.b64decode(lost[2]["content"]) == content
+    assert not [name for name in machine.files.names("C:\\dev\\activia1") if name.startswith(".rp")]
     assert wrong[2] == {"missing": True}
     assert machine.state.writes == {"file .env": 1}
 

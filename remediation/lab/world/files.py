@@ -13,7 +13,13 @@ from remediation.lab.wire import Refusal
 from remediation.lab.world.rights import closed, may_open
 from remediation.lab.world.state import State, normal
 
-PART = ".remediation-part"
+PART = ".rp"
+
+
+def part_of(path: str) -> str:
+    """Return where the slices of a file wait for the last one, as the real worker names it."""
+    folder, name = ntpath.split(path)
+    return ntpath.join(folder, PART + hashlib.sha256(name.lower().encode()).hexdigest()[:8])
 
 
 class Files:
@@ -106,10 +112,13 @@ class Files:
                 raise Refusal("not-found", f"there is no folder {ntpath.dirname(ntpath.normpath(path))} for {path}")
             if closed(self._state, path):
                 raise Refusal("denied", f"Access to the path '{path}' is denied.")
-            part = path + PART
+            part = part_of(path)
             before = b"" if offset == 0 else (self.get(part) or b"")
+            if offset and not before:
+                raise Refusal("no-part", f"the first slices of {path} are not here any more")
             if len(before) != offset:
-                raise Refusal("error", f"slice at {offset}, but {len(before)} bytes of {part} have come")
+                self.remove(part)
+                raise Refusal("error", f"{path}: {len(before)} bytes have come, the next slice starts at {offset}")
             whole = before + content
             if not last:
                 self.put(part, whole)
@@ -118,17 +127,14 @@ class Files:
                 self.remove(part)
                 raise Refusal("error", f"SHA-256 of {part} is not what was announced; {path} is untouched")
             old = self.get(path)
-            try:
-                self._may_replace(path)
-                if backup and old is not None:
-                    self._may_replace(backup)
-            except Refusal:
-                self.remove(part)
-                raise
+            self.remove(part)
+            self._may_replace(path)
             if backup and old is not None:
+                if not self.folder(ntpath.dirname(ntpath.normpath(backup))):
+                    raise Refusal("not-found", f"{path}: Could not find a part of the path '{backup}'.")
+                self._may_replace(backup)
                 self.put(backup, old)
             self.put(path, whole)
-            self.remove(part)
             self._state.wrote(f"file {ntpath.basename(path)}")
             return {"size": len(whole)}
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from remediation.lab.programs import nvidia_smi
+from remediation.lab.programs.cmd import KEEPER
 from remediation.lab.wire import Refusal
 from remediation.lab.world import booting, rights
 from remediation.lab.world.rights import Parts
@@ -197,8 +198,8 @@ def requests(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def file(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Rename a file to a name that is free, or remove it; a missing one counts as removed."""
-    action = {"remove": _remove, "rename": _rename}.get(str(data["action"]))
+    """Make a folder, rename a file to a name that is free, or remove it; a missing one counts as removed."""
+    action = {"make": _make, "remove": _remove, "rename": _rename}.get(str(data["action"]))
     if action is None:
         return {"Done": False, "Problem": f"unknown action {data['action']}"}
     try:
@@ -206,6 +207,12 @@ def file(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     except Refusal as refusal:
         return {"Done": False, "Problem": refusal.message}
     return {"Done": True, "Problem": None}
+
+
+def _make(machine: Machine, path: str, _: str) -> None:
+    rights.may_open(machine.state, path)
+    if machine.files.make_folder(path, KEEPER):
+        machine.state.wrote(f"mkdir {ntpath.basename(path)}")
 
 
 def _remove(machine: Machine, path: str, _: str) -> None:
