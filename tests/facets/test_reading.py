@@ -49,7 +49,8 @@ def test_a_card_is_read_and_what_it_does_not_tell_is_none() -> None:
         "compute_cap",
     )
     text = "0, GPU-1, NVIDIA GeForce RTX 3060, 551.86, 6144, 400, 5648, 96, [N/A], 8.6\r\n1, GPU-2, Quadro, 551.86, [Unknown Error], 1, 1, 1, 1, 1\r\n"
-    (card,) = nvidia.gpus(text, fields)  # a card whose memory is not known is none that can be reckoned with
+    card, other = nvidia.gpus(text, fields)
+    assert (other.total, other.used, "memory.total" in other.problem) == (None, MIB, True)
     assert (card.total, card.used, card.free, card.reserved) == (6144 * MIB, 400 * MIB, 5648 * MIB, 96 * MIB)
     assert (card.utilization, card.compute_capability, card.driver_model) == (None, "8.6", None)
 

@@ -66,7 +66,7 @@ def test_the_busiest_card_counts(host: Host, made: list[Model]) -> None:
     host.commands = CPU
     host.program('while [ -e "$RUNNING" ]; do echo 97; echo 0; sleep 0.05; done')
     made.append(model := Model(OK + b"\r\n" + LINE))
-    value = host.ask("generate", model.data(3.0))
+    value = host.ask("generate", model.data(8.0))
     assert set(value["gpu"]) == {97}
     assert set(value["cpu"]) == {12}
     assert value["Problems"] == {}
@@ -76,7 +76,7 @@ def test_what_nvidia_smi_writes_is_read_while_it_runs(host: Host, made: list[Mod
     # more than its pipe holds: it would wait for its reader and never come to its last lines
     host.program('yes 1 | head -n 100000; touch "$RUNNING-on"; while [ -e "$RUNNING" ]; do echo 50; sleep 0.1; done')
     made.append(model := Model(OK + b"\r\n" + LINE))
-    value = host.ask("generate", model.data(4.0))
+    value = host.ask("generate", model.data(8.0))
     assert (host.root / "running-on").exists()
     assert value["gpu"][-1] == 50
 
