@@ -130,6 +130,7 @@ def collect(host: Reader) -> Evidence:
     pieces = (
         *((Piece("server_log", log, "server.log"),) if log else ()),
         *parts.refusals,
+        *(Piece("other", f"{gpu.name}: {gpu.problem}", "gpu") for gpu in (use.gpus if use else ()) if gpu.problem),
         *(() if any(one.name == "ollama show" for one in parts.refusals) else _lost(model, show, models)),
     )
     if model and show is None and models is not None:

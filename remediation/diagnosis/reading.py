@@ -269,7 +269,7 @@ def _structured(evidence: Evidence, ps: list[PsRow], smi: list[SmiReading], asks
                 at=at,
                 driver=cards[0].driver_version,
                 driver_at=Quote("GPU driver", cards[0].driver_version),
-                names=[card.name for card in cards],
+                names=[card.name for card in told],
                 total=[card.total for card in told if card.total is not None],
                 used=[card.used for card in told if card.used is not None],
                 memory_at=at if told else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,7 +18,6 @@ USE_PROBE = Probe("gpu", {"fields": list(nvidia.FIELDS), "fallback": list(nvidia
 USE_RUN = Run(nvidia.query(nvidia.FIELDS), timeout=30.0)
 FALLBACK_RUN = Run(nvidia.query(nvidia.FALLBACK), timeout=30.0)
 APPS_RUN = Run(nvidia.query_apps(), timeout=30.0)
-"""What stands in the place of a value that nvidia-smi does not have."""
 NO_DRIVER = "install the NVIDIA driver; without it no program here can use the GPU"
 
 

@@ -23,7 +23,6 @@ FALLBACK = ("index", "uuid", "name", "driver_version", "memory.total", "memory.u
 UNKNOWN_FIELD = 2
 AMOUNTS = ("memory.total", "memory.used", "memory.free")
 _RESET = re.compile(r"\[?\s*(?:gpu )?requires reset\s*\]?", re.IGNORECASE)
-_NO_CARD = "no devices were found"
 _WORDS = 200
 APPS = ("gpu_uuid", "pid", "used_gpu_memory", "process_name")
 """The name last: it may contain commas."""
@@ -70,7 +69,7 @@ def gpus(text: str, fields: Sequence[str], host: str = "") -> tuple[Gpu, ...]:
                     found.append(gpu)
     except csv.Error as error:
         raise _unreadable(text, host, str(error)) from error
-    if not found and text.strip() and not text.strip().lower().startswith(_NO_CARD):
+    if not found and text.strip():
         raise _unreadable(text, host, "it names no card")
     return tuple(found)
 
@@ -136,15 +135,14 @@ def _gpu(cells: Mapping[str, str], place: int) -> Gpu | None:
 
 def _problem(cells: Mapping[str, str]) -> str:
     """Return why a card does not tell its memory, and what to do; "" where it does."""
-    reset = next((cell for cell in cells.values() if _RESET.fullmatch(cell)), "")
-    if reset:
-        return (
-            f"it needs a reset (nvidia-smi says {reset}): restart the machine, or run nvidia-smi --gpu-reset -i {cells['index']}"
-        )
     untold = [name for name in AMOUNTS if number(cells.get(name, "")) is None]
+    marks = [cell for cell in cells.values() if cell.startswith("[")]
+    said = ", ".join(dict.fromkeys([*(cells.get(name) or "nothing" for name in untold), *marks]))
+    if any(map(_RESET.fullmatch, cells.values())):
+        which = cells["uuid"] if number(cells["index"]) is None else cells["index"]
+        return f"it needs a reset (nvidia-smi says {said}): restart the machine, or run nvidia-smi --gpu-reset -i {which}"
     if not untold:
         return ""
-    said = " ".join(dict.fromkeys(cells.get(name) or "nothing" for name in untold))
     return f"the driver does not tell {', '.join(untold)} (nvidia-smi says {said}): restart the machine if it told them before"
 
 

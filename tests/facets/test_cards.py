@@ -44,14 +44,16 @@ def test_a_card_that_tells_its_amounts_has_no_problem() -> None:
     assert [(card.used, card.problem) for card in cards(KNOWN)] == [(1000 * nvidia.MIB, "")]
 
 
-@pytest.mark.parametrize("text", ["x" * 200_000, f"{KNOWN}\n{'x' * 200_000}", "Unable to determine the device handle"])
+@pytest.mark.parametrize(
+    "text", ["x" * 200_000, f"{KNOWN}\n{'x' * 200_000}", "Unable to determine the device handle", "No devices were found"]
+)
 def test_an_answer_that_cannot_be_read_is_an_error_of_this_host(text: str) -> None:
     with pytest.raises(CallFailed, match="nvidia-smi cannot be read") as caught:
         cards(text)
     assert (caught.value.host, len(caught.value.message) < 400) == ("dev-07", True)
 
 
-@pytest.mark.parametrize("text", ["", "\r\n", "No devices were found\r\n"])
+@pytest.mark.parametrize("text", ["", "\r\n"])
 def test_no_card_is_no_error(text: str) -> None:
     assert cards(text) == ()
 
@@ -94,7 +96,7 @@ def test_people_and_programs_read_the_reason() -> None:
     assert any("needs a reset" in str(line.text) for line in sample_lines(sample))
     assert "needs a reset" in str(sample.to_json())
     (smi,) = read_evidence(Evidence(platform="windows", use=sample.use)).smi
-    assert (smi.names, smi.total, smi.used) == (["RTX"], [], [])
+    assert (smi.names, smi.total, smi.used) == ([], [], [])
 
 
 def test_a_sample_of_a_card_without_amounts() -> None:

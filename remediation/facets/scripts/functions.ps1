@@ -17,10 +17,21 @@ function Get-Part([string] $Name, [ScriptBlock] $Read) {
 # Why a command failed, in one line. CIM's code says in every language whether it was refused or whether there is no such class.
 function Get-Reason($Record) {
     $cause = $Record.Exception.GetBaseException()
-    $text = ([string] $cause.Message -replace '\s+', ' ').Trim()
+    $text = [string] $cause.Message
+    # a command of WSMan says it inside the fault's XML
+    if ($text -match '<(?:\w+:)?Message>([^<]+)</') { $text = [Net.WebUtility]::HtmlDecode($Matches[1]) }
+    $text = ($text -replace '\s+', ' ').Trim()
     if (-not $text) { $text = $cause.GetType().Name }
     if ([string] $Record.FullyQualifiedErrorId -match '^HRESULT (0x[0-9A-Fa-f]{8})') { $text += ' (' + $Matches[1] + ')' }
     $text
+}
+
+# Whether an exception of one of these types is the cause of a failure, at whatever depth.
+function Test-Cause($Record, [Type[]] $Types) {
+    for ($cause = $Record.Exception; $null -ne $cause; $cause = $cause.InnerException) {
+        foreach ($type in $Types) { if ($type.IsInstanceOfType($cause)) { return $true } }
+    }
+    $false
 }
 
 # Seconds since the epoch; null for null.
