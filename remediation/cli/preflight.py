@@ -187,7 +187,13 @@ def _gpu(reader: Reader) -> Iterator[Check]:
         return
     for gpu in use.gpus:
         model = f", {gpu.driver_model}" if gpu.driver_model else ""
-        yield good("GPU", f"{gpu.name}, {gpu.total / GIB:.0f} GiB, driver {gpu.driver_version}{model}")
+        memory = "memory unknown" if gpu.total is None else f"{gpu.total / GIB:.0f} GiB"
+        text = f"{gpu.name}, {memory}, driver {gpu.driver_version}{model}"
+        if gpu.problem:
+            why, _, cure = gpu.problem.partition(": ")
+            yield lacking("GPU", f"{text}; {why}", _BLOCKS["GPU"], cure)
+        else:
+            yield good("GPU", text)
     known = sum(1 for process in use.processes if process.vram is not None)
     if not use.reliable and is_refusal(use.why_unreliable):
         yield prepared.untold("GPU memory by program", use.why_unreliable, "vram.free")

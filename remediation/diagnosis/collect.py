@@ -20,6 +20,7 @@ from remediation.model.facts import (
     ComposeProject,
     Container,
     DockerDesktop,
+    Gpu,
     ModelEntry,
     ModelShow,
     Runner,
@@ -129,6 +130,7 @@ def collect(host: Reader) -> Evidence:
     pieces = (
         *((Piece("server_log", log, "server.log"),) if log else ()),
         *parts.refusals,
+        *(Piece("other", f"{gpu.name}: {gpu.problem}", "gpu") for gpu in (use.gpus if use else ()) if gpu.problem),
         *(() if any(one.name == "ollama show" for one in parts.refusals) else _lost(model, show, models)),
     )
     if model and show is None and models is not None:
@@ -137,7 +139,7 @@ def collect(host: Reader) -> Evidence:
     return Evidence(
         platform=_platform(system.os if system else "", containerised=container is not None),
         ollama_version=version,
-        gpu=", ".join(f"{gpu.name} {gpu.total // 1024**2} MiB" for gpu in use.gpus) if use else None,
+        gpu=", ".join(_card(gpu) for gpu in use.gpus) if use else None,
         pieces=(*pieces, *(Piece("request_log", text, path) for path, text in requests)),
         host=host.name,
         model=model,
@@ -169,6 +171,10 @@ def _rights(host: Reader, system: SystemFacts | None) -> str:
     except HostError:
         return ""
     return "" if session.elevated else f"give {session.user} administrator's rights: {elevation(session.user)}"
+
+
+def _card(gpu: Gpu) -> str:
+    return f"{gpu.name} {gpu.problem or 'memory unknown' if gpu.total is None else f'{gpu.total // 1024**2} MiB'}"
 
 
 def _desktop(docker: DockerDesktop | None) -> tuple[Piece, ...]:

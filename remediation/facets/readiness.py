@@ -18,7 +18,7 @@ from remediation.facets.rights import problems
 from remediation.facets.scripts import shell
 from remediation.model.digits import is_whole
 
-PROBE = Probe("readiness", timeout=45.0)
+PROBE = Probe("readiness", timeout=60.0)
 SCRIPT = Run(("sh", "-c", shell("readiness")), timeout=20.0)
 _FAULT_MESSAGE = re.compile(r"<(?:\w+:)?Message>([^<]+)</")
 COMPOSE = ("docker", "compose", "version", "--short")

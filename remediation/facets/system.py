@@ -99,7 +99,14 @@ def rebooted(  # noqa: PLR0913 - used twice, each argument once
     look: Look, clock: Clock, facts: Callable[[], SystemFacts], call: Run, timeout: float, *, delay: float
 ) -> None:  # fmt: skip
     """Send the command that restarts a host, and wait until it answers with a later boot time."""
-    before = facts().booted or 0.0
+    known = facts()
+    if known.booted is None:
+        reason = known.problems.get("LastBootUpTime", "nothing is said of it")
+        raise Blocked(
+            f"when the host was started is not known ({reason}), so a restart could not be told from none", host=look.host,
+            next_step="restart it by hand, or log in with an account that is an administrator",
+        )  # fmt: skip
+    before = known.booted
     until = clock.monotonic() + timeout
     try:
         done = look.write(call)

@@ -101,7 +101,10 @@ def windows_name(version: str) -> str:
 
 def _gpus(reader: Reader) -> str:
     gpus = reader.gpu.use().gpus
-    return ", ".join(f"{gpu.name} {gpu.total / GIB:.0f} GiB · driver {gpu.driver_version}" for gpu in gpus)
+    return ", ".join(
+        f"{gpu.name} {gpu.problem or 'memory unknown' if gpu.total is None else f'{gpu.total / GIB:.0f} GiB'} · driver {gpu.driver_version}"
+        for gpu in gpus
+    )
 
 
 def _engine(reader: Reader) -> str:
