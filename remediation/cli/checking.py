@@ -28,13 +28,9 @@ def check_host(options: CheckHost) -> int:
         from remediation.connections.settings import from_variables  # noqa: PLC0415 - loaded when asked for
 
         def one(name: str) -> Preflight:
-            variables = hosts.variables(name)
-            access = hosts.open(name, variables, check=True)
-            try:
-                found = preflight(name, access, from_variables(name, variables))
-                return replace(found, checks=tuple(check.masked(hosts.masker.text) for check in found.checks))
-            finally:
-                access.close()
+            with hosts.looked_at(name, note=_unheard) as access:
+                found = preflight(name, access, from_variables(name, hosts.variables(name)))
+            return replace(found, checks=tuple(check.masked(hosts.masker.text) for check in found.checks))
 
         found = hosts.each(one, failed, hosts.selected())
     if options.json:
@@ -46,17 +42,22 @@ def check_host(options: CheckHost) -> int:
     return next((code for code in PRECEDENCE if code in codes), 0)
 
 
+def _unheard(note: str) -> None:
+    """Leave a note to the checks, which show all of them."""
+
+
 def _lines(found: Preflight, *, verbose: bool) -> Iterator[Line]:
+    from remediation.cli.preflight import NOTE  # noqa: PLC0415 - loaded when asked for
     from remediation.report.lines import Line  # noqa: PLC0415 - loaded when asked for
 
     failed = found.failed
     mark = "✗" if failed else "✓"
     head = "; ".join(f"{check.name}: {check.text}" for check in failed) or "can be reached and repaired"
     yield Line(head, lead=f"{mark} {found.host}  ")
-    shown = found.checks if verbose else failed
+    shown = found.checks if verbose else [check for check in found.checks if check.ok is False or check.name == NOTE]
     for check in shown:
         word = {True: "✓", False: "✗", None: "·"}[check.ok]
-        if verbose:
+        if verbose or check.name == NOTE:
             yield Line(check.text, lead=f"    {word} {check.name:22}")
         if check.ok is not True and check.blocks:
             yield Line(check.blocks, lead=f"      {'':22}blocks: ")

@@ -17,6 +17,7 @@ from remediation.model.visible import visible_line
 if TYPE_CHECKING:
     from remediation.cli.session import Field
     from remediation.diagnosis.evidence import Evidence
+    from remediation.facets.access import HostAccess
 
 FAILED = 2
 MOST_SECONDS = 600.0
@@ -116,20 +117,22 @@ def _looked_at(name: str, hosts: Field, probe: float | None) -> Incident:
     """
     from remediation.diagnosis.collect import collect  # noqa: PLC0415 - loaded when asked for
 
-    access = hosts.open(name, hosts.variables(name), check=True)
-    try:
+    with hosts.looked_at(name) as access:
         evidence = collect(access.reader)
-    finally:
-        access.close()
-    judged = _judged(name, evidence)
+    judged = _noted(_judged(name, evidence), access)
     if probe is None:
         return judged
     from remediation.cli.probing import probed, with_answer  # noqa: PLC0415 - loaded when asked for
 
     figures = probed(name, hosts, evidence, judged.found["offloaded"], probe)
     told = with_answer(evidence, figures)
-    judged = judged if told is evidence else _judged(name, told)
+    judged = judged if told is evidence else _noted(_judged(name, told), access)
     return dataclasses.replace(judged, found={**judged.found, "measured": figures})
+
+
+def _noted(judged: Incident, access: HostAccess) -> Incident:
+    """Return a diagnosis with what the user should know of the connection, as the ``--json`` document has it."""
+    return dataclasses.replace(judged, found={**judged.found, "connection": list(access.notes)})
 
 
 def _failed(name: str, error: RemediationError) -> Incident:

@@ -15,6 +15,7 @@ from remediation.facets import readiness
 from remediation.facets.access import HostAccess
 from remediation.facets.look import Look, attempt
 from remediation.facets.protocols import Reader
+from remediation.facets.rights import elevation, is_refusal
 from remediation.model.errors import HostError, RemediationError, Unreachable
 from remediation.model.facts import SessionFacts
 from remediation.model.words import plural
@@ -23,7 +24,9 @@ from remediation.steps.naming import served_natively
 GIB = 1024**3
 LISTENER = "winrm quickconfig -transport:https, with a certificate whose name is the host's (docs/windows.md)"
 
-REMOTE_ADMIN = r"Set-ItemProperty HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\System LocalAccountTokenFilterPolicy 1"
+
+NOTE = "note"
+"""The name of a check that holds a note of the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +55,23 @@ def preflight(host: str, access: HostAccess, settings: ConnectionSettings) -> Pr
         session = reader.desktop.session()
     except Unreachable as error:
         checks.append(lacking("reached", error.message, "everything", error.next_step))
-        return Preflight(host, tuple(checks), error.exit_code)
+        return Preflight(host, (*checks, *_notes(access)), error.exit_code)
     except HostError as error:
         checks.append(lacking("session", error.message, "everything", error.next_step))
-        return Preflight(host, tuple(checks), error.exit_code)
+        return Preflight(host, (*checks, *_notes(access)), error.exit_code)
     checks.append(good("reached", f"as {session.user} by {settings.kind}"))
     checks += _session(session, settings)
     for name, ask in _FACETS.items():
         checks += _asked(name, ask, reader)
     checks += _prepared(access, reader, session, settings)
-    checks += [worth_knowing("note", note) for note in access.notes]
+    checks += _notes(access)
     code = 2 if any(check.ok is False for check in checks) else 0
     return Preflight(host, tuple(checks), code)
+
+
+def _notes(access: HostAccess) -> list[Check]:
+    """Return what the user should know of the connection, also of one that failed."""
+    return [worth_knowing(NOTE, note) for note in access.notes]
 
 
 def failed(host: str, error: RemediationError) -> Preflight:
@@ -99,26 +107,35 @@ def _session(session: SessionFacts, settings: ConnectionSettings) -> Iterator[Ch
             yield good("PowerShell", text)
         if session.desktop_user:
             yield good("desktop", f"{session.desktop_user} is logged in")
+        elif "DesktopUser" in session.problems:
+            text = f"who sits at the desktop is not known: {session.problems['DesktopUser']}"
+            yield prepared.untold("desktop", text, "docker_desktop.restarted, vram.free on programs with a window")
         else:
             blocks = "docker_desktop.restarted, vram.free on programs with a window"
             yield worth_knowing(
                 "desktop", "nobody is logged in at the desktop", blocks, "log in at the machine's own screen once"
             )
-    if session.elevated:
-        yield good("elevated", "administrator" if settings.platform == "windows" else "root")
-    else:
-        yield worth_knowing("elevated", "no administrator's rights", "host.rebooted, program.closed and vram.free on others' programs",
-                            _elevation(session) if settings.platform == "windows" else "ansible_become: true, for a login that sudo lets")  # fmt: skip
+    yield _rights(session, windows=settings.platform == "windows")
     if session.wsl is False:
         yield worth_knowing(
             "WSL", "the distributions are another user's", "steps that look into WSL", "log in as the desktop's user"
         )
 
 
-def _elevation(session: SessionFacts) -> str:
-    quoted = session.user.replace("'", "''")
-    group = f"Add-LocalGroupMember -SID S-1-5-32-544 -Member '{quoted}'"
-    return f"in an elevated PowerShell: {group}; for a local account also: {REMOTE_ADMIN}"
+def _rights(session: SessionFacts, *, windows: bool) -> Check:
+    """Check what the login may do; a login without any rights cannot repair a Windows host at all."""
+    if session.elevated:
+        return good("elevated", "administrator" if windows else "root")
+    if windows and any(is_refusal(reason) for reason in session.problems.values()):
+        text = (
+            f"Windows refuses {session.user} every CIM class (programs, memory, GPU counters); it has no administrator's rights, which tasks for "
+            "the desktop's user, other users' files and Docker need as well"
+        )
+        return lacking("rights", text, "everything but what Ollama and nvidia-smi answer", elevation(session.user))
+    cure = elevation(session.user) if windows else "ansible_become: true, for a login that sudo lets"
+    return worth_knowing(
+        "elevated", "no administrator's rights", "host.rebooted, program.closed and vram.free on others' programs", cure
+    )
 
 
 def _asked(name: str, ask: Callable[[Reader], Iterator[Check]], reader: Reader) -> list[Check]:
@@ -155,7 +172,12 @@ def _prepared(access: HostAccess, reader: Reader, session: SessionFacts, setting
 def _system(reader: Reader) -> Iterator[Check]:
     facts = reader.system.facts()
     memory = f", {facts.memory_total / GIB:.0f} GiB of memory" if facts.memory_total else ""
-    yield good("system", f"{facts.hostname}, {facts.os} {facts.version}{memory}")
+    text = " ".join(filter(None, (f"{facts.hostname}, {facts.os}", facts.version))) + memory
+    refused = sorted({reason for reason in facts.problems.values() if is_refusal(reason)})
+    if refused:
+        yield prepared.untold("system", f"{text}; the rest is not known: {', '.join(refused)}")
+    else:
+        yield good("system", text)
 
 
 def _gpu(reader: Reader) -> Iterator[Check]:
@@ -165,9 +187,17 @@ def _gpu(reader: Reader) -> Iterator[Check]:
         return
     for gpu in use.gpus:
         model = f", {gpu.driver_model}" if gpu.driver_model else ""
-        yield good("GPU", f"{gpu.name}, {gpu.total / GIB:.0f} GiB, driver {gpu.driver_version}{model}")
+        memory = "memory unknown" if gpu.total is None else f"{gpu.total / GIB:.0f} GiB"
+        text = f"{gpu.name}, {memory}, driver {gpu.driver_version}{model}"
+        if gpu.problem:
+            why, _, cure = gpu.problem.partition(": ")
+            yield lacking("GPU", f"{text}; {why}", _BLOCKS["GPU"], cure)
+        else:
+            yield good("GPU", text)
     known = sum(1 for process in use.processes if process.vram is not None)
-    if not use.reliable:
+    if not use.reliable and is_refusal(use.why_unreliable):
+        yield prepared.untold("GPU memory by program", use.why_unreliable, "vram.free")
+    elif not use.reliable:
         yield lacking("GPU memory by program", use.why_unreliable, "vram.free", "winmgmt /resyncperf, then lodctr /R")
     else:
         yield good("GPU memory by program", plural(known, "program"))
@@ -197,6 +227,10 @@ def _engine(reader: Reader) -> Iterator[Check]:
 def _compose(reader: Reader) -> Iterator[Check]:
     target = reader.target()
     project = target.project.value if target.project else None
+    if project is None and not _native(reader) and attempt(reader.engine.facts) is None:
+        text = "not known, since the engine does not show its containers"
+        yield worth_knowing("Compose project", text, "compose.environment, stack.up")
+        return
     if project is None:
         yield worth_knowing("Compose project", "Ollama runs in none", "compose.environment, stack.up")
         return

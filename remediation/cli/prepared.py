@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from remediation.cli.checks import Check, good, lacking, worth_knowing
-from remediation.facets.readiness import Compose, PosixReadiness, WindowsReadiness, Wsl
+from remediation.facets.readiness import Compose, PosixReadiness, WindowsReadiness
+from remediation.facets.rights import is_refusal
 from remediation.model.digits import is_whole
 from remediation.model.facts import DockerDesktop
 
+RIGHTS = "give the login administrator's rights: see rights"
 COMPOSE_STEPS = "compose.*, stack.*, env_file.set, volume.recreated"
 _LEAST = {
     "MaxShellsPerUser": (2, 30, "Shell", "everything, as soon as another program of this login is at work there"),
@@ -36,7 +38,7 @@ def windows(host: WindowsReadiness, *, remote: bool, docker: bool = True) -> Ite
     if remote:
         yield from _quotas(host)
     yield _classes(host)
-    yield _wsl(host.wsl)
+    yield _wsl(host)
     yield compose(host.compose, windows=True, needed=docker)
 
 
@@ -68,6 +70,9 @@ def docker_desktop(found: DockerDesktop | None, *, needed: bool) -> Check:
         cure = "winget install --exact --id Docker.DockerDesktop (at the desktop), then log in there once"
         return judge("Docker Desktop", "is not installed", "docker_desktop.*, container.*, compose.*, stack.*", cure)
     version = found.version or "unknown version"
+    if "Processes" in found.problems and not found.engine:
+        text = f"{version}; whether it runs is not known: {found.problems['Processes']}"
+        return untold("Docker Desktop", text, "docker_desktop.*")
     if found.state != "running":
         cure = "remediate play restart-docker-desktop, or start it at the desktop"
         return lacking("Docker Desktop", f"{version}, {found.state}", "container.*, compose.*, stack.*, model.*", cure)
@@ -76,6 +81,11 @@ def docker_desktop(found: DockerDesktop | None, *, needed: bool) -> Check:
         return worth_knowing("Docker Desktop", text, "", "winget upgrade --exact --id Docker.DockerDesktop (at the desktop)")
     locked = f"; an administrator locked {', '.join(found.locked)}" if found.locked else ""
     return good("Docker Desktop", f"{version}, running{locked}")
+
+
+def untold(name: str, text: str, blocks: str = "") -> Check:
+    """Return the check of a part that is refused: it may be there, so nothing is to be installed or started for it."""
+    return worth_knowing(name, text, blocks, RIGHTS)
 
 
 def compose(found: Compose, *, windows: bool, needed: bool = True) -> Check:
@@ -129,13 +139,24 @@ def _classes(host: WindowsReadiness) -> Check:
     missing = [name for name in _SHELL_CLASSES if name not in there]
     if not missing:
         return good("GPU counters", ", ".join(there))
+    if is_refusal(host.classes_problem):
+        return untold(
+            "GPU counters",
+            f"this login may not read them: {host.classes_problem.strip()}",
+            "vram.free, and that vram_occupied is found",
+        )
     problem = f" ({host.classes_problem.strip()})" if host.classes_problem else ""
     text = f"Windows has no {' and no '.join(_PREFIX + name for name in missing)}{problem}"
     cure = "in an elevated prompt: lodctr /R, then winmgmt /resyncperf (Windows 10 1709 or newer, a driver with WDDM 2)"
     return lacking("GPU counters", text, "vram.free, and that vram_occupied is found", cure)
 
 
-def _wsl(wsl: Wsl) -> Check:
+def _wsl(host: WindowsReadiness) -> Check:
+    wsl = host.wsl
+    hidden = host.problems.get("WslService")
+    if not wsl.service and hidden:
+        brought = f"{wsl.version}; " if wsl.version else ""
+        return untold("WSL", f"{brought}whether its service runs is not known: {hidden}")
     if not wsl.service:
         cure = "in an elevated prompt: wsl --install --no-distribution, then restart Windows"
         return lacking("WSL", "is not installed", "the GPU in containers: docker_desktop.*, stack.up with a GPU", cure)
@@ -145,6 +166,8 @@ def _wsl(wsl: Wsl) -> Check:
     text = f"{version}, {wsl.service} {wsl.state.lower()}"
     if own:
         text += f"; {', '.join(own)}"
+    if "Distributions" in host.problems:
+        text += f"; the distributions are not known: {host.problems['Distributions']}"
     if others:
         text += f"; {', '.join(dict.fromkeys(others))} of the desktop's user"
     old = [each.name for each in wsl.distributions if each.version == 1]

@@ -33,8 +33,7 @@ def probed(name: str, hosts: Field, evidence: Evidence, layers: Sequence[int] | 
             f"not measured: {otherwise}, and a request without that would load the model again", simulated=simulated
         )
     try:
-        access = hosts.open(name, variables, check=False)
-        try:
+        with hosts.looked_at(name, check=False) as access:
             reader = access.reader
             before = reader.ollama.running()
             if _leaves(before, reader.system.facts().now):
@@ -43,8 +42,6 @@ def probed(name: str, hosts: Field, evidence: Evidence, layers: Sequence[int] | 
             if figures["tokens_seen"] and _held(before) != _held(access.reader.ollama.running()):
                 figures["reason"] = RELOADED
             return figures
-        finally:
-            access.close()
     except HostError as error:
         return unmeasured(f"not measured: {error.message}", layers=layers, simulated=simulated)
 

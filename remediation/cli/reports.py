@@ -22,6 +22,9 @@ class Report(Protocol):
     def __call__(self, event: Event) -> None:
         """Take in one event."""
 
+    def cut_off(self) -> None:
+        """Say what was in flight as the run ended without coming to its end."""
+
     def close(self) -> None:
         """End what is live."""
 
@@ -48,6 +51,12 @@ class Reporting:
                 self._gone = True
                 with suppress(OSError):
                     sys.stderr.write("nobody reads the report any more; the run goes on\n")
+
+    def cut_off(self) -> None:
+        """Say what was in flight as the run ended without coming to its end."""
+        with self._lock, suppress(OSError, InternalError), contained("report", self._crashed):
+            if not self._gone:
+                self._report.cut_off()
 
     def close(self) -> None:
         """End what is live."""

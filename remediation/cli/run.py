@@ -177,6 +177,9 @@ def carry_out(  # noqa: PLR0913 - what a run is given
         begun = ports.clock.now()
         try:
             summary = go(replace(request, run=log.run, token=log.token), ports, hosts.open)
+        except KeyboardInterrupt:
+            report.cut_off()
+            raise
         except RemediationError as error:  # told by whoever called; the journal must not look cut off
             data = {"run": log.run, "hosts": {}, "exit_code": error.exit_code, "seconds": ports.clock.now() - begun}
             log.write(Event("run_end", ports.clock.now(), data=data))
@@ -234,7 +237,7 @@ def kept_files(playbook: Playbook, hosts: Field) -> Mapping[str, str]:
 
 def _told_interrupt(run_id: str) -> None:
     text = (
-        "\ninterrupted: the change in flight is finished, then the run stops (Ctrl-C again ends at once); "
+        "\ninterrupted: the change in flight is finished, then the run stops (Ctrl-C again ends at once, SIGTERM soon); "
         f"go on later: remediate resume {run_id}\n"
     )
     with suppress(OSError):  # the terminal was closed

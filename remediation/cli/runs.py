@@ -65,6 +65,8 @@ def show(options: OneRun) -> int:
                     report(event)
             except UsageError as error:
                 sys.stderr.write(f"an event of kind {event.kind} is left out: {error.message}\n")
+        if record.state == "cut off":
+            report.cut_off()
     if not options.json:
         sys.stdout.write(_STATES.get(record.state, "").format(run=record.run))
         if record.broken:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +15,11 @@ from remediation.cli.extra_vars import extra_variables
 from remediation.cli.output import current_masker
 from remediation.cli.shipped import INVENTORY, find
 from remediation.engine.crash import CrashLog, contained, errors_folder
-from remediation.engine.workers import HASTE, finish, gather
+from remediation.engine.workers import PARTING, finish, gather
 from remediation.inventory.check import misspelt
 from remediation.inventory.load import Inventory, check, load
 from remediation.inventory.secrets import vault_of
-from remediation.model.errors import InputError, RemediationError, UsageError
+from remediation.model.errors import Blocked, InputError, RemediationError, UsageError
 from remediation.model.masking import Masker, secrets_in
 from remediation.model.secret_names import sounds_secret
 from remediation.templating.reading import Decrypt, read_yaml
@@ -41,6 +42,43 @@ MOST_AT_ONCE = 50
 T = TypeVar("T")
 
 
+class Looks:
+    """The hosts that a command is looking at, from all threads, and the notes that it has told of them."""
+
+    def __init__(self) -> None:
+        self._open: list[HostAccess] = []
+        self._told: set[str] = set()
+        self._ended = False
+        self._lock = threading.Lock()
+
+    def add(self, host: str, access: HostAccess) -> None:
+        """Remember an opened host; raises `Blocked` once the command ends: nobody would close it any more."""
+        with self._lock:
+            if self._ended:
+                raise Blocked(f"{host}: the command is ending", host=host)
+            self._open.append(access)
+
+    def forget(self, access: HostAccess) -> bool:
+        """Let go of a host that its user closes; return False where `end` has closed it already."""
+        with self._lock:
+            known = access in self._open
+            self._open = [each for each in self._open if each is not access]
+            return known
+
+    def is_new(self, note: str) -> bool:
+        """Return whether a note has not been told yet."""
+        with self._lock:
+            new = note not in self._told
+            self._told.add(note)
+            return new
+
+    def end(self) -> None:
+        """Close all hosts side by side, within a few seconds: each may be in the middle of a call."""
+        with self._lock:
+            self._ended, opened, self._open = True, self._open, []
+        finish((each.close for each in opened), PARTING)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Field:
     """The hosts a command line is about: its inventory (a lab's addresses filled in), extra variables and secrets."""
@@ -52,6 +90,7 @@ class Field:
     sources: tuple[str, ...]
     decrypt: Decrypt | None = None
     tape: Cassette | None = None
+    looks: Looks = dataclasses.field(default_factory=Looks, compare=False)
 
     def selected(self, pattern: str = "all") -> tuple[str, ...]:
         """Return the hosts that `pattern` and the command line's ``--limit`` leave; raises `UsageError` for none."""
@@ -77,21 +116,27 @@ class Field:
         self._learn(values)
         return values
 
-    def open(self, host: str, variables: Mapping[str, Any], *, check: bool) -> HostAccess:
-        """Return the host opened lazily; what is secret in `variables` is masked from now on wherever it comes by."""
+    def open(
+        self, host: str, variables: Mapping[str, Any], *, check: bool, note: Callable[[str], None] = lambda _: None
+    ) -> HostAccess:  # fmt: skip
+        """Return the host opened lazily; what is secret in `variables` is masked from now on wherever it comes by.
+
+        `note` is told what the user should know of the connection, as it comes up.
+        """
         self._learn(variables)
         from remediation.facets.open import open_host  # noqa: PLC0415 - a run starts before it opens its first host
 
-        return open_host(host, variables, check=check, recorder=self.tape.recorder if self.tape is not None else None)
+        return open_host(host, variables, check=check, note=note, recorder=self.tape.recorder if self.tape is not None else None)
 
-    def opened(self, *, check: bool = True) -> Iterator[tuple[str, HostAccess]]:
-        """Yield each selected host, opened, and close it afterwards."""
-        for host in self.selected():
-            access = self.open(host, self.variables(host), check=check)
-            try:
-                yield host, access
-            finally:
-                access.close()
+    @contextmanager
+    def looked_at(self, host: str, *, check: bool = True, note: Callable[[str], None] | None = None) -> Iterator[HostAccess]:
+        """Yield a host that is opened for one look, and close it. Its notes go to standard error, or to `note`."""
+        access = self._opened(host, check=check, note=note)
+        try:
+            yield access
+        finally:
+            self.looks.forget(access)
+            access.close()
 
     @contextmanager
     def kept_open(self) -> Iterator[Callable[[str], HostAccess]]:
@@ -100,22 +145,32 @@ class Field:
 
         def access(name: str) -> HostAccess:
             if name not in opened:
-                opened[name] = self.open(name, self.variables(name), check=True)
+                opened[name] = self._opened(name, check=True)
             return opened[name]
 
-        patience = None
         try:
             yield access
         except KeyboardInterrupt:
-            patience = HASTE  # a host may be in the middle of a call
+            self.looks.end()
             raise
         finally:
-            finish((each.close for each in opened.values()), patience)
+            finish(each.close for each in opened.values() if self.looks.forget(each))
+
+    def _opened(self, host: str, *, check: bool, note: Callable[[str], None] | None = None) -> HostAccess:
+        access = self.open(host, self.variables(host), check=check, note=note or self.warn)
+        self.looks.add(host, access)
+        return access
+
+    def warn(self, text: str) -> None:
+        """Tell once on standard error what the user should know of a connection."""
+        if self.looks.is_new(text):
+            sys.stderr.write(f"warning: {self.masker.text(text)}\n")
 
     def each(self, work: Callable[[str], T], failed: Callable[[str, RemediationError], T], names: Sequence[str]) -> Sequence[T]:
         """Return what `work` returns for each host, many at once, or what `failed` makes of its error.
 
-        An exception in our own code is the host's own failure as well; its traceback is kept.
+        An exception in our own code is the host's own failure as well; its traceback is kept. An interrupt closes the hosts
+        that are being looked at.
         """
         crashed = CrashLog(errors_folder(), self.masker)
 
@@ -126,7 +181,11 @@ class Field:
             except RemediationError as error:
                 return failed(name, error)
 
-        return gather(one, names, MOST_AT_ONCE)
+        try:
+            return gather(one, names, MOST_AT_ONCE)
+        except KeyboardInterrupt:
+            self.looks.end()
+            raise
 
     def learn_files(self, paths: Iterable[Path]) -> None:
         """Mask from now on what stands in YAML files under a name that says that it is secret."""

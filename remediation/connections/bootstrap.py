@@ -19,7 +19,17 @@ _HEAD = (
 _RUN = "& ([ScriptBlock]::Create([Text.Encoding]::UTF8.GetString([Convert]::FromBase64String($r.ReadLine())))) $r"
 # The stream is read as it comes.  The automatic variable of piped input must not be named here: PowerShell would then drain
 # stdin itself before the first statement runs, and no call would ever be answered.
-_WORKER = _HEAD + "$r=New-Object IO.StreamReader([Console]::OpenStandardInput(),[Text.Encoding]::ASCII,$false,65536);" + _RUN
+_WORKER = (
+    _HEAD
+    + "$s=[Console]::OpenStandardInput();"
+    # .NET Framework waits on the pipe's handle before it reads, and sshd of Windows opens its pipes overlapped: that wait may never
+    # end (Win32-OpenSSH issue 1314).  A FileStream on the same handle reads at once.
+    + "if($PSVersionTable.PSVersion.Major -lt 6){"
+    + "$f=$s.GetType().GetField('_handle',[Reflection.BindingFlags]'Instance,NonPublic');"
+    + "if($f){try{$s=New-Object IO.FileStream($f.GetValue($s),[IO.FileAccess]::Read,65536,$false)}catch{$f=$null}}};"
+    + "$r=New-Object IO.StreamReader($s,[Text.Encoding]::ASCII,$false,65536);"
+    + _RUN
+)
 # One process per call: stdin is drained first, on purpose, and the same worker reads the lines from memory.
 _ONE_CALL = _HEAD + '$r=New-Object IO.StringReader((@($input) -join "`n"));' + _RUN
 

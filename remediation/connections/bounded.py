@@ -100,10 +100,15 @@ class Gathered:
 
     def take(self, piece: bytes) -> None:
         """Add what came."""
-        self._over = self._over or len(self.so_far) + len(piece) > self._most
-        if not self._over:
+        if len(self.so_far) + len(piece) > self._most:
+            self.overflow()
+        elif not self._over:
             self.so_far += piece
-        elif not self._finish:
+
+    def overflow(self) -> None:
+        """Note that there is more than is taken."""
+        self._over = True
+        if not self._finish:
             raise LimitExceeded(limits.exceeded(self._what, self._most))
 
     def content(self) -> bytes:

@@ -10,11 +10,11 @@ from remediation.model.clock import Clock
 
 
 class ChannelError(Exception):
-    """The way to the worker failed; `message` is fit for the user."""
+    """The way to the worker failed; `message` is fit for the user, and `next_step` says what helps where that is known."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, next_step: str = "") -> None:
         super().__init__(message)
-        self.message = message
+        self.message, self.next_step = message, next_step
 
 
 class NotReceived(ChannelError):

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import PureWindowsPath
 from typing import IO
 
 from remediation.connections import clixml
@@ -24,7 +25,8 @@ _LOOK = 0.2
 _WAITING = 64
 """Blocks that wait to be received; until one is, PowerShell waits too."""
 # Ctrl-C at our terminal is ours to handle: what the worker has in flight is finished first (CREATE_NEW_PROCESS_GROUP on Windows)
-_APART = 0x00000200 if sys.platform == "win32" else 0
+# in its own console, which nobody sees (CREATE_NO_WINDOW): PowerShell sets the code page of the one it has
+_APART = 0x00000200 | 0x08000000 if sys.platform == "win32" else 0
 
 
 class ChildChannel:
@@ -40,7 +42,7 @@ class ChildChannel:
     def start(self, command: Sequence[str], deadline: float) -> None:  # noqa: ARG002 - starting a child takes no waiting
         """Start the process."""
         self.close()
-        words = [*self._before, *(command[1:] if self._before else command)]
+        words = [*self._before, *(command[1:] if self._before else (native(command[0]), *command[1:]))]
         try:
             self._process = subprocess.Popen(
                 words,
@@ -49,6 +51,7 @@ class ChildChannel:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 creationflags=_APART,
+                env=environment(words[0]),
                 start_new_session=True,
             )
         except OSError as error:
@@ -125,6 +128,28 @@ class ChildChannel:
         return keep
 
 
+def native(program: str, variables: Mapping[str, str] = os.environ, there: Callable[[str], bool] = os.path.exists) -> str:
+    """Return the PowerShell of the system's own width: a 32-bit process is led to the other, which sees neither nvidia-smi nor WSL."""
+    root = variables.get("SystemRoot")
+    if not _is_windows_powershell(program) or not root or "PROCESSOR_ARCHITEW6432" not in variables:
+        return program
+    found = str(PureWindowsPath(root, "Sysnative", "WindowsPowerShell", "v1.0", "powershell.exe"))
+    return found if there(found) else program
+
+
+def environment(program: str, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables for a program: Windows PowerShell finds its own modules, not those of a PowerShell 7 that we were started by."""
+    return {
+        name: value
+        for name, value in variables.items()
+        if not (_is_windows_powershell(program) and name.upper() == "PSMODULEPATH")
+    }
+
+
+def _is_windows_powershell(program: str) -> bool:
+    return PureWindowsPath(program).stem.lower() == "powershell"
+
+
 class _Said:
     """A process's stdout on its way from the thread that reads it: a few blocks wait, the process waits with the rest."""
 
@@ -153,7 +178,13 @@ class _Said:
 def _end_tree(process: subprocess.Popen[bytes]) -> None:
     """End a worker that is busy, with the program it waits for."""
     if sys.platform == "win32":
-        argv = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
+        argv = [
+            str(PureWindowsPath(os.environ.get("SYSTEMROOT", "C:\\Windows"), "System32", "taskkill.exe")),
+            "/F",
+            "/T",
+            "/PID",
+            str(process.pid),
+        ]
         subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     else:
         with suppress(ProcessLookupError):

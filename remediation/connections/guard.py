@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from remediation.connections.base import Call, Connection, Failed, Reply
-from remediation.model.errors import HostError, WriteRefused
+from remediation.model.errors import HostError, Unreachable, WriteRefused
 from remediation.model.masking import Masker
 
 Recorder = Callable[[Sequence[Call], Sequence[Reply]], None]
@@ -16,7 +16,8 @@ Recorder = Callable[[Sequence[Call], Sequence[Reply]], None]
 class Guard:
     """A connection that refuses writes in check mode before anything is sent, and in whose words no secret stands.
 
-    `notes` are sentences about the connection that every report must show.
+    `notes` are sentences about the connection that every report must show. `written` counts the exchanges by which the host may
+    have been changed.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class Guard:
         self.host = inner.host
         self.platform = inner.platform
         self.notes: list[str] = notes if notes is not None else []
+        self.written = 0
 
     @property
     def round_trips(self) -> int:
@@ -50,9 +52,12 @@ class Guard:
                     )
         if not calls:
             return []
+        writes = any(call.writes for call in calls)
         try:
             replies = [self._shown(reply) for reply in self._inner.exchange(calls)]
+            self.written += writes
         except HostError as error:
+            self.written += writes and not isinstance(error, Unreachable)
             self._mask.error(error)
             raise
         if self._recorder is not None:

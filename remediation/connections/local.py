@@ -136,7 +136,7 @@ def run(call: Run, running: Running | None = None, kill: Callable[[subprocess.Po
     except PermissionError:
         return Failed("denied", f"{call.argv[0]} may not be started")
     except OSError as error:
-        return Failed("error", f"{call.argv[0]}: {error.strerror or error}")
+        return Failed("denied", f"{call.argv[0]}: {error.strerror or error}")
     if process is None:
         return Failed("error", f"{call.argv[0]} was not started: the connection is closed")
     try:

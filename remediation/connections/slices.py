@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from remediation.connections import wire
 from remediation.connections.base import Call, Failed, FileContent, ReadFile, Reply, WriteFile
 
+_BEGINNINGS = 3
+
 
 class Ask(Protocol):
     """Sends one request for `calls` and returns its replies.
@@ -56,12 +58,26 @@ def reading(ask: Ask, call: ReadFile) -> Callable[[Mapping[str, Any]], Reply]:
     return whole
 
 
+def cut(content: bytes) -> list[bytes]:
+    """Return the slices of `content`, one at least."""
+    return [content[at : at + wire.SLICE] for at in range(0, len(content), wire.SLICE)] or [b""]
+
+
 def write(ask: Ask, call: WriteFile) -> Reply:
     """Write a file that is larger than a slice."""
+    for _ in range(_BEGINNINGS):
+        reply = _write(ask, call)
+        # a worker that was started meanwhile has none of the slices before; what it refused was not carried out
+        if not (isinstance(reply, Failed) and reply.kind == "no-part"):
+            break
+    return reply
+
+
+def _write(ask: Ask, call: WriteFile) -> Reply:
     digest, size = hashlib.sha256(call.content).hexdigest(), len(call.content)
     reply: Reply = FileContent()
-    for at in range(0, size, wire.SLICE):
-        piece = call.content[at : at + wire.SLICE]
+    for number, piece in enumerate(cut(call.content)):
+        at = number * wire.SLICE
         last = at + wire.SLICE >= size
         wanted = wire.write(call.path, at, piece, digest if last else None, call.backup)
         # a slice lies beside the file: sending it twice changes nothing until the last one

@@ -66,7 +66,7 @@ class SshConnection:
                 if call.writes and not isinstance(lost, NotStarted):
                     raise Uncertain(
                         f"{self.host}: the SSH connection was lost during {name_of(call)} ({said}); it may or may not have been carried out",
-                        host=self.host, next_step="nothing is repeated; the state is looked at again",
+                        host=self.host, next_step="see on the host whether it was done; it is not repeated",
                     ) from lost  # fmt: skip
                 if attempt:
                     raise Unreachable(

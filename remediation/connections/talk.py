@@ -11,7 +11,7 @@ from typing import Any
 from remediation.connections import bootstrap
 from remediation.connections.channel import Channel, ChannelError, Doubt, Ended, NotReceived, Silent
 from remediation.connections.frames import Frames, Garbled, line_of
-from remediation.connections.wire import TOLD
+from remediation.connections.wire import TOLD, UNREAD
 from remediation.model import limits
 from remediation.model.errors import Blocked
 from remediation.model.limits import LimitExceeded, Tally
@@ -26,8 +26,8 @@ _FRAME = 1024
 class NotGreeted(ChannelError):
     """The worker did not say hello; nothing of the caller's had been sent. `ended`: its process is over."""
 
-    def __init__(self, message: str, *, ended: bool) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, ended: bool, next_step: str = "") -> None:
+        super().__init__(message, next_step)
         self.ended = ended
 
 
@@ -57,10 +57,10 @@ class Talk:
             raise NotGreeted(silence.message, ended=False) from silence
         except Ended as end:
             self._check_language()
-            raise NotGreeted(end.message, ended=True) from end
+            raise NotGreeted(end.message, ended=True, next_step=end.next_step) from end
         except Doubt as doubt:
             # nothing of the caller's has been sent yet
-            raise NotReceived(doubt.message) from doubt
+            raise NotReceived(doubt.message, doubt.next_step) from doubt
 
     def ask(self, calls: Sequence[Mapping[str, Any]], deadline: float, hear: Listeners | None = None) -> list[dict[str, Any]]:
         """Send one request and return its replies; raises a `ChannelError`.
@@ -84,7 +84,7 @@ class Talk:
         except Ended as end:
             self._check_language()
             # everything it said has come, and it has not even greeted: it read no request
-            raise NotReceived(end.message) from end
+            raise NotReceived(end.message, end.next_step) from end
         return self._replies(1, len(calls), deadline, hear or {})
 
     def _replies(self, number: int, count: int, deadline: float, hear: Listeners) -> list[dict[str, Any]]:
@@ -99,6 +99,8 @@ class Talk:
                     if stream == TOLD and index in hear:
                         hear[index](piece)
                     continue
+                if "replies" not in frame and "error" in frame:
+                    return [{"error": {**frame["error"], "kind": UNREAD}}] * count
                 replies = frame.get("replies")
                 if not isinstance(replies, list) or len(replies) != count or not all(isinstance(each, dict) for each in replies):
                     raise Doubt(self._told("the worker's answer has not as many replies as there were calls"))
@@ -118,7 +120,7 @@ class Talk:
             except LimitExceeded as exceeded:
                 raise Doubt(self._told(exceeded.message)) from exceeded
             except Doubt as doubt:
-                raise type(doubt)(self._told(doubt.message)) from doubt
+                raise type(doubt)(self._told(doubt.message), doubt.next_step) from doubt
             except Silent as silence:
                 raise Silent(self._told(silence.message)) from silence
             if not self._ready and self._monotonic() >= deadline:

@@ -23,6 +23,8 @@ from remediation.model.errors import Unreachable
 
 CHUNK = 250_000
 """So many bytes go in one Send: the service takes an envelope of 500 kB by default, and base64 comes on top."""
+LEAST_CHUNK = 4_000
+"""A service that takes no message of so many bytes is set up to be of no use: Windows' own minimum is an envelope of 32 kB."""
 RECYCLE = 300
 """A shell gives no operation back before it is deleted; a user has 1500 of them."""
 _CLOSING = 6.0
@@ -44,6 +46,8 @@ class WinRmChannel:
         self._command: str | None = None
         self._streams: Streams | None = None
         self._operations = 0
+        self._chunk = CHUNK
+        """Bytes of a Send: fewer once the host has refused a message for its size."""
         self._left: list[str] = []
         """Shells whose deletion got no answer: tried again before the next one is opened."""
         self._own_ids = True
@@ -76,8 +80,10 @@ class WinRmChannel:
             self._command = self._do(
                 lambda: self._wire.run_command(shell, command[0], command[1:], console_mode_stdin=False), deadline
             )
+        except _TooLarge as refused:
+            raise winrm_errors.too_large(self._settings, refused.message) from refused
         except Doubt as doubt:
-            raise NotReceived(doubt.message) from doubt
+            raise NotReceived(doubt.message, doubt.next_step) from doubt
         except Silent as silence:
             raise Unreachable(
                 f"{self._host}: the WinRM service did not open a shell in time", host=self._host,
@@ -92,13 +98,19 @@ class WinRmChannel:
             raise NotReceived("no process is running on the host")
         streams, view = self._streams_of(shell, command), memoryview(data)
         while True:
-            piece, view = bytes(view[:CHUNK]), view[CHUNK:]
-            last = not view
+            piece = bytes(view[: self._chunk])
+            last = len(piece) == len(view)
             try:
                 self._do(lambda: streams.send(piece, end=end and last), deadline)  # noqa: B023
+            except _TooLarge as refused:
+                if self._chunk <= LEAST_CHUNK:
+                    raise winrm_errors.too_large(self._settings, refused.message) from refused
+                self._chunk //= 2  # refused unread: the same bytes go in smaller pieces
+                continue
             except (Doubt, Silent) as lost:
                 # the worker does nothing before a line is complete, and the line ends with the last piece
                 raise lost if last else NotReceived(lost.message) from lost
+            view = view[len(piece) :]
             if last:
                 return
 
@@ -106,10 +118,15 @@ class WinRmChannel:
         """Wait for output; operation timeouts in between are the service's normal silence."""
         shell, command = self._shell, self._command
         if self._code is not None or shell is None or command is None:
-            raise Ended(f"PowerShell ended with exit code {self._code}")
+            raise self._ended()
         streams = self._streams_of(shell, command)
         while True:
-            stdout, stderr, code, done = self._do(streams.receive, deadline, receiving=True)
+            try:
+                stdout, stderr, code, done = self._do(streams.receive, deadline, receiving=True)
+            except _TooLarge as refused:
+                if not streams.ask_for_less():
+                    raise winrm_errors.too_large(self._settings, refused.message) from refused
+                continue
             if len(self._errors) < limits.KEPT_ERRORS:
                 self._errors += stderr
             if done:
@@ -117,7 +134,12 @@ class WinRmChannel:
             if stdout:
                 return stdout
             if done:
-                raise Ended(f"PowerShell ended with exit code {self._code}")
+                raise self._ended()
+
+    def _ended(self) -> Ended:
+        # a process that exceeds the memory of its shell is ended, or fails in whatever it does next: no code is sure to say so
+        step = f"look at the host; where a shell's memory is used up, {winrm_errors.remedy(winrm_errors.MEMORY)}"
+        return Ended(f"PowerShell ended with exit code {self._code}", step if self._code else "")
 
     def _streams_of(self, shell: str, command: str) -> Streams:
         if self._streams is None or self._streams.of != (shell, command):
@@ -274,12 +296,19 @@ class WinRmChannel:
             if hopeless is not None:
                 self._barred = meaning is Meaning.EXCEEDED  # what answers there would do it again
                 return hopeless
+        remedy = winrm_errors.remedy(fault.setting)
+        if meaning is Meaning.TOO_LARGE:
+            return _TooLarge(fault.message)
         if meaning is Meaning.REJECTED and not receiving:
             return _Rejected(f"the WinRM service refused: {fault.message}")
         unread = {Meaning.REFUSED, Meaning.STALE, Meaning.BUSY, Meaning.NEW_SHELL, Meaning.FULL}
         if not receiving and (meaning in unread or not sent):
-            return (Gone if fault.code == SHELL_NOT_FOUND else NotReceived)(fault.message)
-        return Doubt(fault.message)
+            return (Gone if fault.code == SHELL_NOT_FOUND else NotReceived)(fault.message, remedy)
+        return Doubt(fault.message, remedy)
+
+
+class _TooLarge(NotReceived):
+    """The message was refused unread for its size, or for that of the answer it asks for."""
 
 
 class _Rejected(NotReceived):

@@ -23,6 +23,31 @@ def hopeless(settings: ConnectionSettings, fault: Fault) -> Unreachable | None:
     return Unreachable(f"{settings.name}: {fault.message} ({settings.endpoint})", host=settings.name, next_step=step)
 
 
+_DEFAULTS = {
+    "MaxEnvelopeSizekb": 500, "MaxShellsPerUser": 30, "MaxConcurrentUsers": 10, "MaxProcessesPerShell": 25, "MaxMemoryPerShellMB": 1024,
+    "MaxConcurrentOperationsPerUser": 1500, "MaxConnections": 300,
+}  # fmt: skip
+"""What Windows sets by default."""
+MEMORY = "winrs:MaxMemoryPerShellMB"
+
+
+def remedy(setting: str) -> str:
+    """Return what to do about a limit of the host; nothing for none."""
+    if not setting:
+        return ""
+    part, _, name = setting.rpartition(":")
+    path = f"winrm/config/{part}" if part else "winrm/config"
+    return f"raise {name} on the host (docs/windows.md): winrm set {path} '@{{{name}=\"{_DEFAULTS[name]}\"}}', or more"
+
+
+def too_large(settings: ConnectionSettings, message: str) -> Unreachable:
+    """Return the error of a host that takes not even the smallest messages; nothing of the last one was carried out."""
+    return Unreachable(
+        f"{settings.name}: {message}, and it cannot be made smaller ({settings.endpoint})", host=settings.name,
+        next_step=remedy("MaxEnvelopeSizekb"),
+    )  # fmt: skip
+
+
 def redirected(settings: ConnectionSettings, fault: Fault) -> Unreachable:
     """Return the error of an endpoint that names another server: neither a message nor a login goes there."""
     return Unreachable(

@@ -27,10 +27,14 @@ TIMED_OUT = 2150858793
 SHELL_NOT_FOUND = 2150858843
 OPERATION_QUOTA = 2150859174
 SHELL_QUOTA = 2150859173
+_ENCODING_LIMIT, _MAX_ENVELOPE_SIZE, _ENVELOPE_LIMIT = 2150858805, 2150858823, 2150858825
+_USER_QUOTA, _SYSTEM_QUOTA, _SHELL_USERS, _OPERATIONS_OF_USER = 2150859175, 2150859176, 2150859179, 2150859240
+_SHELLS_OF_PLUGIN, _USERS_OF_PLUGIN, _OPERATIONS_OF_PLUGIN, _COMMANDS = 2150859236, 2150859237, 2150859239, 2150859241
+_NO_MEMORY, _NO_QUOTA, _COMMITMENT = 2147942414, 2147944216, 2147943855
 BAD_SCHEMA = 2150858817
 BUSY = 170
 PROFILE_UNLOADS = 2147943418
-_BAD_REQUEST, _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _SERVER_ERROR = 400, 401, 403, 404, 500
+_BAD_REQUEST, _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _TOO_LARGE, _SERVER_ERROR = 400, 401, 403, 404, 413, 500
 
 
 class Meaning(Enum):
@@ -47,7 +51,9 @@ class Meaning(Enum):
     NEW_SHELL = auto()
     """The shell is gone or used up; the message was not carried out."""
     FULL = auto()
-    """No further shell for this user."""
+    """A limit of the host is reached; the message was not carried out."""
+    TOO_LARGE = auto()
+    """The message is larger than the host takes, or asks for more than it gives; it was not carried out."""
     CERTIFICATE = auto()
     """The server did not prove who it is."""
     REFUSED = auto()
@@ -71,6 +77,8 @@ class Fault:
     meaning: Meaning
     message: str
     code: int | None = None
+    setting: str = ""
+    """The setting of the host that sets this limit, as ``winrm set`` names it."""
 
 
 FAMILIES = (WinRMError, WinRMTransportError, WinRMOperationTimeoutError, requests.RequestException, urllib3.exceptions.HTTPError,
@@ -81,9 +89,36 @@ let through, and what its transport is confined by."""
 
 _BY_CODE = {
     SHELL_NOT_FOUND: Fault(Meaning.NEW_SHELL, "the shell is gone", SHELL_NOT_FOUND),
-    OPERATION_QUOTA: Fault(Meaning.NEW_SHELL, "the quota of operations of this user is used up", OPERATION_QUOTA),
+    OPERATION_QUOTA: Fault(
+        Meaning.NEW_SHELL,
+        "the quota of operations of this user is used up",
+        OPERATION_QUOTA,
+        "service:MaxConcurrentOperationsPerUser",
+    ),
     PROFILE_UNLOADS: Fault(Meaning.NEW_SHELL, "the user's profile was being unloaded", PROFILE_UNLOADS),
-    SHELL_QUOTA: Fault(Meaning.FULL, "this user has as many shells open as the host allows", SHELL_QUOTA),
+    SHELL_QUOTA: Fault(
+        Meaning.FULL, "this user has as many shells open as the host allows", SHELL_QUOTA, "winrs:MaxShellsPerUser"
+    ),
+    **{
+        code: Fault(Meaning.FULL, f"the host allows no more {what}", code, setting)
+        for code, what, setting in (
+            (_USER_QUOTA, "requests of this user at a time", "service:MaxConcurrentOperationsPerUser"),
+            (_SYSTEM_QUOTA, "requests at a time", "service:MaxConnections"),
+            (_SHELL_USERS, "users with shells", "winrs:MaxConcurrentUsers"),
+            (_OPERATIONS_OF_USER, "operations of this user at a time", "service:MaxConcurrentOperationsPerUser"),
+            (_SHELLS_OF_PLUGIN, "shells of this user", "winrs:MaxShellsPerUser"),
+            (_USERS_OF_PLUGIN, "users with shells", "winrs:MaxConcurrentUsers"),
+            (_OPERATIONS_OF_PLUGIN, "operations at a time", "service:MaxConcurrentOperationsPerUser"),
+            (_COMMANDS, "processes in a shell", "winrs:MaxProcessesPerShell"),
+            (_NO_MEMORY, "memory to a shell", "winrs:MaxMemoryPerShellMB"),
+            (_NO_QUOTA, "memory to a shell", "winrs:MaxMemoryPerShellMB"),
+            (_COMMITMENT, "memory to a shell", "winrs:MaxMemoryPerShellMB"),
+        )
+    },
+    **{
+        code: Fault(Meaning.TOO_LARGE, "a message is larger than the host takes", code, "MaxEnvelopeSizekb")
+        for code in (_ENCODING_LIMIT, _MAX_ENVELOPE_SIZE, _ENVELOPE_LIMIT)
+    },
     BUSY: Fault(Meaning.BUSY, "the service is still busy with the former input", BUSY),
 }
 
@@ -148,6 +183,8 @@ def _http(error: WinRMTransportError) -> Fault:
     code = int(error.code)
     if code == _BAD_REQUEST:
         return Fault(Meaning.STALE, "the service could not read the message (HTTP 400)", code)
+    if code == _TOO_LARGE:
+        return Fault(Meaning.TOO_LARGE, "a message is larger than the host takes (HTTP 413)", code, "MaxEnvelopeSizekb")
     if code == _SERVER_ERROR:
         text = "the service answered HTTP 500 without saying why; it refuses messages that are not encrypted (AllowUnencrypted is false)"
         return Fault(Meaning.SETTING, text, code)

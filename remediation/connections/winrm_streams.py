@@ -22,6 +22,7 @@ _DONE = "CommandState/Done"
 _TAKEN = 512_000
 """Bytes of an answer that we take: what a service sends by default at most, and pypsrp asks for. pywinrm asks for 153,600 in every
 message, so that a Receive brings a third of it (facts/windows 1.2); a service that has less to give gives less."""
+_LEAST = 32_000
 
 
 class Streams:
@@ -30,6 +31,7 @@ class Streams:
     def __init__(self, wire: Protocol, shell: str, command: str) -> None:
         self._wire = wire
         self.of = (shell, command)
+        self._taken = _TAKEN
         stdin = {"@CommandId": command, "@Name": "stdin", "@End": _END, "@xmlns:rsp": _WINDOWS_SHELL, "#text": _DATA}
         wanted = {"@CommandId": command, "#text": "stdout stderr"}
         self._send = self._text(_SEND, shell, {"rsp:Send": {"rsp:Stream": stdin}})
@@ -57,10 +59,18 @@ class Streams:
                 code = int(node.text)
         return bytes(came["stdout"]), bytes(came["stderr"]), code if done else -1, done
 
+    def ask_for_less(self) -> bool:
+        """Ask for half as much in each answer from now on; return False where that would be too little."""
+        if self._taken < 2 * _LEAST:
+            return False
+        before, self._taken = self._taken, self._taken // 2
+        self._receive = self._receive.replace(f">{before}<", f">{self._taken}<", 1)
+        return True
+
     def _text(self, action: str, shell: str, body: dict[str, object]) -> str:
         envelope = self._wire.build_wsman_header(action, SHELL, shell, message_id=_ID)
         envelope["env:Header"]["w:OperationTimeout"] = _LIMIT
-        envelope["env:Header"]["w:MaxEnvelopeSize"]["#text"] = str(_TAKEN)
+        envelope["env:Header"]["w:MaxEnvelopeSize"]["#text"] = str(self._taken)
         return str(xmltodict.unparse({"env:Envelope": {**envelope, "env:Body": body}}))
 
     def _filled(self, text: str) -> str:

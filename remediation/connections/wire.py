@@ -34,6 +34,8 @@ LINE = 900_000
 """A request is not packed fuller than this, before encoding."""
 TOLD = "told"
 """The stream of an HTTP answer's beginning, told while the rest is still to come."""
+UNREAD = "unread"
+"""The kind of error of each call of a request that the worker could not read: none of them was carried out."""
 LONGEST = 60.0
 """A program that may take longer runs detached and is polled, so that something is heard of it."""
 DETACHED = 86_400.0
@@ -53,25 +55,35 @@ class Scripts:
         """Take it that the worker has none: it is a new one."""
         self._sent.clear()
 
-    def probe(self, name: str, data: Mapping[str, Any], timeout: float) -> dict[str, Any]:
-        """Return the call for a probe; its text goes along the first time."""
+    def probe(self, name: str, data: Mapping[str, Any], timeout: float, server: str = "") -> dict[str, Any]:
+        """Return the call for a probe; its text goes along the first time.
+
+        Calls of one request that name the same `server` are not sent to it any more once one of them has timed out.
+        """
         if name not in self._hashes:
             content = self._text(name).encode("utf-8")
             self._hashes[name] = (hashlib.sha256(content).hexdigest(), base64.b64encode(content).decode("ascii"))
         digest, script = self._hashes[name]
         call: dict[str, Any] = {"op": "probe", "name": name, "sha256": digest, "data": dict(data), "timeout": timeout}
+        if server:
+            call["server"] = server
         if digest not in self._sent:
             call["script"] = script
             self._sent.add(digest)
         return call
 
 
-def run(call: Run) -> dict[str, Any]:
-    """Return a program start."""
+def run(call: Run, stdin: bytes | None = None) -> dict[str, Any]:
+    """Return a program start; `stdin` is the first slice of it where the rest follows."""
     return {
-        "op": "run", "argv": list(call.argv), "stdin": _b64(call.stdin), "timeout": call.timeout, "cwd": call.cwd,
-        "env": dict(call.env),
+        "op": "run", "argv": list(call.argv), "stdin": encoded(call.stdin if stdin is None else stdin), "timeout": call.timeout,
+        "cwd": call.cwd, "env": _variables(call.env),
     }  # fmt: skip
+
+
+def _variables(env: Mapping[str, str]) -> dict[str, str] | list[tuple[str, str]]:
+    """Return variables as an object, or as pairs where an object of PowerShell, whose names have no case, could not hold them."""
+    return dict(env) if len({name.casefold() for name in env}) == len(env) else list(env.items())
 
 
 def http(call: Http) -> dict[str, Any]:
@@ -84,6 +96,11 @@ def http(call: Http) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def alone(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a call for a process that answers this request alone: a file's part has to outlive it."""
+    return {**call, "keep": True} if call["op"] == "write" else call
+
+
 def read(call: ReadFile, offset: int = 0, limit: int | None = None, *, tail: bool | None = None) -> dict[str, Any]:
     """Return one slice's read."""
     wanted = min(call.limit if limit is None else limit, SLICE)
@@ -93,7 +110,7 @@ def read(call: ReadFile, offset: int = 0, limit: int | None = None, *, tail: boo
 def write(path: str, offset: int, content: bytes, whole: str | None, backup: str | None) -> dict[str, Any]:
     """Return one slice's write; `whole` is the SHA-256 of the file, given with the last slice."""
     return {
-        "op": "write", "path": path, "offset": offset, "content": _b64(content), "last": whole is not None, "sha256": whole or "",
+        "op": "write", "path": path, "offset": offset, "content": encoded(content), "last": whole is not None, "sha256": whole or "",
         "backup": backup,
     }  # fmt: skip
 
@@ -110,7 +127,8 @@ def failed(reply: Mapping[str, Any]) -> Failed | None:
     error = reply.get("error")
     if not isinstance(error, Mapping):
         return None
-    return Failed(str(error.get("kind", "error")), str(error.get("message", "")))
+    kind = str(error.get("kind", "error"))
+    return Failed("error" if kind == UNREAD else kind, str(error.get("message", "")))
 
 
 def understood(read: Callable[[], Reply], call: Call) -> Reply:
@@ -179,10 +197,11 @@ def wrote(reply: Mapping[str, Any]) -> Reply:
 
 
 def content(reply: Mapping[str, Any], key: str) -> bytes:
-    """Return a field of base64."""
+    """Return what a field of base64 holds."""
     value = reply.get(key)
     return base64.b64decode(value, validate=True) if value else b""
 
 
-def _b64(data: bytes) -> str:
+def encoded(data: bytes) -> str:
+    """Return a field of base64."""
     return base64.b64encode(data).decode("ascii")

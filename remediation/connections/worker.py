@@ -18,7 +18,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from remediation.connections import bootstrap, jobs, slices, wire
 from remediation.connections.base import (
@@ -34,6 +34,7 @@ from remediation.connections.base import (
 )
 from remediation.connections.channel import Channel, ChannelError, Doubt, Gone, NotReceived, Silent
 from remediation.connections.heartbeat import PROCESS, Heartbeat, Turn
+from remediation.connections.in_turn import server_of
 from remediation.connections.talk import Listeners, NotGreeted, Talk
 from remediation.connections.wire import Scripts
 from remediation.model.errors import DeadlineExceeded, Uncertain, Unreachable
@@ -110,7 +111,7 @@ class WorkerConnection:
                 continue
             replies += self._together(waiting)
             waiting = []
-            replies.append(self._large(call))
+            replies.append(self._large(cast("Run | WriteFile", call)))
         return replies + self._together(waiting)
 
     def close(self) -> None:
@@ -127,7 +128,7 @@ class WorkerConnection:
         if isinstance(call, Probe):
             return self._scripts.probe(call.name, call.data, call.timeout), wire.probed
         if isinstance(call, Http):
-            return self._scripts.probe("http", wire.http(call), call.timeout), wire.answering(call)
+            return self._scripts.probe("http", wire.http(call), call.timeout, server_of(call)), wire.answering(call)
         if isinstance(call, ReadFile):
             return wire.read(call), slices.reading(self._ask, call)
         if len(call.content) > wire.SLICE:
@@ -140,6 +141,10 @@ class WorkerConnection:
             return []
         calls = [call for call, _ in waiting]
         replies = self._ask([wanted for _, (wanted, _) in waiting], calls, sum(call.timeout for call in calls))
+        if replies[0].get("error", {}).get("kind") == wire.UNREAD:
+            self._scripts.forget()
+            if len(calls) > 1:  # whichever it was for, the others are carried out
+                return [reply for call in calls if (small := self._small(call)) for reply in self._together([(call, small)])]
         again = [
             index
             for index, reply in enumerate(replies)
@@ -156,22 +161,20 @@ class WorkerConnection:
             for (call, (_, read)), reply in zip(waiting, replies, strict=True)
         ]
 
-    def _large(self, call: Call) -> Reply:
+    def _large(self, call: Run | WriteFile) -> Reply:
         try:
             return wire.understood(lambda: self._in_parts(call), call)
         except LimitExceeded as exceeded:
             return Failed("error", f"{name_of(call)}: {exceeded.message}")
 
-    def _in_parts(self, call: Call) -> Reply:
-        if isinstance(call, WriteFile):
-            return slices.write(self._ask, call)
-        if isinstance(call, Run) and len(call.stdin) <= wire.SLICE:
-            return self._detached(call)
-        return Failed("error", f"{self.host}: more than {wire.SLICE} bytes of stdin; write them to a file first")
+    def _in_parts(self, call: Run | WriteFile) -> Reply:
+        return self._detached(call) if isinstance(call, Run) else slices.write(self._ask, call)
 
     def _detached(self, call: Run) -> Reply:
         if self._talk is None and not self._one_call_each:
-            self._ask([], [call], wire.LONGEST, writes=False)  # which way the host answers has to be known first
+            self._ask(
+                [], [call], wire.LONGEST, writes=False
+            )  # which way the host answers has to be known first: a greeting tells
         if self._one_call_each:
             # nothing outlives the process of its own call: the program is waited for
             return wire.completed(self._ask([wire.run(call)], [call], call.timeout)[0])
@@ -207,8 +210,9 @@ class WorkerConnection:
                     raise self._uncertain(what, lost) from lost
                 if (doubt and (doubted or not again)) or attempt == _TRIES - 1 or self._clock.monotonic() > limit:
                     raise Unreachable(
-                        f"{self.host}: {lost.message}", host=self.host, next_step="look at the host, then run again"
-                    ) from lost
+                        f"{self.host}: {lost.message}", host=self.host,
+                        next_step=lost.next_step or "look at the host, then run again",
+                    ) from lost  # fmt: skip
                 doubted = doubted or doubt
                 pause = 0.0 if isinstance(lost, Gone) and not attempt else _PAUSES[attempt + 1]
             except BaseException:
@@ -239,6 +243,8 @@ class WorkerConnection:
         opened = min(limit, self._clock.monotonic() + self._opening)
         if self._talk is None and not self._one_call_each:
             self._greet(opened)
+            if not wanted:
+                return []
         self.round_trips += 1
         if self._talk is not None:
             replies = self._talk.ask(wanted, min(limit, self._clock.monotonic() + timeout + GRACE), hear)
@@ -246,7 +252,7 @@ class WorkerConnection:
             return replies
         self._scripts.forget()
         talk = Talk(self.host, self._channel, self._clock.monotonic)
-        return talk.ask_once(bootstrap.one_call_command(self._powershell), wanted, opened, limit, hear)
+        return talk.ask_once(bootstrap.one_call_command(self._powershell), list(map(wire.alone, wanted)), opened, limit, hear)
 
     def _greet(self, opened: float) -> None:
         talk = Talk(self.host, self._channel, self._clock.monotonic)
@@ -285,7 +291,7 @@ class WorkerConnection:
         return Uncertain(
             f"{self.host}: the answer to {what} was lost ({cause.message}); it may or may not have been carried out",
             host=self.host,
-            next_step="nothing is repeated; the state is looked at again",
+            next_step="see on the host whether it was done; it is not repeated",
         )
 
 

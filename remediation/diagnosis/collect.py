@@ -13,8 +13,20 @@ from remediation.diagnosis.runners import OLLAMA_PROGRAMS
 from remediation.facets.callers import mounted_configuration
 from remediation.facets.ollama import BEHIND_A_PROXY
 from remediation.facets.protocols import Reader
+from remediation.facets.rights import elevation, is_refusal
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, Unreachable
-from remediation.model.facts import Blob, ComposeProject, Container, DockerDesktop, ModelEntry, ModelShow, Runner, Target
+from remediation.model.facts import (
+    Blob,
+    ComposeProject,
+    Container,
+    DockerDesktop,
+    Gpu,
+    ModelEntry,
+    ModelShow,
+    Runner,
+    SystemFacts,
+    Target,
+)
 from remediation.model.finding import Diagnosis
 
 T = TypeVar("T")
@@ -118,6 +130,7 @@ def collect(host: Reader) -> Evidence:
     pieces = (
         *((Piece("server_log", log, "server.log"),) if log else ()),
         *parts.refusals,
+        *(Piece("other", f"{gpu.name}: {gpu.problem}", "gpu") for gpu in (use.gpus if use else ()) if gpu.problem),
         *(() if any(one.name == "ollama show" for one in parts.refusals) else _lost(model, show, models)),
     )
     if model and show is None and models is not None:
@@ -126,7 +139,7 @@ def collect(host: Reader) -> Evidence:
     return Evidence(
         platform=_platform(system.os if system else "", containerised=container is not None),
         ollama_version=version,
-        gpu=", ".join(f"{gpu.name} {gpu.total // 1024**2} MiB" for gpu in use.gpus) if use else None,
+        gpu=", ".join(_card(gpu) for gpu in use.gpus) if use else None,
         pieces=(*pieces, *(Piece("request_log", text, path) for path, text in requests)),
         host=host.name,
         model=model,
@@ -145,7 +158,23 @@ def collect(host: Reader) -> Evidence:
         system=system,
         collected_at=system.now if system else None,
         skipped=tuple(parts.skipped),
+        rights=_rights(host, system),
     )
+
+
+def _rights(host: Reader, system: SystemFacts | None) -> str:
+    """Return what gives a login the rights that it lacks, where Windows refused it parts of the evidence; "" elsewhere."""
+    if system is None or not any(map(is_refusal, system.problems.values())):
+        return ""
+    try:
+        session = host.desktop.session()
+    except HostError:
+        return ""
+    return "" if session.elevated else f"give {session.user} administrator's rights: {elevation(session.user)}"
+
+
+def _card(gpu: Gpu) -> str:
+    return f"{gpu.name} {gpu.problem or 'memory unknown' if gpu.total is None else f'{gpu.total // 1024**2} MiB'}"
 
 
 def _desktop(docker: DockerDesktop | None) -> tuple[Piece, ...]:

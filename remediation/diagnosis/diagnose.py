@@ -38,7 +38,10 @@ def judge(reading: Reading) -> Diagnosis:
     forecast = predict(reading)
     collect = to_collect(reading, findings)
     if not findings:
-        findings = [Finding(Cause.UNKNOWN, 0.0, "the evidence proves no cause", cure=collect[0] if collect else "")]
+        rights = reading.evidence.rights
+        refused = "; the host refuses this login what would prove one" if rights else ""
+        cure = rights or next(iter(collect), "")
+        findings = [Finding(Cause.UNKNOWN, 0.0, f"the evidence proves no cause{refused}", cure=cure)]
     return Diagnosis(
         findings=tuple(findings),
         ruled_out=ruled_out,

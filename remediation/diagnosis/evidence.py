@@ -45,6 +45,7 @@ class Evidence:
     ``services`` is what the project's other containers have of settings about models, ``connections`` says who was connected to the server's port. ``skipped`` says which parts could not be had and why.
     ``programs`` are Ollama's own processes, ``probe`` says how asking the loaded model failed, ``silent`` why
     something at the endpoint gives no answer (it hangs, or a proxy stands in front of nothing). Sizes are bytes.
+    ``rights`` is what gives the login the rights that it lacks, where the host refused parts for want of them.
     """
 
     platform: str = "unknown"
@@ -70,6 +71,7 @@ class Evidence:
     system: SystemFacts | None = None
     collected_at: float | None = None
     skipped: tuple[str, ...] = ()
+    rights: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as one JSON object that `from_json` reads back unchanged."""
@@ -189,6 +191,7 @@ _DECODERS: Mapping[str, Any] = {
     "symptom": _text,
     "pieces": _pieces,
     "host": lambda raw: _text(raw) or "",
+    "rights": lambda raw: _text(raw) or "",
     "model": _text,
     "runners": lambda raw: None if raw is None else tuple(_record(Runner, item) for item in _items(raw)),
     "models": lambda raw: None if raw is None else tuple(_record(ModelEntry, item) for item in _items(raw)),

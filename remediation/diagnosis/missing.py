@@ -17,6 +17,8 @@ def to_collect(reading: Reading, findings: Sequence[Finding]) -> tuple[str, ...]
     """Return the commands whose output would decide it, the most telling first."""
     if findings and findings[0].confidence >= _ENOUGH:
         return ()
+    if reading.evidence.rights:  # what else is missing is refused to this login as well
+        return ()
     container = reading.in_container
     wanted = []
     if not any(log.loads or log.starts for log in reading.logs):

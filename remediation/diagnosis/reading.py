@@ -22,6 +22,7 @@ from remediation.diagnosis.texts.smi import GpuProcess, SmiReading, read_smi
 from remediation.diagnosis.texts.speed import Speed, read_speed
 from remediation.diagnosis.untrusted import bounded_lines
 from remediation.diagnosis.versions import Version, parse_version
+from remediation.model.facts import Gpu
 from remediation.model.finding import Quote
 
 # the readers of small texts go over a piece more than once; a log of this size is read by the log reader alone
@@ -243,6 +244,12 @@ def _container_settings(evidence: Evidence) -> Iterator[Setting]:
         yield from read_settings(f"{name}={value}", "container Config.Env")
 
 
+def _card(card: Gpu) -> str:
+    if card.total is None or card.used is None:
+        return f"{card.name}: {card.problem or 'its memory is not known'}"
+    return f"{card.name}: {card.used} of {card.total} bytes used"
+
+
 def _structured(evidence: Evidence, ps: list[PsRow], smi: list[SmiReading], asks: list[Ask], docker: list[DockerReading]) -> None:
     """Add what a live host gave as typed parts."""
     for runner in evidence.runners or ():
@@ -255,16 +262,17 @@ def _structured(evidence: Evidence, ps: list[PsRow], smi: list[SmiReading], asks
         ps.append(row_of(entry, "/api/ps"))
     if evidence.use is not None and evidence.use.gpus:
         cards = evidence.use.gpus
-        at = Quote("GPU", f"{cards[0].name}: {cards[0].used} of {cards[0].total} bytes used")
+        told = [card for card in cards if card.total is not None and card.used is not None]
+        at = Quote("GPU", _card(told[0] if told else cards[0]))
         smi.append(
             SmiReading(
                 at=at,
                 driver=cards[0].driver_version,
                 driver_at=Quote("GPU driver", cards[0].driver_version),
-                names=[card.name for card in cards],
-                total=[card.total for card in cards],
-                used=[card.used for card in cards],
-                memory_at=at,
+                names=[card.name for card in told],
+                total=[card.total for card in told if card.total is not None],
+                used=[card.used for card in told if card.used is not None],
+                memory_at=at if told else None,
                 processes=[GpuProcess(one.name, "", one.vram) for one in evidence.use.processes],
             )
         )

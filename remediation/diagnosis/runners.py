@@ -71,7 +71,7 @@ def given_back(use: GpuUse, estimated: int, lost: Container[int] = ()) -> int:
 def beside_others(use: GpuUse) -> int:
     """Return how much is in use on all cards beside other programs: no more can come back when models are unloaded."""
     others = sum(one.vram or 0 for one in use.processes if not serves(one)) if use.reliable else 0
-    return max(0, sum(gpu.used for gpu in use.gpus) - others)
+    return max(0, use.used - others)
 
 
 def listed_at(runner: Runner) -> Quote:

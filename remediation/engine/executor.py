@@ -31,6 +31,7 @@ from remediation.model.outcome import Outcome, Result
 from remediation.model.words import plural
 
 if TYPE_CHECKING:
+    from remediation.facets.access import HostAccess
     from remediation.facets.protocols import Writer
     from remediation.model.change import Change, StepCall
     from remediation.steps.contract import Step
@@ -187,7 +188,7 @@ class Attempt:
             return self._refused(refusal, sight)
         if self.context.ports.cancelled():  # perhaps while somebody was asked or warned
             outcome = Outcome.UNVERIFIED if self.done else Outcome.SKIPPED
-            return self._end(outcome, f"interrupted before: {change.summary}", sight)
+            return replace(self._end(outcome, f"interrupted before: {change.summary}", sight), interrupted=True)
         return None
 
     def _failed(self, change: Change, sight: Sight) -> Result | None:
@@ -233,16 +234,19 @@ class Attempt:
         context.emit("change_start", **told, deadline=self.step.deadline)
         begun = clock.monotonic()
         self.sent.add(self._key(change))
-        tried, self.late = Tried(), None
+        tried, self.late, written = Tried(), None, _written(context.access)
         try:
             with context.contained():
-                self._apply(change, writer, tried, begun)
+                uncertain = self._apply(change, writer, tried, begun)
                 after = self._settled(change, before)
         except (HostError, InternalError) as error:
             if tried.applied:  # what was done stays done, though nothing could be seen of it
                 tried.effect = f"done, and the host could not be looked at afterwards: {error.message}"
             else:
-                tried.error = tried.error or error.message
+                # a change may take several calls, of which the first ones came through
+                unsent = isinstance(error, Blocked | Unreachable) and not tried.error and _written(context.access) == written
+                tried.applied = False if unsent else None
+                tried.error = _both(tried.error, error.message)
             self._tell_end(change, tried, told, clock.monotonic() - begun)
             raise
         finally:
@@ -251,6 +255,8 @@ class Attempt:
         if not tried.applied and (after.state or not after.plans(change)):
             # the state decides what the error was worth
             tried = Tried(applied=True, effect="; ".join(filter(None, (tried.effect, tried.error))))
+        elif uncertain:
+            tried.error = f"{tried.error}; looked at again, not repeated"
         self._tell_end(change, tried, told, clock.monotonic() - begun)
         return after
 
@@ -262,14 +268,15 @@ class Attempt:
         ending = {"applied": tried.applied, "error": tried.error, "effect": tried.effect, "seconds": seconds}
         self.context.emit("change_end", **told, **ending)
 
-    def _apply(self, change: Change, writer: Writer, tried: Tried, begun: float) -> None:
-        """Send the change. An error of the call is kept for after the look."""
+    def _apply(self, change: Change, writer: Writer, tried: Tried, begun: float) -> bool:
+        """Send the change and return whether its answer was lost. An error of the call is kept for after the look."""
         try:
             self.step.apply(writer, change)
         except (Unreachable, Blocked):
             raise
         except Uncertain as error:
-            tried.error = f"{error.message}; looked at again, not repeated"
+            tried.error = error.message
+            return True
         except HostError as error:
             tried.error = error.message
             self.late = error
@@ -279,6 +286,7 @@ class Attempt:
             if took > self.step.deadline:
                 sentence = f"{change.summary}: took {took:.1f} s, and {self.step.deadline:g} s are allowed"
                 self.late = DeadlineExceeded(sentence, host=self.context.host)
+        return False
 
     def _settled(self, change: Change, before: Sight) -> Sight:
         """Look until the state is met, or the change shows and others are to be done, or `settle` is over."""
@@ -328,3 +336,13 @@ class Attempt:
 
     def _end(self, outcome: Outcome, reason: str, sight: Sight | None = None, *, next_step: str = "") -> Result:
         return Result(outcome, reason, tuple(self.done), dict(sight.values) if sight else {}, next_step)
+
+
+def _written(access: HostAccess) -> int:
+    """Return how often the host may have been changed so far."""
+    return int(getattr(access, "written", 0))
+
+
+def _both(first: str, second: str) -> str:
+    """Return why a change failed, and why it is not known what became of it."""
+    return f"{first}; the host could not be looked at afterwards: {second}" if first else second

@@ -219,7 +219,8 @@ class Climb:
             if result.changes:
                 self.diagnose()
             self._exclude(self._lasting(result.ruled_out, changed=bool(result.changes)))
-        return self.end(Outcome.UNVERIFIED if self.done else Outcome.SKIPPED, f"interrupted; {goal.text}", goal)
+        outcome = Outcome.UNVERIFIED if self.done else Outcome.SKIPPED
+        return replace(self.end(outcome, f"interrupted; {goal.text}", goal), interrupted=True)
 
     def _next(self, remaining: Sequence[Rung], goal: GoalSight, under_way: str) -> Choice | None:
         """Return the rung to try next: the one a lost process had begun, else the first in order."""
@@ -246,7 +247,11 @@ class Climb:
         next_step = bad.next_step if bad else ""
         result = Result(outcome, bad.reason if bad else "", changes, {}, next_step, ruled_out=excluded)
         self.tried[rung.name] = result
-        self.context.emit("rung_end", rung=rung.name, path=self.context.path, outcome=str(outcome), reason=result.reason)
+        cut_short = self.context.ports.cancelled()  # its tasks may not all have been begun
+        self.context.emit(
+            "rung_end", rung=rung.name, path=self.context.path, outcome=str(outcome), reason=result.reason,
+            **({"interrupted": True} if cut_short else {}),
+        )  # fmt: skip
         return result
 
     def _refusal(self, rung: Rung) -> Result | None:

@@ -17,19 +17,25 @@ from remediation.model.change import Change
 from remediation.model.event import Event
 from remediation.model.outcome import Outcome
 
+COMMAND = "command"
+"""The step that ``change_start`` names for a program, and the action of its task. A step looks at its state before it sends anything again."""
+
 
 @dataclass(slots=True)
 class Progress:
     """One host of a run that was cut off.
 
     ``finished`` holds the ``task_result`` of every finished task by `task_key`, ``under_way`` the paths of those that were
-    begun and not ended (the outermost first), ``outcome`` the host's end if it had come to one. ``memory`` is what the engine goes on with.
+    begun and not ended (the outermost first), ``undecided`` the commands of which nobody knows whether they did
+    their work, ``outcome`` the host's end if it had come to one. ``interrupted`` says that Ctrl-C kept the last task from its end. ``memory`` is what the engine goes on with.
     """
 
     memory: HostMemory = field(default_factory=HostMemory)
     finished: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     under_way: list[str] = field(default_factory=list)
     outcome: str = ""
+    interrupted: bool = False
+    undecided: dict[str, tuple[Change, ...]] = field(default_factory=dict)
 
 
 def task_key(path: str, item: object = None) -> str:
@@ -44,6 +50,8 @@ def progress(events: Iterable[Event]) -> dict[str, Progress]:
         fold = _FOLDS.get(event.kind)
         if event.host and fold is not None:
             fold(hosts.setdefault(event.host, Progress()), event.data)
+    for host in hosts.values():
+        host.memory.in_flight.update(host.undecided)
     return hosts
 
 
@@ -59,9 +67,16 @@ def _task_result(host: Progress, data: Mapping[str, Any]) -> None:
     if not isinstance(data.get("result") or {}, Mapping):
         raise TypeError("the result of a task is not a mapping")
     path = str(data["path"]) if "path" in data else (host.under_way[-1] if host.under_way else "")
+    host.interrupted = bool(data.get("interrupted"))
+    if host.interrupted:
+        return  # not ended: it is carried out again, and what it has changed is known
     host.finished[task_key(path, data.get("item"))] = data
     if path in host.under_way:
         del host.under_way[host.under_way.index(path) :]
+    if str(data["outcome"]) != Outcome.UNVERIFIED:
+        host.undecided.pop(path, None)
+    elif data.get("action") == COMMAND and path in host.memory.in_flight:
+        host.undecided[path] = host.memory.in_flight[path]  # tried again, it must not be sent again
     inner = any(under(path, outer) for outer in host.under_way)
     for changes in (host.memory.done, host.memory.in_flight):
         for other in [known for known in changes if under(known, path) or (known == path and not inner)]:
@@ -80,6 +95,8 @@ def _change_end(host: Progress, data: Mapping[str, Any]) -> None:
     memory, path = host.memory, str(data.get("path", ""))
     change = change_from_json(data["change"])
     rest = _without(memory.in_flight.pop(path, ()), change)
+    if data.get("applied", False) is None and data.get("step") == COMMAND:
+        host.undecided[path] = (change,)
     if rest:
         memory.in_flight[path] = rest
     if data.get("applied"):
@@ -96,6 +113,8 @@ def _rung_start(host: Progress, data: Mapping[str, Any]) -> None:
 
 def _rung_end(host: Progress, data: Mapping[str, Any]) -> None:
     path = str(data.get("path", ""))
+    if data.get("interrupted"):
+        return  # climbed to its end first when the run goes on
     host.memory.climbing.pop(path, None)
     host.memory.climbed[path] = (*host.memory.climbed.get(path, ()), str(data["rung"]))
 
@@ -112,7 +131,8 @@ def _host_clock(host: Progress, data: Mapping[str, Any]) -> None:
 
 
 def _host_end(host: Progress, data: Mapping[str, Any]) -> None:
-    host.outcome = str(Outcome(str(data["outcome"])))
+    outcome = str(Outcome(str(data["outcome"])))
+    host.outcome = "" if host.interrupted else outcome
 
 
 _FOLDS: Mapping[str, Callable[[Progress, Mapping[str, Any]], None]] = {

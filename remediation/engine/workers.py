@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from queue import SimpleQueue
@@ -16,7 +17,9 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 
 HASTE = 1.0
-"""Seconds for giving hosts back, and for closing them, where the program is to end at once."""
+"""Seconds for giving leases back where the program is to end at once: one that is not given back lapses."""
+PARTING = 4.0
+"""Seconds for closing hosts where the program is to end at once: a slow host needs some for a login, and nobody else ends what runs there."""
 CLOSING = 32
 """So many hosts are closed side by side: one that does not answer any more lets the others go."""
 AWAKE = 0.2
@@ -76,11 +79,30 @@ class Workers:
 
 
 def finish(work: Iterable[Callable[[], object]], patience: float | None = None) -> None:
-    """Do what is to be done for many hosts at the end, side by side; what takes longer than `patience` is left to its thread."""
+    """Do what is to be done for many hosts at the end, side by side; what takes longer than `patience` is left to its thread.
+
+    An interrupt meanwhile leaves `PARTING` seconds for the rest.
+    """
     jobs = list(work)
     with Workers(min(CLOSING, len(jobs)), "closing") as pool:
-        if wait([pool.submit(job) for job in jobs], timeout=patience).not_done:
+        pending = [pool.submit(job) for job in jobs]
+        try:
+            _await(pending, patience)
+        except KeyboardInterrupt:
+            _await(pending, PARTING)
+            raise
+        if not all(future.done() for future in pending):
             pool.abandon()
+
+
+def _await(futures: Sequence[Future[Any]], patience: float | None) -> None:
+    """Wait until all are done, or `patience` is over; wakes up for signals meanwhile."""
+    until = None if patience is None else time.monotonic() + patience
+    while pending := [future for future in futures if not future.done()]:
+        left = AWAKE if until is None else min(AWAKE, until - time.monotonic())
+        if left <= 0:
+            return
+        wait(pending, timeout=left)
 
 
 def gather(work: Callable[[Item], T], items: Iterable[Item], most: int) -> Sequence[T]:

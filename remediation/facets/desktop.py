@@ -9,6 +9,7 @@ from remediation.connections.base import Probe, Run
 from remediation.facets.checked import checked
 from remediation.facets.docker_desktop import Desktop, DesktopControl
 from remediation.facets.look import Look
+from remediation.facets.rights import problems
 from remediation.model.clock import Clock
 from remediation.model.errors import Blocked
 from remediation.model.facts import DockerDesktop, EngineFacts, SessionFacts
@@ -114,4 +115,5 @@ def from_probe(value: Mapping[str, Any], *, remote: bool) -> SessionFacts:
         shell_version=str(value["PSVersion"]),
         wsl=None,
         credential_store=False if remote else None,
+        problems=problems(value),
     )

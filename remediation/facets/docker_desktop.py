@@ -11,6 +11,7 @@ from remediation.connections.base import Probe, ReadFile
 from remediation.facets.checked import checked
 from remediation.facets.files import FilesWriter
 from remediation.facets.look import Look
+from remediation.facets.rights import problems
 from remediation.model.clock import Clock
 from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import DockerDesktop, EngineFacts
@@ -35,7 +36,7 @@ class Desktop:
     def read(self) -> DockerDesktop | None:
         """Return Docker Desktop as it is, None where it is not installed."""
         value = self.look.probe(STATE_PROBE, "asking for Docker Desktop")
-        if not value["Installed"]:
+        if not value["Installed"] and "Installed" not in problems(value):
             return None
         return described(value, answers=self._answers())
 
@@ -49,15 +50,19 @@ class Desktop:
 
 def described(value: Mapping[str, Any], *, answers: bool) -> DockerDesktop:
     """Return what the probe ``desktop`` says."""
+    refused = problems(value)
     started = [float(each["CreationDate"]) for each in value["Processes"] if program(each) == _BACKEND and each["CreationDate"]]
     return DockerDesktop(
         version=str(value["Version"] or ""),
-        state=_state(bool(value["Processes"]), started, float(value["Now"]), answers=answers),
+        state=_unseen(answers=answers)
+        if "Processes" in refused
+        else _state(bool(value["Processes"]), started, float(value["Now"]), answers=answers),
         started=min(started, default=None),
         engine=answers,
         settings_path=str(value["SettingsPath"] or ""),
         settings=_settings(value["Settings"]),
         locked=locked(value["AdminSettings"]),
+        problems=refused,
     )
 
 
@@ -69,6 +74,11 @@ def _state(there: bool, started: Sequence[float], now: float, *, answers: bool) 
     if not started:
         return "stopping"
     return "starting" if now - min(started) < _START_SECONDS else "unknown"
+
+
+def _unseen(*, answers: bool) -> str:
+    """Return the state where Windows does not tell what runs."""
+    return "running" if answers else "unknown"
 
 
 def program(row: Mapping[str, Any]) -> str:

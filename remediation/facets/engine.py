@@ -124,8 +124,13 @@ class CommandEngine:
         return self._look.ended(reply, what, codes=codes)
 
     def _down(self, said: str, rc: int | None = None) -> CallFailed:
+        refused = forbidden(said)
         return CallFailed(
-            f"the Docker engine does not answer: {said}", host=self._look.host, next_step=advice(said), status=rc, output=said
+            f"the Docker engine {'refuses this login' if refused else 'does not answer'}: {said}",
+            host=self._look.host,
+            next_step=advice(said),
+            status=rc,
+            output=said,
         )
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from remediation.connections.base import Completed, Failed, Probe, ReadFile, Run, WriteFile
+from remediation.connections.base import Completed, Failed, Probe, ProbeReply, ReadFile, Run, WriteFile
 from remediation.connections.posix_files import entries
 from remediation.facets.checked import checked
 from remediation.facets.look import Look
+from remediation.facets.rights import problems
 from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed
 from remediation.model.facts import DiskSpace, FileEntry
 
 _NO_FOLDER = 2
 _KIB = 1024
+_RIGHTS = "check the login's rights to the folder"
 
 
 @checked
@@ -30,7 +32,10 @@ class Files:
     def list(self, path: str) -> Sequence[FileEntry] | None:
         """Return the entries of a folder, None when there is no such folder."""
         if self._windows:
-            entries = self._look.probe(Probe("folder", {"path": path}), f"listing {path}")["Entries"]
+            value = self._look.probe(Probe("folder", {"path": path}), f"listing {path}")
+            entries, reason = value["Entries"], problems(value).get("Entries")
+            if reason:
+                raise CallFailed(f"listing {path} failed: {reason}", host=self._look.host, next_step=_RIGHTS)
             return None if entries is None else tuple(
                 FileEntry(str(each["Name"]), int(each["Length"]), float(each["LastWriteTime"]), folder=bool(each["Folder"]))
                 for each in entries
@@ -41,9 +46,12 @@ class Files:
     def space(self, path: str) -> DiskSpace:
         """Return the space of the file system that `path` lies on."""
         if self._windows:
-            value = self._look.probe(Probe("folder", {"path": path}), f"asking for the space at {path}")
-            if value["Total"] is None:
-                raise CallFailed(f"{path} lies on no drive of this host", host=self._look.host)
+            what = f"asking for the space at {path}"
+            value = self._look.probe(Probe("folder", {"path": path, "entries": False}), what)
+            if value["Total"] is None or value["Free"] is None:
+                reason = problems(value).get("Total")
+                message = f"{what} failed: {reason}" if reason else f"{path} lies on no drive of this host"
+                raise CallFailed(message, host=self._look.host)
             return DiskSpace(int(value["Total"]), int(value["Free"]))
         done = self._look.run(Run(("sh", "-c", shell("space"), "space", path)), f"asking for the space at {path}")
         row = done.text.strip().splitlines()[-1].split()
@@ -90,8 +98,10 @@ class FilesWriter(Files):
 
     def make_folder(self, folder: str) -> bool:
         """Make a folder and those above it; return whether that went well."""
-        call = Run(("cmd.exe", "/d", "/c", "mkdir", folder), writes=True) if self._windows else entries("make", folder)
-        reply = self._look.write(call)
+        if self._windows:
+            reply = self._look.write(Probe("file", {"action": "make", "path": folder, "to": None}, writes=True))
+            return isinstance(reply, ProbeReply) and bool(reply.value["Done"])
+        reply = self._look.write(entries("make", folder))
         return isinstance(reply, Completed) and reply.rc == 0
 
 

@@ -79,14 +79,8 @@ class ProbeAsker:
         """Return the figures of one streamed request."""
         data = {"url": url, "body": json.dumps(body), "timeout": timeout, "sample": sample}
         value = self._look.probe(Probe("generate", data, timeout=timeout + 15.0, writes=True), WHAT)
-        error = value.get("error")
-        if error:
-            self._look.refuse(Failed(str(error["kind"]), str(error["message"])), WHAT)
         from base64 import b64decode  # noqa: PLC0415 - only here
 
-        if int(value["status"]) in REDIRECTS:
-            call = Http("POST", url)
-            self._look.refuse(redirected(call, int(value["status"]), str(value.get("location") or "")), WHAT)
         if value.get("cut"):
             found = so_far(
                 b64decode(value["body"]),
@@ -98,6 +92,12 @@ class ProbeAsker:
             if found is not None:
                 return found
             raise DeadlineExceeded(f"{WHAT} failed: no token within {timeout:g} s", host=self._look.host)
+        error = value.get("error")
+        if error:
+            self._look.refuse(Failed(str(error["kind"]), str(error["message"])), WHAT)
+        if int(value["status"]) in REDIRECTS:
+            call = Http("POST", url)
+            self._look.refuse(redirected(call, int(value["status"]), str(value.get("location") or "")), WHAT)
         answer = HttpReply(int(value["status"]), b64decode(value["body"]), float(value["elapsed"] or 0.0), value["first_byte"])
         return figures(answer, self._look.host, value.get("gpu") or (), value.get("cpu") or ())
 

@@ -10,7 +10,8 @@ from remediation.connections.base import Completed, Failed, Probe, Run
 from remediation.facets import nvidia, processes, sampling, wddm
 from remediation.facets.checked import checked
 from remediation.facets.look import Look
-from remediation.model.errors import CallFailed
+from remediation.facets.rights import problems
+from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Gpu, GpuSample, GpuUse, Process
 
 USE_PROBE = Probe("gpu", {"fields": list(nvidia.FIELDS), "fallback": list(nvidia.FALLBACK)}, timeout=60.0)
@@ -31,7 +32,14 @@ class WindowsGpu:
         """Return devices and processes with resident GPU memory; both are asked for in one exchange."""
         self._look.ask(USE_PROBE, processes.LIST_PROBE)
         value = self._look.probe(USE_PROBE, "asking the GPU")
-        return use_from_probe(value, processes.WindowsProcesses(self._look).list(), self._look.host)
+        running: Sequence[Process] = ()
+        unlisted = ""
+        try:
+            running = processes.WindowsProcesses(self._look).list()
+        except (CallFailed, DeadlineExceeded) as error:
+            unlisted = error.message  # the card is known all the same; who uses it is not
+        use = use_from_probe(value, running, self._look.host)
+        return replace(use, reliable=False, why_unreliable=unlisted) if unlisted and use.reliable else use
 
     def sample(self, *, seconds: float, every: float = 1.0) -> Sequence[GpuSample]:
         """Return every card's load and memory, once per `every` seconds for `seconds`."""
@@ -55,7 +63,7 @@ class PosixGpu:
             raise CallFailed("nvidia-smi is not installed", host=self._look.host, next_step=NO_DRIVER)
         if isinstance(asked, Completed) and asked.rc != 0:
             raise refused(asked.rc, asked.text.strip(), self._look.host)
-        gpus = nvidia.gpus(self._look.ended(asked, "asking the GPU").text, fields)
+        gpus = nvidia.gpus(self._look.ended(asked, "asking the GPU").text, fields, self._look.host)
         apps = nvidia.apps(listed.text) if isinstance(listed, Completed) and listed.rc == 0 else ()
         known = processes.from_shell(running.text) if isinstance(running, Completed) else ()
         return use_from_apps(gpus, apps, known)
@@ -68,15 +76,15 @@ class PosixGpu:
 def use_from_probe(value: Mapping[str, Any], running: tuple[Process, ...] | Any, host: str) -> GpuUse:  # noqa: ANN401 - any sequence
     """Return what the ``gpu`` probe says, joined with the processes. Raises `CallFailed` where nvidia-smi did not answer."""
     if value["rc"] is None:
-        raise CallFailed("nvidia-smi is not installed", host=host, next_step=NO_DRIVER)
+        raise absent(value, host)
     if value["rc"] != 0:
         raise refused(int(value["rc"]), f"{value['stdout']} {value['stderr']}".strip(), host)
-    gpus = nvidia.gpus(value["stdout"], tuple(value["fields"]))
+    gpus = nvidia.gpus(value["stdout"], tuple(value["fields"]), host)
     seen = wddm.residents(value["process_memory"], value["adapter_memory"], gpus, value["counters_error"])
     holders = tuple(
         replace(each, vram=seen.by_pid[each.pid], spilled=seen.spilled.get(each.pid, 0))
         for each in running
-        if seen.by_pid.get(each.pid)
+        if seen.by_pid.get(each.pid, 0) != 0
     )
     return GpuUse(gpus, holders, seen.reliable, seen.why)
 
@@ -94,8 +102,8 @@ def use_from_apps(gpus: tuple[Gpu, ...], apps: tuple[nvidia.App, ...], running: 
         replace(by_pid.get(pid) or Process(pid, names[pid].rsplit("/", 1)[-1], 0.0, path=names[pid]), vram=amount)
         for pid, amount in memory.items()
     )
-    total, used = sum(each.vram or 0 for each in holders), sum(gpu.used for gpu in gpus)
-    if total > used + wddm.SLACK * len(gpus):
+    total, used = sum(each.vram or 0 for each in holders), sum(gpu.used or 0 for gpu in gpus)
+    if total > used + wddm.SLACK * len(gpus) and all(gpu.used is not None for gpu in gpus):
         return GpuUse(
             gpus,
             tuple(replace(each, vram=None) for each in holders),
@@ -103,6 +111,16 @@ def use_from_apps(gpus: tuple[Gpu, ...], apps: tuple[nvidia.App, ...], running: 
             why_unreliable=wddm.contradiction(total, used),
         )
     return GpuUse(gpus, holders)
+
+
+def absent(value: Mapping[str, Any], host: str) -> CallFailed:
+    """Return the error for a probe that has no exit code of nvidia-smi: it is not there, or it could not be started."""
+    reason = problems(value).get("rc")
+    if reason is None:
+        return CallFailed("nvidia-smi is not installed", host=host, next_step=NO_DRIVER)
+    return CallFailed(
+        f"nvidia-smi could not be started: {reason}", host=host, next_step="look at the login's rights to the program"
+    )
 
 
 def refused(rc: int, said: str, host: str) -> CallFailed:

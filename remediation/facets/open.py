@@ -85,6 +85,11 @@ class Host:
         return self._connection.round_trips if self._connection is not None else 0
 
     @property
+    def written(self) -> int:
+        """Exchanges so far by which the host may have been changed."""
+        return int(getattr(self._connection, "written", 0))
+
+    @property
     def notes(self) -> Sequence[str]:
         """What the user should know of the connection."""
         return tuple(getattr(self._connection, "notes", self._warnings))

@@ -22,6 +22,8 @@ def marked(running: Sequence[Process]) -> tuple[Process, ...]:
 
 def _alone(process: Process, parent: Process | None) -> bool:
     """Whether no server owns a runner; who is in doubt may be a server under another name."""
+    if not process.started:  # where Windows does not tell when it started, nothing is certain
+        return False
     if parent is None or parent.started > process.started:  # ended, or its number was given to another
         return True
     if parent.pid == 1 or parent.program in _REAPERS:

@@ -13,12 +13,15 @@ from remediation.connections.base import Probe, Run
 from remediation.facets.checked import checked
 from remediation.facets.look import Look
 from remediation.facets.orphans import marked
+from remediation.facets.rights import is_refusal, problems
 from remediation.facets.scripts import shell
 from remediation.model.digits import is_whole
 from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import Process
 
+_LISTING = "listing the processes"
 LIST_PROBE = Probe("processes", timeout=60.0)
+_RIGHTS = "log in with an account that is an administrator (docs/windows.md)"
 LIST_RUN = Run(("sh", "-c", shell("processes")), timeout=30.0)
 _NOT_LOGGED_ON = 0x800710E0
 _DENIED = 0x80070005
@@ -39,7 +42,7 @@ class WindowsProcesses:
 
     def list(self) -> Sequence[Process]:
         """Return all processes."""
-        return self._look.once("processes", lambda: from_rows(self._look.probe(LIST_PROBE, "listing the processes") or ()))
+        return self._look.once("processes", lambda: from_probe(self._look.probe(LIST_PROBE, _LISTING), self._look.host))
 
 
 @checked
@@ -48,6 +51,12 @@ class WindowsProcessWriter(WindowsProcesses):
 
     def close(self, pid: int, started: float, *, grace: float, force: bool = False) -> bool:
         """Ask the tree to close as the desktop's user, wait, and with `force` end it; return whether it ended."""
+        if not started:
+            raise Blocked(
+                f"when process {pid} was started is not known, so it cannot be told from a later one with its number",
+                host=self._look.host,
+                next_step="close it at the desktop",
+            )
         data = {"pid": pid, "started": started, "grace": grace, "force": force}
         done = self._look.probe(Probe("close", data, timeout=grace + _MARGIN + 30.0, writes=True), f"closing process {pid}")
         if done["how"] == "own":
@@ -108,6 +117,17 @@ def own(pid: int, host: str) -> Blocked:
         host=host,
         next_step="leave it out of what may be closed",
     )
+
+
+def from_probe(value: Any, host: str) -> tuple[Process, ...]:  # noqa: ANN401 - JSON
+    """Return the processes of the ``processes`` probe; raises `CallFailed` where they are not told. In older recordings it is a list."""
+    rows, reasons = (value.get("Processes"), problems(value)) if isinstance(value, Mapping) else (value, {})
+    rows = rows or ()
+    # some of them would be taken for all: a server whose process is missing has not ended
+    reason = reasons.get("Processes") or ("" if rows else "Windows lists none")
+    if reason:
+        raise CallFailed(f"{_LISTING} failed: {reason}", host=host, next_step=_RIGHTS if is_refusal(reason) else "")
+    return from_rows(rows)
 
 
 def from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[Process, ...]:

@@ -5,6 +5,8 @@ No step asks for it: whatever is missing here shows at the step that needs it as
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +14,13 @@ from typing import Any
 from remediation.connections.base import Completed, Probe, Run
 from remediation.facets.checked import checked_function
 from remediation.facets.look import Look, last_words
+from remediation.facets.rights import problems
 from remediation.facets.scripts import shell
 from remediation.model.digits import is_whole
 
-PROBE = Probe("readiness", timeout=45.0)
+PROBE = Probe("readiness", timeout=60.0)
 SCRIPT = Run(("sh", "-c", shell("readiness")), timeout=20.0)
+_FAULT_MESSAGE = re.compile(r"<(?:\w+:)?Message>([^<]+)</")
 COMPOSE = ("docker", "compose", "version", "--short")
 
 
@@ -58,6 +62,8 @@ class WindowsReadiness:
     classes: tuple[str, ...] = ()
     classes_problem: str = ""
     wsl: Wsl = field(default_factory=Wsl)
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """Why a part is not known, by its name in the probe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +99,17 @@ def from_probe(value: Mapping[str, Any], compose: Compose) -> WindowsReadiness:
     return WindowsReadiness(
         compose,
         quotas,
-        str(value["QuotasProblem"] or ""),
-        tuple(value["ByPolicy"]),
-        tuple(sorted(value["GpuClasses"])),
+        _sentence(str(value["QuotasProblem"] or "")),
+        tuple(value["ByPolicy"] or ()),
+        tuple(sorted(value["GpuClasses"] or ())),
         str(value["GpuClassesProblem"] or ""),
         Wsl(
             str(value["WslService"] or ""),
             str(value["WslState"] or ""),
             str(value["WslVersion"] or ""),
-            tuple(Distribution(str(each["Name"]), each["Version"], bool(each["Own"])) for each in value["Distributions"]),
+            tuple(Distribution(str(each["Name"]), each["Version"], bool(each["Own"])) for each in value["Distributions"] or ()),
         ),
+        problems(value),
     )
 
 
@@ -120,6 +127,12 @@ def from_lines(text: str, compose: Compose) -> PosixReadiness:
         tuple(value for name, _, value in lines if name == "program"),
         {name: state for name, _, state in units},
     )
+
+
+def _sentence(problem: str) -> str:
+    """Return what a problem says; a WSMan command that is refused gives it inside XML."""
+    match = _FAULT_MESSAGE.search(problem)
+    return html.unescape(match[1]).strip() if match else problem
 
 
 def _compose_call(environment: Mapping[str, str]) -> Run:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from remediation.connections.base import Completed, Probe, Run
 from remediation.facets.look import Look
+from remediation.facets.rights import problems
 from remediation.model.errors import CallFailed
 
 MOST = 16
@@ -61,6 +62,10 @@ def read(look: Look, paths: Sequence[str]) -> tuple[tuple[str, str], ...]:
         value = look.probe(asked, _WHAT)
         found = tuple((str(row["Path"]), str(row["Text"])) for row in value["Rows"] or () if row["Text"])
         refused = bool(value["Refused"])
+        reasons = problems(value)
+        if reasons and not refused and not found:
+            path, reason = next(iter(reasons.items()))
+            raise CallFailed(f"{_WHAT} failed: {path}: {reason}", host=look.host)
     else:
         reply = look.ask(asked)[0]
         done = reply if isinstance(reply, Completed) else None

@@ -9,6 +9,7 @@ from typing import Any
 from remediation.connections.base import Probe, Run
 from remediation.facets import nvidia
 from remediation.facets.look import Look
+from remediation.facets.rights import problems
 from remediation.facets.scripts import shell
 from remediation.model.clock import Clock
 from remediation.model.digits import is_whole
@@ -29,9 +30,13 @@ def by_probe(look: Look, seconds: float, every: float) -> tuple[GpuSample, ...]:
     """Sample by the probe ``sample``."""
     data = {"fields": list(FIELDS), "every": every, "count": looks(seconds, every)}
     value = look.probe(Probe("sample", data, timeout=seconds + _MARGIN), WHAT)
-    if value["rc"] is None:
-        raise CallFailed("nvidia-smi is not installed", host=look.host)
-    if value["rc"] != 0:
+    if value["rc"] is None and not value["rows"]:
+        reason = problems(value).get("rc")
+        raise CallFailed(
+            f"nvidia-smi could not be started: {reason}" if reason else "nvidia-smi is not installed", host=look.host
+        )
+    # what was sampled before nvidia-smi failed counts
+    if value["rc"] and not value["rows"]:
         raise CallFailed(f"{WHAT} failed: {nvidia.refusal(int(value['rc']), str(value['stderr']).strip())}", host=look.host)
     return tuple(each for row in value["rows"] for each in rows(str(row["Text"]), float(row["At"])))
 

@@ -55,7 +55,9 @@ class ServiceLog:
     def _windows(self, call: ReadFile, tail: int) -> str:
         content = self._look.content(call)
         if content is None:
-            raise CallFailed(f"Ollama runs in no container here and {call.path} does not exist", host=self._look.host)
+            raise CallFailed(
+                f"no container that this login may see runs Ollama, and {call.path} does not exist", host=self._look.host
+            )
         lines = content.decode("utf-8", errors="replace").splitlines()
         return "".join(f"{line}\n" for line in lines[-tail:])
 

@@ -11,6 +11,7 @@ from remediation.connections.base import Completed, Failed, Probe, Run
 from remediation.facets.checked import checked
 from remediation.facets.docker_desktop import STATE_PROBE
 from remediation.facets.look import Look, last_words
+from remediation.facets.rights import problems
 from remediation.facets.scripts import shell
 from remediation.model.clock import Clock
 from remediation.model.digits import is_whole
@@ -98,7 +99,14 @@ def rebooted(  # noqa: PLR0913 - used twice, each argument once
     look: Look, clock: Clock, facts: Callable[[], SystemFacts], call: Run, timeout: float, *, delay: float
 ) -> None:  # fmt: skip
     """Send the command that restarts a host, and wait until it answers with a later boot time."""
-    before = facts().booted or 0.0
+    known = facts()
+    if known.booted is None:
+        reason = known.problems.get("LastBootUpTime", "nothing is said of it")
+        raise Blocked(
+            f"when the host was started is not known ({reason}), so a restart could not be told from none", host=look.host,
+            next_step="restart it by hand, or log in with an account that is an administrator",
+        )  # fmt: skip
+    before = known.booted
     until = clock.monotonic() + timeout
     try:
         done = look.write(call)
@@ -151,12 +159,13 @@ def from_probe(value: Mapping[str, Any]) -> SystemFacts:
     """Return what the ``system`` probe says; the class gives memory in KiB."""
     return SystemFacts(
         os="windows",
-        version=str(value["Version"]),
+        version=str(value["Version"] or ""),
         hostname=str(value["Hostname"]),
         memory_total=_bytes(value["TotalVisibleMemorySize"]),
         memory_free=_bytes(value["FreePhysicalMemory"]),
         now=float(value["Now"]),
         booted=None if value["LastBootUpTime"] is None else float(value["LastBootUpTime"]),
+        problems=problems(value),
     )
 
 

@@ -41,7 +41,7 @@ class Result:
 
     ``applies`` is False where the step has nothing to set on this kind of host (`remediation.model.errors.NotApplicable`),
     ``ruled_out`` holds the causes that the state, as it was observed, excludes. ``repeated`` is True where a change was not sent
-    because it had failed before and nothing has changed since.
+    because it had failed before and nothing has changed since. ``interrupted`` is True where Ctrl-C kept it from its end.
     """
 
     outcome: Outcome
@@ -52,3 +52,4 @@ class Result:
     applies: bool = True
     ruled_out: tuple[RuledOut, ...] = ()
     repeated: bool = False
+    interrupted: bool = False

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -16,14 +19,48 @@ class Terminated(KeyboardInterrupt):
     """A signal other than Ctrl-C asked the program to end."""
 
 
+def interrupt_main(signum: int) -> None:
+    """Let the main thread handle a signal as if it had been sent, and wake it where it waits. Called from another thread."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signal.Signals(signum))
+    else:
+        _thread.interrupt_main(
+            signal.Signals(signum)
+        )  # wakes nobody: on Windows the main thread looks up from its waits by itself
+
+
+class Ending:
+    """Raises an exception that ends the program; while it ends, for `SECONDS`, further signals do not disturb it.
+
+    It closes what is open on the hosts then, and an impatient third Ctrl-C would leave that behind.
+    """
+
+    SECONDS = 5.0
+
+    def __init__(self) -> None:
+        self._begun: float | None = None
+
+    def __call__(self, error: type[KeyboardInterrupt]) -> None:
+        """Raise `error`, unless the program ends already."""
+        now = time.monotonic()
+        if self._begun is None or now - self._begun >= self.SECONDS:
+            self._begun = now
+            raise error
+
+
 @contextmanager
 def terminating() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise `Terminated`, so that what is open is closed; in another than the main thread do nothing."""
+    """Let SIGTERM and SIGHUP raise `Terminated` and Ctrl-C `KeyboardInterrupt`, so that what is open is closed.
+
+    In another than the main thread do nothing.
+    """
+    ending = Ending()
 
     def end(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
-        raise Terminated
+        ending(KeyboardInterrupt if signum == signal.SIGINT else Terminated)
 
-    with handled(end, _NAMES[1:]):
+    with handled(end):
         yield
 
 

@@ -9,6 +9,7 @@ from remediation.report.lines import Line, shortened
 from remediation.report.page import BAD, HostPage
 
 _LEAD = "by cause  "
+_NEXT = "next      "
 _NAMED = 3
 """So many hosts of a group are named where a person has to go on with them."""
 _REASON = 60
@@ -28,6 +29,20 @@ def by_cause(pages: Iterable[HostPage]) -> list[Line]:
         Line(f"{len(members)} {what}{_who(members)}", lead=" " * len(_LEAD) if index else _LEAD)
         for index, (what, members) in enumerate(most)
     ]
+
+
+def to_do(pages: Iterable[HostPage]) -> list[Line]:
+    """Return what to do next about hosts that ended badly, each thing once and in full, with the hosts that it is for."""
+    groups: dict[str, list[HostPage]] = defaultdict(list)
+    for page in pages:
+        if page.outcome in BAD and page.next_step:
+            groups[page.next_step].append(page)
+    lines = []
+    for step, members in groups.items():
+        first, *rest = step.split("\n")
+        lines.append(Line(f"{_named(members)}: {first}", lead=_NEXT))
+        lines += [Line(row, lead=" " * len(_NEXT), verbatim=True, whole=True) for row in rest]
+    return lines
 
 
 def _came_to(page: HostPage) -> str:
@@ -51,5 +66,9 @@ def _who(members: list[HostPage]) -> str:
     if len(members) == 1:
         (page,) = members
         return f" ({page.host}: {shortened(page.reason, _REASON)})" if page.reason else f" ({page.host})"
+    return f" ({_named(members)})"
+
+
+def _named(members: list[HostPage]) -> str:
     names = ", ".join(page.host for page in members[:_NAMED])
-    return f" ({names}, ...)" if len(members) > _NAMED else f" ({names})"
+    return f"{names}, ..." if len(members) > _NAMED else names

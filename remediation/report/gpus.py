@@ -35,7 +35,7 @@ class Sample:
             "host": self.host,
             "gpus": [
                 {"index": gpu.index, "name": gpu.name, "total": gpu.total, "used": gpu.used, "free": gpu.free,
-                 "utilization": gpu.utilization, "driver_version": gpu.driver_version}
+                 "utilization": gpu.utilization, "driver_version": gpu.driver_version, **({"problem": gpu.problem} if gpu.problem else {})}
                 for gpu in self.use.gpus
             ],
             "processes": [
@@ -66,6 +66,7 @@ def sample_lines(sample: Sample) -> list[Line]:
     ]
     lines = [Line(row, verbatim=True) for row in columns(rows or [[sample.host, "no NVIDIA GPU"]])]
     lead = "  "
+    lines += [Line(f"GPU {gpu.index}: {gpu.problem}", lead=lead, style="warn") for gpu in sample.use.gpus if gpu.problem]
     if sample.runners:
         text = " · ".join(f"{runner.model} {_share(runner)} on the GPU" for runner in sample.runners)
         lines.append(Line(text, lead=f"{lead}model    "))
@@ -89,6 +90,6 @@ def _share(runner: Runner) -> str:
     return f"{min(99, round(100 * runner.size_vram / runner.size))} % of {whole}"
 
 
-def _bar(used: int, total: int) -> str:
-    filled = round(BAR * used / total) if total else 0
+def _bar(used: int | None, total: int | None) -> str:
+    filled = round(BAR * used / total) if total and used is not None else 0
     return f"▕{'█' * filled:{BAR}}▏"

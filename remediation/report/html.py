@@ -13,7 +13,17 @@ from remediation import __version__
 from remediation.model.event import Event
 from remediation.model.visible import visible
 from remediation.report.figures import before_after, duration, layers
-from remediation.report.page import BAD, MARKS, TARGET_PARTS, HostPage, target_value
+from remediation.report.page import (
+    BAD,
+    IN_FLIGHT,
+    MARKS,
+    TARGET_PARTS,
+    UNKNOWN_MARK,
+    UNKNOWN_WORD,
+    HostPage,
+    target_value,
+    whether_made,
+)
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
@@ -72,11 +82,11 @@ class _Host:
             self.changes.append(_change(data, "would-change", ""))
 
     def _change_end(self, data: Mapping[str, Any]) -> None:
-        done = bool(data.get("applied")) and not data.get("error")
+        _, word = whether_made({"applied": False, **data})
         said = str(data.get("error") or data.get("effect") or "")
         took = data.get("seconds")
         note = " · ".join(part for part in (said, duration(took) if took is not None else "") if part)
-        self.changes.append(_change(data, "changed" if done else "failed", note))
+        self.changes.append(_change(data, word, note))
 
     def _note(self, data: Mapping[str, Any]) -> None:
         self.notes[str(data.get("text", ""))] = data.get("level") == "warning"
@@ -112,7 +122,7 @@ class _Host:
             "findings": self.diagnosis.get("findings") or [],
             "ruled_out": self.diagnosis.get("ruled_out") or [],
             "settings": self.diagnosis.get("settings") or [],
-            "changes": self.changes,
+            "changes": [*self.changes, *(_change(data, UNKNOWN_WORD, IN_FLIGHT) for data in page.in_flight.values())],
             "figures": shown,
             "simulated": any(item.get("simulated") for item in figures.values()),
             "tasks": self.tasks,
@@ -127,8 +137,9 @@ def _change(data: Mapping[str, Any], outcome: str, said: str) -> dict[str, Any]:
         "risk": str(change.get("risk") or ""),
         "diff": str(change.get("diff") or ""),
         "said": said,
-        "mark": MARKS[outcome],
-        "tone": _tone(outcome),
+        "mark": UNKNOWN_MARK if outcome == UNKNOWN_WORD else MARKS.get(outcome, MARKS["failed"]),
+        "word": "" if outcome in {"changed", "would-change"} else outcome,
+        "tone": "bad" if outcome in {UNKNOWN_WORD, "not done"} else _tone(outcome),
     }
 
 

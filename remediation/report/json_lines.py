@@ -27,6 +27,9 @@ class JsonLines:
         self._stream.write(to_json(line) + "\n")
         self._stream.flush()
 
+    def cut_off(self) -> None:
+        """Do nothing: a ``change_start`` without its ``change_end`` says so."""
+
     def close(self) -> None:
         """Do nothing: a line is complete when it is written."""
 

@@ -31,6 +31,10 @@ MARKS = {
 }
 """A symbol and a word for every outcome; colour only repeats them."""
 
+UNKNOWN_MARK, UNKNOWN_WORD = "?", "unknown"
+"""For a change of which nobody knows whether it was made."""
+IN_FLIGHT = "in flight when the run ended, so it is not known whether it was done"
+
 BAD = {"unverified", "blocked", "failed", "timed-out", "unreachable"}
 NEXT = "    next: "
 TARGET_PARTS = ("model", "project", "service", "container", "endpoint", "application")
@@ -68,6 +72,8 @@ class HostPage:
     predicted: str = ""
     told: set[str] = field(default_factory=set)
     climbing: bool = False
+    next_step: str = ""
+    in_flight: dict[Any, Mapping[str, Any]] = field(default_factory=dict)
 
     def see(self, event: Event) -> list[Line]:
         """Take in an event of this host and return the lines it adds to the page."""
@@ -193,6 +199,7 @@ def _change_planned(page: HostPage, event: Event) -> list[Line]:
 def _change_start(page: HostPage, event: Event) -> list[Line]:
     change = event.data.get("change") or {}
     page.works(event, f"{event.data.get('step')}: {change.get('summary')}")
+    page.in_flight[event.data.get("index")] = event.data
     return []
 
 
@@ -209,7 +216,8 @@ def _change_progress(page: HostPage, event: Event) -> list[Line]:
 
 def _change_end(page: HostPage, event: Event) -> list[Line]:
     change = event.data.get("change") or {}
-    applied = bool(event.data.get("applied", True)) and not event.data.get("error")
+    applied, word = whether_made(event.data)
+    page.in_flight.pop(event.data.get("index"), None)
     page.works(event, "looking at the result")
     page.changes += 1 if applied else 0
     if applied:
@@ -219,11 +227,29 @@ def _change_end(page: HostPage, event: Event) -> list[Line]:
     took = f" ({duration(seconds)})" if seconds is not None else ""
     said = event.data.get("error") or event.data.get("effect") or ""
     text = f"{change.get('summary', '')}{took}" + (f": {said}" if said else "")
-    mark = MARKS["changed"] if applied else MARKS["failed"]
-    number = f"change {page.changes}" if applied else "not done"
+    mark = MARKS["changed"] if applied else (UNKNOWN_MARK if word == UNKNOWN_WORD else MARKS["failed"])
+    number = f"change {page.changes}" if applied else word
     step = str(event.data.get("step", ""))
     line = Line(text, lead=f"  {mark} {number:<10}{f'{step}  ':{NAME - 4}}", style="good" if applied else "bad")
     return [line, *(difference(change) if page.diff else ())]
+
+
+def whether_made(data: Mapping[str, Any]) -> tuple[bool, str]:
+    """Return whether a change was made, by its ``change_end``, and the word for it: an outcome that is not known is no refusal."""
+    if data.get("applied", True) and not data.get("error"):
+        return True, "changed"
+    return False, UNKNOWN_WORD if "applied" in data and data["applied"] is None else "not done"
+
+
+def left_unknown(page: HostPage) -> list[Line]:
+    """Return the changes that were in flight as the run ended: nobody saw what became of them."""
+    lines = []
+    for data in page.in_flight.values():
+        change = data.get("change") or {}
+        step = f"{data.get('step', '')}  "
+        lead = f"  {UNKNOWN_MARK} {UNKNOWN_WORD:<10}{step:{NAME - 4}}"
+        lines.append(Line(f"{change.get('summary', '')}: {IN_FLIGHT}", lead=lead, style="bad"))
+    return lines
 
 
 def _note(page: HostPage, event: Event) -> list[Line]:
@@ -264,6 +290,7 @@ def _task_result(page: HostPage, event: Event) -> list[Line]:
             return [Line(f"{event.task}: {outcome}" + (f", {reason}" if reason else ""), lead=f"  {MARKS.get(outcome, '·')} ")]
         return _printed(event) if event.data.get("action") == "debug" and outcome != "skipped" else []
     known, next_step = reason in page.told, str(event.data.get("next_step") or "")
+    page.next_step = "" if event.data.get("ignored") else next_step
     ignored = " (ignored)" if event.data.get("ignored") else ""
     lines = [] if known else [Line(f"{event.task}: {reason}", lead=f"  {MARKS[outcome]} {outcome}{ignored}  ", style="bad")]
     page.told.add(reason)

@@ -16,10 +16,10 @@ from typing import Protocol, TextIO
 from remediation.model.event import Event
 from remediation.model.shape import ODD
 from remediation.model.words import plural
-from remediation.report.causes import by_cause
+from remediation.report.causes import by_cause, to_do
 from remediation.report.figures import duration
 from remediation.report.lines import WIDTH, Line
-from remediation.report.page import BAD, MARKS, HostPage
+from remediation.report.page import BAD, MARKS, HostPage, left_unknown
 
 _RECALLED = {"measurement", "findings", "goal", "change_end"}
 
@@ -84,6 +84,7 @@ class Terminal:
         self.fleet = False
         self._run = ""
         self._held: dict[str, list[Line]] = {}
+        self._warned: dict[str, list[Line]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
@@ -107,6 +108,14 @@ class Terminal:
                     page.see(event)
                 page.goal = page.goal_text = ""  # looked at anew, and told anew
 
+    def cut_off(self) -> None:
+        """Say what was in flight as the run ended without coming to its end."""
+        with self._lock:
+            for page in self.pages.values():
+                lines = left_unknown(page)
+                head = [Line("", lead=f"{page.host}")] if lines and self.fleet else []
+                self._screen.write([*head, *lines])
+
     def close(self) -> None:
         """End the live part."""
         self._screen.close()
@@ -129,19 +138,21 @@ class Terminal:
         if not self.fleet:
             self._screen.write(lines)
             return
+        if event.kind == "note" and event.data.get("level") == "warning" and not self._verbose:
+            self._warned.setdefault(event.host, []).extend(lines)
         self._held.setdefault(event.host, []).extend(lines)
         if event.kind == "host_end":
             mark = MARKS.get(page.outcome, "✓")
             style = "bad" if page.outcome in BAD else "good"
             head = Line(page.summary(), lead=f"{mark} {event.host}  ", style=style)
             held = self._held.pop(event.host)
-            self._screen.write([*held, head] if self._verbose else [head])
+            self._screen.write([*held, head] if self._verbose else [head, *self._warned.pop(event.host, ())])
 
     def _last(self, event: Event) -> list[Line]:
         code = int(event.data.get("exit_code", 0))
         lines: list[Line] = []
         if self.fleet:
-            lines += by_cause(self.pages.values())
+            lines += [*by_cause(self.pages.values()), *to_do(self.pages.values())]
         seconds = event.data.get("seconds")
         took = duration(seconds if seconds is not None else max(0.0, event.time - self.started))
         if self.check:

@@ -131,6 +131,7 @@ def wanted_container(given: str | None, host: Reader) -> str:
         return str(target.container.value)
     if served_natively(host):
         raise _not_here(host, "no container runs Ollama here")
+    host.engine.facts()  # raises where no container is seen because the engine refuses, or does not answer
     raise CallFailed(
         f"no container on {host.name} runs Ollama",
         host=host.name,
@@ -151,6 +152,7 @@ def wanted_project(host: Reader) -> ComposeProject:
         raise _not_here(host, "no container runs Ollama here")
     if target.container is not None and host.engine.inspect(str(target.container.value)) is not None:
         raise _not_here(host, f"the container {target.container.value} was not made by Compose")
+    host.engine.facts()  # as above
     raise CallFailed(
         f"no Compose project is known on {host.name}: no container with Compose's labels runs Ollama",
         host=host.name,

@@ -26,6 +26,8 @@ def rooms(  # noqa: PLR0913 - all that decides it, most by name
     if use is None or len(use.gpus) != 1:
         return None, None
     card = use.gpus[0]
+    if card.free is None or card.total is None:
+        return None, None
     most = beside_others(use)
     own = held(runner, version) if runner is not None else 0
     rest = sum(held(one, version) for one in others)
@@ -45,8 +47,8 @@ def held(runner: Runner, version: Version | None) -> int:
 
 
 def most_free(use: GpuUse | None, runner: Runner | None) -> int | None:
-    """Return what bounds the free VRAM of all cards once the model is unloaded, None where no card answers."""
-    if use is None or not use.gpus:
+    """Return what bounds the free VRAM of all cards once the model is unloaded, None where no card tells it."""
+    if use is None or all(gpu.free is None for gpu in use.gpus):
         return None
     return use.free + (runner.size_vram if runner is not None else 0)
 

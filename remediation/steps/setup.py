@@ -58,7 +58,7 @@ def _default_context(version: Version | None, use: GpuUse | None, trained: int |
     """facts/ollama 4.6: by the card's total memory from v0.15.5, before that one number."""
     if not at_least(version, "0.15.5"):
         return 2048 if at_least(version, "0.6.7") is False else 4096
-    total = sum(gpu.total for gpu in use.gpus) if use is not None else 0
+    total = sum(gpu.total or 0 for gpu in use.gpus) if use is not None else 0
     tier = 262144 if total >= 47 * GIB else 32768 if total >= 23 * GIB else 4096
     return min(tier, trained) if trained else tier
 

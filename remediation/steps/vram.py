@@ -184,7 +184,7 @@ class FreeVram(Closing):
         """Read the card, its programs, and what the model needs."""
         use = self._use(host)
         holders = tuple(trees(use.processes, host.processes.list()))
-        total = max((gpu.total for gpu in use.gpus), default=0)
+        total = use.largest
         unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are not to be trusted")
         if self.want is not None and self.model is None and host.target().model is None:
             return Room(use.free, total, int(self.want), "as given", holders, unreliable)
@@ -196,7 +196,7 @@ class FreeVram(Closing):
     def _use(self, host: Reader) -> GpuUse:
         """Read the card; where a GPU serves the model and no tool tells its memory (not NVIDIA's, WSL), nothing can be freed by plan."""
         try:
-            return host.gpu.use()
+            return measurable(host)
         except Unreadable:
             raise
         except NO_ANSWER as error:
@@ -221,6 +221,15 @@ class FreeVram(Closing):
         if seen.want > seen.total:
             return f"{text}; the card has not that much at all: a smaller model or context is needed (model.smaller)"
         return "; ".join(filter(None, (text, self._left(seen))))
+
+
+def measurable(host: Reader) -> GpuUse:
+    """Return the cards and their programs; raises `CallFailed` where no card tells how much of it is free."""
+    use = host.gpu.use()
+    if use.silent is not None:
+        why, _, cure = use.silent.problem.partition(": ")
+        raise CallFailed(f"{use.silent.name} does not tell its memory: {why}", host=host.name, next_step=cure)
+    return use
 
 
 def _own(state: LoadState) -> int:
@@ -254,8 +263,8 @@ class VramAtMost(Closing):
 
     def look(self, host: Reader) -> Room:
         """Read the card and its programs; what Ollama's models hold does not count."""
-        use = host.gpu.use()
-        total = max((gpu.total for gpu in use.gpus), default=0)
+        use = measurable(host)
+        total = use.largest
         free = min(total, use.free + given_back(use, _models(host)))
         unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are not to be trusted")
         want = max(0, total - int(self.used))

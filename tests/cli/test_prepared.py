@@ -86,6 +86,15 @@ def test_missing_classes_are_named() -> None:
     assert "lodctr /R" in check.cure
 
 
+def test_what_is_refused_is_not_called_missing() -> None:
+    refused = "Access denied (0x80041003)"
+    found = on_windows(classes=(), classes_problem=refused, wsl=Wsl(version="2.3.26.0"), problems={"WslService": refused})
+    assert {name: check.ok for name, check in found.items()} == {"GPU counters": None, "WSL": None}
+    assert all(refused in check.text and "rights" in check.cure for check in found.values())
+    desktop = prepared.docker_desktop(DockerDesktop("4.37.1", "unknown", problems={"Processes": refused}), needed=True)
+    assert (desktop.ok, "whether it runs is not known" in desktop.text) == (None, True)
+
+
 def test_wsl_is_missing_or_of_version_1() -> None:
     assert "wsl --install" in on_windows(wsl=Wsl())["WSL"].cure
     old = Wsl("LxssManager", "Running", "", (Distribution("Ubuntu", 1, own=True),))

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,46 @@ def test_the_change_in_flight_is_finished_and_the_lease_given_back(
     assert (run.process.returncode, len(run.of("change_end")), _leases(tmp_path)) == (130, 1, [0.0])
     again = remediate("play", "play.yml", "--inventory", "hosts.yml", "--max-risk", "disruptive")
     assert again.returncode == 0, again.stdout + again.stderr
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("hosts", [1, 3])
+def test_one_sigterm_or_sighup_ends_a_long_program_after_a_grace(
+    tmp_path: Path, environment: dict[str, str], number: str, hosts: int
+) -> None:
+    length = 2_000_000 + os.getpid()
+    run = Started(tmp_path, environment, f"command: sleep {length}\n      risk: disruptive", hosts, "--max-risk", "disruptive")
+    run.until("change_start", 1)
+    said = run.end(signal.Signals[number])
+    assert run.process.returncode == 130, said
+    assert [line for line in _programs() if str(length) in line] == []
+    assert _leases(tmp_path) == [0.0]
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("task", ["diagnose", "check-host", "monitor"])
+def test_a_command_that_looks_at_hosts_ends_the_programs_that_it_started_there(
+    tmp_path: Path, environment: dict[str, str], task: str, number: str
+) -> None:
+    length, begun = 3_000_000 + os.getpid(), tmp_path / "begun"
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("nvidia-smi", "docker"):
+        (programs / name).write_text(f"#!/bin/sh\ntouch {begun}\nexec sleep {length}\n", encoding="utf-8")
+        (programs / name).chmod(0o755)
+    (tmp_path / "hosts.yml").write_text("all:\n  hosts:\n    h0: {ansible_connection: local}\n", encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "remediation.cli.program", task, "--inventory", "hosts.yml"], cwd=tmp_path,
+        env={**environment, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not begun.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.Signals[number])
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == (0 if (task, number) == ("monitor", "SIGINT") else 130), said
+    assert [line for line in _programs() if str(length) in line] == []
 
 
 def test_under_nohup_a_closed_terminal_does_not_end_a_run(tmp_path: Path, environment: dict[str, str]) -> None:

@@ -31,7 +31,7 @@ def test_a_fault_at_a_message(  # noqa: PLR0913 - a table
         assert done >= 1
     elif isinstance(found, Uncertain):
         assert writes
-        assert "looked at again" in found.next_step
+        assert "not repeated" in found.next_step
     else:
         # the very first message may be met by what no second try can cure
         assert isinstance(found, Unreachable | Blocked), found

@@ -168,6 +168,39 @@ def test_an_error_of_a_change_is_its_outcome_unless_the_state_says_otherwise(err
     assert bench.told.of("change_end")[0]["applied"] is False
 
 
+@pytest.mark.parametrize(
+    "error", [Uncertain("the answer was lost"), CallFailed("exit code 1"), DeadlineExceeded("30 s are over")]
+)
+def test_a_change_after_which_the_host_cannot_be_looked_at_is_unknown(error: Exception) -> None:
+    bench = with_file()
+
+    class Lost(FileSays):
+        def apply(self, host: Writer, change: Change) -> None:
+            super().apply(host, change)
+            bench.world.fails["files.read"] = [Unreachable("the host is gone")] * 9
+            raise error
+
+    bench.steps = {"toy.file": Lost}
+    assert execute(FILE, bench.context()).outcome is Outcome.UNREACHABLE
+    end = bench.told.of("change_end")[0]
+    assert (end["applied"], end["error"]) == (None, f"{error}; the host could not be looked at afterwards: the host is gone")
+
+
+def test_a_change_of_several_calls_of_which_one_came_through_is_unknown() -> None:
+    bench = with_file()
+    context = bench.context()
+
+    class Half(FileSays):
+        def apply(self, host: Writer, change: Change) -> None:
+            super().apply(host, change)
+            context.access.written = 1  # type: ignore[attr-defined] - as a host's access counts
+            raise Unreachable("the host is gone")
+
+    bench.steps = {"toy.file": Half}
+    assert execute(FILE, context).outcome is Outcome.UNREACHABLE
+    assert bench.told.of("change_end")[0]["applied"] is None
+
+
 def test_a_failed_call_that_reached_the_state_is_a_change() -> None:
     bench = with_file()
 

@@ -11,6 +11,7 @@ import pytest
 
 from remediation.model.change import Risk
 from remediation.model.errors import UsageError
+from remediation.model.event import Event
 from remediation.model.outcome import Outcome
 from tests.engine.flowing import Flow
 from tests.engine.looking import LookedFlow
@@ -265,3 +266,30 @@ def test_each_try_of_a_step_looks_anew(tmp_path: Path) -> None:
     made.open = lambda *_, **__: access  # type: ignore[method-assign]
     run(made)
     assert [look for look in access.told() if look.startswith("toy.file")][-3:] == ["toy.file 1", "toy.file 2", "toy.file 3"]
+
+
+def test_notes_of_connections_are_told_once_per_host_also_of_a_playbook_of_commands(tmp_path: Path) -> None:
+    made = Flow.of(tmp_path / "p", "- hosts: all\n  tasks:\n    - command: work a\n    - command: work b\n", "one", "two")
+    first = made.open
+
+    def open_host(host: str, variables: Any, *, check: bool) -> Any:  # noqa: ANN401 - the port's types
+        access = first(host, variables, check=check)
+        access.notes = [f"{host}: the certificate is not verified"]
+        exchange = access.connection.exchange
+
+        def slow(calls: Any) -> Any:  # noqa: ANN401 - the connection's types
+            access.notes = [*access.notes, f"{host}: each call starts a PowerShell of its own"]
+            return exchange(calls)
+
+        access.connection.exchange = slow  # type: ignore[method-assign]
+        return access
+
+    made.open = open_host  # type: ignore[method-assign]
+    told: list[Event] = []
+    made.run(told.append)
+    notes = [(event.host, event.data["text"], event.data["level"]) for event in told if event.kind == "note"]
+    assert sorted(notes) == [
+        (host, f"{host}: {text}", "warning")
+        for host in ("one", "two")
+        for text in ("each call starts a PowerShell of its own", "the certificate is not verified")
+    ]

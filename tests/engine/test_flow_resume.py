@@ -11,7 +11,7 @@ import pytest
 from remediation.engine.flow.again import resume_run
 from remediation.engine.history import find
 from remediation.engine.journal import Journal, read_events
-from remediation.model.errors import Unreachable, UsageError
+from remediation.model.errors import Uncertain, Unreachable, UsageError
 from remediation.model.event import Event
 from remediation.model.finding import Cause, Diagnosis, Finding
 from remediation.model.outcome import Outcome
@@ -161,6 +161,87 @@ def kill_at(tmp_path: Path, which: slice, *, written: bool) -> None:
         assert state(made) == state(calm), dies_at
         assert Counter(made.worlds["laptop"].writes) == Counter(calm.worlds["laptop"].writes), dies_at
         assert ended.hosts == summary.hosts, dies_at
+
+
+def test_interrupted_at_some_moments_it_ends_the_same_and_repeats_nothing(tmp_path: Path) -> None:
+    interrupt_at(tmp_path, slice(0, None, 7))
+
+
+@pytest.mark.every
+def test_interrupted_at_every_moment_it_ends_the_same_and_repeats_nothing(tmp_path: Path) -> None:
+    interrupt_at(tmp_path, slice(None))
+
+
+def interrupt_at(tmp_path: Path, which: slice) -> None:
+    """Press Ctrl-C at one event after the other, each time in another run, and resume."""
+    calm = flow(tmp_path / "calm")
+    told: list[Event] = []
+    summary = calm.run(told.append, policy=POLICY)
+    for moment in range(1, len(told))[which]:
+        made = flow(tmp_path / f"at{moment}")
+        journal = Journal.create({"started": made.worlds["laptop"].clock.start}, {}, root=tmp_path / "runs")
+        pressed: list[Event] = []
+
+        def emit(event: Event, pressed: list[Event] = pressed, journal: Journal = journal) -> None:
+            pressed.append(event)
+            journal.write(event)
+
+        made.cancelled = lambda pressed=pressed, moment=moment: len(pressed) >= moment  # type: ignore[misc]
+        interrupted = made.run(emit, policy=POLICY, run=journal.run)
+        journal.close()
+        assert interrupted.exit_code == 130, (moment, interrupted)
+        made.cancelled = lambda: False
+        again = Journal(journal.folder)
+        record = find(journal.run, tmp_path / "runs")
+        where = (moment, pressed[min(moment, len(pressed)) - 1])
+        try:
+            ended = resume_run(record, made.request(policy=POLICY), made.ports(again.write), made.open)
+        except UsageError as error:
+            assert "come to its end" in str(error), where  # noqa: PT017 - only at the very last moments
+            ended = None
+        again.close()
+        assert ended is None or (ended.exit_code, ended.hosts) == (0, summary.hosts), where
+        assert state(made) == state(calm), where
+        # fewer of them where the second look at the causes finds a shorter way
+        assert Counter(made.worlds["laptop"].writes) <= Counter(calm.worlds["laptop"].writes), where
+
+
+@pytest.mark.parametrize(
+    "answer", [Uncertain("the answer to work was lost"), None], ids=["the answer was lost", "the run was killed"]
+)
+def test_a_program_of_which_nobody_knows_is_not_repeated_however_often_the_run_is_resumed(
+    tmp_path: Path, answer: Uncertain | None
+) -> None:
+    made = Flow.of(tmp_path / "p", "- hosts: all\n  tasks:\n    - command: work once\n    - command: work twice\n", "near")
+    first = made.open
+
+    def open_host(host: str, variables: Any, *, check: bool) -> Any:  # noqa: ANN401 - the port's types
+        access = first(host, variables, check=check)
+        exchange = access.connection.exchange
+
+        def lost(calls: Any) -> Any:  # noqa: ANN401 - the connection's types
+            replies = exchange(calls)
+            if calls[0].argv[:2] == ("work", "once"):
+                raise answer or Killed
+            return replies
+
+        access.connection.exchange = lost  # type: ignore[method-assign]
+        return access
+
+    made.open = open_host  # type: ignore[method-assign]
+    journal = Journal.create({}, {}, root=tmp_path / "runs")
+    if answer is None:
+        with pytest.raises(Killed):
+            made.run(journal.write, run=journal.run)
+    else:
+        assert made.run(journal.write, run=journal.run).outcomes == {"near": Outcome.UNVERIFIED}
+    journal.close()
+    for _time in range(3):
+        again = Journal(journal.folder)
+        ended = resume_run(find(journal.run, tmp_path / "runs"), made.request(), made.ports(again.write), made.open)
+        again.close()
+        assert (ended.exit_code, ended.outcomes["near"]) == (2, Outcome.UNVERIFIED)
+        assert made.worlds["near"].writes == ["ran work once"]
 
 
 def test_a_file_that_changed_since_is_no_way_to_go_on(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_during_a_change_the_journal_has_its_end_and_the_result_keeps_what_was_c
     made = flow(tmp_path, TASK, KeyError("Id"), "one", point="files.write")
     summary, told = run(made)
     (end,) = told.of("change_end")
-    assert (end["applied"], end["error"], summary.exit_code) == (False, "internal error: KeyError: 'Id'", 2)
+    assert (end["applied"], end["error"], summary.exit_code) == (None, "internal error: KeyError: 'Id'", 2)
 
 
 class Odd(FlowAccess):

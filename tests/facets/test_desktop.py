@@ -73,6 +73,34 @@ def test_somebody_at_the_desktop_is_told(opened: Callable[[str], Host]) -> None:
     assert opened("healthy").writer().desktop.notify("quotes ' \" and grün", seconds=5) is True
 
 
+def test_what_a_login_without_rights_is_refused_is_unknown_with_the_reason(opened: Callable[[str], Host]) -> None:
+    reader = opened("no-rights").reader
+    session, machine, desktop, use = reader.desktop.session(), reader.system.facts(), reader.desktop.docker(), reader.gpu.use()
+    assert (session.user, session.elevated, session.desktop_user) == ("LAB\\ops", False, None)
+    assert session.problems == {"DesktopUser": "Access denied (0x80041003)"}
+    assert (machine.version, machine.memory_total, machine.booted) == ("10.0.22631", None, None)
+    assert "denied" in machine.problems["TotalVisibleMemorySize"]
+    assert desktop is not None
+    assert (desktop.state, desktop.settings_path, desktop.problems.keys() >= {"Processes", "Settings"}) == ("unknown", "", True)
+    assert len(use.gpus) == 1
+    assert (use.processes, use.reliable) == ((), False)
+    assert "Access denied" in use.why_unreliable
+    with pytest.raises(CallFailed, match="the Docker engine refuses this login") as raised:
+        reader.engine.containers()
+    assert "administrator" in raised.value.next_step
+
+
+def test_settings_in_use_are_unknown_and_are_not_written_over(opened: Callable[[str], Host]) -> None:
+    host = opened("settings-in-use")
+    found = host.reader.desktop.docker()
+    assert found is not None
+    assert (found.state, "being used by another process" in found.problems["Settings"]) == ("running", True)
+    writer = host.writer()
+    writer.desktop.stop_docker()
+    with pytest.raises(CallFailed, match="being used by another process"):
+        writer.desktop.set_docker({"AutoStart": True})
+
+
 def test_an_engine_that_is_down_is_told_in_one_sentence(opened: Callable[[str], Host]) -> None:
     host = opened("engine-down")
     with pytest.raises(CallFailed, match="the Docker engine does not answer") as raised:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from remediation.connections.base import Completed, HttpReply
-from remediation.facets import compose, containers, engine, generation, gpu, nvidia, ollama, processes, system, wddm
+from remediation.facets import compose, containers, engine, generation, gpu, nvidia, ollama, processes, rights, system, wddm
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import Gpu, Process
 from tests.facets.answering import Answering
@@ -49,7 +49,8 @@ def test_a_card_is_read_and_what_it_does_not_tell_is_none() -> None:
         "compute_cap",
     )
     text = "0, GPU-1, NVIDIA GeForce RTX 3060, 551.86, 6144, 400, 5648, 96, [N/A], 8.6\r\n1, GPU-2, Quadro, 551.86, [Unknown Error], 1, 1, 1, 1, 1\r\n"
-    (card,) = nvidia.gpus(text, fields)  # a card whose memory is not known is none that can be reckoned with
+    card, other = nvidia.gpus(text, fields)
+    assert (other.total, other.used, "memory.total" in other.problem) == (None, MIB, True)
     assert (card.total, card.used, card.free, card.reserved) == (6144 * MIB, 400 * MIB, 5648 * MIB, 96 * MIB)
     assert (card.utilization, card.compute_capability, card.driver_model) == (None, "8.6", None)
 
@@ -111,6 +112,34 @@ def test_a_probe_without_nvidia_smi_says_what_to_install() -> None:
     assert "driver" in raised.value.next_step
 
 
+def test_an_answer_without_a_card_is_an_error_with_the_words_of_nvidia_smi() -> None:
+    text = "No devices were found\r\n"
+    fields = ("index", "uuid", "name", "driver_version", "memory.total", "memory.used", "memory.free")
+    value = {
+        "rc": 0,
+        "stdout": text,
+        "stderr": "",
+        "fields": list(fields),
+        "process_memory": [],
+        "adapter_memory": [],
+        "counters_error": None,
+    }
+    with pytest.raises(CallFailed, match="it names no card") as raised:
+        gpu.use_from_probe(value, (), "h")
+    assert raised.value.output == text.strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("Access denied (0x80041003)", True), ("Zugriff verweigert (0x80041003)", True), ("Zugriff verweigert (0x80070005)", True),
+        ("Access is denied. ", True), ("Invalid class (0x80041010)", False), ("", False),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_told_by_its_code_in_any_language(text: str, refused: bool) -> None:
+    assert rights.is_refusal(text) is refused
+
+
 def test_contexts_whose_memory_contradicts_the_card_are_not_believed() -> None:
     use = gpu.use_from_apps((CARD,), (nvidia.App(7, "/usr/bin/a", 3000 * MIB), nvidia.App(8, "/usr/bin/b", 2900 * MIB)), ())
     assert [each.vram for each in use.processes] == [None, None]
@@ -137,6 +166,18 @@ def test_processes_of_linux_have_start_times_and_whole_names() -> None:
     assert (init.name, init.started, init.owner, init.parent, init.path) == ("systemd", 1700000000.25, "root", 0, None)
     assert (odd.name, odd.started, odd.session_id) == ("a (odd) name-that-is-long", 1700001234.56, 900)
     assert odd.path == "/opt/a (odd) name-that-is-long"
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_list_of_processes_that_is_refused_is_an_error_and_one_of_an_older_probe_is_read(refused: bool) -> None:
+    row = {"ProcessId": 4, "Name": "a.exe", "CreationDate": None, "ParentProcessId": 0, "SessionId": 0}
+    value = {"Processes": [], "Problems": {"Processes": "Access denied"}} if refused else [row]
+    reader = processes.WindowsProcesses(Answering(platform="windows", probes={"processes": value}).look())
+    if refused:
+        with pytest.raises(CallFailed, match="listing the processes failed: Access denied"):
+            reader.list()
+    else:
+        assert [each.pid for each in reader.list()] == [4]
 
 
 def test_a_root_at_a_desktop_is_taken_to_have_a_window() -> None:

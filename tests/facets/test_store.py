@@ -72,10 +72,6 @@ class WindowsFolder:
             return Completed(
                 0, f"SHA256-Hash von {call.argv[2]}:\r\n{found}\r\nCertUtil: -hashfile ausgef\u00fchrt.\r\n".encode(), b""
             )
-        if isinstance(call, Run):
-            assert call.argv[:4] == ("cmd.exe", "/d", "/c", "mkdir")
-            self._here(call.argv[4]).mkdir(parents=True, exist_ok=True)
-            return Completed(0, b"", b"")
         assert isinstance(call, Probe)
         return ProbeReply(self._probe(call))
 
@@ -93,7 +89,9 @@ class WindowsFolder:
                 else None
             )
             return {"Entries": there, "Total": None, "Free": None}
-        if call.data["action"] == "remove":
+        if call.data["action"] == "make":
+            path.mkdir(parents=True, exist_ok=True)
+        elif call.data["action"] == "remove":
             path.unlink(missing_ok=True)
         else:
             assert not self._here(call.data["to"]).exists()

@@ -12,6 +12,7 @@ from remediation.lab.world.machine import Machine
 from remediation.lab.world.state import Program
 
 MODEL = scenario.MODEL
+VERSION = {"method": "GET", "url": "http://127.0.0.1:11434/api/version", "timeout": 5}
 
 
 def program(machine: Machine, name: str) -> Program:
@@ -51,3 +52,28 @@ def reload(machine: Machine, **options: Json) -> str:
         machine.clock.sleep(0.1)
     ask(machine, keep_alive="10m", options=options)
     return offloaded(machine)
+
+
+def probe(machine: Machine, name: str, **data: Json) -> Any:  # noqa: ANN401  # any JSON
+    return machine.call("probe", name=name, data=data)
+
+
+def run(machine: Machine, *argv: str, cwd: str | None = None, timeout: float = 60) -> tuple[int, str, str]:
+    done = machine.call("run", argv=list(argv), cwd=cwd, timeout=timeout)
+    return done["rc"], base64.b64decode(done["stdout"]).decode(), base64.b64decode(done["stderr"]).decode()
+
+
+def rows(machine: Machine) -> list[dict[str, Any]]:
+    """Return the rows of the probe ``processes``."""
+    found: list[dict[str, Any]] = probe(machine, "processes")["Processes"]
+    return found
+
+
+def names(machine: Machine) -> set[str]:
+    return {each["Name"] for each in probe(machine, "desktop")["Processes"]}
+
+
+def pass_by(machine: Machine, seconds: float) -> None:
+    with machine.clock.jumping():
+        machine.clock.sleep(seconds)
+    machine.call("clock")

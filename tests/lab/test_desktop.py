@@ -2,53 +2,32 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
-from remediation.lab.wire import Json, Refusal
+from remediation.lab.wire import Refusal
 from remediation.lab.world import booting
 from remediation.lab.world.faults import FOLDER
-from remediation.lab.world.machine import Machine
+from tests.lab.asking import VERSION, names, pass_by, probe, rows, run
 from tests.lab.conftest import made
 
 OLLAMA = "ai-native-ollama"
-VERSION = {"method": "GET", "url": "http://127.0.0.1:11434/api/version", "timeout": 5}
-
-
-def probe(machine: Machine, name: str, **data: Json) -> Any:  # noqa: ANN401  # any JSON
-    return machine.call("probe", name=name, data=data)
-
-
-def run(machine: Machine, *argv: str, cwd: str | None = None, timeout: float = 60) -> tuple[int, str, str]:
-    done = machine.call("run", argv=list(argv), cwd=cwd, timeout=timeout)
-    return done["rc"], base64.b64decode(done["stdout"]).decode(), base64.b64decode(done["stderr"]).decode()
-
-
-def names(machine: Machine) -> set[str]:
-    return {each["Name"] for each in probe(machine, "desktop")["Processes"]}
-
-
-def pass_by(machine: Machine, seconds: float) -> None:
-    with machine.clock.jumping():
-        machine.clock.sleep(seconds)
-    machine.call("clock")
 
 
 def test_docker_desktop_stops_with_its_containers_and_starts_them_again() -> None:
     machine = made("healthy")
     before = machine.engine.find(OLLAMA).started
-    assert names(machine) == {booting.DESKTOP, booting.BACKEND}
+    assert names(machine) == {booting.DESKTOP, booting.BACKEND, booting.BUILD}
     assert probe(machine, "docker-desktop", action="stop")["done"]
     assert names(machine) == set()
     assert probe(machine, "http", **VERSION)["error"]["kind"] == "refused"
     assert run(machine, "docker", "ps")[0] == 1
     assert machine.engine.find(OLLAMA).exit_code == 137
     assert machine.state.held == {}
-    assert probe(machine, "docker-desktop", action="start") == {"task_result": 0, "done": True, "problem": None}
+    started = probe(machine, "docker-desktop", action="start")
+    assert (started["done"], started["problem"], started["task"], started["task_result"]) == (True, None, "ended", 0)
     assert run(machine, "docker", "ps")[0] == 1  # it takes its time
     pass_by(machine, 30)
     assert machine.engine.find(OLLAMA).running
@@ -74,7 +53,7 @@ def test_its_window_does_not_come_while_its_backend_lives() -> None:
     backend.parent = 4
     machine.processes.kill(window)
     probe(machine, "docker-desktop", action="start")
-    assert names(machine) == {booting.BACKEND}
+    assert names(machine) == {booting.BACKEND, booting.BUILD}
     assert machine.state.engine.up
     assert run(machine, "taskkill", "/F", "/IM", booting.BACKEND)[0] == 0
     assert not machine.state.engine.up
@@ -98,7 +77,7 @@ def test_an_engine_that_never_answers_stays_so() -> None:
     machine = made("desktop-hangs")
     probe(machine, "docker-desktop", action="start")
     pass_by(machine, 1000)
-    assert names(machine) == {booting.DESKTOP, booting.BACKEND}
+    assert names(machine) == {booting.DESKTOP, booting.BACKEND, booting.BUILD}
     assert run(machine, "docker", "version")[0] == 1
 
 
@@ -111,7 +90,7 @@ def test_nobody_at_the_desktop_no_start_and_no_message() -> None:
 
 def test_a_message_is_shown() -> None:
     machine = made("healthy")
-    assert probe(machine, "notify", message="Chrome will be closed", seconds=5) == {"shown": True}
+    assert probe(machine, "notify", message="Chrome will be closed", seconds=5)["shown"] is True
     assert machine.state.messages == ["Chrome will be closed"]
 
 
@@ -121,7 +100,7 @@ def test_the_plugin_hangs_in_a_remote_session_and_tells_its_state_there() -> Non
         run(machine, "docker", "desktop", "stop", timeout=30)
     assert caught.value.kind == "timeout"
     assert json.loads(run(machine, "docker", "desktop", "status", "--format", "json")[1])["Status"] == "running"
-    assert names(machine) == {booting.DESKTOP, booting.BACKEND}
+    assert names(machine) == {booting.DESKTOP, booting.BACKEND, booting.BUILD}
 
 
 def test_a_restarted_machine_waits_for_somebody_to_log_on() -> None:
@@ -149,7 +128,7 @@ def test_with_a_log_on_of_its_own_everything_comes_back() -> None:
     pass_by(machine, 30)
     assert probe(machine, "session")["DesktopUser"] == "LAB\\maria"
     assert machine.engine.find(OLLAMA).running
-    assert {each["Name"] for each in probe(machine, "processes")} >= {"explorer.exe", "vmmemWSL", "dwm.exe"}
+    assert {each["Name"] for each in rows(machine)} >= {"explorer.exe", "vmmemWSL", "dwm.exe"}
 
 
 def test_a_restart_can_be_called_off() -> None:
@@ -175,16 +154,16 @@ def test_a_number_that_was_reused_is_another_program() -> None:
     machine = made("pid-reused")
     chrome = next(each for each in machine.state.programs if each.name == "chrome.exe")
     assert probe(machine, "close", pid=chrome.pid, started=chrome.started, grace=10, force=False)["ended"]
-    (other,) = [each for each in probe(machine, "processes") if each["ProcessId"] == chrome.pid]
+    (other,) = [each for each in rows(machine) if each["ProcessId"] == chrome.pid]
     assert other["Name"] == "OUTLOOK.EXE"
     assert probe(machine, "close", pid=chrome.pid, started=chrome.started, grace=1, force=True)["how"] == "gone"
-    assert any(each["Name"] == "OUTLOOK.EXE" for each in probe(machine, "processes"))
+    assert any(each["Name"] == "OUTLOOK.EXE" for each in rows(machine))
 
 
 def test_an_amount_that_windows_does_not_count_is_missing_from_the_rows_and_in_the_total() -> None:
     machine = made("discord-uncounted")
     seen = probe(machine, "gpu")
-    discord = {each["ProcessId"] for each in probe(machine, "processes") if each["Name"] == "Discord.exe"}
+    discord = {each["ProcessId"] for each in rows(machine) if each["Name"] == "Discord.exe"}
     assert not any(int(each["Name"].split("_")[1]) in discord for each in seen["process_memory"])
     counted = sum(each["LocalUsage"] for each in seen["process_memory"] if machine.state.card.luid in each["Name"])
     assert counted < machine.memory.used() - 1500 * 1024**2

@@ -55,6 +55,12 @@ from tests.lab.conftest import NOW, made
         ("constrained-language", "1/33"),
         ("not-elevated", "1/33"),
         ("no-gpu-counters", "1/33"),
+        ("no-rights", "1/33"),
+        ("task-refused", "1/33"),
+        ("task-slow", "1/33"),
+        ("settings-in-use", "1/33"),
+        ("values-missing", "1/33"),
+        ("card-needs-reset", "no line"),
     ],
 )
 def test_what_the_first_look_finds(fault: str, layers: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from remediation.lab.world import scenario
 from remediation.lab.world.faults import LIBRARY_LINE
 from remediation.lab.world.machine import Machine
-from remediation.lab.world.processes import TASK_DENIED, TASK_NOT_LOGGED_ON
+from remediation.lab.world.scheduler import DENIED, NOT_LOGGED_ON, QUEUED, RUNNING
 from remediation.lab.world.state import MIB
 from tests.lab.asking import ask, close, offloaded, program, reload, running
 from tests.lab.conftest import made
@@ -13,7 +13,9 @@ from tests.lab.conftest import made
 
 def test_closing_two_programs_makes_room_for_all_layers(machine: Machine) -> None:
     before = machine.memory.free()
-    assert close(machine, "chrome.exe") == {"ended": True, "how": "polite", "asked": 1, "task_result": 0}
+    done = close(machine, "chrome.exe")
+    assert {key: done[key] for key in ("ended", "how", "asked")} == {"ended": True, "how": "polite", "asked": 1}
+    assert (done["task"], done["task_code"], done["task_result"], done["Problems"]) == ("ended", None, 0, {})
     assert reload(machine) != "33/33"  # one is not enough
     assert close(machine, "Discord.exe")["how"] == "polite"
     assert machine.memory.free() > before + 1500 * MIB
@@ -59,31 +61,81 @@ def test_a_tree_ends_as_a_whole_and_identity_is_pid_and_start(machine: Machine) 
 
 def test_nobody_at_the_desktop_means_that_nobody_is_asked() -> None:
     machine = made("nobody-logged-on")
-    assert close(machine, "chrome.exe") == {"ended": False, "how": "still-there", "asked": 0, "task_result": TASK_NOT_LOGGED_ON}
+    done = close(machine, "chrome.exe")
+    assert (done["how"], done["asked"], done["task"], done["task_code"]) == ("still-there", 0, "no-user", NOT_LOGGED_ON)
     assert machine.state.writes == {}
 
 
 def test_a_login_does_not_close_what_it_came_from_and_the_system_is_not_ended(machine: Machine) -> None:
     assert close(machine, "winrshost.exe", force=True)["how"] == "own"
-    assert close(machine, "NVDisplay.Container.exe", force=True) == {
-        "ended": False,
-        "how": "still-there",
-        "asked": 0,
-        "task_result": None,
-    }
+    done = close(machine, "NVDisplay.Container.exe", force=True)
+    assert (done["how"], done["asked"], done["task"], done["task_code"]) == ("still-there", 0, None, None)
     assert machine.state.writes == {}
 
 
 def test_a_login_without_rights_asks_nobody_and_ends_nothing_of_another_user() -> None:
     machine = made("not-elevated")
-    assert close(machine, "chrome.exe", force=True) == {
-        "ended": False,
-        "how": "still-there",
-        "asked": 0,
-        "task_result": TASK_DENIED,
-    }
+    done = close(machine, "chrome.exe", force=True)
+    assert (done["how"], done["asked"], done["task"], done["task_code"]) == ("still-there", 0, "refused", DENIED)
     assert running(machine, "chrome.exe")
     assert machine.state.writes == {}
+
+
+def test_a_slow_task_asks_after_the_script_has_given_up_waiting_for_it() -> None:
+    for queued, code in ((False, RUNNING), (True, QUEUED)):
+        machine = made("task-slow")
+        machine.state.tasks.queued = queued
+        done = close(machine, "chrome.exe", grace=1)
+        assert (done["how"], done["asked"], done["task"], done["task_code"]) == ("still-there", 0, "running", code)
+        assert machine.state.writes == {}
+        machine.clock.sleep(60)
+        machine.call("clock")
+        assert not running(machine, "chrome.exe")
+        assert machine.state.writes == {"close chrome.exe": 1}
+
+
+def test_a_slow_task_does_not_shorten_the_grace_of_a_program_that_is_ended_by_force() -> None:
+    machine = made("task-slow")
+    before = machine.clock.now()
+    done = close(machine, "chrome.exe", grace=20, force=True)
+    assert (done["how"], done["task"], machine.state.writes) == ("forced", "running", {"kill chrome.exe": 1})
+    assert machine.clock.now() - before >= 35
+    patient = made("task-slow")
+    done = close(patient, "chrome.exe", grace=60, force=True)
+    assert (done["how"], done["task"], patient.state.writes) == ("polite", "ended", {"close chrome.exe": 1})
+
+
+def test_a_task_that_ends_by_itself_says_its_code_and_asked_nobody(machine: Machine) -> None:
+    machine.state.tasks.code = 0xC0000142
+    done = close(machine, "chrome.exe", grace=1)
+    assert (done["how"], done["asked"], done["task"], done["task_code"]) == ("still-there", 0, "failed", 0xC0000142)
+
+
+def test_no_task_is_registered_against_a_policy_or_without_rights() -> None:
+    machine = made("task-refused")
+    done = close(machine, "chrome.exe", grace=1)
+    assert (done["how"], done["task"], done["task_code"]) == ("still-there", "refused", DENIED)
+    assert done["Problems"] == {"task": "Access is denied. (0x80070005)"}
+    assert machine.state.writes == {}
+    machine = made("no-rights")
+    done = close(machine, "chrome.exe", grace=1, force=True)
+    assert (done["ended"], done["how"], done["task"]) == (False, "still-there", None)
+    assert done["Problems"] == {"Process": "Access denied (0x80041003)"}
+    assert running(machine, "chrome.exe")
+
+
+def test_a_program_of_the_login_s_own_session_is_asked_without_a_task(machine: Machine) -> None:
+    machine.state.login.session = 1
+    machine.state.tasks.refused = True
+    done = close(machine, "chrome.exe")
+    assert (done["how"], done["asked"], done["task"]) == ("polite", 1, None)
+
+
+def test_a_start_time_may_differ_by_the_grain_in_which_it_is_told(machine: Machine) -> None:
+    chrome = program(machine, "chrome.exe")
+    asked = {"pid": chrome.pid, "grace": 1, "force": False}
+    assert machine.call("probe", name="close", data={**asked, "started": chrome.started + 0.2})["how"] == "gone"
+    assert machine.call("probe", name="close", data={**asked, "started": chrome.started + 0.04})["asked"] == 1
 
 
 def test_chrome_comes_back_with_another_number() -> None:

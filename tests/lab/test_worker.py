@@ -44,8 +44,20 @@ def test_a_wrong_opening_ends_the_shell(machine: Machine, opening: bytes) -> Non
 @pytest.mark.parametrize(
     ("name", "keys"),
     [
-        ("session", {"User", "Elevated", "DesktopUser", "LanguageMode", "PSVersion"}),
-        ("system", {"Caption", "Version", "Hostname", "TotalVisibleMemorySize", "FreePhysicalMemory", "Now", "LastBootUpTime"}),
+        ("session", {"User", "Elevated", "DesktopUser", "LanguageMode", "PSVersion", "Problems"}),
+        (
+            "system",
+            {
+                "Caption",
+                "Version",
+                "Hostname",
+                "TotalVisibleMemorySize",
+                "FreePhysicalMemory",
+                "Now",
+                "LastBootUpTime",
+                "Problems",
+            },
+        ),
     ],
 )
 def test_the_keys_of_plain_probes(machine: Machine, name: str, keys: set[str]) -> None:
@@ -56,7 +68,7 @@ def test_the_keys_of_plain_probes(machine: Machine, name: str, keys: set[str]) -
 
 def test_the_keys_of_the_gpu_probe_and_what_wddm_hides(machine: Machine) -> None:
     found = replies(machine, probe("gpu", {"fields": FIELDS, "fallback": FIELDS[:3]}))[0]["value"]
-    assert found.keys() == {"rc", "stdout", "stderr", "fields", "process_memory", "adapter_memory", "counters_error"}
+    assert found.keys() == {"rc", "stdout", "stderr", "fields", "process_memory", "adapter_memory", "counters_error", "Problems"}
     assert len(found["stdout"].strip().split(", ")) == len(found["fields"]) == len(FIELDS)
     assert all(row.keys() == ROWS for row in found["process_memory"])
     assert all(row.keys() == {"Name", "DedicatedUsage", "SharedUsage"} for row in found["adapter_memory"])
@@ -97,7 +109,7 @@ def test_an_unknown_field_fails_the_query_and_the_fallback_is_used(machine: Mach
 
 
 def test_the_keys_of_processes(machine: Machine) -> None:
-    found = replies(machine, probe("processes"))[0]["value"]
+    found = replies(machine, probe("processes"))[0]["value"]["Processes"]
     keys = {"ProcessId", "ParentProcessId", "Name", "ExecutablePath", "SessionId", "CreationDate", "Owner", "Service"}
     assert all(row.keys() == keys for row in found)
     assert {0, 1} == {row["SessionId"] for row in found}
@@ -123,7 +135,7 @@ def test_generate_samples_both_processors(machine: Machine) -> None:
     body = json.dumps({"model": "mistral:7b-instruct-q4_K_M", "prompt": "x", "options": {"num_predict": 8}})
     data = {"url": "http://127.0.0.1:11434/api/generate", "body": body, "timeout": 60, "sample": True}
     found = replies(machine, probe("generate", data))[0]["value"]
-    assert found.keys() == {"status", "body", "elapsed", "first_byte", "last_byte", "cut", "gpu", "cpu"}
+    assert found.keys() == {"status", "body", "elapsed", "first_byte", "last_byte", "cut", "gpu", "cpu", "Problems"}
     assert len(found["gpu"]) == len(found["cpu"]) > 0
     assert max(found["gpu"]) < 10  # 1/33: the CPU does the work
     assert max(found["cpu"]) > 80
@@ -168,12 +180,49 @@ def test_big_output_leaves_in_frames_before_the_reply(machine: Machine) -> None:
 
 
 def test_jobs_run_on_and_are_polled(machine: Machine) -> None:
-    job = replies(machine, {**run("lab-echo", "--sleep", "2000", "--rc", "7", "x", timeout=90000), "op": "start"})[0]["job"]
-    poll = {"op": "poll", "job": job, "wait": 0}
-    found = replies(machine, poll, {**poll, "wait": 60000}, poll, {"op": "stop", "job": job}, poll)
-    assert found[0] == {"done": False, "rc": None, "stdout": "", "stderr": ""}
-    assert (found[1]["done"], found[1]["rc"], json.loads(speaking.text(found[1]))["argv"]) == (True, 7, ["x"])
-    assert (found[2]["stdout"], found[3], found[4]["error"]["kind"]) == ("", {}, "not-found")
+    begin = {**run("lab-echo", "--sleep", "2000", "--rc", "7", "x", timeout=90000), "op": "start", "wait": 0}
+    started = replies(machine, begin)[0]
+    job = started["job"]
+    assert started == {"job": job, "done": False, "rc": None, "stdout": "", "stderr": ""}
+    poll = {"op": "poll", "job": job, "wait": 60000}
+    ended, after, stopped = replies(machine, poll, poll, {"op": "stop", "job": job})
+    assert (ended["done"], ended["rc"], json.loads(speaking.text(ended))["argv"]) == (True, 7, ["x"])
+    assert (after["error"]["kind"], stopped["error"]["kind"]) == ("not-found", "not-found")
+
+
+def test_a_short_program_ends_with_its_start_and_a_last_poll_ends_a_job(machine: Machine) -> None:
+    short = replies(machine, {**run("hostname"), "op": "start", "wait": 5})[0]
+    assert (short["done"], short["rc"], speaking.text(short)) == (True, 0, "LAPTOP-07\r\n")
+    begin = {**run("lab-echo", "--sleep", "900000", timeout=990000), "op": "start", "wait": 0}
+    job = replies(machine, begin)[0]["job"]
+    last = {"op": "poll", "job": job, "wait": 0, "last": True}
+    ended, after = replies(machine, last, last)
+    assert (ended["done"], after["error"]["kind"]) == (False, "not-found")
+
+
+def test_stdin_comes_in_slices(machine: Machine) -> None:
+    begin = {**run("lab-echo", "--cat", stdin=b"one "), "op": "start", "wait": 0, "more": True}
+    job = replies(machine, begin)[0]["job"]
+    feed = {"op": "poll", "job": job, "wait": 60, "stdin": base64.b64encode(b"two ").decode(), "more": True}
+    first, second = replies(machine, feed, {**feed, "more": False})
+    assert (first["fed"], first["done"], second["done"], speaking.text(second)) == (True, False, True, "one two two ")
+
+
+def test_a_request_that_cannot_be_read_is_answered_and_the_next_one_too(machine: Machine) -> None:
+    lines = (speaking.line(b'{"id": 7, "calls": ['), b"no base64!\n", speaking.request(run("hostname"), number=8))
+    _, broken, nothing, fine = speaking.converse(machine, *lines)
+    assert (broken["id"], broken["error"]["kind"], nothing["id"], fine["id"]) == (7, "error", None, 8)
+
+
+def test_a_server_that_hangs_is_waited_for_once_in_a_request(machine: Machine) -> None:
+    body = json.dumps({"model": "mistral:7b-instruct-q4_K_M", "prompt": "x"})
+    slow = {**PS, "url": "http://127.0.0.1:11434/api/generate", "method": "POST", "body": body, "timeout": 1}
+    hung = {**probe("http", slow), "server": "127.0.0.1:11434"}
+    there = {**probe("http", PS), "server": "127.0.0.1:11434"}
+    first, second, free = replies(machine, hung, there, probe("http", PS))
+    assert first == second
+    assert (first["value"]["error"]["kind"], free["value"]["status"]) == ("timeout", 200)
+    assert replies(machine, there)[0]["value"]["status"] == 200  # by the next request it is asked anew
 
 
 def test_files_are_read_and_written_in_slices(machine: Machine) -> None:
@@ -205,6 +254,10 @@ def test_files_are_read_and_written_in_slices(machine: Machine) -> None:
     wrong = replies(machine, part(0, b"x", last=True, sha256="0" * 64), read, {**read, "path": "C:\\no\\file"})
     assert wrong[0]["error"]["kind"] == "error"
     assert base64.b64decode(wrong[1]["content"]) == content
+    lost = replies(machine, part(6, content[6:], last=True), part(0, content, last=True) | {"backup": "C:\\none\\.env.bak"}, read)
+    assert [reply["error"]["kind"] for reply in lost[:2]] == ["no-part", "not-found"]
+    assert base64.b64decode(lost[2]["content"]) == content
+    assert not [name for name in machine.files.names("C:\\dev\\activia1") if name.startswith(".rp")]
     assert wrong[2] == {"missing": True}
     assert machine.state.writes == {"file .env": 1}
 
@@ -237,4 +290,4 @@ def test_a_shell_whose_lab_is_gone_says_so(tmp_path: object, monkeypatch: pytest
 def test_a_login_that_is_not_elevated_sees_fewer_owners() -> None:
     found = replies(made("not-elevated"), probe("session"), probe("processes"))
     assert found[0]["value"]["Elevated"] is False
-    assert {row["Owner"] for row in found[1]["value"]} == {None, "LAB\\ops"}
+    assert {row["Owner"] for row in found[1]["value"]["Processes"]} == {None, "LAB\\ops"}

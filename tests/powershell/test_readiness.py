@@ -7,9 +7,9 @@ import json
 import subprocess
 from typing import Any
 
+from remediation.facets.scripts import script
 from tests.powershell import shell
 
-SCRIPT = shell.SCRIPTS / "facets" / "scripts" / "readiness.ps1"
 # as `winrm get winrm/config -format:xml` prints it; a value that a policy sets has an attribute
 CONFIG = (
     '<cfg:Config xmlns:cfg="http://schemas.microsoft.com/wbem/wsman/1/config"><cfg:MaxEnvelopeSizekb>500</cfg:MaxEnvelopeSizekb>'
@@ -41,11 +41,11 @@ IDENTITY = "[Security.Principal.WindowsIdentity]::GetCurrent().User.Value"
 
 
 def told(*more: str) -> dict[str, Any]:
-    text = SCRIPT.read_text("utf-8")
+    text = script("readiness")
     assert IDENTITY in text
     body = text.replace(IDENTITY, "'S-1-5-21-1'")
-    script = "\n".join([PLAYED, *more, "& {", body, "}"])
-    encoded = base64.b64encode(script.encode("utf-16-le")).decode("ascii")
+    sent = "\n".join([PLAYED, *more, "& {", body, "}"])
+    encoded = base64.b64encode(sent.encode("utf-16-le")).decode("ascii")
     words = [shell.program(), "-NoProfile", "-NonInteractive", "-EncodedCommand", encoded]
     done = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", check=True, timeout=120)
     value: dict[str, Any] = json.loads(done.stdout)
@@ -69,3 +69,39 @@ def test_what_is_refused_leaves_the_rest() -> None:
     assert value["Quotas"] is None
     assert value["QuotasProblem"].startswith("Access is denied")
     assert len(value["GpuClasses"]) == 2
+
+
+XML = (
+    '<f:WSManFault xmlns:f="http://schemas.microsoft.com/wbem/wsman/1/wsmanfault" Code="5" Machine="x"><f:Message>Access is denied. '
+    "</f:Message></f:WSManFault>"
+)
+NO_SERVICE = """
+function Get-Service([string] $Name) { Write-Error -Message 'Cannot find any service' -ErrorId 'NoServiceFoundForGivenName' -ErrorAction Stop }
+"""
+
+
+def test_the_words_of_a_fault_are_taken_out_of_its_xml() -> None:
+    value = told(f"function Get-WSManInstance {{ throw '{XML}' }}")
+    assert value["QuotasProblem"] == value["Problems"]["Quotas"] == "Access is denied."
+
+
+def test_a_service_that_is_hidden_is_not_a_missing_one() -> None:
+    value = told(NO_SERVICE)
+    assert (value["WslService"], "WslService" in value["Problems"]) == (None, False)
+    value = told(NO_SERVICE, "function Test-Path([string] $LiteralPath) { $LiteralPath -like 'HKLM:*WSLService' }")
+    assert (value["WslService"], "does not tell this login" in value["Problems"]["WslService"]) == (None, True)
+    value = told("function Get-Service { throw 'Cannot open the service manager' }")
+    assert (value["WslService"], value["Problems"]["WslService"]) == (None, "Cannot open the service manager")
+
+
+def test_a_registry_that_may_not_be_read_leaves_its_reason() -> None:
+    value = told("function Get-ChildItem { throw 'Requested registry access is not allowed.' }")
+    assert value["Distributions"] == []
+    assert value["Problems"] == {"Distributions": "Requested registry access is not allowed."}
+
+
+def test_each_part_is_read_by_itself() -> None:
+    refused = ("Get-WSManInstance", "Get-CimClass", "Get-Service", "Test-Path", "Get-ChildItem")
+    value = told(*(f"function {name} {{ throw 'Access is denied' }}" for name in refused))
+    assert set(value["Problems"]) == {"Quotas", "GpuClasses", "WslService", "WslVersion", "Distributions"}
+    assert (value["Quotas"], value["GpuClasses"], value["WslService"], value["WslVersion"]) == (None, [], None, None)

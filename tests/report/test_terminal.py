@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
 from remediation.model.event import Event
+from remediation.report.html import html
+from remediation.report.junit import junit
 from remediation.report.lines import WIDTH
 from remediation.report.terminal import Hints, PlainScreen, Terminal
 from tests.report import stream
@@ -198,6 +201,69 @@ def test_a_change_that_failed_is_marked_by_a_symbol_and_not_counted() -> None:
     (row,) = starting(rows, "  ✗ not done")
     assert "access denied" in row
     assert not any("1 change" in row for row in rows)
+
+
+def lost() -> list[Event]:
+    """Return the events of a run of which one change was sent without an answer, and one was in flight as it was cut off."""
+    change = stream.change("run sleep 600")
+    ended = stream.event(
+        "change_end", 5, index=0, step="command", change=change, applied=None, error="the answer was lost", seconds=1.0
+    )
+    begun = stream.event("change_start", 6, index=1, step="command", change=stream.change("run sleep 604"))
+    return [
+        stream.run_start(),
+        stream.event("note", 2, text="the certificate is not verified", level="warning"),
+        ended,
+        stream.event("task_start", 6, task="second", path="0.1"),
+        begun,
+    ]
+
+
+def test_a_change_whose_outcome_is_not_known_is_unknown_in_every_report() -> None:
+    rows = page(lost())
+    (row,) = starting(rows, "  ? unknown")
+    assert "the answer was lost" in row
+    assert not starting(rows, "  ✗ not done")
+    shown = html(lost())
+    assert shown.count("? unknown") == 2
+    assert "in flight when the run ended" in shown
+    assert "the certificate is not verified" in shown
+    suite = ET.fromstring(junit(lost())).find("testsuite")
+    assert suite is not None
+    assert suite.get("errors") == "1"
+    assert [error.get("type") for error in suite.iter("error")] == ["unknown"]
+    assert [item.get("value") for item in suite.iter("property")] == ["the certificate is not verified"]
+
+
+def test_what_was_in_flight_when_a_run_was_cut_off_is_unknown() -> None:
+    screen = io.StringIO()
+    terminal = Terminal(PlainScreen(screen))
+    for event in lost():
+        terminal(event)
+    terminal.cut_off()
+    rows = starting(screen.getvalue().splitlines(), "  ? unknown")
+    assert len(rows) == 2
+    assert "run sleep 604" in rows[1]
+
+
+def test_a_fleet_is_told_at_the_end_what_to_do_about_its_failures() -> None:
+    step = "raise MaxEnvelopeSizekb on the host, such as: " + "winrm set winrm/config '@{MaxEnvelopeSizekb=\"500\"}' " * 3
+    hosts = ["dev-01", "dev-02", "dev-03"]
+    rows = page([
+        stream.run_start(*hosts),
+        *(
+            event
+            for host in hosts[:2]
+            for event in (
+                stream.event("task_result", 4, host=host, task="t", outcome="failed", reason="refused", next_step=step),
+                stream.event("host_end", 5, host=host, outcome="failed", reason="refused"),
+            )
+        ),
+        stream.event("host_end", 5, host="dev-03", outcome="ok"),
+        stream.run_end(code=2),
+    ])  # fmt: skip
+    said = " ".join(" ".join(rows).split())
+    assert said.count(f"next dev-01, dev-02: {step.strip()}") == 1
 
 
 def test_a_fleet_gets_one_line_per_host_and_the_causes_counted() -> None:

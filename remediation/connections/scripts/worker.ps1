@@ -11,10 +11,18 @@ $Output = [Console]::OpenStandardOutput()
 $SliceSize = 300000
 # Of each stream of a program; what comes beyond it is read and dropped, so that memory lasts and the program ends as it would.
 $OutputLimit = 32MB
-$PartSuffix = '.remediation-part'
 $Scripts = @{}
 $Jobs = @{}
-$OnWindows = [Environment]::OSVersion.Platform -eq [PlatformID]::Win32NT
+# The part of each file that is still being written, by the file's path.
+$Parts = New-Object 'Collections.Generic.Dictionary[string,string]'
+# Servers that let a request of the current line time out.
+$Hung = @{}
+# PowerShell 6 and later: ConvertFrom-Json turns text that looks like a date into a date. System.Text.Json (7.0 and later) changes nothing.
+# 5.1 has only ConvertFrom-Json, which takes "\/Date(...)\/" alone for a date; the client never escapes a slash.
+$JsonDocument = 'System.Text.Json.JsonDocument' -as [type]
+
+# The two reads of a program's output block one thread each; with the default of one per core, stdin would wait for a third.
+$null = [Threading.ThreadPool]::SetMinThreads(16, 16)
 
 # .NET writes a byte order mark into a child's stdin when the console's code page is UTF-8 (65001) with its mark.
 try { [Console]::InputEncoding = $Utf8 } catch { $null = $_ }
@@ -56,6 +64,17 @@ function ConvertTo-Argument([string] $Text) {
     '"' + $quoted + '"'
 }
 
+# Variables come as an object, or as pairs where two names differ in case alone: an object of PowerShell cannot hold both.
+function Set-Variables($Info, $Wanted) {
+    $pairs = New-Object Collections.ArrayList
+    if ($Wanted -is [array]) { foreach ($pair in $Wanted) { $null = $pairs.Add($pair) } }
+    elseif ($null -ne $Wanted) { foreach ($entry in $Wanted.PSObject.Properties) { $null = $pairs.Add(@($entry.Name, $entry.Value)) } }
+    if ($pairs.Count -eq 0) { return }
+    try { $variables = $Info.EnvironmentVariables }
+    catch { throw 'no variable can be set: two variables of this login differ only in the case of their names (Path and PATH); remove one of them' }
+    foreach ($pair in $pairs) { $variables[[string] $pair[0]] = [string] $pair[1] }
+}
+
 function Start-Program($Call) {
     $words = @($Call.argv | ForEach-Object { [string] $_ })
     if ($words.Count -eq 0) { throw 'the argument list is empty' }
@@ -72,33 +91,50 @@ function Start-Program($Call) {
     $info.RedirectStandardOutput = $true
     $info.RedirectStandardError = $true
     if ($Call.cwd) { $info.WorkingDirectory = [string] $Call.cwd }
-    if ($Call.env) {
-        foreach ($entry in $Call.env.PSObject.Properties) { $info.EnvironmentVariables[$entry.Name] = [string] $entry.Value }
-    }
+    Set-Variables $info $Call.env
     $process = [Diagnostics.Process]::Start($info)
-    $job = @{ process = $process; streams = @{}; feeding = $null }
+    $job = @{ process = $process; streams = @{}; feeding = $null; more = [bool] $Call.more; fed = $false }
     foreach ($name in 'stdout', 'stderr') {
         $stream = if ($name -eq 'stdout') { $process.StandardOutput.BaseStream } else { $process.StandardError.BaseStream }
         $buffer = New-Object byte[] 65536
         $job.streams[$name] = @{
-            stream = $stream; buffer = $buffer; reading = $stream.ReadAsync($buffer, 0, $buffer.Length); gathered = New-Object IO.MemoryStream; over = $false
+            name = $name; stream = $stream; buffer = $buffer; reading = $stream.ReadAsync($buffer, 0, $buffer.Length)
+            gathered = New-Object IO.MemoryStream; size = [int64] 0; over = $false
         }
     }
-    # not by "= if": what a block emits is taken apart into single objects
-    $bytes = [Convert]::FromBase64String([string] $Call.stdin)
-    if ($bytes.Length -gt 0) { $job.feeding = $process.StandardInput.BaseStream.WriteAsync($bytes, 0, $bytes.Length) }
-    else { Close-Feed $job }
+    Send-Stdin $job $Call.stdin
     $job
 }
 
-# A program may end without having read its stdin; that is its right.
-function Close-Feed($Job) {
+# Begin to write a slice of stdin. The one before has been taken by then.
+function Send-Stdin($Job, $Content) {
+    if ($Job.fed) { return }
+    # not by "= if": what a block emits is taken apart into single objects
+    $bytes = [Convert]::FromBase64String([string] $Content)
+    if ($bytes.Length -eq 0) { Complete-Stdin $Job; return }
+    try { $Job.feeding = $Job.process.StandardInput.BaseStream.WriteAsync($bytes, 0, $bytes.Length) }
+    catch { $Job.more = $false; Complete-Stdin $Job }
+}
+
+# A slice was taken, or never will be: a program may end without having read its stdin.
+function Complete-Stdin($Job) {
+    $broken = $null -ne $Job.feeding -and $Job.feeding.IsFaulted
     $Job.feeding = $null
+    if ($Job.more -and -not $broken) { return }
+    $Job.fed = $true
     try { $Job.process.StandardInput.Close() } catch { $null = $_ }
 }
 
-# Move what the program says into memory for so many milliseconds; true once it has ended and said everything.
-function Receive-Program($Job, [double] $Milliseconds) {
+# A frame of what a stream of a program holds. Its JSON is put together by hand: each conversion would copy the text once more.
+function Send-Gathered($Stream, $Id, [int] $Index) {
+    $data = [Convert]::ToBase64String($Stream.gathered.GetBuffer(), 0, [int] $Stream.gathered.Length)
+    $Stream.gathered.SetLength(0)
+    Write-Line ('{"id":' + $Id + ',"call":' + $Index + ',"stream":"' + $Stream.name + '","data":"' + $data + '"}')
+}
+
+# Pass on what the program says for so many milliseconds; true once it has ended and said everything. With $UntilFed it is left as
+# soon as the program has taken what was written to its stdin.
+function Receive-Program($Job, [double] $Milliseconds, $Id, [int] $Index, [bool] $UntilFed) {
     $watch = [Diagnostics.Stopwatch]::StartNew()
     $quietSince = $null
     while ($true) {
@@ -110,6 +146,7 @@ function Receive-Program($Job, [double] $Milliseconds) {
             if ($null -eq $quietSince) { $quietSince = $watch.ElapsedMilliseconds }
             if ($watch.ElapsedMilliseconds - $quietSince -gt 500) { return $true }
         }
+        if ($UntilFed -and $null -eq $Job.feeding) { return $false }
         $left = $Milliseconds - $watch.ElapsedMilliseconds
         if ($left -le 0) { return $false }
         $pause = [int] [Math]::Min($left, 100)
@@ -117,15 +154,19 @@ function Receive-Program($Job, [double] $Milliseconds) {
         if ($null -ne $Job.feeding) { $tasks += $Job.feeding }
         if ($tasks.Count -eq 0) { $null = $Job.process.WaitForExit($pause); continue }
         if ([Threading.Tasks.Task]::WaitAny([Threading.Tasks.Task[]] $tasks, $pause) -lt 0) { continue }
-        if ($null -ne $Job.feeding -and $Job.feeding.IsCompleted) { Close-Feed $Job }
+        if ($null -ne $Job.feeding -and $Job.feeding.IsCompleted) { Complete-Stdin $Job }
         foreach ($one in $open) {
             if (-not $one.reading.IsCompleted) { continue }
             $count = 0
             if (-not $one.reading.IsFaulted) { $count = $one.reading.Result }
             if ($count -gt 0) {
                 $quietSince = $null
-                if ($one.gathered.Length + $count -gt $OutputLimit) { $one.over = $true }
-                else { $one.gathered.Write($one.buffer, 0, $count) }
+                $one.size += $count
+                if ($one.size -gt $OutputLimit) { $one.over = $true }
+                else {
+                    if ($one.gathered.Length + $count -gt $SliceSize) { Send-Gathered $one $Id $Index }
+                    $one.gathered.Write($one.buffer, 0, $count)
+                }
                 $one.reading = $one.stream.ReadAsync($one.buffer, 0, $one.buffer.Length)
             }
             else { $one.reading = $null }
@@ -133,68 +174,108 @@ function Receive-Program($Job, [double] $Milliseconds) {
     }
 }
 
+# End a program and what it started, and wait for its end.
 function Stop-Program($Job) {
+    $process = $Job.process
     try {
-        if ($Job.process.HasExited) { return }
-        if ($PSVersionTable.PSVersion.Major -ge 7) { $Job.process.Kill($true); return }
-        $info = New-Object Diagnostics.ProcessStartInfo
-        $info.FileName = 'taskkill.exe'
-        $info.Arguments = '/F /T /PID ' + $Job.process.Id
-        $info.UseShellExecute = $false
-        $info.CreateNoWindow = $true
-        $info.RedirectStandardInput = $true
-        $info.RedirectStandardOutput = $true
-        $info.RedirectStandardError = $true
-        $null = [Diagnostics.Process]::Start($info).WaitForExit(5000)
-        if (-not $Job.process.HasExited) { $Job.process.Kill() }
+        if ($process.HasExited) { return }
+        if ($PSVersionTable.PSVersion.Major -ge 7) { $process.Kill($true) }
+        else { Stop-Tree $process.Id }
+        if (-not $process.WaitForExit(5000)) { $process.Kill() }
     }
     catch { $null = $_ }
 }
 
-# What came so far, as base64; more than a slice of it leaves in frames of its own.
-function Get-Stream($Job, [string] $Name, $Id, [int] $Index) {
-    $one = $Job.streams[$Name]
-    $bytes = $one.gathered.ToArray()
-    $one.gathered.SetLength(0)
-    $at = 0
-    while ($bytes.Length - $at -gt $SliceSize) {
-        $data = [Convert]::ToBase64String($bytes, $at, $SliceSize)
-        Write-Line (ConvertTo-Text @{ id = $Id; call = $Index; stream = $Name; data = $data })
-        $at += $SliceSize
-    }
-    [Convert]::ToBase64String($bytes, $at, $bytes.Length - $at)
+function Stop-Tree([int] $Root) {
+    $info = New-Object Diagnostics.ProcessStartInfo
+    # by its full path: a bare name is looked for in the current folder first
+    $info.FileName = [IO.Path]::Combine([Environment]::SystemDirectory, 'taskkill.exe')
+    $info.Arguments = '/F /T /PID ' + $Root
+    $info.UseShellExecute = $false
+    $info.CreateNoWindow = $true
+    $info.RedirectStandardInput = $true
+    $info.RedirectStandardOutput = $true
+    $info.RedirectStandardError = $true
+    $killer = [Diagnostics.Process]::Start($info)
+    $killer.StandardInput.Close()
+    # read, or it would stop after 4 kB: a pipe of .NET Framework holds no more, and each process of the tree is a line
+    $null = $killer.StandardOutput.ReadToEndAsync()
+    $null = $killer.StandardError.ReadToEndAsync()
+    $null = $killer.WaitForExit(5000)
 }
 
-function Get-Outcome($Job, $Id, [int] $Index) {
-    foreach ($name in 'stdout', 'stderr') {
-        if ($Job.streams[$name].over) { return New-Failure 'error' ('its ' + $name + ' is larger than 32 MB, the most that is accepted') }
-    }
+function Get-TooMuch($Job) {
+    foreach ($name in 'stdout', 'stderr') { if ($Job.streams[$name].over) { return $name } }
+}
+
+# What is left of a program's output, and its exit code.
+function Get-Outcome($Job) {
     $code = $null
     if ($Job.process.HasExited) { $code = ([int64] $Job.process.ExitCode) -band 4294967295 }
-    @{ rc = $code; stdout = (Get-Stream $Job 'stdout' $Id $Index); stderr = (Get-Stream $Job 'stderr' $Id $Index) }
+    $said = @{ rc = $code }
+    foreach ($name in 'stdout', 'stderr') {
+        $gathered = $Job.streams[$name].gathered
+        $said[$name] = [Convert]::ToBase64String($gathered.GetBuffer(), 0, [int] $gathered.Length)
+        $gathered.SetLength(0)
+    }
+    $said
 }
 
 function Invoke-Run($Call, $Id, [int] $Index) {
     $job = Start-Program $Call
-    if (-not (Receive-Program $job ([double] $Call.timeout * 1000))) {
-        Stop-Program $job
-        return New-Failure 'timeout' ([string] $Call.argv[0] + ' did not end in ' + $Call.timeout + ' s and was told to stop')
-    }
-    Get-Outcome $job $Id $Index
+    $done = $false
+    try { $done = Receive-Program $job ([double] $Call.timeout * 1000) $Id $Index $false }
+    finally { if (-not $done) { Stop-Program $job } }
+    if (-not $done) { return New-Failure 'timeout' ([string] $Call.argv[0] + ' did not end in ' + $Call.timeout + ' s and was told to stop') }
+    $over = Get-TooMuch $job
+    if ($over) { return New-Failure 'error' ('its ' + $over + ' is larger than 32 MB, the most that is accepted') }
+    Get-Outcome $job
+}
+
+function Remove-Job([string] $Name) {
+    $job = $Jobs[$Name]
+    $Jobs.Remove($Name)
+    Stop-Program $job
+}
+
+# Wait for a job's program and return what is new. A job ends with its program, or with a request that says it is the last.
+function Get-Progress([string] $Name, $Call, $Id, [int] $Index) {
+    $job = $Jobs[$Name]
+    $done = Receive-Program $job ([double] $Call.wait * 1000) $Id $Index $false
+    $said = Get-Outcome $job
+    $said.job = $Name
+    $said.done = $done
+    if (-not $done) { $said.rc = $null }
+    $over = Get-TooMuch $job
+    if ($over) { $said.over = $over }
+    if ($done -or $Call.last) { Remove-Job $Name }
+    $said
+}
+
+function Invoke-Start($Call, $Id, [int] $Index) {
+    $name = [guid]::NewGuid().ToString('N')
+    $Jobs[$name] = Start-Program $Call
+    Get-Progress $name $Call $Id $Index
 }
 
 function Invoke-Poll($Call, $Id, [int] $Index) {
-    $job = $Jobs[[string] $Call.job]
-    if ($null -eq $job) { return New-Failure 'not-found' ('no job ' + $Call.job) }
-    $done = Receive-Program $job ([double] $Call.wait * 1000)
-    $said = Get-Outcome $job $Id $Index
-    if ($null -ne $said.error) {
-        Stop-Program $job
-        $Jobs.Remove([string] $Call.job)
-        return $said
+    $name = [string] $Call.job
+    $job = $Jobs[$name]
+    if ($null -eq $job) { return New-Failure 'not-found' ('no job ' + $name) }
+    if ($null -eq $Call.stdin) { return Get-Progress $name $Call $Id $Index }
+    # the slice before is waited for: no more than one is held here
+    $fed = $true
+    if ($null -ne $job.feeding) {
+        $null = Receive-Program $job ([double] $Call.wait * 1000) $Id $Index $true
+        $fed = $null -eq $job.feeding
     }
-    if (-not $done) { $said.rc = $null }
-    $said.done = $done
+    if ($fed) {
+        $job.more = [bool] $Call.more
+        Send-Stdin $job $Call.stdin
+    }
+    if ($fed -and -not $Call.more) { $said = Get-Progress $name $Call $Id $Index }
+    else { $said = Get-Progress $name (New-Object PSObject -Property @{ wait = 0; last = $Call.last }) $Id $Index }
+    $said.fed = $fed
     $said
 }
 
@@ -212,16 +293,20 @@ function Invoke-Probe($Call, $ToldRequest, [int] $ToldCall) {
         if ($found -ne $hash) { return ConvertTo-Text (New-Failure 'error' ("the script of probe '" + $Call.name + "' is not the one its hash announces")) }
         $Scripts[$hash] = [ScriptBlock]::Create($Utf8.GetString($bytes))
     }
+    # the others of this line that only read wait for it no more
+    if ($Call.server -and $Hung.ContainsKey([string] $Call.server)) { return '{"value":' + $Hung[[string] $Call.server] + '}' }
     $block = $Scripts[$hash]
     if ($null -eq $block) { return ConvertTo-Text (New-Failure 'need-script' ("probe '" + $Call.name + "' has not been sent yet")) }
-    $Data = $Call.data
-    $Timeout = $Call.timeout
-    $said = @(& $block $Data)
+    $said = @(& $block $Call.data)
     # one text is JSON already; anything else is made JSON here
     $text = if ($said.Count -eq 0) { 'null' }
     elseif ($said.Count -eq 1 -and $said[0] -is [string]) { [string] $said[0] }
     elseif ($said.Count -eq 1) { ConvertTo-Text $said[0] }
     else { ConvertTo-Text $said }
+    if ($Call.server -and $text.Length -lt 4000) {
+        $kind = (ConvertFrom-Text $text).error.kind
+        if ($kind -ceq 'timeout') { $Hung[[string] $Call.server] = $text }
+    }
     '{"value":' + $text + '}'
 }
 
@@ -251,40 +336,82 @@ function Read-Part($Call) {
     finally { $file.Dispose() }
 }
 
+# A name of 11 characters in the file's own folder, the same for every write of that file: what an earlier one left is found and removed,
+# and whatever path can be read can be written (5.1 takes paths of 259 characters, and of 247 for the folder).
+function Get-PartPath([string] $Path) {
+    $name = $Utf8.GetBytes([IO.Path]::GetFileName($Path).ToLowerInvariant())
+    $hash = [BitConverter]::ToString([Security.Cryptography.SHA256]::Create().ComputeHash($name), 0, 4).Replace('-', '').ToLowerInvariant()
+    [IO.Path]::Combine([string] [IO.Path]::GetDirectoryName($Path), '.rp' + $hash)
+}
+
+function Remove-Part([string] $Path) {
+    $part = $Parts[$Path]
+    $null = $Parts.Remove($Path)
+    try { [IO.File]::Delete($part) } catch { $null = $_ }
+}
+
+# Keep a copy; one that could not be completed is removed.
+function Copy-Backup([string] $Path, [string] $Backup) {
+    $new = -not [IO.File]::Exists($Backup)
+    try { [IO.File]::Copy($Path, $Backup, $true) }
+    catch {
+        if ($new) { try { [IO.File]::Delete($Backup) } catch { $null = $_ } }
+        throw
+    }
+}
+
+function Move-Part([string] $Part, [string] $Path, [string] $Backup) {
+    if (-not [IO.File]::Exists($Path)) { [IO.File]::Move($Part, $Path); return }
+    if ($Backup) { Copy-Backup $Path $Backup }
+    # keeps the owner and the access rules of the file that is replaced
+    try { [IO.File]::Replace($Part, $Path, [NullString]::Value) }
+    catch {
+        if ([IO.File]::Exists($Path)) { throw }
+        [IO.File]::Move($Part, $Path) # Windows had removed the old file by then
+    }
+}
+
 function Write-Part($Call) {
     $path = [string] $Call.path
-    $part = $path + $PartSuffix
-    $bytes = [Convert]::FromBase64String([string] $Call.content)
     $offset = [int64] $Call.offset
-    $mode = if ($offset -eq 0) { [IO.FileMode]::Create } else { [IO.FileMode]::Open }
-    $file = New-Object IO.FileStream($part, $mode, [IO.FileAccess]::ReadWrite, [IO.FileShare]::None)
-    $found = ''
+    if ($offset -eq 0) {
+        $part = Get-PartPath $path
+        [IO.File]::Delete($part)
+        $Parts[$path] = $part
+    }
+    elseif ($Call.keep -and [IO.File]::Exists((Get-PartPath $path))) { $Parts[$path] = Get-PartPath $path }
+    elseif (-not $Parts.ContainsKey($path)) { return New-Failure 'no-part' ('the first slices of ' + $path + ' are not here any more') }
+    $kept = $false
     try {
-        if ($file.Length -lt $offset) { return New-Failure 'error' ($part + ' has ' + $file.Length + ' bytes, the next slice starts at ' + $offset) }
-        $null = $file.Seek($offset, [IO.SeekOrigin]::Begin)
+        $size = Add-Slice $Parts[$path] $offset $Call
+        if ($Call.last) { Move-Part $Parts[$path] $path ([string] $Call.backup) }
+        else { $kept = $true }
+        # the next slice comes to another process
+        if ($kept -and $Call.keep) { $null = $Parts.Remove($path) }
+        @{ size = $size }
+    }
+    finally { if (-not $kept) { Remove-Part $path } }
+}
+
+# Write one slice, and check the whole after the last; returns the size.
+function Add-Slice([string] $Part, [int64] $Offset, $Call) {
+    $bytes = [Convert]::FromBase64String([string] $Call.content)
+    $mode = if ($Offset -eq 0) { [IO.FileMode]::CreateNew } else { [IO.FileMode]::Open }
+    $file = New-Object IO.FileStream($Part, $mode, [IO.FileAccess]::ReadWrite, [IO.FileShare]::None)
+    try {
+        if ($file.Length -lt $Offset) { throw ([string] $file.Length + ' bytes have come, the next slice starts at ' + $Offset) }
+        $null = $file.Seek($Offset, [IO.SeekOrigin]::Begin)
         $file.Write($bytes, 0, $bytes.Length)
-        $file.SetLength($offset + $bytes.Length)
-        $size = $file.Length
+        $file.SetLength($Offset + $bytes.Length)
         if ($Call.last) {
             $file.Flush($true)
             $null = $file.Seek(0, [IO.SeekOrigin]::Begin)
-            $found = [BitConverter]::ToString([Security.Cryptography.SHA256]::Create().ComputeHash($file)).Replace('-', '').ToLowerInvariant()
+            $found = [BitConverter]::ToString([Security.Cryptography.SHA256]::Create().ComputeHash($file)).Replace('-', '')
+            if ($found -ne [string] $Call.sha256) { throw 'what arrived has another SHA-256 than what was sent' }
         }
+        $file.Length
     }
     finally { $file.Dispose() }
-    if ($Call.last) {
-        if ($found -ne ([string] $Call.sha256).ToLowerInvariant()) {
-            [IO.File]::Delete($part)
-            return New-Failure 'error' ('what arrived for ' + $path + ' has another SHA-256 than what was sent')
-        }
-        if ([IO.File]::Exists($path)) {
-            if ($Call.backup) { [IO.File]::Copy($path, [string] $Call.backup, $true) }
-            # keeps the owner and the access rules of the file that is replaced
-            [IO.File]::Replace($part, $path, [NullString]::Value)
-        }
-        else { [IO.File]::Move($part, $path) }
-    }
-    @{ size = $size }
 }
 
 # Returns JSON text.
@@ -296,17 +423,11 @@ function Invoke-Call($Call, $Id, [int] $Index) {
             'probe' { $what = 'probe ' + $Call.name; return Invoke-Probe $Call $Id $Index }
             'read' { $what = [string] $Call.path; return ConvertTo-Text (Read-Part $Call) }
             'write' { $what = [string] $Call.path; return ConvertTo-Text (Write-Part $Call) }
-            'start' {
-                $what = [string] $Call.argv[0]
-                $name = [guid]::NewGuid().ToString('N')
-                $Jobs[$name] = Start-Program $Call
-                return ConvertTo-Text @{ job = $name }
-            }
+            'start' { $what = [string] $Call.argv[0]; return ConvertTo-Text (Invoke-Start $Call $Id $Index) }
             'poll' { return ConvertTo-Text (Invoke-Poll $Call $Id $Index) }
             'stop' {
                 if ($null -eq $Jobs[[string] $Call.job]) { return ConvertTo-Text (New-Failure 'not-found' ('no job ' + $Call.job)) }
-                Stop-Program $Jobs[[string] $Call.job]
-                $Jobs.Remove([string] $Call.job)
+                Remove-Job ([string] $Call.job)
                 return '{}'
             }
             default { return ConvertTo-Text (New-Failure 'error' ("unknown op '" + $what + "'")) }
@@ -315,11 +436,64 @@ function Invoke-Call($Call, $Id, [int] $Index) {
     catch { return ConvertTo-Text (ConvertTo-Failure $_ $what) }
 }
 
-function ConvertFrom-Line([string] $Line) {
-    ConvertFrom-Json -InputObject ($Utf8.GetString([Convert]::FromBase64String($Line.Trim())))
+# What ConvertFrom-Json makes of JSON, but that text stays text.
+function ConvertFrom-Element($Element) {
+    switch ([string] $Element.ValueKind) {
+        'Object' {
+            $object = New-Object PSObject
+            foreach ($each in $Element.EnumerateObject()) {
+                if ($null -ne $object.PSObject.Properties[$each.Name]) { throw ('two names differ only in case: ' + $each.Name) }
+                $object.PSObject.Properties.Add((New-Object Management.Automation.PSNoteProperty($each.Name, (ConvertFrom-Element $each.Value))))
+            }
+            return $object
+        }
+        'Array' {
+            $list = New-Object Collections.ArrayList
+            foreach ($each in $Element.EnumerateArray()) { $null = $list.Add((ConvertFrom-Element $each)) }
+            return , $list.ToArray()
+        }
+        'String' { return $Element.GetString() }
+        'Number' {
+            $whole = [int64] 0
+            if ($Element.TryGetInt64([ref] $whole)) { return $whole }
+            return $Element.GetDouble()
+        }
+        'True' { return $true }
+        'False' { return $false }
+        default { return $null }
+    }
 }
 
-$Greeting = ConvertFrom-Line ($Reader.ReadLine())
+function ConvertFrom-Text([string] $Text) {
+    if ($null -eq $JsonDocument) { return ConvertFrom-Json -InputObject $Text }
+    $document = $JsonDocument::Parse($Text)
+    try { ConvertFrom-Element $document.RootElement } finally { $document.Dispose() }
+}
+
+function ConvertFrom-Base64([string] $Line) {
+    $Utf8.GetString([Convert]::FromBase64String($Line.Trim()))
+}
+
+function Invoke-Request([string] $Line) {
+    $id = 'null'
+    try {
+        $text = ConvertFrom-Base64 $Line
+        # read beforehand: the answer to a request that cannot be read carries it too
+        if ($text -match '\A\s*\{\s*"id"\s*:\s*([0-9]+)') { $id = $Matches[1] }
+        $request = ConvertFrom-Text $text
+        $calls = @($request.calls)
+    }
+    catch {
+        $failure = New-Failure 'error' ('the request cannot be read: ' + $_.Exception.GetBaseException().Message)
+        return '{"id":' + $id + ',"error":' + (ConvertTo-Text $failure.error) + '}'
+    }
+    $Hung.Clear()
+    $replies = New-Object Collections.Generic.List[string]
+    foreach ($one in $calls) { $replies.Add([string] (Invoke-Call $one $id $replies.Count)) }
+    '{"id":' + $id + ',"replies":[' + ($replies -join ',') + ']}'
+}
+
+$Greeting = ConvertFrom-Text (ConvertFrom-Base64 ($Reader.ReadLine()))
 $Nonce = [string] $Greeting.nonce
 if (-not $Nonce -or $Greeting.protocol -ne 1) { throw 'the second line is no greeting of protocol 1' }
 Write-Line (ConvertTo-Text @{
@@ -327,16 +501,13 @@ Write-Line (ConvertTo-Text @{
         language_mode = [string] $ExecutionContext.SessionState.LanguageMode; pid = $PID
     })
 
-while ($null -ne ($Line = $Reader.ReadLine())) {
-    if ($Line.Trim() -eq '') { continue }
-    $Request = ConvertFrom-Line $Line
-    $Replies = New-Object Collections.Generic.List[string]
-    $Number = 0
-    foreach ($One in @($Request.calls)) {
-        $Replies.Add([string] (Invoke-Call $One $Request.id $Number))
-        $Number += 1
+try {
+    while ($null -ne ($Line = $Reader.ReadLine())) {
+        if ($Line.Trim() -ne '') { Write-Line (Invoke-Request $Line) }
     }
-    Write-Line ('{"id":' + $Request.id + ',"replies":[' + ($Replies -join ',') + ']}')
 }
-
-foreach ($Left in @($Jobs.Values)) { Stop-Program $Left }
+finally {
+    # whoever asked is gone: what was begun and not ended goes too
+    foreach ($Left in @($Jobs.Keys)) { Remove-Job $Left }
+    foreach ($Left in @($Parts.Keys)) { Remove-Part $Left }
+}

@@ -105,6 +105,8 @@ def _no_longer(reading: Reading, figures: Shortage, used: int | None) -> Finding
     ):
         return None
     card = use.gpus[0]
+    if card.total is None or card.free is None:
+        return None
     room = min(card.total, card.free + own_memory(reading))
     if figures.fits(room) is False or (figures.fits(room) is None and card.total - room > used // 2):
         return None
@@ -120,7 +122,9 @@ def _foreseen(reading: Reading) -> Finding | None:
     if use is None or not use.gpus or reading.evidence.runners or placement(reading) is not Placement.UNKNOWN:
         return None
     forecast = predict(reading)
-    card = max(use.gpus, key=lambda gpu: gpu.free)
+    card = max(use.gpus, key=lambda gpu: gpu.free or 0)
+    if card.total is None or card.used is None or card.free is None:
+        return None
     if forecast is None or forecast.most == forecast.fit.total or forecast.fit.need_all > card.total - card.total // 10:
         return None
     return found(

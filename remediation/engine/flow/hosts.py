@@ -13,7 +13,7 @@ from remediation.engine.crash import contained
 from remediation.engine.flow.keeping import Keeper, SharedLock
 from remediation.engine.leases import leases_on
 from remediation.engine.locks import Claim, HostLock, SameMachine
-from remediation.engine.workers import CLOSING, finish, gather
+from remediation.engine.workers import CLOSING, HASTE, PARTING, finish, gather
 from remediation.model.errors import Blocked, RemediationError
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class OpenHosts:
     _by_key: dict[str, SharedLock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    _told: set[tuple[str, str]] = field(default_factory=set)
     _ended: bool = False
 
     def __post_init__(self) -> None:
@@ -77,6 +78,13 @@ class OpenHosts:
             with self._lock:
                 self._opened[key] = found
         return found
+
+    def news(self, opened: Opened) -> list[str]:
+        """Return what the user should know of the connection and was not told yet in this run."""
+        with self._lock:
+            new = [note for note in dict.fromkeys(opened.access.notes) if (opened.name, note) not in self._told]
+            self._told.update((opened.name, note) for note in new)
+        return new
 
     def lease(self, opened: Opened, tell: Callable[[str], None]) -> Callable[[float], None]:
         """Take the host's lease where this run does not have it yet, and return what renews it; raises `LockHeld`."""
@@ -116,18 +124,23 @@ class OpenHosts:
 
         gather(lambda name: self._quietly(partial(one, name)), names, CLOSING)
 
-    def close(self, patience: float | None = None) -> None:
+    def close(self, *, hasty: bool = False) -> None:
         """Give all leases back and close all hosts, many at once; whatever goes wrong with that changes nothing any more.
 
-        With `patience` each of the two gets so many seconds: a host may be in the middle of a call.
+        Where it is `hasty` each of the two gets a few seconds: a host may be in the middle of a call.
         """
         self._ended = True
         opened = list(self._opened.values())
         self._opened.clear()
         self._keeper.stop()
         # all leases, before any connection that they need is closed
-        finish((partial(self._quietly, shared.give_back) for shared in set(self._locks.values())), patience)
-        finish((partial(self._quietly, each.access.close) for each in opened), patience)
+        try:
+            finish((partial(self._quietly, shared.give_back) for shared in set(self._locks.values())), HASTE if hasty else None)
+        except KeyboardInterrupt:
+            hasty = True
+            raise
+        finally:
+            finish((partial(self._quietly, each.access.close) for each in opened), PARTING if hasty else None)
 
     def _refuse_late(self, name: str) -> None:
         """Let no thread that is still at work open a host or take a lease that nobody would give back."""

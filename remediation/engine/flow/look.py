@@ -51,8 +51,6 @@ def look_once(site: Site, opened: Opened) -> Reader | None:
         round_trips=access.round_trips - trips,
         seconds=clock.monotonic() - begun,
     )
-    for note in access.notes:
-        site.note(note)
     host.memory.seen = (reader, clock.monotonic())
     return reader
 
@@ -103,7 +101,10 @@ def windows_name(version: str) -> str:
 
 def _gpus(reader: Reader) -> str:
     gpus = reader.gpu.use().gpus
-    return ", ".join(f"{gpu.name} {gpu.total / GIB:.0f} GiB · driver {gpu.driver_version}" for gpu in gpus)
+    return ", ".join(
+        f"{gpu.name} {gpu.problem or 'memory unknown' if gpu.total is None else f'{gpu.total / GIB:.0f} GiB'} · driver {gpu.driver_version}"
+        for gpu in gpus
+    )
 
 
 def _engine(reader: Reader) -> str:

@@ -82,6 +82,8 @@ def _looped(site: Site, act: Act) -> Ending:
         _set(site, ending)
         endings.append(ending)
         tell(inner, ending, item=item, looped=True)
+        if inner.cut_short(ending):
+            raise Interrupted
         if ending.outcome is Outcome.UNREACHABLE:
             break
         pause(site, loop.pause, last=number == len(items) - 1)
@@ -196,6 +198,7 @@ def _once(site: Site, act: Act, **more: Any) -> Ending:  # noqa: ANN401 - values
             acted = act(site, site.scope())
     except RemediationError as error:
         acted = refused(error)
+    site.tell_notes()  # some become known by the exchange alone
     return _ending(site, dataclasses.replace(acted, values={**acted.values, **more}))
 
 

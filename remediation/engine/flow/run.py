@@ -21,7 +21,6 @@ from remediation.engine.flow.waves import fatal_share, waves
 from remediation.engine.journal import JournalError
 from remediation.engine.locks import TTL, claim
 from remediation.engine.ports import Ports
-from remediation.engine.workers import HASTE
 from remediation.model.errors import RemediationError
 from remediation.playbook.model import Play
 from remediation.templating.templar import Scope
@@ -73,7 +72,7 @@ class Runner:
         except RemediationError as error:
             self.stage.broken = str(error)
         except KeyboardInterrupt:
-            self.stage.opened.close(patience=HASTE)
+            self.stage.opened.close(hasty=True)
             raise
         finally:
             self.stage.opened.close()

@@ -13,7 +13,7 @@ from remediation.engine.crash import contained
 from remediation.engine.flow.hosts import Opened
 from remediation.engine.flow.scopes import Layer, Variables, of_task, rendered
 from remediation.engine.flow.stage import PlayStage
-from remediation.engine.flow.state import HostState
+from remediation.engine.flow.state import Ending, HostState
 from remediation.engine.flow.values import censored, jsonable
 from remediation.engine.ports import HostMemory, Policy, StepContext
 from remediation.model.errors import Blocked, Place, RemediationError, UsageError
@@ -38,6 +38,7 @@ class Site:
     included: tuple[Layer, ...] = ()
     loop: Layer = field(default_factory=dict)
     path: str = ""
+    used: list[Opened] = field(default_factory=list, compare=False)
 
     @property
     def settings(self) -> Settings:
@@ -123,7 +124,16 @@ class Site:
         if "ansible_become" in rights and found.access.connection.platform == "windows":
             sentence = f"{name}: become has no meaning on Windows: the login's own rights count"
             raise Blocked(sentence, host=name, next_step="use a login that is an administrator, and become: false for this host")
+        if not any(found is known for known in self.used):
+            self.used.append(found)
+        self.tell_notes()
         return found
+
+    def tell_notes(self) -> None:
+        """Tell what the user should know of the connections of this task: how safe each is, and how fast. Once per host and run."""
+        for opened in self.used:
+            for text in self.play.stage.opened.news(opened):
+                self.note(text, level="warning")
 
     def rights(self) -> Mapping[str, Any]:
         """Return what ``become`` and ``become_user`` say, as the connection's variables; those count more, as they do with Ansible."""
@@ -161,6 +171,10 @@ class Site:
     def cancelled(self) -> bool:
         """Whether the run is to stop."""
         return self.play.stage.ports.cancelled()
+
+    def cut_short(self, ending: Ending) -> bool:
+        """Return whether Ctrl-C kept a task from its end: `resume` carries it out again, knowing what it has changed already."""
+        return self.cancelled and (ending.outcome.bad or bool(ending.told and ending.told.interrupted))
 
     def pause(self, seconds: float) -> None:
         """Let time pass, by the controller's clock; returns early on Ctrl-C."""

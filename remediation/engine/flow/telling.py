@@ -59,6 +59,7 @@ def tell(site: Site, ending: Ending, *, item: Any = None, looped: bool = False) 
         **({"action": site.task.action} if looped or site.task.loop is None else {}),
         **({"item": None if censored else jsonable(item)} if looped else {}),
         outcome=str(ending.outcome),
+        **({"interrupted": True} if site.cut_short(ending) else {}),
         ignored=ending.ignored,
         msg=CENSORED if censored else jsonable(message),
         reason=CENSORED if censored and ending.reason else jsonable(ending.reason),

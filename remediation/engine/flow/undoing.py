@@ -21,7 +21,6 @@ from remediation.engine.outcomes import outcome_of
 from remediation.engine.ports import Ports
 from remediation.engine.records import result_to_json
 from remediation.engine.undo import Undoing, UndoPlan, undo
-from remediation.engine.workers import HASTE
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.outcome import Outcome, Result
 from remediation.playbook.model import Play, Settings, Task
@@ -65,7 +64,7 @@ class Undoer:
             if self.plan.hosts:
                 Batch({name: self._guarded(self.stage.host(name)) for name in self.plan.hosts}).run(self.request.forks)
         except KeyboardInterrupt:
-            self.stage.opened.close(patience=HASTE)
+            self.stage.opened.close(hasty=True)
             raise
         finally:
             self.stage.opened.close()

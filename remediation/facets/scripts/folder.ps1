@@ -1,27 +1,52 @@
-# The entries of a folder, and the space of the drive that it lies on. Data: path.
+# The entries of a folder, and the space of the drive that it lies on. Data: path; entries, false where only the space is wanted.
 param($Data)
 
 $path = [string] $Data.path
-$entries = $null
-if (Test-Path -LiteralPath $path -PathType Container) {
-    $found = New-Object Collections.ArrayList
-    foreach ($item in @(Get-ChildItem -LiteralPath $path -Force)) {
-        $length = 0
-        if (-not $item.PSIsContainer) { $length = $item.Length }
-        $null = $found.Add(@{
-                Name = [string] $item.Name
-                Length = $length
-                LastWriteTime = ConvertTo-Epoch $item.LastWriteTime
-                Folder = [bool] $item.PSIsContainer
-            })
-    }
-    $entries = $found.ToArray()
+
+function Test-Folder {
+    if (Test-Path -LiteralPath $path -PathType Container) { return $true }
+    # a folder that may not be seen is not a missing one: asking for its attributes tells them apart
+    try { $null = [IO.File]::GetAttributes($path) }
+    catch { if (-not (Test-Cause $_ @([IO.FileNotFoundException], [IO.DirectoryNotFoundException]))) { throw } }
+    $false
 }
+
+function Add-Entry($Item) {
+    $length = 0
+    if (-not $Item.PSIsContainer) { $length = $Item.Length }
+    # what is removed while the folder is listed is no entry: PowerShell gives null for a property that cannot be read
+    if ($null -eq $length -or $null -eq $Item.LastWriteTime) { return }
+    $null = $found.Add(@{
+            Name = [string] $Item.Name
+            Length = $length
+            LastWriteTime = ConvertTo-Epoch $Item.LastWriteTime
+            Folder = [bool] $Item.PSIsContainer
+        })
+}
+
+$entries = $null
+if ($Data.entries -ne $false) {
+    $found = New-Object Collections.ArrayList
+    $there = Get-Part 'Entries' {
+        if (Test-Folder) {
+            foreach ($item in @(Get-ChildItem -LiteralPath $path -Force)) { Add-Entry $item }
+            $true
+        }
+    }
+    if ($there) { $entries = $found.ToArray() }
+}
+
 $total = $null
 $free = $null
 try {
     $drive = New-Object IO.DriveInfo ([IO.Path]::GetPathRoot([IO.Path]::GetFullPath($path)))
-    if ($drive.IsReady) { $total = $drive.TotalSize; $free = $drive.AvailableFreeSpace }
+    if (-not $drive.IsReady) { throw ('the drive ' + $drive.Name + ' is not ready') }
+    $total = $drive.TotalSize
+    $free = $drive.AvailableFreeSpace
 }
-catch { $null = $_ }
-ConvertTo-Json -Depth 20 -Compress -InputObject @{ Entries = $entries; Total = $total; Free = $free }
+catch {
+    $total = $null
+    $Problems.Total = Get-Reason $_
+    $Problems.Free = $Problems.Total
+}
+ConvertTo-Json -Depth 20 -Compress -InputObject @{ Entries = $entries; Total = $total; Free = $free; Problems = $Problems }

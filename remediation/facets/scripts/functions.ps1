@@ -4,11 +4,34 @@ $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
 # Why a part of the answer is null, by the part's name: whoever reads the answer can tell "refused" from "not there".
 $Problems = @{}
+# A query that hangs must leave time for the other parts. Commands without this parameter are not affected.
+$PSDefaultParameterValues = @{}
+foreach ($each in 'Get-CimInstance', 'Get-CimClass', 'Invoke-CimMethod') { $PSDefaultParameterValues[$each + ':OperationTimeoutSec'] = 15 }
 
 # The value of a part that may be refused: null, and the reason in $Problems, where reading it fails. Wrap a list in @( ).
 function Get-Part([string] $Name, [ScriptBlock] $Read) {
     try { & $Read }
-    catch { $Problems[$Name] = [string] $_.Exception.GetBaseException().Message }
+    catch { $Problems[$Name] = Get-Reason $_ }
+}
+
+# Why a command failed, in one line. CIM's code says in every language whether it was refused or whether there is no such class.
+function Get-Reason($Record) {
+    $cause = $Record.Exception.GetBaseException()
+    $text = [string] $cause.Message
+    # a command of WSMan says it inside the fault's XML
+    if ($text -match '<(?:\w+:)?Message>([^<]+)</') { $text = [Net.WebUtility]::HtmlDecode($Matches[1]) }
+    $text = ($text -replace '\s+', ' ').Trim()
+    if (-not $text) { $text = $cause.GetType().Name }
+    if ([string] $Record.FullyQualifiedErrorId -match '^HRESULT (0x[0-9A-Fa-f]{8})') { $text += ' (' + $Matches[1] + ')' }
+    $text
+}
+
+# Whether an exception of one of these types is the cause of a failure, at whatever depth.
+function Test-Cause($Record, [Type[]] $Types) {
+    for ($cause = $Record.Exception; $null -ne $cause; $cause = $cause.InnerException) {
+        foreach ($type in $Types) { if ($type.IsInstanceOfType($cause)) { return $true } }
+    }
+    $false
 }
 
 # Seconds since the epoch; null for null.
@@ -27,13 +50,226 @@ function Get-DesktopUser {
     (Get-CimInstance -ClassName Win32_ComputerSystem -Property UserName).UserName
 }
 
-# The path of nvidia-smi; nothing where there is none.
+# The path of nvidia-smi; nothing where there is none. Throws where a folder may not be looked into and it is in no other.
 function Find-Smi {
-    $places = @(
-        (Join-Path $env:SystemRoot 'System32\nvidia-smi.exe'),
-        (Join-Path $env:ProgramFiles 'NVIDIA Corporation\NVSMI\nvidia-smi.exe')
-    )
-    foreach ($place in $places) { if (Test-Path -LiteralPath $place) { return $place } }
+    $refused = $null
+    foreach ($place in @(@($env:SystemRoot, 'System32\nvidia-smi.exe'), @($env:ProgramFiles, 'NVIDIA Corporation\NVSMI\nvidia-smi.exe'))) {
+        if (-not $place[0]) { continue }
+        try {
+            $path = Join-Path $place[0] $place[1]
+            if (Test-Path -LiteralPath $path -PathType Leaf) { return $path }
+        }
+        catch { $refused = $_ }
+    }
     $found = Get-Command -Name 'nvidia-smi.exe' -CommandType Application -ErrorAction SilentlyContinue | Select-Object -First 1
     if ($found) { return $found.Path }
+    if ($null -ne $refused) { throw $refused }
+}
+
+# Start a program, by its full path, and begin to read what it writes. Nothing that it starts can hold up its reader.
+function Start-Reading([string] $Path, [string] $Arguments) {
+    $info = New-Object Diagnostics.ProcessStartInfo
+    $info.FileName = $Path
+    $info.Arguments = $Arguments
+    $info.UseShellExecute = $false
+    $info.CreateNoWindow = $true
+    $info.RedirectStandardInput = $true
+    $info.RedirectStandardOutput = $true
+    $info.RedirectStandardError = $true
+    $process = [Diagnostics.Process]::Start($info)
+    try { $process.StandardInput.Close() } catch { $null = $_ }
+    $started = @{ process = $process }
+    foreach ($name in 'stdout', 'stderr') {
+        $one = @{}
+        $started[$name] = $one
+        $one.stream = if ($name -eq 'stdout') { $process.StandardOutput.BaseStream } else { $process.StandardError.BaseStream }
+        $one.buffer = New-Object byte[] 16384
+        $one.text = New-Object Text.StringBuilder
+        $one.reading = $one.stream.ReadAsync($one.buffer, 0, $one.buffer.Length)
+    }
+    $started
+}
+
+# Take in what a program writes, for so many milliseconds at the most; true once it has ended and written everything.
+function Wait-Reading($Started, [double] $Milliseconds) {
+    $watch = [Diagnostics.Stopwatch]::StartNew()
+    $quiet = $null
+    while ($true) {
+        $came = $false
+        foreach ($one in $Started.stdout, $Started.stderr) {
+            if ($null -eq $one.reading -or -not $one.reading.IsCompleted) { continue }
+            $came = $true
+            $count = 0
+            if ($one.reading.Status -eq 'RanToCompletion') { $count = $one.reading.Result }
+            if ($count -le 0) { $one.reading = $null; continue }
+            # what is more than anybody reads is dropped, so that the program goes on
+            if ($one.text.Length -lt 1000000) { $null = $one.text.Append([Text.Encoding]::UTF8.GetString($one.buffer, 0, $count)) }
+            $one.reading = $one.stream.ReadAsync($one.buffer, 0, $one.buffer.Length)
+        }
+        if ($came) { $quiet = $null }
+        $open = @(@($Started.stdout, $Started.stderr) | Where-Object { $null -ne $_.reading } | ForEach-Object { $_.reading })
+        if ($Started.process.HasExited) {
+            # a program that it started may hold the pipes for ever: half a second without a byte is the end
+            if ($open.Count -eq 0) { return $true }
+            if ($null -eq $quiet) { $quiet = $watch.ElapsedMilliseconds }
+            if ($watch.ElapsedMilliseconds - $quiet -gt 500) { return $true }
+        }
+        $left = $Milliseconds - $watch.ElapsedMilliseconds
+        if ($left -le 0) { if ($came) { continue } else { return $false } }
+        $pause = [int] [Math]::Min($left, 50)
+        if ($open.Count -eq 0) { $null = $Started.process.WaitForExit($pause) }
+        else { $null = [Threading.Tasks.Task]::WaitAny([Threading.Tasks.Task[]] $open, $pause) }
+    }
+}
+
+# End a program without waiting for its end: one that hangs in a driver has none.
+function Stop-Reading($Started) {
+    try { if (-not $Started.process.HasExited) { $Started.process.Kill() } } catch { $null = $_ }
+}
+
+# nvidia-smi's answer about these fields; a code of 255 and the reason where it has not come after so many seconds.
+function Invoke-Smi([string] $Program, $Fields, [double] $Seconds) {
+    $started = Start-Reading $Program ('--query-gpu=' + (@($Fields) -join ',') + ' --format=csv,noheader,nounits')
+    if (-not (Wait-Reading $started ($Seconds * 1000))) {
+        Stop-Reading $started
+        return @{ rc = 255; stdout = ''; stderr = 'nvidia-smi did not answer within ' + [Math]::Round($Seconds) + ' s' }
+    }
+    $code = ([int64] $started.process.ExitCode) -band 4294967295
+    @{ rc = $code; stdout = $started.stdout.text.ToString(); stderr = $started.stderr.text.ToString() }
+}
+
+# One HTTP request. Web: method, url, body (JSON text or null), timeout in seconds; silence (seconds without a byte after which it is
+# given up, or null); tell: what has been read is sent about once a second by the worker's Send-Told, and the body is then the rest;
+# keep: where the time is over in the middle of an answer, what has come stands beside the error. A redirect is not followed.
+# All of it is in this one function, so that it also runs in a runspace of its own.
+function Invoke-Web {
+    param($Web)
+    $ErrorActionPreference = 'Stop'
+    $watch = [Diagnostics.Stopwatch]::StartNew()
+    $limit = [double] $Web.timeout * 1000
+    # as in remediation/model/limits.py: what is not told in pieces has to fit into one line of the worker
+    $megabytes = if ($Web.tell) { 64 } else { 16 }
+    $most = $megabytes * 1048576
+    $tooLarge = 'the answer is larger than ' + $megabytes + ' MB, the most that is accepted'
+    [Net.ServicePointManager]::Expect100Continue = $false
+    # 5.1 offers old protocols alone unless told otherwise; a registry wants 1.2
+    [Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
+
+    function Get-Left { [int] [Math]::Max(1, [Math]::Min([int]::MaxValue, $limit - $watch.ElapsedMilliseconds)) }
+
+    # For how long the next byte is waited.
+    function Get-Patience {
+        if ($Web.silence) { [int] [Math]::Max(1, [Math]::Min((Get-Left), [double] $Web.silence * 1000)) }
+        else { Get-Left }
+    }
+
+    # Wait for what is being read; meanwhile what waits to be told is told. False where the time is over.
+    function Wait-Bytes($Reading, $Target) {
+        $until = $watch.ElapsedMilliseconds + (Get-Patience)
+        while ($true) {
+            $now = $watch.ElapsedMilliseconds
+            if ($now -ge $limit) { return $false }
+            if ($until - $now -le 0) { throw (New-Object TimeoutException ('nothing came for ' + $Web.silence + ' s')) }
+            if ($Reading.Wait([int] [Math]::Min([Math]::Min($until, $limit) - $now, 1000))) { return $true }
+            Step-Telling $Target
+        }
+    }
+
+    # At most one frame a second, and none too large for a line.
+    function Step-Telling($Target) {
+        if (-not $Web.tell -or $Target.Length -eq 0) { return }
+        if ($Target.Length -lt 200000 -and $watch.ElapsedMilliseconds - $told[0] -lt 1000) { return }
+        Send-Told ($Target.ToArray())
+        $Target.SetLength(0)
+        $told[0] = $watch.ElapsedMilliseconds
+    }
+
+    function Read-Answer($Response) {
+        $source = $Response.GetResponseStream()
+        $target = New-Object IO.MemoryStream
+        $first = $null
+        $last = $null
+        $cut = $false
+        $all = [long] 0
+        $told = @(-1000)  # when something was told last
+        $reading = $null
+        $buffer = New-Object byte[] 65536
+        try {
+            while ($true) {
+                $reading = $source.ReadAsync($buffer, 0, $buffer.Length)
+                if (-not (Wait-Bytes $reading $target)) {
+                    if (-not $Web.keep -or $null -eq $first) { throw (New-Object TimeoutException) }
+                    $cut = $true
+                    break
+                }
+                $count = $reading.Result
+                if ($count -le 0) { break }
+                $last = $watch.Elapsed.TotalSeconds
+                if ($null -eq $first) { $first = $last }
+                $all += $count
+                if ($all -gt $most) { throw (New-Object IO.InvalidDataException ($tooLarge)) }
+                $target.Write($buffer, 0, $count)
+                Step-Telling $target
+            }
+        }
+        finally {
+            # what is still being read ends with the request, and closing is no news after that
+            if ($null -ne $reading -and -not $reading.IsCompleted) { $request.Abort() }
+            try { $source.Close() } catch { $null = $_ }
+        }
+        $said = @{
+            status = [int] $Response.StatusCode
+            body = [Convert]::ToBase64String($target.ToArray())
+            elapsed = $watch.Elapsed.TotalSeconds
+            first_byte = $first
+        }
+        if ($Web.keep) { $said.last_byte = $last; $said.cut = $cut }
+        if ($cut) { $said.error = @{ kind = 'timeout'; message = 'the answer was not complete within ' + $Web.timeout + ' s' } }
+        # a redirect is not followed, it is told
+        if ($said.status -ge 300 -and $said.status -lt 400) { $said.location = [string] $Response.Headers['Location'] }
+        $said
+    }
+
+    $response = $null
+    try {
+        $request = [Net.WebRequest]::Create([string] $Web.url)
+        $request.Method = [string] $Web.method
+        $request.Proxy = $null
+        $request.KeepAlive = $false
+        $request.AllowAutoRedirect = $false
+        $request.Timeout = Get-Patience
+        $request.ReadWriteTimeout = Get-Patience
+        if ($null -ne $Web.body) {
+            $bytes = [Text.Encoding]::UTF8.GetBytes([string] $Web.body)
+            $request.ContentType = 'application/json'
+            $request.ContentLength = $bytes.Length
+            $stream = $request.GetRequestStream()
+            $stream.Write($bytes, 0, $bytes.Length)
+            $stream.Close()
+        }
+        try { $response = $request.GetResponse() }
+        catch {
+            # an answer with a code of 400 or more is an exception that carries the answer
+            $failure = $_.Exception.GetBaseException()
+            if ($failure -is [Net.WebException] -and $null -ne $failure.Response) { $response = $failure.Response }
+            else { throw }
+        }
+        Read-Answer $response
+    }
+    catch {
+        $kind = 'error'
+        $cause = $_.Exception
+        while ($null -ne $cause) {
+            if ($cause -is [TimeoutException]) { $kind = 'timeout' }
+            if ($cause -is [Net.Sockets.SocketException]) {
+                if ($cause.SocketErrorCode -eq 'ConnectionRefused') { $kind = 'refused' }
+                if ($cause.SocketErrorCode -eq 'TimedOut') { $kind = 'timeout' }
+            }
+            if ($cause -is [Net.WebException] -and $cause.Status -eq [Net.WebExceptionStatus]::Timeout) { $kind = 'timeout' }
+            $cause = $cause.InnerException
+        }
+        $message = [string] $_.Exception.GetBaseException().Message
+        @{ error = @{ kind = $kind; message = $message } }
+    }
+    finally { try { if ($null -ne $response) { $response.Close() } } catch { $null = $_ } }
 }

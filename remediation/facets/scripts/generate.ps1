@@ -1,131 +1,71 @@
-# One request to the model while the loads of GPU and CPU are looked at. Data: url, body (JSON text), timeout in seconds, sample.
+# One request to the model while the loads of GPU and CPU are sampled. Data: url, body (JSON text), timeout in seconds, sample.
 # The request runs in a runspace of its own, because this process does one thing at a time.
 param($Data)
 
-$ask = {
-    param($Url, $Body, $Timeout)
-    $ErrorActionPreference = 'Stop'
-    $watch = [Diagnostics.Stopwatch]::StartNew()
-    $limit = [double] $Timeout * 1000
-    $most = 16MB
-    [Net.ServicePointManager]::Expect100Continue = $false
-    $response = $null
-    try {
-        $request = [Net.WebRequest]::Create([string] $Url)
-        $request.Method = 'POST'
-        $request.Proxy = $null
-        $request.KeepAlive = $false
-        $request.AllowAutoRedirect = $false
-        $request.Timeout = [int] [Math]::Min([int]::MaxValue, $limit)
-        $request.ReadWriteTimeout = [int] [Math]::Min([int]::MaxValue, $limit)
-        $bytes = [Text.Encoding]::UTF8.GetBytes([string] $Body)
-        $request.ContentType = 'application/json'
-        $request.ContentLength = $bytes.Length
-        $stream = $request.GetRequestStream()
-        $stream.Write($bytes, 0, $bytes.Length)
-        $stream.Close()
-        try { $response = $request.GetResponse() }
-        catch {
-            $web = $_.Exception.GetBaseException()
-            if ($web -is [Net.WebException] -and $null -ne $web.Response) { $response = $web.Response }
-            else { throw }
-        }
-        $source = $response.GetResponseStream()
-        $target = New-Object IO.MemoryStream
-        $buffer = New-Object byte[] 65536
-        $first = $null
-        $last = $null
-        $cut = $false
-        while ($true) {
-            $left = $limit - $watch.ElapsedMilliseconds
-            if ($left -le 0) { $cut = $true; break }
-            if ($source.CanTimeout) { $source.ReadTimeout = [int] [Math]::Min([int]::MaxValue, [Math]::Max(1, $left)) }
-            try { $count = $source.Read($buffer, 0, $buffer.Length) }
-            catch {
-                # the tokens that came before the deadline are figures too
-                if ($limit - $watch.ElapsedMilliseconds -gt 500) { throw }
-                $cut = $true
-                break
-            }
-            if ($count -le 0) { break }
-            $last = $watch.Elapsed.TotalSeconds
-            if ($null -eq $first) { $first = $last }
-            if ($target.Length -gt $most) { throw (New-Object IO.InvalidDataException ('the answer is larger than 16 MB, the most that is accepted')) }
-            $target.Write($buffer, 0, $count)
-        }
-        if ($cut -and $null -eq $first) { throw (New-Object TimeoutException) }
-        $said = @{
-            status = [int] $response.StatusCode
-            body = [Convert]::ToBase64String($target.ToArray())
-            elapsed = $watch.Elapsed.TotalSeconds
-            first_byte = $first
-            last_byte = $last
-            cut = $cut
-        }
-        $said.place = [string] $response.Headers['Location']
-        $said
-    }
-    catch {
-        $kind = 'error'
-        $cause = $_.Exception
-        while ($null -ne $cause) {
-            if ($cause -is [TimeoutException]) { $kind = 'timeout' }
-            if ($cause -is [Net.WebException] -and $cause.Status -eq [Net.WebExceptionStatus]::Timeout) { $kind = 'timeout' }
-            if ($cause -is [Net.Sockets.SocketException] -and $cause.ErrorCode -eq 10061) { $kind = 'refused' }
-            $cause = $cause.InnerException
-        }
-        @{ error = @{ kind = $kind; message = [string] $_.Exception.GetBaseException().Message } }
-    }
-    finally { if ($null -ne $response) { $response.Close() } }
+# nvidia-smi prints a line for each card every 250 ms: starting it for each sample would load the machine that is measured
+function Start-Loop {
+    $program = Find-Smi
+    if (-not $program) { throw 'nvidia-smi was not found' }
+    Start-Reading $program '--query-gpu=utilization.gpu --format=csv,noheader,nounits --loop-ms=250'
 }
 
-# nvidia-smi prints a line every 250 ms by itself: starting it anew for each sample would load the machine that is measured
-function Start-Smi {
-    $place = Join-Path $env:SystemRoot 'System32\nvidia-smi.exe'
-    if (-not (Test-Path -LiteralPath $place)) { $place = Join-Path $env:ProgramFiles 'NVIDIA Corporation\NVSMI\nvidia-smi.exe' }
-    if (-not (Test-Path -LiteralPath $place)) { return $null }
-    $info = New-Object Diagnostics.ProcessStartInfo
-    $info.FileName = $place
-    $info.Arguments = '--query-gpu=utilization.gpu --format=csv,noheader,nounits --loop-ms=250'
-    $info.UseShellExecute = $false
-    $info.CreateNoWindow = $true
-    $info.RedirectStandardOutput = $true
-    [Diagnostics.Process]::Start($info)
+# Of what came since the last sample, the load of the busiest card: a model that runs on one card leaves the others idle.
+function Add-Load($Smi) {
+    $text = $Smi.stdout.text
+    $whole = $text.ToString().LastIndexOf("`n") + 1
+    $loads = @($text.ToString(0, $whole) -split "`n" | Where-Object { $_ -match '^\s*\d+\s*$' } | ForEach-Object { [int] $_ })
+    $null = $text.Remove(0, $whole)
+    if ($loads.Count -gt 0) { $null = $gpu.Add(($loads | Measure-Object -Maximum).Maximum) }
 }
 
 $gpu = New-Object Collections.ArrayList
 $cpu = New-Object Collections.ArrayList
 $smi = $null
+$ended = $false
+$answer = $null
+$watch = [Diagnostics.Stopwatch]::StartNew()
+$limit = [double] $Data.timeout * 1000
+$web = @{ method = 'POST'; url = $Data.url; body = $Data.body; timeout = $Data.timeout; keep = $true }
 $shell = [PowerShell]::Create()
 try {
-    if ($Data.sample) { try { $smi = Start-Smi } catch { $smi = $null } }
-    $null = $shell.AddScript($ask.ToString()).AddArgument($Data.url).AddArgument($Data.body).AddArgument($Data.timeout)
+    if ($Data.sample) { $smi = Get-Part 'gpu' { Start-Loop } }
+    $null = $shell.AddScript(${function:Invoke-Web}.ToString()).AddArgument($web)
     $running = $shell.BeginInvoke()
-    while (-not $running.IsCompleted) {
+    # the request keeps to its time by itself; where even that hangs (a name server that does not answer) it is left alone
+    while (-not $running.IsCompleted -and $watch.ElapsedMilliseconds -lt $limit + 700) {
         if ($Data.sample) {
-            try {
-                $busy = Get-CimInstance -ClassName Win32_PerfFormattedData_PerfOS_Processor -Filter "Name='_Total'" -Property PercentProcessorTime
-                $null = $cpu.Add([int] $busy.PercentProcessorTime)
+            $patience = [int] [Math]::Max(1, [Math]::Min(5, ($limit - $watch.ElapsedMilliseconds) / 1000))
+            $PSDefaultParameterValues['Get-CimInstance:OperationTimeoutSec'] = $patience
+            $busy = Get-Part 'cpu' {
+                Get-CimInstance -ClassName Win32_PerfFormattedData_PerfOS_Processor -Filter "Name='_Total'" -Property PercentProcessorTime
             }
-            catch { $null = $_ }
+            foreach ($row in @($busy)) { if ($null -ne $row.PercentProcessorTime) { $null = $cpu.Add([int] $row.PercentProcessorTime) } }
+            if ($null -ne $smi) { $null = Wait-Reading $smi 20; Add-Load $smi }
         }
-        $null = $running.AsyncWaitHandle.WaitOne(250)
+        $null = $running.AsyncWaitHandle.WaitOne(230)
     }
-    $answer = @($shell.EndInvoke($running))[-1]
+    $ended = $running.IsCompleted
+    if ($ended) { $answer = @($shell.EndInvoke($running))[-1] }
 }
 finally {
-    $shell.Dispose()
     if ($null -ne $smi) {
-        try { $smi.Kill() } catch { $null = $_ }
-        foreach ($line in @($smi.StandardOutput.ReadToEnd() -split "`n")) {
-            # several cards print a line each; the busiest of them does not matter here, one model runs on one card
-            if ($line.Trim() -match '^\d+$') { $null = $gpu.Add([int] $line.Trim()) }
-        }
+        $code = $null
+        if ($smi.process.HasExited) { $code = $smi.process.ExitCode }
+        Stop-Reading $smi
+        $null = Wait-Reading $smi 0
+        Add-Load $smi
+        if ($code) { $Problems.gpu = 'nvidia-smi ended with ' + $code + ': ' + ($smi.stderr.text.ToString() -replace '\s+', ' ').Trim() }
     }
+    # disposing waits for what still runs
+    if ($ended) { $shell.Dispose() } else { $null = $shell.BeginStop($null, $null) }
 }
+# what failed now and then does not count where there are samples
+if ($gpu.Count -gt 0) { $Problems.Remove('gpu') }
+if ($cpu.Count -gt 0) { $Problems.Remove('cpu') }
 
-if ($null -ne $answer.error) { $value = @{ error = $answer.error } }
-else {
+if ($null -eq $answer) { $answer = @{ error = @{ kind = 'timeout'; message = 'no answer within ' + $Data.timeout + ' s' } } }
+$value = @{ error = $answer.error; Problems = $Problems }
+if ($null -ne $answer.status) {
     $value = @{
         status = $answer.status
         body = $answer.body
@@ -135,8 +75,10 @@ else {
         cut = $answer.cut
         gpu = $gpu.ToArray()
         cpu = $cpu.ToArray()
+        Problems = $Problems
     }
-    # a redirect is not followed, it is told
-    if ($value.status -ge 300 -and $value.status -lt 400) { $value.location = $answer.place }
+    # whose time was over in the middle
+    if ($null -ne $answer.error) { $value.error = $answer.error }
+    if ($null -ne $answer.location) { $value.location = $answer.location }
 }
 ConvertTo-Json -Depth 20 -Compress -InputObject $value

@@ -1,38 +1,54 @@
 # All processes with owners and services. Who may not see an owner or a path gets null there.
 param($Data)
 
+$limit = 15  # seconds for all owners
+$watch = [Diagnostics.Stopwatch]::StartNew()
+
 # One pass for all owners where the login is elevated; else process by process, and only at the desktop: that is slow.
+# What ends meanwhile has no owner, and is no reason to lose the others'.
 $owners = @{}
-$all = $true
-try { Get-Process -IncludeUserName | ForEach-Object { $owners[[int] $_.Id] = $_.UserName } } catch { $all = $false }
+try {
+    foreach ($process in @(Get-Process -IncludeUserName -ErrorAction SilentlyContinue)) { $owners[[int] $process.Id] = $process.UserName }
+}
+catch { $owners = @{} }
+$all = $owners.Count -gt 0
 
 $services = @{}
-foreach ($service in @(Get-CimInstance -ClassName Win32_Service -Filter 'ProcessId<>0' -Property @('Name', 'ProcessId'))) {
+$found = @(Get-Part 'Service' { Get-CimInstance -ClassName Win32_Service -Filter 'ProcessId<>0' -Property @('Name', 'ProcessId') })
+foreach ($service in $found) {
+    if ($null -eq $service -or $null -eq $service.ProcessId) { continue }
     if (-not $services.ContainsKey([int] $service.ProcessId)) { $services[[int] $service.ProcessId] = [string] $service.Name }
 }
 
-$rows = New-Object Collections.ArrayList
-foreach ($process in @(Get-CimInstance -ClassName Win32_Process)) {
-    $number = [int] $process.ProcessId
-    if ($number -eq 0) { continue }
-    $owner = $owners[$number]
-    if (-not $all -and $process.SessionId -ne 0) {
-        try {
-            $found = Invoke-CimMethod -InputObject $process -MethodName GetOwner
-            if ($found.ReturnValue -eq 0) { $owner = $found.Domain + '\' + $found.User }
-        }
-        catch { $owner = $null }
+function Get-Owner($Process) {
+    if ($owners.ContainsKey([int] $Process.ProcessId)) { return $owners[[int] $Process.ProcessId] }
+    if ($all -or $Process.SessionId -eq 0) { return }
+    if ($watch.Elapsed.TotalSeconds -gt $limit) {
+        $Problems.Owner = 'not all owners were told within ' + $limit + ' s'
+        return
     }
+    try {
+        $said = Invoke-CimMethod -InputObject $Process -MethodName GetOwner
+        if ($said.ReturnValue -eq 0 -and $said.User) { return $said.Domain + '\' + $said.User }
+    }
+    catch { if ($_.CategoryInfo.Category -ne 'ObjectNotFound') { $Problems.Owner = Get-Reason $_ } }
+}
+
+$rows = New-Object Collections.ArrayList
+foreach ($process in @(Get-Part 'Processes' { Get-CimInstance -ClassName Win32_Process })) {
+    if ($null -eq $process -or -not $process.ProcessId) { continue }
+    $owner = Get-Owner $process
     if (-not $owner) { $owner = $null }
     $null = $rows.Add(@{
-            ProcessId = $number
-            ParentProcessId = [int] $process.ParentProcessId
+            ProcessId = [int] $process.ProcessId
+            ParentProcessId = $process.ParentProcessId
             Name = [string] $process.Name
             ExecutablePath = $process.ExecutablePath
-            SessionId = [int] $process.SessionId
-            CreationDate = ConvertTo-Epoch $process.CreationDate
+            SessionId = $process.SessionId
+            CreationDate = Get-Part 'CreationDate' { ConvertTo-Epoch $process.CreationDate }
             Owner = $owner
-            Service = $services[$number]
+            Service = $services[[int] $process.ProcessId]
         })
 }
-ConvertTo-Json -Depth 20 -Compress -InputObject $rows.ToArray()
+if ($rows.Count -eq 0 -and -not $Problems.Processes) { $Problems.Processes = 'Win32_Process lists nothing' }
+ConvertTo-Json -Depth 20 -Compress -InputObject @{ Processes = $rows.ToArray(); Problems = $Problems }

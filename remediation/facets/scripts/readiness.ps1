@@ -15,11 +15,10 @@ function Read-Value($Parent, [string] $Name) {
     [string] $value
 }
 
-$quotas = $null
-$quotasProblem = $null
-try {
-    $config = Get-WSManInstance -ResourceURI 'winrm/config'
-    $quotas = @{
+function Read-Quotas {
+    $config = Get-WSManInstance -ResourceURI 'winrm/config' | Select-Object -First 1
+    if ($null -eq $config) { throw 'winrm/config is empty' }
+    @{
         MaxShellsPerUser = Read-Value $config.Winrs 'MaxShellsPerUser'
         MaxProcessesPerShell = Read-Value $config.Winrs 'MaxProcessesPerShell'
         MaxMemoryPerShellMB = Read-Value $config.Winrs 'MaxMemoryPerShellMB'
@@ -31,47 +30,82 @@ try {
         MaxTimeoutms = Read-Value $config 'MaxTimeoutms'
     }
 }
-catch { $quotasProblem = [string] $_.Exception.Message }
-
-$classes = New-Object Collections.ArrayList
-$classesProblem = $null
-try {
-    foreach ($class in @(Get-CimClass -Namespace 'root/cimv2' -ClassName 'Win32_PerfFormattedData_GPUPerformanceCounters_*')) {
-        $null = $classes.Add([string] $class.CimClassName)
-    }
-}
-catch { $classesProblem = [string] $_.Exception.Message }
 
 # The program below System32 is there on machines without WSL as well; a service is not
-$service = $null
-$state = $null
-foreach ($name in @('WSLService', 'LxssManager')) {
-    $there = Get-Service -Name $name -ErrorAction SilentlyContinue
-    if ($there) { $service = $name; $state = [string] $there.Status; break }
-}
-$version = $null
-$program = Join-Path $env:ProgramFiles 'WSL\wsl.exe'
-if (Test-Path -LiteralPath $program) { $version = [string] [Diagnostics.FileVersionInfo]::GetVersionInfo($program).ProductVersion }
-
-# A user's distributions stand in that user's part of the registry, loaded while they are logged on
-$own = [Security.Principal.WindowsIdentity]::GetCurrent().User.Value
-$distributions = New-Object Collections.ArrayList
-foreach ($hive in @(Get-ChildItem -LiteralPath 'Registry::HKEY_USERS' -ErrorAction SilentlyContinue)) {
-    $place = 'Registry::' + $hive.Name + '\Software\Microsoft\Windows\CurrentVersion\Lxss'
-    foreach ($key in @(Get-ChildItem -LiteralPath $place -ErrorAction SilentlyContinue)) {
-        $title = $key.GetValue('DistributionName')
-        if ($title) { $null = $distributions.Add(@{ Name = [string] $title; Version = $key.GetValue('Version'); Own = $hive.PSChildName -eq $own }) }
+function Find-Wsl {
+    foreach ($name in @('WSLService', 'LxssManager')) {
+        try { $there = Get-Service -Name $name | Select-Object -First 1 }
+        catch {
+            if ([string] $_.FullyQualifiedErrorId -notlike 'NoServiceFoundForGivenName*') { throw }
+            $there = $null
+        }
+        if ($there) { return $there }
+    }
+    # to a login that may not ask for a service, Windows says that there is none
+    foreach ($name in @('WSLService', 'LxssManager')) {
+        $hidden = $version -or (Test-Path -LiteralPath ('HKLM:\SYSTEM\CurrentControlSet\Services\' + $name))
+        if ($hidden) { throw 'WSL is there, and Windows does not tell this login of its service' }
     }
 }
+
+function Read-Version {
+    if (-not $env:ProgramFiles) { return $null }
+    $program = Join-Path $env:ProgramFiles 'WSL\wsl.exe'
+    if (Test-Path -LiteralPath $program) { [string] [Diagnostics.FileVersionInfo]::GetVersionInfo($program).ProductVersion }
+}
+
+# What may not be opened is told, what is not there is not: a user without WSL, one who has logged off meanwhile, a service's account
+function Add-Refusal($Records) {
+    foreach ($record in @($Records)) {
+        if ($null -eq $record -or $record.CategoryInfo.Category -eq 'ObjectNotFound') { continue }
+        if ([string] $record.TargetObject -match 'S-1-5-(18|19|20)(_Classes)?$') { continue }
+        $Problems.Distributions = Get-Reason $record
+    }
+}
+
+# A user's distributions stand in that user's part of the registry, loaded while they are logged on
+function Read-Distributions {
+    $own = [Security.Principal.WindowsIdentity]::GetCurrent().User.Value
+    $errors = $null
+    $hives = @(Get-ChildItem -LiteralPath 'Registry::HKEY_USERS' -ErrorAction SilentlyContinue -ErrorVariable errors)
+    Add-Refusal $errors
+    foreach ($hive in $hives) {
+        $place = 'Registry::' + $hive.Name + '\Software\Microsoft\Windows\CurrentVersion\Lxss'
+        $errors = $null
+        $keys = @(Get-ChildItem -LiteralPath $place -ErrorAction SilentlyContinue -ErrorVariable errors)
+        Add-Refusal $errors
+        foreach ($key in $keys) {
+            try {
+                $title = $key.GetValue('DistributionName')
+                if (-not $title) { continue }
+                $null = $distributions.Add(@{ Name = [string] $title; Version = $key.GetValue('Version'); Own = $hive.PSChildName -eq $own })
+            }
+            catch { Add-Refusal $_ }
+        }
+    }
+}
+
+$quotas = Get-Part 'Quotas' { Read-Quotas }
+$classes = New-Object Collections.ArrayList
+foreach ($class in @(Get-Part 'GpuClasses' { Get-CimClass -Namespace 'root/cimv2' -ClassName 'Win32_PerfFormattedData_GPUPerformanceCounters_*' })) {
+    if ($class.CimClassName) { $null = $classes.Add([string] $class.CimClassName) }
+}
+$version = Get-Part 'WslVersion' { Read-Version }
+$service = Get-Part 'WslService' { Find-Wsl }
+$state = $null
+if ($service) { $state = [string] $service.Status; $service = [string] $service.Name }
+$distributions = New-Object Collections.ArrayList
+Get-Part 'Distributions' { Read-Distributions }
 
 ConvertTo-Json -Depth 20 -Compress -InputObject @{
     Quotas = $quotas
-    QuotasProblem = $quotasProblem
+    QuotasProblem = $Problems.Quotas
     ByPolicy = $byPolicy.ToArray()
     GpuClasses = $classes.ToArray()
-    GpuClassesProblem = $classesProblem
+    GpuClassesProblem = $Problems.GpuClasses
     WslService = $service
     WslState = $state
     WslVersion = $version
     Distributions = $distributions.ToArray()
+    Problems = $Problems
 }

@@ -5,19 +5,26 @@ $most = 1MB
 $wanted = '"(?:model|num_gpu)" *: *(?:"[^"]*"|-?[0-9]+)'
 $rows = New-Object Collections.ArrayList
 $refused = New-Object Collections.ArrayList
+
+function Read-Body([string] $Path) {
+    # the server may still have it open
+    $file = New-Object IO.FileStream($Path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare] 'ReadWrite, Delete')
+    try { if ($file.Length -le $most) { (New-Object IO.StreamReader($file, [Text.Encoding]::UTF8)).ReadToEnd() } }
+    finally { $file.Dispose() }
+}
+
 foreach ($path in @($Data.paths)) {
+    if (-not $path) { continue }
     try {
-        $file = New-Object IO.FileInfo ([string] $path)
-        if ($file.Exists -and $file.Length -gt $most) { continue }
-        # a folder that may not be entered looks empty, so that only opening tells the two apart
-        $text = [IO.File]::ReadAllText([string] $path)
+        $text = Read-Body $path
+        if ($null -eq $text) { continue }
+        $parts = @([Regex]::Matches($text, $wanted) | ForEach-Object { $_.Value })
+        $null = $rows.Add(@{ Path = [string] $path; Text = [string] ($parts -join ', ') })
     }
     catch {
-        $cause = $_.Exception.GetBaseException()
-        if ($cause -is [UnauthorizedAccessException]) { $null = $refused.Add([string] $path) }
-        continue
+        if (Test-Cause $_ @([IO.FileNotFoundException], [IO.DirectoryNotFoundException])) { continue }
+        if (Test-Cause $_ @([UnauthorizedAccessException])) { $null = $refused.Add([string] $path) }
+        $Problems[[string] $path] = Get-Reason $_
     }
-    $parts = @([Regex]::Matches($text, $wanted) | ForEach-Object { $_.Value })
-    $null = $rows.Add(@{ Path = [string] $path; Text = [string] ($parts -join ', ') })
 }
-ConvertTo-Json -Depth 20 -Compress -InputObject @{ Rows = $rows.ToArray(); Refused = $refused.ToArray() }
+ConvertTo-Json -Depth 20 -Compress -InputObject @{ Rows = $rows.ToArray(); Refused = $refused.ToArray(); Problems = $Problems }

@@ -1,13 +1,26 @@
 # The machine as Win32_OperatingSystem knows it. Memory in KiB, times in seconds since the epoch, UTC.
+# Its name and its version are known without that class as well.
 param($Data)
 
-$system = Get-CimInstance -ClassName Win32_OperatingSystem
-ConvertTo-Json -Depth 20 -Compress -InputObject @{
-    Caption = [string] $system.Caption
-    Version = [string] $system.Version
-    Hostname = [string] $system.CSName
+$class = 'Win32_OperatingSystem'
+$system = @(Get-Part $class { Get-CimInstance -ClassName $class })[0]
+$why = $Problems[$class]
+$Problems.Remove($class)
+if (-not $why) { $why = $class + ' has no value for it' }
+
+$name = $system.CSName
+if (-not $name) { $name = [Environment]::MachineName }
+$version = $system.Version
+if (-not $version) { $version = [Environment]::OSVersion.Version.ToString(3) }
+$value = @{
+    Caption = $system.Caption
+    Version = [string] $version
+    Hostname = [string] $name
     TotalVisibleMemorySize = $system.TotalVisibleMemorySize
     FreePhysicalMemory = $system.FreePhysicalMemory
     Now = ConvertTo-Epoch ([DateTime]::UtcNow)
-    LastBootUpTime = ConvertTo-Epoch $system.LastBootUpTime
+    LastBootUpTime = Get-Part 'LastBootUpTime' { ConvertTo-Epoch $system.LastBootUpTime }
+    Problems = $Problems
 }
+foreach ($key in @($value.Keys)) { if ($null -eq $value[$key] -and -not $Problems[$key]) { $Problems[$key] = $why } }
+ConvertTo-Json -Depth 20 -Compress -InputObject $value

@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
@@ -18,7 +19,7 @@ SLICE = 300_000
 _FULL = 200_000
 _EVERY = 1.0
 """Of an answer that is told while it comes, a frame leaves so many seconds after the last one, or when so many bytes wait."""
-_FRAMED = {"run", "poll"}
+_FRAMED = {"run", "start", "poll"}
 _PLAIN = ("start", "poll", "stop", "read", "write", "run")
 
 
@@ -29,6 +30,8 @@ class Worker:
         self._world, self._stdin, self._stdout = world, stdin, stdout
         self._nonce = ""
         self._scripts: set[str] = set()
+        self._hung: dict[str, Any] = {}
+        """Servers that let a request of the present line time out, with the value it got."""
 
     def run(self) -> int:
         """Greet and answer; returns the exit code. Raises Refusal when there is no machine."""
@@ -44,8 +47,10 @@ class Worker:
         for line in self._stdin:
             request = _json(line)
             if request is None:
-                raise Refusal("error", "a line that is no base64 JSON")
+                self._say({"id": _number(line), "error": {"kind": "error", "message": "the request cannot be read"}})
+                continue
             number = request.get("id")
+            self._hung.clear()
             replies = [self._answer(number, index, call) for index, call in enumerate(request.get("calls") or ())]
             self._say({"id": number, "replies": replies})
         return 0
@@ -73,15 +78,22 @@ class Worker:
             self._scripts.add(wanted)
         elif wanted not in self._scripts:
             raise Refusal("need-script", f"probe {call.get('name')!r} has not been sent yet")
-        data = call.get("data") or {}
+        data, server = call.get("data") or {}, call.get("server")
+        if server in self._hung:
+            return {"value": self._hung[server]}
+        value = self._value(number, index, call, data)
+        if server and isinstance(value, dict) and (value.get("error") or {}).get("kind") == "timeout":
+            self._hung[server] = value
+        return {"value": value}
+
+    def _value(self, number: object, index: int, call: Mapping[str, Any], data: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
         if not data.get("tell"):
-            value = self._world.call("probe", name=call.get("name"), data=data, timeout=call.get("timeout", 30.0))
-            return {"value": value}
+            return self._world.call("probe", name=call.get("name"), data=data, timeout=call.get("timeout", 30.0))
         told = _Told(lambda piece: self._say({"id": number, "call": index, "stream": "told", "data": _b64(piece)}))
-        value = self._world.call("probe", hear=told, name=call.get("name"), data=data, timeout=call.get("timeout", 30.0))
+        value: Any = self._world.call("probe", hear=told, name=call.get("name"), data=data, timeout=call.get("timeout", 30.0))
         if "body" in value:
             value["body"] = _b64(base64.b64decode(value["body"])[told.size :])
-        return {"value": value}
+        return value
 
     def _framed(self, number: object, index: int, reply: dict[str, Any]) -> dict[str, Any]:
         for stream in ("stdout", "stderr"):
@@ -119,6 +131,12 @@ class _Told:
 
 def _b64(content: bytes) -> str:
     return base64.b64encode(content).decode()
+
+
+def _number(line: bytes) -> int | None:
+    """Return the id of a request that cannot be read, None where not even that can."""
+    found = re.match(r'\s*\{\s*"id"\s*:\s*([0-9]+)', _decoded(line) or "")
+    return None if found is None else int(found[1])
 
 
 def _decoded(line: bytes) -> str | None:

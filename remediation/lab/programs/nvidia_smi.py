@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from remediation.lab.programs import Call, Done, failed, said
+from remediation.lab.wire import Refusal
 from remediation.lab.world.state import MIB, Program
 
 if TYPE_CHECKING:
@@ -52,11 +53,20 @@ _VALUES: Mapping[str, tuple[Callable[[Machine], object], str]] = {
     "power.draw": (lambda _: "14.71", "W"),
     "fan.speed": (lambda _: "[N/A]", "%"),
 }
+_NEEDS_RESET = "[GPU requires reset]"
+_UNTOLD: Mapping[str, str] = {
+    "memory.total": _NEEDS_RESET, "memory.reserved": _NEEDS_RESET, "memory.used": _NEEDS_RESET, "memory.free": _NEEDS_RESET,
+    "utilization.gpu": "[Unknown Error]", "utilization.memory": "[Unknown Error]", "pstate": "[Unknown Error]", "temperature.gpu": _NEEDS_RESET,
+    "compute_cap": "[N/A]", "power.draw": "[N/A]",
+}  # fmt: skip
+"""What stands in the place of a value that a card which needs a reset does not tell."""
 _APPS = ("gpu_uuid", "gpu_name", "pid", "process_name", "name", "used_gpu_memory", "used_memory")
 
 
 def nvidia_smi(machine: Machine, call: Call) -> Done:
     """Run one query."""
+    if not machine.state.card.installed:
+        raise Refusal("not-found", f"The term '{call.argv[0]}' is not recognized as the name of a program")
     words = list(call.argv[1:])
     options = {word.partition("=")[0]: word.partition("=")[2] for word in words}
     style = options.get("--format", "csv").split(",")
@@ -84,7 +94,9 @@ def query(machine: Machine, fields: Sequence[str], *, units: bool, header: bool)
             return Done(BAD_ARGUMENT, f'Field "{name}" is not a valid field to query.\n\n'.encode())
     if machine.state.card.fallen:
         return Done(_LOST, f"{_GONE}\n".encode())
-    rows = [", ".join(_with_unit(str(_VALUES[name][0](machine)), _VALUES[name][1], units=units) for name in names)]
+    untold = _UNTOLD if machine.state.card.reset else {}
+    cells = (untold.get(name) or str(_VALUES[name][0](machine)) for name in names)
+    rows = [", ".join(_with_unit(cell, _VALUES[name][1], units=units) for name, cell in zip(names, cells, strict=True))]
     if header:
         titles = (f"{name} [{_VALUES[name][1]}]" if units and _VALUES[name][1] else name for name in names)
         rows.insert(0, ", ".join(titles))
@@ -123,6 +135,7 @@ def _apps(machine: Machine, fields: Sequence[str], *, units: bool, header: bool)
 
 def _xml(machine: Machine) -> str:
     card, memory = machine.state.card, machine.memory
+    reset = _NEEDS_RESET.strip("[]") if card.reset else ""
     processes = "".join(
         f"""
 			<process_info>
@@ -150,14 +163,14 @@ def _xml(machine: Machine) -> str:
 			<pending_dm>WDDM</pending_dm>
 		</driver_model>
 		<fb_memory_usage>
-			<total>{memory.total() // MIB} MiB</total>
-			<reserved>{card.reserve // MIB} MiB</reserved>
-			<used>{memory.used() // MIB} MiB</used>
-			<free>{memory.free() // MIB} MiB</free>
+			<total>{reset or f"{memory.total() // MIB} MiB"}</total>
+			<reserved>{reset or f"{card.reserve // MIB} MiB"}</reserved>
+			<used>{reset or f"{memory.used() // MIB} MiB"}</used>
+			<free>{reset or f"{memory.free() // MIB} MiB"}</free>
 		</fb_memory_usage>
 		<utilization>
-			<gpu_util>{machine.network.load()[0]} %</gpu_util>
-			<memory_util>{machine.network.load()[0] * 2 // 3} %</memory_util>
+			<gpu_util>{reset or f"{machine.network.load()[0]} %"}</gpu_util>
+			<memory_util>{reset or f"{machine.network.load()[0] * 2 // 3} %"}</memory_util>
 		</utilization>
 		<ecc_mode>
 			<current_ecc>N/A</current_ecc>

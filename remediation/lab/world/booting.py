@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 from remediation.lab.wire import Json
 from remediation.lab.world.state import MIB, Program, State
 
 DOCKER = "C:\\Program Files\\Docker\\Docker\\"
 DESKTOP = "Docker Desktop.exe"
 BACKEND = "com.docker.backend.exe"
+BUILD = "com.docker.build.exe"
+HELPER = "com.docker.service.exe"
+"""The privileged helper: a service that starts with Windows and stays when Docker Desktop ends."""
 VM = "vmmemWSL"
+_OF_DOCKER_DESKTOP = re.compile(r"(docker desktop|com\.docker\..*|docker-agent|vpnkit.*)\.exe", re.IGNORECASE)
+
+
+def of_docker_desktop(name: str) -> bool:
+    """Return whether a program belongs to Docker Desktop and ends with it."""
+    return _OF_DOCKER_DESKTOP.fullmatch(name) is not None and name.lower() != HELPER
 
 
 def windows(state: State) -> None:
@@ -42,6 +53,8 @@ def windows(state: State) -> None:
         service="NVDisplay.ContainerLocalSystem",
         local=3 * MIB,
     )
+    if state.engine.desktop is not None:
+        add(HELPER, 0, system, f"{DOCKER}{HELPER}", parent=services.pid, service="com.docker.service")
     add("winrshost.exe", 0, state.login.user, f"{windows}winrshost.exe")
 
 
@@ -67,7 +80,8 @@ def docker_desktop(state: State, now: float, *, dashboard: bool) -> None:
     gui = _add(
         state, DESKTOP, f"{DOCKER}{DESKTOP}", now, owner=user, parent=explorer, local=7 * MIB if dashboard else 0, windows=int(dashboard)
     )  # fmt: skip
-    _add(state, BACKEND, f"{DOCKER}resources\\{BACKEND}", now, owner=user, parent=gui.pid)
+    backend = _add(state, BACKEND, f"{DOCKER}resources\\{BACKEND}", now, owner=user, parent=gui.pid)
+    _add(state, BUILD, f"{DOCKER}resources\\{BUILD}", now, owner=user, parent=backend.pid)
 
 
 def vm(state: State, now: float) -> None:

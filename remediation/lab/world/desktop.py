@@ -80,9 +80,10 @@ class Desktop:
         """Stop engine and programs; Desktop kills what still runs, and writes its settings over the file."""
         self.lost(code=137)
         with self._lock:
-            names = {booting.DESKTOP, booting.BACKEND, booting.VM}
             was = self.running
-            self._state.programs = [each for each in self._state.programs if each.name not in names]
+            self._state.programs = [
+                each for each in self._state.programs if each.name != booting.VM and not booting.of_docker_desktop(each.name)
+            ]
         if was and not forced:
             self._write()
 
@@ -106,7 +107,7 @@ class Desktop:
             state.due.clear()
             state.held.clear()
             state.boots += 1
-            state.card.fallen = False
+            state.card.fallen = state.card.reset = False
             if state.login.autologon is None:
                 state.login.desktop_user = None
             now = self._clock.now()

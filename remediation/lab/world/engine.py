@@ -227,7 +227,7 @@ class Engine:
         visible = container.environment.get("NVIDIA_VISIBLE_DEVICES", "all") not in {"", "none", "void"}
         card = self._state.card
         able = float(card.compute) >= _OLDEST_COMPUTE and float(card.driver) >= _OLDEST_DRIVER
-        there = container.wants_gpu and visible and able and not card.fallen
+        there = container.wants_gpu and visible and able and not (card.fallen or card.reset)
         return OllamaServer(
             version=version, environment=container.environment, device=self._memory.device if there else None,
             memory=_Share(self._memory, container.id[:12]), clock=self._clock, models=store, log=log,

@@ -9,16 +9,13 @@ from typing import Any
 
 from remediation.lab.ollama.damage import Damage
 from remediation.lab.wire import Json
+from remediation.lab.world import conditions
 from remediation.lab.world.machine import Machine
 from remediation.lab.world.state import MIB, Client, Program, State
 
 MODEL = "mistral:7b-instruct-q4_K_M"
 FOLDER = "C:\\dev\\activia1"
 LIBRARY_LINE = "OLLAMA_LLM_LIBRARY=cuda            # force the CUDA backend"
-
-
-def _as_it_is(_: State) -> None:
-    """Change nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,7 @@ class Fault:
     """The container's memory limit."""
     release: str = "0.13.5"
     """The Ollama release in the image."""
-    machine: Callable[[State], None] = _as_it_is
+    machine: Callable[[State], None] = conditions.as_it_is
     """What is different before anything runs."""
 
 
@@ -122,16 +119,25 @@ def _not_elevated(made: Machine) -> None:
     ask(made)
 
 
-def _unprepared(state: State) -> None:
-    # as an old image leaves it, or somebody who hardened it by a policy
-    state.setup.quotas |= {"MaxMemoryPerShellMB": 150, "MaxProcessesPerShell": 5, "IdleTimeout": 60_000}
-    state.setup.by_policy = ["IdleTimeout"]
-    state.setup.wsl_service = state.setup.wsl_version = None
-    state.setup.distributions = []
+def _without_rights(made: Machine) -> None:
+    # as a domain user is who may log in over the network, and nothing else: what is there is there all the same
+    _occupants(made)
+    ask(made)
+    made.state.login.elevated = False
+    made.state.login.restricted = True
+    made.state.closed = ["C:\\dev"]
 
 
-def _held_back(state: State) -> None:
-    state.login.language_mode = "ConstrainedLanguage"
+def _needs_reset(made: Machine) -> None:
+    _stopped_answering(made, reset=True)
+
+
+def _in_use(made: Machine) -> None:
+    _occupants(made)
+    path = made.desktop.settings_path
+    made.files.put(path, json.dumps({"AutoStart": False}).encode())
+    made.state.in_use = [path]
+    ask(made)
 
 
 def _unloaded(made: Machine) -> None:
@@ -187,32 +193,16 @@ def _damaged(damage: Damage) -> Callable[[Machine], None]:
     return happened
 
 
-def _card(name: str, compute: str, mib: int = 0) -> Callable[[State], None]:
-    def built_in(state: State) -> None:
-        state.card.name, state.card.compute = name, compute
-        state.card.total = mib * MIB or state.card.total
-
-    return built_in
-
-
-def _old_driver(state: State) -> None:
-    state.card.driver, state.card.cuda = "472.12", "11.4"
-
-
 def _lost_card(made: Machine) -> None:
-    made.state.card.fallen = True
+    _stopped_answering(made)
+
+
+def _stopped_answering(made: Machine, *, reset: bool = False) -> None:
+    made.state.card.fallen, made.state.card.reset = not reset, reset
     for container in made.state.containers:
         if container.running and container.wants_gpu:
             made.engine.restart(container)
     ask(made)
-
-
-def _no_runtime(state: State) -> None:
-    state.engine.gpu_support = False
-
-
-def _slow_disk(state: State) -> None:
-    state.disk = 60e6
 
 
 def _desktop_hangs(made: Machine) -> None:
@@ -267,18 +257,19 @@ FAULTS: Mapping[str, Fault] = {
     "memory-limit": Fault(_vram_occupied, limit="512M"),
     "runner-killed": Fault(ask, limit="120M"),
     "no-gpu-request": Fault(ask, devices=False),
-    "no-gpu-runtime": Fault(_as_it_stands, machine=_no_runtime),
+    "no-gpu-runtime": Fault(_as_it_stands, machine=conditions.no_runtime),
     "visible-devices": Fault(ask, lines=("CUDA_VISIBLE_DEVICES=1",)),
-    "card-too-small": Fault(ask, machine=_card("NVIDIA GeForce GTX 1650", "7.5", 4096)),
-    "card-tight": Fault(ask, machine=_card("Quadro P2000", "6.1", 5120)),
-    "card-unsupported": Fault(ask, machine=_card("NVIDIA GeForce GTX 780", "3.5")),
-    "driver-too-old": Fault(ask, machine=_old_driver),
+    "card-too-small": Fault(ask, machine=conditions.card("NVIDIA GeForce GTX 1650", "7.5", 4096)),
+    "card-tight": Fault(ask, machine=conditions.card("Quadro P2000", "6.1", 5120)),
+    "card-unsupported": Fault(ask, machine=conditions.card("NVIDIA GeForce GTX 780", "3.5")),
+    "driver-too-old": Fault(ask, machine=conditions.old_driver),
     "driver-lost": Fault(_lost_card),
+    "card-needs-reset": Fault(_needs_reset),
     "other-model": Fault(_other_model, lines=("OLLAMA_MAX_LOADED_MODELS=2",)),
     "model-corrupt": Fault(_damaged(Damage.BLOB_MAGIC)),
     "model-truncated": Fault(_damaged(Damage.BLOB_CUT)),
     "model-blob-missing": Fault(_damaged(Damage.BLOB_MISSING)),
-    "slow-disk": Fault(ask, machine=_slow_disk),
+    "slow-disk": Fault(ask, machine=conditions.slow_disk),
     "margin-0.32": Fault(_margin, release="0.32.0"),
     "vram-occupied-0.32": Fault(_vram_occupied, release="0.32.0"),
     "num-gpu-1-0.32": Fault(_num_gpu, release="0.32.0"),
@@ -290,8 +281,13 @@ FAULTS: Mapping[str, Fault] = {
     "pid-reused": Fault(_reused),
     "nobody-logged-on": Fault(_nobody),
     "not-elevated": Fault(_not_elevated),
-    "constrained-language": Fault(_vram_occupied, machine=_held_back),
-    "unprepared": Fault(_vram_occupied, machine=_unprepared),
+    "no-rights": Fault(_without_rights),
+    "task-refused": Fault(_vram_occupied, machine=conditions.refused_tasks),
+    "task-slow": Fault(_vram_occupied, machine=conditions.slow_tasks),
+    "settings-in-use": Fault(_in_use),
+    "values-missing": Fault(_vram_occupied, machine=conditions.untold),
+    "constrained-language": Fault(_vram_occupied, machine=conditions.held_back),
+    "unprepared": Fault(_vram_occupied, machine=conditions.unprepared),
     "engine-down": Fault(_engine_down),
     "desktop-hangs": Fault(_desktop_hangs),
     "no-gpu-counters": Fault(_counters),

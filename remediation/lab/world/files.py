@@ -6,19 +6,27 @@ import base64
 import hashlib
 import ntpath
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from remediation.lab.wire import Refusal
+from remediation.lab.world.rights import closed, may_open
 from remediation.lab.world.state import State, normal
 
-PART = ".remediation-part"
+PART = ".rp"
+
+
+def part_of(path: str) -> str:
+    """Return where the slices of a file wait for the last one, as the real worker names it."""
+    folder, name = ntpath.split(path)
+    return ntpath.join(folder, PART + hashlib.sha256(name.lower().encode()).hexdigest()[:8])
 
 
 class Files:
     """Files and their folders; a folder exists while a file lies below it."""
 
-    def __init__(self, state: State, lock: threading.RLock) -> None:
-        self._state, self._lock = state, lock
+    def __init__(self, state: State, lock: threading.RLock, now: Callable[[], float]) -> None:
+        self._state, self._lock, self._now = state, lock, now
 
     def get(self, path: str) -> bytes | None:
         """Return a file's bytes, None when there is no such file."""
@@ -30,8 +38,11 @@ class Files:
         """Create or replace a file."""
         with self._lock:
             known = self._state.files.get(normal(path), {})
-            entry = {"path": known.get("path", ntpath.normpath(path)), "content": base64.b64encode(content).decode()}
-            self._state.files[normal(path)] = entry
+            self._state.files[normal(path)] = {
+                "path": known.get("path", ntpath.normpath(path)),
+                "content": base64.b64encode(content).decode(),
+                "modified": self._now(),
+            }
 
     def remove(self, path: str) -> None:
         """Delete a file; nothing happens when there is none."""
@@ -61,14 +72,20 @@ class Files:
                 del self._state.files[each]
             return bool(inside)
 
-    def entries(self, path: str) -> list[tuple[str, int, bool]]:
-        """Return name, size and whether it is a folder of everything in a folder."""
+    def entries(self, path: str) -> list[tuple[str, int, bool, float]]:
+        """Return name, size, whether it is a folder, and the time of its last change of everything in a folder."""
         with self._lock:
             found = []
             for name in self.names(path):
-                content = self.get(ntpath.join(path, name))
-                found.append((name, 0 if content is None else len(content), content is None))
+                whole = ntpath.join(path, name)
+                content = self.get(whole)
+                found.append((name, 0 if content is None else len(content), content is None, self._modified(whole)))
             return found
+
+    def _modified(self, path: str) -> float:
+        key = normal(path)
+        inside = (each for name, each in self._state.files.items() if name == key or name.startswith(key + "\\"))
+        return max(float(each.get("modified", self._state.booted)) for each in inside)
 
     def names(self, path: str) -> list[str]:
         """Return the names in a folder, those of folders too."""
@@ -79,6 +96,7 @@ class Files:
 
     def read(self, path: str, *, offset: int, limit: int, tail: bool) -> dict[str, Any]:
         """Answer the worker's `read`."""
+        may_open(self._state, path)
         content = self.get(path)
         if content is None:
             return {"missing": True}
@@ -92,10 +110,15 @@ class Files:
         with self._lock:
             if not self.folder(ntpath.dirname(ntpath.normpath(path))):
                 raise Refusal("not-found", f"there is no folder {ntpath.dirname(ntpath.normpath(path))} for {path}")
-            part = path + PART
+            if closed(self._state, path):
+                raise Refusal("denied", f"Access to the path '{path}' is denied.")
+            part = part_of(path)
             before = b"" if offset == 0 else (self.get(part) or b"")
+            if offset and not before:
+                raise Refusal("no-part", f"the first slices of {path} are not here any more")
             if len(before) != offset:
-                raise Refusal("error", f"slice at {offset}, but {len(before)} bytes of {part} have come")
+                self.remove(part)
+                raise Refusal("error", f"{path}: {len(before)} bytes have come, the next slice starts at {offset}")
             whole = before + content
             if not last:
                 self.put(part, whole)
@@ -104,9 +127,19 @@ class Files:
                 self.remove(part)
                 raise Refusal("error", f"SHA-256 of {part} is not what was announced; {path} is untouched")
             old = self.get(path)
+            self.remove(part)
+            self._may_replace(path)
             if backup and old is not None:
+                if not self.folder(ntpath.dirname(ntpath.normpath(backup))):
+                    raise Refusal("not-found", f"{path}: Could not find a part of the path '{backup}'.")
+                self._may_replace(backup)
                 self.put(backup, old)
             self.put(path, whole)
-            self.remove(part)
             self._state.wrote(f"file {ntpath.basename(path)}")
             return {"size": len(whole)}
+
+    def _may_replace(self, path: str) -> None:
+        """Raise Refusal where no file can be put in the place of what is there."""
+        may_open(self._state, path)
+        if self.get(path) is None and self.folder(path):
+            raise Refusal("error", "Cannot create a file when that file already exists.")

@@ -31,11 +31,18 @@ READS = frozenset({"attach", "read", "poll", "state", "clock"})
 
 @dataclass(slots=True)
 class Job:
-    """A program that runs on by itself."""
+    """A program that runs on by itself, as soon as all of its stdin has come."""
 
     done: threading.Event = field(default_factory=threading.Event)
     result: programs.Done | None = None
-    told: bool = False
+    stdin: bytearray = field(default_factory=bytearray)
+    run: Callable[[], None] = field(default=lambda: None)
+
+    def feed(self, content: bytes, *, more: bool) -> None:
+        """Take a slice of stdin."""
+        self.stdin += content
+        if not more:
+            threading.Thread(target=self.run, daemon=True).start()
 
 
 class Machine:
@@ -57,13 +64,15 @@ class Machine:
         self.memory = VideoMemory(state, self.lock)
         self.processes = ProcessTable(state, self.clock, self.lock)
         self.engine = Engine(state, self.clock, self.memory, self.lock)
-        self.files = Files(state, self.lock)
+        self.files = Files(state, self.lock, self.clock.now)
         self.network = Network(self.engine, self.clock)
         self.desktop = Desktop(state, self.clock, self.engine, self.files, self.lock)
         self.processes.on_due = {
             "engine": self.desktop.ready,
             "logon": self.desktop.log_on,
             "reboot": self.desktop.restart_machine,
+            "docker start": self.desktop.start,
+            "docker stop": self.desktop.stop,
         }
         self.processes.on_end = self._ended
         self._jobs: dict[str, Job] = {}
@@ -164,49 +173,59 @@ class Machine:
         done = self._run(argv, base64.b64decode(stdin), timeout, cwd, env)
         return {"rc": done.rc & 0xFFFFFFFF, "stdout": _b64(done.stdout), "stderr": _b64(done.stderr)}
 
-    def op_start(
+    def op_start(  # noqa: PLR0913, PLR0917  # the call's fields, always given by name
         self,
         argv: list[str],
         stdin: str = "",
         timeout: float = 86400.0,
         cwd: str | None = None,
         env: dict[str, str] | None = None,
+        wait: float = 0.0,
+        more: bool = False,
+        last: bool = False,
     ) -> dict[str, Any]:
-        """Start a program that runs on by itself."""
+        """Start a program, and wait for its end for so long; with `more`, it runs once all of its stdin has come."""
         programs.find(argv)
         name, job = uuid.uuid4().hex, Job()
         self._jobs[name] = job
 
         def run() -> None:
             try:
-                job.result = self._run(argv, base64.b64decode(stdin), timeout, cwd, env)
+                job.result = self._run(argv, bytes(job.stdin), timeout, cwd, env)
             except Refusal as refusal:
                 job.result = programs.Done(1, b"", refusal.message.encode())
             job.done.set()
             self.save()
 
-        threading.Thread(target=run, daemon=True).start()
-        return {"job": name}
+        job.run = run
+        job.feed(base64.b64decode(stdin), more=more)
+        return self._progress(name, wait, last=last)
 
-    def op_poll(self, job: str, wait: float = 0.0) -> dict[str, Any]:
-        """Tell what a started program has said since the last time."""
+    def op_poll(
+        self, job: str, wait: float = 0.0, last: bool = False, stdin: str | None = None, more: bool = False
+    ) -> dict[str, Any]:
+        """Tell what a started program has said since the last time. Its job ends with it, or with the last request."""
         known = self._jobs.get(job)
         if known is None:
             raise Refusal("not-found", f"no job {job}")
+        if stdin is None:
+            return self._progress(job, wait, last=last)
+        known.feed(base64.b64decode(stdin), more=more)
+        return {**self._progress(job, 0.0 if more else wait, last=last), "fed": True}
+
+    def _progress(self, name: str, wait: float, *, last: bool) -> dict[str, Any]:
+        job = self._jobs[name]
         until = self.clock.now() + wait
-        while not known.done.is_set() and self.clock.now() < until:
+        while not job.done.wait(0.01) and self.clock.now() < until:
             self.clock.sleep(0.1)
-        result = known.result if known.done.is_set() else None
+        result = job.result if job.done.is_set() else None
+        if result is not None or last:
+            del self._jobs[name]
         if result is None:
-            return {"done": False, "rc": None, "stdout": "", "stderr": ""}
-        fresh = not known.told
-        known.told = True
+            return {"job": name, "done": False, "rc": None, "stdout": "", "stderr": ""}
         return {
-            "done": True,
-            "rc": result.rc & 0xFFFFFFFF,
-            "stdout": _b64(result.stdout) if fresh else "",
-            "stderr": _b64(result.stderr) if fresh else "",
-        }
+            "job": name, "done": True, "rc": result.rc & 0xFFFFFFFF, "stdout": _b64(result.stdout), "stderr": _b64(result.stderr),
+        }  # fmt: skip
 
     def op_stop(self, job: str) -> dict[str, Any]:
         """Forget a started program; what it has done stays done."""

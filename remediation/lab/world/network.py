@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from remediation.lab.world.engine import Engine
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _SAMPLE_EVERY = 0.25
+_SMI_STARTS = 0.2
 _IDLE_CPU = 6
 _BUSY_CPU = 91
 _PACE = Pace()
@@ -30,22 +32,27 @@ class Network:
     def __init__(self, engine: Engine, clock: MachineClock) -> None:
         self._engine, self._clock = engine, clock
 
-    def request(self, *, method: str, url: str, body: str | None, timeout: float, hear: Hear | None = None) -> dict[str, Any]:
+    def request(  # noqa: PLR0913  # the probe's fields, always given by name
+        self, *, method: str, url: str, body: str | None, timeout: float, silence: float | None = None, hear: Hear | None = None
+    ) -> dict[str, Any]:
         """Make one request and return the `http` probe's value; raises Refusal (refused, timeout, error).
 
-        `hear` is told each piece of the body as it comes, in base64.
+        `hear` is told each piece of the body as it comes, in base64; after `silence` seconds without one the request is given up.
         """
         began = self._clock.now()
         if url.startswith(_REGISTRY) and method == "GET":
             return self._registry(url, began)
         server, path = self._server(url)
+        between = self._engine.state.between.get(path)
+        if between is not None:
+            return self._intercepted(between, url, began, silence or timeout)
         with self._clock.hurried():
             try:
                 answer = server.handle(method, path, (body or "").encode(), "172.18.0.1")
-                chunks, first = self._read(answer, began, timeout, url, hear)
+                chunks, first = self._read(answer, began, timeout, url, hear, silence=silence)
             except NoAnswer:
-                self._clock.sleep(began + timeout - self._clock.now())
-                raise _late(url, timeout) from None
+                self._clock.sleep(began + min(timeout, silence or timeout) - self._clock.now())
+                raise (_late(url, timeout) if silence is None or silence >= timeout else _silent(silence)) from None
         self._engine.keep()
         return {
             "status": answer.status,
@@ -53,6 +60,20 @@ class Network:
             "elapsed": self._clock.now() - began,
             "first_byte": first,
         }
+
+    def _intercepted(self, between: str, url: str, began: float, patience: float) -> dict[str, Any]:
+        """Return what stands before the server and answers in its place; or what it does to the connection."""
+        kind, _, detail = between.partition(" ")
+        if kind == "reset":
+            raise Refusal("error", "The underlying connection was closed: An unexpected error occurred on a receive.")
+        if kind == "hang":
+            self._clock.sleep(patience)
+            raise _late(url, patience)
+        content = gzip.compress(detail.encode()) if kind == "gzip" else b""
+        value = {"status": 302 if kind == "redirect" else 200, "body": base64.b64encode(content).decode()}
+        elapsed = self._clock.now() - began
+        where = {"location": detail} if kind == "redirect" else {}
+        return {**value, **where, "elapsed": elapsed, "first_byte": elapsed if content else None}
 
     def _registry(self, url: str, began: float) -> dict[str, Any]:
         if not self._engine.state.online:
@@ -64,6 +85,8 @@ class Network:
 
     def generate(self, *, url: str, body: str, timeout: float, sample: bool) -> dict[str, Any]:
         """Make a request while the loads of GPU and CPU are looked at; returns the `generate` probe's value."""
+        state = self._engine.state
+        smi = state.card.installed and not (state.card.fallen or state.card.reset)
         gpu: list[int] = []
         cpu: list[int] = []
         last, began = float("-inf"), self._clock.now()
@@ -76,8 +99,10 @@ class Network:
                 return
             last = self._clock.now()
             on_gpu, on_cpu = self.load()
-            gpu.append(on_gpu)
-            cpu.append(on_cpu)
+            if smi and last - began >= _SMI_STARTS:  # nvidia-smi is a program of its own, and says nothing while it starts
+                gpu.append(on_gpu)
+            if not state.login.restricted:
+                cpu.append(on_cpu)
 
         # with the answer's pieces and not by a clock of its own: on a busy machine the whole answer could pass between two looks
         try:
@@ -116,12 +141,17 @@ class Network:
             )
         return server, parts.path + (f"?{parts.query}" if parts.query else "")
 
-    def _read(
-        self, answer: Answer, began: float, timeout: float, url: str, hear: Hear | None
+    def _read(  # noqa: PLR0913  # the request's fields
+        self, answer: Answer, began: float, timeout: float, url: str, hear: Hear | None, *, silence: float | None
     ) -> tuple[list[bytes], float | None]:
         chunks: list[bytes] = []
         first: float | None = None
+        last = began
         for chunk in answer.chunks:
+            if silence is not None and self._clock.now() - last > silence:
+                answer.close()
+                raise _silent(silence)
+            last = self._clock.now()
             if chunk and first is None:
                 first = self._clock.now() - began
             chunks.append(chunk)
@@ -139,6 +169,10 @@ class Network:
 
 def _late(url: str, timeout: float) -> Refusal:
     return Refusal("timeout", f"The operation has timed out: {url} did not answer within {timeout:g} s")
+
+
+def _silent(silence: float) -> Refusal:
+    return Refusal("timeout", f"nothing came for {silence:g} s")
 
 
 def json_body(value: dict[str, Any]) -> dict[str, Any]:

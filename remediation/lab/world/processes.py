@@ -9,15 +9,16 @@ from typing import Any
 
 from remediation.lab.ports import LabClock
 from remediation.lab.wire import Refusal
+from remediation.lab.world.rights import CIM
+from remediation.lab.world.scheduler import Ran, Scheduler
 from remediation.lab.world.state import Due, Program, State
 
-_SAME = 0.01
-TASK_OK = 0
-TASK_DENIED = 0x80070005
-"""The login may register no task for another user."""
-TASK_NOT_LOGGED_ON = 0x800710E0
-"""Scheduled task refused: the user is not logged on (facts/windows 2.1)."""
+_SAME = 0.05
+"""Seconds by which a start time may differ and still be of the same program."""
 _LOOK_EVERY = 0.25
+_TASK_WAIT = 15.0
+_TIMELESS = "System"
+"""A process for which the class has no start time."""
 
 
 class ProcessTable:
@@ -25,23 +26,25 @@ class ProcessTable:
 
     def __init__(self, state: State, clock: LabClock, lock: threading.RLock) -> None:
         self._state, self._clock, self._lock = state, clock, lock
-        self.on_due: dict[str, Callable[[], None]] = {}
+        self.tasks = Scheduler(state, clock)
+        self.on_due: dict[str, Callable[[], object]] = {}
         """What the machine does when something of its own is due, by the word in the state."""
         self.on_end: Callable[[str], None] = lambda _: None
         """Told the name of every program that has ended."""
 
     def rows(self) -> list[dict[str, Any]]:
         """Return Win32_Process as the probe gives it; paths and owners that the login may not see are null."""
+        login, unknown = self._state.login, self._state.unknown
         with self._lock:
             return [
                 {
                     "ProcessId": each.pid,
                     "ParentProcessId": each.parent,
                     "Name": each.name,
-                    "ExecutablePath": each.path,
+                    "ExecutablePath": each.path if login.elevated or each.owner == login.user else None,
                     "SessionId": each.session,
-                    "CreationDate": each.started,
-                    "Owner": each.owner if self._state.login.elevated or each.owner == self._state.login.user else None,
+                    "CreationDate": None if each.name == _TIMELESS or "CreationDate" in unknown else each.started,
+                    "Owner": each.owner if login.elevated or each.owner == login.user else None,
                     "Service": each.service,
                 }
                 for each in self._state.programs
@@ -52,14 +55,18 @@ class ProcessTable:
         with self._lock:
             if self._clock.now() < self._state.down_until:
                 return
-            for due in sorted((each for each in self._state.due if each.at <= self._clock.now()), key=lambda each: each.at):
-                if due not in self._state.due:
-                    continue  # what happened before it has taken it away: a restart, say
+            # one after the other, for each may take others away (a restart) or add some (a program that was asked to close)
+            while waiting := [each for each in self._state.due if each.at <= self._clock.now()]:
+                due = min(waiting, key=lambda each: each.at)
                 self._state.due.remove(due)
                 if due.what == "end":
                     self.end(due.pid, at=due.at)
                 elif due.what == "hide":
                     self._hide(due.pid)
+                elif due.what == "ask":
+                    self._ask(due.pid, at=due.at)
+                elif due.what == "message":
+                    self._state.messages += [each["message"] for each in due.programs]
                 elif due.what in self.on_due:
                     self.on_due[due.what]()
                 else:
@@ -83,33 +90,35 @@ class ProcessTable:
 
     def close(self, pid: int, started: float, *, grace: float, force: bool) -> dict[str, Any]:
         """Ask a tree to close as the desktop's user, wait, and with `force` end it; returns the probe's value."""
+        if self._state.login.restricted:
+            return _closed("still-there", problems={"Process": CIM})
         root = self.find(pid, started)
         if root is None:
-            return {"ended": True, "how": "gone", "asked": 0, "task_result": None}
+            return _closed("gone")
         if any(each.name == "winrshost.exe" for each in self.tree(pid)):
-            return {"ended": False, "how": "own", "asked": 0, "task_result": None}
-        asked, task = 0, None
-        if root.session > 0:
-            task = self.task()
-            asked = self._ask(root) if task == TASK_OK else 0
-        if asked:
+            return _closed("own")
+
+        def gone() -> bool:
+            self.happen()
+            return self.find(pid, started) is None
+
+        asked, ran = 0, None
+        if root.session == self._state.login.session:
+            asked = self._ask(pid, at=self._clock.now())
+        elif root.session > 0:
+            later = Due(0.0, "ask", pid)
+            ran = self.tasks.run(lambda: self._ask(pid, at=self._clock.now()), later, wait=_TASK_WAIT + grace, enough=gone)
+            asked = ran.answer or 0
+        if (ran is None or ran.task != "running") and (asked or force):
             until = self._clock.now() + grace
-            while self.find(pid, started) and self._clock.now() < until:
+            while not gone() and self._clock.now() < until:
                 self._clock.sleep(min(_LOOK_EVERY, max(0.01, until - self._clock.now())))
-                self.happen()
-        how = "polite" if self.find(pid, started) is None else "still-there"
+        how = "polite" if gone() else "still-there"
         if how == "still-there" and force and self._may_end(root):
             self._state.wrote(f"kill {root.name}")
             self.end(pid, at=self._clock.now())
             how = "forced"
-        return {"ended": how != "still-there", "how": how, "asked": asked, "task_result": task}
-
-    def task(self) -> int:
-        """Return what becomes of a one-shot task in the session of whoever sits at the desktop (facts/windows 2.1)."""
-        login = self._state.login
-        if login.desktop_user is None:
-            return TASK_NOT_LOGGED_ON
-        return TASK_OK if login.elevated or login.desktop_user == login.user else TASK_DENIED
+        return _closed(how, asked, ran)
 
     def _may_end(self, program: Program) -> bool:
         login = self._state.login
@@ -143,15 +152,19 @@ class ProcessTable:
         for each in gone:
             self.on_end(each.name)
 
-    def _ask(self, root: Program) -> int:
+    def _ask(self, pid: int, *, at: float) -> int:
+        """Ask the windows of a tree to close; return how many were asked."""
         with self._lock:
+            root = next((each for each in self._state.programs if each.pid == pid), None)
+            if root is None:
+                return 0
             windows = sum(each.windows for each in self.tree(root.pid))
             if not windows:
                 return 0
             self._state.wrote(f"close {root.name}")
             what = {"closes": "end", "tray": "hide"}.get(root.manner)
             if what is not None and not any(each.pid == root.pid for each in self._state.due):
-                self._state.due.append(Due(self._clock.now() + root.closes_in, what, root.pid))
+                self._state.due.append(Due(at + root.closes_in, what, root.pid))
             return windows
 
     def _hide(self, pid: int) -> None:
@@ -165,3 +178,17 @@ class ProcessTable:
             numbers[each.pid] = self._state.pid()
             each.pid, each.parent, each.started = numbers[each.pid], numbers.get(each.parent, each.parent), due.at
             self._state.programs.append(each)
+
+
+def _closed(how: str, asked: int = 0, ran: Ran | None = None, problems: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return the value of the probe ``close``."""
+    result = None if ran is None else 0 if ran.task == "ended" else ran.code
+    return {
+        "ended": how in {"gone", "polite", "forced"},
+        "how": how,
+        "asked": asked,
+        "task_result": result,
+        "task": None if ran is None else ran.task,
+        "task_code": None if ran is None else ran.code,
+        "Problems": problems or (ran.problems if ran is not None else {}),
+    }

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
+from remediation.lab.world.setup import Login, Setup, Tasks
+
 MIB = 1024**2
 GIB = 1024**3
 
@@ -49,8 +51,8 @@ class Program:
 class Due:
     """Something that will happen at a moment.
 
-    ``end`` or ``hide`` a tree, ``return`` of a program with its tree; and what the machine does: ``engine`` (Docker Desktop's
-    engine answers), ``logon`` (somebody sits down), ``reboot``.
+    ``ask``, ``end`` or ``hide`` a tree, ``return`` of a program with its tree; and what the machine does: ``engine`` (Docker Desktop's
+    engine answers), ``logon`` (somebody sits down), ``reboot``, ``docker start`` and ``docker stop`` (what a slow task does at last).
     """
 
     at: float
@@ -129,37 +131,6 @@ class Client:
 
 
 @dataclass(slots=True)
-class Login:
-    """The remote login and who sits at the desktop."""
-
-    user: str = "LAB\\ops"
-    elevated: bool = True
-    desktop_user: str | None = "LAB\\maria"
-    language_mode: str = "FullLanguage"
-    ps_version: str = "5.1.22621.4391"
-    autologon: float | None = None
-    """After so many seconds the desktop's user is there again when the machine has restarted; None: nobody comes."""
-
-
-def _quotas() -> dict[str, int]:
-    return {
-        "MaxShellsPerUser": 30, "MaxProcessesPerShell": 25, "MaxMemoryPerShellMB": 1024, "MaxConcurrentUsers": 10, "IdleTimeout": 7_200_000,
-        "MaxConcurrentOperationsPerUser": 1500, "MaxConnections": 300, "MaxEnvelopeSizekb": 500, "MaxTimeoutms": 60_000,
-    }  # fmt: skip
-
-
-@dataclass(slots=True)
-class Setup:
-    """How Windows is set up: WinRM's quotas (facts/windows 1.4), and WSL with the desktop user's distributions."""
-
-    quotas: dict[str, int] = field(default_factory=_quotas)
-    by_policy: list[str] = field(default_factory=list)
-    wsl_service: str | None = "WSLService"
-    wsl_version: str | None = "2.3.26.0"
-    distributions: list[str] = field(default_factory=lambda: ["docker-desktop"])
-
-
-@dataclass(slots=True)
 class Card:
     """The NVIDIA card under WDDM; ``reserve`` is what the driver keeps to itself."""
 
@@ -174,6 +145,10 @@ class Card:
     other_luid: str = "0x00000000_0x0000B7A1"
     bus: str = "00000000:01:00.0"
     fallen: bool = False
+    reset: bool = False
+    """Whether it has to be reset before it works again: nvidia-smi lists it and tells no amounts."""
+    installed: bool = True
+    """Whether NVIDIA's driver, and nvidia-smi with it, is installed."""
     counters: bool = True
 
 
@@ -188,8 +163,8 @@ class Engine:
     gpu_support: bool = True
     memory: int = 16_650_723_328
     cpus: int = 16
-    desktop: str = "4.37.1"
-    """Docker Desktop's version."""
+    desktop: str | None = "4.37.1"
+    """Docker Desktop's version; None where it is not installed."""
     starts_in: float = 25.0
     hangs: bool = False
     """Whether its engine never answers, however often it is started."""
@@ -210,6 +185,7 @@ class State:
     memory_free: int = 19_107_428 * 1024
     ollama_version: str = "0.13.5"
     login: Login = field(default_factory=Login)
+    tasks: Tasks = field(default_factory=Tasks)
     setup: Setup = field(default_factory=Setup)
     card: Card = field(default_factory=Card)
     engine: Engine = field(default_factory=Engine)
@@ -220,12 +196,22 @@ class State:
     images: list[str] = field(default_factory=list)
     """Images that are there without a container."""
     networks: dict[str, float] = field(default_factory=dict)
-    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    closed: list[str] = field(default_factory=list)
+    """Folders that only administrators may enter."""
+    in_use: list[str] = field(default_factory=list)
+    """Files that another program holds open and shares with nobody."""
+    unknown: list[str] = field(default_factory=list)
+    """Properties that Windows leaves empty on this machine, by their names in CIM, in WinRM's configuration and in the registry."""
     client: Client | None = None
     disk: float = 1.5e9
     """Bytes per second that a model is read with."""
     disk_total: int = 475 * GIB
     disk_free: int = 118 * GIB
+    drives: dict[str, list[int]] = field(default_factory=lambda: {"D:": [931 * GIB, 402 * GIB]})
+    """Total and free bytes of the drives besides C:."""
+    between: dict[str, str] = field(default_factory=dict)
+    """What stands before the model's server, by path: ``redirect PLACE``, ``reset``, ``hang``, or ``gzip TEXT`` (a compressed body)."""
     online: bool = True
     """Whether the internet is within reach."""
     messages: list[str] = field(default_factory=list)
@@ -247,6 +233,7 @@ class State:
         """Take back what `to_json` returned; unknown fields of an older lab are left out."""
         parts: dict[str, Any] = dict(data)
         parts["login"] = _of(Login, parts.get("login", {}))
+        parts["tasks"] = _of(Tasks, parts.get("tasks", {}))
         parts["setup"] = _of(Setup, parts.get("setup", {}))
         parts["card"] = _of(Card, parts.get("card", {}))
         parts["engine"] = _of(Engine, parts.get("engine", {}))

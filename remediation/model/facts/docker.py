@@ -95,7 +95,8 @@ class DockerDesktop:
 
     ``started`` is when its oldest backend process started, by the host's clock, None while there is none. ``settings`` are
     those of the desktop user's settings file (only what is not a default stands there), ``locked`` the keys that an
-    administrator locked. ``engine`` says whether the engine answers.
+    administrator locked. ``engine`` says whether the engine answers. ``problems`` says why a part is not known, by its name in the
+    probe (``Processes``, ``Settings``).
     """
 
     version: str
@@ -105,3 +106,4 @@ class DockerDesktop:
     settings_path: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     locked: tuple[str, ...] = ()
+    problems: Mapping[str, str] = field(default_factory=dict)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """What the login may do on the host; ``wsl`` and ``credential_store`` say whether those are within its reach."""
+    """What the login may do on the host; ``wsl`` and ``credential_store`` say whether those are within its reach.
+
+    ``problems`` says why a part is not known, by its name in the probe: without a ``DesktopUser`` and with a problem of that name
+    nobody knows who sits at the desktop.
+    """
 
     user: str
     elevated: bool
@@ -16,11 +21,15 @@ class SessionFacts:
     shell_version: str = ""
     wsl: bool | None = None
     credential_store: bool | None = None
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class SystemFacts:
-    """The machine: ``os`` is ``windows`` or ``linux``; ``now`` and ``booted`` by the host's own clock."""
+    """The machine: ``os`` is ``windows`` or ``linux``; ``now`` and ``booted`` by the host's own clock.
+
+    ``problems`` says why a part is not known, by its name in the probe.
+    """
 
     os: str
     version: str
@@ -29,6 +38,7 @@ class SystemFacts:
     memory_free: int | None = None
     now: float = 0.0
     booted: float | None = None
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +56,23 @@ class SystemLimits:
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One NVIDIA device; ``utilization`` in percent, ``compute_capability`` like ``8.6``."""
+    """One NVIDIA device; ``utilization`` in percent, ``compute_capability`` like ``8.6``.
+
+    Amounts in bytes, None where the driver does not tell them; ``problem`` says why, and what to do.
+    """
 
     index: int
     uuid: str
     name: str
     driver_version: str
-    total: int
-    used: int
-    free: int
+    total: int | None
+    used: int | None
+    free: int | None
     reserved: int | None = None
     utilization: int | None = None
     driver_model: str | None = None
     compute_capability: str | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +128,24 @@ class GpuUse:
 
     @property
     def free(self) -> int:
-        """Free dedicated memory of the GPU with most free memory, in bytes; 0 without a GPU."""
-        return max((gpu.free for gpu in self.gpus), default=0)
+        """Free dedicated memory of the GPU with most free memory, in bytes; 0 without a GPU that tells it."""
+        return max((gpu.free for gpu in self.gpus if gpu.free is not None), default=0)
+
+    @property
+    def used(self) -> int:
+        """Memory in use on all GPUs that tell it, in bytes."""
+        return sum(gpu.used for gpu in self.gpus if gpu.used is not None)
+
+    @property
+    def largest(self) -> int:
+        """Memory of the largest GPU that tells it, in bytes; 0 without one."""
+        return max((gpu.total for gpu in self.gpus if gpu.total is not None), default=0)
+
+    @property
+    def silent(self) -> Gpu | None:
+        """A GPU that does not tell its memory, where none does."""
+        told = any(gpu.free is not None and gpu.total is not None for gpu in self.gpus)
+        return self.gpus[0] if self.gpus and not told else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,9 +73,13 @@ class Handler(BaseHTTPRequestHandler):
         root = ET.fromstring(message)
         action = str(root.findtext(f".//{{{A}}}Action")).rsplit("/", 1)[-1]
         how = self.server.planned(action)
+        most, refusal = self.server.envelope
+        if most and len(message) > most:
+            self.server.counts["too large"] += 1
+            how = refusal
         if how == "drop-before":
             raise Drop
-        if how in {"400", "401", "500"}:
+        if how in {"400", "401", "413", "500"}:
             if how == "401":
                 self.context = None
             self._answer(int(how), b"")

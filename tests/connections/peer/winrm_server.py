@@ -40,8 +40,10 @@ class WinRmPeer(ThreadingHTTPServer):
     def __init__(  # noqa: PLR0913 - each a property of a server
         self, programs: dict[str, Sequence[str]], users: dict[str, str], *, basic: bool = False,
         tls: ssl.SSLContext | None = None, slice_size: int | None = None, environment: dict[str, str] | None = None,
-        accept_names: bool = True,
+        accept_names: bool = True, envelope: tuple[int, str] = (0, ""),
     ) -> None:  # fmt: skip
+        self.envelope = envelope
+        """Bytes of a message above which it is refused (0: none), and how: an HTTP status or the code of a fault."""
         self.programs, self.users, self.basic, self.tls = programs, users, basic, tls is not None
         self.slice_size, self.accept_names = slice_size, accept_names
         self.environment = {**os.environ, **(environment or {})}

@@ -52,7 +52,7 @@ def error(kind: str, message: str) -> dict[str, Any]:
 def started(call: dict[str, Any]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         call["argv"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=call["cwd"],
-        env={**os.environ, **call["env"]}, start_new_session=True,
+        env={**os.environ, **dict(call["env"])}, start_new_session=True,
     )  # fmt: skip
 
 
@@ -70,25 +70,42 @@ def run(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def start(call: dict[str, Any]) -> dict[str, Any]:
-    process = started(call)
-    assert process.stdin is not None
-    process.stdin.write(base64.b64decode(call["stdin"]))
-    process.stdin.close()
-    process.stdin = None
     name = uuid.uuid4().hex
-    jobs[name] = process
-    return {"job": name}
+    jobs[name] = started(call)
+    return poll({**call, "job": name})
 
 
 def poll(call: dict[str, Any]) -> dict[str, Any]:
-    process = jobs.get(call["job"])
+    name, process = call["job"], jobs.get(call["job"])
     if process is None:
         return error("not-found", "no such job")
+    said: dict[str, Any] = {"job": name, "done": False, "rc": None, "stdout": b"", "stderr": b""}
+    if "stdin" in call:
+        feed(process, base64.b64decode(call["stdin"]), more=call["more"])
+        said["fed"] = True
+        if call["more"]:
+            return said
     try:
-        stdout, stderr = process.communicate(timeout=call["wait"])
+        out, err = process.communicate(timeout=call["wait"])
+        del jobs[name]
+        return {**said, "done": True, "rc": process.returncode & 0xFFFFFFFF, "stdout": out, "stderr": err}
     except subprocess.TimeoutExpired:
-        return {"done": False, "rc": None, "stdout": b"", "stderr": b""}
-    return {"done": True, "rc": process.returncode & 0xFFFFFFFF, "stdout": stdout, "stderr": stderr}
+        if call.get("last"):
+            stop(call)
+        return said
+
+
+def feed(process: subprocess.Popen[bytes], content: bytes, *, more: bool) -> None:
+    """Write a slice of stdin; what is written must fit the pipe, or the program read while it is fed."""
+    assert process.stdin is not None
+    try:
+        process.stdin.write(content)
+        if more:
+            return
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # a program may end without having read it
+    process.stdin = None
 
 
 def stop(call: dict[str, Any]) -> dict[str, Any]:

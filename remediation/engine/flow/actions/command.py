@@ -17,7 +17,7 @@ from remediation.engine.flow.hosts import Opened
 from remediation.engine.flow.site import Site
 from remediation.engine.flow.values import Acted, refused
 from remediation.engine.gate import Refusal, weigh
-from remediation.engine.outcomes import outcome_of
+from remediation.engine.outcomes import applied_by, outcome_of
 from remediation.engine.ports import Selected, StepContext
 from remediation.engine.records import change_to_json
 from remediation.model.change import Change, Risk
@@ -31,6 +31,9 @@ LONGEST = 3600.0
 """Seconds that a program may take where the task does not say ``timeout``."""
 
 NO_SUCH_PROGRAM = 2
+NOT_STARTED = frozenset({"not-found", "denied", "refused"})
+"""What a host answers where it did not start the program. Of a program that it started and that gave no exit code, nobody knows how far it came."""
+SEE = "see on the host whether it was done; it is not repeated"
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
@@ -246,7 +249,7 @@ def _recorded(change: Change, program: Program, site: Site, context: StepContext
         reply = _sent(program, opened, limit)
     except HostError as error:
         seconds = opened.access.clock.monotonic() - begun
-        ending = {"applied": False, "error": error.message, "effect": "", "seconds": seconds}
+        ending = {"applied": applied_by(error), "error": error.message, "effect": "", "seconds": seconds}
         context.emit("change_end", **told, change=change_to_json(change), **ending)
         raise
     acted = _acted(reply, program, change)
@@ -254,7 +257,7 @@ def _recorded(change: Change, program: Program, site: Site, context: StepContext
     if site.hidden():
         kept |= dict.fromkeys(("stdout", "stderr"), "")
     ended = {
-        "applied": isinstance(reply, Completed),
+        "applied": isinstance(reply, Completed) or (False if isinstance(reply, Failed) and reply.kind in NOT_STARTED else None),
         "error": acted.reason,
         "effect": f"exit code {kept['rc']}" if kept else "",
         "seconds": opened.access.clock.monotonic() - begun,
@@ -288,7 +291,8 @@ def _acted(reply: Reply, program: Program, change: Change | None) -> Acted:
             return Acted(Outcome.FAILED, values, reply.message, "make that folder on the host, or correct chdir")
         correct = "run the task without become" if missing == "sudo" else "correct its name"
         return Acted(Outcome.FAILED, values, reply.message, f"install {missing} on the host, or {correct}")
-    return Acted(outcomes.get(reply.kind, Outcome.FAILED), {"msg": reply.message}, reply.message)
+    next_step = SEE if reply.kind == "uncertain" else ""
+    return Acted(outcomes.get(reply.kind, Outcome.FAILED), {"msg": reply.message}, reply.message, next_step)
 
 
 def _text(output: bytes, *, strip: bool) -> str:

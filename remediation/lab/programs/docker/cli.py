@@ -53,19 +53,21 @@ def _run(machine: Machine, call: Call) -> Done:
     command = _COMMANDS.get(name)
     if command is None:
         return failed(f"docker: unknown command: docker {name}\n\nRun 'docker --help' for more information")
-    return command(machine, call, rest) if machine.state.engine.up or name in _OFFLINE else _down(name)
+    problem = "" if name in _OFFLINE else about.problem(machine)
+    return _unanswered(name, problem) if problem else command(machine, call, rest)
 
 
-def _down(name: str) -> Done:
-    return failed(about.DOWN, stdout="[]\n" if name in {"inspect", "volume inspect", "image inspect", "network inspect"} else "")
+def _unanswered(name: str, problem: str) -> Done:
+    return failed(problem, stdout="[]\n" if name in {"inspect", "volume inspect", "image inspect", "network inspect"} else "")
 
 
 def _version(machine: Machine, _: Call, words: list[str]) -> Done:
     given = parse(words, values="format f")
-    up = machine.state.engine.up
+    problem = about.problem(machine)
+    up = not problem
     whole: dict[str, Any] = {"Client": versions.client(machine), "Server": versions.server(machine) if up else None}
     style = given.one("format", "f")
-    error = b"" if up else f"{about.DOWN}\n".encode()
+    error = b"" if up else f"{problem}\n".encode()
     if style == "json":
         out = compact(whole) + "\n"
     elif style:
@@ -94,13 +96,13 @@ def _version(machine: Machine, _: Call, words: list[str]) -> Done:
 
 def _info(machine: Machine, _: Call, words: list[str]) -> Done:
     style = parse(words, values="format f").one("format", "f")
-    up = machine.state.engine.up
+    problem = about.problem(machine)
     if style == "json":
         out = compact(about.info(machine)) + "\n"
     else:
         out = template(style, about.info(machine)) + "\n" if style else about.text(machine)
     # with a format the CLI answers 0 and says the error in ServerErrors as well
-    return Done(0 if up or style else 1, out.encode(), b"" if up else f"{about.DOWN}\n".encode())
+    return Done(1 if problem and not style else 0, out.encode(), f"{problem}\n".encode() if problem else b"")
 
 
 def _context(_: Machine, __: Call, words: list[str]) -> Done:

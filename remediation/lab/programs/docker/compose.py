@@ -17,6 +17,7 @@ from remediation.lab.programs.docker.containers import log_lines
 from remediation.lab.programs.docker.formats import compact, created_at, instant, rows
 from remediation.lab.world.compose import ComposeError, Project, fingerprint, load
 from remediation.lab.world.interpolate import dotenv
+from remediation.lab.world.rights import closed
 from remediation.lab.world.state import Container
 
 if TYPE_CHECKING:
@@ -47,15 +48,17 @@ def _run(machine: Machine, call: Call) -> Done:
     if name == "version":
         return _version(machine, words)
     if name == "ls":
-        return _ls(machine, words) if machine.state.engine.up else failed(about.DOWN)
+        problem = about.problem(machine)
+        return failed(problem) if problem else _ls(machine, words)
     command = _COMMANDS.get(name)
     if command is None:
         return failed(f'unknown docker command: "compose {name}"')
     project = _project(machine, call, given)
     moment = f"{instant(machine.clock.now())[:19]}Z"
     warnings = "".join(f'time="{moment}" level=warning msg="{each}"\n' for each in project.warnings)
-    if name != "config" and not machine.state.engine.up:
-        return failed(warnings + about.DOWN)
+    problem = about.problem(machine)
+    if name != "config" and problem:
+        return failed(warnings + problem)
     done = command(machine, project, words, given)
     return Done(done.rc, done.stdout, warnings.encode() + done.stderr)
 
@@ -64,7 +67,7 @@ def _project(machine: Machine, call: Call, given: Given) -> Project:
     folder = ntpath.normpath(ntpath.join(call.cwd, given.one("project-directory") or "."))
     environment = dict(call.env)
     for name in given.all("env-file"):
-        content = machine.files.get(ntpath.join(folder, name))
+        content = _content(machine, ntpath.join(folder, name))
         if content is None:
             raise ComposeError(f"couldn't find env file: {ntpath.join(folder, name)}")
         environment = {**dotenv(content.decode("utf-8", "replace")), **environment}
@@ -72,8 +75,18 @@ def _project(machine: Machine, call: Call, given: Given) -> Project:
     if not files and environment.get("COMPOSE_FILE"):
         files = environment["COMPOSE_FILE"].split(environment.get("COMPOSE_PATH_SEPARATOR", ";"))
     return load(
-        machine.files.get, folder=folder, files=files, environment=environment, name=given.one("project-name", "p") or None
+        lambda path: _content(machine, path),
+        folder=folder,
+        files=files,
+        environment=environment,
+        name=given.one("project-name", "p") or None,
     )
+
+
+def _content(machine: Machine, path: str) -> bytes | None:
+    if closed(machine.state, path):
+        raise ComposeError(f"open {ntpath.normpath(path)}: Access is denied.")
+    return machine.files.get(path)
 
 
 def _version(machine: Machine, words: list[str]) -> Done:

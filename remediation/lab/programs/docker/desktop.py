@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def desktop(machine: Machine, call: Call, words: list[str]) -> Done:
     """Run one of the plugin's commands; from a remote session start, stop and restart never return."""
     name, *rest = words or [""]
+    if machine.state.engine.desktop is None:
+        return failed("docker: unknown command: docker desktop\n\nRun 'docker --help' for more information")
     given = parse(rest, values="timeout format", switches="detach d force", rc=1)
     if name == "status":
         return _status(machine, given.one("format"))

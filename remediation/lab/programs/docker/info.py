@@ -15,6 +15,11 @@ DOWN = (
     'Get "http://%2F%2F.%2Fpipe%2FdockerDesktopLinuxEngine/v1.47/info": open //./pipe/dockerDesktopLinuxEngine: '
     "The system cannot find the file specified."
 )
+REFUSED = (
+    'error during connect: Get "http://%2F%2F.%2Fpipe%2FdockerDesktopLinuxEngine/v1.47/info": '
+    "open //./pipe/dockerDesktopLinuxEngine: Access is denied."
+)
+"""The pipe admits administrators and whoever started Docker Desktop (facts/windows 2)."""
 _FLAGS = "MemoryLimit SwapLimit KernelMemory KernelMemoryTCP CpuCfsPeriod CpuCfsQuota CPUShares CPUSet PidsLimit IPv4Forwarding OomKillDisable"
 _TEXTS = (
     "ID Driver SystemTime LoggingDriver CgroupDriver KernelVersion OperatingSystem OSVersion OSType Architecture IndexServerAddress "
@@ -24,10 +29,18 @@ _COUNTS = "Containers ContainersRunning ContainersPaused ContainersStopped Image
 _NOTHING = "DriverStatus RegistryConfig GenericResources Labels Runtimes SecurityOptions CDISpecDirs Warnings"
 
 
+def problem(machine: Machine) -> str:
+    """Return why the engine does not answer this login, nothing where it does."""
+    if not machine.state.engine.up:
+        return DOWN
+    return REFUSED if machine.state.login.restricted else ""
+
+
 def info(machine: Machine) -> dict[str, Any]:
     """Return what `docker info --format json` prints; all empty with `ServerErrors` when the engine is down."""
     state = machine.state
-    flags = dict.fromkeys(_FLAGS.split(), state.engine.up)
+    unanswered = problem(machine)
+    flags = dict.fromkeys(_FLAGS.split(), not unanswered)
     base: dict[str, Any] = {
         **flags, **dict.fromkeys(_TEXTS.split(), ""), **dict.fromkeys(_COUNTS.split(), 0), **dict.fromkeys(_NOTHING.split()),
         "Plugins": dict.fromkeys(("Volume", "Network", "Authorization", "Log")), "Debug": False, "ExperimentalBuild": False,
@@ -40,8 +53,8 @@ def info(machine: Machine) -> dict[str, Any]:
         "Name": "compose", "Path": COMPOSE_PATH,
     }  # fmt: skip
     base["ClientInfo"] = {"Debug": False, **about, "Plugins": [plugin], "Warnings": None}
-    if not state.engine.up:
-        return {**base, "ServerErrors": [DOWN]}
+    if unanswered:
+        return {**base, "ServerErrors": [unanswered]}
     running = sum(each.running for each in state.containers)
     runtimes = {"io.containerd.runc.v2": {"path": "runc"}, "runc": {"path": "runc"}}
     if state.engine.gpu_support:
@@ -82,7 +95,7 @@ def text(machine: Machine) -> str:
         "Client:", f" Version:    {machine.state.engine.version}", " Context:    desktop-linux", " Debug Mode: false", " Plugins:",
         "  compose: Docker Compose (Docker Inc.)", f"    Version:  v{machine.state.engine.compose}", f"    Path:     {COMPOSE_PATH}", "", "Server:",
     ]  # fmt: skip
-    if machine.state.engine.up:
+    if not problem(machine):
         lines += [
             f" Containers: {known['Containers']}", f"  Running: {known['ContainersRunning']}", "  Paused: 0",
             f"  Stopped: {known['ContainersStopped']}", f" Images: {known['Images']}", f" Server Version: {known['ServerVersion']}",

@@ -25,7 +25,7 @@ def execute(machine: Machine, container: Container, words: Sequence[str]) -> Don
     found = PROGRAMS.get(posixpath.basename(name))
     if found is not None:
         return found(machine, container, rest)
-    if name == "nvidia-smi" and container.wants_gpu and machine.state.card.fallen:
+    if name == "nvidia-smi" and container.wants_gpu and (machine.state.card.fallen or machine.state.card.reset):
         return failed("Failed to initialize NVML: Unknown Error", rc=255)
     if name == "nvidia-smi" and container.wants_gpu:
         call = Call(("nvidia-smi", *rest), b"", "/", {}, machine.clock.now() + 30)

@@ -1,0 +1,56 @@
+"""How Windows is set up on a simulated machine: the login, the task scheduler, WinRM's quotas and WSL; plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Login:
+    """The remote login and who sits at the desktop."""
+
+    user: str = "LAB\\ops"
+    elevated: bool = True
+    desktop_user: str | None = "LAB\\maria"
+    language_mode: str = "FullLanguage"
+    ps_version: str = "5.1.22621.4391"
+    session: int = 0
+    """The session in which it works: 0 for a login over the network."""
+    restricted: bool = False
+    """Whether it has no rights at all: Windows refuses it every CIM class, tasks, the service manager and Docker's pipe."""
+    autologon: float | None = None
+    """After so many seconds the desktop's user is there again when the machine has restarted; None: nobody comes."""
+
+
+@dataclass(slots=True)
+class Tasks:
+    """The task scheduler, and what becomes of a one-shot task of the desktop's user."""
+
+    refused: bool = False
+    """Whether registering one is refused, as a policy can."""
+    seconds: float = 0.0
+    """How long it takes until a task has done its work: longer than a script waits, and it still runs then."""
+    queued: bool = False
+    """Whether a task that takes longer waits in the queue instead of running."""
+    code: int = 0
+    """What each task ends with before it does anything; 0: it does its work."""
+
+
+def _quotas() -> dict[str, int]:
+    return {
+        "MaxShellsPerUser": 30, "MaxProcessesPerShell": 25, "MaxMemoryPerShellMB": 1024, "MaxConcurrentUsers": 10, "IdleTimeout": 7_200_000,
+        "MaxConcurrentOperationsPerUser": 1500, "MaxConnections": 300, "MaxEnvelopeSizekb": 500, "MaxTimeoutms": 60_000,
+    }  # fmt: skip
+
+
+@dataclass(slots=True)
+class Setup:
+    """How Windows is set up: WinRM's quotas (facts/windows 1.4), and WSL with the desktop user's distributions."""
+
+    quotas: dict[str, int] = field(default_factory=_quotas)
+    by_policy: list[str] = field(default_factory=list)
+    wsl_service: str | None = "WSLService"
+    wsl_version: str | None = "2.3.26.0"
+    wsl_generation: int | None = 2
+    """The version of the distributions' format; None where the registry does not tell it."""
+    distributions: list[str] = field(default_factory=lambda: ["docker-desktop"])
