@@ -8,6 +8,7 @@ that no scene reaches, or a command that the stand-in does not have, is an error
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -207,7 +208,15 @@ def programs(script: str) -> Iterator[Program]:
 
 
 def children(root: Path) -> list[str]:
-    """Return the programs that still run of those which a stand-in's PowerShell started."""
+    """Return the programs that go on of those which a stand-in's PowerShell started; what was ended is given a moment."""
+    for _ in range(20):
+        if not (found := _running(root)):
+            break
+        time.sleep(0.1)
+    return found
+
+
+def _running(root: Path) -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:

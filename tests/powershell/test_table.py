@@ -153,6 +153,7 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
         ],
         "file": [
             Scene("rename", lambda look: FilesWriter(look).rename(f"{folder}/one.json", f"{folder}/three.json"), _moved),
+            Scene("make", lambda look: FilesWriter(look).make_folder(f"{folder}/new"), _whole),
             Scene("remove", lambda look: FilesWriter(look).remove(f"{folder}/one.json"), _whole),
         ],
         "folder": [
