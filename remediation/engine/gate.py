@@ -92,12 +92,14 @@ def _windows(plan: Sequence[Change], context: StepContext) -> Refusal | None:
     session = context.access.reader.desktop.session()
     user = session.desktop_user
     if user is None and session.desktop_problem:
-        user = f"somebody who is not known ({session.desktop_problem}) may"
+        who = f"somebody who is not known ({session.desktop_problem}) may sit"
     elif user is None:
         return None
+    else:
+        who = f"{user} sits"
     what = "; ".join(dict.fromkeys(change.asks for change in asking))
     return Refusal(
-        f"{user} sits at the desktop of {context.host}, and this {what}",
+        f"{who} at the desktop of {context.host}, and this {what}",
         "allow it with close_programs: true for the host in the inventory, or -e close_programs=true",
     )
 
