@@ -70,6 +70,10 @@ def docker_desktop(found: DockerDesktop | None, *, needed: bool) -> Check:
         cure = "winget install --exact --id Docker.DockerDesktop (at the desktop), then log in there once"
         return judge("Docker Desktop", "is not installed", "docker_desktop.*, container.*, compose.*, stack.*", cure)
     version = found.version or "unknown version"
+    if "Installed" in found.problems:
+        return untold(
+            "Docker Desktop", f"whether it is installed is not known: {found.problems['Installed']}", "docker_desktop.*"
+        )
     if "Processes" in found.problems and not found.engine:
         text = f"{version}; whether it runs is not known: {found.problems['Processes']}"
         return untold("Docker Desktop", text, "docker_desktop.*")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remediation.model.change import Change, Need, Risk, highest
+from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, Uncertain
 from remediation.model.visible import visible_line
 
 if TYPE_CHECKING:
@@ -45,9 +46,18 @@ def missing(plan: Iterable[Change], context: StepContext) -> Refusal | None:
 
 def _lack(need: Need, session: SessionFacts) -> tuple[str, str] | None:
     if need is Need.DESKTOP and session.desktop_user is None:
+        if session.desktop_problem:
+            reason = f"somebody logged in at the desktop, and who sits there is not known: {session.desktop_problem}"
+            return (reason, "use a login that is an administrator")
         return ("somebody logged in at the desktop (no interactive session)", "log in at the host's desktop, then run again")
     if need is Need.ELEVATED and not session.elevated:
-        return (f"administrator rights, which {session.user} does not have", "use a login that is an administrator")
+        unknown = session.problems.get("Elevated")
+        lack = (
+            f"which {session.user} does not have"
+            if unknown is None
+            else f"and whether {session.user} has them is not known: {unknown}"
+        )
+        return (f"administrator rights, {lack}", "use a login that is an administrator")
     # facts/windows 2: a network logon reaches neither WSL's distributions nor the credential store
     if need is Need.WSL and session.wsl is False:
         return ("WSL, which this login does not reach", "run it at the host's desktop, as the user who owns the distributions")
@@ -79,12 +89,17 @@ def _windows(plan: Sequence[Change], context: StepContext) -> Refusal | None:
     asking = [change for change in plan if change.asks]
     if not asking or context.policy.close_programs:
         return None
-    user = context.access.reader.desktop.session().desktop_user
-    if user is None:
+    session = context.access.reader.desktop.session()
+    user = session.desktop_user
+    if user is None and session.desktop_problem:
+        who = f"somebody who is not known ({session.desktop_problem}) may sit"
+    elif user is None:
         return None
+    else:
+        who = f"{user} sits"
     what = "; ".join(dict.fromkeys(change.asks for change in asking))
     return Refusal(
-        f"{user} sits at the desktop of {context.host}, and this {what}",
+        f"{who} at the desktop of {context.host}, and this {what}",
         "allow it with close_programs: true for the host in the inventory, or -e close_programs=true",
     )
 
@@ -158,18 +173,36 @@ def forewarn(plan: Sequence[Change], writer: Writer, context: StepContext) -> No
     seconds = context.policy.warn_seconds
     if not asking or seconds <= 0:
         return
-    user = context.access.reader.desktop.session().desktop_user
-    if user is None:
+    session = context.access.reader.desktop.session()
+    user = session.desktop_user
+    if user is None and not session.desktop_problem:
         return
     what = "; ".join(dict.fromkeys(change.asks for change in asking))
-    from remediation.facets.protocols import DesktopNotifier  # noqa: PLC0415 - somebody sits there: rare, and a start is quicker without
-
-    desktop = writer.desktop
     message = visible_line(f"remediation {what} in {seconds:.0f} s to free the GPU. Save your work.")
-    shown = isinstance(desktop, DesktopNotifier) and desktop.notify(message, seconds=seconds)
-    told = f"{user} was told" if shown else f"no message could be shown to {user}; waiting all the same"
+    # without a user whom a task could be registered for, nothing is tried
+    why = session.desktop_problem if user is None else _not_shown(writer, message, seconds)
+    shown = why is None
+    if shown:
+        told = f"{user} was told"
+    else:
+        told = f"no message could be shown to {user or 'whoever sits at the desktop'}{f' ({why})' if why else ''}; waiting all the same"
     context.note(f"{what} in {seconds:.0f} s: {told}", level="info" if shown else "warning")
     clock = context.access.clock
     until = clock.monotonic() + seconds
     while not context.ports.cancelled() and (left := until - clock.monotonic()) > 0:
         clock.sleep(min(POLL, left), context.ports.wait)
+
+
+def _not_shown(writer: Writer, message: str, seconds: float) -> str | None:
+    """Show a message at the desktop; return why that failed, "" where nobody knows, None where it is shown. It never stops a step."""
+    from remediation.facets.protocols import DesktopNotifier  # noqa: PLC0415 - somebody sits there: rare, and a start is quicker without
+
+    desktop = writer.desktop
+    if not isinstance(desktop, DesktopNotifier):
+        return ""
+    try:
+        if desktop.notify(message, seconds=seconds):
+            return None
+    except (Blocked, CallFailed, DeadlineExceeded, Uncertain) as error:
+        return error.message
+    return str(getattr(desktop, "unshown", ""))

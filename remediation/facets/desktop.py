@@ -10,6 +10,7 @@ from remediation.facets.checked import checked
 from remediation.facets.docker_desktop import Desktop, DesktopControl
 from remediation.facets.look import Look
 from remediation.facets.rights import problems
+from remediation.facets.user_task import task_of
 from remediation.model.clock import Clock
 from remediation.model.errors import Blocked
 from remediation.model.facts import DockerDesktop, EngineFacts, SessionFacts
@@ -42,11 +43,16 @@ class WindowsDesktopWriter(WindowsDesktop):
     def __init__(self, look: Look, engine: Callable[[], EngineFacts], clock: Clock, *, remote: bool) -> None:
         super().__init__(look, engine, remote=remote)
         self._control = DesktopControl(look, clock, engine)
+        self.unshown = ""
 
     def notify(self, message: str, *, seconds: float) -> bool:
-        """Show a message to whoever sits at the desktop; return whether it could be shown."""
-        call = Probe("notify", {"message": message, "seconds": round(seconds)}, timeout=30.0, writes=True)
-        return bool(self._look.probe(call, "telling whoever sits at the desktop")["shown"])
+        """Show a message to whoever sits at the desktop; return whether it could be shown, else `unshown` says why not."""
+        call = Probe("notify", {"message": message, "seconds": round(seconds)}, timeout=60.0, writes=True)
+        value = self._look.probe(call, "telling whoever sits at the desktop")
+        task = task_of(value)
+        error = task.refusal("it failed", self._look.host)
+        self.unshown = "" if value["shown"] or error is None else error.message.partition(": ")[2]
+        return bool(value["shown"])
 
     def stop_docker(self, *, timeout: float = 180.0) -> None:
         """Stop Docker Desktop completely."""
@@ -108,7 +114,7 @@ class PosixDesktopWriter(PosixDesktop):
 def from_probe(value: Mapping[str, Any], *, remote: bool) -> SessionFacts:
     """Return what the ``session`` probe says."""
     return SessionFacts(
-        user=str(value["User"]),
+        user=str(value["User"] or "this login"),
         elevated=bool(value["Elevated"]),
         desktop_user=value["DesktopUser"],
         language_mode=str(value["LanguageMode"]),

@@ -12,6 +12,7 @@ from remediation.facets.checked import checked
 from remediation.facets.files import FilesWriter
 from remediation.facets.look import Look
 from remediation.facets.rights import problems
+from remediation.facets.user_task import FAILED, NO_USER, REFUSED, RUNNING, task_of
 from remediation.model.clock import Clock
 from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import DockerDesktop, EngineFacts
@@ -22,7 +23,8 @@ _START_SECONDS = 300.0
 """A healthy start takes under a minute; what runs for longer without an engine has no known state."""
 _POLITE = 120.0
 _POLL = 2.0
-_NOT_LOGGED_ON = 0x800710E0
+_TASK = 60.0
+"""For how long a task that is to start it may wait for its turn, in seconds."""
 _BACKEND = "com.docker.backend"
 
 
@@ -51,6 +53,8 @@ class Desktop:
 def described(value: Mapping[str, Any], *, answers: bool) -> DockerDesktop:
     """Return what the probe ``desktop`` says."""
     refused = problems(value)
+    if answers or value["Processes"]:
+        refused.pop("Installed", None)  # what runs is installed
     started = [float(each["CreationDate"]) for each in value["Processes"] if program(each) == _BACKEND and each["CreationDate"]]
     return DockerDesktop(
         version=str(value["Version"] or ""),
@@ -122,32 +126,33 @@ class DesktopControl:
     def stop(self, *, timeout: float) -> None:
         """Stop it completely: its own command first, with our watchdog, then its processes."""
         until = self._clock.monotonic() + timeout
+        reason = ""
         if self._processes():
-            self._act("stop", seconds=round(min(_POLITE, timeout)))
-            self._gone(min(until, self._clock.monotonic() + _POLITE))
+            done = self._act("stop", seconds=round(min(_POLITE, timeout)))
+            # where its own command could not be started, nobody is waited for
+            asked = task_of(done).outcome not in {NO_USER, REFUSED, FAILED}
+            self._gone(min(until, self._clock.monotonic() + (_POLITE if asked else 0.0)))
         if self._processes():
-            self._act("kill")
+            reason = str(self._act("kill")["problem"] or "")
         if not self._gone(until):
             left = ", ".join(sorted({program(each) for each in self._processes()}))
             raise DeadlineExceeded(
-                f"Docker Desktop did not stop within {timeout:.0f} s: {left} still run",
+                f"Docker Desktop did not stop within {timeout:.0f} s: {left} still run" + (f" ({reason})" if reason else ""),
                 host=self._look.host,
                 next_step="end them in the task manager, or log the desktop's user off",
             )
 
     def start(self, *, timeout: float) -> None:
-        """Start it and wait until the engine answers twice in a row."""
+        """Start it and wait until the engine answers twice in a row; a start that is still under way is waited for as well."""
         until = self._clock.monotonic() + timeout
-        done = self._act("start")
-        result = done["task_result"]
-        if result is not None and result & 0xFFFFFFFF == _NOT_LOGGED_ON:
-            raise Blocked(
-                "nobody is logged on at the desktop, and Docker Desktop starts in nobody else's session",
-                host=self._look.host,
-                next_step="log on at the desktop and try again",
-            )
-        if not done["done"]:
+        done = self._act("start", seconds=round(min(_TASK, timeout)))
+        task = task_of(done)
+        refusal = task.refusal("Docker Desktop could not be started in the session of its user", self._look.host)
+        if refusal is not None:
+            raise refusal
+        if not done["done"] and task.outcome != RUNNING:
             raise CallFailed(f"Docker Desktop could not be started: {done['problem']}", host=self._look.host)
+        under_way = f" (the task that starts it {task.state})" if task.outcome == RUNNING else ""
         times = 0
         while times < 2:  # noqa: PLR2004 - it answers once while it starts, and then not again for a while
             self._look.forget()
@@ -158,7 +163,7 @@ class DesktopControl:
                 times = 0
                 if self._clock.monotonic() >= until:
                     raise DeadlineExceeded(
-                        f"Docker Desktop was started, but its engine did not answer within {timeout:.0f} s",
+                        f"Docker Desktop was started, but its engine did not answer within {timeout:.0f} s{under_way}",
                         host=self._look.host,
                         next_step="look at the desktop: Docker Desktop may wait for an answer there",
                     ) from None
@@ -168,7 +173,7 @@ class DesktopControl:
         """Write settings into its file and return the backup's path."""
         self._look.forget()
         value = self._look.probe(STATE_PROBE, "asking for Docker Desktop")
-        if value["Processes"]:
+        if self._running(value):
             raise Blocked(
                 "Docker Desktop runs and would overwrite its settings",
                 host=self._look.host,
@@ -176,7 +181,9 @@ class DesktopControl:
             )
         path = str(value["SettingsPath"] or "")
         if not path:
-            raise CallFailed("Docker Desktop's settings file was not found", host=self._look.host)
+            refused = problems(value)
+            why = refused.get("SettingsPath") or refused.get("Profile")
+            raise CallFailed("Docker Desktop's settings file was not found" + (f": {why}" if why else ""), host=self._look.host)
         before = self._look.content(ReadFile(path)) or b"{}"
         backup = f"{path}.{int(self._clock.now())}.bak"
         text = changed(before.decode("utf-8-sig", errors="replace"), settings)
@@ -185,7 +192,17 @@ class DesktopControl:
 
     def _processes(self) -> Sequence[Mapping[str, Any]]:
         self._look.forget()
-        found: Sequence[Mapping[str, Any]] = self._look.probe(STATE_PROBE, "asking for Docker Desktop")["Processes"]
+        return self._running(self._look.probe(STATE_PROBE, "asking for Docker Desktop"))
+
+    def _running(self, value: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """Return what runs of it; raises where Windows does not say, since it may run."""
+        reason = problems(value).get("Processes")
+        if reason is not None:
+            raise CallFailed(
+                f"whether Docker Desktop runs is not known: {reason}", host=self._look.host,
+                next_step="log in with an elevated account (docs/windows.md)",
+            )  # fmt: skip
+        found: Sequence[Mapping[str, Any]] = value["Processes"]
         return found
 
     def _gone(self, until: float) -> bool:
@@ -196,6 +213,6 @@ class DesktopControl:
         return True
 
     def _act(self, action: str, *, seconds: int = 0) -> Mapping[str, Any]:
-        call = Probe("docker-desktop", {"action": action, "seconds": seconds}, timeout=45.0, writes=True)
+        call = Probe("docker-desktop", {"action": action, "seconds": seconds}, timeout=45.0 + seconds, writes=True)
         found: Mapping[str, Any] = self._look.probe(call, f"Docker Desktop: {action}")
         return found

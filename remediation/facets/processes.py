@@ -15,6 +15,7 @@ from remediation.facets.look import Look
 from remediation.facets.orphans import marked
 from remediation.facets.rights import is_refusal, problems
 from remediation.facets.scripts import shell
+from remediation.facets.user_task import RUNNING, task_of
 from remediation.model.digits import is_whole
 from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import Process
@@ -23,8 +24,6 @@ _LISTING = "listing the processes"
 LIST_PROBE = Probe("processes", timeout=60.0)
 _RIGHTS = "log in with an account that is an administrator (docs/windows.md)"
 LIST_RUN = Run(("sh", "-c", shell("processes")), timeout=30.0)
-_NOT_LOGGED_ON = 0x800710E0
-_DENIED = 0x80070005
 _MARGIN = 20.0
 _STAT = re.compile(r"^(\d+) \((.*)\) (\S) (.*)$")
 _RUNNER = re.compile(r"^(?:\S{0,1000}\b(?:ollama runner|ollama_llama_server)\b|\S{0,1000}/ollama/\S{0,1000}llama-server\b)")
@@ -58,12 +57,36 @@ class WindowsProcessWriter(WindowsProcesses):
                 next_step="close it at the desktop",
             )
         data = {"pid": pid, "started": started, "grace": grace, "force": force}
-        done = self._look.probe(Probe("close", data, timeout=grace + _MARGIN + 30.0, writes=True), f"closing process {pid}")
+        # a task that is slow to begin is waited for as long as the grace, which begins once it has asked
+        done = self._look.probe(Probe("close", data, timeout=2 * grace + 60.0, writes=True), f"closing process {pid}")
         if done["how"] == "own":
             raise own(pid, self._look.host)
         if not done["ended"]:
-            refuse_task(done["task_result"], f"process {pid} has a window and was not asked to close it", self._look.host)
+            self._explain(done, pid)
         return bool(done["ended"])
+
+    def _explain(self, done: Mapping[str, Any], pid: int) -> None:
+        """Raise why a process is still there, unless it was asked and stayed."""
+        host, reasons, task = self._look.host, problems(done), task_of(done)
+        if "Process" in reasons and not task.outcome:
+            kind = Blocked if is_refusal(reasons["Process"]) else CallFailed
+            raise kind(
+                f"whether process {pid} runs is not known: {reasons['Process']}", host=host,
+                next_step="log in with an elevated account (docs/windows.md)",
+            )  # fmt: skip
+        if done["asked"]:
+            return
+        what = f"process {pid} has a window and was not asked to close it"
+        refusal = task.refusal(what, host, no_user_step="log on at the desktop, or allow the program to be ended (force: true)")
+        if refusal is not None:
+            raise refusal
+        if task.outcome == RUNNING:
+            raise task.late(f"process {pid} did not close, and it may not have been asked yet", host)
+        if "ended" in reasons:
+            raise CallFailed(
+                f"process {pid} could not be ended: {reasons['ended']}", host=host,
+                next_step="log in with an elevated account (docs/windows.md), or end it at the desktop",
+            )  # fmt: skip
 
 
 @checked
@@ -93,21 +116,6 @@ class PosixProcessWriter(PosixProcesses):
         if said not in {"gone", "polite", "forced", "still-there"}:
             raise CallFailed(f"closing process {pid} failed: {said!r} is no answer", host=self._look.host)
         return said != "still-there"
-
-
-def refuse_task(result: int | None, what: str, host: str) -> None:
-    """Raise `Blocked` where the one-shot task of the desktop's user could not even start."""
-    code = None if result is None else result & 0xFFFFFFFF
-    if code == _NOT_LOGGED_ON:
-        raise Blocked(
-            f"{what}: nobody is logged on at the desktop", host=host,
-            next_step="log on at the desktop, or allow the program to be ended (force: true)",
-        )  # fmt: skip
-    if code == _DENIED:
-        raise Blocked(
-            f"{what}: this login may start nothing in the session of the desktop's user", host=host,
-            next_step="log in with an elevated account (docs/windows.md)",
-        )  # fmt: skip
 
 
 def own(pid: int, host: str) -> Blocked:

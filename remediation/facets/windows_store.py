@@ -11,6 +11,7 @@ from remediation.facets.checked import checked
 from remediation.facets.docker_desktop import STATE_PROBE
 from remediation.facets.files import FilesWriter
 from remediation.facets.look import Look
+from remediation.facets.rights import problems
 from remediation.model.errors import CallFailed
 
 _HASH = re.compile(r"^[0-9a-f]{64}$", re.MULTILINE)
@@ -18,9 +19,11 @@ _HASH = re.compile(r"^[0-9a-f]{64}$", re.MULTILINE)
 
 def folder(look: Look) -> str:
     """Return where the models of the desktop's user lie."""
-    config = look.probe(STATE_PROBE, "asking for the desktop user's profile")["WslConfigPath"]
+    value = look.probe(STATE_PROBE, "asking for the desktop user's profile")
+    config = value["WslConfigPath"]
     if not config:
-        raise CallFailed("the desktop user's profile was not found", host=look.host)
+        why = problems(value).get("Profile")
+        raise CallFailed("the desktop user's profile was not found" + (f": {why}" if why else ""), host=look.host)
     return ntpath.join(ntpath.dirname(str(config)), ".ollama", "models")
 
 

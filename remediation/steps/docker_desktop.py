@@ -8,7 +8,7 @@ from typing import Any
 
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, StepCall, needs
-from remediation.model.errors import Blocked, NotApplicable
+from remediation.model.errors import Blocked, CallFailed, NotApplicable
 from remediation.model.facts import Container, DockerDesktop
 from remediation.model.moments import moment
 from remediation.steps.contract import Step, param, step
@@ -16,6 +16,8 @@ from remediation.steps.moments import run_started
 from remediation.steps.stack import silence_of
 
 RUNNING, STOPPED = "running", "stopped"
+SETTINGS = ("Profile", "SettingsPath", "Settings", "AdminSettings")
+"""What the settings of Docker Desktop are read from, by the names of the probe's parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class DockerDesktopSetting(Step[Settings]):
 
     def look(self, host: Reader) -> Settings:
         """Read the settings file, and which containers run."""
-        desktop = wanted_desktop(host)
+        desktop = wanted_desktop(host, *SETTINGS)
         locked = [name for name in self.set if name.lower() in {key.lower() for key in desktop.locked}]
         if locked:
             raise Blocked(
@@ -222,9 +224,20 @@ def _worded(value: object) -> str:
     return "the default" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def wanted_desktop(host: Reader) -> DockerDesktop:
-    """Return Docker Desktop; raises `NotApplicable` where it is not installed."""
+def wanted_desktop(host: Reader, *parts: str) -> DockerDesktop:
+    """Return Docker Desktop; raises `NotApplicable` where it is not installed, and `CallFailed` where Windows refuses what is needed.
+
+    That is what runs of it, and the further `parts`.
+    """
     found = host.desktop.docker()
     if found is None:
         raise NotApplicable(f"does not apply, since Docker Desktop is not installed on {host.name}", host=host.name)
+    for part in ("Installed", "Processes", *parts):
+        if part in found.problems:
+            known = {"Installed": "whether Docker Desktop is installed", "Processes": "whether Docker Desktop runs"}
+            words = known.get(part, "what Docker Desktop is set to")
+            raise CallFailed(
+                f"{words} on {host.name} is not known: {found.problems[part]}", host=host.name,
+                next_step="log in with an elevated account (docs/windows.md), or try again where a file was in use",
+            )  # fmt: skip
     return found

@@ -84,7 +84,11 @@ class FakeDesktop:
 
     def session(self) -> SessionFacts:
         return SessionFacts(
-            user="ops", elevated=self._world.elevated, desktop_user=self._world.desktop_user, credential_store=False
+            user="ops",
+            elevated=self._world.elevated,
+            desktop_user=self._world.desktop_user,
+            credential_store=False,
+            problems=self._world.session_problems,
         )
 
     def docker(self) -> DockerDesktop | None:
@@ -96,6 +100,7 @@ class FakeDesktop:
 
 class WritableDesktop(FakeDesktop):
     def notify(self, message: str, *, seconds: float) -> bool:  # noqa: ARG002 - the facet's signature
+        self._world.may_fail("desktop.notify")
         self._world.told.append(message)
         return True
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from remediation.engine.executor import execute
-from remediation.engine.gate import missing
+from remediation.engine.gate import missing, weigh
 from remediation.engine.ports import Policy
 from remediation.model.change import Change, Need, Risk, StepCall, needs
-from remediation.model.errors import UsageError
+from remediation.model.errors import CallFailed, UsageError
 from remediation.model.outcome import Outcome
 from tests.engine.fakes import GIB, MODEL, World
 from tests.engine.toys import Bench
@@ -99,6 +99,28 @@ def test_whoever_sits_there_is_told_ahead_and_given_the_time() -> None:
     assert "closes a window of chrome.exe" in bench.world.told[0]
     assert bench.world.clock.passed - began >= 60.0
     assert closed_at == []
+
+
+def test_a_message_that_cannot_be_shown_is_a_warning_with_the_reason() -> None:
+    bench = browsers(windows=True)
+    bench.world.fails["desktop.notify"] = [CallFailed("Windows refused the task")]
+    context = bench.context(max_risk=Risk.DISRUPTIVE, close_programs=True, warn_seconds=60.0)
+    result = execute(CLOSED, context)
+    assert result.outcome is Outcome.CHANGED
+    assert any("(Windows refused the task); waiting all the same" in repr(event) for event in bench.told.events)
+
+
+def test_a_desktop_of_which_nothing_is_known_is_not_taken_for_an_empty_one() -> None:
+    bench = browsers(windows=True, desktop_user=None, session_problems={"DesktopUser": "Access denied"})
+    change = Change("close it", needs=needs(), asks="closes a window of it", risk=Risk.SAFE)
+    refused = weigh([change], bench.context())
+    assert refused is not None
+    assert refused.reason.startswith(
+        "somebody who is not known (Access denied) may sit at the desktop of laptop-07, and this closes"
+    )
+    lack = missing([Change("close it", needs=needs(Need.DESKTOP))], bench.context())
+    assert lack is not None
+    assert "who sits there is not known: Access denied" in lack.reason
 
 
 def test_ctrl_c_ends_the_warning_and_nothing_is_closed() -> None:

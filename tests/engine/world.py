@@ -101,6 +101,7 @@ class World:
     version: str = "0.13.5"
     log: str = ""
     desktop_user: str | None = "ana"
+    session_problems: dict[str, str] = field(default_factory=dict)
     elevated: bool = True
     variables: dict[str, Any] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)

@@ -32,6 +32,10 @@ def below(node: tree_sitter.Node, kind: str) -> Iterator[tree_sitter.Node]:
         yield from below(child, kind)
 
 
+_INTERNAL = {frozenset({"task", "answer", "code", "user"}), frozenset({"id", "parent", "at"})}
+"""The keys of hash literals that no answer has."""
+
+
 def keys(name: str) -> set[frozenset[str]]:
     """Return the key sets of a script's hash literals."""
     found = set()
@@ -40,7 +44,7 @@ def keys(name: str) -> set[frozenset[str]]:
         entries = [child for child in body.children if child.type == "hash_entry"] if body is not None else []
         if entries:
             found.add(frozenset(text(entry.children[0]).strip("'") for entry in entries))
-    return found
+    return found - _INTERNAL
 
 
 def reads(name: str) -> set[str]:

@@ -8,6 +8,7 @@ that no scene reaches, or a command that the stand-in does not have, is an error
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -207,7 +208,15 @@ def programs(script: str) -> Iterator[Program]:
 
 
 def children(root: Path) -> list[str]:
-    """Return the programs that still run of those which a stand-in's PowerShell started."""
+    """Return the programs that go on of those which a stand-in's PowerShell started; what was ended is given a moment."""
+    for _ in range(20):
+        if not (found := _running(root)):
+            break
+        time.sleep(0.1)
+    return found
+
+
+def _running(root: Path) -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -257,14 +266,16 @@ class Rules:
     """What is right for one script.
 
     ``varies``: keys that differ from run to run; of them it counts only whether there is something. ``reasons``: keys of the answer that
-    hold a reason or an outcome. ``covers``: the part whose reason is also that of another part. ``whole``: what makes the whole answer
+    hold a reason or an outcome. ``covers``: the part, or parts, whose reason is also that of another part. ``elsewhere``: a part or a
+    command for which another source stands in, and which. ``whole``: what makes the whole answer
     fail, with the cause. ``action``: the answer is about one action, so that one reason is enough for all of it. ``instead``: a key that
     an answer consists of where the one thing failed that the probe is for.
     """
 
     varies: frozenset[str] = frozenset()
     reasons: frozenset[str] = frozenset()
-    covers: Mapping[str, str] = field(default_factory=dict)
+    covers: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
     whole: Mapping[str, str] = field(default_factory=dict)
     action: bool = False
     instead: str = ""
@@ -283,18 +294,18 @@ def faults(rules: Rules, usual: Asked, now: Asked, cell: Mapping[str, Any]) -> I
         yield from (f"it left {each}" for each in (*state["tasks"], *state["files"]) if each not in said)
         if state["waited"] > limit:
             yield f"it waited {state['waited']:.0f} s, its limit is {limit:.0f} s"
-    yield from _parts(rules, usual, now, str(cell["How"]))
+    yield from _parts(rules, usual, now, str(cell["How"]), str(cell["Command"]))
 
 
-def _parts(rules: Rules, usual: Asked, now: Asked, how: str) -> Iterator[str]:
+def _parts(rules: Rules, usual: Asked, now: Asked, how: str, command: str) -> Iterator[str]:
     before, value = usual.value, now.value
     if isinstance(value, dict) and isinstance(before, dict):
         if rules.instead and value.get(rules.instead):
             return
         if missing := before.keys() - value.keys():
             yield f"the answer has no {', '.join(sorted(missing))}"
-        if how == "refused":
-            yield from _without_reason(rules, before, value, changed(rules, usual, now))
+        if how == "refused" and command not in rules.elsewhere:
+            yield from _without_reason(rules, before, value, changed(rules, usual, now) - rules.elsewhere.keys())
     elif type(value) is not type(before) and now.replies and isinstance(now.replies[0], ProbeReply):
         yield f"the answer was {before!r:.60} and is {value!r:.60}"
 
@@ -309,7 +320,8 @@ def _without_reason(rules: Rules, before: Mapping[str, Any], value: Mapping[str,
     if rules.action and reasons:
         return
     for key in sorted(parts - reasons):
-        if rules.covers.get(key) not in reasons:
+        covers = rules.covers.get(key, ())
+        if not reasons & ({covers} if isinstance(covers, str) else set(covers)):
             yield f"{key} was {before[key]!r:.60} and is {value.get(key)!r:.60} without a reason"
 
 

@@ -153,11 +153,13 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
         ],
         "file": [
             Scene("rename", lambda look: FilesWriter(look).rename(f"{folder}/one.json", f"{folder}/three.json"), _moved),
+            Scene("make", lambda look: FilesWriter(look).make_folder(f"{folder}/new"), _whole),
             Scene("remove", lambda look: FilesWriter(look).remove(f"{folder}/one.json"), _whole),
         ],
         "folder": [
             Scene("list", lambda look: FilesWriter(look).list(folder), _whole),
             Scene("space", lambda look: FilesWriter(look).space(folder), _whole),
+            Scene("no folder", lambda look: FilesWriter(look).list(f"{folder}/none"), _whole),
         ],
         "generate": [
             Scene("sample", lambda look: ProbeAsker(look).ask(model, {"model": "m"}, timeout=10.0, sample=True), _whole),
@@ -170,7 +172,7 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
             Scene("elevated", lambda look: WindowsProcesses(look).list(), _whole),
             Scene("not elevated", lambda look: WindowsProcesses(look).list(), _but(elevated=False)),
         ],
-        "readiness": [Scene("all", lambda look: readiness.windows(look, {}), _whole)],
+        "readiness": [Scene("all", lambda look: readiness.windows(look, {}), _whole), Scene("no WSL", lambda look: readiness.windows(look, {}), _no_wsl)],
         "requests": [Scene("all", lambda look: request_log.read(look, [f"{folder}/one.json", f"{folder}/two.json"]), _whole)],
         "sample": [Scene("three", lambda look: WindowsGpu(look).sample(seconds=2.0), _whole), Scene("no driver", lambda look: WindowsGpu(look).sample(seconds=0.0), _no_driver)],
         "session": [Scene("here", lambda look: WindowsDesktop(look, _engine, remote=True).session(), _whole), Scene("no screen", lambda look: WindowsDesktop(look, _engine, remote=True).session(), _no_screen)],
@@ -185,6 +187,12 @@ def _act(action: str) -> Probe:
 def _http(url: str) -> Probe:
     data = {"method": "POST", "url": url, "body": "{}", "timeout": 10.0, "stream": False, "silence": None, "tell": False}
     return Probe("http", data, timeout=15.0)
+
+
+def _no_wsl(host: Windows) -> None:
+    _whole(host)
+    host.world["wsl"] = []
+    (host.programs / "WSL" / "wsl.exe").unlink()
 
 
 def _moved(host: Windows) -> None:
@@ -209,7 +217,9 @@ RULES = {
     "gpu": Rules(reasons=frozenset({"counters_error"}), covers={"stdout": "rc", "stderr": "rc", "fields": "rc"}),
     "http": Rules(varies=_TIMES, instead="error"),
     "notify": Rules(reasons=_ACTION, action=True),
-    "processes": Rules(),
+    "processes": Rules(
+        covers={"Processes": ("Owner", "Service", "CreationDate")}, elsewhere={"Get-Process": "each process names its owner"}
+    ),
     "readiness": Rules(
         reasons=frozenset({"QuotasProblem", "GpuClassesProblem"}),
         covers={
@@ -222,7 +232,7 @@ RULES = {
     "requests": Rules(reasons=frozenset({"Refused"}), covers={"Rows": "Refused"}),
     "sample": Rules(varies=frozenset({"rows"}), covers={"rows": "rc", "stderr": "rc"}),
     "session": Rules(),
-    "system": Rules(varies=frozenset({"Now"})),
+    "system": Rules(varies=frozenset({"Now"}), elsewhere={"Hostname": "the environment", "Version": "the environment"}),
 }
 
 

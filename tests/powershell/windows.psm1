@@ -48,8 +48,9 @@ function New-CimRecord([string] $Message, [string] $Code) {
 
 # Write an error as a cmdlet does: the action that was asked for, else the preference, decides whether it ends the caller.
 function Write-Refusal($Cmdlet, $Record) {
-    $action = if ($Cmdlet.MyInvocation.BoundParameters.ContainsKey('ErrorAction')) { $Cmdlet.MyInvocation.BoundParameters.ErrorAction }
-    elseif ($Cmdlet.MyInvocation.MyCommand.Name -like '*-ScheduledTask*') { $global:ErrorActionPreference }
+    # with -ErrorAction and -ErrorVariable, PowerShell does it all
+    if ($Cmdlet.MyInvocation.BoundParameters.ContainsKey('ErrorAction')) { return $Cmdlet.WriteError($Record) }
+    $action = if ($Cmdlet.MyInvocation.MyCommand.Name -like '*-ScheduledTask*') { $global:ErrorActionPreference }
     else { $Cmdlet.SessionState.PSVariable.GetValue('ErrorActionPreference') }
     if ([string] $action -eq 'Stop') { $Cmdlet.ThrowTerminatingError($Record) }
     if (@('SilentlyContinue', 'Ignore') -notcontains [string] $action) { $Cmdlet.WriteError($Record) }

@@ -2,63 +2,97 @@
 # desktop's user, not of this login.
 param($Data)
 
-# The profile of whoever sits at the desktop, by the owner of the shell; else of this login
+# The profile of whoever sits at the desktop, by the owner of the shell; of this login where nobody does. Throws where Windows does not
+# say whose it is: the files of another user would be the wrong ones.
 function Get-Profile {
-    foreach ($shell in @(Get-CimInstance -ClassName Win32_Process -Filter "Name='explorer.exe'")) {
-        if ($shell.SessionId -eq 0) { continue }
-        $owner = Invoke-CimMethod -InputObject $shell -MethodName GetOwnerSid
-        if ($owner.ReturnValue -ne 0 -or -not $owner.Sid) { continue }
-        $key = 'HKLM:\SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList\' + $owner.Sid
-        if (Test-Path -LiteralPath $key) { return [string] (Get-ItemProperty -LiteralPath $key).ProfileImagePath }
+    $refused = $null
+    foreach ($shell in @(Get-Shell)) {
+        try {
+            $owner = Invoke-CimMethod -InputObject $shell -MethodName GetOwnerSid -ErrorAction Stop
+            if ($owner.ReturnValue -ne 0 -or -not $owner.Sid) {
+                throw ('Windows does not name the owner of explorer.exe (GetOwnerSid returned ' + $owner.ReturnValue + ')')
+            }
+            $key = 'HKLM:\SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList\' + $owner.Sid
+            $path = @(Get-ItemProperty -LiteralPath $key -ErrorAction Stop)[0].ProfileImagePath
+            if ($path) { return [string] $path }
+            throw ('the registry names no profile for ' + $owner.Sid)
+        }
+        catch { $refused = $_ }
     }
+    if ($null -ne $refused) { throw $refused }
+    if (-not $env:USERPROFILE) { throw 'this login has no profile' }
     [string] $env:USERPROFILE
 }
 
-function Read-Text([string] $Path) {
-    if (-not (Test-Path -LiteralPath $Path -PathType Leaf)) { return $null }
-    [IO.File]::ReadAllText($Path, [Text.Encoding]::UTF8)
+# A place in that profile
+function Get-Place([string] $Below) {
+    if (-not $userFolder) { throw ('the profile of the desktop user is not known: ' + $Problems['Profile']) }
+    Join-Path $userFolder $Below
 }
 
-$userFolder = Get-Profile
-$program = $null
-foreach ($place in @(
-        (Join-Path $env:ProgramFiles 'Docker\Docker\Docker Desktop.exe'),
-        (Join-Path $userFolder 'AppData\Local\Programs\DockerDesktop\Docker Desktop.exe')
-    )) {
-    if (-not $program -and (Test-Path -LiteralPath $place)) { $program = $place }
+# Whether there is such a file; throws where this login may not look
+function Test-File([string] $Path) { Test-Path -LiteralPath $Path -PathType Leaf -ErrorAction Stop }
+
+$userFolder = Get-Part 'Profile' { Get-Profile }
+
+# Where it is found in one place, it is there, whatever is known of the other
+$program = Get-Part 'Installed' {
+    $refused = $null
+    foreach ($find in @(
+            { if ($env:ProgramFiles) { Join-Path $env:ProgramFiles 'Docker\Docker\Docker Desktop.exe' } },
+            { Get-Place 'AppData\Local\Programs\DockerDesktop\Docker Desktop.exe' }
+        )) {
+        try {
+            $place = & $find
+            if ($place -and (Test-File $place)) { return $place }
+        }
+        catch { $refused = $_ }
+    }
+    if ($null -ne $refused) { throw $refused }
 }
+$installed = $null
+if (-not $Problems.ContainsKey('Installed')) { $installed = [bool] $program }
 $version = $null
-if ($program) { $version = [string] (Get-Item -LiteralPath $program).VersionInfo.ProductVersion }
+if ($program) { $version = Get-Part 'Version' { [string] (Get-Item -LiteralPath $program -ErrorAction Stop).VersionInfo.ProductVersion } }
 
 $rows = New-Object Collections.ArrayList
-foreach ($process in @(Get-CimInstance -ClassName Win32_Process)) {
-    if ([string] $process.Name -notmatch '^(Docker Desktop|com\.docker\..*|docker-agent|vpnkit.*)\.exe$') { continue }
-    # the privileged helper is a service that starts with Windows and stays when Docker Desktop ends
-    if ($process.Name -eq 'com.docker.service.exe') { continue }
-    $null = $rows.Add(@{
-            Name = [string] $process.Name
-            ProcessId = [int] $process.ProcessId
-            SessionId = [int] $process.SessionId
-            CreationDate = ConvertTo-Epoch $process.CreationDate
-        })
+Get-Part 'Processes' {
+    foreach ($process in @(Get-CimInstance -ClassName Win32_Process -ErrorAction Stop)) {
+        if ([string] $process.Name -notmatch '^(Docker Desktop|com\.docker\..*|docker-agent|vpnkit.*)\.exe$') { continue }
+        # the privileged helper is a service that starts with Windows and stays when Docker Desktop ends
+        if ($process.Name -eq 'com.docker.service.exe') { continue }
+        $null = $rows.Add(@{
+                Name = [string] $process.Name
+                ProcessId = [int] $process.ProcessId
+                SessionId = [int] $process.SessionId
+                CreationDate = ConvertTo-Epoch $process.CreationDate
+            })
+    }
 }
 
 # settings-store.json since 4.35, settings.json before
-$folder = Join-Path $userFolder 'AppData\Roaming\Docker'
-$settingsPath = Join-Path $folder 'settings-store.json'
-if (-not (Test-Path -LiteralPath $settingsPath) -and (Test-Path -LiteralPath (Join-Path $folder 'settings.json'))) {
-    $settingsPath = Join-Path $folder 'settings.json'
+$settingsPath = Get-Part 'SettingsPath' {
+    $newer = Get-Place 'AppData\Roaming\Docker\settings-store.json'
+    $older = Get-Place 'AppData\Roaming\Docker\settings.json'
+    if (-not (Test-File $newer) -and (Test-File $older)) { $older } else { $newer }
 }
-$wslPath = Join-Path $userFolder '.wslconfig'
+$settings = Get-Part 'Settings' {
+    if (-not $settingsPath) { throw $Problems['SettingsPath'] }
+    Read-Text $settingsPath
+}
+$admin = Get-Part 'AdminSettings' { if ($env:ProgramData) { Read-Text (Join-Path $env:ProgramData 'DockerDesktop\admin-settings.json') } }
+$wslPath = Get-Part 'WslConfigPath' { Get-Place '.wslconfig' }
+$wsl = Get-Part 'WslConfig' { Read-Text (Get-Place '.wslconfig') }
 
 ConvertTo-Json -Depth 20 -Compress -InputObject @{
-    Installed = $null -ne $program
+    Installed = $installed
     Version = $version
     Now = ConvertTo-Epoch ([DateTime]::UtcNow)
     Processes = $rows.ToArray()
     SettingsPath = $settingsPath
-    Settings = Read-Text $settingsPath
-    AdminSettings = Read-Text (Join-Path $env:ProgramData 'DockerDesktop\admin-settings.json')
+    Settings = $settings
+    AdminSettings = $admin
     WslConfigPath = $wslPath
-    WslConfig = Read-Text $wslPath
+    WslConfig = $wsl
+    Problems = $Problems
 }

@@ -1,60 +1,81 @@
-# Start or stop Docker Desktop as the desktop's user, or end its processes. Data: action (start, stop or kill), seconds for the stop.
-# What is started runs on by itself: the task's action starts it and ends, and nothing here waits for it.
+# Start or stop Docker Desktop as the desktop's user, or end its processes. Data: action (start, stop or kill), seconds: for a start,
+# how long the task may take (20 at least); for a stop, after how long Docker Desktop gives up.
+# What is started runs on by itself: the task's script starts it and ends, and nothing here waits for it.
 param($Data)
 
-# Runs in the user's session: all-users installation first, else the user's own
+# Both run in the user's session. All-users installation first, else the user's own
 $start = {
-    $places = @((Join-Path $env:ProgramFiles 'Docker\Docker\Docker Desktop.exe'), (Join-Path $env:LOCALAPPDATA 'Programs\DockerDesktop\Docker Desktop.exe'))
-    foreach ($place in $places) { if (Test-Path -LiteralPath $place) { $null = Start-Process -FilePath $place; exit 0 } }
-    exit 2
+    $places = @(@($env:ProgramFiles, 'Docker\Docker\Docker Desktop.exe'), @($env:LOCALAPPDATA, 'Programs\DockerDesktop\Docker Desktop.exe'))
+    foreach ($place in $places) {
+        if (-not $place[0]) { continue }
+        $path = Join-Path $place[0] $place[1]
+        if (Test-Path -LiteralPath $path) {
+            $null = Start-Process -FilePath $path
+            return 0
+        }
+    }
+    2
 }
 $stop = {
-    $null = Start-Process -FilePath 'docker.exe' -ArgumentList ('desktop stop --timeout ' + $seconds) -WindowStyle Hidden
-    exit 0
+    $program = 'docker.exe'
+    $places = @(@($env:LOCALAPPDATA, 'Programs\DockerDesktop\resources\bin\docker.exe'), @($env:ProgramFiles, 'Docker\Docker\resources\bin\docker.exe'))
+    foreach ($place in $places) {
+        if (-not $place[0]) { continue }
+        $path = Join-Path $place[0] $place[1]
+        if (Test-Path -LiteralPath $path) { $program = $path }
+    }
+    $null = Start-Process -FilePath $program -ArgumentList ('desktop stop --timeout ' + $seconds) -WindowStyle Hidden
+    0
 }
 
-function Invoke-AsUser([string] $User, [string] $Text) {
-    $encoded = [Convert]::ToBase64String([Text.Encoding]::Unicode.GetBytes($Text))
-    $name = 'remediation-' + [guid]::NewGuid().ToString('N')
-    $action = New-ScheduledTaskAction -Execute 'powershell.exe' -Argument ('-NoProfile -NonInteractive -WindowStyle Hidden -EncodedCommand ' + $encoded)
-    $principal = New-ScheduledTaskPrincipal -UserId $User -LogonType Interactive -RunLevel Limited
-    # the usual priority of a task is inherited by what it starts, and Docker Desktop would stay slow
-    $settings = New-ScheduledTaskSettingsSet -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries -Priority 4 -ExecutionTimeLimit (New-TimeSpan -Minutes 10)
-    try {
-        $null = Register-ScheduledTask -TaskName $name -Action $action -Principal $principal -Settings $settings
-        Start-ScheduledTask -TaskName $name
-        for ($wait = 0; $wait -lt 80; $wait++) {
-            Start-Sleep -Milliseconds 250
-            $result = (Get-ScheduledTaskInfo -TaskName $name).LastTaskResult
-            if (@(267009, 267011, 267045) -notcontains $result) { break }
+# End its processes, and return why some could not be ended; one that has ended by itself is no failure.
+function Stop-Programs {
+    $left = New-Object Collections.ArrayList
+    foreach ($process in @(Get-CimInstance -ClassName Win32_Process -ErrorAction Stop)) {
+        if ([string] $process.Name -notmatch '^(Docker Desktop|com\.docker\..*|docker-agent|vpnkit.*)\.exe$') { continue }
+        if ($process.Name -eq 'com.docker.service.exe') { continue }
+        $number = [int] $process.ProcessId
+        try { Stop-Process -Id $number -Force -ErrorAction Stop }
+        catch {
+            if ($_.CategoryInfo.Category -eq 'ObjectNotFound') { continue }
+            $why = Get-Reason $_
+            if ($null -eq (Get-Process -Id $number -ErrorAction SilentlyContinue)) { continue }
+            $null = $left.Add([string] $process.Name + ' (' + $number + '): ' + $why)
         }
-        [int64] $result -band 4294967295
     }
-    finally { Unregister-ScheduledTask -TaskName $name -Confirm:$false -ErrorAction SilentlyContinue }
+    if ($left.Count -gt 0) { $left.ToArray() -join '; ' }
 }
 
 $done = $false
 $problem = $null
 $task = $null
 try {
-    if ($Data.action -eq 'kill') {
-        foreach ($process in @(Get-CimInstance -ClassName Win32_Process)) {
-            if ([string] $process.Name -notmatch '^(Docker Desktop|com\.docker\..*|docker-agent|vpnkit.*)\.exe$') { continue }
-            if ($process.Name -eq 'com.docker.service.exe') { continue }
-            try { Stop-Process -Id ([int] $process.ProcessId) -Force } catch { $problem = [string] $_.Exception.Message }
-        }
+    if ($Data.action -ceq 'kill') {
+        $problem = Stop-Programs
         $done = $null -eq $problem
     }
-    else {
-        $user = Get-DesktopUser
-        if (-not $user) { $task = 2147946720; $problem = 'nobody is logged on at the desktop' } # 0x800710E0
-        else {
-            $text = if ($Data.action -eq 'start') { '& {' + $start.ToString() + '}' } else { '$seconds = ' + [int] $Data.seconds + '; & {' + $stop.ToString() + '}' }
-            $task = Invoke-AsUser $user $text
-            $done = $task -eq 0
-            if (-not $done) { $problem = 'the task of the desktop user ended with ' + $task }
-        }
+    elseif (@('start', 'stop') -ccontains $Data.action) {
+        if ($Data.action -ceq 'start') { $task = Invoke-UserTask $start.ToString() ([Math]::Max(20, [double] $Data.seconds)) }
+        else { $task = Invoke-UserTask ('$seconds = ' + [int] $Data.seconds + '; ' + $stop.ToString()) 20 }
+        $done = $task.task -eq 'ended' -and $task.answer -eq 0
+        if ($done) { $problem = $null }
+        elseif ($task.task -eq 'ended') { $problem = 'Docker Desktop.exe is neither in Program Files nor among the programs of the desktop user' }
+        elseif ($task.task -eq 'running') { $problem = 'the task of the desktop user is still under way' }
+        elseif ($task.task -eq 'no-user') { $problem = 'nobody is logged on at the desktop' }
+        elseif ($task.task -eq 'refused') { $problem = 'the task of the desktop user could not be started: ' + $Problems['task'] }
+        else { $problem = 'the task of the desktop user ended with 0x{0:X8}' -f $task.code }
     }
+    else { $problem = 'there is no action ' + $Data.action }
 }
-catch { $problem = [string] $_.Exception.GetBaseException().Message }
-ConvertTo-Json -Depth 20 -Compress -InputObject @{ done = $done; problem = $problem; task_result = $task }
+catch { $problem = Get-Reason $_ }
+
+$result = $task.code
+if ($task.task -eq 'ended') { $result = $task.answer }
+ConvertTo-Json -Depth 20 -Compress -InputObject @{
+    done = $done
+    problem = $problem
+    task = $task.task
+    task_code = $task.code
+    task_result = $result
+    Problems = $Problems
+}

@@ -40,14 +40,186 @@ function ConvertTo-Epoch($Time) {
     (([DateTime] $Time).ToUniversalTime().Ticks - 621355968000000000) / 1e7
 }
 
-# Who sits at the desktop: the owner of a shell with a screen, else whoever the console belongs to.
-function Get-DesktopUser {
-    foreach ($shell in @(Get-CimInstance -ClassName Win32_Process -Filter "Name='explorer.exe'")) {
-        if ($shell.SessionId -eq 0) { continue }
-        $owner = Invoke-CimMethod -InputObject $shell -MethodName GetOwner
-        if ($owner.ReturnValue -eq 0 -and $owner.User) { return $owner.Domain + '\' + $owner.User }
+# The shells with a screen. Session 0 has the services.
+function Get-Shell {
+    foreach ($shell in @(Get-CimInstance -ClassName Win32_Process -Filter "Name='explorer.exe'" -ErrorAction Stop)) {
+        if ($null -ne $shell -and $shell.SessionId -ne 0) { $shell }
     }
-    (Get-CimInstance -ClassName Win32_ComputerSystem -Property UserName).UserName
+}
+
+# Who sits at the desktop: the owner of a shell with a screen, else whoever the console belongs to; nothing where nobody does.
+# Throws where Windows does not say. A shell may end between two queries: then the next one answers.
+function Get-DesktopUser {
+    $refused = $null
+    try {
+        foreach ($shell in @(Get-Shell)) {
+            try {
+                $owner = Invoke-CimMethod -InputObject $shell -MethodName GetOwner -ErrorAction Stop
+                if ($owner.ReturnValue -eq 0 -and $owner.User) { return $owner.Domain + '\' + $owner.User }
+                throw ('Windows does not name the owner of explorer.exe (GetOwner returned ' + $owner.ReturnValue + ')')
+            }
+            catch { $refused = $_ }
+        }
+    }
+    catch { $refused = $_ }
+    try {
+        $console = @(Get-CimInstance -ClassName Win32_ComputerSystem -Property UserName -ErrorAction Stop)[0]
+        if ($null -eq $console) { throw 'Win32_ComputerSystem is empty' }
+        if ($console.UserName) { return [string] $console.UserName }
+    }
+    catch { if ($null -eq $refused) { $refused = $_ } }
+    if ($null -ne $refused) { throw $refused }
+}
+
+# The unsigned code of Windows for a failure; nothing where it has none. A CimException has it in its identifiers, not in HResult.
+function Get-WindowsCode($Record) {
+    $cause = $Record.Exception.GetBaseException()
+    foreach ($text in @($cause.MessageId, $Record.FullyQualifiedErrorId)) {
+        if ([string] $text -match 'HRESULT 0x([0-9A-Fa-f]{1,8})') { return [Convert]::ToInt64($Matches[1], 16) }
+    }
+    if ($cause -is [ComponentModel.Win32Exception] -and $cause.NativeErrorCode -gt 0 -and $cause.NativeErrorCode -lt 65536) {
+        return 2147942400 + $cause.NativeErrorCode
+    }
+    $code = [int64] $cause.HResult -band 4294967295
+    # 0x8013xxxx are codes of .NET: they do not say what Windows reported
+    if ([Math]::Floor($code / 65536) -ne 32787) { $code }
+}
+
+# A file's text, nothing where there is none. Whoever has it open may go on writing; where a program keeps it to itself for a moment,
+# it is read a little later.
+function Read-Text([string] $Path) {
+    for ($round = 0; $true; $round++) {
+        try {
+            $file = New-Object IO.FileStream($Path, [IO.FileMode]::Open, [IO.FileAccess]::Read, [IO.FileShare] 'ReadWrite, Delete')
+            try { return (New-Object IO.StreamReader($file, [Text.Encoding]::UTF8, $true)).ReadToEnd() }
+            finally { $file.Dispose() }
+        }
+        catch {
+            $cause = $_.Exception.GetBaseException()
+            if ($cause -is [IO.FileNotFoundException] -or $cause -is [IO.DirectoryNotFoundException]) { return $null }
+            if ($cause -isnot [IO.IOException] -or $round -ge 3) { throw }
+            Start-Sleep -Milliseconds 200
+        }
+    }
+}
+
+# Run a script as a one-shot task of the desktop's user. `task` in the result says what became of it:
+#   ended    it ran to its end; `answer` is the number from 0 to 65535 that it returned
+#   failed   it ended in another way; `code` is what Windows reports
+#   running  it had not ended after so many seconds, or when $Enough, which gets the latest code, returned true
+#   refused  Windows did not let this login start it
+#   no-user  nobody is logged on
+# The reason stands in $Problems.task. The scheduler's number means several things, so the script answers in a file, and where it may
+# not write one, by an exit code with bit 29 set: Windows reserves that bit for applications.
+function Invoke-UserTask([string] $Text, [double] $Seconds, [ScriptBlock] $Enough) {
+    $done = @{ task = 'refused'; answer = $null; code = $null; user = $null }
+    try { $done.user = Get-DesktopUser }
+    catch {
+        $Problems['task'] = 'Windows does not say who sits at the desktop: ' + (Get-Reason $_)
+        $done.code = Get-WindowsCode $_
+        return $done
+    }
+    if (-not $done.user) {
+        $done.task = 'no-user'
+        $done.code = 2147946720 # 0x800710E0
+        return $done
+    }
+    $mark = 760872960 # 0x2D5A0000
+    $name = 'remediation-' + [guid]::NewGuid().ToString('N')
+    # In a folder that is removed with the task: one that ends later writes nothing. All users may write below ProgramData.
+    $folder = $null
+    $file = $null
+    try {
+        $folder = [IO.Directory]::CreateDirectory((Join-Path $env:ProgramData $name)).FullName
+        $file = Join-Path $folder 'answer'
+    }
+    catch { $null = $_ }
+    $answering = {
+        $ErrorActionPreference = 'Stop'
+        try { $answer = [Math]::Min(65535, [int] @(& $work)[-1]) } catch { exit $_.Exception.GetBaseException().HResult }
+        try { [IO.File]::WriteAllText($file, "answer $answer.") } catch { $null = $_ }
+        exit ($mark + $answer)
+    }
+    $quoted = "'" + ([string] $file).Replace("'", "''") + "'"
+    $whole = '$mark = ' + $mark + '; $file = ' + $quoted + '; $work = {' + $Text + '}; ' + $answering.ToString()
+    $encoded = [Convert]::ToBase64String([Text.Encoding]::Unicode.GetBytes($whole))
+    $registered = $false
+    try {
+        # commands of a module see the session's preference, not that of this script
+        $program = Join-Path $env:SystemRoot 'System32\WindowsPowerShell\v1.0\powershell.exe'
+        $action = New-ScheduledTaskAction -Execute $program -Argument ('-NoProfile -NonInteractive -WindowStyle Hidden -EncodedCommand ' + $encoded) -ErrorAction Stop
+        $principal = New-ScheduledTaskPrincipal -UserId $done.user -LogonType Interactive -RunLevel Limited -ErrorAction Stop
+        # what the task starts inherits its priority: with the usual one it would stay slow
+        $settings = New-ScheduledTaskSettingsSet -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries -Priority 4 -ExecutionTimeLimit (New-TimeSpan -Minutes 10) -ErrorAction Stop
+        if ($null -eq $action -or $null -eq $principal -or $null -eq $settings) { throw 'Windows returned no description of the task' }
+        $registered = $null -ne (Register-ScheduledTask -TaskName $name -Action $action -Principal $principal -Settings $settings -ErrorAction Stop)
+        if (-not $registered) { throw 'Register-ScheduledTask returned no task' }
+        $null = Start-ScheduledTask -TaskName $name -ErrorAction Stop
+        $done.task = 'running'
+        $watch = [Diagnostics.Stopwatch]::StartNew()
+        while ($done.task -eq 'running' -and $watch.Elapsed.TotalSeconds -lt $Seconds) {
+            Start-Sleep -Milliseconds 250
+            Update-UserTask $name $file $mark $done
+            if ($done.task -eq 'running' -and $null -ne $Enough -and (& $Enough $done.code)) { break }
+        }
+    }
+    catch {
+        $Problems['task'] = Get-Reason $_
+        $done.code = Get-WindowsCode $_
+        if ($done.code -eq 2147946720) { $done.task = 'no-user' }
+    }
+    finally { Remove-UserTask $name $registered $folder }
+    $done
+}
+
+# What has become of a task that was started: changes `task`, `answer` and `code`.
+function Update-UserTask([string] $Name, [string] $File, [int] $Mark, $Done) {
+    $code = $null
+    $answer = ''
+    try {
+        $result = @(Get-ScheduledTaskInfo -TaskName $Name -ErrorAction Stop)[0].LastTaskResult
+        if ($null -eq $result) { throw 'Get-ScheduledTaskInfo returned no result' }
+        $code = [int64] $result -band 4294967295
+        $Done.code = $code
+        $Problems.Remove('task')
+    }
+    # it was started, so it may be running
+    catch { $Problems['task'] = 'Windows does not say what became of the task: ' + (Get-Reason $_) }
+    # read after the code: whoever has ended has written it
+    try { if ($File) { $answer = [string] (Read-Text $File) } } catch { $null = $_ }
+    if ($answer -match '^answer (\d+)\.$') { $Done.answer = [int] $Matches[1] }
+    elseif ($null -ne $code -and [Math]::Floor($code / 65536) -eq $Mark / 65536) { $Done.answer = [int] ($code - $Mark) }
+    if ($null -ne $Done.answer) {
+        $Done.task = 'ended'
+        $Done.code = $null
+        $Problems.Remove('task')
+    }
+    elseif ($code -eq 2147946720) { $Done.task = 'no-user' }
+    # 267009: it runs, 267011: it has not run yet, 267045: it is queued
+    elseif ($null -ne $code -and @(267009, 267011, 267045) -notcontains $code) { $Done.task = 'failed' }
+}
+
+# Remove a task and the folder of its answer, with further tries where that fails: nothing may stay behind.
+function Remove-UserTask([string] $Name, [bool] $Registered, [string] $Folder) {
+    $task = $true
+    for ($round = 0; $round -lt 4; $round++) {
+        if ($round -gt 0) { Start-Sleep -Milliseconds 250 }
+        $Problems.Remove('task_left')
+        if ($task) {
+            try {
+                $null = Unregister-ScheduledTask -TaskName $Name -Confirm:$false -ErrorAction Stop
+                $task = $false
+            }
+            catch {
+                # a registration that failed has most often left none
+                $task = $Registered -and $_.CategoryInfo.Category -ne 'ObjectNotFound'
+                if ($task) { $Problems['task_left'] = 'the task ' + $Name + ' stays behind: ' + (Get-Reason $_) }
+            }
+        }
+        try { if ($Folder -and [IO.Directory]::Exists($Folder)) { [IO.Directory]::Delete($Folder, $true) } }
+        catch { $Problems['task_left'] = $Folder + ' stays behind: ' + (Get-Reason $_) }
+        if (-not $Problems.ContainsKey('task_left')) { return }
+    }
 }
 
 # The path of nvidia-smi; nothing where there is none. Throws where a folder may not be looked into and it is in no other.

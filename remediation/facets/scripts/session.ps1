@@ -1,15 +1,22 @@
-# Who is logged in here, and who sits at the desktop: the owner of a shell with a screen, else whoever the console belongs to.
+# Who is logged in here, and who sits at the desktop. A login without rights learns at least the first.
 param($Data)
 
 $identity = [Security.Principal.WindowsIdentity]::GetCurrent()
-$principal = New-Object Security.Principal.WindowsPrincipal $identity
-$desktop = Get-DesktopUser
+# the name of a domain's account needs the domain
+$user = Get-Part 'User' { [string] $identity.Name }
+if (-not $user -and $env:USERNAME) { $user = $env:USERDOMAIN + '\' + $env:USERNAME }
+$elevated = Get-Part 'Elevated' {
+    $principal = New-Object Security.Principal.WindowsPrincipal $identity
+    [bool] $principal.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)
+}
+$desktop = Get-Part 'DesktopUser' { Get-DesktopUser }
 if (-not $desktop) { $desktop = $null }
 
 ConvertTo-Json -Depth 20 -Compress -InputObject @{
-    User = $identity.Name
-    Elevated = $principal.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)
+    User = $user
+    Elevated = $elevated
     DesktopUser = $desktop
     LanguageMode = [string] $ExecutionContext.SessionState.LanguageMode
     PSVersion = [string] $PSVersionTable.PSVersion
+    Problems = $Problems
 }

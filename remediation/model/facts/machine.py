@@ -23,6 +23,11 @@ class SessionFacts:
     credential_store: bool | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def desktop_problem(self) -> str:
+        """Why it is not known who sits at the desktop; "" where that is known, or where nobody does."""
+        return self.problems.get("DesktopUser", "")
+
 
 @dataclass(frozen=True, slots=True)
 class SystemFacts:
