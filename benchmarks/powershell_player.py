@@ -21,7 +21,7 @@ def work() -> None:
     sys.stdin.buffer.readline()
     nonce = json.loads(base64.b64decode(sys.stdin.buffer.readline()))["nonce"]
     say(nonce, {"hello": 1, "ps_version": "5.1", "language_mode": "FullLanguage", "pid": 1})
-    reply = {"rc": 0, "stdout": base64.b64encode(f"{HOSTNAME}\r\n".encode()).decode(), "stderr": ""}
+    reply = {"job": "1", "done": True, "rc": 0, "stdout": base64.b64encode(f"{HOSTNAME}\r\n".encode()).decode(), "stderr": ""}
     for line in sys.stdin.buffer:
         request = json.loads(base64.b64decode(line))
         replies = [_written(call) if call["op"] == "write" else reply for call in request["calls"]]

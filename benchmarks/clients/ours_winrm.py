@@ -1,4 +1,7 @@
-"""Our connections: ports and the number of calls on the command line, a thread per host up to the number of forks."""
+"""Our connections: ports and the number of calls on the command line, a thread per host up to the number of forks.
+
+Each call is a program that may take an hour, as the task ``command`` starts it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ def one(port: int, calls: int) -> int:
     }  # fmt: skip
     connection = open_connection(from_variables(f"h{port}", variables), scripts=str)
     try:
-        replies = [connection.exchange([Run(("hostname",))])[0] for _ in range(calls)]
+        replies = [connection.exchange([Run(("hostname",), timeout=3600.0, writes=True)])[0] for _ in range(calls)]
     finally:
         connection.close()
     return sum(isinstance(reply, Completed) and reply.stdout == b"BENCHMARK\r\n" for reply in replies)

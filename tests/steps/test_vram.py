@@ -225,3 +225,19 @@ def test_where_the_model_is_on_a_gpu_whose_memory_no_tool_tells_the_step_does_no
     assert (result.outcome, result.applies) == (Outcome.SKIPPED, False)
     world.runners.clear()
     assert run(world, "vram.free").outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("step", ["vram.free", "vram.at_most"])
+def test_a_card_that_does_not_tell_its_memory_is_an_error_with_its_reason(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    world = stack()
+    honest = FakeGpu.use
+
+    def silent(self: FakeGpu) -> GpuUse:
+        use = honest(self)
+        cards = (replace(each, used=None, free=None, problem="it needs a reset: restart the machine") for each in use.gpus)
+        return replace(use, gpus=tuple(cards))
+
+    monkeypatch.setattr(FakeGpu, "use", silent)
+    result = run(world, step, {} if step == "vram.free" else {"used": "1 GiB"})
+    assert (result.outcome, world.writes) == (Outcome.FAILED, [])
+    assert "does not tell its memory: it needs a reset" in result.reason

@@ -23,13 +23,17 @@ $cpu = New-Object Collections.ArrayList
 $smi = $null
 $ended = $false
 $answer = $null
-$watch = [Diagnostics.Stopwatch]::StartNew()
 $limit = [double] $Data.timeout * 1000
 $web = @{ method = 'POST'; url = $Data.url; body = $Data.body; timeout = $Data.timeout; keep = $true }
 $shell = [PowerShell]::Create()
+# opened before the time begins: on a busy machine this takes a while
+$shell.Runspace = [Management.Automation.Runspaces.RunspaceFactory]::CreateRunspace()
+$shell.Runspace.Open()
+$watch = New-Object Diagnostics.Stopwatch
 try {
     if ($Data.sample) { $smi = Get-Part 'gpu' { Start-Loop } }
     $null = $shell.AddScript(${function:Invoke-Web}.ToString()).AddArgument($web)
+    $watch.Start()
     $running = $shell.BeginInvoke()
     # the request keeps to its time by itself; where even that hangs (a name server that does not answer) it is left alone
     while (-not $running.IsCompleted -and $watch.ElapsedMilliseconds -lt $limit + 700) {
@@ -57,7 +61,7 @@ finally {
         if ($code) { $Problems.gpu = 'nvidia-smi ended with ' + $code + ': ' + ($smi.stderr.text.ToString() -replace '\s+', ' ').Trim() }
     }
     # disposing waits for what still runs
-    if ($ended) { $shell.Dispose() } else { $null = $shell.BeginStop($null, $null) }
+    if ($ended) { $shell.Runspace.Dispose(); $shell.Dispose() } else { $null = $shell.BeginStop($null, $null) }
 }
 # what failed now and then does not count where there are samples
 if ($gpu.Count -gt 0) { $Problems.Remove('gpu') }
