@@ -39,7 +39,8 @@ function Stop-Programs {
         catch {
             if ($_.CategoryInfo.Category -eq 'ObjectNotFound') { continue }
             $why = Get-Reason $_
-            if ($null -eq (Get-Process -Id $number -ErrorAction SilentlyContinue)) { continue }
+            try { $null = Get-Process -Id $number -ErrorAction Stop }
+            catch { if ($_.CategoryInfo.Category -eq 'ObjectNotFound') { continue } }
             $null = $left.Add([string] $process.Name + ' (' + $number + '): ' + $why)
         }
     }
