@@ -259,7 +259,7 @@ class Rules:
     ``varies``: keys that differ from run to run; of them it counts only whether there is something. ``reasons``: keys of the answer that
     hold a reason or an outcome. ``covers``: the part whose reason is also that of another part. ``whole``: what makes the whole answer
     fail, with the cause. ``action``: the answer is about one action, so that one reason is enough for all of it. ``instead``: a key that
-    an answer consists of where the one thing failed that the probe is for.
+    an answer consists of where the one thing failed that the probe is for. ``elsewhere``: an answer whose reason another probe gives.
     """
 
     varies: frozenset[str] = frozenset()
@@ -268,6 +268,7 @@ class Rules:
     whole: Mapping[str, str] = field(default_factory=dict)
     action: bool = False
     instead: str = ""
+    elsewhere: Mapping[str, Any] | None = None
 
 
 def faults(rules: Rules, usual: Asked, now: Asked, cell: Mapping[str, Any]) -> Iterator[str]:
@@ -289,7 +290,7 @@ def faults(rules: Rules, usual: Asked, now: Asked, cell: Mapping[str, Any]) -> I
 def _parts(rules: Rules, usual: Asked, now: Asked, how: str) -> Iterator[str]:
     before, value = usual.value, now.value
     if isinstance(value, dict) and isinstance(before, dict):
-        if rules.instead and value.get(rules.instead):
+        if (rules.instead and value.get(rules.instead)) or value == rules.elsewhere:
             return
         if missing := before.keys() - value.keys():
             yield f"the answer has no {', '.join(sorted(missing))}"

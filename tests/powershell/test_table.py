@@ -165,8 +165,7 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
         ],
         "gpu": [Scene("use", lambda look: WindowsGpu(look).use(), _whole), Scene("no driver", lambda look: look.probe(USE_PROBE, "x"), _no_driver)],
         "http": [Scene("get", lambda look: look.probe(_http(model), "asking"), _whole)],
-        # who sits there, and why that is not known, is what `session` answers: without a screen there is `shown` alone
-        "notify": [Scene("shown", lambda look: desktop(look).notify("hello", seconds=3), _whole)],
+        "notify": [Scene("shown", lambda look: desktop(look).notify("hello", seconds=3), _whole), Scene("no screen", lambda look: desktop(look).notify("x", seconds=3), _no_screen)],
         "processes": [
             Scene("elevated", lambda look: WindowsProcesses(look).list(), _whole),
             Scene("not elevated", lambda look: WindowsProcesses(look).list(), _but(elevated=False)),
@@ -209,7 +208,8 @@ RULES = {
     "generate": Rules(varies=_TIMES, instead="error"),
     "gpu": Rules(reasons=frozenset({"counters_error"}), covers={"stdout": "rc", "stderr": "rc", "fields": "rc"}),
     "http": Rules(varies=_TIMES, instead="error"),
-    "notify": Rules(reasons=_ACTION, action=True),
+    # who sits at the desktop, and why that is not known, is what `session` answers
+    "notify": Rules(reasons=_ACTION, action=True, elsewhere={"shown": False}),
     "processes": Rules(),
     "readiness": Rules(
         reasons=frozenset({"QuotasProblem", "GpuClassesProblem"}),
