@@ -50,6 +50,7 @@ FRAMEWORK = {
     "IO.SeekOrigin": "Begin",
     "IO.StreamReader": "",
     "Management.Automation.PSNoteProperty": "",
+    "Management.Automation.Runspaces.RunspaceFactory": "CreateRunspace",
     "Math": "Abs Floor Max Min Round",
     "Net.SecurityProtocolType": "Tls12",
     "Net.ServicePointManager": "Expect100Continue SecurityProtocol",

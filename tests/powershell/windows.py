@@ -51,7 +51,7 @@ while [ $# -gt 1 ]; do [ "$1" = /PID ] && touch "ENDED/$2"; shift; done
 """
 _PURE = {
     "BitConverter", "Convert", "DateTime", "DateTimeKind", "Diagnostics.Process::GetCurrentProcess", "Environment", "IO.Directory::Exists",
-    "IO.File::Exists", "IO.Path", "Math", "Net.WebUtility", "NullString", "Regex", "String", "Text.Encoding",
+    "IO.File::Exists", "IO.Path", "Management.Automation.Runspaces.RunspaceFactory", "Math", "Net.WebUtility", "NullString", "Regex", "String", "Text.Encoding",
     "TimeSpan", "Threading.Tasks.Task", "Threading.Thread", "double", "guid", "int", "int64", "long", "regex", "string",
 }  # fmt: skip
 """Types and static methods that do not fail, whatever the system does."""

@@ -282,7 +282,7 @@ function Invoke-Poll($Call, $Id, [int] $Index) {
 # For probes, which run below Invoke-Probe and so see this function and whose call it is: the beginning of an answer, while the rest
 # is still to come. It leaves at once, in a frame of its own; what was told here is not said again in the probe's value.
 function Send-Told([byte[]] $Bytes) {
-    Write-Line (ConvertTo-Text @{ id = $ToldRequest; call = $ToldCall; stream = 'told'; data = [Convert]::ToBase64String($Bytes) })
+    Write-Line ('{"id":' + $ToldRequest + ',"call":' + $ToldCall + ',"stream":"told","data":"' + [Convert]::ToBase64String($Bytes) + '"}')
 }
 
 function Invoke-Probe($Call, $ToldRequest, [int] $ToldCall) {

@@ -43,9 +43,8 @@ function Stop-Programs {
             if ($_.CategoryInfo.Category -eq 'ObjectNotFound') { continue }
             $why = Get-Reason $_
             # it may have ended on the way; where Windows does not say, it has not
-            try { $there = $null -ne (Get-Process -Id $number -ErrorAction Stop) }
-            catch { $there = [string] $_.FullyQualifiedErrorId -notmatch '^NoProcessFoundForGivenId' }
-            if (-not $there) { continue }
+            try { $null = Get-Process -Id $number -ErrorAction Stop }
+            catch { if ($_.CategoryInfo.Category -eq 'ObjectNotFound') { continue } }
             $null = $left.Add([string] $process.Name + ' (' + $number + '): ' + $why)
         }
     }
