@@ -359,7 +359,12 @@ def table(host: Windows, script: str, scenes: Sequence[Scene], rules: Rules) -> 
             new = changed(rules, usual[scene.name], now)
             if cell["How"] == "refused":
                 depends = None if now.value is None else new
-            elif cell["How"] in {"null", "empty", "one", "many"} and depends is not None and (stray := new - depends - told(now)):
+            elif (
+                cell["How"] in {"null", "empty", "one", "many"}
+                and depends is not None
+                and not rules.action
+                and (stray := new - depends - told(now))
+            ):
                 found.append(f"{', '.join(sorted(stray))} changed, and did not when it was refused")
             counts.add(now, new, [f"{scene.name}: {site}: {cell['How']}: {each}" for each in found])
     for program in programs(script):

@@ -86,7 +86,7 @@ FRAMEWORK = {
 }
 _STATIC = re.compile(r"\[([A-Za-z][\w.]*)\]::(\w+)")
 _MADE = re.compile(r"\bNew-Object\s+(?:-TypeName\s+)?'?([A-Za-z][\w.]*)")
-_PROGRAM = re.compile(r"(?:-FilePath|-Execute|\.FileName\s*=)\s*\(?['\"]([^'\"\\/]+)['\"]")
+_PROGRAM = re.compile(r"(?:-FilePath|-Execute|\.FileName\s*=|\$program\s*=)\s*\(?['\"]([^'\"\\/]+)['\"]")
 _ENDLESS = re.compile(r"\.(?:WaitForExit|WaitOne|Wait)\(\)|Task\]::Wait(?:Any|All)\([^,()]*(?:\([^()]*\))?[^,()]*\)")
 _REDIRECTED = re.compile(r"\.RedirectStandard(Input|Output|Error)\s*=\s*\$true")
 _LIMIT = re.compile(r"(?i)\$watch\b|\$left\b|\bReadLine\(\)|-lt \$|-ge \$|\.Count\b|\$count -le 0")

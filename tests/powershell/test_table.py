@@ -83,6 +83,7 @@ def _whole(host: Windows) -> None:
     host.world.update(host._world())
     for path, content in {
         host.programs / "Docker" / "Docker" / "Docker Desktop.exe": "",
+        host.programs / "Docker" / "Docker" / "resources" / "bin" / "docker.exe": "",
         host.programs / "WSL" / "wsl.exe": "",
         host.profile / "AppData" / "Roaming" / "Docker" / "settings-store.json": '{"a": 1}',
         host.data / "DockerDesktop" / "admin-settings.json": '{"b": {"locked": true}}',
@@ -148,6 +149,7 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
             Scene("start", lambda look: DesktopControl(look, clock, _engine).start(timeout=60.0), _whole),
             Scene("stop", lambda look: look.probe(_act("stop"), "x"), _whole),
             Scene("kill", lambda look: look.probe(_act("kill"), "x"), _whole),
+            Scene("no docker.exe", lambda look: look.probe(_act("stop"), "x"), _no_docker),
             Scene("kill refused", lambda look: look.probe(_act("kill"), "x"), _whole, also=[refused("Stop-Process")]),
             Scene("no screen", lambda look: look.probe(_act("stop"), "x"), _no_screen),
         ],
@@ -187,6 +189,11 @@ def _act(action: str) -> Probe:
 def _http(url: str) -> Probe:
     data = {"method": "POST", "url": url, "body": "{}", "timeout": 10.0, "stream": False, "silence": None, "tell": False}
     return Probe("http", data, timeout=15.0)
+
+
+def _no_docker(host: Windows) -> None:
+    _whole(host)
+    (host.programs / "Docker" / "Docker" / "resources" / "bin" / "docker.exe").unlink()
 
 
 def _no_wsl(host: Windows) -> None:

@@ -8,7 +8,7 @@ function Get-Profile {
     $refused = $null
     foreach ($shell in @(Get-Shell)) {
         try {
-            $owner = Invoke-CimMethod -InputObject $shell -MethodName GetOwnerSid -ErrorAction Stop
+            $owner = @(Invoke-CimMethod -InputObject $shell -MethodName GetOwnerSid -ErrorAction Stop)[0]
             if ($owner.ReturnValue -ne 0 -or -not $owner.Sid) {
                 throw ('Windows does not name the owner of explorer.exe (GetOwnerSid returned ' + $owner.ReturnValue + ')')
             }

@@ -17,13 +17,16 @@ $start = {
     2
 }
 $stop = {
-    $program = 'docker.exe'
+    $program = $null
     $places = @(@($env:LOCALAPPDATA, 'Programs\DockerDesktop\resources\bin\docker.exe'), @($env:ProgramFiles, 'Docker\Docker\resources\bin\docker.exe'))
     foreach ($place in $places) {
         if (-not $place[0]) { continue }
         $path = Join-Path $place[0] $place[1]
         if (Test-Path -LiteralPath $path) { $program = $path }
     }
+    # elsewhere only by the search path: a bare name would be looked for in the current folder first
+    if (-not $program) { $program = @(Get-Command -Name 'docker.exe' -CommandType Application -ErrorAction SilentlyContinue)[0].Path }
+    if (-not $program) { return 2 }
     $null = Start-Process -FilePath $program -ArgumentList ('desktop stop --timeout ' + $seconds) -WindowStyle Hidden
     0
 }
@@ -39,7 +42,10 @@ function Stop-Programs {
         catch {
             if ($_.CategoryInfo.Category -eq 'ObjectNotFound') { continue }
             $why = Get-Reason $_
-            if ($null -eq (Get-Process -Id $number -ErrorAction SilentlyContinue)) { continue }
+            # it may have ended on the way; where Windows does not say, it has not
+            try { $there = $null -ne (Get-Process -Id $number -ErrorAction Stop) }
+            catch { $there = [string] $_.FullyQualifiedErrorId -notmatch '^NoProcessFoundForGivenId' }
+            if (-not $there) { continue }
             $null = $left.Add([string] $process.Name + ' (' + $number + '): ' + $why)
         }
     }
@@ -59,7 +65,7 @@ try {
         else { $task = Invoke-UserTask ('$seconds = ' + [int] $Data.seconds + '; ' + $stop.ToString()) 20 }
         $done = $task.task -eq 'ended' -and $task.answer -eq 0
         if ($done) { $problem = $null }
-        elseif ($task.task -eq 'ended') { $problem = 'Docker Desktop.exe is neither in Program Files nor among the programs of the desktop user' }
+        elseif ($task.task -eq 'ended') { $problem = 'Docker Desktop is neither in Program Files nor among the programs of the desktop user' }
         elseif ($task.task -eq 'running') { $problem = 'the task of the desktop user is still under way' }
         elseif ($task.task -eq 'no-user') { $problem = 'nobody is logged on at the desktop' }
         elseif ($task.task -eq 'refused') { $problem = 'the task of the desktop user could not be started: ' + $Problems['task'] }

@@ -54,7 +54,7 @@ function Get-DesktopUser {
     try {
         foreach ($shell in @(Get-Shell)) {
             try {
-                $owner = Invoke-CimMethod -InputObject $shell -MethodName GetOwner -ErrorAction Stop
+                $owner = @(Invoke-CimMethod -InputObject $shell -MethodName GetOwner -ErrorAction Stop)[0]
                 if ($owner.ReturnValue -eq 0 -and $owner.User) { return $owner.Domain + '\' + $owner.User }
                 throw ('Windows does not name the owner of explorer.exe (GetOwner returned ' + $owner.ReturnValue + ')')
             }

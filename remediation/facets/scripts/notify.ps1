@@ -16,7 +16,4 @@ $text = '$message = ''' + $message + '''; $seconds = ' + [int] $Data.seconds + '
 # while the message is on the screen its task runs, and the message outlives its task's entry
 $done = Invoke-UserTask $text 10 { $args[0] -eq 267009 }
 $shown = $done.task -eq 'ended' -or ($done.task -eq 'running' -and $done.code -eq 267009)
-# who sits at the desktop, and why that is not known, is what `session` answers
-if (-not $done.user) { $answer = @{ shown = $shown } }
-else { $answer = @{ shown = $shown; task = $done.task; task_code = $done.code; Problems = $Problems } }
-ConvertTo-Json -Depth 20 -Compress -InputObject $answer
+ConvertTo-Json -Depth 20 -Compress -InputObject @{ shown = $shown; task = $done.task; task_code = $done.code; Problems = $Problems }

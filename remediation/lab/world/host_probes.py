@@ -84,7 +84,7 @@ def docker_desktop(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
 
     def act() -> int:
         if machine.state.engine.desktop is None:
-            return _NO_PROGRAM if action == "start" else 0
+            return _NO_PROGRAM
         machine.state.wrote(f"docker desktop {action}")
         if action == "stop":
             machine.desktop.stop()
@@ -95,7 +95,7 @@ def docker_desktop(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     wait = max(_TASK_WAIT, float(data.get("seconds") or 0)) if action == "start" else _TASK_WAIT
     ran = machine.processes.tasks.run(act, Due(0.0, f"docker {action}"), wait=wait)
     said = {
-        "ended": "Docker Desktop.exe is neither in Program Files nor among the programs of the desktop user",
+        "ended": "Docker Desktop is neither in Program Files nor among the programs of the desktop user",
         "no-user": "nobody is logged on at the desktop",
         "refused": f"the task of the desktop user could not be started: {ran.why}",
         "running": "the task of the desktop user is still under way",
@@ -141,8 +141,6 @@ def notify(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
         return 0
 
     ran = machine.processes.tasks.run(show, Due(0.0, "message", programs=[{"message": str(data["message"])}]), wait=10.0)
-    if machine.state.login.restricted or ran.task == "no-user":
-        return {"shown": False}
     if ran.task == "ended":  # while the message stands there, its task runs
         ran = Ran("running", RUNNING)
     return {"shown": ran.code == RUNNING, "task": ran.task, "task_code": ran.code, "Problems": ran.problems}
