@@ -128,3 +128,8 @@ def test_each_part_is_refused_alone(windows: Windows, disturbed: list[dict[str, 
     assert value["Problems"].keys() == missing
     assert (missing - {"Profile"}) <= parts(value)
     assert value["Installed"] is True
+
+
+def test_a_message_without_a_known_user_is_not_shown(windows: Windows) -> None:
+    # the reason is what `session` answers
+    assert windows.answer("notify", {"message": "x", "seconds": 3}, disturbed=CIM) == {"shown": False}

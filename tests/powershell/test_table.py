@@ -223,7 +223,8 @@ RULES = {
     "generate": Rules(varies=_TIMES, instead="error"),
     "gpu": Rules(reasons=frozenset({"counters_error"}), covers={"stdout": "rc", "stderr": "rc", "fields": "rc"}),
     "http": Rules(varies=_TIMES, instead="error"),
-    "notify": Rules(reasons=_ACTION, action=True),
+    # who sits at the desktop, and why that is not known, is what `session` answers
+    "notify": Rules(reasons=_ACTION, action=True, alone={"shown": False}),
     "processes": Rules(
         covers={"Processes": ("Owner", "Service", "CreationDate")}, elsewhere={"Get-Process": "each process names its owner"}
     ),
