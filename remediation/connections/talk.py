@@ -154,7 +154,7 @@ class _Parts:
 
     def __init__(self) -> None:
         self._pieces: dict[tuple[int, str], list[bytes]] = {}
-        self._tally = Tally("the worker's answer", limits.STREAM)
+        self._tally = Tally("the worker's answer", limits.ANSWER)
 
     def take(self, frame: Mapping[str, Any]) -> tuple[int, str, bytes]:
         """Keep a piece; raises `LimitExceeded`, and what is raised for a frame of another form."""

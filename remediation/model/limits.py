@@ -24,8 +24,10 @@ WINRM_SECONDS = 60.0
 """Seconds for a WinRM message where nothing else says how many."""
 XML_DEPTH = 100
 """Elements inside each other in a WinRM answer."""
-OUTPUT = 32 * _MIB
+OUTPUT = 128 * _MIB
 """Bytes of a program's stdout, and as many of its stderr."""
+ANSWER = 2 * OUTPUT + STREAM
+"""Bytes of all pieces of one answer of the PowerShell worker."""
 KEPT_ERRORS = 64_000
 """Bytes of the worker's stderr that are kept, to be shown when something fails."""
 FRAME = 32 * _MIB

@@ -220,11 +220,11 @@ def test_a_program_that_writes_too_much_is_refused_and_one_that_changes_somethin
     host: Host, tmp_path: Path, timeout: float
 ) -> None:
     code = (
-        "import sys; [sys.stdout.buffer.write(b'x' * 1_000_000) for _ in range(40)]; sys.stdout.flush(); open(sys.argv[1], 'w')"
+        "import sys; [sys.stdout.buffer.write(b'x' * 1_000_000) for _ in range(140)]; sys.stdout.flush(); open(sys.argv[1], 'w')"
     )
     (reply, after) = host.ask(python(code, str(tmp_path / "f"), writes=True, timeout=timeout), python("print('fine')"))
     assert isinstance(reply, Failed)
-    assert "larger than 32 MB" in reply.message
+    assert "larger than 128 MB" in reply.message
     assert (names(tmp_path), isinstance(after, Completed)) == (["f"], True)
     (reply,) = host.ask(python("while True: print('x' * 1000)", timeout=timeout if timeout > 60 else 5))
     assert isinstance(reply, Failed)

@@ -10,7 +10,7 @@ $Utf8 = New-Object Text.UTF8Encoding $false
 $Output = [Console]::OpenStandardOutput()
 $SliceSize = 300000
 # Of each stream of a program; what comes beyond it is read and dropped, so that memory lasts and the program ends as it would.
-$OutputLimit = 32MB
+$OutputLimit = 128MB
 $Scripts = @{}
 $Jobs = @{}
 # The part of each file that is still being written, by the file's path.
@@ -228,7 +228,7 @@ function Invoke-Run($Call, $Id, [int] $Index) {
     finally { if (-not $done) { Stop-Program $job } }
     if (-not $done) { return New-Failure 'timeout' ([string] $Call.argv[0] + ' did not end in ' + $Call.timeout + ' s and was told to stop') }
     $over = Get-TooMuch $job
-    if ($over) { return New-Failure 'error' ('its ' + $over + ' is larger than 32 MB, the most that is accepted') }
+    if ($over) { return New-Failure 'error' ('its ' + $over + ' is larger than 128 MB, the most that is accepted') }
     Get-Outcome $job
 }
 
