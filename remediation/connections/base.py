@@ -148,7 +148,8 @@ class Failed:
     """A call that got no proper answer; the others of the same exchange are not harmed.
 
     ``kind``: ``not-found`` (no such program or file), ``refused`` (nothing listens), ``timeout``, ``denied``,
-    ``uncertain`` (a write whose answer was lost), ``redirected`` (an HTTP answer that points elsewhere) or ``error``.
+    ``uncertain`` (a write whose answer was lost), ``redirected`` (an HTTP answer that points elsewhere),
+    ``not-recorded`` (a replay without an answer) or ``error``.
     ``missing`` is the program or folder that was not found.
     """
 

@@ -46,7 +46,7 @@ class ReplayConnection:
         answers = self._answers.get(cassette.key(call))
         if not answers:
             return Failed(
-                "error",
+                "not-recorded",
                 f"{self._path} holds no answer to {' '.join(call.argv) if isinstance(call, Run) else name_of(call)}: the recorded run never asked that",
             )
         times = list(answers)

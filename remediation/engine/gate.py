@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remediation.model.change import Change, Need, Risk, highest
-from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, Uncertain
+from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, NotRecorded, Uncertain
 from remediation.model.visible import visible_line
 
 if TYPE_CHECKING:
@@ -203,6 +203,8 @@ def _not_shown(writer: Writer, message: str, seconds: float) -> str | None:
     try:
         if desktop.notify(message, seconds=seconds):
             return None
+    except NotRecorded:
+        raise  # nobody sits there, and nothing is to be waited for
     except (Blocked, CallFailed, DeadlineExceeded, Uncertain) as error:
         return error.message
     return str(getattr(desktop, "unshown", ""))

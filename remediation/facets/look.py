@@ -31,7 +31,7 @@ from remediation.connections.base import (
     WriteFile,
 )
 from remediation.facets.silence import Silence
-from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, Uncertain
+from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, NotRecorded, Uncertain
 
 T = TypeVar("T")
 Habits = dict[str, dict[str, Call]]
@@ -237,6 +237,8 @@ class Look:
             raise DeadlineExceeded(message, host=self.host, next_step=next_step)
         if reply.kind == "uncertain":
             raise Uncertain(message, host=self.host, next_step=next_step or "look at the host again before anything is repeated")
+        if reply.kind == "not-recorded":
+            raise NotRecorded(message, host=self.host, next_step=next_step)
         if reply.kind == "redirected":
             next_step = "if that is the server you mean, name its address in the inventory (endpoint, or registry for a registry)"
         raise CallFailed(message, host=self.host, next_step=next_step)

@@ -22,7 +22,7 @@ FALLBACK = ("index", "uuid", "name", "driver_version", "memory.total", "memory.u
 """What every driver knows: one unknown field fails the whole query with code 2."""
 UNKNOWN_FIELD = 2
 AMOUNTS = ("memory.total", "memory.used", "memory.free")
-_RESET = re.compile(r"\[?\s*(?:gpu )?requires reset\s*\]?", re.IGNORECASE)
+_RESET = re.compile(r"\[? ?(?:gpu )?requires reset ?\]?", re.IGNORECASE)
 _WORDS = 200
 APPS = ("gpu_uuid", "pid", "used_gpu_memory", "process_name")
 """The name last: it may contain commas."""

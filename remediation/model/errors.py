@@ -139,6 +139,10 @@ class CallFailed(HostError):
         self.output = output
 
 
+class NotRecorded(CallFailed):
+    """A replayed run asked for something that the recorded one did not."""
+
+
 class Unreadable(CallFailed):
     """A part of the host answered, and what it said cannot be read: that is a fault to name, not a part that is missing."""
 

@@ -47,7 +47,7 @@ def writes(folder: Path, host: str) -> dict[str, int]:
 
 def chrome(lab: control.Lab, host: control.LabHost) -> dict[str, object]:
     (reply,) = worker(lab, host, probe("processes"))
-    rows = reply["value"]
+    rows = reply["value"]["Processes"]
     assert isinstance(rows, list)
     row = next(each for each in rows if each["Name"] == "chrome.exe")
     return probe("close", {"pid": row["ProcessId"], "started": row["CreationDate"], "grace": 10, "force": False})

@@ -31,7 +31,7 @@ LONGEST = 3600.0
 """Seconds that a program may take where the task does not say ``timeout``."""
 
 NO_SUCH_PROGRAM = 2
-NOT_STARTED = frozenset({"not-found", "denied", "refused"})
+NOT_STARTED = frozenset({"not-found", "denied", "refused", "not-recorded"})
 """What a host answers where it did not start the program. Of a program that it started and that gave no exit code, nobody knows how far it came."""
 SEE = "see on the host whether it was done; it is not repeated"
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
