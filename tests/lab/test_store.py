@@ -49,17 +49,17 @@ def test_the_manifest_on_disk_is_what_tags_and_the_registry_say() -> None:
     digest = hashlib.sha256(text.encode()).hexdigest()
     tags = json.loads(
         base64.b64decode(
-            machine.network.request(method="GET", url="http://localhost:11434/api/tags", body=None, timeout=5)["body"]
+            machine.network.request(method="GET", url="http://localhost:11434/api/tags", body=None, timeout=3600)["body"]
         )
     )
     answer = machine.network.request(
-        method="GET", url="https://registry.ollama.ai/v2/library/mistral/manifests/7b-instruct-q4_K_M", body=None, timeout=5
+        method="GET", url="https://registry.ollama.ai/v2/library/mistral/manifests/7b-instruct-q4_K_M", body=None, timeout=3600
     )
     assert rc == 0
     assert tags["models"][0]["digest"] == digest
     assert (answer["status"], base64.b64decode(answer["body"])) == (200, text.encode())
     missing = machine.network.request(
-        method="GET", url="https://registry.ollama.ai/v2/library/mistral/manifests/7b-q9", body=None, timeout=5
+        method="GET", url="https://registry.ollama.ai/v2/library/mistral/manifests/7b-q9", body=None, timeout=3600
     )
     assert missing["status"] == 404
 
@@ -256,14 +256,14 @@ def test_the_registry_answers_with_the_manifest_that_a_pull_then_stores(tmp_path
     thread.start()
     try:
         base = f"http://127.0.0.1:{server.server_address[1]}/v2/library/mistral/manifests"
-        with urllib.request.urlopen(f"{base}/7b-instruct", timeout=5) as answer:  # noqa: S310  # http on loopback
+        with urllib.request.urlopen(f"{base}/7b-instruct", timeout=3600) as answer:  # noqa: S310  # http on loopback
             body = answer.read()
         store = DiskStore(tmp_path)
         model = store.fetch("mistral:7b-instruct", 1.0)
         assert model is not None
         assert model.manifest == body
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(f"{base}/nosuch", timeout=5)  # noqa: S310  # http on loopback
+            urllib.request.urlopen(f"{base}/nosuch", timeout=3600)  # noqa: S310  # http on loopback
         assert caught.value.code == 404
         caught.value.close()
     finally:
