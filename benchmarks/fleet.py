@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.measure import ROOT
-from remediation.lab import control
+from remediation_lab import control
 
 MIXED = (
     "vram-occupied", "num-gpu-1", "llm-library-cuda", "healthy", "num-gpu-1-model", "not-loaded", "other-model", "no-gpu-request",

@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 
-from remediation.cli.command import command
-from remediation.cli.options import LabFault, LabMachines, LabStart, Nothing
+from remediation.model.plugin import Command, option, required
 
 
-@command(LabStart, name="start", changes=True)
-def start(options: LabStart) -> int:
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class Start:
+    """How large a lab."""
+
+    hosts: int = option("How many Windows hosts there shall be at least (1 to 250).", default=1)
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class NewFault:
+    """Which fault, where."""
+
+    host: str = required("The lab's machine.")
+    fault: str = required("The fault's name.")
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class Machines:
+    """How the machines are shown."""
+
+    json: bool = option("Print JSON.", default=False)
+    verbose: bool = option("Accepted as everywhere; the lab has no more to say.", default=False, short="v")
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class NoOptions:
+    """No options."""
+
+
+def start(options: Start) -> int:
     """Start the lab, or find it running; its machines are as they were left."""
-    from remediation.lab import control  # noqa: PLC0415 - loaded when asked for
+    from remediation_lab import control  # noqa: PLC0415 - a listing of the commands loads none of the lab
 
     lab = control.start(hosts=options.hosts)
     verb = "started" if lab.started else "runs already"
@@ -21,20 +48,18 @@ def start(options: LabStart) -> int:
     return 0
 
 
-@command(Nothing, name="stop", changes=True)
-def stop(options: Nothing) -> int:  # noqa: ARG001 - every task takes its options
+def stop(options: NoOptions) -> int:  # noqa: ARG001 - every command takes its options
     """Stop the lab; what its machines have become is kept."""
-    from remediation.lab import control  # noqa: PLC0415 - loaded when asked for
+    from remediation_lab import control  # noqa: PLC0415 - a listing of the commands loads none of the lab
 
     _say("the lab was stopped; its machines stay as they are" if control.stop() else "no lab runs")
     return 0
 
 
-@command(LabFault, name="fault", changes=True)
-def fault(options: LabFault) -> int:
+def fault(options: NewFault) -> int:
     """Make a machine of the lab new, with a fault in it."""
-    from remediation.lab import control  # noqa: PLC0415 - loaded when asked for
-    from remediation.model.errors import UsageError  # noqa: PLC0415 - loaded when asked for
+    from remediation.model.errors import UsageError  # noqa: PLC0415 - as below
+    from remediation_lab import control  # noqa: PLC0415 - a listing of the commands loads none of the lab
 
     if control.find() is None:
         raise UsageError("the lab does not run", next_step="start it: remediate lab.start")
@@ -43,25 +68,23 @@ def fault(options: LabFault) -> int:
     return 0
 
 
-@command(Nothing, name="reset", changes=True)
-def reset(options: Nothing) -> int:  # noqa: ARG001 - every task takes its options
+def reset(options: NoOptions) -> int:  # noqa: ARG001 - every command takes its options
     """Make all machines of the lab new, with the fault they had at first."""
-    from remediation.lab import control  # noqa: PLC0415 - loaded when asked for
+    from remediation_lab import control  # noqa: PLC0415 - a listing of the commands loads none of the lab
 
     control.reset()
     _say("all machines of the lab are new, broken as they were at first")
     return 0
 
 
-@command(LabMachines, name="status")
-def status(options: LabMachines) -> int:
+def status(options: Machines) -> int:
     """Show the lab's machines: the fault put in, what was written to each, what its WinRM server counted."""
-    from remediation.lab import control  # noqa: PLC0415 - loaded when asked for
-    from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
+    from remediation.model.visible import to_json  # noqa: PLC0415 - as below
+    from remediation_lab import control  # noqa: PLC0415 - a listing of the commands loads none of the lab
 
     machines = control.status()
     if options.json:
-        sys.stdout.write(document(machines))
+        _say(to_json(machines, indent=2))
         return 0
     if machines is None:
         _say("no lab runs; faults that it knows: " + ", ".join(control.faults()))
@@ -77,3 +100,12 @@ def status(options: LabMachines) -> int:
 
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
+
+
+COMMANDS = (
+    Command("start", Start, start, changes=True),
+    Command("stop", NoOptions, stop, changes=True),
+    Command("fault", NewFault, fault, changes=True),
+    Command("reset", NoOptions, reset, changes=True),
+    Command("status", Machines, status),
+)

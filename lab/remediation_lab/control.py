@@ -18,9 +18,9 @@ from typing import Any
 
 import platformdirs
 
-from remediation.lab import locks, processes
-from remediation.lab.wire import Client, Refusal, write_private
 from remediation.model.errors import CallFailed, UsageError
+from remediation_lab import locks, processes
+from remediation_lab.wire import Client, Refusal, write_private
 
 USER = "ops"
 SCALE = 10.0
@@ -168,7 +168,7 @@ def unwire(host: str | None = None, folder: Path | None = None) -> None:
 
 def faults() -> tuple[str, ...]:
     """Return the names of the faults."""
-    from remediation.lab.world.faults import FAULTS  # noqa: PLC0415  # brings the whole machine model; only wanted when asked
+    from remediation_lab.world.faults import FAULTS  # noqa: PLC0415  # brings the whole machine model; only wanted when asked
 
     return tuple(FAULTS)
 
@@ -238,7 +238,7 @@ def _stamp() -> str:
 
 
 def _certificates(place: Path, hosts: list[dict[str, Any]], kind: str) -> None:
-    from remediation.lab.winrm import certificates  # noqa: PLC0415  # loads cryptography; only for a lab that speaks HTTPS
+    from remediation_lab.winrm import certificates  # noqa: PLC0415  # loads cryptography; only for a lab that speaks HTTPS
 
     if kind not in certificates.KINDS:
         raise UsageError(f"no kind of certificate {kind!r}", next_step=f"choose one of {', '.join(certificates.KINDS)}")

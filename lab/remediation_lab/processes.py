@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from remediation.lab.wire import Client, Json, Refusal
+from remediation import model
 from remediation.model.errors import CallFailed
+from remediation_lab.wire import Client, Json, Refusal
 
 SERVICES = {"world": "world.json", "winrm": "winrm.json"}
 _STOP_SECONDS = 10.0
@@ -64,14 +65,14 @@ def launch(place: Path, known: Mapping[str, Any], services: list[str]) -> None:
 
 
 def _detached(place: Path, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
-    package = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])}
+    packages = dict.fromkeys([str(Path(__file__).resolve().parents[1]), str(Path(model.__file__).resolve().parents[2])])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*packages, *filter(None, [os.environ.get("PYTHONPATH")])])}
     flags: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         flags = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
     with (place / f"{name}.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", f"remediation.lab.{name}", *arguments],
+            [sys.executable, "-m", f"remediation_lab.{name}", *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, cwd=place, env=environment, **flags,
         )  # fmt: skip
 

@@ -22,6 +22,7 @@ from invoke.tasks import Task
 
 from remediation.cli.output import current_masker, safe_output
 from remediation.model.errors import RemediationError, UsageError
+from remediation.model.plugin import Command
 from remediation.model.signals import terminating
 
 INTERRUPTED = 130
@@ -32,16 +33,6 @@ REFUSED = ("echo", "pty", "hide", "warn")
 
 Body = Callable[[Any], int]
 BodyFunction = TypeVar("BodyFunction", bound=Callable[[Any], int])
-
-
-def option(text: str, *, default: Any = None, short: str = "", value: str = "") -> Any:  # noqa: ANN401 - as dataclasses.field
-    """Declare an option: a tuple default makes it repeatable, a bool a switch, an int a number, else it takes a text."""
-    return dataclasses.field(default=default, metadata={"help": text, "short": short, "value": value})
-
-
-def required(text: str) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """Declare a required, positional argument."""
-    return dataclasses.field(metadata={"help": text, "short": "", "positional": True})
 
 
 class OptionTask(Task[Any]):
@@ -73,23 +64,22 @@ def _argument(item: dataclasses.Field[Any]) -> Argument:
 
 
 def command(options: type[Any], *, name: str = "", changes: bool = False) -> Callable[[Body], OptionTask]:
-    """Make a task of a function that takes the options and returns an exit code.
+    """Make a task of a function that takes the options and returns an exit code (`Command`)."""
+    return lambda function: task(Command(name or function.__name__.replace("_", "-"), options, function, changes))
 
-    ``changes`` says that it changes something and has no ``--check``: it then refuses to run under ``--dry``.
-    """
 
-    def mark(function: Body) -> OptionTask:
-        def body(context: Context, **values: Any) -> None:  # noqa: ANN401 - whatever the parser read
-            code = guarded(lambda: function(_read(options, context, values, changes=changes)))
-            if code:
-                raise Exit(code=code)
+def task(declared: Command) -> OptionTask:
+    """Make a task of a declared command."""
 
-        body.__doc__ = function.__doc__
-        body.__name__ = function.__name__
-        body.__module__ = function.__module__
-        return OptionTask(body, options, name or function.__name__.replace("_", "-"))
+    def body(context: Context, **values: Any) -> None:  # noqa: ANN401 - whatever the parser read
+        code = guarded(lambda: declared.run(_read(declared.options, context, values, changes=declared.changes)))
+        if code:
+            raise Exit(code=code)
 
-    return mark
+    body.__doc__ = declared.run.__doc__
+    body.__name__ = declared.run.__name__
+    body.__module__ = declared.run.__module__
+    return OptionTask(body, declared.options, declared.name)
 
 
 def guarded(work: Callable[[], int]) -> int:

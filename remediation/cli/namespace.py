@@ -1,10 +1,10 @@
-"""The tasks under their names: what ``tasks.py`` and the installed program share."""
+"""The built-in tasks under their names; those of plugins are added by `plugins.add_commands`, where they are needed."""
 
 from __future__ import annotations
 
 from invoke.collection import Collection
 
-from remediation.cli import catalogue, checking, inventory_queries, lab, looking, monitor, running, runs, writing
+from remediation.cli import catalogue, checking, inventory_queries, looking, monitor, running, runs, writing
 
 namespace = Collection(
     running.fix_offload,
@@ -24,4 +24,3 @@ namespace = Collection(
     writing.schema,
     monitor.monitor,
 )
-namespace.add_collection(Collection("lab", lab.start, lab.stop, lab.fault, lab.reset, lab.status))

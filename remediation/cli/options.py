@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from remediation.cli.command import option, required
+from remediation.model.plugin import option, required
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -199,28 +199,3 @@ class OneRun(Output):
 
     run: str = required("The run's id, or the beginning of it.")
     diff: bool = option("Show before and after of each change.", default=False)
-
-
-@dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class LabStart:
-    """How large a lab."""
-
-    hosts: int = option("How many Windows hosts there shall be at least (1 to 250).", default=1)
-
-
-@dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class LabFault:
-    """Which fault, where."""
-
-    host: str = required("The lab's machine.")
-    fault: str = required("The fault's name.")
-
-
-@dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class LabMachines(Output):
-    """A query about the lab."""
-
-
-@dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Nothing:
-    """No options."""

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from invoke.collection import Collection
 from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext
 from invoke.program import Program
 
 from remediation import __version__
@@ -16,10 +17,13 @@ from remediation.cli.arguments import REFUSED, understand
 from remediation.cli.command import INTERRUPTED, end_now, guarded
 from remediation.cli.namespace import namespace
 from remediation.cli.output import install
+from remediation.cli.plugins import add_commands
 from remediation.model.errors import UsageError
 
 GARBAGE = 200_000
 """So many new objects are awaited before garbage is looked for: the modules of a start are none, and looking costs a tenth of it."""
+
+VERSION = {"--version", "-V"}
 
 
 class RemediateProgram(Program):
@@ -38,11 +42,18 @@ class RemediateProgram(Program):
     def parse_core(self, argv: list[str] | None) -> None:
         """Check the command line first, and hand invoke's parser the order that it cannot misread."""
         self.normalize_argv(argv)
-        tasks = {str(context.name): context for context in self.namespace.to_contexts()}
+        tasks = self._tasks()
+        # a built-in task needs no plugin, and looking for plugins takes a third of a short start
+        if next((word for word in self.argv[1:] if not word.startswith("-")), "") not in tasks and not VERSION & set(self.argv):
+            add_commands(self.namespace)
+            tasks = self._tasks()
         line = understand(self.argv[1:], self.initial_context, tasks)
         writes_bytecode = sys.dont_write_bytecode
         super().parse_core([self.argv[0], *line.words()])
         sys.dont_write_bytecode = writes_bytecode  # invoke turns the cache off, which would slow every later start
+
+    def _tasks(self) -> dict[str, ParserContext]:
+        return {str(context.name): context for context in self.namespace.to_contexts()}
 
     def print_help(self) -> None:
         """Print the options that mean something here, and the tasks."""

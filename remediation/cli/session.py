@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from remediation.cli.options import Hosts
     from remediation.connections.cassette import Cassette
     from remediation.facets.access import HostAccess
-    from remediation.lab.control import Lab
 
 DEFAULT_INVENTORY = "local"
 LONG_ENOUGH = 8
@@ -207,7 +206,7 @@ def field(options: Hosts, *, playbook: Path | None = None) -> Iterator[Field]:
     decrypt = _noting(vault_of(options.vault_password_file), masker)
     inventory = read_inventory(options, playbook=playbook, decrypt=decrypt)
     if inventory.lab is not None:
-        inventory = _with_lab(inventory)
+        inventory = _with_lab(inventory, inventory.lab)
     extra = extra_variables(options.extra_vars, decrypt=decrypt)
     masker.add(*secrets_in([extra, *inventory.tables()]))
     check(inventory, extra)
@@ -268,29 +267,21 @@ def _source(name: str) -> Path:
     return here if here.is_dir() else find(INVENTORY, name)
 
 
-def _with_lab(inventory: Inventory) -> Inventory:
-    from remediation.lab import control  # noqa: PLC0415 - only where an inventory asks for it
+def _with_lab(inventory: Inventory, wanted: Mapping[str, Any]) -> Inventory:
+    from remediation.cli.plugins import not_installed, plugin  # noqa: PLC0415 - only where an inventory asks for it
 
-    wanted = inventory.lab or {}
-    hosts = int(wanted.get("hosts", 1))
-    lab = control.start(hosts=hosts)
-    there = {host.name: host for host in lab.hosts}
-    for name in inventory.hosts:
-        if name in there:
-            inventory = inventory.with_host_vars(name, _reached(lab, name))
+    needed_by = "an inventory with the key lab:"
+    start_hosts = plugin("lab", needed_by).start_hosts
+    if start_hosts is None:
+        raise not_installed("lab", needed_by)
+    for name, variables in start_hosts(wanted).items():
+        if name in inventory.hosts:
+            inventory = inventory.with_host_vars(name, {key: _secret(key, value) for key, value in variables.items()})
     return inventory
 
 
-def _reached(lab: Lab, name: str) -> dict[str, Any]:
-    host = lab.host(name)
-    return {
-        "ansible_host": host.address,
-        "ansible_port": host.port,
-        "ansible_winrm_scheme": "http",
-        "ansible_user": lab.user,
-        "ansible_password": Secret(lab.password),
-        "lab_scale": lab.scale,
-    }
+def _secret(name: str, value: object) -> object:
+    return Secret(value) if isinstance(value, str) and sounds_secret(name) else value
 
 
 def files_of(paths: Sequence[str | Path]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from remediation.facets.open import Host, open_host
-from remediation.lab import control
+from remediation_lab import control
 from tests.connections.sshd import Sshd
 from tests.support.project import CONTAINER, MODEL, Project
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from remediation.lab import control
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container, PullProgress
+from remediation_lab import control
 from tests.facets import beds
 from tests.facets.answers import answers
 from tests.facets.beds import Bed

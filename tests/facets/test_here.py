@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from remediation.facets.open import Host, open_host
-from remediation.lab.ollama import snapshot
 from remediation.model.errors import Blocked, CallFailed, UsageError
+from remediation_lab.ollama import snapshot
 from tests.facets import smi
 from tests.support import nvml_library
 from tests.support.engine import DEVICE, TOTAL

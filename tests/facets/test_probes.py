@@ -13,8 +13,8 @@ from remediation.facets import desktop, gpu, processes, system
 from remediation.facets.look import Look
 from remediation.facets.open import open_host
 from remediation.facets.scripts import script
-from remediation.lab import control
 from remediation.model.errors import UsageError
+from remediation_lab import control
 from tests.facets import powershell
 from tests.facets.beds import LAB_MODEL, lab_variables
 

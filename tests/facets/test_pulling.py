@@ -16,11 +16,11 @@ import pytest
 
 from remediation.facets import fetching
 from remediation.facets.open import Host, open_host
-from remediation.lab.powershell.start import HOST, WORLD
-from remediation.lab.winrm.server import WinRmServer
-from remediation.lab.world.owner import ADDRESS, Owner
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import PullProgress
+from remediation_lab.powershell.start import HOST, WORLD
+from remediation_lab.winrm.server import WinRmServer
+from remediation_lab.world.owner import ADDRESS, Owner
 from tests.facets.serving import serving
 
 MODEL = "phi3:3.8b"

@@ -12,8 +12,8 @@ from remediation.connections.base import Http, Run
 from remediation.facets import compose, containers, ollama
 from remediation.facets.look import Look
 from remediation.facets.open import Host
-from remediation.lab import control
 from remediation.model.facts import Container
+from remediation_lab import control
 from tests.facets import beds
 from tests.facets.beds import Bed
 

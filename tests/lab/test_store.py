@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from remediation.lab.ollama import registry, shelf
-from remediation.lab.ollama.damage import Damage
-from remediation.lab.ollama.disk import DiskStore
-from remediation.lab.ollama.models import ModelStore
-from remediation.lab.wire import Json
-from remediation.lab.world.faults import FOLDER, MODEL
-from remediation.lab.world.machine import Machine
+from remediation_lab.ollama import registry, shelf
+from remediation_lab.ollama.damage import Damage
+from remediation_lab.ollama.disk import DiskStore
+from remediation_lab.ollama.models import ModelStore
+from remediation_lab.wire import Json
+from remediation_lab.world.faults import FOLDER, MODEL
+from remediation_lab.world.machine import Machine
 from tests.lab.conftest import made
 
 OLLAMA = "ai-native-ollama"

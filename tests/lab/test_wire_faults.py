@@ -11,11 +11,11 @@ import requests
 import winrm
 from winrm.exceptions import InvalidCredentialsError, WinRMOperationTimeoutError, WinRMTransportError, WSManFaultError
 
-from remediation.lab import control
-from remediation.lab.winrm.faults import KINDS, SOAP, STDERR_NOISE, STDOUT_NOISE, Fault
-from remediation.lab.winrm.server import WinRmServer
-from remediation.lab.wire import Refusal
 from remediation.model.errors import UsageError
+from remediation_lab import control
+from remediation_lab.winrm.faults import KINDS, SOAP, STDERR_NOISE, STDOUT_NOISE, Fault
+from remediation_lab.winrm.server import WinRmServer
+from remediation_lab.wire import Refusal
 from tests.lab import speaking
 from tests.lab.clients import client
 from tests.lab.conftest import PASSWORD

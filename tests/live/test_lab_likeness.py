@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from remediation.lab.world import scenario
-from remediation.lab.world.faults import FOLDER
-from remediation.lab.world.machine import Machine
+from remediation_lab.world import scenario
+from remediation_lab.world.faults import FOLDER
+from remediation_lab.world.machine import Machine
 from tests.support import bed
 from tests.support.project import CONTAINER, FILES, GUIDE, Project
 

@@ -1,4 +1,4 @@
-"""Play an Ollama server on a port: ``python -m remediation.lab.ollama --port 11434 --memory gpu.txt``.
+"""Play an Ollama server on a port: ``python -m remediation_lab.ollama --port 11434 --memory gpu.txt``.
 
 The environment is the server's own (OLLAMA_*, CUDA_VISIBLE_DEVICES).  A GPU is there when the memory file is: in a container the
 engine's hook puts it there if a GPU was asked for.
@@ -15,23 +15,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from remediation.lab.ollama import environment as env
-from remediation.lab.ollama import snapshot
-from remediation.lab.ollama.children import NO_PROCESSES, LinuxProcesses
-from remediation.lab.ollama.disk import DiskStore
-from remediation.lab.ollama.http import OllamaHttp
-from remediation.lab.ollama.loader import Pace
-from remediation.lab.ollama.models import ModelStore
-from remediation.lab.ollama.releases.base import Memory
-from remediation.lab.ollama.server import OllamaServer
-from remediation.lab.ollama.snapshot import PlainMemory, SnapshotMemory
 from remediation.model.clock import SystemClock
+from remediation_lab.ollama import environment as env
+from remediation_lab.ollama import snapshot
+from remediation_lab.ollama.children import NO_PROCESSES, LinuxProcesses
+from remediation_lab.ollama.disk import DiskStore
+from remediation_lab.ollama.http import OllamaHttp
+from remediation_lab.ollama.loader import Pace
+from remediation_lab.ollama.models import ModelStore
+from remediation_lab.ollama.releases.base import Memory
+from remediation_lab.ollama.server import OllamaServer
+from remediation_lab.ollama.snapshot import PlainMemory, SnapshotMemory
 
 _NO_DEVICES = frozenset({"", "void", "none"})
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m remediation.lab.ollama", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m remediation_lab.ollama", description=__doc__)
     parser.add_argument(
         "command", nargs="?", choices=["serve"], default="serve", help="as the real program is called in its image"
     )

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from remediation.lab.ollama import damage, golang
-from remediation.lab.ollama.answers import ApiError
-from remediation.lab.ollama.damage import Damage
-from remediation.lab.ollama.models import FILE_TYPES, Model, ModelFile, ModelStore, full_name
-from remediation.lab.ports import LabClock
+from remediation_lab.ollama import damage, golang
+from remediation_lab.ollama.answers import ApiError
+from remediation_lab.ollama.damage import Damage
+from remediation_lab.ollama.models import FILE_TYPES, Model, ModelFile, ModelStore, full_name
+from remediation_lab.ports import LabClock
 
 _STEPS = 8
 _MENDED = {"", "config-missing", "manifest-broken"}

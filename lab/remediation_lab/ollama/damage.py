@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from remediation.lab.ollama.answers import ApiError
+from remediation_lab.ollama.answers import ApiError
 
 
 class Damage(str, Enum):

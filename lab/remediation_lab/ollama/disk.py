@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from remediation.lab.ollama.damage import Damage
-from remediation.lab.ollama.models import REGISTRY, Model, ModelFile, ModelStore
+from remediation_lab.ollama.damage import Damage
+from remediation_lab.ollama.models import REGISTRY, Model, ModelFile, ModelStore
 
 _LIBRARY = "manifests/registry.ollama.ai/library"
 

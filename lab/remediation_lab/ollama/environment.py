@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from remediation.lab.ollama import golang
+from remediation_lab.ollama import golang
 
 _FALSE = frozenset({"0", "f", "F", "false", "False", "FALSE"})
 _ANY_HOST = "0.0.0.0"  # noqa: S104  # a CORS origin in the printed list, nothing is bound

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from remediation.lab.ollama import golang
-from remediation.lab.ollama.loader import Pace, Runner
-from remediation.lab.ports import LabClock
+from remediation_lab.ollama import golang
+from remediation_lab.ollama.loader import Pace, Runner
+from remediation_lab.ports import LabClock
 
 _SENTENCE = "the light of a day is scattered by small parts in air so blue reaches us from every side while red goes on"
 _WORDS = tuple(_SENTENCE.split())

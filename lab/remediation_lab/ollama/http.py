@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from remediation.lab.ollama.answers import NoAnswer
-from remediation.lab.ollama.server import OllamaServer
+from remediation_lab.ollama.answers import NoAnswer
+from remediation_lab.ollama.server import OllamaServer
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from remediation.lab.ollama import damage, golang
-from remediation.lab.ollama.answers import Answer, ApiError, encode, of_json, of_lines
-from remediation.lab.ollama.catalogue import Catalogue
-from remediation.lab.ollama.generation import Ask, RunnerDied, Tally, seconds_per_prompt_token, words
-from remediation.lab.ollama.journal import line
-from remediation.lab.ollama.loader import Run, Runner
-from remediation.lab.ollama.models import Model
-from remediation.lab.ollama.options import Options, keep_alive, merge
-from remediation.lab.ollama.scheduler import Scheduler
+from remediation_lab.ollama import damage, golang
+from remediation_lab.ollama.answers import Answer, ApiError, encode, of_json, of_lines
+from remediation_lab.ollama.catalogue import Catalogue
+from remediation_lab.ollama.generation import Ask, RunnerDied, Tally, seconds_per_prompt_token, words
+from remediation_lab.ollama.journal import line
+from remediation_lab.ollama.loader import Run, Runner
+from remediation_lab.ollama.models import Model
+from remediation_lab.ollama.options import Options, keep_alive, merge
+from remediation_lab.ollama.scheduler import Scheduler
 
 _KILLED = (
     "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, "

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from remediation.lab.ollama import golang
-from remediation.lab.ports import LabClock
+from remediation_lab.ollama import golang
+from remediation_lab.ports import LabClock
 
 INFO, DEBUG, TRACE = 0, 1, 2
 """The OLLAMA_DEBUG value from which lines of a level show."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from remediation.lab.ollama.golang import mebibytes
-from remediation.lab.ollama.models import FILE_TYPES, ModelFile
-from remediation.lab.ollama.releases.base import Load
+from remediation_lab.ollama.golang import mebibytes
+from remediation_lab.ollama.models import FILE_TYPES, ModelFile
+from remediation_lab.ollama.releases.base import Load
 
 _TYPE_NAMES = {"Q4_0": "Q4_0", "Q3_K_M": "Q3_K - Medium", "Q4_K_M": "Q4_K - Medium"}
 

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from remediation.lab.ollama import golang
-from remediation.lab.ollama.answers import ApiError
-from remediation.lab.ollama.damage import Damage
-from remediation.lab.ollama.golang import mebibytes
-from remediation.lab.ollama.journal import line
-from remediation.lab.ollama.loader import Loader, Runner
-from remediation.lab.ollama.loadrule import MINIMUM, Ending, Plan, Wish
-from remediation.lab.ollama.models import Model
-from remediation.lab.ollama.options import Options
-from remediation.lab.ollama.releases.base import Load
+from remediation_lab.ollama import golang
+from remediation_lab.ollama.answers import ApiError
+from remediation_lab.ollama.damage import Damage
+from remediation_lab.ollama.golang import mebibytes
+from remediation_lab.ollama.journal import line
+from remediation_lab.ollama.loader import Loader, Runner
+from remediation_lab.ollama.loadrule import MINIMUM, Ending, Plan, Wish
+from remediation_lab.ollama.models import Model
+from remediation_lab.ollama.options import Options
+from remediation_lab.ollama.releases.base import Load
 
 _MIB = 1024**2
 _TARGET = 1024

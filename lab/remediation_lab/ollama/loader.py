@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from remediation.lab.ollama import golang, llamacpp
-from remediation.lab.ollama.answers import ApiError
-from remediation.lab.ollama.children import NO_PROCESSES, RunnerProcesses
-from remediation.lab.ollama.damage import Damage
-from remediation.lab.ollama.environment import Settings
-from remediation.lab.ollama.journal import Journal, Line, line
-from remediation.lab.ollama.loadrule import Ending, Plan, Wish
-from remediation.lab.ollama.models import Model, ModelFile
-from remediation.lab.ollama.options import Options
-from remediation.lab.ollama.releases.base import Card, Load, Memory, Release
-from remediation.lab.ports import Device, LabClock, VideoMemory
+from remediation_lab.ollama import golang, llamacpp
+from remediation_lab.ollama.answers import ApiError
+from remediation_lab.ollama.children import NO_PROCESSES, RunnerProcesses
+from remediation_lab.ollama.damage import Damage
+from remediation_lab.ollama.environment import Settings
+from remediation_lab.ollama.journal import Journal, Line, line
+from remediation_lab.ollama.loadrule import Ending, Plan, Wish
+from remediation_lab.ollama.models import Model, ModelFile
+from remediation_lab.ollama.options import Options
+from remediation_lab.ollama.releases.base import Card, Load, Memory, Release
+from remediation_lab.ports import Device, LabClock, VideoMemory
 
 _ANSWERING = 128 * 1024**2
 """System memory that a runner takes to answer when all its layers are on the card; seen: 120 MiB load, and die at the first token."""

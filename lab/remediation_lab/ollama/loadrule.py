@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol
 
-from remediation.lab.ollama.models import ModelFile
+from remediation_lab.ollama.models import ModelFile
 
 MINIMUM = 457 * 1024**2
 """What Ollama keeps free on a card in G1 and G2."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from remediation.lab.ollama.damage import Damage
-from remediation.lab.ollama.quantization import Shape, Tensor, tensors
+from remediation_lab.ollama.damage import Damage
+from remediation_lab.ollama.quantization import Shape, Tensor, tensors
 
 FILE_TYPES = {"Q4_0": 2, "Q3_K_M": 12, "Q4_K_M": 15}
 _HEADER_BYTES = 760_000

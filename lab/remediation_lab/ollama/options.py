@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from remediation.lab.ollama import golang
-from remediation.lab.ollama.answers import ApiError
+from remediation_lab.ollama import golang
+from remediation_lab.ollama.answers import ApiError
 
 _INTEGERS = frozenset(
     "num_ctx num_batch num_gpu main_gpu num_thread num_keep seed num_predict top_k repeat_last_n".split()  # noqa: SIM905  # reads best as words

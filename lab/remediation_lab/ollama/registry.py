@@ -1,4 +1,4 @@
-"""The registry that the lab's models come from: manifests by HTTP, ``python -m remediation.lab.ollama.registry --port N``."""
+"""The registry that the lab's models come from: manifests by HTTP, ``python -m remediation_lab.ollama.registry --port N``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from remediation.lab.ollama.disk import short
-from remediation.lab.ollama.models import REGISTRY, ModelFile, ModelStore
+from remediation_lab.ollama.disk import short
+from remediation_lab.ollama.models import REGISTRY, ModelFile, ModelStore
 
 _PATH = re.compile(r"/v2/library/(?P<model>[\w.-]+)/manifests/(?P<tag>[\w.-]+)")
 _UNKNOWN = b'{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}'
@@ -46,7 +46,7 @@ def server(port: int = 0) -> ThreadingHTTPServer:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until stopped."""
-    parser = argparse.ArgumentParser(prog="python -m remediation.lab.ollama.registry", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m remediation_lab.ollama.registry", description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     options = parser.parse_args(arguments)
     with server(options.port) as listening:

@@ -1,4 +1,4 @@
-"""Replay recordings of real Ollama servers on the stand-in and compare: ``python -m remediation.lab.ollama.replay FOLDER``.
+"""Replay recordings of real Ollama servers on the stand-in and compare: ``python -m remediation_lab.ollama.replay FOLDER``.
 
 FOLDER holds ``models.json`` and, per release, a folder per scenario with ``scenario.yml``, the answers and ``server.log``.
 The recordings were made on a software Vulkan device; where the lab plays an NVIDIA card, names are mapped to one another
@@ -16,15 +16,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from remediation.lab.ollama import compare, recording
-from remediation.lab.ollama.answers import Answer, NoAnswer
-from remediation.lab.ollama.damage import Damage
-from remediation.lab.ollama.loader import Pace
-from remediation.lab.ollama.models import Model, ModelStore, from_table
-from remediation.lab.ollama.releases.base import Memory
-from remediation.lab.ollama.server import OllamaServer
-from remediation.lab.ollama.snapshot import PlainMemory
-from remediation.lab.ports import Device
+from remediation_lab.ollama import compare, recording
+from remediation_lab.ollama.answers import Answer, NoAnswer
+from remediation_lab.ollama.damage import Damage
+from remediation_lab.ollama.loader import Pace
+from remediation_lab.ollama.models import Model, ModelStore, from_table
+from remediation_lab.ollama.releases.base import Memory
+from remediation_lab.ollama.server import OllamaServer
+from remediation_lab.ollama.snapshot import PlainMemory
+from remediation_lab.ports import Device
 
 ISSUE = ("healthy", "num-gpu-1-request-sticky", "llm-library-cuda", "guide-env", "ignored-env")
 VERSIONS = ("0.9.6", "0.12.10", "0.13.5", "0.24.0", "0.32.0")
@@ -250,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folders = [Path(each) for each in given if not each.startswith("-")]
     if len(folders) != 1 or not (folders[0] / "models.json").is_file():
         sys.stderr.write(
-            "usage: python -m remediation.lab.ollama.replay FOLDER [--all] [-v]; FOLDER holds models.json and v0.12.10, v0.13.5\n"
+            "usage: python -m remediation_lab.ollama.replay FOLDER [--all] [-v]; FOLDER holds models.json and v0.12.10, v0.13.5\n"
         )
         return 2
     results = [Scenario(path, folders[0] / "models.json").play() for path in scenarios(folders[0], everything=everything)]

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from remediation.lab.ollama import golang
-from remediation.lab.ollama.answers import ApiError, NoAnswer
-from remediation.lab.ollama.journal import line
-from remediation.lab.ollama.loader import Loader, Runner
-from remediation.lab.ollama.loadrule import Ending
-from remediation.lab.ollama.models import Model
-from remediation.lab.ollama.options import Options
+from remediation_lab.ollama import golang
+from remediation_lab.ollama.answers import ApiError, NoAnswer
+from remediation_lab.ollama.journal import line
+from remediation_lab.ollama.loader import Loader, Runner
+from remediation_lab.ollama.loadrule import Ending
+from remediation_lab.ollama.models import Model
+from remediation_lab.ollama.options import Options
 
 LEAVE_SECONDS = 0.25
 """A runner told to go needs this long: an unload is asynchronous (facts/ollama 3)."""

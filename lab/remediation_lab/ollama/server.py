@@ -7,20 +7,20 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
-from remediation.lab.ollama import environment as env
-from remediation.lab.ollama import golang, releases
-from remediation.lab.ollama.answers import Answer, ApiError, of_json, of_lines, of_text, parse
-from remediation.lab.ollama.catalogue import Catalogue, details
-from remediation.lab.ollama.children import NO_PROCESSES, RunnerProcesses
-from remediation.lab.ollama.damage import Damage
-from remediation.lab.ollama.inference import Inference
-from remediation.lab.ollama.journal import Journal, line
-from remediation.lab.ollama.llamaserver import LlamaServerLoader
-from remediation.lab.ollama.loader import Loader, Pace, Run, Runner
-from remediation.lab.ollama.models import Model, ModelStore
-from remediation.lab.ollama.releases.base import Card, Memory
-from remediation.lab.ollama.scheduler import Scheduler
-from remediation.lab.ports import Device, LabClock, VideoMemory
+from remediation_lab.ollama import environment as env
+from remediation_lab.ollama import golang, releases
+from remediation_lab.ollama.answers import Answer, ApiError, of_json, of_lines, of_text, parse
+from remediation_lab.ollama.catalogue import Catalogue, details
+from remediation_lab.ollama.children import NO_PROCESSES, RunnerProcesses
+from remediation_lab.ollama.damage import Damage
+from remediation_lab.ollama.inference import Inference
+from remediation_lab.ollama.journal import Journal, line
+from remediation_lab.ollama.llamaserver import LlamaServerLoader
+from remediation_lab.ollama.loader import Loader, Pace, Run, Runner
+from remediation_lab.ollama.models import Model, ModelStore
+from remediation_lab.ollama.releases.base import Card, Memory
+from remediation_lab.ollama.scheduler import Scheduler
+from remediation_lab.ports import Device, LabClock, VideoMemory
 
 _PANIC = (
     "panic: runtime error: slice bounds out of range [:18446744073709551615] with capacity 4096",

@@ -7,8 +7,8 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from remediation.lab.ollama.damage import Damage
-from remediation.lab.ollama.models import Model, ModelFile, ModelStore
+from remediation_lab.ollama.damage import Damage
+from remediation_lab.ollama.models import Model, ModelFile, ModelStore
 
 ROOT = "models"
 _BLOBS, _ASIDE, _MANIFESTS = "models/blobs", "models/set-aside", "models/manifests/registry.ollama.ai/library"

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from remediation.lab.ports import Device
+from remediation_lab.ports import Device
 
 _LOCK_TRIES = 2000
 _LOCK_PAUSE = 0.005

@@ -1,4 +1,4 @@
-"""Play powershell.exe: ``python -m remediation.lab.powershell [options] -EncodedCommand X`` or ``... SCRIPT.ps1``.
+"""Play powershell.exe: ``python -m remediation_lab.powershell [options] -EncodedCommand X`` or ``... SCRIPT.ps1``.
 
 The encoded command is not read but for its form: what runs is the worker.  A script is known by its file's name, as a probe; its
 data comes as JSON on stdin and goes as JSON to stdout.  Without ``REMEDIATION_LAB_WORLD`` a default machine is played.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from remediation.lab.powershell import start
+from remediation_lab.powershell import start
 
 _TAKE_A_VALUE = {
     "-executionpolicy",

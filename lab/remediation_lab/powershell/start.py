@@ -9,8 +9,8 @@ import os
 import sys
 from pathlib import Path, PureWindowsPath
 
-from remediation.lab.powershell.worker import Worker
-from remediation.lab.wire import Client, Refusal, World
+from remediation_lab.powershell.worker import Worker
+from remediation_lab.wire import Client, Refusal, World
 
 WORLD = "REMEDIATION_LAB_WORLD"
 HOST = "REMEDIATION_LAB_HOST"
@@ -27,7 +27,7 @@ def world() -> World:
         return Client(Path(address), host=host)
     import time  # noqa: PLC0415  # a shell in a lab must start fast and needs none of this
 
-    from remediation.lab.world import scenario  # noqa: PLC0415  # see above
+    from remediation_lab.world import scenario  # noqa: PLC0415  # see above
 
     return scenario.machine("default", now=time.time(), scale=10.0, saved=lambda _: None)
 

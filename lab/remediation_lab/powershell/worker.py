@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-from remediation.lab.wire import Refusal, World
+from remediation_lab.wire import Refusal, World
 
 SLICE = 300_000
 """More than so many bytes of one stream leave in frames of their own."""

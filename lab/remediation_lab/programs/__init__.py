@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from remediation.lab.wire import Refusal
+from remediation_lab.wire import Refusal
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +39,17 @@ class Done:
 Program = Callable[["Machine", Call], Done]
 
 _WHERE = {
-    "docker": "remediation.lab.programs.docker",
-    "nvidia-smi": "remediation.lab.programs.nvidia_smi",
-    "hostname": "remediation.lab.programs.small",
-    "whoami": "remediation.lab.programs.small",
-    "lab-echo": "remediation.lab.programs.small",
-    "cmd": "remediation.lab.programs.cmd",
-    "shutdown": "remediation.lab.programs.windows",
-    "taskkill": "remediation.lab.programs.windows",
-    "tasklist": "remediation.lab.programs.windows",
-    "netstat": "remediation.lab.programs.windows",
-    "wsl": "remediation.lab.programs.windows",
+    "docker": "remediation_lab.programs.docker",
+    "nvidia-smi": "remediation_lab.programs.nvidia_smi",
+    "hostname": "remediation_lab.programs.small",
+    "whoami": "remediation_lab.programs.small",
+    "lab-echo": "remediation_lab.programs.small",
+    "cmd": "remediation_lab.programs.cmd",
+    "shutdown": "remediation_lab.programs.windows",
+    "taskkill": "remediation_lab.programs.windows",
+    "tasklist": "remediation_lab.programs.windows",
+    "netstat": "remediation_lab.programs.windows",
+    "wsl": "remediation_lab.programs.windows",
 }
 
 

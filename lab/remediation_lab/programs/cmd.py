@@ -5,11 +5,11 @@ from __future__ import annotations
 import ntpath
 from typing import TYPE_CHECKING
 
-from remediation.lab.programs import Call, Done, failed, said
-from remediation.lab.wire import Refusal
+from remediation_lab.programs import Call, Done, failed, said
+from remediation_lab.wire import Refusal
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 KEEPER = "~folder"
 """A file that keeps an empty folder there: in the lab a folder exists while a file lies below it."""

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from remediation.lab.programs import Call, Done, failed, said
-from remediation.lab.wire import Refusal
-from remediation.lab.world.state import MIB, Program
+from remediation_lab.programs import Call, Done, failed, said
+from remediation_lab.wire import Refusal
+from remediation_lab.world.state import MIB, Program
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 BAD_ARGUMENT = 2
 _LOST = 15

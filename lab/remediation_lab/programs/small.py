@@ -6,11 +6,11 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-from remediation.lab.programs import Call, Done, said
-from remediation.lab.wire import Refusal
+from remediation_lab.programs import Call, Done, said
+from remediation_lab.wire import Refusal
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 
 def hostname(machine: Machine, _: Call) -> Done:

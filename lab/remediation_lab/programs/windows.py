@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from remediation.lab.programs import Call, Done, failed, said
-from remediation.lab.wire import Refusal
-from remediation.lab.world import booting
-from remediation.lab.world.engine import OLLAMA_PORT
-from remediation.lab.world.state import Due, Program
+from remediation_lab.programs import Call, Done, failed, said
+from remediation_lab.wire import Refusal
+from remediation_lab.world import booting
+from remediation_lab.world.engine import OLLAMA_PORT
+from remediation_lab.world.state import Due, Program
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 _NOT_FOUND = 128
 _DENIED = 5

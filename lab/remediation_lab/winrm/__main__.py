@@ -1,4 +1,4 @@
-"""Serve WinRM for the hosts of a lab: ``python -m remediation.lab.winrm STATE_FOLDER``; prints ``ready`` when clients may come."""
+"""Serve WinRM for the hosts of a lab: ``python -m remediation_lab.winrm STATE_FOLDER``; prints ``ready`` when clients may come."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from remediation.lab.powershell.start import DELAY, HOST, WORLD
-from remediation.lab.winrm.door import Door
-from remediation.lab.winrm.faults import Fault
-from remediation.lab.winrm.server import WinRmServer
-from remediation.lab.wire import Client, Json, Refusal, Service
-from remediation.lab.world.owner import ADDRESS as WORLD_ADDRESS
+from remediation_lab.powershell.start import DELAY, HOST, WORLD
+from remediation_lab.winrm.door import Door
+from remediation_lab.winrm.faults import Fault
+from remediation_lab.winrm.server import WinRmServer
+from remediation_lab.wire import Client, Json, Refusal, Service
+from remediation_lab.world.owner import ADDRESS as WORLD_ADDRESS
 
 ADDRESS = "winrm.json"
 _TICK = 1.0
@@ -157,14 +157,14 @@ class Front:
 def _tls(folder: Path, host: dict[str, Json]) -> ssl.SSLContext | None:
     if not host.get("tls"):
         return None
-    from remediation.lab.winrm import certificates  # noqa: PLC0415  # loads cryptography; only for a lab that speaks HTTPS
+    from remediation_lab.winrm import certificates  # noqa: PLC0415  # loads cryptography; only for a lab that speaks HTTPS
 
     return certificates.context(folder / f"{host['name']}.pem", folder / "ca.pem")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop, or until nobody has come for a while."""
-    parser = argparse.ArgumentParser(prog="python -m remediation.lab.winrm", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m remediation_lab.winrm", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--idle", type=float, default=3600.0, help="seconds without a client after which the process ends")
     options = parser.parse_args(arguments)

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterable
 
-from remediation.lab.winrm.server import WinRmServer
+from remediation_lab.winrm.server import WinRmServer
 
 
 class Door:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from remediation.lab.winrm import soap
-from remediation.lab.wire import Refusal
+from remediation_lab.winrm import soap
+from remediation_lab.wire import Refusal
 
 MESSAGES = ("any", "authentication", "create", "command", "send", "receive", "signal", "delete")
 

@@ -8,12 +8,12 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 
-from remediation.lab.winrm import soap
-from remediation.lab.winrm.authentication import MUTUAL, SCHEMES, Broken, Connection, basic, subject
-from remediation.lab.winrm.faults import SOAP, Fault
+from remediation_lab.winrm import soap
+from remediation_lab.winrm.authentication import MUTUAL, SCHEMES, Broken, Connection, basic, subject
+from remediation_lab.winrm.faults import SOAP, Fault
 
 if TYPE_CHECKING:
-    from remediation.lab.winrm.server import WinRmServer
+    from remediation_lab.winrm.server import WinRmServer
 
 _TYPE = "application/soap+xml;charset=UTF-8"
 

@@ -16,12 +16,12 @@ from http.server import ThreadingHTTPServer
 from pathlib import PureWindowsPath
 from socketserver import TCPServer
 
-from remediation.lab.winrm import soap
-from remediation.lab.winrm.faults import Armed, Fault
-from remediation.lab.winrm.handler import Handler
-from remediation.lab.winrm.shells import Shell, Shells
+from remediation_lab.winrm import soap
+from remediation_lab.winrm.faults import Armed, Fault
+from remediation_lab.winrm.handler import Handler
+from remediation_lab.winrm.shells import Shell, Shells
 
-POWERSHELL = (sys.executable, "-m", "remediation.lab.powershell")
+POWERSHELL = (sys.executable, "-m", "remediation_lab.powershell")
 PROGRAMS: Mapping[str, Sequence[str]] = {"powershell": POWERSHELL}
 """What can be started, by name without .exe: the words that replace it."""
 

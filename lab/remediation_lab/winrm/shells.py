@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
-from remediation.lab.winrm import soap
-from remediation.lab.winrm.commands import Command, split
-from remediation.lab.winrm.faults import STDERR_NOISE, STDOUT_NOISE
-from remediation.lab.winrm.faults import Fault as WireFault
-from remediation.lab.winrm.soap import NS, SHELL, TRANSFER, Fault, Request
+from remediation_lab.winrm import soap
+from remediation_lab.winrm.commands import Command, split
+from remediation_lab.winrm.faults import STDERR_NOISE, STDOUT_NOISE
+from remediation_lab.winrm.faults import Fault as WireFault
+from remediation_lab.winrm.soap import NS, SHELL, TRANSFER, Fault, Request
 
 MAX_SHELLS = 30
 MAX_OPERATIONS = 1500

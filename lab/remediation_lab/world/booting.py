@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from remediation.lab.wire import Json
-from remediation.lab.world.state import MIB, Program, State
+from remediation_lab.wire import Json
+from remediation_lab.world.state import MIB, Program, State
 
 DOCKER = "C:\\Program Files\\Docker\\Docker\\"
 DESKTOP = "Docker Desktop.exe"

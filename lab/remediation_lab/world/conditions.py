@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from remediation.lab.world.state import MIB, State
+from remediation_lab.world.state import MIB, State
 
 
 def as_it_is(_: State) -> None:

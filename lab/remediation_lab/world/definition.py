@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from remediation.lab.wire import Json
+from remediation_lab.wire import Json
 
 _KEYS = frozenset(
     [

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import threading
 
-from remediation.lab.wire import Refusal
-from remediation.lab.world import booting
-from remediation.lab.world.clock import MachineClock
-from remediation.lab.world.engine import Engine
-from remediation.lab.world.files import Files
-from remediation.lab.world.state import Due, State
+from remediation_lab.wire import Refusal
+from remediation_lab.world import booting
+from remediation_lab.world.clock import MachineClock
+from remediation_lab.world.engine import Engine
+from remediation_lab.world.files import Files
+from remediation_lab.world.state import Due, State
 
 _POLICIES = {"always", "unless-stopped"}
 _BOOT_SECONDS = 35.0

@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from remediation.lab.ollama import shelf
-from remediation.lab.ollama.loader import Pace
-from remediation.lab.ollama.models import ModelStore
-from remediation.lab.ollama.releases.base import Memory
-from remediation.lab.ollama.server import OllamaServer
-from remediation.lab.wire import Refusal
-from remediation.lab.world.clock import MachineClock
-from remediation.lab.world.gpu import VideoMemory
-from remediation.lab.world.state import Container, State, Volume
+from remediation_lab.ollama import shelf
+from remediation_lab.ollama.loader import Pace
+from remediation_lab.ollama.models import ModelStore
+from remediation_lab.ollama.releases.base import Memory
+from remediation_lab.ollama.server import OllamaServer
+from remediation_lab.wire import Refusal
+from remediation_lab.world.clock import MachineClock
+from remediation_lab.world.gpu import VideoMemory
+from remediation_lab.world.state import Container, State, Volume
 
 IMAGE_ENVIRONMENT = {
     "PATH": "/usr/local/nvidia/bin:/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

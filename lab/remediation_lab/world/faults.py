@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from remediation.lab.ollama.damage import Damage
-from remediation.lab.wire import Json
-from remediation.lab.world import conditions
-from remediation.lab.world.machine import Machine
-from remediation.lab.world.state import MIB, Client, Program, State
+from remediation_lab.ollama.damage import Damage
+from remediation_lab.wire import Json
+from remediation_lab.world import conditions
+from remediation_lab.world.machine import Machine
+from remediation_lab.world.state import MIB, Client, Program, State
 
 MODEL = "mistral:7b-instruct-q4_K_M"
 FOLDER = "C:\\dev\\activia1"

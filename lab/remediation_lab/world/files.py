@@ -9,9 +9,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from remediation.lab.wire import Refusal
-from remediation.lab.world.rights import closed, may_open
-from remediation.lab.world.state import State, normal
+from remediation_lab.wire import Refusal
+from remediation_lab.world.rights import closed, may_open
+from remediation_lab.world.state import State, normal
 
 PART = ".rp"
 

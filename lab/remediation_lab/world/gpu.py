@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from remediation.lab.ports import Device
-from remediation.lab.world.state import MIB, Program, State
+from remediation_lab.ports import Device
+from remediation_lab.world.state import MIB, Program, State
 
 VM = "vmmemWSL"
 _COMMITTED = 1.18

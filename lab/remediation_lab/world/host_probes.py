@@ -8,16 +8,16 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from remediation.lab.programs import nvidia_smi
-from remediation.lab.programs.cmd import KEEPER
-from remediation.lab.wire import Refusal
-from remediation.lab.world import booting, rights
-from remediation.lab.world.rights import Parts
-from remediation.lab.world.scheduler import RUNNING, Ran
-from remediation.lab.world.state import Due
+from remediation_lab.programs import nvidia_smi
+from remediation_lab.programs.cmd import KEEPER
+from remediation_lab.wire import Refusal
+from remediation_lab.world import booting, rights
+from remediation_lab.world.rights import Parts
+from remediation_lab.world.scheduler import RUNNING, Ran
+from remediation_lab.world.state import Due
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 _BODY = 1024**2
 _ADMIN = "C:\\ProgramData\\DockerDesktop\\admin-settings.json"

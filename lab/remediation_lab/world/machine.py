@@ -12,18 +12,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from remediation.lab import programs
-from remediation.lab.wire import Hear, Json, Refusal
-from remediation.lab.world import booting
-from remediation.lab.world.clock import MachineClock
-from remediation.lab.world.desktop import Desktop
-from remediation.lab.world.engine import Engine
-from remediation.lab.world.files import Files
-from remediation.lab.world.gpu import VideoMemory
-from remediation.lab.world.network import Network
-from remediation.lab.world.probes import PROBES
-from remediation.lab.world.processes import ProcessTable
-from remediation.lab.world.state import State
+from remediation_lab import programs
+from remediation_lab.wire import Hear, Json, Refusal
+from remediation_lab.world import booting
+from remediation_lab.world.clock import MachineClock
+from remediation_lab.world.desktop import Desktop
+from remediation_lab.world.engine import Engine
+from remediation_lab.world.files import Files
+from remediation_lab.world.gpu import VideoMemory
+from remediation_lab.world.network import Network
+from remediation_lab.world.probes import PROBES
+from remediation_lab.world.processes import ProcessTable
+from remediation_lab.world.state import State
 
 READS = frozenset({"attach", "read", "poll", "state", "clock"})
 """Operations after which nothing has to go to disk."""

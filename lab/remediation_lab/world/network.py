@@ -8,13 +8,13 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from remediation.lab.ollama import registry
-from remediation.lab.ollama.answers import Answer, NoAnswer
-from remediation.lab.ollama.loader import Pace
-from remediation.lab.ollama.server import OllamaServer
-from remediation.lab.wire import Hear, Refusal
-from remediation.lab.world.clock import MachineClock
-from remediation.lab.world.engine import Engine
+from remediation_lab.ollama import registry
+from remediation_lab.ollama.answers import Answer, NoAnswer
+from remediation_lab.ollama.loader import Pace
+from remediation_lab.ollama.server import OllamaServer
+from remediation_lab.wire import Hear, Refusal
+from remediation_lab.world.clock import MachineClock
+from remediation_lab.world.engine import Engine
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _SAMPLE_EVERY = 0.25

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from remediation.lab.wire import Json, Refusal, Service, write_private
-from remediation.lab.world import scenario
-from remediation.lab.world.faults import FAULTS
-from remediation.lab.world.machine import Machine
-from remediation.lab.world.state import State
+from remediation_lab.wire import Json, Refusal, Service, write_private
+from remediation_lab.world import scenario
+from remediation_lab.world.faults import FAULTS
+from remediation_lab.world.machine import Machine
+from remediation_lab.world.state import State
 
 ADDRESS = "world.json"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from remediation.lab.programs import nvidia_smi
-from remediation.lab.wire import Json, Refusal
-from remediation.lab.world import host_probes, readiness
-from remediation.lab.world.rights import CIM, Parts, cim
+from remediation_lab.programs import nvidia_smi
+from remediation_lab.wire import Json, Refusal
+from remediation_lab.world import host_probes, readiness
+from remediation_lab.world.rights import CIM, Parts, cim
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 Probe = Callable[["Machine", Mapping[str, Any]], Any]
 

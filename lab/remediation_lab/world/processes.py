@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from remediation.lab.ports import LabClock
-from remediation.lab.wire import Refusal
-from remediation.lab.world.rights import CIM
-from remediation.lab.world.scheduler import Ran, Scheduler
-from remediation.lab.world.state import Due, Program, State
+from remediation_lab.ports import LabClock
+from remediation_lab.wire import Refusal
+from remediation_lab.world.rights import CIM
+from remediation_lab.world.scheduler import Ran, Scheduler
+from remediation_lab.world.state import Due, Program, State
 
 _SAME = 0.05
 """Seconds by which a start time may differ and still be of the same program."""

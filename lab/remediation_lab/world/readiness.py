@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from remediation.lab.wire import Refusal
-from remediation.lab.world.rights import WSMAN, Parts, cim
+from remediation_lab.wire import Refusal
+from remediation_lab.world.rights import WSMAN, Parts, cim
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 _CLASS = "Win32_PerfFormattedData_GPUPerformanceCounters_GPU"
 _KINDS = ("AdapterMemory", "Engine", "LocalAdapterMemory", "NonLocalAdapterMemory", "ProcessMemory")

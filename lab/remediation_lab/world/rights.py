@@ -6,8 +6,8 @@ import ntpath
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from remediation.lab.wire import Refusal
-from remediation.lab.world.state import State, normal
+from remediation_lab.wire import Refusal
+from remediation_lab.world.state import State, normal
 
 CIM = "Access denied (0x80041003)"
 """The reason that the probes give for every CIM class: Windows' text and CIM's code."""

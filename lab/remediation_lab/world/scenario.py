@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from remediation.lab.world.engine import OLLAMA_PORT
-from remediation.lab.world.faults import FAULTS, FOLDER, MODEL, Fault, post
-from remediation.lab.world.machine import Machine
-from remediation.lab.world.state import State
+from remediation_lab.world.engine import OLLAMA_PORT
+from remediation_lab.world.faults import FAULTS, FOLDER, MODEL, Fault, post
+from remediation_lab.world.machine import Machine
+from remediation_lab.world.state import State
 
 DEFAULT_FAULT = "vram-occupied"
 _UP = ["docker", "compose", "-f", "docker-compose.yml", "-f", "docker-compose.gpu.yml", "up", "-d"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from remediation.lab.ports import LabClock
-from remediation.lab.world.rights import CIM
-from remediation.lab.world.state import Due, State
+from remediation_lab.ports import LabClock
+from remediation_lab.world.rights import CIM
+from remediation_lab.world.state import Due, State
 
 RUNNING = 267009
 QUEUED = 267045

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
-from remediation.lab.world.setup import Login, Setup, Tasks
+from remediation_lab.world.setup import Login, Setup, Tasks
 
 MIB = 1024**2
 GIB = 1024**3

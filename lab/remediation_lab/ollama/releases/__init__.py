@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from remediation.lab.ollama.releases import v0_9_6, v0_12_10, v0_13_5, v0_24_0, v0_32_0
-from remediation.lab.ollama.releases.base import Release
+from remediation_lab.ollama.releases import v0_9_6, v0_12_10, v0_13_5, v0_24_0, v0_32_0
+from remediation_lab.ollama.releases.base import Release
 
 KNOWN: tuple[Release, ...] = (v0_9_6.RELEASE, v0_12_10.RELEASE, v0_13_5.RELEASE, v0_24_0.RELEASE, v0_32_0.RELEASE)
 _GENERATIONS = (

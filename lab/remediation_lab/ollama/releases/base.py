@@ -6,12 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from remediation.lab.ollama import golang
-from remediation.lab.ollama.environment import Settings
-from remediation.lab.ollama.journal import Line, line
-from remediation.lab.ollama.loadrule import MINIMUM, LoadRule, Plan, Wish
-from remediation.lab.ollama.models import ModelFile
-from remediation.lab.ports import Device
+from remediation_lab.ollama import golang
+from remediation_lab.ollama.environment import Settings
+from remediation_lab.ollama.journal import Line, line
+from remediation_lab.ollama.loadrule import MINIMUM, LoadRule, Plan, Wish
+from remediation_lab.ollama.models import ModelFile
+from remediation_lab.ports import Device
 
 VISIBLE = ("CUDA_VISIBLE_DEVICES", "GGML_VK_VISIBLE_DEVICES")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from remediation.lab.ollama import golang
-from remediation.lab.ollama.journal import Line, line
-from remediation.lab.ollama.loadrule import Ending, plan_g1b
-from remediation.lab.ollama.releases.base import Load, Release
+from remediation_lab.ollama import golang
+from remediation_lab.ollama.journal import Line, line
+from remediation_lab.ollama.loadrule import Ending, plan_g1b
+from remediation_lab.ollama.releases.base import Load, Release
 
 _ROOM = "model requires more memory than is currently available, evicting a model to make space"
 _SIZES = (

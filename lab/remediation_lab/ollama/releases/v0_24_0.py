@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from remediation.lab.ollama import golang
-from remediation.lab.ollama.environment import Settings
-from remediation.lab.ollama.journal import Line, line
-from remediation.lab.ollama.loadrule import plan_g2_signed
-from remediation.lab.ollama.releases.base import Card, room
-from remediation.lab.ollama.releases.v0_13_5 import Layouts
+from remediation_lab.ollama import golang
+from remediation_lab.ollama.environment import Settings
+from remediation_lab.ollama.journal import Line, line
+from remediation_lab.ollama.loadrule import plan_g2_signed
+from remediation_lab.ollama.releases.base import Card, room
+from remediation_lab.ollama.releases.v0_13_5 import Layouts
 
 _TIERS = ((47 * 1024**3, 262144), (23 * 1024**3, 32768), (0, 4096))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from remediation.lab.ollama import golang
-from remediation.lab.ollama.environment import Settings
-from remediation.lab.ollama.journal import Line, line
-from remediation.lab.ollama.loadrule import plan_g2_signed
-from remediation.lab.ollama.releases.base import VISIBLE, Card, Load, Memory
-from remediation.lab.ollama.releases.v0_24_0 import FollowsTheCard
+from remediation_lab.ollama import golang
+from remediation_lab.ollama.environment import Settings
+from remediation_lab.ollama.journal import Line, line
+from remediation_lab.ollama.loadrule import plan_g2_signed
+from remediation_lab.ollama.releases.base import VISIBLE, Card, Load, Memory
+from remediation_lab.ollama.releases.v0_24_0 import FollowsTheCard
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from remediation.lab.ollama import golang
-from remediation.lab.ollama.environment import Settings
-from remediation.lab.ollama.journal import Line, line
-from remediation.lab.ollama.loadrule import MINIMUM, plan_g1
-from remediation.lab.ollama.releases.base import Card, Load, Memory, Release
+from remediation_lab.ollama import golang
+from remediation_lab.ollama.environment import Settings
+from remediation_lab.ollama.journal import Line, line
+from remediation_lab.ollama.loadrule import MINIMUM, plan_g1
+from remediation_lab.ollama.releases.base import Card, Load, Memory, Release
 
 _AUTO = (2, 1)
 """How many slots are tried where nobody says how many: the first with which all layers fit (facts/ollama 1, since v0.6.7)."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from remediation.lab.programs import Done, failed
-from remediation.lab.programs.docker import records
-from remediation.lab.programs.docker.arguments import Given, Usage, parse
-from remediation.lab.wire import Refusal
-from remediation.lab.world.compose import ComposeError, Project, fingerprint
-from remediation.lab.world.state import Container
+from remediation_lab.programs import Done, failed
+from remediation_lab.programs.docker import records
+from remediation_lab.programs.docker.arguments import Given, Usage, parse
+from remediation_lab.wire import Refusal
+from remediation_lab.world.compose import ComposeError, Project, fingerprint
+from remediation_lab.world.state import Container
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 _UP_SWITCHES = (
     "detach d build no-build force-recreate no-recreate no-deps no-start remove-orphans renew-anon-volumes V quiet-pull wait always-recreate-deps "

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from remediation.lab.programs import Done, failed
-from remediation.lab.programs.docker.arguments import Given, parse
-from remediation.lab.programs.docker.bringing import LABEL, Progress, existing, up
-from remediation.lab.world.compose import Project
+from remediation_lab.programs import Done, failed
+from remediation_lab.programs.docker.arguments import Given, parse
+from remediation_lab.programs.docker.bringing import LABEL, Progress, existing, up
+from remediation_lab.world.compose import Project
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 _BUILD_SECONDS = 20.0
 

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from remediation.lab.programs import Call, Done, failed, said
-from remediation.lab.programs.docker import compose, containers, desktop, records, stats, versions
-from remediation.lab.programs.docker import info as about
-from remediation.lab.programs.docker.arguments import Usage, parse
-from remediation.lab.programs.docker.formats import compact, created_at, instant, pretty, rows, template
-from remediation.lab.wire import Refusal
+from remediation_lab.programs import Call, Done, failed, said
+from remediation_lab.programs.docker import compose, containers, desktop, records, stats, versions
+from remediation_lab.programs.docker import info as about
+from remediation_lab.programs.docker.arguments import Usage, parse
+from remediation_lab.programs.docker.formats import compact, created_at, instant, pretty, rows, template
+from remediation_lab.wire import Refusal
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 Command = Callable[["Machine", Call, list[str]], Done]
 _GLOBAL = "host H context c config log-level l"

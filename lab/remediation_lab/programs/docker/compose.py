@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from remediation.lab.programs import Call, Done, failed, said
-from remediation.lab.programs.docker import bringing, building, records
-from remediation.lab.programs.docker import info as about
-from remediation.lab.programs.docker.arguments import Given, Usage, parse
-from remediation.lab.programs.docker.containers import log_lines
-from remediation.lab.programs.docker.formats import compact, created_at, instant, rows
-from remediation.lab.world.compose import ComposeError, Project, fingerprint, load
-from remediation.lab.world.interpolate import dotenv
-from remediation.lab.world.rights import closed
-from remediation.lab.world.state import Container
+from remediation_lab.programs import Call, Done, failed, said
+from remediation_lab.programs.docker import bringing, building, records
+from remediation_lab.programs.docker import info as about
+from remediation_lab.programs.docker.arguments import Given, Usage, parse
+from remediation_lab.programs.docker.containers import log_lines
+from remediation_lab.programs.docker.formats import compact, created_at, instant, rows
+from remediation_lab.world.compose import ComposeError, Project, fingerprint, load
+from remediation_lab.world.interpolate import dotenv
+from remediation_lab.world.rights import closed
+from remediation_lab.world.state import Container
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 _GLOBAL = "file f project-name p project-directory profile env-file progress ansi parallel"
 _PS = (

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from remediation.lab.programs import Call, Done, failed, said
-from remediation.lab.programs.docker import inside, records
-from remediation.lab.programs.docker.arguments import Given, Usage, parse
-from remediation.lab.programs.docker.formats import instant, pretty, rows, template
-from remediation.lab.wire import Refusal
-from remediation.lab.world.state import Container
+from remediation_lab.programs import Call, Done, failed, said
+from remediation_lab.programs.docker import inside, records
+from remediation_lab.programs.docker.arguments import Given, Usage, parse
+from remediation_lab.programs.docker.formats import instant, pretty, rows, template
+from remediation_lab.wire import Refusal
+from remediation_lab.world.state import Container
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 _COLUMNS = (
     ("CONTAINER ID", "ID"), ("IMAGE", "Image"), ("COMMAND", "Command"), ("CREATED", "RunningFor"), ("STATUS", "Status"),

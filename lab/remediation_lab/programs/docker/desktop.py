@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from remediation.lab.programs import Call, Done, failed, said
-from remediation.lab.programs.docker.arguments import parse
-from remediation.lab.programs.docker.formats import compact
-from remediation.lab.wire import Refusal
+from remediation_lab.programs import Call, Done, failed, said
+from remediation_lab.programs.docker.arguments import parse
+from remediation_lab.programs.docker.formats import compact
+from remediation_lab.wire import Refusal
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 
 def desktop(machine: Machine, call: Call, words: list[str]) -> Done:

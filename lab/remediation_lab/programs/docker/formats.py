@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from remediation.lab.programs.docker.arguments import Usage
-from remediation.lab.wire import Json
+from remediation_lab.programs.docker.arguments import Usage
+from remediation_lab.wire import Json
 
 _PIECE = re.compile(r"\{\{\s*(?:(?P<json>json)\s+)?(?P<path>\.[\w.]*|\(index[^}]*|[^}]*?)\s*\}\}")
 _NEVER = "0001-01-01T00:00:00Z"

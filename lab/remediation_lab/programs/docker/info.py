@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from remediation.lab.programs.docker.formats import instant
-from remediation.lab.programs.docker.versions import COMPOSE_PATH, KERNEL, client
+from remediation_lab.programs.docker.formats import instant
+from remediation_lab.programs.docker.versions import COMPOSE_PATH, KERNEL, client
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 DOWN = (
     "error during connect: this error may indicate that the docker daemon is not running: "

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from remediation.lab.ollama import shelf
-from remediation.lab.programs import Call, Done, failed, nvidia_smi, said
-from remediation.lab.programs.docker.ollama_cli import ollama
-from remediation.lab.world.state import Container
+from remediation_lab.ollama import shelf
+from remediation_lab.programs import Call, Done, failed, nvidia_smi, said
+from remediation_lab.programs.docker.ollama_cli import ollama
+from remediation_lab.world.state import Container
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 HOME = "/root/.ollama"
 Program = Callable[["Machine", Container, Sequence[str]], Done]

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from remediation.lab.ollama.server import OllamaServer
-from remediation.lab.programs import Done, failed, said
-from remediation.lab.programs.docker.formats import table
+from remediation_lab.ollama.server import OllamaServer
+from remediation_lab.programs import Done, failed, said
+from remediation_lab.programs.docker.formats import table
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 _MEGABYTE, _GIGABYTE = 10**6, 10**9
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from remediation.lab.programs.docker.formats import ago, created_at, instant
-from remediation.lab.world.engine import IMAGE_ENVIRONMENT, is_ollama
-from remediation.lab.world.state import Container
+from remediation_lab.programs.docker.formats import ago, created_at, instant
+from remediation_lab.world.engine import IMAGE_ENVIRONMENT, is_ollama
+from remediation_lab.world.state import Container
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 _MASKED = ["asound", "acpi", "interrupts", "kcore", "keys", "latency_stats", "timer_list", "timer_stats", "sched_debug", "scsi"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from remediation.lab.programs import Call, Done, said
-from remediation.lab.programs.docker.arguments import Usage, parse
-from remediation.lab.programs.docker.formats import rows
-from remediation.lab.world.state import MIB, Container
+from remediation_lab.programs import Call, Done, said
+from remediation_lab.programs.docker.arguments import Usage, parse
+from remediation_lab.programs.docker.formats import rows
+from remediation_lab.world.state import MIB, Container
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 _COLUMNS = (
     ("CONTAINER ID", "ID"), ("NAME", "Name"), ("CPU %", "CPUPerc"), ("MEM USAGE / LIMIT", "MemUsage"), ("MEM %", "MemPerc"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from remediation.lab.world.machine import Machine
+    from remediation_lab.world.machine import Machine
 
 KERNEL = "5.15.167.4-microsoft-standard-WSL2"
 COMPOSE_PATH = "C:\\Program Files\\Docker\\cli-plugins\\docker-compose.exe"
