@@ -11,8 +11,9 @@ from invoke.program import Program
 
 from remediation.cli.ansible_options import INSTEAD
 from remediation.cli.arguments import understand
-from remediation.cli.command import command, option, required
+from remediation.cli.command import command
 from remediation.model.errors import UsageError
+from remediation.model.plugin import option, required
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

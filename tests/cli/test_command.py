@@ -10,8 +10,9 @@ from invoke.config import Config
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from remediation.cli.command import INTERRUPTED, OptionTask, command, guarded, option
+from remediation.cli.command import INTERRUPTED, OptionTask, command, guarded
 from remediation.model.errors import AuthenticationFailed, Blocked, CallFailed, RemediationError, Unreachable, UsageError
+from remediation.model.plugin import option
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
