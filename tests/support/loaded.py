@@ -69,6 +69,7 @@ _RUNNING: list[subprocess.Popen[bytes]] = []
 
 
 def _load() -> None:
+    from remediation.cli.plugins import plugins  # noqa: PLC0415 - this process is the only one to need it
     from remediation.steps.registry import registry  # noqa: PLC0415 - this process is the only one to need it
 
     for each in pkgutil.walk_packages(remediation.__path__, "remediation."):
@@ -77,6 +78,7 @@ def _load() -> None:
     for name in _LIBRARIES:
         importlib.import_module(name)
     registry()
+    plugins()
     gc.freeze()
 
 
