@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from remediation.cli.extra_vars import extra_variables
 from remediation.cli.output import current_masker
-from remediation.cli.shipped import INVENTORY, find
+from remediation.cli.shipped import INVENTORY, find, names
 from remediation.engine.crash import CrashLog, contained, errors_folder
 from remediation.engine.workers import PARTING, finish, gather
 from remediation.inventory.check import misspelt
-from remediation.inventory.load import Inventory, check, load
+from remediation.inventory.load import Inventory, check, holds_files, load
 from remediation.inventory.secrets import vault_of
 from remediation.model.errors import Blocked, InputError, RemediationError, UsageError
 from remediation.model.masking import Masker, secrets_in
@@ -264,7 +264,10 @@ def read_inventory(options: Hosts, *, playbook: Path | None = None, decrypt: Dec
 
 def _source(name: str) -> Path:
     here = Path(name)
-    return here if here.is_dir() else find(INVENTORY, name)
+    # a folder that holds no inventory does not hide a shipped one of its name: the checkout's lab/ is code
+    if here.is_dir() and (name not in names(INVENTORY) or holds_files(here)):
+        return here
+    return find(INVENTORY, name)
 
 
 def _with_lab(inventory: Inventory, wanted: Mapping[str, Any]) -> Inventory:

@@ -247,6 +247,11 @@ class _Reading:
         self.problems.append(problem(message, place))
 
 
+def holds_files(folder: Path) -> bool:
+    """Return whether a folder holds a file that is read as an inventory."""
+    return next(_files_in(folder), None) is not None
+
+
 def _files_in(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
     """Yield the inventory files of a folder and of those in it, in name order; what Ansible passes over is passed over.
 
