@@ -58,7 +58,7 @@ def stop(options: NoOptions) -> int:  # noqa: ARG001 - every command takes its o
 
 def fault(options: NewFault) -> int:
     """Make a machine of the lab new, with a fault in it."""
-    from remediation.model.errors import UsageError  # noqa: PLC0415 - as below
+    from remediation.model.errors import UsageError  # noqa: PLC0415 - a listing of the commands loads none of the lab
     from remediation_lab import control  # noqa: PLC0415 - a listing of the commands loads none of the lab
 
     if control.find() is None:
@@ -79,7 +79,7 @@ def reset(options: NoOptions) -> int:  # noqa: ARG001 - every command takes its 
 
 def status(options: Machines) -> int:
     """Show the lab's machines: the fault put in, what was written to each, what its WinRM server counted."""
-    from remediation.model.visible import to_json  # noqa: PLC0415 - as below
+    from remediation.model.visible import to_json  # noqa: PLC0415 - a listing of the commands loads none of the lab
     from remediation_lab import control  # noqa: PLC0415 - a listing of the commands loads none of the lab
 
     machines = control.status()
