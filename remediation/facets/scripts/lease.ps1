@@ -24,24 +24,19 @@ function Get-Lease {
     catch { if (-not (Test-Cause $_ @([IO.DirectoryNotFoundException]))) { throw } }
 }
 
-$answer = @{}
-if ($null -ne $Data.make) { $answer.Made = Get-Part 'Made' { Add-Lease (Join-Path $folder ([int] $Data.make)) } }
-if ($null -ne $Data.remove) {
-    $kept = New-Object Collections.ArrayList
-    foreach ($number in @($Data.remove)) {
-        try { [IO.Directory]::Delete((Join-Path $folder ([int] $number)), $true) }
-        catch {
-            # gone already is as good as removed
-            if (Test-Cause $_ @([IO.DirectoryNotFoundException])) { continue }
-            $null = $kept.Add([int] $number)
-            $Problems['Kept'] = Get-Reason $_
-        }
+$made = $null
+$kept = New-Object Collections.ArrayList
+$names = $null
+if ($null -ne $Data.make) { $made = Get-Part 'Made' { Add-Lease (Join-Path $folder ([int] $Data.make)) } }
+foreach ($number in @($Data.remove)) {
+    if ($null -eq $number) { continue }
+    try { [IO.Directory]::Delete((Join-Path $folder ([int] $number)), $true) }
+    catch {
+        # gone already is as good as removed
+        if (Test-Cause $_ @([IO.DirectoryNotFoundException])) { continue }
+        $null = $kept.Add([int] $number)
+        $Problems['Kept'] = Get-Reason $_
     }
-    $answer.Kept = $kept.ToArray()
 }
-if ($Data.list) {
-    $found = Get-Part 'Names' { , @(Get-Lease) }
-    $answer.Names = $found
-}
-$answer.Problems = $Problems
-ConvertTo-Json -Depth 20 -Compress -InputObject $answer
+if ($Data.list) { $names = Get-Part 'Names' { , @(Get-Lease) } }
+ConvertTo-Json -Depth 20 -Compress -InputObject @{ Made = $made; Kept = $kept.ToArray(); Names = $names; Problems = $Problems }

@@ -209,23 +209,18 @@ def file(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
 def lease(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     """Make, remove and list the numbered directories of a folder; of two that make one, only one is told so."""
     folder, parts = str(data["folder"]), Parts()
-    answer: dict[str, Any] = {}
+    made, names, kept = None, None, []
     if data.get("make") is not None:
-        answer["Made"] = parts.read("Made", lambda: _lease_made(machine, folder, int(data["make"])))
-    if data.get("remove") is not None:
-        kept = []
-        for number in map(int, data["remove"]):
-            if rights.closed(machine.state, folder):
-                kept.append(number)
-                parts.problems["Kept"] = f"Access to the path '{ntpath.join(folder, str(number))}' is denied."
-            else:
-                machine.files.remove_folder(ntpath.join(folder, str(number)))
-        answer["Kept"] = kept
+        made = parts.read("Made", lambda: _lease_made(machine, folder, int(data["make"])))
+    for number in map(int, data.get("remove") or ()):
+        if rights.closed(machine.state, folder):
+            kept.append(number)
+            parts.problems["Kept"] = f"Access to the path '{ntpath.join(folder, str(number))}' is denied."
+        else:
+            machine.files.remove_folder(ntpath.join(folder, str(number)))
     if data.get("list"):
-        answer["Names"] = parts.read(
-            "Names", lambda: [each["Name"] for each in _entries(machine, folder) or [] if each["Folder"]]
-        )
-    return {**answer, "Problems": parts.problems}
+        names = parts.read("Names", lambda: [each["Name"] for each in _entries(machine, folder) or [] if each["Folder"]])
+    return {"Made": made, "Kept": kept, "Names": names, "Problems": parts.problems}
 
 
 def _lease_made(machine: Machine, folder: str, number: int) -> bool:
