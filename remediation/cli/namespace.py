@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from remediation.cli import catalogue, checking, inventory_queries, lab, looking, monitor, running, runs, writing
+from remediation.cli.commands import check_host, diagnose, history, inventory, lab, lint, monitor, play, steps
 
 namespace = Collection(
-    running.fix_offload,
-    looking.diagnose,
-    running.verify,
-    running.play,
-    runs.apply,
-    runs.resume,
-    runs.undo,
-    runs.history,
-    runs.show,
-    checking.check_host,
-    inventory_queries.hosts,
-    inventory_queries.variables,
-    catalogue.steps,
-    writing.lint,
-    writing.schema,
+    play.fix_offload,
+    diagnose.diagnose,
+    play.verify,
+    play.play,
+    history.apply,
+    history.resume,
+    history.undo,
+    history.history,
+    history.show,
+    check_host.check_host,
+    inventory.hosts,
+    inventory.variables,
+    steps.steps,
+    lint.lint,
+    lint.schema,
     monitor.monitor,
 )
 namespace.add_collection(Collection("lab", lab.start, lab.stop, lab.fault, lab.reset, lab.status))

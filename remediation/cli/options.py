@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from remediation.cli.command import option, required
+from remediation.cli.task import option, required
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 
 from remediation.connections.addresses import address_of
-from remediation.connections.base import REDIRECTS, Failed, Http, HttpReply, Reply, redirected, tell
 from remediation.connections.bounded import Deadline, Incoming, send_all
+from remediation.connections.calls import REDIRECTS, Failed, Http, HttpReply, Reply, redirected, tell
 from remediation.model import limits
 from remediation.model.limits import LimitExceeded, Tally
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
-from remediation.connections.base import Call, Failed, Http, Reply
+from remediation.connections.calls import Call, Failed, Http, Reply
 
 
 def in_turn(calls: Sequence[Call], carry_out: Callable[[Call], Reply]) -> list[Reply]:

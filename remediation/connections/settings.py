@@ -12,7 +12,7 @@ from remediation.connections import addresses
 from remediation.connections.variables import FALSE, TRUE, Variables
 from remediation.model import limits
 from remediation.model.errors import UsageError
-from remediation.model.json_text import load_json
+from remediation.model.text.json_text import load_json
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 KINDS = ("local", "ssh", "winrm", "replay")

@@ -18,7 +18,7 @@ from remediation.diagnosis.evidence import FORMAT, Evidence, Piece
 from remediation.diagnosis.logs import condense_file
 from remediation.diagnosis.untrusted import load_yaml, parse_json
 from remediation.model.errors import UsageError
-from remediation.model.shape import ODD, explain
+from remediation.model.text.shape import ODD, explain
 
 _TEXT_SUFFIXES = {".log", ".txt", ".json", ".yml", ".yaml", ".md", ".out", ".conf", ".env", ".gz", ""}
 _HEAD = 200_000

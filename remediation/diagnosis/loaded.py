@@ -10,8 +10,8 @@ import re
 
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.versions import at_least, parse_version
-from remediation.model.digits import is_whole
-from remediation.model.moments import moment
+from remediation.model.text.digits import is_whole
+from remediation.model.text.timestamps import moment
 
 _START = re.compile(r'msg=load request="\{Operation:commit|starting llama server" cmd="')
 _BATCH = re.compile(r"\bBatchSize:(\d+)|--batch-size (\d+)")

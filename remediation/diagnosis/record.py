@@ -8,7 +8,7 @@ from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.redaction import redacted
 from remediation.model.errors import UsageError
 from remediation.model.private_file import write_private
-from remediation.model.visible import to_json
+from remediation.model.text.visible import to_json
 
 
 def save(evidence: Evidence, path: Path, *, users: tuple[str, ...] = ()) -> None:

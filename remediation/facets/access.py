@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from remediation.connections.base import Connection
+    from remediation.connections.calls import Connection
     from remediation.facets.protocols import Reader, Writer
     from remediation.model.clock import Clock
     from remediation.model.facts import PullProgress
@@ -35,7 +35,7 @@ class HostAccess(Protocol):
 
     @property
     def connection(self) -> Connection:
-        """The connection underneath, for what is no facet: the lease on the host (`remediation.engine.leases`)."""
+        """The connection underneath, for what is no facet: the lease on the host (`remediation.engine.lease.store`)."""
 
     @property
     def notes(self) -> Sequence[str]:

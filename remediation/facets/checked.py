@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from remediation.model.errors import RemediationError, Unreadable
-from remediation.model.shape import check, explain, mismatch
+from remediation.model.text.shape import check, explain, mismatch
 
 Reading = TypeVar("Reading", bound=type[Any])
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -5,26 +5,19 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import cached_property
 
-from remediation.facets import (
-    callers,
-    compose,
-    desktop,
-    engine,
-    fetching,
-    files,
-    generation,
-    gpu,
-    ollama,
-    processes,
-    protocols,
-    system,
-)
+from remediation.facets import protocols
 from remediation.facets.checked import readable
-from remediation.facets.dockersdk import SdkEngine, SdkEngineWriter
-from remediation.facets.look import Look
-from remediation.facets.nvml import NvmlGpu
-from remediation.facets.ollama_writer import Asker, OllamaWriterByHttp
-from remediation.facets.place import Place
+from remediation.facets.docker import compose, engine
+from remediation.facets.docker.sdk import SdkEngine, SdkEngineWriter
+from remediation.facets.gpu import devices as gpu
+from remediation.facets.gpu.nvml import NvmlGpu
+from remediation.facets.host_info import Place
+from remediation.facets.machine import files, processes, system
+from remediation.facets.machine import session as desktop
+from remediation.facets.ollama import client as ollama
+from remediation.facets.ollama import clients, generate, pull
+from remediation.facets.ollama.writer import Asker, OllamaWriterByHttp
+from remediation.facets.snapshot import Look
 from remediation.facets.target import Finder
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Target
@@ -85,9 +78,9 @@ class HostReader:
         return files.Files(self._look)
 
     @cached_property
-    def callers(self) -> callers.Callers:
+    def callers(self) -> clients.Callers:
         """Who asks the server, as far as the host can tell."""
-        return callers.Callers(
+        return clients.Callers(
             self._look,
             self.target,
             self.engine.inspect,
@@ -117,7 +110,7 @@ class HostReader:
 class HostWriter:
     """A host with the methods that change it; reads are always fresh."""
 
-    def __init__(self, place: Place, look: Look, told: fetching.Progress | None = None) -> None:
+    def __init__(self, place: Place, look: Look, told: pull.Progress | None = None) -> None:
         self._place, self._look = place, look
         self._reader, self._told = HostReader(place, look), told
         self._target: Target | None = None
@@ -188,5 +181,5 @@ class HostWriter:
 
     def _asker(self) -> Asker:
         if self._place.windows:
-            return generation.ProbeAsker(self._look)
-        return generation.LocalAsker(self._look) if self._place.local else generation.PosixAsker(self._look)
+            return generate.ProbeAsker(self._look)
+        return generate.LocalAsker(self._look) if self._place.local else generate.PosixAsker(self._look)

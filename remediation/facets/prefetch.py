@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from remediation.connections.base import Call, ReadFile
-from remediation.facets import callers, compose, desktop, engine, gpu, ollama, processes, request_log, system
-from remediation.facets.containers import PROJECT
-from remediation.facets.look import Look, attempt
-from remediation.facets.service_log import LINES, PROGRAMS, ServiceLog
+from remediation.connections.calls import Call, ReadFile
+from remediation.facets.docker import compose, engine
+from remediation.facets.docker.containers import PROJECT
+from remediation.facets.gpu import devices as gpu
+from remediation.facets.machine import processes, system
+from remediation.facets.machine import session as desktop
+from remediation.facets.ollama import client as ollama
+from remediation.facets.ollama import clients, request_log
+from remediation.facets.ollama.service_log import LINES, PROGRAMS, ServiceLog
+from remediation.facets.snapshot import Look, attempt
 from remediation.facets.target import NATIVE, Finder, dotenv_of
 from remediation.model.facts import ComposeProject, Target
 
 if TYPE_CHECKING:
-    from remediation.facets.place import Place
+    from remediation.facets.host_info import Place
 
 LOG_LINES = LINES
 _FEW = 3
@@ -32,7 +37,7 @@ def prefetch(look: Look, place: Place) -> None:
     else:
         machine = (system.FACTS_RUN, desktop.USER_RUN, desktop.NUMBER_RUN, processes.LIST_RUN)
     engines: tuple[Call, ...] = () if place.native else (*docker.first_calls(), docker.info, docker.version)
-    look.ahead(*machine, *engines, *server, callers.connections_call(place.windows))
+    look.ahead(*machine, *engines, *server, clients.connections_call(place.windows))
 
     records = () if place.native else docker.record_calls()
     metadata = _metadata(look, place, url, stored=False)
@@ -46,14 +51,14 @@ def prefetch(look: Look, place: Place) -> None:
     calls: list[Call] = []
     if target.container is not None:
         calls.append(docker.log_call(str(target.container.value), LOG_LINES))
-        inside = callers.requests_call(attempt(lambda: docker.inspect(str(target.container.value))), place.environment)  # type: ignore[union-attr]
+        inside = clients.requests_call(attempt(lambda: docker.inspect(str(target.container.value))), place.environment)  # type: ignore[union-attr]
         calls += [inside] if inside is not None else []
     if target.project is not None and isinstance(target.project.value, ComposeProject):
         project = target.project.value
         calls.append(compose.CommandCompose(look, place.environment, docker.containers).config_run(project))
         own = [each for each in attempt(docker.containers) or () if each.labels.get(PROJECT) == project.name]
-        calls += [ReadFile(path) for path in (*project.files, dotenv_of(project), *callers.mounted_configuration(own))]
-    wrote = request_log.call(callers.native_requests(look), windows=place.windows) if log and target.container is None else None
+        calls += [ReadFile(path) for path in (*project.files, dotenv_of(project), *clients.mounted_configuration(own))]
+    wrote = request_log.call(clients.native_requests(look), windows=place.windows) if log and target.container is None else None
     look.ask(*calls, *metadata, *(() if wrote is None else (wrote,)))
     cards = (gpu.USE_PROBE, processes.LIST_PROBE) if place.windows else ()
     look.foresee(*docker.first_calls(), *server, *metadata, *calls[:1], *cards)  # what nearly every step asks of a server

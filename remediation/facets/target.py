@@ -3,7 +3,7 @@
 A variable says it first. Else the endpoint is the container that publishes Ollama's port or runs its image, or a native
 server; project, files and folder come from that container's Compose labels; the model is what is loaded and stored, what the
 project's ``.env`` or the application names, or the only one that is stored. What is found first stays the target
-(`remediation.facets.place`).
+(`remediation.facets.host_info`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from remediation.connections.base import Call, Failed, HttpReply, ReadFile
-from remediation.facets import containers, ollama
-from remediation.facets.look import Look, attempt
-from remediation.facets.service_log import LINES, ServiceLog
+from remediation.connections.calls import Call, Failed, HttpReply, ReadFile
+from remediation.facets.docker import containers
+from remediation.facets.ollama import client as ollama
+from remediation.facets.ollama.service_log import LINES, ServiceLog
+from remediation.facets.snapshot import Look, attempt
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container, Found, Target
 

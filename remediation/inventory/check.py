@@ -12,8 +12,8 @@ from remediation.connections.variables import Variables
 from remediation.inventory.inventory import Inventory, Layer
 from remediation.inventory.provenance import Origin, origins, place_in
 from remediation.model.errors import InputError, Place, Problem, UsageError
-from remediation.templating.nodes import has_template
-from remediation.templating.reading import problem
+from remediation.templating.yaml.loader import problem
+from remediation.templating.yaml.located import has_template
 
 USER = ("ansible_user", "ansible_winrm_user", "ansible_ssh_user")
 PASSWORD = ("ansible_password", "ansible_winrm_password", "ansible_winrm_pass", "ansible_ssh_pass", "ansible_ssh_password")

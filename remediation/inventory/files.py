@@ -7,8 +7,8 @@ from pathlib import Path
 
 from remediation.inventory.inventory import Files
 from remediation.model.errors import InputError, Place, Problem, UsageError
-from remediation.templating.nodes import Table
-from remediation.templating.reading import Decrypt, problem, read_yaml
+from remediation.templating.yaml.loader import Decrypt, problem, read_yaml
+from remediation.templating.yaml.located import Table
 
 SUFFIXES = (".yml", ".yaml", ".json")
 IGNORED = ("~", ".orig", ".bak", ".ini", ".cfg", ".retry", ".pyc", ".pyo", ".swp", ".md", ".txt")

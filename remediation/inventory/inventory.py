@@ -12,8 +12,8 @@ from typing import Any
 from remediation.inventory.patterns import Matched, match, split
 from remediation.model.errors import Place, UsageError
 from remediation.model.files import read_text
-from remediation.templating.nodes import Table
-from remediation.templating.reading import meant
+from remediation.templating.yaml.loader import meant
+from remediation.templating.yaml.located import Table
 
 ALL, UNGROUPED = "all", "ungrouped"
 IMPLICIT = ("localhost", "127.0.0.1", "::1")

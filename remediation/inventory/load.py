@@ -15,8 +15,8 @@ from remediation.inventory.inventory import ALL, PRIORITY, UNGROUPED, Files, Gro
 from remediation.inventory.ranges import expanded, without_port
 from remediation.model.errors import InputError, Place, Problem, UsageError
 from remediation.model.files import read_text
-from remediation.templating.nodes import Table, Text
-from remediation.templating.reading import Decrypt, meant, problem, read_yaml
+from remediation.templating.yaml.loader import Decrypt, meant, problem, read_yaml
+from remediation.templating.yaml.located import Table, Text
 
 __all__ = ["Inventory", "check", "load"]
 

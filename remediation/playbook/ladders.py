@@ -8,10 +8,10 @@ from typing import Any
 from remediation.model.errors import Place
 from remediation.model.finding import Cause
 from remediation.playbook import keywords
+from remediation.playbook.errors import where
 from remediation.playbook.keywords import as_switch
-from remediation.playbook.loading import Loading, key_place, shown, texts_of, value_place
+from remediation.playbook.load_context import Loading, key_place, shown, texts_of, value_place
 from remediation.playbook.model import Call, Ladder, Rung, Task, tasks_of
-from remediation.playbook.problems import where
 from remediation.playbook.tasks import TaskReader
 
 CAUSES = [str(cause) for cause in Cause]

@@ -9,12 +9,12 @@ from typing import Any
 
 from remediation.model.change import Risk
 from remediation.model.errors import Place
+from remediation.playbook.errors import excerpt, meant, where
 from remediation.playbook.model import Node, Play, Playbook, Task, tasks_of
-from remediation.playbook.names import Names, names_in
-from remediation.playbook.problems import excerpt, meant, where
+from remediation.playbook.variable_usage import Names, names_in
 from remediation.steps.contract import Step
 from remediation.steps.registry import registry
-from remediation.templating.nodes import has_template
+from remediation.templating.yaml.located import has_template
 
 KEEPING = ("backup", "save", "keep")
 """Parameters by which a step that deletes something keeps it first."""

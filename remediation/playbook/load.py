@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from remediation.model.errors import InputError, Place, Problem, RemediationError
 from remediation.playbook import keywords
 from remediation.playbook.actions import plain_name
+from remediation.playbook.errors import Problems, where
 from remediation.playbook.keywords import as_switch
-from remediation.playbook.loading import Loading, find_file, key_place, shown, value_place
+from remediation.playbook.load_context import Loading, find_file, key_place, shown, value_place
 from remediation.playbook.model import Node, Play, Playbook, Settings
-from remediation.playbook.problems import Problems, where
 from remediation.playbook.tasks import TaskReader, handed_down
 from remediation.steps.registry import registry
-from remediation.templating.nodes import has_template
-from remediation.templating.reading import Decrypt
 from remediation.templating.templar import Scope
+from remediation.templating.yaml.loader import Decrypt
+from remediation.templating.yaml.located import has_template
 
 if TYPE_CHECKING:
     from remediation.steps.contract import Step

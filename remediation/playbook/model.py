@@ -1,6 +1,6 @@
 """A playbook as it was read: plays, tasks, blocks and ladders, each with its place; what tasks inherit is settled already.
 
-Values that may be templates are kept as they stand in the file (`remediation.templating.nodes`) and are evaluated where a
+Values that may be templates are kept as they stand in the file (`remediation.templating.yaml.located`) and are evaluated where a
 host reaches the task.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from remediation.model.errors import Place
     from remediation.model.finding import Cause
-    from remediation.templating.reading import Decrypt
+    from remediation.templating.yaml.loader import Decrypt
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from remediation.model.errors import Place
 from remediation.playbook.actions import Action, from_text
-from remediation.playbook.problems import Problems, where
-from remediation.templating.nodes import Table, Text, has_template, plain
+from remediation.playbook.errors import Problems, where
+from remediation.templating.yaml.located import Table, Text, has_template, plain
 
 
 def given(action: type[Action], raw: Any, place: Place | None, problems: Problems) -> Mapping[str, Any]:  # noqa: ANN401

@@ -12,12 +12,12 @@ from remediation.model.errors import Place
 from remediation.playbook import keywords
 from remediation.playbook.actions import ACTIONS, plain_name
 from remediation.playbook.ansible_names import KEYWORDS, module_instead
-from remediation.playbook.loading import Loading, key_place, shown, tags_of, texts_of, value_place
+from remediation.playbook.errors import meant, where
+from remediation.playbook.load_context import Loading, key_place, shown, tags_of, texts_of, value_place
 from remediation.playbook.model import Block, Loop, Node, Settings, Task
 from remediation.playbook.parameters import check, given
-from remediation.playbook.problems import meant, where
-from remediation.templating.nodes import Table, has_template, texts_in
 from remediation.templating.templar import flaw
+from remediation.templating.yaml.located import Table, has_template, texts_in
 
 IMPORT = "import_tasks"
 INCLUDE = "include_tasks"

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from remediation.model.event import Event
-from remediation.report.figures import layers
-from remediation.report.lines import Line, below, labelled, shortened
+from remediation.report.formatting import layers
+from remediation.report.text import Line, below, labelled, shortened
 
 if TYPE_CHECKING:
-    from remediation.report.page import HostPage
+    from remediation.report.host_view import HostPage
 
 NAME = 24
 """Columns for the name of a cause or step."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from remediation.model.words import plural
-from remediation.report.lines import Line, labelled
+from remediation.model.text.words import plural
+from remediation.report.text import Line, labelled
 
 
 def foretold(changes: Sequence[Mapping[str, Any]], predicted: str) -> list[Line]:

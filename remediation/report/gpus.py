@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from remediation.model.facts import GpuUse, Runner
-from remediation.report.figures import percent, size
-from remediation.report.lines import Line, columns
+from remediation.report.formatting import percent, size
+from remediation.report.text import Line, columns
 
 BAR = 12
 MOST = 4

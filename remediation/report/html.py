@@ -11,9 +11,9 @@ import jinja2
 
 from remediation import __version__
 from remediation.model.event import Event
-from remediation.model.visible import visible
-from remediation.report.figures import before_after, duration, layers
-from remediation.report.page import (
+from remediation.model.text.visible import visible
+from remediation.report.formatting import before_after, duration, layers
+from remediation.report.host_view import (
     BAD,
     IN_FLIGHT,
     MARKS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TextIO
 
 from remediation.model.event import Event
-from remediation.model.visible import to_json
+from remediation.model.text.visible import to_json
 
 RESULT_FIELDS = ("play", "task", "host", "outcome", "ignored", "msg", "result", "changes")
 """What every ``task_result`` line holds, even where it is empty: people select by these."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree as ET
 
 from remediation.model.event import Event
-from remediation.model.visible import visible
-from remediation.report.page import BAD, IN_FLIGHT, UNKNOWN_WORD
+from remediation.model.text.visible import visible
+from remediation.report.host_view import BAD, IN_FLIGHT, UNKNOWN_WORD
 
 NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 has no form for and that are no control characters: the non-characters."""

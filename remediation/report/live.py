@@ -9,11 +9,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from remediation.model.visible import visible_line
-from remediation.report.figures import duration
-from remediation.report.lines import STYLES, WIDTH, Line
-from remediation.report.page import HostPage
+from remediation.model.text.visible import visible_line
+from remediation.report.formatting import duration
+from remediation.report.host_view import HostPage
 from remediation.report.terminal import Terminal
+from remediation.report.text import STYLES, WIDTH, Line
 
 MOST = 8
 """Working hosts shown at once; the others are counted."""

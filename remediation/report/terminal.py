@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 from remediation.model.event import Event
-from remediation.model.shape import ODD
-from remediation.model.words import plural
-from remediation.report.causes import by_cause, to_do
-from remediation.report.figures import duration
-from remediation.report.lines import WIDTH, Line
-from remediation.report.page import BAD, MARKS, HostPage, left_unknown
+from remediation.model.text.shape import ODD
+from remediation.model.text.words import plural
+from remediation.report.fleet_summary import by_cause, to_do
+from remediation.report.formatting import duration
+from remediation.report.host_view import BAD, MARKS, HostPage, left_unknown
+from remediation.report.text import WIDTH, Line
 
 _RECALLED = {"measurement", "findings", "goal", "change_end"}
 

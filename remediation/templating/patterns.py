@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from remediation.model.words import plural
+from remediation.model.text.words import plural
 from remediation.templating.errors import TemplateError
 
 SECONDS = 5.0

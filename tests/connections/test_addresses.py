@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from remediation.connections import addresses
-from remediation.connections.base import Failed, Http
+from remediation.connections.calls import Failed, Http
 from remediation.connections.settings import from_variables, with_servers
-from remediation.facets.open import open_host
+from remediation.facets.host_factory import open_host
 from remediation.inventory.check import check, check_addresses
 from remediation.inventory.load import load
 from remediation.model.errors import InputError, UsageError

@@ -18,22 +18,23 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from remediation.connections import ssh_exec, wire
-from remediation.connections.base import Completed, Failed, FileContent, Http, HttpReply, ReadFile, Run
 from remediation.connections.bounded import Gathered, watchdog
-from remediation.connections.channel import Doubt, Silent
-from remediation.connections.child import ChildChannel
+from remediation.connections.calls import Completed, Failed, FileContent, Http, HttpReply, ReadFile, Run
 from remediation.connections.guard import Guard
-from remediation.connections.replay import ReplayConnection
-from remediation.connections.talk import Talk
-from remediation.connections.winrm_transport import forbidden
-from remediation.connections.worker import WorkerConnection
-from remediation.facets.open import open_host
+from remediation.connections.recorder.replay import ReplayConnection
+from remediation.connections.ssh import commands as ssh_exec
+from remediation.connections.winrm.transport import forbidden
+from remediation.connections.worker import protocol
+from remediation.connections.worker.connection import WorkerConnection
+from remediation.connections.worker.local_process import ChildChannel
+from remediation.connections.worker.session import Talk
+from remediation.connections.worker.transport import Doubt, Silent
+from remediation.facets.host_factory import open_host
 from remediation.model import limits
 from remediation.model.clock import SystemClock
 from remediation.model.errors import CallFailed, HostError, Unreachable, UsageError
-from remediation.model.json_text import load_json
 from remediation.model.limits import LimitExceeded
+from remediation.model.text.json_text import load_json
 from tests.connections import contract, hostile
 from tests.connections.conftest import PASSWORD, opened
 from tests.connections.hostile import REDIRECTS, TOO_MUCH, TOO_SLOW, Hostile, Servers, envelope, servers
@@ -231,7 +232,8 @@ def test_only_regular_files_are_read(host: Guard, tmp_path: Path) -> None:
 
 @posix
 def test_sudo_reads_regular_files_only(tmp_path: Path) -> None:
-    from remediation.connections import local, posix_files  # noqa: PLC0415 - POSIX
+    from remediation.connections.posix import files as posix_files  # noqa: PLC0415 - POSIX
+    from remediation.connections.posix import local  # noqa: PLC0415 - POSIX
 
     os.mkfifo(tmp_path / "fifo")
     reply = posix_files.read(local.run, ReadFile(str(tmp_path / "fifo"), timeout=5.0))
@@ -306,7 +308,7 @@ def test_memory_is_bounded(servers: Servers, way: str, answer: str) -> None:
     server = servers.start(answer)
     code = (
         "import resource, sys\n"
-        "from remediation.connections.base import Http, Run\n"
+        "from remediation.connections.calls import Http, Run\n"
         "from tests.connections.test_limits import opened, winrm\n"
         "class Server: port = int(sys.argv[2])\n"
         "guard = winrm(Server) if sys.argv[1] == 'winrm' else opened({'ansible_connection': 'local'})\n"
@@ -425,7 +427,7 @@ def test_noise_alone_ends_with_the_deadline() -> None:
 )
 def test_a_reply_of_another_form_is_a_failure(reply: dict[str, object]) -> None:
     for writes, kind in ((False, "error"), (True, "uncertain")):
-        found = wire.understood(lambda: wire.completed(reply), Run(("docker",), writes=writes))
+        found = protocol.understood(lambda: protocol.completed(reply), Run(("docker",), writes=writes))
         assert isinstance(found, Failed)
         assert (found.kind, "docker: the worker's reply cannot be read" in found.message) == (kind, True)
 

@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from remediation.cli.probing import with_answer
+from remediation.cli.commands.probe_figures import with_answer
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.prediction import own_memory
 from remediation.diagnosis.reading import read_evidence
-from remediation.engine.arrange import CONFIRMED
-from remediation.facets.processes import from_shell
+from remediation.engine.ladder.rung_order import CONFIRMED
+from remediation.facets.machine.processes import from_shell
 from remediation.model.facts import Process
 from remediation.model.finding import Cause
-from remediation.model.moments import moment
+from remediation.model.text.timestamps import moment
 from tests.diagnosis.hosts import GIB, MIB, card, causes, in_container, live, part, pasted, whole
 from tests.diagnosis.releases import OTHER_FILE, VERSIONS, Release, post
 

@@ -12,13 +12,13 @@ from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from remediation.engine.executor import execute
-from remediation.engine.journal import Journal, read_events
-from remediation.engine.ports import HostMemory
-from remediation.engine.resume import progress
+from remediation.engine.context import HostMemory
+from remediation.engine.followup.resume import progress
+from remediation.engine.journal.journal import Journal, read_events
+from remediation.engine.step.executor import execute
 from remediation.model.change import StepCall
 from remediation.model.event import Event
-from tests.engine.fakes import World
+from tests.engine.fakes.host import World
 from tests.engine.toys import Bench
 
 NAMES = ("a", "b", "c")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from remediation.facets.protocols import Reader
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Runner
-from tests.engine.fakes import FakeAccess, FakeReader, World
-from tests.engine.fakes_ollama import FakeOllama
+from tests.engine.fakes.host import FakeAccess, FakeReader, World
+from tests.engine.fakes.ollama import FakeOllama
 from tests.engine.flowing import FlowAccess
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from remediation.engine.context import RUN_STARTED, HostMemory, Policy, Ports, StepContext
 from remediation.engine.events import Emitter
-from remediation.engine.ports import RUN_STARTED, HostMemory, Policy, Ports, StepContext
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import NotApplicable
@@ -16,7 +16,7 @@ from remediation.model.event import Event
 from remediation.model.facts import Container, Process, Runner
 from remediation.model.finding import Diagnosis
 from remediation.steps.contract import Step, param, step
-from tests.engine.fakes import LAYERS, WEIGHTS, FakeAccess, World
+from tests.engine.fakes.host import LAYERS, WEIGHTS, FakeAccess, World
 
 
 @step("toy.file", settle=10.0)

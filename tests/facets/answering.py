@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from remediation.connections.base import (
+from remediation.connections.calls import (
     Call,
     Completed,
     Failed,
@@ -19,7 +19,7 @@ from remediation.connections.base import (
     Reply,
     Run,
 )
-from remediation.facets.look import Look
+from remediation.facets.snapshot import Look
 
 
 class Answering:

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from remediation.connections.base import Call, Completed, Failed, HttpReply, Probe, ProbeReply, Reply
+from remediation.connections.calls import Call, Completed, Failed, HttpReply, Probe, ProbeReply, Reply
 from remediation.facets.checked import checked
-from remediation.facets.desktop import WindowsDesktop
-from remediation.facets.gpu import WindowsGpu
-from remediation.facets.look import Look
+from remediation.facets.gpu.devices import WindowsGpu
+from remediation.facets.machine.session import WindowsDesktop
+from remediation.facets.snapshot import Look
 from remediation.model.errors import CallFailed
 from remediation.model.facts import EngineFacts
-from remediation.model.shape import check, explain, mismatch
+from remediation.model.text.shape import check, explain, mismatch
 
 SESSION = {
     "User": "PC\\ana", "Elevated": True, "DesktopUser": None, "LanguageMode": "FullLanguage", "Version": "5.1", "Wsl": True,

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from remediation.connections.base import Probe
-from remediation.facets import desktop, gpu, processes, system
-from remediation.facets.look import Look
-from remediation.facets.open import open_host
+from remediation.connections.calls import Probe
+from remediation.facets.gpu import devices as gpu
+from remediation.facets.host_factory import open_host
+from remediation.facets.machine import processes, system
+from remediation.facets.machine import session as desktop
 from remediation.facets.scripts import script
+from remediation.facets.snapshot import Look
 from remediation.lab import control
 from remediation.model.errors import UsageError
 from tests.facets import powershell

@@ -6,8 +6,13 @@ import json
 
 import pytest
 
-from remediation.connections.base import Completed, HttpReply
-from remediation.facets import compose, containers, engine, generation, gpu, nvidia, ollama, processes, rights, system, wddm
+from remediation.connections.calls import Completed, HttpReply
+from remediation.facets.docker import compose, containers, engine
+from remediation.facets.gpu import devices as gpu
+from remediation.facets.gpu import nvidia_smi, wddm
+from remediation.facets.machine import processes, rights, system
+from remediation.facets.ollama import client as ollama
+from remediation.facets.ollama import generate
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import Gpu, Process
 from tests.facets.answering import Answering
@@ -49,7 +54,7 @@ def test_a_card_is_read_and_what_it_does_not_tell_is_none() -> None:
         "compute_cap",
     )
     text = "0, GPU-1, NVIDIA GeForce RTX 3060, 551.86, 6144, 400, 5648, 96, [N/A], 8.6\r\n1, GPU-2, Quadro, 551.86, [Unknown Error], 1, 1, 1, 1, 1\r\n"
-    card, other = nvidia.gpus(text, fields)
+    card, other = nvidia_smi.gpus(text, fields)
     assert (other.total, other.used, "memory.total" in other.problem) == (None, MIB, True)
     assert (card.total, card.used, card.free, card.reserved) == (6144 * MIB, 400 * MIB, 5648 * MIB, 96 * MIB)
     assert (card.utilization, card.compute_capability, card.driver_model) == (None, "8.6", None)
@@ -57,9 +62,9 @@ def test_a_card_is_read_and_what_it_does_not_tell_is_none() -> None:
 
 def test_an_application_whose_name_has_commas_and_whose_memory_is_unknown() -> None:
     text = "GPU-1, 4312, [N/A], C:\\Program Files\\a, b\\c.exe\nGPU-1, 77, 512, /usr/bin/python3\nno such row\n"
-    assert nvidia.apps(text) == (
-        nvidia.App(4312, "C:\\Program Files\\a, b\\c.exe", None),
-        nvidia.App(77, "/usr/bin/python3", 512 * MIB),
+    assert nvidia_smi.apps(text) == (
+        nvidia_smi.App(4312, "C:\\Program Files\\a, b\\c.exe", None),
+        nvidia_smi.App(77, "/usr/bin/python3", 512 * MIB),
     )
 
 
@@ -91,7 +96,7 @@ def test_amounts_that_cannot_be_believed_are_unknown_and_never_0(
     seen = wddm.residents(rows, adapters, [CARD], error)
     assert (dict(seen.by_pid), seen.reliable) == ({}, False)
     assert word in seen.why
-    value = {"rc": 0, "stdout": "0, GPU-1, X, 551.86, 6144, 5000, 1048\n", "stderr": "", "fields": list(nvidia.FALLBACK[:-1]),
+    value = {"rc": 0, "stdout": "0, GPU-1, X, 551.86, 6144, 5000, 1048\n", "stderr": "", "fields": list(nvidia_smi.FALLBACK[:-1]),
              "process_memory": rows, "adapter_memory": adapters, "counters_error": error}  # fmt: skip
     use = gpu.use_from_probe(value, (Process(1, "chrome.exe", 5.0),), "h")
     assert (use.processes, use.reliable, use.free) == ((), False, 1048 * MIB)
@@ -141,7 +146,9 @@ def test_a_refusal_is_told_by_its_code_in_any_language(text: str, refused: bool)
 
 
 def test_contexts_whose_memory_contradicts_the_card_are_not_believed() -> None:
-    use = gpu.use_from_apps((CARD,), (nvidia.App(7, "/usr/bin/a", 3000 * MIB), nvidia.App(8, "/usr/bin/b", 2900 * MIB)), ())
+    use = gpu.use_from_apps(
+        (CARD,), (nvidia_smi.App(7, "/usr/bin/a", 3000 * MIB), nvidia_smi.App(8, "/usr/bin/b", 2900 * MIB)), ()
+    )
     assert [each.vram for each in use.processes] == [None, None]
     assert (use.reliable, "5900 MiB" in use.why_unreliable) == (False, True)
     assert [each.name for each in use.processes] == ["a", "b"]
@@ -306,30 +313,30 @@ def test_the_figures_come_from_the_servers_own_durations() -> None:
         "eval_duration": 2_000_000_000,
         "total_duration": 3_000_000_000,
     }
-    seen = generation.figures(streamed({"response": "a"}, last), "h", [10, 20], [90])
+    seen = generate.figures(streamed({"response": "a"}, last), "h", [10, 20], [90])
     assert (seen.tokens, seen.eval, seen.total, seen.load, seen.first_token) == (8, 2.0, 3.0, 0.0, 0.5)
     assert (seen.gpu_percent, seen.cpu_percent) == (15.0, 90.0)
-    assert generation.figures(streamed(last), "h").gpu_percent is None
+    assert generate.figures(streamed(last), "h").gpu_percent is None
 
 
 def test_an_answer_that_breaks_off_or_is_an_error_is_no_figure() -> None:
     with pytest.raises(DeadlineExceeded, match=r"broke off after 1 line$"):
-        generation.figures(streamed({"response": "a"}), "h")
+        generate.figures(streamed({"response": "a"}), "h")
     with pytest.raises(CallFailed, match="out of memory"):
-        generation.figures(streamed({"response": "a"}, {"error": "CUDA error: out of memory"}), "h")
+        generate.figures(streamed({"response": "a"}, {"error": "CUDA error: out of memory"}), "h")
     with pytest.raises(CallFailed, match="HTTP 502"):
-        generation.figures(HttpReply(502, b"<html>"), "h")
+        generate.figures(HttpReply(502, b"<html>"), "h")
 
 
 def test_loads_that_were_gathered_in_the_background() -> None:
     text = (
         "cpu 0 0 0 100 0 0 0 0 0 0\ngpu 10\ngpu 50\ncpu 50 0 0 150 0 0 0 0 0 0\ngpu 30\ngpu [N/A]\ncpu 150 0 0 150 0 0 0 0 0 0\n"
     )
-    assert generation.watched(text) == ([50.0, 30.0], [50.0, 100.0])
-    assert generation.watched("") == ([], [])
+    assert generate.watched(text) == ([50.0, 30.0], [50.0, 100.0])
+    assert generate.watched("") == ([], [])
 
 
 def test_the_share_of_the_cpu_needs_two_readings_that_differ() -> None:
-    assert generation.cpu_share((100, 1000), (150, 1200)) == 75.0
-    assert generation.cpu_share((100, 1000), (100, 1000)) is None
-    assert generation.cpu_share(None, (1, 2)) is None
+    assert generate.cpu_share((100, 1000), (150, 1200)) == 75.0
+    assert generate.cpu_share((100, 1000), (100, 1000)) is None
+    assert generate.cpu_share(None, (1, 2)) is None

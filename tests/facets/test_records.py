@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from remediation.connections.base import Http, Run
-from remediation.facets import compose, containers, ollama
-from remediation.facets.look import Look
-from remediation.facets.open import Host
+from remediation.connections.calls import Http, Run
+from remediation.facets.docker import compose, containers
+from remediation.facets.host_factory import Host
+from remediation.facets.ollama import client as ollama
+from remediation.facets.snapshot import Look
 from remediation.lab import control
 from remediation.model.facts import Container
 from tests.facets import beds

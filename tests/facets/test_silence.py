@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from remediation.connections.base import Call, Completed, Failed, Http, HttpReply, Reply, Run
-from remediation.connections.local import LocalConnection
+from remediation.connections.calls import Call, Completed, Failed, Http, HttpReply, Reply, Run
+from remediation.connections.posix.local import LocalConnection
 from remediation.diagnosis.collect import collect
 from remediation.diagnosis.diagnose import diagnose
-from remediation.facets import ollama
-from remediation.facets.look import Look
-from remediation.facets.ollama import NoLogs, OllamaByHttp
-from remediation.facets.open import open_host
+from remediation.facets.host_factory import open_host
+from remediation.facets.ollama import client as ollama
+from remediation.facets.ollama.client import NoLogs, OllamaByHttp
 from remediation.facets.silence import BRIEF, LASTS, REMEMBERED, Silence
+from remediation.facets.snapshot import Look
 from remediation.facets.target import NATIVE, Finder, listening
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Found, Target

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from remediation.facets.engine import CommandEngine
-from remediation.facets.place import Place
+from remediation.facets.docker.engine import CommandEngine
+from remediation.facets.host_info import Place
 from remediation.facets.target import NATIVE, Finder
 from remediation.model.clock import SystemClock
 from remediation.model.errors import CallFailed

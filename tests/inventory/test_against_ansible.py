@@ -20,7 +20,7 @@ import yaml
 from remediation.inventory.inventory import Inventory
 from remediation.inventory.load import load
 from remediation.model.errors import UsageError
-from remediation.templating.nodes import plain
+from remediation.templating.yaml.located import plain
 
 GROUPS = ("aaa", "app", "big", "db", "gpu", "web")
 HOSTS = ("h1", "h2", "h3", "n[1:3]", "k[a:b]-x", "p9:2222")

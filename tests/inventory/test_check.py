@@ -6,7 +6,7 @@ import pytest
 
 from remediation.inventory.load import check, load
 from remediation.model.errors import InputError
-from remediation.templating.nodes import trusted
+from remediation.templating.yaml.located import trusted
 from tests.inventory.conftest import Written
 
 FLEET = """\

@@ -8,8 +8,8 @@ import pytest
 
 from remediation.inventory.load import check, load
 from remediation.model.errors import UsageError
-from remediation.templating.nodes import plain
 from remediation.templating.templar import Scope
+from remediation.templating.yaml.located import plain
 from tests.inventory.conftest import Written
 
 

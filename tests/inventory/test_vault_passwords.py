@@ -12,8 +12,8 @@ import pytest
 from remediation.inventory.load import load
 from remediation.inventory.secrets import VARIABLE, vault_of
 from remediation.model.errors import InputError, RemediationError
-from remediation.templating.secret import Secret
 from remediation.templating.templar import Scope
+from remediation.templating.yaml.secret import Secret
 from tests.inventory.conftest import Written
 from tests.templating.vaults import OPS, SECRET, VALUE, VALUE_OF_OPS, WHOLE
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ContainerStats, Executed
-from remediation.steps.environment import digest
-from tests.engine.fakes import GIB, MODEL, OLLAMA, World, container
-from tests.engine.hosts import (
+from remediation.steps.compose.environment import digest
+from tests.engine.fakes.examples import (
     BASE,
     FOLDER,
     GPU,
@@ -29,7 +28,8 @@ from tests.engine.hosts import (
     without_dotenv,
     without_gpu_request,
 )
-from tests.engine.world import blob_path
+from tests.engine.fakes.host import GIB, MODEL, OLLAMA, World, container
+from tests.engine.fakes.world import blob_path
 from tests.laws.laws import Example
 from tests.steps.running import run
 

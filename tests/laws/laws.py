@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from remediation.engine.executor import execute
-from remediation.engine.ports import RUN_STARTED
-from remediation.engine.records import build, change_from_json, change_to_json
-from remediation.engine.sight import Informed
+from remediation.engine.context import RUN_STARTED
+from remediation.engine.journal.serialization import build, change_from_json, change_to_json
+from remediation.engine.step.executor import execute
+from remediation.engine.step.observation import Informed
 from remediation.facets.protocols import Reader
 from remediation.model.change import Risk, StepCall
 from remediation.model.outcome import Outcome
 from remediation.steps.contract import Step
-from tests.engine.fakes import FakeReader, World
+from tests.engine.fakes.host import FakeReader, World
 from tests.engine.toys import Bench
 
 Steps = Mapping[str, type[Step[Any]]]

@@ -15,10 +15,10 @@ from remediation.inventory.load import load
 from remediation.model.errors import RemediationError
 from remediation.playbook.lint import lint
 from remediation.playbook.load import load_playbook
-from remediation.templating.nodes import Text
-from remediation.templating.reading import read_yaml
 from remediation.templating.templar import Scope
-from remediation.templating.vault import Vault
+from remediation.templating.yaml.loader import read_yaml
+from remediation.templating.yaml.located import Text
+from remediation.templating.yaml.vault import Vault
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*/*.yml"))
 INVENTORIES = [

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from remediation.connections.base import Probe, ProbeReply
-from remediation.connections.child import ChildChannel
-from remediation.connections.worker import WorkerConnection
-from remediation.facets.look import Look
+from remediation.connections.calls import Probe, ProbeReply
+from remediation.connections.worker.connection import WorkerConnection
+from remediation.connections.worker.local_process import ChildChannel
 from remediation.facets.scripts import PARAMETERS, script
+from remediation.facets.snapshot import Look
 from tests.powershell import shell
 
 SMI = "Windows/System32/nvidia-smi.exe"

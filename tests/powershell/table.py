@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from remediation.connections.base import Call, Failed, Probe, ProbeReply, Reply, Run
-from remediation.facets.look import Look
+from remediation.connections.calls import Call, Failed, Probe, ProbeReply, Reply, Run
+from remediation.facets.snapshot import Look
 from remediation.model.errors import HostError
 from tests.facets.powershell import below, parse, text
 from tests.powershell.windows import SMI, Windows, disturbance, played

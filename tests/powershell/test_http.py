@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from remediation.connections.base import Failed, Http, HttpReply
-from remediation.connections.child import ChildChannel
-from remediation.connections.worker import WorkerConnection
+from remediation.connections.calls import Failed, Http, HttpReply
+from remediation.connections.worker.connection import WorkerConnection
+from remediation.connections.worker.local_process import ChildChannel
 from remediation.facets.scripts import script
 from tests.connections.web import BODY, PIECES, Web, web
 from tests.powershell import shell

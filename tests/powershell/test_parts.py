@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from remediation.connections.base import Probe
-from remediation.facets import processes, request_log, system
-from remediation.facets.files import Files, FilesWriter
+from remediation.connections.calls import Probe
+from remediation.facets.machine import processes, system
+from remediation.facets.machine.files import Files, FilesWriter
+from remediation.facets.ollama import request_log
 from remediation.model.errors import CallFailed
 from tests.powershell.host import NO_CIM, Host, host
 

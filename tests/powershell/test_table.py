@@ -14,18 +14,19 @@ from typing import Any
 
 import pytest
 
-from remediation.connections.base import Probe
-from remediation.facets import readiness, request_log
-from remediation.facets.desktop import WindowsDesktop, WindowsDesktopWriter
-from remediation.facets.docker_desktop import Desktop, DesktopControl
-from remediation.facets.files import FilesWriter
-from remediation.facets.generation import ProbeAsker
-from remediation.facets.gpu import USE_PROBE, WindowsGpu
-from remediation.facets.look import Look
-from remediation.facets.processes import WindowsProcesses, WindowsProcessWriter
-from remediation.facets.system import WindowsSystem
+from remediation.connections.calls import Probe
+from remediation.facets.docker.desktop import Desktop, DesktopControl
+from remediation.facets.gpu.devices import USE_PROBE, WindowsGpu
+from remediation.facets.machine import readiness
+from remediation.facets.machine.files import FilesWriter
+from remediation.facets.machine.processes import WindowsProcesses, WindowsProcessWriter
+from remediation.facets.machine.session import WindowsDesktop, WindowsDesktopWriter
+from remediation.facets.machine.system import WindowsSystem
+from remediation.facets.ollama import request_log
+from remediation.facets.ollama.generate import ProbeAsker
+from remediation.facets.snapshot import Look
 from remediation.model.errors import CallFailed
-from tests.engine.world import FakeClock
+from tests.engine.fakes.world import FakeClock
 from tests.facets.powershell import NAMES
 from tests.powershell.table import Rules, Scene, table
 from tests.powershell.windows import STARTED, Windows, refused

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from remediation.facets.look import Look
-from remediation.facets.processes import WindowsProcessWriter
+from remediation.facets.machine.processes import WindowsProcessWriter
+from remediation.facets.snapshot import Look
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from tests.powershell.windows import STARTED, Windows, disturbance, process, refused
 

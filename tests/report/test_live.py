@@ -7,9 +7,9 @@ import io
 from rich.console import Console
 
 from remediation.model.event import Event
-from remediation.report.lines import WIDTH
 from remediation.report.live import MOST, LiveScreen, status
 from remediation.report.terminal import PlainScreen, Terminal
+from remediation.report.text import WIDTH
 from tests.report import stream
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from remediation.engine.executor import execute
-from remediation.engine.ports import RUN_STARTED
-from remediation.engine.records import build
-from remediation.engine.sight import Informed
+from remediation.engine.context import RUN_STARTED
+from remediation.engine.journal.serialization import build
+from remediation.engine.step.executor import execute
+from remediation.engine.step.observation import Informed
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.outcome import Result
 from remediation.steps.registry import registry
-from tests.engine.fakes import FakeReader, World
+from tests.engine.fakes.host import FakeReader, World
 from tests.engine.toys import Bench
 
 HOST = "laptop-07"

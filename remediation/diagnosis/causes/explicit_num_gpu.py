@@ -8,9 +8,9 @@ from remediation.diagnosis.logs import Load
 from remediation.diagnosis.present import is_live
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.versions import Generation
-from remediation.model.digits import is_whole
 from remediation.model.finding import Cause, Finding, RuledOut
-from remediation.model.moments import moment
+from remediation.model.text.digits import is_whole
+from remediation.model.text.timestamps import moment
 
 _CURE = "find who sends num_gpu (client, Modelfile: ollama show --parameters MODEL), remove it, unload the model, then load it with num_gpu -1"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from remediation.diagnosis.signs.scan import Hit
 from remediation.diagnosis.versions import Generation, Version
 from remediation.model.finding import Quote
-from remediation.model.moments import moment
+from remediation.model.text.timestamps import moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.facets.processes import from_shell
+from remediation.facets.machine.processes import from_shell
 from remediation.facets.scripts import shell
 from remediation.lab.ollama.disk import DiskStore
 from remediation.lab.ollama.http import OllamaHttp
