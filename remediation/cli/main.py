@@ -13,10 +13,31 @@ from invoke.program import Program
 
 from remediation import __version__
 from remediation.cli.argv import REFUSED, understand
-from remediation.cli.namespace import namespace
+from remediation.cli.commands import check_host, diagnose, history, inventory, lab, lint, monitor, play, steps
 from remediation.cli.stdio import install
 from remediation.cli.task import INTERRUPTED, end_now, guarded
 from remediation.model.errors import UsageError
+
+namespace = Collection(
+    play.fix_offload,
+    diagnose.diagnose,
+    play.verify,
+    play.play,
+    history.apply,
+    history.resume,
+    history.undo,
+    history.history,
+    history.show,
+    check_host.check_host,
+    inventory.hosts,
+    inventory.variables,
+    steps.steps,
+    lint.lint,
+    lint.schema,
+    monitor.monitor,
+)
+namespace.add_collection(Collection("lab", lab.start, lab.stop, lab.fault, lab.reset, lab.status))
+
 
 GARBAGE = 200_000
 """So many new objects are awaited before garbage is looked for: the modules of a start are none, and looking costs a tenth of it."""

@@ -5,9 +5,11 @@ The classes are neither frozen nor comparable: what dataclasses would write for 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from remediation.cli.task import option, required
+from remediation.model.errors import UsageError
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -224,3 +226,16 @@ class LabMachines(Output):
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Nothing:
     """No options."""
+
+
+UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(option: str, text: str | None, default: float = 0.0) -> float:
+    """Return the seconds that `text` means, `default` for None; raises `UsageError` naming `option`."""
+    if text is None:
+        return default
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
+    if found is None:
+        raise UsageError(f"{option}: a time such as 90, 90s, 10m or 2h is wanted, not {text!r}")
+    return float(found[1]) * UNITS[found[2]]

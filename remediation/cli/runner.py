@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from remediation import __version__
 from remediation.cli.context import Field, field, files_of
-from remediation.cli.durations import seconds
 from remediation.cli.extra_vars import kept_extra_vars
-from remediation.cli.options import Hosts, Run
+from remediation.cli.options import Hosts, Run, seconds
 from remediation.cli.outputs import Listener, PlanFile, ReportFile
 from remediation.cli.prompt import TerminalPrompt
 from remediation.cli.report_factory import Style, reporting

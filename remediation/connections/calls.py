@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 from remediation.model.text.visible import brief
 
@@ -197,3 +198,26 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """End the session and what it left on the host; never raises."""
+
+
+def in_turn(calls: Sequence[Call], carry_out: Callable[[Call], Reply]) -> list[Reply]:
+    """Return one reply per call. A request that only reads is not sent to a server that has just let another one time out."""
+    hung: dict[str, Failed] = {}
+    replies: list[Reply] = []
+    for call in calls:
+        server = server_of(call)
+        reply = hung.get(server) or carry_out(call)
+        if server and isinstance(reply, Failed) and reply.kind == "timeout":
+            hung[server] = reply
+        replies.append(reply)
+    return replies
+
+
+def server_of(call: Call) -> str:
+    """Return host and port that a request which only reads goes to, "" for other calls and for a URL that names none."""
+    if not isinstance(call, Http) or call.writes:
+        return ""
+    try:
+        return urlsplit(call.url).netloc
+    except ValueError:  # the request fails with the reason
+        return ""

@@ -14,7 +14,6 @@ from typing import Any
 from remediation.model.event import Event
 from remediation.model.text.words import plural
 from remediation.report.findings import NAME, findings
-from remediation.report.foretold import foretold
 from remediation.report.formatting import UNKNOWN, before_after, duration, layers, progress, sentences, table
 from remediation.report.text import Line, below, difference, labelled
 
@@ -350,3 +349,18 @@ _REACTIONS: dict[str, Callable[[HostPage, Event], list[Line]]] = {
     "task_result": _task_result,
     "host_end": _host_end,
 }
+
+
+def foretold(changes: Sequence[Mapping[str, Any]], predicted: str) -> list[Line]:
+    """Return the lines; `changes` as in ``change_planned`` events, in the order of their numbers."""
+    if not changes:
+        return [labelled("would", "change nothing")]
+    risks = [str(change.get("risk") or "safe") for change in changes]
+    counts = ", ".join(f"{risks.count(risk)} {risk}" for risk in dict.fromkeys(risks))
+    aim = f", predicted {predicted}" if predicted else ""
+    lines = [labelled("would", f"change {plural(len(changes), 'thing')} ({counts}){aim}; stops as soon as the goal is met")]
+    for_good = [str(number) for number, change in enumerate(changes, 1) if not change.get("undo")]
+    if for_good:
+        which = "none of it" if len(for_good) == len(changes) else f"all but {', '.join(for_good)}"
+        lines.append(labelled("undo", f"remediate undo could take back {which}"))
+    return lines

@@ -9,8 +9,7 @@ from invoke.collection import Collection
 from invoke.parser.context import ParserContext
 from invoke.program import Program
 
-from remediation.cli.ansible_options import INSTEAD
-from remediation.cli.argv import understand
+from remediation.cli.argv import INSTEAD, understand
 from remediation.cli.task import command, option, required
 from remediation.model.errors import UsageError
 

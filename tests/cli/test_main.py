@@ -9,7 +9,7 @@ import pytest
 from invoke.parser.context import ParserContext
 
 from remediation import __version__
-from remediation.cli.namespace import namespace
+from remediation.cli.main import namespace
 from tests.cli.started import ROOT, Remediate
 
 SHORT = {

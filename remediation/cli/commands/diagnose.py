@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from remediation.cli.durations import seconds
-from remediation.cli.options import Diagnose
+from remediation.cli.options import Diagnose, seconds
 from remediation.cli.stdio import current_masker
 from remediation.cli.task import command
 from remediation.model.errors import RemediationError, UsageError

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from remediation.cli.options import Monitor
 from remediation.cli.stdio import current_masker
 from remediation.cli.task import command
+from remediation.model.errors import HostError, RemediationError
 from remediation.model.signals import Terminated
 from remediation.model.text.visible import to_json
 
 if TYPE_CHECKING:
     from remediation.cli.context import Field
+    from remediation.facets.access import HostAccess
     from remediation.report.gpus import Sample
 
 EVERY = 2.0
@@ -26,7 +28,7 @@ EVERY = 2.0
 def monitor(options: Monitor) -> int:
     """Watch the GPUs and the models on them, until Ctrl-C or for --for. Changes nothing."""
     from remediation.cli.context import field  # noqa: PLC0415 - loaded when asked for
-    from remediation.cli.durations import seconds  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.options import seconds  # noqa: PLC0415 - loaded when asked for
 
     every = max(0.1, seconds("--every", options.every, EVERY))
     until = time.monotonic() + seconds("--for", options.for_, float("inf"))
@@ -43,8 +45,6 @@ def monitor(options: Monitor) -> int:
 
 
 def _rounds(hosts: Field, every: float, until: float) -> Iterator[list[Sample]]:
-    from remediation.cli.commands.sampling import failed, sample  # noqa: PLC0415 - loaded when asked for
-
     names = hosts.selected()
     with hosts.kept_open() as access:
         while True:
@@ -96,3 +96,26 @@ def _shower(options: Monitor, stack: ExitStack) -> Callable[[Sequence[Sample]], 
         live.update(Group(*rows, Text(f"{time.strftime('%H:%M:%S')} · Ctrl-C ends", style="dim")), refresh=True)
 
     return on_terminal
+
+
+def sample(name: str, access: HostAccess) -> Sample:
+    """Look once; what cannot be read is said in the sample, never raised."""
+    from remediation.report.gpus import Sample  # noqa: PLC0415 - loaded when asked for
+
+    now = time.time()
+    try:
+        reader = access.reader
+        use = reader.gpu.use()
+    except HostError as error:
+        return Sample(name, now, error=error.message)
+    try:
+        return Sample(name, now, use, tuple(reader.ollama.running()))
+    except HostError as silent:  # a host without Ollama has GPUs all the same
+        return Sample(name, now, use, silent=silent.message)
+
+
+def failed(name: str, error: RemediationError) -> Sample:
+    """Return the sample of a host that could not be looked at."""
+    from remediation.report.gpus import Sample  # noqa: PLC0415 - loaded when asked for
+
+    return Sample(name, time.time(), error=error.message)

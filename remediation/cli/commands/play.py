@@ -35,7 +35,7 @@ def play(options: Play) -> int:
 @command(Verify)
 def verify(options: Verify) -> int:
     """Go through the guide's checklist and say whether the model is served from the GPU; changes nothing but with --survives-restart."""
-    from remediation.cli.durations import seconds  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.options import seconds  # noqa: PLC0415 - loaded when asked for
     from remediation.cli.runner import Asked, run  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
 
     after = seconds("--after", options.after)

@@ -17,8 +17,19 @@ from pathlib import Path
 
 from remediation.connections import http_client
 from remediation.connections.bounded import Gathered
-from remediation.connections.calls import Call, Completed, Failed, FileContent, Http, Probe, ReadFile, Reply, Run, WriteFile
-from remediation.connections.in_turn import in_turn
+from remediation.connections.calls import (
+    Call,
+    Completed,
+    Failed,
+    FileContent,
+    Http,
+    Probe,
+    ReadFile,
+    Reply,
+    Run,
+    WriteFile,
+    in_turn,
+)
 from remediation.connections.posix import files as posix_files
 from remediation.connections.posix import sudo
 from remediation.connections.settings import Become

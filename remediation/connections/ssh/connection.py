@@ -11,8 +11,7 @@ from typing import Any, cast
 
 import paramiko
 
-from remediation.connections.calls import Call, Completed, Failed, Http, Probe, ReadFile, Reply, Run, WriteFile, name_of
-from remediation.connections.in_turn import in_turn
+from remediation.connections.calls import Call, Completed, Failed, Http, Probe, ReadFile, Reply, Run, WriteFile, in_turn, name_of
 from remediation.connections.posix import files as posix_files
 from remediation.connections.posix import sudo
 from remediation.connections.settings import ConnectionSettings

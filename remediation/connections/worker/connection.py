@@ -30,8 +30,8 @@ from remediation.connections.calls import (
     Run,
     WriteFile,
     name_of,
+    server_of,
 )
-from remediation.connections.in_turn import server_of
 from remediation.connections.keepalive import PROCESS, Heartbeat, Turn
 from remediation.connections.worker import bootstrap, chunks, long_running, protocol
 from remediation.connections.worker.protocol import Scripts

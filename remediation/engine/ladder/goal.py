@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from remediation.engine.context import StepContext
 from remediation.engine.journal.serialization import build
 from remediation.engine.step.executor import execute
-from remediation.engine.step.observation import confirm, look
-from remediation.engine.step.settle import rounds
+from remediation.engine.step.observation import confirm, look, rounds
 from remediation.model.change import Change, StepCall
 from remediation.model.errors import CallFailed, DeadlineExceeded, Undecided
 

@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-from remediation.engine.ladder.ladder import Ladder
+from remediation.engine.ladder.ladder import Ladder, climb
 from remediation.engine.ladder.rung_order import Rung
 from remediation.engine.play.context.host_facts import look_once
 from remediation.engine.play.context.results import Acted, of_result, refused
 from remediation.engine.play.context.task_context import Site
 from remediation.engine.step.attempts import outcome_of
-from remediation.engine.step.runner import DefaultStepRunner
+from remediation.engine.step.executor import execute
 from remediation.model.change import StepCall
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.outcome import Result
@@ -20,8 +20,6 @@ from remediation.playbook.model import Call, tasks_of
 from remediation.playbook.model import Rung as RungTasks
 from remediation.templating.lazy import OMIT
 from remediation.templating.templar import Scope
-
-RUNNER = DefaultStepRunner()
 
 RunTasks = Callable[[Site, RungTasks], Sequence[Result]]
 """Runs the tasks of a rung as the play would (`remediation.engine.play.host_runner`)."""
@@ -36,7 +34,7 @@ def step(site: Site, scope: Scope) -> Acted:
         opened = site.opened()
         hold = site.hold(opened)
         look_once(site, opened)
-        return of_result(RUNNER.run_step(call, site.context(opened, hold)))
+        return of_result(execute(call, site.context(opened, hold)))
     except HostError as error:
         return refused(error, outcome_of(error))
 
@@ -50,7 +48,7 @@ def evaluated(given: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
 def ladder(run_tasks: RunTasks) -> Callable[[Site, Scope], Acted]:
     """Return what climbs a ladder, its rungs' tasks carried out by `run_tasks`."""
 
-    def climb(site: Site, scope: Scope) -> Acted:
+    def climb_once(site: Site, scope: Scope) -> Acted:
         known = site.task.ladder
         if known is None:
             return Acted()
@@ -71,11 +69,11 @@ def ladder(run_tasks: RunTasks) -> Callable[[Site, Scope], Acted]:
             opened = site.opened()
             hold = site.hold(opened)
             look_once(site, opened)
-            return of_result(RUNNER.run_ladder(Ladder(goal, arranged, again), site.context(opened, hold), run_rung))
+            return of_result(climb(Ladder(goal, arranged, again), site.context(opened, hold), run_rung))
         except HostError as error:
             return refused(error, outcome_of(error))
 
-    return climb
+    return climb_once
 
 
 def _call(call: Call, scope: Scope) -> StepCall:

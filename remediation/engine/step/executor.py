@@ -13,10 +13,8 @@ from remediation.engine.approval import Refusal, foretell, forewarn, missing, we
 from remediation.engine.context import Selected, StepContext
 from remediation.engine.internal_errors import InternalError
 from remediation.engine.journal.serialization import build, change_to_json
-from remediation.engine.step.attempts import Tried, outcome_of
-from remediation.engine.step.observation import Sight, confirm, look
-from remediation.engine.step.progress import Pulling
-from remediation.engine.step.settle import rounds
+from remediation.engine.step.attempts import Pulling, Tried, outcome_of
+from remediation.engine.step.observation import Sight, confirm, look, rounds
 from remediation.model.errors import (
     Blocked,
     CallFailed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from remediation.engine.journal.serialization import change_to_json, resolved
 from remediation.model.errors import CallFailed, DeadlineExceeded
 
 if TYPE_CHECKING:
+    from remediation.engine.context import Ports
     from remediation.facets.protocols import (
         ComposeReader,
         DesktopReader,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         SystemReader,
     )
     from remediation.model.change import Change
+    from remediation.model.clock import Clock
     from remediation.model.facts import Target
     from remediation.steps.contract import Step
 
@@ -166,3 +168,22 @@ class Informed:
     def target(self) -> Target:
         """As the reader's."""
         return self._reader.target()
+
+
+FIRST_PAUSE = 0.25
+LONGEST_PAUSE = 2.0
+"""Seconds of the host's time between two looks; doubled from the first to the longest."""
+
+
+def rounds(seconds: float, clock: Clock, ports: Ports) -> Iterator[bool]:
+    """Yield once per look, whether it is the last one: `seconds` are over then, or Ctrl-C was pressed."""
+    until = clock.monotonic() + seconds
+    pause = FIRST_PAUSE
+    while True:
+        left = until - clock.monotonic()
+        last = left <= 0 or ports.cancelled()
+        yield last
+        if last:
+            return
+        clock.sleep(min(pause, left), ports.wait)
+        pause = min(2 * pause, LONGEST_PAUSE)

@@ -11,13 +11,13 @@ from typing import Any
 
 from remediation.connections.calls import Probe, Run
 from remediation.facets.checked import checked
-from remediation.facets.machine.orphans import marked
 from remediation.facets.machine.rights import is_refusal, problems
 from remediation.facets.machine.user_task import RUNNING, task_of
 from remediation.facets.scripts import shell
 from remediation.facets.snapshot import Look
 from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import Process
+from remediation.model.programs import SERVER
 from remediation.model.text.digits import is_whole
 
 _LISTING = "listing the processes"
@@ -223,3 +223,28 @@ def _name(short: str, command: str, path: str | None) -> str:
 
 def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+_REAPERS = frozenset({"systemd", "init", "tini", "docker-init", "dumb-init", "catatonit", "s6-svscan", "launchd"})
+"""What a process becomes the child of when its parent ends."""
+
+
+def marked(running: Sequence[Process]) -> tuple[Process, ...]:
+    """Return the processes with the runners marked whose server has ended."""
+    by_pid = {each.pid: each for each in running}
+    return tuple(
+        replace(each, orphan=True) if each.is_runner and _alone(each, by_pid.get(each.parent or 0)) else each for each in running
+    )
+
+
+def _alone(process: Process, parent: Process | None) -> bool:
+    """Whether no server owns a runner; who is in doubt may be a server under another name."""
+    if not process.started:  # where Windows does not tell when it started, nothing is certain
+        return False
+    if parent is None or parent.started > process.started:  # ended, or its number was given to another
+        return True
+    if parent.pid == 1 or parent.program in _REAPERS:
+        return SERVER not in parent.program  # in a container the server may be the first process
+    # `ollama runner` is the server's own program started once more
+    itself = process.program == SERVER and process.path is not None and parent.path is not None
+    return itself and SERVER not in parent.program and parent.path != process.path

@@ -11,7 +11,7 @@ from remediation.connections.calls import Completed, Http, HttpReply, Run
 from remediation.facets.checked import checked
 from remediation.facets.ollama import model_store, windows_store
 from remediation.facets.ollama.model_store import Store
-from remediation.facets.ollama.restarting import restart
+from remediation.facets.ollama.service import how_to_restart
 from remediation.facets.ollama.service_log import ServiceLog
 from remediation.facets.snapshot import Look
 from remediation.model.errors import CallFailed, DeadlineExceeded
@@ -200,7 +200,7 @@ class OllamaByHttp:
 
     def _restart(self) -> str:
         container = self._target().container
-        return restart(str(container.value) if container is not None else "", windows=self._look.platform == "windows")
+        return how_to_restart(str(container.value) if container is not None else "", windows=self._look.platform == "windows")
 
     def _json(self, call: Http, status: int, body: bytes) -> Any:  # noqa: ANN401 - JSON
         try:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from remediation.connections.calls import Http
 from remediation.facets.checked import checked
 from remediation.facets.ollama import pull as fetching
-from remediation.facets.ollama import systemd
+from remediation.facets.ollama import service
 from remediation.facets.ollama.client import NOT_FOUND, OK, START, EngineLogs, OllamaByHttp, same, what_for
 from remediation.facets.snapshot import Look
 from remediation.model.clock import Clock
@@ -125,7 +125,7 @@ class OllamaWriterByHttp(OllamaByHttp):
                 next_step="restart it from its tray icon",
             )
         else:
-            systemd.restart(self._look)
+            service.restart_unit(self._look)
         while True:
             self._look.forget()
             try:

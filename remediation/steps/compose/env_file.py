@@ -18,9 +18,8 @@ from remediation.steps.compose.environment import backup_of, digest
 from remediation.steps.compose.stack import RUNNING, containers_of
 from remediation.steps.compose.text import beside, unified
 from remediation.steps.contract import Step, param, step
-from remediation.steps.moments import run_started
-from remediation.steps.predicted import DOTENV, pending_dotenv, pending_services
 from remediation.steps.resolve import wanted_project
+from remediation.steps.run_info import DOTENV, pending_dotenv, pending_services, run_started
 
 _LINE = re.compile(
     r"^(?P<before>[^\S\r\n]{0,200}(?:export\s{1,200})?(?P<name>[A-Za-z_]\w{0,400})\s{0,200}=\s{0,200})(?P<value>'[^']*'|\"(?:[^\"\\]|\\.)*\"|[^\r\n]*?)(?P<after>(?:[^\S\r\n]{1,200}#[^\r\n]*)?)$"

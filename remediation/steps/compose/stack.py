@@ -12,8 +12,8 @@ from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import ComposeProject, Container
 from remediation.steps.compose.text import ComposeText
 from remediation.steps.contract import Step, param, step
-from remediation.steps.predicted import pending_services
 from remediation.steps.resolve import wanted_project
+from remediation.steps.run_info import pending_services
 
 RUNNING = "running"
 

@@ -12,8 +12,8 @@ from remediation.model.facts import ComposeProject, Container
 from remediation.model.text.timestamps import moment
 from remediation.steps.compose.stack import RUNNING, containers_of, refuse_unset
 from remediation.steps.contract import Step, param, step
-from remediation.steps.moments import run_started
 from remediation.steps.resolve import wanted_project
+from remediation.steps.run_info import run_started
 
 BUILD_TIMEOUT = 1800.0
 

@@ -20,9 +20,8 @@ from remediation.steps.compose.stack import RUNNING
 from remediation.steps.compose.text import unified
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.load_state import log_of
-from remediation.steps.moments import run_started
-from remediation.steps.predicted import pending_services
 from remediation.steps.resolve import wanted_container, wanted_project
+from remediation.steps.run_info import pending_services, run_started
 
 _NOT_THERE = (126, 127)
 _GPU = re.compile(r"^GPU \d+: (.+?)(?: \(UUID: .*\))?$", re.MULTILINE)

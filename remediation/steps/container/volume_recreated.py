@@ -32,9 +32,9 @@ from remediation.steps.container.volume_progress import (
 )
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.present import PULL_TIMEOUT
-from remediation.steps.moments import run_started
 from remediation.steps.ollama.model_store import StorePlace, free_disk
 from remediation.steps.resolve import wanted_container
+from remediation.steps.run_info import run_started
 
 BACK = StepCall("volume.completed")
 """What takes each part of it back: nothing can bring the old volume back, but everything that it held."""

@@ -13,7 +13,7 @@ from remediation.model.facts import Container, DockerDesktop
 from remediation.model.text.timestamps import moment
 from remediation.steps.compose.stack import silence_of
 from remediation.steps.contract import Step, param, step
-from remediation.steps.moments import run_started
+from remediation.steps.run_info import run_started
 
 RUNNING, STOPPED = "running", "stopped"
 SETTINGS = ("Profile", "SettingsPath", "Settings", "AdminSettings")

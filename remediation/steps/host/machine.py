@@ -15,7 +15,7 @@ from remediation.model.errors import NO_ANSWER, Blocked
 from remediation.model.facts import Gpu
 from remediation.model.text.digits import is_whole
 from remediation.steps.contract import Step, param, step
-from remediation.steps.moments import run_started
+from remediation.steps.run_info import run_started
 
 LINK = "https://www.nvidia.com/Download/index.aspx"
 

@@ -18,8 +18,8 @@ from remediation.model.facts import GpuUse, ModelShow, Runner
 from remediation.steps.model.keep_alive import keep_alive_for, server_keeps
 from remediation.steps.model.load_settings import Setup, setup_of
 from remediation.steps.model.vram_room import most_free, rooms, spilled
-from remediation.steps.predicted import pending_environment, pending_frees, pending_services
 from remediation.steps.resolve import entry_of, runner_of
+from remediation.steps.run_info import pending_environment, pending_frees, pending_services
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, No
 from remediation.model.text.timestamps import moment
 from remediation.steps.compose.stack import silence_of
 from remediation.steps.contract import Step, param, step
-from remediation.steps.moments import run_started
+from remediation.steps.run_info import run_started
 
 _SYSTEMD = 1
 _GRAIN = 1.0

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remediation.engine.step.progress import Pulling
+from remediation.engine.step.attempts import Pulling
 from remediation.model.facts import PullProgress
 
 WHICH = {"index": 3, "step": "model.present", "path": "0.tasks.0"}

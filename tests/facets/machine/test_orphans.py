@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from remediation.facets.machine import processes
-from remediation.facets.machine.orphans import marked
+from remediation.facets.machine.processes import marked
 from remediation.model.facts import Process
 
 INIT = Process(1, "systemd", 1.0)

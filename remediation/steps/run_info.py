@@ -1,4 +1,4 @@
-"""What check mode has predicted before this step: the engine puts it into ``host.variables`` (`remediation.steps.contract`)."""
+"""What the engine tells a step of its run in ``host.variables``: when it began, and what check mode has predicted before (`remediation.steps.contract`)."""
 
 from __future__ import annotations
 
@@ -49,3 +49,8 @@ def pending_environment(host: Reader, environment: Mapping[str, str]) -> dict[st
             else:
                 after[name] = str(value)
     return after
+
+
+def run_started(host: Reader) -> float:
+    """Return when the run began, by the host's own clock: the engine tells it to steps that are ``once_per_run``."""
+    return float(host.variables["run_started"])

@@ -1,4 +1,4 @@
-"""Ollama as a service of systemd: restarted by ``systemctl``, with what to do where it refuses."""
+"""Ollama as a service of systemd, restarted by ``systemctl``; and how a person restarts an Ollama server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BY_HAND = f"systemd has no unit {UNIT} here: restart Ollama as it was started"
 _LOOK = f"systemctl status {UNIT}; journalctl -u {UNIT} -n 50"
 
 
-def restart(look: Look) -> None:
+def restart_unit(look: Look) -> None:
     """Restart the unit; raises `CallFailed` with systemctl's own sentence and what to do about it."""
     reply = look.write(_RESTART)
     if isinstance(reply, Failed):
@@ -34,3 +34,12 @@ def _cure(said: str) -> str:
     if any(each in words for each in _RIGHTS):
         return _BECOME
     return _BY_HAND if f"{UNIT}.service not found" in words or "not been booted with systemd" in words else _LOOK
+
+
+def how_to_restart(container: str, *, windows: bool) -> str:
+    """Return the next step that restarts the server: in its container, "" where it has none."""
+    if container:
+        return f"restart the server: docker restart {container}"
+    if windows:
+        return "restart the server: quit Ollama from its tray icon (or end ollama.exe) and start it again"
+    return "restart the server: sudo systemctl restart ollama (or end ollama serve and start it again)"
