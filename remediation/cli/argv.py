@@ -107,10 +107,10 @@ def understand(words: Sequence[str], core: ParserContext, tasks: Mapping[str, Pa
         return CommandLine(core=list(words))
     if "--" in words:
         raise UsageError("nothing may stand after a bare --", next_step=f"{PROGRAM} --help lists tasks and options")
-    return _Reading(list(words), core, tasks).read()
+    return _CommandLine(list(words), core, tasks).read()
 
 
-class _Reading:
+class _CommandLine:
     def __init__(self, words: list[str], core: ParserContext, tasks: Mapping[str, ParserContext]) -> None:
         self.words = words
         self.core = core

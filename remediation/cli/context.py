@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from remediation.cli.extra_vars import extra_variables
-from remediation.cli.resources import INVENTORY, find
+from remediation.cli.resources import INVENTORY, find_resource
 from remediation.cli.stdio import current_masker
 from remediation.engine.internal_errors import CrashLog, contained, errors_folder
 from remediation.engine.workers import PARTING, finish, gather
 from remediation.inventory.check import misspelt
-from remediation.inventory.load import Inventory, check, load
+from remediation.inventory.load import Inventory, check_inventory, load_inventory
 from remediation.inventory.secrets import vault_of
 from remediation.model.errors import Blocked, InputError, RemediationError, UsageError
 from remediation.model.secrets.masking import Masker, secrets_in
@@ -27,7 +27,7 @@ from remediation.templating.yaml.loader import Decrypt, read_yaml
 from remediation.templating.yaml.secret import Secret
 
 if TYPE_CHECKING:
-    from remediation.cli.options import Hosts
+    from remediation.cli.options import HostOptions
     from remediation.connections.recorder.cassette import Cassette
     from remediation.facets.access import HostAccess
     from remediation.lab.control import Lab
@@ -42,7 +42,7 @@ MOST_AT_ONCE = 50
 T = TypeVar("T")
 
 
-class Looks:
+class OpenAccesses:
     """The hosts that a command is looking at, from all threads, and the notes that it has told of them."""
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class Looks:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Field:
+class Session:
     """The hosts a command line is about: its inventory (a lab's addresses filled in), extra variables and secrets."""
 
     inventory: Inventory
@@ -90,7 +90,7 @@ class Field:
     sources: tuple[str, ...]
     decrypt: Decrypt | None = None
     tape: Cassette | None = None
-    looks: Looks = dataclasses.field(default_factory=Looks, compare=False)
+    looks: OpenAccesses = dataclasses.field(default_factory=OpenAccesses, compare=False)
 
     def selected(self, pattern: str = "all") -> tuple[str, ...]:
         """Return the hosts that `pattern` and the command line's ``--limit`` leave; raises `UsageError` for none."""
@@ -200,7 +200,7 @@ class Field:
 
 
 @contextmanager
-def field(options: Hosts, *, playbook: Path | None = None) -> Iterator[Field]:
+def open_session(options: HostOptions, *, playbook: Path | None = None) -> Iterator[Session]:
     """Read the inventory that `options` name, and start the lab where it asks for one. Raises `InputError`, `UsageError`."""
     masker = current_masker()
     masker.add(*secrets_of_environment(os.environ))
@@ -210,13 +210,13 @@ def field(options: Hosts, *, playbook: Path | None = None) -> Iterator[Field]:
         inventory = _with_lab(inventory)
     extra = extra_variables(options.extra_vars, decrypt=decrypt)
     masker.add(*secrets_in([extra, *inventory.tables()]))
-    check(inventory, extra)
+    check_inventory(inventory, extra)
     warn_of_misspelt(inventory, extra)
     if options.limit is not None:
         inventory.check_limit(options.limit)
     tape = _tape(getattr(options, "record", None), masker)
     try:
-        yield Field(inventory, extra, options.limit, masker, inventory.sources, decrypt, tape)
+        yield Session(inventory, extra, options.limit, masker, inventory.sources, decrypt, tape)
     finally:
         if tape is not None:
             tape.save()
@@ -255,17 +255,17 @@ def _noting(decrypt: Decrypt, masker: Masker) -> Decrypt:
     return note
 
 
-def read_inventory(options: Hosts, *, playbook: Path | None = None, decrypt: Decrypt | None = None) -> Inventory:
+def read_inventory(options: HostOptions, *, playbook: Path | None = None, decrypt: Decrypt | None = None) -> Inventory:
     """Read the inventory that `options` name, and nothing more: no lab is started. Raises `InputError`, `UsageError`."""
     decrypt = decrypt or vault_of(options.vault_password_file)
     names = options.inventory or (DEFAULT_INVENTORY,)
     sources = [source if "," in source else _source(source) for source in names]
-    return load(sources, playbook_dir=playbook.parent if playbook else None, decrypt=decrypt)
+    return load_inventory(sources, playbook_dir=playbook.parent if playbook else None, decrypt=decrypt)
 
 
 def _source(name: str) -> Path:
     here = Path(name)
-    return here if here.is_dir() else find(INVENTORY, name)
+    return here if here.is_dir() else find_resource(INVENTORY, name)
 
 
 def _with_lab(inventory: Inventory) -> Inventory:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
 from remediation.model.private_file import write_whole
-from remediation.model.text.visible import to_json
+from remediation.model.text.visible import visible_json
 
 
 class Listener(Protocol):
@@ -37,7 +37,7 @@ def _junit(events: Iterable[Event]) -> str:
 
 
 def _json(events: Iterable[Event]) -> str:
-    return "".join(f"{to_json(event.to_json())}\n" for event in events)
+    return "".join(f"{visible_json(event.to_json())}\n" for event in events)
 
 
 FORMS: dict[str, Callable[[Iterable[Event]], str]] = {".html": _html, ".json": _json, ".jsonl": _json, ".xml": _junit}
@@ -96,7 +96,7 @@ class PlanFile:
 
     def write(self, header: Mapping[str, Any]) -> None:
         """Save the plan; of a run that did not come to its end none is saved, because it would lack changes."""
-        from remediation.engine.followup.plan import plan_of, save  # noqa: PLC0415 - loaded when a plan is wanted
+        from remediation.engine.followup.plan import plan_of, save_plan  # noqa: PLC0415 - loaded when a plan is wanted
 
         if any(event.kind == "run_end" for event in self.events):
-            save(plan_of(self.events, header), self.path)
+            save_plan(plan_of(self.events, header), self.path)

@@ -21,7 +21,7 @@ def shipped_folder(kind: str) -> Path:
     return installed if installed.is_dir() else package.parent / kind
 
 
-def find(kind: str, name: str, *, working: Path | None = None) -> Path:
+def find_resource(kind: str, name: str, *, working: Path | None = None) -> Path:
     """Return the file that `name` means: a path, or a name with or without folder and suffix. Raises `UsageError`."""
     here = working or Path.cwd()
     given = here / name

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from remediation import __version__
-from remediation.cli.context import Field, field, files_of
+from remediation.cli.context import Session, files_of, open_session
 from remediation.cli.extra_vars import kept_extra_vars
-from remediation.cli.options import Hosts, Run, seconds
+from remediation.cli.options import HostOptions, PlaybookOptions, seconds
 from remediation.cli.outputs import Listener, PlanFile, ReportFile
 from remediation.cli.prompt import TerminalPrompt
 from remediation.cli.report_factory import Style, reporting
-from remediation.cli.resources import PLAYBOOKS, find
+from remediation.cli.resources import PLAYBOOKS, find_resource
 from remediation.engine.context import Policy, Ports
 from remediation.engine.events import Emitter
 from remediation.engine.internal_errors import Crashed, CrashLog, InternalError, contained
@@ -50,7 +50,7 @@ TASKS = frozenset({"undo", "show"})
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Asked(Run):
+class RunOptions(PlaybookOptions):
     """A run as the command line asks for it, whichever task it was."""
 
     playbook: str = ""
@@ -59,26 +59,26 @@ class Asked(Run):
     start_at_task: str | None = None
 
     @classmethod
-    def of(cls, options: Hosts, **more: Any) -> Asked:  # noqa: ANN401 - the fields of this class
+    def of(cls, options: HostOptions, **more: Any) -> RunOptions:  # noqa: ANN401 - the fields of this class
         """Return the options of a task as those of a run."""
         known = {item.name for item in fields(cls)}
         given = {item.name: getattr(options, item.name) for item in fields(options) if item.name in known}
         return cls(**{**given, **more})
 
 
-def run(name: str, asked: Asked, stream: TextIO, *, then: Callable[[Field], int] | None = None) -> int:
+def run_playbook_task(name: str, asked: RunOptions, stream: TextIO, *, then: Callable[[Session], int] | None = None) -> int:
     """Run the playbook that is asked for and return the exit code; raises `RemediationError` for what no host is needed to see.
 
     Where it went well, `then` goes on with the same hosts and has the last word.
     """
-    path = find(PLAYBOOKS, asked.playbook)
-    files = listeners(asked)
-    with field(asked, playbook=path) as hosts:
-        code = carry_out(request_of(name, asked, hosts, path), hosts, asked, stream, listening=files)
+    path = find_resource(PLAYBOOKS, asked.playbook)
+    files = report_listeners(asked)
+    with open_session(asked, playbook=path) as hosts:
+        code = execute_run(request_of(name, asked, hosts, path), hosts, asked, stream, listening=files)
         return code if code or then is None else then(hosts)
 
 
-def listeners(asked: Run) -> list[Listener]:
+def report_listeners(asked: PlaybookOptions) -> list[Listener]:
     """Return what else hears a run, checked before any host is touched: the report file, the plan that is to be saved."""
     found: list[Listener] = []
     if asked.report:
@@ -90,7 +90,7 @@ def listeners(asked: Run) -> list[Listener]:
     return found
 
 
-def request_of(name: str, asked: Asked, hosts: Field, path: Path) -> RunRequest:
+def request_of(name: str, asked: RunOptions, hosts: Session, path: Path) -> RunRequest:
     """Return the run that is asked for, its playbook read; raises `InputError`, `UsageError`."""
     return RunRequest(
         command=name,
@@ -109,7 +109,7 @@ def request_of(name: str, asked: Asked, hosts: Field, path: Path) -> RunRequest:
     )
 
 
-def policy_of(asked: Run) -> Policy:
+def policy_of(asked: PlaybookOptions) -> Policy:
     """Return the user's limits as the command line says them; raises `UsageError`."""
     said = set()
     risk = Risk.SAFE
@@ -131,7 +131,7 @@ def policy_of(asked: Run) -> Policy:
     )
 
 
-def forks_of(asked: Run) -> int:
+def forks_of(asked: PlaybookOptions) -> int:
     """Return how many hosts are worked on at a time; raises `UsageError`."""
     if asked.forks is None:
         return FORKS
@@ -140,10 +140,10 @@ def forks_of(asked: Run) -> int:
     return int(asked.forks)
 
 
-def carry_out(  # noqa: PLR0913 - what a run is given
+def execute_run(  # noqa: PLR0913 - what a run is given
     request: RunRequest,
-    hosts: Field,
-    asked: Run,
+    hosts: Session,
+    asked: PlaybookOptions,
     stream: TextIO,
     *,
     listening: Sequence[Listener] = (),
@@ -205,7 +205,7 @@ def _diagnosed(host: Reader) -> Diagnosis:
     return diagnose(collect(host))
 
 
-def header_of(request: RunRequest, asked: Run, masker: Masker) -> Mapping[str, Any]:
+def header_of(request: RunRequest, asked: PlaybookOptions, masker: Masker) -> Mapping[str, Any]:
     """Return what the journal and a saved plan keep of how a run was asked for, so that another process can go on from it.
 
     Secrets are left out: ``secret_vars`` are the variables of ``-e`` that have to be given again.
@@ -227,7 +227,7 @@ def header_of(request: RunRequest, asked: Run, masker: Masker) -> Mapping[str, A
     return masked
 
 
-def kept_files(playbook: Playbook, hosts: Field) -> Mapping[str, str]:
+def kept_files(playbook: Playbook, hosts: Session) -> Mapping[str, str]:
     """Return the texts that the journal keeps beside its log."""
     paths = [*(playbook.files or (playbook.path,)), *(Path(source) for source in hosts.sources)]
     hosts.learn_files(paths)

@@ -72,7 +72,7 @@ def _argument(item: dataclasses.Field[Any]) -> Argument:
     return Argument(names=names, attr_name=attribute, help=text, kind=type(item.default), default=item.default)
 
 
-def command(options: type[Any], *, name: str = "", changes: bool = False) -> Callable[[Body], OptionTask]:
+def command_task(options: type[Any], *, name: str = "", changes: bool = False) -> Callable[[Body], OptionTask]:
     """Make a task of a function that takes the options and returns an exit code.
 
     ``changes`` says that it changes something and has no ``--check``: it then refuses to run under ``--dry``.

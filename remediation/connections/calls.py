@@ -47,7 +47,7 @@ class Http:
 
     With ``stream`` the body is NDJSON and ``first_byte`` of the reply stamps the first line.
 
-    ``hear`` is told each piece of the body as it comes, in the exchange's own thread and to the last byte before the exchange
+    ``on_chunk`` is told each piece of the body as it comes, in the exchange's own thread and to the last byte before the exchange
     returns; the reply holds the whole body all the same. It asks nothing of this connection, and what it raises is nobody's.
     A request that only reads may go out again after a loss: it is then heard from its beginning. After ``silence`` seconds
     without a byte the request is given up: ``timeout``.
@@ -60,7 +60,7 @@ class Http:
     writes: bool = False
     stream: bool = False
     silence: float | None = None
-    hear: Callable[[bytes], None] | None = field(default=None, compare=False, repr=False)
+    on_chunk: Callable[[bytes], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +97,11 @@ def name_of(call: Call) -> str:
     return f"{call.method} {call.url}" if isinstance(call, Http) else call.path
 
 
-def tell(call: Http, piece: bytes) -> None:
+def notify_listener(call: Http, piece: bytes) -> None:
     """Let whoever listens to `call` hear a piece of the body; for what he makes of it no reply is lost."""
-    if call.hear is not None and piece:
+    if call.on_chunk is not None and piece:
         with suppress(Exception):
-            call.hear(piece)
+            call.on_chunk(piece)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ REDIRECTS = range(300, 400)
 """HTTP statuses of answers that point elsewhere. None is followed: a write must not reach another server."""
 
 
-def redirected(call: Http, status: int, location: str) -> Failed:
+def redirect_failure(call: Http, status: int, location: str) -> Failed:
     """Return the failure of a request that was answered with a redirect."""
     where = named_location(location)
     return Failed("redirected", f"{call.method} {call.url} was redirected to {where} (HTTP {status}); redirects are not followed")

@@ -20,7 +20,7 @@ _AT_ONCE = 100
 """So many connections are beaten at the same time at most."""
 
 
-class Beaten(Protocol):
+class KeepAlive(Protocol):
     """A connection that can give a sign of life."""
 
     def idle(self) -> float:
@@ -30,17 +30,17 @@ class Beaten(Protocol):
         """Give a sign of life, unless somebody uses the connection; never raises, and takes some seconds at most."""
 
 
-class Heartbeat:
+class KeepAliveThread:
     """Beats whoever has joined and not left."""
 
     def __init__(self, pause: float = PAUSE) -> None:
         self._pause = pause
-        self._joined: list[Beaten] = []
+        self._joined: list[KeepAlive] = []
         self._thread: threading.Thread | None = None
         self._free = threading.BoundedSemaphore(_AT_ONCE)
         self._changed = threading.Condition()
 
-    def join(self, one: Beaten) -> None:
+    def join(self, one: KeepAlive) -> None:
         """Beat `one` from now on."""
         with self._changed:
             if one not in self._joined:
@@ -49,7 +49,7 @@ class Heartbeat:
                 self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
                 self._thread.start()
 
-    def leave(self, one: Beaten) -> None:
+    def leave(self, one: KeepAlive) -> None:
         """Beat `one` no more; a beat that is under way is not waited for."""
         with self._changed:
             if one in self._joined:
@@ -76,24 +76,26 @@ class Heartbeat:
                     self._free.acquire()
                     threading.Thread(target=self._beat, args=(each,), name="beat", daemon=True).start()
 
-    def _beat(self, one: Beaten) -> None:
+    def _beat(self, one: KeepAlive) -> None:
         try:
             one.beat()
         finally:
             self._free.release()
 
 
-PROCESS = Heartbeat()
+PROCESS_KEEP_ALIVE = KeepAliveThread()
 """The heartbeat of this process."""
 
 
-class Turn:
+class ConnectionLock:
     """Whose turn it is to speak on one connection: an exchange's, or a beat's.
 
     `beat` is the sign of life and never raises; `alive` says whether there is something to keep.
     """
 
-    def __init__(self, beat: Callable[[], None], alive: Callable[[], bool], heartbeat: Heartbeat = PROCESS) -> None:
+    def __init__(
+        self, beat: Callable[[], None], alive: Callable[[], bool], heartbeat: KeepAliveThread = PROCESS_KEEP_ALIVE
+    ) -> None:
         self._beat, self._alive, self._heartbeat = beat, alive, heartbeat
         self._lock = threading.Lock()
         self._beating = self._ended = False

@@ -59,7 +59,7 @@ def load_yaml(text: str, name: str) -> Any:  # noqa: ANN401 - any YAML value
     from remediation.model.text import yaml_limits  # noqa: PLC0415 - as above
 
     try:
-        yaml_limits.check(text, circles=False, most=MOST_VALUES)
+        yaml_limits.check_limits(text, circles=False, most=MOST_VALUES)
     except yaml_limits.TooMuch as error:
         limits = f"at most {MOST_VALUES:,} values and {yaml_limits.DEEPEST} levels are read"
         raise UsageError(f"{name}: {error.problem}: {limits}", next_step="give a smaller file, written without aliases") from None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remediation.model.change import Change, Need, Risk, highest
-from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, NotRecorded, Uncertain
+from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, NotRecorded, OutcomeUnknown
 from remediation.model.text.visible import visible_line
 
 if TYPE_CHECKING:
@@ -66,12 +66,12 @@ def _lack(need: Need, session: SessionFacts) -> tuple[str, str] | None:
     return None
 
 
-def weigh(plan: Sequence[Change], context: StepContext) -> Refusal | None:
+def check_risk(plan: Sequence[Change], context: StepContext) -> Refusal | None:
     """Return why `plan` may not be carried out, None when it may; asks the user where the policy lets it."""
     return missing(plan, context) or _windows(plan, context) or _risk(plan, context)
 
 
-def foretell(plan: Sequence[Change], context: StepContext) -> Refusal | None:
+def predict_refusal(plan: Sequence[Change], context: StepContext) -> Refusal | None:
     """Return what a run for real would be refused for; nobody is asked, and what a run would ask about is no refusal."""
     refused = _windows(plan, context)
     if refused is not None:
@@ -167,7 +167,7 @@ def _typed(changes: Sequence[Change], context: StepContext) -> bool:
     return yes
 
 
-def forewarn(plan: Sequence[Change], writer: Writer, context: StepContext) -> None:
+def notify_user(plan: Sequence[Change], writer: Writer, context: StepContext) -> None:
     """Tell whoever sits at the desktop what will be closed, and give them ``warn_seconds``; returns early on Ctrl-C."""
     asking = [change for change in plan if change.asks]
     seconds = context.policy.warn_seconds
@@ -205,6 +205,6 @@ def _not_shown(writer: Writer, message: str, seconds: float) -> str | None:
             return None
     except NotRecorded:
         raise  # nobody sits there, and nothing is to be waited for
-    except (Blocked, CallFailed, DeadlineExceeded, Uncertain) as error:
+    except (Blocked, CallFailed, DeadlineExceeded, OutcomeUnknown) as error:
         return error.message
     return str(getattr(desktop, "unshown", ""))

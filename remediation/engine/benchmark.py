@@ -15,7 +15,7 @@ from remediation.model.text.words import plural
 
 if TYPE_CHECKING:
     from remediation.facets.protocols import Reader, Writer
-    from remediation.model.facts import Generation, Runner
+    from remediation.model.facts import GenerationFigures, Runner
 
 PROMPT = "Write the numbers from one to sixty as words, separated by commas."
 FULL = 50
@@ -106,7 +106,7 @@ def _ask(writer: Writer, runner: Runner, effort: Effort) -> dict[str, Any]:
     return {**_times(seen), "gpu_percent": seen.gpu_percent, "cpu_percent": seen.cpu_percent}
 
 
-def _times(seen: Generation) -> dict[str, Any]:
+def _times(seen: GenerationFigures) -> dict[str, Any]:
     if seen.tokens <= 0:
         return {"first_token_s": seen.first_token, "reason": "not measured: the model answered without a token"}
 

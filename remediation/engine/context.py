@@ -41,7 +41,7 @@ PENDING = "pending_changes"
 whose state hangs on them (a stack whose file would be edited) can so foresee what it would do."""
 
 
-LATELY = 2.0
+SNAPSHOT_TTL = 2.0
 """So many seconds a look at a host stands for it, while the run changes nothing there: a goal is judged by the look that showed the
 step before it what its last change did. On a Windows host a look takes a second or more."""
 
@@ -223,9 +223,9 @@ class HostMemory:
     target: Mapping[str, Any] = field(default_factory=dict)
     loaded: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def lately(self, now: float) -> Reader | None:
+    def reuse(self, now: float) -> Reader | None:
         """Return the last look where it may stand for one that would be taken `now`."""
-        return self.seen[0] if self.seen is not None and now - self.seen[1] <= LATELY else None
+        return self.seen[0] if self.seen is not None and now - self.seen[1] <= SNAPSHOT_TTL else None
 
     def copy(self) -> HostMemory:
         """Return a copy that shares nothing that is written to."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from remediation.model.signals import Ending, handled, interrupt_main
+from remediation.model.signals import EndingSignals, handled, interrupt_main
 
 GRACE = 4.0
 """Seconds for the change in flight after SIGTERM or SIGHUP. With the closing of the hosts that is less than the 10 s after which
@@ -26,7 +26,7 @@ class Cancellation:
         self._flag = threading.Event()
         self._grace = grace
         self._over = False
-        self._end = Ending()
+        self._end = EndingSignals()
 
     def __call__(self) -> bool:
         """Return whether the run is to stop."""

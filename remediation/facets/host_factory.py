@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from remediation.connections.settings import ConnectionSettings, from_variables, with_servers
-from remediation.facets.host_info import Place
+from remediation.facets.host_info import HostInfo
 from remediation.facets.scripts import script
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import WriteRefused
 
@@ -37,7 +37,7 @@ class Host:
         self._hints: dict[str, Any] = {}
         self._warnings = settings.warnings
         environment = {name: str(variables[key]) for key, name in _ENVIRONMENT.items() if variables.get(key)}
-        self._place = Place(
+        self._place = HostInfo(
             settings.name,
             variables,
             windows=settings.platform == "windows",
@@ -49,16 +49,16 @@ class Host:
     @property
     def reader(self) -> HostReader:
         """A new look at the host: what it is told holds for it alone."""
-        return self._reader(Look(lambda: self.connection, hints=self._hints))
+        return self._reader(Snapshot(lambda: self.connection, hints=self._hints))
 
     def reader_for(self, purpose: str, *, moment: Reader | None = None) -> HostReader:
         """Return a new look at the host, or `moment`'s again, for a purpose that looks for much the same each time."""
         if moment is not None and hasattr(moment, "also"):
             found: HostReader = moment.also(purpose)
             return found
-        return self._reader(Look(lambda: self.connection, hints=self._hints, purpose=purpose))
+        return self._reader(Snapshot(lambda: self.connection, hints=self._hints, purpose=purpose))
 
-    def _reader(self, look: Look) -> HostReader:
+    def _reader(self, look: Snapshot) -> HostReader:
         from remediation.facets.host import HostReader  # noqa: PLC0415 - brings all facets, and actions alone need none
 
         return HostReader(self._place, look)
@@ -103,7 +103,7 @@ class Host:
             )
         from remediation.facets.host import HostWriter  # noqa: PLC0415 - as above
 
-        return HostWriter(self._place, Look(lambda: self.connection, changing=True, hints=self._hints), told)
+        return HostWriter(self._place, Snapshot(lambda: self.connection, changing=True, hints=self._hints), told)
 
     def close(self) -> None:
         """End the session."""

@@ -15,7 +15,7 @@ _LASTING = ("endpoint", "container", "project", "service", "application")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class HostInfo:
     """Where the host is and how it is looked at.
 
     ``local`` is this very machine, where NVML and the Docker SDK are at hand; ``environment`` is what ``docker`` needs to find

@@ -13,19 +13,19 @@ from remediation.facets.machine import session as desktop
 from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama import clients, request_log
 from remediation.facets.ollama.service_log import LINES, PROGRAMS, ServiceLog
-from remediation.facets.snapshot import Look, attempt
+from remediation.facets.snapshot import Snapshot, attempt
 from remediation.facets.target import NATIVE, Finder, dotenv_of
 from remediation.model.facts import ComposeProject, Target
 
 if TYPE_CHECKING:
-    from remediation.facets.host_info import Place
+    from remediation.facets.host_info import HostInfo
 
 LOG_LINES = LINES
 _FEW = 3
 """So many models' metadata is asked for beforehand while it is not known which one is meant."""
 
 
-def prefetch(look: Look, place: Place) -> None:
+def prefetch(look: Snapshot, place: HostInfo) -> None:
     """Ask for all of it; what fails fails again, with its reason, where it is read."""
     docker = engine.CommandEngine(look, place.environment)
     url = str(place.variables.get("endpoint") or look.hints.get("endpoint") or NATIVE).rstrip("/")
@@ -61,10 +61,10 @@ def prefetch(look: Look, place: Place) -> None:
     wrote = request_log.call(clients.native_requests(look), windows=place.windows) if log and target.container is None else None
     look.ask(*calls, *metadata, *(() if wrote is None else (wrote,)))
     cards = (gpu.USE_PROBE, processes.LIST_PROBE) if place.windows else ()
-    look.foresee(*docker.first_calls(), *server, *metadata, *calls[:1], *cards)  # what nearly every step asks of a server
+    look.preload(*docker.first_calls(), *server, *metadata, *calls[:1], *cards)  # what nearly every step asks of a server
 
 
-def _native_log(look: Look, place: Place, docker: engine.CommandEngine) -> tuple[Call, ...]:
+def _native_log(look: Snapshot, place: HostInfo, docker: engine.CommandEngine) -> tuple[Call, ...]:
     """Return the call for a native server's log, where what is known so far says that there is one."""
     if place.native:
         return ()
@@ -77,7 +77,7 @@ def _native_log(look: Look, place: Place, docker: engine.CommandEngine) -> tuple
     return () if call is None else (call,)
 
 
-def _metadata(look: Look, place: Place, url: str, *, stored: bool) -> list[Call]:
+def _metadata(look: Snapshot, place: HostInfo, url: str, *, stored: bool) -> list[Call]:
     """Return the requests for the metadata of the models that may be meant: those loaded, else some of those that are stored."""
     client = ollama.OllamaByHttp(look, lambda: ollama.at(url), ollama.NoLogs())
     named = place.variables.get("model")

@@ -1,11 +1,11 @@
 """One look at a host: every read goes through here, several in one exchange, each sent at most once.
 
-A `Look` belongs to one reader. What it was told stays true for as long as that reader is in use; the next look starts with
+A `Snapshot` belongs to one reader. What it was told stays true for as long as that reader is in use; the next look starts with
 nothing (`Host.reader` makes one each time). A writer's look keeps nothing once it has written, because it reads what it has
 just changed.
 
 Looks at a host for the same purpose ask much the same again and again: a step looks after each change, and until its state
-has settled. So the first question of a look takes along what the last look for that purpose asked (`Habits`): a step's author
+has settled. So the first question of a look takes along what the last look for that purpose asked (`PrefetchHistory`): a step's author
 reads one thing after the other, and one exchange carries them all.
 """
 
@@ -31,10 +31,10 @@ from remediation.connections.calls import (
     WriteFile,
 )
 from remediation.facets.silence import Silence
-from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, NotRecorded, Uncertain
+from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, NotRecorded, OutcomeUnknown
 
 T = TypeVar("T")
-Habits = dict[str, dict[str, Call]]
+PrefetchHistory = dict[str, dict[str, Call]]
 """What the last look for each purpose asked, by the call's words; the latest purpose stands last."""
 
 _CHEAP = 60.0
@@ -45,7 +45,7 @@ _TAIL = 400
 _UNREAD = (CallFailed, DeadlineExceeded, Blocked)
 
 
-class Look:
+class Snapshot:
     """The replies of one look. With ``changing`` nothing is remembered after the first write.
 
     ``hints`` are shared by all looks at a host: what an earlier one found decides only what is asked in the same exchange, never
@@ -66,16 +66,16 @@ class Look:
         self._wanted: dict[str, Call] = {}
         self._expected: Mapping[str, Call] = {}
 
-    def also(self, purpose: str) -> Look:
+    def also(self, purpose: str) -> Snapshot:
         """Return this same look, its replies shared, for another purpose."""
-        other = Look(self._connect, hints=self.hints, purpose=purpose)
+        other = Snapshot(self._connect, hints=self.hints, purpose=purpose)
         other._replies, other._silence = self._replies, self._silence
         return other
 
-    def foresee(self, *calls: Call) -> None:
+    def preload(self, *calls: Call) -> None:
         """Let the first look for any purpose that begins with some of `calls` ask all of them."""
-        habits: Habits = self.hints.setdefault("habits", {})
-        habits.setdefault("", {repr(call): call for call in calls})
+        history: PrefetchHistory = self.hints.setdefault("habits", {})
+        history.setdefault("", {repr(call): call for call in calls})
 
     @property
     def _keep(self) -> bool:
@@ -133,12 +133,12 @@ class Look:
         They are those of the last look for this purpose, else what was foreseen, else those of the latest look that began alike;
         what may take long is left out, since this look may not need it.
         """
-        habits: Habits = self.hints.setdefault("habits", {})
+        history: PrefetchHistory = self.hints.setdefault("habits", {})
         if not self._wanted:
-            alike = (each for each in (habits.get("", {}), *reversed(habits.values())) if asked.keys() <= each.keys())
-            expected = habits.pop(self._purpose, {}) or next(alike, {})
+            alike = (each for each in (history.get("", {}), *reversed(history.values())) if asked.keys() <= each.keys())
+            expected = history.pop(self._purpose, {}) or next(alike, {})
             self._expected = {key: call for key, call in expected.items() if is_cheap(call)}
-            habits[self._purpose] = self._wanted
+            history[self._purpose] = self._wanted
         self._wanted.update(asked)
 
     def knows(self, call: Call) -> bool:
@@ -236,7 +236,9 @@ class Look:
         if reply.kind == "timeout":
             raise DeadlineExceeded(message, host=self.host, next_step=next_step)
         if reply.kind == "uncertain":
-            raise Uncertain(message, host=self.host, next_step=next_step or "look at the host again before anything is repeated")
+            raise OutcomeUnknown(
+                message, host=self.host, next_step=next_step or "look at the host again before anything is repeated"
+            )
         if reply.kind == "not-recorded":
             raise NotRecorded(message, host=self.host, next_step=next_step)
         if reply.kind == "redirected":

@@ -93,7 +93,7 @@ class Loading:
             kind = kinds[key]
             well = kind[1](value) if key in keywords.STATIC else keywords.fits(kind, value)
             if not well:
-                self.problems.add(f"{key}: {kind[0]} is wanted, not {shown(value)}", value_place(raw, key))
+                self.problems.add(f"{key}: {kind[0]} is wanted, not {shown_value(value)}", value_place(raw, key))
 
 
 def find_file(name: str, folders: tuple[Path, ...], subfolder: str, *, subfolder_first: bool = False) -> Path | None:
@@ -125,7 +125,7 @@ def value_place(raw: Mapping[Any, Any], key: object) -> Place | None:
     return raw.value_places.get(key) or key_place(raw, key) if isinstance(raw, Table) else None
 
 
-def shown(value: object) -> str:
+def shown_value(value: object) -> str:
     """Return a value as it is quoted in a message."""
     kinds = {dict: "a mapping", Table: "a mapping", type(None): "nothing"}
     if type(value) in kinds:

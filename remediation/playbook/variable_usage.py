@@ -10,7 +10,7 @@ from jinja2 import TemplateError, nodes
 
 from remediation.model.errors import Place
 from remediation.playbook.errors import where
-from remediation.playbook.model import Node, Play, Playbook, Settings, Task, tasks_of
+from remediation.playbook.model import Node, Play, Playbook, Task, TaskSettings, tasks_of
 from remediation.templating.environment import ENVIRONMENT
 from remediation.templating.yaml.located import Table, Text, has_template
 
@@ -25,7 +25,7 @@ GUARDS = frozenset({"default", "d", "defined", "undefined"})
 
 
 @dataclass(slots=True)
-class Names:
+class UsedNames:
     """What is set and used.
 
     ``defined`` are variables with the place that sets them, ``needed`` those that must be defined where they are used, ``used``
@@ -39,9 +39,9 @@ class Names:
     open_ended: bool = False
 
 
-def names_in(playbook: Playbook) -> Names:
+def names_in(playbook: Playbook) -> UsedNames:
     """Return the names of a whole playbook, its imports included."""
-    names = Names()
+    names = UsedNames()
     for play in playbook.plays:
         _define(names, play.vars)
         names.open_ended = names.open_ended or bool(play.vars_files)
@@ -57,7 +57,7 @@ def _tasks(play: Play) -> Iterator[Task]:
     return tasks_of(lists)
 
 
-def _task(names: Names, task: Task) -> None:
+def _task(names: UsedNames, task: Task) -> None:
     _settings(names, task.settings)
     if task.register:
         names.given.add(task.register)  # kept to be looked at in the run's record as well
@@ -79,7 +79,7 @@ def _task(names: Names, task: Task) -> None:
         _use(names, call.parameters)
 
 
-def _settings(names: Names, settings: Settings) -> None:
+def _settings(names: UsedNames, settings: TaskSettings) -> None:
     for level in settings.vars:
         _define(names, level)
     for condition in settings.when:
@@ -90,14 +90,14 @@ def _settings(names: Names, settings: Settings) -> None:
         _use(names, value)
 
 
-def _define(names: Names, table: Mapping[Any, Any]) -> None:
+def _define(names: UsedNames, table: Mapping[Any, Any]) -> None:
     places = table.key_places if isinstance(table, Table) else {}
     for name, value in table.items():
         names.defined.setdefault(str(name), places.get(name))
         _use(names, value)
 
 
-def _use(names: Names, value: Any) -> None:  # noqa: ANN401 - any value of a file
+def _use(names: UsedNames, value: Any) -> None:  # noqa: ANN401 - any value of a file
     if isinstance(value, Text):
         if has_template(value):
             _read(names, str(value), value.place)
@@ -109,21 +109,21 @@ def _use(names: Names, value: Any) -> None:  # noqa: ANN401 - any value of a fil
             _use(names, item)
 
 
-def _condition(names: Names, value: Any, place: Place | None) -> None:  # noqa: ANN401 - any value of a file
+def _condition(names: UsedNames, value: Any, place: Place | None) -> None:  # noqa: ANN401 - any value of a file
     for part in value if isinstance(value, list) else [value]:
         if isinstance(part, str):
             text = str(part) if has_template(part) else "{{ " + str(part) + " }}"
             _read(names, text, where(part, place))
 
 
-def _read(names: Names, text: str, place: Place | None) -> None:
+def _read(names: UsedNames, text: str, place: Place | None) -> None:
     try:
         _read_tree(names, ENVIRONMENT.parse(text), place)
     except (TemplateError, RecursionError):
         return  # the run says what is wrong with it
 
 
-def _read_tree(names: Names, tree: nodes.Template, place: Place | None) -> None:
+def _read_tree(names: UsedNames, tree: nodes.Template, place: Place | None) -> None:
     own = {node.name for node in tree.find_all(nodes.Name) if node.ctx in {"store", "param"}}
     guarded = {
         name for node in tree.find_all((nodes.Filter, nodes.Test)) if node.name in GUARDS for name in node.find_all(nodes.Name)

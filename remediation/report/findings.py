@@ -10,7 +10,7 @@ from remediation.report.formatting import layers
 from remediation.report.text import Line, below, labelled, shortened
 
 if TYPE_CHECKING:
-    from remediation.report.host_view import HostPage
+    from remediation.report.host_view import HostView
 
 NAME = 24
 """Columns for the name of a cause or step."""
@@ -19,7 +19,7 @@ QUOTE = 180
 """Characters of a quoted log line."""
 
 
-def findings(page: HostPage, event: Event) -> list[Line]:
+def findings(page: HostView, event: Event) -> list[Line]:
     """Return what was found with its proof, what was ruled out, and the settings worth a word; most of it only with -v."""
     page.works(event, "choosing the remedy")
     diagnosis = event.data.get("diagnosis") or {}
@@ -47,7 +47,7 @@ def findings(page: HostPage, event: Event) -> list[Line]:
     return lines
 
 
-def _news(need: str, page: HostPage) -> str:
+def _news(need: str, page: HostView) -> str:
     """Return the explanation as far as the page has not said it: a goal's text tells the need as well."""
     known = page.goal_text.partition("needs ")[1]
     first, _, rest = need.partition("; ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from remediation.report.host_view import BAD, HostPage
+from remediation.report.host_view import BAD, HostView
 from remediation.report.text import Line, shortened
 
 _LEAD = "by cause  "
@@ -17,9 +17,9 @@ _FOLLOWS = {"model.loaded", "model.reloaded", "stack.up"}
 """Steps that bring into effect what another one changed: they are no cure of their own beside it."""
 
 
-def by_cause(pages: Iterable[HostPage]) -> list[Line]:
+def by_cause(pages: Iterable[HostView]) -> list[Line]:
     """Return a line per group, the largest first; nothing where no host was diagnosed and none ended badly."""
-    groups: dict[str, list[HostPage]] = defaultdict(list)
+    groups: dict[str, list[HostView]] = defaultdict(list)
     for page in pages:
         what = _came_to(page)
         if what:
@@ -31,9 +31,9 @@ def by_cause(pages: Iterable[HostPage]) -> list[Line]:
     ]
 
 
-def to_do(pages: Iterable[HostPage]) -> list[Line]:
+def to_do(pages: Iterable[HostView]) -> list[Line]:
     """Return what to do next about hosts that ended badly, each thing once and in full, with the hosts that it is for."""
-    groups: dict[str, list[HostPage]] = defaultdict(list)
+    groups: dict[str, list[HostView]] = defaultdict(list)
     for page in pages:
         if page.outcome in BAD and page.next_step:
             groups[page.next_step].append(page)
@@ -45,7 +45,7 @@ def to_do(pages: Iterable[HostPage]) -> list[Line]:
     return lines
 
 
-def _came_to(page: HostPage) -> str:
+def _came_to(page: HostView) -> str:
     cause = page.causes[0][0] if page.causes else ""
     if page.outcome in BAD:
         return f"{cause} → {page.outcome}" if cause else page.outcome
@@ -59,7 +59,7 @@ def _came_to(page: HostPage) -> str:
     return f"{cause} → {'cured' if page.goal == 'met' else 'changed'} by {', '.join(steps)}"
 
 
-def _who(members: list[HostPage]) -> str:
+def _who(members: list[HostView]) -> str:
     """Return the names of hosts that somebody has to look after, with the reason where there is one of them."""
     if members[0].outcome not in BAD:
         return ""
@@ -69,6 +69,6 @@ def _who(members: list[HostPage]) -> str:
     return f" ({_named(members)})"
 
 
-def _named(members: list[HostPage]) -> str:
+def _named(members: list[HostView]) -> str:
     names = ", ".join(page.host for page in members[:_NAMED])
     return f"{names}, ..." if len(members) > _NAMED else names

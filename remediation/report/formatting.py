@@ -11,7 +11,7 @@ MINUTE, HOUR = 60, 3600
 UNKNOWN = "not measured"
 
 
-def size(count: float | None) -> str:
+def format_size(count: float | None) -> str:
     """Return bytes as ``5.4 GiB``, ``457 MiB`` below a tenth of a GiB, ``unknown`` for None."""
     if count is None:
         return "unknown"
@@ -41,11 +41,13 @@ def percent(value: float | None) -> str:
     return "?" if value is None else f"{value:.0f} %"
 
 
-def progress(told: Mapping[str, Any]) -> str:
+def format_progress(told: Mapping[str, Any]) -> str:
     """Return how far a pull has come as ``41 % of 2.2 GiB``, in the server's words where it gives no figures."""
     completed, total = told.get("completed"), told.get("total")
     return (
-        f"{percent(100 * completed / total)} of {size(total)}" if total and completed is not None else str(told.get("status", ""))
+        f"{percent(100 * completed / total)} of {format_size(total)}"
+        if total and completed is not None
+        else str(told.get("status", ""))
     )
 
 
@@ -74,7 +76,7 @@ def before_after(before: Mapping[str, Any] | None, after: Mapping[str, Any] | No
         row("layers on the GPU", lambda it: layers(it["layers"]) if it.get("layers") else UNKNOWN),
         row("first token, warm", lambda it: _time(it, "first_token_s")),
         row("50 tokens, warm", _fifty_tokens),
-        row("VRAM used by the model", lambda it: size(it["vram_bytes"]) if it.get("vram_bytes") is not None else UNKNOWN),
+        row("VRAM used by the model", lambda it: format_size(it["vram_bytes"]) if it.get("vram_bytes") is not None else UNKNOWN),
         row("GPU / CPU during the request", _load),
     ]
 

@@ -14,8 +14,8 @@ from typing import Any
 from remediation.model.event import Event
 from remediation.model.text.words import plural
 from remediation.report.findings import NAME, findings
-from remediation.report.formatting import UNKNOWN, before_after, duration, layers, progress, sentences, table
-from remediation.report.text import Line, below, difference, labelled
+from remediation.report.formatting import UNKNOWN, before_after, duration, format_progress, layers, sentences, table
+from remediation.report.text import Line, below, diff_lines, labelled
 
 MARKS = {
     "ok": "✓",
@@ -43,7 +43,7 @@ LOADED = "model.loaded"
 
 
 @dataclass(slots=True)
-class HostPage:
+class HostView:
     """What is known of one host so far.
 
     ``doing`` and ``since`` say what it works at (controller's seconds), ``progress`` how far that has come, ``steps`` are those that changed something, in order.
@@ -104,7 +104,7 @@ class HostPage:
         return " · ".join(part for part in parts if part)
 
 
-def _host_facts(page: HostPage, event: Event) -> list[Line]:
+def _host_facts(page: HostView, event: Event) -> list[Line]:
     page.works(event, "looked at the host")
     facts = event.data.get("facts") or {}
     if isinstance(facts, Mapping):
@@ -133,7 +133,7 @@ def _last(path: str) -> str:
     return path.replace("\\", "/").rpartition("/")[2]
 
 
-def _goal(page: HostPage, event: Event) -> list[Line]:
+def _goal(page: HostView, event: Event) -> list[Line]:
     state, text = str(event.data.get("state", "")), str(event.data.get("text", ""))
     values = event.data.get("values") or {}
     found = values.get("layers")
@@ -150,7 +150,7 @@ def _goal(page: HostPage, event: Event) -> list[Line]:
     return [labelled("goal", text if state == "unmet" else f"not known yet: {text}")]
 
 
-def _rung_start(page: HostPage, event: Event) -> list[Line]:
+def _rung_start(page: HostView, event: Event) -> list[Line]:
     rung = str(event.data.get("rung", ""))
     page.works(event, rung)
     page.climbing = not page.check
@@ -173,18 +173,18 @@ def _treats(event: Event) -> str:
     return "treats " + ", ".join(map(str, event.data["treats"])) if event.data.get("treats") else ""
 
 
-def _rung_end(page: HostPage, event: Event) -> list[Line]:  # noqa: ARG001 - every reaction's signature
+def _rung_end(page: HostView, event: Event) -> list[Line]:  # noqa: ARG001 - every reaction's signature
     page.climbing = False
     return []
 
 
-def _rung_skipped(page: HostPage, event: Event) -> list[Line]:
+def _rung_skipped(page: HostView, event: Event) -> list[Line]:
     if not page.verbose and not page.check:
         return []
     return [labelled("left out", f"{event.data.get('rung')}: {event.data.get('reason')}", style="dim")]
 
 
-def _change_planned(page: HostPage, event: Event) -> list[Line]:
+def _change_planned(page: HostView, event: Event) -> list[Line]:
     change = event.data.get("change") or {}
     step = str(event.data.get("step", ""))
     if not page.check:
@@ -192,19 +192,19 @@ def _change_planned(page: HostPage, event: Event) -> list[Line]:
     page.changes += 1
     page.foreseen.append(change)
     line = Line(str(change.get("summary", "")), lead=f"  ○ {page.changes:<3}{step:{NAME}}  ")
-    return [line, *(difference(change) if page.diff else ())]
+    return [line, *(diff_lines(change) if page.diff else ())]
 
 
-def _change_start(page: HostPage, event: Event) -> list[Line]:
+def _change_start(page: HostView, event: Event) -> list[Line]:
     change = event.data.get("change") or {}
     page.works(event, f"{event.data.get('step')}: {change.get('summary')}")
     page.in_flight[event.data.get("index")] = event.data
     return []
 
 
-def _change_progress(page: HostPage, event: Event) -> list[Line]:
+def _change_progress(page: HostView, event: Event) -> list[Line]:
     """Let the live line begin with how far it has come; what is done and since when stays. Each tenth is worth a line, if any."""
-    page.progress = progress(event.data)
+    page.progress = format_progress(event.data)
     completed, total = event.data.get("completed") or 0, event.data.get("total") or 1
     mark = f"{event.data.get('index')} {event.data.get('status')} {10 * completed // total}"
     if not page.verbose or mark in page.told:
@@ -213,7 +213,7 @@ def _change_progress(page: HostPage, event: Event) -> list[Line]:
     return [labelled("progress", page.progress, style="dim")]
 
 
-def _change_end(page: HostPage, event: Event) -> list[Line]:
+def _change_end(page: HostView, event: Event) -> list[Line]:
     change = event.data.get("change") or {}
     applied, word = whether_made(event.data)
     page.in_flight.pop(event.data.get("index"), None)
@@ -230,7 +230,7 @@ def _change_end(page: HostPage, event: Event) -> list[Line]:
     number = f"change {page.changes}" if applied else word
     step = str(event.data.get("step", ""))
     line = Line(text, lead=f"  {mark} {number:<10}{f'{step}  ':{NAME - 4}}", style="good" if applied else "bad")
-    return [line, *(difference(change) if page.diff else ())]
+    return [line, *(diff_lines(change) if page.diff else ())]
 
 
 def whether_made(data: Mapping[str, Any]) -> tuple[bool, str]:
@@ -240,7 +240,7 @@ def whether_made(data: Mapping[str, Any]) -> tuple[bool, str]:
     return False, UNKNOWN_WORD if "applied" in data and data["applied"] is None else "not done"
 
 
-def left_unknown(page: HostPage) -> list[Line]:
+def left_unknown(page: HostView) -> list[Line]:
     """Return the changes that were in flight as the run ended: nobody saw what became of them."""
     lines = []
     for data in page.in_flight.values():
@@ -251,7 +251,7 @@ def left_unknown(page: HostPage) -> list[Line]:
     return lines
 
 
-def _note(page: HostPage, event: Event) -> list[Line]:
+def _note(page: HostView, event: Event) -> list[Line]:
     text = str(event.data.get("text", ""))
     warning = event.data.get("level") == "warning"
     if text in page.told:
@@ -260,7 +260,7 @@ def _note(page: HostPage, event: Event) -> list[Line]:
     return [labelled("warning" if warning else "note", text, style="warn" if warning else "")]
 
 
-def _measurement(page: HostPage, event: Event) -> list[Line]:
+def _measurement(page: HostView, event: Event) -> list[Line]:
     label = str(event.data.get("label", ""))
     page.figures[label] = event.data.get("figures") or {}
     page.works(event, f"measured {label}")
@@ -268,7 +268,7 @@ def _measurement(page: HostPage, event: Event) -> list[Line]:
     return [labelled("measured", f"{label}: {reason}", style="dim")] if reason and not page.check else []
 
 
-def _task_start(page: HostPage, event: Event) -> list[Line]:
+def _task_start(page: HostView, event: Event) -> list[Line]:
     page.works(event, event.task or str(event.data.get("path", "")))
     return []
 
@@ -281,7 +281,7 @@ def _printed(event: Event) -> list[Line]:
     return [Line(first, lead=f"  · {event.task}: "), *(Line(row, lead="    ") for row in rest)]
 
 
-def _task_result(page: HostPage, event: Event) -> list[Line]:
+def _task_result(page: HostView, event: Event) -> list[Line]:
     outcome = str(event.data.get("outcome", ""))
     reason = str(event.data.get("reason") or event.data.get("msg") or "")
     if outcome not in BAD:
@@ -302,7 +302,7 @@ def _task_result(page: HostPage, event: Event) -> list[Line]:
     return lines
 
 
-def _host_end(page: HostPage, event: Event) -> list[Line]:
+def _host_end(page: HostView, event: Event) -> list[Line]:
     page.outcome = str(event.data.get("outcome", "")) or "ok"
     page.reason = str(event.data.get("reason", ""))
     page.works(event, "done")
@@ -316,7 +316,7 @@ def _host_end(page: HostPage, event: Event) -> list[Line]:
     return lines
 
 
-def figures_table(page: HostPage) -> list[Line]:
+def figures_table(page: HostView) -> list[Line]:
     """Return the guide's before/after table."""
     before, after = page.figures.get("before"), page.figures.get("after")
     if after is None and page.changes:
@@ -332,7 +332,7 @@ def figures_table(page: HostPage) -> list[Line]:
     return [Line(""), Line(wide, lead="  ", verbatim=True, narrow=narrow), Line("")]
 
 
-_REACTIONS: dict[str, Callable[[HostPage, Event], list[Line]]] = {
+_REACTIONS: dict[str, Callable[[HostView, Event], list[Line]]] = {
     "host_facts": _host_facts,
     "task_start": _task_start,
     "goal": _goal,

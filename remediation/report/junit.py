@@ -20,7 +20,7 @@ Case = tuple[Event, float]
 
 
 @dataclass
-class _Run:
+class _JunitRun:
     name: str = "run"
     suites: dict[str, list[Case]] = field(default_factory=dict)
     begun: dict[tuple[str, str], Event] = field(default_factory=dict)
@@ -49,7 +49,7 @@ def junit(events: Iterable[Event]) -> str:
 
     A task that was under way as the run ended is an error. The notes of a host are properties of its suite.
     """
-    run = _Run()
+    run = _JunitRun()
     for event in events:
         run.see(event)
     root = ET.Element("testsuites", name=_text(run.name))

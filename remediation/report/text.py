@@ -95,7 +95,7 @@ def _cut(row: str, width: int) -> str:
     return row if len(row) <= width else f"{row[: width - 1]}…"
 
 
-def difference(change: Mapping[str, Any]) -> list[Line]:
+def diff_lines(change: Mapping[str, Any]) -> list[Line]:
     """Return what a change is before and after: its diff, row by row, or both values."""
     if change.get("diff"):
         rows = [row for row in str(change["diff"]).split("\n") if row]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from remediation.facets.docker.engine import forbidden
+from remediation.facets.docker.engine import is_forbidden
 from remediation.facets.protocols import Reader
-from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, NotApplicable, NothingThere, Undecided
+from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, NotApplicable, NoTarget, Undecided
 from remediation.model.facts import ComposeProject, ModelEntry, Runner, Target
 
 
@@ -16,19 +16,19 @@ def canonical(model: str) -> str:
     return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
 
 
-def same(one: str, other: str) -> bool:
+def same_model(one: str, other: str) -> bool:
     """Whether two names mean the same model."""
     return canonical(one) == canonical(other)
 
 
 def runner_of(model: str, runners: Sequence[Runner]) -> Runner | None:
     """Return the loaded model of this name."""
-    return next((runner for runner in runners if same(runner.model, model)), None)
+    return next((runner for runner in runners if same_model(runner.model, model)), None)
 
 
 def entry_of(model: str, entries: Sequence[ModelEntry]) -> ModelEntry | None:
     """Return the stored model of this name."""
-    return next((entry for entry in entries if same(entry.name, model)), None)
+    return next((entry for entry in entries if same_model(entry.name, model)), None)
 
 
 def wanted_model(given: str | None, host: Reader) -> str:
@@ -71,7 +71,7 @@ def not_stored(model: str, host: Reader) -> Undecided:
 
 
 def _nothing_there(host: Reader) -> None:
-    """Raise `NothingThere` saying what the host lacks; not where Docker Desktop may only have to be started again."""
+    """Raise `NoTarget` saying what the host lacks; not where Docker Desktop may only have to be started again."""
     lacks = ["no Ollama answers"]
     try:
         host.engine.facts()
@@ -85,7 +85,7 @@ def _nothing_there(host: Reader) -> None:
             lacks.append("no NVIDIA GPU is seen")
     except HostError as error:
         lacks.append(error.message)
-    raise NothingThere(
+    raise NoTarget(
         f"nothing on {host.name} serves a model: {', '.join(lacks)}",
         host=host.name,
         next_step="start Ollama or its stack there, or name another host: --inventory lab shows one that is simulated",
@@ -111,7 +111,7 @@ def served_natively(host: Reader) -> bool:
     except DeadlineExceeded:
         return False
     except CallFailed as error:
-        return not forbidden(error.output)
+        return not is_forbidden(error.output)
     return True
 
 

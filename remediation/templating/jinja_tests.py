@@ -18,7 +18,7 @@ def _result(value: object, word: str) -> Mapping[str, Any]:
     return value
 
 
-def failed(value: object) -> bool:
+def is_failed(value: object) -> bool:
     """Return whether a registered result is a failure."""
     return bool(_result(value, "failed").get("failed", False))
 
@@ -62,7 +62,7 @@ def match(value: object, pattern: str = "", ignorecase: bool = False, multiline:
     return _regex(value, pattern, "match", ignorecase, multiline)
 
 
-def search(value: object, pattern: str = "", ignorecase: bool = False, multiline: bool = False) -> bool:
+def is_found(value: object, pattern: str = "", ignorecase: bool = False, multiline: bool = False) -> bool:
     """Return whether a text matches somewhere."""
     return _regex(value, pattern, "search", ignorecase, multiline)
 
@@ -102,8 +102,8 @@ FILES: Mapping[tuple[str, ...], Callable[[Any], bool]] = {
 """Tests of paths on the machine that runs this package, as Ansible's: a host's files are asked by steps."""
 
 TESTS: Mapping[str, Callable[..., Any]] = {
-    **dict.fromkeys(("failed", "failure"), failed),
-    **dict.fromkeys(("succeeded", "success", "successful"), lambda value: not failed(value)),
+    **dict.fromkeys(("failed", "failure"), is_failed),
+    **dict.fromkeys(("succeeded", "success", "successful"), lambda value: not is_failed(value)),
     **dict.fromkeys(("changed", "change"), changed),
     **dict.fromkeys(("skipped", "skip"), skipped),
     "unreachable": unreachable,
@@ -114,7 +114,7 @@ TESTS: Mapping[str, Callable[..., Any]] = {
     **{name: test for names, test in FILES.items() for name in names},
     **{word.replace("-", "_"): outcome_is(word) for word in ("blocked", "unverified", "would-change")},
     "match": match,
-    "search": search,
+    "search": is_found,
     "regex": regex,
     **dict.fromkeys(("version", "version_compare"), version),
     "truthy": truthy,

@@ -10,7 +10,7 @@ from invoke.parser.context import ParserContext
 from invoke.program import Program
 
 from remediation.cli.argv import INSTEAD, understand
-from remediation.cli.task import command, option, required
+from remediation.cli.task import command_task, option, required
 from remediation.model.errors import UsageError
 
 
@@ -31,19 +31,19 @@ class NoOptions:
     pass
 
 
-@command(Options)
+@command_task(Options)
 def play(_: Options) -> int:
     """Run a playbook."""
     return 0
 
 
-@command(NoOptions, name="start")
+@command_task(NoOptions, name="start")
 def start(_: NoOptions) -> int:
     """Start."""
     return 0
 
 
-@command(NoOptions)
+@command_task(NoOptions)
 def fix_offload(_: NoOptions) -> int:
     """Repair."""
     return 0

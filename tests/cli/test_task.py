@@ -10,7 +10,7 @@ from invoke.config import Config
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from remediation.cli.task import INTERRUPTED, OptionTask, command, guarded, option
+from remediation.cli.task import INTERRUPTED, OptionTask, command_task, guarded, option
 from remediation.model.errors import AuthenticationFailed, Blocked, CallFailed, RemediationError, Unreachable, UsageError
 
 
@@ -32,7 +32,7 @@ def context(**run: Any) -> Context:  # noqa: ANN401 - settings of invoke's runne
 def recorder(options: type[Any], *, changes: bool = False) -> tuple[OptionTask, list[Any]]:
     seen: list[Any] = []
 
-    @command(options, name="record", changes=changes)
+    @command_task(options, name="record", changes=changes)
     def record(given: Any) -> int:  # noqa: ANN401 - either dataclass
         """Record."""
         seen.append(given)

@@ -9,7 +9,7 @@ import pytest
 
 from remediation.connections.calls import Completed, Run
 from remediation.connections.guard import Guard
-from remediation.connections.keepalive import Heartbeat
+from remediation.connections.keepalive import KeepAliveThread
 from remediation.connections.worker.connection import WorkerConnection
 from tests.connections.conftest import opened, winrm_variables
 from tests.connections.faulty import Impatient, ended
@@ -19,8 +19,8 @@ PAUSE = 0.03
 
 
 @pytest.fixture
-def heartbeat() -> Iterator[Heartbeat]:
-    one = Heartbeat(PAUSE)
+def heartbeat() -> Iterator[KeepAliveThread]:
+    one = KeepAliveThread(PAUSE)
     yield one
     until(lambda: one._thread is None)  # no connection was left behind
 
@@ -33,7 +33,7 @@ def until(so: Callable[[], bool]) -> None:
     pytest.fail("what was awaited does not come")
 
 
-def beaten(server: WinRmPeer, heartbeat: Heartbeat, **more: object) -> Guard:
+def beaten(server: WinRmPeer, heartbeat: KeepAliveThread, **more: object) -> Guard:
     guard = opened(winrm_variables(server, **more), clock=Impatient())
     inner(guard)._turn._heartbeat = heartbeat
     return guard

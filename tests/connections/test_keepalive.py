@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from remediation.connections.calls import Completed, Run
-from remediation.connections.keepalive import Heartbeat
+from remediation.connections.keepalive import KeepAliveThread
 from remediation.model.errors import AuthenticationFailed, Unreachable
 from tests.connections import certificates
 from tests.connections.conftest import StartPeer
@@ -21,7 +21,7 @@ __all__ = ["heartbeat"]
 HELD = Run((sys.executable, "-I", "-c", "import sys; print(open(sys.argv[1]).read())"), timeout=60)
 
 
-def test_a_connection_that_waits_keeps_its_shell(start_peer: StartPeer, heartbeat: Heartbeat) -> None:
+def test_a_connection_that_waits_keeps_its_shell(start_peer: StartPeer, heartbeat: KeepAliveThread) -> None:
     server = start_peer()
     guard = beaten(server, heartbeat)
     used(guard)
@@ -37,7 +37,7 @@ def test_a_connection_that_waits_keeps_its_shell(start_peer: StartPeer, heartbea
     assert server.shells == {}
 
 
-def test_who_is_busy_is_not_disturbed(start_peer: StartPeer, heartbeat: Heartbeat, tmp_path: Path) -> None:
+def test_who_is_busy_is_not_disturbed(start_peer: StartPeer, heartbeat: KeepAliveThread, tmp_path: Path) -> None:
     busy, waiting = start_peer(), start_peer()
     first, second = beaten(busy, heartbeat), beaten(waiting, heartbeat)
     used(second)
@@ -66,7 +66,7 @@ def test_who_is_busy_is_not_disturbed(start_peer: StartPeer, heartbeat: Heartbea
 @pytest.mark.parametrize("action", ["Send", "Receive"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_beat_that_fails_is_silent_and_the_next_call_opens_anew(
-    start_peer: StartPeer, heartbeat: Heartbeat, tmp_path: Path, fault: str, action: str
+    start_peer: StartPeer, heartbeat: KeepAliveThread, tmp_path: Path, fault: str, action: str
 ) -> None:
     server = start_peer()
     guard = beaten(server, heartbeat)
@@ -89,7 +89,9 @@ def test_a_beat_that_fails_is_silent_and_the_next_call_opens_anew(
     assert server.shells == {}
 
 
-def test_a_cut_connection_is_not_logged_in_to_by_a_beat(start_peer: StartPeer, heartbeat: Heartbeat, tmp_path: Path) -> None:
+def test_a_cut_connection_is_not_logged_in_to_by_a_beat(
+    start_peer: StartPeer, heartbeat: KeepAliveThread, tmp_path: Path
+) -> None:
     server = start_peer()
     guard = beaten(server, heartbeat)
     used(guard)
@@ -105,7 +107,7 @@ def test_a_cut_connection_is_not_logged_in_to_by_a_beat(start_peer: StartPeer, h
     assert server.counts["refused"] == 2
 
 
-def test_a_cut_connection_is_opened_anew_by_the_next_call(start_peer: StartPeer, heartbeat: Heartbeat) -> None:
+def test_a_cut_connection_is_opened_anew_by_the_next_call(start_peer: StartPeer, heartbeat: KeepAliveThread) -> None:
     server = start_peer()
     guard = beaten(server, heartbeat)
     used(guard)
@@ -118,7 +120,7 @@ def test_a_cut_connection_is_opened_anew_by_the_next_call(start_peer: StartPeer,
     assert (server.shells, server.counts["Create"]) == ({}, 2)
 
 
-def test_a_host_that_is_gone_is_said_by_the_next_call_alone(start_peer: StartPeer, heartbeat: Heartbeat) -> None:
+def test_a_host_that_is_gone_is_said_by_the_next_call_alone(start_peer: StartPeer, heartbeat: KeepAliveThread) -> None:
     server = start_peer()
     guard = beaten(server, heartbeat)
     used(guard)
@@ -132,7 +134,9 @@ def test_a_host_that_is_gone_is_said_by_the_next_call_alone(start_peer: StartPee
     guard.close()
 
 
-def test_a_login_that_each_message_repeats_is_not_beaten(start_peer: StartPeer, heartbeat: Heartbeat, tmp_path: Path) -> None:
+def test_a_login_that_each_message_repeats_is_not_beaten(
+    start_peer: StartPeer, heartbeat: KeepAliveThread, tmp_path: Path
+) -> None:
     authority, context = certificates.made(tmp_path, "127.0.0.1")
     basic, other = start_peer(basic=True, tls=context), start_peer()
     guard = beaten(
@@ -152,7 +156,7 @@ def test_a_login_that_each_message_repeats_is_not_beaten(start_peer: StartPeer, 
         each.close()
 
 
-def test_where_each_call_has_its_own_process_there_is_nothing_to_keep(start_peer: StartPeer, heartbeat: Heartbeat) -> None:
+def test_where_each_call_has_its_own_process_there_is_nothing_to_keep(start_peer: StartPeer, heartbeat: KeepAliveThread) -> None:
     deaf, other = start_peer(environment={"PEER_DEAF": "1"}), start_peer()
     guard = beaten(deaf, heartbeat)
     inner(guard)._greeting = 0.2
@@ -165,7 +169,7 @@ def test_where_each_call_has_its_own_process_there_is_nothing_to_keep(start_peer
         each.close()
 
 
-def test_one_thread_beats_all(start_peer: StartPeer, heartbeat: Heartbeat) -> None:
+def test_one_thread_beats_all(start_peer: StartPeer, heartbeat: KeepAliveThread) -> None:
     servers = [start_peer() for _ in range(3)]
     guards = [beaten(server, heartbeat) for server in servers]
     for guard in guards:
@@ -193,7 +197,7 @@ class Waiting:
                 self._go_on.wait(20)
 
 
-def test_hosts_that_hang_keep_no_others_waiting(heartbeat: Heartbeat) -> None:
+def test_hosts_that_hang_keep_no_others_waiting(heartbeat: KeepAliveThread) -> None:
     go_on = threading.Event()
     hanging, well = [Waiting(go_on) for _ in range(13)], Waiting()
     for each in (*hanging, well):

@@ -12,7 +12,7 @@ import pytest
 
 from remediation.connections.calls import Run
 from remediation.connections.guard import Guard
-from remediation.connections.keepalive import Heartbeat, Turn
+from remediation.connections.keepalive import ConnectionLock, KeepAliveThread
 from remediation.connections.ssh import client as ssh_open
 from remediation.connections.worker.connection import WorkerConnection
 from remediation.connections.worker.local_process import ChildChannel
@@ -23,7 +23,7 @@ from tests.connections.sshd import Sshd, sshd
 __all__ = ["heartbeat"]
 
 
-def test_after_the_end_nothing_more_comes(start_peer: StartPeer, heartbeat: Heartbeat) -> None:
+def test_after_the_end_nothing_more_comes(start_peer: StartPeer, heartbeat: KeepAliveThread) -> None:
     ending, staying = start_peer(), start_peer()
     first, second = beaten(ending, heartbeat), beaten(staying, heartbeat)
     used(first)
@@ -61,7 +61,7 @@ class Held:
 
 
 def test_a_call_waits_for_a_beat_and_ctrl_c_ends_the_waiting(
-    start_peer: StartPeer, heartbeat: Heartbeat, monkeypatch: pytest.MonkeyPatch
+    start_peer: StartPeer, heartbeat: KeepAliveThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = start_peer()
     guard = beaten(server, heartbeat)
@@ -82,7 +82,7 @@ def test_a_call_waits_for_a_beat_and_ctrl_c_ends_the_waiting(
     assert server.shells == {}
 
 
-def test_an_end_waits_for_a_beat(start_peer: StartPeer, heartbeat: Heartbeat, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_end_waits_for_a_beat(start_peer: StartPeer, heartbeat: KeepAliveThread, monkeypatch: pytest.MonkeyPatch) -> None:
     server = start_peer()
     guard = beaten(server, heartbeat)
     used(guard)
@@ -100,14 +100,14 @@ def test_an_end_waits_for_a_beat(start_peer: StartPeer, heartbeat: Heartbeat, mo
     assert server.counts["requests"] == requests
 
 
-def test_an_end_does_not_wait_for_ever(heartbeat: Heartbeat) -> None:
+def test_an_end_does_not_wait_for_ever(heartbeat: KeepAliveThread) -> None:
     begun, go_on, done = threading.Event(), threading.Event(), []
 
     def beat() -> None:
         begun.set()
         go_on.wait(20)
 
-    turn = Turn(beat, lambda: True, heartbeat)
+    turn = ConnectionLock(beat, lambda: True, heartbeat)
     turn.join()
     assert begun.wait(20)
     with turn.last(0.05):
@@ -125,7 +125,7 @@ def over_ssh(ssh_server: Sshd, folder: Path) -> Guard:
 
 @pytest.mark.parametrize("way", ["ssh", "child"])
 def test_workers_that_something_else_carries_are_beaten_too(
-    ssh_server: Sshd, heartbeat: Heartbeat, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
+    ssh_server: Sshd, heartbeat: KeepAliveThread, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
 ) -> None:
     if way == "ssh":
         guard = over_ssh(ssh_server, tmp_path)

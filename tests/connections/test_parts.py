@@ -72,7 +72,7 @@ _HEAD = b'#< CLIXML\r\n<Objs Version="1.1.0.1" xmlns="http://schemas.microsoft.c
     ],
 )
 def test_stderr_is_made_readable(data: bytes, text: str) -> None:
-    assert clixml.readable(data) == text
+    assert clixml.readable_stderr(data) == text
 
 
 class Deaf:
@@ -165,11 +165,11 @@ def test_a_password_for_sudo_is_on_no_command_line() -> None:
     ("module", "unloaded"),
     [
         ("settings", {"winrm", "paramiko", "fabric", "requests", "subprocess"}),
-        ("open", {"winrm", "paramiko", "fabric", "requests"}),
-        ("local", {"winrm", "paramiko", "fabric", "requests"}),
-        ("winrm", {"paramiko", "fabric"}),
-        ("ssh", {"winrm", "requests_ntlm"}),
-        ("replay", {"winrm", "paramiko", "fabric", "requests"}),
+        ("factory", {"winrm", "paramiko", "fabric", "requests"}),
+        ("posix.local", {"winrm", "paramiko", "fabric", "requests"}),
+        ("winrm.channel", {"paramiko", "fabric"}),
+        ("ssh.connection", {"winrm", "requests_ntlm"}),
+        ("recorder.replay", {"winrm", "paramiko", "fabric", "requests"}),
     ],
 )
 def test_a_transport_loads_what_it_needs_alone(module: str, unloaded: set[str]) -> None:

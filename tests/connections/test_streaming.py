@@ -16,10 +16,10 @@ from remediation.connections.recorder.replay import ReplayConnection
 from remediation.connections.settings import from_variables
 from remediation.connections.worker import protocol
 from remediation.connections.worker.frames import line_of
-from remediation.connections.worker.session import Talk
-from remediation.connections.worker.transport import Doubt, Ended
+from remediation.connections.worker.session import WorkerSession
+from remediation.connections.worker.transport import DeliveryUnknown, ProcessExited
 from remediation.model.clock import SystemClock
-from remediation.model.errors import Uncertain, WriteRefused
+from remediation.model.errors import OutcomeUnknown, WriteRefused
 from tests.connections import contract
 from tests.connections.conftest import StartPeer, opened, winrm_variables
 from tests.connections.faulty import Impatient, ended
@@ -62,7 +62,7 @@ def held(web: Web, **more: object) -> Http:
 
 def test_the_first_piece_is_heard_before_the_last_is_sent(host: Guard, web: Web) -> None:
     listener = Listener(web)
-    (reply,) = host.exchange([held(web, writes=True, hear=listener)])
+    (reply,) = host.exchange([held(web, writes=True, on_chunk=listener)])
     assert isinstance(reply, HttpReply), reply
     assert web.in_vain == 0
     assert (reply.status, web.asked) == (200, 1)
@@ -74,7 +74,7 @@ def test_a_listener_that_fails_loses_nothing(host: Guard, web: Web) -> None:
         web.heard.set()
         raise RuntimeError(piece[:1])
 
-    (reply,) = host.exchange([held(web, hear=failing)])
+    (reply,) = host.exchange([held(web, on_chunk=failing)])
     assert isinstance(reply, HttpReply), reply
     assert reply.body == BODY
     (after,) = host.exchange([held(web)])
@@ -85,7 +85,7 @@ def test_a_listener_that_fails_loses_nothing(host: Guard, web: Web) -> None:
 def test_each_of_several_is_heard_apart(host: Guard, web: Web) -> None:
     web.heard.set()
     first, second = Listener(web), Listener(web)
-    replies = host.exchange([held(web, hear=first), Run(("true",)), held(web), held(web, hear=second)])
+    replies = host.exchange([held(web, on_chunk=first), Run(("true",)), held(web), held(web, on_chunk=second)])
     assert [reply.body for reply in replies if isinstance(reply, HttpReply)] == [BODY] * 3
     assert first.body == second.body == BODY
 
@@ -111,9 +111,9 @@ def test_what_was_told_before_a_loss_is_not_told_into_the_next_answer(start_peer
     server = start_peer(environment={"PEER_DIES_TELLING": "1"})
     guard = opened(winrm_variables(server), clock=Impatient())
     listener = Listener(web)
-    found = ended(guard, held(web, writes=writes, hear=listener))
+    found = ended(guard, held(web, writes=writes, on_chunk=listener))
     if writes:
-        assert isinstance(found, Uncertain)
+        assert isinstance(found, OutcomeUnknown)
         assert web.asked == 1
         assert listener.body.startswith(PIECES[0])
         assert BODY.startswith(listener.body)
@@ -144,7 +144,7 @@ class Line:
     def receive(self, deadline: float) -> bytes:  # noqa: ARG002 - a Channel's
         """Say the next."""
         if not self._said:
-            raise Ended("it ended")
+            raise ProcessExited("it ended")
         return b"".join(f"{self.nonce} {each.decode()}\r\n".encode() for each in self._said.pop(0).splitlines())
 
     def errors(self) -> str:
@@ -162,16 +162,16 @@ def test_a_piece_is_told_when_its_frame_comes_and_only_to_whom_it_belongs() -> N
         line_of({"hello": 1, "language_mode": "FullLanguage"}), told(0, b"a") + told(1, b"b"), told(0, b"c", "stdout"), told(0, b"d"),
         line_of({"id": 1, "replies": [{"value": {"status": 200, "body": "ZQ=="}}, {"value": {"status": 200, "body": ""}}]}),
     )  # fmt: skip
-    talk = Talk("box", line)
+    talk = WorkerSession("box", line)
     talk.greet((), 9.0, 9.0)
     heard: list[bytes] = []
     replies = talk.ask([{}, {}], 9.0, {0: heard.append})
     assert heard == [b"a", b"d"]
-    assert [protocol.answered(reply) for reply in replies] == [HttpReply(200, b"ade"), HttpReply(200, b"b")]
-    call = Http("GET", "http://x", hear=heard.append)
+    assert [protocol.http_reply(reply) for reply in replies] == [HttpReply(200, b"ade"), HttpReply(200, b"b")]
+    call = Http("GET", "http://x", on_chunk=heard.append)
     protocol.answering(call)(replies[0])
     assert heard == [b"a", b"d", b"e"]
-    with pytest.raises(Doubt):
+    with pytest.raises(DeliveryUnknown):
         talk.ask([{}], 9.0)
 
 
@@ -180,14 +180,14 @@ def test_a_cassette_knows_no_listener_and_a_replay_tells_one(tmp_path: Path, web
     taped = cassette.Cassette(tmp_path / "tape")
     web.heard.set()
     guard = opened(variables, recorder=taped.recorder(from_variables("box", variables)))
-    guard.exchange([held(web, writes=True, silence=20.0, hear=Listener(web))])
+    guard.exchange([held(web, writes=True, silence=20.0, on_chunk=Listener(web))])
     taped.save()
     assert "hear" not in json.loads((tmp_path / "tape").read_text("utf-8").splitlines()[1])["call"]
     replayed, listener = ReplayConnection("box", tmp_path / "tape"), Listener(web)
-    (reply,) = replayed.exchange([held(web, writes=True, silence=1.0, hear=listener)])
+    (reply,) = replayed.exchange([held(web, writes=True, silence=1.0, on_chunk=listener)])
     assert isinstance(reply, HttpReply)
     assert reply.body == listener.body == BODY
     checked, deaf = Guard(replayed, check=True), Listener(web)
     with pytest.raises(WriteRefused):
-        checked.exchange([held(web, writes=True, hear=deaf)])
+        checked.exchange([held(web, writes=True, on_chunk=deaf)])
     assert deaf.body == b""

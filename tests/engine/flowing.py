@@ -11,7 +11,7 @@ from remediation.connections.calls import Call, Completed, Failed, FileContent, 
 from remediation.engine.context import Policy, Ports
 from remediation.engine.play.context.run_request import RunRequest, RunSummary
 from remediation.engine.play.runner import run_playbook
-from remediation.inventory.load import load
+from remediation.inventory.load import load_inventory
 from remediation.model.change import Risk
 from remediation.model.errors import WriteRefused
 from remediation.model.event import Event
@@ -111,7 +111,7 @@ class Flow:
         values = {
             "command": "play",
             "playbook": load_playbook(self.playbook, steps=lambda: TOYS),
-            "inventory": load(["".join(f"{name}," for name in self.worlds)], playbook_dir=self.playbook.parent),
+            "inventory": load_inventory(["".join(f"{name}," for name in self.worlds)], playbook_dir=self.playbook.parent),
             "run": "7f3a",
             "policy": Policy(**policy),
             **more,

@@ -13,7 +13,7 @@ import pytest
 
 from remediation.cli.prompt import TerminalPrompt
 from remediation.engine.context import StepContext
-from remediation.engine.step.executor import execute
+from remediation.engine.step.executor import execute_step
 from remediation.model.change import StepCall
 from remediation.model.outcome import Outcome
 from tests.engine.fakes.host import MODEL
@@ -66,7 +66,7 @@ def test_disruptive_changes_are_listed_and_answered_once(terminal: Terminal, ans
     bench.world.start("Discord.exe")
     with os.fdopen(os.dup(terminal.program.fileno()), "w", encoding="utf-8") as questions:
         terminal.types(answer)
-        result = execute(CLOSED, asked(bench, terminal, questions))
+        result = execute_step(CLOSED, asked(bench, terminal, questions))
     assert result.outcome is outcome
     shown = terminal.shown()
     assert "  disruptive: close chrome.exe\n  disruptive: close Discord.exe\nGo on with these on laptop-07? [y/N]" in shown
@@ -77,10 +77,10 @@ def test_disruptive_changes_are_listed_and_answered_once(terminal: Terminal, ans
 def test_what_deletes_data_wants_the_hosts_name(terminal: Terminal, answer: str, outcome: Outcome) -> None:
     bench = Bench()
     bench.world.models[MODEL] = None  # type: ignore[assignment] - only the name counts
-    execute(StepCall("toy.preloaded", {"model": MODEL}), bench.context())
+    execute_step(StepCall("toy.preloaded", {"model": MODEL}), bench.context())
     with os.fdopen(os.dup(terminal.program.fileno()), "w", encoding="utf-8") as questions:
         terminal.types(answer)
-        result = execute(StepCall("toy.deleted", {"model": MODEL}), asked(bench, terminal, questions))
+        result = execute_step(StepCall("toy.deleted", {"model": MODEL}), asked(bench, terminal, questions))
     assert result.outcome is outcome
     assert "(type laptop-07 to go on)" in terminal.shown()
 
@@ -91,5 +91,5 @@ def test_without_a_terminal_nobody_is_asked_and_the_option_is_named() -> None:
     with open(os.devnull, encoding="utf-8") as answers, open(os.devnull, "w", encoding="utf-8") as questions:  # noqa: PTH123 - a device
         prompt = TerminalPrompt(answers=answers, questions=questions)
         context = bench.context(interactive=prompt.available)
-        result = execute(CLOSED, replace(context, ports=replace(context.ports, prompt=prompt)))
+        result = execute_step(CLOSED, replace(context, ports=replace(context.ports, prompt=prompt)))
     assert (result.outcome, result.next_step) == (Outcome.BLOCKED, "allow it with --max-risk disruptive")

@@ -10,7 +10,7 @@ import pytest
 
 from remediation.engine.benchmark import measure
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, Unreachable
-from remediation.model.facts import Found, Generation, Runner, Target
+from remediation.model.facts import Found, GenerationFigures, Runner, Target
 
 MODEL = "mistral:7b-instruct-q4_K_M"
 LOADED = Runner(MODEL, size=5_700_000_000, size_vram=476_000_000, context_length=4096)
@@ -21,7 +21,7 @@ class FakeOllama:
     """An Ollama that has `loaded` and answers `answer`, or fails with it."""
 
     loaded: list[Runner] = field(default_factory=lambda: [LOADED])
-    answer: Generation | HostError = field(default_factory=lambda: generation(8))
+    answer: GenerationFigures | HostError = field(default_factory=lambda: generation(8))
     silent: HostError | None = None
     asked: list[tuple[str, Mapping[str, Any], float]] = field(default_factory=list)
 
@@ -30,7 +30,15 @@ class FakeOllama:
             raise self.silent
         return self.loaded
 
-    def generate(self, model: str, prompt: str, *, options: Mapping[str, Any], timeout: float, sample: bool = True) -> Generation:  # noqa: ARG002 - the facet's signature
+    def generate(
+        self,
+        model: str,
+        prompt: str,  # noqa: ARG002 - the facet's signature
+        *,
+        options: Mapping[str, Any],
+        timeout: float,
+        sample: bool = True,  # noqa: ARG002 - the facet's signature
+    ) -> GenerationFigures:
         self.asked.append((model, options, timeout))
         if isinstance(self.answer, HostError):
             raise self.answer
@@ -48,8 +56,8 @@ class FakeHost:
         return Target(model=Found(self.model, "given"))
 
 
-def generation(tokens: int) -> Generation:
-    return Generation(
+def generation(tokens: int) -> GenerationFigures:
+    return GenerationFigures(
         tokens=tokens, total=6.0, load=0.5, prompt_eval=1.0, eval=0.5 * tokens, first_token=1.4, gpu_percent=3.0, cpu_percent=94.0
     )
 

@@ -19,7 +19,7 @@ from remediation.connections.calls import (
     Reply,
     Run,
 )
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 
 
 class Answering:
@@ -41,8 +41,8 @@ class Answering:
     def close(self) -> None:
         """Nothing is open."""
 
-    def look(self, **more: Any) -> Look:  # noqa: ANN401 - arguments of Look
-        return Look(lambda: self, **more)
+    def look(self, **more: Any) -> Snapshot:  # noqa: ANN401 - arguments of Look
+        return Snapshot(lambda: self, **more)
 
     def _one(self, call: Call) -> Reply:
         if isinstance(call, Run):

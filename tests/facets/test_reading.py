@@ -70,9 +70,9 @@ def test_an_application_whose_name_has_commas_and_whose_memory_is_unknown() -> N
 
 @pytest.mark.parametrize(("rc", "word"), [(9, "not loaded"), (15, "fallen off the bus"), (77, "ended with 77")])
 def test_an_exit_code_has_its_meaning(rc: int, word: str) -> None:
-    assert word in gpu.refused(rc, "", "h").message
-    assert gpu.refused(rc, "GPU is lost", "h").status == rc
-    assert "GPU is lost" in gpu.refused(rc, "GPU is lost", "h").message
+    assert word in gpu.refused_devices(rc, "", "h").message
+    assert gpu.refused_devices(rc, "GPU is lost", "h").status == rc
+    assert "GPU is lost" in gpu.refused_devices(rc, "GPU is lost", "h").message
 
 
 def test_resident_memory_is_counted_on_the_nvidia_card_alone() -> None:
@@ -169,7 +169,7 @@ exe 900 /opt/a (odd) name-that-is-long (deleted)
 
 
 def test_processes_of_linux_have_start_times_and_whole_names() -> None:
-    init, odd = processes.from_shell(SHELL)
+    init, odd = processes.processes_from_shell(SHELL)
     assert (init.name, init.started, init.owner, init.parent, init.path) == ("systemd", 1700000000.25, "root", 0, None)
     assert (odd.name, odd.started, odd.session_id) == ("a (odd) name-that-is-long", 1700001234.56, 900)
     assert odd.path == "/opt/a (odd) name-that-is-long"
@@ -227,13 +227,13 @@ def test_whether_it_ended_is_told_where_it_was_asked(task: int | None, ended: bo
 
 def test_a_system_that_is_neither_windows_nor_linux_is_refused() -> None:
     with pytest.raises(CallFailed, match="Darwin is not known"):
-        system.from_shell("kernel Darwin\nhost mac\n", "h")
+        system.system_from_shell("kernel Darwin\nhost mac\n", "h")
 
 
 def test_log_lines_are_merged_by_time_although_the_engine_drops_zeros() -> None:
     out = b"2026-11-24T10:00:00.5Z second\n2026-11-24T10:00:02Z fourth\n"
     err = b"2026-11-24T10:00:00.123456789Z first\n2026-11-24T10:00:01.5Z third\n"
-    assert engine.merged(out, err) == "first\nsecond\nthird\nfourth\n"
+    assert engine.merged_records(out, err) == "first\nsecond\nthird\nfourth\n"
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_log_lines_are_merged_by_time_although_the_engine_drops_zeros() -> None:
     ],
 )
 def test_what_to_do_about_an_engine_comes_from_its_words(said: str, word: str) -> None:
-    assert word in engine.advice(said)
+    assert word in engine.engine_advice(said)
     assert word in compose.advice_on(said)
 
 
@@ -292,13 +292,13 @@ def test_parameters_are_read_from_their_columns() -> None:
     text = (
         'num_gpu                        1\nstop                           "[INST]"\nnum_ctx                        1.048576e+06\n'
     )
-    assert ollama.parameters(text) == {"num_gpu": "1", "stop": '"[INST]"', "num_ctx": "1.048576e+06"}
+    assert ollama.model_parameters(text) == {"num_gpu": "1", "stop": '"[INST]"', "num_ctx": "1.048576e+06"}
 
 
 def test_the_same_model_by_two_names() -> None:
-    assert ollama.same("mistral:latest", "mistral")
-    assert ollama.same("mistral", "mistral:latest")
-    assert not ollama.same("mistral:7b", "mistral")
+    assert ollama.same_name("mistral:latest", "mistral")
+    assert ollama.same_name("mistral", "mistral:latest")
+    assert not ollama.same_name("mistral:7b", "mistral")
 
 
 def streamed(*lines: object, status: int = 200) -> HttpReply:

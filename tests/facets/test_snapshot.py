@@ -9,7 +9,7 @@ import pytest
 
 from remediation.connections.calls import Call, Completed, Failed, Http, Probe, ReadFile, Reply, Run
 from remediation.facets.snapshot import attempt
-from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, Uncertain
+from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, OutcomeUnknown
 from tests.facets.answering import Answering
 
 HOSTNAME, DATE = Run(("hostname",)), Run(("date",))
@@ -114,7 +114,7 @@ def test_what_may_take_long_is_sent_only_when_it_is_needed(expensive: Call, purp
     assert connection.asked[3:] == [(HOSTNAME, DATE)]
     second.ask(expensive)
     assert connection.asked[4:] == [(expensive,)]
-    connection.look(hints=hints).foresee(HOSTNAME, expensive)
+    connection.look(hints=hints).preload(HOSTNAME, expensive)
     connection.look(hints=hints, purpose="third").ask(HOSTNAME)
     assert connection.asked[5:] == [(HOSTNAME,)]
 
@@ -122,7 +122,7 @@ def test_what_may_take_long_is_sent_only_when_it_is_needed(expensive: Call, purp
 def test_a_purpose_that_is_new_goes_by_what_was_foreseen_before_it_goes_by_others() -> None:
     connection, hints = Answering(runs=done), dict[str, Any]()
     connection.look(hints=hints, purpose="first").ask(HOSTNAME, Run(("uptime",)))
-    connection.look(hints=hints, purpose="first").foresee(HOSTNAME, DATE)
+    connection.look(hints=hints, purpose="first").preload(HOSTNAME, DATE)
     connection.look(hints=hints, purpose="second").ask(HOSTNAME)
     assert connection.asked[-1] == (HOSTNAME, DATE)
 
@@ -187,7 +187,7 @@ class Failing(Answering):
     ("kind", "error"),
     [
         ("timeout", DeadlineExceeded),
-        ("uncertain", Uncertain),
+        ("uncertain", OutcomeUnknown),
         ("refused", CallFailed),
         ("denied", CallFailed),
         ("error", CallFailed),
@@ -220,5 +220,5 @@ def test_a_code_that_is_none_of_the_good_ones_is_told_with_the_last_words() -> N
 
 def test_an_attempt_is_none_where_the_host_refused_and_passes_what_is_lost() -> None:
     assert attempt(lambda: Failing("refused").look().run(HOSTNAME, "asking")) is None
-    with pytest.raises(Uncertain):
+    with pytest.raises(OutcomeUnknown):
         attempt(lambda: Failing("uncertain").look().run(Run(("x",), writes=True), "asking"))

@@ -85,7 +85,7 @@ def missing_model() -> World:
     return world
 
 
-def set_aside() -> World:
+def quarantine() -> World:
     """Return the host with a layer moved aside, and another fetched in its place."""
     world = damaged()
     world.aside[WEIGHTS] = world.store.pop(blob_path(WEIGHTS))
@@ -149,7 +149,7 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     "gpu.sample": (Example({"busy": 80}, stack, healthy, looks=True),),
     "host.rebooted": (Example({}, stack),),
     "model.absent": (Example({"model": LOCAL}, stored, stack),),
-    "model.layer_restored": (Example({"digest": WEIGHTS}, set_aside, stored),),
+    "model.layer_restored": (Example({"digest": WEIGHTS}, quarantine, stored),),
     "model.loaded": (Example({}, stack, healthy),),
     "model.offloaded": (Example({}, left_by_a_client, healthy, looks=True),),
     "model.parameter": (Example({}, baked, stack), Example({"set": {"num_ctx": 2048}}, stack)),

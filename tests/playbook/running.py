@@ -23,7 +23,7 @@ from remediation.engine.events import Emitter
 from remediation.engine.play.context.run_request import RunRequest, RunSummary
 from remediation.engine.play.runner import run_playbook
 from remediation.facets.protocols import Reader, Writer
-from remediation.inventory.load import load
+from remediation.inventory.load import load_inventory
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import RemediationError
 from remediation.model.event import Event
@@ -100,7 +100,7 @@ def run(
         RunRequest(
             command="play",
             playbook=load_playbook(playbook, extra=known),
-            inventory=load(inventory, playbook_dir=playbook.parent),
+            inventory=load_inventory(inventory, playbook_dir=playbook.parent),
             run="7f3a",
             extra=known,
             sources=tuple(map(str, inventory)),

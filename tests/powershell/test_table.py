@@ -18,13 +18,13 @@ from remediation.connections.calls import Probe
 from remediation.facets.docker.desktop import Desktop, DesktopControl
 from remediation.facets.gpu.devices import USE_PROBE, WindowsGpu
 from remediation.facets.machine import readiness
-from remediation.facets.machine.files import FilesWriter
+from remediation.facets.machine.files import HostFilesWriter
 from remediation.facets.machine.processes import WindowsProcesses, WindowsProcessWriter
 from remediation.facets.machine.session import WindowsDesktop, WindowsDesktopWriter
 from remediation.facets.machine.system import WindowsSystem
 from remediation.facets.ollama import request_log
 from remediation.facets.ollama.generate import ProbeAsker
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
 from tests.engine.fakes.world import FakeClock
 from tests.facets.powershell import NAMES
@@ -137,7 +137,7 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
     folder = _folder(host)
     clock = FakeClock()
 
-    def desktop(look: Look) -> WindowsDesktopWriter:
+    def desktop(look: Snapshot) -> WindowsDesktopWriter:
         return WindowsDesktopWriter(look, _engine, FakeClock(), remote=True)
 
     def close(**more: Any) -> Any:  # noqa: ANN401 - arguments of close
@@ -155,14 +155,14 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
             Scene("no screen", lambda look: look.probe(_act("stop"), "x"), _no_screen),
         ],
         "file": [
-            Scene("rename", lambda look: FilesWriter(look).rename(f"{folder}/one.json", f"{folder}/three.json"), _moved),
-            Scene("make", lambda look: FilesWriter(look).make_folder(f"{folder}/new"), _whole),
-            Scene("remove", lambda look: FilesWriter(look).remove(f"{folder}/one.json"), _whole),
+            Scene("rename", lambda look: HostFilesWriter(look).rename(f"{folder}/one.json", f"{folder}/three.json"), _moved),
+            Scene("make", lambda look: HostFilesWriter(look).make_folder(f"{folder}/new"), _whole),
+            Scene("remove", lambda look: HostFilesWriter(look).remove(f"{folder}/one.json"), _whole),
         ],
         "folder": [
-            Scene("list", lambda look: FilesWriter(look).list(folder), _whole),
-            Scene("space", lambda look: FilesWriter(look).space(folder), _whole),
-            Scene("no folder", lambda look: FilesWriter(look).list(f"{folder}/none"), _whole),
+            Scene("list", lambda look: HostFilesWriter(look).list(folder), _whole),
+            Scene("space", lambda look: HostFilesWriter(look).space(folder), _whole),
+            Scene("no folder", lambda look: HostFilesWriter(look).list(f"{folder}/none"), _whole),
         ],
         "generate": [
             Scene("sample", lambda look: ProbeAsker(look).ask(model, {"model": "m"}, timeout=10.0, sample=True), _whole),
@@ -175,8 +175,8 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
             Scene("elevated", lambda look: WindowsProcesses(look).list(), _whole),
             Scene("not elevated", lambda look: WindowsProcesses(look).list(), _but(elevated=False)),
         ],
-        "readiness": [Scene("all", lambda look: readiness.windows(look, {}), _whole), Scene("no WSL", lambda look: readiness.windows(look, {}), _no_wsl)],
-        "requests": [Scene("all", lambda look: request_log.read(look, [f"{folder}/one.json", f"{folder}/two.json"]), _whole)],
+        "readiness": [Scene("all", lambda look: readiness.windows_readiness(look, {}), _whole), Scene("no WSL", lambda look: readiness.windows_readiness(look, {}), _no_wsl)],
+        "requests": [Scene("all", lambda look: request_log.read_requests(look, [f"{folder}/one.json", f"{folder}/two.json"]), _whole)],
         "sample": [Scene("three", lambda look: WindowsGpu(look).sample(seconds=2.0), _whole), Scene("no driver", lambda look: WindowsGpu(look).sample(seconds=0.0), _no_driver)],
         "session": [Scene("here", lambda look: WindowsDesktop(look, _engine, remote=True).session(), _whole), Scene("no screen", lambda look: WindowsDesktop(look, _engine, remote=True).session(), _no_screen)],
         "system": [Scene("facts", lambda look: WindowsSystem(look, _engine).facts(), _whole)],

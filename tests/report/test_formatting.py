@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from remediation.report import formatting
-from remediation.report.formatting import Row, before_after, duration, percent, sentences, size, table
+from remediation.report.formatting import Row, before_after, duration, format_size, percent, sentences, table
 from remediation.report.text import Line
 from tests.report import stream
 
@@ -15,7 +15,7 @@ from tests.report import stream
     [(None, "unknown"), (0, "0 B"), (512, "512 B"), (4096, "4 KiB"), (80 * 1024**2, "80 MiB"), (457 * 1024**2, "0.4 GiB"), (5.4 * 1024**3, "5.4 GiB")],
 )  # fmt: skip
 def test_bytes(count: float | None, text: str) -> None:
-    assert size(count) == text
+    assert format_size(count) == text
 
 
 @pytest.mark.parametrize(

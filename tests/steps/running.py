@@ -6,7 +6,7 @@ from typing import Any
 
 from remediation.engine.context import RUN_STARTED
 from remediation.engine.journal.serialization import build
-from remediation.engine.step.executor import execute
+from remediation.engine.step.executor import execute_step
 from remediation.engine.step.observation import Informed
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.outcome import Result
@@ -26,7 +26,7 @@ def bench(world: World) -> Bench:
 def run(world: World, step: str, params: dict[str, Any] | None = None, **policy: Any) -> Result:  # noqa: ANN401 - fields of Policy
     """Carry a step out with everything allowed."""
     context = bench(world).context(**{**ALLOWED, "run_started": world.clock.start, **policy})
-    return execute(StepCall(step, params or {}), context)
+    return execute_step(StepCall(step, params or {}), context)
 
 
 def undo(world: World, change: Change) -> Result:

@@ -15,7 +15,7 @@ from remediation.facets.access import HostAccess
 from remediation.facets.machine import readiness
 from remediation.facets.machine.rights import elevation, is_refusal
 from remediation.facets.protocols import Reader
-from remediation.facets.snapshot import Look, attempt
+from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import HostError, RemediationError, Unreachable
 from remediation.model.facts import SessionFacts
 from remediation.model.text.words import plural
@@ -74,7 +74,7 @@ def _notes(access: HostAccess) -> list[Check]:
     return [worth_knowing(NOTE, note) for note in access.notes]
 
 
-def failed(host: str, error: RemediationError) -> Preflight:
+def failed_host(host: str, error: RemediationError) -> Preflight:
     """Return the checks of a host that could not be checked at all."""
     return Preflight(host, (lacking("check", error.message, "everything", error.next_step),), error.exit_code)
 
@@ -147,14 +147,16 @@ def _asked(name: str, ask: Callable[[Reader], Iterator[Check]], reader: Reader) 
 
 def _prepared(access: HostAccess, reader: Reader, session: SessionFacts, settings: ConnectionSettings) -> list[Check]:
     """Check what no facet tells: quotas, counters, Docker Desktop, Compose, WSL, the container toolkit."""
-    look = Look(lambda: access.connection)
+    look = Snapshot(lambda: access.connection)
     config = reader.variables.get("docker_config")
     environment = {"DOCKER_CONFIG": str(config)} if config else {}
 
     docker_needed = not _native(reader)
 
     def windows(_: Reader) -> Iterator[Check]:
-        yield from prepared.windows(readiness.windows(look, environment), remote=settings.kind == "winrm", docker=docker_needed)
+        yield from prepared.windows_checks(
+            readiness.windows_readiness(look, environment), remote=settings.kind == "winrm", docker=docker_needed
+        )
 
     def desktop(reader: Reader) -> Iterator[Check]:
         yield prepared.docker_desktop(reader.desktop.docker(), needed=docker_needed)
@@ -162,7 +164,9 @@ def _prepared(access: HostAccess, reader: Reader, session: SessionFacts, setting
     def posix(reader: Reader) -> Iterator[Check]:
         use = attempt(reader.gpu.use)
         gpu = use is not None and bool(use.gpus)
-        yield from prepared.posix(readiness.posix(look, environment), gpu=gpu, elevated=session.elevated, docker=docker_needed)
+        yield from prepared.posix_checks(
+            readiness.posix_readiness(look, environment), gpu=gpu, elevated=session.elevated, docker=docker_needed
+        )
 
     if settings.platform == "windows":
         return [*_asked("Docker Desktop", desktop, reader), *_asked("preparation", windows, reader)]

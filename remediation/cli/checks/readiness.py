@@ -33,7 +33,7 @@ _PREFIX = "Win32_PerfFormattedData_GPUPerformanceCounters_"
 _DESKTOP_COMMAND = (4, 37)
 
 
-def windows(host: WindowsReadiness, *, remote: bool, docker: bool = True) -> Iterator[Check]:
+def windows_checks(host: WindowsReadiness, *, remote: bool, docker: bool = True) -> Iterator[Check]:
     """Check a Windows host; `remote` says that it is reached over WinRM, `docker` that Ollama does not run without Docker."""
     if remote:
         yield from _quotas(host)
@@ -42,7 +42,7 @@ def windows(host: WindowsReadiness, *, remote: bool, docker: bool = True) -> Ite
     yield compose(host.compose, windows=True, needed=docker)
 
 
-def posix(host: PosixReadiness, *, gpu: bool, elevated: bool, docker: bool = True) -> Iterator[Check]:
+def posix_checks(host: PosixReadiness, *, gpu: bool, elevated: bool, docker: bool = True) -> Iterator[Check]:
     """Check a Linux host; `gpu` says that a card is seen there, `docker` that Ollama does not run without Docker."""
     if host.module:
         yield good("kernel module", f"nvidia {host.module}")

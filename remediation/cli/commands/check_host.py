@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from remediation.cli.options import CheckHost
-from remediation.cli.task import command
+from remediation.cli.task import command_task
 
 if TYPE_CHECKING:
     from remediation.cli.checks.preflight import Preflight
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 PRECEDENCE = (1, 3, 2, 5)
 
 
-@command(CheckHost, name="check-host")
+@command_task(CheckHost, name="check-host")
 def check_host(options: CheckHost) -> int:
     """Look whether hosts can be reached and repaired: one line each, all checks with -v. Changes nothing."""
-    from remediation.cli.context import field  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.context import open_session  # noqa: PLC0415 - loaded when asked for
     from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
 
-    with field(options) as hosts:
-        from remediation.cli.checks.preflight import failed, preflight  # noqa: PLC0415 - loaded when asked for
+    with open_session(options) as hosts:
+        from remediation.cli.checks.preflight import failed_host, preflight  # noqa: PLC0415 - loaded when asked for
         from remediation.connections.settings import from_variables  # noqa: PLC0415 - loaded when asked for
 
         def one(name: str) -> Preflight:
@@ -32,7 +32,7 @@ def check_host(options: CheckHost) -> int:
                 found = preflight(name, access, from_variables(name, hosts.variables(name)))
             return replace(found, checks=tuple(check.masked(hosts.masker.text) for check in found.checks))
 
-        found = hosts.each(one, failed, hosts.selected())
+        found = hosts.each(one, failed_host, hosts.selected())
     if options.json:
         sys.stdout.write(document([each.to_json() for each in found]))
     else:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from remediation.cli.options import Diagnose, seconds
 from remediation.cli.stdio import current_masker
-from remediation.cli.task import command
+from remediation.cli.task import command_task
 from remediation.model.errors import RemediationError, UsageError
 from remediation.model.text.visible import visible_line
 
 if TYPE_CHECKING:
-    from remediation.cli.context import Field
+    from remediation.cli.context import Session
     from remediation.diagnosis.evidence import Evidence
     from remediation.facets.access import HostAccess
 
@@ -35,7 +35,7 @@ class Incident:
     error: RemediationError | None = None
 
 
-@command(Diagnose)
+@command_task(Diagnose)
 def diagnose(options: Diagnose) -> int:
     """Find out why the model is not on the GPU, from hosts or from --evidence. Changes nothing."""
     fail_on = _causes(options.fail_on)
@@ -92,10 +92,10 @@ def _from_evidence(options: Diagnose) -> list[Incident]:
 
 
 def _from_hosts(options: Diagnose) -> list[Incident]:
-    from remediation.cli.context import field  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.context import open_session  # noqa: PLC0415 - loaded when asked for
 
     probe = _probe_seconds(options.probe_seconds)
-    with field(options) as hosts:
+    with open_session(options) as hosts:
         return list(hosts.each(lambda name: _looked_at(name, hosts, probe), _failed, hosts.selected()))
 
 
@@ -109,7 +109,7 @@ def _probe_seconds(text: str | None) -> float | None:
     return limit
 
 
-def _looked_at(name: str, hosts: Field, probe: float | None) -> Incident:
+def _looked_at(name: str, hosts: Session, probe: float | None) -> Incident:
     """Read one host, and ask its loaded model where `probe` seconds are given for that.
 
     What the host refuses as a whole is told beside the others' findings. The connection takes no writes while causes are looked for.
@@ -121,9 +121,9 @@ def _looked_at(name: str, hosts: Field, probe: float | None) -> Incident:
     judged = _noted(_judged(name, evidence), access)
     if probe is None:
         return judged
-    from remediation.cli.commands.probe_figures import probed, with_answer  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.commands.probe_figures import probe_figures, with_answer  # noqa: PLC0415 - loaded when asked for
 
-    figures = probed(name, hosts, evidence, judged.found["offloaded"], probe)
+    figures = probe_figures(name, hosts, evidence, judged.found["offloaded"], probe)
     told = with_answer(evidence, figures)
     judged = judged if told is evidence else _noted(_judged(name, told), access)
     return dataclasses.replace(judged, found={**judged.found, "measured": figures})

@@ -6,13 +6,13 @@ import sys
 from datetime import datetime
 
 from remediation.cli.options import Apply, OneRun, Output, Resume, Undo
-from remediation.cli.task import command
+from remediation.cli.task import command_task
 from remediation.model.errors import UsageError
 from remediation.model.text.shape import intact
 from remediation.model.text.words import plural
 
 
-@command(Output)
+@command_task(Output)
 def history(options: Output) -> int:
     """List the runs, the newest first."""
     from remediation.engine.journal.history import runs  # noqa: PLC0415 - loaded when asked for
@@ -50,13 +50,13 @@ _STATES = {
 }
 
 
-@command(OneRun)
+@command_task(OneRun)
 def show(options: OneRun) -> int:
     """Show what a run found and did, by its id or the beginning of it; also while it goes on."""
     from remediation.cli.report_factory import Style, reporting  # noqa: PLC0415 - loaded when asked for
-    from remediation.engine.journal.history import find  # noqa: PLC0415 - loaded when asked for
+    from remediation.engine.journal.history import find_run  # noqa: PLC0415 - loaded when asked for
 
-    record = find(options.run)
+    record = find_run(options.run)
     style = Style(json=options.json, diff=options.diff, verbose=options.verbose, tasks=frozenset({"undo"}))
     with reporting(sys.stdout, style, {"TERM": "dumb"}) as report:
         for event in record.events:
@@ -76,25 +76,25 @@ def show(options: OneRun) -> int:
     return 0
 
 
-@command(Resume)
+@command_task(Resume)
 def resume(options: Resume) -> int:
     """Go on with a run that was cut off or lost hosts; what is done is not repeated."""
     from remediation.cli.commands import followup  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
 
-    return followup.resume(options, sys.stdout)
+    return followup.resume_from_journal(options, sys.stdout)
 
 
-@command(Undo)
+@command_task(Undo)
 def undo(options: Undo) -> int:
     """Take back what a run changed, the last change first; what cannot be taken back is said."""
     from remediation.cli.commands import followup  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
 
-    return followup.undo(options, sys.stdout)
+    return followup.undo_from_journal(options, sys.stdout)
 
 
-@command(Apply)
+@command_task(Apply)
 def apply(options: Apply) -> int:
     """Apply a plan that --check --out saved, or some of its changes; a host that differs by now is refused."""
     from remediation.cli.commands import followup  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
 
-    return followup.apply(options, sys.stdout)
+    return followup.apply_saved_plan(options, sys.stdout)

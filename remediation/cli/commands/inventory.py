@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from remediation.cli.options import Listing, OneHost
 from remediation.cli.stdio import current_masker
-from remediation.cli.task import command
+from remediation.cli.task import command_task
 from remediation.model.secrets.names import MASK, sounds_secret
 from remediation.model.text.words import plural
 
@@ -24,7 +24,7 @@ QUIET = frozenset({"env", "file", "vars"})
 """Lookups that a query may make: the others run programs or ask somebody."""
 
 
-@command(Listing)
+@command_task(Listing)
 def hosts(options: Listing) -> int:
     """List the hosts of the inventory with their connection and groups, or the groups as a tree."""
     from remediation.cli.context import read_inventory, warn_of_misspelt  # noqa: PLC0415 - loaded when asked for
@@ -88,7 +88,7 @@ def _tree(inventory: Inventory, name: str, chosen: frozenset[str], indent: str =
             yield from _tree(inventory, each, chosen, f"{indent}{'   ' if last else '│  '}")
 
 
-@command(OneHost, name="vars")
+@command_task(OneHost, name="vars")
 def variables(options: OneHost) -> int:
     """Show each variable of a host, the file and line it comes from, and what it overrode."""
     from remediation.cli.context import read_inventory  # noqa: PLC0415 - loaded when asked for

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 from remediation.cli.options import LabFault, LabMachines, LabStart, Nothing
-from remediation.cli.task import command
+from remediation.cli.task import command_task
 
 
-@command(LabStart, name="start", changes=True)
+@command_task(LabStart, name="start", changes=True)
 def start(options: LabStart) -> int:
     """Start the lab, or find it running; its machines are as they were left."""
     from remediation.lab import control  # noqa: PLC0415 - loaded when asked for
@@ -21,7 +21,7 @@ def start(options: LabStart) -> int:
     return 0
 
 
-@command(Nothing, name="stop", changes=True)
+@command_task(Nothing, name="stop", changes=True)
 def stop(options: Nothing) -> int:  # noqa: ARG001 - every task takes its options
     """Stop the lab; what its machines have become is kept."""
     from remediation.lab import control  # noqa: PLC0415 - loaded when asked for
@@ -30,7 +30,7 @@ def stop(options: Nothing) -> int:  # noqa: ARG001 - every task takes its option
     return 0
 
 
-@command(LabFault, name="fault", changes=True)
+@command_task(LabFault, name="fault", changes=True)
 def fault(options: LabFault) -> int:
     """Make a machine of the lab new, with a fault in it."""
     from remediation.lab import control  # noqa: PLC0415 - loaded when asked for
@@ -43,7 +43,7 @@ def fault(options: LabFault) -> int:
     return 0
 
 
-@command(Nothing, name="reset", changes=True)
+@command_task(Nothing, name="reset", changes=True)
 def reset(options: Nothing) -> int:  # noqa: ARG001 - every task takes its options
     """Make all machines of the lab new, with the fault they had at first."""
     from remediation.lab import control  # noqa: PLC0415 - loaded when asked for
@@ -53,7 +53,7 @@ def reset(options: Nothing) -> int:  # noqa: ARG001 - every task takes its optio
     return 0
 
 
-@command(LabMachines, name="status")
+@command_task(LabMachines, name="status")
 def status(options: LabMachines) -> int:
     """Show the lab's machines: the fault put in, what was written to each, what its WinRM server counted."""
     from remediation.lab import control  # noqa: PLC0415 - loaded when asked for

@@ -7,25 +7,25 @@ import sys
 from pathlib import Path
 
 from remediation.cli.options import Lint, Schema
-from remediation.cli.task import command
+from remediation.cli.task import command_task
 from remediation.model.text.words import plural
 
 NOTHING = "{}"
 """What a vault counts as where no password is needed: an empty mapping as a file, a text as a value."""
 
 
-@command(Lint)
+@command_task(Lint)
 def lint(options: Lint) -> int:
     """Read a playbook, tell every mistake in it, and give advice. Touches no host."""
     from remediation.cli.context import read_inventory  # noqa: PLC0415 - loaded when asked for
     from remediation.cli.extra_vars import extra_variables  # noqa: PLC0415 - loaded when asked for
-    from remediation.cli.resources import PLAYBOOKS, find  # noqa: PLC0415 - loaded when asked for
-    from remediation.playbook.lint import lint as advise  # noqa: PLC0415 - loaded when asked for
-    from remediation.playbook.lint import to_json  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.resources import PLAYBOOKS, find_resource  # noqa: PLC0415 - loaded when asked for
+    from remediation.playbook.lint import lint_playbook as advise  # noqa: PLC0415 - loaded when asked for
+    from remediation.playbook.lint import warnings_to_json  # noqa: PLC0415 - loaded when asked for
     from remediation.playbook.load import load_playbook  # noqa: PLC0415 - loaded when asked for
     from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
 
-    path = find(PLAYBOOKS, options.playbook)
+    path = find_resource(PLAYBOOKS, options.playbook)
     given = extra_variables(options.extra_vars)
     known = set(given)
     if options.inventory:
@@ -33,18 +33,18 @@ def lint(options: Lint) -> int:
         known |= {name for host in inventory.hosts for layer in inventory.layers(host) for name in layer}
     advice = advise(load_playbook(path, extra=given, decrypt=lambda _: NOTHING), known=known)
     if options.json:
-        sys.stdout.write(document([to_json(item) for item in advice]))
+        sys.stdout.write(document([warnings_to_json(item) for item in advice]))
     else:
         sys.stdout.writelines(f"{item}\n" for item in advice)
         sys.stdout.write(f"{path}: no mistakes, {plural(len(advice), 'piece')} of advice\n")
     return 0
 
 
-@command(Schema)
+@command_task(Schema)
 def schema(options: Schema) -> int:
     """Print the JSON Schema of playbooks for editors, or write it to --out; made from the steps."""
     from remediation.cli.outputs import writable  # noqa: PLC0415 - loaded when asked for
-    from remediation.playbook.schema import schema as made  # noqa: PLC0415 - loaded when asked for
+    from remediation.playbook.schema import playbook_schema as made  # noqa: PLC0415 - loaded when asked for
 
     text = json.dumps(made(), indent=2, ensure_ascii=False) + "\n"
     if options.out is None:

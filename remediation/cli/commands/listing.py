@@ -7,12 +7,12 @@ from typing import TextIO
 
 from remediation.cli.context import read_inventory
 from remediation.cli.extra_vars import extra_variables
-from remediation.cli.options import Play as Options
-from remediation.cli.resources import PLAYBOOKS, find
+from remediation.cli.options import PlayOptions as Options
+from remediation.cli.resources import PLAYBOOKS, find_resource
 from remediation.engine.play.context.run_request import RunRequest
 from remediation.engine.play.context.run_state import title_of
 from remediation.engine.play.runner import hosts_of
-from remediation.engine.play.selection import Selection, selection
+from remediation.engine.play.selection import TaskSelection, selection
 from remediation.inventory.secrets import vault_of
 from remediation.model.text.words import plural
 from remediation.playbook.load import load_playbook
@@ -22,7 +22,7 @@ from remediation.playbook.model import Play, tasks_of
 def listing(options: Options, stream: TextIO) -> int:
     """List what is asked for, play by play; raises `InputError` and `UsageError`, as the run would before its first host."""
     decrypt = vault_of(options.vault_password_file)
-    path = find(PLAYBOOKS, options.playbook)
+    path = find_resource(PLAYBOOKS, options.playbook)
     extra = extra_variables(options.extra_vars, decrypt=decrypt)
     playbook = load_playbook(path, extra=extra, decrypt=decrypt)
     rows = [f"playbook: {path}"]
@@ -38,7 +38,7 @@ def listing(options: Options, stream: TextIO) -> int:
     return 0
 
 
-def _rows(play: Play, request: RunRequest, chosen: Selection, options: Options) -> Iterator[str]:
+def _rows(play: Play, request: RunRequest, chosen: TaskSelection, options: Options) -> Iterator[str]:
     if options.list_hosts:
         hosts = hosts_of(play, request)
         yield f"    {plural(len(hosts), 'host')}:"

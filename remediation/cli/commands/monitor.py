@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from remediation.cli.options import Monitor
 from remediation.cli.stdio import current_masker
-from remediation.cli.task import command
+from remediation.cli.task import command_task
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.signals import Terminated
-from remediation.model.text.visible import to_json
+from remediation.model.text.visible import visible_json
 
 if TYPE_CHECKING:
-    from remediation.cli.context import Field
+    from remediation.cli.context import Session
     from remediation.facets.access import HostAccess
     from remediation.report.gpus import Sample
 
@@ -24,15 +24,15 @@ EVERY = 2.0
 """Seconds between two looks, as in the guide."""
 
 
-@command(Monitor)
+@command_task(Monitor)
 def monitor(options: Monitor) -> int:
     """Watch the GPUs and the models on them, until Ctrl-C or for --for. Changes nothing."""
-    from remediation.cli.context import field  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.context import open_session  # noqa: PLC0415 - loaded when asked for
     from remediation.cli.options import seconds  # noqa: PLC0415 - loaded when asked for
 
     every = max(0.1, seconds("--every", options.every, EVERY))
     until = time.monotonic() + seconds("--for", options.for_, float("inf"))
-    with field(options) as hosts, ExitStack() as stack:
+    with open_session(options) as hosts, ExitStack() as stack:
         show = _shower(options, stack)
         try:
             for samples in _rounds(hosts, every, until):
@@ -44,12 +44,12 @@ def monitor(options: Monitor) -> int:
     return 0
 
 
-def _rounds(hosts: Field, every: float, until: float) -> Iterator[list[Sample]]:
+def _rounds(hosts: Session, every: float, until: float) -> Iterator[list[Sample]]:
     names = hosts.selected()
     with hosts.kept_open() as access:
         while True:
             begun = time.monotonic()
-            yield list(hosts.each(lambda name: sample(name, access(name)), failed, names))
+            yield list(hosts.each(lambda name: sample(name, access(name)), failed_sample, names))
             left = begun + every - time.monotonic()
             if time.monotonic() + max(0.0, left) >= until:
                 return
@@ -60,7 +60,7 @@ def _shower(options: Monitor, stack: ExitStack) -> Callable[[Sequence[Sample]], 
     if options.json:
 
         def as_json(samples: Sequence[Sample]) -> None:
-            sys.stdout.writelines(f"{to_json(current_masker()(sample.to_json()))}\n" for sample in samples)
+            sys.stdout.writelines(f"{visible_json(current_masker()(sample.to_json()))}\n" for sample in samples)
             sys.stdout.flush()
 
         return as_json
@@ -114,7 +114,7 @@ def sample(name: str, access: HostAccess) -> Sample:
         return Sample(name, now, use, silent=silent.message)
 
 
-def failed(name: str, error: RemediationError) -> Sample:
+def failed_sample(name: str, error: RemediationError) -> Sample:
     """Return the sample of a host that could not be looked at."""
     from remediation.report.gpus import Sample  # noqa: PLC0415 - loaded when asked for
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from remediation.cli.context import Field
+from remediation.cli.context import Session
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.loaded import remaining, unlike_ours
 from remediation.engine.benchmark import measure, unmeasured
@@ -20,7 +20,7 @@ SOON = 5.0
 RELOADED = "what is loaded changed while it was asked: the figures are of what is loaded now"
 
 
-def probed(name: str, hosts: Field, evidence: Evidence, layers: Sequence[int] | None, limit: float) -> dict[str, Any]:
+def probe_figures(name: str, hosts: Session, evidence: Evidence, layers: Sequence[int] | None, limit: float) -> dict[str, Any]:
     """Return the figures of a ``measurement`` (``docs/events.md``); ``reason`` says why something is None, nothing is raised.
 
     The host is opened anew for this: the connection by which causes are looked for takes no writes.

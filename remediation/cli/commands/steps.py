@@ -6,10 +6,10 @@ import sys
 from typing import Any
 
 from remediation.cli.options import Steps
-from remediation.cli.task import command
+from remediation.cli.task import command_task
 
 
-@command(Steps)
+@command_task(Steps)
 def steps(options: Steps) -> int:
     """List the steps, or describe one with its parameters."""
     from remediation.model.errors import UsageError  # noqa: PLC0415 - loaded when asked for

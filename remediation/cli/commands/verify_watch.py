@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterator
 from typing import TextIO
 
-from remediation.cli.context import Field
+from remediation.cli.context import Session
 from remediation.diagnosis.collect import collect
 from remediation.diagnosis.diagnose import diagnose
 from remediation.facets.access import HostAccess
 from remediation.facets.protocols import Reader
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.finding import Cause
-from remediation.model.text.visible import to_json
+from remediation.model.text.visible import visible_json
 from remediation.report.formatting import duration
 from remediation.steps.registry import registry
 
@@ -25,7 +25,7 @@ FAILED = 2
 GOAL = "model.offloaded"
 
 
-def watch(hosts: Field, seconds: float, *, as_json: bool, stream: TextIO | None = None) -> int:
+def watch(hosts: Session, seconds: float, *, as_json: bool, stream: TextIO | None = None) -> int:
     """Look for `seconds` and return 0 where the goal held on every host, 2 where it did not."""
     stream = stream or sys.stdout
     names = hosts.selected()
@@ -54,7 +54,7 @@ def _watched(name: str, access: HostAccess, until: float) -> Iterator[str]:
             reader = access.reader
             seen = goal.look(reader)
             if goal.met(seen) is False:
-                yield f"{name}: regressed: {_why(reader)} ({goal.explain(seen)})"
+                yield f"{name}: regressed: {_why(reader)} ({goal.describe(seen)})"
                 return
         except HostError as error:
             yield f"{name}: {error.message}"
@@ -79,4 +79,4 @@ def _why(reader: Reader) -> str:
 
 
 def _tell(stream: TextIO, text: str, *, as_json: bool) -> None:
-    stream.write(to_json({"event": "regressed", "text": text}) + "\n" if as_json else f"✗ {text}\n")
+    stream.write(visible_json({"event": "regressed", "text": text}) + "\n" if as_json else f"✗ {text}\n")

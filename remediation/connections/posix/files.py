@@ -22,7 +22,7 @@ def _script(name: str) -> str:
     return "".join(Path(__file__).with_name(f"{part}.sh").read_text(encoding="utf-8") for part in ("walk", name))
 
 
-def entries(verb: str, *paths: str) -> Run:
+def entry_call(verb: str, *paths: str) -> Run:
     """Return the call that makes a folder (``make``), moves a file to a name that is not there (``move``) or removes one (``remove``).
 
     No link that another user put into one of the paths leads it elsewhere.
@@ -30,7 +30,7 @@ def entries(verb: str, *paths: str) -> Run:
     return Run(("sh", "-c", _script("entries"), "entries", verb, *paths), writes=True)
 
 
-def read(execute: Execute, call: ReadFile) -> Reply:
+def read_file(execute: Execute, call: ReadFile) -> Reply:
     """Read a file or its end by head or tail."""
     argv = ("sh", "-c", _READ, "read", call.path, str(call.limit), "tail" if call.tail else "head")
     done = execute(Run(argv, b"", call.timeout))
@@ -46,7 +46,7 @@ def read(execute: Execute, call: ReadFile) -> Reply:
     return FileContent(content, truncated=int(size) > call.limit)
 
 
-def write(execute: Execute, call: WriteFile) -> Reply:
+def write_file(execute: Execute, call: WriteFile) -> Reply:
     """Write a file beside its place and rename it there, owner and mode kept; ``write.sh`` says what protects it meanwhile."""
     argv = ("sh", "-c", _script("write"), "write", call.path, str(len(call.content)), call.backup or "")
     done = execute(Run(argv, call.content, call.timeout))

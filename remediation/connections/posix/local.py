@@ -54,7 +54,7 @@ class LocalConnection:
         self.host = host
         self.round_trips = 0
         self._become = become
-        self._running = Running()
+        self._running = LocalProcess()
 
     def exchange(self, calls: Sequence[Call]) -> list[Reply]:
         """Carry out `calls` one after the other."""
@@ -69,28 +69,28 @@ class LocalConnection:
         if isinstance(call, Run):
             return self._run(call)
         if isinstance(call, Http):
-            return http_client.request(call)
+            return http_client.send_request(call)
         if isinstance(call, Probe):
             return Failed("error", f"the probe {call.name} is a PowerShell script, and this is no Windows machine")
         if isinstance(call, WriteFile):
-            return posix_files.write(self._run, call)
-        return file_call(call) if self._become is None else posix_files.read(self._run, call)
+            return posix_files.write_file(self._run, call)
+        return file_call(call) if self._become is None else posix_files.read_file(self._run, call)
 
     def _run(self, call: Run) -> Reply:
         if (fault := sudo.unfit(call)) is not None:
             return fault
         if self._become is None:
-            return run(call, self._running)
+            return run_program(call, self._running)
         elevated = sudo.sudo(self._become, call.argv, call.env)
         started = Run(elevated.argv, elevated.head + call.stdin, call.timeout, writes=call.writes, cwd=call.cwd)
-        done = run(started, self._running, self._kill)
+        done = run_program(started, self._running, self._kill)
         return elevated.reply(done) if isinstance(done, Completed) else done
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
         """End what sudo started: only root or the user whom it became may."""
         if self._become is not None:
             killing = sudo.sudo(self._become, sudo.kill(process.pid), {})
-            run(Run(killing.argv, killing.head, _KILLING))
+            run_program(Run(killing.argv, killing.head, _KILLING))
         _kill(process)
 
 
@@ -105,7 +105,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)  # also what it has started, and left behind
 
 
-class Running:
+class LocalProcess:
     """The programs of one connection that run; once it is ended, none is started any more."""
 
     def __init__(self) -> None:
@@ -138,9 +138,9 @@ class Running:
                 kill(process)
 
 
-def run(call: Run, running: Running | None = None, kill: Callable[[subprocess.Popen[bytes]], None] = _kill) -> Reply:
+def run_program(call: Run, running: LocalProcess | None = None, kill: Callable[[subprocess.Popen[bytes]], None] = _kill) -> Reply:
     """Run a program to its end, in a process group of its own that `kill` ends with it; it is in `running` meanwhile."""
-    running = running or Running()
+    running = running or LocalProcess()
     try:
         process = running.start(call)
     except FileNotFoundError:
@@ -243,7 +243,7 @@ def _end(process: subprocess.Popen[bytes], kill: Callable[[subprocess.Popen[byte
 def file_call(call: ReadFile) -> Reply:
     """Read a file of this machine."""
     try:
-        return read_file(call)
+        return read_local_file(call)
     except FileNotFoundError as error:
         return Failed("not-found", f"{call.path}: {error.strerror}")
     except PermissionError as error:
@@ -252,7 +252,7 @@ def file_call(call: ReadFile) -> Reply:
         return Failed("error", f"{call.path}: {error.strerror or error}")
 
 
-def read_file(call: ReadFile) -> Reply:
+def read_local_file(call: ReadFile) -> Reply:
     """Read a regular file or its end, before a deadline; raises OSError.
 
     A thread does it: a file system that went away (NFS, FUSE) holds whoever reads from it, and no signal gets him out.

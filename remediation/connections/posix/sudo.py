@@ -51,14 +51,14 @@ def unfit(call: Run) -> Failed | None:
     if any("\0" in word for word in call.argv):
         return Failed("error", f"an argument of {call.argv[0]} holds a NUL, which no program can be given")
     for name, value in call.env.items():
-        if not is_variable(name):
+        if not is_environment_name(name):
             return Failed("error", f"{name!r} is not a valid name of an environment variable")
         if "\0" in value:
             return Failed("error", f"the environment variable {name} holds a NUL, which no program can be given")
     return None
 
 
-def is_variable(name: str) -> bool:
+def is_environment_name(name: str) -> bool:
     """Return whether `name` can be an environment variable's: letters, digits and underscores, no digit first."""
     return _NAME.fullmatch(name) is not None
 

@@ -41,7 +41,7 @@ from remediation.model.secrets.masking import Masker
 from remediation.model.text.digits import is_whole
 from remediation.model.text.json_text import load_json
 from remediation.model.text.shape import ODD
-from remediation.model.text.visible import to_json
+from remediation.model.text.visible import visible_json
 
 VERSION = 1
 _SHORTEST = 2
@@ -62,14 +62,14 @@ _BESIDE = frozenset({"timeout", "silence", "writes", "content", "backup"})
 
 
 @dataclass(frozen=True, slots=True)
-class Taped:
+class Interaction:
     """One call with its reply."""
 
     call: Call
     reply: Reply
 
 
-class Names:
+class Anonymizer:
     """Names that must not be in a cassette and what stands there instead; whole words only, upper case or lower."""
 
     def __init__(self) -> None:
@@ -136,7 +136,7 @@ class Cassette:
     def __init__(self, path: Path, mask: Masker | None = None) -> None:
         self._path = path
         self._mask = mask or Masker()
-        self._names = Names()
+        self._names = Anonymizer()
         self._platforms: dict[str, str] = {}
         self._lock = threading.Lock()
         self._lines: list[tuple[int, Any, Any]] = []
@@ -170,7 +170,7 @@ class Cassette:
             # secrets go first: a name that is part of one would be replaced in it, and the rest would stay
             call, reply = (self._names.clean(self._without_secrets(each)) for each in (asked, said))
             lines.append({"host": host, "call": call, "reply": reply})
-        text = "".join(f"{to_json(line)}\n" for line in lines)
+        text = "".join(f"{visible_json(line)}\n" for line in lines)
         try:
             write_private(self._path, text)
         except OSError as error:
@@ -207,7 +207,7 @@ class HostRecorder:
         self.cassette.add(self.number, calls, replies)
 
 
-def load(path: Path, host: int = 1) -> tuple[str, list[Taped]]:
+def load_cassette(path: Path, host: int = 1) -> tuple[str, list[Interaction]]:
     """Return a host's platform and what was recorded of it; raises `UsageError` with the line where it is broken."""
     try:
         text = read_text(path, most=limits.CASSETTE)
@@ -221,7 +221,7 @@ def load(path: Path, host: int = 1) -> tuple[str, list[Taped]]:
                 hosts = {int(each["host"]): str(each["platform"]) for each in line["hosts"]}
                 platform = hosts[host]
             elif line["host"] == host:
-                taped.append(Taped(_read(line["call"], _CALLS), _read(line["reply"], _REPLIES)))
+                taped.append(Interaction(_read(line["call"], _CALLS), _read(line["reply"], _REPLIES)))
         except ODD as error:
             raise UsageError(
                 f"{path}:{number}: this line is none of a cassette with host {host} ({error})",

@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from remediation.connections.calls import Call, Failed, Http, HttpReply, Reply, Run, name_of, tell
+from remediation.connections.calls import Call, Failed, Http, HttpReply, Reply, Run, name_of, notify_listener
 from remediation.connections.recorder import cassette
 
 
@@ -23,7 +23,7 @@ class ReplayConnection:
 
     def __init__(self, host: str, path: Path, number: int = 1) -> None:
         self.host = host
-        self.platform, taped = cassette.load(path, number)
+        self.platform, taped = cassette.load_cassette(path, number)
         self.round_trips = 0
         self._path = path
         self._changes = 0
@@ -60,5 +60,5 @@ class ReplayConnection:
         replies = answers[time]
         reply = replies.popleft() if len(replies) > 1 else replies[0]
         if isinstance(call, Http) and isinstance(reply, HttpReply):
-            tell(call, reply.body)
+            notify_listener(call, reply.body)
         return reply

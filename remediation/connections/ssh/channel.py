@@ -12,7 +12,7 @@ from remediation.connections.bounded import watchdog
 from remediation.connections.settings import ConnectionSettings
 from remediation.connections.ssh import client as ssh_open
 from remediation.connections.worker import clixml
-from remediation.connections.worker.transport import Doubt, Ended, NotReceived, Silent
+from remediation.connections.worker.transport import DeliveryUnknown, NotDelivered, ProcessExited, ReadTimeout
 from remediation.model import limits
 from remediation.model.clock import Clock, SystemClock
 
@@ -46,7 +46,7 @@ class SshChannel:
             with watchdog(left, channel.close):  # a server may never say whether it starts the program
                 channel.exec_command(" ".join(command))
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise NotReceived(f"no program could be started over SSH: {error or type(error).__name__}") from error
+            raise NotDelivered(f"no program could be started over SSH: {error or type(error).__name__}") from error
 
     def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:
         """Write to stdin."""
@@ -57,9 +57,9 @@ class SshChannel:
             if end:
                 channel.shutdown_write()
         except TimeoutError as late:
-            raise Silent("the host does not take its input") from late
+            raise ReadTimeout("the host does not take its input") from late
         except (OSError, EOFError, paramiko.SSHException) as error:
-            raise Doubt(f"the SSH channel broke: {error or type(error).__name__}") from error
+            raise DeliveryUnknown(f"the SSH channel broke: {error or type(error).__name__}") from error
 
     def receive(self, deadline: float) -> bytes:
         """Wait for output."""
@@ -70,19 +70,19 @@ class SshChannel:
             self._gather(channel)
         except TimeoutError as late:
             self._gather(channel)
-            raise Silent("nothing came from the host") from late
+            raise ReadTimeout("nothing came from the host") from late
         except (OSError, EOFError, paramiko.SSHException) as error:
-            raise Doubt(f"the SSH channel broke: {error or type(error).__name__}") from error
+            raise DeliveryUnknown(f"the SSH channel broke: {error or type(error).__name__}") from error
         if content:
             return content
         if not channel.exit_status_ready() and not self._ssh.transport.is_active():
-            raise Doubt("the SSH connection was lost")
+            raise DeliveryUnknown("the SSH connection was lost")
         code = channel.recv_exit_status() if channel.exit_status_ready() else -1
-        raise Ended(f"PowerShell ended with exit code {code}")
+        raise ProcessExited(f"PowerShell ended with exit code {code}")
 
     def errors(self) -> str:
         """Return stderr, CLIXML decoded."""
-        return clixml.readable(bytes(self._errors))
+        return clixml.readable_stderr(bytes(self._errors))
 
     def as_logged_in(self) -> AbstractContextManager[bool]:
         """Nothing logs in but `start`."""
@@ -102,7 +102,7 @@ class SshChannel:
 
     def _running(self) -> paramiko.Channel:
         if self._channel is None:
-            raise NotReceived("no process is running on the host")
+            raise NotDelivered("no process is running on the host")
         return self._channel
 
     def _gather(self, channel: paramiko.Channel) -> None:

@@ -17,7 +17,7 @@ from remediation.connections.posix import sudo
 from remediation.model import limits
 from remediation.model.text.digits import is_whole
 
-Hear = Callable[[bytes], None]
+OnChunk = Callable[[bytes], None]
 _BLOCK = 65536
 _QUIET = 0.5
 """Seconds after a program's end in which what it left running may still hold the channel open."""
@@ -43,15 +43,15 @@ class Late(Exception):
         self.group = group
 
 
-def execute(  # noqa: PLR0913 - a Run's fields
+def execute_command(  # noqa: PLR0913 - a Run's fields
     transport: paramiko.Transport, argv: Sequence[str], stdin: bytes = b"", timeout: float = 30.0, *, cwd: str | None = None,
     env: Mapping[str, str] | None = None,
-    interrupted: Callable[[int | None], None] = lambda _: None, hear: Hear | None = None, most: int = limits.OUTPUT,
+    interrupted: Callable[[int | None], None] = lambda _: None, on_chunk: OnChunk | None = None, most: int = limits.OUTPUT,
     finish: bool = False,
 ) -> Reply:  # fmt: skip
     """Run a program; raises `Broken`, `Late` or `LimitExceeded`.
 
-    `interrupted` is told its group when something else than its time (Ctrl-C, a limit) ends the wait. `hear` is told stdout as it
+    `interrupted` is told its group when something else than its time (Ctrl-C, a limit) ends the wait. `on_chunk` is told stdout as it
     comes, of which at most `most` bytes are accepted; with `finish` a program that writes more runs to its end all the same.
     """
     started = sudo.with_environment(argv, env or {})
@@ -67,7 +67,7 @@ def execute(  # noqa: PLR0913 - a Run's fields
             with watchdog(timeout, channel.close) as dog:  # a server may never say whether it starts the program
                 channel.exec_command(_script(mark, started.argv, cwd, "" if "PATH" in (env or {}) else argv[0]))
             try:
-                code = _pump(channel, started.head + stdin, deadline, (out, err), hear)
+                code = _pump(channel, started.head + stdin, deadline, (out, err), on_chunk)
             except KeyboardInterrupt:
                 _hear_mark(channel, mark, err)
                 raise
@@ -116,7 +116,7 @@ def _told(err: bytes | bytearray, mark: str) -> tuple[list[str], bytes]:
 
 
 def _pump(
-    channel: paramiko.Channel, stdin: bytes, deadline: float, streams: tuple[Gathered, Gathered], hear: Hear | None
+    channel: paramiko.Channel, stdin: bytes, deadline: float, streams: tuple[Gathered, Gathered], on_chunk: OnChunk | None
 ) -> int | None:
     """Return the exit code, None after the deadline."""
     ready = threading.Event()
@@ -130,7 +130,7 @@ def _pump(
     ended: float | None = None
     while True:
         ready.clear()
-        came, now = _gather(channel, *streams, hear), time.monotonic()
+        came, now = _gather(channel, *streams, on_chunk), time.monotonic()
         if came:
             ended = None
             if now >= deadline:
@@ -160,15 +160,15 @@ def _hear_mark(channel: paramiko.Channel, mark: str, err: Gathered) -> None:
             ready.wait(left)
 
 
-def _gather(channel: paramiko.Channel, out: Gathered, err: Gathered, hear: Hear | None = None) -> bool:
+def _gather(channel: paramiko.Channel, out: Gathered, err: Gathered, on_chunk: OnChunk | None = None) -> bool:
     """Take a piece of each stream; return whether there was any."""
     came = False
     if channel.recv_ready():
         came = True
         piece = channel.recv(_BLOCK)
         out.take(piece)
-        if hear is not None and piece:
-            hear(piece)
+        if on_chunk is not None and piece:
+            on_chunk(piece)
     if channel.recv_stderr_ready():
         came = True
         err.take(channel.recv_stderr(_BLOCK))

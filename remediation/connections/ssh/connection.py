@@ -21,7 +21,7 @@ from remediation.connections.ssh import files as ssh_files
 from remediation.connections.ssh import http as ssh_http
 from remediation.connections.ssh.commands import Broken, Late, NotStarted
 from remediation.model import limits
-from remediation.model.errors import Uncertain, Unreachable
+from remediation.model.errors import OutcomeUnknown, Unreachable
 from remediation.model.limits import LimitExceeded
 
 _KILLING = 10.0
@@ -68,7 +68,7 @@ class SshConnection:
                 self._drop()
                 said = str(lost) or type(lost).__name__
                 if call.writes and not isinstance(lost, NotStarted):
-                    raise Uncertain(
+                    raise OutcomeUnknown(
                         f"{self.host}: the SSH connection was lost during {name_of(call)} ({said}); it may or may not have been carried out",
                         host=self.host, next_step="see on the host whether it was done; it is not repeated",
                     ) from lost  # fmt: skip
@@ -87,26 +87,28 @@ class SshConnection:
         if isinstance(call, Run):
             return self._run(transport, call)
         if isinstance(call, Http):
-            return ssh_http.request(transport, call, lambda run, hear, most: self._run(transport, run, hear, most))
+            return ssh_http.request_over_ssh(
+                transport, call, lambda run, on_chunk, most: self._run(transport, run, on_chunk, most)
+            )
         if isinstance(call, Probe):
             return Failed("error", f"the probe {call.name} is a PowerShell script, and {self.host} is no Windows host")
         return self._file(transport, call)
 
     def _run(
-        self, transport: paramiko.Transport, call: Run, hear: ssh_exec.Hear | None = None, most: int = limits.OUTPUT
+        self, transport: paramiko.Transport, call: Run, on_chunk: ssh_exec.OnChunk | None = None, most: int = limits.OUTPUT
     ) -> Reply:  # fmt: skip
         if (fault := sudo.unfit(call)) is not None:
             return fault
         become = self._settings.become
         if become is None:
-            return ssh_exec.execute(
-                transport, call.argv, call.stdin, call.timeout, cwd=call.cwd, env=call.env, interrupted=self._kill, hear=hear,
+            return ssh_exec.execute_command(
+                transport, call.argv, call.stdin, call.timeout, cwd=call.cwd, env=call.env, interrupted=self._kill, on_chunk=on_chunk,
                 most=most, finish=call.writes,
             )  # fmt: skip
         elevated = sudo.sudo(become, call.argv, call.env)
         stdin = elevated.head + call.stdin
-        done = ssh_exec.execute(
-            transport, elevated.argv, stdin, call.timeout, cwd=call.cwd, interrupted=self._kill, hear=hear, most=most,
+        done = ssh_exec.execute_command(
+            transport, elevated.argv, stdin, call.timeout, cwd=call.cwd, interrupted=self._kill, on_chunk=on_chunk, most=most,
             finish=call.writes,
         )  # fmt: skip
         return elevated.reply(done) if isinstance(done, Completed) else done
@@ -116,12 +118,12 @@ class SshConnection:
             return self._run(transport, run)
 
         if isinstance(call, WriteFile):
-            return posix_files.write(execute, call)
+            return posix_files.write_file(execute, call)
         if self._settings.become is not None or (sftp := self._files(transport)) is None:
-            return posix_files.read(execute, call)
+            return posix_files.read_file(execute, call)
         try:
             with ssh_files.within(sftp, call.timeout):
-                return ssh_files.read(sftp, call)
+                return ssh_files.read_by_sftp(sftp, call)
         except LimitExceeded:
             self._drop()  # what else the server sends of it would be taken for the next answer
             raise

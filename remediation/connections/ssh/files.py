@@ -53,7 +53,7 @@ def within(sftp: paramiko.SFTPClient, seconds: float) -> Iterator[None]:
             raise
 
 
-def read(sftp: paramiko.SFTPClient, call: ReadFile) -> Reply:
+def read_by_sftp(sftp: paramiko.SFTPClient, call: ReadFile) -> Reply:
     """Read a file or its end; raises OSError."""
     try:
         seen = sftp.stat(call.path)  # to open a FIFO would wait for whoever writes into it

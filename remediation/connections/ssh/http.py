@@ -12,7 +12,17 @@ from typing import Any, cast
 import paramiko
 
 from remediation.connections import http_client
-from remediation.connections.calls import REDIRECTS, Completed, Failed, Http, HttpReply, Reply, Run, redirected, tell
+from remediation.connections.calls import (
+    REDIRECTS,
+    Completed,
+    Failed,
+    Http,
+    HttpReply,
+    Reply,
+    Run,
+    notify_listener,
+    redirect_failure,
+)
 from remediation.model import limits
 from remediation.model.text.visible import brief
 
@@ -29,7 +39,7 @@ class _NotForwarded(OSError):
     """sshd opens no connection for us."""
 
 
-def request(transport: paramiko.Transport, call: Http, run: Start) -> Reply:
+def request_over_ssh(transport: paramiko.Transport, call: Http, run: Start) -> Reply:
     """Make the request from the host; `run` starts a program there."""
 
     def dial(host: str, port: int, timeout: float) -> socket.socket:
@@ -45,7 +55,7 @@ def request(transport: paramiko.Transport, call: Http, run: Start) -> Reply:
     forbidden: list[str] = []
     if call.url.startswith("https:"):
         return _by_curl(call, run)  # TLS needs a socket, which a channel is not
-    reply = http_client.request(call, dial)
+    reply = http_client.send_request(call, dial)
     return _by_curl(call, run) if forbidden else reply
 
 
@@ -56,7 +66,7 @@ def _by_curl(call: Http, run: Start) -> Reply:
         "curl", "--disable", "-sS", "--proto", "=http,https", "--max-redirs", "0", "--noproxy", "*", "--max-time", f"{call.timeout:g}",
         "--header", "Accept-Encoding: identity", "--request", call.method, "--write-out", _TAIL,
     ]  # fmt: skip
-    if call.hear is not None:
+    if call.on_chunk is not None:
         argv += ["--no-buffer"]
     if call.silence is not None:
         argv += ["--speed-limit", "1", "--speed-time", str(math.ceil(call.silence))]
@@ -78,7 +88,7 @@ def _by_curl(call: Http, run: Start) -> Reply:
         except ValueError:
             return Failed("error", f"{call.method} {call.url}: what the host's curl wrote cannot be read")
         if status in REDIRECTS:
-            return redirected(call, status, location)
+            return redirect_failure(call, status, location)
         heard.rest(content)
         return HttpReply(status, content, total, first if call.stream else None)
     kind = {_REFUSED: "refused", _TIMED_OUT: "timeout"}.get(done.rc, "error")
@@ -103,11 +113,11 @@ class _Heard:
         at = waiting.rfind(_MARK)
         body, self._kept = (waiting, b"") if at < 0 else (waiting[:at], waiting[at:])
         self._told += len(body)
-        tell(self._call, body)
+        notify_listener(self._call, body)
 
     def rest(self, body: bytes) -> None:
         """Let the listener hear what is left of the whole body."""
-        tell(self._call, body[self._told :])
+        notify_listener(self._call, body[self._told :])
 
 
 class _Raw(io.RawIOBase):

@@ -15,10 +15,17 @@ from winrm.protocol import Protocol
 from remediation.connections.settings import ConnectionSettings
 from remediation.connections.winrm import errors as winrm_errors
 from remediation.connections.winrm import messages as winrm_messages
-from remediation.connections.winrm.faults import FAMILIES, SHELL_NOT_FOUND, Fault, Meaning, read
+from remediation.connections.winrm.faults import FAMILIES, SHELL_NOT_FOUND, Fault, Meaning, read_fault
 from remediation.connections.winrm.streams import Streams
 from remediation.connections.worker import clixml
-from remediation.connections.worker.transport import ChannelError, Doubt, Ended, Gone, NotReceived, Silent
+from remediation.connections.worker.transport import (
+    ChannelError,
+    DeliveryUnknown,
+    NotDelivered,
+    ProcessExited,
+    ReadTimeout,
+    SessionExpired,
+)
 from remediation.model import limits
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import Unreachable
@@ -84,9 +91,9 @@ class WinRmChannel:
             )
         except _TooLarge as refused:
             raise winrm_errors.too_large(self._settings, refused.message) from refused
-        except Doubt as doubt:
-            raise NotReceived(doubt.message, doubt.next_step) from doubt
-        except Silent as silence:
+        except DeliveryUnknown as doubt:
+            raise NotDelivered(doubt.message, doubt.next_step) from doubt
+        except ReadTimeout as silence:
             raise Unreachable(
                 f"{self._host}: the WinRM service did not open a shell in time", host=self._host,
                 next_step="look whether the host is overloaded; ansible_timeout sets the seconds",
@@ -97,7 +104,7 @@ class WinRmChannel:
         """Write to stdin, in as many Sends as it takes."""
         shell, command = self._shell, self._command
         if shell is None or command is None:
-            raise NotReceived("no process is running on the host")
+            raise NotDelivered("no process is running on the host")
         streams, view = self._streams_of(shell, command), memoryview(data)
         while True:
             piece = bytes(view[: self._chunk])
@@ -109,9 +116,9 @@ class WinRmChannel:
                     raise winrm_errors.too_large(self._settings, refused.message) from refused
                 self._chunk //= 2  # refused unread: the same bytes go in smaller pieces
                 continue
-            except (Doubt, Silent) as lost:
+            except (DeliveryUnknown, ReadTimeout) as lost:
                 # the worker does nothing before a line is complete, and the line ends with the last piece
-                raise lost if last else NotReceived(lost.message) from lost
+                raise lost if last else NotDelivered(lost.message) from lost
             view = view[len(piece) :]
             if last:
                 return
@@ -138,10 +145,10 @@ class WinRmChannel:
             if done:
                 raise self._ended()
 
-    def _ended(self) -> Ended:
+    def _ended(self) -> ProcessExited:
         # a process that exceeds the memory of its shell is ended, or fails in whatever it does next: no code is sure to say so
         step = f"look at the host; where a shell's memory is used up, {winrm_errors.remedy(winrm_errors.MEMORY)}"
-        return Ended(f"PowerShell ended with exit code {self._code}", step if self._code else "")
+        return ProcessExited(f"PowerShell ended with exit code {self._code}", step if self._code else "")
 
     def _streams_of(self, shell: str, command: str) -> Streams:
         if self._streams is None or self._streams.of != (shell, command):
@@ -150,7 +157,7 @@ class WinRmChannel:
 
     def errors(self) -> str:
         """Return stderr, CLIXML decoded."""
-        return clixml.readable(bytes(self._errors))
+        return clixml.readable_stderr(bytes(self._errors))
 
     @contextmanager
     def as_logged_in(self) -> Iterator[bool]:
@@ -161,7 +168,7 @@ class WinRmChannel:
             return
         login, self._steady = session.auth, True
         if login is not None:
-            session.auth = winrm_messages.Presented(login)
+            session.auth = winrm_messages.ReusedAuth(login)
         try:
             yield True
         finally:
@@ -222,7 +229,7 @@ class WinRmChannel:
             self._limit(self.clock.monotonic() + _CLOSING)
             wire.close_shell(shell, close_session=False)
         except FAMILIES as error:
-            fault = read(error)
+            fault = read_fault(error)
             self._torn = True
             self._doubted = self._doubted or fault.meaning is Meaning.LOGIN
             return fault.code == SHELL_NOT_FOUND
@@ -250,7 +257,7 @@ class WinRmChannel:
         while True:
             if self._limit(deadline) <= 0:
                 self._torn = True
-                raise Silent("nothing came from the host")
+                raise ReadTimeout("nothing came from the host")
             sent = False
             self._torn = True
             try:
@@ -258,7 +265,7 @@ class WinRmChannel:
                 sent = True
                 value = act()
             except FAMILIES as error:
-                fault = read(error)
+                fault = read_fault(error)
             else:
                 self._torn, self._known, self._doubted = False, True, False
                 return value
@@ -266,7 +273,7 @@ class WinRmChannel:
                 self._torn, self._known = False, True
                 continue
             if self._steady:
-                raise Doubt(fault.message)
+                raise DeliveryUnknown(fault.message)
             count = tried[fault.meaning] = tried.get(fault.meaning, 0) + 1
             if self._again(fault, count):
                 continue
@@ -305,13 +312,13 @@ class WinRmChannel:
             return _Rejected(f"the WinRM service refused: {fault.message}")
         unread = {Meaning.REFUSED, Meaning.STALE, Meaning.BUSY, Meaning.NEW_SHELL, Meaning.FULL}
         if not receiving and (meaning in unread or not sent):
-            return (Gone if fault.code == SHELL_NOT_FOUND else NotReceived)(fault.message, remedy)
-        return Doubt(fault.message, remedy)
+            return (SessionExpired if fault.code == SHELL_NOT_FOUND else NotDelivered)(fault.message, remedy)
+        return DeliveryUnknown(fault.message, remedy)
 
 
-class _TooLarge(NotReceived):
+class _TooLarge(NotDelivered):
     """The message was refused unread for its size, or for that of the answer it asks for."""
 
 
-class _Rejected(NotReceived):
+class _Rejected(NotDelivered):
     """The service answered with a fault of its own: the message was read and not carried out."""

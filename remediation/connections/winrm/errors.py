@@ -48,7 +48,7 @@ def too_large(settings: ConnectionSettings, message: str) -> Unreachable:
     )  # fmt: skip
 
 
-def redirected(settings: ConnectionSettings, fault: Fault) -> Unreachable:
+def redirect_error(settings: ConnectionSettings, fault: Fault) -> Unreachable:
     """Return the error of an endpoint that names another server: neither a message nor a login goes there."""
     return Unreachable(
         f"{settings.name}: {fault.message}, and redirects are not followed ({settings.endpoint})",
@@ -85,6 +85,6 @@ def certificate(settings: ConnectionSettings, fault: Fault) -> CertificateRefuse
 
 
 FINAL: Mapping[Meaning, Callable[[ConnectionSettings, Fault], Unreachable]] = {
-    Meaning.LOGIN: no_login, Meaning.CERTIFICATE: certificate, Meaning.REDIRECTED: redirected,
+    Meaning.LOGIN: no_login, Meaning.CERTIFICATE: certificate, Meaning.REDIRECTED: redirect_error,
 }  # fmt: skip
 """After these the server is sent nothing more."""

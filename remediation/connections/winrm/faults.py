@@ -137,7 +137,7 @@ NO_CHALLENGE = Fault(
 """Refused before a password was asked for."""
 
 
-def read(error: BaseException) -> Fault:  # noqa: PLR0911 - one line per family
+def read_fault(error: BaseException) -> Fault:  # noqa: PLR0911 - one line per family
     """Return what `error` means."""
     if isinstance(error, Redirected | LimitExceeded):
         return _confined(error)

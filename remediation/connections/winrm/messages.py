@@ -62,10 +62,10 @@ def log_in(wire: Protocol, settings: ConnectionSettings) -> None:
     session.trust_env = session.trust_env and settings.winrm.proxy is not None
     # with NTLM nothing of a request depends on the one before; Kerberos may put a token of its own into each
     if settings.winrm.transport == "ntlm" and type(wire.transport.encryption) is Encryption:
-        wire.transport.encryption = _Sealed(session, "ntlm")
+        wire.transport.encryption = _SealedMessages(session, "ntlm")
 
 
-class _Sealed(Encryption):
+class _SealedMessages(Encryption):
     """pywinrm's encryption, its requests copied from the first: they differ in their body alone.
 
     To prepare one anew (address, headers, cookies, parameters) takes a tenth of what a message costs.
@@ -73,7 +73,7 @@ class _Sealed(Encryption):
 
     def __init__(self, session: requests.Session, protocol: str) -> None:
         super().__init__(session, protocol)
-        self._alike = _Alike(session)
+        self._alike = _CachedRequestSession(session)
 
     def prepare_encrypted_request(
         self,
@@ -85,7 +85,7 @@ class _Sealed(Encryption):
         return super().prepare_encrypted_request(self._alike, endpoint, message)  # type: ignore[arg-type]  # it asks nothing else
 
 
-class _Alike:
+class _CachedRequestSession:
     """Stands for a session where requests are prepared."""
 
     def __init__(self, session: requests.Session) -> None:
@@ -102,7 +102,7 @@ class _Alike:
         return made
 
 
-class Presented:
+class ReusedAuth:
     """A login that was accepted, for messages that go on under it: a server that asks for another gets none.
 
     Otherwise the libraries below would log in anew by themselves, wherever the connection was cut.

@@ -133,13 +133,13 @@ class ConfinedTransport(Transport):
 
     def _get_message_response_text(self, response: requests.Response) -> bytes:
         text = super()._get_message_response_text(response)
-        problem = forbidden(text)
+        problem = forbidden_xml(text)
         if problem and response.status_code == _OK:
             raise LimitExceeded(f"the answer of the WinRM service {problem}")
         return b"" if problem else text  # an error page, say: its status tells enough
 
 
-def forbidden(text: bytes) -> str:
+def forbidden_xml(text: bytes) -> str:
     """Return what is wrong with an XML text that must not reach a parser that builds a tree; nothing for any other text."""
     depth, problem = 0, ""
     parser = expat.ParserCreate()

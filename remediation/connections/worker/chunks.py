@@ -12,7 +12,7 @@ from remediation.connections.worker import protocol
 _BEGINNINGS = 3
 
 
-class Ask(Protocol):
+class SendRequest(Protocol):
     """Sends one request for `calls` and returns its replies.
 
     ``writes`` says whether it changes the host, and so may not be sent twice in doubt; without ``again`` it is not in any case.
@@ -30,11 +30,11 @@ class Ask(Protocol):
         """Return one reply per wanted call."""
 
 
-def reading(ask: Ask, call: ReadFile) -> Callable[[Mapping[str, Any]], Reply]:
+def reading(ask: SendRequest, call: ReadFile) -> Callable[[Mapping[str, Any]], Reply]:
     """Return how the reply to the first slice of a file is read: what did not fit is fetched."""
 
     def whole(reply: Mapping[str, Any]) -> Reply:
-        if (problem := protocol.failed(reply)) is not None:
+        if (problem := protocol.failed_reply(reply)) is not None:
             return problem
         if reply.get("missing"):
             return FileContent(missing=True)
@@ -45,8 +45,8 @@ def reading(ask: Ask, call: ReadFile) -> Callable[[Mapping[str, Any]], Reply]:
         at = start + sum(len(piece) for piece in pieces)
         while at < end:
             wanted = min(end - at, protocol.SLICE)
-            more = ask([protocol.read(call, at, end - at, tail=False)], [call], call.timeout)[0]
-            if (problem := protocol.failed(more)) is not None:
+            more = ask([protocol.read_request(call, at, end - at, tail=False)], [call], call.timeout)[0]
+            if (problem := protocol.failed_reply(more)) is not None:
                 return problem
             piece = protocol.content(more, "content")[:wanted]
             pieces.append(piece)
@@ -63,7 +63,7 @@ def cut(content: bytes) -> list[bytes]:
     return [content[at : at + protocol.SLICE] for at in range(0, len(content), protocol.SLICE)] or [b""]
 
 
-def write(ask: Ask, call: WriteFile) -> Reply:
+def write_in_chunks(ask: SendRequest, call: WriteFile) -> Reply:
     """Write a file that is larger than a slice."""
     for _ in range(_BEGINNINGS):
         reply = _write(ask, call)
@@ -73,13 +73,13 @@ def write(ask: Ask, call: WriteFile) -> Reply:
     return reply
 
 
-def _write(ask: Ask, call: WriteFile) -> Reply:
+def _write(ask: SendRequest, call: WriteFile) -> Reply:
     digest, size = hashlib.sha256(call.content).hexdigest(), len(call.content)
     reply: Reply = FileContent()
     for number, piece in enumerate(cut(call.content)):
         at = number * protocol.SLICE
         last = at + protocol.SLICE >= size
-        wanted = protocol.write(call.path, at, piece, digest if last else None, call.backup)
+        wanted = protocol.write_request(call.path, at, piece, digest if last else None, call.backup)
         # a slice lies beside the file: sending it twice changes nothing until the last one
         reply = protocol.wrote(ask([wanted], [call], call.timeout, writes=last)[0])
         if isinstance(reply, Failed):

@@ -12,7 +12,7 @@ _UNIT = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&amp;", "&"))
 
 
-def readable(data: bytes) -> str:
+def readable_stderr(data: bytes) -> str:
     """Return errors and warnings as text; progress and other streams are left out, plain text stays."""
     text = _decoded(_HEADER.sub(b"", data.removeprefix(b"\xef\xbb\xbf")))
     # read by pattern, not by an XML parser: blocks come cut off, repeated, and with whatever a native program wrote in between

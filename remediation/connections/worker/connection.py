@@ -3,8 +3,8 @@
 What is sent again after a loss, and what is not, is decided here and nowhere else:
 
 - certainly not received: sent again, a write too;
-- in doubt: a new worker; what only reads is sent again once, a write is `Uncertain` and whoever asked looks again;
-- silence beyond the deadline: the worker is ended and `DeadlineExceeded` raised, `Uncertain` for a write.
+- in doubt: a new worker; what only reads is sent again once, a write is `OutcomeUnknown` and whoever asked looks again;
+- silence beyond the deadline: the worker is ended and `DeadlineExceeded` raised, `OutcomeUnknown` for a write.
 
 A host may wait long for its next call: for another wave, for a person. Its shell may be ended meanwhile and its TCP session cut
 by whatever lies between. So a connection that nobody uses is beaten (`remediation.connections.keepalive`): a request without calls,
@@ -32,12 +32,19 @@ from remediation.connections.calls import (
     name_of,
     server_of,
 )
-from remediation.connections.keepalive import PROCESS, Heartbeat, Turn
+from remediation.connections.keepalive import PROCESS_KEEP_ALIVE, ConnectionLock, KeepAliveThread
 from remediation.connections.worker import bootstrap, chunks, long_running, protocol
 from remediation.connections.worker.protocol import Scripts
-from remediation.connections.worker.session import Listeners, NotGreeted, Talk
-from remediation.connections.worker.transport import Channel, ChannelError, Doubt, Gone, NotReceived, Silent
-from remediation.model.errors import DeadlineExceeded, Uncertain, Unreachable
+from remediation.connections.worker.session import Listeners, NotGreeted, WorkerSession
+from remediation.connections.worker.transport import (
+    Channel,
+    ChannelError,
+    DeliveryUnknown,
+    NotDelivered,
+    ReadTimeout,
+    SessionExpired,
+)
+from remediation.model.errors import DeadlineExceeded, OutcomeUnknown, Unreachable
 from remediation.model.limits import LimitExceeded
 
 GREETING = 15.0
@@ -61,7 +68,7 @@ class WorkerConnection:
 
     def __init__(  # noqa: PLR0913 - all but two by name, each with a default
         self, host: str, channel: Channel, *, scripts: Callable[[str], str], note: Callable[[str], None] = lambda _: None,
-        opening: float = 30.0, greeting: float = GREETING, powershell: str = "powershell.exe", heartbeat: Heartbeat = PROCESS,
+        opening: float = 30.0, greeting: float = GREETING, powershell: str = "powershell.exe", heartbeat: KeepAliveThread = PROCESS_KEEP_ALIVE,
     ) -> None:  # fmt: skip
         self.host = host
         self.round_trips = 0
@@ -69,12 +76,12 @@ class WorkerConnection:
         self._clock = channel.clock
         self._scripts = Scripts(scripts)
         self._opening, self._greeting, self._powershell = opening, greeting, powershell
-        self._talk: Talk | None = None
+        self._talk: WorkerSession | None = None
         self._one_call_each = False
         self._stillborn = 0
         self._heard = 0.0
         self._closed = False
-        self._turn = Turn(self._beat, lambda: self._talk is not None, heartbeat)
+        self._turn = ConnectionLock(self._beat, lambda: self._talk is not None, heartbeat)
 
     @property
     def about(self) -> Mapping[str, Any]:
@@ -127,18 +134,18 @@ class WorkerConnection:
             return (
                 None
                 if call.timeout > protocol.LONGEST or len(call.stdin) > protocol.SLICE
-                else (protocol.run(call), protocol.completed)
+                else (protocol.run_request(call), protocol.completed)
             )
         if isinstance(call, Probe):
-            return self._scripts.probe(call.name, call.data, call.timeout), protocol.probed
+            return self._scripts.probe(call.name, call.data, call.timeout), protocol.probe_reply
         if isinstance(call, Http):
             return self._scripts.probe("http", protocol.http(call), call.timeout, server_of(call)), protocol.answering(call)
         if isinstance(call, ReadFile):
-            return protocol.read(call), chunks.reading(self._ask, call)
+            return protocol.read_request(call), chunks.reading(self._ask, call)
         if len(call.content) > protocol.SLICE:
             return None
         digest = hashlib.sha256(call.content).hexdigest()
-        return protocol.write(call.path, 0, call.content, digest, call.backup), protocol.wrote
+        return protocol.write_request(call.path, 0, call.content, digest, call.backup), protocol.wrote
 
     def _together(self, waiting: Sequence[tuple[Call, Wanted]]) -> list[Reply]:
         if not waiting:
@@ -152,7 +159,7 @@ class WorkerConnection:
         again = [
             index
             for index, reply in enumerate(replies)
-            if (error := protocol.failed(reply)) is not None and error.kind == "need-script"
+            if (error := protocol.failed_reply(reply)) is not None and error.kind == "need-script"
         ]
         if again:
             self._scripts.forget()
@@ -172,7 +179,7 @@ class WorkerConnection:
             return Failed("error", f"{name_of(call)}: {exceeded.message}")
 
     def _in_parts(self, call: Run | WriteFile) -> Reply:
-        return self._detached(call) if isinstance(call, Run) else chunks.write(self._ask, call)
+        return self._detached(call) if isinstance(call, Run) else chunks.write_in_chunks(self._ask, call)
 
     def _detached(self, call: Run) -> Reply:
         if self._talk is None and not self._one_call_each:
@@ -181,8 +188,8 @@ class WorkerConnection:
             )  # which way the host answers has to be known first: a greeting tells
         if self._one_call_each:
             # nothing outlives the process of its own call: the program is waited for
-            return protocol.completed(self._ask([protocol.run(call)], [call], call.timeout)[0])
-        return long_running.run(self._ask, call, self._clock)
+            return protocol.completed(self._ask([protocol.run_request(call)], [call], call.timeout)[0])
+        return long_running.run_detached(self._ask, call, self._clock)
 
     def _ask(
         self, wanted: Sequence[dict[str, Any]], calls: Sequence[Call], timeout: float, *, writes: bool | None = None,
@@ -198,8 +205,8 @@ class WorkerConnection:
         for attempt in range(_TRIES):
             self._clock.sleep(pause)
             try:
-                return self._once(wanted, timeout, limit, protocol.listeners(calls))
-            except Silent as silence:
+                return self._once(wanted, timeout, limit, protocol.chunk_listeners(calls))
+            except ReadTimeout as silence:
                 self._drop()
                 if writes:
                     raise self._uncertain(what, silence) from silence
@@ -209,7 +216,7 @@ class WorkerConnection:
                 ) from silence  # fmt: skip
             except ChannelError as lost:
                 self._drop()
-                doubt = isinstance(lost, Doubt) or not again
+                doubt = isinstance(lost, DeliveryUnknown) or not again
                 if doubt and writes:
                     raise self._uncertain(what, lost) from lost
                 if (doubt and (doubted or not again)) or attempt == _TRIES - 1 or self._clock.monotonic() > limit:
@@ -218,7 +225,7 @@ class WorkerConnection:
                         next_step=lost.next_step or "look at the host, then run again",
                     ) from lost  # fmt: skip
                 doubted = doubted or doubt
-                pause = 0.0 if isinstance(lost, Gone) and not attempt else _PAUSES[attempt + 1]
+                pause = 0.0 if isinstance(lost, SessionExpired) and not attempt else _PAUSES[attempt + 1]
             except BaseException:
                 # interrupted in between: whatever is in flight must not be mistaken for the answer to the next request
                 self._drop()
@@ -241,7 +248,7 @@ class WorkerConnection:
             raise
         return True
 
-    def _once(self, wanted: Sequence[dict[str, Any]], timeout: float, limit: float, hear: Listeners) -> list[dict[str, Any]]:
+    def _once(self, wanted: Sequence[dict[str, Any]], timeout: float, limit: float, on_chunk: Listeners) -> list[dict[str, Any]]:
         if self._closed:
             raise Unreachable(f"{self.host}: the connection has been closed", host=self.host)
         opened = min(limit, self._clock.monotonic() + self._opening)
@@ -251,22 +258,24 @@ class WorkerConnection:
                 return []
         self.round_trips += 1
         if self._talk is not None:
-            replies = self._talk.ask(wanted, min(limit, self._clock.monotonic() + timeout + GRACE), hear)
+            replies = self._talk.ask(wanted, min(limit, self._clock.monotonic() + timeout + GRACE), on_chunk)
             self._heard = self._clock.monotonic()
             return replies
         self._scripts.forget()
-        talk = Talk(self.host, self._channel, self._clock.monotonic)
-        return talk.ask_once(bootstrap.one_call_command(self._powershell), list(map(protocol.alone, wanted)), opened, limit, hear)
+        talk = WorkerSession(self.host, self._channel, self._clock.monotonic)
+        return talk.ask_once(
+            bootstrap.one_call_command(self._powershell), list(map(protocol.alone, wanted)), opened, limit, on_chunk
+        )
 
     def _greet(self, opened: float) -> None:
-        talk = Talk(self.host, self._channel, self._clock.monotonic)
+        talk = WorkerSession(self.host, self._channel, self._clock.monotonic)
         command = bootstrap.worker_command(self._powershell)
         try:
             talk.greet(command, opened, self._greeting)
         except NotGreeted as missing:
             self._stillborn += missing.ended
             if missing.ended and self._stillborn == 1:
-                raise NotReceived(missing.message) from missing  # it may have met a host that was going down
+                raise NotDelivered(missing.message) from missing  # it may have met a host that was going down
             self._one_call_each = True
             why = "ended at once" if missing.ended else f"did not answer within {self._greeting:g} s"
             self._note(
@@ -291,8 +300,8 @@ class WorkerConnection:
             for each, call in zip(wanted, calls, strict=True)
         ]
 
-    def _uncertain(self, what: str, cause: ChannelError) -> Uncertain:
-        return Uncertain(
+    def _uncertain(self, what: str, cause: ChannelError) -> OutcomeUnknown:
+        return OutcomeUnknown(
             f"{self.host}: the answer to {what} was lost ({cause.message}); it may or may not have been carried out",
             host=self.host,
             next_step="see on the host whether it was done; it is not repeated",

@@ -14,7 +14,7 @@ from pathlib import PureWindowsPath
 from typing import IO
 
 from remediation.connections.worker import clixml
-from remediation.connections.worker.transport import Doubt, Ended, Silent
+from remediation.connections.worker.transport import DeliveryUnknown, ProcessExited, ReadTimeout
 from remediation.model import limits
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import Unreachable
@@ -51,7 +51,7 @@ class ChildChannel:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 creationflags=_APART,
-                env=environment(words[0]),
+                env=child_environment(words[0]),
                 start_new_session=True,
             )
         except OSError as error:
@@ -67,7 +67,7 @@ class ChildChannel:
         """Write to stdin."""
         pipe = self._process.stdin if self._process is not None else None
         if pipe is None:
-            raise Ended("PowerShell is not running")
+            raise ProcessExited("PowerShell is not running")
         try:
             view = memoryview(data)
             while view:
@@ -75,28 +75,28 @@ class ChildChannel:
             if end:
                 pipe.close()
         except (OSError, ValueError) as error:
-            raise Doubt(f"PowerShell does not take its input: {error}") from error
+            raise DeliveryUnknown(f"PowerShell does not take its input: {error}") from error
 
     def receive(self, deadline: float) -> bytes:
         """Wait for output."""
         if self._process is None:
-            raise Ended("PowerShell is not running")
+            raise ProcessExited("PowerShell is not running")
         try:
             content = self._said.get(timeout=max(0.01, deadline - self.clock.monotonic()))
         except queue.Empty:
-            raise Silent("nothing came from PowerShell") from None
+            raise ReadTimeout("nothing came from PowerShell") from None
         if content:
             return content
         self._said.again(b"")
         try:
             code = self._process.wait(_ENDING)
         except subprocess.TimeoutExpired:
-            raise Doubt("PowerShell closed its output") from None
-        raise Ended(f"PowerShell ended with exit code {code & 0xFFFFFFFF}")
+            raise DeliveryUnknown("PowerShell closed its output") from None
+        raise ProcessExited(f"PowerShell ended with exit code {code & 0xFFFFFFFF}")
 
     def errors(self) -> str:
         """Return stderr, CLIXML decoded."""
-        return clixml.readable(bytes(self._errors))
+        return clixml.readable_stderr(bytes(self._errors))
 
     def as_logged_in(self) -> AbstractContextManager[bool]:
         """Nothing logs in but `start`."""
@@ -137,7 +137,7 @@ def native(program: str, variables: Mapping[str, str] = os.environ, there: Calla
     return found if there(found) else program
 
 
-def environment(program: str, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+def child_environment(program: str, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the variables for a program: Windows PowerShell finds its own modules, not those of a PowerShell 7 that we were started by."""
     return {
         name: value

@@ -11,7 +11,7 @@ from typing import Any
 from remediation.connections.bounded import Gathered
 from remediation.connections.calls import Completed, Failed, Reply, Run
 from remediation.connections.worker import protocol
-from remediation.connections.worker.chunks import Ask, cut
+from remediation.connections.worker.chunks import SendRequest, cut
 from remediation.model.clock import Clock
 from remediation.model.limits import LimitExceeded
 
@@ -20,18 +20,18 @@ AT_ONCE = 5.0
 _POLL = 20.0
 
 
-def run(ask: Ask, call: Run, clock: Clock) -> Reply:
+def run_detached(ask: SendRequest, call: Run, clock: Clock) -> Reply:
     """Run a program to its end; raises `LimitExceeded` for one that writes too much."""
     deadline = clock.monotonic() + call.timeout
     output = _Output(call)
     first, *rest = cut(call.stdin)
     wait = 0.0 if rest else min(AT_ONCE, call.timeout)
-    request = protocol.run(call, first) | {
+    request = protocol.run_request(call, first) | {
         "op": "start", "timeout": protocol.DETACHED, "wait": wait, "more": bool(rest), "last": wait == call.timeout,
     }  # fmt: skip
     said = ask([request], [call], protocol.LONGEST + wait)[0]
     while True:
-        if (problem := protocol.failed(said)) is not None:
+        if (problem := protocol.failed_reply(said)) is not None:
             return problem
         try:
             output.take(said)

@@ -23,8 +23,8 @@ from remediation.connections.calls import (
     Run,
     WriteFile,
     name_of,
-    redirected,
-    tell,
+    notify_listener,
+    redirect_failure,
 )
 from remediation.model.text.shape import ODD
 
@@ -73,7 +73,7 @@ class Scripts:
         return call
 
 
-def run(call: Run, stdin: bytes | None = None) -> dict[str, Any]:
+def run_request(call: Run, stdin: bytes | None = None) -> dict[str, Any]:
     """Return a program start; `stdin` is the first slice of it where the rest follows."""
     return {
         "op": "run", "argv": list(call.argv), "stdin": encoded(call.stdin if stdin is None else stdin), "timeout": call.timeout,
@@ -89,7 +89,7 @@ def _variables(env: Mapping[str, str]) -> dict[str, str] | list[tuple[str, str]]
 def http(call: Http) -> dict[str, Any]:
     """Return the data of the probe ``http``."""
     body = None if call.body is None else json.dumps(call.body)
-    pieces = call.stream or call.hear is not None  # more than a frame holds
+    pieces = call.stream or call.on_chunk is not None  # more than a frame holds
     return {
         "method": call.method, "url": call.url, "body": body, "timeout": call.timeout, "stream": call.stream,
         "silence": call.silence, "tell": pieces,
@@ -101,13 +101,13 @@ def alone(call: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**call, "keep": True} if call["op"] == "write" else call
 
 
-def read(call: ReadFile, offset: int = 0, limit: int | None = None, *, tail: bool | None = None) -> dict[str, Any]:
+def read_request(call: ReadFile, offset: int = 0, limit: int | None = None, *, tail: bool | None = None) -> dict[str, Any]:
     """Return one slice's read."""
     wanted = min(call.limit if limit is None else limit, SLICE)
     return {"op": "read", "path": call.path, "offset": offset, "limit": wanted, "tail": call.tail if tail is None else tail}
 
 
-def write(path: str, offset: int, content: bytes, whole: str | None, backup: str | None) -> dict[str, Any]:
+def write_request(path: str, offset: int, content: bytes, whole: str | None, backup: str | None) -> dict[str, Any]:
     """Return one slice's write; `whole` is the SHA-256 of the file, given with the last slice."""
     return {
         "op": "write", "path": path, "offset": offset, "content": encoded(content), "last": whole is not None, "sha256": whole or "",
@@ -122,7 +122,7 @@ def weight(call: Call) -> int:
     return 2 * len(call.content) + 500 if isinstance(call, WriteFile) else 30_000
 
 
-def failed(reply: Mapping[str, Any]) -> Failed | None:
+def failed_reply(reply: Mapping[str, Any]) -> Failed | None:
     """Return what went wrong, None where nothing did."""
     error = reply.get("error")
     if not isinstance(error, Mapping):
@@ -143,20 +143,20 @@ def understood(read: Callable[[], Reply], call: Call) -> Reply:
 
 def completed(reply: Mapping[str, Any]) -> Reply:
     """Return a program's end."""
-    return failed(reply) or Completed(int(reply["rc"]) & UNSIGNED, content(reply, "stdout"), content(reply, "stderr"))
+    return failed_reply(reply) or Completed(int(reply["rc"]) & UNSIGNED, content(reply, "stdout"), content(reply, "stderr"))
 
 
-def probed(reply: Mapping[str, Any]) -> Reply:
+def probe_reply(reply: Mapping[str, Any]) -> Reply:
     """Return a probe's value."""
-    return failed(reply) or ProbeReply(reply.get("value"))
+    return failed_reply(reply) or ProbeReply(reply.get("value"))
 
 
-def listeners(calls: Sequence[Call]) -> dict[int, Callable[[bytes], None]]:
+def chunk_listeners(calls: Sequence[Call]) -> dict[int, Callable[[bytes], None]]:
     """Return, by a call's place in its request, what hears of its answer before that is whole."""
     return {
-        place: functools.partial(tell, call)
+        place: functools.partial(notify_listener, call)
         for place, call in enumerate(calls)
-        if isinstance(call, Http) and call.hear is not None
+        if isinstance(call, Http) and call.on_chunk is not None
     }
 
 
@@ -164,20 +164,22 @@ def answering(call: Http) -> Callable[[Mapping[str, Any]], Reply]:
     """Return how the reply to `call` is read: whoever listens hears what he has not heard yet."""
 
     def whole(reply: Mapping[str, Any]) -> Reply:
-        found = answered(reply)
+        found = http_reply(reply)
         if isinstance(found, Failed) and found.kind == "redirected":
-            return redirected(call, int(reply["value"]["status"]), found.message)
+            return redirect_failure(call, int(reply["value"]["status"]), found.message)
         if isinstance(found, HttpReply):
-            tell(call, found.body[len(content(reply, TOLD)) :])
+            notify_listener(call, found.body[len(content(reply, TOLD)) :])
         return found
 
     return whole
 
 
-def answered(reply: Mapping[str, Any]) -> Reply:
+def http_reply(reply: Mapping[str, Any]) -> Reply:
     """Return an HTTP answer: what was told of it before, and the value of the probe ``http``."""
     value = reply.get("value")
-    problem = failed(reply) or (failed(value) if isinstance(value, Mapping) else Failed("error", "the probe http said nothing"))
+    problem = failed_reply(reply) or (
+        failed_reply(value) if isinstance(value, Mapping) else Failed("error", "the probe http said nothing")
+    )
     if problem is not None or not isinstance(value, Mapping):
         return problem or Failed("error", "the probe http said nothing")
     if int(value["status"]) in REDIRECTS:
@@ -193,7 +195,7 @@ def answered(reply: Mapping[str, Any]) -> Reply:
 
 def wrote(reply: Mapping[str, Any]) -> Reply:
     """Return the end of a file's writing: there is nothing to tell but that it went well."""
-    return failed(reply) or FileContent()
+    return failed_reply(reply) or FileContent()
 
 
 def content(reply: Mapping[str, Any], key: str) -> bytes:

@@ -11,7 +11,14 @@ from typing import Any
 from remediation.connections.worker import bootstrap
 from remediation.connections.worker.frames import Frames, Garbled, line_of
 from remediation.connections.worker.protocol import TOLD, UNREAD
-from remediation.connections.worker.transport import Channel, ChannelError, Doubt, Ended, NotReceived, Silent
+from remediation.connections.worker.transport import (
+    Channel,
+    ChannelError,
+    DeliveryUnknown,
+    NotDelivered,
+    ProcessExited,
+    ReadTimeout,
+)
 from remediation.model import limits
 from remediation.model.errors import Blocked
 from remediation.model.limits import LimitExceeded, Tally
@@ -31,7 +38,7 @@ class NotGreeted(ChannelError):
         self.ended = ended
 
 
-class Talk:
+class WorkerSession:
     """A started worker. `ask` sends one request and returns its replies; any failure ends the conversation for good."""
 
     def __init__(self, host: str, channel: Channel, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -53,27 +60,27 @@ class Talk:
         try:
             self._channel.send(self._hello, deadline)
             self._meet(self._frame(deadline))
-        except Silent as silence:
+        except ReadTimeout as silence:
             raise NotGreeted(silence.message, ended=False) from silence
-        except Ended as end:
+        except ProcessExited as end:
             self._check_language()
             raise NotGreeted(end.message, ended=True, next_step=end.next_step) from end
-        except Doubt as doubt:
+        except DeliveryUnknown as doubt:
             # nothing of the caller's has been sent yet
-            raise NotReceived(doubt.message, doubt.next_step) from doubt
+            raise NotDelivered(doubt.message, doubt.next_step) from doubt
 
-    def ask(self, calls: Sequence[Mapping[str, Any]], deadline: float, hear: Listeners | None = None) -> list[dict[str, Any]]:
+    def ask(self, calls: Sequence[Mapping[str, Any]], deadline: float, on_chunk: Listeners | None = None) -> list[dict[str, Any]]:
         """Send one request and return its replies; raises a `ChannelError`.
 
-        `hear` are those who listen, by the place of their call in `calls`: each is told what comes of its answer as it comes.
+        `on_chunk` are those who listen, by the place of their call in `calls`: each is told what comes of its answer as it comes.
         """
         self._number += 1
         self._channel.send(line_of({"id": self._number, "calls": list(calls)}), deadline)
-        return self._replies(self._number, len(calls), deadline, hear or {})
+        return self._replies(self._number, len(calls), deadline, on_chunk or {})
 
     def ask_once(
         self, command: Sequence[str], calls: Sequence[Mapping[str, Any]], opening: float, deadline: float,
-        hear: Listeners | None = None,
+        on_chunk: Listeners | None = None,
     ) -> list[dict[str, Any]]:  # fmt: skip
         """Start a process for this one request, all of its stdin at once; raises a `ChannelError` or `Blocked`."""
         self._number = 1
@@ -81,55 +88,55 @@ class Talk:
         self._channel.send(self._hello + line_of({"id": 1, "calls": list(calls)}), deadline, end=True)
         try:
             self._meet(self._frame(deadline))
-        except Ended as end:
+        except ProcessExited as end:
             self._check_language()
             # everything it said has come, and it has not even greeted: it read no request
-            raise NotReceived(end.message, end.next_step) from end
-        return self._replies(1, len(calls), deadline, hear or {})
+            raise NotDelivered(end.message, end.next_step) from end
+        return self._replies(1, len(calls), deadline, on_chunk or {})
 
-    def _replies(self, number: int, count: int, deadline: float, hear: Listeners) -> list[dict[str, Any]]:
-        parts = _Parts()
+    def _replies(self, number: int, count: int, deadline: float, on_chunk: Listeners) -> list[dict[str, Any]]:
+        parts = _ReplyParts()
         try:
             while True:
                 frame = self._frame(deadline)
                 if frame.get("id") != number:
-                    raise Doubt(self._told(f"the worker answered request {str(frame.get('id'))[:20]!r}, not {number}"))
+                    raise DeliveryUnknown(self._told(f"the worker answered request {str(frame.get('id'))[:20]!r}, not {number}"))
                 if "stream" in frame:
                     index, stream, piece = parts.take(frame)
-                    if stream == TOLD and index in hear:
-                        hear[index](piece)
+                    if stream == TOLD and index in on_chunk:
+                        on_chunk[index](piece)
                     continue
                 if "replies" not in frame and "error" in frame:
                     return [{"error": {**frame["error"], "kind": UNREAD}}] * count
                 replies = frame.get("replies")
                 if not isinstance(replies, list) or len(replies) != count or not all(isinstance(each, dict) for each in replies):
-                    raise Doubt(self._told("the worker's answer has not as many replies as there were calls"))
+                    raise DeliveryUnknown(self._told("the worker's answer has not as many replies as there were calls"))
                 parts.join(replies)
                 return replies
         except (LookupError, TypeError, ValueError) as error:
-            raise Doubt(self._told("the worker's answer cannot be read")) from error
+            raise DeliveryUnknown(self._told("the worker's answer cannot be read")) from error
         except LimitExceeded as exceeded:
-            raise Doubt(self._told(exceeded.message)) from exceeded
+            raise DeliveryUnknown(self._told(exceeded.message)) from exceeded
 
     def _frame(self, deadline: float) -> dict[str, Any]:
         while not self._ready:
             try:
                 self._ready.extend(self._frames.feed(self._channel.receive(deadline)))
             except Garbled as garbled:
-                raise Doubt(self._told(str(garbled))) from garbled
+                raise DeliveryUnknown(self._told(str(garbled))) from garbled
             except LimitExceeded as exceeded:
-                raise Doubt(self._told(exceeded.message)) from exceeded
-            except Doubt as doubt:
+                raise DeliveryUnknown(self._told(exceeded.message)) from exceeded
+            except DeliveryUnknown as doubt:
                 raise type(doubt)(self._told(doubt.message), doubt.next_step) from doubt
-            except Silent as silence:
-                raise Silent(self._told(silence.message)) from silence
+            except ReadTimeout as silence:
+                raise ReadTimeout(self._told(silence.message)) from silence
             if not self._ready and self._monotonic() >= deadline:
-                raise Silent(self._told("only other output came from the host"))
+                raise ReadTimeout(self._told("only other output came from the host"))
         return self._ready.pop(0)
 
     def _meet(self, greeting: Mapping[str, Any]) -> None:
         if greeting.get("hello") != bootstrap.PROTOCOL:
-            raise Doubt(self._told("the worker's first words are no greeting"))
+            raise DeliveryUnknown(self._told("the worker's first words are no greeting"))
         mode = str(greeting.get("language_mode", ""))
         if mode != "FullLanguage":
             raise _language(self._host, mode)
@@ -149,7 +156,7 @@ class Talk:
         return f"{message}; the host said: {brief(said)}"
 
 
-class _Parts:
+class _ReplyParts:
     """What leaves of a request's replies before they are whole: output of programs, and bodies of answers."""
 
     def __init__(self) -> None:

@@ -17,23 +17,23 @@ class ChannelError(Exception):
         self.message, self.next_step = message, next_step
 
 
-class NotReceived(ChannelError):
+class NotDelivered(ChannelError):
     """What was sent certainly did not reach the worker: it may be sent again, a write too."""
 
 
-class Gone(NotReceived):
+class SessionExpired(NotDelivered):
     """What ran there is gone, for it was left alone for too long: a new one can be had at once."""
 
 
-class Doubt(ChannelError):
+class DeliveryUnknown(ChannelError):
     """What was sent may have reached the worker, or its answer was lost: only what changes nothing may be sent again."""
 
 
-class Ended(Doubt):
+class ProcessExited(DeliveryUnknown):
     """The worker's process has ended."""
 
 
-class Silent(ChannelError):
+class ReadTimeout(ChannelError):
     """Nothing came before the deadline."""
 
 
@@ -48,7 +48,7 @@ class Channel(Protocol):
     def start(self, command: Sequence[str], deadline: float) -> None:
         """Start the process, ending the former; nothing of the caller's has been sent before.
 
-        Raises `Unreachable` and its kinds (`remediation.model.errors`), or `NotReceived` where another try may help.
+        Raises `Unreachable` and its kinds (`remediation.model.errors`), or `NotDelivered` where another try may help.
         """
 
     def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 from remediation.engine.context import NoPrompt, Ports
 from remediation.engine.events import Emitter
 from remediation.engine.exit_codes import Exit
-from remediation.engine.followup.plan import Plan, plan_of, verify, verify_hosts
-from remediation.engine.followup.resume import progress
+from remediation.engine.followup.plan import Plan, plan_of, verify_hosts, verify_plan
+from remediation.engine.followup.resume import progress_of
 from remediation.engine.followup.undo import undo_plan
 from remediation.engine.followup.undo_runner import Undoer
 from remediation.engine.journal.history import RunRecord
@@ -45,7 +45,7 @@ def resume_run(
         )
     policy = dataclasses.replace(request.policy, run_started=record.started)
     with intact(f"run {record.run}", "run its playbook again: what is done already changes nothing"):
-        known = progress(record.events)
+        known = progress_of(record.events)
     cut_off = record.events[-1].time if end is None and record.events else 0.0
     mine = dataclasses.replace(request, run=record.run, policy=policy, progress=known, cut_off=cut_off)
     return run_playbook(mine, ports, open_host)
@@ -92,7 +92,7 @@ def apply_plan(plan: Plan, request: RunRequest, ports: Ports, open_host: OpenHos
     """
     selection = plan.select(only, ports.mask)
     verify_hosts(plan, chosen_hosts(request))
-    verify(plan, fresh_plan(request, ports, open_host, plan.header))
+    verify_plan(plan, fresh_plan(request, ports, open_host, plan.header))
     policy = dataclasses.replace(request.policy, check=False)
     return run_playbook(dataclasses.replace(request, policy=policy), dataclasses.replace(ports, select=selection), open_host)
 

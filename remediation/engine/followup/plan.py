@@ -17,7 +17,7 @@ from remediation.model.event import Event
 from remediation.model.private_file import write_private
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.shape import ODD, intact
-from remediation.model.text.visible import to_json
+from remediation.model.text.visible import visible_json
 
 FORMAT = 1
 
@@ -27,7 +27,7 @@ class StalePlan(Blocked):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PlannedChange:
     """One change of a plan; ``id`` is what ``--only`` takes. ``reached`` is False for rungs beyond the predicted goal."""
 
     id: int
@@ -52,9 +52,9 @@ class Plan:
 
     header: Mapping[str, Any]
     hosts: tuple[str, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[PlannedChange, ...]
 
-    def select(self, only: Sequence[str] = (), mask: Masker | None = None) -> Selection:
+    def select(self, only: Sequence[str] = (), mask: Masker | None = None) -> PlanSelection:
         """Return the part to be applied; `only` are ids. Raises `UsageError` on one that is not in the plan.
 
         The plan's texts have secrets masked; `mask` does the same with the changes of the run.
@@ -64,11 +64,11 @@ class Plan:
         if strange:
             ids = ", ".join(known) or "none: it holds no change"
             raise UsageError(f"the plan has no change {strange[0]!r}", next_step=f"its changes are {ids}")
-        return Selection(self, frozenset(int(name) for name in only) if only else None, mask or Masker())
+        return PlanSelection(self, frozenset(int(name) for name in only) if only else None, mask or Masker())
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class PlanSelection:
     """The port ``select`` of a run that applies a plan."""
 
     plan: Plan
@@ -102,7 +102,7 @@ def plan_of(events: Iterable[Event], header: Mapping[str, Any]) -> Plan:
             open_paths = paths.get(event.host, [])
             path = str(event.data.get("path") or (open_paths.pop() if open_paths else ""))
             found += [(event.host, path, step, change, False) for step, change in _beyond(event.data)]
-    entries = tuple(Entry(number, *item) for number, item in enumerate(found, start=1))
+    entries = tuple(PlannedChange(number, *item) for number, item in enumerate(found, start=1))
     return Plan(header, tuple(hosts) or tuple(dict.fromkeys(entry.host for entry in entries)), entries)
 
 
@@ -115,7 +115,7 @@ def _beyond(data: Mapping[str, Any]) -> Iterable[tuple[str, Change]]:
                 yield str(rung["rung"]), change_from_json(change)
 
 
-def difference(saved: Plan, fresh: Plan) -> list[str]:
+def plan_difference(saved: Plan, fresh: Plan) -> list[str]:
     """Return how a fresh look differs, a line each; empty when the saved plan still holds."""
     before = {entry.identity: entry for entry in saved.entries if entry.reached}
     now = {entry.identity: entry for entry in fresh.entries if entry.reached}
@@ -124,9 +124,9 @@ def difference(saved: Plan, fresh: Plan) -> list[str]:
     return [*gone, *new]
 
 
-def verify(saved: Plan, fresh: Plan) -> None:
+def verify_plan(saved: Plan, fresh: Plan) -> None:
     """Raise `StalePlan` with the difference when a fresh look does not find what was planned."""
-    lines = difference(saved, fresh)
+    lines = plan_difference(saved, fresh)
     if lines:
         text = "\n  ".join(["stale plan: the hosts are not as they were when it was made", *lines])
         raise StalePlan(text, next_step="look again and save a new plan: --check --out")
@@ -140,11 +140,11 @@ def verify_hosts(saved: Plan, hosts: Iterable[str]) -> None:
         raise StalePlan(f"the plan was made for other hosts: {odd}", next_step="make a plan with this inventory and --limit")
 
 
-def save(plan: Plan, path: Path) -> None:
+def save_plan(plan: Plan, path: Path) -> None:
     """Write a plan, for its owner alone; one that was edited is refused. Raises `UsageError` where it cannot be written."""
     body = _to_json(plan)
     try:
-        write_private(path, to_json({**body, "digest": _digest(body)}, indent=1) + "\n")
+        write_private(path, visible_json({**body, "digest": _digest(body)}, indent=1) + "\n")
     except OSError as error:
         raise UsageError(
             f"the plan cannot be written to {path}: {error.strerror or error}",
@@ -152,7 +152,7 @@ def save(plan: Plan, path: Path) -> None:
         ) from None
 
 
-def load(path: Path) -> Plan:
+def load_plan(path: Path) -> Plan:
     """Read a plan; raises `UsageError` when it is none, and `StalePlan` when it was edited."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -185,7 +185,7 @@ def _to_json(plan: Plan) -> dict[str, Any]:
 
 def _from_json(value: Mapping[str, Any]) -> Plan:
     entries = tuple(
-        Entry(
+        PlannedChange(
             int(item["id"]),
             str(item["host"]),
             str(item["path"]),

@@ -43,7 +43,7 @@ def task_key(path: str, item: object = None) -> str:
     return path if item is None else f"{path}#{json.dumps(item, sort_keys=True, default=str)}"
 
 
-def progress(events: Iterable[Event]) -> dict[str, Progress]:
+def progress_of(events: Iterable[Event]) -> dict[str, Progress]:
     """Return how far each host of a run had come; raises one of `remediation.model.text.shape.ODD` for events that are damaged."""
     hosts: dict[str, Progress] = {}
     for event in events:

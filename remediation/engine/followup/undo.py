@@ -10,7 +10,7 @@ from typing import Any
 
 from remediation.engine.context import StepContext
 from remediation.engine.journal.serialization import change_from_json
-from remediation.engine.step.executor import execute
+from remediation.engine.step.executor import execute_step
 from remediation.model.change import Change
 from remediation.model.event import Event
 from remediation.model.outcome import Result
@@ -76,14 +76,14 @@ def lasting(changes: Iterable[Change]) -> tuple[Change, ...]:
     return tuple(change for change in changes if change.undo is None)
 
 
-def undo(plan: UndoPlan, context: StepContext) -> Sequence[tuple[Undoing, Result]]:
+def undo_calls(plan: UndoPlan, context: StepContext) -> Sequence[tuple[Undoing, Result]]:
     """Take one host's changes back, the last first; ends at the first that does not come to a good end."""
     results: list[tuple[Undoing, Result]] = []
     for item in plan.of(context.host).steps:
         if item.change.undo is None or context.ports.cancelled():
             break
         own = dataclasses.replace(context, task=item.task, path=f"undo/{item.index}")
-        result = execute(item.change.undo, own)
+        result = execute_step(item.change.undo, own)
         results.append((item, result))
         if result.outcome.bad:
             break

@@ -7,7 +7,7 @@ from typing import Any
 
 from remediation.engine.context import Ports
 from remediation.engine.exit_codes import OF_OUTCOME, Exit, worst
-from remediation.engine.followup.undo import Undoing, UndoPlan, undo
+from remediation.engine.followup.undo import Undoing, UndoPlan, undo_calls
 from remediation.engine.internal_errors import contained
 from remediation.engine.journal.journal import JournalError
 from remediation.engine.journal.serialization import result_to_json
@@ -16,14 +16,14 @@ from remediation.engine.play.context.host_facts import look_once
 from remediation.engine.play.context.host_state import HostState
 from remediation.engine.play.context.open_hosts import OpenHosts
 from remediation.engine.play.context.run_request import OpenHost, RunRequest, RunSummary
-from remediation.engine.play.context.run_state import PlayStage, Stage
-from remediation.engine.play.context.task_context import Site
-from remediation.engine.play.context.variables import Variables
-from remediation.engine.play.scheduler import Batch
+from remediation.engine.play.context.run_state import PlayState, RunState
+from remediation.engine.play.context.task_context import TaskContext
+from remediation.engine.play.context.variables import TaskVariables
+from remediation.engine.play.scheduler import Scheduler
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.outcome import Outcome, Result
-from remediation.playbook.model import Play, Settings, Task
+from remediation.playbook.model import Play, Task, TaskSettings
 
 
 class Undoer:
@@ -35,11 +35,11 @@ class Undoer:
         self.request = request
         self.ports = ports
         claimed = claim(request.run, f"undo {undone}", undoes=undone, token=request.token)
-        self.stage = Stage(request, ports, OpenHosts(open_host, claimed, ports, request.wait))
+        self.stage = RunState(request, ports, OpenHosts(open_host, claimed, ports, request.wait))
         self.title = f"Undo {undone}"
         play = Play(self.title, 0, "all", request.playbook.path)
         hosts = tuple(dict.fromkeys((*plan.hosts, *(item.host for item in plan.lasting))))
-        self.play = PlayStage(self.stage, play, hosts, hosts, self.title)
+        self.play = PlayState(self.stage, play, hosts, hosts, self.title)
 
     def run(self) -> RunSummary:
         """Take everything back that can be, and return what came of it."""
@@ -62,7 +62,7 @@ class Undoer:
             self.stage.emit("note", host=item.host, play=self.title, task=item.task, text=text, level="warning")
         try:
             if self.plan.hosts:
-                Batch({name: self._guarded(self.stage.host(name)) for name in self.plan.hosts}).run(self.request.forks)
+                Scheduler({name: self._guarded(self.stage.host(name)) for name in self.plan.hosts}).run(self.request.forks)
         except KeyboardInterrupt:
             self.stage.opened.close(hasty=True)
             raise
@@ -85,13 +85,13 @@ class Undoer:
             state.recap.failed += 1
 
     def _walk(self, state: HostState) -> Generator[Any, Any, None]:
-        variables = Variables(self.play, state)
+        variables = TaskVariables(self.play, state)
         for item in self.plan.of(state.name).steps:
             if self.ports.cancelled():
                 return
-            rights = Settings(become=item.rights.get("ansible_become"), become_user=item.rights.get("ansible_become_user"))
+            rights = TaskSettings(become=item.rights.get("ansible_become"), become_user=item.rights.get("ansible_become_user"))
             task = Task(item.task, "undo", {}, f"undo/{item.index}", settings=rights)
-            site = Site(self.play, state, variables, task, path=task.path)
+            site = TaskContext(self.play, state, variables, task, path=task.path)
             site.emit("task_start", path=site.path)
             result = self._undo(item, site)
             site.emit("task_result", path=site.path, ignored=False, msg=result.reason, **result_to_json(result))
@@ -101,13 +101,13 @@ class Undoer:
                 return
         yield from ()
 
-    def _undo(self, item: Undoing, site: Site) -> Result:
+    def _undo(self, item: Undoing, site: TaskContext) -> Result:
         try:
             with site.contained():
                 opened = site.opened()
                 hold = site.hold(opened)
                 look_once(site, opened)
-                results = undo(UndoPlan((item,), ()), site.context(opened, hold))
+                results = undo_calls(UndoPlan((item,), ()), site.context(opened, hold))
         except HostError as error:
             return Result(outcome_of(error), error.message, next_step=error.next_step)
         except RemediationError as error:

@@ -23,7 +23,7 @@ _LATEST = 253402214400.0
 """The last day of the year 9999: no later time can be shown."""
 
 
-def moment(value: object) -> float:
+def local_time(value: object) -> float:
     """Return a time in seconds since the epoch that can be shown; 0 for what is none."""
     number = _number(value)
     return number if number is not None and 0 <= number < _LATEST else 0.0
@@ -56,7 +56,7 @@ class RunRecord:
     @property
     def started(self) -> float:
         """Seconds since the epoch, by the controller's clock."""
-        return moment(self.header.get("started")) or (self.events[0].time if self.events else 0.0)
+        return local_time(self.header.get("started")) or (self.events[0].time if self.events else 0.0)
 
     @property
     def end(self) -> Event | None:
@@ -113,7 +113,7 @@ def runs(root: Path | None = None) -> list[RunRecord]:
     return sorted(found, key=lambda record: record.started, reverse=True)
 
 
-def find(run: str, root: Path | None = None) -> RunRecord:
+def find_run(run: str, root: Path | None = None) -> RunRecord:
     """Return the run whose id is or starts with `run`; raises `UsageError` when there is none or more than one."""
     root = root or runs_folder()
     exact = _read(root / run) if run.isalnum() else None
@@ -139,7 +139,7 @@ def prune(root: Path | None = None, *, keep: int = KEEP) -> list[str]:
     if len(folders) <= keep:
         return []
     headers = [(folder, header) for folder in folders if (header := _header(folder)) is not None]
-    headers.sort(key=lambda found: moment(found[1].get("started")), reverse=True)
+    headers.sort(key=lambda found: local_time(found[1].get("started")), reverse=True)
     old = (_read(folder) for folder, _ in headers[max(0, keep) :])
     gone = [record for record in old if record is not None and record.state == "ended"]
     for record in gone:

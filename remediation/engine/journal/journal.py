@@ -31,7 +31,7 @@ from remediation.model.errors import RemediationError
 from remediation.model.event import Event
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.shape import ODD
-from remediation.model.text.visible import to_json
+from remediation.model.text.visible import visible_json
 from remediation.templating.yaml.masked_source import masked_source
 
 EVENTS = "events.jsonl"
@@ -97,7 +97,7 @@ class Journal:
         root = root or runs_folder()
         try:
             folder = _new_folder(root)
-            _write(folder / HEADER, to_json(hide({"run": folder.name, **header}), indent=1))
+            _write(folder / HEADER, visible_json(hide({"run": folder.name, **header}), indent=1))
             (folder / FILES).mkdir(mode=0o700)
             for name, text in files.items():
                 _write(folder / FILES / _flat(name), masked_source(text, hide))
@@ -107,7 +107,7 @@ class Journal:
 
     def write(self, event: Event) -> None:
         """Append one event; it is on disk when this returns if it concerns a change. Raises `JournalError`."""
-        line = to_json(event.to_json(), compact=True).encode() + b"\n"
+        line = visible_json(event.to_json(), compact=True).encode() + b"\n"
         with self._lock:
             if not self._open:
                 raise JournalError(f"the journal of run {self.run} is closed")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from remediation.engine.ladder.rung_order import Left, Rung, explaining, proven, treated
+from remediation.engine.ladder.rung_order import Rung, SkippedRung, explaining, proven, treated
 from remediation.model.outcome import Outcome, Result
 
 if TYPE_CHECKING:
@@ -30,19 +30,19 @@ class Advice:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class LadderEnding:
     """What is known where a ladder ran out of rungs. ``destroys`` tells whether a rung may delete data."""
 
     rungs: Sequence[Rung]
     tried: Mapping[str, Result]
     diagnosis: Diagnosis
-    left: Sequence[Left]
+    left: Sequence[SkippedRung]
     destroys: Callable[[Rung], bool]
     goal_advice: str = ""
     goal_next: str = ""
 
 
-def advise(ending: Ending) -> Advice:
+def advise(ending: LadderEnding) -> Advice:
     """Return the one thing that a person should do now."""
     sure = proven(ending.diagnosis)
     if sure:
@@ -52,7 +52,7 @@ def advise(ending: Ending) -> Advice:
     return next(_guesses(ending), Advice(""))
 
 
-def _of_confirmed(ending: Ending, causes: Sequence[Cause]) -> Advice:
+def _of_confirmed(ending: LadderEnding, causes: Sequence[Cause]) -> Advice:
     for cause in causes:
         for rung, result in _tried(ending, cause):
             if result.outcome.bad and result.next_step:
@@ -62,7 +62,7 @@ def _of_confirmed(ending: Ending, causes: Sequence[Cause]) -> Advice:
     return Advice(next(cures, ending.goal_advice or ending.goal_next))
 
 
-def _tried(ending: Ending, cause: Cause) -> Iterator[tuple[Rung, Result]]:
+def _tried(ending: LadderEnding, cause: Cause) -> Iterator[tuple[Rung, Result]]:
     """Yield the rungs that treat `cause` as they were tried, with what they came to."""
     by_name = {rung.name: rung for rung in ending.rungs}
     for name, result in ending.tried.items():
@@ -70,7 +70,7 @@ def _tried(ending: Ending, cause: Cause) -> Iterator[tuple[Rung, Result]]:
             yield by_name[name], result
 
 
-def _guesses(ending: Ending) -> Iterator[Advice]:
+def _guesses(ending: LadderEnding) -> Iterator[Advice]:
     """Yield what may be done where no cause is confirmed, the best first."""
     found = explaining(ending.diagnosis)
     resorts = [item.rung for item in ending.left if not item.allowed and not ending.destroys(item.rung)]
@@ -95,7 +95,7 @@ def _causes(rung: Rung) -> str:
     return " or ".join(map(str, rung.treats))
 
 
-def came_to(tried: Mapping[str, Result]) -> str:
+def summarize(tried: Mapping[str, Result]) -> str:
     """Return what the rungs came to, those that came to the same together."""
     names: dict[str, list[str]] = {}
     for name, result in tried.items():

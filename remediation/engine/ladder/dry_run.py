@@ -13,14 +13,14 @@ from remediation.engine.ladder.rung_order import left_out, proven
 from remediation.model.outcome import Outcome, Result
 
 if TYPE_CHECKING:
-    from remediation.engine.ladder.goal import GoalSight
-    from remediation.engine.ladder.ladder import Climb
+    from remediation.engine.ladder.goal import GoalObservation
+    from remediation.engine.ladder.ladder import LadderRun
     from remediation.engine.ladder.preview import Foresight
-    from remediation.engine.ladder.rung_order import Choice
+    from remediation.engine.ladder.rung_order import RungChoice
     from remediation.model.finding import Cause
 
 
-def rehearse(climb: Climb, goal: GoalSight) -> Result:
+def rehearse(climb: LadderRun, goal: GoalObservation) -> Result:
     """Return what a run would come to on this ladder."""
     climb.diagnose()
     if goal.state is None and not proven(climb.diagnosis):
@@ -58,7 +58,7 @@ def rehearse(climb: Climb, goal: GoalSight) -> Result:
     return climb.end(Outcome.WOULD_CHANGE, f"{goal.text}; {end}", goal, foreseen=listed)
 
 
-def _show(climb: Climb, choice: Choice, foresight: Foresight) -> bool:
+def _show(climb: LadderRun, choice: RungChoice, foresight: Foresight) -> bool:
     """Tell one rung and its changes, and keep what would stop it; return whether it is predicted to meet the goal."""
     refusal = foresight.refusal(climb.context)
     failing = foresight.bad
@@ -86,7 +86,7 @@ def _would(foresight: Foresight, *, blocked: bool) -> str:
     return "change" if foresight.changes else "change nothing"
 
 
-def _entry(choice: Choice, foresight: Foresight, *, stops: bool, reached: bool) -> dict[str, Any]:
+def _entry(choice: RungChoice, foresight: Foresight, *, stops: bool, reached: bool) -> dict[str, Any]:
     return {
         "rung": choice.rung.name,
         "treats": [str(cause) for cause in choice.rung.treats],

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from remediation.engine.context import StepContext
 from remediation.engine.journal.serialization import build
-from remediation.engine.step.executor import execute
-from remediation.engine.step.observation import confirm, look, rounds
+from remediation.engine.step.executor import execute_step
+from remediation.engine.step.observation import confirm, observe, rounds
 from remediation.model.change import Change, StepCall
 from remediation.model.errors import CallFailed, DeadlineExceeded, Undecided
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class GoalSight:
+class GoalObservation:
     """What the goal looked like: met, unmet, or None where it is not known and ``clarifying`` may make it so.
 
     ``moment`` is the look that it was seen by, None where nothing answered: what else is to be judged can rest on it too. ``advice`` is what a person has to do where no remedy can help, ``silent`` that nothing answered.
@@ -40,59 +40,63 @@ class GoalSight:
         return {True: "met", False: "unmet", None: "unknown"}[self.state]
 
 
-def look_at(goal: Sequence[StepCall], context: StepContext, *, patient: bool) -> GoalSight:
+def observe_goal(goal: Sequence[StepCall], context: StepContext, *, patient: bool) -> GoalObservation:
     """Look at every step of the goal. One that seems met is confirmed, except in check mode, which reads only.
 
     Where a part of the host does not answer, the goal is unmet and the text says so; ``patient`` waits for it as long as
     the step allows its state to settle, because a rung may just have restarted it.
     """
     steps = context.ports.steps()
-    sights = [_look(build(call, steps), context, patient=patient) for call in goal]
-    states = [sight.state for sight in sights]
+    observations = [_look(build(call, steps), context, patient=patient) for call in goal]
+    states = [observation.state for observation in observations]
     state = False if False in states else (None if None in states else True)
-    values = {name: value for sight in sights for name, value in sight.values.items()}
-    telling = [sight for sight in sights if sight.state is not True] or sights
-    return GoalSight(
+    values = {name: value for observation in observations for name, value in observation.values.items()}
+    telling = [observation for observation in observations if observation.state is not True] or observations
+    return GoalObservation(
         state,
-        "; ".join(sight.text for sight in telling if sight.text),
+        "; ".join(observation.text for observation in telling if observation.text),
         values,
-        tuple(call for sight in sights for call in sight.clarifying),
-        next((sight.next_step for sight in telling if sight.next_step), ""),
-        sights[-1].moment if sights else None,
-        next((sight.advice for sight in telling if sight.advice), ""),
+        tuple(call for observation in observations for call in observation.clarifying),
+        next((observation.next_step for observation in telling if observation.next_step), ""),
+        observations[-1].moment if observations else None,
+        next((observation.advice for observation in telling if observation.advice), ""),
     )
 
 
-def _look(step: Step[Any], context: StepContext, *, patient: bool) -> GoalSight:
-    sight = GoalSight(None, "", {})
+def _look(step: Step[Any], context: StepContext, *, patient: bool) -> GoalObservation:
+    observation = GoalObservation(None, "", {})
     for _last in rounds(step.settle if patient else 0.0, context.access.clock, context.ports):
-        sight = _glance(step, context)
-        if not sight.silent:
+        observation = _glance(step, context)
+        if not observation.silent:
             break
-    return sight
+    return observation
 
 
-def _glance(step: Step[Any], context: StepContext) -> GoalSight:
+def _glance(step: Step[Any], context: StepContext) -> GoalObservation:
     """Return what was seen; silent where the host did not answer at all. Raises `Undecided`."""
     try:
-        sight = look(step, context, lately=True)
-        doubt = confirm(step, context, sight) if sight.state else ""
-        again = look(step, context) if doubt else sight  # the request left its traces in the log
+        observation = observe(step, context, reuse=True)
+        doubt = confirm(step, context, observation) if observation.state else ""
+        again = observe(step, context) if doubt else observation  # the request left its traces in the log
     except Undecided:
         raise  # no remedy can be right
     except (CallFailed, DeadlineExceeded) as error:
-        return GoalSight(state=False, text=error.message, values={}, next_step=error.next_step, silent=True)
+        return GoalObservation(state=False, text=error.message, values={}, next_step=error.next_step, silent=True)
     if doubt:
         advice = step.advice(again.seen) if again.state is False else ""
-        return GoalSight(state=False, text=f"{sight.text}; {doubt}", values=sight.values, moment=again.moment, advice=advice)
-    call = step.clarify(sight.seen) if sight.state is None else None
-    advice = step.advice(sight.seen) if sight.state is False else ""
-    return GoalSight(sight.state, sight.text, sight.values, (call,) if call else (), moment=sight.moment, advice=advice)
+        return GoalObservation(
+            state=False, text=f"{observation.text}; {doubt}", values=observation.values, moment=again.moment, advice=advice
+        )
+    call = step.probe_step(observation.seen) if observation.state is None else None
+    advice = step.advice(observation.seen) if observation.state is False else ""
+    return GoalObservation(
+        observation.state, observation.text, observation.values, (call,) if call else (), moment=observation.moment, advice=advice
+    )
 
 
-def clarify(goal: GoalSight, context: StepContext) -> tuple[Change, ...]:
+def probe_goal(goal: GoalObservation, context: StepContext) -> tuple[Change, ...]:
     """Make an unknown goal known by its steps' own safe means, each once; return what was (or would be) changed."""
-    results = [execute(call, context.below(f"clarify.{index}")) for index, call in enumerate(goal.clarifying)]
+    results = [execute_step(call, context.below(f"clarify.{index}")) for index, call in enumerate(goal.clarifying)]
     for result in results:
         if result.outcome.bad and not result.repeated:
             context.note(f"the goal could not be made known: {result.reason}", level="warning")

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from remediation.engine.approval import weigh
+from remediation.engine.approval import check_risk
 from remediation.engine.context import StepContext, nothing_proven, under
 from remediation.engine.journal.serialization import build
-from remediation.engine.ladder.advice import Ending, advise, came_to, untreated
-from remediation.engine.ladder.goal import GoalSight, clarify, look_at
+from remediation.engine.ladder.advice import LadderEnding, advise, summarize, untreated
+from remediation.engine.ladder.goal import GoalObservation, observe_goal, probe_goal
 from remediation.engine.ladder.preview import Foresight, foresee
-from remediation.engine.ladder.rung_order import Choice, Left, Order, Rung, arrange
+from remediation.engine.ladder.rung_order import Rung, RungChoice, RungOrder, SkippedRung, arrange
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import HostError, RemediationError
@@ -47,9 +47,9 @@ class Ladder:
         return self.again() if self.again is not None else self.goal
 
 
-def climb(ladder: Ladder, context: StepContext, run_rung: RunRung) -> Result:
+def run_ladder(ladder: Ladder, context: StepContext, run_rung: RunRung) -> Result:
     """Reach the ladder's goal, or in check mode list what would be tried; never raises `RemediationError`."""
-    attempt = Climb(ladder, context, run_rung)
+    attempt = LadderRun(ladder, context, run_rung)
     context.memory.failed = {}
     try:
         return attempt.run()
@@ -62,7 +62,7 @@ def climb(ladder: Ladder, context: StepContext, run_rung: RunRung) -> Result:
 
 
 @dataclass(slots=True)
-class Climb:
+class LadderRun:
     """One pass over a ladder.
 
     ``tried`` are the rungs with what they came to, ``absent`` those with a step that does not apply to this kind of host,
@@ -79,7 +79,7 @@ class Climb:
     diagnosis: Diagnosis = field(default_factory=nothing_proven)
     excluded: dict[Cause, RuledOut] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
-    left: tuple[Left, ...] = ()
+    left: tuple[SkippedRung, ...] = ()
     foreseen: dict[str, Foresight] = field(default_factory=dict)
     moment: Reader | None = None
 
@@ -105,15 +105,15 @@ class Climb:
                 if under(path, self.context.path):
                     self.done += of_path
 
-    def _goal(self, *, patient: bool, clarifying: bool = True) -> GoalSight:
+    def _goal(self, *, patient: bool, clarifying: bool = True) -> GoalObservation:
         goal = self._looked(patient=patient)
         if goal.state is not None or not clarifying:
             return goal
-        self.done += clarify(goal, self.context)
+        self.done += probe_goal(goal, self.context)
         return goal if self.context.policy.check else self._looked(patient=True)
 
-    def _looked(self, *, patient: bool) -> GoalSight:
-        goal = look_at(self.ladder.wanted(), self.context, patient=patient)
+    def _looked(self, *, patient: bool) -> GoalObservation:
+        goal = observe_goal(self.ladder.wanted(), self.context, patient=patient)
         self.moment = goal.moment
         self.context.emit("goal", state=goal.word, text=goal.text, values=dict(goal.values))
         return goal
@@ -141,7 +141,7 @@ class Climb:
         )
         return new
 
-    def order(self, rungs: Sequence[Rung]) -> Order:
+    def order(self, rungs: Sequence[Rung]) -> RungOrder:
         """Return the rungs in their order; those of a confirmed cause are rehearsed before, as what they find decides it."""
         policy = self.context.policy
         while True:
@@ -197,7 +197,7 @@ class Climb:
     def _risk_of(self, rung: Rung) -> Risk:
         return self.foresee(rung).risk
 
-    def _climb(self, goal: GoalSight) -> Result:
+    def _climb(self, goal: GoalObservation) -> Result:
         path, memory = self.context.path, self.context.memory
         climbed = set(memory.climbed.get(path, ()))
         remaining = [rung for rung in self.ladder.rungs if rung.name not in climbed]
@@ -222,18 +222,18 @@ class Climb:
         outcome = Outcome.UNVERIFIED if self.done else Outcome.SKIPPED
         return replace(self.end(outcome, f"interrupted; {goal.text}", goal), interrupted=True)
 
-    def _next(self, remaining: Sequence[Rung], goal: GoalSight, under_way: str) -> Choice | None:
+    def _next(self, remaining: Sequence[Rung], goal: GoalObservation, under_way: str) -> RungChoice | None:
         """Return the rung to try next: the one a lost process had begun, else the first in order."""
         for rung in remaining:
             if rung.name == under_way:
-                return Choice(rung, confirmed=True, risk=None, reason="was under way when the run was cut off")
+                return RungChoice(rung, confirmed=True, risk=None, reason="was under way when the run was cut off")
         choice = next(iter(self.order(remaining).choices), None)
         if choice is not None and not choice.confirmed and goal.advice:
             self.skip(choice.rung, f"not confirmed, and it is known what to do: {goal.text}")
             return None
         return choice
 
-    def _try(self, choice: Choice) -> Result:
+    def _try(self, choice: RungChoice) -> Result:
         rung = choice.rung
         self.start(choice)
         self.foresee(rung)  # read off what is known already: each of its steps then asks for all it needs at once (`facets.look`)
@@ -263,10 +263,10 @@ class Climb:
         blocked = next((result for result in foreseen.results if result.outcome is Outcome.BLOCKED), None)
         if blocked is not None:
             return blocked
-        refusal = weigh(foreseen.changes, self.context)
+        refusal = check_risk(foreseen.changes, self.context)
         return Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step) if refusal else None
 
-    def start(self, choice: Choice, **more: Any) -> None:  # noqa: ANN401 - JSON fields of the event
+    def start(self, choice: RungChoice, **more: Any) -> None:  # noqa: ANN401 - JSON fields of the event
         """Tell that a rung is taken up."""
         self.context.emit(
             "rung_start",
@@ -278,17 +278,17 @@ class Climb:
             **more,
         )
 
-    def not_met(self, goal: GoalSight) -> Result:
+    def not_met(self, goal: GoalObservation) -> Result:
         """Return the end of a ladder that ran out of rungs, with what is left to do by hand."""
         left = [item for item in self.left if item.allowed or not self.learned(item.rung)]
         known = (goal.advice, goal.next_step)
-        advice = advise(Ending(self.ladder.rungs, self.tried, self.diagnosis, left, self._destroys, *known))
+        advice = advise(LadderEnding(self.ladder.rungs, self.tried, self.diagnosis, left, self._destroys, *known))
         if advice.blocked is not None:
             name, result = advice.blocked
             reason = f"{result.reason} (rung {name!r}); {goal.text}"
             return self.end(Outcome.BLOCKED, reason, goal, next_step=advice.next_step)
         if self.tried:
-            return self.end(Outcome.UNVERIFIED, f"{goal.text} after {came_to(self.tried)}", goal, next_step=advice.next_step)
+            return self.end(Outcome.UNVERIFIED, f"{goal.text} after {summarize(self.tried)}", goal, next_step=advice.next_step)
         why = untreated(self.ladder.rungs, self.absent, self.diagnosis)
         return self.end(Outcome.FAILED, "; ".join(filter(None, (goal.text, why))), goal, next_step=advice.next_step)
 
@@ -296,7 +296,9 @@ class Climb:
         steps = self.context.ports.steps()
         return any(build(call, steps).risk is Risk.DESTRUCTIVE for call in rung.calls)
 
-    def end(self, outcome: Outcome, reason: str, goal: GoalSight, *, next_step: str = "", foreseen: Sequence[Any] = ()) -> Result:
+    def end(
+        self, outcome: Outcome, reason: str, goal: GoalObservation, *, next_step: str = "", foreseen: Sequence[Any] = ()
+    ) -> Result:
         """Return the ladder's result."""
         values = {
             **goal.values,

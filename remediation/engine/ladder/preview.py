@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from remediation.engine.approval import Refusal, foretell
+from remediation.engine.approval import Refusal, predict_refusal
 from remediation.engine.journal.serialization import build
-from remediation.engine.step.executor import execute
+from remediation.engine.step.executor import execute_step
 from remediation.model.change import Change, Risk, StepCall, highest
 from remediation.model.outcome import Outcome, Result
 
@@ -63,7 +63,7 @@ class Foresight:
         blocked = next((result for result in self.results if result.outcome is Outcome.BLOCKED), None)
         if blocked is not None:
             return Refusal(blocked.reason, blocked.next_step)
-        return foretell(self.changes, context)
+        return predict_refusal(self.changes, context)
 
     def meets(self, goal: Sequence[StepCall], context: StepContext) -> bool:
         """Return whether the rung is predicted to meet every part of the goal."""
@@ -76,7 +76,7 @@ class Foresight:
 def foresee(rung: Rung, context: StepContext, moment: Reader | None) -> Foresight:
     """Return what `rung` would do, seen by one `moment`; a step that cannot say counts with its own risk."""
     rehearsal = context.rehearsal(moment)
-    results = tuple(execute(call, rehearsal) for call in rung.calls)
+    results = tuple(execute_step(call, rehearsal) for call in rung.calls)
     own = [
         build(call, context.ports.steps()).risk
         for call, result in zip(rung.calls, results, strict=True)

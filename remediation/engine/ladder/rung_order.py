@@ -30,7 +30,7 @@ class Rung:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class RungChoice:
     """A rung that may be tried: whether a cause that it treats is confirmed, how risky it is where that was asked, and why."""
 
     rung: Rung
@@ -40,7 +40,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class SkippedRung:
     """A rung that is left out, and why; ``allowed`` is False for a last resort that the user may allow."""
 
     rung: Rung
@@ -49,11 +49,11 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RungOrder:
     """The rungs in the order in which they are tried, and those that are not."""
 
-    choices: tuple[Choice, ...]
-    left: tuple[Left, ...]
+    choices: tuple[RungChoice, ...]
+    left: tuple[SkippedRung, ...]
 
 
 def explaining(diagnosis: Diagnosis) -> tuple[Finding, ...]:
@@ -76,7 +76,7 @@ def arrange(  # noqa: PLR0913 - all but two by name
     every_risk: bool = False,
     tried: Sequence[tuple[Rung, bool]] = (),
     safe: Callable[[Rung], bool] = lambda _: True,
-) -> Order:
+) -> RungOrder:
     """Return the order of `rungs`, by rising risk. While a cause is confirmed, only what treats a confirmed cause is tried.
 
     ``tried`` holds the rungs that were tried before, with whether they changed something. Where the confirmed cause that comes
@@ -89,7 +89,7 @@ def arrange(  # noqa: PLR0913 - all but two by name
     rungs = tuple(rungs)
     causes = proven(diagnosis)
     groups: dict[bool, list[Rung]] = {True: [], False: []}
-    left: list[Left] = []
+    left: list[SkippedRung] = []
     for rung in rungs:
         out = left_out(rung, diagnosis, last_resort=last_resort)
         if out is not None:
@@ -98,7 +98,7 @@ def arrange(  # noqa: PLR0913 - all but two by name
             groups[bool(confirmed(rung, diagnosis))].append(rung)
     if causes and not treated(causes[0], (*rungs, *(rung for rung, _ in tried))):
         reason = f"{_named(causes[0])} is confirmed, and no rung treats it"
-        return Order((), (*left, *(Left(rung, reason) for group in groups.values() for rung in group)))
+        return RungOrder((), (*left, *(SkippedRung(rung, reason) for group in groups.values() for rung in group)))
     if causes:
         done = [changed for rung, changed in tried if confirmed(rung, diagnosis)] if not groups[True] else []
         kept = [
@@ -111,25 +111,25 @@ def arrange(  # noqa: PLR0913 - all but two by name
                 else any(done) and safe(rung)
             )
         ]
-        left += [Left(rung, f"not confirmed, and {_named(causes[0])} is") for rung in groups[False] if rung not in kept]
+        left += [SkippedRung(rung, f"not confirmed, and {_named(causes[0])} is") for rung in groups[False] if rung not in kept]
         groups[False] = kept
-    choices: list[Choice] = []
+    choices: list[RungChoice] = []
     for sure, group in groups.items():
         weigh = every_risk or len(group) > 1
-        weighed = [Choice(rung, sure, risk_of(rung) if weigh else None, _reason(rung, diagnosis)) for rung in group]
+        weighed = [RungChoice(rung, sure, risk_of(rung) if weigh else None, _reason(rung, diagnosis)) for rung in group]
         choices += sorted(weighed, key=lambda choice: choice.risk or Risk.OBSERVE)
-    return Order(tuple(choices), tuple(left))
+    return RungOrder(tuple(choices), tuple(left))
 
 
-def left_out(rung: Rung, diagnosis: Diagnosis, *, last_resort: bool) -> Left | None:
+def left_out(rung: Rung, diagnosis: Diagnosis, *, last_resort: bool) -> SkippedRung | None:
     """Return why `rung` is left out whatever the order of the others, None where it may be tried."""
     excluded = [cause for cause in rung.treats if diagnosis.rules_out(cause)]
     if rung.treats and len(excluded) == len(rung.treats):
-        return Left(rung, "; ".join(_ruled_out(excluded, diagnosis)))
+        return SkippedRung(rung, "; ".join(_ruled_out(excluded, diagnosis)))
     if rung.last_resort and not last_resort and not confirmed(rung, diagnosis):
         causes = " and ".join(map(str, rung.treats))
         unproven = f", and {causes} {verb(len(rung.treats))} not confirmed" if causes else ""
-        return Left(rung, f"a last resort{unproven}", allowed=False)
+        return SkippedRung(rung, f"a last resort{unproven}", allowed=False)
     return None
 
 

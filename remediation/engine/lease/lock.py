@@ -21,7 +21,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from remediation.engine.journal.run_lock import Fate, fate_of, unknown_fate
-from remediation.engine.lease.store import Lease, LeaseStore, Place
+from remediation.engine.lease.store import Lease, LeaseSnapshot, LeaseStore
 from remediation.model.clock import Clock
 from remediation.model.errors import Blocked, CallFailed, HostError
 
@@ -194,12 +194,12 @@ class HostLock:
             self._number, self._lease = place.number, lease
             self.give_back()
 
-    def _newest(self) -> Place:
+    def _newest(self) -> LeaseSnapshot:
         place = self._store.newest()
         self._offset = place.now - self._clock.monotonic()
         return place
 
-    def _holder(self, place: Place) -> Lease | None:
+    def _holder(self, place: LeaseSnapshot) -> Lease | None:
         """Return who holds the host, None when it is free; waits for one who is just writing down who they are."""
         until = self._clock.monotonic() + WRITING
         while place.number and place.lease is None and self._clock.monotonic() < until:
@@ -226,7 +226,7 @@ class HostLock:
     def _own(self, lease: Lease) -> bool:
         return lease.id == self._claim.run or (bool(self._claim.undoes) and lease.id == self._claim.undoes)
 
-    def _make(self, place: Place, tell: Callable[[str], None]) -> bool:
+    def _make(self, place: LeaseSnapshot, tell: Callable[[str], None]) -> bool:
         number = place.number + 1
         if not self._store.make(number):
             return False

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from remediation.connections.calls import Completed, Connection, Failed, Run
-from remediation.engine.lease.store import FILE, MOST, Lease, NotALeaseError, Place, Written, full, parse, unusable
+from remediation.engine.lease.store import FILE, MOST, Lease, LeaseSnapshot, NotALeaseError, Written, full, parse, unusable
 from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed, UsageError
 
@@ -29,12 +29,12 @@ class PosixLeases:
         self._named = _named()
         self._now = 0.0
 
-    def newest(self) -> Place:
+    def newest(self) -> LeaseSnapshot:
         """Return the newest lease."""
         lines = self._do("look")
         (number, *older) = self._numbers(lines) or [0]
         shown = self._shown(lines)
-        return Place(number, shown.get(number), self._now, tuple(older), self._others(lines))
+        return LeaseSnapshot(number, shown.get(number), self._now, tuple(older), self._others(lines))
 
     def make(self, number: int) -> bool:
         """Make the directory; False where another run was faster."""

@@ -46,7 +46,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LeaseSnapshot:
     """The newest lease directory (0: none), what it says (None while it is being written), the host's time, and older ones.
 
     ``others`` are the newest leases of other logins, which lie in folders of their own.
@@ -76,7 +76,7 @@ class LeaseStore(Protocol):
 
     folder: str
 
-    def newest(self) -> Place:
+    def newest(self) -> LeaseSnapshot:
         """Return the newest lease."""
 
     def make(self, number: int) -> bool:

@@ -17,7 +17,7 @@ from remediation.connections.calls import (
     Run,
     WriteFile,
 )
-from remediation.engine.lease.store import FILE, MOST, SIZE, Lease, NotALeaseError, Place, Written, full, parse, unusable
+from remediation.engine.lease.store import FILE, MOST, SIZE, Lease, LeaseSnapshot, NotALeaseError, Written, full, parse, unusable
 from remediation.model.errors import CallFailed
 
 FOLDER = "C:\\ProgramData\\remediation\\lease"
@@ -32,15 +32,15 @@ class WindowsLeases:
         self._connection = connection
         self._now = 0.0
 
-    def newest(self) -> Place:
+    def newest(self) -> LeaseSnapshot:
         """Return the newest lease; two round trips, one where there never was any."""
         listed, clock = self._exchange(self._list(), Probe("system"))
         (number, *older), now = _numbers(listed) or [0], _time(clock)
         self._now = now
         if number == 0:
-            return Place(0, None, now)
+            return LeaseSnapshot(0, None, now)
         (content,) = self._exchange(self._content(number))
-        return Place(number, self._lease(number, content), now, tuple(older))
+        return LeaseSnapshot(number, self._lease(number, content), now, tuple(older))
 
     def make(self, number: int) -> bool:
         """Make the directory, with the folders above it; False where another run was faster."""

@@ -5,28 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from remediation.engine.play.context.host_state import Ending
+from remediation.engine.play.context.host_state import TaskResult
 from remediation.model.errors import UsageError
 from remediation.playbook.model import Task
 
 
-class Left(BaseException):
+class ControlFlow(BaseException):
     """The host's walk through this play is over. No error, so no handler of errors takes it for one."""
 
 
-class TaskFailed(Left):
+class TaskFailed(ControlFlow):
     """A task failed; a ``rescue`` above it may take over. Of ``run_once`` every host fails, and only the first counts."""
 
-    def __init__(self, task: Task, ending: Ending) -> None:
+    def __init__(self, task: Task, ending: TaskResult) -> None:
         super().__init__(task.title)
         self.task = task
         self.ending = ending
 
 
-class HostLost(Left):
+class HostLost(ControlFlow):
     """The host cannot be reached: no rescue, no always."""
 
-    def __init__(self, ending: Ending) -> None:
+    def __init__(self, ending: TaskResult) -> None:
         super().__init__(ending.reason)
         self.ending = ending
 
@@ -35,28 +35,28 @@ class UnknownHandler(UsageError):
     """A handler that nobody answers to: the whole run ends, as in Ansible."""
 
 
-class HostDone(Left):
+class HostFinished(ControlFlow):
     """``meta: end_host``, or the play is over for everybody."""
 
 
-class Interrupted(Left):
+class Interrupted(ControlFlow):
     """Ctrl-C: the host stops before its next task."""
 
 
 @dataclass(frozen=True, slots=True)
-class Meet:
+class Barrier:
     """A host waits at the task ``path`` until all others wait or have ended."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
-class Lead:
+class LeaderTurn:
     """The answer to the first of those who met: this host carries the task out."""
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class LeaderResult:
     """What the leading host tells the others, who are answered with it."""
 
     value: Any

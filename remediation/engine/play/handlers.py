@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from remediation.engine.play.context.task_context import Site
+from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.control_flow import TaskFailed, UnknownHandler
 from remediation.playbook.errors import meant
 from remediation.playbook.model import Node, Task, tasks_of
 
 if TYPE_CHECKING:
-    from remediation.engine.play.host_runner import HostWalk, Walk
+    from remediation.engine.play.host_runner import HostRunner, Walk
 
 
 class Handlers:
     """The handlers of one host in one play; ``host.notified`` holds the paths of those that are owed."""
 
-    def __init__(self, walk: HostWalk) -> None:
+    def __init__(self, walk: HostRunner) -> None:
         self._walk = walk
         walk.host.notified.clear()
 
-    def call(self, names: Sequence[str], site: Site) -> None:
+    def call(self, names: Sequence[str], site: TaskContext) -> None:
         """Owe the handlers of these names or topics; raises `UnknownHandler` on one that nobody answers to."""
         for name in names:
             found = list(self._answering(name, site))
@@ -53,7 +53,7 @@ class Handlers:
                     self._walk.host.notified.clear()
                     raise
 
-    def _answering(self, name: str, site: Site) -> Iterator[str]:
+    def _answering(self, name: str, site: TaskContext) -> Iterator[str]:
         """Yield the paths of the handlers that listen to `name`, and of the first one that is named so."""
         named = [task.path for task in self._tasks() if name == self._name(task, site)]
         listening = [task.path for task in self._tasks() if name in task.listen]
@@ -62,10 +62,10 @@ class Handlers:
     def _tasks(self) -> Iterator[Task]:
         return tasks_of(self._walk.play.play.handlers)
 
-    def _name(self, task: Task, site: Site | None = None) -> str:
+    def _name(self, task: Task, site: TaskContext | None = None) -> str:
         if site is None or "{" not in task.name:
             return str(task.name)
-        return Site(site.play, site.host, site.variables, task, path=task.path).title()
+        return TaskContext(site.play, site.host, site.variables, task, path=task.path).title()
 
     def _paths(self, node: Node) -> set[str]:
         return {task.path for task in tasks_of((node,))}

@@ -10,47 +10,55 @@ from typing import Any
 
 from remediation.engine.journal.journal import JournalError
 from remediation.engine.play.actions import DOES, act
-from remediation.engine.play.context.host_state import Ending, HostState
-from remediation.engine.play.context.recap import Counting
-from remediation.engine.play.context.results import Acted
-from remediation.engine.play.context.run_state import PlayStage
-from remediation.engine.play.context.task_context import Site
-from remediation.engine.play.context.task_events import failed, tell
-from remediation.engine.play.context.variables import Layer, Variables
-from remediation.engine.play.control_flow import HostLost, Interrupted, Lead, Meet, Share, TaskFailed, UnknownHandler
+from remediation.engine.play.context.host_state import HostState, TaskResult
+from remediation.engine.play.context.recap import RecapCounter
+from remediation.engine.play.context.results import ActionResult
+from remediation.engine.play.context.run_state import PlayState
+from remediation.engine.play.context.task_context import TaskContext
+from remediation.engine.play.context.task_events import emit_task_end, failed_task
+from remediation.engine.play.context.variables import Layer, TaskVariables
+from remediation.engine.play.control_flow import (
+    Barrier,
+    HostLost,
+    Interrupted,
+    LeaderResult,
+    LeaderTurn,
+    TaskFailed,
+    UnknownHandler,
+)
 from remediation.engine.play.handlers import Handlers
 from remediation.engine.play.includes import IncludedFile, include
-from remediation.engine.play.meta import Metas
-from remediation.engine.play.selection import Selection
-from remediation.engine.play.step_runner import drained, ladder, step
-from remediation.engine.play.task_runner import perform
+from remediation.engine.play.meta import MetaActions
+from remediation.engine.play.selection import TaskSelection
+from remediation.engine.play.step_runner import ladder_action, run_without_barriers, step_action
+from remediation.engine.play.task_runner import run_task
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome, Result
 from remediation.playbook.model import Block, Node, Task
-from remediation.playbook.model import Rung as RungTasks
+from remediation.playbook.model import RungNode as RungTasks
 from remediation.templating.templar import Scope
 
-Walk = Generator[Meet | Share, Any, None]
+Walk = Generator[Barrier | LeaderResult, Any, None]
 
 
-class HostWalk:
+class HostRunner:
     """Walks one host through one play; `walk` is the way, the attributes are what it carries along."""
 
-    def __init__(self, play: PlayStage, host: HostState, selection: Selection) -> None:
+    def __init__(self, play: PlayState, host: HostState, selection: TaskSelection) -> None:
         self.play = play
         self.host = host
         self.selection = selection
-        self.counting = Counting(play, host)
+        self.counting = RecapCounter(play, host)
         self.handlers = Handlers(self)
-        self.metas = Metas(self)
-        self.results: list[Ending] | None = None
-        self._variables: Variables | None = None
+        self.metas = MetaActions(self)
+        self.results: list[TaskResult] | None = None
+        self._variables: TaskVariables | None = None
 
     @property
-    def variables(self) -> Variables:
+    def variables(self) -> TaskVariables:
         """The host's variables in this play; a file of theirs that cannot be read raises `InputError`."""
         if self._variables is None:
-            self._variables = Variables(self.play, self.host)
+            self._variables = TaskVariables(self.play, self.host)
         return self._variables
 
     def walk(self) -> Walk:
@@ -101,18 +109,18 @@ class HostWalk:
             return
         if self.play.stage.ports.cancelled():
             raise Interrupted
-        site = Site(self.play, self.host, self.variables, task, tuple(included), path=task.path)
+        site = TaskContext(self.play, self.host, self.variables, task, tuple(included), path=task.path)
         try:
             with site.contained():
                 yield from self._carry_out(site)
         except (UnknownHandler, JournalError):
             raise
         except RemediationError as error:  # a keyword of the task cannot be evaluated, or our own code failed
-            ending = failed(error)
-            tell(site, ending)
+            ending = failed_task(error)
+            emit_task_end(site, ending)
             self.counting.count(task, ending)
 
-    def _carry_out(self, site: Site) -> Walk:
+    def _carry_out(self, site: TaskContext) -> Walk:
         task = site.task
         if task.action == "meta":
             yield from self.metas.run(site)
@@ -123,23 +131,23 @@ class HostWalk:
         else:
             self.counting.count(task, self._perform(site))
 
-    def _perform(self, site: Site) -> Ending:
-        ending = perform(site, self._act(site.task), lambda names: self.handlers.call(names, site))
+    def _perform(self, site: TaskContext) -> TaskResult:
+        ending = run_task(site, self._act(site.task), lambda names: self.handlers.call(names, site))
         if self.results is not None:
             self.results.append(ending)
         return ending
 
-    def _act(self, task: Task) -> Callable[[Site, Scope], Acted]:
+    def _act(self, task: Task) -> Callable[[TaskContext, Scope], ActionResult]:
         if task.ladder is not None:
-            return ladder(self._run_rung)
-        return act if task.action in DOES else step  # a step: the loader lets nothing else through
+            return ladder_action(self._run_rung)
+        return act if task.action in DOES else step_action  # a step: the loader lets nothing else through
 
-    def _once(self, site: Site) -> Walk:
+    def _once(self, site: TaskContext) -> Walk:
         """Carry the task out on one host for all that meet here; each takes the result as its own."""
-        answer = yield Meet(site.path)
-        if isinstance(answer, Lead):
+        answer = yield Barrier(site.path)
+        if isinstance(answer, LeaderTurn):
             ending = self._perform(site)
-            yield Share(ending)
+            yield LeaderResult(ending)
             self.counting.count(site.task, ending)
             return
         ending = answer
@@ -150,30 +158,30 @@ class HostWalk:
         if site.task.register:
             self.host.facts[site.task.register] = dict(ending.result)
 
-    def _include(self, site: Site) -> Walk:
+    def _include(self, site: TaskContext) -> Walk:
         once = site.switch(site.settings.run_once)
-        answer = (yield Meet(site.path)) if once else Lead()
-        if not isinstance(answer, Lead):
+        answer = (yield Barrier(site.path)) if once else LeaderTurn()
+        if not isinstance(answer, LeaderTurn):
             if answer.outcome.bad and not answer.ignored:
                 raise HostLost(answer)
             return  # the file is the first host's alone
         files, ending = include(site)
         if once:
-            yield Share(ending)
+            yield LeaderResult(ending)
         for file in files:
             yield from self._included(file, site)
         self.counting.count_include(site.task, ending, len(files))
 
-    def _included(self, file: IncludedFile, site: Site) -> Walk:
+    def _included(self, file: IncludedFile, site: TaskContext) -> Walk:
         self.host.recap.ok += 1
         yield from self.nodes(file.nodes, (*site.included, file.vars))
 
-    def _run_rung(self, site: Site, rung: RungTasks) -> Sequence[Result]:
+    def _run_rung(self, site: TaskContext, rung: RungTasks) -> Sequence[Result]:
         """Run a rung's tasks as a play would, counting none of them: they are the ladder's; stop at the first bad one."""
         before, self.results = self.results, []
         try:
             with self.counting.aside():
-                drained(self.nodes(rung.tasks, site.included))
+                run_without_barriers(self.nodes(rung.tasks, site.included))
         except (TaskFailed, HostLost, Interrupted):
             pass  # the ladder is told by the results
         finally:
@@ -181,7 +189,7 @@ class HostWalk:
         return [result_of(ending) for ending in endings]
 
 
-def result_of(ending: Ending) -> Result:
+def result_of(ending: TaskResult) -> Result:
     """Return what a ladder is told of one task of a rung."""
     if ending.told is not None and ending.told.outcome is ending.outcome:
         return ending.told

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from remediation.engine.play.actions import parameters
-from remediation.engine.play.context.host_state import Ending
-from remediation.engine.play.context.results import refused, registered
-from remediation.engine.play.context.task_context import Site
+from remediation.engine.play.actions import action_parameters
+from remediation.engine.play.context.host_state import TaskResult
+from remediation.engine.play.context.results import refused_result, registered
+from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.variables import Layer
 from remediation.engine.play.loops import items_of, names_of
 from remediation.engine.play.task_runner import false_condition
@@ -27,7 +27,7 @@ class IncludedFile:
     vars: Layer
 
 
-def include(site: Site) -> tuple[list[IncludedFile], Ending]:
+def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
     """Return what the include brings in, and how it ended: skipped and failed ones are told; never raises."""
     told = site.host.recorded(site.path) is not None  # by an earlier process of this run
     if not told:
@@ -35,10 +35,10 @@ def include(site: Site) -> tuple[list[IncludedFile], Ending]:
     files: list[IncludedFile] = []
     try:
         files = [_file(inner) for inner in _items(site) if false_condition(inner, inner.scope()) is None]
-        ending = Ending(Outcome.OK if files else Outcome.SKIPPED, {"changed": False, "failed": False, "skipped": not files})
+        ending = TaskResult(Outcome.OK if files else Outcome.SKIPPED, {"changed": False, "failed": False, "skipped": not files})
     except RemediationError as error:
-        failed = refused(error)
-        ending = Ending(Outcome.FAILED, registered(failed), failed.reason, failed.next_step)
+        failed = refused_result(error)
+        ending = TaskResult(Outcome.FAILED, registered(failed), failed.reason, failed.next_step)
         ending = dataclasses.replace(ending, ignored=site.switch(site.settings.ignore_errors))
         files = []
     if site.task.register:
@@ -48,7 +48,7 @@ def include(site: Site) -> tuple[list[IncludedFile], Ending]:
     return files, ending
 
 
-def _tell(site: Site, ending: Ending) -> None:
+def _tell(site: TaskContext, ending: TaskResult) -> None:
     site.emit(
         "task_result",
         path=site.path,
@@ -62,7 +62,7 @@ def _tell(site: Site, ending: Ending) -> None:
     )
 
 
-def _items(site: Site) -> list[Site]:
+def _items(site: TaskContext) -> list[TaskContext]:
     loop = site.task.loop
     if loop is None:
         return [dataclasses.replace(site, path=f"{site.path}/0")]
@@ -79,11 +79,11 @@ DEEPEST = 60
 """How deep files may include one another; more is a file that includes itself without end."""
 
 
-def _file(site: Site) -> IncludedFile:
+def _file(site: TaskContext) -> IncludedFile:
     if len(site.included) >= DEEPEST:
         raise UsageError(f"include_tasks: files include one another more than {DEEPEST} deep", place=site.place)
     scope = site.scope()
-    given = parameters(site, scope)
+    given = action_parameters(site, scope)
     if not isinstance(given, IncludeTasks):
         raise UsageError("include_tasks: the name of a file is wanted", place=site.place)
     request = site.play.stage.request

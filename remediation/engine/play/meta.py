@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from remediation.engine.play.context.task_context import Site
-from remediation.engine.play.control_flow import HostDone, Lead, Meet, Share
+from remediation.engine.play.context.task_context import TaskContext
+from remediation.engine.play.control_flow import Barrier, HostFinished, LeaderResult, LeaderTurn
 from remediation.engine.play.task_runner import false_condition
 from remediation.model.errors import RemediationError
 
 if TYPE_CHECKING:
-    from remediation.engine.play.host_runner import HostWalk, Walk
+    from remediation.engine.play.host_runner import HostRunner, Walk
 
 TOGETHER = frozenset({"clear_facts", "clear_host_errors", "end_batch", "end_play"})
 """What concerns all hosts of the batch: they meet, and the condition is asked of the first one only."""
 
 
-class Metas:
+class MetaActions:
     """Carries out ``meta`` on one host."""
 
-    def __init__(self, walk: HostWalk) -> None:
+    def __init__(self, walk: HostRunner) -> None:
         self._walk = walk
 
-    def run(self, site: Site) -> Walk:
-        """Do what the task says; raises `HostDone` where that ends the host's walk, `RemediationError` on a bad condition."""
+    def run(self, site: TaskContext) -> Walk:
+        """Do what the task says; raises `HostFinished` where that ends the host's walk, `RemediationError` on a bad condition."""
         word = str(site.scope().render(site.task.arguments.get("free_form", "noop")))
         if word in TOGETHER:
-            answer = yield Meet(site.path)
-            if isinstance(answer, Lead):
+            answer = yield Barrier(site.path)
+            if isinstance(answer, LeaderTurn):
                 holds = self._holds(site)
-                yield Share(holds)
+                yield LeaderResult(holds)
             else:
                 holds = bool(answer)
         else:
@@ -40,17 +40,17 @@ class Metas:
             yield from self._walk.handlers.flush()
         self._carry_out(word)
 
-    def _holds(self, site: Site) -> bool:
+    def _holds(self, site: TaskContext) -> bool:
         return false_condition(site, site.scope()) is None
 
     def _carry_out(self, word: str) -> None:
         play = self._walk.play
         if word == "end_host":
             play.gone.add(self._walk.host.name)
-            raise HostDone
+            raise HostFinished
         if word in {"end_play", "end_batch"}:
             play.over = play.over or word == "end_play"
-            raise HostDone
+            raise HostFinished
         if word == "clear_host_errors":
             for name in play.hosts:
                 play.stage.host(name).clear()

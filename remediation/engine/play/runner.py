@@ -10,16 +10,16 @@ from remediation.engine.exit_codes import OF_OUTCOME, Exit, worst
 from remediation.engine.internal_errors import contained
 from remediation.engine.journal.journal import JournalError
 from remediation.engine.lease.lock import TTL, claim
-from remediation.engine.play.context.host_state import Ending, HostState
+from remediation.engine.play.context.host_state import HostState, TaskResult
 from remediation.engine.play.context.open_hosts import OpenHosts
 from remediation.engine.play.context.run_request import OpenHost, RunRequest, RunSummary
-from remediation.engine.play.context.run_state import PlayStage, Stage, title_of
-from remediation.engine.play.context.task_events import failed
+from remediation.engine.play.context.run_state import PlayState, RunState, title_of
+from remediation.engine.play.context.task_events import failed_task
 from remediation.engine.play.context.variables import rendered
-from remediation.engine.play.control_flow import HostDone, HostLost, Interrupted, TaskFailed, UnknownHandler
-from remediation.engine.play.host_runner import HostWalk
-from remediation.engine.play.scheduler import Batch
-from remediation.engine.play.selection import Selection, selection
+from remediation.engine.play.control_flow import HostFinished, HostLost, Interrupted, TaskFailed, UnknownHandler
+from remediation.engine.play.host_runner import HostRunner
+from remediation.engine.play.scheduler import Scheduler
+from remediation.engine.play.selection import TaskSelection, selection
 from remediation.engine.play.serial import fatal_share, waves
 from remediation.model.errors import RemediationError
 from remediation.playbook.model import Play
@@ -31,7 +31,7 @@ def run_playbook(request: RunRequest, ports: Ports, open_host: OpenHost) -> RunS
 
     What goes wrong on a host is its outcome. What ends the run as a whole (a handler that nobody knows) is `RunSummary.error`.
     """
-    return Runner(request, ports, open_host).run()
+    return PlaybookRunner(request, ports, open_host).run()
 
 
 def hosts_of(play: Play, request: RunRequest) -> tuple[str, ...]:
@@ -46,15 +46,15 @@ def chosen_hosts(request: RunRequest) -> list[str]:
     return list(dict.fromkeys(name for play in request.playbook.plays for name in hosts_of(play, request)))
 
 
-class Runner:
+class PlaybookRunner:
     """One run: its plays in order. Everything that hosts share is in ``stage``."""
 
     def __init__(self, request: RunRequest, ports: Ports, open_host: OpenHost) -> None:
         self.request = request
         self.ports = ports
         opened = OpenHosts(open_host, claim(request.run, request.command, token=request.token), ports, request.wait)
-        self.stage = Stage(request, ports, opened)
-        self.selection: Selection = selection(request.tags, request.skip_tags, request.start_at, request.playbook)
+        self.stage = RunState(request, ports, opened)
+        self.selection: TaskSelection = selection(request.tags, request.skip_tags, request.start_at, request.playbook)
         self.fatal = False
 
     def run(self) -> RunSummary:
@@ -106,26 +106,26 @@ class Runner:
         self.stage.emit("play_start", play=title, hosts=list(hosts))
         scope = Scope((self.request.extra, play.vars))
         for batch in waves(play, hosts, scope):
-            stage = PlayStage(self.stage, play, hosts, batch, title)
+            stage = PlayState(self.stage, play, hosts, batch, title)
             self._wave(stage, later)
             if self.fatal or stage.over or self.ports.cancelled():
                 break
 
-    def _wave(self, stage: PlayStage, later: set[str]) -> None:
+    def _wave(self, stage: PlayState, later: set[str]) -> None:
         states = [self.stage.host(name) for name in stage.batch if self.stage.host(name).alive]
         if not states:
             return
-        Batch({state.name: self._guarded(stage, state, later) for state in states}).run(self.request.forks)
+        Scheduler({state.name: self._guarded(stage, state, later) for state in states}).run(self.request.forks)
         lost = [state for state in states if not state.alive]
         if fatal_share(stage, lost, Scope((self.request.extra, stage.play.vars))):
             self.fatal = True
 
-    def _guarded(self, stage: PlayStage, state: HostState, later: set[str]) -> Generator[Any, Any, None]:
+    def _guarded(self, stage: PlayState, state: HostState, later: set[str]) -> Generator[Any, Any, None]:
         """Walk, and turn the ways in which a walk ends early into the host's end."""
         try:
             with contained(state.name, self.ports.crashed):
-                yield from HostWalk(stage, state, self.selection).walk()
-        except HostDone:
+                yield from HostRunner(stage, state, self.selection).walk()
+        except HostFinished:
             pass
         except Interrupted:
             state.reason = state.reason or "interrupted"
@@ -138,7 +138,7 @@ class Runner:
             raise  # the run as a whole
         except RemediationError as error:
             state.recap.failed += 1
-            _leave(state, failed(error))
+            _leave(state, failed_task(error))
         if not state.alive or state.name not in later:
             self._tell_host_end(state)
 
@@ -162,12 +162,12 @@ class Runner:
         return RunSummary(code, hosts, outcomes, seconds, self.stage.broken)
 
 
-def _leave(state: HostState, ending: Ending) -> None:
+def _leave(state: HostState, ending: TaskResult) -> None:
     state.lost = ending.outcome
     state.reason = ending.reason or str(ending.result.get("msg") or "")
 
 
-def _fatal(stage: PlayStage, state: HostState, failure: TaskFailed) -> bool:
+def _fatal(stage: PlayState, state: HostState, failure: TaskFailed) -> bool:
     wanted = failure.task.settings.any_errors_fatal
     if wanted is None or isinstance(wanted, bool):
         return bool(wanted)

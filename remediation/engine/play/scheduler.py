@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from remediation.engine.play.control_flow import Lead, Meet, Share
+from remediation.engine.play.control_flow import Barrier, LeaderResult, LeaderTurn
 from remediation.engine.play.host_runner import Walk
 from remediation.engine.workers import AWAKE, Workers
 
 
-def segment(walk: Walk, answer: Any) -> Meet | Share | None:  # noqa: ANN401 - whatever a meeting answers
+def segment(walk: Walk, answer: Any) -> Barrier | LeaderResult | None:  # noqa: ANN401 - whatever a meeting answers
     """Walk on to the next meeting, or to the end (None)."""
     try:
         return walk.send(answer)
@@ -26,7 +26,7 @@ def segment(walk: Walk, answer: Any) -> Meet | Share | None:  # noqa: ANN401 - w
 
 
 @dataclass
-class Batch:
+class Scheduler:
     """The walks of one wave; ``waiting`` are the hosts that have come to a meeting, by its path."""
 
     walks: Mapping[str, Walk]
@@ -42,8 +42,8 @@ class Batch:
             self._together(pool)
 
     def _together(self, pool: Workers) -> None:
-        running: dict[Future[Meet | Share | None], str] = {}
-        ended: SimpleQueue[Future[Meet | Share | None]] = SimpleQueue()  # to wait for any of n costs n each time
+        running: dict[Future[Barrier | LeaderResult | None], str] = {}
+        ended: SimpleQueue[Future[Barrier | LeaderResult | None]] = SimpleQueue()  # to wait for any of n costs n each time
 
         def start(ready: Iterator[tuple[str, Any]] | list[tuple[str, Any]]) -> None:
             for name, answer in ready:
@@ -68,13 +68,13 @@ class Batch:
         if failure is not None:
             raise failure
 
-    def _next(self, name: str, came_to: Meet | Share | None) -> list[tuple[str, Any]]:
+    def _next(self, name: str, came_to: Barrier | LeaderResult | None) -> list[tuple[str, Any]]:
         """Return who walks on now that `name` came to a meeting, shared what it led to, or ended."""
-        if isinstance(came_to, Meet):
+        if isinstance(came_to, Barrier):
             self.waiting[name] = came_to.path
             return []
         followers = self.followers.pop(name, [])
-        if isinstance(came_to, Share):
+        if isinstance(came_to, LeaderResult):
             return [(name, None), *((other, came_to.value) for other in followers)]
         for other in followers:  # the leader ended without a word: another one leads
             self.waiting[other] = self._left_at
@@ -92,4 +92,4 @@ class Batch:
         for name in there:
             del self.waiting[name]
         self.followers[first] = there[1:]
-        return [(first, Lead())]
+        return [(first, LeaderTurn())]

@@ -15,7 +15,7 @@ UNTAGGED = frozenset({"untagged"})
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class TaskSelection:
     """The tags to run and to skip, and the task to begin with."""
 
     tags: frozenset[str] = frozenset()
@@ -47,7 +47,7 @@ class Selection:
         return bool(own & self.skip) or ("tagged" in self.skip and own != UNTAGGED)
 
 
-def selection(tags: Iterable[str], skip: Iterable[str], start_at: str, playbook: Playbook) -> Selection:
+def selection(tags: Iterable[str], skip: Iterable[str], start_at: str, playbook: Playbook) -> TaskSelection:
     """Return what the command line selects; raises `UsageError` where no task has the name to start at."""
     if start_at:
         names = [task.name for play in playbook.plays for section in play.sections for task in tasks_of(section)]
@@ -55,7 +55,7 @@ def selection(tags: Iterable[str], skip: Iterable[str], start_at: str, playbook:
             near = difflib.get_close_matches(start_at, names, n=1)
             next_step = f"did you mean {near[0]!r}?" if near else "give the name of a task in the playbook"
             raise UsageError(f"no task is named {start_at!r}", next_step=next_step)
-    return Selection(_split(tags), _split(skip), start_at)
+    return TaskSelection(_split(tags), _split(skip), start_at)
 
 
 def _split(given: Iterable[str]) -> frozenset[str]:

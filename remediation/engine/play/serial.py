@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from remediation.engine.play.context.host_state import HostState
-from remediation.engine.play.context.run_state import PlayStage
+from remediation.engine.play.context.run_state import PlayState
 from remediation.model.errors import UsageError
 from remediation.model.outcome import Outcome
 from remediation.playbook.errors import where
@@ -37,7 +37,7 @@ def _size(item: Any, hosts: int, play: Play, scope: Scope) -> int:  # noqa: ANN4
         raise UsageError(f"serial: a number or a percentage is wanted, not {text!r}", place=where(item, play.place)) from None
 
 
-def fatal_share(stage: PlayStage, lost: Sequence[HostState], scope: Scope) -> bool:
+def fatal_share(stage: PlayState, lost: Sequence[HostState], scope: Scope) -> bool:
     """Return whether what a wave lost ends the run: all of it, more than is allowed, or any where that is fatal."""
     if stage.fatal or (lost and len(lost) == len(stage.batch)):
         return True

@@ -6,26 +6,26 @@ import dataclasses
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-from remediation.engine.ladder.ladder import Ladder, climb
+from remediation.engine.ladder.ladder import Ladder, run_ladder
 from remediation.engine.ladder.rung_order import Rung
 from remediation.engine.play.context.host_facts import look_once
-from remediation.engine.play.context.results import Acted, of_result, refused
-from remediation.engine.play.context.task_context import Site
+from remediation.engine.play.context.results import ActionResult, of_result, refused_result
+from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import outcome_of
-from remediation.engine.step.executor import execute
+from remediation.engine.step.executor import execute_step
 from remediation.model.change import StepCall
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.outcome import Result
 from remediation.playbook.model import Call, tasks_of
-from remediation.playbook.model import Rung as RungTasks
+from remediation.playbook.model import RungNode as RungTasks
 from remediation.templating.lazy import OMIT
 from remediation.templating.templar import Scope
 
-RunTasks = Callable[[Site, RungTasks], Sequence[Result]]
+RunTasks = Callable[[TaskContext, RungTasks], Sequence[Result]]
 """Runs the tasks of a rung as the play would (`remediation.engine.play.host_runner`)."""
 
 
-def step(site: Site, scope: Scope) -> Acted:
+def step_action(site: TaskContext, scope: Scope) -> ActionResult:
     """Reach the state that a step names; raises `RemediationError` where its parameters cannot be evaluated."""
     call = StepCall(site.task.action, evaluated(site.task.arguments, scope))
     site.learn(call.params)
@@ -34,9 +34,9 @@ def step(site: Site, scope: Scope) -> Acted:
         opened = site.opened()
         hold = site.hold(opened)
         look_once(site, opened)
-        return of_result(execute(call, site.context(opened, hold)))
+        return of_result(execute_step(call, site.context(opened, hold)))
     except HostError as error:
-        return refused(error, outcome_of(error))
+        return refused_result(error, outcome_of(error))
 
 
 def evaluated(given: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
@@ -45,13 +45,13 @@ def evaluated(given: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value is not OMIT}
 
 
-def ladder(run_tasks: RunTasks) -> Callable[[Site, Scope], Acted]:
+def ladder_action(run_tasks: RunTasks) -> Callable[[TaskContext, Scope], ActionResult]:
     """Return what climbs a ladder, its rungs' tasks carried out by `run_tasks`."""
 
-    def climb_once(site: Site, scope: Scope) -> Acted:
+    def climb_once(site: TaskContext, scope: Scope) -> ActionResult:
         known = site.task.ladder
         if known is None:
-            return Acted()
+            return ActionResult()
         rungs = {rung.name: rung for rung in known.rungs}
 
         def run_rung(rung: Rung) -> Sequence[Result]:
@@ -69,9 +69,9 @@ def ladder(run_tasks: RunTasks) -> Callable[[Site, Scope], Acted]:
             opened = site.opened()
             hold = site.hold(opened)
             look_once(site, opened)
-            return of_result(climb(Ladder(goal, arranged, again), site.context(opened, hold), run_rung))
+            return of_result(run_ladder(Ladder(goal, arranged, again), site.context(opened, hold), run_rung))
         except HostError as error:
-            return refused(error, outcome_of(error))
+            return refused_result(error, outcome_of(error))
 
     return climb_once
 
@@ -80,7 +80,7 @@ def _call(call: Call, scope: Scope) -> StepCall:
     return StepCall(call.name, evaluated(call.parameters, scope))
 
 
-def _calls(rung: RungTasks, site: Site) -> tuple[StepCall, ...]:
+def _calls(rung: RungTasks, site: TaskContext) -> tuple[StepCall, ...]:
     """Return a rung's steps as far as they are known before it is climbed; others are not foreseen."""
     steps = site.play.stage.ports.steps()
     found = []
@@ -96,7 +96,7 @@ def _calls(rung: RungTasks, site: Site) -> tuple[StepCall, ...]:
     return tuple(found)
 
 
-def drained(walk: Generator[Any, Any, Any]) -> None:
+def run_without_barriers(walk: Generator[Any, Any, Any]) -> None:
     """Walk to the end without meeting anybody: inside a rung a host is on its own (the loader refuses what would meet)."""
     for _meeting in walk:
         msg = "hosts cannot meet inside a rung"

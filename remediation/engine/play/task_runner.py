@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from remediation.engine.play.context.host_state import Ending
-from remediation.engine.play.context.results import CENSORED, Acted, jsonable, refused, registered
-from remediation.engine.play.context.task_context import Site
-from remediation.engine.play.context.task_events import remembered, shown, tell
+from remediation.engine.play.context.host_state import TaskResult
+from remediation.engine.play.context.results import CENSORED, ActionResult, jsonable, refused_result, registered
+from remediation.engine.play.context.task_context import TaskContext
+from remediation.engine.play.context.task_events import emit_task_end, remembered, shown_result
 from remediation.engine.play.control_flow import Interrupted
 from remediation.engine.play.loops import items_of, kept, names_of
 from remediation.model.errors import RemediationError
@@ -18,7 +18,7 @@ from remediation.model.outcome import Outcome
 from remediation.model.text.words import plural
 from remediation.templating.templar import Scope
 
-Act = Callable[[Site, Scope], Acted]
+Act = Callable[[TaskContext, Scope], ActionResult]
 """Does what a task says, once; may raise `RemediationError`."""
 
 TRIES = 3
@@ -28,7 +28,7 @@ DELAY = 5.0
 UNMET = "Conditional result was False"
 
 
-def perform(site: Site, act: Act, call: Callable[[Sequence[str]], None]) -> Ending:
+def run_task(site: TaskContext, act: Act, call: Callable[[Sequence[str]], None]) -> TaskResult:
     """Carry the task out, told by its events; raises `RemediationError` only where `call` does, of a handler nobody knows."""
     if site.host.recorded(site.path) is None:
         site.emit("task_start", path=site.path)
@@ -37,11 +37,11 @@ def perform(site: Site, act: Act, call: Callable[[Sequence[str]], None]) -> Endi
     ending = _ignoring(site, ending)
     _keep(site, ending)
     call(_called(site, ending) if site.task.loop is None else ending.notify)
-    tell(site, ending)
+    emit_task_end(site, ending)
     return ending
 
 
-def _throttled(site: Site) -> Any:  # noqa: ANN401 - a context manager
+def _throttled(site: TaskContext) -> Any:  # noqa: ANN401 - a context manager
     try:
         most = int(site.number(site.settings.throttle, 0))
     except RemediationError:
@@ -49,7 +49,7 @@ def _throttled(site: Site) -> Any:  # noqa: ANN401 - a context manager
     return site.play.stage.throttle(site.task.path, most) if most > 0 else nullcontext()
 
 
-def _looped(site: Site, act: Act) -> Ending:
+def _looped(site: TaskContext, act: Act) -> TaskResult:
     loop = site.task.loop
     if loop is None:
         return one(site, act)
@@ -58,12 +58,12 @@ def _looped(site: Site, act: Act) -> Ending:
     except RemediationError as error:
         broken = error
 
-        def refuse(site: Site, scope: Scope) -> Acted:  # noqa: ARG001 - an act's signature
+        def refuse(site: TaskContext, scope: Scope) -> ActionResult:  # noqa: ARG001 - an act's signature
             raise broken
 
         return one(site, refuse)  # a condition that is false wins over a broken loop
     if not items:
-        return Ending(
+        return TaskResult(
             Outcome.SKIPPED,
             {"changed": False, "skipped": True, "skipped_reason": "No items in the list", "results": [], "failed": False},
             "no items in the list",
@@ -75,13 +75,13 @@ def _looped(site: Site, act: Act) -> Ending:
         names = names_of(loop, number, items)
         inner = site.item(number, names)
         if site.host.recorded(inner.path, site.masked(item)) is None:
-            inner.emit("task_start", path=inner.path, item=shown(site, item))
+            inner.emit("task_start", path=inner.path, item=shown_result(site, item))
         ending = _ignoring(inner, one(inner, act))
         result = {**ending.result, **kept(names)}
         ending = dataclasses.replace(ending, result={**result, "item": item}, notify=_wanted(inner, ending))
         _set(site, ending)
         endings.append(ending)
-        tell(inner, ending, item=item, looped=True)
+        emit_task_end(inner, ending, item=item, looped=True)
         if inner.cut_short(ending):
             raise Interrupted
         if ending.outcome is Outcome.UNREACHABLE:
@@ -90,13 +90,13 @@ def _looped(site: Site, act: Act) -> Ending:
     return together(endings)
 
 
-def pause(site: Site, seconds: Any, *, last: bool) -> None:  # noqa: ANN401 - as it stands in the file
+def pause(site: TaskContext, seconds: Any, *, last: bool) -> None:  # noqa: ANN401 - as it stands in the file
     """Wait between two items where the loop says so."""
     if seconds is not None and not last:
         site.pause(site.number(seconds, 0.0))
 
 
-def together(endings: Sequence[Ending]) -> Ending:
+def together(endings: Sequence[TaskResult]) -> TaskResult:
     """Return the ending of a looped task from those of its items."""
     results = [dict(ending.result) for ending in endings]
     bad = [ending for ending in endings if ending.outcome.bad]
@@ -121,10 +121,10 @@ def together(endings: Sequence[Ending]) -> Ending:
     changed = any(ending.changed for ending in endings) and not bad
     notify = tuple(dict.fromkeys(name for ending in endings for name in ending.notify)) if changed else ()
     reason = bad[0].reason if bad else ""
-    return Ending(outcome, result, reason, bad[0].next_step if bad else "", notify=notify)
+    return TaskResult(outcome, result, reason, bad[0].next_step if bad else "", notify=notify)
 
 
-def one(site: Site, act: Act) -> Ending:
+def one(site: TaskContext, act: Act) -> TaskResult:
     """Carry out one item, or a task without a loop."""
     looped = site.task.loop is not None and site.task.loop.variable in site.loop
     item = site.loop[site.task.loop.variable] if looped and site.task.loop else None
@@ -136,17 +136,17 @@ def one(site: Site, act: Act) -> Ending:
         scope = site.scope()
         unmet = false_condition(site, scope)
     except RemediationError as error:
-        return _ending(site, refused(error))
+        return _ending(site, refused_result(error))
     if unmet is not None:
         values = {"changed": False, "skipped": True, "skip_reason": UNMET, "false_condition": jsonable(unmet)}
-        return Ending(Outcome.SKIPPED, values, UNMET)
+        return TaskResult(Outcome.SKIPPED, values, UNMET)
     try:
         return _tried(site, act)
     except RemediationError as error:
-        return _ending(site, refused(error))
+        return _ending(site, refused_result(error))
 
 
-def false_condition(site: Site, scope: Scope) -> Any:  # noqa: ANN401 - as it stands in the file
+def false_condition(site: TaskContext, scope: Scope) -> Any:  # noqa: ANN401 - as it stands in the file
     """Return the first level of ``when`` that does not hold, None when all do; raises `RemediationError`."""
     for condition in site.settings.when:
         if not scope.condition(condition, site.place):
@@ -154,14 +154,14 @@ def false_condition(site: Site, scope: Scope) -> Any:  # noqa: ANN401 - as it st
     return None
 
 
-def _tried(site: Site, act: Act) -> Ending:
+def _tried(site: TaskContext, act: Act) -> TaskResult:
     task = site.task
     again = task.until is not None or task.retries is not None
     tries = max(0, int(site.number(task.retries, TRIES))) + 1 if again else 1
     if tries == 1:
         return _once(site, act)
     delay = site.number(task.delay, DELAY)
-    ending = Ending(Outcome.SKIPPED, {})
+    ending = TaskResult(Outcome.SKIPPED, {})
     for attempt in range(1, tries + 1):
         ending = _once(site, act, attempts=attempt)
         if ending.outcome in {Outcome.UNREACHABLE, Outcome.SKIPPED}:
@@ -185,24 +185,24 @@ def _tried(site: Site, act: Act) -> Ending:
     return dataclasses.replace(ending, outcome=outcome, result=failed, reason=reason)
 
 
-def _cut_short(ending: Ending, tries: int) -> Ending:
+def _cut_short(ending: TaskResult, tries: int) -> TaskResult:
     """Return the ending of a task that Ctrl-C kept from being tried again."""
     reason = f"interrupted after {plural(tries, 'try', 'tries')}: {ending.reason or 'the condition is not met'}"
     outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
     return dataclasses.replace(ending, outcome=outcome, result={**ending.result, "failed": True, "msg": reason}, reason=reason)
 
 
-def _once(site: Site, act: Act, **more: Any) -> Ending:  # noqa: ANN401 - values for the result
+def _once(site: TaskContext, act: Act, **more: Any) -> TaskResult:  # noqa: ANN401 - values for the result
     try:
         with site.contained():
             acted = act(site, site.scope())
     except RemediationError as error:
-        acted = refused(error)
+        acted = refused_result(error)
     site.tell_notes()  # some become known by the exchange alone
     return _ending(site, dataclasses.replace(acted, values={**acted.values, **more}))
 
 
-def _ending(site: Site, acted: Acted) -> Ending:
+def _ending(site: TaskContext, acted: ActionResult) -> TaskResult:
     ending = _judged(site, acted)
     if not ending.outcome.bad or not site.hidden():
         return ending
@@ -210,11 +210,11 @@ def _ending(site: Site, acted: Acted) -> Ending:
     return dataclasses.replace(ending, reason=CENSORED, next_step="", told=told)
 
 
-def _judged(site: Site, acted: Acted) -> Ending:
+def _judged(site: TaskContext, acted: ActionResult) -> TaskResult:
     """Return the ending after the task's own word on what counts as changed and as failed."""
     task = site.task
     result = registered(acted)
-    ending = Ending(
+    ending = TaskResult(
         acted.outcome, result, acted.reason, acted.next_step, told=acted.told, facts=acted.facts, included=acted.included
     )
     if acted.outcome in {Outcome.UNREACHABLE, Outcome.SKIPPED}:
@@ -236,13 +236,13 @@ def _judged(site: Site, acted: Acted) -> Ending:
     return ending
 
 
-def _with_changed(site: Site, ending: Ending, *, changed: bool) -> Ending:
+def _with_changed(site: TaskContext, ending: TaskResult, *, changed: bool) -> TaskResult:
     word = (Outcome.WOULD_CHANGE if site.check() else Outcome.CHANGED) if changed else Outcome.OK
     outcome = ending.outcome if ending.outcome.bad else word
     return dataclasses.replace(ending, outcome=outcome, result={**ending.result, "changed": changed, "outcome": str(outcome)})
 
 
-def _with_failed(ending: Ending, *, failed: bool) -> Ending:
+def _with_failed(ending: TaskResult, *, failed: bool) -> TaskResult:
     result = {**ending.result, "failed_when_result": failed, "failed": failed}
     if failed:
         outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
@@ -254,7 +254,7 @@ def _with_failed(ending: Ending, *, failed: bool) -> Ending:
     return dataclasses.replace(ending, outcome=outcome, result={**result, "outcome": str(outcome)})
 
 
-def _ignoring(site: Site, ending: Ending) -> Ending:
+def _ignoring(site: TaskContext, ending: TaskResult) -> TaskResult:
     if not ending.outcome.bad:
         return ending
     lost = ending.outcome is Outcome.UNREACHABLE
@@ -265,26 +265,26 @@ def _ignoring(site: Site, ending: Ending) -> Ending:
         return dataclasses.replace(ending, reason=f"{ending.reason}; {error.message}")
 
 
-def _keep(site: Site, ending: Ending) -> None:
+def _keep(site: TaskContext, ending: TaskResult) -> None:
     """Set the variables that the task leaves behind."""
     _set(site, ending)
     if site.task.register:
         site.host.facts[site.task.register] = dict(ending.result)
 
 
-def _set(site: Site, ending: Ending) -> None:
+def _set(site: TaskContext, ending: TaskResult) -> None:
     if not ending.outcome.bad:
         site.learn([ending.facts, ending.included])
         site.host.facts.update(ending.facts)
         site.host.included.update(ending.included)
 
 
-def _called(site: Site, ending: Ending) -> tuple[str, ...]:
+def _called(site: TaskContext, ending: TaskResult) -> tuple[str, ...]:
     """Return the handlers that a task's change calls for."""
     return _wanted(site, ending) if ending.changed else ()
 
 
-def _wanted(site: Site, ending: Ending) -> tuple[str, ...]:
+def _wanted(site: TaskContext, ending: TaskResult) -> tuple[str, ...]:
     if not site.settings.notify or ending.outcome.bad or ending.outcome is Outcome.SKIPPED:
         return ()
     scope = site.scope({site.task.register: ending.result} if site.task.register else None)

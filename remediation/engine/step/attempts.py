@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from remediation.model.errors import Blocked, DeadlineExceeded, HostError, NotApplicable, RemediationError, Uncertain, Unreachable
+from remediation.model.errors import (
+    Blocked,
+    DeadlineExceeded,
+    HostError,
+    NotApplicable,
+    OutcomeUnknown,
+    RemediationError,
+    Unreachable,
+)
 from remediation.model.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -14,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Tried:
-    """What sending one change came to: ``applied`` and ``error`` as the call says, corrected by the look; its ``effect``.
+class ChangeAttempt:
+    """What sending one change came to: ``applied`` and ``error`` as the call says, corrected by the look; its ``measured_effect``.
 
     ``applied`` is None where it is not known whether the change was made, or how far it went.
     """
@@ -33,17 +41,17 @@ def outcome_of(error: HostError) -> Outcome:
         return Outcome.BLOCKED
     if isinstance(error, NotApplicable):
         return Outcome.SKIPPED
-    if isinstance(error, Uncertain):
+    if isinstance(error, OutcomeUnknown):
         return Outcome.UNVERIFIED
     return Outcome.TIMED_OUT if isinstance(error, DeadlineExceeded) else Outcome.FAILED
 
 
 def applied_by(error: RemediationError) -> bool | None:
     """Return whether the call that raised `error` made its change: False where the host refused it or never had it, None where that is not known."""
-    return None if isinstance(error, Uncertain | DeadlineExceeded) else False
+    return None if isinstance(error, OutcomeUnknown | DeadlineExceeded) else False
 
 
-class Pulling:
+class PullReporter:
     """Takes the lines of a pull and tells few of them: each new word, and of each layer every percent once."""
 
     def __init__(self, tell: Callable[..., None], change: Mapping[str, Any]) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Observation:
     """What a step saw. ``state`` is whether it is met, None when that cannot be told; ``plan`` is empty once it is met.
 
     ``moment`` is the look it was seen by.
@@ -50,46 +50,46 @@ class Sight:
         return any(item.key == change.key for item in self.plan)
 
 
-def look(step: Step[Any], context: StepContext, *, lately: bool = False) -> Sight:
+def observe(step: Step[Any], context: StepContext, *, reuse: bool = False) -> Observation:
     """Look through `step`; reads only. Raises what the facets raise.
 
-    Where `lately`, the last look stands for this one while nothing has been changed since; what did not answer then is asked again.
+    Where `reuse`, the last look stands for this one while nothing has been changed since; what did not answer then is asked again.
     """
     memory, clock = context.memory, context.ports.clock
     if memory.begun is None:
         memory.begun = context.access.clock.monotonic()
     if context.moment is not None:
         return _looked(step, context, context.moment)
-    last = memory.lately(clock.monotonic()) if lately else None
+    last = memory.reuse(clock.monotonic()) if reuse else None
     if last is not None:
         with suppress(CallFailed, DeadlineExceeded):
             return _looked(step, context, last)
     memory.seen = None
-    sight = _looked(step, context, context.access.reader)
-    memory.seen = (sight.moment, clock.monotonic())
-    return sight
+    observation = _looked(step, context, context.access.reader)
+    memory.seen = (observation.moment, clock.monotonic())
+    return observation
 
 
-def confirm(step: Step[Any], context: StepContext, sight: Sight) -> str:
+def confirm(step: Step[Any], context: StepContext, observation: Observation) -> str:
     """Return what contradicts a state that looks met, by the proof that the step asks for; "" in check mode, which asks nothing."""
     from remediation.steps.contract import Step as Contract  # noqa: PLC0415 - a start is quicker without
 
     if context.policy.check or type(step).confirm is Contract.confirm:
         return ""
-    doubt = step.confirm(context.access.writer(), sight.seen)
+    doubt = step.confirm(context.access.writer(), observation.seen)
     if doubt:
         context.memory.seen = None  # the request left its traces on the host: the next look is a new one
     return doubt
 
 
-def _looked(step: Step[Any], context: StepContext, moment: Reader) -> Sight:
+def _looked(step: Step[Any], context: StepContext, moment: Reader) -> Observation:
     seen = step.look(_reader(step, context, moment))
     state = step.met(seen)
     # an earlier process of the run, and a saved plan, know a change by its masked sentence
     hide = context.ports.mask.text
     made = () if state else tuple(resolved(change, step) for change in step.plan(seen))
     plan = tuple(dataclasses.replace(change, summary=hide(change.summary)) for change in made)
-    return Sight(seen, state, step.explain(seen), step.values(seen), plan, moment)
+    return Observation(seen, state, step.describe(seen), step.values(seen), plan, moment)
 
 
 def _reader(step: Step[Any], context: StepContext, moment: Reader) -> Reader:

@@ -9,8 +9,8 @@ from typing import Any
 from remediation.connections.calls import Completed, Failed, Reply, Run
 from remediation.facets.checked import checked
 from remediation.facets.docker import containers
-from remediation.facets.docker.engine import NOT_INSTALLED, advice
-from remediation.facets.snapshot import Look, last_words
+from remediation.facets.docker.engine import NOT_INSTALLED, engine_advice
+from remediation.facets.snapshot import Snapshot, last_words
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container
 from remediation.model.text.json_text import load_json
@@ -19,12 +19,12 @@ _WARNING = re.compile(r'level=warning msg="((?:[^"\\]|\\.)*)"')
 _NO_PLUGIN = "install the Compose plugin: docker compose version must answer"
 
 
-@checked
+@checked("compose")
 class CommandCompose:
     """By ``docker compose``; `containers` lists those of the engine, against whose labels the definition is compared."""
 
-    def __init__(self, look: Look, environment: Mapping[str, str], listed: Callable[[], Sequence[Container]]) -> None:
-        self._look = look
+    def __init__(self, look: Snapshot, environment: Mapping[str, str], listed: Callable[[], Sequence[Container]]) -> None:
+        self._snapshot = look
         self._environment = dict(environment)
         self._containers = listed
 
@@ -38,20 +38,22 @@ class CommandCompose:
 
     def config(self, project: ComposeProject) -> Mapping[str, Any]:
         """Return the resolved definition."""
-        done = self._ended(self._look.ask(self.config_run(project))[0], project)
+        done = self._ended(self._snapshot.ask(self.config_run(project))[0], project)
         try:
             found: dict[str, Any] = load_json(done.text)
         except ValueError as error:
-            raise CallFailed(f"Compose's definition of {project.name} is no JSON: {error}", host=self._look.host) from error
+            raise CallFailed(f"Compose's definition of {project.name} is no JSON: {error}", host=self._snapshot.host) from error
         return found
 
     def warnings(self, project: ComposeProject) -> Sequence[str]:
         """Return what Compose warns of while it reads the project."""
-        return warned(self._ended(self._look.ask(self.config_run(project))[0], project).stderr.decode("utf-8", errors="replace"))
+        return warned(
+            self._ended(self._snapshot.ask(self.config_run(project))[0], project).stderr.decode("utf-8", errors="replace")
+        )
 
     def stale(self, project: ComposeProject) -> Sequence[str]:
         """Return the services whose container differs from the definition, or that have none."""
-        wanted = hashes(self._ended(self._look.ask(self.hash_run(project))[0], project).text)
+        wanted = hashes(self._ended(self._snapshot.ask(self.hash_run(project))[0], project).text)
         running: dict[str, set[str]] = {}
         for each in self._containers():
             labels = each.labels
@@ -68,14 +70,14 @@ class CommandCompose:
     def _ended(self, reply: Reply, project: ComposeProject) -> Completed:
         what = f"Compose project {project.name}"
         if isinstance(reply, Failed) and reply.kind == "not-found":
-            raise CallFailed(f"{what}: {reply.message}", host=self._look.host, next_step=NOT_INSTALLED)
+            raise CallFailed(f"{what}: {reply.message}", host=self._snapshot.host, next_step=NOT_INSTALLED)
         if isinstance(reply, Completed) and reply.rc != 0:
             said = complaint(reply)
-            raise CallFailed(f"{what}: {said}", host=self._look.host, next_step=advice_on(said), status=reply.rc, output=said)
-        return self._look.ended(reply, what)
+            raise CallFailed(f"{what}: {said}", host=self._snapshot.host, next_step=advice_on(said), status=reply.rc, output=said)
+        return self._snapshot.ended(reply, what)
 
 
-@checked
+@checked("compose")
 class CommandComposeWriter(CommandCompose):
     """And bringing projects up and down; no services given means all."""
 
@@ -107,7 +109,7 @@ class CommandComposeWriter(CommandCompose):
         self._change(project, timeout, "down")
 
     def _change(self, project: ComposeProject, timeout: float, *words: str) -> None:
-        self._ended(self._look.write(self._run(project, *words, timeout=timeout, writes=True)), project)
+        self._ended(self._snapshot.write(self._run(project, *words, timeout=timeout, writes=True)), project)
 
 
 def warned(stderr: str) -> tuple[str, ...]:
@@ -141,7 +143,7 @@ def advice_on(said: str) -> str:
     """Return what to do about what Compose said."""
     low = said.lower()
     if "credentials" in low or "daemon running" in low or "error during connect" in low or "docker daemon" in low:
-        return advice(said)
+        return engine_advice(said)
     if (
         "unknown docker command" in low
         or "is not a docker command" in low

@@ -104,7 +104,7 @@ def stats(value: Mapping[str, Any], limit: int | None) -> ContainerStats | None:
 
 def printed_stats(value: Mapping[str, Any], limit: int | None) -> ContainerStats | None:
     """Return what ``docker stats`` printed in JSON; None where it printed no memory."""
-    used = size(str(value.get("MemUsage", "")).partition("/")[0])
+    used = size_of(str(value.get("MemUsage", "")).partition("/")[0])
     percent = re.match(r"[\d.]+", str(value.get("CPUPerc", "")))
     return None if used is None else ContainerStats(used, limit, float(percent[0]) if percent else None)
 
@@ -114,7 +114,7 @@ def memory_limit(found: Container) -> int | None:
     return (found.raw.get("HostConfig") or {}).get("Memory") or None
 
 
-def size(text: str) -> int | None:
+def size_of(text: str) -> int | None:
     """Return a size that Docker prints (``12.3MiB``) in bytes."""
     match = re.fullmatch(r"\s*(\d{1,30}(?:\.\d{1,30})?)\s*([kKMGT]?i?B)\s*", text)
     return round(float(match[1]) * _SIZES[match[2]]) if match and match[2] in _SIZES else None

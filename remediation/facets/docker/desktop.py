@@ -9,10 +9,10 @@ from typing import Any
 
 from remediation.connections.calls import Probe, ReadFile
 from remediation.facets.checked import checked
-from remediation.facets.machine.files import FilesWriter
+from remediation.facets.machine.files import HostFilesWriter
 from remediation.facets.machine.rights import problems
 from remediation.facets.machine.user_task import FAILED, NO_USER, REFUSED, RUNNING, task_of
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 from remediation.model.clock import Clock
 from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import DockerDesktop, EngineFacts
@@ -32,7 +32,7 @@ _BACKEND = "com.docker.backend"
 class Desktop:
     """Docker Desktop of a Windows host; `engine` says what the engine answers, and raises where it does not."""
 
-    look: Look
+    look: Snapshot
     engine: Callable[[], EngineFacts]
 
     def read(self) -> DockerDesktop | None:
@@ -103,7 +103,7 @@ def locked(text: str | None) -> tuple[str, ...]:
     return tuple(sorted(name for name, each in _settings(text).items() if isinstance(each, dict) and each.get("locked") is True))
 
 
-def changed(text: str, settings: Mapping[str, Any]) -> str:
+def changed_settings(text: str, settings: Mapping[str, Any]) -> str:
     """Return a settings file's text with `settings` in it; None takes one out, and the spelling of a key that is there is kept."""
     value = _settings(text)
     spelled = {name.lower(): name for name in value}
@@ -116,12 +116,12 @@ def changed(text: str, settings: Mapping[str, Any]) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
-@checked
+@checked("docker_desktop")
 class DesktopControl:
     """Stopping, starting and setting Docker Desktop, in the session of whoever sits at the desktop."""
 
-    def __init__(self, look: Look, clock: Clock, engine: Callable[[], EngineFacts]) -> None:
-        self._look, self._clock, self._engine = look, clock, engine
+    def __init__(self, look: Snapshot, clock: Clock, engine: Callable[[], EngineFacts]) -> None:
+        self._snapshot, self._clock, self._engine = look, clock, engine
 
     def stop(self, *, timeout: float) -> None:
         """Stop it completely: its own command first, with our watchdog, then its processes."""
@@ -138,7 +138,7 @@ class DesktopControl:
             left = ", ".join(sorted({program(each) for each in self._processes()}))
             raise DeadlineExceeded(
                 f"Docker Desktop did not stop within {timeout:.0f} s: {left} still run" + (f" ({reason})" if reason else ""),
-                host=self._look.host,
+                host=self._snapshot.host,
                 next_step="end them in the task manager, or log the desktop's user off",
             )
 
@@ -147,15 +147,15 @@ class DesktopControl:
         until = self._clock.monotonic() + timeout
         done = self._act("start", seconds=round(min(_TASK, timeout)))
         task = task_of(done)
-        refusal = task.refusal("Docker Desktop could not be started in the session of its user", self._look.host)
+        refusal = task.refusal("Docker Desktop could not be started in the session of its user", self._snapshot.host)
         if refusal is not None:
             raise refusal
         if not done["done"] and task.outcome != RUNNING:
-            raise CallFailed(f"Docker Desktop could not be started: {done['problem']}", host=self._look.host)
+            raise CallFailed(f"Docker Desktop could not be started: {done['problem']}", host=self._snapshot.host)
         under_way = f" (the task that starts it {task.state})" if task.outcome == RUNNING else ""
         times = 0
         while times < 2:  # noqa: PLR2004 - it answers once while it starts, and then not again for a while
-            self._look.forget()
+            self._snapshot.forget()
             try:
                 self._engine()
                 times += 1
@@ -164,42 +164,44 @@ class DesktopControl:
                 if self._clock.monotonic() >= until:
                     raise DeadlineExceeded(
                         f"Docker Desktop was started, but its engine did not answer within {timeout:.0f} s{under_way}",
-                        host=self._look.host,
+                        host=self._snapshot.host,
                         next_step="look at the desktop: Docker Desktop may wait for an answer there",
                     ) from None
             self._clock.sleep(_POLL)
 
     def set(self, settings: Mapping[str, Any]) -> str:
         """Write settings into its file and return the backup's path."""
-        self._look.forget()
-        value = self._look.probe(STATE_PROBE, "asking for Docker Desktop")
+        self._snapshot.forget()
+        value = self._snapshot.probe(STATE_PROBE, "asking for Docker Desktop")
         if self._running(value):
             raise Blocked(
                 "Docker Desktop runs and would overwrite its settings",
-                host=self._look.host,
+                host=self._snapshot.host,
                 next_step="stop Docker Desktop first",
             )
         path = str(value["SettingsPath"] or "")
         if not path:
             refused = problems(value)
             why = refused.get("SettingsPath") or refused.get("Profile")
-            raise CallFailed("Docker Desktop's settings file was not found" + (f": {why}" if why else ""), host=self._look.host)
-        before = self._look.content(ReadFile(path)) or b"{}"
+            raise CallFailed(
+                "Docker Desktop's settings file was not found" + (f": {why}" if why else ""), host=self._snapshot.host
+            )
+        before = self._snapshot.content(ReadFile(path)) or b"{}"
         backup = f"{path}.{int(self._clock.now())}.bak"
-        text = changed(before.decode("utf-8-sig", errors="replace"), settings)
-        FilesWriter(self._look).write(path, text.encode("utf-8"), backup=backup)
+        text = changed_settings(before.decode("utf-8-sig", errors="replace"), settings)
+        HostFilesWriter(self._snapshot).write(path, text.encode("utf-8"), backup=backup)
         return backup
 
     def _processes(self) -> Sequence[Mapping[str, Any]]:
-        self._look.forget()
-        return self._running(self._look.probe(STATE_PROBE, "asking for Docker Desktop"))
+        self._snapshot.forget()
+        return self._running(self._snapshot.probe(STATE_PROBE, "asking for Docker Desktop"))
 
     def _running(self, value: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """Return what runs of it; raises where Windows does not say, since it may run."""
         reason = problems(value).get("Processes")
         if reason is not None:
             raise CallFailed(
-                f"whether Docker Desktop runs is not known: {reason}", host=self._look.host,
+                f"whether Docker Desktop runs is not known: {reason}", host=self._snapshot.host,
                 next_step="log in with an elevated account (docs/windows.md)",
             )  # fmt: skip
         found: Sequence[Mapping[str, Any]] = value["Processes"]
@@ -214,5 +216,5 @@ class DesktopControl:
 
     def _act(self, action: str, *, seconds: int = 0) -> Mapping[str, Any]:
         call = Probe("docker-desktop", {"action": action, "seconds": seconds}, timeout=45.0 + seconds, writes=True)
-        found: Mapping[str, Any] = self._look.probe(call, f"Docker Desktop: {action}")
+        found: Mapping[str, Any] = self._snapshot.probe(call, f"Docker Desktop: {action}")
         return found

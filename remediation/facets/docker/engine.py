@@ -10,7 +10,7 @@ from remediation.connections.calls import Completed, Failed, Reply, Run
 from remediation.facets.checked import checked
 from remediation.facets.docker import containers
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Look, last_words
+from remediation.facets.snapshot import Snapshot, last_words
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
 from remediation.model.text.json_text import load_json
@@ -22,12 +22,12 @@ RIGHTS = "let the login use Docker: root or the group docker on Linux, an admini
 CREDENTIALS = "pull the images at the desktop (docker compose pull): a remote login has no access to Docker's credential store"
 
 
-@checked
+@checked("engine")
 class CommandEngine:
     """By ``docker``; `environment` is what the command needs to find the engine (``DOCKER_HOST``)."""
 
-    def __init__(self, look: Look, environment: Mapping[str, str]) -> None:
-        self._look = look
+    def __init__(self, look: Snapshot, environment: Mapping[str, str]) -> None:
+        self._snapshot = look
         self._environment = dict(environment)
         self.ids = self._run("ps", "--all", "--quiet", "--no-trunc")
         self.info = self._run("info", "--format", "{{json .}}")
@@ -38,7 +38,7 @@ class CommandEngine:
 
     def facts(self) -> EngineFacts:
         """Return what the engine says about itself."""
-        asked, version = self._look.ask(self.info, self.version)
+        asked, version = self._snapshot.ask(self.info, self.version)
         info = _json(self._ended(asked))
         if info.get("ServerErrors"):
             raise self._down(" ".join(info["ServerErrors"]))
@@ -46,22 +46,22 @@ class CommandEngine:
 
     def containers(self) -> Sequence[Container]:
         """Return all containers, in one more exchange after the list of their ids."""
-        ids = self._ended(self._look.ask(*self.first_calls())[0]).text.split()
+        ids = self._ended(self._snapshot.ask(*self.first_calls())[0]).text.split()
         if not ids:
             return ()
-        self._look.hints["ids"] = ids
+        self._snapshot.hints["ids"] = ids
         # a container that went away in between is an error for the command, but the others' records are printed
-        done = self._ended(self._look.ask(self._records(ids))[0], codes=(0, 1))
+        done = self._ended(self._snapshot.ask(self._records(ids))[0], codes=(0, 1))
         return _listed(done)
 
     def first_calls(self) -> tuple[Run, ...]:
         """Return what `containers` asks first: the ids, and the records of those that were there at the last look."""
-        before = self._look.hints.get("ids")
+        before = self._snapshot.hints.get("ids")
         return (self.ids, self._records(before)) if before else (self.ids,)
 
     def record_calls(self) -> tuple[Run, ...]:
         """Return what `containers` will ask for, from the ids that this look knows; nothing where it knows none."""
-        reply = self._look.ask(self.ids)[0]
+        reply = self._snapshot.ask(self.ids)[0]
         ids = reply.text.split() if isinstance(reply, Completed) and reply.rc == 0 else []
         return (self._records(ids),) if ids else ()
 
@@ -70,21 +70,21 @@ class CommandEngine:
 
     def inspect(self, name: str) -> Container | None:
         """Return one container, or None."""
-        if self._look.knows(self.ids):  # then the records of all are known, or are the next thing to be asked
+        if self._snapshot.knows(self.ids):  # then the records of all are known, or are the next thing to be asked
             return next((each for each in self.containers() if name in {each.name, each.id}), None)
-        asked = self._look.ask(self._run("inspect", "--type", "container", name))[0]
+        asked = self._snapshot.ask(self._run("inspect", "--type", "container", name))[0]
         if isinstance(asked, Completed) and asked.rc != 0 and "no such" in last_words(asked).lower():
             return None
         return containers.container(_json(self._ended(asked))[0])
 
     def logs(self, name: str, *, tail: int = 4000) -> str:
         """Return the end of both streams, in the order in which the lines were written."""
-        done = self._ended(self._look.ask(self.log_call(name, tail))[0])
-        return merged(done.stdout, done.stderr)
+        done = self._ended(self._snapshot.ask(self.log_call(name, tail))[0])
+        return merged_records(done.stdout, done.stderr)
 
     def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
         """Run a program that only looks inside a running container."""
-        return self._executed(self._look.ask(self._run("exec", name, *argv, timeout=timeout))[0], name, argv)
+        return self._executed(self._snapshot.ask(self._run("exec", name, *argv, timeout=timeout))[0], name, argv)
 
     def _executed(self, reply: Reply, name: str, argv: Sequence[str]) -> Executed:
         if isinstance(reply, Completed) and reply.rc != 0 and reply.stderr.lstrip().startswith((b"Error response", b"Error: ")):
@@ -96,19 +96,19 @@ class CommandEngine:
         """Return what a running container uses."""
         found = self.inspect(name)
         if found is None or found.status != "running":
-            raise CallFailed(f"the container {name} does not run", host=self._look.host)
-        done = self._ended(self._look.ask(self._run("stats", "--no-stream", "--format", "{{json .}}", name))[0])
+            raise CallFailed(f"the container {name} does not run", host=self._snapshot.host)
+        done = self._ended(self._snapshot.ask(self._run("stats", "--no-stream", "--format", "{{json .}}", name))[0])
         seen = containers.printed_stats(_json(done), containers.memory_limit(found))
         if seen is None:
-            raise CallFailed(f"the engine does not say how much memory {name} uses", host=self._look.host)
+            raise CallFailed(f"the engine does not say how much memory {name} uses", host=self._snapshot.host)
         return seen
 
     def volumes(self) -> Sequence[Volume]:
         """Return the named volumes, each with the containers that mount it."""
-        names = self._ended(self._look.ask(self._run("volume", "ls", "--quiet"))[0]).text.split()
+        names = self._ended(self._snapshot.ask(self._run("volume", "ls", "--quiet"))[0]).text.split()
         if not names:
             return ()
-        done = self._ended(self._look.ask(self._run("volume", "inspect", *names))[0], codes=(0, 1))
+        done = self._ended(self._snapshot.ask(self._run("volume", "inspect", *names))[0], codes=(0, 1))
         users = self.containers()
         return tuple(containers.volume(record, users) for record in _json(done))
 
@@ -118,36 +118,36 @@ class CommandEngine:
 
     def _ended(self, reply: Reply, what: str = WHAT, *, codes: Sequence[int] = (0,)) -> Completed:
         if isinstance(reply, Failed) and reply.kind == "not-found":
-            raise CallFailed("docker is not installed", host=self._look.host, next_step=NOT_INSTALLED)
+            raise CallFailed("docker is not installed", host=self._snapshot.host, next_step=NOT_INSTALLED)
         if isinstance(reply, Completed) and reply.rc not in codes and _unreachable(last_words(reply)):
             raise self._down(last_words(reply), reply.rc)
-        return self._look.ended(reply, what, codes=codes)
+        return self._snapshot.ended(reply, what, codes=codes)
 
     def _down(self, said: str, rc: int | None = None) -> CallFailed:
-        refused = forbidden(said)
+        refused = is_forbidden(said)
         return CallFailed(
             f"the Docker engine {'refuses this login' if refused else 'does not answer'}: {said}",
-            host=self._look.host,
-            next_step=advice(said),
+            host=self._snapshot.host,
+            next_step=engine_advice(said),
             status=rc,
             output=said,
         )
 
 
-@checked
+@checked("engine")
 class CommandEngineWriter(CommandEngine):
     """And changing containers."""
 
     def restart(self, name: str, *, timeout: float = 30.0) -> None:
         """Restart one container; it has `timeout` seconds to stop by itself."""
         self._ended(
-            self._look.write(self._run("restart", "--time", str(round(timeout)), name, timeout=timeout + 60, writes=True)),
+            self._snapshot.write(self._run("restart", "--time", str(round(timeout)), name, timeout=timeout + 60, writes=True)),
             f"restarting {name}",
         )
 
     def execute(self, name: str, argv: Sequence[str]) -> Executed:
         """Run a program that changes something inside a running container."""
-        return self._executed(self._look.write(self._run("exec", name, *argv, timeout=60.0, writes=True)), name, argv)
+        return self._executed(self._snapshot.write(self._run("exec", name, *argv, timeout=60.0, writes=True)), name, argv)
 
     def start(self, name: str) -> None:
         """Start one container; nothing where it runs."""
@@ -164,7 +164,7 @@ class CommandEngineWriter(CommandEngine):
 
     def remove_volume(self, name: str) -> None:
         """Remove a volume with all it holds; nothing where it is not there."""
-        reply = self._look.write(self._run("volume", "rm", name, timeout=120, writes=True))
+        reply = self._snapshot.write(self._run("volume", "rm", name, timeout=120, writes=True))
         if isinstance(reply, Completed) and reply.rc != 0 and "no such volume" in last_words(reply).lower():
             return
         self._ended(reply, f"removing the volume {name}")
@@ -172,29 +172,29 @@ class CommandEngineWriter(CommandEngine):
     def copy_volume(self, source: str, target: str, *, image: str, paths: Sequence[str] = (".",), timeout: float = 3600.0) -> int:
         """Copy parts of one volume into another, in a one-off container of an image that is there."""
         name = containers.helper(target)
-        self._look.write(self._run("rm", "--force", name, timeout=60.0, writes=True))  # one that a lost controller left
+        self._snapshot.write(self._run("rm", "--force", name, timeout=60.0, writes=True))  # one that a lost controller left
         words = (
             "run", "--rm", "--name", name, "--label", f"{containers.HELPER}=copy", "--pull", "never", "--network", "none", "--user", "0", "--volume", f"{source}:/from:ro", "--volume", f"{target}:/to",
             "--entrypoint", "/bin/sh", image, "-c", shell("copy"), "copy", *paths,
         )  # fmt: skip
         done = self._ended(
-            self._look.write(self._run(*words, timeout=timeout, writes=True)), f"copying the volume {source} into {target}"
+            self._snapshot.write(self._run(*words, timeout=timeout, writes=True)), f"copying the volume {source} into {target}"
         )
         return int(done.text.split()[-1])
 
     def _change(self, what: str, name: str, *words: str, timeout: float = 60.0) -> None:
-        self._ended(self._look.write(self._run(*words, timeout=timeout, writes=True)), f"{what} {name}")
+        self._ended(self._snapshot.write(self._run(*words, timeout=timeout, writes=True)), f"{what} {name}")
 
 
-def advice(said: str) -> str:
+def engine_advice(said: str) -> str:
     """Return what to do about an engine that does not answer or refuses, from its own words."""
     low = said.lower()
     if "error getting credentials" in low or "logon session does not exist" in low:
         return CREDENTIALS
-    return RIGHTS if forbidden(said) else START
+    return RIGHTS if is_forbidden(said) else START
 
 
-def forbidden(said: str) -> bool:
+def is_forbidden(said: str) -> bool:
     """Whether an engine's words mean that it runs, and that this login may not use it."""
     low = said.lower()
     return "access is denied" in low or "permission denied" in low
@@ -231,7 +231,7 @@ def _containers(text: str) -> tuple[Container, ...]:
     return tuple(containers.container(record) for record in load_json(text))
 
 
-def merged(stdout: bytes, stderr: bytes) -> str:
+def merged_records(stdout: bytes, stderr: bytes) -> str:
     """Return the lines of both streams in order of their timestamps, without these."""
     if not (stdout and stderr):  # one stream is in order, and most programs write to one
         lines = (stdout or stderr).decode("utf-8", errors="replace").splitlines()

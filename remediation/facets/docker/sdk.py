@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from remediation.connections.bounded import Gathered, watchdog
 from remediation.facets.checked import checked
 from remediation.facets.docker import containers
-from remediation.facets.docker.engine import START, advice
+from remediation.facets.docker.engine import START, engine_advice
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
 from remediation.model.limits import LimitExceeded
@@ -29,52 +29,52 @@ _NOT_FOUND = 404
 _STDERR = 2
 
 
-@checked
+@checked("dockersdk")
 class SdkEngine:
     """By the engine's API; `environment` may name the engine (``DOCKER_HOST``)."""
 
-    def __init__(self, look: Look, environment: Mapping[str, str]) -> None:
-        self._look = look
+    def __init__(self, look: Snapshot, environment: Mapping[str, str]) -> None:
+        self._snapshot = look
         self._environment = environment
         self._negotiated = ""
 
     def facts(self) -> EngineFacts:
         """Return what the engine says about itself."""
-        return self._look.once("engine", lambda: self._ask(lambda api: containers.engine(api.info(), api.version())))
+        return self._snapshot.once("engine", lambda: self._ask(lambda api: containers.engine(api.info(), api.version())))
 
     def containers(self) -> Sequence[Container]:
         """Return all containers."""
-        return self._look.once("containers", lambda: self._ask(self._containers))
+        return self._snapshot.once("containers", lambda: self._ask(self._containers))
 
     def inspect(self, name: str) -> Container | None:
         """Return one container, or None."""
-        return self._look.once(f"inspect {name}", lambda: self._ask(lambda api: _inspect(api, name)))
+        return self._snapshot.once(f"inspect {name}", lambda: self._ask(lambda api: _inspect(api, name)))
 
     def logs(self, name: str, *, tail: int = 4000) -> str:
         """Return the end of both streams, in the order in which the lines were written."""
-        return self._look.once(f"logs {name} {tail}", lambda: self._ask(lambda api: _logs(api, name, tail)))
+        return self._snapshot.once(f"logs {name} {tail}", lambda: self._ask(lambda api: _logs(api, name, tail)))
 
     def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
         """Run a program that only looks inside a running container."""
-        return self._look.once(
+        return self._snapshot.once(
             f"exec {name} {list(argv)}", lambda: self._ask(lambda api: _executed(api, name, argv), patience=timeout)
         )
 
     def stats(self, name: str) -> ContainerStats:
         """Return what a running container uses."""
-        return self._look.once(f"stats {name}", lambda: self._ask(lambda api: self._stats(api, name)))
+        return self._snapshot.once(f"stats {name}", lambda: self._ask(lambda api: self._stats(api, name)))
 
     def volumes(self) -> Sequence[Volume]:
         """Return the named volumes, each with the containers that mount it."""
-        return self._look.once("volumes", lambda: self._ask(self._volumes))
+        return self._snapshot.once("volumes", lambda: self._ask(self._volumes))
 
     def _stats(self, api: APIClient, name: str) -> ContainerStats:
         found = _inspect(api, name)
         if found is None or found.status != "running":
-            raise CallFailed(f"the container {name} does not run", host=self._look.host)
+            raise CallFailed(f"the container {name} does not run", host=self._snapshot.host)
         seen = containers.stats(api.stats(name, stream=False), containers.memory_limit(found))
         if seen is None:
-            raise CallFailed(f"the engine does not say how much memory {name} uses", host=self._look.host)
+            raise CallFailed(f"the engine does not say how much memory {name} uses", host=self._snapshot.host)
         return seen
 
     def _volumes(self, api: APIClient) -> tuple[Volume, ...]:
@@ -96,24 +96,24 @@ class SdkEngine:
                 return read(api)
         except requests.exceptions.TooManyRedirects as error:
             raise CallFailed(
-                "the Docker engine redirects to another address, and redirects are not followed", host=self._look.host,
+                "the Docker engine redirects to another address, and redirects are not followed", host=self._snapshot.host,
                 next_step="name the engine itself in DOCKER_HOST or docker_host",
             ) from error  # fmt: skip
         except LimitExceeded as error:
-            raise CallFailed(f"the Docker engine answered too much: {error.message}", host=self._look.host) from error
+            raise CallFailed(f"the Docker engine answered too much: {error.message}", host=self._snapshot.host) from error
         except docker.errors.APIError as error:
             said = str(error.explanation or error)
             raise CallFailed(
-                f"the Docker engine refused: {said}", host=self._look.host, status=error.status_code, output=said
+                f"the Docker engine refused: {said}", host=self._snapshot.host, status=error.status_code, output=said
             ) from error
         except (requests.exceptions.Timeout, TimeoutError) as error:
             raise DeadlineExceeded(
-                f"the Docker engine did not answer within {patience:.0f} s", host=self._look.host, next_step=START
+                f"the Docker engine did not answer within {patience:.0f} s", host=self._snapshot.host, next_step=START
             ) from error
         except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
             said = _innermost(error)
             raise CallFailed(
-                f"the Docker engine does not answer: {said}", host=self._look.host, next_step=advice(said), output=said
+                f"the Docker engine does not answer: {said}", host=self._snapshot.host, next_step=engine_advice(said), output=said
             ) from error
 
     def _version(self) -> str:
@@ -147,7 +147,7 @@ class SdkEngine:
         return str(context.Host) if context is not None and context.Host else None
 
 
-@checked
+@checked("dockersdk")
 class SdkEngineWriter(SdkEngine):
     """And changing containers."""
 
@@ -199,13 +199,13 @@ class SdkEngineWriter(SdkEngine):
                 api.remove_container(made, force=True)
             if code != 0:
                 words = " ".join(said[-400:].split())
-                raise CallFailed(f"{what} failed: {words}", host=self._look.host, status=code, output=words)
+                raise CallFailed(f"{what} failed: {words}", host=self._snapshot.host, status=code, output=words)
             return int(said.split()[-1])
 
         return self._change(copy, patience=timeout)
 
     def _change(self, write: Callable[[APIClient], T], *, patience: float = _TIMEOUT) -> T:
-        self._look.forget()
+        self._snapshot.forget()
         return self._ask(write, patience=patience)
 
 

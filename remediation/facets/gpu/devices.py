@@ -11,67 +11,67 @@ from remediation.facets.checked import checked
 from remediation.facets.gpu import nvidia_smi, sampling, wddm
 from remediation.facets.machine import processes
 from remediation.facets.machine.rights import problems
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Gpu, GpuSample, GpuUse, Process
 
 USE_PROBE = Probe("gpu", {"fields": list(nvidia_smi.FIELDS), "fallback": list(nvidia_smi.FALLBACK)}, timeout=60.0)
-USE_RUN = Run(nvidia_smi.query(nvidia_smi.FIELDS), timeout=30.0)
-FALLBACK_RUN = Run(nvidia_smi.query(nvidia_smi.FALLBACK), timeout=30.0)
+USE_RUN = Run(nvidia_smi.query_call(nvidia_smi.FIELDS), timeout=30.0)
+FALLBACK_RUN = Run(nvidia_smi.query_call(nvidia_smi.FALLBACK), timeout=30.0)
 APPS_RUN = Run(nvidia_smi.query_apps(), timeout=30.0)
 NO_DRIVER = "install the NVIDIA driver; without it no program here can use the GPU"
 
 
-@checked
+@checked("gpu")
 class WindowsGpu:
     """By the ``gpu`` probe."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self, look: Snapshot) -> None:
+        self._snapshot = look
 
     def use(self) -> GpuUse:
         """Return devices and processes with resident GPU memory; both are asked for in one exchange."""
-        self._look.ask(USE_PROBE, processes.LIST_PROBE)
-        value = self._look.probe(USE_PROBE, "asking the GPU")
+        self._snapshot.ask(USE_PROBE, processes.LIST_PROBE)
+        value = self._snapshot.probe(USE_PROBE, "asking the GPU")
         running: Sequence[Process] = ()
         unlisted = ""
         try:
-            running = processes.WindowsProcesses(self._look).list()
+            running = processes.WindowsProcesses(self._snapshot).list()
         except (CallFailed, DeadlineExceeded) as error:
             unlisted = error.message  # the card is known all the same; who uses it is not
-        use = use_from_probe(value, running, self._look.host)
+        use = use_from_probe(value, running, self._snapshot.host)
         return replace(use, reliable=False, why_unreliable=unlisted) if unlisted and use.reliable else use
 
     def sample(self, *, seconds: float, every: float = 1.0) -> Sequence[GpuSample]:
         """Return every card's load and memory, once per `every` seconds for `seconds`."""
-        return sampling.by_probe(self._look, seconds, every)
+        return sampling.by_probe(self._snapshot, seconds, every)
 
 
-@checked
+@checked("gpu")
 class PosixGpu:
     """By nvidia-smi."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self, look: Snapshot) -> None:
+        self._snapshot = look
 
     def use(self) -> GpuUse:
         """Return devices and processes with resident GPU memory."""
-        asked, listed, running = self._look.ask(USE_RUN, APPS_RUN, processes.LIST_RUN)
+        asked, listed, running = self._snapshot.ask(USE_RUN, APPS_RUN, processes.LIST_RUN)
         fields: tuple[str, ...] = nvidia_smi.FIELDS
         if isinstance(asked, Completed) and asked.rc == nvidia_smi.UNKNOWN_FIELD:
-            asked, fields = self._look.ask(FALLBACK_RUN)[0], nvidia_smi.FALLBACK
+            asked, fields = self._snapshot.ask(FALLBACK_RUN)[0], nvidia_smi.FALLBACK
         if isinstance(asked, Failed) and asked.kind == "not-found":
-            raise CallFailed("nvidia-smi is not installed", host=self._look.host, next_step=NO_DRIVER)
+            raise CallFailed("nvidia-smi is not installed", host=self._snapshot.host, next_step=NO_DRIVER)
         if isinstance(asked, Completed) and asked.rc != 0:
-            raise refused(asked.rc, asked.text.strip(), self._look.host)
-        gpus = nvidia_smi.gpus(self._look.ended(asked, "asking the GPU").text, fields, self._look.host)
+            raise refused_devices(asked.rc, asked.text.strip(), self._snapshot.host)
+        gpus = nvidia_smi.gpus(self._snapshot.ended(asked, "asking the GPU").text, fields, self._snapshot.host)
         apps = nvidia_smi.apps(listed.text) if isinstance(listed, Completed) and listed.rc == 0 else ()
-        known = processes.from_shell(running.text) if isinstance(running, Completed) else ()
+        known = processes.processes_from_shell(running.text) if isinstance(running, Completed) else ()
         return use_from_apps(gpus, apps, known)
 
     def sample(self, *, seconds: float, every: float = 1.0) -> Sequence[GpuSample]:
         """Return every card's load and memory, once per `every` seconds for `seconds`."""
-        return sampling.by_shell(self._look, seconds, every)
+        return sampling.by_shell(self._snapshot, seconds, every)
 
 
 def use_from_probe(value: Mapping[str, Any], running: tuple[Process, ...] | Any, host: str) -> GpuUse:  # noqa: ANN401 - any sequence
@@ -79,7 +79,7 @@ def use_from_probe(value: Mapping[str, Any], running: tuple[Process, ...] | Any,
     if value["rc"] is None:
         raise absent(value, host)
     if value["rc"] != 0:
-        raise refused(int(value["rc"]), f"{value['stdout']} {value['stderr']}".strip(), host)
+        raise refused_devices(int(value["rc"]), f"{value['stdout']} {value['stderr']}".strip(), host)
     gpus = nvidia_smi.gpus(value["stdout"], tuple(value["fields"]), host)
     seen = wddm.residents(value["process_memory"], value["adapter_memory"], gpus, value["counters_error"])
     holders = tuple(
@@ -124,7 +124,7 @@ def absent(value: Mapping[str, Any], host: str) -> CallFailed:
     )
 
 
-def refused(rc: int, said: str, host: str) -> CallFailed:
+def refused_devices(rc: int, said: str, host: str) -> CallFailed:
     """Return the error for an nvidia-smi that ended with `rc`."""
     words = " ".join(said.split())
     reason = nvidia_smi.refusal(rc, words)

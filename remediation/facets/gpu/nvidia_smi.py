@@ -48,7 +48,7 @@ class App:
     memory: int | None
 
 
-def query(fields: Sequence[str]) -> tuple[str, ...]:
+def query_call(fields: Sequence[str]) -> tuple[str, ...]:
     """Return the command that asks for `fields` of every GPU."""
     return ("nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits")
 

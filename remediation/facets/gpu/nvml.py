@@ -11,7 +11,7 @@ from remediation.facets.gpu import sampling
 from remediation.facets.gpu.devices import NO_DRIVER, PosixGpu, use_from_apps
 from remediation.facets.gpu.nvidia_smi import App
 from remediation.facets.machine.processes import PosixProcesses
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 from remediation.model.clock import Clock
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Gpu, GpuSample, GpuUse
@@ -23,35 +23,35 @@ _NEXT = {
 }
 
 
-@checked
+@checked("nvml")
 class NvmlGpu:
     """By nvidia-ml-py; where no NVML library lies on this machine, nvidia-smi is asked, and its answer counts."""
 
-    def __init__(self, look: Look, clock: Clock) -> None:
-        self._look, self._clock = look, clock
+    def __init__(self, look: Snapshot, clock: Clock) -> None:
+        self._snapshot, self._clock = look, clock
 
     def use(self) -> GpuUse:
         """Return devices and processes with a context on them."""
-        return self._look.once("gpu", self._use)
+        return self._snapshot.once("gpu", self._use)
 
     def sample(self, *, seconds: float, every: float = 1.0) -> Sequence[GpuSample]:
         """Return every card's load and memory, once per `every` seconds for `seconds`."""
         try:
-            with session(self._look.host) as nvml:
+            with session(self._snapshot.host) as nvml:
                 return sampling.by_library(nvml, self._clock, seconds, every)
         except NoLibrary:
-            return sampling.by_shell(self._look, seconds, every)
+            return sampling.by_shell(self._snapshot, seconds, every)
 
     def _use(self) -> GpuUse:
         try:
-            with session(self._look.host) as nvml:
+            with session(self._snapshot.host) as nvml:
                 cards = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
                 driver = nvml.nvmlSystemGetDriverVersion()
                 gpus = tuple(_gpu(nvml, index, card, driver) for index, card in enumerate(cards))
                 apps = {(index, app.pid): app for index, card in enumerate(cards) for app in _apps(nvml, card)}
         except NoLibrary:
-            return PosixGpu(self._look).use()
-        return use_from_apps(gpus, tuple(apps.values()), PosixProcesses(self._look).list())
+            return PosixGpu(self._snapshot).use()
+        return use_from_apps(gpus, tuple(apps.values()), PosixProcesses(self._snapshot).list())
 
 
 class NoLibrary(Exception):

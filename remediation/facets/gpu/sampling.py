@@ -10,7 +10,7 @@ from remediation.connections.calls import Probe, Run
 from remediation.facets.gpu import nvidia_smi
 from remediation.facets.machine.rights import problems
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 from remediation.model.clock import Clock
 from remediation.model.errors import CallFailed
 from remediation.model.facts import GpuSample
@@ -26,7 +26,7 @@ def looks(seconds: float, every: float) -> int:
     return max(1, math.floor(seconds / every + 1e-9) + 1)
 
 
-def by_probe(look: Look, seconds: float, every: float) -> tuple[GpuSample, ...]:
+def by_probe(look: Snapshot, seconds: float, every: float) -> tuple[GpuSample, ...]:
     """Sample by the probe ``sample``."""
     data = {"fields": list(FIELDS), "every": every, "count": looks(seconds, every)}
     value = look.probe(Probe("sample", data, timeout=seconds + _MARGIN), WHAT)
@@ -41,7 +41,7 @@ def by_probe(look: Look, seconds: float, every: float) -> tuple[GpuSample, ...]:
     return tuple(each for row in value["rows"] for each in rows(str(row["Text"]), float(row["At"])))
 
 
-def by_shell(look: Look, seconds: float, every: float) -> tuple[GpuSample, ...]:
+def by_shell(look: Snapshot, seconds: float, every: float) -> tuple[GpuSample, ...]:
     """Sample by ``sample.sh``."""
     words = (",".join(FIELDS), f"{every:g}", str(looks(seconds, every)))
     done = look.run(Run(("sh", "-c", shell("sample"), "sample", *words), timeout=seconds + _MARGIN), WHAT)

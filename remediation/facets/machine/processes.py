@@ -14,7 +14,7 @@ from remediation.facets.checked import checked
 from remediation.facets.machine.rights import is_refusal, problems
 from remediation.facets.machine.user_task import RUNNING, task_of
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import Process
 from remediation.model.programs import SERVER
@@ -32,19 +32,21 @@ _START_FIELD = 22 - 4  # of proc(5), counted after the state
 _COMM = 15
 
 
-@checked
+@checked("processes")
 class WindowsProcesses:
     """By the ``processes`` probe."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self, look: Snapshot) -> None:
+        self._snapshot = look
 
     def list(self) -> Sequence[Process]:
         """Return all processes."""
-        return self._look.once("processes", lambda: from_probe(self._look.probe(LIST_PROBE, _LISTING), self._look.host))
+        return self._snapshot.once(
+            "processes", lambda: processes_from_probe(self._snapshot.probe(LIST_PROBE, _LISTING), self._snapshot.host)
+        )
 
 
-@checked
+@checked("processes")
 class WindowsProcessWriter(WindowsProcesses):
     """And closing them by the ``close`` probe."""
 
@@ -53,21 +55,21 @@ class WindowsProcessWriter(WindowsProcesses):
         if not started:
             raise Blocked(
                 f"when process {pid} was started is not known, so it cannot be told from a later one with its number",
-                host=self._look.host,
+                host=self._snapshot.host,
                 next_step="close it at the desktop",
             )
         data = {"pid": pid, "started": started, "grace": grace, "force": force}
         # a task that is slow to begin is waited for as long as the grace, which begins once it has asked
-        done = self._look.probe(Probe("close", data, timeout=2 * grace + 60.0, writes=True), f"closing process {pid}")
+        done = self._snapshot.probe(Probe("close", data, timeout=2 * grace + 60.0, writes=True), f"closing process {pid}")
         if done["how"] == "own":
-            raise own(pid, self._look.host)
+            raise own(pid, self._snapshot.host)
         if not done["ended"]:
             self._explain(done, pid)
         return bool(done["ended"])
 
     def _explain(self, done: Mapping[str, Any], pid: int) -> None:
         """Raise why a process is still there, unless it was asked and stayed."""
-        host, reasons, task = self._look.host, problems(done), task_of(done)
+        host, reasons, task = self._snapshot.host, problems(done), task_of(done)
         if "Process" in reasons and not task.outcome:
             kind = Blocked if is_refusal(reasons["Process"]) else CallFailed
             raise kind(
@@ -89,19 +91,21 @@ class WindowsProcessWriter(WindowsProcesses):
             )  # fmt: skip
 
 
-@checked
+@checked("processes")
 class PosixProcesses:
     """By ``ps`` and ``/proc``."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self, look: Snapshot) -> None:
+        self._snapshot = look
 
     def list(self) -> Sequence[Process]:
         """Return all processes."""
-        return self._look.once("processes", lambda: from_shell(self._look.run(LIST_RUN, "listing the processes").text))
+        return self._snapshot.once(
+            "processes", lambda: processes_from_shell(self._snapshot.run(LIST_RUN, "listing the processes").text)
+        )
 
 
-@checked
+@checked("processes")
 class PosixProcessWriter(PosixProcesses):
     """And ending them by signals."""
 
@@ -109,12 +113,14 @@ class PosixProcessWriter(PosixProcesses):
         """Send SIGTERM to the tree, wait, and with `force` SIGKILL; return whether it ended."""
         words = (str(pid), str(round(started * 100)), str(max(0, round(grace))), "1" if force else "0")
         call = Run(("sh", "-c", shell("close"), "close", *words), timeout=grace + _MARGIN, writes=True)
-        done = self._look.run(call, f"closing process {pid}", next_step="the login may only end programs of its own, or as root")
+        done = self._snapshot.run(
+            call, f"closing process {pid}", next_step="the login may only end programs of its own, or as root"
+        )
         said = done.text.strip()
         if said == "own":
-            raise own(pid, self._look.host)
+            raise own(pid, self._snapshot.host)
         if said not in {"gone", "polite", "forced", "still-there"}:
-            raise CallFailed(f"closing process {pid} failed: {said!r} is no answer", host=self._look.host)
+            raise CallFailed(f"closing process {pid} failed: {said!r} is no answer", host=self._snapshot.host)
         return said != "still-there"
 
 
@@ -127,7 +133,7 @@ def own(pid: int, host: str) -> Blocked:
     )
 
 
-def from_probe(value: Any, host: str) -> tuple[Process, ...]:  # noqa: ANN401 - JSON
+def processes_from_probe(value: Any, host: str) -> tuple[Process, ...]:  # noqa: ANN401 - JSON
     """Return the processes of the ``processes`` probe; raises `CallFailed` where they are not told. In older recordings it is a list."""
     rows, reasons = (value.get("Processes"), problems(value)) if isinstance(value, Mapping) else (value, {})
     rows = rows or ()
@@ -169,7 +175,7 @@ def _windows(found: tuple[Process, ...]) -> tuple[Process, ...]:
     )
 
 
-def from_shell(text: str) -> tuple[Process, ...]:
+def processes_from_shell(text: str) -> tuple[Process, ...]:
     """Return the processes of ``processes.sh``; those that ended while it ran are left out."""
     hz, boot = 100.0, 0.0
     known: dict[int, tuple[int, int, str, str]] = {}

@@ -15,7 +15,7 @@ from remediation.connections.calls import Completed, Probe, Run
 from remediation.facets.checked import checked_function
 from remediation.facets.machine.rights import problems
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Look, last_words
+from remediation.facets.snapshot import Snapshot, last_words
 from remediation.model.text.digits import is_whole
 
 PROBE = Probe("readiness", timeout=60.0)
@@ -79,21 +79,21 @@ class PosixReadiness:
     units: Mapping[str, str] = field(default_factory=dict)
 
 
-@checked_function
-def windows(look: Look, environment: Mapping[str, str]) -> WindowsReadiness:
+@checked_function("readiness")
+def windows_readiness(look: Snapshot, environment: Mapping[str, str]) -> WindowsReadiness:
     """Ask a Windows host, in one exchange."""
     _, version = look.ask(PROBE, _compose_call(environment))
-    return from_probe(look.probe(PROBE, "asking for quotas, counters and WSL"), _compose(version))
+    return readiness_from_probe(look.probe(PROBE, "asking for quotas, counters and WSL"), _compose(version))
 
 
-@checked_function
-def posix(look: Look, environment: Mapping[str, str]) -> PosixReadiness:
+@checked_function("readiness")
+def posix_readiness(look: Snapshot, environment: Mapping[str, str]) -> PosixReadiness:
     """Ask a Linux host, in one exchange."""
     told, version = look.ask(SCRIPT, _compose_call(environment))
     return from_lines(look.ended(told, "asking for what is installed").text, _compose(version))
 
 
-def from_probe(value: Mapping[str, Any], compose: Compose) -> WindowsReadiness:
+def readiness_from_probe(value: Mapping[str, Any], compose: Compose) -> WindowsReadiness:
     """Return what the probe ``readiness`` says."""
     quotas = {name: int(text) for name, text in (value["Quotas"] or {}).items() if is_whole(str(text))}
     return WindowsReadiness(

@@ -10,7 +10,7 @@ from remediation.facets.checked import checked
 from remediation.facets.docker.desktop import Desktop, DesktopControl
 from remediation.facets.machine.rights import problems
 from remediation.facets.machine.user_task import task_of
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 from remediation.model.clock import Clock
 from remediation.model.errors import Blocked
 from remediation.model.facts import DockerDesktop, EngineFacts, SessionFacts
@@ -20,27 +20,27 @@ USER_RUN = Run(("id", "-un"), timeout=15.0)
 NUMBER_RUN = Run(("id", "-u"), timeout=15.0)
 
 
-@checked
+@checked("desktop")
 class WindowsDesktop:
     """By the ``session`` probe. A network logon has no credential store (facts/windows 2), whoever logs in."""
 
-    def __init__(self, look: Look, engine: Callable[[], EngineFacts], *, remote: bool) -> None:
-        self._look, self._engine, self._remote = look, engine, remote
+    def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts], *, remote: bool) -> None:
+        self._snapshot, self._engine, self._remote = look, engine, remote
 
     def session(self) -> SessionFacts:
         """Return what this login may do and who sits at the desktop."""
-        return from_probe(self._look.probe(SESSION_PROBE, "asking for the session"), remote=self._remote)
+        return session_from_probe(self._snapshot.probe(SESSION_PROBE, "asking for the session"), remote=self._remote)
 
     def docker(self) -> DockerDesktop | None:
         """Return Docker Desktop as it is."""
-        return Desktop(self._look, self._engine).read()
+        return Desktop(self._snapshot, self._engine).read()
 
 
-@checked
+@checked("desktop")
 class WindowsDesktopWriter(WindowsDesktop):
     """And messages, and Docker Desktop stopped, started and set."""
 
-    def __init__(self, look: Look, engine: Callable[[], EngineFacts], clock: Clock, *, remote: bool) -> None:
+    def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts], clock: Clock, *, remote: bool) -> None:
         super().__init__(look, engine, remote=remote)
         self._control = DesktopControl(look, clock, engine)
         self.unshown = ""
@@ -48,9 +48,9 @@ class WindowsDesktopWriter(WindowsDesktop):
     def notify(self, message: str, *, seconds: float) -> bool:
         """Show a message to whoever sits at the desktop; return whether it could be shown, else `unshown` says why not."""
         call = Probe("notify", {"message": message, "seconds": round(seconds)}, timeout=60.0, writes=True)
-        value = self._look.probe(call, "telling whoever sits at the desktop")
+        value = self._snapshot.probe(call, "telling whoever sits at the desktop")
         task = task_of(value)
-        error = task.refusal("it failed", self._look.host)
+        error = task.refusal("it failed", self._snapshot.host)
         self.unshown = "" if value["shown"] or error is None else error.message.partition(": ")[2]
         return bool(value["shown"])
 
@@ -67,25 +67,25 @@ class WindowsDesktopWriter(WindowsDesktop):
         return self._control.set(settings)
 
 
-@checked
+@checked("desktop")
 class PosixDesktop:
     """A login on Linux: closing programs and starting the engine need no desktop there."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self, look: Snapshot) -> None:
+        self._snapshot = look
 
     def session(self) -> SessionFacts:
         """Return what this login may do."""
-        user, number = self._look.ask(USER_RUN, NUMBER_RUN)
-        name = self._look.ended(user, "asking for the login").text.strip()
-        return SessionFacts(user=name, elevated=self._look.ended(number, "asking for the login").text.strip() == "0")
+        user, number = self._snapshot.ask(USER_RUN, NUMBER_RUN)
+        name = self._snapshot.ended(user, "asking for the login").text.strip()
+        return SessionFacts(user=name, elevated=self._snapshot.ended(number, "asking for the login").text.strip() == "0")
 
     def docker(self) -> DockerDesktop | None:
         """Know of none: Docker Desktop for Linux runs the engine in a machine of its own, which sees no GPU."""
         return None
 
 
-@checked
+@checked("desktop")
 class PosixDesktopWriter(PosixDesktop):
     """No message reaches a desktop from a login on Linux, and there is no Docker Desktop to be handled."""
 
@@ -107,11 +107,13 @@ class PosixDesktopWriter(PosixDesktop):
 
     def _none(self) -> Blocked:
         return Blocked(
-            "there is no Docker Desktop on this host", host=self._look.host, next_step="the engine is a service here: systemctl"
+            "there is no Docker Desktop on this host",
+            host=self._snapshot.host,
+            next_step="the engine is a service here: systemctl",
         )
 
 
-def from_probe(value: Mapping[str, Any], *, remote: bool) -> SessionFacts:
+def session_from_probe(value: Mapping[str, Any], *, remote: bool) -> SessionFacts:
     """Return what the ``session`` probe says."""
     return SessionFacts(
         user=str(value["User"] or "this login"),

@@ -12,9 +12,9 @@ from remediation.facets.checked import checked
 from remediation.facets.docker.desktop import STATE_PROBE
 from remediation.facets.machine.rights import problems
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Look, last_words
+from remediation.facets.snapshot import Snapshot, last_words
 from remediation.model.clock import Clock
-from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, DeadlineExceeded, Uncertain, Unreachable
+from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, DeadlineExceeded, OutcomeUnknown, Unreachable
 from remediation.model.facts import EngineFacts, SystemFacts, SystemLimits
 from remediation.model.text.digits import is_whole
 
@@ -27,59 +27,59 @@ FACTS_PROBE = Probe("system", timeout=30.0)
 FACTS_RUN = Run(("sh", "-c", shell("system")), timeout=15.0)
 
 
-@checked
+@checked("system")
 class WindowsSystem:
     """By the ``system`` probe; `engine` is what the engine says, and raises where it does not answer."""
 
-    def __init__(self, look: Look, engine: Callable[[], EngineFacts]) -> None:
-        self._look, self._engine = look, engine
+    def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts]) -> None:
+        self._snapshot, self._engine = look, engine
 
     def facts(self) -> SystemFacts:
         """Return operating system, memory and the host's clock."""
-        return from_probe(self._look.probe(FACTS_PROBE, "asking Windows about itself"))
+        return system_from_probe(self._snapshot.probe(FACTS_PROBE, "asking Windows about itself"))
 
     def limits(self) -> SystemLimits:
         """Return what bounds the memory of containers: the engine's machine, and what ``.wslconfig`` says of it."""
-        value = self._look.probe(STATE_PROBE, "asking for the limits of WSL")
+        value = self._snapshot.probe(STATE_PROBE, "asking for the limits of WSL")
         path = str(value["WslConfigPath"] or "")
         return SystemLimits(self.facts().memory_total, _engine_memory(self._engine), wsl_memory(value["WslConfig"]), path)
 
 
-@checked
+@checked("system")
 class WindowsSystemWriter(WindowsSystem):
     """And restarting it."""
 
-    def __init__(self, look: Look, engine: Callable[[], EngineFacts], clock: Clock) -> None:
+    def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts], clock: Clock) -> None:
         super().__init__(look, engine)
         self._clock = clock
 
     def reboot(self, *, delay: float = 5.0, message: str = "", timeout: float = 900.0) -> None:
         """Restart the machine and return when it answers again with a later boot time."""
         words = ("shutdown.exe", "/r", "/t", str(round(delay)), *(("/c", message) if message else ()))
-        rebooted(self._look, self._clock, self.facts, Run(words, writes=True), timeout, delay=delay)
+        rebooted(self._snapshot, self._clock, self.facts, Run(words, writes=True), timeout, delay=delay)
 
 
-@checked
+@checked("system")
 class PosixSystem:
     """By ``uname``, ``date`` and ``/proc``."""
 
-    def __init__(self, look: Look, engine: Callable[[], EngineFacts]) -> None:
-        self._look, self._engine = look, engine
+    def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts]) -> None:
+        self._snapshot, self._engine = look, engine
 
     def facts(self) -> SystemFacts:
         """Return operating system, memory and the host's clock."""
-        return from_shell(self._look.run(FACTS_RUN, "asking the system about itself").text, self._look.host)
+        return system_from_shell(self._snapshot.run(FACTS_RUN, "asking the system about itself").text, self._snapshot.host)
 
     def limits(self) -> SystemLimits:
         """Return what bounds the memory of containers."""
         return SystemLimits(self.facts().memory_total, _engine_memory(self._engine))
 
 
-@checked
+@checked("system")
 class PosixSystemWriter(PosixSystem):
     """And restarting it."""
 
-    def __init__(self, look: Look, engine: Callable[[], EngineFacts], clock: Clock, *, local: bool) -> None:
+    def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts], clock: Clock, *, local: bool) -> None:
         super().__init__(look, engine)
         self._clock, self._local = clock, local
 
@@ -88,15 +88,15 @@ class PosixSystemWriter(PosixSystem):
         if self._local:
             raise Blocked(
                 "this program runs on the machine that is to be restarted, and would end with it",
-                host=self._look.host,
+                host=self._snapshot.host,
                 next_step="restart it by hand, or run this from another machine",
             )
         call = Run(("sh", "-c", shell("reboot"), "reboot", str(round(delay)), message), writes=True)
-        rebooted(self._look, self._clock, self.facts, call, timeout, delay=delay)
+        rebooted(self._snapshot, self._clock, self.facts, call, timeout, delay=delay)
 
 
 def rebooted(  # noqa: PLR0913 - used twice, each argument once
-    look: Look, clock: Clock, facts: Callable[[], SystemFacts], call: Run, timeout: float, *, delay: float
+    look: Snapshot, clock: Clock, facts: Callable[[], SystemFacts], call: Run, timeout: float, *, delay: float
 ) -> None:  # fmt: skip
     """Send the command that restarts a host, and wait until it answers with a later boot time."""
     known = facts()
@@ -110,7 +110,7 @@ def rebooted(  # noqa: PLR0913 - used twice, each argument once
     until = clock.monotonic() + timeout
     try:
         done = look.write(call)
-    except (Unreachable, Uncertain, DeadlineExceeded):
+    except (Unreachable, OutcomeUnknown, DeadlineExceeded):
         done = None  # it went down while it answered
     if isinstance(done, Failed) or (isinstance(done, Completed) and done.rc != 0):
         said = done.message if isinstance(done, Failed) else last_words(done)
@@ -155,7 +155,7 @@ def _engine_memory(engine: Callable[[], EngineFacts]) -> int | None:
         return None
 
 
-def from_probe(value: Mapping[str, Any]) -> SystemFacts:
+def system_from_probe(value: Mapping[str, Any]) -> SystemFacts:
     """Return what the ``system`` probe says; the class gives memory in KiB."""
     return SystemFacts(
         os="windows",
@@ -169,7 +169,7 @@ def from_probe(value: Mapping[str, Any]) -> SystemFacts:
     )
 
 
-def from_shell(text: str, host: str) -> SystemFacts:
+def system_from_shell(text: str, host: str) -> SystemFacts:
     """Return what ``system.sh`` says; raises `CallFailed` for a system that is no Linux."""
     values = {name: rest.strip() for name, _, rest in (line.partition(" ") for line in text.splitlines())}
     kernel = values.get("kernel", "")

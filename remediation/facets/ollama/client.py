@@ -10,14 +10,14 @@ from typing import Any, Protocol
 from remediation.connections.calls import Completed, Http, HttpReply, Run
 from remediation.facets.checked import checked
 from remediation.facets.ollama import model_store, windows_store
-from remediation.facets.ollama.model_store import Store
-from remediation.facets.ollama.service import how_to_restart
+from remediation.facets.ollama.model_store import ModelStore
+from remediation.facets.ollama.service import restart_advice
 from remediation.facets.ollama.service_log import ServiceLog
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Blob, Container, Executed, Found, Manifest, ModelEntry, ModelShow, Runner, Target
 from remediation.model.text.json_text import load_json
-from remediation.model.text.timestamps import moment
+from remediation.model.text.timestamps import parse_timestamp
 
 OK = 200
 NOT_FOUND = 404
@@ -85,14 +85,14 @@ def show_call(endpoint: str, model: str) -> Http:
     return Http("POST", f"{endpoint}/api/show", {"model": model, "name": model}, timeout=FROM_DISK)
 
 
-@checked
+@checked("ollama")
 class OllamaByHttp:
     """The server at the target's endpoint. `registry` is asked instead of a model's own; `seen` keeps what was loaded."""
 
     def __init__(
-        self, look: Look, target: Callable[[], Target], engine: EngineLogs, registry: str | None = None, seen: dict[str, Runner] | None = None
+        self, look: Snapshot, target: Callable[[], Target], engine: EngineLogs, registry: str | None = None, seen: dict[str, Runner] | None = None
     ) -> None:  # fmt: skip
-        self._look, self._target, self._engine, self._registry = look, target, engine, registry
+        self._snapshot, self._target, self._engine, self._registry = look, target, engine, registry
         self._seen = {} if seen is None else seen
 
     @property
@@ -100,7 +100,7 @@ class OllamaByHttp:
         """The target's URL; raises `CallFailed` where there is none."""
         found = self._target().endpoint
         if found is None:
-            raise CallFailed("no Ollama was found on this host", host=self._look.host, next_step=START)
+            raise CallFailed("no Ollama was found on this host", host=self._snapshot.host, next_step=START)
         return str(found.value)
 
     def version(self) -> str:
@@ -116,16 +116,16 @@ class OllamaByHttp:
     def _leaves(self, runner: Runner) -> bool:
         """Whether a runner was told to go since it was last seen: it is listed until its process has ended, and expires now."""
         earlier = self._seen.get(runner.model)
-        before, now = (moment(each.expires_at) if each is not None else None for each in (earlier, runner))
+        before, now = (parse_timestamp(each.expires_at) if each is not None else None for each in (earlier, runner))
         return before is not None and now is not None and now < before
 
     def last_runner(self, model: str) -> Runner | None:
         """Return a model's runner as it was last seen in this run."""
-        return next((runner for name, runner in self._seen.items() if same(name, model)), None)
+        return next((runner for name, runner in self._seen.items() if same_name(name, model)), None)
 
     def models(self) -> Sequence[ModelEntry]:
         """Return what is stored."""
-        return entries(self._get(models_call(self.endpoint)))
+        return json_entries(self._get(models_call(self.endpoint)))
 
     def show(self, model: str) -> ModelShow | None:
         """Return a model's metadata, None when the server does not know it."""
@@ -133,14 +133,14 @@ class OllamaByHttp:
         reply = self._answer(call)
         if reply.status == NOT_FOUND:
             return None
-        return shown(model, self._json(call, reply.status, reply.body))
+        return shown_model(model, self._json(call, reply.status, reply.body))
 
     def log(self, *, tail: int = 4000) -> str:
         """Return the end of the server's log, from the container or the service."""
         container = self._target().container
         if container is not None:
             return self._engine.logs(str(container.value), tail=tail)
-        return ServiceLog(self._look).read(tail=tail)
+        return ServiceLog(self._snapshot).read(tail=tail)
 
     def blobs(self, model: str, *, verify: bool = False, timeout: float = 900.0) -> Sequence[Blob] | None:
         """Return the layers of a stored model by its manifest on disk, None when there is no manifest."""
@@ -153,33 +153,33 @@ class OllamaByHttp:
     def registry(self, model: str) -> Manifest | None:
         """Return a model as its registry holds it, None when no registry does."""
         call = model_store.registry_call(model, self._registry)
-        reply = self._look.http(call, f"asking the registry at {call.url}", next_step="check the host's way to the internet")
+        reply = self._snapshot.http(call, f"asking the registry at {call.url}", next_step="check the host's way to the internet")
         return model_store.manifest(model, reply.status, reply.body, call.url)
 
-    def _store(self) -> Store:
+    def _store(self) -> ModelStore:
         found = self._target().container
         container = self._engine.inspect(str(found.value)) if found is not None else None
         if container is not None:
-            return Store(model_store.InContainer(self._look, container, self._engine.exec, self._execute))
-        if self._look.platform == "windows":
-            return Store(windows_store.OnWindows(self._look, windows_store.folder(self._look)))
-        return Store(model_store.OnHost(self._look, self._folder()))
+            return ModelStore(model_store.InContainer(self._snapshot, container, self._engine.exec, self._execute))
+        if self._snapshot.platform == "windows":
+            return ModelStore(windows_store.OnWindows(self._snapshot, windows_store.folder(self._snapshot)))
+        return ModelStore(model_store.OnHost(self._snapshot, self._folder()))
 
     def _folder(self) -> str:
         """Return the folder of a native server's models: what systemd gives it, else the service's own or the login's."""
         call = Run(("systemctl", "show", "ollama", "--property=Environment", "--value"))
-        reply = self._look.ask(call)[0]
+        reply = self._snapshot.ask(call)[0]
         named = re.search(r"OLLAMA_MODELS=(\S+)", reply.text) if isinstance(reply, Completed) else None
         if named:
             return named[1]
         for place in ("/usr/share/ollama/.ollama/models", "/root/.ollama/models"):
-            seen = self._look.ask(Run(("test", "-d", place)))[0]
+            seen = self._snapshot.ask(Run(("test", "-d", place)))[0]
             if isinstance(seen, Completed) and seen.rc == 0:
                 return place
-        raise CallFailed("the folder of Ollama's models was not found", host=self._look.host)
+        raise CallFailed("the folder of Ollama's models was not found", host=self._snapshot.host)
 
     def _execute(self, name: str, argv: list[str]) -> Executed:
-        raise CallFailed(f"{argv[0]} in {name} would change it, and this is a reader", host=self._look.host)
+        raise CallFailed(f"{argv[0]} in {name} would change it, and this is a reader", host=self._snapshot.host)
 
     def _get(self, call: Http) -> Any:  # noqa: ANN401 - JSON
         reply = self._answer(call)
@@ -188,19 +188,19 @@ class OllamaByHttp:
     def _answer(self, call: Http) -> HttpReply:
         """Return the answer to a request; raises `DeadlineExceeded` saying how to restart a server that is there and silent."""
         try:
-            return self._look.http(call, what_for(call), next_step=START)
+            return self._snapshot.http(call, what_for(call), next_step=START)
         except DeadlineExceeded as late:
             waited = _WAITED.search(late.message)  # another request of the same look may have waited for both
             seconds = waited[1] if waited else f"{call.timeout:g}"
             raise DeadlineExceeded(
                 f"Ollama at {call.url.partition('/api/')[0]} accepts connections but does not answer ({seconds} s)",
-                host=self._look.host,
+                host=self._snapshot.host,
                 next_step=self._restart(),
             ) from late
 
     def _restart(self) -> str:
         container = self._target().container
-        return how_to_restart(str(container.value) if container is not None else "", windows=self._look.platform == "windows")
+        return restart_advice(str(container.value) if container is not None else "", windows=self._snapshot.platform == "windows")
 
     def _json(self, call: Http, status: int, body: bytes) -> Any:  # noqa: ANN401 - JSON
         try:
@@ -211,17 +211,17 @@ class OllamaByHttp:
         if value is None and status in BEHIND_A_PROXY:
             raise CallFailed(
                 f"what answers at {call.url} is a proxy, and the server behind it does not answer (HTTP {status})",
-                host=self._look.host,
+                host=self._snapshot.host,
                 next_step="start or restart Ollama behind the proxy, or say where it is: endpoint: http://127.0.0.1:11434",
                 status=status,
             )
         if status != OK or said:
             words = str(said or body[:200].decode("utf-8", errors="replace").strip() or f"HTTP {status}")
-            raise CallFailed(f"Ollama refused {call.url}: {words}", host=self._look.host, status=status, output=words)
+            raise CallFailed(f"Ollama refused {call.url}: {words}", host=self._snapshot.host, status=status, output=words)
         if not isinstance(value, dict):
             raise CallFailed(
                 f"what answers at {call.url} is no Ollama: its answer is no JSON",
-                host=self._look.host,
+                host=self._snapshot.host,
                 next_step=START,
                 status=status,
             )
@@ -249,7 +249,7 @@ def runners(value: Mapping[str, Any]) -> tuple[Runner, ...]:
     )
 
 
-def entries(value: Mapping[str, Any]) -> tuple[ModelEntry, ...]:
+def json_entries(value: Mapping[str, Any]) -> tuple[ModelEntry, ...]:
     """Return what ``/api/tags`` lists."""
     return tuple(
         ModelEntry(str(each["name"]), int(each.get("size") or 0), str(each.get("digest", "")), dict(each.get("details") or {}))
@@ -257,18 +257,18 @@ def entries(value: Mapping[str, Any]) -> tuple[ModelEntry, ...]:
     )
 
 
-def shown(model: str, value: Mapping[str, Any]) -> ModelShow:
+def shown_model(model: str, value: Mapping[str, Any]) -> ModelShow:
     """Return what ``/api/show`` says."""
     return ModelShow(
         model=model,
-        parameters=parameters(str(value.get("parameters") or "")),
+        parameters=model_parameters(str(value.get("parameters") or "")),
         info=dict(value.get("model_info") or {}),
         details=dict(value.get("details") or {}),
         modelfile=str(value.get("modelfile") or ""),
     )
 
 
-def parameters(text: str) -> dict[str, str]:
+def model_parameters(text: str) -> dict[str, str]:
     """Return the parameters' text as a mapping; of one that is given several times (``stop``) the last."""
     found = {}
     for line in text.splitlines():
@@ -278,7 +278,7 @@ def parameters(text: str) -> dict[str, str]:
     return found
 
 
-def same(loaded: str, wanted: str) -> bool:
+def same_name(loaded: str, wanted: str) -> bool:
     """Return whether both names mean the same model; a missing tag is ``latest``."""
     return loaded in {wanted, f"{wanted}:latest"} or f"{loaded}:latest" == wanted
 

@@ -14,7 +14,7 @@ from remediation.connections.calls import Completed, Run
 from remediation.facets.checked import checked
 from remediation.facets.ollama import request_log
 from remediation.facets.ollama.service_log import LINES, ServiceLog
-from remediation.facets.snapshot import Look, attempt
+from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.facts import Container, Process, Target
 
 _PORT = 11434
@@ -49,7 +49,7 @@ def requests_call(container: Container | None, environment: Mapping[str, str]) -
     return Run(("docker", "exec", container.name, *_FIND), timeout=20.0, env=environment)
 
 
-def native_requests(look: Look) -> tuple[str, ...]:
+def native_requests(look: Snapshot) -> tuple[str, ...]:
     """Return the bodies that a native server wrote, as its log names them; nothing where there is no log."""
     log = attempt(lambda: ServiceLog(look).read(tail=LINES)) or ""
     return request_log.named(log, windows=look.platform == "windows")
@@ -67,19 +67,19 @@ def mounted_configuration(containers: Sequence[Container]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(paths))[:_MOST]
 
 
-@checked
+@checked("callers")
 class Callers:
     """Who asks the server of the target."""
 
     def __init__(
         self,
-        look: Look,
+        look: Snapshot,
         target: Callable[[], Target],
         container: Callable[[str], Container | None],
         running: Callable[[], Sequence[Process]],
         environment: Mapping[str, str],
     ) -> None:
-        self._look, self._target, self._container, self._running = look, target, container, running
+        self._snapshot, self._target, self._container, self._running = look, target, container, running
         self._environment = dict(environment)
 
     def requests(self) -> Sequence[tuple[str, str]]:
@@ -89,17 +89,17 @@ class Callers:
         """
         named = self._target().container
         if named is None:
-            return request_log.read(self._look, native_requests(self._look))
+            return request_log.read_requests(self._snapshot, native_requests(self._snapshot))
         call = requests_call(self._container(str(named.value)), self._environment)
-        reply = self._look.ask(call)[0] if call is not None else None
+        reply = self._snapshot.ask(call)[0] if call is not None else None
         return request_log.written(reply.text) if isinstance(reply, Completed) else ()
 
     def connections(self) -> Sequence[str]:
         """Return who holds a connection to the server's port, one phrase each."""
-        windows = self._look.platform == "windows"
+        windows = self._snapshot.platform == "windows"
         endpoint = self._target().endpoint
         port = (urlsplit(str(endpoint.value)).port if endpoint is not None else None) or _PORT
-        reply = self._look.ask(connections_call(windows, port))[0]
+        reply = self._snapshot.ask(connections_call(windows, port))[0]
         if not isinstance(reply, Completed) or reply.rc != 0:
             return ()
         if not windows:

@@ -10,14 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from remediation.connections.calls import REDIRECTS, Failed, Http, HttpReply, Probe, Run, redirected
+from remediation.connections.calls import REDIRECTS, Failed, Http, HttpReply, Probe, Run, redirect_failure
 from remediation.facets.checked import checked
 from remediation.facets.gpu import nvml
 from remediation.facets.ollama.pull import backwards
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Look, attempt
+from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import CallFailed, DeadlineExceeded
-from remediation.model.facts import Generation
+from remediation.model.facts import GenerationFigures
 from remediation.model.text.digits import is_whole
 from remediation.model.text.json_text import load_json
 from remediation.model.text.words import plural
@@ -39,7 +39,7 @@ class Tokens:
         self.first: float | None = None
         self.last = 0.0
 
-    def hear(self, piece: bytes) -> None:
+    def on_chunk(self, piece: bytes) -> None:
         """Take in a piece of the body."""
         self.last = time.monotonic() - self._begun
         self.first = self.last if self.first is None else self.first
@@ -48,13 +48,13 @@ class Tokens:
 
 def so_far(
     body: bytes, first: float | None, last: float, gpu: Sequence[float] = (), cpu: Sequence[float] = ()
-) -> Generation | None:
+) -> GenerationFigures | None:
     """Return the figures of an answer that was cut off, from the tokens that had come; None where none had."""
     tokens = sum(1 for line in body.split(b"\n")[:-1] if _says_token(line))
     if not tokens or first is None:
         return None
     between = max(0.0, last - first) / (tokens - 1) if tokens > 1 else 0.0
-    return Generation(
+    return GenerationFigures(
         tokens=tokens, total=last, load=0.0, prompt_eval=first, eval=between * tokens, first_token=first, done_reason=CUT_OFF,
         gpu_percent=_mean(gpu), cpu_percent=_mean(cpu),
     )  # fmt: skip
@@ -68,17 +68,17 @@ def _says_token(line: bytes) -> bool:
     return isinstance(value, dict) and bool(value.get("response") or value.get("thinking")) and not value.get("done")
 
 
-@checked
+@checked("generation")
 class ProbeAsker:
     """By the ``generate`` probe, which runs the request and samples beside it: the worker does one thing at a time."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self, look: Snapshot) -> None:
+        self._snapshot = look
 
-    def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> Generation:
+    def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
         """Return the figures of one streamed request."""
         data = {"url": url, "body": json.dumps(body), "timeout": timeout, "sample": sample}
-        value = self._look.probe(Probe("generate", data, timeout=timeout + 15.0, writes=True), WHAT)
+        value = self._snapshot.probe(Probe("generate", data, timeout=timeout + 15.0, writes=True), WHAT)
         from base64 import b64decode  # noqa: PLC0415 - only here
 
         if value.get("cut"):
@@ -91,66 +91,66 @@ class ProbeAsker:
             )
             if found is not None:
                 return found
-            raise DeadlineExceeded(f"{WHAT} failed: no token within {timeout:g} s", host=self._look.host)
+            raise DeadlineExceeded(f"{WHAT} failed: no token within {timeout:g} s", host=self._snapshot.host)
         error = value.get("error")
         if error:
-            self._look.refuse(Failed(str(error["kind"]), str(error["message"])), WHAT)
+            self._snapshot.refuse(Failed(str(error["kind"]), str(error["message"])), WHAT)
         if int(value["status"]) in REDIRECTS:
             call = Http("POST", url)
-            self._look.refuse(redirected(call, int(value["status"]), str(value.get("location") or "")), WHAT)
+            self._snapshot.refuse(redirect_failure(call, int(value["status"]), str(value.get("location") or "")), WHAT)
         answer = HttpReply(int(value["status"]), b64decode(value["body"]), float(value["elapsed"] or 0.0), value["first_byte"])
-        return figures(answer, self._look.host, value.get("gpu") or (), value.get("cpu") or ())
+        return figures(answer, self._snapshot.host, value.get("gpu") or (), value.get("cpu") or ())
 
 
-@checked
+@checked("generation")
 class PosixAsker:
     """By an HTTP request of the connection, which does one thing at a time: a script on the host samples in the background."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self, look: Snapshot) -> None:
+        self._snapshot = look
 
-    def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> Generation:
+    def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
         """Return the figures of one streamed request."""
         place = self._watch("start", str(round(timeout) + 30)) if sample else None
         tokens = Tokens()
         try:
-            answer = answered(self._look, url, body, timeout, tokens)
+            answer = figures_of(self._snapshot, url, body, timeout, tokens)
         finally:
             seen = self._watch("stop", place.strip()) if place else None
         gpu, cpu = watched(seen or "")
-        return judged(answer, tokens, self._look.host, gpu, cpu)
+        return judged(answer, tokens, self._snapshot.host, gpu, cpu)
 
     def _watch(self, *words: str) -> str | None:
         """Return what the script said; a host that cannot sample is asked all the same."""
         call = Run(("sh", "-c", shell("watch"), "watch", *words), timeout=15.0, writes=True)
-        done = attempt(lambda: self._look.run(call, "sampling the host"))
+        done = attempt(lambda: self._snapshot.run(call, "sampling the host"))
         return None if done is None else done.text
 
 
-@checked
+@checked("generation")
 class LocalAsker:
     """On this machine: a thread reads NVML and ``/proc/stat`` meanwhile."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self, look: Snapshot) -> None:
+        self._snapshot = look
 
-    def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> Generation:
+    def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
         """Return the figures of one streamed request."""
         tokens = Tokens()
         if not sample:
-            return judged(answered(self._look, url, body, timeout, tokens), tokens, self._look.host)
-        sampler = Sampler(self._look.host)
+            return judged(figures_of(self._snapshot, url, body, timeout, tokens), tokens, self._snapshot.host)
+        sampler = Sampler(self._snapshot.host)
         sampler.start()
         try:
-            answer = answered(self._look, url, body, timeout, tokens)
+            answer = figures_of(self._snapshot, url, body, timeout, tokens)
         finally:
             sampler.end()
-        return judged(answer, tokens, self._look.host, sampler.gpu, sampler.cpu)
+        return judged(answer, tokens, self._snapshot.host, sampler.gpu, sampler.cpu)
 
 
-def answered(look: Look, url: str, body: Mapping[str, Any], timeout: float, tokens: Tokens) -> HttpReply | DeadlineExceeded:
+def figures_of(look: Snapshot, url: str, body: Mapping[str, Any], timeout: float, tokens: Tokens) -> HttpReply | DeadlineExceeded:
     """Ask, and return the answer, or the deadline that ended it."""
-    call = Http("POST", url, dict(body), timeout=timeout, writes=True, stream=True, hear=tokens.hear)
+    call = Http("POST", url, dict(body), timeout=timeout, writes=True, stream=True, on_chunk=tokens.on_chunk)
     try:
         return look.http(call, WHAT)
     except DeadlineExceeded as late:
@@ -159,7 +159,7 @@ def answered(look: Look, url: str, body: Mapping[str, Any], timeout: float, toke
 
 def judged(
     answer: HttpReply | DeadlineExceeded, tokens: Tokens, host: str, gpu: Sequence[float] = (), cpu: Sequence[float] = ()
-) -> Generation:  # fmt: skip
+) -> GenerationFigures:  # fmt: skip
     """Return the figures of an answer; of one that its deadline ended those of its tokens, and raises it where none had come."""
     if isinstance(answer, HttpReply):
         return figures(answer, host, gpu, cpu)
@@ -242,7 +242,7 @@ def watched(text: str) -> tuple[list[float], list[float]]:
     return gpu, cpu
 
 
-def figures(answer: HttpReply, host: str, gpu: Sequence[float] = (), cpu: Sequence[float] = ()) -> Generation:
+def figures(answer: HttpReply, host: str, gpu: Sequence[float] = (), cpu: Sequence[float] = ()) -> GenerationFigures:
     """Return the figures in a streamed answer's last line; raises with the server's words where it refused or broke off."""
     last = _last(answer.body)
     said = last.get("error")
@@ -251,7 +251,7 @@ def figures(answer: HttpReply, host: str, gpu: Sequence[float] = (), cpu: Sequen
         raise CallFailed(f"{WHAT} failed: {words}", host=host, status=answer.status, output=words)
     if not last.get("done"):
         raise DeadlineExceeded(f"{WHAT} failed: the answer broke off after {plural(_lines(answer.body), 'line')}", host=host)
-    return Generation(
+    return GenerationFigures(
         tokens=int(last.get("eval_count") or 0),
         total=float(last.get("total_duration") or 0) / _NANO,
         load=float(last.get("load_duration") or 0) / _NANO,

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from remediation.connections.calls import Http, Run
-from remediation.connections.posix.files import entries
+from remediation.connections.posix.files import entry_call
 from remediation.facets.checked import checked
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Blob, Container, Executed, Manifest
 from remediation.model.text.json_text import load_json
@@ -54,7 +54,7 @@ class Name:
         return f"{registry or f'https://{self.host}'}/v2/{self.space}/{self.model}/manifests/{self.tag}"
 
 
-class Shelf(Protocol):
+class BlobStore(Protocol):
     """Files of a store, by paths relative to it."""
 
     def read(self, path: str) -> bytes | None:
@@ -74,10 +74,10 @@ class Shelf(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class ModelStore:
     """What can be done with a store, whichever shelf it lies on."""
 
-    shelf: Shelf
+    shelf: BlobStore
 
     def blobs(self, model: str, *, verify: bool, timeout: float) -> tuple[Blob, ...] | None:
         """Return a model's layers by its manifest on disk, None when there is no manifest."""
@@ -94,7 +94,7 @@ class Store:
             found.append(Blob(layer.digest, layer.size, layer.media_type, present, actual))
         return tuple(found)
 
-    def set_aside(self, digest: str) -> None:
+    def quarantine(self, digest: str) -> None:
         """Move a blob out of ``blobs``; nothing where it was moved already."""
         name = _file(digest)
         if name not in self.shelf.sizes("blobs"):
@@ -107,7 +107,7 @@ class Store:
         """Return the digests of blobs that were set aside."""
         return tuple(f"sha256:{match[1]}" for name in self.shelf.sizes(_ASIDE) if (match := _DIGEST.fullmatch(name)))
 
-    def put_back(self, digest: str) -> None:
+    def restore(self, digest: str) -> None:
         """Move a blob that was set aside back, over what is there now."""
         name = _file(digest)
         if name not in self.shelf.sizes(_ASIDE):
@@ -123,9 +123,9 @@ class InContainer:
     """The store of a server in a container, by small programs inside it."""
 
     def __init__(
-        self, look: Look, container: Container, run: Callable[..., Executed], write: Callable[[str, list[str]], Executed]
+        self, look: Snapshot, container: Container, run: Callable[..., Executed], write: Callable[[str, list[str]], Executed]
     ) -> None:
-        self._look, self._name, self._run, self._write = look, container.name, run, write
+        self._snapshot, self._name, self._run, self._write = look, container.name, run, write
         self._folder = container.environment.get("OLLAMA_MODELS") or "/root/.ollama/models"
 
     def read(self, path: str) -> bytes | None:
@@ -164,47 +164,47 @@ class InContainer:
         if done.code != 0:
             said = " ".join((done.stderr or done.stdout).split())[-300:]
             raise CallFailed(
-                f"{what} in the container {self._name} failed: {said}", host=self._look.host, status=done.code, output=said
+                f"{what} in the container {self._name} failed: {said}", host=self._snapshot.host, status=done.code, output=said
             )
         return done
 
 
-@checked
+@checked("models")
 class OnHost:
     """The store of a native server on Linux, by programs of the host."""
 
-    def __init__(self, look: Look, folder: str) -> None:
-        self._look, self._folder = look, folder
+    def __init__(self, look: Snapshot, folder: str) -> None:
+        self._snapshot, self._folder = look, folder
 
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes."""
         from remediation.connections.calls import ReadFile  # noqa: PLC0415 - the other shelf needs none
 
-        return self._look.content(ReadFile(self._path(path)))
+        return self._snapshot.content(ReadFile(self._path(path)))
 
     def sizes(self, folder: str) -> Mapping[str, int]:
         """Return the sizes of a folder's files."""
-        done = self._look.run(Run(("ls", "-ln", self._path(folder))), f"listing {folder}", codes=(0, 1, 2))
+        done = self._snapshot.run(Run(("ls", "-ln", self._path(folder))), f"listing {folder}", codes=(0, 1, 2))
         return sizes_of(done.text)
 
     def digest(self, path: str, *, timeout: float) -> str:
         """Return the SHA-256 of a file."""
-        done = self._look.run(Run(("sha256sum", self._path(path)), timeout=timeout), f"hashing {path} in Ollama's store")
+        done = self._snapshot.run(Run(("sha256sum", self._path(path)), timeout=timeout), f"hashing {path} in Ollama's store")
         return f"sha256:{done.text.split()[0]}"
 
     def move(self, path: str, to: str) -> None:
         """Move a file."""
         target = self._path(to)
         for call in (
-            entries("make", posixpath.dirname(target)),
-            entries("remove", target),
-            entries("move", self._path(path), target),
+            entry_call("make", posixpath.dirname(target)),
+            entry_call("remove", target),
+            entry_call("move", self._path(path), target),
         ):
-            self._look.run(call, f"moving {path} in Ollama's store")
+            self._snapshot.run(call, f"moving {path} in Ollama's store")
 
     def remove(self, path: str) -> None:
         """Delete a file."""
-        self._look.run(entries("remove", self._path(path)), f"removing {path} from Ollama's store")
+        self._snapshot.run(entry_call("remove", self._path(path)), f"removing {path} from Ollama's store")
 
     def _path(self, path: str) -> str:
         return posixpath.join(self._folder, path)

@@ -30,7 +30,7 @@ class Follower:
         self._rest = b""
         self._told: PullProgress | None = None
 
-    def hear(self, piece: bytes) -> None:
+    def on_chunk(self, piece: bytes) -> None:
         """Take what came; a line is told once it is complete."""
         *lines, rest = piece.split(b"\n")
         if lines:
@@ -46,7 +46,7 @@ class Follower:
         for line in _objects(each for each in io.BytesIO(body) if b'"error"' in each):
             if line.get("error"):
                 said = str(line["error"])
-                raise CallFailed(f"{self._what} failed: {said}", host=self._host, next_step=advice(said), output=said)
+                raise CallFailed(f"{self._what} failed: {said}", host=self._host, next_step=pull_advice(said), output=said)
         last = next(_progress(backwards(body)), None)
         if last is None or last.status != "success":
             at = f" at {last.status!r}" if last else ""
@@ -83,7 +83,7 @@ def _objects(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
                 yield value
 
 
-def advice(said: str) -> str:
+def pull_advice(said: str) -> str:
     """Return what to do about a pull that failed."""
     low = said.lower()
     if "no space left" in low:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from remediation.connections.calls import Completed, Probe, Run
 from remediation.facets.machine.rights import problems
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
 
 MOST = 16
@@ -52,7 +52,7 @@ def call(paths: Sequence[str], *, windows: bool) -> Run | Probe | None:
     return Run((*find, *where, *grep), timeout=20.0, env={"LC_ALL": "C"})
 
 
-def read(look: Look, paths: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def read_requests(look: Snapshot, paths: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Return (path, what is said of model and layers) of each body; raises `CallFailed` where the login may not read them."""
     windows = look.platform == "windows"
     asked = call(paths, windows=windows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remediation.connections.calls import Completed, Failed, Run
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
 
 UNIT = "ollama"
@@ -16,7 +16,7 @@ _BY_HAND = f"systemd has no unit {UNIT} here: restart Ollama as it was started"
 _LOOK = f"systemctl status {UNIT}; journalctl -u {UNIT} -n 50"
 
 
-def restart_unit(look: Look) -> None:
+def restart_unit(look: Snapshot) -> None:
     """Restart the unit; raises `CallFailed` with systemctl's own sentence and what to do about it."""
     reply = look.write(_RESTART)
     if isinstance(reply, Failed):
@@ -36,7 +36,7 @@ def _cure(said: str) -> str:
     return _BY_HAND if f"{UNIT}.service not found" in words or "not been booted with systemd" in words else _LOOK
 
 
-def how_to_restart(container: str, *, windows: bool) -> str:
+def restart_advice(container: str, *, windows: bool) -> str:
     """Return the next step that restarts the server: in its container, "" where it has none."""
     if container:
         return f"restart the server: docker restart {container}"

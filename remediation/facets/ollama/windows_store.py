@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from remediation.connections.calls import Run
 from remediation.facets.checked import checked
 from remediation.facets.docker.desktop import STATE_PROBE
-from remediation.facets.machine.files import FilesWriter
+from remediation.facets.machine.files import HostFilesWriter
 from remediation.facets.machine.rights import problems
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
 
 _HASH = re.compile(r"^[0-9a-f]{64}$", re.MULTILINE)
 
 
-def folder(look: Look) -> str:
+def folder(look: Snapshot) -> str:
     """Return where the models of the desktop's user lie."""
     value = look.probe(STATE_PROBE, "asking for the desktop user's profile")
     config = value["WslConfigPath"]
@@ -27,13 +27,13 @@ def folder(look: Look) -> str:
     return ntpath.join(ntpath.dirname(str(config)), ".ollama", "models")
 
 
-@checked
+@checked("windows_store")
 class OnWindows:
-    """See `remediation.facets.ollama.model_store.Shelf`."""
+    """See `remediation.facets.ollama.model_store.BlobStore`."""
 
-    def __init__(self, look: Look, where: str) -> None:
-        self._look, self._where = look, where
-        self._files = FilesWriter(look)
+    def __init__(self, look: Snapshot, where: str) -> None:
+        self._snapshot, self._where = look, where
+        self._files = HostFilesWriter(look)
 
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes."""
@@ -46,10 +46,10 @@ class OnWindows:
     def digest(self, path: str, *, timeout: float) -> str:
         """Return the SHA-256 of a file. The program's sentences are in the host's language, the hash is a line of its own."""
         call = Run(("certutil.exe", "-hashfile", self._path(path), "SHA256"), timeout=timeout)
-        text = self._look.run(call, f"hashing {path}").text.lower().replace(" ", "")
+        text = self._snapshot.run(call, f"hashing {path}").text.lower().replace(" ", "")
         match = _HASH.search(text.replace("\r", ""))
         if match is None:
-            raise CallFailed(f"hashing {path} failed: certutil printed no hash", host=self._look.host)
+            raise CallFailed(f"hashing {path} failed: certutil printed no hash", host=self._snapshot.host)
         return f"sha256:{match[0]}"
 
     def move(self, path: str, to: str) -> None:

@@ -10,11 +10,11 @@ from remediation.connections.calls import Http
 from remediation.facets.checked import checked
 from remediation.facets.ollama import pull as fetching
 from remediation.facets.ollama import service
-from remediation.facets.ollama.client import NOT_FOUND, OK, START, EngineLogs, OllamaByHttp, same, what_for
-from remediation.facets.snapshot import Look
+from remediation.facets.ollama.client import NOT_FOUND, OK, START, EngineLogs, OllamaByHttp, same_name, what_for
+from remediation.facets.snapshot import Snapshot
 from remediation.model.clock import Clock
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
-from remediation.model.facts import Executed, Generation, Runner, Target
+from remediation.model.facts import Executed, GenerationFigures, Runner, Target
 
 _PROMPT = 20.0
 """Seconds within which a server confirms that it unloads a model; it does not wait for the runner's end."""
@@ -24,7 +24,7 @@ _PAUSE = 0.5
 class Asker(Protocol):
     """Asks a model while the loads of GPU and CPU are sampled."""
 
-    def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> Generation:
+    def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
         """Return the figures of one streamed request."""
 
 
@@ -38,12 +38,12 @@ class EngineChanges(EngineLogs, Protocol):
         """Restart one container."""
 
 
-@checked
+@checked("ollama_writer")
 class OllamaWriterByHttp(OllamaByHttp):
     """And loading and asking models."""
 
     def __init__(  # noqa: PLR0913 - what it is made of, once, by `host`
-        self, look: Look, target: Callable[[], Target], engine: EngineChanges, *, clock: Clock, asker: Asker, registry: str | None = None,
+        self, look: Snapshot, target: Callable[[], Target], engine: EngineChanges, *, clock: Clock, asker: Asker, registry: str | None = None,
         told: fetching.Progress | None = None, seen: dict[str, Runner] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(look, target, engine, registry, seen)
@@ -60,31 +60,33 @@ class OllamaWriterByHttp(OllamaByHttp):
         """Unload a model and wait until it is gone; the server answers before that."""
         until = self._clock.monotonic() + timeout
         self._post("generate", {"model": model, "stream": False, "keep_alive": 0}, min(timeout, _PROMPT))
-        while any(same(runner.model, model) for runner in self._now()):
+        while any(same_name(runner.model, model) for runner in self._now()):
             if self._clock.monotonic() >= until:
                 raise DeadlineExceeded(
                     f"{model} was told to unload and is still loaded after {timeout:.0f} s",
-                    host=self._look.host,
+                    host=self._snapshot.host,
                     next_step="a request may keep it busy; wait for it to end, or restart the server",
                 )
             self._clock.sleep(_PAUSE)
 
-    def generate(self, model: str, prompt: str, *, options: Mapping[str, Any], timeout: float, sample: bool = True) -> Generation:
+    def generate(
+        self, model: str, prompt: str, *, options: Mapping[str, Any], timeout: float, sample: bool = True
+    ) -> GenerationFigures:
         """Ask for tokens and return the figures."""
         body = {"model": model, "prompt": prompt, "stream": True, "options": dict(options)}
         url = f"{self.endpoint}/api/generate"
-        self._look.forget()
+        self._snapshot.forget()
         return self._asker.ask(url, body, timeout=timeout, sample=sample)
 
     def pull(self, model: str, *, progress: fetching.Progress | None = None, timeout: float = 7200.0) -> None:
         """Fetch a model by the server's own pull, going on where an interrupted one ended; returns when it is stored."""
         what, progress = f"pulling {model}", progress or self._told
-        follower = fetching.Follower(what, self._look.host, progress)
+        follower = fetching.Follower(what, self._snapshot.host, progress)
         call = Http(
             "POST", f"{self.endpoint}/api/pull", {"model": model, "name": model, "stream": True}, timeout=timeout, writes=True,
-            stream=True, silence=fetching.SILENCE, hear=follower.hear if progress is not None else None,
+            stream=True, silence=fetching.SILENCE, on_chunk=follower.on_chunk if progress is not None else None,
         )  # fmt: skip
-        reply = self._look.http(call, what, next_step=fetching.AGAIN)
+        reply = self._snapshot.http(call, what, next_step=fetching.AGAIN)
         if reply.status != OK:
             self._json(call, reply.status, reply.body)
         follower.judge(reply.body)
@@ -92,7 +94,7 @@ class OllamaWriterByHttp(OllamaByHttp):
     def delete(self, model: str) -> None:
         """Delete a model; nothing where the server does not know it."""
         call = Http("DELETE", f"{self.endpoint}/api/delete", {"model": model, "name": model}, timeout=60.0, writes=True)
-        reply = self._look.http(call, what_for(call), next_step=START)
+        reply = self._snapshot.http(call, what_for(call), next_step=START)
         if reply.status not in {OK, NOT_FOUND}:
             self._json(call, reply.status, reply.body)
 
@@ -100,13 +102,13 @@ class OllamaWriterByHttp(OllamaByHttp):
         """Make `model` from `source` with these parameters on top."""
         self._post("create", fetching.create_body(self.version(), model, source, parameters), timeout)
 
-    def set_aside(self, digest: str) -> None:
+    def quarantine(self, digest: str) -> None:
         """Move a blob out of the store's ``blobs``, so that a pull fetches it anew."""
-        self._store().set_aside(digest)
+        self._store().quarantine(digest)
 
-    def put_back(self, digest: str) -> None:
+    def restore(self, digest: str) -> None:
         """Move a blob that was set aside back."""
-        self._store().put_back(digest)
+        self._store().restore(digest)
 
     def discard(self, digest: str) -> None:
         """Delete a blob that was set aside."""
@@ -118,16 +120,16 @@ class OllamaWriterByHttp(OllamaByHttp):
         found = self._target().container
         if found is not None:
             self._changes.restart(str(found.value), timeout=min(timeout, 30.0))
-        elif self._look.platform == "windows":
+        elif self._snapshot.platform == "windows":
             raise Blocked(
                 "Ollama runs natively here, and its Windows app is no service",
-                host=self._look.host,
+                host=self._snapshot.host,
                 next_step="restart it from its tray icon",
             )
         else:
-            service.restart_unit(self._look)
+            service.restart_unit(self._snapshot)
         while True:
-            self._look.forget()
+            self._snapshot.forget()
             try:
                 self.version()
             except (CallFailed, DeadlineExceeded):
@@ -142,12 +144,12 @@ class OllamaWriterByHttp(OllamaByHttp):
 
     def _now(self) -> Sequence[Runner]:
         """Return what is loaded at this moment, whatever the look knows."""
-        self._look.forget()
+        self._snapshot.forget()
         return self.running()
 
     def _post(self, path: str, body: Mapping[str, Any], timeout: float) -> Any:  # noqa: ANN401 - JSON
         call = Http("POST", f"{self.endpoint}/api/{path}", dict(body), timeout=timeout, writes=True)
-        reply = self._look.http(call, what_for(call), next_step=START)
+        reply = self._snapshot.http(call, what_for(call), next_step=START)
         return self._json(call, reply.status, reply.body)
 
 

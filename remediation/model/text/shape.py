@@ -45,18 +45,18 @@ def mismatch(value: object, expected: Any, path: str = "", depth: int = 0) -> st
     return _plain(value, expected, where)
 
 
-def check(value: object, path: str = "") -> str | None:
+def check_shape(value: object, path: str = "") -> str | None:
     """Return what in `value` is not as the dataclasses in it declare it; None where all is."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _dataclass(value, path, 0)
     if isinstance(value, Mapping):
-        return _first(check(each, _below(path, key)) for key, each in value.items())
+        return _first(check_shape(each, _below(path, key)) for key, each in value.items())
     if isinstance(value, (list, tuple)):
-        return _first(check(each, f"{path}[{number}]") for number, each in enumerate(value))
+        return _first(check_shape(each, f"{path}[{number}]") for number, each in enumerate(value))
     return None
 
 
-def explain(error: BaseException) -> str:
+def explain_error(error: BaseException) -> str:
     """Return in a few words what was odd about a value that could not be read."""
     text = brief(str(error), _LONGEST)
     if isinstance(error, KeyError):
@@ -72,7 +72,7 @@ def intact(what: str, next_step: str) -> Iterator[None]:
     try:
         yield
     except ODD as error:
-        raise UsageError(f"{what} is damaged: {explain(error)}", next_step=next_step) from None
+        raise UsageError(f"{what} is damaged: {explain_error(error)}", next_step=next_step) from None
 
 
 def _dataclass(value: Any, path: str, depth: int) -> str | None:  # noqa: ANN401 - any dataclass

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 _FRACTION = re.compile(r"\.(\d+)")
 
 
-def moment(text: str) -> float | None:
+def parse_timestamp(text: str) -> float | None:
     """Return an RFC 3339 time as seconds since the epoch; None for anything else, and for Go's year 1."""
     if not text or text.startswith("0001-"):
         return None

@@ -35,7 +35,7 @@ UNREADABLE = (yaml.YAMLError, ValueError, ArithmeticError, LookupError, TypeErro
 """What PyYAML raises for a value that is not what its tag says, such as ``!!int ''`` and ``!!timestamp x``."""
 
 
-def check(text: str, *, circles: bool = True, most: int | None = None) -> None:
+def check_limits(text: str, *, circles: bool = True, most: int | None = None) -> None:
     """Raise `TooMuch`, with its place, where a text is nested too deep, or it or its aliases hold too much.
 
     Without `circles` a value that contains itself is refused as well. `most` is how many values the text may hold at all, each
@@ -57,7 +57,7 @@ def refuse_long_number(node: yaml.Node) -> None:
 
 def plain_documents(text: str) -> list[Any]:
     """Return the documents of a YAML text as built-in types; raises one of `UNREADABLE`."""
-    check(text, circles=False)
+    check_limits(text, circles=False)
     loader = FASTEST(text)
     found = []
     try:

@@ -13,7 +13,7 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container
-from remediation.model.text.timestamps import moment
+from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.environment import backup_of, digest
 from remediation.steps.compose.stack import RUNNING, containers_of
 from remediation.steps.compose.text import beside, unified
@@ -79,7 +79,7 @@ class EnvFileSet(Step[EnvFile]):
 
     def look(self, host: Reader) -> EnvFile:
         """Read the file."""
-        path = self.path or dotenv_of(wanted_project(host))
+        path = self.path or dotenv_path(wanted_project(host))
         content = host.files.read(path)
         try:
             return EnvFile(path, None if content is None else content.decode("utf-8"))
@@ -113,7 +113,7 @@ class EnvFileSet(Step[EnvFile]):
         """Write the file as a whole."""
         host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
-    def explain(self, seen: EnvFile) -> str:
+    def describe(self, seen: EnvFile) -> str:
         """Say what stands there."""
         now = seen.settings
         return f"{seen.path}: " + ", ".join(f"{name} is {now.get(name, 'not set')}" for name in self.set)
@@ -136,7 +136,7 @@ class Service:
     @property
     def fresh(self) -> bool:
         """Whether its container was made in this run."""
-        created = moment(self.container.created_at) if self.container is not None else None
+        created = parse_timestamp(self.container.created_at) if self.container is not None else None
         return created is not None and created >= self.since
 
 
@@ -185,7 +185,7 @@ class ServiceRecreated(Step[Service]):
         """Bring it up."""
         host.compose.up(wanted_project(host), [change.subject], recreate=change.data["recreate"], deps=False)
 
-    def explain(self, seen: Service) -> str:
+    def describe(self, seen: Service) -> str:
         """Say how it stands."""
         if seen.container is None:
             return f"{seen.name} has no container"
@@ -193,7 +193,7 @@ class ServiceRecreated(Step[Service]):
         return f"{seen.name} is {seen.container.status} and {differs}"
 
 
-def dotenv_of(project: ComposeProject) -> str:
+def dotenv_path(project: ComposeProject) -> str:
     """Return the path of the project's ``.env``."""
     separator = "\\" if "\\" in project.working_dir else "/"
     return beside(f"{project.working_dir}{separator}compose.yml", ".env")

@@ -14,9 +14,9 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
 from remediation.model.errors import NO_ANSWER, CallFailed
 from remediation.model.facts import ComposeProject
-from remediation.steps.compose.text import ComposeText, Entry, unified
+from remediation.steps.compose.text import ComposeText, YamlEntry, unified
 from remediation.steps.contract import Step, param, step
-from remediation.steps.ollama.settings import DEAD, HARMFUL, Judged, cards_of, judge
+from remediation.steps.ollama.settings import DEAD, HARMFUL, Judged, cards_of, judge_declared
 from remediation.steps.resolve import wanted_project
 
 IMAGES = ("ollama/", "/ollama", "ollama:")
@@ -28,7 +28,7 @@ class File:
 
     path: str
     text: str
-    entries: tuple[Entry, ...]
+    entries: tuple[YamlEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class ComposeEnvironment(Step[Declared]):
         """Write the file as a whole, with a backup beside it."""
         host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
-    def explain(self, seen: Declared) -> str:
+    def describe(self, seen: Declared) -> str:
         """Say what is wrong with the settings, and what stays though it does nothing."""
         going = self._going(seen)
         parts = [f"{one.name}={one.value}: {one.because}" for one in seen.judged if one.name in going]
@@ -145,7 +145,7 @@ def declared(host: Reader, service: str | None) -> Declared:
     files = tuple(project_files(host, project, name))
     environment = _environment(services[name])
     version = _version(host, services[name])
-    return Declared(project, name, files, environment, version, judge(environment, version, cards_of(host)))
+    return Declared(project, name, files, environment, version, judge_declared(environment, version, cards_of(host)))
 
 
 def wanted_service(host: Reader, services: Mapping[str, Any], given: str | None) -> str:

@@ -97,7 +97,7 @@ class StackUp(Step[Stack]):
         """Run ``up -d`` for those services."""
         host.compose.up(wanted_project(host), change.data["services"])
 
-    def explain(self, seen: Stack) -> str:
+    def describe(self, seen: Stack) -> str:
         """Say which services differ."""
         if not seen.due:
             return seen.silent or f"{', '.join(seen.services)} of {seen.project.name} run as defined"
@@ -106,9 +106,9 @@ class StackUp(Step[Stack]):
         parts += [f"{', '.join(seen.missing)} has no container"] if seen.missing else []
         return "; ".join(parts)
 
-    def effect(self, change: Change, before: Stack, after: Stack) -> str:  # noqa: ARG002 - the contract's signature
+    def measured_effect(self, change: Change, before: Stack, after: Stack) -> str:  # noqa: ARG002 - the contract's signature
         """Say what runs now."""
-        return self.explain(after)
+        return self.describe(after)
 
     def values(self, seen: Stack) -> dict[str, Any]:
         """Register what is due."""

@@ -9,7 +9,7 @@ from typing import Any
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk
 from remediation.model.facts import ComposeProject, Container
-from remediation.model.text.timestamps import moment
+from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.stack import RUNNING, containers_of, refuse_unset
 from remediation.steps.contract import Step, param, step
 from remediation.steps.resolve import wanted_project
@@ -65,7 +65,7 @@ class StackBuilt(Step[Built]):
         host.compose.build(project, services, timeout=BUILD_TIMEOUT)
         host.compose.up(project, services, recreate=True, deps=False)
 
-    def explain(self, seen: Built) -> str:
+    def describe(self, seen: Built) -> str:
         """Say which are older."""
         if not seen.services:
             return f"nothing of {seen.project.name} is built"
@@ -77,5 +77,5 @@ class StackBuilt(Step[Built]):
 
 
 def _fresh(container: Container | None, since: float) -> bool:
-    created = moment(container.created_at) if container is not None and container.status == RUNNING else None
+    created = parse_timestamp(container.created_at) if container is not None and container.status == RUNNING else None
     return created is not None and created >= since

@@ -76,12 +76,12 @@ class StackStopped(Step[Stopped]):
             host.compose.down(project)
         _settle(host)
 
-    def explain(self, seen: Stopped) -> str:
+    def describe(self, seen: Stopped) -> str:
         """Say what runs and what is free."""
         free = f"; {human(seen.free)} of VRAM free" if seen.free is not None else ""
         return f"{', '.join(seen.running) or 'nothing'} of {seen.project.name} runs{free}"
 
-    def effect(self, change: Change, before: Stopped, after: Stopped) -> str:  # noqa: ARG002 - the contract's signature
+    def measured_effect(self, change: Change, before: Stopped, after: Stopped) -> str:  # noqa: ARG002 - the contract's signature
         """Say how much VRAM came back."""
         if before.free is None or after.free is None:
             return ""
@@ -93,7 +93,7 @@ class StackStopped(Step[Stopped]):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class StartOrder:
     """A project: the service of Ollama, whether it answers and holds the model, and the services that do not run."""
 
     project: ComposeProject
@@ -105,7 +105,7 @@ class Order:
 
 
 @step("stack.ordered_start", settle=90.0, deadline=900.0)
-class StackOrderedStart(Step[Order]):
+class StackOrderedStart(Step[StartOrder]):
     """The project runs, and the model was loaded before anything else of it could take the GPU.
 
     Ollama's service first, then the model, then the rest. It waits for the model to be loaded, not for a log line.
@@ -113,7 +113,7 @@ class StackOrderedStart(Step[Order]):
 
     model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
 
-    def look(self, host: Reader) -> Order:
+    def look(self, host: Reader) -> StartOrder:
         """Read what runs, and whether the model is loaded."""
         project = wanted_project(host)
         services = host.compose.config(project).get("services") or {}
@@ -123,13 +123,13 @@ class StackOrderedStart(Step[Order]):
         silent = "" if service in down else silence(host, [service])
         model = wanted_model(self.model, host)
         loaded = service not in down and not silent and runner_of(model, host.ollama.running()) is not None
-        return Order(project, service, model, down, silent, loaded)
+        return StartOrder(project, service, model, down, silent, loaded)
 
-    def met(self, seen: Order) -> bool:
+    def met(self, seen: StartOrder) -> bool:
         """Whether all run and the model is loaded."""
         return not seen.down and seen.loaded
 
-    def plan(self, seen: Order) -> Iterator[Change]:
+    def plan(self, seen: StartOrder) -> Iterator[Change]:
         """Start Ollama, load the model, start the rest."""
         if self.met(seen) or seen.silent:
             return  # one that was just started does not answer at once
@@ -142,7 +142,7 @@ class StackOrderedStart(Step[Order]):
         if rest:
             yield self._start(seen, rest)
 
-    def _start(self, seen: Order, names: list[str]) -> Change:
+    def _start(self, seen: StartOrder, names: list[str]) -> Change:
         undo = StepCall("stack.stopped", {"services": names})
         data = {"action": "up", "services": names, "deps": seen.service not in names}
         return Change(f"start {', '.join(names)} ({seen.project.name})", subject=",".join(names), undo=undo, data=data)
@@ -154,14 +154,14 @@ class StackOrderedStart(Step[Order]):
         else:
             host.compose.up(wanted_project(host), change.data["services"], deps=change.data["deps"])
 
-    def explain(self, seen: Order) -> str:
+    def describe(self, seen: StartOrder) -> str:
         """Say what is missing."""
         parts = [f"{', '.join(seen.down)} does not run"] if seen.down else []
         parts += [seen.silent] if seen.silent else []
         parts += [f"{seen.model} is {'' if seen.loaded else 'not '}loaded"]
         return "; ".join(parts)
 
-    def values(self, seen: Order) -> dict[str, Any]:
+    def values(self, seen: StartOrder) -> dict[str, Any]:
         """Register what is missing."""
         return {"down": list(seen.down), "loaded": seen.loaded}
 

@@ -21,7 +21,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from remediation.model.errors import CallFailed, Place
-from remediation.model.text.shape import explain
+from remediation.model.text.shape import explain_error
 
 _PLAIN = re.compile(r"^[A-Za-z0-9_./:@%+,-]*$")
 _INTERPOLATED = re.compile(r"(?<!\$)(?:\$\$)*\$[{A-Za-z_]")
@@ -35,7 +35,7 @@ def _composed(text: str) -> Node | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class YamlEntry:
     """One setting as it stands in a file: ``start``/``end`` are the characters of its node, ``listed`` says list form.
 
     ``value`` is None where only the name stands (it is taken from the caller's environment). ``flow`` says ``[a, b]`` or
@@ -79,7 +79,7 @@ class ComposeText:
             ValueError,
             RecursionError,
         ) as error:  # a control character, a number of a million digits, deep nesting
-            raise CallFailed(f"{path}: {explain(error)}", next_step=f"correct {path}, then run again") from None
+            raise CallFailed(f"{path}: {explain_error(error)}", next_step=f"correct {path}, then run again") from None
 
     @property
     def services(self) -> Mapping[str, MappingNode]:
@@ -89,7 +89,7 @@ class ComposeText:
             return {}
         return {name: node for name, node in _pairs(found) if isinstance(node, MappingNode)}
 
-    def entries(self, service: str) -> list[Entry]:
+    def entries(self, service: str) -> list[YamlEntry]:
         """Return the settings of a service in this file, in order."""
         node = self.services.get(service)
         if node is None:
@@ -150,14 +150,14 @@ class ComposeText:
         if node is not None:
             yield from (one for one in _scalars(node, "") if _INTERPOLATED.search(one[1]))
 
-    def _entries(self, environment: Node, *, merged: bool = False) -> Iterator[Entry]:
+    def _entries(self, environment: Node, *, merged: bool = False) -> Iterator[YamlEntry]:
         block = (environment.start_mark.index, environment.end_mark.index)
         flow = bool(getattr(environment, "flow_style", False))
         if isinstance(environment, SequenceNode):
             for item in environment.value:
                 if isinstance(item, ScalarNode):
                     name, equals, value = item.value.partition("=")
-                    yield Entry(
+                    yield YamlEntry(
                         name, value if equals else None, item.start_mark.index, item.end_mark.index, item.start_mark.line + 1,
                         listed=True, flow=flow, block=block, alone=not merged, anchor=environment.anchor or "",
                     )  # fmt: skip
@@ -170,13 +170,13 @@ class ComposeText:
                     continue
                 text = value.value if isinstance(value, ScalarNode) else None
                 empty = isinstance(value, ScalarNode) and str(value.tag).endswith(":null") and not value.value
-                yield Entry(
+                yield YamlEntry(
                     key.value, None if empty else text, key.start_mark.index, max(value.end_mark.index, key.end_mark.index),
                     key.start_mark.line + 1, listed=False, flow=flow, block=block,
                     alone=not merged and not merging, anchor="" if merging else environment.anchor or "",
                 )  # fmt: skip
 
-    def _without(self, text: str, entry: Entry, entries: Sequence[Entry]) -> str:
+    def _without(self, text: str, entry: YamlEntry, entries: Sequence[YamlEntry]) -> str:
         if entry.flow:
             following = [one for one in entries if one.block == entry.block and one.start > entry.start]
             if following:
@@ -197,7 +197,7 @@ class ComposeText:
                 return text[:start] + ("" if end < 0 else text[end + 1 :])
         return text
 
-    def _after(self, last: Entry, name: str, value: str) -> str:
+    def _after(self, last: YamlEntry, name: str, value: str) -> str:
         written = _written(name, value, listed=last.listed, flow=last.flow)
         if last.flow:
             return f"{self.text[: last.end]}, {written}{self.text[last.end :]}"

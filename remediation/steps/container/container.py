@@ -13,7 +13,7 @@ from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Container, ContainerStats
 from remediation.model.finding import Cause, RuledOut
-from remediation.model.text.timestamps import moment
+from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.edit import DEVICES, with_devices
 from remediation.steps.compose.environment import backup_of, digest, home_of, project_files, wanted_service
 from remediation.steps.compose.stack import RUNNING
@@ -50,7 +50,7 @@ class Sees:
     @property
     def fresh(self) -> bool:
         """Whether it was started after the run began."""
-        started = moment(self.container.started_at)
+        started = parse_timestamp(self.container.started_at)
         return started is not None and started >= self.since
 
 
@@ -108,7 +108,7 @@ class ContainerSeesGpu(Step[Sees]):
         else:
             host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
-    def explain(self, seen: Sees) -> str:
+    def describe(self, seen: Sees) -> str:
         """Say what is seen and what is not."""
         parts = []
         if seen.container.status != RUNNING:
@@ -129,7 +129,7 @@ class ContainerSeesGpu(Step[Sees]):
 
     def rules_out(self, seen: Sees) -> Iterator[RuledOut]:
         """Exclude what this step would cure: the card is seen."""
-        yield RuledOut(Cause.GPU_NOT_VISIBLE_TO_CONTAINER, self.explain(seen))
+        yield RuledOut(Cause.GPU_NOT_VISIBLE_TO_CONTAINER, self.describe(seen))
 
     def values(self, seen: Sees) -> dict[str, Any]:
         """Register what is seen."""
@@ -206,7 +206,7 @@ class ContainerEnvironment(Step[Read]):
         """Plan nothing: compose.environment makes settings."""
         return iter(())
 
-    def explain(self, seen: Read) -> str:
+    def describe(self, seen: Read) -> str:
         """Say which are not as expected."""
         parts = []
         for name, value in self.expect.items():
@@ -284,7 +284,7 @@ class ContainerHeadroom(Step[Headroom]):
         """Plan nothing."""
         return iter(())
 
-    def explain(self, seen: Headroom) -> str:
+    def describe(self, seen: Headroom) -> str:
         """Say what is used of what."""
         killed = "it was ended for lack of memory; " if seen.container.oom_killed else ""
         bound = "its limit" if seen.own else "the engine's memory"

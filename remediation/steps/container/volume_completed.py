@@ -9,8 +9,8 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk
 from remediation.model.text.words import plural
 from remediation.steps.container.volume_progress import (
-    State,
-    carry_out,
+    VolumeState,
+    apply_change,
     known_project,
     read_record,
     record_path,
@@ -25,7 +25,7 @@ from remediation.steps.model.present import PULL_TIMEOUT
 class Begun:
     """What a run left behind, None where none is under way."""
 
-    state: State | None
+    state: VolumeState | None
 
 
 @step("volume.completed", risk=Risk.DISRUPTIVE, settle=60.0, deadline=PULL_TIMEOUT)
@@ -71,9 +71,9 @@ class VolumeCompleted(Step[Begun]):
         if change.data["action"] == "forget":
             host.files.remove(change.subject)
         else:
-            carry_out(host, change)
+            apply_change(host, change)
 
-    def explain(self, seen: Begun) -> str:
+    def describe(self, seen: Begun) -> str:
         """Say which of the two it is."""
         state = seen.state
         if state is None or state.record is None:
@@ -84,5 +84,5 @@ class VolumeCompleted(Step[Begun]):
         there = [one.name for one in state.record.models if one.name in (state.present or {})]
         return f"volume {state.record.volume} is new and holds {len(there)} of {plural(len(state.record.models), 'model')}"
 
-    def _old(self, state: State) -> bool:
+    def _old(self, state: VolumeState) -> bool:
         return state.volume is not None and not state.fresh

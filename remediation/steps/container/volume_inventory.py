@@ -22,7 +22,7 @@ class Held:
     others: tuple[str, ...] = ()
 
 
-def held(host: Reader, container: str, place: StorePlace) -> Held:
+def unlisted_content(host: Reader, container: str, place: StorePlace) -> Held:
     """Return what lies in the volume of a running container; nothing where its image has no ``ls``."""
     try:
         done = host.engine.exec(container, ("ls", "-R", place.mount))

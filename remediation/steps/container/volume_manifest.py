@@ -89,7 +89,7 @@ class Record:
             ) from None  # fmt: skip
 
 
-def place_of(container: Container, given: str | None, host: str) -> StorePlace:
+def manifest_folder(container: Container, given: str | None, host: str) -> StorePlace:
     """Return where a container's models lie; raises `CallFailed` where no named volume holds them."""
     found = store_place(container)
     if found is None or (given is not None and found.volume != given):

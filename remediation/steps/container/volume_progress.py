@@ -26,7 +26,7 @@ _NAMING = ("container", "endpoint", "compose_files", "compose_dir", "compose_pro
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class VolumeState:
     """How far the volume is: the record of what it held (None: not begun), the volume now, and what the server holds.
 
     ``present`` is what the server holds whole by name and digest, None while it does not answer; ``planned`` the record that
@@ -123,14 +123,14 @@ def _labelled(host: Reader, project: ComposeProject) -> list[Container]:
     return [each for each in host.engine.containers() if each.labels.get("com.docker.compose.project") == project.name]
 
 
-def state_of(host: Reader, project: ComposeProject, record: Record, since: float) -> State:
+def state_of(host: Reader, project: ComposeProject, record: Record, since: float) -> VolumeState:
     """Return how far the volume of an unfinished record is; raises `Blocked` where others use it."""
     volumes = {each.name: each for each in host.engine.volumes()}
     volume = volumes.get(record.volume)
     if record.saved_in not in volumes:
         record = replace(record, saved=False)  # somebody removed the copy: as long as the old volume is there, it is made again
     refuse_others(host, volume, containers_of(host.engine.containers(), project))
-    state = State(project, record.service, since, volume, record, record_path(project), present(host))
+    state = VolumeState(project, record.service, since, volume, record, record_path(project), present(host))
     if not state.fresh or state.present is None:
         return state
     half = {one.name for one in record.local if one.name in state.present and not _whole(host, one)}
@@ -175,7 +175,7 @@ def refuse_others(host: Reader, volume: Volume | None, containers: Mapping[str, 
         )  # fmt: skip
 
 
-def refill(seen: State, record: Record) -> Iterator[Change]:
+def refill(seen: VolumeState, record: Record) -> Iterator[Change]:
     """Yield what is left once the old volume is gone: bring up, restore, pull, compare."""
     if not seen.fresh or seen.present is None:
         yield Change(
@@ -206,7 +206,7 @@ def refill(seen: State, record: Record) -> Iterator[Change]:
         )  # fmt: skip
 
 
-def carry_out(host: Writer, change: Change) -> None:
+def apply_change(host: Writer, change: Change) -> None:
     """Carry one change of `refill` out."""
     action = change.data["action"]
     if action == "up":

@@ -13,11 +13,11 @@ from remediation.model.facts import ComposeProject, Container
 from remediation.model.text.words import plural
 from remediation.steps.compose.environment import digest
 from remediation.steps.compose.stack import containers_of
-from remediation.steps.container.volume_inventory import held
-from remediation.steps.container.volume_manifest import Record, kept_models, place_of
+from remediation.steps.container.volume_inventory import unlisted_content
+from remediation.steps.container.volume_manifest import Record, kept_models, manifest_folder
 from remediation.steps.container.volume_progress import (
-    State,
-    carry_out,
+    VolumeState,
+    apply_change,
     harmed,
     known_project,
     labels_of,
@@ -41,7 +41,7 @@ BACK = StepCall("volume.completed")
 
 
 @step("volume.recreated", risk=Risk.DESTRUCTIVE, settle=60.0, once_per_run=True, deadline=PULL_TIMEOUT)
-class VolumeRecreated(Step[State]):
+class VolumeRecreated(Step[VolumeState]):
     """The models' volume was made anew after this run began and holds every model that the old one held, by digest.
 
     A last resort, against a store that cannot be repaired in place. First it is written down which models there are; those
@@ -55,7 +55,7 @@ class VolumeRecreated(Step[State]):
         "which volume; the one that holds the models by default", default=None, example="ai-native_ollama_data"
     )
 
-    def look(self, host: Reader) -> State:
+    def look(self, host: Reader) -> VolumeState:
         """Read volume, record and models; refuse where something could be lost."""
         project = known_project(host)
         path, since = record_path(project), run_started(host)
@@ -69,20 +69,20 @@ class VolumeRecreated(Step[State]):
         container = host.engine.inspect(wanted_container(None, host))
         if container is None or container.service is None:
             raise CallFailed("no container of the project runs Ollama", host=host.name, next_step="bring the stack up (stack.up)")
-        place = place_of(container, self.volume, host.name)
+        place = manifest_folder(container, self.volume, host.name)
         volume = next((each for each in host.engine.volumes() if each.name == place.volume), None)
         if volume is None:
             raise CallFailed(f"there is no volume {place.volume}", host=host.name, next_step="name it with volume")
         refuse_others(host, volume, containers_of(host.engine.containers(), project))
         now = present(host)
         planned = _record(host, container, place, volume.created_at, now)
-        return State(project, container.service, since, volume, None, path, now, planned)
+        return VolumeState(project, container.service, since, volume, None, path, now, planned)
 
-    def met(self, seen: State) -> bool:
+    def met(self, seen: VolumeState) -> bool:
         """Whether it is fresh and complete."""
         return seen.record is not None and seen.record.finished is not None
 
-    def plan(self, seen: State) -> Iterator[Change]:
+    def plan(self, seen: VolumeState) -> Iterator[Change]:
         """Write down, save, remove, bring up, restore, pull, compare."""
         record = seen.known
         if self.met(seen) or record is None:
@@ -96,7 +96,7 @@ class VolumeRecreated(Step[State]):
             yield from self._removal(seen, record)
         yield from refill(seen, record)
 
-    def _removal(self, seen: State, record: Record) -> Iterator[Change]:
+    def _removal(self, seen: VolumeState, record: Record) -> Iterator[Change]:
         if not record.saved:
             what = f"save {human(record.local_size)} of models that no registry holds" if record.local else "save its other files"
             yield Change(
@@ -130,7 +130,7 @@ class VolumeRecreated(Step[State]):
             else:
                 host.compose.remove(project, change.data["services"])
         else:
-            carry_out(host, change)
+            apply_change(host, change)
 
     def _save(self, host: Writer, record: Record, path: str) -> None:
         damaged = harmed(host, record)
@@ -139,7 +139,7 @@ class VolumeRecreated(Step[State]):
             host.engine.copy_volume(record.volume, record.saved_in, image=record.image, paths=record.kept_paths)
         note(host, path, saved=True, damaged=None if damaged is None else list(damaged))
 
-    def explain(self, seen: State) -> str:
+    def describe(self, seen: VolumeState) -> str:
         """Say how far it is."""
         record = seen.known
         if self.met(seen) or record is None:
@@ -158,7 +158,7 @@ class VolumeRecreated(Step[State]):
             parts.append(f"not as before: {', '.join(differing)}; the record {seen.path} stays")
         return "; ".join(parts)
 
-    def values(self, seen: State) -> dict[str, Any]:
+    def values(self, seen: VolumeState) -> dict[str, Any]:
         """Register the models by digest, before and now."""
         record = seen.known
         before = {one.name: one.digest for one in record.models} if record is not None else {}
@@ -177,7 +177,7 @@ def _refuse_unsaved(host: Writer, project: ComposeProject) -> None:
         )  # fmt: skip
 
 
-def _outdated(state: State, record: Record) -> bool:
+def _outdated(state: VolumeState, record: Record) -> bool:
     """Whether the old volume holds other models by now than were written down: then it is written down anew."""
     if state.fresh or state.volume is None or state.present is None or record.finished is not None:
         return False
@@ -192,7 +192,7 @@ def _record(host: Reader, container: Container, place: StorePlace, created: str,
             "Ollama does not answer, so it cannot be written down which models the volume holds", host=host.name,
             next_step="start it, or restart the host; then run again",
         )  # fmt: skip
-    found = held(host, container.name, place)
+    found = unlisted_content(host, container.name, place)
     models = kept_models(host, place, now, found)
     services = tuple(
         sorted({one.service for one in host.engine.containers() if place.volume in one.volumes and one.service is not None})

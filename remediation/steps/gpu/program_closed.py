@@ -18,7 +18,7 @@ from remediation.steps.gpu.closable_programs import ASK_FIRST, Tree, trees, why_
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningPrograms:
     """The trees of the program that run, and those of them that are protected with the reason."""
 
     trees: tuple[Tree, ...]
@@ -26,7 +26,7 @@ class Running:
 
 
 @step("program.closed", risk=Risk.DISRUPTIVE, settle=10.0, deadline=180.0)
-class ProgramClosed(Step[Running]):
+class ProgramClosed(Step[RunningPrograms]):
     """No such program runs, with all that it started.
 
     By name, or by PID with the start time, because PIDs are used again. Asked to close first; what may hold unsaved work is
@@ -57,18 +57,18 @@ class ProgramClosed(Step[Running]):
             raise ValueError(msg)
         return self
 
-    def look(self, host: Reader) -> Running:
+    def look(self, host: Reader) -> RunningPrograms:
         """Find it among all processes."""
         running = host.processes.list()
         found = trees([process for process in running if self._meant(process)], running)
         kept = tuple((tree, why) for tree in found if (why := why_protected(tree.root)))
-        return Running(tuple(tree for tree in found if tree not in [one for one, _ in kept]), kept)
+        return RunningPrograms(tuple(tree for tree in found if tree not in [one for one, _ in kept]), kept)
 
-    def met(self, seen: Running) -> bool:
+    def met(self, seen: RunningPrograms) -> bool:
         """Whether none is left."""
         return not seen.trees and not seen.kept
 
-    def plan(self, seen: Running) -> Iterator[Change]:
+    def plan(self, seen: RunningPrograms) -> Iterator[Change]:
         """Close each tree."""
         for tree in seen.trees:
             unsaved = " with possibly unsaved work" if tree.root.program in ASK_FIRST else ""
@@ -89,13 +89,13 @@ class ProgramClosed(Step[Running]):
                 host=host.name, next_step="answer it at the desktop, or allow force: true",
             )  # fmt: skip
 
-    def explain(self, seen: Running) -> str:
+    def describe(self, seen: RunningPrograms) -> str:
         """Say what runs."""
         parts = [f"{tree.name} runs as process {tree.root.pid}" for tree in seen.trees]
         parts += [f"{tree.name} (process {tree.root.pid}) stays: {why}" for tree, why in seen.kept]
         return "; ".join(parts) or f"{self.program or f'process {self.pid}'} does not run"
 
-    def values(self, seen: Running) -> dict[str, Any]:
+    def values(self, seen: RunningPrograms) -> dict[str, Any]:
         """Register the processes."""
         return {"running": [{"program": tree.name, "pid": tree.root.pid, "started": tree.root.started} for tree in seen.trees]}
 

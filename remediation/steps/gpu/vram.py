@@ -20,7 +20,7 @@ from remediation.model.programs import is_protected, program_name
 from remediation.steps.contract import Step, param, step
 from remediation.steps.gpu.closable_programs import ASK_FIRST, CLOSABLE, UNKNOWN_OWNER, Tree, trees, why_protected
 from remediation.steps.model.load_state import LoadState, load_state
-from remediation.steps.model.vram_room import held
+from remediation.steps.model.vram_room import held_vram
 from remediation.steps.resolve import runner_of, wanted_model
 
 _NEAR = 10
@@ -113,7 +113,7 @@ class Closing(Step[Room]):
                 next_step=f"answer it at the desktop, take {name} out of close, or allow force: true",
             )
 
-    def effect(self, change: Change, before: Room, after: Room) -> str:
+    def measured_effect(self, change: Change, before: Room, after: Room) -> str:
         """Compare what was predicted with what was measured."""
         return f"predicted +{human(int(change.data['frees']))}, measured {_signed(after.free - before.free)}"
 
@@ -211,7 +211,7 @@ class FreeVram(Closing):
         """Whether it is enough; None where nothing says how much is wanted."""
         return None if seen.want is None else seen.free >= seen.want
 
-    def explain(self, seen: Room) -> str:
+    def describe(self, seen: Room) -> str:
         """Say what is free and what is wanted, and who holds the rest."""
         if seen.want is None:
             return f"{human(seen.free)} of {human(seen.total)} are free; {seen.because}: give want"
@@ -233,7 +233,7 @@ def measurable(host: Reader) -> GpuUse:
 
 
 def _own(state: LoadState) -> int:
-    return held(state.runner, state.setup.version) if state.runner is not None else 0
+    return held_vram(state.runner, state.setup.version) if state.runner is not None else 0
 
 
 def _needed(state: LoadState) -> tuple[int | None, str]:
@@ -274,7 +274,7 @@ class VramAtMost(Closing):
         """Whether no more is in use."""
         return seen.want is None or seen.free >= seen.want
 
-    def explain(self, seen: Room) -> str:
+    def describe(self, seen: Room) -> str:
         """Say what is in use, and who holds it."""
         text = f"{human(seen.total - seen.free)} in use beside Ollama, at most {human(int(self.used))} wanted"
         return text if self.met(seen) else "; ".join(filter(None, (text, self._left(seen))))
@@ -283,6 +283,6 @@ class VramAtMost(Closing):
 def _models(host: Reader) -> int:
     try:
         version = parse_version(host.ollama.version())
-        return sum(held(runner, version) for runner in host.ollama.running())
+        return sum(held_vram(runner, version) for runner in host.ollama.running())
     except NO_ANSWER:
         return 0  # the guide looks before the containers run

@@ -10,7 +10,7 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import Blocked, CallFailed, NotApplicable
 from remediation.model.facts import Container, DockerDesktop
-from remediation.model.text.timestamps import moment
+from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.stack import silence_of
 from remediation.steps.contract import Step, param, step
 from remediation.steps.run_info import run_started
@@ -74,9 +74,9 @@ class DockerDesktopRestarted(Step[Restart]):
 
     def apply(self, host: Writer, change: Change) -> None:
         """Stop or start."""
-        carry_out(host, change)
+        apply_setting(host, change)
 
-    def explain(self, seen: Restart) -> str:
+    def describe(self, seen: Restart) -> str:
         """Say how it stands."""
         parts = [f"Docker Desktop {seen.desktop.version} is {seen.desktop.state}"]
         parts.append("started in this run" if seen.fresh else "not restarted in this run")
@@ -96,13 +96,13 @@ class DockerDesktopRestarted(Step[Restart]):
 def _lost(containers: Iterable[Container], since: float) -> Iterator[str]:
     """Yield the containers that ended after the run began: those ran when it did."""
     for one in containers:
-        ended = moment(one.finished_at)
+        ended = parse_timestamp(one.finished_at)
         if one.status != RUNNING and ended is not None and ended >= since:
             yield one.name
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class DesktopSettings:
     """Docker Desktop, what its settings file says of the wanted keys, and the containers that run or ran when the run began."""
 
     desktop: DockerDesktop
@@ -112,7 +112,7 @@ class Settings:
 
 
 @step("docker_desktop.setting", risk=Risk.DISRUPTIVE, needs=needs(Need.DESKTOP), settle=60.0, once_per_run=True, deadline=600.0)
-class DockerDesktopSetting(Step[Settings]):
+class DockerDesktopSetting(Step[DesktopSettings]):
     """Docker Desktop runs with these settings; its file is edited only while it is stopped, or it would overwrite it.
 
     The guide's "Use GPU for Docker Desktop" does not exist. The nearest real ones (facts/windows 3.2):
@@ -125,7 +125,7 @@ class DockerDesktopSetting(Step[Settings]):
         "settings by name, null for the default", example={"openUIOnStartupDisabled": True}, min_length=1
     )
 
-    def look(self, host: Reader) -> Settings:
+    def look(self, host: Reader) -> DesktopSettings:
         """Read the settings file, and which containers run."""
         desktop = wanted_desktop(host, *SETTINGS)
         locked = [name for name in self.set if name.lower() in {key.lower() for key in desktop.locked}]
@@ -138,13 +138,13 @@ class DockerDesktopSetting(Step[Settings]):
         now = {name: known.get(name.lower()) for name in self.set}
         containers = host.engine.containers() if desktop.engine else ()
         running = tuple(one.name for one in containers if one.status == RUNNING)
-        return Settings(desktop, now, running, tuple(_lost(containers, run_started(host))))
+        return DesktopSettings(desktop, now, running, tuple(_lost(containers, run_started(host))))
 
-    def met(self, seen: Settings) -> bool:
+    def met(self, seen: DesktopSettings) -> bool:
         """Whether the file says so and all runs."""
         return not self._lacking(seen) and seen.desktop.engine and not seen.lost
 
-    def plan(self, seen: Settings) -> Iterator[Change]:
+    def plan(self, seen: DesktopSettings) -> Iterator[Change]:
         """Stop, edit, start again."""
         lacking = self._lacking(seen)
         if lacking:
@@ -169,24 +169,24 @@ class DockerDesktopSetting(Step[Settings]):
         if change.data["action"] == "set":
             host.desktop.set_docker(change.data["settings"])
         else:
-            carry_out(host, change)
+            apply_setting(host, change)
 
-    def explain(self, seen: Settings) -> str:
+    def describe(self, seen: DesktopSettings) -> str:
         """Say what the file says, and what does not run."""
         parts = [", ".join(f"{name} is {_worded(value)}" for name, value in seen.now.items())]
         if not seen.desktop.engine:
             parts.append(f"Docker Desktop is {seen.desktop.state}, its engine does not answer")
         return "; ".join(parts)
 
-    def values(self, seen: Settings) -> dict[str, Any]:
+    def values(self, seen: DesktopSettings) -> dict[str, Any]:
         """Register what the file says."""
         return {"settings": dict(seen.now)}
 
-    def _lacking(self, seen: Settings) -> dict[str, Any]:
+    def _lacking(self, seen: DesktopSettings) -> dict[str, Any]:
         return {name: value for name, value in self.set.items() if seen.now[name] != value}
 
 
-def carry_out(host: Writer, change: Change) -> None:
+def apply_setting(host: Writer, change: Change) -> None:
     """Stop or start containers and Docker Desktop as a change says."""
     action = change.data["action"]
     if action == "halt":

@@ -12,7 +12,7 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container
-from remediation.steps.compose.env_file import dotenv_of, settings_of
+from remediation.steps.compose.env_file import dotenv_path, settings_of
 from remediation.steps.compose.environment import digest
 from remediation.steps.compose.stack import containers_of
 from remediation.steps.compose.text import beside, unified
@@ -131,7 +131,7 @@ class FileRestored(Step[Restorable]):
             raise CallFailed(f"{change.data['backup']} is gone", host=host.name, next_step=f"restore {change.subject} by hand")
         host.files.write(change.subject, content, backup=change.data["kept"])
 
-    def explain(self, seen: Restorable) -> str:
+    def describe(self, seen: Restorable) -> str:
         """Say why it is not restored where it is not."""
         if not seen.possible:
             return f"{seen.backup} is not there"
@@ -166,7 +166,7 @@ def _newest(host: Reader, path: str | None) -> tuple[str, str]:
         paths: tuple[str, ...] = (path,)
     else:
         project = wanted_project(host)
-        paths = (*project.files, dotenv_of(project))
+        paths = (*project.files, dotenv_path(project))
     found: list[tuple[float, str, str]] = []
     for one in paths:
         name = one.replace("\\", "/").rsplit("/", 1)[-1]

@@ -77,7 +77,7 @@ class DriverAtLeast(Step[Driver]):
         """Plan nothing."""
         return iter(())
 
-    def explain(self, seen: Driver) -> str:
+    def describe(self, seen: Driver) -> str:
         """Say which driver there is and which is needed, and what changing it means."""
         if not seen.gpus:
             return f"no NVIDIA driver answers; install one from {LINK} and restart the host"
@@ -153,7 +153,7 @@ class HostRebooted(Step[Boot]):
         """Restart it and wait until it answers."""
         host.system.reboot(delay=self.delay, message="remediation restarts this computer. Save your work.")
 
-    def explain(self, seen: Boot) -> str:
+    def describe(self, seen: Boot) -> str:
         """Say when it was restarted, and what it waits for."""
         restarted = seen.booted is not None and seen.booted >= seen.since
         parts = ["the host was restarted in this run" if restarted else "the host was not restarted in this run"]

@@ -9,7 +9,7 @@ from math import ceil, inf
 from remediation.facets.protocols import Reader
 from remediation.model.facts import Runner
 from remediation.model.text.digits import is_whole
-from remediation.model.text.timestamps import moment
+from remediation.model.text.timestamps import parse_timestamp
 
 FOREVER = "-1"
 BRIEFLY = "2m"
@@ -40,7 +40,7 @@ def keep_alive_for(host: Reader, model: str, environment: Mapping[str, str]) -> 
     if runner is not None and for_good(runner):
         return FOREVER
     least = by_itself or _BRIEFLY
-    until = moment(runner.expires_at) if runner is not None else None
+    until = parse_timestamp(runner.expires_at) if runner is not None else None
     left = until - host.system.facts().now if until is not None else 0.0
     if left > least:
         return f"{ceil(left)}s"

@@ -17,7 +17,7 @@ from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, DeadlineExc
 from remediation.model.facts import GpuUse, ModelShow, Runner
 from remediation.steps.model.keep_alive import keep_alive_for, server_keeps
 from remediation.steps.model.load_settings import Setup, setup_of
-from remediation.steps.model.vram_room import most_free, rooms, spilled
+from remediation.steps.model.vram_room import most_free, rooms, spilled_bytes
 from remediation.steps.resolve import entry_of, runner_of
 from remediation.steps.run_info import pending_environment, pending_frees, pending_services
 
@@ -104,7 +104,7 @@ def load_state(host: Reader, model: str) -> LoadState:
     show, trouble = _show(host, model)
     runner = runner_of(model, runners)
     others = tuple(one for one in runners if one is not runner)
-    log, unread = read_log(host)
+    log, unread = read_server_log(host)
     load = _load_of(show, log.current_loads, last_only=len(runners) <= 1)
     use = _use(host)
     room, beside = rooms(use, runner, others, version=version, freed=pending_frees(host), load=load)
@@ -121,17 +121,17 @@ def load_state(host: Reader, model: str) -> LoadState:
         requested=load.requested if load and runner else None, free_then=max(load.free) if load and load.free else None,
         room=room, beside=beside, metadata=known, setup=setup, baked=baked_layers(show), trouble=trouble,
         stored=show is not None or entry is not None, best=most_free(use, runner),
-        spill=spilled(use, runner), hung_since=_hung(host, load, runner), container=_container(host), unread=unread,
+        spill=spilled_bytes(use, runner), hung_since=_hung(host, load, runner), container=_container(host), unread=unread,
         keep_alive=keep_alive_for(host, model, now), briefly=server_keeps(now) == 0, earlier=_earlier(host, model, load, total),
     )  # fmt: skip
 
 
 def log_of(host: Reader) -> LogReading:
     """Return what the server's log says; nothing where it cannot be read, since the API says most of it too."""
-    return read_log(host)[0]
+    return read_server_log(host)[0]
 
 
-def read_log(host: Reader) -> tuple[LogReading, str]:
+def read_server_log(host: Reader) -> tuple[LogReading, str]:
     """Return what the server's log says, and why it cannot be read if so."""
     try:
         return read_again(host.ollama.log()), ""

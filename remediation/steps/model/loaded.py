@@ -72,11 +72,11 @@ class ModelLoaded(Step[Loaded]):
         """Preload and wait until it is loaded."""
         host.ollama.load(change.subject, options={}, keep_alive=change.data.get("keep_alive"), timeout=LOAD_TIMEOUT)
 
-    def effect(self, change: Change, before: Loaded, after: Loaded) -> str:  # noqa: ARG002 - the contract's signature
+    def measured_effect(self, change: Change, before: Loaded, after: Loaded) -> str:  # noqa: ARG002 - the contract's signature
         """Say that it stays for a moment only, where that is so."""
         return _BRIEFLY if before.briefly and after.runner is not None else ""
 
-    def explain(self, seen: Loaded) -> str:
+    def describe(self, seen: Loaded) -> str:
         """Say whether it is loaded."""
         return f"{seen.model} is {'not ' if seen.runner is None else ''}loaded"
 
@@ -108,7 +108,7 @@ class ModelUnloaded(Step[Loaded]):
         """Ask with keep_alive 0 and wait until it is gone."""
         host.ollama.unload(change.subject)
 
-    def explain(self, seen: Loaded) -> str:
+    def describe(self, seen: Loaded) -> str:
         """Say whether it is loaded."""
         return f"{seen.model} is {'not ' if seen.runner is None else ''}loaded"
 
@@ -198,7 +198,7 @@ class ModelReloaded(Step[LoadState]):
                 said = f"{error.message}; {model} is loaded again as it was before"
             raise CallFailed(said, host=host.name, next_step=error.next_step, status=error.status, output=error.output) from error
 
-    def explain(self, seen: LoadState) -> str:
+    def describe(self, seen: LoadState) -> str:
         """Say what is loaded and what would fit."""
         parts = [seen.words]
         if not seen.whole and seen.fit is not None:
@@ -219,7 +219,7 @@ class ModelReloaded(Step[LoadState]):
             parts.append(f"the server hangs in a forced load ({seen.hung_since})")
         return "; ".join(parts)
 
-    def effect(self, change: Change, before: LoadState, after: LoadState) -> str:
+    def measured_effect(self, change: Change, before: LoadState, after: LoadState) -> str:
         """Say how many layers it has now, or what was freed."""
         if change.data["action"] == "load":
             return "; ".join(filter(None, (after.words, _BRIEFLY if before.briefly else "")))

@@ -85,7 +85,7 @@ class ModelOffloaded(Step[Offload]):
         """Plan nothing."""
         return iter(())
 
-    def clarify(self, seen: Offload) -> StepCall | None:
+    def probe_step(self, seen: Offload) -> StepCall | None:
         """Load it where it is not loaded, as a client's request would."""
         return StepCall("model.loaded", {"model": seen.load.model}) if seen.load.runner is None else None
 
@@ -105,7 +105,7 @@ class ModelOffloaded(Step[Offload]):
         predicted = foreseen.get("predicted")
         return predicted[0] >= self._wanted(predicted[1]) if predicted else None
 
-    def explain(self, seen: Offload) -> str:
+    def describe(self, seen: Offload) -> str:
         """Say how many layers there are, and why not more."""
         load = seen.load
         if not load.stored:

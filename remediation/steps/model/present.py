@@ -73,7 +73,7 @@ class ModelPresent(Step[Holding]):
         """Let the server pull."""
         host.ollama.pull(change.subject, timeout=PULL_TIMEOUT - 60.0)
 
-    def explain(self, seen: Holding) -> str:
+    def describe(self, seen: Holding) -> str:
         """Say why it cannot be pulled where it cannot."""
         if seen.entry is not None:
             return f"{seen.model} is stored ({human(seen.entry.size)})"
@@ -127,7 +127,7 @@ class ModelAbsent(Step[Holding]):
             host.ollama.unload(change.subject)
         host.ollama.delete(change.subject)
 
-    def explain(self, seen: Holding) -> str:
+    def describe(self, seen: Holding) -> str:
         """Say whether it is stored."""
         return f"{seen.model} is {'not ' if seen.entry is None else ''}stored"
 
@@ -190,7 +190,7 @@ class ModelParameter(Step[Parameters]):
         """Create it from itself."""
         host.ollama.create(change.subject, source=change.subject, parameters=change.data["parameters"])
 
-    def explain(self, seen: Parameters) -> str:
+    def describe(self, seen: Parameters) -> str:
         """Say what it has."""
         if seen.show is None:
             return f"{seen.model} is not stored on this server"

@@ -99,14 +99,14 @@ class ModelRepulled(Step[Soundness]):
     def apply(self, host: Writer, change: Change) -> None:
         """Move aside, or pull."""
         if change.data["action"] == "aside":
-            host.ollama.set_aside(change.subject)
+            host.ollama.quarantine(change.subject)
             return
         host.ollama.pull(change.subject, timeout=PULL_TIMEOUT - 60.0)
         if self.discard:
             for digest in host.ollama.aside():
                 host.ollama.discard(digest)
 
-    def explain(self, seen: Soundness) -> str:
+    def describe(self, seen: Soundness) -> str:
         """Say what is damaged, and why it stays so where it does."""
         if seen.sound:
             number = len(seen.blobs or ())
@@ -134,7 +134,7 @@ class ModelRepulled(Step[Soundness]):
 
     def rules_out(self, seen: Soundness) -> Iterator[RuledOut]:
         """Exclude damage where every layer was hashed and is sound."""
-        yield RuledOut(Cause.MODEL_CORRUPT, self.explain(seen))
+        yield RuledOut(Cause.MODEL_CORRUPT, self.describe(seen))
 
     def values(self, seen: Soundness) -> dict[str, Any]:
         """Register the layers."""
@@ -170,8 +170,8 @@ class ModelLayerRestored(Step[Aside]):
 
     def apply(self, host: Writer, change: Change) -> None:
         """Move it back."""
-        host.ollama.put_back(change.subject)
+        host.ollama.restore(change.subject)
 
-    def explain(self, seen: Aside) -> str:
+    def describe(self, seen: Aside) -> str:
         """Say where it is."""
         return f"layer {self.digest[7:19]} {'was moved aside' if seen.moved else 'is in its place'}"

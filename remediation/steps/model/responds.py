@@ -12,7 +12,7 @@ from pydantic import PrivateAttr
 from remediation.diagnosis.units import human
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk
-from remediation.model.facts import Generation, GpuSample, Runner
+from remediation.model.facts import GenerationFigures, GpuSample, Runner
 from remediation.model.text.words import plural
 from remediation.steps.contract import Step, param, step
 from remediation.steps.resolve import runner_of, wanted_model
@@ -26,7 +26,7 @@ class Answers:
 
     model: str
     runner: Runner | None
-    answers: tuple[Generation, ...]
+    answers: tuple[GenerationFigures, ...]
 
     @property
     def rate(self) -> float | None:
@@ -59,7 +59,7 @@ class ModelResponds(Step[Answers]):
     tokens: int = param("tokens of each answer", default=50, ge=1, le=500)
     model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
 
-    _answers: list[Generation] = PrivateAttr(default_factory=list)
+    _answers: list[GenerationFigures] = PrivateAttr(default_factory=list)
 
     def look(self, host: Reader) -> Answers:
         """Read what is loaded; what was answered so far is known."""
@@ -85,7 +85,7 @@ class ModelResponds(Step[Answers]):
             options["num_ctx"] = runner.context_length
         self._answers.append(host.ollama.generate(change.subject, PROMPT, options=options, timeout=300.0))
 
-    def explain(self, seen: Answers) -> str:
+    def describe(self, seen: Answers) -> str:
         """Say how fast it was."""
         if seen.warm is None:
             return f"{seen.model} was not asked yet"
@@ -93,7 +93,7 @@ class ModelResponds(Step[Answers]):
         cold = f"; {seen.cold:.1f} s to load" if seen.cold is not None else ""
         return f"{plural(self.tokens, 'token')} in {seen.warm:.1f} s warm{rate}{cold}, at most {self.within:g} s wanted"
 
-    def effect(self, change: Change, before: Answers, after: Answers) -> str:  # noqa: ARG002 - the contract's signature
+    def measured_effect(self, change: Change, before: Answers, after: Answers) -> str:  # noqa: ARG002 - the contract's signature
         """Say what this request took."""
         if len(after.answers) <= len(before.answers):
             return ""
@@ -139,7 +139,7 @@ class GpuSampled(Step[Sequence[GpuSample]]):
         """Plan nothing."""
         return iter(())
 
-    def explain(self, seen: Sequence[GpuSample]) -> str:
+    def describe(self, seen: Sequence[GpuSample]) -> str:
         """Say the highest load and the memory."""
         most, used = _most(seen), max((one.used for one in seen if one.used is not None), default=None)
         load = f"at most {most} % load" if most is not None else "its load is not told"

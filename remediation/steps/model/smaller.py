@@ -45,7 +45,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ModelChoice:
     """The model as it is, and the candidates in order up to the one that is chosen (the last, None where none will do)."""
 
     state: LoadState
@@ -59,7 +59,7 @@ class Choice:
 
 
 @step("model.smaller", settle=5.0, deadline=PULL_TIMEOUT)
-class ModelSmaller(Step[Choice]):
+class ModelSmaller(Step[ModelChoice]):
     """A model is stored that fits the GPU whole: the same one where it does, else its largest quantisation that does.
 
     The memory model says which (facts/ollama 4.8), the registry whether there is such a tag. Q3_K_M of the same model comes
@@ -75,21 +75,21 @@ class ModelSmaller(Step[Choice]):
     )
     fallback: tuple[str, ...] = param("other models, where no quantisation fits", default=("phi3:3.8b",), example=["phi3:3.8b"])
 
-    def look(self, host: Reader) -> Choice:
+    def look(self, host: Reader) -> ModelChoice:
         """Ask the memory model, then the registry, in order, up to the first that will do."""
         model = wanted_model(self.model, host)
         state = load_state(host, model)
         fit = state.fit
         if fit is not None and fit.whole:
-            return Choice(state, (), None)
+            return ModelChoice(state, (), None)
         tried: list[Candidate] = []
         for candidate in self._candidates(host, state):
             tried.append(candidate)
             if (candidate.stored or candidate.manifest is not None) and (candidate.fit is None or candidate.fit.whole):
-                return Choice(state, tuple(tried), candidate)
-        return Choice(state, tuple(tried), None)
+                return ModelChoice(state, tuple(tried), candidate)
+        return ModelChoice(state, tuple(tried), None)
 
-    def met(self, seen: Choice) -> bool | None:
+    def met(self, seen: ModelChoice) -> bool | None:
         """Whether the model that fits is stored; None where nothing tells what fits."""
         if seen.chosen is not None:
             return seen.chosen.stored
@@ -97,7 +97,7 @@ class ModelSmaller(Step[Choice]):
             return seen.state.whole
         return seen.state.fit.whole
 
-    def plan(self, seen: Choice) -> Iterator[Change]:
+    def plan(self, seen: ModelChoice) -> Iterator[Change]:
         """Pull the chosen one."""
         chosen = seen.chosen
         if chosen is not None and not chosen.stored and chosen.manifest is not None:
@@ -111,7 +111,7 @@ class ModelSmaller(Step[Choice]):
         """Let the server pull."""
         host.ollama.pull(change.subject, timeout=PULL_TIMEOUT - 60.0)
 
-    def explain(self, seen: Choice) -> str:
+    def describe(self, seen: ModelChoice) -> str:
         """Say which fits and which does not."""
         if not seen.tried:
             fit = seen.state.fit
@@ -128,7 +128,7 @@ class ModelSmaller(Step[Choice]):
             parts.append("none of them will do")
         return "; ".join(parts)
 
-    def advice(self, seen: Choice) -> str:
+    def advice(self, seen: ModelChoice) -> str:
         """Say which comes closest, and how to take another one."""
         closest = max(
             (one for one in seen.tried if one.fit is not None), key=lambda one: one.fit.layers if one.fit else 0, default=None
@@ -141,7 +141,7 @@ class ModelSmaller(Step[Choice]):
         )
         return f"choose a smaller model{room}: remediate play switch-model.yml -e to=MODEL{nearest}"
 
-    def values(self, seen: Choice) -> dict[str, Any]:
+    def values(self, seen: ModelChoice) -> dict[str, Any]:
         """Register the model to use from now on."""
         fit = seen.chosen.fit if seen.chosen is not None else seen.state.fit
         return {"model": seen.model, "predicted": [fit.layers, fit.total] if fit is not None else None}

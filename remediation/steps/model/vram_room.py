@@ -29,8 +29,8 @@ def rooms(  # noqa: PLR0913 - all that decides it, most by name
     if card.free is None or card.total is None:
         return None, None
     most = beside_others(use)
-    own = held(runner, version) if runner is not None else 0
-    rest = sum(held(one, version) for one in others)
+    own = held_vram(runner, version) if runner is not None else 0
+    rest = sum(held_vram(one, version) for one in others)
     counted = measured(use, own + rest)
     if counted is not None and own + rest:
         own, rest = own * counted // (own + rest), rest * counted // (own + rest)
@@ -40,7 +40,7 @@ def rooms(  # noqa: PLR0913 - all that decides it, most by name
     return min(card.total, free + min(own, most)), min(card.total, free + min(own + rest, most))
 
 
-def held(runner: Runner, version: Version | None) -> int:
+def held_vram(runner: Runner, version: Version | None) -> int:
     """Return the VRAM that unloading gives back: G1's figures hold a reserve that nobody uses (facts/ollama 3)."""
     estimated = generation(version) in {Generation.G0, Generation.G1, Generation.G1B}
     return max(0, runner.size_vram - RESERVE) if estimated else runner.size_vram
@@ -53,7 +53,7 @@ def most_free(use: GpuUse | None, runner: Runner | None) -> int | None:
     return use.free + (runner.size_vram if runner is not None else 0)
 
 
-def spilled(use: GpuUse | None, runner: Runner | None) -> int:
+def spilled_bytes(use: GpuUse | None, runner: Runner | None) -> int:
     """Return what of the GPU's memory lies in shared system memory while the model is loaded (facts/windows 3.3).
 
     Containers' memory is charged to the WSL machine's process; a native server's to itself. A little is always there.

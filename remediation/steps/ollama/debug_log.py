@@ -82,7 +82,7 @@ class OllamaDebug(Step[Debugging]):
         else:
             host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
-    def explain(self, seen: Debugging) -> str:
+    def describe(self, seen: Debugging) -> str:
         """Say what is declared and what the server has."""
         value = seen.declared.resolved.get(NAME)
         parts = [f"{NAME} is {value if value is not None else 'not set'} in the Compose files"]

@@ -9,7 +9,7 @@ from typing import Any
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk
 from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, NotApplicable
-from remediation.model.text.timestamps import moment
+from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.stack import silence_of
 from remediation.steps.contract import Step, param, step
 from remediation.steps.run_info import run_started
@@ -67,7 +67,7 @@ class OllamaRestarted(Step[Server]):
         container = host.engine.inspect(str(found.value))
         if container is None:
             raise CallFailed(f"there is no container {found.value}", host=host.name, next_step="bring the stack up (stack.up)")
-        started = moment(container.started_at) if container.status == "running" else None
+        started = parse_timestamp(container.started_at) if container.status == "running" else None
         return Server(
             f"the container {container.name}", since, started, silence_of(host), by_hand=container.service is None,
             keep_alive=container.environment.get("OLLAMA_KEEP_ALIVE", ""),
@@ -88,7 +88,7 @@ class OllamaRestarted(Step[Server]):
         """Restart the server."""
         host.ollama.restart()
 
-    def explain(self, seen: Server) -> str:
+    def describe(self, seen: Server) -> str:
         """Say how it stands."""
         when = "was restarted in this run" if seen.fresh else "was not restarted in this run"
         hand = "; it was started by hand, so a new container would not have its environment" if seen.by_hand else ""

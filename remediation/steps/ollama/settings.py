@@ -18,7 +18,7 @@ from remediation.model.text.digits import is_whole
 VISIBILITY = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
 _NOTHING = frozenset({"", "-1", "none", "void", "nodevfiles"})
 
-__all__ = ["DEAD", "HARMFUL", "Judged", "cards_of", "hides_the_gpu", "judge"]
+__all__ = ["DEAD", "HARMFUL", "Judged", "cards_of", "hides_the_gpu", "judge_declared"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Judged:
     because: str
 
 
-def judge(environment: Mapping[str, str], version: Version | None, cards: int | None = None) -> tuple[Judged, ...]:
+def judge_declared(environment: Mapping[str, str], version: Version | None, cards: int | None = None) -> tuple[Judged, ...]:
     """Return what is wrong among the declared settings of a server of this release, in the order declared.
 
     `cards` is the number of the host's cards, None where it is not known: an index beyond it names none of them.

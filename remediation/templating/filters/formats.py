@@ -15,7 +15,7 @@ from remediation.templating.lazy import materialised
 from remediation.templating.yaml.secret import Secret
 
 
-def to_json(value: Any, **options: Any) -> str:  # noqa: ANN401 - any value
+def json_filter(value: Any, **options: Any) -> str:  # noqa: ANN401 - any value
     """Return JSON; ``indent`` and ``sort_keys`` as in `json.dumps`."""
     options = {name: item for name, item in options.items() if name in {"indent", "sort_keys", "ensure_ascii", "separators"}}
     return json.dumps(materialised(value), default=_plainly, **options)
@@ -72,7 +72,7 @@ FORMATS: Mapping[str, Callable[..., Any]] = {
     "from_json": from_json,
     "from_yaml": lambda value: from_yaml(value)[0] if isinstance(value, str) else value,
     "from_yaml_all": lambda value: from_yaml(value, all_documents=True) if isinstance(value, str) else value,
-    "to_json": to_json,
+    "to_json": json_filter,
     "to_nice_json": to_nice_json,
     "to_nice_yaml": to_nice_yaml,
     "to_yaml": to_yaml,

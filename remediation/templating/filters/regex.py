@@ -43,7 +43,7 @@ def replace(  # noqa: PLR0913, PLR0917 - Ansible's parameters
 def search(value: Any, pattern: str, *groups: str, ignorecase: bool = False, multiline: bool = False) -> Any:  # noqa: ANN401
     r"""Return the first match, or the named groups of it (``\1``, ``\g<name>``); None where nothing matches."""
     flags = _flags(ignorecase, multiline)
-    wanted = [_group(name, patterns.compiled(pattern, flags)) for name in groups]
+    wanted = [_group(name, patterns.compile_pattern(pattern, flags)) for name in groups]
     found = patterns.groups("search", pattern, flags, str(value))
     if found is None:
         return None

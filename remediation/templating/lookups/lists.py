@@ -19,13 +19,13 @@ from remediation.templating.limits import affordable
 from remediation.templating.lookups.sequences import sequence
 from remediation.templating.yaml.located import Text
 
-ListLookup: TypeAlias = Callable[[Sequence[Any], "Names", Mapping[str, Any]], list[Any]]
+ListLookup: TypeAlias = Callable[[Sequence[Any], "LookupContext", Mapping[str, Any]], list[Any]]
 """Takes the terms, the names in scope and the lookup's own options; returns a list; raises `RemediationError`."""
 
 SEARCH_PATH = "ansible_search_path"
 
 
-class Names(Protocol):
+class LookupContext(Protocol):
     """The variables in scope, which evaluate what they are given."""
 
     def render(self, value: Any) -> Any:  # noqa: ANN401 - any value of a file
@@ -40,11 +40,11 @@ class Names(Protocol):
     def __iter__(self) -> Iterator[str]:
         """Yield the variables' names."""
 
-    def overlaid(self, *layers: Mapping[str, Any]) -> Names:
+    def overlaid(self, *layers: Mapping[str, Any]) -> LookupContext:
         """Return the same variables with `layers` before them."""
 
 
-def folders(names: Names, subfolder: str = "files") -> list[Path]:
+def folders(names: LookupContext, subfolder: str = "files") -> list[Path]:
     """Return where files are looked for: beside the task's file and the playbook, first in their `subfolder`."""
     roots = [Path(str(each)) for each in names[SEARCH_PATH]] if SEARCH_PATH in names else []
     if not roots:
@@ -59,7 +59,7 @@ def found_in(name: str, places: Sequence[Path]) -> Path | None:
     return next((candidate for candidate in candidates if candidate.exists()), None)
 
 
-def _first_found(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:
+def _first_found(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     skip = bool(options.get("skip", False))
     wanted: list[str] = []
     for term in _flat(terms) or _texts(options.get("files", ())):
@@ -79,7 +79,7 @@ def _first_found(terms: Sequence[Any], names: Names, options: Mapping[str, Any])
     raise TemplateError(f"lookup('first_found'): there is none of {', '.join(map(repr, wanted)) or 'no names at all'}")
 
 
-def _fileglob(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - the port's signature
+def _fileglob(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - the port's signature
     found: list[str] = []
     for term in map(str, _flat(terms)):
         path = Path(term).expanduser()
@@ -89,7 +89,7 @@ def _fileglob(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) ->
     return found
 
 
-def file_text(kind: str, name: str, names: Names, subfolder: str) -> tuple[Path, str]:
+def file_text(kind: str, name: str, names: LookupContext, subfolder: str) -> tuple[Path, str]:
     """Return a file that a lookup names, and its text; raises `TemplateError`."""
     path = found_in(name, folders(names, subfolder))
     if path is None:
@@ -103,7 +103,7 @@ def file_text(kind: str, name: str, names: Names, subfolder: str) -> tuple[Path,
         raise TemplateError(f"lookup({kind!r}): {path} cannot be read: {reason}") from None
 
 
-def _template(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:
+def _template(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     values = []
     for term in map(str, _flat(terms)):
         path, text = file_text("template", term, names, "templates")
@@ -128,14 +128,14 @@ def _last_newlines(text: str) -> int:
     return len(text) - len(text.rstrip("\n"))
 
 
-def _varnames(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+def _varnames(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
     wrong = next((term for term in terms if not isinstance(term, str)), None)
     if wrong is not None:
         raise TemplateError(f"lookup('varnames') takes patterns, not {wrong!r}")
     return [name for term in terms for name in names if patterns.groups("search", term, 0, name)]
 
 
-def _dict(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+def _dict(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
     pairs: list[Any] = []
     for term in terms:
         if not isinstance(term, Mapping):
@@ -154,13 +154,13 @@ def _texts(value: Any) -> list[str]:  # noqa: ANN401 - a text or a list of texts
     return [str(item) for item in value]
 
 
-def _together(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+def _together(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
     if not terms:
         raise TemplateError("lookup('together') takes at least one list")
     return [list(row) for row in itertools.zip_longest(*(term if isinstance(term, (list, tuple)) else [term] for term in terms))]
 
 
-def _subelements(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+def _subelements(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
     if not 2 <= len(terms) <= 3 or not isinstance(terms[1], str):  # noqa: PLR2004 - a list, a path and options
         raise TemplateError("lookup('subelements') takes a list, the name of a list in its items, and options")
     flags = terms[2] if len(terms) > 2 and isinstance(terms[2], Mapping) else {}  # noqa: PLR2004 - as above
@@ -181,13 +181,13 @@ def _without(item: Mapping[Any, Any], path: Sequence[str]) -> dict[Any, Any]:
     return {key: value for key, value in item.items() if key != first}
 
 
-def _nested(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+def _nested(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
     lists = [term if isinstance(term, (list, tuple)) else [term] for term in terms]
     affordable(math.prod(map(len, lists)), "lookup('nested')")
     return [list(row) for row in itertools.product(*lists)]
 
 
-def _random_choice(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+def _random_choice(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
     return [random.SystemRandom().choice(terms)] if terms else []
 
 

@@ -17,7 +17,7 @@ from remediation.model.errors import RemediationError
 from remediation.templating.errors import TemplateError
 from remediation.templating.filters.common import to_bool
 from remediation.templating.lookups.lists import LISTS as LISTS_OF_VALUES
-from remediation.templating.lookups.lists import ListLookup, Names, file_text
+from remediation.templating.lookups.lists import ListLookup, LookupContext, file_text
 from remediation.templating.yaml.secret import Secret, revealed
 from remediation.templating.yaml.secret_sources import from_command, from_file, from_keyring, from_prompt, output_of
 
@@ -29,7 +29,7 @@ def _env(term: str, names: Mapping[str, Any]) -> str:  # noqa: ARG001 - the port
     return os.environ.get(term, "")
 
 
-def _file(terms: Sequence[Any], names: Names, options: Mapping[str, Any]) -> list[Any]:
+def _file(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     values = []
     for term in [part for each in terms for part in (each if isinstance(each, (list, tuple)) else [each])]:
         _, text = file_text("file", str(revealed(term)), names, "files")

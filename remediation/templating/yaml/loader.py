@@ -55,10 +55,10 @@ def read_content(text: str, path: Path, *, decrypt: Decrypt | None = None) -> An
     vaulted = is_vault(text)
     if vaulted:
         text = _opened(text, decrypt, Place(str(path), 1, 1))
-    return read_text(text, str(path), decrypt=decrypt, secret=vaulted)
+    return load_text(text, str(path), decrypt=decrypt, secret=vaulted)
 
 
-def read_text(text: str, name: str, *, decrypt: Decrypt | None = None, secret: bool = False) -> Any:  # noqa: ANN401 - whatever it holds
+def load_text(text: str, name: str, *, decrypt: Decrypt | None = None, secret: bool = False) -> Any:  # noqa: ANN401 - whatever it holds
     """Return what YAML text holds, its places in a file called `name`; raises `InputError`.
 
     Of a ``secret`` text nothing is quoted, and its texts are `Secret` unless they are templates.
@@ -156,7 +156,7 @@ class _Reader:
 
     def read(self) -> Any:  # noqa: ANN401 - whatever it holds
         try:
-            yaml_limits.check(self.text)
+            yaml_limits.check_limits(self.text)
             self.loader = yaml_limits.FASTEST(self.text)
             node = self.loader.get_single_node()
         except yaml_limits.TooMuch as error:

@@ -65,7 +65,7 @@ class Vault:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sealed:
+class _VaultText:
     """One encrypted text, taken apart."""
 
     label: str
@@ -98,7 +98,7 @@ def is_vault(text: str) -> bool:
     return text.startswith(f"{HEADER};")
 
 
-def _parsed(text: str) -> _Sealed:
+def _parsed(text: str) -> _VaultText:
     header, *lines = text.strip().splitlines() or [""]
     parts = [part.strip() for part in header.split(";")]
     if parts[0] != HEADER or len(parts) < len(("name", "version", "cipher")):
@@ -111,4 +111,4 @@ def _parsed(text: str) -> _Sealed:
         salt, digest, data = (binascii.unhexlify(part) for part in inner.split(b"\n", 2))
     except (binascii.Error, ValueError):
         raise VaultError("this vault is damaged: what follows its header is incomplete or changed") from None
-    return _Sealed(":".join(parts[3:]) or DEFAULT_ID, salt, digest, data)
+    return _VaultText(":".join(parts[3:]) or DEFAULT_ID, salt, digest, data)

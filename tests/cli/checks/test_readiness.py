@@ -36,11 +36,11 @@ def lacked(checks: Iterable[Check]) -> dict[str, Check]:
 
 
 def on_windows(**other: Any) -> dict[str, Check]:  # noqa: ANN401 - fields of WindowsReadiness
-    return lacked(readiness.windows(replace(WINDOWS, **other), remote=True))
+    return lacked(readiness.windows_checks(replace(WINDOWS, **other), remote=True))
 
 
 def on_linux(*, gpu: bool = True, elevated: bool = False, **other: Any) -> dict[str, Check]:  # noqa: ANN401 - as above
-    return lacked(readiness.posix(replace(LINUX, **other), gpu=gpu, elevated=elevated))
+    return lacked(readiness.posix_checks(replace(LINUX, **other), gpu=gpu, elevated=elevated))
 
 
 def test_a_host_that_has_everything_lacks_nothing() -> None:
@@ -77,7 +77,7 @@ def test_quotas_that_nobody_told_are_no_fault() -> None:
     check = on_windows(quotas={}, quotas_problem="Access is denied. ")["WinRM quotas"]
     assert check.ok is None
     assert "Access is denied" in check.text
-    assert lacked(readiness.windows(replace(WINDOWS, quotas={}), remote=False)) == {}
+    assert lacked(readiness.windows_checks(replace(WINDOWS, quotas={}), remote=False)) == {}
 
 
 def test_missing_classes_are_named() -> None:
@@ -124,7 +124,7 @@ def test_what_a_linux_host_may_lack() -> None:
     assert "modprobe" in on_linux(gpu=False, module="")["kernel module"].cure
     assert on_linux(module="")["kernel module"].ok is None
     assert "nvidia-ctk runtime configure" in on_linux(toolkit="")["container toolkit"].cure
-    without = readiness.posix(replace(LINUX, toolkit=""), gpu=True, elevated=False, docker=False)
+    without = readiness.posix_checks(replace(LINUX, toolkit=""), gpu=True, elevated=False, docker=False)
     assert "container toolkit" not in {check.name for check in without}
     assert "usermod" in on_linux(socket="closed")["engine's socket"].cure
     assert on_linux(socket="closed", elevated=True) == {}
@@ -137,7 +137,7 @@ def test_only_steps_that_exist_are_said_to_be_blocked() -> None:
     nothing = WindowsReadiness(Compose(problem="none"), dict.fromkeys(QUOTAS, 1))
     bare = PosixReadiness(Compose(problem="none"), socket="closed", programs=("docker",))
     checks = [
-        *readiness.windows(nothing, remote=True), *readiness.posix(bare, gpu=False, elevated=False), readiness.docker_desktop(None, needed=True),
+        *readiness.windows_checks(nothing, remote=True), *readiness.posix_checks(bare, gpu=False, elevated=False), readiness.docker_desktop(None, needed=True),
     ]  # fmt: skip
     named = {step for check in checks for step in STEP.findall(check.blocks)}
     known = {*registry(), *(f"{name.split('.')[0]}.*" for name in registry())}
@@ -182,9 +182,9 @@ def test_what_only_docker_needs_is_no_fault_where_ollama_runs_without_it(windows
     absent = replace(WINDOWS, compose=Compose(problem=USAGE))
     for needed in (True, False):
         found = (
-            readiness.windows(absent, remote=True, docker=needed)
+            readiness.windows_checks(absent, remote=True, docker=needed)
             if windows
-            else readiness.posix(missing, gpu=True, elevated=False, docker=needed)
+            else readiness.posix_checks(missing, gpu=True, elevated=False, docker=needed)
         )
         failed = {check.name: check.text for check in found if check.ok is False}
         wanted = ["Compose"] if windows else ["engine's socket", "Compose"]

@@ -320,7 +320,7 @@ def test_another_user_s_link_leads_no_folder_or_file_elsewhere(tmp_path: Path, v
     (home / "project").symlink_to(victim)
     mine(home / "project", NOBODY)
     paths = {"make": ["project/new/folder"], "move": ["project/f", "project/g"], "remove": ["project/f"]}[verb]
-    (reply,) = LocalConnection("here").exchange([posix_files.entries(verb, *(str(home / path) for path in paths))])
+    (reply,) = LocalConnection("here").exchange([posix_files.entry_call(verb, *(str(home / path) for path in paths))])
     assert isinstance(reply, Completed)
     assert (reply.rc, f"the user with the ID {NOBODY} leads to {victim}".encode() in reply.stderr) == (45, True), reply
     assert (names(victim), names(home)) == (["f"], ["project"])
@@ -328,7 +328,7 @@ def test_another_user_s_link_leads_no_folder_or_file_elsewhere(tmp_path: Path, v
 
 def test_folders_are_made_and_files_moved_and_removed(tmp_path: Path) -> None:
     def done(verb: str, *paths: str) -> int:
-        (reply,) = LocalConnection("here").exchange([posix_files.entries(verb, *(str(tmp_path / path) for path in paths))])
+        (reply,) = LocalConnection("here").exchange([posix_files.entry_call(verb, *(str(tmp_path / path) for path in paths))])
         assert isinstance(reply, Completed)
         return reply.rc
 

@@ -190,7 +190,7 @@ def test_this_machine_s_names_are_taken_out(tmp_path: Path) -> None:
 def test_a_file_that_is_none(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "t").write_text(content, "utf-8")
     with pytest.raises(UsageError, match=said) as caught:
-        cassette.load(tmp_path / "t")
+        cassette.load_cassette(tmp_path / "t")
     assert "--record" in caught.value.next_step
 
 

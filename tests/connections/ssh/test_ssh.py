@@ -21,7 +21,7 @@ from remediation.connections.ssh import client as ssh_open
 from remediation.connections.ssh import commands as ssh_exec
 from remediation.connections.ssh import connection as ssh
 from remediation.connections.ssh.commands import NotStarted
-from remediation.model.errors import AuthenticationFailed, HostKeyRefused, Uncertain, Unreachable
+from remediation.model.errors import AuthenticationFailed, HostKeyRefused, OutcomeUnknown, Unreachable
 from tests.connections.conftest import PROGRAMS, opened, script
 from tests.connections.keeping_alive import until
 from tests.connections.sshd import Sshd, keygen, sshd
@@ -148,7 +148,7 @@ def test_a_write_that_loses_its_connection_is_uncertain(ssh_server: Sshd, tmp_pa
     guard = opened(ssh_server.variables())
     count = tmp_path / "count"
     kill = 'printf x >>"$0"; kill -9 $(ps -o ppid= -p $(ps -o ppid= -p $$)); sleep 5'
-    with pytest.raises(Uncertain, match="may or may not"):
+    with pytest.raises(OutcomeUnknown, match="may or may not"):
         guard.exchange([Run(("sh", "-c", kill, str(count)), writes=True)])
     assert count.read_text("utf-8") == "x"
     assert isinstance(guard.exchange([TRUE])[0], Completed)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from remediation.connections.calls import Completed, Run
-from remediation.model.errors import AuthenticationFailed, Blocked, DeadlineExceeded, HostError, Uncertain, Unreachable
+from remediation.model.errors import AuthenticationFailed, Blocked, DeadlineExceeded, HostError, OutcomeUnknown, Unreachable
 from tests.connections import certificates
 from tests.connections.conftest import PASSWORD, StartPeer, opened, winrm_variables
 from tests.connections.faulty import FAULTS, MESSAGES, Hurried, Impatient, add, ended
@@ -29,7 +29,7 @@ def test_a_fault_at_a_message(  # noqa: PLR0913 - a table
     if isinstance(found, Completed):
         assert found.stdout == b"added\n"
         assert done >= 1
-    elif isinstance(found, Uncertain):
+    elif isinstance(found, OutcomeUnknown):
         assert writes
         assert "not repeated" in found.next_step
     else:
@@ -40,7 +40,7 @@ def test_a_fault_at_a_message(  # noqa: PLR0913 - a table
         assert found.next_step
     if writes:
         assert done <= 1
-    if not isinstance(found, HostError) or isinstance(found, Uncertain):
+    if not isinstance(found, HostError) or isinstance(found, OutcomeUnknown):
         # whatever happened, the next call is answered
         again = ended(guard, add(tmp_path / "next", writes=False))
         assert isinstance(again, Completed), again
@@ -63,7 +63,7 @@ def test_a_fault_that_does_not_go_away_ends_in_one_sentence(
     if action == "Send" and fault in {"garbage", "truncated"}:
         assert isinstance(found, Completed)  # the answer to a Send says nothing: its status is enough
         return
-    assert isinstance(found, Unreachable | Uncertain | Blocked), found
+    assert isinstance(found, Unreachable | OutcomeUnknown | Blocked), found
     assert "\n" not in found.message
     assert found.next_step
     assert server.shells == {}
@@ -86,7 +86,7 @@ def test_a_write_whose_answer_is_lost_is_never_repeated(start_peer: StartPeer, t
         server = start_peer()
         server.plan(message, 2, fault)
         guard = opened(winrm_variables(server), clock=Impatient())
-        assert isinstance(ended(guard, add(tmp_path / "count", writes=True)), Uncertain)
+        assert isinstance(ended(guard, add(tmp_path / "count", writes=True)), OutcomeUnknown)
         assert server.counts["Send"] == 2
         guard.close()
 
@@ -169,7 +169,7 @@ def test_a_host_that_never_answers_meets_the_deadline(start_peer: StartPeer, mon
     server.plan("Receive", 0, "2150858793")  # nothing but "no output yet" from now on
     clock.hurry()
     assert isinstance(ended(guard, Run(("true",), timeout=0.5)), DeadlineExceeded)
-    assert isinstance(ended(guard, Run(("true",), timeout=0.5, writes=True)), Unreachable | Uncertain)
+    assert isinstance(ended(guard, Run(("true",), timeout=0.5, writes=True)), Unreachable | OutcomeUnknown)
     guard.close()
     assert server.shells == {}
 

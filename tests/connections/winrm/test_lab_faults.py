@@ -14,7 +14,7 @@ from remediation.connections.guard import Guard
 from remediation.lab import control
 from remediation.lab.winrm.faults import KINDS
 from remediation.model.clock import SystemClock
-from remediation.model.errors import AuthenticationFailed, HostError, Uncertain, Unreachable
+from remediation.model.errors import AuthenticationFailed, HostError, OutcomeUnknown, Unreachable
 from tests.connections.conftest import opened
 
 PATH = "C:\\dev\\activia1\\.env"
@@ -111,7 +111,7 @@ def test_a_fault_at_each_message(lab: control.Lab, kind: str) -> None:
         where = f"{kind} at {message} {nth}: {found!r}"
         if isinstance(found, FileContent):
             assert written == 1, where
-        elif isinstance(found, Uncertain):
+        elif isinstance(found, OutcomeUnknown):
             assert written <= 1, where
         else:
             # before anything worked no second try helps, and a restart takes longer than all tries

@@ -8,7 +8,7 @@ import pytest
 
 from remediation.connections.calls import Completed, FileContent, Run, WriteFile
 from remediation.connections.winrm.channel import CHUNK
-from remediation.model.errors import Uncertain, Unreachable
+from remediation.model.errors import OutcomeUnknown, Unreachable
 from tests.connections.conftest import StartPeer, opened, winrm_variables
 from tests.connections.faulty import Impatient, add, ended
 
@@ -46,7 +46,7 @@ def test_a_host_that_takes_no_message_at_all_is_told_which_setting_to_raise(
     found = ended(guard, add(tmp_path / "count", writes=True))
     guard.close()
     assert isinstance(found, Unreachable)
-    assert not isinstance(found, Uncertain)
+    assert not isinstance(found, OutcomeUnknown)
     assert "winrm set winrm/config '@{MaxEnvelopeSizekb=\"500\"}'" in str(found.next_step)
     assert not (tmp_path / "count").exists()
     assert not any(clock.slept), "it is not tried again"

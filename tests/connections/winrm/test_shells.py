@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from remediation.connections.calls import Completed, Run
-from remediation.model.errors import Blocked, Uncertain
+from remediation.model.errors import Blocked, OutcomeUnknown
 from tests.connections.conftest import StartPeer, opened, winrm_variables
 from tests.connections.faulty import Impatient, add, ended
 
@@ -20,7 +20,7 @@ def test_a_worker_that_dies(start_peer: StartPeer, tmp_path: Path, variable: str
     guard = opened(winrm_variables(server), clock=Impatient())
     found = ended(guard, add(tmp_path / "count", writes=writes))
     if writes:
-        assert isinstance(found, Uncertain)
+        assert isinstance(found, OutcomeUnknown)
         assert "Out of memory." in found.message
     else:
         assert isinstance(found, Completed)

@@ -81,7 +81,7 @@ def test_a_request_is_what_pywinrm_would_have_prepared(start_peer: StartPeer) ->
     theirs = Encryption(session, "ntlm")
     assert type(ours) is not Encryption
     login = session.auth
-    for message, present in ((b"<one/>", login), (b"<two/>" * 500, login), (b"<three/>", winrm_messages.Presented(login))):
+    for message, present in ((b"<one/>", login), (b"<two/>" * 500, login), (b"<three/>", winrm_messages.ReusedAuth(login))):
         session.auth = present
         one, two = (each.prepare_encrypted_request(session, settings.endpoint, message) for each in (theirs, ours))
         assert (one.method, one.url, one.headers, one.hooks) == (two.method, two.url, two.headers, two.hooks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from remediation.connections.worker.local_process import environment, native
+from remediation.connections.worker.local_process import child_environment, native
 
 VARIABLES = {"Path": "C:\\Windows", "PSModulePath": "C:\\Program Files\\PowerShell\\7\\Modules", "SystemRoot": "C:\\Windows"}
 SYSNATIVE = "C:\\Windows\\Sysnative\\WindowsPowerShell\\v1.0\\powershell.exe"
@@ -12,8 +12,8 @@ SYSNATIVE = "C:\\Windows\\Sysnative\\WindowsPowerShell\\v1.0\\powershell.exe"
 
 @pytest.mark.parametrize("program", ["powershell.exe", "PowerShell", SYSNATIVE])
 def test_windows_powershell_finds_its_own_modules(program: str) -> None:
-    assert environment(program, VARIABLES) == {"Path": "C:\\Windows", "SystemRoot": "C:\\Windows"}
-    assert environment("pwsh.exe", VARIABLES) == VARIABLES
+    assert child_environment(program, VARIABLES) == {"Path": "C:\\Windows", "SystemRoot": "C:\\Windows"}
+    assert child_environment("pwsh.exe", VARIABLES) == VARIABLES
 
 
 def test_a_32_bit_process_starts_the_powershell_of_the_system() -> None:

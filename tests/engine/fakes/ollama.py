@@ -10,7 +10,7 @@ from remediation.diagnosis.memory.fit import fit
 from remediation.diagnosis.memory.metadata import metadata
 from remediation.diagnosis.versions import parse_version
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Blob, Generation, Manifest, ModelEntry, ModelShow, PullProgress, Runner
+from remediation.model.facts import Blob, GenerationFigures, Manifest, ModelEntry, ModelShow, PullProgress, Runner
 from tests.engine.fakes.world import GIB, OLLAMA, Stored, World, blob_path, manifest_path, stamp
 
 LAYERS = 33
@@ -126,7 +126,15 @@ class WritableOllama(FakeOllama):
         self._world.may_fail("ollama.unload")
         self._world.runners.pop(model, None)
 
-    def generate(self, model: str, prompt: str, *, options: Mapping[str, Any], timeout: float, sample: bool = True) -> Generation:  # noqa: ARG002 - the facet's
+    def generate(
+        self,
+        model: str,
+        prompt: str,  # noqa: ARG002 - the facet's signature
+        *,
+        options: Mapping[str, Any],
+        timeout: float,  # noqa: ARG002 - the facet's signature
+        sample: bool = True,  # noqa: ARG002 - the facet's
+    ) -> GenerationFigures:
         world = self._answering()
         world.wrote(f"generate {model}")
         world.may_fail("ollama.generate")
@@ -134,7 +142,7 @@ class WritableOllama(FakeOllama):
         spent, cold = tokens / world.eval_rate, 0.0 if model in world.runners else 3.0
         if model not in world.runners:
             self.load(model, options={})
-        return Generation(
+        return GenerationFigures(
             tokens=tokens, total=cold + 0.1 + spent, load=cold, prompt_eval=0.1, eval=spent, first_token=cold + 0.2,
             gpu_percent=90.0, cpu_percent=12.0,
         )  # fmt: skip
@@ -175,14 +183,14 @@ class WritableOllama(FakeOllama):
         if world.shows:
             world.shows[model] = world.models[model]
 
-    def set_aside(self, digest: str) -> None:
+    def quarantine(self, digest: str) -> None:
         self._world.wrote(f"set aside {digest}")
         self._world.may_fail("ollama.set_aside")
         item = self._world.store.pop(blob_path(digest), None)
         if item is not None:
             self._world.aside[digest] = item
 
-    def put_back(self, digest: str) -> None:
+    def restore(self, digest: str) -> None:
         self._world.wrote(f"put back {digest}")
         self._world.store[blob_path(digest)] = self._world.aside.pop(digest)
 

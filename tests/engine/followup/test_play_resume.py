@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from remediation.engine.followup.followups import resume_run
-from remediation.engine.journal.history import find
+from remediation.engine.journal.history import find_run
 from remediation.engine.journal.journal import Journal, read_events
-from remediation.model.errors import Uncertain, Unreachable, UsageError
+from remediation.model.errors import OutcomeUnknown, Unreachable, UsageError
 from remediation.model.event import Event
 from remediation.model.finding import Cause, Diagnosis, Finding
 from remediation.model.outcome import Outcome
@@ -141,7 +141,7 @@ def kill_at(tmp_path: Path, which: slice, *, written: bool) -> None:
         journal.close()
         made.worlds["laptop"].clock.sleep(150.0)  # what it held of the host has expired
         again = Journal(journal.folder)
-        record = find(journal.run, tmp_path / "runs")
+        record = find_run(journal.run, tmp_path / "runs")
         if dies_at == len(told) and written:
             with pytest.raises(UsageError, match="come to its end"):
                 resume_run(record, made.request(policy=POLICY), made.ports(again.write), made.open)
@@ -192,7 +192,7 @@ def interrupt_at(tmp_path: Path, which: slice) -> None:
         assert interrupted.exit_code == 130, (moment, interrupted)
         made.cancelled = lambda: False
         again = Journal(journal.folder)
-        record = find(journal.run, tmp_path / "runs")
+        record = find_run(journal.run, tmp_path / "runs")
         where = (moment, pressed[min(moment, len(pressed)) - 1])
         try:
             ended = resume_run(record, made.request(policy=POLICY), made.ports(again.write), made.open)
@@ -207,10 +207,10 @@ def interrupt_at(tmp_path: Path, which: slice) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [Uncertain("the answer to work was lost"), None], ids=["the answer was lost", "the run was killed"]
+    "answer", [OutcomeUnknown("the answer to work was lost"), None], ids=["the answer was lost", "the run was killed"]
 )
 def test_a_program_of_which_nobody_knows_is_not_repeated_however_often_the_run_is_resumed(
-    tmp_path: Path, answer: Uncertain | None
+    tmp_path: Path, answer: OutcomeUnknown | None
 ) -> None:
     made = Flow.of(tmp_path / "p", "- hosts: all\n  tasks:\n    - command: work once\n    - command: work twice\n", "near")
     first = made.open
@@ -238,7 +238,7 @@ def test_a_program_of_which_nobody_knows_is_not_repeated_however_often_the_run_i
     journal.close()
     for _time in range(3):
         again = Journal(journal.folder)
-        ended = resume_run(find(journal.run, tmp_path / "runs"), made.request(), made.ports(again.write), made.open)
+        ended = resume_run(find_run(journal.run, tmp_path / "runs"), made.request(), made.ports(again.write), made.open)
         again.close()
         assert (ended.exit_code, ended.outcomes["near"]) == (2, Outcome.UNVERIFIED)
         assert made.worlds["near"].writes == ["ran work once"]
@@ -252,7 +252,7 @@ def test_a_file_that_changed_since_is_no_way_to_go_on(tmp_path: Path) -> None:
         run_until(made, journal, 9, written=True)
     journal.close()
     made.playbook.write_text(text + "\n# edited\n", encoding="utf-8")
-    record = find(journal.run, tmp_path / "runs")
+    record = find_run(journal.run, tmp_path / "runs")
     with pytest.raises(UsageError, match=r"play.yml changed since run"):
         resume_run(record, made.request(policy=POLICY), made.ports(lambda _event: None), made.open)
 
@@ -281,7 +281,7 @@ def test_a_host_that_was_lost_is_taken_up_where_it_was_lost(tmp_path: Path) -> N
 
     reach[0] = True
     again = Journal(journal.folder)
-    ended = resume_run(find(journal.run, tmp_path / "runs"), made.request(), made.ports(again.write), made.open)
+    ended = resume_run(find_run(journal.run, tmp_path / "runs"), made.request(), made.ports(again.write), made.open)
     again.close()
     assert ended.exit_code == 0
     assert ended.hosts == {name: {**ended.hosts["near"], "ok": 2, "changed": 2} for name in ("near", "far")}

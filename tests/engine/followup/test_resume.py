@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from remediation.engine.context import HostMemory, StepContext
-from remediation.engine.followup.resume import progress, task_key
+from remediation.engine.followup.resume import progress_of, task_key
 from remediation.engine.journal.journal import Journal, read_events
-from remediation.engine.ladder.ladder import Ladder, climb
+from remediation.engine.ladder.ladder import Ladder, run_ladder
 from remediation.engine.ladder.rung_order import Rung
-from remediation.engine.step.executor import execute
+from remediation.engine.step.executor import execute_step
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.event import Event
 from remediation.model.finding import Cause, Diagnosis, Finding
@@ -80,13 +80,13 @@ def walk(
         own = context(path)
         own.emit("task_start", path=path)
         if isinstance(task, StepCall):
-            return ended(path, execute(task, own))
+            return ended(path, execute_step(task, own))
 
         def rung(item: Rung) -> list[Result]:
             paths = [(f"{path}/{item.name}/{index}", call) for index, call in enumerate(item.calls)]
             return [run(below, call) for below, call in paths if below not in finished]
 
-        return ended(path, climb(task, own, rung))
+        return ended(path, run_ladder(task, own, rung))
 
     return {path: run(path, task).outcome for path, task in TASKS if path not in finished}
 
@@ -117,7 +117,7 @@ def test_killed_at_every_event_it_ends_the_same_and_repeats_nothing(tmp_path: Pa
         journal.close()
         bench.world.clock.sleep(120.0)
 
-        known = progress(read_events(journal.folder)).get("laptop-07")
+        known = progress_of(read_events(journal.folder)).get("laptop-07")
         again = Journal(journal.folder)
         bench.memory = known.memory if known else HostMemory()
         resumed = walk(bench, again, tuple(known.finished) if known else ())
@@ -139,14 +139,14 @@ def test_the_fold_knows_what_is_finished_under_way_and_in_flight() -> None:
         Event("host_clock", 5, "h", data={"run_started": 7.5}),
         Event("host_end", 5, "other", data={"outcome": "changed"}),
     ]
-    hosts = progress(events)
+    hosts = progress_of(events)
     assert list(hosts["h"].finished) == [task_key("0", {"a": 1})] == ['0#{"a": 1}']
     assert hosts["h"].under_way == ["1"]
     assert [item.summary for item in hosts["h"].memory.in_flight["1"]] == ["close chrome.exe"]
     assert (hosts["h"].memory.changes, hosts["h"].memory.started) == (5, 7.5)
     assert hosts["other"].outcome == "changed"
     events.append(Event("change_end", 6, "h", data={"path": "1", "index": 4, "change": change, "applied": True}))
-    memory = progress(events)["h"].memory
+    memory = progress_of(events)["h"].memory
     assert (memory.in_flight, [item.summary for item in memory.done["1"]]) == ({}, ["close chrome.exe"])
 
 
@@ -156,6 +156,6 @@ def test_many_changes_done_before_the_cut_do_not_use_up_what_may_be_done_after_i
         bench.world.start(f"{name}.exe", vram=GIB)
     context = bench.context(path="0", max_risk=Risk.DISRUPTIVE)
     context.memory.done["0"] = tuple(Change(f"close {name}", subject=name) for name in "ABCDEF")
-    result = execute(StepCall("toy.closed", {"names": list("abcdefgh")}), context)
+    result = execute_step(StepCall("toy.closed", {"names": list("abcdefgh")}), context)
     assert result.outcome is Outcome.CHANGED, result.reason
     assert len(result.changes) == 6 + 8

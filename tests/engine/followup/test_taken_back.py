@@ -11,7 +11,7 @@ import pytest
 
 from remediation.engine.followup.followups import apply_plan, undo_run
 from remediation.engine.followup.plan import StalePlan, plan_of
-from remediation.engine.journal.history import find
+from remediation.engine.journal.history import find_run
 from remediation.engine.journal.journal import Journal
 from remediation.engine.play.runner import run_playbook
 from remediation.model.errors import UsageError
@@ -42,7 +42,7 @@ def test_a_run_is_taken_back_the_last_change_first_and_what_cannot_be_is_said_be
     _, run_id = journaled(made, tmp_path / "runs")
     assert world.texts == {"a": b"new", "b": b"new"}
     told = Told()
-    record = find(run_id, tmp_path / "runs")
+    record = find_run(run_id, tmp_path / "runs")
     checked = undo_run(record, made.request(policy={"check": True}), made.ports(told), made.open)
     assert (checked.exit_code, world.texts["a"]) == (4, b"new")
     assert [note["text"] for note in told.of("note")] == ["cannot be taken back: run work now"]
@@ -76,7 +76,7 @@ def test_what_was_changed_by_other_rights_is_taken_back_by_them(tmp_path: Path) 
     journal.close()
     assert rights == [(None, None), (True, "ollama")]
     rights.clear()
-    undone = undo_run(find(journal.run, tmp_path / "runs"), made.request(), made.ports(Told()), noting)
+    undone = undo_run(find_run(journal.run, tmp_path / "runs"), made.request(), made.ports(Told()), noting)
     assert (undone.exit_code, made.worlds["one"].texts) == (0, {"a": b"old", "b": b"old"})
     assert rights == [(True, "ollama"), (None, None)]
 
@@ -85,7 +85,7 @@ def test_one_task_of_a_run_is_taken_back(tmp_path: Path) -> None:
     made = Flow.of(tmp_path / "p", CHANGES, "one")
     made.worlds["one"].texts = {"a": b"old", "b": b"old"}
     _, run_id = journaled(made, tmp_path / "runs")
-    undo_run(find(run_id, tmp_path / "runs"), made.request(), made.ports(Told()), made.open, task="first")
+    undo_run(find_run(run_id, tmp_path / "runs"), made.request(), made.ports(Told()), made.open, task="first")
     assert made.worlds["one"].texts == {"a": b"old", "b": b"new"}
 
 
@@ -117,6 +117,6 @@ def test_an_undo_that_is_interrupted_while_it_waits_for_the_host_takes_back_no_m
     told = Told()
     answers = iter([False])
     ports = dataclasses.replace(made.ports(told), cancelled=lambda: next(answers, True))
-    summary = undo_run(find(run_id, tmp_path / "runs"), made.request(), ports, made.open)
+    summary = undo_run(find_run(run_id, tmp_path / "runs"), made.request(), ports, made.open)
     assert (summary.exit_code, made.worlds["one"].texts) == (130, {"a": b"new", "b": b"new"})
     assert results(told, "one") == [("second", "skipped")]

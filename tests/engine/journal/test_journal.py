@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.engine.journal.history import find, prune, runs
+from remediation.engine.journal.history import find_run, prune, runs
 from remediation.engine.journal.journal import EVENTS, HEADER, Journal, JournalError, read_events
 from remediation.engine.journal.run_lock import RunAlive
 from remediation.model.errors import UsageError
@@ -103,7 +103,7 @@ def test_a_broken_line_is_skipped_and_counted(tmp_path: Path, line: bytes) -> No
     again.write(event(at=3.0))
     again.close()
     assert [item.time for item in read_events(journal.folder)] == [1.0, 3.0]
-    assert find(journal.run, tmp_path).broken == 1
+    assert find_run(journal.run, tmp_path).broken == 1
 
 
 def test_a_journal_that_was_closed_takes_nothing_more(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_run_is_locked_while_its_process_lives_and_free_once_it_is_killed(tmp_
         [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout is not None
-        record = find(other.stdout.readline().strip(), tmp_path)
+        record = find_run(other.stdout.readline().strip(), tmp_path)
         assert record.summary()["state"] == "running"
         with pytest.raises(RunAlive) as told:
             Journal(record.folder)
@@ -165,7 +165,7 @@ def test_a_run_whose_journal_cannot_be_read_is_passed_over_in_the_list_and_named
     (bad.folder / EVENTS).mkdir()
     assert [record.run for record in runs(tmp_path)] == [good.run]
     with pytest.raises(JournalError, match=f"the journal of run {bad.run} cannot be read"):
-        find(bad.run, tmp_path)
+        find_run(bad.run, tmp_path)
 
 
 def test_a_run_that_was_resumed_after_its_end_has_ended_only_once_it_ends_again(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_run_that_was_resumed_after_its_end_has_ended_only_once_it_ends_again(
     for kind in ("run_start", "run_end", "run_start"):
         journal.write(event(kind, exit_code=2))
     journal.close()
-    assert find(journal.run, tmp_path).summary()["state"] == "cut off"
+    assert find_run(journal.run, tmp_path).summary()["state"] == "cut off"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows keeps rights in ACLs, not in mode bits")
@@ -239,20 +239,20 @@ def test_history_lists_the_newest_first_and_finds_by_the_start_of_an_id(tmp_path
     second.write(event("run_end", exit_code=2, seconds=3.5))
     (tmp_path / "stray").mkdir()
     assert [record.run for record in runs(tmp_path)] == [second.run, first.run]
-    assert find(second.run, tmp_path).summary()["state"] == "running"
+    assert find_run(second.run, tmp_path).summary()["state"] == "running"
     for journal in (first, second):
         journal.close()
-    summary = find(second.run, tmp_path).summary()
+    summary = find_run(second.run, tmp_path).summary()
     assert (summary["changes"], summary["exit_code"], summary["hosts"], summary["state"]) == (1, 2, ["a", "b"], "ended")
-    assert find(first.run, tmp_path).summary()["state"] == "cut off"
-    assert find(first.run, tmp_path).file("playbook.yml") == "- hosts: all\n"
+    assert find_run(first.run, tmp_path).summary()["state"] == "cut off"
+    assert find_run(first.run, tmp_path).file("playbook.yml") == "- hosts: all\n"
 
 
 @pytest.mark.parametrize("run", ["", "zz", "..", "../runs"])
 def test_a_run_that_is_not_there_is_a_usage_error(tmp_path: Path, run: str) -> None:
     started(tmp_path).close()
     with pytest.raises(UsageError):
-        find(run, tmp_path)
+        find_run(run, tmp_path)
 
 
 def test_an_id_that_may_be_two_runs_lists_them(tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_an_id_that_may_be_two_runs_lists_them(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "run.json").write_text("{}")
     with pytest.raises(UsageError, match="ab12, ab34"):
-        find("ab", tmp_path)
+        find_run("ab", tmp_path)
 
 
 def test_old_runs_go_but_one_that_was_cut_off_stays(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from remediation.engine.context import LATELY, StepContext
+from remediation.engine.context import SNAPSHOT_TTL, StepContext
 from remediation.engine.journal.serialization import build
-from remediation.engine.ladder.ladder import Ladder, climb
+from remediation.engine.ladder.ladder import Ladder, run_ladder
 from remediation.engine.ladder.rung_order import Rung, arrange
-from remediation.engine.step.executor import execute
-from remediation.engine.step.observation import look
+from remediation.engine.step.executor import execute_step
+from remediation.engine.step.observation import observe
 from remediation.facets.protocols import Reader
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed, Unreachable
@@ -47,7 +47,7 @@ def occupied(**bench: object) -> Bench:
     made = Bench(World(), **bench)  # type: ignore[arg-type] - fields of Bench
     made.world.models[MODEL] = None  # type: ignore[assignment] - only the name counts
     made.world.start("chrome.exe", vram=4 * GIB)
-    execute(StepCall("toy.preloaded", {"model": MODEL}), made.context())
+    execute_step(StepCall("toy.preloaded", {"model": MODEL}), made.context())
     made.world.writes.clear()
     made.told.events.clear()
     return made
@@ -59,7 +59,7 @@ def rungs_by(context: StepContext) -> Callable[[Rung], Sequence[Result]]:
     def run(rung: Rung) -> Sequence[Result]:
         results: list[Result] = []
         for index, call in enumerate(rung.calls):
-            results.append(execute(call, replace(context, path=f"{context.path}/{rung.name}/{index}")))
+            results.append(execute_step(call, replace(context, path=f"{context.path}/{rung.name}/{index}")))
             if results[-1].outcome.bad:
                 break
         return results
@@ -69,7 +69,7 @@ def rungs_by(context: StepContext) -> Callable[[Rung], Sequence[Result]]:
 
 def run(bench: Bench, ladder: Ladder = LADDER, **policy: object) -> Result:
     context = bench.context(**{"max_risk": Risk.DISRUPTIVE, **policy})  # type: ignore[arg-type] - fields of Policy
-    return climb(ladder, context, rungs_by(context))
+    return run_ladder(ladder, context, rungs_by(context))
 
 
 def rungs(bench: Bench, kind: str = "rung_start") -> list[str]:
@@ -152,7 +152,7 @@ def test_a_rung_with_a_step_that_does_not_apply_here_is_skipped_and_never_offere
 
 def test_a_step_that_does_not_apply_here_is_skipped_with_the_reason() -> None:
     bench = occupied()
-    result = execute(StepCall("toy.absent"), bench.context())
+    result = execute_step(StepCall("toy.absent"), bench.context())
     assert (result.outcome, result.applies, result.reason) == (Outcome.SKIPPED, False, "no such thing on this kind of host")
 
 
@@ -334,7 +334,7 @@ def looked(between: Callable[[StepContext], None] = lambda _: None) -> list[str]
         between(context)
         return results
 
-    assert climb(LADDER, context, run).outcome is Outcome.CHANGED
+    assert run_ladder(LADDER, context, run).outcome is Outcome.CHANGED
     return access.told()
 
 
@@ -348,14 +348,14 @@ def test_nothing_is_looked_at_twice_between_two_changes() -> None:
 
 
 def test_a_look_stands_for_a_later_one_for_a_moment_only() -> None:
-    assert looked(lambda context: context.ports.clock.sleep(LATELY + 0.1))[-2:] == ["toy.reloaded 3", "toy.whole 4"]
+    assert looked(lambda context: context.ports.clock.sleep(SNAPSHOT_TTL + 0.1))[-2:] == ["toy.reloaded 3", "toy.whole 4"]
 
 
 def test_what_did_not_answer_in_the_last_look_is_asked_again() -> None:
     bench = occupied()
     context = bench.context()
-    sights = [look(build(GOAL[0], TOYS), context)]
+    observations = [observe(build(GOAL[0], TOYS), context)]
     context.memory.seen = (Silent(bench.world), context.ports.clock.monotonic())
-    sights.append(look(build(GOAL[0], TOYS), context, lately=True))
-    assert sights[0].text == sights[1].text
-    assert not isinstance(sights[1].moment, Silent)
+    observations.append(observe(build(GOAL[0], TOYS), context, reuse=True))
+    assert observations[0].text == observations[1].text
+    assert not isinstance(observations[1].moment, Silent)

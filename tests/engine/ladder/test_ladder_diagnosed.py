@@ -8,7 +8,7 @@ import pytest
 
 from remediation.diagnosis.collect import collect
 from remediation.diagnosis.diagnose import diagnose
-from remediation.engine.ladder.ladder import Ladder, climb
+from remediation.engine.ladder.ladder import Ladder, run_ladder
 from remediation.engine.ladder.rung_order import Rung
 from remediation.model.change import Risk, StepCall
 from remediation.model.finding import Cause
@@ -44,11 +44,11 @@ def diagnosed(world: World) -> Bench:
 def test_the_right_rung_and_no_other(make: Callable[[], World], outcome: Outcome, climbed: list[str], changes: int) -> None:
     bench = diagnosed(make())
     context = bench.context(max_risk=Risk.DISRUPTIVE, close_programs=True)
-    result = climb(LADDER, context, rungs_by(context))
+    result = run_ladder(LADDER, context, rungs_by(context))
     assert (result.outcome, rungs(bench), len(result.changes)) == (outcome, climbed, changes)
     bench.told.events.clear()
     bench.world.writes.clear()
-    again = climb(LADDER, context, rungs_by(context))
+    again = run_ladder(LADDER, context, rungs_by(context))
     assert (again.outcome, bench.told.kinds, bench.world.writes) == (Outcome.OK, ["goal"], [])
 
 
@@ -58,7 +58,7 @@ def test_half_a_remedy_is_not_begun() -> None:
     bench.steps = {**bench.steps, **registry()}
     rung = Rung("mend", (Cause.WRONG_LIBRARY_OR_MISSING_RUNNER,), calls=(StepCall("compose.environment"), StepCall("stack.up")))
     context = bench.context(max_risk=Risk.SAFE)
-    result = climb(Ladder(LADDER.goal, (rung,)), context, rungs_by(context))
+    result = run_ladder(Ladder(LADDER.goal, (rung,)), context, rungs_by(context))
     assert result.outcome is Outcome.BLOCKED
     assert "--max-risk disruptive" in result.next_step
     assert bench.world.writes == []
@@ -67,7 +67,7 @@ def test_half_a_remedy_is_not_begun() -> None:
 def test_a_cause_that_no_rung_treats_is_named_with_its_cure() -> None:
     bench = diagnosed(loaded(stack("OLLAMA_LLM_LIBRARY=cuda")))
     context = bench.context(max_risk=Risk.DISRUPTIVE)
-    result = climb(Ladder(LADDER.goal, ()), context, rungs_by(context))
+    result = run_ladder(Ladder(LADDER.goal, ()), context, rungs_by(context))
     assert result.outcome is Outcome.FAILED
     assert "wrong_library_or_missing_runner" in result.reason
     assert result.next_step

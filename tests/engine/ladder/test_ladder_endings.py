@@ -43,14 +43,14 @@ class Sound(Step[bool]):
     def plan(self, seen: bool) -> Iterator[Change]:  # noqa: ARG002 - the contract's signature
         return iter(())
 
-    def explain(self, seen: bool) -> str:
+    def describe(self, seen: bool) -> str:
         return SOUND_SAYS if seen else "layer 3d31 is damaged, and the registry does not answer"
 
     def advice(self, seen: bool) -> str:  # noqa: ARG002 - the contract's signature
         return "let the host reach the registry"
 
     def rules_out(self, seen: bool) -> Iterable[RuledOut]:
-        yield RuledOut(Cause.MODEL_CORRUPT, self.explain(seen))
+        yield RuledOut(Cause.MODEL_CORRUPT, self.describe(seen))
 
 
 @step("toy.answering")

@@ -19,8 +19,8 @@ from remediation.engine.journal.run_lock import Fate, fate_of
 from remediation.engine.lease.lock import TTL, WRITING, Claim, HostLock, LockHeld, LockLost
 from remediation.engine.lease.posix_store import FOLDER_VARIABLE
 from remediation.engine.lease.renewal import Keeper, SharedLock
-from remediation.engine.lease.store import Lease, Place, Written, leases_on
-from remediation.engine.step.executor import execute
+from remediation.engine.lease.store import Lease, LeaseSnapshot, Written, leases_on
+from remediation.engine.step.executor import execute_step
 from remediation.model.change import StepCall
 from remediation.model.clock import SystemClock
 from remediation.model.errors import CallFailed
@@ -40,9 +40,9 @@ class Directories:
     """Those of other logins."""
     folder: str = ""
 
-    def newest(self) -> Place:
+    def newest(self) -> LeaseSnapshot:
         number, *older = sorted(self.made, reverse=True) or [0]
-        return Place(number, self.made.get(number), self.clock.monotonic() + self.ahead, tuple(older), self.others())
+        return LeaseSnapshot(number, self.made.get(number), self.clock.monotonic() + self.ahead, tuple(older), self.others())
 
     def others(self) -> tuple[Lease, ...]:
         newest = [each.made[max(each.made)] for each in self.neighbours if each.made]
@@ -159,7 +159,7 @@ def test_a_lease_that_was_taken_over_is_lost_and_no_change_is_made() -> None:
         first.hold()
     bench = Bench(World(texts={"a": b"old"}))
     context = replace(bench.context(), hold=lambda _seconds: first.hold())
-    result = execute(StepCall("toy.file", {"path": "a", "text": "new"}), context)
+    result = execute_step(StepCall("toy.file", {"path": "a", "text": "new"}), context)
     assert (result.outcome, bench.world.writes, bench.told.kinds) == (Outcome.BLOCKED, [], [])
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remediation.engine.play.actions.command_line import split
+from remediation.engine.play.actions.command_line import split_command
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from remediation.engine.play.actions.command_line import split
     ],
 )
 def test_windows_splits_by_its_own_rules(text: str, words: list[str]) -> None:
-    assert split(text, windows=True) == words
+    assert split_command(text, windows=True) == words
 
 
 @given(
@@ -44,14 +44,14 @@ def test_windows_splits_by_its_own_rules(text: str, words: list[str]) -> None:
     )
 )
 def test_what_python_joins_for_windows_is_split_into_the_same_words(words: list[str]) -> None:
-    assert split(subprocess.list2cmdline(words), windows=True) == words
+    assert split_command(subprocess.list2cmdline(words), windows=True) == words
 
 
 def test_posix_splits_as_a_shell_quotes() -> None:
-    assert split(r"printf '%s\n' a\ b", windows=False) == ["printf", r"%s\n", "a b"]
+    assert split_command(r"printf '%s\n' a\ b", windows=False) == ["printf", r"%s\n", "a b"]
 
 
 @pytest.mark.parametrize("windows", [True, False])
 def test_an_open_quote_is_a_mistake(windows: bool) -> None:
     with pytest.raises(ValueError, match="No closing quotation"):
-        split('a "b', windows=windows)
+        split_command('a "b', windows=windows)

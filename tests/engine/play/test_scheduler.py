@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from remediation.engine.play.host_runner import Walk
-from remediation.engine.play.scheduler import Batch
+from remediation.engine.play.scheduler import Scheduler
 
 
 def walk(told: list[int], number: int) -> Walk:
@@ -23,7 +23,7 @@ def calls(hosts: int) -> int:
         nonlocal entered
         entered += event in {"call", "c_call"}
 
-    batch = Batch({str(number): walk(told, number) for number in range(hosts)})
+    batch = Scheduler({str(number): walk(told, number) for number in range(hosts)})
     sys.setprofile(count)
     try:
         batch.run(8)

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remediation.engine.step.attempts import Pulling
+from remediation.engine.step.attempts import PullReporter
 from remediation.model.facts import PullProgress
 
 WHICH = {"index": 3, "step": "model.present", "path": "0.tasks.0"}
@@ -15,7 +15,7 @@ WHICH = {"index": 3, "step": "model.present", "path": "0.tasks.0"}
 
 def told(lines: list[PullProgress]) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
-    pulling = Pulling(lambda kind, **data: events.append({"kind": kind, **data}), WHICH)
+    pulling = PullReporter(lambda kind, **data: events.append({"kind": kind, **data}), WHICH)
     for line in lines:
         pulling(line)
     return events

@@ -175,16 +175,16 @@ def test_a_bad_blob_is_found_set_aside_and_fetched_anew(real: Bed, guide: Projec
     bad = [each.digest for each in host.reader.ollama.blobs(MODEL, verify=True) if not each.sound]
     assert bad == [weights.digest]
     assert all(each.sound is None for each in host.reader.ollama.blobs(MODEL)), "its size alone tells nothing"
-    writer.ollama.set_aside(weights.digest)
-    writer.ollama.set_aside(weights.digest)
+    writer.ollama.quarantine(weights.digest)
+    writer.ollama.quarantine(weights.digest)
     assert [each.digest for each in host.reader.ollama.blobs(MODEL) if each.present is None] == bad
-    writer.ollama.put_back(weights.digest)
-    writer.ollama.set_aside(weights.digest)
+    writer.ollama.restore(weights.digest)
+    writer.ollama.quarantine(weights.digest)
     writer.ollama.pull(MODEL)
     assert all(each.sound for each in host.reader.ollama.blobs(MODEL, verify=True))
     writer.ollama.discard(weights.digest)
     with pytest.raises(CallFailed, match=r"no blob .* was set aside"):
-        writer.ollama.put_back(weights.digest)
+        writer.ollama.restore(weights.digest)
 
 
 def test_the_server_is_restarted_and_waited_for(host: Any, writer: Any, bed: Bed) -> None:  # noqa: ANN401

@@ -183,7 +183,7 @@ def test_the_memory_of_wsl_is_read_from_its_section_alone(text: str | None, memo
 
 def test_a_setting_keeps_the_spelling_that_is_there() -> None:
     before = '{"MemoryMiB": 4096, "AutoStart": true}'
-    after = json.loads(docker_desktop.changed(before, {"memoryMiB": 8192, "autoStart": None, "cpus": 4}))
+    after = json.loads(docker_desktop.changed_settings(before, {"memoryMiB": 8192, "autoStart": None, "cpus": 4}))
     assert after == {"MemoryMiB": 8192, "cpus": 4}
 
 

@@ -74,6 +74,6 @@ def test_the_listing_of_a_linux_host_tells_runners_and_orphans() -> None:
             stat.format(50, 1, 300), stat.format(51, 40, 600), "stat 1 (systemd) S 0 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1 0",
         ]
     )  # fmt: skip
-    found = {each.pid: each for each in processes.from_shell(text)}
+    found = {each.pid: each for each in processes.processes_from_shell(text)}
     assert {pid for pid, each in found.items() if each.orphan} == {50}
     assert (found[51].runner, found[60].runner) == (True, False)

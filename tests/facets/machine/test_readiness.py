@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import pytest
 
 from remediation.connections.calls import Completed, Failed, Run
-from remediation.connections.posix.local import run
+from remediation.connections.posix.local import run_program
 from remediation.facets.host_factory import open_host
 from remediation.facets.machine import readiness
 from remediation.facets.machine.readiness import Compose, Distribution, Wsl
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 from remediation.lab import control
 from tests.facets import powershell
 from tests.facets.beds import lab_variables
@@ -32,14 +32,14 @@ unit ollama failed
 
 
 @pytest.fixture
-def look(lab: control.Lab) -> Iterator[Look]:
+def look(lab: control.Lab) -> Iterator[Snapshot]:
     host = open_host(lab.hosts[0].name, lab_variables(lab), check=True)
-    yield Look(lambda: host.connection)
+    yield Snapshot(lambda: host.connection)
     host.close()
 
 
-def test_a_windows_host_is_asked_in_one_exchange(look: Look) -> None:
-    found = readiness.windows(look, {})
+def test_a_windows_host_is_asked_in_one_exchange(look: Snapshot) -> None:
+    found = readiness.windows_readiness(look, {})
     assert look._connect().round_trips == 1
     assert found.quotas["MaxShellsPerUser"] == 30
     assert found.quotas["IdleTimeout"] == 7_200_000
@@ -52,16 +52,16 @@ def test_every_field_of_the_probe_is_read(lab: control.Lab) -> None:
     value = Recording(answer(lab, "readiness"))
     value["Distributions"][:] = rows = [Recording(row) for row in value["Distributions"]]
     quotas = set(value["Quotas"])
-    found = readiness.from_probe(value, Compose("2"))
+    found = readiness.readiness_from_probe(value, Compose("2"))
     assert value.read | {"Problems"} == set(value)
     assert rows[0].read == set(rows[0])
     assert set(found.quotas) == quotas
     assert {frozenset(quotas), frozenset(rows[0])} < powershell.keys("readiness")
 
 
-def test_a_login_without_rights_is_told_no_quotas(lab: control.Lab, look: Look) -> None:
+def test_a_login_without_rights_is_told_no_quotas(lab: control.Lab, look: Snapshot) -> None:
     control.fault(lab.hosts[0].name, "not-elevated", lab.folder)
-    found = readiness.windows(look, {})
+    found = readiness.windows_readiness(look, {})
     assert found.quotas == {}
     assert found.quotas_problem == "Access is denied."
 
@@ -69,7 +69,7 @@ def test_a_login_without_rights_is_told_no_quotas(lab: control.Lab, look: Look) 
 def test_what_no_number_stands_for_is_left_out() -> None:
     value = {"Quotas": {"MaxShellsPerUser": "", "IdleTimeout": "7200000"}, "QuotasProblem": None, "ByPolicy": ["IdleTimeout"], "GpuClasses": [],
              "GpuClassesProblem": "Invalid namespace ", "WslService": None, "WslState": None, "WslVersion": None, "Distributions": []}  # fmt: skip
-    found = readiness.from_probe(value, Compose(problem="no such command"))
+    found = readiness.readiness_from_probe(value, Compose(problem="no such command"))
     assert found.quotas == {"IdleTimeout": 7_200_000}
     assert found.by_policy == ("IdleTimeout",)
     assert found.wsl == Wsl()
@@ -84,7 +84,7 @@ def test_the_lines_of_a_linux_host() -> None:
 
 
 def test_the_script_runs_here_and_says_nothing_that_is_not_read() -> None:
-    told = run(Run(readiness.SCRIPT.argv))
+    told = run_program(Run(readiness.SCRIPT.argv))
     assert isinstance(told, Completed)
     assert told.rc == 0, told.stderr
     names = {line.split(" ", 1)[0] for line in told.text.splitlines()}

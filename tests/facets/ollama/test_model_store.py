@@ -11,9 +11,9 @@ import pytest
 
 from remediation.connections.calls import Call, Completed, FileContent, Probe, ProbeReply, ReadFile, Reply, Run
 from remediation.connections.posix.local import LocalConnection
-from remediation.facets.ollama.model_store import Name, OnHost, Shelf, Store, layers_of, sizes_of
+from remediation.facets.ollama.model_store import BlobStore, ModelStore, Name, OnHost, layers_of, sizes_of
 from remediation.facets.ollama.windows_store import OnWindows, folder
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
 
 CONTENTS = {"model": b"GGUF weights", "params": b'{"stop": []}', "config": b"{}"}
@@ -100,17 +100,17 @@ class WindowsFolder:
 
 
 @pytest.fixture(params=["linux", "windows"])
-def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
     if request.param == "windows":
-        look = Look(lambda: WindowsFolder(tmp_path), changing=True)
+        look = Snapshot(lambda: WindowsFolder(tmp_path), changing=True)
         assert folder(look) == WHERE
         return OnWindows(look, WHERE)
-    return OnHost(Look(lambda: LocalConnection("here"), changing=True), str(tmp_path))
+    return OnHost(Snapshot(lambda: LocalConnection("here"), changing=True), str(tmp_path))
 
 
-def test_a_whole_store_is_sound_by_size_and_by_hash(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_whole_store_is_sound_by_size_and_by_hash(shelf: BlobStore, tmp_path: Path) -> None:
     fill(tmp_path)
-    store = Store(shelf)
+    store = ModelStore(shelf)
     by_size, by_hash = store.blobs("mistral", verify=False, timeout=9), store.blobs("mistral:latest", verify=True, timeout=9)
     assert by_size is not None
     assert by_hash is not None
@@ -119,46 +119,46 @@ def test_a_whole_store_is_sound_by_size_and_by_hash(shelf: Shelf, tmp_path: Path
     assert store.blobs("phi3", verify=False, timeout=9) is None
 
 
-def test_what_is_missing_cut_or_changed_is_told_apart(shelf: Shelf, tmp_path: Path) -> None:
+def test_what_is_missing_cut_or_changed_is_told_apart(shelf: BlobStore, tmp_path: Path) -> None:
     fill(tmp_path)
     blobs = {kind: tmp_path / "blobs" / digest(content).replace(":", "-") for kind, content in CONTENTS.items()}
     blobs["model"].write_bytes(b"GGUF weighty")
     blobs["params"].write_bytes(b"{")
     blobs["config"].unlink()
-    config, model, params = Store(shelf).blobs("mistral", verify=True, timeout=9) or ()
+    config, model, params = ModelStore(shelf).blobs("mistral", verify=True, timeout=9) or ()
     assert (config.present, config.sound) == (None, False)
     assert (model.present, model.sound, model.actual) == (model.size, False, digest(b"GGUF weighty"))
     assert (params.present, params.sound) == (1, False)
 
 
-def test_a_blob_is_set_aside_put_back_over_a_new_one_and_discarded(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_blob_is_set_aside_put_back_over_a_new_one_and_discarded(shelf: BlobStore, tmp_path: Path) -> None:
     fill(tmp_path)
-    store, name = Store(shelf), digest(CONTENTS["model"])
+    store, name = ModelStore(shelf), digest(CONTENTS["model"])
     blob = tmp_path / "blobs" / name.replace(":", "-")
-    store.set_aside(name)
+    store.quarantine(name)
     assert (blob.exists(), store.aside()) == (False, (name,))
-    store.set_aside(name)
+    store.quarantine(name)
     blob.write_bytes(b"fetched anew")
-    store.put_back(name)
+    store.restore(name)
     assert (blob.read_bytes(), store.aside()) == (CONTENTS["model"], ())
-    store.set_aside(name)
+    store.quarantine(name)
     store.discard(name)
     assert store.aside() == ()
     with pytest.raises(CallFailed, match="was set aside"):
-        store.put_back(name)
+        store.restore(name)
     with pytest.raises(CallFailed, match="there is no blob"):
-        store.set_aside(name)
+        store.quarantine(name)
     with pytest.raises(CallFailed, match="no digest"):
-        store.set_aside("sha256:../../etc")
+        store.quarantine("sha256:../../etc")
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b'{"config": 1, "layers": []}', b'{"config": {"digest": "x", "size": 1}, "layers": []}']
 )
-def test_a_damaged_manifest_is_an_error_and_not_an_empty_model(shelf: Shelf, tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_manifest_is_an_error_and_not_an_empty_model(shelf: BlobStore, tmp_path: Path, content: bytes) -> None:
     fill(tmp_path).write_bytes(content)
     with pytest.raises(CallFailed, match="damaged") as raised:
-        Store(shelf).blobs("mistral", verify=False, timeout=9)
+        ModelStore(shelf).blobs("mistral", verify=False, timeout=9)
     assert "pull" in raised.value.next_step
 
 

@@ -154,7 +154,7 @@ def test_lines_are_told_whole_however_they_are_cut(size: int) -> None:
     follower = pull.Follower("pulling x", "box", told.append)
     body = b"".join(json.dumps(line).encode() + b"\r\n" for line in (LINES[0], *LINES)) + b"no json\n[]\n"
     for at in range(0, len(body), size):
-        follower.hear(body[at : at + size])
+        follower.on_chunk(body[at : at + size])
     assert [(each.status, each.completed, each.total) for each in told] == [
         ("pulling manifest", None, None), ("pulling aa", None, 9), ("pulling aa", 9, 9), ("success", None, None)
     ]  # fmt: skip

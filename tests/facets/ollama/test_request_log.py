@@ -82,15 +82,15 @@ def test_a_login_that_may_not_read_them_is_told_who_may() -> None:
     denied = Completed(1, b"", b"find: '/tmp/ollama-request-logs-4711': Permission denied\n")
     connection = Answering(runs=lambda argv: denied if argv[0] == "find" else None)
     with pytest.raises(CallFailed, match="may not read /tmp/ollama-request-logs-4711") as caught:
-        request_log.read(connection.look(), (body(1),))
+        request_log.read_requests(connection.look(), (body(1),))
     assert "root" in caught.value.next_step
 
 
 def test_bodies_that_are_gone_are_as_if_there_were_none() -> None:
     gone = Completed(1, b"", b"find: '/tmp/systemd-private-1-other': Permission denied\n")
     connection = Answering(runs=lambda argv: gone if argv[0] == "find" else None)
-    assert request_log.read(connection.look(), (body(1),)) == ()
-    assert request_log.read(connection.look(), ()) == ()
+    assert request_log.read_requests(connection.look(), (body(1),)) == ()
+    assert request_log.read_requests(connection.look(), ()) == ()
 
 
 def native(**probes: Any) -> Answering:  # noqa: ANN401 - JSON

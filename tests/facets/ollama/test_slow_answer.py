@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from remediation.connections.calls import Call, Failed, Http, Probe, ProbeReply, Reply
-from remediation.connections.http_client import request
+from remediation.connections.http_client import send_request
 from remediation.engine.benchmark import measure
 from remediation.facets.ollama.generate import CUT_OFF, LocalAsker, PosixAsker, ProbeAsker, so_far
-from remediation.facets.snapshot import Look
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import DeadlineExceeded
-from remediation.model.facts import Found, Generation, Runner, Target
+from remediation.model.facts import Found, GenerationFigures, Runner, Target
 
 
 def lines(count: int) -> bytes:
@@ -54,7 +54,7 @@ class Here:
     host, platform, round_trips = "host", "posix", 0
 
     def exchange(self, calls: list[Call]) -> list[Reply]:
-        return [request(call) if isinstance(call, Http) else Failed("not-found", "nothing of that") for call in calls]
+        return [send_request(call) if isinstance(call, Http) else Failed("not-found", "nothing of that") for call in calls]
 
     def close(self) -> None:
         """Nothing is open."""
@@ -63,13 +63,13 @@ class Here:
 @pytest.mark.parametrize("asker", [LocalAsker, PosixAsker])
 def test_the_tokens_that_came_before_the_deadline_are_counted(asker: type[LocalAsker | PosixAsker]) -> None:
     with server(6) as url:
-        seen = asker(Look(Here)).ask(url, {}, timeout=1.0, sample=False)  # type: ignore[arg-type] - all that is used of a connection
+        seen = asker(Snapshot(Here)).ask(url, {}, timeout=1.0, sample=False)  # type: ignore[arg-type] - all that is used of a connection
     assert (seen.tokens, seen.done_reason, seen.first_token is not None) == (6, CUT_OFF, True)
 
 
 def test_where_no_token_came_the_deadline_is_told() -> None:
     with server(0) as url, pytest.raises(DeadlineExceeded):
-        LocalAsker(Look(Here)).ask(url, {}, timeout=0.3, sample=False)  # type: ignore[arg-type] - as above
+        LocalAsker(Snapshot(Here)).ask(url, {}, timeout=0.3, sample=False)  # type: ignore[arg-type] - as above
 
 
 class Windows(Here):
@@ -96,7 +96,7 @@ def test_a_windows_host_tells_what_came_as_well() -> None:
         "elapsed": 24.0,
         "cut": True,
     }
-    seen = ProbeAsker(Look(lambda: Windows(value))).ask("http://127.0.0.1:11434", {}, timeout=24.0, sample=False)  # type: ignore[arg-type, return-value] - as above
+    seen = ProbeAsker(Snapshot(lambda: Windows(value))).ask("http://127.0.0.1:11434", {}, timeout=24.0, sample=False)  # type: ignore[arg-type, return-value] - as above
     assert (seen.tokens, seen.first_token, seen.eval) == (6, 1.0, 24.0)  # one in 4 s
 
 
@@ -117,7 +117,7 @@ class Slow:
     def running(self) -> list[Runner]:
         return [Runner("m", size=10, size_vram=1, context_length=4096)]
 
-    def generate(self, *_: object, **__: object) -> Generation:
+    def generate(self, *_: object, **__: object) -> GenerationFigures:
         found = so_far(lines(self.tokens), 1.0, 1.0 + 4.0 * (self.tokens - 1))
         assert found is not None
         return found

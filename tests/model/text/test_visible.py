@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from remediation.model.text.visible import to_json, visible, visible_line
+from remediation.model.text.visible import visible, visible_json, visible_line
 from remediation.report.text import Line
 
 
@@ -42,7 +42,7 @@ def test_one_line_stays_one_line() -> None:
 
 def test_json_stays_the_same_value() -> None:
     value = {"a": "\x1b[2J\x7f\x9b\u202e\u2028é\ud800", "b": [1, None, "\n"]}
-    text = to_json(value)
+    text = visible_json(value)
     assert json.loads(text) == value
     assert "é" in text
     assert visible(text) == text

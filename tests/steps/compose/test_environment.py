@@ -118,7 +118,7 @@ def test_a_setting_that_stands_in_no_file_is_not_guessed_at() -> None:
     hidden = replace(found, judged=step.look.__globals__["judge"]({"OLLAMA_LLM_LIBRARY": "cuda"}, (0, 13, 5)))
     assert plan == []
     assert list(step.plan(hidden)) == []
-    assert "look in env_file" in step.explain(hidden)
+    assert "look in env_file" in step.describe(hidden)
 
 
 @pytest.mark.parametrize(

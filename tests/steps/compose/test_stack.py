@@ -10,7 +10,7 @@ from remediation.model.change import Risk, StepCall
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject
 from remediation.model.outcome import Outcome
-from remediation.model.text.timestamps import moment
+from remediation.model.text.timestamps import parse_timestamp
 from tests.engine.fakes.compose import FakeCompose
 from tests.engine.fakes.examples import (
     BASE,
@@ -36,14 +36,14 @@ def test_only_what_differs_is_recreated() -> None:
 
 
 def test_check_mode_foresees_that_an_edited_file_recreates() -> None:
-    from remediation.engine.step.executor import execute  # noqa: PLC0415 - both steps share one context here
+    from remediation.engine.step.executor import execute_step  # noqa: PLC0415 - both steps share one context here
     from tests.steps.running import bench  # noqa: PLC0415
 
     world = stack("OLLAMA_LLM_LIBRARY=cuda")
     context = bench(world).context(check=True, run_started=world.clock.start)
-    execute(StepCall("compose.environment", {}), context)
-    assert summaries(execute(StepCall("stack.up", {}), context)) == ["recreate ollama (ai-native)"]
-    foreseen = execute(StepCall("model.reloaded", {}), context)
+    execute_step(StepCall("compose.environment", {}), context)
+    assert summaries(execute_step(StepCall("stack.up", {}), context)) == ["recreate ollama (ai-native)"]
+    foreseen = execute_step(StepCall("model.reloaded", {}), context)
     assert foreseen.values["predicted"] == [33, 33]
     assert world.writes == []
 
@@ -133,9 +133,9 @@ def test_the_debug_level_that_shows_discovery_depends_on_the_release(version: st
     [("2023-11-14T22:13:20Z", BOOT), ("2023-11-14T22:13:20.123456789Z", BOOT + 0.123456), ("2023-11-14T23:13:20.5+01:00", BOOT + 0.5), ("0001-01-01T00:00:00Z", None), ("", None), ("soon", None)],
 )  # fmt: skip
 def test_dockers_times_are_read(text: str, seconds: float | None) -> None:
-    found = moment(text)
+    found = parse_timestamp(text)
     assert found == (pytest.approx(seconds) if seconds is not None else None)
-    assert moment(stamp(BOOT)) == BOOT
+    assert parse_timestamp(stamp(BOOT)) == BOOT
 
 
 def test_two_services_of_the_same_file_do_not_disturb_each_other() -> None:

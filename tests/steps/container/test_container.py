@@ -6,7 +6,7 @@ import pytest
 
 from remediation.model.facts import ContainerStats, Executed, SystemLimits
 from remediation.model.outcome import Outcome
-from remediation.steps.compose.resources import size_of
+from remediation.steps.compose.resources import memory_limit
 from tests.engine.fakes.examples import (
     GPU,
     stack,
@@ -47,7 +47,7 @@ def test_what_ollama_found_counts_first() -> None:
     world.log = 'time=2026-01-01T00:00:01.000Z level=INFO source=types.go:60 msg="inference compute" id=cpu library=cpu compute="" name=cpu\n'
     step, found, _ = seen(world, "container.sees_gpu")
     assert step.met(found) is False
-    assert "only the processor" in step.explain(found)
+    assert "only the processor" in step.describe(found)
 
 
 def test_what_the_server_ignores_is_said() -> None:
@@ -83,4 +83,4 @@ def test_limits_are_capped_by_what_the_engine_has() -> None:
     ("text", "size"), [("12G", 12 * GIB), ("512m", 512 * 1024**2), ("12884901888", 12 * GIB), ("8gb", 8 * GIB), ("1.5g", 3 * GIB // 2), ("0", None), (None, None), ("1e999", None)]
 )  # fmt: skip
 def test_compose_writes_sizes_in_several_ways(text: str | None, size: int | None) -> None:
-    assert size_of(text) == size
+    assert memory_limit(text) == size

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from remediation.model.errors import CallFailed, HostError, Uncertain, Unreachable
+from remediation.model.errors import CallFailed, HostError, OutcomeUnknown, Unreachable
 from remediation.model.facts import Executed
 from remediation.model.outcome import Outcome
 from remediation.steps.compose.environment import digest
@@ -70,7 +70,7 @@ def test_every_model_is_there_afterwards_by_its_digest() -> None:
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize(
     "error",
-    [CallFailed("broken off"), Unreachable("the connection is lost"), Uncertain("the answer was lost")],
+    [CallFailed("broken off"), Unreachable("the connection is lost"), OutcomeUnknown("the answer was lost")],
     ids=lambda one: type(one).__name__,
 )
 def test_stopped_at_any_point_the_next_run_completes_it_and_nothing_is_lost(point: str, error: HostError) -> None:
@@ -95,9 +95,9 @@ def test_one_model_is_told_in_the_singular() -> None:
     result = run(world, "volume.recreated")
     assert summaries(result)[0] == f"write down what volume {VOLUME} holds: 1 model"
     step, state, _ = seen(world, "volume.recreated")
-    assert f"volume {VOLUME} held 1 model" in step.explain(state)
+    assert f"volume {VOLUME} held 1 model" in step.describe(state)
     step, state, _ = seen(world, "volume.completed")
-    assert f"volume {VOLUME} is new and holds 0 of 1 model" in step.explain(state)
+    assert f"volume {VOLUME} is new and holds 0 of 1 model" in step.describe(state)
 
 
 def test_it_is_made_anew_once_per_run() -> None:
@@ -160,7 +160,7 @@ def test_a_server_that_does_not_answer_stops_it_because_nobody_knows_what_is_the
     world = host()
     step, found, _ = seen(world, "volume.recreated")
     assert found.planned is not None
-    assert step.explain(found).startswith(f"volume {VOLUME} held 2 models, {LOCAL} in no registry")
+    assert step.describe(found).startswith(f"volume {VOLUME} held 2 models, {LOCAL} in no registry")
 
 
 def test_what_differs_afterwards_is_said_and_the_record_stays() -> None:

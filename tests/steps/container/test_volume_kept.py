@@ -14,7 +14,7 @@ from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Executed
 from remediation.model.outcome import Outcome
-from remediation.steps.container.volume_inventory import Held, held
+from remediation.steps.container.volume_inventory import Held, unlisted_content
 from remediation.steps.ollama.model_store import StorePlace
 from tests.engine.fakes.examples import LOCAL, manifest, stored
 from tests.engine.fakes.host import GIB, MODEL, OLLAMA, VOLUME, FakeReader, FakeWriter, World
@@ -104,7 +104,7 @@ def test_a_layer_that_was_damaged_before_comes_back_as_it_was() -> None:
 def test_what_lies_beside_the_store_and_unlisted_manifests_are_found() -> None:
     world = host()
     world.answers["ls", "-R", "/root/.ollama"] = Executed(0, LISTING)
-    found = held(FakeReader(world), OLLAMA, StorePlace(VOLUME, "models"))
+    found = unlisted_content(FakeReader(world), OLLAMA, StorePlace(VOLUME, "models"))
     assert found == Held(("ana/own:v1", "phi3:3.8b"), ("history", "id_ed25519"))
 
 

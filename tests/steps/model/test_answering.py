@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from remediation.engine.step.executor import execute
+from remediation.engine.step.executor import execute_step
 from remediation.model.change import StepCall
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.outcome import Outcome
@@ -44,7 +44,7 @@ def test_a_runner_that_died_is_known_by_what_follows_its_load(after: str, died: 
     world.log += after
     assert bool(last_death(FakeReader(world))) is died
     context = Bench(world, steps=registry()).context()
-    result = execute(StepCall("model.offloaded", {"layers": "all"}), context)
+    result = execute_step(StepCall("model.offloaded", {"layers": "all"}), context)
     assert result.outcome is (Outcome.FAILED if died else Outcome.OK)
     assert ("its runner died while it answered" in result.reason) is died
     assert ("docker logs" in result.next_step) is died
@@ -76,14 +76,14 @@ def test_after_a_change_a_state_counts_only_once_the_model_answers() -> None:
     world = healthy()
     bench = Bench(world, steps=registry())
     call = StepCall("model.offloaded", {"layers": "all"})
-    assert execute(call, bench.context()).outcome is Outcome.OK
+    assert execute_step(call, bench.context()).outcome is Outcome.OK
     assert world.writes == []
     bench.memory.changes = 1
     world.fails["ollama.generate"] = [CallFailed("model runner has unexpectedly stopped", status=500)]
-    result = execute(call, bench.context())
+    result = execute_step(call, bench.context())
     assert result.outcome is Outcome.UNVERIFIED
     assert "it does not answer" in result.reason
-    assert execute(call, bench.context(check=True)).outcome is Outcome.OK
+    assert execute_step(call, bench.context(check=True)).outcome is Outcome.OK
     assert world.writes == [f"generate {MODEL}"]
 
 
@@ -94,6 +94,6 @@ def test_a_server_that_hangs_in_a_forced_load_is_known_before_it_is_waited_for()
         f'time={at} level=INFO source=server.go:443 msg="loading model" "model layers"=33 requested=999\n'
         f'time={at} level=INFO source=runner.go:1 msg="starting go runner"\n'
     )
-    result = execute(StepCall("model.offloaded", {"layers": "all"}), Bench(world, steps=registry()).context())
+    result = execute_step(StepCall("model.offloaded", {"layers": "all"}), Bench(world, steps=registry()).context())
     assert (result.outcome, world.writes) == (Outcome.FAILED, [])
     assert "the server hangs in a forced load" in result.reason

@@ -12,7 +12,7 @@ from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, Host
 from remediation.model.facts import Found, Runner, Target
 from remediation.model.outcome import Outcome
 from remediation.steps.registry import registry
-from remediation.steps.resolve import canonical, same
+from remediation.steps.resolve import canonical, same_model
 from tests.engine.fakes.examples import (
     LOCAL,
     baked,
@@ -37,7 +37,7 @@ from tests.steps.running import run, seen, summaries, undo
     ],
 )
 def test_names_are_compared_as_ollama_does(one: str, other: str, alike: bool) -> None:
-    assert same(one, other) is alike
+    assert same_model(one, other) is alike
     assert canonical("localhost:5000/x/y") == "localhost:5000/x/y:latest"
 
 

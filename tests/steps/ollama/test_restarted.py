@@ -73,7 +73,7 @@ def test_a_container_that_was_started_by_hand_is_said_to_hold_its_settings_alone
     world.containers[OLLAMA] = replace(world.containers[OLLAMA], labels={})
     step, state, _ = seen(world, "ollama.restarted")
     assert (state.by_hand, step.values(state)["by_hand"]) == (True, True)
-    assert "it was started by hand" in step.explain(state)
+    assert "it was started by hand" in step.describe(state)
 
 
 def test_a_server_that_hangs_is_restarted_where_only_such_a_one_is_to_be() -> None:

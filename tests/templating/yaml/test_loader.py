@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remediation.model.errors import InputError, Place
-from remediation.templating.yaml.loader import problem, read_text, read_yaml
+from remediation.templating.yaml.loader import load_text, problem, read_yaml
 from remediation.templating.yaml.located import Rows, Table, Text, plain
 from remediation.templating.yaml.secret import Secret
 from remediation.templating.yaml.vault import Vault
@@ -21,12 +21,12 @@ NAME = "site.yml"
 
 def told(text: str) -> list[str]:
     with pytest.raises(InputError) as caught:
-        read_text(text, NAME)
+        load_text(text, NAME)
     return [str(problem) for problem in caught.value.problems]
 
 
 def test_every_value_knows_its_place() -> None:
-    table = read_text("a: 1\nb:\n  - {c: word}\n  - 'x y'\n", NAME)
+    table = load_text("a: 1\nb:\n  - {c: word}\n  - 'x y'\n", NAME)
     assert isinstance(table, Table)
     assert (table.key_places["b"], table.value_places["a"]) == (Place(NAME, 2, 1), Place(NAME, 1, 4))
     rows = table["b"]
@@ -39,7 +39,7 @@ def test_every_value_knows_its_place() -> None:
 
 def test_types_are_yaml_1_1() -> None:
     text = "[yes, No, on, OFF, 0755, '0755', 1:30, 1_000, 0x1f, .inf, 1e3, ~, 2001-02-03, !!str 5, null, '', =]"
-    values = plain(read_text(text, NAME))
+    values = plain(load_text(text, NAME))
     assert values[:9] == [True, False, True, False, 493, "0755", 90, 1000, 31]
     assert values[9] == float("inf")
     assert values[10] == "1e3"  # YAML 1.1 wants a dot
@@ -49,7 +49,7 @@ def test_types_are_yaml_1_1() -> None:
 
 
 def test_an_alias_is_its_anchor_and_merges_are_weaker_than_own_keys() -> None:
-    table = read_text("a: &x {k: 1, l: 2}\nb: {l: 3, <<: *x}\nc: {<<: [{k: 9}, *x]}\n", NAME)
+    table = load_text("a: &x {k: 1, l: 2}\nb: {l: 3, <<: *x}\nc: {<<: [{k: 9}, *x]}\n", NAME)
     assert plain(table) == {"a": {"k": 1, "l": 2}, "b": {"l": 3, "k": 1}, "c": {"k": 9, "l": 2}}
     assert table["b"].key_places["k"] == Place(NAME, 1, 8)
 
@@ -60,7 +60,7 @@ def bomb(levels: int) -> str:
 
 
 def test_an_alias_is_the_value_of_its_anchor() -> None:
-    table = read_text(bomb(4), NAME)
+    table = load_text(bomb(4), NAME)
     assert table["a3"][0] is table["a3"][8] is table["a2"]
 
 
@@ -89,7 +89,7 @@ def test_what_would_fill_the_memory_is_refused(text: str, message: str) -> None:
 
 def test_brackets_in_texts_and_many_anchors_are_no_depth() -> None:
     lines = [f"k{n}: &k{n} {{a: [1], b: '[[['}}" for n in range(500)]
-    table = read_text("\n".join([*lines, "all: [*k1, *k2, *k499]"]), NAME)
+    table = load_text("\n".join([*lines, "all: [*k1, *k2, *k499]"]), NAME)
     assert table["all"][2] == {"a": [1], "b": "[[["}
 
 
@@ -110,7 +110,7 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_unsafe_text_is_never_a_template() -> None:
-    table = read_text("a: !unsafe '{{ x }}'\nb: !unsafe {c: ['{{ x }}']}\nd: '{{ x }}'\n", NAME)
+    table = load_text("a: !unsafe '{{ x }}'\nb: !unsafe {c: ['{{ x }}']}\nd: '{{ x }}'\n", NAME)
     assert (table["a"], type(table["a"])) == ("{{ x }}", str)
     assert (table["b"], type(table["b"]["c"][0])) == ({"c": ["{{ x }}"]}, str)
     assert table["d"].template
@@ -199,7 +199,7 @@ def test_what_was_encrypted_is_secret_and_never_quoted(tmp_path: Path) -> None:
 
 def test_a_vaulted_value_is_a_secret() -> None:
     indented = VALUE.text.replace("\n", "\n  ")
-    table = read_text(f"a: !vault |\n  {indented}\nb: 1\n", NAME, decrypt=Vault([("x", lambda: Secret(SECRET))]))
+    table = load_text(f"a: !vault |\n  {indented}\nb: 1\n", NAME, decrypt=Vault([("x", lambda: Secret(SECRET))]))
     assert table == {"a": VALUE.holds, "b": 1}
     assert repr(table) == "{'a': ***, 'b': 1}"
 
@@ -207,7 +207,7 @@ def test_a_vaulted_value_is_a_secret() -> None:
 @given(st.text(alphabet=st.sampled_from("ab:-[]{}!&*#|>'\" \n\t,?%@0123é\x07"), max_size=60))
 def test_any_text_is_read_or_refused_with_a_reason(text: str) -> None:
     try:
-        read_text(text, NAME)
+        load_text(text, NAME)
     except InputError as error:
         problems = error.problems
     else:

@@ -7,26 +7,26 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from remediation.engine.play.actions.command import command
+from remediation.engine.play.actions.command import command_action
 from remediation.engine.play.actions.include_vars import include_vars
-from remediation.engine.play.actions.measure import measure
+from remediation.engine.play.actions.measure import measure_action
 from remediation.engine.play.actions.simple import assert_, debug, fail, set_fact
 from remediation.engine.play.actions.wait_for import wait_for
-from remediation.engine.play.context.results import Acted
-from remediation.engine.play.context.task_context import Site
+from remediation.engine.play.context.results import ActionResult
+from remediation.engine.play.context.task_context import TaskContext
 from remediation.model.errors import UsageError
 from remediation.playbook.actions import ACTIONS, Action
 from remediation.templating.lazy import OMIT
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.located import Text, looks_like_template
 
-DOES: Mapping[str, Callable[[Any, Site, Scope], Acted]] = {
+DOES: Mapping[str, Callable[[Any, TaskContext, Scope], ActionResult]] = {
     "assert": assert_,
-    "command": command,
+    "command": command_action,
     "debug": debug,
     "fail": fail,
     "include_vars": include_vars,
-    "measure": measure,
+    "measure": measure_action,
     "set_fact": set_fact,
     "wait_for": wait_for,
 }
@@ -39,11 +39,11 @@ TELLS = frozenset({"assert", "debug", "fail", "include_vars", "set_fact"})
 """Actions that touch no host and take no time."""
 
 
-def act(site: Site, scope: Scope) -> Acted:
+def act(site: TaskContext, scope: Scope) -> ActionResult:
     """Do what the task of `site` says; raises `RemediationError`."""
     name = site.task.action
     try:
-        return DOES[name](parameters(site, scope), site, scope)
+        return DOES[name](action_parameters(site, scope), site, scope)
     finally:
         if name not in TELLS:
             site.forget()
@@ -56,7 +56,7 @@ def _named(key: object, action: str, scope: Scope) -> str:
     return str(key)
 
 
-def parameters(site: Site, scope: Scope) -> Action:
+def action_parameters(site: TaskContext, scope: Scope) -> Action:
     """Return the task's parameters with everything evaluated and checked; raises `RemediationError`."""
     name = site.task.action
     given: dict[str, Any] = {}

@@ -11,14 +11,14 @@ from datetime import datetime, timezone
 from typing import Any
 
 from remediation.connections.calls import Call, Completed, Failed, FileContent, ReadFile, Reply, Run
-from remediation.connections.posix.sudo import is_variable
-from remediation.engine.approval import Refusal, weigh
+from remediation.connections.posix.sudo import is_environment_name
+from remediation.engine.approval import Refusal, check_risk
 from remediation.engine.context import Selected, StepContext
 from remediation.engine.journal.serialization import change_to_json
-from remediation.engine.play.actions.command_line import split
+from remediation.engine.play.actions.command_line import split_command
 from remediation.engine.play.context.open_hosts import Opened
-from remediation.engine.play.context.results import Acted, refused
-from remediation.engine.play.context.task_context import Site
+from remediation.engine.play.context.results import ActionResult, refused_result
+from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import applied_by, outcome_of
 from remediation.model.change import Change, Risk
 from remediation.model.errors import HostError, UsageError
@@ -48,14 +48,14 @@ class Program:
     environment: Mapping[str, str]
 
 
-def command(given: Command, site: Site, scope: Scope) -> Acted:
+def command_action(given: Command, site: TaskContext, scope: Scope) -> ActionResult:
     """Run the program; check mode leaves it out."""
     try:
         unnecessary = _unnecessary(given, site)
         if unnecessary:
             said = {"stdout": f"skipped, since {unnecessary}", "stdout_lines": [f"skipped, since {unnecessary}"]}
             why = f"Did not run command since {_quoted(unnecessary)}"
-            return Acted(values={"rc": 0, **said, "stderr": "", "stderr_lines": [], "msg": why})
+            return ActionResult(values={"rc": 0, **said, "stderr": "", "stderr_lines": [], "msg": why})
         if site.check():
             return _foreseen(given, site)
         opened = site.opened()
@@ -64,10 +64,10 @@ def command(given: Command, site: Site, scope: Scope) -> Acted:
         begun = clock.now()
         return _timed(_run(program, site, opened), program, begun, clock.now())
     except HostError as error:
-        return refused(error, outcome_of(error))
+        return refused_result(error, outcome_of(error))
 
 
-def _timed(acted: Acted, program: Program, begun: float, ended: float) -> Acted:
+def _timed(acted: ActionResult, program: Program, begun: float, ended: float) -> ActionResult:
     """Return the result with what was run and when, as Ansible's."""
     if "rc" not in acted.values:
         return acted
@@ -76,7 +76,7 @@ def _timed(acted: Acted, program: Program, begun: float, ended: float) -> Acted:
     return replace(acted, values={"cmd": list(program.words), **acted.values, **when})
 
 
-def _foreseen(given: Command, site: Site) -> Acted:
+def _foreseen(given: Command, site: TaskContext) -> ActionResult:
     """Leave the program out, as Ansible's check mode does; a saved plan holds it all the same. The host is not asked."""
     words = given.argv if given.argv is not None else _words(given.cmd or "", site, site.opened())
     if site.task.changed_when is not False and site.play.stage.request.policy.check:
@@ -85,21 +85,21 @@ def _foreseen(given: Command, site: Site) -> Acted:
         site.emit("change_planned", index=index, path=site.path, step="command", change=change_to_json(change))
         site.host.pending = True
     values = {"rc": 0, "stdout": "", "stderr": "", "stdout_lines": [], "stderr_lines": [], "msg": "check mode: not run"}
-    return Acted(Outcome.SKIPPED, values, "check mode: a command is not run")
+    return ActionResult(Outcome.SKIPPED, values, "check mode: a command is not run")
 
 
 def _change(shown: str, risk: Risk) -> Change:
     return Change(f"run {shown}", subject=shown, risk=risk)
 
 
-def _shown(words: Sequence[Any], site: Site) -> str:
+def _shown(words: Sequence[Any], site: TaskContext) -> str:
     if site.hidden():
         return "a program (no_log)"
     # masked here, and not only in events: a plan and an earlier process of the run know it in this form
     return site.play.stage.ports.mask.text(shlex.join(str(word) for word in words))
 
 
-def environment_of(site: Site, scope: Scope) -> dict[str, str]:
+def environment_of(site: TaskContext, scope: Scope) -> dict[str, str]:
     """Return the task's environment, the innermost level counting most."""
     found: dict[str, str] = {}
     for level in site.settings.environment:
@@ -114,11 +114,11 @@ def environment_of(site: Site, scope: Scope) -> dict[str, str]:
     return found
 
 
-def _valid(environment: Mapping[str, str], site: Site, opened: Opened) -> Mapping[str, str]:
+def _valid(environment: Mapping[str, str], site: TaskContext, opened: Opened) -> Mapping[str, str]:
     """Return `environment`; raises `UsageError` for what the host could not be given."""
     windows = opened.access.connection.platform == "windows"
     for name, value in environment.items():
-        if not (name and not set("=\0") & set(name) if windows else is_variable(name)):
+        if not (name and not set("=\0") & set(name) if windows else is_environment_name(name)):
             step = "take the = out of it" if windows else "use letters, digits and underscores, and no digit first"
             raise UsageError(f"environment: {name!r} is not a valid name of a variable", place=site.place, next_step=step)
         if "\0" in value:
@@ -126,7 +126,7 @@ def _valid(environment: Mapping[str, str], site: Site, opened: Opened) -> Mappin
     return environment
 
 
-def _program(given: Command, site: Site, opened: Opened, environment: Mapping[str, str]) -> Program:
+def _program(given: Command, site: TaskContext, opened: Opened, environment: Mapping[str, str]) -> Program:
     words: Sequence[Any] = given.argv if given.argv is not None else _words(given.cmd or "", site, opened)
     known = {**os.environ, **environment} if opened.machine == "local" else environment
     arguments = tuple(_filled(str(revealed(word)), known) for word in words)
@@ -135,9 +135,9 @@ def _program(given: Command, site: Site, opened: Opened, environment: Mapping[st
     return Program(arguments, tuple(map(str, words)), _shown(words, site), given, environment)
 
 
-def _words(text: str, site: Site, opened: Opened) -> list[str]:
+def _words(text: str, site: TaskContext, opened: Opened) -> list[str]:
     try:
-        return split(text, windows=opened.access.connection.platform == "windows")
+        return split_command(text, windows=opened.access.connection.platform == "windows")
     except ValueError as error:
         raise UsageError(f"command: {error} in {text!r}", place=site.place) from None
 
@@ -149,7 +149,7 @@ def _filled(word: str, known: Mapping[str, str]) -> str:
     return home + filled[1:] if home and (filled == "~" or filled.startswith("~/")) else filled
 
 
-def _unnecessary(given: Command, site: Site) -> str:
+def _unnecessary(given: Command, site: TaskContext) -> str:
     """Return why the program need not run, empty where it must; the host is asked only where the task says what to look for."""
     if given.creates is None and given.removes is None:
         return ""
@@ -182,7 +182,7 @@ def exists(reply: Reply) -> bool:
     return not (isinstance(reply, Failed) and reply.kind == "not-found")
 
 
-def _run(program: Program, site: Site, opened: Opened) -> Acted:
+def _run(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
     risk = _risk(site)
     hold = site.hold(opened) if risk > Risk.SAFE else _unheld
     context = site.context(opened, hold)
@@ -193,15 +193,15 @@ def _run(program: Program, site: Site, opened: Opened) -> Acted:
     selected = context.ports.select(context.host, context.path, change)
     quiet = site.task.changed_when is False  # it says that it changes nothing: nothing to plan, nothing to record
     if selected is Selected.LEFT_OUT:
-        return Acted(
+        return ActionResult(
             Outcome.SKIPPED, {"msg": f"left out by the user: {change.summary}"}, f"left out by the user: {change.summary}"
         )
-    refusal = weigh([change], context)
+    refusal = check_risk([change], context)
     if selected is Selected.UNPLANNED and not quiet:
         refusal = Refusal(f"stale plan: {change.summary} is not in it", "look again and save a new plan: --check --out")
     if refusal is not None:
         told = Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step)
-        return Acted(Outcome.BLOCKED, {"msg": refusal.reason}, refusal.reason, refusal.next_step, told=told)
+        return ActionResult(Outcome.BLOCKED, {"msg": refusal.reason}, refusal.reason, refusal.next_step, told=told)
     limit = context.timeout or LONGEST
     hold(limit)
     try:
@@ -216,7 +216,7 @@ def _unheld(seconds: float) -> None:
     """Hold nothing: what is safe does not keep other runs away."""
 
 
-def _risk(site: Site) -> Risk:
+def _risk(site: TaskContext) -> Risk:
     if site.task.risk is None:
         return Risk.SAFE
     try:
@@ -225,7 +225,7 @@ def _risk(site: Site) -> Risk:
         raise UsageError(f"risk: {error}", place=site.place) from None
 
 
-def _earlier(change: Change, context: StepContext, *, repeat: bool) -> Acted | None:
+def _earlier(change: Change, context: StepContext, *, repeat: bool) -> ActionResult | None:
     """Return what an earlier process of this run came to with the very program, None where it was not sent."""
     memory, path = context.memory, context.path
     done, in_flight = memory.done.pop(path, ()), memory.in_flight.pop(path, ())
@@ -234,11 +234,11 @@ def _earlier(change: Change, context: StepContext, *, repeat: bool) -> Acted | N
             return _result(int(known.data["rc"]), str(known.data["stdout"]), str(known.data["stderr"]), change)
     if any(known.key == change.key for known in in_flight) and not repeat:
         reason = f"{change.summary}: was in flight when the run was cut off, and is not repeated"
-        return Acted(Outcome.UNVERIFIED, {"msg": reason}, reason, "see whether it was done, or resume with --repeat")
+        return ActionResult(Outcome.UNVERIFIED, {"msg": reason}, reason, "see whether it was done, or resume with --repeat")
     return None
 
 
-def _recorded(change: Change, program: Program, site: Site, context: StepContext, opened: Opened) -> Acted:
+def _recorded(change: Change, program: Program, site: TaskContext, context: StepContext, opened: Opened) -> ActionResult:
     """Run the program with its start and its end on disk."""
     limit = context.timeout or LONGEST
     index, context.memory.changes = context.memory.changes, context.memory.changes + 1
@@ -276,7 +276,7 @@ def _sent(program: Program, opened: Opened, limit: float) -> Reply:
     return opened.access.connection.exchange([call])[0]
 
 
-def _acted(reply: Reply, program: Program, change: Change | None) -> Acted:
+def _acted(reply: Reply, program: Program, change: Change | None) -> ActionResult:
     if isinstance(reply, Completed):
         strip = program.given.strip_empty_ends
         return _result(reply.rc, _text(reply.stdout, strip=strip), _text(reply.stderr, strip=strip), change)
@@ -288,11 +288,11 @@ def _acted(reply: Reply, program: Program, change: Change | None) -> Acted:
     if reply.kind == "not-found":
         missing = reply.missing or program.arguments[0]
         if missing == program.given.chdir:
-            return Acted(Outcome.FAILED, values, reply.message, "make that folder on the host, or correct chdir")
+            return ActionResult(Outcome.FAILED, values, reply.message, "make that folder on the host, or correct chdir")
         correct = "run the task without become" if missing == "sudo" else "correct its name"
-        return Acted(Outcome.FAILED, values, reply.message, f"install {missing} on the host, or {correct}")
+        return ActionResult(Outcome.FAILED, values, reply.message, f"install {missing} on the host, or {correct}")
     next_step = SEE if reply.kind == "uncertain" else ""
-    return Acted(outcomes.get(reply.kind, Outcome.FAILED), {"msg": reply.message}, reply.message, next_step)
+    return ActionResult(outcomes.get(reply.kind, Outcome.FAILED), {"msg": reply.message}, reply.message, next_step)
 
 
 def _text(output: bytes, *, strip: bool) -> str:
@@ -300,7 +300,7 @@ def _text(output: bytes, *, strip: bool) -> str:
     return text.rstrip("\r\n") if strip else text
 
 
-def _result(rc: int, stdout: str, stderr: str, change: Change | None) -> Acted:
+def _result(rc: int, stdout: str, stderr: str, change: Change | None) -> ActionResult:
     said = next((line for line in reversed((stderr or stdout).splitlines()) if line.strip()), "")
     reason = "" if rc == 0 else f"exit code {rc}" + (f": {said.strip()}" if said else "")
     values = {
@@ -314,4 +314,4 @@ def _result(rc: int, stdout: str, stderr: str, change: Change | None) -> Acted:
     }
     outcome = Outcome.CHANGED if rc == 0 else Outcome.FAILED
     told = Result(outcome, reason, (change,)) if change else None
-    return Acted(outcome, values, reason, told=told)
+    return ActionResult(outcome, values, reason, told=told)

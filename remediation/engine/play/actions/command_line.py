@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 
-def split(text: str, *, windows: bool) -> list[str]:
+def split_command(text: str, *, windows: bool) -> list[str]:
     """Return the words of a command line; raises ValueError where a quote stays open."""
     return _windows(text) if windows else shlex.split(text)
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from remediation.engine.play.context.results import Acted
-from remediation.engine.play.context.task_context import Site
+from remediation.engine.play.context.results import ActionResult
+from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.variables import variables_of
 from remediation.model.errors import UsageError
 from remediation.playbook.actions import IncludeVars
@@ -17,17 +17,17 @@ from remediation.templating.templar import Scope
 ENDINGS = frozenset({".yml", ".yaml", ".json"})
 
 
-def include_vars(given: IncludeVars, site: Site, scope: Scope) -> Acted:  # noqa: ARG001 - an action's signature
+def include_vars(given: IncludeVars, site: TaskContext, scope: Scope) -> ActionResult:  # noqa: ARG001 - an action's signature
     """Load the variables of a file, or of all files in a folder."""
     found: dict[str, Any] = {}
     paths = _files(given, site)
     for path in paths:
         found.update(variables_of(path, site.play.stage.request.playbook.decrypt))
     named: Mapping[str, Any] = {given.name: found} if given.name else found
-    return Acted(values={"ansible_included_var_files": [str(path.absolute()) for path in paths]}, included=named)
+    return ActionResult(values={"ansible_included_var_files": [str(path.absolute()) for path in paths]}, included=named)
 
 
-def _files(given: IncludeVars, site: Site) -> list[Path]:
+def _files(given: IncludeVars, site: TaskContext) -> list[Path]:
     folders = (site.task.folder, site.play.play.file.parent, site.play.stage.request.playbook.path.parent)
     if given.file is not None:
         path = find_file(given.file, folders, "vars", subfolder_first=True)

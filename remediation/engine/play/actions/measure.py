@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from remediation.engine.play.context.host_facts import look_once
-from remediation.engine.play.context.results import Acted, refused
-from remediation.engine.play.context.task_context import Site
+from remediation.engine.play.context.results import ActionResult, refused_result
+from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.errors import HostError
 from remediation.playbook.actions import Measure
@@ -14,12 +14,12 @@ SCALED = "lab_scale"
 """The host variable of a lab: its figures are a simulation's."""
 
 
-def measure(given: Measure, site: Site, scope: Scope) -> Acted:
+def measure_action(given: Measure, site: TaskContext, scope: Scope) -> ActionResult:
     """Ask the loaded model for a few tokens; what cannot be measured says why, and fails nothing."""
     try:
         opened = site.opened()
         look_once(site, opened)
-        moment = site.host.memory.lately(site.play.stage.ports.clock.monotonic()) if opened.name == site.host.name else None
+        moment = site.host.memory.reuse(site.play.stage.ports.clock.monotonic()) if opened.name == site.host.name else None
         layers = site.host.layers
         if layers is None:
             moment = moment or opened.access.reader_for("diagnosis")
@@ -30,6 +30,6 @@ def measure(given: Measure, site: Site, scope: Scope) -> Acted:
             reader, writer, label=given.label, layers=layers, simulated=SCALED in scope, model=given.model
         )
     except HostError as error:
-        return refused(error, outcome_of(error))
+        return refused_result(error, outcome_of(error))
     site.emit("measurement", label=given.label, figures=figures)
-    return Acted(values={**figures, "msg": figures.get("reason") or ""})
+    return ActionResult(values={**figures, "msg": figures.get("reason") or ""})

@@ -9,8 +9,8 @@ from typing import Any
 from remediation.connections.calls import Failed, FileContent, Http, ReadFile
 from remediation.engine.play.actions.command import exists
 from remediation.engine.play.context.open_hosts import Opened
-from remediation.engine.play.context.results import Acted, refused
-from remediation.engine.play.context.task_context import Site
+from remediation.engine.play.context.results import ActionResult, refused_result
+from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.errors import HostError, UsageError
 from remediation.model.outcome import Outcome
@@ -20,17 +20,19 @@ from remediation.templating.templar import Scope
 GONE = frozenset({"stopped", "absent", "drained"})
 
 
-def wait_for(given: WaitFor, site: Site, scope: Scope) -> Acted:  # noqa: ARG001 - an action's signature
+def wait_for(given: WaitFor, site: TaskContext, scope: Scope) -> ActionResult:  # noqa: ARG001 - an action's signature
     """Look again and again until the state is there or the time is over; check mode waits for nothing."""
     if site.check():
-        return Acted(Outcome.SKIPPED, {"msg": "check mode: not waited for"}, "check mode: what was not done is not waited for")
+        return ActionResult(
+            Outcome.SKIPPED, {"msg": "check mode: not waited for"}, "check mode: what was not done is not waited for"
+        )
     try:
         return _waited(given, site)
     except HostError as error:
-        return refused(error, outcome_of(error))
+        return refused_result(error, outcome_of(error))
 
 
-def _waited(given: WaitFor, site: Site) -> Acted:
+def _waited(given: WaitFor, site: TaskContext) -> ActionResult:
     opened = site.opened()
     clock, ports = opened.access.clock, site.play.stage.ports
     pattern = _pattern(given, site)
@@ -40,7 +42,7 @@ def _waited(given: WaitFor, site: Site) -> Acted:
     clock.sleep(given.delay, ports.wait)
     while True:
         if (given.port is not None or given.path is not None) and _there(given, pattern, opened) is (given.state not in GONE):
-            return Acted(values=_values(given, int(clock.monotonic() - begun)))
+            return ActionResult(values=_values(given, int(clock.monotonic() - begun)))
         left = until - clock.monotonic()
         if left <= 0 or ports.cancelled():
             break
@@ -48,12 +50,12 @@ def _waited(given: WaitFor, site: Site) -> Acted:
     elapsed = int(clock.monotonic() - begun)
     if ports.cancelled():
         reason = f"interrupted after {elapsed} s of {given.timeout:g} s"
-        return Acted(Outcome.FAILED, {"msg": reason, "elapsed": elapsed}, reason)
+        return ActionResult(Outcome.FAILED, {"msg": reason, "elapsed": elapsed}, reason)
     if given.port is None and given.path is None:
-        return Acted(values=_values(given, elapsed))
+        return ActionResult(values=_values(given, elapsed))
     what = given.path or f"{given.host}:{given.port}"
     reason = given.msg or f"{what} was not {given.state} within {given.timeout:g} s"
-    return Acted(Outcome.FAILED, {"msg": reason, "elapsed": elapsed}, reason)
+    return ActionResult(Outcome.FAILED, {"msg": reason, "elapsed": elapsed}, reason)
 
 
 def _values(given: WaitFor, elapsed: int) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def _values(given: WaitFor, elapsed: int) -> dict[str, Any]:
     return {**known, "elapsed": elapsed, "msg": ""}
 
 
-def _pattern(given: WaitFor, site: Site) -> re.Pattern[str] | None:
+def _pattern(given: WaitFor, site: TaskContext) -> re.Pattern[str] | None:
     if given.search_regex is None:
         return None
     try:

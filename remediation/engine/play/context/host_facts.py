@@ -12,7 +12,7 @@ from remediation.model.text.digits import is_whole
 if TYPE_CHECKING:
     from remediation.engine.context import HostMemory
     from remediation.engine.play.context.open_hosts import Opened
-    from remediation.engine.play.context.task_context import Site
+    from remediation.engine.play.context.task_context import TaskContext
     from remediation.facets.access import HostAccess
     from remediation.facets.protocols import Reader
 
@@ -20,7 +20,7 @@ GIB = 1024**3
 FIRST_WINDOWS_11 = 22000
 
 
-def look_once(site: Site, opened: Opened) -> Reader | None:
+def look_once(site: TaskContext, opened: Opened) -> Reader | None:
     """Tell ``host_facts`` of the task's own host, the first time, and return what was looked through; raises `Unreachable`.
 
     What does not answer is left out.

@@ -30,7 +30,7 @@ class Recap:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class TaskResult:
     """What became of one task (or one item of its loop) on one host.
 
     ``result`` is what ``register`` keeps, ``outcome`` one word; ``ignored`` says that the host goes on all the same.

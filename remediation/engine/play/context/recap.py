@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from remediation.engine.play.context.host_state import Ending, HostState
-from remediation.engine.play.context.run_state import PlayStage
+from remediation.engine.play.context.host_state import HostState, TaskResult
+from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.control_flow import HostLost, TaskFailed
 from remediation.model.outcome import Outcome
 from remediation.playbook.model import Task
 
 
-class Counting:
+class RecapCounter:
     """Counts what becomes of the tasks of one host in one play."""
 
-    def __init__(self, play: PlayStage, host: HostState) -> None:
+    def __init__(self, play: PlayState, host: HostState) -> None:
         self._play = play
         self._host = host
         self._rescues = 0
@@ -39,7 +39,7 @@ class Counting:
         finally:
             self._aside -= 1
 
-    def count(self, task: Task, ending: Ending) -> None:
+    def count(self, task: Task, ending: TaskResult) -> None:
         """Count one task; raises `TaskFailed` or `HostLost` where the host does not go on with its next task."""
         recap, counted = self._host.recap, not self._aside
         if not ending.outcome.bad:
@@ -62,7 +62,7 @@ class Counting:
             self._count_bad(ending)
         raise TaskFailed(task, ending)
 
-    def _count_bad(self, ending: Ending) -> None:
+    def _count_bad(self, ending: TaskResult) -> None:
         recap = self._host.recap
         if self._rescues:
             recap.rescued += 1
@@ -71,7 +71,7 @@ class Counting:
         else:
             recap.failed += 1
 
-    def count_include(self, task: Task, ending: Ending, files: int) -> None:
+    def count_include(self, task: Task, ending: TaskResult, files: int) -> None:
         """Count an include that was not carried out; each file that was brought in has been counted."""
         if ending.outcome.bad or not files:
             self.count(task, ending)

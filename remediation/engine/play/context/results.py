@@ -17,7 +17,7 @@ CENSORED = "the output is hidden: no_log was set for this task"
 
 
 @dataclass(frozen=True, slots=True)
-class Acted:
+class ActionResult:
     """What one try of a task came to, before its own conditions are asked.
 
     ``values`` go into the registered result, ``facts`` and ``included`` into the host's variables, ``told`` holds the
@@ -33,18 +33,18 @@ class Acted:
     told: Result | None = None
 
 
-def of_result(result: Result) -> Acted:
+def of_result(result: Result) -> ActionResult:
     """Return what a step or a ladder came to."""
-    return Acted(result.outcome, {**result.values, "msg": result.reason}, result.reason, result.next_step, told=result)
+    return ActionResult(result.outcome, {**result.values, "msg": result.reason}, result.reason, result.next_step, told=result)
 
 
-def refused(error: RemediationError, outcome: Outcome = Outcome.FAILED) -> Acted:
+def refused_result(error: RemediationError, outcome: Outcome = Outcome.FAILED) -> ActionResult:
     """Return what an error stands for: its sentence, with its place."""
     where = f"{error.place}: " if error.place else ""
-    return Acted(outcome, {"msg": f"{where}{error.message}"}, f"{where}{error.message}", error.next_step)
+    return ActionResult(outcome, {"msg": f"{where}{error.message}"}, f"{where}{error.message}", error.next_step)
 
 
-def registered(acted: Acted) -> dict[str, Any]:
+def registered(acted: ActionResult) -> dict[str, Any]:
     """Return the result as Ansible keeps it: what was returned, and whether it changed, failed or was skipped."""
     outcome = acted.outcome
     changed = outcome in {Outcome.CHANGED, Outcome.WOULD_CHANGE} or bool(acted.told and acted.told.changes)

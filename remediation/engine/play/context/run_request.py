@@ -18,7 +18,7 @@ FORKS = 50
 """How many hosts are worked on at a time unless the user says otherwise; each waits for its host most of the time."""
 
 
-class Hosts(Protocol):
+class InventoryView(Protocol):
     """What the flow asks of an inventory (`remediation.inventory.load.Inventory`)."""
 
     def select(self, pattern: str, limit: str | None = None) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ class RunRequest:
 
     command: str
     playbook: Playbook
-    inventory: Hosts
+    inventory: InventoryView
     run: str = ""
     token: str = ""
     limit: str | None = None

@@ -15,14 +15,14 @@ from remediation.engine.play.context.open_hosts import OpenHosts
 from remediation.engine.play.context.run_request import RunRequest
 from remediation.model.event import Event
 from remediation.playbook.load import load_tasks
-from remediation.playbook.model import Node, Play, Settings
+from remediation.playbook.model import Node, Play, TaskSettings
 from remediation.templating.templar import Scope
 
 Counted = threading.Semaphore
 
 
 @dataclass
-class Stage:
+class RunState:
     """One run: its request, ports, hosts and their connections. ``broken`` is why the whole run ends."""
 
     request: RunRequest
@@ -31,7 +31,7 @@ class Stage:
     hosts: dict[str, HostState] = field(default_factory=dict)
     broken: str = ""
     _throttles: dict[tuple[str, int], Counted] = field(default_factory=dict)
-    _files: dict[tuple[Path, str], tuple[Settings, tuple[Node, ...]]] = field(default_factory=dict)
+    _files: dict[tuple[Path, str], tuple[TaskSettings, tuple[Node, ...]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
@@ -61,7 +61,7 @@ class Stage:
         with self._lock:
             return self._throttles.setdefault((path, most), threading.Semaphore(most))
 
-    def tasks_of(self, path: Path, outer: Settings, prefix: str) -> tuple[Node, ...]:
+    def tasks_of(self, path: Path, outer: TaskSettings, prefix: str) -> tuple[Node, ...]:
         """Return the tasks of an included file; read once for all hosts. Raises `InputError`.
 
         `outer` is part of the tasks. The cache keeps it and compares the object itself, so no other settings pass for it.
@@ -85,10 +85,10 @@ class Stage:
 
 
 @dataclass
-class PlayStage:
+class PlayState:
     """One wave of one play. ``gone`` are hosts that left it, ``over`` ends the play for later waves, ``fatal`` the run after this wave."""
 
-    stage: Stage
+    stage: RunState
     play: Play
     hosts: Sequence[str]
     batch: Sequence[str]

@@ -11,15 +11,15 @@ from typing import Any
 
 from remediation.engine.context import HostMemory, Policy, StepContext
 from remediation.engine.internal_errors import contained
-from remediation.engine.play.context.host_state import Ending, HostState
+from remediation.engine.play.context.host_state import HostState, TaskResult
 from remediation.engine.play.context.open_hosts import Opened
 from remediation.engine.play.context.results import censored, jsonable
-from remediation.engine.play.context.run_state import PlayStage
-from remediation.engine.play.context.variables import Layer, Variables, of_task, rendered
+from remediation.engine.play.context.run_state import PlayState
+from remediation.engine.play.context.variables import Layer, TaskVariables, of_task, rendered
 from remediation.model.errors import Blocked, Place, RemediationError, UsageError
 from remediation.model.event import Event
 from remediation.model.secrets.masking import secrets_in
-from remediation.playbook.model import Settings, Task
+from remediation.playbook.model import Task, TaskSettings
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.located import has_template, place_of
 
@@ -28,12 +28,12 @@ POLICY = ("max_risk", "close_programs", "warn_seconds", "ansible_connection")
 
 
 @dataclass(frozen=True)
-class Site:
+class TaskContext:
     """Where a task is carried out. ``included`` are the vars of the includes around it, ``loop`` those of its item."""
 
-    play: PlayStage
+    play: PlayState
     host: HostState
-    variables: Variables
+    variables: TaskVariables
     task: Task
     included: tuple[Layer, ...] = ()
     loop: Layer = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Site:
     used: list[Opened] = field(default_factory=list, compare=False)
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> TaskSettings:
         """The task's keywords."""
         return self.task.settings
 
@@ -53,7 +53,7 @@ class Site:
     def _special(self) -> Layer:
         return of_task(self.play, self.settings, self.task.folder, self.delegate)
 
-    def item(self, number: int, names: Layer) -> Site:
+    def item(self, number: int, names: Layer) -> TaskContext:
         """Return the same task for one item of its loop."""
         return dataclasses.replace(self, loop={**self.loop, **names}, path=f"{self.path}/{number}")
 
@@ -172,7 +172,7 @@ class Site:
         """Whether the run is to stop."""
         return self.play.stage.ports.cancelled()
 
-    def cut_short(self, ending: Ending) -> bool:
+    def cut_short(self, ending: TaskResult) -> bool:
         """Return whether Ctrl-C kept a task from its end: `resume` carries it out again, knowing what it has changed already."""
         return self.cancelled and (ending.outcome.bad or bool(ending.told and ending.told.interrupted))
 

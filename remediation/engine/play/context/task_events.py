@@ -7,9 +7,9 @@ from typing import Any
 
 from remediation.engine.followup.resume import task_key
 from remediation.engine.journal.serialization import change_to_json
-from remediation.engine.play.context.host_state import Ending
-from remediation.engine.play.context.results import CENSORED, jsonable, refused, registered
-from remediation.engine.play.context.task_context import Site
+from remediation.engine.play.context.host_state import TaskResult
+from remediation.engine.play.context.results import CENSORED, jsonable, refused_result, registered
+from remediation.engine.play.context.task_context import TaskContext
 from remediation.model.change import Change
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome
@@ -19,13 +19,13 @@ SETTING = frozenset({"include_vars", "set_fact"})
 """Actions that set variables; where the record has a secret masked, they are evaluated again: that changes nothing."""
 
 
-def failed(error: RemediationError) -> Ending:
+def failed_task(error: RemediationError) -> TaskResult:
     """Return the ending of a task that could not even be begun."""
-    acted = refused(error)
-    return Ending(acted.outcome, registered(acted), acted.reason, acted.next_step)
+    acted = refused_result(error)
+    return TaskResult(acted.outcome, registered(acted), acted.reason, acted.next_step)
 
 
-def remembered(site: Site, data: Mapping[str, Any]) -> Ending | None:
+def remembered(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
     """Return the ending that an earlier process of this run recorded; None where its variables are not to be had from it."""
     result = dict(data.get("result") or {})
     given = result.get("ansible_facts")
@@ -33,7 +33,7 @@ def remembered(site: Site, data: Mapping[str, Any]) -> Ending | None:
     if site.task.action in SETTING and (site.hidden() or MASK in str(facts)):
         return None
     included, facts = (facts, {}) if site.task.action == "include_vars" else ({}, facts)
-    return Ending(
+    return TaskResult(
         Outcome(str(data["outcome"])),
         result,
         str(data.get("reason") or ""),
@@ -44,7 +44,7 @@ def remembered(site: Site, data: Mapping[str, Any]) -> Ending | None:
     )
 
 
-def tell(site: Site, ending: Ending, *, item: Any = None, looped: bool = False) -> None:  # noqa: ANN401 - a loop's item
+def emit_task_end(site: TaskContext, ending: TaskResult, *, item: Any = None, looped: bool = False) -> None:  # noqa: ANN401 - a loop's item
     """Tell a result, unless an earlier process of this run has told it."""
     if site.host.finished and task_key(site.path, site.masked(item) if looped else None) in site.host.finished:
         return
@@ -74,6 +74,6 @@ def _slim(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in result.items() if name != "results"}
 
 
-def shown(site: Site, item: Any) -> Any:  # noqa: ANN401 - a loop's item
+def shown_result(site: TaskContext, item: Any) -> Any:  # noqa: ANN401 - a loop's item
     """Return an item as it may be told."""
     return None if site.hidden() else jsonable(item)

@@ -13,7 +13,7 @@ from remediation.inventory.inventory import IMPLICIT
 from remediation.model.errors import InputError, Problem, RemediationError
 from remediation.playbook.errors import excerpt, where
 from remediation.playbook.load_context import find_file
-from remediation.playbook.model import Play, Settings
+from remediation.playbook.model import Play, TaskSettings
 from remediation.templating.lookups.lists import SEARCH_PATH
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.loader import Decrypt, read_yaml
@@ -22,7 +22,7 @@ from remediation.templating.yaml.secret import Secret
 
 if TYPE_CHECKING:
     from remediation.engine.play.context.host_state import HostState
-    from remediation.engine.play.context.run_state import PlayStage, Stage
+    from remediation.engine.play.context.run_state import PlayState, RunState
 
 Layer = Mapping[str, Any]
 
@@ -55,7 +55,7 @@ class Live(Mapping[str, Any]):
 class HostVars(Mapping[str, Any]):
     """``hostvars``: the variables of every host, without those of the play."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: RunState) -> None:
         self._stage = stage
 
     def __getitem__(self, name: str) -> Scope:
@@ -73,10 +73,10 @@ class HostVars(Mapping[str, Any]):
         return len(self._stage.names)
 
 
-class Variables:
+class TaskVariables:
     """The variables of one host in one play; `scope` gives those that hold at a task."""
 
-    def __init__(self, play: PlayStage, host: HostState) -> None:
+    def __init__(self, play: PlayState, host: HostState) -> None:
         self._extra = play.stage.request.extra
         self._host = host
         inventory = play.stage.request.inventory
@@ -91,7 +91,7 @@ class Variables:
 
     def scope(
         self,
-        settings: Settings,
+        settings: TaskSettings,
         *,
         loop: Layer | None = None,
         included: Sequence[Layer] = (),
@@ -112,7 +112,7 @@ class Variables:
         return Scope(layers)
 
 
-def _magic(play: PlayStage) -> Mapping[str, Callable[[], Any]]:
+def _magic(play: PlayState) -> Mapping[str, Callable[[], Any]]:
     request, stage = play.stage.request, play.stage
     values: dict[str, Any] = {
         "ansible_check_mode": request.policy.check,
@@ -141,7 +141,7 @@ def _magic(play: PlayStage) -> Mapping[str, Callable[[], Any]]:
     return live
 
 
-def of_task(play: PlayStage, settings: Settings, folder: Path, delegate: Callable[[], str]) -> Layer:
+def of_task(play: PlayState, settings: TaskSettings, folder: Path, delegate: Callable[[], str]) -> Layer:
     """Return the special variables of one task: where its files are looked for, its environment, whom it is delegated to."""
     roots = (folder, play.play.file.parent, play.stage.request.playbook.path.parent)
     names: dict[str, Callable[[], Any]] = {
