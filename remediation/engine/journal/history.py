@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from remediation.engine.journal.journal import FILES, HEADER, JournalError, read_lines, runs_folder
-from remediation.engine.journal.run_lock import is_running
+from remediation.engine.journal.journal import FILES, HEADER, JournalError, read_events, read_lines, runs_folder
+from remediation.engine.journal.run_lock import Fate, holder_of, is_running
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
 
@@ -23,7 +23,7 @@ _LATEST = 253402214400.0
 """The last day of the year 9999: no later time can be shown."""
 
 
-def local_time(value: object) -> float:
+def showable_time(value: object) -> float:
     """Return a time in seconds since the epoch that can be shown; 0 for what is none."""
     number = _number(value)
     return number if number is not None and 0 <= number < _LATEST else 0.0
@@ -56,7 +56,7 @@ class RunRecord:
     @property
     def started(self) -> float:
         """Seconds since the epoch, by the controller's clock."""
-        return local_time(self.header.get("started")) or (self.events[0].time if self.events else 0.0)
+        return showable_time(self.header.get("started")) or (self.events[0].time if self.events else 0.0)
 
     @property
     def end(self) -> Event | None:
@@ -139,7 +139,7 @@ def prune(root: Path | None = None, *, keep: int = KEEP) -> list[str]:
     if len(folders) <= keep:
         return []
     headers = [(folder, header) for folder in folders if (header := _header(folder)) is not None]
-    headers.sort(key=lambda found: local_time(found[1].get("started")), reverse=True)
+    headers.sort(key=lambda found: showable_time(found[1].get("started")), reverse=True)
     old = (_read(folder) for folder, _ in headers[max(0, keep) :])
     gone = [record for record in old if record is not None and record.state == "ended"]
     for record in gone:
@@ -162,3 +162,15 @@ def _header(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return header if isinstance(header, dict) else None
+
+
+def fate_of(host: str, run: str, token: str) -> Fate:
+    """Return what became of the process that holds `host` for `run`, as far as this machine's run folders tell."""
+    folder = runs_folder() / run
+    if not token or not run.isalnum() or holder_of(folder).get("token") != token or is_running(folder) is not False:
+        return Fate.UNKNOWN
+    flying = 0
+    for event in read_events(folder):
+        if event.host == host:
+            flying += {"change_start": 1, "change_end": -1}.get(event.kind, 0)
+    return Fate.MID_CHANGE if flying > 0 else Fate.GONE

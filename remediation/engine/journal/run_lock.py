@@ -88,31 +88,18 @@ def is_running(folder: Path) -> bool | None:
     return None if taken is None else not taken
 
 
-def fate_of(host: str, run: str, token: str) -> Fate:
-    """Return what became of the process that holds `host` for `run`, as far as this machine's run folders tell."""
-    from remediation.engine.journal.journal import read_events, runs_folder  # noqa: PLC0415 - imports this module
-
-    folder = runs_folder() / run
-    if not token or not run.isalnum() or _read(folder).get("token") != token or is_running(folder) is not False:
-        return Fate.UNKNOWN
-    flying = 0
-    for event in read_events(folder):
-        if event.host == host:
-            flying += {"change_start": 1, "change_end": -1}.get(event.kind, 0)
-    return Fate.MID_CHANGE if flying > 0 else Fate.GONE
-
-
-def unknown_fate(host: str, run: str, token: str) -> Fate:  # noqa: ARG001 - as `fate_of`
+def unknown_fate(host: str, run: str, token: str) -> Fate:  # noqa: ARG001 - as `remediation.engine.journal.history.fate_of`
     """Return that nothing is known."""
     return Fate.UNKNOWN
 
 
 def _described(folder: Path) -> str:
-    value = _read(folder)
+    value = holder_of(folder)
     return f" (process {value['pid']} on {value['host']})" if {"pid", "host"} <= value.keys() else ""
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def holder_of(folder: Path) -> dict[str, Any]:
+    """Return what the lock of a run's folder says of its process; empty where it says nothing."""
     try:
         value = load_json((folder / LOCK).read_bytes())
     except (OSError, ValueError):

@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from remediation.engine.journal.run_lock import Fate, fate_of, unknown_fate
+from remediation.connections.calls import Connection
+from remediation.engine.journal.history import fate_of
+from remediation.engine.journal.run_lock import Fate, unknown_fate
 from remediation.engine.lease.store import Lease, LeaseSnapshot, LeaseStore
 from remediation.model.clock import Clock
 from remediation.model.errors import Blocked, CallFailed, HostError
@@ -279,3 +281,14 @@ class HostLock:
         raise LockLost(
             f"{self._host}: the lease expired and was taken{who}", host=self._host, next_step="resume once that run has ended"
         )
+
+
+def leases_on(connection: Connection) -> LeaseStore:
+    """Return the leases of the host behind a connection."""
+    if connection.platform == "windows":
+        from remediation.engine.lease.windows_store import WindowsLeases  # noqa: PLC0415 - the other kind of host needs none
+
+        return WindowsLeases(connection)
+    from remediation.engine.lease.posix_store import PosixLeases  # noqa: PLC0415 - as above
+
+    return PosixLeases(connection)

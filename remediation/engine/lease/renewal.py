@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from remediation.engine.lease.store import leases_on
+from remediation.engine.lease.lock import leases_on
 from remediation.model.errors import Blocked, RemediationError
 
 if TYPE_CHECKING:

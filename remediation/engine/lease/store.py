@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
-from remediation.connections.calls import Connection
 from remediation.model.errors import CallFailed
 from remediation.model.text.shape import ODD
 
@@ -87,17 +86,6 @@ class LeaseStore(Protocol):
 
     def clear(self, *numbers: int) -> None:
         """Remove directories."""
-
-
-def leases_on(connection: Connection) -> LeaseStore:
-    """Return the leases of the host behind a connection."""
-    if connection.platform == "windows":
-        from remediation.engine.lease.windows_store import WindowsLeases  # noqa: PLC0415 - the other kind of host needs none
-
-        return WindowsLeases(connection)
-    from remediation.engine.lease.posix_store import PosixLeases  # noqa: PLC0415 - as above
-
-    return PosixLeases(connection)
 
 
 class NotALeaseError(ValueError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from remediation.engine.play.context.host_state import TaskResult
 from remediation.model.errors import UsageError
@@ -60,3 +61,7 @@ class LeaderResult:
     """What the leading host tells the others, who are answered with it."""
 
     value: Any
+
+
+Walk: TypeAlias = Generator[Barrier | LeaderResult, Any, None]
+"""A host on its way through a play: it stops where hosts have to meet."""

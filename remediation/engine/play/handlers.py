@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from remediation.engine.play.context.host_state import HostState
+from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.task_context import TaskContext
-from remediation.engine.play.control_flow import TaskFailed, UnknownHandler
+from remediation.engine.play.control_flow import TaskFailed, UnknownHandler, Walk
 from remediation.playbook.errors import meant
 from remediation.playbook.model import Node, Task, tasks_of
 
-if TYPE_CHECKING:
-    from remediation.engine.play.host_runner import HostRunner, Walk
+
+class RunTask(Protocol):
+    """Runs one task of the host; `chosen` is a handler that was called."""
+
+    def __call__(self, task: Task, *, chosen: bool) -> Walk:
+        """Return the host's way through the task."""
 
 
 class Handlers:
     """The handlers of one host in one play; ``host.notified`` holds the paths of those that are owed."""
 
-    def __init__(self, walk: HostRunner) -> None:
-        self._walk = walk
-        walk.host.notified.clear()
+    def __init__(self, play: PlayState, host: HostState, run_task: RunTask) -> None:
+        self._play, self._host, self._run_task = play, host, run_task
+        host.notified.clear()
 
     def call(self, names: Sequence[str], site: TaskContext) -> None:
         """Owe the handlers of these names or topics; raises `UnknownHandler` on one that nobody answers to."""
@@ -32,12 +38,12 @@ class Handlers:
                     next_step="define it in the play's handlers, or correct notify",
                     place=site.place,
                 )
-            self._walk.host.notified += [path for path in found if path not in self._walk.host.notified]
+            self._host.notified += [path for path in found if path not in self._host.notified]
 
     def flush(self) -> Walk:
         """Run the handlers that are owed, once through the list; one that notifies an earlier one has it run at the next flush."""
-        owed = self._walk.host.notified
-        for node in self._walk.play.play.handlers:
+        owed = self._host.notified
+        for node in self._play.play.handlers:
             mine = [path for path in owed if path in self._paths(node)]
             if mine:
                 for path in mine:
@@ -48,9 +54,9 @@ class Handlers:
         for task in tasks_of((node,)):
             if task.path in called:
                 try:
-                    yield from self._walk.task(task, chosen=True)
+                    yield from self._run_task(task, chosen=True)
                 except TaskFailed:
-                    self._walk.host.notified.clear()
+                    self._host.notified.clear()
                     raise
 
     def _answering(self, name: str, site: TaskContext) -> Iterator[str]:
@@ -60,7 +66,7 @@ class Handlers:
         yield from dict.fromkeys((*named[:1], *listening))
 
     def _tasks(self) -> Iterator[Task]:
-        return tasks_of(self._walk.play.play.handlers)
+        return tasks_of(self._play.play.handlers)
 
     def _name(self, task: Task, site: TaskContext | None = None) -> str:
         if site is None or "{" not in task.name:

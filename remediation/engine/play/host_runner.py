@@ -1,12 +1,11 @@
 """One host's walk through one play: tasks in order, blocks with their rescue, handlers, includes, and where hosts meet.
 
-A generator: it yields where it has to meet the others (`signals.Meet`), and is driven by `remediation.engine.play.scheduler`.
+A generator: it yields where it has to meet the others (`Barrier`), and is driven by `remediation.engine.play.scheduler`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 from remediation.engine.journal.journal import JournalError
 from remediation.engine.play.actions import DOES, act
@@ -25,6 +24,7 @@ from remediation.engine.play.control_flow import (
     LeaderTurn,
     TaskFailed,
     UnknownHandler,
+    Walk,
 )
 from remediation.engine.play.handlers import Handlers
 from remediation.engine.play.includes import IncludedFile, include
@@ -38,8 +38,6 @@ from remediation.playbook.model import Block, Node, Task
 from remediation.playbook.model import RungNode as RungTasks
 from remediation.templating.templar import Scope
 
-Walk = Generator[Barrier | LeaderResult, Any, None]
-
 
 class HostRunner:
     """Walks one host through one play; `walk` is the way, the attributes are what it carries along."""
@@ -49,8 +47,8 @@ class HostRunner:
         self.host = host
         self.selection = selection
         self.counting = RecapCounter(play, host)
-        self.handlers = Handlers(self)
-        self.metas = MetaActions(self)
+        self.handlers = Handlers(play, host, self.task)
+        self.metas = MetaActions(play, host, self.handlers.flush)
         self.results: list[TaskResult] | None = None
         self._variables: TaskVariables | None = None
 
@@ -62,7 +60,7 @@ class HostRunner:
         return self._variables
 
     def walk(self) -> Walk:
-        """Walk through the play's sections, handlers after each; raises one of `signals.Left` where it ends early."""
+        """Walk through the play's sections, handlers after each; raises one of `ControlFlow` where it ends early."""
         try:
             for section in self.play.play.sections:
                 yield from self.nodes(section)

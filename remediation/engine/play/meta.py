@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
+from remediation.engine.play.context.host_state import HostState
+from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.task_context import TaskContext
-from remediation.engine.play.control_flow import Barrier, HostFinished, LeaderResult, LeaderTurn
+from remediation.engine.play.control_flow import Barrier, HostFinished, LeaderResult, LeaderTurn, Walk
 from remediation.engine.play.task_runner import false_condition
 from remediation.model.errors import RemediationError
-
-if TYPE_CHECKING:
-    from remediation.engine.play.host_runner import HostRunner, Walk
 
 TOGETHER = frozenset({"clear_facts", "clear_host_errors", "end_batch", "end_play"})
 """What concerns all hosts of the batch: they meet, and the condition is asked of the first one only."""
@@ -19,8 +18,8 @@ TOGETHER = frozenset({"clear_facts", "clear_host_errors", "end_batch", "end_play
 class MetaActions:
     """Carries out ``meta`` on one host."""
 
-    def __init__(self, walk: HostRunner) -> None:
-        self._walk = walk
+    def __init__(self, play: PlayState, host: HostState, flush: Callable[[], Walk]) -> None:
+        self._play, self._host, self._flush = play, host, flush
 
     def run(self, site: TaskContext) -> Walk:
         """Do what the task says; raises `HostFinished` where that ends the host's walk, `RemediationError` on a bad condition."""
@@ -37,16 +36,16 @@ class MetaActions:
         if not holds:
             return
         if word == "flush_handlers":
-            yield from self._walk.handlers.flush()
+            yield from self._flush()
         self._carry_out(word)
 
     def _holds(self, site: TaskContext) -> bool:
         return false_condition(site, site.scope()) is None
 
     def _carry_out(self, word: str) -> None:
-        play = self._walk.play
+        play = self._play
         if word == "end_host":
-            play.gone.add(self._walk.host.name)
+            play.gone.add(self._host.name)
             raise HostFinished
         if word in {"end_play", "end_batch"}:
             play.over = play.over or word == "end_play"

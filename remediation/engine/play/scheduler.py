@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from remediation.engine.play.control_flow import Barrier, LeaderResult, LeaderTurn
-from remediation.engine.play.host_runner import Walk
+from remediation.engine.play.control_flow import Barrier, LeaderResult, LeaderTurn, Walk
 from remediation.engine.workers import AWAKE, Workers
 
 

@@ -19,9 +19,9 @@ from remediation.connections.calls import Call, Completed, Failed, FileContent, 
 from remediation.connections.factory import open_connection
 from remediation.connections.guard import Guard
 from remediation.connections.settings import from_variables
-from remediation.engine.lease.lock import Claim, HostLock, LockHeld
+from remediation.engine.lease.lock import Claim, HostLock, LockHeld, leases_on
 from remediation.engine.lease.posix_store import FOLDER_VARIABLE
-from remediation.engine.lease.store import LONGEST, LeaseStore, leases_on
+from remediation.engine.lease.store import LONGEST, LeaseStore
 from remediation.facets.scripts import shell
 from remediation.model.clock import SystemClock
 from remediation.model.errors import CallFailed, UsageError

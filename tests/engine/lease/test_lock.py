@@ -15,11 +15,12 @@ import pytest
 
 from remediation.connections.posix.local import LocalConnection
 from remediation.engine.internal_errors import unrecorded
-from remediation.engine.journal.run_lock import Fate, fate_of
-from remediation.engine.lease.lock import TTL, WRITING, Claim, HostLock, LockHeld, LockLost
+from remediation.engine.journal.history import fate_of
+from remediation.engine.journal.run_lock import Fate
+from remediation.engine.lease.lock import TTL, WRITING, Claim, HostLock, LockHeld, LockLost, leases_on
 from remediation.engine.lease.posix_store import FOLDER_VARIABLE
 from remediation.engine.lease.renewal import Keeper, SharedLock
-from remediation.engine.lease.store import Lease, LeaseSnapshot, Written, leases_on
+from remediation.engine.lease.store import Lease, LeaseSnapshot, Written
 from remediation.engine.step.executor import execute_step
 from remediation.model.change import StepCall
 from remediation.model.clock import SystemClock

@@ -10,9 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from remediation.engine.internal_errors import contained
-from remediation.engine.lease.lock import Claim, HostLock, SameMachine
+from remediation.engine.lease.lock import Claim, HostLock, SameMachine, leases_on
 from remediation.engine.lease.renewal import Keeper, SharedLock
-from remediation.engine.lease.store import leases_on
 from remediation.engine.workers import CLOSING, HASTE, PARTING, finish, gather
 from remediation.model.errors import Blocked, RemediationError
 
