@@ -197,7 +197,7 @@ class Ports:
 
 @dataclass(slots=True)
 class HostMemory:
-    """What the engine keeps of one host during a run; a fold of its events (`remediation.engine.followup.resume` rebuilds it).
+    """What the engine keeps of one host during a run; a fold of its events (`remediation.engine.journal.progress` rebuilds it).
 
     ``consented`` and ``refused`` are the changes that were asked for, ``started`` the run's start by the host's own clock, ``begun`` the first look by the clock to wait by, ``pending`` what check mode has predicted so far,
     ``changes`` counts them. ``done`` and ``in_flight`` are of a run that was cut off, by task path: changes

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remediation.engine.context import HostMemory
-from remediation.engine.followup.resume import progress_of
 from remediation.engine.journal.journal import Journal, read_events
+from remediation.engine.journal.progress import progress_of
 from remediation.engine.step.executor import execute_step
 from remediation.model.change import StepCall
 from remediation.model.event import Event

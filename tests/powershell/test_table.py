@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from remediation.connections.calls import Probe
-from remediation.facets.docker.desktop import Desktop, DesktopControl
 from remediation.facets.gpu.devices import USE_PROBE, WindowsGpu
 from remediation.facets.machine import readiness
+from remediation.facets.machine.docker_desktop import Desktop, DesktopControl
 from remediation.facets.machine.files import HostFilesWriter
 from remediation.facets.machine.processes import WindowsProcesses, WindowsProcessWriter
 from remediation.facets.machine.session import WindowsDesktop, WindowsDesktopWriter

@@ -11,10 +11,10 @@ from remediation.engine.context import NoPrompt, Ports
 from remediation.engine.events import Emitter
 from remediation.engine.exit_codes import Exit
 from remediation.engine.followup.plan import Plan, plan_of, verify_hosts, verify_plan
-from remediation.engine.followup.resume import progress_of
 from remediation.engine.followup.undo import undo_plan
 from remediation.engine.followup.undo_runner import Undoer
 from remediation.engine.journal.history import RunRecord
+from remediation.engine.journal.progress import progress_of
 from remediation.engine.play.context.run_request import OpenHost, RunRequest, RunSummary
 from remediation.engine.play.runner import chosen_hosts, run_playbook
 from remediation.model.errors import UsageError

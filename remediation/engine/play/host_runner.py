@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from remediation.engine.journal.journal import JournalError
 from remediation.engine.play.actions import DOES, act
 from remediation.engine.play.context.host_state import HostState, TaskResult
-from remediation.engine.play.context.recap import RecapCounter
 from remediation.engine.play.context.results import ActionResult
 from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.task_context import TaskContext
@@ -29,6 +28,7 @@ from remediation.engine.play.control_flow import (
 from remediation.engine.play.handlers import Handlers
 from remediation.engine.play.includes import IncludedFile, include
 from remediation.engine.play.meta import MetaActions
+from remediation.engine.play.recap import RecapCounter
 from remediation.engine.play.selection import TaskSelection
 from remediation.engine.play.step_runner import ladder_action, run_without_barriers, step_action
 from remediation.engine.play.task_runner import run_task

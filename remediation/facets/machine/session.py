@@ -7,7 +7,7 @@ from typing import Any
 
 from remediation.connections.calls import Probe, Run
 from remediation.facets.checked import checked
-from remediation.facets.docker.desktop import Desktop, DesktopControl
+from remediation.facets.machine.docker_desktop import Desktop, DesktopControl
 from remediation.facets.machine.rights import problems
 from remediation.facets.machine.user_task import task_of
 from remediation.facets.snapshot import Snapshot

@@ -9,7 +9,7 @@ from typing import Any
 
 from remediation.connections.calls import Completed, Failed, Probe, Run
 from remediation.facets.checked import checked
-from remediation.facets.docker.desktop import STATE_PROBE
+from remediation.facets.machine.docker_desktop import STATE_PROBE
 from remediation.facets.machine.rights import problems
 from remediation.facets.scripts import shell
 from remediation.facets.snapshot import Snapshot, last_words

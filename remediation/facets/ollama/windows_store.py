@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from remediation.connections.calls import Run
 from remediation.facets.checked import checked
-from remediation.facets.docker.desktop import STATE_PROBE
+from remediation.facets.machine.docker_desktop import STATE_PROBE
 from remediation.facets.machine.files import HostFilesWriter
 from remediation.facets.machine.rights import problems
 from remediation.facets.snapshot import Snapshot

@@ -16,7 +16,7 @@ from remediation.model.errors import NO_ANSWER, CallFailed
 from remediation.model.facts import ComposeProject
 from remediation.steps.compose.text import ComposeText, YamlEntry, unified
 from remediation.steps.contract import Step, param, step
-from remediation.steps.ollama.settings import DEAD, HARMFUL, Judged, cards_of, judge_declared
+from remediation.steps.model.ollama_settings import DEAD, HARMFUL, Judged, cards_of, judge_declared
 from remediation.steps.resolve import wanted_project
 
 IMAGES = ("ollama/", "/ollama", "ollama:")

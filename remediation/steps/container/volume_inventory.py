@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from remediation.facets.protocols import Reader
 from remediation.model.errors import NO_ANSWER
-from remediation.steps.ollama.model_store import StorePlace
+from remediation.steps.model.model_store import StorePlace
 
 _MANIFEST_PARTS = 4
 """Registry, namespace, name and tag."""

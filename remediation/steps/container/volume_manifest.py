@@ -12,7 +12,7 @@ from remediation.model.errors import NO_ANSWER, Blocked, CallFailed
 from remediation.model.facts import Container, Manifest
 from remediation.model.text.json_text import load_json
 from remediation.steps.container.volume_inventory import Held
-from remediation.steps.ollama.model_store import StorePlace, store_place
+from remediation.steps.model.model_store import StorePlace, store_place
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,8 @@ from remediation.steps.container.volume_progress import (
     write_record,
 )
 from remediation.steps.contract import Step, param, step
+from remediation.steps.model.model_store import StorePlace, free_disk
 from remediation.steps.model.present import PULL_TIMEOUT
-from remediation.steps.ollama.model_store import StorePlace, free_disk
 from remediation.steps.resolve import wanted_container
 from remediation.steps.run_info import run_started
 

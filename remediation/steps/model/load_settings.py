@@ -10,7 +10,7 @@ from remediation.diagnosis.memory.metadata import ModelMetadata
 from remediation.diagnosis.units import GIB, MIB
 from remediation.diagnosis.versions import Version, at_least
 from remediation.model.facts import GpuUse, ModelShow
-from remediation.steps.ollama.settings import hides_the_gpu
+from remediation.steps.model.ollama_settings import hides_the_gpu
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import NO_ANSWER
 from remediation.model.facts import Manifest, ModelEntry, ModelShow
 from remediation.steps.contract import Step, param, step
-from remediation.steps.ollama.model_store import free_disk
+from remediation.steps.model.model_store import free_disk
 from remediation.steps.resolve import entry_of, runner_of, wanted_model
 
 PULL_TIMEOUT = 7200.0

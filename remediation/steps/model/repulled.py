@@ -14,8 +14,8 @@ from remediation.model.facts import Blob, Manifest
 from remediation.model.finding import Cause, RuledOut
 from remediation.model.text.words import verb
 from remediation.steps.contract import Step, param, step
+from remediation.steps.model.model_store import free_disk
 from remediation.steps.model.present import PULL_TIMEOUT
-from remediation.steps.ollama.model_store import free_disk
 from remediation.steps.resolve import wanted_model
 
 

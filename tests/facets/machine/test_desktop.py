@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from remediation.facets.docker import desktop as docker_desktop
 from remediation.facets.host_factory import Host, open_host
-from remediation.facets.machine import system
+from remediation.facets.machine import docker_desktop, system
 from remediation.lab import control
 from remediation.model.errors import Blocked, CallFailed
 from tests.facets.beds import lab_variables

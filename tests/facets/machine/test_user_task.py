@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from remediation.facets.docker.desktop import DesktopControl
 from remediation.facets.machine import processes
 from remediation.facets.machine import session as desktop
+from remediation.facets.machine.docker_desktop import DesktopControl
 from remediation.facets.machine.user_task import task_of
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import EngineFacts

@@ -11,7 +11,7 @@ from remediation.model.errors import CallFailed, HostError, OutcomeUnknown, Unre
 from remediation.model.facts import Executed
 from remediation.model.outcome import Outcome
 from remediation.steps.compose.environment import digest
-from remediation.steps.ollama.model_store import StorePlace, store_place
+from remediation.steps.model.model_store import StorePlace, store_place
 from tests.engine.fakes.examples import LOCAL, manifest, stored
 from tests.engine.fakes.host import BOOT, GIB, MODEL, OLLAMA, VOLUME, FakeReader, World, container, stamp
 from tests.engine.fakes.world import FakeVolume, Stored, blob_path, manifest_path

@@ -15,7 +15,7 @@ from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Executed
 from remediation.model.outcome import Outcome
 from remediation.steps.container.volume_inventory import Held, unlisted_content
-from remediation.steps.ollama.model_store import StorePlace
+from remediation.steps.model.model_store import StorePlace
 from tests.engine.fakes.examples import LOCAL, manifest, stored
 from tests.engine.fakes.host import GIB, MODEL, OLLAMA, VOLUME, FakeReader, FakeWriter, World
 from tests.engine.fakes.world import Stored, blob_path, manifest_path

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from remediation.engine.context import HostMemory
-from remediation.engine.followup.resume import Progress, task_key
+from remediation.engine.journal.progress import Progress, task_key
 from remediation.model.outcome import Outcome, Result
 
 

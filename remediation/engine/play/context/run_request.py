@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from remediation.engine.context import Policy
 
 if TYPE_CHECKING:
-    from remediation.engine.followup.resume import Progress
+    from remediation.engine.journal.progress import Progress
     from remediation.facets.access import HostAccess
     from remediation.model.outcome import Outcome
     from remediation.playbook.model import Playbook

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from remediation.engine.followup.resume import task_key
+from remediation.engine.journal.progress import task_key
 from remediation.engine.journal.serialization import change_to_json
 from remediation.engine.play.context.host_state import TaskResult
 from remediation.engine.play.context.results import CENSORED, jsonable, refused_result, registered

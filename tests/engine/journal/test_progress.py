@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from remediation.engine.context import HostMemory, StepContext
-from remediation.engine.followup.resume import progress_of, task_key
 from remediation.engine.journal.journal import Journal, read_events
+from remediation.engine.journal.progress import progress_of, task_key
 from remediation.engine.ladder.ladder import Ladder, run_ladder
 from remediation.engine.ladder.rung_order import Rung
 from remediation.engine.step.executor import execute_step
