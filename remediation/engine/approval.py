@@ -35,7 +35,7 @@ def missing(plan: Iterable[Change], context: StepContext) -> Refusal | None:
     wanted = [(change, need) for change in plan for need in sorted(change.needs or ())]
     if not wanted:
         return None
-    session = (context.moment or context.access.reader).desktop.session()
+    session = (context.snapshot or context.access.reader).desktop.session()
     for change, need in wanted:
         lack = _lack(need, session)
         if lack is not None:

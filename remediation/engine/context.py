@@ -256,7 +256,7 @@ class StepContext:
     """One task on one host. ``path`` is the task's stable id within the run, ``timeout`` its own limit in seconds.
 
     ``hold`` is called before each change with the seconds it may take, and with 0 once it is over: the host's lease is kept
-    meanwhile (`remediation.engine.lease.renewal`). It raises `Blocked` where the lease is lost. ``moment`` is a look at the host that several steps share.
+    meanwhile (`remediation.engine.lease.renewal`). It raises `Blocked` where the lease is lost. ``snapshot`` is a look at the host that several steps share.
     """
 
     host: str
@@ -269,7 +269,7 @@ class StepContext:
     path: str = ""
     timeout: float | None = None
     hold: Callable[[float], None] = _unlocked
-    moment: Reader | None = None
+    snapshot: Reader | None = None
 
     def emit(self, kind: str, **data: Any) -> None:  # noqa: ANN401 - JSON values of the event's kind
         """Tell one event of this task on this host."""
@@ -283,11 +283,11 @@ class StepContext:
         """Turn an exception of our own code into an `InternalError` of this host."""
         return contained(self.host, self.ports.crashed)
 
-    def rehearsal(self, moment: Reader | None = None) -> StepContext:
-        """Return the same task in check mode, telling nobody: what a rung would do, judged by one `moment` beforehand."""
+    def rehearsal(self, snapshot: Reader | None = None) -> StepContext:
+        """Return the same task in check mode, telling nobody: what a rung would do, judged by one `snapshot` beforehand."""
         silent = dataclasses.replace(self.ports, emit=_unheard)
         policy = dataclasses.replace(self.policy, check=True)
-        return dataclasses.replace(self, policy=policy, ports=silent, memory=self.memory.copy(), moment=moment)
+        return dataclasses.replace(self, policy=policy, ports=silent, memory=self.memory.copy(), snapshot=snapshot)
 
     def below(self, name: str) -> StepContext:
         """Return the context of a step that this task needs for itself (a preload), with a path of its own."""

@@ -19,10 +19,10 @@ class HostAccess(Protocol):
     def reader(self) -> Reader:
         """The host, read only: a new look at it."""
 
-    def reader_for(self, purpose: str, *, moment: Reader | None = None) -> Reader:
+    def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> Reader:
         """Return a new look for a purpose (a step's name), for which much the same is asked each time.
 
-        With ``moment``, a reader of this host, what that one was told is taken over: several purposes then rest on one look.
+        With ``snapshot``, a reader of this host, what that one was told is taken over: several purposes then rest on one look.
         """
 
     @property

@@ -51,10 +51,10 @@ class Host:
         """A new look at the host: what it is told holds for it alone."""
         return self._reader(Snapshot(lambda: self.connection, hints=self._hints))
 
-    def reader_for(self, purpose: str, *, moment: Reader | None = None) -> HostReader:
-        """Return a new look at the host, or `moment`'s again, for a purpose that looks for much the same each time."""
-        if moment is not None and hasattr(moment, "also"):
-            found: HostReader = moment.also(purpose)
+    def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> HostReader:
+        """Return a new look at the host, or `snapshot`'s again, for a purpose that looks for much the same each time."""
+        if snapshot is not None and hasattr(snapshot, "also"):
+            found: HostReader = snapshot.also(purpose)
             return found
         return self._reader(Snapshot(lambda: self.connection, hints=self._hints, purpose=purpose))
 

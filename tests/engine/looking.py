@@ -25,8 +25,8 @@ class Looked(FakeAccess):
     def reader(self, first: FakeReader) -> None:  # noqa: ARG002 - the base makes one; here each is another
         self.looks = []
 
-    def reader_for(self, purpose: str, *, moment: Reader | None = None) -> Reader:
-        found = self.reader if moment is None else moment
+    def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> Reader:
+        found = self.reader if snapshot is None else snapshot
         self.looks.append((purpose, found))
         return found
 

@@ -54,7 +54,7 @@ class BareHost:
     def reader(self) -> Reader:
         raise NotImplementedError
 
-    def reader_for(self, purpose: str, *, moment: Reader | None = None) -> Reader:
+    def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> Reader:
         raise NotImplementedError
 
     def writer(self, told: object = None) -> Writer:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class GoalObservation:
     """What the goal looked like: met, unmet, or None where it is not known and ``clarifying`` may make it so.
 
-    ``moment`` is the look that it was seen by, None where nothing answered: what else is to be judged can rest on it too. ``advice`` is what a person has to do where no remedy can help, ``silent`` that nothing answered.
+    ``snapshot`` is the look that it was seen by, None where nothing answered: what else is to be judged can rest on it too. ``advice`` is what a person has to do where no remedy can help, ``silent`` that nothing answered.
     """
 
     state: bool | None
@@ -30,7 +30,7 @@ class GoalObservation:
     values: Mapping[str, Any]
     clarifying: tuple[StepCall, ...] = ()
     next_step: str = ""
-    moment: Reader | None = None
+    snapshot: Reader | None = None
     advice: str = ""
     silent: bool = False
 
@@ -58,7 +58,7 @@ def observe_goal(goal: Sequence[StepCall], context: StepContext, *, patient: boo
         values,
         tuple(call for observation in observations for call in observation.clarifying),
         next((observation.next_step for observation in telling if observation.next_step), ""),
-        observations[-1].moment if observations else None,
+        observations[-1].snapshot if observations else None,
         next((observation.advice for observation in telling if observation.advice), ""),
     )
 
@@ -85,12 +85,17 @@ def _glance(step: Step[Any], context: StepContext) -> GoalObservation:
     if doubt:
         advice = step.advice(again.seen) if again.state is False else ""
         return GoalObservation(
-            state=False, text=f"{observation.text}; {doubt}", values=observation.values, moment=again.moment, advice=advice
+            state=False, text=f"{observation.text}; {doubt}", values=observation.values, snapshot=again.snapshot, advice=advice
         )
     call = step.probe_step(observation.seen) if observation.state is None else None
     advice = step.advice(observation.seen) if observation.state is False else ""
     return GoalObservation(
-        observation.state, observation.text, observation.values, (call,) if call else (), moment=observation.moment, advice=advice
+        observation.state,
+        observation.text,
+        observation.values,
+        (call,) if call else (),
+        snapshot=observation.snapshot,
+        advice=advice,
     )
 
 

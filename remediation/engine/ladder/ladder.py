@@ -68,7 +68,7 @@ class LadderRun:
     """One pass over a ladder.
 
     ``tried`` are the rungs with what they came to, ``absent`` those with a step that does not apply to this kind of host,
-    ``excluded`` the causes that a step found excluded. ``moment`` is the look by which the host was judged last: goal, causes
+    ``excluded`` the causes that a step found excluded. ``snapshot`` is the look by which the host was judged last: goal, causes
     and order of the rungs rest on the same one.
     """
 
@@ -83,7 +83,7 @@ class LadderRun:
     absent: dict[str, str] = field(default_factory=dict)
     left: tuple[SkippedRung, ...] = ()
     foreseen: dict[str, Foresight] = field(default_factory=dict)
-    moment: Reader | None = None
+    snapshot: Reader | None = None
 
     def run(self) -> Result:
         """Walk the ladder to its end."""
@@ -114,7 +114,7 @@ class LadderRun:
 
     def _looked(self, *, patient: bool) -> GoalObservation:
         goal = observe_goal(self.ladder.wanted(), self.context, patient=patient)
-        self.moment = goal.moment
+        self.snapshot = goal.snapshot
         self.context.emit("goal", state=goal.word, text=goal.text, values=dict(goal.values))
         return goal
 
@@ -122,8 +122,8 @@ class LadderRun:
         """Find out the causes; what a step has excluded for good stays so."""
         from remediation.diagnosis.diagnose import to_json  # noqa: PLC0415 - a run without a ladder needs no causes
 
-        self.moment = self.context.access.reader_for("diagnosis", moment=self.moment)
-        self.diagnosis = self.context.ports.diagnose(self.moment)
+        self.snapshot = self.context.access.reader_for("diagnosis", snapshot=self.snapshot)
+        self.diagnosis = self.context.ports.diagnose(self.snapshot)
         self.excluded = {cause: item for cause, item in self.excluded.items() if cause.excluded_for_good}
         self.foreseen.clear()
         self._exclude(())
@@ -191,7 +191,7 @@ class LadderRun:
     def foresee(self, rung: Rung) -> Foresight:
         """Return what the rung would do as things are."""
         if rung.name not in self.foreseen:
-            self.foreseen[rung.name] = foresee(rung, self.context, self.moment)
+            self.foreseen[rung.name] = foresee(rung, self.context, self.snapshot)
         return self.foreseen[rung.name]
 
     def _risk_of(self, rung: Rung) -> Risk:

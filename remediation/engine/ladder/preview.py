@@ -73,9 +73,9 @@ class Foresight:
         return all(build(call, steps).reached_by({"predicted": self.predicted}) for call in goal)
 
 
-def foresee(rung: Rung, context: StepContext, moment: Reader | None) -> Foresight:
-    """Return what `rung` would do, seen by one `moment`; a step that cannot say counts with its own risk."""
-    rehearsal = context.rehearsal(moment)
+def foresee(rung: Rung, context: StepContext, snapshot: Reader | None) -> Foresight:
+    """Return what `rung` would do, seen by one `snapshot`; a step that cannot say counts with its own risk."""
+    rehearsal = context.rehearsal(snapshot)
     results = tuple(execute_step(call, rehearsal) for call in rung.calls)
     own = [
         build(call, context.ports.steps()).risk

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class Observation:
     """What a step saw. ``state`` is whether it is met, None when that cannot be told; ``plan`` is empty once it is met.
 
-    ``moment`` is the look it was seen by.
+    ``snapshot`` is the look it was seen by.
     """
 
     seen: Any
@@ -43,7 +43,7 @@ class Observation:
     text: str
     values: Mapping[str, Any]
     plan: tuple[Change, ...]
-    moment: Reader
+    snapshot: Reader
 
     def plans(self, change: Change) -> bool:
         """Return whether that very change is still to be done."""
@@ -58,15 +58,15 @@ def observe(step: Step[Any], context: StepContext, *, reuse: bool = False) -> Ob
     memory, clock = context.memory, context.ports.clock
     if memory.begun is None:
         memory.begun = context.access.clock.monotonic()
-    if context.moment is not None:
-        return _looked(step, context, context.moment)
+    if context.snapshot is not None:
+        return _looked(step, context, context.snapshot)
     last = memory.reuse(clock.monotonic()) if reuse else None
     if last is not None:
         with suppress(CallFailed, DeadlineExceeded):
             return _looked(step, context, last)
     memory.seen = None
     observation = _looked(step, context, context.access.reader)
-    memory.seen = (observation.moment, clock.monotonic())
+    memory.seen = (observation.snapshot, clock.monotonic())
     return observation
 
 
@@ -82,18 +82,18 @@ def confirm(step: Step[Any], context: StepContext, observation: Observation) -> 
     return doubt
 
 
-def _looked(step: Step[Any], context: StepContext, moment: Reader) -> Observation:
-    seen = step.look(_reader(step, context, moment))
+def _looked(step: Step[Any], context: StepContext, snapshot: Reader) -> Observation:
+    seen = step.look(_reader(step, context, snapshot))
     state = step.met(seen)
     # an earlier process of the run, and a saved plan, know a change by its masked sentence
     hide = context.ports.mask.text
     made = () if state else tuple(resolved(change, step) for change in step.plan(seen))
     plan = tuple(dataclasses.replace(change, summary=hide(change.summary)) for change in made)
-    return Observation(seen, state, step.describe(seen), step.values(seen), plan, moment)
+    return Observation(seen, state, step.describe(seen), step.values(seen), plan, snapshot)
 
 
-def _reader(step: Step[Any], context: StepContext, moment: Reader) -> Reader:
-    reader = context.access.reader_for(step.name, moment=moment)
+def _reader(step: Step[Any], context: StepContext, snapshot: Reader) -> Reader:
+    reader = context.access.reader_for(step.name, snapshot=snapshot)
     known: dict[str, Any] = {}
     if step.once_per_run:
         known[RUN_STARTED] = _run_started(context)

@@ -91,8 +91,8 @@ class FakeAccess:
         self.clock = world.clock
         self.check = check
 
-    def reader_for(self, purpose: str, *, moment: Reader | None = None) -> Reader:  # noqa: ARG002 - the protocol's
-        return self.reader if moment is None else moment
+    def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> Reader:  # noqa: ARG002 - the protocol's
+        return self.reader if snapshot is None else snapshot
 
     @property
     def round_trips(self) -> int:

@@ -358,4 +358,4 @@ def test_what_did_not_answer_in_the_last_look_is_asked_again() -> None:
     context.memory.seen = (Silent(bench.world), context.ports.clock.monotonic())
     observations.append(observe(build(GOAL[0], TOYS), context, reuse=True))
     assert observations[0].text == observations[1].text
-    assert not isinstance(observations[1].moment, Silent)
+    assert not isinstance(observations[1].snapshot, Silent)

@@ -19,12 +19,12 @@ def measure_action(given: Measure, site: TaskContext, scope: Scope) -> ActionRes
     try:
         opened = site.opened()
         look_once(site, opened)
-        moment = site.host.memory.reuse(site.play.stage.ports.clock.monotonic()) if opened.name == site.host.name else None
+        snapshot = site.host.memory.reuse(site.play.stage.ports.clock.monotonic()) if opened.name == site.host.name else None
         layers = site.host.layers
         if layers is None:
-            moment = moment or opened.access.reader_for("diagnosis")
-            layers = site.play.stage.ports.diagnose(moment).offloaded
-        reader = opened.access.reader_for("measure", moment=moment)
+            snapshot = snapshot or opened.access.reader_for("diagnosis")
+            layers = site.play.stage.ports.diagnose(snapshot).offloaded
+        reader = opened.access.reader_for("measure", snapshot=snapshot)
         writer = None if site.check() else opened.access.writer()
         figures = site.play.stage.ports.measure(
             reader, writer, label=given.label, layers=layers, simulated=SCALED in scope, model=given.model
