@@ -1,5 +1,5 @@
 """The same tasks for plain ``invoke`` as for the installed ``remediate``."""
 
-from remediation.cli.namespace import namespace
+from remediation.cli.main import namespace
 
 __all__ = ["namespace"]

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from remediation.connections.base import Call, Failed, Probe, ProbeReply, Reply, Run
-from remediation.facets.look import Look
+from remediation.connections.calls import Call, Failed, Probe, ProbeReply, Reply, Run
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import HostError
 from tests.facets.powershell import below, parse, text
 from tests.powershell.windows import SMI, Windows, disturbance, played
@@ -95,7 +95,7 @@ class Scene:
     """One way in which the product asks a probe; ``also`` is disturbed in each of its runs."""
 
     name: str
-    ask: Callable[[Look], object]
+    ask: Callable[[Snapshot], object]
     prepare: Callable[[Windows], object] = lambda _: None
     also: Sequence[Mapping[str, Any]] = ()
 
@@ -164,7 +164,7 @@ def run(
         place.chmod(program.mode)
     connection = Watched(host, script, [*disturbed, *scene.also])
     try:
-        scene.ask(Look(lambda: connection))
+        scene.ask(Snapshot(lambda: connection))
     except Exception as error:  # noqa: BLE001 - what a reader raises beside a HostError is a fault, and the table goes on
         connection.asked.raised = error
     return connection.asked

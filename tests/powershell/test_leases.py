@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.engine.leases_windows import WindowsLeases
+from remediation.engine.lease.windows_store import WindowsLeases
 from remediation.model.errors import CallFailed
 from tests.powershell.windows import Windows, refused
 
