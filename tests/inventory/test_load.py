@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.inventory.load import check, load_inventory
+from remediation.inventory.load import check_inventory, load_inventory
 from remediation.model.errors import UsageError
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.located import plain
@@ -178,7 +178,7 @@ def test_a_shipped_inventory_is_whole(path: Path) -> None:
     if inventory.lab is not None:
         for host in inventory.hosts:
             inventory = inventory.with_host_vars(host, {"ansible_user": "u", "ansible_password": "filled in by the lab"})
-    check(inventory)
+    check_inventory(inventory)
 
 
 def test_the_shipped_lab_may_be_disturbed() -> None:

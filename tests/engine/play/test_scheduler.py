@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from remediation.engine.play.host_runner import Walk
+from remediation.engine.play.control_flow import Walk
 from remediation.engine.play.scheduler import Scheduler
 
 

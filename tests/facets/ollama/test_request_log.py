@@ -11,7 +11,8 @@ import pytest
 from remediation.connections.calls import Completed, Probe, ReadFile, Run
 from remediation.diagnosis.collect import collect
 from remediation.diagnosis.sender import find_senders
-from remediation.facets.host import HostReader, Place
+from remediation.facets.host import HostReader
+from remediation.facets.host_info import HostInfo
 from remediation.facets.ollama import request_log
 from remediation.facets.ollama.service_log import ServiceLog
 from remediation.model.clock import SystemClock
@@ -32,8 +33,8 @@ def body(number: int, folder: str = "/tmp/ollama-request-logs-4711") -> str:  # 
     return f"{folder}/20260502T08000{number}.000000000Z-00000{number}_api_generate_body.json"
 
 
-def place(*, windows: bool) -> Place:
-    return Place("host", {}, windows=windows, local=False, clock=SystemClock(), environment={})
+def place(*, windows: bool) -> HostInfo:
+    return HostInfo("host", {}, windows=windows, local=False, clock=SystemClock(), environment={})
 
 
 def test_the_log_names_the_bodies_the_latest_last() -> None:

@@ -230,7 +230,7 @@ def test_without_nvidia_smi_a_number_of_layers_that_a_client_asked_for_is_repair
     world.fails["gpu.use"] = [error] * 99
     result = run(world, "model.reloaded")
     assert (result.outcome, result.values["layers"]) == (Outcome.CHANGED, [33, 33])
-    assert "how much VRAM is free is not known" in build(StepCall("model.reloaded"), registry()).explain(
+    assert "how much VRAM is free is not known" in build(StepCall("model.reloaded"), registry()).describe(
         seen(without_card(left_by_a_client()), "model.reloaded")[1]
     )
 
