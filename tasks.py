@@ -1,6 +1,6 @@
 """The same tasks for plain ``invoke`` as for the installed ``remediate``."""
 
-from remediation.cli.namespace import namespace
+from remediation.cli.main import namespace
 from remediation.cli.plugins import add_commands
 
 add_commands(namespace)

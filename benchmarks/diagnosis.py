@@ -59,7 +59,7 @@ def peak(contender: Contender) -> int:
 
 def measured(path: Path, repeat: int) -> tuple[Cost, int]:
     """Return the medians of one log, and the peak of its memory."""
-    argv = (sys.executable, "-m", "remediation.cli.program", "diagnose", "--evidence", str(path))
+    argv = (sys.executable, "-m", "remediation.cli.main", "diagnose", "--evidence", str(path))
     contender = Contender(path.name, argv, lambda text: "vram_occupied" in text or "explicit_num_gpu" in text)
     costs = [once(contender) for _ in range(repeat)]
     cost = Cost(statistics.median(each.wall for each in costs), statistics.median(each.processor for each in costs))

@@ -57,7 +57,7 @@ class Took:
 
 def repaired(inventory: Path, faults: Mapping[str, str], forks: int, state: Path) -> Took:
     """Run ``fix-offload`` on all hosts and return what it took."""
-    words = ["-m", "remediation.cli.program", "fix-offload", "--inventory", str(inventory), "--forks", str(forks), "--json"]
+    words = ["-m", "remediation.cli.main", "fix-offload", "--inventory", str(inventory), "--forks", str(forks), "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(state)}
     began, others = time.perf_counter(), 0.0
     outcomes: dict[str, Counter[str]] = defaultdict(Counter)

@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.measure import ROOT, Contender, medians, program
 
 _INVENTORY = "all: { hosts: { here: { ansible_connection: local } } }\n"
-_PROGRAM = (sys.executable, "-m", "remediation.cli.program")
+_PROGRAM = (sys.executable, "-m", "remediation.cli.main")
 
 
 def main() -> None:

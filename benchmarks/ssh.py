@@ -45,7 +45,7 @@ def play(server: Sshd, hosts: list[str], calls: int, folder: Path) -> Contender:
     argv = [
         sys.executable,
         "-m",
-        "remediation.cli.program",
+        "remediation.cli.main",
         "play",
         str(playbook),
         "-i",

@@ -94,7 +94,7 @@ def scratch(tmp_path: Path) -> Iterator[Scratch]:
 def test_the_programs_wheel_has_no_lab_and_the_labs_has_nothing_else(wheels: dict[str, Path]) -> None:
     ours, required = built(wheels["remediation"])
     assert {
-        "remediation/cli/program.py",
+        "remediation/cli/main.py",
         "remediation/shipped/playbooks/fix-offload.yml",
         "remediation/shipped/inventory/lab.yml",
     } <= ours

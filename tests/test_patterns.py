@@ -16,7 +16,7 @@ import remediation
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.load import load_evidence
 from remediation.diagnosis.redaction import redact_text
-from remediation.model.masking import Masker
+from remediation.model.secrets.masking import Masker
 from tests.support.pattern_costs import faults
 
 ROOT = Path(remediation.__file__).parent

@@ -6,8 +6,8 @@ import hashlib
 import os
 import sys
 
-from remediation.connections.base import FileContent, WriteFile
-from remediation.connections.open import open_connection
+from remediation.connections.calls import FileContent, WriteFile
+from remediation.connections.factory import open_connection
 from remediation.connections.settings import from_variables
 
 CONTENT = os.urandom(int(sys.argv[2]))

@@ -6,8 +6,8 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from remediation.connections.base import Completed, Run
-from remediation.connections.open import open_connection
+from remediation.connections.calls import Completed, Run
+from remediation.connections.factory import open_connection
 from remediation.connections.settings import from_variables
 
 

@@ -79,12 +79,12 @@ def reset(options: NoOptions) -> int:  # noqa: ARG001 - every command takes its 
 
 def status(options: Machines) -> int:
     """Show the lab's machines: the fault put in, what was written to each, what its WinRM server counted."""
-    from remediation.model.visible import to_json  # noqa: PLC0415 - a listing of the commands loads none of the lab
+    from remediation.model.text.visible import visible_json  # noqa: PLC0415 - a listing of the commands loads none of the lab
     from remediation_lab import control  # noqa: PLC0415 - a listing of the commands loads none of the lab
 
     machines = control.status()
     if options.json:
-        _say(to_json(machines, indent=2))
+        _say(visible_json(machines, indent=2))
         return 0
     if machines is None:
         _say("no lab runs; faults that it knows: " + ", ".join(control.faults()))

@@ -9,11 +9,11 @@ from typing import Any
 
 from remediation.model.errors import Place, UsageError
 from remediation.model.files import read_text
-from remediation.model.masking import Masker
-from remediation.model.visible import to_json
-from remediation.model.yaml_limits import UNREADABLE, plain_documents
-from remediation.templating.nodes import Table, Text, plain, trusted
-from remediation.templating.reading import Decrypt, read_content
+from remediation.model.secrets.masking import Masker
+from remediation.model.text.visible import visible_json
+from remediation.model.text.yaml_limits import UNREADABLE, plain_documents
+from remediation.templating.yaml.loader import Decrypt, read_content
+from remediation.templating.yaml.located import Table, Text, plain, trusted
 
 FORM = "write NAME=VALUE, @FILE.yml, or a YAML mapping such as '{ctx: 4096}'"
 
@@ -51,7 +51,7 @@ def kept_extra_vars(given: Sequence[str], mask: Masker) -> tuple[tuple[str, ...]
         if not secret:
             kept.append(text)
         elif rest:
-            kept.append(to_json(rest))
+            kept.append(visible_json(rest))
     return tuple(kept), tuple(left_out)
 
 

@@ -5,8 +5,10 @@ The classes are neither frozen nor comparable: what dataclasses would write for 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from remediation.model.errors import UsageError
 from remediation.model.plugin import option, required
 
 
@@ -19,7 +21,7 @@ class Output:
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Hosts(Output):
+class HostOptions(Output):
     """Which hosts, with which variables."""
 
     inventory: tuple[str, ...] = option(
@@ -38,14 +40,14 @@ RECORD = "Also write what hosts were asked and answered to this file, without na
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Recorded(Hosts):
+class Recorded(HostOptions):
     """Hosts whose answers may be recorded."""
 
     record: str | None = option(RECORD)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Run(Recorded):
+class PlaybookOptions(Recorded):
     """How a run may change hosts."""
 
     check: bool = option("Change nothing; say what would be done.", default=False, short="C")
@@ -60,7 +62,7 @@ class Run(Recorded):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class FixOffload(Run):
+class FixOffload(PlaybookOptions):
     """A repair."""
 
 
@@ -108,7 +110,7 @@ class Resume(Following):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Play(Run):
+class PlayOptions(PlaybookOptions):
     """A run of one's own playbook."""
 
     playbook: str = required("A playbook: a file, or the name of a shipped one.")
@@ -146,7 +148,7 @@ class Verify(Recorded):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Lint(Hosts):
+class Lint(HostOptions):
     """Which playbook to read."""
 
     playbook: str = required("A playbook: a file, or the name of a shipped one.")
@@ -165,7 +167,7 @@ class CheckHost(Recorded):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Monitor(Hosts):
+class Monitor(HostOptions):
     """How often to look, and for how long."""
 
     every: str | None = option("Time between two looks, such as 2s (the default).")
@@ -173,14 +175,14 @@ class Monitor(Hosts):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Listing(Hosts):
+class Listing(HostOptions):
     """How the hosts are listed."""
 
     graph: bool = option("Show the groups as a tree.", default=False)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class OneHost(Hosts):
+class OneHost(HostOptions):
     """A query about one host."""
 
     host: str = required("The host's name in the inventory.")
@@ -199,3 +201,16 @@ class OneRun(Output):
 
     run: str = required("The run's id, or the beginning of it.")
     diff: bool = option("Show before and after of each change.", default=False)
+
+
+UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(option: str, text: str | None, default: float = 0.0) -> float:
+    """Return the seconds that `text` means, `default` for None; raises `UsageError` naming `option`."""
+    if text is None:
+        return default
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
+    if found is None:
+        raise UsageError(f"{option}: a time such as 90, 90s, 10m or 2h is wanted, not {text!r}")
+    return float(found[1]) * UNITS[found[2]]

@@ -8,7 +8,7 @@ from functools import cache
 
 from invoke.collection import Collection
 
-from remediation.cli.command import task
+from remediation.cli.task import task
 from remediation.model.errors import UsageError
 from remediation.model.plugin import GROUP, Plugin
 

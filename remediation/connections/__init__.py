@@ -1,1 +1,1 @@
-"""How calls reach a host: ``local``, ``ssh``, ``winrm``, ``replay``; one contract (`remediation.connections.base`)."""
+"""How calls reach a host: ``local``, ``ssh``, ``winrm``, ``replay``; one contract (`remediation.connections.calls`)."""

@@ -47,7 +47,7 @@ def endpoint(value: object) -> str:
     return _server("endpoint", value, scheme="http", port=OLLAMA_PORT)
 
 
-def registry(value: object) -> str:
+def registry_address(value: object) -> str:
     """Return the URL of a registry, without a slash at its end; raises `UsageError`."""
     return _server("registry", value, scheme="https")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from remediation.connections.base import Call, Connection, Failed, Reply
+from remediation.connections.calls import Call, Connection, Failed, Reply
 from remediation.model.errors import HostError, Unreachable, WriteRefused
-from remediation.model.masking import Masker
+from remediation.model.secrets.masking import Masker
 
 Recorder = Callable[[Sequence[Call], Sequence[Reply]], None]
 """Told of every exchange that was answered."""

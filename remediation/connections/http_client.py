@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 
 from remediation.connections.addresses import address_of
-from remediation.connections.base import REDIRECTS, Failed, Http, HttpReply, Reply, redirected, tell
 from remediation.connections.bounded import Deadline, Incoming, send_all
+from remediation.connections.calls import REDIRECTS, Failed, Http, HttpReply, Reply, notify_listener, redirect_failure
 from remediation.model import limits
 from remediation.model.limits import LimitExceeded, Tally
 
@@ -81,7 +81,7 @@ def direct(host: str, port: int, timeout: float) -> socket.socket:
     raise last
 
 
-def request(call: Http, dial: Dial = direct, monotonic: Callable[[], float] = time.monotonic) -> Reply:
+def send_request(call: Http, dial: Dial = direct, monotonic: Callable[[], float] = time.monotonic) -> Reply:
     """Make the request, in no more than `call.timeout` seconds (and `call.silence` without a byte)."""
     deadline = Deadline(call.timeout, call.silence, monotonic)
     stream: socket.socket | None = None
@@ -116,7 +116,7 @@ def _talk(call: Http, target: str, connection: _Connection, stream: _Bounded, de
     connection.request(call.method, target, body, headers)
     answer = connection.getresponse()
     if answer.status in REDIRECTS:
-        return redirected(call, answer.status, answer.getheader("Location") or "")
+        return redirect_failure(call, answer.status, answer.getheader("Location") or "")
     if (encoding := answer.getheader("Content-Encoding", "identity").strip().lower()) not in {"", "identity"}:
         raise LimitExceeded(f"the answer is compressed ({encoding[:20]}), which was not asked for")
     received, first, line = bytearray(), None, 0
@@ -134,6 +134,6 @@ def _talk(call: Http, target: str, connection: _Connection, stream: _Bounded, de
             raise LimitExceeded(limits.exceeded("the answer", most))
         if line > limits.LINE:
             raise LimitExceeded(limits.exceeded("a line of the answer", limits.LINE))
-        tell(call, block)
+        notify_listener(call, block)
         if call.stream and first is None and end >= 0:
             first = deadline.elapsed()

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from remediation.connections import addresses
-from remediation.connections.variables import FALSE, TRUE, Variables
+from remediation.connections.variables import FALSE, TRUE, ConnectionVariables
 from remediation.model import limits
 from remediation.model.errors import UsageError
-from remediation.model.json_text import load_json
+from remediation.model.text.json_text import load_json
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 KINDS = ("local", "ssh", "winrm", "replay")
@@ -21,7 +21,7 @@ ENCRYPTION = ("auto", "always", "never")
 HOST_KEYS = ("strict", "accept-new")
 _LEGACY = "legacy_requests"
 """pywinrm's word for the proxies of the environment."""
-_SERVERS: Mapping[str, Callable[[object], str]] = {"endpoint": addresses.endpoint, "registry": addresses.registry}
+_SERVERS: Mapping[str, Callable[[object], str]] = {"endpoint": addresses.endpoint, "registry": addresses.registry_address}
 _HTTPS_PORT, _HTTP_PORT = 5986, 5985
 
 
@@ -126,7 +126,7 @@ def with_servers(host: str, variables: Mapping[str, Any]) -> dict[str, Any]:
 
 def from_variables(host: str, variables: Mapping[str, Any]) -> ConnectionSettings:
     """Read the settings of `host`; raises `UsageError` that names the variable."""
-    read = Variables(host, variables)
+    read = ConnectionVariables(host, variables)
     local = host in LOCAL_NAMES
     kind = read.choice("ansible_connection", KINDS, "local" if local else "ssh", aliases=_ALIASES)
     return ConnectionSettings(
@@ -154,7 +154,7 @@ _ALIASES = {"paramiko": "ssh", "paramiko_ssh": "ssh", "smart": "ssh", "fabric": 
 _HOST_KEY_ALIASES = {"accept_new": "accept-new", "yes": "strict", "true": "strict"}
 
 
-def _platform(read: Variables, kind: str) -> str:
+def _platform(read: ConnectionVariables, kind: str) -> str:
     import sys  # noqa: PLC0415 - only here, and a test replaces nothing else
 
     if kind == "winrm":
@@ -169,7 +169,7 @@ def _platform(read: Variables, kind: str) -> str:
     return "posix"
 
 
-def _recorded_platform(read: Variables) -> str:
+def _recorded_platform(read: ConnectionVariables) -> str:
     """Return what the cassette's first line says of the host; whatever is wrong with the file is told when it is opened."""
     with (
         suppress(OSError, ValueError, LookupError, TypeError),
@@ -188,7 +188,7 @@ def _regular(path: Path) -> Path:
     return path
 
 
-def _winrm(read: Variables, kind: str) -> WinRmSettings:
+def _winrm(read: ConnectionVariables, kind: str) -> WinRmSettings:
     if kind != "winrm":
         return WinRmSettings()
     transport = read.choice(
@@ -236,7 +236,7 @@ def _winrm(read: Variables, kind: str) -> WinRmSettings:
     )
 
 
-def _proxy(read: Variables) -> str | None:
+def _proxy(read: ConnectionVariables) -> str | None:
     value = read.text("ansible_winrm_proxy")
     if not value or value == _LEGACY:
         return value
@@ -246,7 +246,7 @@ def _proxy(read: Variables) -> str | None:
         raise UsageError(f"{read.host}: {error.message}", next_step=error.next_step) from error
 
 
-def _ssh(read: Variables) -> SshSettings:
+def _ssh(read: ConnectionVariables) -> SshSettings:
     # Ansible's host_key_checking: false accepts every key; here the least it gives is accept-new
     checked = read.text("ansible_host_key_checking", "ansible_ssh_host_key_checking")
     policy = (checked or "strict").lower()
@@ -266,7 +266,7 @@ def _ssh(read: Variables) -> SshSettings:
     )
 
 
-def _become(read: Variables) -> Become | None:
+def _become(read: ConnectionVariables) -> Become | None:
     if not read.flag("ansible_become", default=False):
         return None
     method = read.text("ansible_become_method") or "sudo"

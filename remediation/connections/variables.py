@@ -17,7 +17,7 @@ FALSE = frozenset({"false", "no", "off", "0", "n", "f"})
 _EXAMPLE_PORT, _LAST_PORT = 22, 65535
 
 
-class Variables:
+class ConnectionVariables:
     """The variables of one host, each read with its own error."""
 
     def __init__(self, host: str, variables: Mapping[str, Any]) -> None:

@@ -10,8 +10,8 @@ from remediation.diagnosis.diagnose import diagnose, to_json
 from remediation.diagnosis.load import load_evidence, refusing
 from remediation.diagnosis.verdict import verdict
 from remediation.model.errors import RemediationError
-from remediation.model.visible import to_json as as_json
-from remediation.model.visible import visible
+from remediation.model.text.visible import visible
+from remediation.model.text.visible import visible_json as as_json
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

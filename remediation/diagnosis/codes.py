@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from remediation.diagnosis.signs import Hit
-from remediation.model.digits import is_whole
+from remediation.model.text.digits import is_whole
 
 # beginnings of CUDA's own texts and names
 _TEXTS: tuple[tuple[str, int], ...] = (

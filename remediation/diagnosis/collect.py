@@ -10,10 +10,10 @@ from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.logs import read_again
 from remediation.diagnosis.runners import OLLAMA_PROGRAMS
-from remediation.facets.callers import mounted_configuration
-from remediation.facets.ollama import BEHIND_A_PROXY
+from remediation.facets.machine.rights import elevation, is_refusal
+from remediation.facets.ollama.client import BEHIND_A_PROXY
+from remediation.facets.ollama.clients import mounted_configuration
 from remediation.facets.protocols import Reader
-from remediation.facets.rights import elevation, is_refusal
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, Unreachable
 from remediation.model.facts import (
     Blob,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from remediation.model.facts import Gpu, GpuUse, ModelEntry, ModelShow, Process, Runner, SystemFacts
-from remediation.model.shape import ODD
+from remediation.model.text.shape import ODD
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from remediation.diagnosis.evidence import FORMAT, Evidence, Piece
 from remediation.diagnosis.logs import condense_file
 from remediation.diagnosis.untrusted import load_yaml, parse_json
 from remediation.model.errors import UsageError
-from remediation.model.shape import ODD, explain
+from remediation.model.text.shape import ODD, explain_error
 
 _TEXT_SUFFIXES = {".log", ".txt", ".json", ".yml", ".yaml", ".md", ".out", ".conf", ".env", ".gz", ""}
 _HEAD = 200_000
@@ -99,7 +99,7 @@ def refusing(name: str) -> Iterator[None]:
         yield
     except ODD as error:
         raise UsageError(
-            f"{name[:_NAMED]}: this evidence cannot be diagnosed: a value in it is not of the kind that stands there ({explain(error)})",
+            f"{name[:_NAMED]}: this evidence cannot be diagnosed: a value in it is not of the kind that stands there ({explain_error(error)})",
             next_step="take that value out, or give the log itself; please report the file if a program wrote it",
         ) from error
 

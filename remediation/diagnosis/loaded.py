@@ -10,8 +10,8 @@ import re
 
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.versions import at_least, parse_version
-from remediation.model.digits import is_whole
-from remediation.model.moments import moment
+from remediation.model.text.digits import is_whole
+from remediation.model.text.timestamps import parse_timestamp
 
 _START = re.compile(r'msg=load request="\{Operation:commit|starting llama server" cmd="')
 _BATCH = re.compile(r"\bBatchSize:(\d+)|--batch-size (\d+)")
@@ -40,7 +40,7 @@ def unlike_ours(evidence: Evidence) -> str:
 
 def remaining(expires_at: str, now: float) -> float | None:
     """Return how long a runner stays that nobody asks, by the host's clock; None where ``/api/ps`` does not tell."""
-    expires = moment(expires_at)
+    expires = parse_timestamp(expires_at)
     return None if expires is None else expires - now
 
 

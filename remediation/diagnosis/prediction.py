@@ -15,8 +15,8 @@ from remediation.diagnosis.runners import given_back, orphans
 from remediation.diagnosis.shortage import DEFAULT_CONTEXT, RESERVE, Shortage, shortage
 from remediation.diagnosis.units import MIB, human, rounding
 from remediation.diagnosis.versions import Generation
-from remediation.model.digits import is_whole
 from remediation.model.programs import is_protected
+from remediation.model.text.digits import is_whole
 
 _ROUNDED = 200 * MIB  # four figures, each rounded to a tenth of a GiB
 _SMALLER = ("Q4_K_M", "Q4_K_S", "Q3_K_M", "Q3_K_S", "Q2_K")

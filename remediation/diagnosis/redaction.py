@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from remediation.diagnosis.evidence import Evidence
-from remediation.model.secret_names import MASK, without_tokens
+from remediation.model.secrets.names import MASK, without_tokens
 
 T = TypeVar("T")
 

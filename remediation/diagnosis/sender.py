@@ -10,9 +10,9 @@ from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.logs import Load
 from remediation.diagnosis.logs.common import REQUEST
 from remediation.diagnosis.texts.asks import read_asks
-from remediation.model.digits import is_whole
 from remediation.model.facts import ModelShow
 from remediation.model.finding import Quote, Sender
+from remediation.model.text.digits import is_whole
 
 # names that applications give a variable which ends up as num_gpu; the bare OLLAMA_NUM_GPU is read by no server, but an
 # application may pass it on (facts/ollama 5.2: "OLLAMA_NUM_GPU used as a value")

@@ -12,8 +12,8 @@ from remediation.diagnosis.logs import Load
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.units import GIB, MIB, human
 from remediation.diagnosis.versions import Generation
-from remediation.model.digits import is_whole
-from remediation.model.words import verb
+from remediation.model.text.digits import is_whole
+from remediation.model.text.words import verb
 
 RESERVE = 457 * MIB  # facts/ollama 4.2
 FIT_MARGIN = 1024 * MIB  # facts/ollama 4.5

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from remediation.model.errors import UsageError
-from remediation.model.json_text import load_json
+from remediation.model.text.json_text import load_json
 
 if TYPE_CHECKING:
     import yaml
@@ -56,10 +56,10 @@ def load_yaml(text: str, name: str) -> Any:  # noqa: ANN401 - any YAML value
     """
     import yaml  # noqa: PLC0415 - loaded where something is to be read
 
-    from remediation.model import yaml_limits  # noqa: PLC0415 - as above
+    from remediation.model.text import yaml_limits  # noqa: PLC0415 - as above
 
     try:
-        yaml_limits.check(text, circles=False, most=MOST_VALUES)
+        yaml_limits.check_limits(text, circles=False, most=MOST_VALUES)
     except yaml_limits.TooMuch as error:
         limits = f"at most {MOST_VALUES:,} values and {yaml_limits.DEEPEST} levels are read"
         raise UsageError(f"{name}: {error.problem}: {limits}", next_step="give a smaller file, written without aliases") from None

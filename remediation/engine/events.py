@@ -8,10 +8,10 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from remediation.engine.crash import Crashed, unrecorded
+from remediation.engine.internal_errors import Crashed, unrecorded
 from remediation.model.errors import RemediationError
 from remediation.model.event import Event
-from remediation.model.masking import Masker
+from remediation.model.secrets.masking import Masker
 
 
 class Emitter:

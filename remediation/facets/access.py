@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from remediation.connections.base import Connection
+    from remediation.connections.calls import Connection
     from remediation.facets.protocols import Reader, Writer
     from remediation.model.clock import Clock
     from remediation.model.facts import PullProgress
@@ -19,10 +19,10 @@ class HostAccess(Protocol):
     def reader(self) -> Reader:
         """The host, read only: a new look at it."""
 
-    def reader_for(self, purpose: str, *, moment: Reader | None = None) -> Reader:
+    def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> Reader:
         """Return a new look for a purpose (a step's name), for which much the same is asked each time.
 
-        With ``moment``, a reader of this host, what that one was told is taken over: several purposes then rest on one look.
+        With ``snapshot``, a reader of this host, what that one was told is taken over: several purposes then rest on one look.
         """
 
     @property
@@ -35,7 +35,7 @@ class HostAccess(Protocol):
 
     @property
     def connection(self) -> Connection:
-        """The connection underneath, for what is no facet: the lease on the host (`remediation.engine.leases`)."""
+        """The connection underneath, for what is no facet: the lease on the host (`remediation.engine.lease.store`)."""
 
     @property
     def notes(self) -> Sequence[str]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from remediation.model.errors import RemediationError, Unreadable
-from remediation.model.shape import check, explain, mismatch
+from remediation.model.text.shape import check_shape, explain_error, mismatch
 
 Reading = TypeVar("Reading", bound=type[Any])
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -22,28 +22,34 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _NEXT = "look at what the host answers; if that is right, report this"
 
 
-def checked(cls: Reading) -> Reading:
-    """Check what each public method of a reader (or writer) returns; for a class with the look as ``_look``."""
-    for name, method in list(vars(cls).items()):
-        if not name.startswith("_") and inspect.isfunction(method) and not inspect.isgeneratorfunction(method):
-            setattr(cls, name, _checked(method, f"{cls.__module__.rpartition('.')[2]}.{name}"))
-    return cls
+def checked(facet: str) -> Callable[[Reading], Reading]:
+    """Check what each public method of a reader (or writer) returns; for a class with the look as ``_snapshot``. `facet` names it in errors."""
+
+    def of(cls: Reading) -> Reading:
+        for name, method in list(vars(cls).items()):
+            if not name.startswith("_") and inspect.isfunction(method) and not inspect.isgeneratorfunction(method):
+                setattr(cls, name, _checked(method, f"{facet}.{name}"))
+        return cls
+
+    return of
 
 
-def checked_function(function: Function) -> Function:
-    """Check what a function returns that reads a host; its first argument is the look."""
+def checked_function(facet: str) -> Callable[[Function], Function]:
+    """Check what a function returns that reads a host; its first argument is the look. `facet` names it in errors."""
 
-    @functools.wraps(function)
-    def read(look: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the function's
-        what = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
-        with readable(lambda: str(look.host), what):
-            return _of_its_types(function(look, *arguments, **named), function)
+    def of(function: Function) -> Function:
+        @functools.wraps(function)
+        def read(look: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the function's
+            with readable_error(lambda: str(look.host), f"{facet}.{function.__name__}"):
+                return _of_its_types(function(look, *arguments, **named), function)
 
-    return read  # type: ignore[return-value]  # the same signature
+        return read  # type: ignore[return-value]  # the same signature
+
+    return of
 
 
 @contextmanager
-def readable(host: Callable[[], str], what: str) -> Iterator[None]:
+def readable_error(host: Callable[[], str], what: str) -> Iterator[None]:
     """Turn what an odd answer leads to into `Unreadable`; `what` names the question."""
     try:
         yield
@@ -52,21 +58,21 @@ def readable(host: Callable[[], str], what: str) -> Iterator[None]:
     except Exception as error:
         name = host()
         raise Unreadable(
-            f"{name}: the answer to {what} cannot be read: {explain(error)}", host=name, next_step=_NEXT
+            f"{name}: the answer to {what} cannot be read: {explain_error(error)}", host=name, next_step=_NEXT
         ) from error  # fmt: skip
 
 
 def _checked(method: Callable[..., Any], what: str) -> Callable[..., Any]:
     @functools.wraps(method)
     def read(self: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the method's
-        with readable(lambda: str(self._look.host), what):
+        with readable_error(lambda: str(self._snapshot.host), what):
             return _of_its_types(method(self, *arguments, **named), method)
 
     return read
 
 
 def _of_its_types(value: Any, function: Callable[..., Any]) -> Any:  # noqa: ANN401 - whatever was read
-    odd = mismatch(value, _returned(function)) or check(value)
+    odd = mismatch(value, _returned(function)) or check_shape(value)
     if odd is not None:
         raise TypeError(odd)
     return value

@@ -5,26 +5,19 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import cached_property
 
-from remediation.facets import (
-    callers,
-    compose,
-    desktop,
-    engine,
-    fetching,
-    files,
-    generation,
-    gpu,
-    ollama,
-    processes,
-    protocols,
-    system,
-)
-from remediation.facets.checked import readable
-from remediation.facets.dockersdk import SdkEngine, SdkEngineWriter
-from remediation.facets.look import Look
-from remediation.facets.nvml import NvmlGpu
-from remediation.facets.ollama_writer import Asker, OllamaWriterByHttp
-from remediation.facets.place import Place
+from remediation.facets import protocols
+from remediation.facets.checked import readable_error
+from remediation.facets.docker import compose, engine
+from remediation.facets.docker.sdk import SdkEngine, SdkEngineWriter
+from remediation.facets.gpu import devices as gpu
+from remediation.facets.gpu.nvml import NvmlGpu
+from remediation.facets.host_info import HostInfo
+from remediation.facets.machine import files, processes, system
+from remediation.facets.machine import session as desktop
+from remediation.facets.ollama import client as ollama
+from remediation.facets.ollama import clients, generate, pull
+from remediation.facets.ollama.writer import Asker, OllamaWriterByHttp
+from remediation.facets.snapshot import Snapshot
 from remediation.facets.target import Finder
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Target
@@ -33,8 +26,8 @@ from remediation.model.facts import Target
 class HostReader:
     """One look at a host; what it was told once it is not asked again. The next look is a reader of its own."""
 
-    def __init__(self, place: Place, look: Look) -> None:
-        self._place, self._look = place, look
+    def __init__(self, place: HostInfo, look: Snapshot) -> None:
+        self._place, self._snapshot = place, look
         self.name = place.name
         self.variables = place.variables
 
@@ -42,53 +35,53 @@ class HostReader:
     def gpu(self) -> protocols.GpuReader:
         """The NVIDIA devices."""
         if self._place.windows:
-            return gpu.WindowsGpu(self._look)
-        return NvmlGpu(self._look, self._place.clock) if self._place.native else gpu.PosixGpu(self._look)
+            return gpu.WindowsGpu(self._snapshot)
+        return NvmlGpu(self._snapshot, self._place.clock) if self._place.native else gpu.PosixGpu(self._snapshot)
 
     @cached_property
     def processes(self) -> protocols.ProcessReader:
         """Programs that run."""
-        return processes.WindowsProcesses(self._look) if self._place.windows else processes.PosixProcesses(self._look)
+        return processes.WindowsProcesses(self._snapshot) if self._place.windows else processes.PosixProcesses(self._snapshot)
 
     @cached_property
     def engine(self) -> SdkEngine | engine.CommandEngine:
         """The Docker engine."""
         kind = SdkEngine if self._place.native else engine.CommandEngine
-        return kind(self._look, self._place.environment)
+        return kind(self._snapshot, self._place.environment)
 
     @cached_property
     def compose(self) -> protocols.ComposeReader:
         """Compose projects."""
-        return compose.CommandCompose(self._look, self._place.environment, self.engine.containers)
+        return compose.CommandCompose(self._snapshot, self._place.environment, self.engine.containers)
 
     @cached_property
     def ollama(self) -> protocols.OllamaReader:
         """The Ollama server of the target."""
-        return ollama.OllamaByHttp(self._look, self.target, self.engine, self._place.registry, self._place.runners)
+        return ollama.OllamaByHttp(self._snapshot, self.target, self.engine, self._place.registry, self._place.runners)
 
     @cached_property
     def desktop(self) -> protocols.DesktopReader:
         """The login and the desktop."""
         if self._place.windows:
-            return desktop.WindowsDesktop(self._look, self.engine.facts, remote=not self._place.local)
-        return desktop.PosixDesktop(self._look)
+            return desktop.WindowsDesktop(self._snapshot, self.engine.facts, remote=not self._place.local)
+        return desktop.PosixDesktop(self._snapshot)
 
     @cached_property
     def system(self) -> protocols.SystemReader:
         """The machine."""
         kind = system.WindowsSystem if self._place.windows else system.PosixSystem
-        return kind(self._look, self.engine.facts)
+        return kind(self._snapshot, self.engine.facts)
 
     @cached_property
     def files(self) -> protocols.FilesReader:
         """Files."""
-        return files.Files(self._look)
+        return files.HostFiles(self._snapshot)
 
     @cached_property
-    def callers(self) -> callers.Callers:
+    def callers(self) -> clients.Callers:
         """Who asks the server, as far as the host can tell."""
-        return callers.Callers(
-            self._look,
+        return clients.Callers(
+            self._snapshot,
             self.target,
             self.engine.inspect,
             self.processes.list,
@@ -98,27 +91,27 @@ class HostReader:
     def target(self) -> Target:
         """Return what is to be repaired here, each part with its source."""
         first = self.engine.first_calls if isinstance(self.engine, engine.CommandEngine) else tuple
-        finder = Finder(self._look, self._place.variables, self.engine.containers, first)
-        with readable(lambda: self.name, "target"):
-            return self._look.once("target", lambda: self._place.remember(finder.find()))
+        finder = Finder(self._snapshot, self._place.variables, self.engine.containers, first)
+        with readable_error(lambda: self.name, "target"):
+            return self._snapshot.once("target", lambda: self._place.remember(finder.find()))
 
     def also(self, purpose: str) -> HostReader:
         """Return a reader of this same look for another purpose: nothing that is known is asked again."""
-        return HostReader(self._place, self._look.also(purpose))
+        return HostReader(self._place, self._snapshot.also(purpose))
 
     def prefetch(self) -> None:
         """Read what a diagnosis needs in as few exchanges as there are dependencies: two, and one for what hangs on them."""
         from remediation.facets.prefetch import prefetch  # noqa: PLC0415 - only a diagnosis wants it
 
-        with suppress(CallFailed), readable(lambda: self.name, "prefetch"):  # it is told where it is read
-            prefetch(self._look, self._place)
+        with suppress(CallFailed), readable_error(lambda: self.name, "prefetch"):  # it is told where it is read
+            prefetch(self._snapshot, self._place)
 
 
 class HostWriter:
     """A host with the methods that change it; reads are always fresh."""
 
-    def __init__(self, place: Place, look: Look, told: fetching.Progress | None = None) -> None:
-        self._place, self._look = place, look
+    def __init__(self, place: HostInfo, look: Snapshot, told: pull.Progress | None = None) -> None:
+        self._place, self._snapshot = place, look
         self._reader, self._told = HostReader(place, look), told
         self._target: Target | None = None
         self.name = place.name
@@ -129,25 +122,25 @@ class HostWriter:
     def processes(self) -> protocols.ProcessWriter:
         """Programs that run, and closing them."""
         if self._place.windows:
-            return processes.WindowsProcessWriter(self._look)
-        return processes.PosixProcessWriter(self._look)
+            return processes.WindowsProcessWriter(self._snapshot)
+        return processes.PosixProcessWriter(self._snapshot)
 
     @cached_property
     def engine(self) -> SdkEngineWriter | engine.CommandEngineWriter:
         """The Docker engine, and changing containers."""
         kind = SdkEngineWriter if self._place.native else engine.CommandEngineWriter
-        return kind(self._look, self._place.environment)
+        return kind(self._snapshot, self._place.environment)
 
     @cached_property
     def compose(self) -> protocols.ComposeWriter:
         """Compose projects, and bringing them up."""
-        return compose.CommandComposeWriter(self._look, self._place.environment, self.engine.containers)
+        return compose.CommandComposeWriter(self._snapshot, self._place.environment, self.engine.containers)
 
     @cached_property
     def ollama(self) -> protocols.OllamaWriter:
         """The Ollama server of the target, and loading and asking models."""
         return OllamaWriterByHttp(
-            self._look,
+            self._snapshot,
             self.target,
             self.engine,
             clock=self._place.clock,
@@ -161,20 +154,22 @@ class HostWriter:
     def desktop(self) -> protocols.DesktopWriter:
         """The login, the desktop and Docker Desktop."""
         if self._place.windows:
-            return desktop.WindowsDesktopWriter(self._look, self.engine.facts, self._place.clock, remote=not self._place.local)
-        return desktop.PosixDesktopWriter(self._look)
+            return desktop.WindowsDesktopWriter(
+                self._snapshot, self.engine.facts, self._place.clock, remote=not self._place.local
+            )
+        return desktop.PosixDesktopWriter(self._snapshot)
 
     @cached_property
     def system(self) -> protocols.SystemWriter:
         """The machine, and restarting it."""
         if self._place.windows:
-            return system.WindowsSystemWriter(self._look, self.engine.facts, self._place.clock)
-        return system.PosixSystemWriter(self._look, self.engine.facts, self._place.clock, local=self._place.local)
+            return system.WindowsSystemWriter(self._snapshot, self.engine.facts, self._place.clock)
+        return system.PosixSystemWriter(self._snapshot, self.engine.facts, self._place.clock, local=self._place.local)
 
     @cached_property
     def files(self) -> protocols.FilesWriter:
         """Files, and replacing them."""
-        return files.FilesWriter(self._look)
+        return files.HostFilesWriter(self._snapshot)
 
     def target(self) -> Target:
         """Return what is to be repaired here; found once, since a writer is made for one change.
@@ -183,10 +178,10 @@ class HostWriter:
         """
         if self._target is None:
             seen = next((each for each in self._place.latest if each.endpoint is not None), None)
-            self._target = self._reader.target() if seen is None or self._look.wrote else seen
+            self._target = self._reader.target() if seen is None or self._snapshot.wrote else seen
         return self._target
 
     def _asker(self) -> Asker:
         if self._place.windows:
-            return generation.ProbeAsker(self._look)
-        return generation.LocalAsker(self._look) if self._place.local else generation.PosixAsker(self._look)
+            return generate.ProbeAsker(self._snapshot)
+        return generate.LocalAsker(self._snapshot) if self._place.local else generate.PosixAsker(self._snapshot)

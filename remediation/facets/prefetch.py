@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from remediation.connections.base import Call, ReadFile
-from remediation.facets import callers, compose, desktop, engine, gpu, ollama, processes, request_log, system
-from remediation.facets.containers import PROJECT
-from remediation.facets.look import Look, attempt
-from remediation.facets.service_log import LINES, PROGRAMS, ServiceLog
+from remediation.connections.calls import Call, ReadFile
+from remediation.facets.docker import compose, engine
+from remediation.facets.docker.containers import PROJECT
+from remediation.facets.gpu import devices as gpu
+from remediation.facets.machine import processes, system
+from remediation.facets.machine import session as desktop
+from remediation.facets.ollama import client as ollama
+from remediation.facets.ollama import clients, request_log
+from remediation.facets.ollama.service_log import LINES, PROGRAMS, ServiceLog
+from remediation.facets.snapshot import Snapshot, attempt
 from remediation.facets.target import NATIVE, Finder, dotenv_of
 from remediation.model.facts import ComposeProject, Target
 
 if TYPE_CHECKING:
-    from remediation.facets.place import Place
+    from remediation.facets.host_info import HostInfo
 
 LOG_LINES = LINES
 _FEW = 3
 """So many models' metadata is asked for beforehand while it is not known which one is meant."""
 
 
-def prefetch(look: Look, place: Place) -> None:
+def prefetch(look: Snapshot, place: HostInfo) -> None:
     """Ask for all of it; what fails fails again, with its reason, where it is read."""
     docker = engine.CommandEngine(look, place.environment)
     url = str(place.variables.get("endpoint") or look.hints.get("endpoint") or NATIVE).rstrip("/")
@@ -32,7 +37,7 @@ def prefetch(look: Look, place: Place) -> None:
     else:
         machine = (system.FACTS_RUN, desktop.USER_RUN, desktop.NUMBER_RUN, processes.LIST_RUN)
     engines: tuple[Call, ...] = () if place.native else (*docker.first_calls(), docker.info, docker.version)
-    look.ahead(*machine, *engines, *server, callers.connections_call(place.windows))
+    look.ahead(*machine, *engines, *server, clients.connections_call(place.windows))
 
     records = () if place.native else docker.record_calls()
     metadata = _metadata(look, place, url, stored=False)
@@ -46,20 +51,20 @@ def prefetch(look: Look, place: Place) -> None:
     calls: list[Call] = []
     if target.container is not None:
         calls.append(docker.log_call(str(target.container.value), LOG_LINES))
-        inside = callers.requests_call(attempt(lambda: docker.inspect(str(target.container.value))), place.environment)  # type: ignore[union-attr]
+        inside = clients.requests_call(attempt(lambda: docker.inspect(str(target.container.value))), place.environment)  # type: ignore[union-attr]
         calls += [inside] if inside is not None else []
     if target.project is not None and isinstance(target.project.value, ComposeProject):
         project = target.project.value
         calls.append(compose.CommandCompose(look, place.environment, docker.containers).config_run(project))
         own = [each for each in attempt(docker.containers) or () if each.labels.get(PROJECT) == project.name]
-        calls += [ReadFile(path) for path in (*project.files, dotenv_of(project), *callers.mounted_configuration(own))]
-    wrote = request_log.call(callers.native_requests(look), windows=place.windows) if log and target.container is None else None
+        calls += [ReadFile(path) for path in (*project.files, dotenv_of(project), *clients.mounted_configuration(own))]
+    wrote = request_log.call(clients.native_requests(look), windows=place.windows) if log and target.container is None else None
     look.ask(*calls, *metadata, *(() if wrote is None else (wrote,)))
     cards = (gpu.USE_PROBE, processes.LIST_PROBE) if place.windows else ()
-    look.foresee(*docker.first_calls(), *server, *metadata, *calls[:1], *cards)  # what nearly every step asks of a server
+    look.preload(*docker.first_calls(), *server, *metadata, *calls[:1], *cards)  # what nearly every step asks of a server
 
 
-def _native_log(look: Look, place: Place, docker: engine.CommandEngine) -> tuple[Call, ...]:
+def _native_log(look: Snapshot, place: HostInfo, docker: engine.CommandEngine) -> tuple[Call, ...]:
     """Return the call for a native server's log, where what is known so far says that there is one."""
     if place.native:
         return ()
@@ -72,7 +77,7 @@ def _native_log(look: Look, place: Place, docker: engine.CommandEngine) -> tuple
     return () if call is None else (call,)
 
 
-def _metadata(look: Look, place: Place, url: str, *, stored: bool) -> list[Call]:
+def _metadata(look: Snapshot, place: HostInfo, url: str, *, stored: bool) -> list[Call]:
     """Return the requests for the metadata of the models that may be meant: those loaded, else some of those that are stored."""
     client = ollama.OllamaByHttp(look, lambda: ollama.at(url), ollama.NoLogs())
     named = place.variables.get("model")

@@ -15,8 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from remediation.connections.base import Call, Failed, Http, HttpReply, Reply
-from remediation.connections.in_turn import server_of
+from remediation.connections.calls import Call, Failed, Http, HttpReply, Reply, server_of
 
 LASTS = 2.0
 """Seconds for which a timeout is used by the looks that follow, without asking."""

@@ -3,7 +3,7 @@
 A variable says it first. Else the endpoint is the container that publishes Ollama's port or runs its image, or a native
 server; project, files and folder come from that container's Compose labels; the model is what is loaded and stored, what the
 project's ``.env`` or the application names, or the only one that is stored. What is found first stays the target
-(`remediation.facets.place`).
+(`remediation.facets.host_info`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from remediation.connections.base import Call, Failed, HttpReply, ReadFile
-from remediation.facets import containers, ollama
-from remediation.facets.look import Look, attempt
-from remediation.facets.service_log import LINES, ServiceLog
+from remediation.connections.calls import Call, Failed, HttpReply, ReadFile
+from remediation.facets.docker import containers
+from remediation.facets.ollama import client as ollama
+from remediation.facets.ollama.service_log import LINES, ServiceLog
+from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container, Found, Target
 
@@ -38,7 +39,7 @@ class Finder:
     Without `model` all but the model is found.
     """
 
-    look: Look
+    look: Snapshot
     variables: Mapping[str, Any]
     containers: Callable[[], Sequence[Container]]
     first: Callable[[], Sequence[Call]] = tuple
@@ -97,7 +98,7 @@ class Finder:
         found = self._at(NATIVE, f"at port {PORT} of the host")
         if found is not None:
             return found
-        url = listening(attempt(lambda: ServiceLog(self.look).read(tail=LINES)) or "")
+        url = listening_port(attempt(lambda: ServiceLog(self.look).read(tail=LINES)) or "")
         return self._at(url, "where its log says that it listens") if url and url != NATIVE else None
 
     def _at(self, url: str, where: str) -> Found | None:
@@ -157,7 +158,7 @@ class Finder:
         configured = self._configured(known.project, user)
         loaded, stored = self._listed(known.endpoint)
         # a model that was deleted stays loaded until its time is over, and nothing can load it again (server/routes.go, DeleteHandler)
-        gone = tuple(each for each in loaded if stored is not None and not any(ollama.same(each, name) for name in stored))
+        gone = tuple(each for each in loaded if stored is not None and not any(ollama.same_name(each, name) for name in stored))
         meant = tuple(each for each in loaded if each not in gone)
         model: Found | None = None
         if len(meant) == 1:
@@ -196,7 +197,7 @@ class Finder:
         return loaded, None if stored is None else tuple(each.name for each in stored)
 
 
-def listening(log: str) -> str:
+def listening_port(log: str) -> str:
     """Return where the last server of a log listens, as its own host reaches it; "" where the log does not say."""
     found = _LISTENING.findall(log)
     if not found:

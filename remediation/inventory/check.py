@@ -8,12 +8,12 @@ from difflib import get_close_matches
 from typing import Any
 
 from remediation.connections.settings import from_variables, with_servers
-from remediation.connections.variables import Variables
+from remediation.connections.variables import ConnectionVariables
 from remediation.inventory.inventory import Inventory, Layer
 from remediation.inventory.provenance import Origin, origins, place_in
 from remediation.model.errors import InputError, Place, Problem, UsageError
-from remediation.templating.nodes import has_template
-from remediation.templating.reading import problem
+from remediation.templating.yaml.loader import problem
+from remediation.templating.yaml.located import has_template
 
 USER = ("ansible_user", "ansible_winrm_user", "ansible_ssh_user")
 PASSWORD = ("ansible_password", "ansible_winrm_password", "ansible_winrm_pass", "ansible_ssh_pass", "ansible_ssh_password")
@@ -28,7 +28,7 @@ _NAMED = re.compile(r"\b(?:ansible_\w+|endpoint\b|registry\b)")
 _EVALUATED = re.compile(r"user|pass|host$|file|path|pem|proxy|jump")
 
 
-def check(inventory: Inventory, extra: Layer | None = None) -> None:
+def check_inventory(inventory: Inventory, extra: Layer | None = None) -> None:
     """Raise `InputError`, with all of them, where a host's variables cannot be a connection; ``extra`` are those of ``-e``."""
     found = [mistake for host in inventory.hosts for mistake in _mistakes(inventory, host, extra)]
     if found:
@@ -41,7 +41,7 @@ def check_addresses(inventory: Inventory, extra: Layer | None = None) -> None:
     for host in inventory.hosts:
         known = {name: origin for name, origin in origins(inventory, host, extra).items() if name in _ADDRESSES}
         try:
-            Variables(host, _readable(known)).port(*_PORTS)
+            ConnectionVariables(host, _readable(known)).port(*_PORTS)
             with_servers(host, _readable(known))
         except UsageError as error:
             found.append(_placed(error, known, inventory.place_of(host)))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from remediation.inventory.inventory import Files
 from remediation.model.errors import InputError, Place, Problem, UsageError
-from remediation.templating.nodes import Table
-from remediation.templating.reading import Decrypt, problem, read_yaml
+from remediation.templating.yaml.loader import Decrypt, problem, read_yaml
+from remediation.templating.yaml.located import Table
 
 SUFFIXES = (".yml", ".yaml", ".json")
 IGNORED = ("~", ".orig", ".bak", ".ini", ".cfg", ".retry", ".pyc", ".pyo", ".swp", ".md", ".txt")
@@ -22,7 +22,7 @@ def read_files(folder: Path, problems: list[Problem], decrypt: Decrypt | None = 
     )
 
 
-def entries(folder: Path) -> list[Path]:
+def folder_entries(folder: Path) -> list[Path]:
     """Return what lies in a folder, in name order; raises `UsageError` where it cannot be read."""
     try:
         return sorted(folder.iterdir())
@@ -35,7 +35,7 @@ def _by_name(folder: Path, problems: list[Problem], decrypt: Decrypt | None) -> 
         return {}
     found: dict[str, list[Table]] = {}
     taken: dict[str, int] = {}
-    for path in entries(folder):
+    for path in folder_entries(folder):
         if path.name.startswith(".") or path.name.endswith(IGNORED):
             continue
         name = path.stem if path.suffix in SUFFIXES and not path.is_dir() else path.name
@@ -51,7 +51,7 @@ def _files(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    for inner in entries(path):
+    for inner in folder_entries(path):
         if inner.name.startswith(".") or inner.name.endswith(IGNORED):
             continue
         if inner.is_dir() or inner.suffix in {*SUFFIXES, ""}:

@@ -9,11 +9,11 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from remediation.inventory.patterns import Matched, match, split
+from remediation.inventory.patterns import Matched, match_hosts, split_pattern
 from remediation.model.errors import Place, UsageError
 from remediation.model.files import read_text
-from remediation.templating.nodes import Table
-from remediation.templating.reading import meant
+from remediation.templating.yaml.loader import meant
+from remediation.templating.yaml.located import Table
 
 ALL, UNGROUPED = "all", "ungrouped"
 IMPLICIT = ("localhost", "127.0.0.1", "::1")
@@ -102,12 +102,12 @@ class Inventory:
 
     def match(self, pattern: str | Sequence[str]) -> Matched:
         """Return the hosts that `pattern` names, and which of its parts name none; raises `UsageError`."""
-        return match(split(pattern), self.named, self.groups, IMPLICIT)
+        return match_hosts(split_pattern(pattern), self.named, self.groups, IMPLICIT)
 
     def allowed(self, limit: str) -> tuple[str, ...]:
         """Return the hosts that ``--limit`` allows; ``@FILE`` are the names in a file. Raises `UsageError`, naming the nearest."""
-        parts = [inner for part in split(limit) for inner in (_listed(part[1:]) if part.startswith("@") else [part])]
-        found = match(parts, self.named, self.groups, IMPLICIT)
+        parts = [inner for part in split_pattern(limit) for inner in (_listed(part[1:]) if part.startswith("@") else [part])]
+        found = match_hosts(parts, self.named, self.groups, IMPLICIT)
         if found.hosts or not found.nothing:
             return found.hosts
         part = found.nothing[0]

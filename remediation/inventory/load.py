@@ -9,16 +9,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from remediation.inventory.check import check
-from remediation.inventory.files import IGNORED, SUFFIXES, entries, read_files
+from remediation.inventory.check import check_inventory
+from remediation.inventory.files import IGNORED, SUFFIXES, folder_entries, read_files
 from remediation.inventory.inventory import ALL, PRIORITY, UNGROUPED, Files, Group, Inventory
 from remediation.inventory.ranges import expanded, without_port
 from remediation.model.errors import InputError, Place, Problem, UsageError
 from remediation.model.files import read_text
-from remediation.templating.nodes import Table, Text
-from remediation.templating.reading import Decrypt, meant, problem, read_yaml
+from remediation.templating.yaml.loader import Decrypt, meant, problem, read_yaml
+from remediation.templating.yaml.located import Table, Text
 
-__all__ = ["Inventory", "check", "load"]
+__all__ = ["Inventory", "check_inventory", "load_inventory"]
 
 PARTS = ("hosts", "vars", "children")
 LAB = "lab"
@@ -31,9 +31,11 @@ APART = frozenset({"group_vars", "host_vars", "vars_plugins"})
 _SECTION = re.compile(r"^\[[\w.:-]+\]\s*$")
 
 
-def load(sources: Sequence[Path | str], *, playbook_dir: Path | None = None, decrypt: Decrypt | None = None) -> Inventory:
+def load_inventory(
+    sources: Sequence[Path | str], *, playbook_dir: Path | None = None, decrypt: Decrypt | None = None
+) -> Inventory:
     """Return what `sources` say together, the later ones stronger; raises `InputError` with all mistakes, `UsageError`."""
-    reading = _Reading(decrypt=decrypt)
+    reading = _InventoryReader(decrypt=decrypt)
     for source in sources:
         reading.take(source)
     beside = [] if playbook_dir is None else [read_files(playbook_dir, reading.problems, decrypt)]
@@ -55,7 +57,7 @@ def load(sources: Sequence[Path | str], *, playbook_dir: Path | None = None, dec
 
 
 @dataclass(slots=True)
-class _Reading:
+class _InventoryReader:
     """What has been read so far."""
 
     decrypt: Decrypt | None = None
@@ -257,7 +259,7 @@ def _files_in(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
 
     A link back to a folder that holds it is not followed.
     """
-    for path in entries(folder):
+    for path in folder_entries(folder):
         if path.name.startswith(".") or path.name.endswith(IGNORED) or path.name in APART:
             continue
         if path.is_dir():

@@ -26,10 +26,10 @@ class Matched:
     nothing: tuple[str, ...] = ()
 
 
-def split(pattern: str | Sequence[str]) -> list[str]:
+def split_pattern(pattern: str | Sequence[str]) -> list[str]:
     """Return a pattern's parts; once a text holds a comma it is split at commas alone, as Ansible does."""
     if not isinstance(pattern, str):
-        return [part for each in pattern for part in split(str(each))]
+        return [part for each in pattern for part in split_pattern(str(each))]
     if "," in pattern:
         parts = pattern.split(",")
     elif ALONE.match(pattern) or _is_ipv6(pattern):
@@ -39,7 +39,7 @@ def split(pattern: str | Sequence[str]) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def match(
+def match_hosts(
     parts: Sequence[str], hosts: Sequence[str], groups: Mapping[str, Sequence[str]], implicit: Collection[str] = ()
 ) -> Matched:
     """Return what the `parts` of a pattern name together; raises `UsageError` for a regular expression that is none.

@@ -8,7 +8,7 @@ from typing import Any
 
 from remediation.inventory.inventory import Inventory, Layer
 from remediation.model.errors import Place
-from remediation.templating.nodes import Table, place_of
+from remediation.templating.yaml.located import Table, place_of
 
 
 @dataclass(frozen=True, slots=True)

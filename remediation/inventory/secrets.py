@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from remediation.templating.secret import Secret
-from remediation.templating.sources import from_command, from_file, from_prompt
-from remediation.templating.vault import DEFAULT_ID, Password, Vault
+from remediation.templating.yaml.secret import Secret
+from remediation.templating.yaml.secret_sources import from_command, from_file, from_prompt
+from remediation.templating.yaml.vault import DEFAULT_ID, Password, Vault
 
 PROMPT = "prompt"
 VARIABLE = "ANSIBLE_VAULT_PASSWORD_FILE"

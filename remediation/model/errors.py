@@ -151,7 +151,7 @@ class Undecided(CallFailed):
     """What is to be repaired is not there, or may be one of several: no remedy is tried before the user has said which."""
 
 
-class NothingThere(HostError):
+class NoTarget(HostError):
     """The host has neither Ollama nor anything that could bring it up: no remedy is tried."""
 
 
@@ -161,7 +161,7 @@ class NotApplicable(HostError):
     exit_code = 0
 
 
-class Uncertain(HostError):
+class OutcomeUnknown(HostError):
     """A write was sent and its answer lost: the state must be looked at again, the write never repeated."""
 
 

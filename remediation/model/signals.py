@@ -30,7 +30,7 @@ def interrupt_main(signum: int) -> None:
         )  # wakes nobody: on Windows the main thread looks up from its waits by itself
 
 
-class Ending:
+class EndingSignals:
     """Raises an exception that ends the program; while it ends, for `SECONDS`, further signals do not disturb it.
 
     It closes what is open on the hosts then, and an impatient third Ctrl-C would leave that behind.
@@ -55,7 +55,7 @@ def terminating() -> Iterator[None]:
 
     In another than the main thread do nothing.
     """
-    ending = Ending()
+    ending = EndingSignals()
 
     def end(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
         ending(KeyboardInterrupt if signum == signal.SIGINT else Terminated)

@@ -1,6 +1,6 @@
 """What flow actions take: names, types and defaults, checked when a playbook is loaded and again with values at run time.
 
-An action is no step: it has no state of its own. How each is carried out is the engine's business (`remediation.engine.flow`).
+An action is no step: it has no state of its own. How each is carried out is the engine's business (`remediation.engine.play`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from remediation.templating.secret import Secret
+from remediation.templating.yaml.secret import Secret
 
 COLLECTION = "ansible.builtin."
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from remediation.model.digits import is_whole
-from remediation.templating.lookups import LISTS, LOOKUPS
-from remediation.templating.nodes import has_template
+from remediation.model.text.digits import is_whole
+from remediation.templating.lookups.single import LISTS, LOOKUPS
+from remediation.templating.yaml.located import has_template
 
 Check: TypeAlias = Callable[[Any], bool]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from remediation.model.change import Risk
 from remediation.model.errors import Place
+from remediation.playbook.errors import excerpt, meant, where
 from remediation.playbook.model import Node, Play, Playbook, Task, tasks_of
-from remediation.playbook.names import Names, names_in
-from remediation.playbook.problems import excerpt, meant, where
+from remediation.playbook.variable_usage import UsedNames, names_in
 from remediation.steps.contract import Step
 from remediation.steps.registry import registry
-from remediation.templating.nodes import has_template
+from remediation.templating.yaml.located import has_template
 
 KEEPING = ("backup", "save", "keep")
 """Parameters by which a step that deletes something keeps it first."""
@@ -33,7 +33,7 @@ DELETES: Mapping[tuple[str, ...], str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
+class LintWarning:
     """One piece of advice: which rule, what, where, and the line it is about."""
 
     rule: str
@@ -46,12 +46,12 @@ class Advice:
         return f"{head}\n{shown}" if shown else head
 
 
-def lint(
+def lint_playbook(
     playbook: Playbook, *, known: Iterable[str] = (), steps: Callable[[], Mapping[str, type[Step[Any]]]] = registry
-) -> list[Advice]:
+) -> list[LintWarning]:
     """Return advice on a playbook that was loaded, in the order of its places; `known` are variables of the inventory and ``-e``."""
     names = names_in(playbook)
-    found: list[Advice] = []
+    found: list[LintWarning] = []
     for play in playbook.plays:
         for task in _tasks(play):
             found += _of_task(task, steps())
@@ -67,35 +67,35 @@ def _tasks(play: Play) -> Iterator[Task]:
     return tasks_of(nodes)
 
 
-def _of_task(task: Task, steps: Mapping[str, type[Step[Any]]]) -> Iterator[Advice]:
+def _of_task(task: Task, steps: Mapping[str, type[Step[Any]]]) -> Iterator[LintWarning]:
     if task.action == "command":
         yield from _command(task)
     cls = steps.get(task.action)
     if cls is not None and cls.risk is Risk.DESTRUCTIVE:
         without = [name for name in KEEPING if name in cls.model_fields and task.arguments.get(name) is False]
         if without:
-            yield Advice("destructive-without-backup", f"{task.action} deletes data, and {without[0]} is off", task.place)
+            yield LintWarning("destructive-without-backup", f"{task.action} deletes data, and {without[0]} is off", task.place)
 
 
-def _command(task: Task) -> Iterator[Advice]:
+def _command(task: Task) -> Iterator[LintWarning]:
     given = task.arguments
     words = _words(given)
     says = task.changed_when is not None or given.get("creates") or given.get("removes")
     if not says:
-        yield Advice(
+        yield LintWarning(
             "command-without-changed-when",
             "a command counts as changed each time; say when it really changed something: changed_when, creates or removes",
             task.place,
         )
     for beginning, does in DELETES.items():
         if tuple(words[: len(beginning)]) == beginning and task.risk is None:
-            yield Advice(
+            yield LintWarning(
                 "destructive-without-backup",
                 f"{' '.join(beginning)} {does}, and nothing is saved first; say risk: destructive, and save it by a step before",
                 task.place,
             )
     if "down" in words and {"-v", "--volumes"} & set(words) and {"compose", "docker-compose"} & set(words):
-        yield Advice(
+        yield LintWarning(
             "bare-down-v",
             "down -v deletes the project's volumes, and the models in them; a stack is stopped by stack.stopped, without loss",
             task.place,
@@ -112,35 +112,35 @@ def _words(given: Mapping[str, Any]) -> list[str]:
         return str(given.get("cmd")).split()
 
 
-def _handlers(task: Task, play: Play) -> Iterator[Advice]:
+def _handlers(task: Task, play: Play) -> Iterator[LintWarning]:
     known = {name for handler in tasks_of(play.handlers) for name in (str(handler.name), *handler.listen)}
     open_names = any(has_template(handler.name) or handler.action == "include_tasks" for handler in tasks_of(play.handlers))
     for name in task.settings.notify:
         if not has_template(name) and not open_names and str(name) not in known:
-            yield Advice(
+            yield LintWarning(
                 "unknown-handler",
                 f"no handler is called {str(name)!r}{meant(name, known)}; the run would end as soon as this task changes something",
                 where(name, task.place),
             )
 
 
-def _unused(names: Names) -> Iterator[Advice]:
+def _unused(names: UsedNames) -> Iterator[LintWarning]:
     for name, place in names.defined.items():
         if name not in names.used and name not in FOR_HOSTS and not name.startswith("ansible_"):
-            yield Advice("unused-variable", f"the variable {name!r} is used nowhere in this playbook", place)
+            yield LintWarning("unused-variable", f"the variable {name!r} is used nowhere in this playbook", place)
 
 
-def _undefined(names: Names, known: Iterable[str]) -> Iterator[Advice]:
+def _undefined(names: UsedNames, known: Iterable[str]) -> Iterator[LintWarning]:
     there = {*names.defined, *names.given, *known, *FOR_HOSTS}
     if names.open_ended:  # variables come from files whose names are not known yet
         return
     for name, place in names.needed.items():
         if name not in there and not name.startswith("ansible_"):
             near = meant(name, there)
-            yield Advice("undefined-variable", f"the variable {name!r} is set nowhere that is known{near}", place)
+            yield LintWarning("undefined-variable", f"the variable {name!r} is set nowhere that is known{near}", place)
 
 
-def to_json(advice: Advice) -> dict[str, Any]:
+def warnings_to_json(advice: LintWarning) -> dict[str, Any]:
     """Return advice as JSON."""
     place = advice.place
     at = {"file": place.file, "line": place.line, "column": place.column} if place else {}

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from remediation.model.errors import InputError, Place, Problem, RemediationError
 from remediation.playbook import keywords
 from remediation.playbook.actions import plain_name
+from remediation.playbook.errors import Problems, where
 from remediation.playbook.keywords import as_switch
-from remediation.playbook.loading import Loading, find_file, key_place, shown, value_place
-from remediation.playbook.model import Node, Play, Playbook, Settings
-from remediation.playbook.problems import Problems, where
+from remediation.playbook.load_context import Loading, find_file, key_place, shown_value, value_place
+from remediation.playbook.model import Node, Play, Playbook, TaskSettings
 from remediation.playbook.tasks import TaskReader, handed_down
 from remediation.steps.registry import registry
-from remediation.templating.nodes import has_template
-from remediation.templating.reading import Decrypt
 from remediation.templating.templar import Scope
+from remediation.templating.yaml.loader import Decrypt
+from remediation.templating.yaml.located import has_template
 
 if TYPE_CHECKING:
     from remediation.steps.contract import Step
@@ -48,7 +48,7 @@ def load_tasks(  # noqa: PLR0913 - what an include knows
     path: Path,
     *,
     root: Path,
-    outer: Settings,
+    outer: TaskSettings,
     prefix: str,
     steps: Steps = registry,
     extra: Mapping[str, Any] | None = None,
@@ -70,7 +70,7 @@ class _Plays:
 
     loading: Loading
     path: Path
-    outer: Settings = field(default_factory=Settings)
+    outer: TaskSettings = field(default_factory=TaskSettings)
     given: Mapping[str, Any] = field(default_factory=dict)
     first: int = 0
 
@@ -81,7 +81,7 @@ class _Plays:
         top = where(content, Place(str(self.path), 1, 1))
         if not isinstance(content, list):
             if len(problems.found) == before:
-                problems.add(f"a playbook is a list of plays, not {shown(content)}", top)
+                problems.add(f"a playbook is a list of plays, not {shown_value(content)}", top)
             return []
         if not content:
             problems.add("this playbook holds no play", top)
@@ -89,7 +89,7 @@ class _Plays:
         for raw in content:
             index = self.first + len(plays)
             if not isinstance(raw, Mapping):
-                problems.add(f"a play is a mapping, not {shown(raw)}", where(raw, top))
+                problems.add(f"a play is a mapping, not {shown_value(raw)}", where(raw, top))
                 continue
             key = next((key for key in raw if isinstance(key, str) and plain_name(key) == IMPORT), None)
             plays += [self._play(raw, index)] if key is None else self._imported(raw, key, index)
@@ -168,4 +168,4 @@ class _Plays:
             content = self.loading.read(file, place)
             if content is not None and not isinstance(content, Mapping):
                 at = where(content, Place(str(file), 1, 1))
-                self.loading.problems.add(f"a mapping of variables is wanted, not {shown(content)}", at)
+                self.loading.problems.add(f"a mapping of variables is wanted, not {shown_value(content)}", at)

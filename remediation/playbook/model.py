@@ -1,6 +1,6 @@
 """A playbook as it was read: plays, tasks, blocks and ladders, each with its place; what tasks inherit is settled already.
 
-Values that may be templates are kept as they stand in the file (`remediation.templating.nodes`) and are evaluated where a
+Values that may be templates are kept as they stand in the file (`remediation.templating.yaml.located`) and are evaluated where a
 host reaches the task.
 """
 
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from remediation.model.errors import Place
     from remediation.model.finding import Cause
-    from remediation.templating.reading import Decrypt
+    from remediation.templating.yaml.loader import Decrypt
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TaskSettings:
     """The keywords that blocks, imports and plays hand down, as they hold for one task.
 
     ``when`` and ``vars`` are kept per level, the outermost first: each level is asked, or laid over the one before.
@@ -59,7 +59,7 @@ class Loop:
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class RungNode:
     """One remedy of a ladder, in the file's order: its tasks treat these causes together."""
 
     name: str
@@ -79,11 +79,11 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
+class LadderNode:
     """A goal, and the remedies that may lead to it."""
 
     goal: tuple[Call, ...]
-    rungs: tuple[Rung, ...]
+    rungs: tuple[RungNode, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +99,12 @@ class Task:
     arguments: Any
     path: str
     spelling: str = ""
-    settings: Settings = field(default_factory=Settings)
-    outer: Settings = field(default_factory=Settings)
-    inner: Settings | None = None
+    settings: TaskSettings = field(default_factory=TaskSettings)
+    outer: TaskSettings = field(default_factory=TaskSettings)
+    inner: TaskSettings | None = None
     place: Place | None = None
     folder: Path = field(default_factory=Path)
-    ladder: Ladder | None = None
+    ladder: LadderNode | None = None
     loop: Loop | None = None
     register: str = ""
     until: Any = None
@@ -130,7 +130,7 @@ class Block:
     block: tuple[Node, ...]
     rescue: tuple[Node, ...] = ()
     always: tuple[Node, ...] = ()
-    settings: Settings = field(default_factory=Settings)
+    settings: TaskSettings = field(default_factory=TaskSettings)
     place: Place | None = None
 
 
@@ -149,7 +149,7 @@ class Play:
     place: Place | None = None
     vars: Mapping[str, Any] = field(default_factory=dict)
     vars_files: tuple[Any, ...] = ()
-    settings: Settings = field(default_factory=Settings)
+    settings: TaskSettings = field(default_factory=TaskSettings)
     serial: tuple[Any, ...] = ()
     max_fail_percentage: Any = None
     force_handlers: bool = False

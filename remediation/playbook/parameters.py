@@ -9,11 +9,11 @@ from pydantic import BaseModel, ValidationError
 
 from remediation.model.errors import Place
 from remediation.playbook.actions import Action, from_text
-from remediation.playbook.problems import Problems, where
-from remediation.templating.nodes import Table, Text, has_template, plain
+from remediation.playbook.errors import Problems, where
+from remediation.templating.yaml.located import Table, Text, has_template, plain
 
 
-def given(action: type[Action], raw: Any, place: Place | None, problems: Problems) -> Mapping[str, Any]:  # noqa: ANN401
+def given_parameters(action: type[Action], raw: Any, place: Place | None, problems: Problems) -> Mapping[str, Any]:  # noqa: ANN401
     """Return an action's parameters as a mapping, whatever form they have in the file."""
     if raw is None:
         return Table({}, place)
@@ -30,7 +30,9 @@ def given(action: type[Action], raw: Any, place: Place | None, problems: Problem
     return Table({}, place)
 
 
-def check(model: type[BaseModel], name: str, values: Mapping[Any, Any], place: Place | None, problems: Problems) -> None:
+def check_parameters(
+    model: type[BaseModel], name: str, values: Mapping[Any, Any], place: Place | None, problems: Problems
+) -> None:
     """Note what is wrong with `values` as parameters of `model`: names always, types where nothing is to be evaluated."""
     places = values.value_places if isinstance(values, Table) else {}
     keys = values.key_places if isinstance(values, Table) else {}

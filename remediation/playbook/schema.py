@@ -43,7 +43,7 @@ _OF_KIND: Mapping[str, Schema] = {
 _TASKS = {"type": ["array", "null"], "items": {"$ref": "#/definitions/node"}}
 
 
-def schema(steps: Mapping[str, type[Step[Any]]] | None = None) -> Schema:
+def playbook_schema(steps: Mapping[str, type[Step[Any]]] | None = None) -> Schema:
     """Return the schema of a playbook for these steps (all that are registered)."""
     known = registry() if steps is None else steps
     bodies = {**{name: _action(model) for name, model in ACTIONS.items()}, **{name: _step(cls) for name, cls in known.items()}}

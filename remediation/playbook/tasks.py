@@ -12,12 +12,13 @@ from remediation.model.errors import Place
 from remediation.playbook import keywords
 from remediation.playbook.actions import ACTIONS, plain_name
 from remediation.playbook.ansible_names import KEYWORDS, module_instead
-from remediation.playbook.loading import Loading, key_place, shown, tags_of, texts_of, value_place
-from remediation.playbook.model import Block, Loop, Node, Settings, Task
-from remediation.playbook.parameters import check, given
-from remediation.playbook.problems import meant, where
-from remediation.templating.nodes import Table, has_template, texts_in
+from remediation.playbook.errors import meant, where
+from remediation.playbook.keywords import as_switch
+from remediation.playbook.load_context import Loading, key_place, shown_value, tags_of, texts_of, value_place
+from remediation.playbook.model import Block, Call, LadderNode, Loop, Node, RungNode, Task, TaskSettings, tasks_of
+from remediation.playbook.parameters import check_parameters, given_parameters
 from remediation.templating.templar import flaw
+from remediation.templating.yaml.located import Table, has_template, texts_in
 
 IMPORT = "import_tasks"
 INCLUDE = "include_tasks"
@@ -31,7 +32,7 @@ OWN = ("ignore_errors", "ignore_unreachable", "any_errors_fatal", "check_mode", 
 """Keywords of which the innermost counts; `when`, `vars`, `environment`, `tags` and `notify` add up."""
 
 
-def handed_down(outer: Settings, raw: Mapping[Any, Any]) -> Settings:
+def handed_down(outer: TaskSettings, raw: Mapping[Any, Any]) -> TaskSettings:
     """Return `outer` with the keywords of one block, import or task."""
     return replace(
         outer,
@@ -53,20 +54,20 @@ class TaskReader:
         self._folder = folder
         self._names = names or {}
 
-    def nodes(self, raw: Any, outer: Settings, prefix: str, place: Place | None) -> tuple[Node, ...]:  # noqa: ANN401
+    def nodes(self, raw: Any, outer: TaskSettings, prefix: str, place: Place | None) -> tuple[Node, ...]:  # noqa: ANN401
         """Return the nodes of a list of tasks; their paths begin with `prefix`."""
         if raw is None:
             return ()
         if not isinstance(raw, list):
-            self._problems.add(f"a list of tasks is wanted, not {shown(raw)}", where(raw, place))
+            self._problems.add(f"a list of tasks is wanted, not {shown_value(raw)}", where(raw, place))
             return ()
         found = [self.node(item, outer, f"{prefix}{number}", where(raw, place)) for number, item in enumerate(raw)]
         return tuple(node for node in found if node is not None)
 
-    def node(self, raw: Any, outer: Settings, path: str, place: Place | None) -> Node | None:  # noqa: ANN401
+    def node(self, raw: Any, outer: TaskSettings, path: str, place: Place | None) -> Node | None:  # noqa: ANN401
         """Return one task or block; None, and a problem, where it is none."""
         if not isinstance(raw, Mapping):
-            self._problems.add(f"a task is a mapping, not {shown(raw)}", where(raw, place))
+            self._problems.add(f"a task is a mapping, not {shown_value(raw)}", where(raw, place))
             return None
         place = where(raw, place)
         if "block" in raw:
@@ -82,7 +83,7 @@ class TaskReader:
             return self._import(raw, action, outer, path, place)
         return self._task(raw, action, outer, path, place)
 
-    def _block(self, raw: Mapping[Any, Any], outer: Settings, path: str, place: Place | None) -> Block:
+    def _block(self, raw: Mapping[Any, Any], outer: TaskSettings, path: str, place: Place | None) -> Block:
         self._loading.expect(raw, keywords.BLOCK, "a block")
         settings = handed_down(outer, raw)
         self._check_templates({name: raw[name] for name in raw if name not in {"block", "rescue", "always"}}, settings)
@@ -130,7 +131,7 @@ class TaskReader:
         short = plain_name(key)
         return short in ACTIONS or short == IMPORT or key == LADDER or key in self._loading.steps()
 
-    def _import(self, raw: Mapping[Any, Any], key: str, outer: Settings, path: str, place: Place | None) -> Block | None:
+    def _import(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings, path: str, place: Place | None) -> Block | None:
         own = {name: value for name, value in raw.items() if name != key}
         self._loading.expect(_part(raw, own), keywords.IMPORT, IMPORT)
         named = raw[key].get("file") if isinstance(raw[key], Mapping) else raw[key]
@@ -146,7 +147,7 @@ class TaskReader:
         nodes = self._loading_below(file, settings, path, at)
         return Block(str(raw.get("name") or ""), path, nodes, settings=settings, place=place)
 
-    def _loading_below(self, file: Path, settings: Settings, path: str, place: Place | None) -> tuple[Node, ...]:
+    def _loading_below(self, file: Path, settings: TaskSettings, path: str, place: Place | None) -> tuple[Node, ...]:
         with self._loading.within(file, place) as allowed:
             if not allowed:
                 return ()
@@ -154,7 +155,7 @@ class TaskReader:
             below = TaskReader(self._loading, file.parent, self._names)
             return below.nodes(content, settings, f"{path}/block.", Place(str(file), 1, 1))
 
-    def _task(self, raw: Mapping[Any, Any], key: str, outer: Settings, path: str, place: Place | None) -> Task:
+    def _task(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings, path: str, place: Place | None) -> Task:
         action = key if key == LADDER else plain_name(key)
         kinds = keywords.INCLUDE if action == INCLUDE else keywords.TASK
         what = INCLUDE if action == INCLUDE else "a task"
@@ -188,12 +189,10 @@ class TaskReader:
         if has_template(raw.get("name")):
             task = replace(task, name=raw["name"])
         if action == LADDER:
-            from remediation.playbook.ladders import read_ladder  # noqa: PLC0415 - a rung's tasks are read here again
-
             return replace(task, ladder=read_ladder(raw[key], self, self._loading, task, value_place(raw, key)))
         return replace(task, arguments=self._arguments(raw, key, action))
 
-    def _check_templates(self, given: Mapping[Any, Any], settings: Settings, bare: Container[str] = CONDITIONS) -> None:
+    def _check_templates(self, given: Mapping[Any, Any], settings: TaskSettings, bare: Container[str] = CONDITIONS) -> None:
         """Note templates that cannot be read; variables (`vars`) are read when they are used.
 
         A task of which the playbook itself says that it may fail (``ignore_errors``) fails when it runs, as with Ansible.
@@ -206,14 +205,14 @@ class TaskReader:
                 if wrong:
                     self._problems.add(f"{name}: {wrong}", text.place)
 
-    def _applied(self, raw: Mapping[Any, Any], key: str, outer: Settings) -> Settings | None:
+    def _applied(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings) -> TaskSettings | None:
         """Return what the tasks of an included file start from where the include says ``apply``."""
         given = [part for part in (raw[key], raw.get("args")) if isinstance(part, Mapping) and part.get("apply") is not None]
         if not given:
             return None
         apply = given[0]["apply"]
         if not isinstance(apply, Mapping):
-            self._problems.add(f"apply takes a mapping of keywords, not {shown(apply)}", value_place(given[0], "apply"))
+            self._problems.add(f"apply takes a mapping of keywords, not {shown_value(apply)}", value_place(given[0], "apply"))
             return None
         self._loading.expect(apply, keywords.APPLY, "apply")
         settings = handed_down(outer, apply)
@@ -232,20 +231,20 @@ class TaskReader:
         place = value_place(raw, key)
         if action in ACTIONS:
             model = ACTIONS[action]
-            values = given(model, raw[key], place, self._problems)
+            values = given_parameters(model, raw[key], place, self._problems)
             if isinstance(raw.get("args"), Mapping):
                 values = _merged(raw["args"], values)
-            check(model, action, values, place, self._problems)
+            check_parameters(model, action, values, place, self._problems)
             return values
         return self.parameters(key, raw[key], place)
 
     def parameters(self, name: str, raw: Any, place: Place | None) -> Mapping[str, Any]:  # noqa: ANN401
         """Return a step's parameters, checked as far as they are known."""
         if raw is not None and not isinstance(raw, Mapping):
-            self._problems.add(f"{name}: a mapping of parameters is wanted, not {shown(raw)}", where(raw, place))
+            self._problems.add(f"{name}: a mapping of parameters is wanted, not {shown_value(raw)}", where(raw, place))
             return {}
         values = Table({}, place) if raw is None else raw
-        check(self._loading.steps()[name], name, values, place, self._problems)
+        check_parameters(self._loading.steps()[name], name, values, place, self._problems)
         return values
 
     def _loop(self, raw: Mapping[Any, Any]) -> Loop | None:
@@ -288,3 +287,75 @@ def _merged(weak: Mapping[Any, Any], strong: Mapping[Any, Any]) -> Mapping[Any, 
     keys = {key: place for table in tables for key, place in table.key_places.items()}
     values = {key: place for table in tables for key, place in table.value_places.items()}
     return Table(both, tables[-1].place if tables else None, keys, values)
+
+
+UNFIT = frozenset({"meta"})
+"""Actions that steer the run itself; the ladder decides how far its rungs go."""
+
+
+def read_ladder(raw: Any, reader: TaskReader, loading: Loading, task: Task, place: Place | None) -> LadderNode | None:  # noqa: ANN401
+    """Return the ladder of a task; None, and a problem, where it is none."""
+    if not isinstance(raw, Mapping):
+        loading.problems.add(f"ladder: a mapping of goal and rungs is wanted, not {shown_value(raw)}", place)
+        return None
+    loading.expect(raw, keywords.LADDER, "a ladder")
+    for name in keywords.LADDER:
+        if not raw.get(name):
+            loading.problems.add(f"a ladder needs {name}", where(raw, place))
+    goal = raw.get("goal") if isinstance(raw.get("goal"), list) else []
+    rungs = raw.get("rungs") if isinstance(raw.get("rungs"), list) else []
+    calls = [_call(item, reader, loading, value_place(raw, "goal")) for item in goal or ()]
+    found = [_rung(item, reader, loading, task, number) for number, item in enumerate(rungs or ())]
+    _named_once(found, loading)
+    return LadderNode(tuple(call for call in calls if call), tuple(rung for rung in found if rung))
+
+
+def _call(raw: Any, reader: TaskReader, loading: Loading, place: Place | None) -> Call | None:  # noqa: ANN401
+    if not isinstance(raw, Mapping) or len(raw) != 1:
+        loading.problems.add(f"a goal is a step with its parameters, not {shown_value(raw)}", where(raw, place))
+        return None
+    ((name, parameters),) = raw.items()
+    steps = loading.steps()
+    if name not in steps:
+        loading.problems.unknown("the step", name, steps, key_place(raw, name))
+        return None
+    return Call(str(name), reader.parameters(name, parameters, value_place(raw, name)), key_place(raw, name))
+
+
+def _rung(raw: Any, reader: TaskReader, loading: Loading, task: Task, number: int) -> RungNode | None:  # noqa: ANN401
+    if not isinstance(raw, Mapping):
+        loading.problems.add(f"a rung is a mapping of name, treats and tasks, not {shown_value(raw)}", where(raw, task.place))
+        return None
+    from remediation.model.finding import Cause  # noqa: PLC0415 - a playbook without a ladder needs no cause
+
+    place = where(raw, task.place)
+    causes = [str(cause) for cause in Cause]
+    loading.expect(raw, keywords.RUNG, "a rung")
+    if not raw.get("tasks"):
+        loading.problems.add("a rung needs tasks", place)
+    treats = []
+    for name in texts_of(raw.get("treats")):
+        if name in causes:
+            treats.append(Cause(name))
+        else:
+            loading.problems.unknown("the cause", name, causes, value_place(raw, "treats"))
+    nodes = reader.nodes(raw.get("tasks"), task.settings, f"{task.path}/{number}.", place)
+    for inner in tasks_of(nodes):
+        if inner.action in UNFIT or inner.settings.run_once:
+            what = inner.action if inner.action in UNFIT else "run_once"
+            loading.problems.add(f"{what} has no meaning inside a rung: each host climbs by itself", inner.place)
+    return RungNode(
+        str(raw.get("name") or f"rung {number + 1}"),
+        nodes,
+        tuple(treats),
+        last_resort=as_switch(raw.get("last_resort") or False),
+        place=place,
+    )
+
+
+def _named_once(rungs: list[RungNode | None], loading: Loading) -> None:
+    seen: set[str] = set()
+    for rung in rungs:
+        if rung and rung.name in seen:
+            loading.problems.add(f"two rungs of this ladder are named {rung.name!r}", rung.place)
+        seen.update([rung.name] if rung else [])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from remediation.report.figures import UNKNOWN, before_after, layers, sentences, table
-from remediation.report.lines import Line, shortened
+from remediation.report.formatting import UNKNOWN, before_after, layers, sentences, table
+from remediation.report.text import Line, shortened
 
 NAME = 32
 INDENT = 3

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from remediation.model.event import Event
-from remediation.report.figures import layers
-from remediation.report.lines import Line, below, labelled, shortened
-
-if TYPE_CHECKING:
-    from remediation.report.page import HostPage
+from remediation.report.formatting import layers
+from remediation.report.text import Line, below, labelled, shortened
 
 NAME = 24
 """Columns for the name of a cause or step."""
@@ -19,7 +16,20 @@ QUOTE = 180
 """Characters of a quoted log line."""
 
 
-def findings(page: HostPage, event: Event) -> list[Line]:
+class FindingsView(Protocol):
+    """What of a host's page the findings read and set (`remediation.report.host_view.HostView`)."""
+
+    verbose: bool
+    goal_text: str
+    causes: list[tuple[str, float]]
+    predicted: str
+    told: set[str]
+
+    def works(self, event: Event, what: str) -> None:
+        """Set what the live line says."""
+
+
+def findings(page: FindingsView, event: Event) -> list[Line]:
     """Return what was found with its proof, what was ruled out, and the settings worth a word; most of it only with -v."""
     page.works(event, "choosing the remedy")
     diagnosis = event.data.get("diagnosis") or {}
@@ -47,7 +57,7 @@ def findings(page: HostPage, event: Event) -> list[Line]:
     return lines
 
 
-def _news(need: str, page: HostPage) -> str:
+def _news(need: str, page: FindingsView) -> str:
     """Return the explanation as far as the page has not said it: a goal's text tells the need as well."""
     known = page.goal_text.partition("needs ")[1]
     first, _, rest = need.partition("; ")

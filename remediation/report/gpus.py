@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from remediation.model.facts import GpuUse, Runner
-from remediation.report.figures import percent, size
-from remediation.report.lines import Line, columns
+from remediation.report.formatting import format_size, percent
+from remediation.report.text import Line, columns
 
 BAR = 12
 MOST = 4
@@ -59,7 +59,7 @@ def sample_lines(sample: Sample) -> list[Line]:
             f"GPU {gpu.index}",
             gpu.name.removeprefix("NVIDIA ").removeprefix("GeForce "),
             _bar(gpu.used, gpu.total),
-            f"{size(gpu.used)} of {size(gpu.total)}",
+            f"{format_size(gpu.used)} of {format_size(gpu.total)}",
             f"busy {percent(gpu.utilization)}",
         ]
         for index, gpu in enumerate(sample.use.gpus)
@@ -74,7 +74,7 @@ def sample_lines(sample: Sample) -> list[Line]:
         lines.append(Line(sample.silent, lead=f"{lead}model    ", style="warn"))
     holders = sorted((item for item in sample.use.processes if item.vram), key=lambda item: item.vram or 0, reverse=True)
     if holders:
-        text = " · ".join(f"{item.name} {size(item.vram)}" for item in holders[:MOST])
+        text = " · ".join(f"{item.name} {format_size(item.vram)}" for item in holders[:MOST])
         more = f" · and {len(holders) - MOST} more" if len(holders) > MOST else ""
         lines.append(Line(f"{text}{more}", lead=f"{lead}held by  ", style="dim"))
     if not sample.use.reliable:
@@ -84,7 +84,7 @@ def sample_lines(sample: Sample) -> list[Line]:
 
 def _share(runner: Runner) -> str:
     """Return how much of a model lies on the GPU: small parts of small models only show in percent."""
-    on_gpu, whole = size(runner.size_vram), size(runner.size)
+    on_gpu, whole = format_size(runner.size_vram), format_size(runner.size)
     if on_gpu != whole or runner.size_vram >= runner.size:
         return f"{on_gpu} of {whole}"
     return f"{min(99, round(100 * runner.size_vram / runner.size))} % of {whole}"

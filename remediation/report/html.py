@@ -11,16 +11,16 @@ import jinja2
 
 from remediation import __version__
 from remediation.model.event import Event
-from remediation.model.visible import visible
-from remediation.report.figures import before_after, duration, layers
-from remediation.report.page import (
+from remediation.model.text.visible import visible
+from remediation.report.formatting import before_after, duration, layers
+from remediation.report.host_view import (
     BAD,
     IN_FLIGHT,
     MARKS,
     TARGET_PARTS,
     UNKNOWN_MARK,
     UNKNOWN_WORD,
-    HostPage,
+    HostView,
     target_value,
     whether_made,
 )
@@ -30,7 +30,7 @@ TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 def html(events: Iterable[Event]) -> str:
     """Return the page of a run; one that has not ended says so."""
-    run = _Run()
+    run = _HtmlRun()
     for event in events:
         run.see(event)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown)
@@ -47,10 +47,10 @@ def _tone(outcome: str) -> str:
 
 
 class _Host:
-    """What one host adds to the page, beyond what `HostPage` folds for the terminal."""
+    """What one host adds to the page, beyond what `HostView` folds for the terminal."""
 
     def __init__(self, name: str, *, check: bool) -> None:
-        self.page = HostPage(name, check=check)
+        self.page = HostView(name, check=check)
         self.facts = ""
         self.target: list[dict[str, Any]] = []
         self.diagnosis: Mapping[str, Any] = {}
@@ -143,7 +143,7 @@ def _change(data: Mapping[str, Any], outcome: str, said: str) -> dict[str, Any]:
     }
 
 
-class _Run:
+class _HtmlRun:
     def __init__(self) -> None:
         self.start: Mapping[str, Any] = {}
         self.end: Mapping[str, Any] = {}

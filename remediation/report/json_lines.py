@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TextIO
 
 from remediation.model.event import Event
-from remediation.model.visible import to_json
+from remediation.model.text.visible import visible_json
 
 RESULT_FIELDS = ("play", "task", "host", "outcome", "ignored", "msg", "result", "changes")
 """What every ``task_result`` line holds, even where it is empty: people select by these."""
@@ -24,7 +24,7 @@ class JsonLines:
         line = event.to_json()
         if event.kind == "task_result":
             line = {"event": event.kind, **{name: line.get(name, EMPTY.get(name, "")) for name in RESULT_FIELDS}, **line}
-        self._stream.write(to_json(line) + "\n")
+        self._stream.write(visible_json(line) + "\n")
         self._stream.flush()
 
     def cut_off(self) -> None:
@@ -36,4 +36,4 @@ class JsonLines:
 
 def document(value: Any) -> str:  # noqa: ANN401 - any JSON value
     """Return the one JSON document that a query prints."""
-    return to_json(value, indent=2) + "\n"
+    return visible_json(value, indent=2) + "\n"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree as ET
 
 from remediation.model.event import Event
-from remediation.model.visible import visible
-from remediation.report.page import BAD, IN_FLIGHT, UNKNOWN_WORD
+from remediation.model.text.visible import visible
+from remediation.report.host_view import BAD, IN_FLIGHT, UNKNOWN_WORD
 
 NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 has no form for and that are no control characters: the non-characters."""
@@ -20,7 +20,7 @@ Case = tuple[Event, float]
 
 
 @dataclass
-class _Run:
+class _JunitRun:
     name: str = "run"
     suites: dict[str, list[Case]] = field(default_factory=dict)
     begun: dict[tuple[str, str], Event] = field(default_factory=dict)
@@ -49,7 +49,7 @@ def junit(events: Iterable[Event]) -> str:
 
     A task that was under way as the run ended is an error. The notes of a host are properties of its suite.
     """
-    run = _Run()
+    run = _JunitRun()
     for event in events:
         run.see(event)
     root = ET.Element("testsuites", name=_text(run.name))

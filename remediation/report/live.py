@@ -9,11 +9,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from remediation.model.visible import visible_line
-from remediation.report.figures import duration
-from remediation.report.lines import STYLES, WIDTH, Line
-from remediation.report.page import HostPage
+from remediation.model.text.visible import visible_line
+from remediation.report.formatting import duration
+from remediation.report.host_view import HostView
 from remediation.report.terminal import Terminal
+from remediation.report.text import STYLES, WIDTH, Line
 
 MOST = 8
 """Working hosts shown at once; the others are counted."""
@@ -60,10 +60,10 @@ class LiveScreen:
     def _render(self) -> Group:
         if self._terminal is None:
             return Group()
-        return Group(*(Text(row, style="dim") for row in status(self._terminal, self._width)))
+        return Group(*(Text(row, style="dim") for row in status_line(self._terminal, self._width)))
 
 
-def status(terminal: Terminal, width: int = WIDTH) -> list[str]:
+def status_line(terminal: Terminal, width: int = WIDTH) -> list[str]:
     """Return the live lines: a bar for a fleet, then the working hosts."""
     pages = list(terminal.pages.values())
     working = [page for page in pages if not page.done and page.since]
@@ -81,7 +81,7 @@ def status(terminal: Terminal, width: int = WIDTH) -> list[str]:
     return [row if len(row) <= width else f"{row[: width - 1]}…" for row in map(visible_line, rows)]
 
 
-def _working(page: HostPage, now: float) -> str:
+def _working(page: HostView, now: float) -> str:
     spent = duration(max(0.0, now - page.since))
     most = f" of at most {duration(page.until)}" if page.until else ""
     progress = f"{page.progress} · " if page.progress else ""

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 from remediation.model.event import Event
-from remediation.model.shape import ODD
-from remediation.model.words import plural
-from remediation.report.causes import by_cause, to_do
-from remediation.report.figures import duration
-from remediation.report.lines import WIDTH, Line
-from remediation.report.page import BAD, MARKS, HostPage, left_unknown
+from remediation.model.text.shape import ODD
+from remediation.model.text.words import plural
+from remediation.report.fleet_summary import by_cause, to_do
+from remediation.report.formatting import duration
+from remediation.report.host_view import BAD, MARKS, HostView, left_unknown
+from remediation.report.text import WIDTH, Line
 
 _RECALLED = {"measurement", "findings", "goal", "change_end"}
 
@@ -78,7 +78,7 @@ class Terminal:
         self._verbose = verbose
         self._hints = hints
         self.now = now
-        self.pages: dict[str, HostPage] = {}
+        self.pages: dict[str, HostView] = {}
         self.started = 0.0
         self.check = False
         self.fleet = False
@@ -129,8 +129,8 @@ class Terminal:
         for host in hosts:
             self._page(host)
 
-    def _page(self, host: str) -> HostPage:
-        return self.pages.setdefault(host, HostPage(host, check=self.check, diff=self._diff, verbose=self._verbose))
+    def _page(self, host: str) -> HostView:
+        return self.pages.setdefault(host, HostView(host, check=self.check, diff=self._diff, verbose=self._verbose))
 
     def _host(self, event: Event) -> None:
         page = self._page(event.host)

@@ -47,7 +47,7 @@ class Step(BaseModel, ABC, Generic[Seen]):
 
     @abstractmethod
     def met(self, seen: Seen) -> bool | None:
-        """Return whether the state is reached; None when what was seen cannot tell (see `clarify`)."""
+        """Return whether the state is reached; None when what was seen cannot tell (see `probe_step`)."""
 
     @abstractmethod
     def plan(self, seen: Seen) -> Iterator[Change]:
@@ -58,11 +58,11 @@ class Step(BaseModel, ABC, Generic[Seen]):
         msg = f"{self.name} plans no changes and so applies none, not {change.summary!r}"
         raise AssertionError(msg)
 
-    def explain(self, seen: Seen) -> str:  # noqa: ARG002 - for steps to override
+    def describe(self, seen: Seen) -> str:  # noqa: ARG002 - for steps to override
         """Return in one sentence how what was seen relates to the state ("1/33 layers on the GPU, wanted 33/33")."""
         return ""
 
-    def clarify(self, seen: Seen) -> StepCall | None:  # noqa: ARG002 - for steps to override
+    def probe_step(self, seen: Seen) -> StepCall | None:  # noqa: ARG002 - for steps to override
         """Return the safe step that makes an unknown state known (a preload), or None."""
         return None
 
@@ -82,7 +82,7 @@ class Step(BaseModel, ABC, Generic[Seen]):
         """Return whether the `values` that another step foresees would meet this state; None where they do not tell."""
         return None
 
-    def effect(self, change: Change, before: Seen, after: Seen) -> str:  # noqa: ARG002 - for steps to override
+    def measured_effect(self, change: Change, before: Seen, after: Seen) -> str:  # noqa: ARG002 - for steps to override
         """Return what the change measurably did ("predicted +2.3 GiB, measured +2.2 GiB")."""
         return ""
 

@@ -1,4 +1,4 @@
-"""Finds the registered steps: every `Step` subclass in the modules named by the entry-point group ``remediation.steps``."""
+"""Finds the registered steps: every `Step` subclass in the packages named by the entry-point group ``remediation.steps``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _steps_of(package: ModuleType) -> Iterator[type[Step[Any]]]:
 
     modules = [package]
     if hasattr(package, "__path__"):
-        modules += [import_module(f"{package.__name__}.{info.name}") for info in pkgutil.iter_modules(package.__path__)]
+        modules += [import_module(info.name) for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
     for module in modules:
         # by metaclass: in Python 3.10 an alias such as list[str] also passes for a class
         for _, cls in inspect.getmembers(module, lambda member: isinstance(member, type(Step))):

@@ -20,9 +20,10 @@ from jinja2.nativetypes import NativeCodeGenerator
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEnvironment
 
-from remediation.model.yaml_limits import LONGEST_NUMBER
-from remediation.templating.filters import FILTERS
+from remediation.model.text.yaml_limits import LONGEST_NUMBER
+from remediation.templating.filters.common import FILTERS
 from remediation.templating.included import LazyContext, LazyTemplate, source_of
+from remediation.templating.jinja_tests import TESTS
 from remediation.templating.lazy import OMIT, materialised
 from remediation.templating.limits import (
     BUDGET,
@@ -33,10 +34,9 @@ from remediation.templating.limits import (
     raised,
     remainder,
 )
-from remediation.templating.lookups import now
-from remediation.templating.secret import Secret, revealed
-from remediation.templating.tests import TESTS
+from remediation.templating.lookups.single import now
 from remediation.templating.wrapping import hiding, is_secret, plainly, qualified, seeing, veiled
+from remediation.templating.yaml.secret import Secret, revealed
 
 LONGEST = 1_000_000
 """Characters of a template; to compile a million takes seconds."""

@@ -12,7 +12,7 @@ from jinja2.runtime import Context
 from jinja2.utils import missing
 
 from remediation.model.files import read_text
-from remediation.templating.lookups_lists import folders, found_in
+from remediation.templating.lookups.lists import folders, found_in
 
 
 class LazyContext(Context):

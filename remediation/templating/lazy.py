@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Undefined
 
-from remediation.templating.nodes import Rows, Table, Text, has_template
+from remediation.templating.yaml.located import Rows, Table, Text, has_template
 
 Evaluate = Callable[[Any], Any]
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from remediation.model.words import plural
+from remediation.model.text.words import plural
 from remediation.templating.errors import TemplateError
 
 SECONDS = 5.0
@@ -37,7 +37,7 @@ else:
 """
 
 
-def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
+def compile_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:
     """Return the compiled pattern; raises `TemplateError` where it is none."""
     try:
         return re.compile(pattern, flags)
@@ -48,7 +48,7 @@ def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
 
 def groups(how: str, pattern: str, flags: int, text: str) -> list[str | None] | None:
     """Return the match (``how`` is search, match or fullmatch) and its groups; None where nothing matches."""
-    found = compiled(pattern, flags)
+    found = compile_pattern(pattern, flags)
     if not _may_take_long(pattern, text):
         match = getattr(found, how)(text)
         return [match[0], *match.groups()] if match else None
@@ -60,7 +60,7 @@ def groups(how: str, pattern: str, flags: int, text: str) -> list[str | None] | 
 
 def replaced(pattern: str, flags: int, text: str, replacement: str, count: int) -> tuple[str, int]:
     """Return the text with its matches replaced, and how many there were."""
-    found = compiled(pattern, flags)
+    found = compile_pattern(pattern, flags)
     if not _may_take_long(pattern, text):
         return found.subn(replacement, text, count=count)
     made, times = _in_a_process("sub", pattern, flags, text, (replacement, count))
@@ -69,7 +69,7 @@ def replaced(pattern: str, flags: int, text: str, replacement: str, count: int) 
 
 def all_matches(pattern: str, flags: int, text: str) -> list[Any]:
     """Return all matches: texts, or of several groups lists of texts."""
-    found = compiled(pattern, flags)
+    found = compile_pattern(pattern, flags)
     if not _may_take_long(pattern, text):
         return found.findall(text)
     answer: list[Any] = _in_a_process("findall", pattern, flags, text)

@@ -9,14 +9,14 @@ from typing import Any
 import jinja2
 
 from remediation.model.errors import Place, RemediationError
-from remediation.model.secret_names import is_password
+from remediation.model.secrets.names import is_password
 from remediation.templating.environment import ENVIRONMENT, compiled, expression
 from remediation.templating.errors import ConditionError, TemplateError, UndefinedVariable
 from remediation.templating.lazy import OMIT, lazily, materialised
-from remediation.templating.lookups import LOOKUPS, Lookup, query
-from remediation.templating.nodes import Rows, Table, Text, has_template, place_of
-from remediation.templating.reading import meant
-from remediation.templating.secret import Secret
+from remediation.templating.lookups.single import LOOKUPS, Lookup, query
+from remediation.templating.yaml.loader import meant
+from remediation.templating.yaml.located import Rows, Table, Text, has_template, place_of
+from remediation.templating.yaml.secret import Secret
 
 _MISSING = object()
 

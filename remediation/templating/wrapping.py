@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Undefined
 
 from remediation.templating.limits import BUDGET, MOST, check_filter
-from remediation.templating.secret import Secret, revealed
+from remediation.templating.yaml.secret import Secret, revealed
 
 UNDEFINED_TOO = frozenset({"d", "default", "defined", "mandatory", "ternary", "type_debug", "undefined"})
 """Filters and tests that take what is not defined; of any other the result is not defined either, as in Ansible."""

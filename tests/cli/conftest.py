@@ -42,7 +42,7 @@ def remediate(tmp_path: Path, environment: dict[str, str]) -> Iterator[Remediate
         given = {**environment, **variables}
         begin = [sys.executable] if fresh or program else python(given)
         return subprocess.run(
-            [*begin, *(program or ("-m", "remediation.cli.program")), *words],
+            [*begin, *(program or ("-m", "remediation.cli.main")), *words],
             cwd=cwd or tmp_path,
             env=given,
             capture_output=True,

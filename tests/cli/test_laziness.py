@@ -39,7 +39,7 @@ def loaded(code: str, environment: dict[str, str]) -> set[str]:
 
 def start(*words: str) -> str:
     return f"""
-from remediation.cli.program import main
+from remediation.cli.main import main
 try:
     main(["remediate", {", ".join(map(repr, words))}])
 except SystemExit as end:
@@ -82,8 +82,8 @@ def test_a_first_task_that_asks_no_host_waits_for_no_facet(environment: dict[str
     book, inventory = tmp_path / "play.yml", tmp_path / "hosts.yml"
     book.write_text("- hosts: all\n  gather_facts: false\n  tasks:\n    - debug: {msg: hi}\n", encoding="utf-8")
     inventory.write_text("all: {hosts: {here: {ansible_connection: local}}}\n", encoding="utf-8")
-    first = "remediation.engine.flow.run"
-    names = loaded(f"import {first}, remediation.cli.run", environment)
+    first = "remediation.engine.play.runner"
+    names = loaded(f"import {first}, remediation.cli.runner", environment)
     assert first in names
     unwanted = ("remediation.facets", "remediation.model.facts", "remediation.model.finding", "remediation.diagnosis")
     assert not {name for name in names if name.startswith(unwanted)}

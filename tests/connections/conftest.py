@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from remediation.connections.factory import open_connection
 from remediation.connections.guard import Guard
-from remediation.connections.open import open_connection
 from remediation.connections.settings import from_variables
 from tests.connections.peer.winrm_server import WinRmPeer
 from tests.connections.sshd import Sshd, sshd

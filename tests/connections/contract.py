@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from remediation.connections.child import ChildChannel
 from remediation.connections.guard import Guard
-from remediation.connections.worker import WorkerConnection
+from remediation.connections.worker.connection import WorkerConnection
+from remediation.connections.worker.local_process import ChildChannel
 from tests.connections.conftest import PROGRAMS, StartPeer, opened, script, winrm_variables
 
 WAYS = ("local", "ssh", "winrm-worker", "winrm-one-call", "winrm-noise", "child")

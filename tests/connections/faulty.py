@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from remediation.connections.base import Call, Reply, Run
+from remediation.connections.calls import Call, Reply, Run
 from remediation.connections.guard import Guard
 from remediation.model.clock import SystemClock
 from remediation.model.errors import HostError

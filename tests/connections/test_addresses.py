@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from remediation.connections import addresses
-from remediation.connections.base import Failed, Http
+from remediation.connections.calls import Failed, Http
 from remediation.connections.settings import from_variables, with_servers
-from remediation.facets.open import open_host
-from remediation.inventory.check import check, check_addresses
-from remediation.inventory.load import load
+from remediation.facets.host_factory import open_host
+from remediation.inventory.check import check_addresses, check_inventory
+from remediation.inventory.load import load_inventory
 from remediation.model.errors import InputError, UsageError
 from tests.connections.conftest import opened
 
@@ -59,7 +59,7 @@ def test_an_endpoint_that_cannot_be_is_refused(written: str) -> None:
     ],
 )
 def test_a_registry_is_https_where_nothing_else_is_written(written: str, meant: str) -> None:
-    assert addresses.registry(written) == meant
+    assert addresses.registry_address(written) == meant
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_the_inventory_names_the_line(tmp_path: Path) -> None:
         "    d: {endpoint: '{{ later }}'}\n    e: {endpoint: 'localhost:11434'}\n",
         "utf-8",
     )
-    for judge in (check, check_addresses):
+    for judge in (check_inventory, check_addresses):
         with pytest.raises(InputError) as caught:
-            judge(load([path]), {"endpoint": "gpu:11434"} if judge is check_addresses else None)
+            judge(load_inventory([path]), {"endpoint": "gpu:11434"} if judge is check_addresses else None)
         places = [(problem.place.line if problem.place else 0) for problem in caught.value.problems]
         assert places == ([4, 5] if judge is check_addresses else [3, 4, 5])

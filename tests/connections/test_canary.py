@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from remediation.connections.base import Completed, Run
-from remediation.connections.cassette import Cassette
+from remediation.connections.calls import Completed, Run
+from remediation.connections.recorder.cassette import Cassette
 from remediation.connections.settings import from_variables
 from remediation.model.errors import HostError
-from remediation.templating.secret import Secret
+from remediation.templating.yaml.secret import Secret
 from tests.connections.conftest import StartPeer, opened, winrm_variables
 
 CANARY = "c4nary-s1ngs-quietly"

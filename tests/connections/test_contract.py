@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.connections.base import Completed, Failed, FileContent, Http, Probe, ProbeReply, ReadFile, Reply, Run, WriteFile
+from remediation.connections.calls import Completed, Failed, FileContent, Http, Probe, ProbeReply, ReadFile, Reply, Run, WriteFile
 from remediation.connections.guard import Guard
 from remediation.model.errors import Unreachable, WriteRefused
 from tests.connections import contract
@@ -290,7 +290,7 @@ def test_probes_and_http_by_platform(host: Guard, web: Web) -> None:
 
 
 def test_a_long_program_is_heard_to_its_end(host: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("remediation.connections.wire.LONGEST", 0.2)
+    monkeypatch.setattr("remediation.connections.worker.protocol.LONGEST", 0.2)
     code = "import sys, time; print('begun', flush=True); time.sleep(0.3); print('ended'); sys.exit(4)"
     assert done(host, python(code, timeout=20)) == Completed(4, b"begun\nended\n", b"")
     late = one(host, python("import time; time.sleep(60)", timeout=0.5))

@@ -18,22 +18,23 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from remediation.connections import ssh_exec, wire
-from remediation.connections.base import Completed, Failed, FileContent, Http, HttpReply, ReadFile, Run
 from remediation.connections.bounded import Gathered, watchdog
-from remediation.connections.channel import Doubt, Silent
-from remediation.connections.child import ChildChannel
+from remediation.connections.calls import Completed, Failed, FileContent, Http, HttpReply, ReadFile, Run
 from remediation.connections.guard import Guard
-from remediation.connections.replay import ReplayConnection
-from remediation.connections.talk import Talk
-from remediation.connections.winrm_transport import forbidden
-from remediation.connections.worker import WorkerConnection
-from remediation.facets.open import open_host
+from remediation.connections.recorder.replay import ReplayConnection
+from remediation.connections.ssh import commands as ssh_exec
+from remediation.connections.winrm.transport import forbidden_xml
+from remediation.connections.worker import protocol
+from remediation.connections.worker.connection import WorkerConnection
+from remediation.connections.worker.local_process import ChildChannel
+from remediation.connections.worker.session import WorkerSession
+from remediation.connections.worker.transport import DeliveryUnknown, ReadTimeout
+from remediation.facets.host_factory import open_host
 from remediation.model import limits
 from remediation.model.clock import SystemClock
 from remediation.model.errors import CallFailed, HostError, Unreachable, UsageError
-from remediation.model.json_text import load_json
 from remediation.model.limits import LimitExceeded
+from remediation.model.text.json_text import load_json
 from tests.connections import contract, hostile
 from tests.connections.conftest import PASSWORD, opened
 from tests.connections.hostile import REDIRECTS, TOO_MUCH, TOO_SLOW, Hostile, Servers, envelope, servers
@@ -231,10 +232,11 @@ def test_only_regular_files_are_read(host: Guard, tmp_path: Path) -> None:
 
 @posix
 def test_sudo_reads_regular_files_only(tmp_path: Path) -> None:
-    from remediation.connections import local, posix_files  # noqa: PLC0415 - POSIX
+    from remediation.connections.posix import files as posix_files  # noqa: PLC0415 - POSIX
+    from remediation.connections.posix import local  # noqa: PLC0415 - POSIX
 
     os.mkfifo(tmp_path / "fifo")
-    reply = posix_files.read(local.run, ReadFile(str(tmp_path / "fifo"), timeout=5.0))
+    reply = posix_files.read_file(local.run_program, ReadFile(str(tmp_path / "fifo"), timeout=5.0))
     assert reply == Failed("error", f"{tmp_path / 'fifo'} is not a regular file; nothing else is read")
 
 
@@ -289,8 +291,8 @@ ENTITIES = '<!DOCTYPE s [<!ENTITY a "aaaaaaaaaa">' + "".join(
     ids=["entities", "utf-16", "deep", "101", "100", "none"],
 )  # fmt: skip
 def test_xml_that_no_parser_gets(text: str, problem: str) -> None:
-    assert problem in forbidden(text.encode("latin-1"))
-    assert bool(problem) == bool(forbidden(text.encode("latin-1")))
+    assert problem in forbidden_xml(text.encode("latin-1"))
+    assert bool(problem) == bool(forbidden_xml(text.encode("latin-1")))
 
 
 @pytest.mark.parametrize("body", ["<a>" * 1000, "", "<b/>" * 10_000])
@@ -306,7 +308,7 @@ def test_memory_is_bounded(servers: Servers, way: str, answer: str) -> None:
     server = servers.start(answer)
     code = (
         "import resource, sys\n"
-        "from remediation.connections.base import Http, Run\n"
+        "from remediation.connections.calls import Http, Run\n"
         "from tests.connections.test_limits import opened, winrm\n"
         "class Server: port = int(sys.argv[2])\n"
         "guard = winrm(Server) if sys.argv[1] == 'winrm' else opened({'ansible_connection': 'local'})\n"
@@ -404,19 +406,19 @@ def _line(nonce: str, value: object) -> bytes:
 )  # fmt: skip
 def test_a_worker_that_talks_nonsense_without_end(said: Callable[[str], bytes]) -> None:
     channel = Mute(said)
-    talk = Talk("box", channel)  # type: ignore[arg-type]  # all that a conversation needs of a channel
+    talk = WorkerSession("box", channel)  # type: ignore[arg-type]  # all that a conversation needs of a channel
     end = time.monotonic() + 60
     talk.greet((), end, 60.0)
-    with pytest.raises(Doubt):
+    with pytest.raises(DeliveryUnknown):
         talk.ask([{"op": "run"}], end)
     assert channel.received < limits.ANSWER // 280_000
 
 
 def test_noise_alone_ends_with_the_deadline() -> None:
     channel = Mute(lambda _: b"noise\n")
-    talk = Talk("box", channel)  # type: ignore[arg-type]  # as above
+    talk = WorkerSession("box", channel)  # type: ignore[arg-type]  # as above
     talk.greet((), time.monotonic() + 5, 5.0)
-    with pytest.raises(Silent):
+    with pytest.raises(ReadTimeout):
         talk.ask([{"op": "run"}], time.monotonic() + 0.2)
 
 
@@ -425,7 +427,7 @@ def test_noise_alone_ends_with_the_deadline() -> None:
 )
 def test_a_reply_of_another_form_is_a_failure(reply: dict[str, object]) -> None:
     for writes, kind in ((False, "error"), (True, "uncertain")):
-        found = wire.understood(lambda: wire.completed(reply), Run(("docker",), writes=writes))
+        found = protocol.understood(lambda: protocol.completed(reply), Run(("docker",), writes=writes))
         assert isinstance(found, Failed)
         assert (found.kind, "docker: the worker's reply cannot be read" in found.message) == (kind, True)
 
@@ -493,7 +495,7 @@ def test_an_exec_request_that_nobody_answers_ends_with_the_deadline() -> None:
     client.auth_none("ops")
     try:
         with pytest.raises(ssh_exec.Late):
-            ssh_exec.execute(client, ("true",), timeout=0.5)
+            ssh_exec.execute_command(client, ("true",), timeout=0.5)
     finally:
         never.set()
         client.close()

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remediation.connections import clixml, posix
-from remediation.connections.base import Call, Completed, Failed, Reply, Run, WriteFile
-from remediation.connections.frames import Frames, Garbled, line_of
+from remediation.connections.calls import Call, Completed, Failed, Reply, Run, WriteFile
 from remediation.connections.guard import Guard
+from remediation.connections.posix import sudo
 from remediation.connections.settings import Become
+from remediation.connections.worker import clixml
+from remediation.connections.worker.frames import Frames, Garbled, line_of
 from remediation.model.errors import Unreachable, WriteRefused
 
 NONCE = "0" * 32
@@ -71,7 +72,7 @@ _HEAD = b'#< CLIXML\r\n<Objs Version="1.1.0.1" xmlns="http://schemas.microsoft.c
     ],
 )
 def test_stderr_is_made_readable(data: bytes, text: str) -> None:
-    assert clixml.readable(data) == text
+    assert clixml.readable_stderr(data) == text
 
 
 class Deaf:
@@ -117,7 +118,7 @@ def test_check_mode_lets_no_write_through_and_all_else() -> None:
 
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1))
 def test_a_remote_shell_gets_its_words_back(words: list[str]) -> None:
-    started = posix.with_environment(words, {"A": "b c"})
+    started = sudo.with_environment(words, {"A": "b c"})
     assert shlex.split(shlex.join(started.argv))[-len(words) :] == words
     assert started.head.startswith(b"export A='b c'\n")
 
@@ -145,7 +146,7 @@ def test_every_shell_passes_variables_on_as_they_are(shell: str) -> None:
     ]
     variables = {**dict.fromkeys(names, "any text"), "ALL": bytes(range(1, 256)).decode("latin-1") + "é漢🎉\r\n'\"$(id)`id`\\"}
     program = [sys.executable, "-I", "-c", "import json, os, sys; print(json.dumps([dict(os.environ), sys.stdin.read()]))"]
-    started = posix.with_environment(program, variables)
+    started = sudo.with_environment(program, variables)
     assert started.argv[0] == "sh"
     ended = subprocess.run([*words, *started.argv[1:]], input=started.head + b"own\n", capture_output=True, check=True)
     environment, own = json.loads(ended.stdout)
@@ -154,21 +155,21 @@ def test_every_shell_passes_variables_on_as_they_are(shell: str) -> None:
 
 
 def test_a_password_for_sudo_is_on_no_command_line() -> None:
-    elevated = posix.sudo(Become("root", "pa55"), ["id"], {})
+    elevated = sudo.sudo(Become("root", "pa55"), ["id"], {})
     assert "pa55" not in " ".join(elevated.argv)
     assert elevated.head.startswith(b"pa55\n")
-    assert posix.sudo(Become(), ["id"], {}).argv[:2] == ("sudo", "-n")
+    assert sudo.sudo(Become(), ["id"], {}).argv[:2] == ("sudo", "-n")
 
 
 @pytest.mark.parametrize(
     ("module", "unloaded"),
     [
         ("settings", {"winrm", "paramiko", "fabric", "requests", "subprocess"}),
-        ("open", {"winrm", "paramiko", "fabric", "requests"}),
-        ("local", {"winrm", "paramiko", "fabric", "requests"}),
-        ("winrm", {"paramiko", "fabric"}),
-        ("ssh", {"winrm", "requests_ntlm"}),
-        ("replay", {"winrm", "paramiko", "fabric", "requests"}),
+        ("factory", {"winrm", "paramiko", "fabric", "requests"}),
+        ("posix.local", {"winrm", "paramiko", "fabric", "requests"}),
+        ("winrm.channel", {"paramiko", "fabric"}),
+        ("ssh.connection", {"winrm", "requests_ntlm"}),
+        ("recorder.replay", {"winrm", "paramiko", "fabric", "requests"}),
     ],
 )
 def test_a_transport_loads_what_it_needs_alone(module: str, unloaded: set[str]) -> None:

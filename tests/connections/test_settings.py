@@ -8,7 +8,7 @@ import pytest
 
 from remediation.connections.settings import from_variables
 from remediation.model.errors import UsageError
-from remediation.templating.secret import Secret
+from remediation.templating.yaml.secret import Secret
 
 WINRM = {"ansible_connection": "winrm", "ansible_user": "CORP\\ops", "ansible_password": Secret("s3cr3t")}
 

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from remediation.connections.base import Failed, Http, HttpReply, Reply
+from remediation.connections.calls import Failed, Http, HttpReply, Reply
 
 PIECES = (b'{"n": 1}\n', b'{"n": 2, "text": "' + "é".encode() * 200_000 + b'\x1e"}\n', b'{"n": 3}\n')
 BODY = b"".join(PIECES)

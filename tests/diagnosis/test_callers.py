@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from remediation.facets.callers import from_netstat, from_ss, mounted_configuration, requests_call
-from remediation.facets.request_log import written
+from remediation.facets.ollama.clients import from_netstat, from_ss, mounted_configuration, requests_call
+from remediation.facets.ollama.request_log import written
 from remediation.model.facts import Container
 
 NETSTAT = """

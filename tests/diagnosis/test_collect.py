@@ -29,9 +29,9 @@ from remediation.model.facts import (
     Target,
 )
 from remediation.model.finding import Cause
-from tests.engine.fakes import MODEL, FakeReader
-from tests.engine.hosts import WEIGHTS, left_by_a_client, on_desktop, stored
-from tests.engine.world import blob_path
+from tests.engine.fakes.examples import WEIGHTS, left_by_a_client, on_desktop, stored
+from tests.engine.fakes.host import MODEL, FakeReader
+from tests.engine.fakes.world import blob_path
 
 LOG = (
     'time=x level=INFO source=routes.go:1 msg="server config" env="map[OLLAMA_CONTEXT_LENGTH:4096 OLLAMA_NUM_PARALLEL:1]"\n'

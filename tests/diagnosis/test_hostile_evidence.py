@@ -19,7 +19,7 @@ from remediation.diagnosis.diagnose import diagnose, to_json
 from remediation.diagnosis.load import load_evidence, refusing
 from remediation.model.errors import UsageError
 from remediation.model.finding import Diagnosis
-from remediation.model.visible import to_json as as_json
+from remediation.model.text.visible import visible_json as as_json
 from tests.cli.started import ROOT
 
 LOG = "load_tensors: offloaded 1/33 layers to GPU\n"

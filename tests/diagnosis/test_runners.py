@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from remediation.cli.probing import with_answer
+from remediation.cli.commands.probe_figures import with_answer
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.prediction import own_memory
 from remediation.diagnosis.reading import read_evidence
-from remediation.engine.arrange import CONFIRMED
-from remediation.facets.processes import from_shell
+from remediation.engine.ladder.rung_order import CONFIRMED
+from remediation.facets.machine.processes import processes_from_shell
 from remediation.model.facts import Process
 from remediation.model.finding import Cause
-from remediation.model.moments import moment
+from remediation.model.text.timestamps import parse_timestamp
 from tests.diagnosis.hosts import GIB, MIB, card, causes, in_container, live, part, pasted, whole
 from tests.diagnosis.releases import OTHER_FILE, VERSIONS, Release, post
 
@@ -201,7 +201,7 @@ def test_a_process_is_known_as_a_runner_by_its_command_line() -> None:
     text = "hz 100\nbtime 1000\n"
     for pid, (name, command, _) in lines.items():
         text += f"ps {pid} 1 1 root {command}\nstat {pid} ({name}) S {' '.join(['1'] * 30)}\n"
-    assert {one.pid: one.runner for one in from_shell(text)} == {pid: runner for pid, (*_, runner) in lines.items()}
+    assert {one.pid: one.runner for one in processes_from_shell(text)} == {pid: runner for pid, (*_, runner) in lines.items()}
 
 
 def test_what_wsls_machine_holds_is_what_unloading_gives_back() -> None:
@@ -223,7 +223,7 @@ def test_what_is_known_of_processes_survives_a_saved_record() -> None:
 def test_a_forced_load_that_does_not_end_is_a_server_that_hangs(requested: int) -> None:
     begun = R13.line(f'msg="loading model" "model layers"=33 requested={requested}', second=10)
     log = R13.start() + R13.line('msg="gpu memory" id=GPU-1 free="500.0 MiB" overhead="0 B"', second=9) + begun
-    began = moment("2026-11-29T11:00:10Z")
+    began = parse_timestamp("2026-11-29T11:00:10Z")
     assert began is not None
     found = diagnose(live(log, now=began + 130)).findings[0]
     assert (found.cause, found.quotes[0].text) == (Cause.EXPLICIT_NUM_GPU, begun.strip())

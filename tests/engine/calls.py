@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remediation.model.change import StepCall
-from tests.engine.fakes import World
+from tests.engine.fakes.host import World
 from tests.engine.toys import Bench
 
 FILE = StepCall("toy.file", {"path": "a.txt", "text": "new"})

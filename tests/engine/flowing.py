@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from remediation.connections.base import Call, Completed, Failed, FileContent, ReadFile, Reply, Run, WriteFile
-from remediation.engine.flow.request import RunRequest, RunSummary
-from remediation.engine.flow.run import run_playbook
-from remediation.engine.ports import Policy, Ports
-from remediation.inventory.load import load
+from remediation.connections.calls import Call, Completed, Failed, FileContent, ReadFile, Reply, Run, WriteFile
+from remediation.engine.context import Policy, Ports
+from remediation.engine.play.context.run_request import RunRequest, RunSummary
+from remediation.engine.play.runner import run_playbook
+from remediation.inventory.load import load_inventory
 from remediation.model.change import Risk
 from remediation.model.errors import WriteRefused
 from remediation.model.event import Event
 from remediation.model.finding import Diagnosis
 from remediation.playbook.load import load_playbook
-from tests.engine.fakes import FakeAccess, World
+from tests.engine.fakes.host import FakeAccess, World
 from tests.engine.toys import TOYS, Scripted
 
 
@@ -111,7 +111,7 @@ class Flow:
         values = {
             "command": "play",
             "playbook": load_playbook(self.playbook, steps=lambda: TOYS),
-            "inventory": load(["".join(f"{name}," for name in self.worlds)], playbook_dir=self.playbook.parent),
+            "inventory": load_inventory(["".join(f"{name}," for name in self.worlds)], playbook_dir=self.playbook.parent),
             "run": "7f3a",
             "policy": Policy(**policy),
             **more,

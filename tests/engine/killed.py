@@ -12,13 +12,13 @@ from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from remediation.engine.executor import execute
-from remediation.engine.journal import Journal, read_events
-from remediation.engine.ports import HostMemory
-from remediation.engine.resume import progress
+from remediation.engine.context import HostMemory
+from remediation.engine.journal.journal import Journal, read_events
+from remediation.engine.journal.progress import progress_of
+from remediation.engine.step.executor import execute_step
 from remediation.model.change import StepCall
 from remediation.model.event import Event
-from tests.engine.fakes import World
+from tests.engine.fakes.host import World
 from tests.engine.toys import Bench
 
 NAMES = ("a", "b", "c")
@@ -68,7 +68,7 @@ def world(folder: Path) -> DiskWorld:
 
 def run(folder: Path, journal: Journal, *, dies_at: int = 0, written: bool = False) -> None:
     """Write every file once, going on where the journal ends."""
-    known = progress(read_events(journal.folder)).get("laptop-07")
+    known = progress_of(read_events(journal.folder)).get("laptop-07")
     bench = Bench(world(folder), memory=known.memory if known else HostMemory())
     count = 0
 
@@ -87,7 +87,7 @@ def run(folder: Path, journal: Journal, *, dies_at: int = 0, written: bool = Fal
         context = bench.context(path=name)
         context = replace(context, ports=replace(context.ports, emit=emit))
         context.emit("task_start", path=name)
-        result = execute(StepCall("toy.file", {"path": name, "text": "new"}), context)
+        result = execute_step(StepCall("toy.file", {"path": name, "text": "new"}), context)
         context.emit("task_result", path=name, outcome=str(result.outcome))
 
 

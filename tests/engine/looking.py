@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from remediation.facets.protocols import Reader
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Runner
-from tests.engine.fakes import FakeAccess, FakeReader, World
-from tests.engine.fakes_ollama import FakeOllama
+from tests.engine.fakes.host import FakeAccess, FakeReader, World
+from tests.engine.fakes.ollama import FakeOllama
 from tests.engine.flowing import FlowAccess
 
 
@@ -25,8 +25,8 @@ class Looked(FakeAccess):
     def reader(self, first: FakeReader) -> None:  # noqa: ARG002 - the base makes one; here each is another
         self.looks = []
 
-    def reader_for(self, purpose: str, *, moment: Reader | None = None) -> Reader:
-        found = self.reader if moment is None else moment
+    def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> Reader:
+        found = self.reader if snapshot is None else snapshot
         self.looks.append((purpose, found))
         return found
 

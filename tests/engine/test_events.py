@@ -6,7 +6,7 @@ import threading
 
 from remediation.engine.events import Emitter
 from remediation.model.event import Event
-from remediation.model.masking import MASK, Masker
+from remediation.model.secrets.masking import MASK, Masker
 
 
 def test_every_sink_takes_every_event_in_the_same_order() -> None:

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from remediation.engine.crash import CrashLog, contained, summary
+from remediation.engine.context import Ports
 from remediation.engine.events import Emitter
-from remediation.engine.flow.run import run_playbook
-from remediation.engine.ports import Ports
+from remediation.engine.internal_errors import CrashLog, contained, summary
+from remediation.engine.play.runner import run_playbook
 from remediation.engine.workers import gather
 from remediation.model.errors import CallFailed, RemediationError
 from remediation.model.event import Event
-from remediation.model.masking import MASK, Masker
 from remediation.model.outcome import Outcome
+from remediation.model.secrets.masking import MASK, Masker
 from tests.engine.flowing import Flow, FlowAccess
 from tests.engine.walked import results, run
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from remediation.engine.context import RUN_STARTED, HostMemory, Policy, Ports, StepContext
 from remediation.engine.events import Emitter
-from remediation.engine.ports import RUN_STARTED, HostMemory, Policy, Ports, StepContext
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import NotApplicable
@@ -16,7 +16,7 @@ from remediation.model.event import Event
 from remediation.model.facts import Container, Process, Runner
 from remediation.model.finding import Diagnosis
 from remediation.steps.contract import Step, param, step
-from tests.engine.fakes import LAYERS, WEIGHTS, FakeAccess, World
+from tests.engine.fakes.host import LAYERS, WEIGHTS, FakeAccess, World
 
 
 @step("toy.file", settle=10.0)
@@ -41,10 +41,10 @@ class FileSays(Step[str | None]):
     def apply(self, host: Writer, change: Change) -> None:
         host.files.write(change.subject, self.text.encode())
 
-    def explain(self, seen: str | None) -> str:
+    def describe(self, seen: str | None) -> str:
         return f"{self.path} holds {seen!r}, wanted {self.text!r}"
 
-    def effect(self, change: Change, before: str | None, after: str | None) -> str:  # noqa: ARG002 - the contract's signature
+    def measured_effect(self, change: Change, before: str | None, after: str | None) -> str:  # noqa: ARG002 - the contract's signature
         return f"held {before!r}, holds {after!r}"
 
     def values(self, seen: str | None) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class ProgramsClosed(Step[Sequence[Process]]):
         pid, _, started = change.subject.partition("@")
         host.processes.close(int(pid), float(started), grace=1.0)
 
-    def explain(self, seen: Sequence[Process]) -> str:
+    def describe(self, seen: Sequence[Process]) -> str:
         return f"{len(seen)} of them run"
 
 
@@ -114,10 +114,10 @@ class WholeOnGpu(Step[Runner | None]):
     def plan(self, seen: Runner | None) -> Iterator[Change]:  # noqa: ARG002 - a goal has no plan of its own
         return iter(())
 
-    def clarify(self, seen: Runner | None) -> StepCall | None:
+    def probe_step(self, seen: Runner | None) -> StepCall | None:
         return StepCall("toy.preloaded", {"model": self.model}) if seen is None else None
 
-    def explain(self, seen: Runner | None) -> str:
+    def describe(self, seen: Runner | None) -> str:
         return "not loaded" if seen is None else f"{seen.size_vram} of {seen.size} bytes on the GPU"
 
     def values(self, seen: Runner | None) -> dict[str, Any]:

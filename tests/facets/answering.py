@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from remediation.connections.base import (
+from remediation.connections.calls import (
     Call,
     Completed,
     Failed,
@@ -19,7 +19,7 @@ from remediation.connections.base import (
     Reply,
     Run,
 )
-from remediation.facets.look import Look
+from remediation.facets.snapshot import Snapshot
 
 
 class Answering:
@@ -41,8 +41,8 @@ class Answering:
     def close(self) -> None:
         """Nothing is open."""
 
-    def look(self, **more: Any) -> Look:  # noqa: ANN401 - arguments of Look
-        return Look(lambda: self, **more)
+    def look(self, **more: Any) -> Snapshot:  # noqa: ANN401 - arguments of Look
+        return Snapshot(lambda: self, **more)
 
     def _one(self, call: Call) -> Reply:
         if isinstance(call, Run):

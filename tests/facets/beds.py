@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from remediation.facets.open import Host, open_host
+from remediation.facets.host_factory import Host, open_host
 from remediation_lab import control
 from tests.connections.sshd import Sshd
 from tests.support.project import CONTAINER, MODEL, Project

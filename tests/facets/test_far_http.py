@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from remediation.connections.base import Http, HttpReply
-from remediation.facets.open import open_host
+from remediation.connections.calls import Http, HttpReply
+from remediation.facets.host_factory import open_host
 from tests.connections.sshd import Sshd
 from tests.facets.serving import serving
 

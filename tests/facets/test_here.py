@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from remediation.facets.open import Host, open_host
+from remediation.facets.host_factory import Host, open_host
 from remediation.model.errors import Blocked, CallFailed, UsageError
 from remediation_lab.ollama import snapshot
 from tests.facets import smi
@@ -23,13 +23,13 @@ MIB = 1024**2
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 _USE = """
 import dataclasses, json, os
-from remediation.facets.open import open_host
+from remediation.facets.host_factory import open_host
 use = open_host("localhost", {}, check=True).reader.gpu.use()
 print(json.dumps(dataclasses.asdict(use)))
 """
 _SAMPLE = """
 import dataclasses, json
-from remediation.facets.open import open_host
+from remediation.facets.host_factory import open_host
 seen = open_host("localhost", {}, check=True).reader.gpu.sample(seconds=0.2, every=0.1)
 print(json.dumps([dataclasses.asdict(each) for each in seen]))
 """

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from remediation.connections.base import Call, Completed, Failed, HttpReply, Probe, ProbeReply, Reply
+from remediation.connections.calls import Call, Completed, Failed, HttpReply, Probe, ProbeReply, Reply
 from remediation.facets.checked import checked
-from remediation.facets.desktop import WindowsDesktop
-from remediation.facets.gpu import WindowsGpu
-from remediation.facets.look import Look
+from remediation.facets.gpu.devices import WindowsGpu
+from remediation.facets.machine.session import WindowsDesktop
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
 from remediation.model.facts import EngineFacts
-from remediation.model.shape import check, explain, mismatch
+from remediation.model.text.shape import check_shape, explain_error, mismatch
 
 SESSION = {
     "User": "PC\\ana", "Elevated": True, "DesktopUser": None, "LanguageMode": "FullLanguage", "Version": "5.1", "Wsl": True,
@@ -43,9 +43,9 @@ class Host:
         return Failed("error", "no such probe")
 
 
-def look(**probes: Any) -> Look:  # noqa: ANN401 - any JSON value
+def look(**probes: Any) -> Snapshot:  # noqa: ANN401 - any JSON value
     host = Host(**probes)
-    return Look(lambda: host)
+    return Snapshot(lambda: host)
 
 
 @pytest.mark.parametrize("answer", [None, [], {}, "text", 5, {"DesktopUser": [1]}, [SESSION]])
@@ -95,22 +95,22 @@ class Outer:
     ],
 )
 def test_the_first_part_of_another_type_is_named(value: Outer, odd: str | None) -> None:
-    assert mismatch(value, Outer) == check(value) == odd
+    assert mismatch(value, Outer) == check_shape(value) == odd
 
 
 def test_what_an_exception_was_about_is_one_short_line() -> None:
-    assert explain(KeyError("DesktopUser")) == "'DesktopUser' is missing"
-    assert explain(RecursionError("maximum recursion depth exceeded")) == "it is nested too deeply"
-    assert explain(ValueError("a\x1b[2J\nb" + "c" * 500)).startswith(r"a\x1b[2J bc")
-    assert len(explain(ValueError("c" * 500))) == 80
+    assert explain_error(KeyError("DesktopUser")) == "'DesktopUser' is missing"
+    assert explain_error(RecursionError("maximum recursion depth exceeded")) == "it is nested too deeply"
+    assert explain_error(ValueError("a\x1b[2J\nb" + "c" * 500)).startswith(r"a\x1b[2J bc")
+    assert len(explain_error(ValueError("c" * 500))) == 80
 
 
-@checked
+@checked("test_odd_answers")
 class Reading:
     """A reader that passes on what it was told, as many do with a part of an answer."""
 
-    def __init__(self, look: Look, told: Any) -> None:  # noqa: ANN401 - any JSON value
-        self._look, self._told = look, told
+    def __init__(self, look: Snapshot, told: Any) -> None:  # noqa: ANN401 - any JSON value
+        self._snapshot, self._told = look, told
 
     def named(self) -> Inner:
         return Inner(self._told)

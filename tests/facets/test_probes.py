@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from remediation.connections.base import Probe
-from remediation.facets import desktop, gpu, processes, system
-from remediation.facets.look import Look
-from remediation.facets.open import open_host
+from remediation.connections.calls import Probe
+from remediation.facets.gpu import devices as gpu
+from remediation.facets.host_factory import open_host
+from remediation.facets.machine import processes, system
+from remediation.facets.machine import session as desktop
 from remediation.facets.scripts import script
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import UsageError
 from remediation_lab import control
 from tests.facets import powershell
@@ -39,6 +41,7 @@ DATA: dict[str, dict[str, Any]] = {
     "close": {"pid": 1, "started": 0.0, "grace": 0, "force": False},
     "sample": {"fields": ["index", "utilization.gpu", "memory.used"], "every": 1, "count": 2},
     "folder": {"path": "C:\\dev\\activia1", "entries": True},
+    "lease": {"folder": "C:\\ProgramData\\remediation\\lease", "make": 7, "remove": [3], "list": True},
     "requests": {"paths": ["C:\\dev\\activia1\\.env"]},
     "file": {"action": "remove", "path": "C:\\dev\\activia1\\no-such", "to": None},
     "docker-desktop": {"action": "start", "seconds": 0},
@@ -69,7 +72,7 @@ def answer(lab: control.Lab, name: str) -> Any:  # noqa: ANN401 - JSON
     host = open_host(lab.hosts[0].name, lab_variables(lab), check=False)
     try:
         writes = name in {"generate", "close", "file", "docker-desktop", "notify"}
-        return Look(lambda: host.connection, changing=True).probe(
+        return Snapshot(lambda: host.connection, changing=True).probe(
             Probe(name, DATA.get(name, {}), timeout=60.0, writes=writes), name
         )
     finally:
@@ -139,8 +142,8 @@ def test_a_script_reads_the_data_it_is_given(name: str) -> None:
 def test_the_readers_read_what_the_scripts_emit(lab: control.Lab) -> None:
     control.fault(lab.hosts[0].name, "vram-occupied", lab.folder)
     session, machine = Recording(answer(lab, "session")), Recording(answer(lab, "system"))
-    desktop.from_probe(session, remote=True)
-    system.from_probe(machine)
+    desktop.session_from_probe(session, remote=True)
+    system.system_from_probe(machine)
     rows = [Recording(row) for row in answer(lab, "processes")["Processes"]]
     running = processes.from_rows(rows)
     use = Recording(answer(lab, "gpu") | {"fields": list(gpu.USE_PROBE.data["fields"])})

@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from remediation.facets import protocols
-from remediation.facets.open import open_host
+from remediation.facets.host_factory import open_host
 from remediation.facets.protocols import Reader, Writer
 
 FACETS = ("gpu", "processes", "engine", "compose", "ollama", "desktop", "system", "files")

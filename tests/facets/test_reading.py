@@ -6,8 +6,13 @@ import json
 
 import pytest
 
-from remediation.connections.base import Completed, HttpReply
-from remediation.facets import compose, containers, engine, generation, gpu, nvidia, ollama, processes, rights, system, wddm
+from remediation.connections.calls import Completed, HttpReply
+from remediation.facets.docker import compose, containers, engine
+from remediation.facets.gpu import devices as gpu
+from remediation.facets.gpu import nvidia_smi, wddm
+from remediation.facets.machine import processes, rights, system
+from remediation.facets.ollama import client as ollama
+from remediation.facets.ollama import generate
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import Gpu, Process
 from tests.facets.answering import Answering
@@ -49,7 +54,7 @@ def test_a_card_is_read_and_what_it_does_not_tell_is_none() -> None:
         "compute_cap",
     )
     text = "0, GPU-1, NVIDIA GeForce RTX 3060, 551.86, 6144, 400, 5648, 96, [N/A], 8.6\r\n1, GPU-2, Quadro, 551.86, [Unknown Error], 1, 1, 1, 1, 1\r\n"
-    card, other = nvidia.gpus(text, fields)
+    card, other = nvidia_smi.gpus(text, fields)
     assert (other.total, other.used, "memory.total" in other.problem) == (None, MIB, True)
     assert (card.total, card.used, card.free, card.reserved) == (6144 * MIB, 400 * MIB, 5648 * MIB, 96 * MIB)
     assert (card.utilization, card.compute_capability, card.driver_model) == (None, "8.6", None)
@@ -57,17 +62,17 @@ def test_a_card_is_read_and_what_it_does_not_tell_is_none() -> None:
 
 def test_an_application_whose_name_has_commas_and_whose_memory_is_unknown() -> None:
     text = "GPU-1, 4312, [N/A], C:\\Program Files\\a, b\\c.exe\nGPU-1, 77, 512, /usr/bin/python3\nno such row\n"
-    assert nvidia.apps(text) == (
-        nvidia.App(4312, "C:\\Program Files\\a, b\\c.exe", None),
-        nvidia.App(77, "/usr/bin/python3", 512 * MIB),
+    assert nvidia_smi.apps(text) == (
+        nvidia_smi.App(4312, "C:\\Program Files\\a, b\\c.exe", None),
+        nvidia_smi.App(77, "/usr/bin/python3", 512 * MIB),
     )
 
 
 @pytest.mark.parametrize(("rc", "word"), [(9, "not loaded"), (15, "fallen off the bus"), (77, "ended with 77")])
 def test_an_exit_code_has_its_meaning(rc: int, word: str) -> None:
-    assert word in gpu.refused(rc, "", "h").message
-    assert gpu.refused(rc, "GPU is lost", "h").status == rc
-    assert "GPU is lost" in gpu.refused(rc, "GPU is lost", "h").message
+    assert word in gpu.refused_devices(rc, "", "h").message
+    assert gpu.refused_devices(rc, "GPU is lost", "h").status == rc
+    assert "GPU is lost" in gpu.refused_devices(rc, "GPU is lost", "h").message
 
 
 def test_resident_memory_is_counted_on_the_nvidia_card_alone() -> None:
@@ -91,7 +96,7 @@ def test_amounts_that_cannot_be_believed_are_unknown_and_never_0(
     seen = wddm.residents(rows, adapters, [CARD], error)
     assert (dict(seen.by_pid), seen.reliable) == ({}, False)
     assert word in seen.why
-    value = {"rc": 0, "stdout": "0, GPU-1, X, 551.86, 6144, 5000, 1048\n", "stderr": "", "fields": list(nvidia.FALLBACK[:-1]),
+    value = {"rc": 0, "stdout": "0, GPU-1, X, 551.86, 6144, 5000, 1048\n", "stderr": "", "fields": list(nvidia_smi.FALLBACK[:-1]),
              "process_memory": rows, "adapter_memory": adapters, "counters_error": error}  # fmt: skip
     use = gpu.use_from_probe(value, (Process(1, "chrome.exe", 5.0),), "h")
     assert (use.processes, use.reliable, use.free) == ((), False, 1048 * MIB)
@@ -141,7 +146,9 @@ def test_a_refusal_is_told_by_its_code_in_any_language(text: str, refused: bool)
 
 
 def test_contexts_whose_memory_contradicts_the_card_are_not_believed() -> None:
-    use = gpu.use_from_apps((CARD,), (nvidia.App(7, "/usr/bin/a", 3000 * MIB), nvidia.App(8, "/usr/bin/b", 2900 * MIB)), ())
+    use = gpu.use_from_apps(
+        (CARD,), (nvidia_smi.App(7, "/usr/bin/a", 3000 * MIB), nvidia_smi.App(8, "/usr/bin/b", 2900 * MIB)), ()
+    )
     assert [each.vram for each in use.processes] == [None, None]
     assert (use.reliable, "5900 MiB" in use.why_unreliable) == (False, True)
     assert [each.name for each in use.processes] == ["a", "b"]
@@ -162,7 +169,7 @@ exe 900 /opt/a (odd) name-that-is-long (deleted)
 
 
 def test_processes_of_linux_have_start_times_and_whole_names() -> None:
-    init, odd = processes.from_shell(SHELL)
+    init, odd = processes.processes_from_shell(SHELL)
     assert (init.name, init.started, init.owner, init.parent, init.path) == ("systemd", 1700000000.25, "root", 0, None)
     assert (odd.name, odd.started, odd.session_id) == ("a (odd) name-that-is-long", 1700001234.56, 900)
     assert odd.path == "/opt/a (odd) name-that-is-long"
@@ -220,13 +227,13 @@ def test_whether_it_ended_is_told_where_it_was_asked(task: int | None, ended: bo
 
 def test_a_system_that_is_neither_windows_nor_linux_is_refused() -> None:
     with pytest.raises(CallFailed, match="Darwin is not known"):
-        system.from_shell("kernel Darwin\nhost mac\n", "h")
+        system.system_from_shell("kernel Darwin\nhost mac\n", "h")
 
 
 def test_log_lines_are_merged_by_time_although_the_engine_drops_zeros() -> None:
     out = b"2026-11-24T10:00:00.5Z second\n2026-11-24T10:00:02Z fourth\n"
     err = b"2026-11-24T10:00:00.123456789Z first\n2026-11-24T10:00:01.5Z third\n"
-    assert engine.merged(out, err) == "first\nsecond\nthird\nfourth\n"
+    assert engine.merged_records(out, err) == "first\nsecond\nthird\nfourth\n"
 
 
 @pytest.mark.parametrize(
@@ -239,7 +246,7 @@ def test_log_lines_are_merged_by_time_although_the_engine_drops_zeros() -> None:
     ],
 )
 def test_what_to_do_about_an_engine_comes_from_its_words(said: str, word: str) -> None:
-    assert word in engine.advice(said)
+    assert word in engine.engine_advice(said)
     assert word in compose.advice_on(said)
 
 
@@ -285,13 +292,13 @@ def test_parameters_are_read_from_their_columns() -> None:
     text = (
         'num_gpu                        1\nstop                           "[INST]"\nnum_ctx                        1.048576e+06\n'
     )
-    assert ollama.parameters(text) == {"num_gpu": "1", "stop": '"[INST]"', "num_ctx": "1.048576e+06"}
+    assert ollama.model_parameters(text) == {"num_gpu": "1", "stop": '"[INST]"', "num_ctx": "1.048576e+06"}
 
 
 def test_the_same_model_by_two_names() -> None:
-    assert ollama.same("mistral:latest", "mistral")
-    assert ollama.same("mistral", "mistral:latest")
-    assert not ollama.same("mistral:7b", "mistral")
+    assert ollama.same_name("mistral:latest", "mistral")
+    assert ollama.same_name("mistral", "mistral:latest")
+    assert not ollama.same_name("mistral:7b", "mistral")
 
 
 def streamed(*lines: object, status: int = 200) -> HttpReply:
@@ -306,30 +313,30 @@ def test_the_figures_come_from_the_servers_own_durations() -> None:
         "eval_duration": 2_000_000_000,
         "total_duration": 3_000_000_000,
     }
-    seen = generation.figures(streamed({"response": "a"}, last), "h", [10, 20], [90])
+    seen = generate.figures(streamed({"response": "a"}, last), "h", [10, 20], [90])
     assert (seen.tokens, seen.eval, seen.total, seen.load, seen.first_token) == (8, 2.0, 3.0, 0.0, 0.5)
     assert (seen.gpu_percent, seen.cpu_percent) == (15.0, 90.0)
-    assert generation.figures(streamed(last), "h").gpu_percent is None
+    assert generate.figures(streamed(last), "h").gpu_percent is None
 
 
 def test_an_answer_that_breaks_off_or_is_an_error_is_no_figure() -> None:
     with pytest.raises(DeadlineExceeded, match=r"broke off after 1 line$"):
-        generation.figures(streamed({"response": "a"}), "h")
+        generate.figures(streamed({"response": "a"}), "h")
     with pytest.raises(CallFailed, match="out of memory"):
-        generation.figures(streamed({"response": "a"}, {"error": "CUDA error: out of memory"}), "h")
+        generate.figures(streamed({"response": "a"}, {"error": "CUDA error: out of memory"}), "h")
     with pytest.raises(CallFailed, match="HTTP 502"):
-        generation.figures(HttpReply(502, b"<html>"), "h")
+        generate.figures(HttpReply(502, b"<html>"), "h")
 
 
 def test_loads_that_were_gathered_in_the_background() -> None:
     text = (
         "cpu 0 0 0 100 0 0 0 0 0 0\ngpu 10\ngpu 50\ncpu 50 0 0 150 0 0 0 0 0 0\ngpu 30\ngpu [N/A]\ncpu 150 0 0 150 0 0 0 0 0 0\n"
     )
-    assert generation.watched(text) == ([50.0, 30.0], [50.0, 100.0])
-    assert generation.watched("") == ([], [])
+    assert generate.watched(text) == ([50.0, 30.0], [50.0, 100.0])
+    assert generate.watched("") == ([], [])
 
 
 def test_the_share_of_the_cpu_needs_two_readings_that_differ() -> None:
-    assert generation.cpu_share((100, 1000), (150, 1200)) == 75.0
-    assert generation.cpu_share((100, 1000), (100, 1000)) is None
-    assert generation.cpu_share(None, (1, 2)) is None
+    assert generate.cpu_share((100, 1000), (150, 1200)) == 75.0
+    assert generate.cpu_share((100, 1000), (100, 1000)) is None
+    assert generate.cpu_share(None, (1, 2)) is None

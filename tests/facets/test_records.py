@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from remediation.connections.base import Http, Run
-from remediation.facets import compose, containers, ollama
-from remediation.facets.look import Look
-from remediation.facets.open import Host
+from remediation.connections.calls import Http, Run
+from remediation.facets.docker import compose, containers
+from remediation.facets.host_factory import Host
+from remediation.facets.ollama import client as ollama
+from remediation.facets.snapshot import Snapshot
 from remediation.model.facts import Container
 from remediation_lab import control
 from tests.facets import beds
@@ -56,7 +57,7 @@ def ask(host: Host, *argv: str) -> Any:  # noqa: ANN401 - JSON
         if "docker_host" in variables
         else {}
     )
-    return json.loads(Look(lambda: host.connection).run(Run(argv, env=environment), " ".join(argv)).text)
+    return json.loads(Snapshot(lambda: host.connection).run(Run(argv, env=environment), " ".join(argv)).text)
 
 
 def read(host: Host, bed: Bed) -> dict[str, set[str]]:
@@ -82,14 +83,14 @@ def read(host: Host, bed: Bed) -> dict[str, set[str]]:
     url = str(target.endpoint.value)
     host.writer().ollama.load(bed.model, options={"num_gpu": -1})
     for call, parse in (
-        (ollama.running_call(url), ollama.runners), (ollama.models_call(url), ollama.entries), (ollama.show_call(url, bed.model), lambda value: ollama.shown("m", value)),
+        (ollama.running_call(url), ollama.runners), (ollama.models_call(url), ollama.json_entries), (ollama.show_call(url, bed.model), lambda value: ollama.shown_model("m", value)),
     ):  # fmt: skip
         parse(Watched(body(host, call), seen, call.url.rpartition("/")[2]))
     return seen
 
 
 def body(host: Host, call: Http) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(Look(lambda: host.connection).http(call, call.url).body)
+    found: dict[str, Any] = json.loads(Snapshot(lambda: host.connection).http(call, call.url).body)
     return found
 
 
@@ -126,10 +127,10 @@ def test_compose_says_it_the_same_way(request: pytest.FixtureRequest, lab: contr
         host = bed.open()
         target = host.reader.target().project
         assert target is not None
-        made = compose.CommandCompose(Look(lambda host=host: host.connection), {  # type: ignore[misc]
+        made = compose.CommandCompose(Snapshot(lambda host=host: host.connection), {  # type: ignore[misc]
             "DOCKER_HOST": str(bed.variables.get("docker_host", "")), "DOCKER_CONFIG": str(bed.variables.get("docker_config", "")),
         } if not bed.windows else {}, host.reader.engine.containers)  # fmt: skip
-        hashes = Look(lambda host=host: host.connection).run(made.hash_run(target.value), "hash").text  # type: ignore[misc]
+        hashes = Snapshot(lambda host=host: host.connection).run(made.hash_run(target.value), "hash").text  # type: ignore[misc]
         told.append({name: len(value) for name, value in compose.hashes(hashes).items()})
         host.close()
     assert told == [{"api": 64, "ollama": 64}] * 2

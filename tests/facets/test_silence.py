@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from remediation.connections.base import Call, Completed, Failed, Http, HttpReply, Reply, Run
-from remediation.connections.local import LocalConnection
+from remediation.connections.calls import Call, Completed, Failed, Http, HttpReply, Reply, Run
+from remediation.connections.posix.local import LocalConnection
 from remediation.diagnosis.collect import collect
 from remediation.diagnosis.diagnose import diagnose
-from remediation.facets import ollama
-from remediation.facets.look import Look
-from remediation.facets.ollama import NoLogs, OllamaByHttp
-from remediation.facets.open import open_host
+from remediation.facets.host_factory import open_host
+from remediation.facets.ollama import client as ollama
+from remediation.facets.ollama.client import NoLogs, OllamaByHttp
 from remediation.facets.silence import BRIEF, LASTS, REMEMBERED, Silence
-from remediation.facets.target import NATIVE, Finder, listening
+from remediation.facets.snapshot import Snapshot
+from remediation.facets.target import NATIVE, Finder, listening_port
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Found, Target
 from remediation.model.finding import Cause
@@ -67,13 +67,13 @@ def reads(url: str) -> list[Http]:
 
 def test_one_deadline_holds_for_all_requests_of_a_look(silent: Silent) -> None:
     hints: dict[str, Any] = {}
-    look = Look(lambda: LocalConnection("box"), hints=hints)
+    look = Snapshot(lambda: LocalConnection("box"), hints=hints)
     replies = look.ask(*reads(silent.url), Http("GET", f"{silent.url}/api/show", timeout=SHORT))
     assert [reply.kind for reply in replies if isinstance(reply, Failed)] == ["timeout"] * 4
     assert len(silent.accepted) == 1
     look.ask(Http("GET", f"{silent.url}/api/other", timeout=SHORT))
     assert len(silent.accepted) == 1
-    Look(lambda: LocalConnection("box"), hints=hints).ask(*reads(silent.url))
+    Snapshot(lambda: LocalConnection("box"), hints=hints).ask(*reads(silent.url))
     assert len(silent.accepted) == 1, "the look that follows at once knows it"
     look.forget()
     look.ask(*reads(silent.url))
@@ -103,20 +103,20 @@ class Turning:
 
 def test_a_server_that_was_heard_is_asked_for_everything_at_once() -> None:
     connection, hints = Turning(), dict[str, Any]()
-    Look(lambda: connection, hints=hints).ask(*reads(NATIVE), Run(("x",)))
-    Look(lambda: connection, hints=hints).ask(*reads(NATIVE), Run(("x",)))
+    Snapshot(lambda: connection, hints=hints).ask(*reads(NATIVE), Run(("x",)))
+    Snapshot(lambda: connection, hints=hints).ask(*reads(NATIVE), Run(("x",)))
     assert connection.asked == [("version", "run"), ("ps", "tags"), ("version", "ps", "tags", "run")]
     connection.answers = False
-    Look(lambda: connection, hints=hints).ask(*reads(NATIVE))
+    Snapshot(lambda: connection, hints=hints).ask(*reads(NATIVE))
     connection.answers = True
     hints["hangs"].clear()
-    Look(lambda: connection, hints=hints).ask(*reads(NATIVE))
+    Snapshot(lambda: connection, hints=hints).ask(*reads(NATIVE))
     assert connection.asked[4:] == [("version",), ("ps", "tags")], "what fell silent is no longer trusted to answer"
 
 
 def test_what_is_sent_ahead_waits_for_the_first_answer_in_the_next_exchange() -> None:
     connection = Turning()
-    look = Look(lambda: connection)
+    look = Snapshot(lambda: connection)
     look.ahead(*reads(NATIVE), Run(("x",)))
     look.ask(Run(("y",)))
     assert connection.asked == [("version", "run"), ("run", "ps", "tags")]
@@ -147,7 +147,7 @@ def test_what_hung_has_its_full_deadline_once(call: Run | Http) -> None:
     full = call.timeout
 
     def ask(other: Call = call) -> Reply:
-        look = Look(lambda: connection, hints=hints)
+        look = Snapshot(lambda: connection, hints=hints)
         look._silence = Silence(hints, lambda: time)
         return look.ask(other)[0]
 
@@ -172,7 +172,7 @@ def test_what_hung_has_its_full_deadline_once(call: Run | Http) -> None:
 
 def test_a_change_that_was_not_answered_leaves_little_patience_and_no_verdict() -> None:
     connection, hints = Hanging(), dict[str, Any]()
-    look = Look(lambda: connection, hints=hints, changing=True)
+    look = Snapshot(lambda: connection, hints=hints, changing=True)
     look.write(Http("POST", f"{NATIVE}/api/generate", {}, timeout=60.0, writes=True))
     connection.answers = True
     assert isinstance(look.ask(Http("GET", f"{NATIVE}/api/ps", timeout=10.0))[0], HttpReply)
@@ -189,7 +189,7 @@ def test_one_exchange_waits_once_for_a_server_that_hangs(silent: Silent) -> None
 def test_requests_that_write_are_never_answered_from_memory() -> None:
     connection, hints = Turning(), dict[str, Any]()
     connection.answers = False
-    look = Look(lambda: connection, hints=hints)
+    look = Snapshot(lambda: connection, hints=hints)
     look.ask(reads(NATIVE)[0])
     look.write(Http("POST", f"{NATIVE}/api/generate", {}, writes=True))
     assert connection.asked[-1] == ("generate",)
@@ -262,7 +262,7 @@ LOG = 'time=x level=INFO source=routes.go:1607 msg="Listening on {} (version 0.1
     ],
 )
 def test_where_a_server_listens_stands_in_its_log(log: str, url: str) -> None:
-    assert listening(log) == url
+    assert listening_port(log) == url
 
 
 def test_a_native_server_at_another_port_is_found_by_its_log() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from remediation.facets.engine import CommandEngine
-from remediation.facets.place import Place
+from remediation.facets.docker.engine import CommandEngine
+from remediation.facets.host_info import HostInfo
 from remediation.facets.target import NATIVE, Finder
 from remediation.model.clock import SystemClock
 from remediation.model.errors import CallFailed
@@ -172,8 +172,8 @@ def test_one_look_takes_three_exchanges_and_with_what_an_earlier_one_found_one()
         assert connection.round_trips - before == wanted
 
 
-def place(**variables: object) -> Place:
-    return Place("host", variables, windows=False, local=False, clock=SystemClock(), environment={})
+def place(**variables: object) -> HostInfo:
+    return HostInfo("host", variables, windows=False, local=False, clock=SystemClock(), environment={})
 
 
 def model_of(target: Target) -> str | None:

@@ -67,7 +67,7 @@ def bases(folder: Path, environment: Mapping[str, str]) -> Bases:
 
     def remediate(*words: str, codes: tuple[int, ...] = (0,)) -> None:
         done = subprocess.run(
-            [sys.executable, "-m", "remediation.cli.program", *words], cwd=folder, env=dict(environment), capture_output=True, text=True,
+            [sys.executable, "-m", "remediation.cli.main", *words], cwd=folder, env=dict(environment), capture_output=True, text=True,
             encoding="utf-8", check=False, timeout=110,
         )  # fmt: skip
         assert done.returncode in codes, done.stdout + done.stderr

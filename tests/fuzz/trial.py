@@ -50,7 +50,7 @@ def trial(words: list[str], folder: str, environment: dict[str, str]) -> dict[st
 
 def _become(words: list[str], folder: str, environment: dict[str, str], printed: Path) -> None:
     """Turn a fork into a run of the program; never returns."""
-    from remediation.cli.program import main  # noqa: PLC0415 - loaded before the forks
+    from remediation.cli.main import main  # noqa: PLC0415 - loaded before the forks
 
     code = 70
     try:
@@ -79,7 +79,7 @@ def _become(words: list[str], folder: str, environment: dict[str, str], printed:
 
 if __name__ == "__main__":
     _load()
-    import remediation.cli.program  # noqa: F401 - each fork has it
+    import remediation.cli.main  # noqa: F401 - each fork has it
 
     for line in sys.stdin:
         answer = trial(**json.loads(line))

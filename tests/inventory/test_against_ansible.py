@@ -18,9 +18,9 @@ import pytest
 import yaml
 
 from remediation.inventory.inventory import Inventory
-from remediation.inventory.load import load
+from remediation.inventory.load import load_inventory
 from remediation.model.errors import UsageError
-from remediation.templating.nodes import plain
+from remediation.templating.yaml.located import plain
 
 GROUPS = ("aaa", "app", "big", "db", "gpu", "web")
 HOSTS = ("h1", "h2", "h3", "n[1:3]", "k[a:b]-x", "p9:2222")
@@ -129,9 +129,9 @@ def test_what_ansible_reads_is_read(seed: int, theirs: dict[int, tuple[Made, Any
     names = answer["patterns"]["all"]
     if not names:
         with pytest.raises(UsageError, match="holds no host"):
-            load(made.sources, playbook_dir=made.play)
+            load_inventory(made.sources, playbook_dir=made.play)
         return
-    ours = load(made.sources, playbook_dir=made.play)
+    ours = load_inventory(made.sources, playbook_dir=made.play)
     assert sorted(ours.hosts) == sorted(names)
     assert {name: sorted(hosts) for name, hosts in ours.groups.items()} == answer["groups"]
     for host in names:

@@ -113,7 +113,7 @@ def folder(tmp_path: Path) -> Path:
 def remediate(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("INVOKE_", "XDG_", "REMEDIATION_"))}
     return subprocess.run(
-        [sys.executable, "-m", "remediation.cli.program", *words],
+        [sys.executable, "-m", "remediation.cli.main", *words],
         cwd=folder,
         env={
             **kept, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "state"), "CANARY": "canary-from-the-environment",
@@ -140,7 +140,7 @@ def test_no_secret_is_seen(folder: Path, form: str) -> None:
     assert "handed to a program" in said
     written = {path: path.read_bytes() for path in (folder / "state").rglob("*") if path.is_file()}
     written |= {path: path.read_bytes() for path in (folder / "lines", folder / form) if path.is_file()}
-    assert b"remediation.cli.program" in written[folder / "lines"]
+    assert b"remediation.cli.main" in written[folder / "lines"]
     assert len(written) > 2
     for canary in (*CANARIES, CANARIES[0].upper()):
         assert canary not in said, canary

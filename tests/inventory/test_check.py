@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from remediation.inventory.load import check, load
+from remediation.inventory.load import check_inventory, load_inventory
 from remediation.model.errors import InputError
-from remediation.templating.nodes import trusted
+from remediation.templating.yaml.located import trusted
 from tests.inventory.conftest import Written
 
 FLEET = """\
@@ -22,7 +22,7 @@ windows:
 
 def told(path: object, extra: dict[str, object] | None = None) -> list[str]:
     with pytest.raises(InputError) as caught:
-        check(load([path]), trusted(extra) if extra else None)  # type: ignore[list-item]
+        check_inventory(load_inventory([path]), trusted(extra) if extra else None)  # type: ignore[list-item]
     return [str(problem).rpartition("/inv/")[2] for problem in caught.value.problems]
 
 
@@ -36,7 +36,7 @@ def test_a_windows_host_without_a_user_is_told_where_one_belongs(written: Writte
 
 
 def test_what_the_command_line_gives_is_enough(written: Written) -> None:
-    check(load([written(FLEET)]), {"ansible_user": "ops"})
+    check_inventory(load_inventory([written(FLEET)]), {"ansible_user": "ops"})
 
 
 def test_a_certificate_needs_no_password(written: Written) -> None:
@@ -49,7 +49,7 @@ def test_a_certificate_needs_no_password(written: Written) -> None:
             ansible_winrm_cert_key_pem: me.key
           hosts: {a: }
     """)  # fmt: skip
-    check(load([path]))
+    check_inventory(load_inventory([path]))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_value_that_is_evaluated_later_is_not_judged(written: Written) -> None
           vars: {ansible_port: "{{ ports[inventory_hostname] }}", ansible_connection: ssh, ansible_timeout: "{{ patience }}"}
           hosts: {a: , b: {ansible_connection: "{{ kind }}"}}
     """)  # fmt: skip
-    check(load([path]))
+    check_inventory(load_inventory([path]))
 
 
 def test_all_hosts_that_are_wrong_are_told(written: Written) -> None:

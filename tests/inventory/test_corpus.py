@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CORPUS = os.environ.get("REMEDIATION_CORPUS", "")
-COMMAND = f"{sys.executable} -m remediation.cli.program play"
+COMMAND = f"{sys.executable} -m remediation.cli.main play"
 TOPICS = ("inventory", "patterns", "precedence", "extra-vars", "templating", "when")
 
 pytestmark = [pytest.mark.corpus, pytest.mark.skipif(not CORPUS, reason="REMEDIATION_CORPUS is not set")]

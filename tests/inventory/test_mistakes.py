@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from remediation.inventory.load import load
+from remediation.inventory.load import load_inventory
 from remediation.model.errors import InputError
 from tests.inventory.conftest import Written
 
 
 def mistakes(path: Path, **more: Path) -> list[str]:
     with pytest.raises(InputError) as caught:
-        load([path], **more)
+        load_inventory([path], **more)
     assert all(problem.place for problem in caught.value.problems)
     return [str(problem).replace(f"{path.parent}/", "") for problem in caught.value.problems]
 
@@ -69,7 +69,7 @@ def test_files_that_cannot_be_read_are_named(written: Written) -> None:
     (path.parent / "group_vars").mkdir()
     (path.parent / "group_vars/all.yml").write_bytes(b"x: \xff\n")
     with pytest.raises(InputError, match="not UTF-8"):
-        load([path])
+        load_inventory([path])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own on Windows")
@@ -78,4 +78,4 @@ def test_a_file_that_cannot_be_opened_is_named(written: Written) -> None:
     (path.parent / "host_vars").mkdir()
     (path.parent / "host_vars/a.yml").symlink_to(path.parent / "gone.yml")
     with pytest.raises(InputError, match=r"a\.yml: it cannot be read: No such file"):
-        load([path])
+        load_inventory([path])

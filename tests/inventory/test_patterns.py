@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from remediation.inventory.inventory import Inventory
-from remediation.inventory.load import load
+from remediation.inventory.load import load_inventory
 from remediation.model.errors import UsageError
 from tests.inventory.conftest import Written
 
@@ -24,7 +24,7 @@ TEXT = """
 
 @pytest.fixture
 def inventory(written: Written) -> Inventory:
-    return load([written(TEXT)])
+    return load_inventory([written(TEXT)])
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_broken_regular_expression_is_told(inventory: Inventory) -> None:
 
 
 def test_an_ipv6_address_is_one_name() -> None:
-    inventory = load(["fe80::1,fe80::2,"])
+    inventory = load_inventory(["fe80::1,fe80::2,"])
     assert inventory.select("fe80::1") == ("fe80::1",)
 
 

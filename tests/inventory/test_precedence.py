@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.inventory.load import load
+from remediation.inventory.load import load_inventory
 from remediation.inventory.provenance import origins
 from remediation.templating.templar import Scope
 from tests.inventory.conftest import Written
@@ -51,13 +51,13 @@ def ladder(written: Written) -> Path:
 
 
 def test_the_order_is_ansibles(ladder: Path, tmp_path: Path) -> None:
-    inventory = load([ladder], playbook_dir=tmp_path / "play")
+    inventory = load_inventory([ladder], playbook_dir=tmp_path / "play")
     scope = Scope(inventory.layers("alpha"))
     assert {name: scope[name] for name in scope} == {f"v{number}": number for number in range(len(PLACES))}
 
 
 def test_each_value_knows_its_place_and_what_it_overrode(ladder: Path, tmp_path: Path) -> None:
-    inventory = load([ladder], playbook_dir=tmp_path / "play")
+    inventory = load_inventory([ladder], playbook_dir=tmp_path / "play")
     found = origins(inventory, "alpha", {"v3": "from the command line"})
     for number, (path, _) in enumerate(PLACES):
         origin = found[f"v{number}"]
@@ -83,18 +83,18 @@ def test_the_line_is_that_of_the_variable(written: Written) -> None:
               two:
                 deep: 2
     """)  # fmt: skip
-    found = origins(load([path]), "alpha")
+    found = origins(load_inventory([path]), "alpha")
     assert {name: origin.where for name, origin in found.items()} == {"one": f"{path}:4", "two": f"{path}:5"}
 
 
 def test_a_folder_beside_inventory_and_playbook_is_told_once(written: Written) -> None:
     path = written("all: {hosts: {alpha: }}", {"inv/group_vars/all.yml": "x: 1"})
-    (origin,) = origins(load([path], playbook_dir=path.parent), "alpha").values()
+    (origin,) = origins(load_inventory([path], playbook_dir=path.parent), "alpha").values()
     assert (origin.value, origin.overrode) == (1, ())
 
 
 def test_groups_of_equal_depth_go_by_priority_then_name(written: Written) -> None:
-    inventory = load([written("""
+    inventory = load_inventory([written("""
         all:
           children:
             borealis: {vars: {colour: red, shape: square}, hosts: {alpha: }}
@@ -111,7 +111,7 @@ def test_groups_of_equal_depth_go_by_priority_then_name(written: Written) -> Non
 
 
 def test_a_group_is_as_deep_as_its_longest_way_from_all(written: Written) -> None:
-    inventory = load([written("""
+    inventory = load_inventory([written("""
         all:
           children:
             deep: {vars: {x: deep}, hosts: {alpha: }}
@@ -122,13 +122,13 @@ def test_a_group_is_as_deep_as_its_longest_way_from_all(written: Written) -> Non
 
 
 def test_a_mapping_replaces_the_weaker_one_whole(written: Written) -> None:
-    inventory = load([written("all: {vars: {limits: {cpu: 2, memory: 4}}, hosts: {a: {limits: {memory: 8}}, b: }}")])
+    inventory = load_inventory([written("all: {vars: {limits: {cpu: 2, memory: 4}}, hosts: {a: {limits: {memory: 8}}, b: }}")])
     assert Scope(inventory.layers("a"))["limits"] == {"memory": 8}
     assert Scope(inventory.layers("b"))["limits"] == {"cpu": 2, "memory": 4}
 
 
 def test_variables_are_evaluated_where_they_are_used(written: Written) -> None:
-    inventory = load([written("""
+    inventory = load_inventory([written("""
         all:
           vars: {url: "http://{{ inventory_hostname }}:{{ tcp }}", tcp: 80}
           hosts: {alpha: , beta: {tcp: 8080}}
@@ -147,17 +147,17 @@ def test_a_folder_named_for_a_group_is_all_its_files(written: Written) -> None:
         "inv/host_vars/alpha": "d: 4",
         "inv/host_vars/other.yml": "d: 5",
     })  # fmt: skip
-    scope = Scope(load([path]).layers("alpha"))
+    scope = Scope(load_inventory([path]).layers("alpha"))
     assert {name: scope[name] for name in scope} == {"a": 1, "b": 2, "c": 3, "d": 4}
 
 
 def test_this_machine_is_reached_directly_whatever_all_says(written: Written) -> None:
-    inventory = load([written("all: {vars: {ansible_connection: winrm, x: 1}, hosts: {alpha: }}")])
+    inventory = load_inventory([written("all: {vars: {ansible_connection: winrm, x: 1}, hosts: {alpha: }}")])
     scope = Scope(inventory.layers("localhost"))
     assert (scope["ansible_connection"], scope["x"]) == ("local", 1)
     assert inventory.hosts == ("alpha",)
 
 
 def test_a_named_localhost_is_a_host_like_any_other(written: Written) -> None:
-    inventory = load([written("all: {vars: {ansible_connection: ssh}, hosts: {localhost: }}")])
+    inventory = load_inventory([written("all: {vars: {ansible_connection: ssh}, hosts: {localhost: }}")])
     assert Scope(inventory.layers("localhost"))["ansible_connection"] == "ssh"

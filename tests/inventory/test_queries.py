@@ -9,7 +9,7 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from remediation.cli import inventory_queries
+from remediation.cli.commands import inventory
 from tests.inventory.conftest import Written
 
 FLEET = """\
@@ -41,12 +41,12 @@ def fleet(written: Written, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 def hosts(fleet: Path, capsys: pytest.CaptureFixture[str], **options: object) -> str:
-    inventory_queries.hosts(Context(), inventory=[str(fleet)], **options)
+    inventory.hosts(Context(), inventory=[str(fleet)], **options)
     return capsys.readouterr().out
 
 
 def told(fleet: Path, capsys: pytest.CaptureFixture[str], host: str, **options: object) -> str:
-    inventory_queries.variables(Context(), inventory=[str(fleet)], host=host, **options)
+    inventory.variables(Context(), inventory=[str(fleet)], host=host, **options)
     return capsys.readouterr().out
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from remediation.inventory.load import load
+from remediation.inventory.load import load_inventory
 from remediation.inventory.secrets import VARIABLE, vault_of
 from remediation.model.errors import InputError, RemediationError
-from remediation.templating.secret import Secret
 from remediation.templating.templar import Scope
+from remediation.templating.yaml.secret import Secret
 from tests.inventory.conftest import Written
 from tests.templating.vaults import OPS, SECRET, VALUE, VALUE_OF_OPS, WHOLE
 
@@ -76,7 +76,7 @@ def test_vaulted_variables_are_secrets_with_a_place(written: Written, tmp_path: 
     (path.parent / "group_vars/all.yml").write_text(f"plain: 1\nhidden: !vault |\n  {indented}\n", encoding="utf-8")
     (path.parent / "group_vars/web.yml").write_text(WHOLE.text, encoding="utf-8")
     decrypt = vault_of([str(kept(tmp_path, "pw", SECRET))])
-    scope = Scope(load([path], decrypt=decrypt).layers("alpha"))
+    scope = Scope(load_inventory([path], decrypt=decrypt).layers("alpha"))
     assert isinstance(scope["hidden"], Secret)
     assert scope["hidden"] == VALUE.holds
     assert (scope["user"], scope["nested"]["n"], scope["ref"]) == ("ops", 5, "ops")
@@ -89,7 +89,7 @@ def test_every_file_that_stays_closed_is_told(written: Written) -> None:
     (path.parent / "host_vars").mkdir()
     (path.parent / "host_vars/alpha.yml").write_text(WHOLE.text, encoding="utf-8")
     with pytest.raises(InputError, match=r"alpha\.yml:1:1: this is encrypted .* --vault-password-file FILE"):
-        load([path])
+        load_inventory([path])
     wrong = kept(path.parent.parent, "pw", "not it")
     with pytest.raises(InputError, match="none of the known vault passwords opens this"):
-        load([path], decrypt=vault_of([str(wrong)]))
+        load_inventory([path], decrypt=vault_of([str(wrong)]))

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ContainerStats, Executed
-from remediation.steps.environment import digest
-from tests.engine.fakes import GIB, MODEL, OLLAMA, World, container
-from tests.engine.hosts import (
+from remediation.steps.compose.environment import digest
+from tests.engine.fakes.examples import (
     BASE,
     FOLDER,
     GPU,
@@ -29,7 +28,8 @@ from tests.engine.hosts import (
     without_dotenv,
     without_gpu_request,
 )
-from tests.engine.world import blob_path
+from tests.engine.fakes.host import GIB, MODEL, OLLAMA, World, container
+from tests.engine.fakes.world import blob_path
 from tests.laws.laws import Example
 from tests.steps.running import run
 
@@ -85,7 +85,7 @@ def missing_model() -> World:
     return world
 
 
-def set_aside() -> World:
+def quarantine() -> World:
     """Return the host with a layer moved aside, and another fetched in its place."""
     world = damaged()
     world.aside[WEIGHTS] = world.store.pop(blob_path(WEIGHTS))
@@ -149,7 +149,7 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     "gpu.sample": (Example({"busy": 80}, stack, healthy, looks=True),),
     "host.rebooted": (Example({}, stack),),
     "model.absent": (Example({"model": LOCAL}, stored, stack),),
-    "model.layer_restored": (Example({"digest": WEIGHTS}, set_aside, stored),),
+    "model.layer_restored": (Example({"digest": WEIGHTS}, quarantine, stored),),
     "model.loaded": (Example({}, stack, healthy),),
     "model.offloaded": (Example({}, left_by_a_client, healthy, looks=True),),
     "model.parameter": (Example({}, baked, stack), Example({"set": {"num_ctx": 2048}}, stack)),

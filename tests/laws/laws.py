@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from remediation.engine.executor import execute
-from remediation.engine.ports import RUN_STARTED
-from remediation.engine.records import build, change_from_json, change_to_json
-from remediation.engine.sight import Informed
+from remediation.engine.context import RUN_STARTED
+from remediation.engine.journal.serialization import build, change_from_json, change_to_json
+from remediation.engine.step.executor import execute_step
+from remediation.engine.step.observation import Informed
 from remediation.facets.protocols import Reader
 from remediation.model.change import Risk, StepCall
 from remediation.model.outcome import Outcome
 from remediation.steps.contract import Step
-from tests.engine.fakes import FakeReader, World
+from tests.engine.fakes.host import FakeReader, World
 from tests.engine.toys import Bench
 
 Steps = Mapping[str, type[Step[Any]]]
@@ -63,11 +63,11 @@ def looking_writes_nothing(call: StepCall, example: Example, steps: Steps) -> No
             seen = step.look(_reader(world))
             state = step.met(seen)
             changes = list(step.plan(seen))
-            step.explain(seen)
+            step.describe(seen)
             step.values(seen)
-            step.clarify(seen)
+            step.probe_step(seen)
             for change in changes:
-                step.effect(change, seen, seen)
+                step.measured_effect(change, seen, seen)
         if _state(world) != before:
             raise LawError(f"{call.step}: looking changed the host")
         _require(state in {True, False, None}, f"{call.step}: met says {state!r}")
@@ -94,7 +94,7 @@ def met_means_nothing_to_do(call: StepCall, example: Example, steps: Steps) -> N
     worlds = example.hosts()
     reached = example.host()
     if not example.looks:
-        execute(call, _bench(reached, steps).context(**_allowing(reached)))
+        execute_step(call, _bench(reached, steps).context(**_allowing(reached)))
         worlds.append(reached)
     for world in worlds:
         seen = step.look(_reader(world))
@@ -109,10 +109,10 @@ def a_second_pass_changes_nothing(call: StepCall, example: Example, steps: Steps
     world = example.host()
     bench = _bench(world, steps)
     context = bench.context(**_allowing(world))
-    first = execute(call, context)
+    first = execute_step(call, context)
     _require(first.outcome is Outcome.CHANGED, f"{call.step}: the first pass is {first.outcome}: {first.reason}")
     world.writes.clear()
-    second = execute(call, context)
+    second = execute_step(call, context)
     _require(second.outcome is Outcome.OK, f"{call.step}: the second pass is {second.outcome}: {second.reason}")
     _require(not world.writes, f"{call.step}: the second pass writes {world.writes}")
 
@@ -121,12 +121,12 @@ def check_mode_foretells_the_first_change(call: StepCall, example: Example, step
     """Check mode writes nothing, and what it foretells first is what a pass does first."""
     world = example.host()
     before = _state(world)
-    checked = execute(call, _bench(world, steps).context(check=True, **_allowing(world)))
+    checked = execute_step(call, _bench(world, steps).context(check=True, **_allowing(world)))
     _require(_state(world) == before, f"{call.step}: check mode changed the host")
     if example.looks:
         return
     _require(checked.outcome is Outcome.WOULD_CHANGE, f"{call.step}: check mode is {checked.outcome}: {checked.reason}")
-    done = execute(call, _bench(world, steps).context(**_allowing(world)))
+    done = execute_step(call, _bench(world, steps).context(**_allowing(world)))
     _require(done.changes[:1] == checked.changes[:1], f"{call.step}: {checked.changes[:1]} was foretold, {done.changes[:1]} done")
 
 
@@ -155,7 +155,7 @@ def a_met_host_is_left_alone(call: StepCall, example: Example, steps: Steps) -> 
     if example.met is None:
         return
     world = example.hosts()[1]
-    result = execute(call, _bench(world, steps).context(**_allowing(world)))
+    result = execute_step(call, _bench(world, steps).context(**_allowing(world)))
     _require(result.outcome is Outcome.OK, f"{call.step}: a healthy host is {result.outcome}: {result.reason}")
     _require(not world.writes, f"{call.step}: on a healthy host it writes {world.writes}")
 

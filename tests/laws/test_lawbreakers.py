@@ -11,7 +11,7 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
 from remediation.model.errors import UsageError
 from remediation.steps.contract import Step
-from tests.engine.fakes import World
+from tests.engine.fakes.host import World
 from tests.engine.toys import TOYS, FileSays
 from tests.laws import laws
 from tests.laws.laws import LAWS, Example, LawError, Steps

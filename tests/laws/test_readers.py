@@ -8,7 +8,7 @@ import pytest
 
 from remediation.facets import protocols
 from remediation.facets.protocols import Reader, Writer
-from tests.engine.fakes import FakeReader, World
+from tests.engine.fakes.host import FakeReader, World
 
 FACETS = ("gpu", "processes", "engine", "compose", "ollama", "desktop", "system", "files")
 

@@ -14,7 +14,7 @@ from tests.support.loaded import python
 def diagnosed(environment: dict[str, str], tmp_path: Path, *words: str) -> dict[str, Any]:
     inventory = str(ROOT / "inventory/local.yml")
     done = subprocess.run(
-        [*python(environment), "-m", "remediation.cli.program", "diagnose", "--inventory", inventory, "--json", *words],
+        [*python(environment), "-m", "remediation.cli.main", "diagnose", "--inventory", inventory, "--json", *words],
         cwd=tmp_path,
         env={**environment, "XDG_STATE_HOME": str(tmp_path / "state"), "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -27,7 +27,7 @@ def fix(environment: Mapping[str, str], folder: Path, *words: str) -> tuple[int,
         [
             *python(environment),
             "-m",
-            "remediation.cli.program",
+            "remediation.cli.main",
             "fix-offload",
             "--inventory",
             str(ROOT / "inventory/local.yml"),

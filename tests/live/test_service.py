@@ -45,7 +45,7 @@ def start(host: Service, folder: Path, *words: str, **variables: object) -> tupl
     }
     where = () if words[0] == "resume" else ("--inventory", host.inventory(folder, **variables))
     done = subprocess.run(
-        [*python({**kept, **own}), "-m", "remediation.cli.program", *words, *where, "--json"],
+        [*python({**kept, **own}), "-m", "remediation.cli.main", *words, *where, "--json"],
         cwd=folder, env={**kept, **own}, capture_output=True, text=True, encoding="utf-8", check=False, timeout=110,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
@@ -234,7 +234,7 @@ def test_a_healthy_host_without_docker_lacks_nothing(host: Service, tmp_path: Pa
 
 
 def check_host(host: Service, folder: Path) -> tuple[int, list[dict[str, Any]]]:
-    words = ("-m", "remediation.cli.program", "check-host", "--inventory", host.inventory(folder), "--json")
+    words = ("-m", "remediation.cli.main", "check-host", "--inventory", host.inventory(folder), "--json")
     environment = {**os.environ, "HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [*python(environment), *words], env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=60

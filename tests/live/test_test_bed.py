@@ -65,7 +65,7 @@ def test_the_guides_project_comes_up_and_serves_the_model_from_the_gpu(guide_pro
 def test_access_lines_are_on_stdout_and_all_others_on_stderr(guide_project: Project) -> None:
     guide_project.up(pull=False)
     guide_project.get("/api/version")
-    guide_project.hear('"/api/version"')  # gin writes its line after the client has the answer
+    guide_project.on_chunk('"/api/version"')  # gin writes its line after the client has the answer
     done = guide_project.engine.docker("logs", CONTAINER)
     assert done.stdout.splitlines()
     assert all(line.startswith("[GIN]") for line in done.stdout.splitlines())

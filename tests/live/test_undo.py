@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from remediation.engine.history import runs
+from remediation.engine.journal.history import runs
 from tests.steps.on_engine import changes, digests, play, told
 from tests.support import bed
 from tests.support.loaded import python
@@ -27,7 +27,7 @@ def undo(environment: Mapping[str, str], folder: Path, *words: str) -> tuple[int
     """Take the last run back, and return the exit code and the events."""
     run = runs(folder / "state" / "remediation" / "runs")[0].run
     done = subprocess.run(
-        [*python(environment), "-m", "remediation.cli.program", "undo", run, "--json", *words],
+        [*python(environment), "-m", "remediation.cli.main", "undo", run, "--json", *words],
         cwd=folder, env={**environment, "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT)}, capture_output=True,
         text=True, encoding="utf-8", check=False, timeout=110,
     )  # fmt: skip

@@ -23,7 +23,7 @@ BAKED = "baked"
 def verify(environment: Mapping[str, str], folder: Path, *words: str) -> tuple[int, str, list[str]]:
     """Verify this machine, and return the exit code, what the tasks said, and the steps that changed something."""
     done = subprocess.run(
-        [*python(environment), "-m", "remediation.cli.program", "verify", "--inventory", str(ROOT / "inventory/local.yml"), "--json", *words],
+        [*python(environment), "-m", "remediation.cli.main", "verify", "--inventory", str(ROOT / "inventory/local.yml"), "--json", *words],
         cwd=folder, env={**environment, "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT)}, capture_output=True,
         text=True, encoding="utf-8", check=False, timeout=110,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from remediation.engine.history import runs
+from remediation.engine.journal.history import runs
 from remediation.model.event import Event
 from tests.steps.on_engine import registry
 from tests.support.engine import IMAGE
@@ -57,7 +57,7 @@ class Bed:
     def runs(self) -> Path:
         return self.folder / "state" / "remediation" / "runs"
 
-    def start(self, *words: str, module: str = "remediation.cli.program", before: tuple[str, ...] = ()) -> Ended:
+    def start(self, *words: str, module: str = "remediation.cli.main", before: tuple[str, ...] = ()) -> Ended:
         done = subprocess.run(
             [*python(self.environment), "-m", module, *before, *words, *AGREED], cwd=self.folder, capture_output=True, text=True,
             encoding="utf-8", check=False, timeout=110,

@@ -15,21 +15,21 @@ from pathlib import Path
 from typing import Any
 
 from remediation.cli.extra_vars import extra_variables
-from remediation.connections.base import Connection
-from remediation.connections.open import open_connection
+from remediation.connections.calls import Connection
+from remediation.connections.factory import open_connection
 from remediation.connections.settings import from_variables
+from remediation.engine.context import Policy, Ports
 from remediation.engine.events import Emitter
-from remediation.engine.flow.request import RunRequest, RunSummary
-from remediation.engine.flow.run import run_playbook
-from remediation.engine.ports import Policy, Ports
+from remediation.engine.play.context.run_request import RunRequest, RunSummary
+from remediation.engine.play.runner import run_playbook
 from remediation.facets.protocols import Reader, Writer
-from remediation.inventory.load import load
+from remediation.inventory.load import load_inventory
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import RemediationError
 from remediation.model.event import Event
 from remediation.playbook.load import load_playbook
 from remediation.report.json_lines import JsonLines
-from remediation.templating.nodes import trusted
+from remediation.templating.yaml.located import trusted
 
 
 def _no_script(name: str) -> str:
@@ -54,7 +54,7 @@ class BareHost:
     def reader(self) -> Reader:
         raise NotImplementedError
 
-    def reader_for(self, purpose: str, *, moment: Reader | None = None) -> Reader:
+    def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> Reader:
         raise NotImplementedError
 
     def writer(self, told: object = None) -> Writer:
@@ -100,7 +100,7 @@ def run(
         RunRequest(
             command="play",
             playbook=load_playbook(playbook, extra=known),
-            inventory=load(inventory, playbook_dir=playbook.parent),
+            inventory=load_inventory(inventory, playbook_dir=playbook.parent),
             run="7f3a",
             extra=known,
             sources=tuple(map(str, inventory)),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from remediation.model.errors import InputError
-from remediation.playbook.lint import lint, to_json
+from remediation.playbook.lint import lint_playbook, warnings_to_json
 from remediation.playbook.load import load_playbook
 from remediation.steps.registry import registry
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 def advice(folder: Path, tasks: str, *, play: str = "", known: tuple[str, ...] = ()) -> list[tuple[str, int]]:
     path = folder / "play.yml"
     path.write_text(f"- hosts: all\n{play}  tasks:\n{tasks}", encoding="utf-8")
-    found = lint(load_playbook(path), known=known)
+    found = lint_playbook(load_playbook(path), known=known)
     return [(item.rule, item.place.line if item.place else 0) for item in found]
 
 
@@ -54,9 +54,9 @@ def test_what_the_inventory_sets_is_known_and_what_hosts_read_is_used(tmp_path: 
 def test_advice_has_its_line(tmp_path: Path) -> None:
     path = tmp_path / "play.yml"
     path.write_text("- hosts: all\n  vars: {spare: 1}\n", encoding="utf-8")
-    (found,) = lint(load_playbook(path))
+    (found,) = lint_playbook(load_playbook(path))
     assert str(found).startswith(f"{path}:2:10: the variable 'spare' is used nowhere in this playbook [unused-variable]\n")
-    assert to_json(found) == {
+    assert warnings_to_json(found) == {
         "rule": "unused-variable",
         "message": "the variable 'spare' is used nowhere in this playbook",
         "file": str(path),
@@ -67,7 +67,7 @@ def test_advice_has_its_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "playbooks").glob("*.yml")), ids=lambda path: path.name)
 def test_the_shipped_playbooks_need_no_advice(path: Path) -> None:
-    assert lint(load_playbook(path), steps=registry) == []
+    assert lint_playbook(load_playbook(path), steps=registry) == []
 
 
 def test_a_condition_that_python_cannot_compile_is_a_mistake_and_no_advice(tmp_path: Path) -> None:

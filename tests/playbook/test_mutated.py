@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from remediation.cli.extra_vars import extra_variables
-from remediation.inventory.check import check, misspelt
-from remediation.inventory.load import load
+from remediation.inventory.check import check_inventory, misspelt
+from remediation.inventory.load import load_inventory
 from remediation.model.errors import RemediationError
-from remediation.playbook.lint import lint
+from remediation.playbook.lint import lint_playbook
 from remediation.playbook.load import load_playbook
-from remediation.templating.nodes import Text
-from remediation.templating.reading import read_yaml
 from remediation.templating.templar import Scope
-from remediation.templating.vault import Vault
+from remediation.templating.yaml.loader import read_yaml
+from remediation.templating.yaml.located import Text
+from remediation.templating.yaml.vault import Vault
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*/*.yml"))
 INVENTORIES = [
@@ -49,13 +49,13 @@ def mutated(text: str, chance: random.Random) -> bytes:
 
 def playbook(path: Path) -> None:
     found = load_playbook(path, decrypt=Vault())
-    lint(found)
+    lint_playbook(found)
 
 
 def inventory(path: Path) -> None:
-    found = load([path], decrypt=Vault())
+    found = load_inventory([path], decrypt=Vault())
     misspelt(found)
-    check(found)
+    check_inventory(found)
     for host in found.hosts:
         found.select(host)
         Scope(found.layers(host)).render(dict.fromkeys(["v", "x"], 1))

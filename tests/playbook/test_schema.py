@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from remediation.playbook.schema import schema
+from remediation.playbook.schema import playbook_schema
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = schema()
+SCHEMA = playbook_schema()
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
 
 TYPES: Mapping[str, type | tuple[type, ...]] = {

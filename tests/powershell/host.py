@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from remediation.connections.base import Probe, ProbeReply
-from remediation.connections.child import ChildChannel
-from remediation.connections.worker import WorkerConnection
-from remediation.facets.look import Look
+from remediation.connections.calls import Probe, ProbeReply
+from remediation.connections.worker.connection import WorkerConnection
+from remediation.connections.worker.local_process import ChildChannel
 from remediation.facets.scripts import PARAMETERS, script
+from remediation.facets.snapshot import Snapshot
 from tests.powershell import shell
 
 SMI = "Windows/System32/nvidia-smi.exe"
@@ -49,10 +49,10 @@ class Host:
         return made
 
     @property
-    def look(self) -> Look:
+    def look(self) -> Snapshot:
         """A look at the host."""
         connection = self.connection
-        return Look(lambda: connection)
+        return Snapshot(lambda: connection)
 
     def ask(self, name: str, data: Mapping[str, Any] | None = None, *, timeout: float = 30.0) -> Any:  # noqa: ANN401 - JSON
         """Return the value of a probe."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from remediation.facets.generation import CUT_OFF, ProbeAsker
+from remediation.facets.ollama.generate import CUT_OFF, ProbeAsker
 from tests.connections.hostile import OK, Hostile
 from tests.powershell.host import Host, host
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from remediation.connections.base import Failed, Http, HttpReply
-from remediation.connections.child import ChildChannel
-from remediation.connections.worker import WorkerConnection
+from remediation.connections.calls import Failed, Http, HttpReply
+from remediation.connections.worker.connection import WorkerConnection
+from remediation.connections.worker.local_process import ChildChannel
 from remediation.facets.scripts import script
 from tests.connections.web import BODY, PIECES, Web, web
 from tests.powershell import shell
@@ -32,12 +32,12 @@ def held(web: Web, **more: object) -> Http:
 def test_the_first_piece_is_heard_before_the_last_is_sent(host: WorkerConnection, web: Web) -> None:
     heard: list[bytes] = []
 
-    def hear(piece: bytes) -> None:
+    def on_chunk(piece: bytes) -> None:
         heard.append(piece)
         if b"".join(heard).startswith(PIECES[0]):
             web.heard.set()
 
-    reply, after = host.exchange([held(web, writes=True, hear=hear), Http("GET", f"{web.url}/none")])
+    reply, after = host.exchange([held(web, writes=True, on_chunk=on_chunk), Http("GET", f"{web.url}/none")])
     assert isinstance(reply, HttpReply), reply
     assert (reply.status, web.in_vain, web.asked) == (200, 0, 1)
     assert reply.body == b"".join(heard) == BODY
@@ -56,10 +56,10 @@ def test_without_a_listener_the_answer_is_one(host: WorkerConnection, web: Web) 
 @pytest.mark.parametrize("listens", [True, False])
 def test_silence_is_a_time_out(host: WorkerConnection, web: Web, *, listens: bool) -> None:
     heard: list[bytes] = []
-    hear = heard.append if listens else None
+    on_chunk = heard.append if listens else None
     # one exchange waits for a silent server once
-    never = host.exchange([Http("GET", f"{web.url}/slow", timeout=60.0, silence=0.5, hear=hear)])
-    late = host.exchange([held(web, timeout=60.0, silence=0.5, hear=hear)])
+    never = host.exchange([Http("GET", f"{web.url}/slow", timeout=60.0, silence=0.5, on_chunk=on_chunk)])
+    late = host.exchange([held(web, timeout=60.0, silence=0.5, on_chunk=on_chunk)])
     for reply in (*never, *late):
         assert isinstance(reply, Failed), reply
         assert reply.kind == "timeout"
@@ -67,6 +67,6 @@ def test_silence_is_a_time_out(host: WorkerConnection, web: Web, *, listens: boo
 
 
 def test_what_refuses_is_told_apart(host: WorkerConnection) -> None:
-    (refused,) = host.exchange([Http("GET", "http://127.0.0.1:1/", hear=print)])
+    (refused,) = host.exchange([Http("GET", "http://127.0.0.1:1/", on_chunk=print)])
     assert isinstance(refused, Failed)
     assert refused.kind in {"refused", "error"}  # the number of the error is Windows' own

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from remediation.connections.base import Probe
-from remediation.facets import processes, request_log, system
-from remediation.facets.files import Files, FilesWriter
+from remediation.connections.calls import Probe
+from remediation.facets.machine import processes, system
+from remediation.facets.machine.files import HostFiles, HostFilesWriter
+from remediation.facets.ollama import request_log
 from remediation.model.errors import CallFailed
 from tests.powershell.host import NO_CIM, Host, host
 
@@ -79,7 +80,7 @@ def test_processes_that_are_refused_are_not_none(host: Host, commands: str, reas
 
 def test_a_machine_without_cim_has_its_name_and_its_clock(host: Host) -> None:
     value = host.ask("system")
-    facts = system.from_probe(value)
+    facts = system.system_from_probe(value)
     assert facts.hostname
     assert facts.version
     assert facts.now > 0
@@ -127,20 +128,20 @@ def test_the_space_is_known_where_the_folder_may_not_be_seen(host: Host, below: 
     assert value["Entries"] is None
     assert "denied" in value["Problems"]["Entries"]
     assert value["Total"] > value["Free"] > 0
-    assert Files(host.look).space(place).total == value["Total"]
+    assert HostFiles(host.look).space(place).total == value["Total"]
     with pytest.raises(CallFailed, match="denied"):
-        Files(host.look).list(place)
+        HostFiles(host.look).list(place)
 
 
 def test_a_folder_that_is_not_there_is_no_problem(host: Host) -> None:
     value = host.ask("folder", {"path": str(host.root / "none" / "at all")})
     assert (value["Entries"], "Entries" in value["Problems"]) == (None, False)
-    assert Files(host.look).list(str(host.root / "none")) is None
+    assert HostFiles(host.look).list(str(host.root / "none")) is None
 
 
 def test_the_space_is_known_without_the_entries(host: Host) -> None:
     host.commands = "function Get-ChildItem { throw 'it was listed' }"
-    assert Files(host.look).space(str(host.root)).total > 0
+    assert HostFiles(host.look).space(str(host.root)).total > 0
     value = host.ask("folder", {"path": str(host.root)})
     assert value["Problems"] == {"Entries": "it was listed"}
 
@@ -162,7 +163,7 @@ function Get-ChildItem([string] $LiteralPath) {
 
 @pytest.mark.parametrize("path", ["none", "none/at/all"])
 def test_removing_what_is_not_there_is_done(host: Host, path: str) -> None:
-    FilesWriter(host.look).remove(str(host.root / path))
+    HostFilesWriter(host.look).remove(str(host.root / path))
 
 
 def test_what_may_not_be_removed_is_told(host: Host) -> None:
@@ -183,10 +184,10 @@ def test_a_body_that_may_not_be_read_is_named_and_the_others_are_read(host: Host
 
 def test_bodies_that_cannot_be_read_are_not_missing(host: Host) -> None:
     with pytest.raises(CallFailed, match="reading the requests that Ollama wrote down failed"):
-        request_log.read(host.look, [str(host.root)])
+        request_log.read_requests(host.look, [str(host.root)])
 
 
 def test_a_probe_of_an_older_recording_is_read() -> None:
     row = {"ProcessId": 7, "Name": "a.exe", "CreationDate": 1.0}
-    assert [each.pid for each in processes.from_probe([row], "h")] == [7]
+    assert [each.pid for each in processes.processes_from_probe([row], "h")] == [7]
     assert Probe("processes") == processes.LIST_PROBE.__class__("processes")

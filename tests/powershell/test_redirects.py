@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from remediation.connections.base import Completed, Failed, Http, Probe, ProbeReply, Run
-from remediation.connections.child import ChildChannel
-from remediation.connections.worker import WorkerConnection
+from remediation.connections.calls import Completed, Failed, Http, Probe, ProbeReply, Run
+from remediation.connections.worker.connection import WorkerConnection
+from remediation.connections.worker.local_process import ChildChannel
 from remediation.facets.scripts import script
 from remediation.model import limits
 from tests.connections.hostile import REDIRECTS, Servers, servers

@@ -11,7 +11,7 @@ import pytest
 import tree_sitter_powershell
 from tree_sitter import Language, Node, Parser
 
-from remediation.connections import bootstrap
+from remediation.connections.worker import bootstrap
 from remediation.facets import scripts
 from remediation.facets.scripts import FOLDER, SHARED, script, shared
 from tests.powershell.shell import texts
@@ -140,7 +140,7 @@ def test_only_the_process_of_one_call_names_it() -> None:
 
 
 def test_the_worker_goes_in_one_send() -> None:
-    from remediation.connections.winrm import CHUNK  # noqa: PLC0415 - pywinrm takes a while to import
+    from remediation.connections.winrm.channel import CHUNK  # noqa: PLC0415 - pywinrm takes a while to import
 
     assert len(base64.b64encode(bootstrap.worker_text())) + 200 < CHUNK
 

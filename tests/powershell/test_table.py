@@ -6,6 +6,7 @@ Each test prints its counts (``-s``).
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,18 +15,19 @@ from typing import Any
 
 import pytest
 
-from remediation.connections.base import Probe
-from remediation.facets import readiness, request_log
-from remediation.facets.desktop import WindowsDesktop, WindowsDesktopWriter
-from remediation.facets.docker_desktop import Desktop, DesktopControl
-from remediation.facets.files import FilesWriter
-from remediation.facets.generation import ProbeAsker
-from remediation.facets.gpu import USE_PROBE, WindowsGpu
-from remediation.facets.look import Look
-from remediation.facets.processes import WindowsProcesses, WindowsProcessWriter
-from remediation.facets.system import WindowsSystem
+from remediation.connections.calls import Probe
+from remediation.facets.gpu.devices import USE_PROBE, WindowsGpu
+from remediation.facets.machine import readiness
+from remediation.facets.machine.docker_desktop import Desktop, DesktopControl
+from remediation.facets.machine.files import HostFilesWriter
+from remediation.facets.machine.processes import WindowsProcesses, WindowsProcessWriter
+from remediation.facets.machine.session import WindowsDesktop, WindowsDesktopWriter
+from remediation.facets.machine.system import WindowsSystem
+from remediation.facets.ollama import request_log
+from remediation.facets.ollama.generate import ProbeAsker
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
-from tests.engine.world import FakeClock
+from tests.engine.fakes.world import FakeClock
 from tests.facets.powershell import NAMES
 from tests.powershell.table import Rules, Scene, table
 from tests.powershell.windows import STARTED, Windows, refused
@@ -136,7 +138,7 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
     folder = _folder(host)
     clock = FakeClock()
 
-    def desktop(look: Look) -> WindowsDesktopWriter:
+    def desktop(look: Snapshot) -> WindowsDesktopWriter:
         return WindowsDesktopWriter(look, _engine, FakeClock(), remote=True)
 
     def close(**more: Any) -> Any:  # noqa: ANN401 - arguments of close
@@ -154,14 +156,14 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
             Scene("no screen", lambda look: look.probe(_act("stop"), "x"), _no_screen),
         ],
         "file": [
-            Scene("rename", lambda look: FilesWriter(look).rename(f"{folder}/one.json", f"{folder}/three.json"), _moved),
-            Scene("make", lambda look: FilesWriter(look).make_folder(f"{folder}/new"), _whole),
-            Scene("remove", lambda look: FilesWriter(look).remove(f"{folder}/one.json"), _whole),
+            Scene("rename", lambda look: HostFilesWriter(look).rename(f"{folder}/one.json", f"{folder}/three.json"), _moved),
+            Scene("make", lambda look: HostFilesWriter(look).make_folder(f"{folder}/new"), _whole),
+            Scene("remove", lambda look: HostFilesWriter(look).remove(f"{folder}/one.json"), _whole),
         ],
         "folder": [
-            Scene("list", lambda look: FilesWriter(look).list(folder), _whole),
-            Scene("space", lambda look: FilesWriter(look).space(folder), _whole),
-            Scene("no folder", lambda look: FilesWriter(look).list(f"{folder}/none"), _whole),
+            Scene("list", lambda look: HostFilesWriter(look).list(folder), _whole),
+            Scene("space", lambda look: HostFilesWriter(look).space(folder), _whole),
+            Scene("no folder", lambda look: HostFilesWriter(look).list(f"{folder}/none"), _whole),
         ],
         "generate": [
             Scene("sample", lambda look: ProbeAsker(look).ask(model, {"model": "m"}, timeout=10.0, sample=True), _whole),
@@ -169,13 +171,19 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
         ],
         "gpu": [Scene("use", lambda look: WindowsGpu(look).use(), _whole), Scene("no driver", lambda look: look.probe(USE_PROBE, "x"), _no_driver)],
         "http": [Scene("get", lambda look: look.probe(_http(model), "asking"), _whole)],
+        "lease": [
+            Scene("make", lambda look: look.probe(_lease(folder, make=7), "x"), _no_leases),
+            Scene("taken", lambda look: look.probe(_lease(folder, make=1), "x"), _leases),
+            Scene("remove", lambda look: look.probe(_lease(folder, remove=[1, 2], list=True), "x"), _leases),
+            Scene("list", lambda look: look.probe(_lease(folder, list=True), "x"), _leases),
+        ],
         "notify": [Scene("shown", lambda look: desktop(look).notify("hello", seconds=3), _whole), Scene("no screen", lambda look: desktop(look).notify("x", seconds=3), _no_screen)],
         "processes": [
             Scene("elevated", lambda look: WindowsProcesses(look).list(), _whole),
             Scene("not elevated", lambda look: WindowsProcesses(look).list(), _but(elevated=False)),
         ],
-        "readiness": [Scene("all", lambda look: readiness.windows(look, {}), _whole), Scene("no WSL", lambda look: readiness.windows(look, {}), _no_wsl)],
-        "requests": [Scene("all", lambda look: request_log.read(look, [f"{folder}/one.json", f"{folder}/two.json"]), _whole)],
+        "readiness": [Scene("all", lambda look: readiness.windows_readiness(look, {}), _whole), Scene("no WSL", lambda look: readiness.windows_readiness(look, {}), _no_wsl)],
+        "requests": [Scene("all", lambda look: request_log.read_requests(look, [f"{folder}/one.json", f"{folder}/two.json"]), _whole)],
         "sample": [Scene("three", lambda look: WindowsGpu(look).sample(seconds=2.0), _whole), Scene("no driver", lambda look: WindowsGpu(look).sample(seconds=0.0), _no_driver)],
         "session": [Scene("here", lambda look: WindowsDesktop(look, _engine, remote=True).session(), _whole), Scene("no screen", lambda look: WindowsDesktop(look, _engine, remote=True).session(), _no_screen)],
         "system": [Scene("facts", lambda look: WindowsSystem(look, _engine).facts(), _whole)],
@@ -184,6 +192,21 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
 
 def _act(action: str) -> Probe:
     return Probe("docker-desktop", {"action": action, "seconds": 5}, timeout=45.0)
+
+
+def _lease(folder: str, **data: Any) -> Probe:  # noqa: ANN401 - JSON
+    return Probe("lease", {"folder": f"{folder}/lease", **data}, timeout=15.0, writes=True)
+
+
+def _no_leases(host: Windows) -> None:
+    _whole(host)
+    shutil.rmtree(host.profile / "folder" / "lease", ignore_errors=True)
+
+
+def _leases(host: Windows) -> None:
+    _no_leases(host)
+    for number in (1, 2, 3):
+        (host.profile / "folder" / "lease" / str(number) / "inside").mkdir(parents=True)
 
 
 def _http(url: str) -> Probe:
@@ -223,7 +246,8 @@ RULES = {
     "generate": Rules(varies=_TIMES, instead="error"),
     "gpu": Rules(reasons=frozenset({"counters_error"}), covers={"stdout": "rc", "stderr": "rc", "fields": "rc"}),
     "http": Rules(varies=_TIMES, instead="error"),
-    "notify": Rules(reasons=_ACTION, action=True),
+    "lease": Rules(covers={"Made": "Names", "Names": "Kept"}),
+    "notify": Rules(reasons=_ACTION, action=True, alone={"shown": False}),
     "processes": Rules(
         covers={"Processes": ("Owner", "Service", "CreationDate")}, elsewhere={"Get-Process": "each process names its owner"}
     ),

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from remediation.facets.look import Look
-from remediation.facets.processes import WindowsProcessWriter
+from remediation.facets.machine.processes import WindowsProcessWriter
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from tests.powershell.windows import STARTED, Windows, disturbance, process, refused
 
@@ -38,7 +38,7 @@ def stubborn(windows: Windows) -> None:
 
 
 def close(windows: Windows, grace: float = 5.0, *, force: bool = False) -> bool:
-    look = Look(lambda: windows.connection, changing=True)
+    look = Snapshot(lambda: windows.connection, changing=True)
     return WindowsProcessWriter(look).close(5000, STARTED + 5000, grace=grace, force=force)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from remediation.connections import bootstrap
-from remediation.connections.base import Call, Completed, Failed, FileContent, Probe, ProbeReply, ReadFile, Reply, Run, WriteFile
-from remediation.connections.child import ChildChannel
-from remediation.connections.worker import WorkerConnection
+from remediation.connections.calls import Call, Completed, Failed, FileContent, Probe, ProbeReply, ReadFile, Reply, Run, WriteFile
+from remediation.connections.worker import bootstrap
+from remediation.connections.worker.connection import WorkerConnection
+from remediation.connections.worker.local_process import ChildChannel
 from tests.powershell import shell
 
 TELL = "import sys, os, json; print(json.dumps([sys.argv[1:], os.getcwd(), os.environ.get('WORD')]))"
@@ -118,7 +118,7 @@ def test_a_program_that_does_not_end_is_ended(host: Mixed) -> None:
 
 
 def test_a_job_is_heard_as_it_goes(host: Mixed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("remediation.connections.wire.LONGEST", 0.5)
+    monkeypatch.setattr("remediation.connections.worker.protocol.LONGEST", 0.5)
     code = "import sys, time; print('begun', flush=True); time.sleep(1); print('ended'); sys.exit(4)"
     ended = done(host, python(code, timeout=60))
     assert (ended.rc, ended.text.split()) == (4, ["begun", "ended"])

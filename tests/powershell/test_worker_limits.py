@@ -16,8 +16,7 @@ from typing import Any
 
 import pytest
 
-from remediation.connections import bootstrap, wire
-from remediation.connections.base import (
+from remediation.connections.calls import (
     Call,
     Completed,
     Failed,
@@ -30,10 +29,11 @@ from remediation.connections.base import (
     Run,
     WriteFile,
 )
-from remediation.connections.child import ChildChannel
-from remediation.connections.frames import line_of
-from remediation.connections.talk import Talk
-from remediation.connections.worker import WorkerConnection
+from remediation.connections.worker import bootstrap, protocol
+from remediation.connections.worker.connection import WorkerConnection
+from remediation.connections.worker.frames import line_of
+from remediation.connections.worker.local_process import ChildChannel
+from remediation.connections.worker.session import WorkerSession
 from remediation.facets.scripts import script
 from tests.powershell import shell
 
@@ -104,18 +104,18 @@ def test_a_short_program_takes_one_exchange_whatever_its_timeout(host: Host) -> 
 
 def test_a_job_ends_with_its_program_or_with_the_last_poll(host: Host, tmp_path: Path) -> None:
     call = python("import os, sys, time; print(os.getpid(), flush=True); time.sleep(600)")
-    begin = {**wire.run(call), "op": "start", "wait": 0.0}
+    begin = {**protocol.run_request(call), "op": "start", "wait": 0.0}
     (started,) = host.wire(begin)
     assert (started["done"], started["rc"]) == (False, None)
     said = ""
     while not said:
-        said = wire.content(host.wire({"op": "poll", "job": started["job"], "wait": 1.0})[0], "stdout").decode()
+        said = protocol.content(host.wire({"op": "poll", "job": started["job"], "wait": 1.0})[0], "stdout").decode()
     last, after = host.wire(*[{"op": "poll", "job": started["job"], "wait": 0.0, "last": True}] * 2)
     assert (last["done"], after["error"]["kind"]) == (False, "not-found")
     with pytest.raises(ProcessLookupError):  # its end is waited for
         os.kill(int(said), 0)
     ended, after, stopped = host.wire(
-        {**wire.run(python(f"open({str(tmp_path / 'f')!r}, 'w')")), "op": "start", "wait": 60.0},
+        {**protocol.run_request(python(f"open({str(tmp_path / 'f')!r}, 'w')")), "op": "start", "wait": 60.0},
         {"op": "poll", "job": "none", "wait": 0.0}, {"op": "stop", "job": "none"},
     )  # fmt: skip
     assert (ended["done"], ended["rc"]) == (True, 0)
@@ -159,7 +159,7 @@ def test_names_that_differ_in_case_alone_harm_nobody_else(each: Host, tmp_path: 
 )
 def test_a_request_that_cannot_be_read_is_answered_with_its_id(broken: bytes) -> None:
     channel = ChildChannel("here", before=(shell.program(),))
-    talk = Talk("here", channel)
+    talk = WorkerSession("here", channel)
     end = time.monotonic() + 60.0
     talk.greet(bootstrap.worker_command(shell.program()), end, 60.0)
     channel.send(line_of(broken) if broken else b"no base64\n", end)
@@ -244,8 +244,8 @@ def test_a_write_that_fails_leaves_nothing_and_changes_nothing(each: Host, tmp_p
     elif not each.connection._one_call_each:
         wrong = "0" * 64 if what == "hash" else hashlib.sha256(content).hexdigest()
         (first, last) = each.wire(
-            wire.write(str(path), 0, content[:5], None, None),
-            wire.write(str(path), 5 if what == "hash" else 7, content[5:], wrong, None),
+            protocol.write_request(str(path), 0, content[:5], None, None),
+            protocol.write_request(str(path), 5 if what == "hash" else 7, content[5:], wrong, None),
         )
         assert (first, last["error"]["kind"]) == ({"size": 5}, "error")
     assert names(tmp_path) == [".env"]
@@ -254,7 +254,7 @@ def test_a_write_that_fails_leaves_nothing_and_changes_nothing(each: Host, tmp_p
 
 def test_a_write_whose_worker_ends_leaves_nothing(host: Host, tmp_path: Path) -> None:
     path = tmp_path / "f"
-    host.wire(wire.write(str(path), 0, b"secret", None, None))
+    host.wire(protocol.write_request(str(path), 0, b"secret", None, None))
     assert len(names(tmp_path)) == 1
     host.connection.close()
     assert names(tmp_path) == []
@@ -263,7 +263,7 @@ def test_a_write_whose_worker_ends_leaves_nothing(host: Host, tmp_path: Path) ->
 @pytest.mark.parametrize("size", [10, 900_000])
 def test_what_a_killed_worker_left_of_a_file_goes_with_the_next_write(host: Host, tmp_path: Path, size: int) -> None:
     path = tmp_path / "f"
-    host.wire(wire.write(str(path), 0, b"secret" * 1_000, None, None))
+    host.wire(protocol.write_request(str(path), 0, b"secret" * 1_000, None, None))
     assert host.channel._process is not None
     host.channel._process.kill()
     (left,) = names(tmp_path)
@@ -280,7 +280,7 @@ def test_a_file_is_begun_again_where_a_new_worker_has_none_of_its_slices(host: H
     lost: list[int] = []
 
     def ask(wanted: Sequence[dict[str, Any]], calls: Sequence[Call], timeout: float, **more: bool) -> list[dict[str, Any]]:
-        if wanted[0].get("offset") == wire.SLICE and not lost:
+        if wanted[0].get("offset") == protocol.SLICE and not lost:
             lost.append(1)
             host.channel.close()  # the worker ends, and takes what it has of the file along
         return asked(wanted, calls, timeout, **more)
@@ -331,13 +331,13 @@ def test_stdin_by_its_handle_as_net_framework_needs_it() -> None:
         if marker == "-lt 6":
             changed = text.replace("-lt 6", "-lt 99")
         channel = ChildChannel("here", before=(shell.program(),))
-        talk = Talk("here", channel)
+        talk = WorkerSession("here", channel)
         end = time.monotonic() + 60.0
         talk.greet((*command[:-1], base64.b64encode(changed.encode("utf-16-le")).decode()), end, 60.0)
         for size in (10, 400_000):
-            call = wire.run(python("import sys; print(len(sys.stdin.read()))", stdin=b"x" * size))
+            call = protocol.run_request(python("import sys; print(len(sys.stdin.read()))", stdin=b"x" * size))
             (reply,) = talk.ask([call], end)
-            assert wire.content(reply, "stdout").split() == [str(size).encode()]
+            assert protocol.content(reply, "stdout").split() == [str(size).encode()]
         channel.close()
 
 

@@ -23,9 +23,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from remediation.connections.base import Probe, ProbeReply, Reply
-from remediation.connections.child import ChildChannel
-from remediation.connections.worker import WorkerConnection
+from remediation.connections.calls import Probe, ProbeReply, Reply
+from remediation.connections.worker.connection import WorkerConnection
+from remediation.connections.worker.local_process import ChildChannel
 from remediation.facets.scripts import PARAMETERS, script
 from tests.powershell import shell
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from remediation.engine.measure import unmeasured
+from remediation.engine.benchmark import unmeasured
 from remediation.report.diagnosis import diagnosis_lines
-from remediation.report.lines import WIDTH
+from remediation.report.text import WIDTH
 from tests.report import stream
 
 ASKED: dict[str, Any] = {

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from remediation.cli.listening import ReportFile
+from remediation.cli.outputs import ReportFile
 from remediation.model.event import Event
 from remediation.report.html import html
 from remediation.report.junit import junit

@@ -7,9 +7,9 @@ import io
 from rich.console import Console
 
 from remediation.model.event import Event
-from remediation.report.lines import WIDTH
-from remediation.report.live import MOST, LiveScreen, status
+from remediation.report.live import MOST, LiveScreen, status_line
 from remediation.report.terminal import PlainScreen, Terminal
+from remediation.report.text import WIDTH
 from tests.report import stream
 
 
@@ -22,7 +22,7 @@ def terminal(events: list[Event], now: float) -> Terminal:
 
 def test_a_working_host_says_what_it_does_since_when_and_until_when() -> None:
     change = stream.event("change_start", 4.0, index=0, step="vram.free", change=stream.change("close chrome.exe"), deadline=30.0)
-    assert status(terminal([stream.run_start(), stream.facts(), change], now=6.0)) == [
+    assert status_line(terminal([stream.run_start(), stream.facts(), change], now=6.0)) == [
         "→ laptop-07  vram.free: close chrome.exe  2.0 s of at most 30 s"
     ]
 
@@ -40,9 +40,9 @@ def test_a_pull_says_how_far_it_has_come_until_it_has_ended() -> None:
     end = stream.event("change_end", 9.0, index=0, step="model.present", change=stream.change("pull phi3:3.8b"), applied=True)
     told = [stream.run_start(), stream.facts(), change]
     shown = "model.present: pull phi3:3.8b  4.0 s of at most 2 h 0 min"
-    assert status(terminal([*told, manifest], now=8.0)) == [f"→ laptop-07  pulling manifest · {shown}"]
-    assert status(terminal([*told, manifest, layer], now=8.0)) == [f"→ laptop-07  25 % of 4.0 GiB · {shown}"]
-    assert status(terminal([*told, layer, end], now=9.0)) == ["→ laptop-07  looking at the result  0.0 s"]
+    assert status_line(terminal([*told, manifest], now=8.0)) == [f"→ laptop-07  pulling manifest · {shown}"]
+    assert status_line(terminal([*told, manifest, layer], now=8.0)) == [f"→ laptop-07  25 % of 4.0 GiB · {shown}"]
+    assert status_line(terminal([*told, layer, end], now=9.0)) == ["→ laptop-07  looking at the result  0.0 s"]
 
 
 def test_off_a_terminal_each_tenth_of_a_pull_is_a_line_when_more_is_wanted() -> None:
@@ -59,14 +59,14 @@ def test_off_a_terminal_each_tenth_of_a_pull_is_a_line_when_more_is_wanted() -> 
 
 
 def test_a_host_that_ended_has_no_live_line() -> None:
-    assert status(terminal([stream.run_start(), *stream.repair()], now=20.0)) == []
+    assert status_line(terminal([stream.run_start(), *stream.repair()], now=20.0)) == []
 
 
 def test_a_fleet_shows_counts_and_not_more_hosts_than_fit() -> None:
     hosts = [f"dev-{number:02}" for number in range(64)]
     working = [stream.facts(host) for host in hosts[10:30]]
     done = [event for host in hosts[:10] for event in stream.repair(host)]
-    rows = status(terminal([stream.run_start(*hosts), *done, *working], now=133.0))
+    rows = status_line(terminal([stream.run_start(*hosts), *done, *working], now=133.0))
     assert rows[0].startswith("64 hosts  ▕███")
     assert "10 done · 20 working · 34 waiting   2 min 13 s" in rows[0]
     assert len(rows) == 1 + MOST + 1

@@ -12,8 +12,8 @@ import pytest
 from remediation.model.event import Event
 from remediation.report.html import html
 from remediation.report.junit import junit
-from remediation.report.lines import WIDTH
 from remediation.report.terminal import Hints, PlainScreen, Terminal
+from remediation.report.text import WIDTH
 from tests.report import stream
 
 ALL = Hints(frozenset({"undo", "show"}))

@@ -25,7 +25,7 @@ def play(
     """Play a runbook on this machine, and return its exit code and its events."""
     given = ["-e", json.dumps(dict(variables))] if variables else []
     done = subprocess.run(
-        [*python(environment), "-m", "remediation.cli.program", "play", str(ROOT / "playbooks" / book), "--inventory",
+        [*python(environment), "-m", "remediation.cli.main", "play", str(ROOT / "playbooks" / book), "--inventory",
          str(ROOT / "inventory/local.yml"), "--json", "--max-risk", "disruptive", *given, *words],
         cwd=folder, env={**environment, "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, encoding="utf-8", check=False, timeout=110,

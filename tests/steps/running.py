@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from remediation.engine.executor import execute
-from remediation.engine.ports import RUN_STARTED
-from remediation.engine.records import build
-from remediation.engine.sight import Informed
+from remediation.engine.context import RUN_STARTED
+from remediation.engine.journal.serialization import build
+from remediation.engine.step.executor import execute_step
+from remediation.engine.step.observation import Informed
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.outcome import Result
 from remediation.steps.registry import registry
-from tests.engine.fakes import FakeReader, World
+from tests.engine.fakes.host import FakeReader, World
 from tests.engine.toys import Bench
 
 HOST = "laptop-07"
@@ -26,7 +26,7 @@ def bench(world: World) -> Bench:
 def run(world: World, step: str, params: dict[str, Any] | None = None, **policy: Any) -> Result:  # noqa: ANN401 - fields of Policy
     """Carry a step out with everything allowed."""
     context = bench(world).context(**{**ALLOWED, "run_started": world.clock.start, **policy})
-    return execute(StepCall(step, params or {}), context)
+    return execute_step(StepCall(step, params or {}), context)
 
 
 def undo(world: World, change: Change) -> Result:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from remediation.steps.compose_edit import with_devices, with_value
-from remediation.steps.compose_text import ComposeText
+from remediation.steps.compose.edit import with_devices, with_value
+from remediation.steps.compose.text import ComposeText
 from tests.steps.on_engine import changes, container_id, digests, play, registry, told, volume
 from tests.support import bed
 from tests.support.project import CONTAINER, GUIDE, MODEL, Project

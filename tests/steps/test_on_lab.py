@@ -28,7 +28,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
     def start(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*python(environment), "-m", "remediation.cli.program", *words], cwd=folder, env=environment, capture_output=True,
+            [*python(environment), "-m", "remediation.cli.main", *words], cwd=folder, env=environment, capture_output=True,
             text=True, encoding="utf-8", check=False, timeout=110,
         )  # fmt: skip
 

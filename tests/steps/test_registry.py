@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
 from types import ModuleType
+
+import pytest
 
 from remediation.facets.protocols import Reader
 from remediation.model.change import Change
@@ -33,3 +37,15 @@ def test_type_aliases_beside_a_step_are_no_steps() -> None:
     module.Names = list[str]  # type: ignore[attr-defined]
 
     assert list(_steps_of(module)) == [Reached]
+
+
+def test_steps_in_a_sub_package_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = tmp_path / "toys_of_another" / "deep" / "deeper"
+    inner.mkdir(parents=True)
+    for folder in (inner, *inner.parents[:2]):
+        (folder / "__init__.py").touch()
+    source = Path(__file__).read_text(encoding="utf-8")
+    (inner / "reached.py").write_text(source[: source.index("def test_")], encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert [cls.name for cls in _steps_of(import_module("toys_of_another"))] == ["toy.reached"]

@@ -10,8 +10,8 @@ import signal
 import sys
 from threading import Lock
 
-from remediation.cli.program import main
-from remediation.engine.journal import Journal
+from remediation.cli.main import main
+from remediation.engine.journal.journal import Journal
 from remediation.model.event import Event
 
 

@@ -34,7 +34,7 @@ _AT_START = "LD_LIBRARY_PATH"
 _OF_PYTHON = ("PYTHON", "LANG", "LC_")
 """What Python itself reads when it starts: who sets it differently gets a Python of their own."""
 _LIBRARIES = ("docker", "fabric", "pynvml", "requests", "rich.live", "rich.table", "ruamel.yaml", "winrm")
-_LEFT_OUT = ("remediation.cli.program",)
+_LEFT_OUT = ("remediation.cli.main",)
 
 
 def python(environment: Mapping[str, str]) -> list[str]:

@@ -105,9 +105,9 @@ class Project:
 
     def wait(self) -> None:
         """Wait until Ollama listens."""
-        self.hear("inference compute")
+        self.on_chunk("inference compute")
 
-    def hear(self, text: str) -> None:
+    def on_chunk(self, text: str) -> None:
         """Follow the container's log, both streams, up to a line with `text`."""
         command = ["docker", "logs", "--follow", CONTAINER]
         environment = dict(self.engine.environment)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from remediation.model.errors import RemediationError
-from remediation.templating.nodes import trusted
 from remediation.templating.templar import Scope
+from remediation.templating.yaml.located import trusted
 
 HERE = Path(__file__).parent
 RECORDED: dict[str, Any] = json.loads((HERE / "recorded.json").read_text(encoding="utf-8"))

@@ -9,8 +9,8 @@ import pytest
 
 from remediation.templating import patterns
 from remediation.templating.errors import TemplateError
-from remediation.templating.nodes import Text, trusted
 from remediation.templating.templar import Scope, flaw
+from remediation.templating.yaml.located import Text, trusted
 
 TOO_MUCH = [
     "{{ 'a' * 10**9 }}",

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from remediation.model.errors import RemediationError
-from remediation.templating.nodes import trusted
 from remediation.templating.templar import Scope
+from remediation.templating.yaml.located import trusted
 
 
 @pytest.fixture

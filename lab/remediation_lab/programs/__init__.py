@@ -44,7 +44,6 @@ _WHERE = {
     "hostname": "remediation_lab.programs.small",
     "whoami": "remediation_lab.programs.small",
     "lab-echo": "remediation_lab.programs.small",
-    "cmd": "remediation_lab.programs.cmd",
     "shutdown": "remediation_lab.programs.windows",
     "taskkill": "remediation_lab.programs.windows",
     "tasklist": "remediation_lab.programs.windows",

@@ -6,7 +6,7 @@ from enum import Enum
 
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.texts.ps import PsRow
-from remediation.facets.restarting import restart
+from remediation.facets.ollama.service import restart_advice as restart
 from remediation.model.finding import Cause, Finding, Quote, RuledOut
 
 Verdict = Finding | RuledOut | None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from remediation.diagnosis.causes.base import FIGURES, LIKELY, Placement, Verdict, found, placement
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.texts.asks import Setting
-from remediation.model.digits import is_whole
 from remediation.model.finding import Cause, Quote
+from remediation.model.text.digits import is_whole
 
 NAMES = (
     "CUDA_VISIBLE_DEVICES",

@@ -20,7 +20,7 @@ from remediation.diagnosis.shortage import Shortage, shortage
 from remediation.diagnosis.units import GIB, human
 from remediation.diagnosis.versions import Generation
 from remediation.model.finding import Cause, Quote
-from remediation.model.words import plural, verb
+from remediation.model.text.words import plural, verb
 
 _CURE = "update to a release whose estimate is better (v0.11.11 and newer measure for the new engine), or ask for more layers after a fit check"
 _REGRESSION = re.compile(

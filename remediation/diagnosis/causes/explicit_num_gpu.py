@@ -8,9 +8,9 @@ from remediation.diagnosis.logs import Load
 from remediation.diagnosis.present import is_live
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.versions import Generation
-from remediation.model.digits import is_whole
 from remediation.model.finding import Cause, Finding, RuledOut
-from remediation.model.moments import moment
+from remediation.model.text.digits import is_whole
+from remediation.model.text.timestamps import parse_timestamp
 
 _CURE = "find who sends num_gpu (client, Modelfile: ollama show --parameters MODEL), remove it, unload the model, then load it with num_gpu -1"
 
@@ -93,7 +93,7 @@ def _without_end(reading: Reading) -> Finding | None:
     log = next((one for one in reading.logs if load in one.loads), None)
     if load is None or log is None:
         return None
-    seconds = load.hangs_for(reading.evidence.collected_at if is_live(reading.evidence) else moment(log.time))
+    seconds = load.hangs_for(reading.evidence.collected_at if is_live(reading.evidence) else parse_timestamp(log.time))
     if seconds is None:
         return None
     text = f"the server hangs: num_gpu {load.requested} forced a load that has not ended after {seconds:.0f} s, and every later load waits for it"

@@ -7,8 +7,8 @@ from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.shortage import FIT_MARGIN, shortage
 from remediation.diagnosis.units import MIB, human
 from remediation.diagnosis.versions import Generation, at_least
-from remediation.model.digits import is_whole
 from remediation.model.finding import Cause, RuledOut
+from remediation.model.text.digits import is_whole
 
 _NOTICEABLE = 64 * MIB
 

@@ -20,7 +20,7 @@ from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.shortage import DEFAULT_CONTEXT, shortage
 from remediation.diagnosis.units import GIB, human
 from remediation.model.finding import Cause, RuledOut
-from remediation.model.words import verb
+from remediation.model.text.words import verb
 
 _CURE = "a smaller model or a harder quantisation, or a card with more memory"
 _BILLIONS = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d)?)\s?b(?![a-z0-9])", re.IGNORECASE)

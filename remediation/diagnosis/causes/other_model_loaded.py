@@ -10,8 +10,8 @@ from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.shortage import shortage
 from remediation.diagnosis.texts.ps import PsRow
 from remediation.diagnosis.units import GIB
-from remediation.model.digits import is_whole
 from remediation.model.finding import Cause, Finding, Quote
+from remediation.model.text.digits import is_whole
 
 _CURE = "unload the other model (ollama stop NAME), or set OLLAMA_MAX_LOADED_MODELS=1; then reload"
 _PROSE = re.compile(

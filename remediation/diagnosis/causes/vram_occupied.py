@@ -26,7 +26,7 @@ from remediation.diagnosis.runners import orphans
 from remediation.diagnosis.shortage import DEFAULT_CONTEXT, Shortage, shortage
 from remediation.diagnosis.units import GIB, MIB, human
 from remediation.model.finding import Cause, Finding, Quote, RuledOut
-from remediation.model.words import plural
+from remediation.model.text.words import plural
 
 _CURE = "close what uses the card (largest first), then reload the model"
 _RELOAD = "reload the model: unload it (ollama stop), then load it again"

@@ -10,7 +10,7 @@ from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.signs import Hit
 from remediation.diagnosis.versions import at_least
 from remediation.model.finding import Cause, Finding, Quote
-from remediation.model.words import plural, verb
+from remediation.model.text.words import plural, verb
 
 REINSTALL = "reinstall Ollama with all its libraries (official archive, script or image) and exclude its folder from the antivirus software"
 _UNSET = "remove OLLAMA_LLM_LIBRARY and recreate the container (or restart the server)"

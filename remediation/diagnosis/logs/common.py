@@ -10,8 +10,8 @@ from remediation.diagnosis.logs.model import Device, Load, Request
 from remediation.diagnosis.logs.state import Handler, State, offloaded
 from remediation.diagnosis.units import GIB, MIB, parse_size, rounding
 from remediation.diagnosis.versions import Generation, parse_version
-from remediation.model.digits import is_whole
 from remediation.model.finding import Quote
+from remediation.model.text.digits import is_whole
 
 _OFFLOADED = re.compile(r"offloaded (\d{1,4})\s*/\s*(\d{1,4})|\b(\d{1,3})\s*/\s*(\d{1,3}) (?:of the )?layers\b", re.IGNORECASE)
 _MOST_SEEN = 64

@@ -11,8 +11,8 @@ from remediation.diagnosis.logs.g1 import read_command
 from remediation.diagnosis.logs.state import Handler, State, mark
 from remediation.diagnosis.units import parse_size
 from remediation.diagnosis.versions import Generation
-from remediation.model.digits import is_whole
 from remediation.model.finding import Quote
+from remediation.model.text.digits import is_whole
 
 _ASSIGNED = re.compile(r"GPULayers:(?:(\d+)\[|\[\])")
 _REQUEST = re.compile(r"(Operation|Parallel|FlashAttention|KvSize|KvCacheType):(\S*)")

@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 
-from remediation.model.json_text import load_json
+from remediation.model.text.json_text import load_json
 
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]{0,40}[A-Za-z]|\][^\x07]{0,400}\x07|[()][A-Z0-9])")
 _JOURNAL = re.compile(r"^(?:[^\[\]=|]{0,70}\s)?[\w.@-]+\[\d+\]:\s?")

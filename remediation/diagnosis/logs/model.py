@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from remediation.diagnosis.signs.scan import Hit
 from remediation.diagnosis.versions import Generation, Version
 from remediation.model.finding import Quote
-from remediation.model.moments import moment
+from remediation.model.text.timestamps import parse_timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ class Load:
         """
         if not self.forced or self.finished or self.result is not None or self.requested_at is None:
             return None
-        began = moment(self.time)
+        began = parse_timestamp(self.time)
         return now - began if now is not None and began is not None and now - began > _SILENT else None
 
     def same_model(self, other: Load) -> bool:

@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from remediation.diagnosis.memory import quantisation
-from remediation.model.digits import is_whole
 from remediation.model.facts import ModelEntry, ModelShow
+from remediation.model.text.digits import is_whole
 
 # dense families whose graph the facts give (facts/ollama 4.1); phi3 packs q, k and v into one tensor
 _FUSED = frozenset({"phi3"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from remediation.model.digits import is_whole
 from remediation.model.finding import Quote
+from remediation.model.text.digits import is_whole
 
 # num_gpu counts layers, whatever a front end calls it (facts/ollama 1.4, 5.1); OLLAMA_NUM_GPU is read by nobody
 _ASK = re.compile(

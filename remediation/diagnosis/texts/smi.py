@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 
 from remediation.diagnosis.units import MIB, parse_size
-from remediation.model.digits import is_whole
 from remediation.model.finding import Quote
+from remediation.model.text.digits import is_whole
 
 _DRIVER = re.compile(r"Driver Version\s{0,100}:?\s{0,100}(\d{1,20}\.\d{1,20}(?:\.\d{1,20})?)")
 _CUDA = re.compile(r"CUDA Version\s{0,100}:?\s{0,100}(\d{1,20}\.\d{1,20})")

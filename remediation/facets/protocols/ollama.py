@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from remediation.model.facts import (
         Blob,
-        Generation,
+        GenerationFigures,
         Manifest,
         ModelEntry,
         ModelShow,
@@ -67,7 +67,9 @@ class OllamaWriter(OllamaReader, Protocol):
     def unload(self, model: str, *, timeout: float = 60.0) -> None:
         """Unload a model and wait until ``/api/ps`` no longer lists it."""
 
-    def generate(self, model: str, prompt: str, *, options: Mapping[str, Any], timeout: float, sample: bool = True) -> Generation:
+    def generate(
+        self, model: str, prompt: str, *, options: Mapping[str, Any], timeout: float, sample: bool = True
+    ) -> GenerationFigures:
         """Ask for tokens and return the figures; GPU and CPU are sampled meanwhile when `sample`."""
 
     def pull(self, model: str, *, progress: Callable[[PullProgress], None] | None = None, timeout: float = 7200.0) -> None:
@@ -82,13 +84,13 @@ class OllamaWriter(OllamaReader, Protocol):
     def create(self, model: str, *, source: str, parameters: Mapping[str, Any], timeout: float = 300.0) -> None:
         """Make `model` from `source` with these parameters on top (``/api/create``, in the release's own form, facts/ollama 3)."""
 
-    def set_aside(self, digest: str) -> None:
+    def quarantine(self, digest: str) -> None:
         """Move a blob out of the store's ``blobs`` into ``set-aside`` beside it, so that a pull fetches it anew.
 
         Not within ``blobs``: the server deletes what has no valid name there. Nothing where it was moved already.
         """
 
-    def put_back(self, digest: str) -> None:
+    def restore(self, digest: str) -> None:
         """Move a blob that was set aside back, over what is there now."""
 
     def discard(self, digest: str) -> None:

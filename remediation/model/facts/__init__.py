@@ -17,7 +17,7 @@ from remediation.model.facts.machine import (
     SystemFacts,
     SystemLimits,
 )
-from remediation.model.facts.ollama import Blob, Generation, Manifest, ModelEntry, ModelShow, PullProgress, Runner
+from remediation.model.facts.ollama import Blob, GenerationFigures, Manifest, ModelEntry, ModelShow, PullProgress, Runner
 from remediation.model.facts.target import Found, Target
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
     "Executed",
     "FileEntry",
     "Found",
-    "Generation",
+    "GenerationFigures",
     "Gpu",
     "GpuSample",
     "GpuUse",

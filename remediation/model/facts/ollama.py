@@ -86,7 +86,7 @@ class PullProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
+class GenerationFigures:
     """The figures of one request, from Ollama's own durations (seconds); None where not known.
 
     ``first_token`` is stamped at the first streamed chunk by whoever ran the request on the host.

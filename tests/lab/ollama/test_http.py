@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.facets.processes import from_shell
+from remediation.facets.machine.processes import processes_from_shell
 from remediation.facets.scripts import shell
 from remediation.model.facts import Process
 from remediation_lab.ollama.disk import DiskStore
@@ -109,7 +109,7 @@ def test_a_loaded_model_has_a_process_and_a_runner_that_is_killed_fails_the_next
 
         def runners() -> list[Process]:
             listed = subprocess.run(["sh", "-c", shell("processes")], capture_output=True, text=True, check=True).stdout
-            return [one for one in from_shell(listed) if one.runner and one.parent == server.pid]
+            return [one for one in processes_from_shell(listed) if one.runner and one.parent == server.pid]
 
         try:
             assert (ask(), [one.program for one in runners()]) == (200, ["ollama"])

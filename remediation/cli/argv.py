@@ -1,0 +1,312 @@
+"""What invoke's parser lets pass or tells badly, caught before it: one sentence each, naming the option and the right name.
+
+`understand` reads the command line by the same declarations as invoke's parser (`ParserContext`) and returns it in one
+unambiguous order: core options, the task, its options, its positional arguments. It raises `UsageError` for an unknown
+task or option, an option without its value, an iterable option that swallowed another, a single option given twice,
+more than one task, and invoke's options that have no meaning here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext
+
+from remediation.cli.plugins import INSTALL, not_installed
+from remediation.model.errors import UsageError
+from remediation.model.text.digits import is_whole
+
+_BECOME = "set become: true in the play or the task, or give -e ansible_become=true"
+_LOGIN = (
+    "set the login in the inventory (ansible_user, ansible_password, ansible_ssh_private_key_file), or give -e ansible_user=NAME"
+)
+_ASK_LOGIN = "set ansible_password in the inventory, by a vault or {{ lookup('prompt', 'Password') }}"
+_ASK_BECOME = "set ansible_become_password in the inventory, by a vault or {{ lookup('prompt', 'Password') }}"
+_CONNECTION = "set ansible_connection in the inventory, or give -e ansible_connection=local"
+_SSH = "set the option of that name in the inventory (ansible_ssh_common_args), see docs/connections.md"
+_VAULT = "use --vault-password-file, which takes ID@SOURCE as well"
+_PROMPT = "use --vault-password-file prompt"
+_PLAY = "use it with remediate play"
+
+INSTEAD: Mapping[str, str] = {
+    **dict.fromkeys(("-b", "--become"), _BECOME),
+    **dict.fromkeys(("--become-user", "--become-method"), "set become_user in the play, or give -e ansible_become_user=NAME; the method is sudo"),
+    **dict.fromkeys(("-K", "--ask-become-pass", "--become-password-file", "--become-pass-file"), _ASK_BECOME),
+    **dict.fromkeys(("-k", "--ask-pass", "--connection-password-file", "--conn-pass-file"), _ASK_LOGIN),
+    **dict.fromkeys(("-u", "--user", "--remote-user", "--private-key", "--key-file"), _LOGIN),
+    **dict.fromkeys(("-c", "--connection"), _CONNECTION),
+    **dict.fromkeys(("-T", "--timeout"), "set ansible_timeout in the inventory, or timeout on a task"),
+    **dict.fromkeys(("--ssh-common-args", "--ssh-extra-args", "--sftp-extra-args", "--scp-extra-args"), _SSH),
+    **dict.fromkeys(("--vault-id", "--vault-ids", "--vault-pass-file"), _VAULT),
+    **dict.fromkeys(("-J", "--ask-vault-pass", "--ask-vault-password"), _PROMPT),
+    **dict.fromkeys(("-M", "--module-path"), "there are no modules; remediate steps lists the steps"),
+    **dict.fromkeys(("--list-tasks", "--list-tags", "--list-hosts", "--syntax-check", "--start-at-task", "--tags", "-t", "--skip-tags"), _PLAY),
+    "--flush-cache": "no facts are kept between runs, so leave it out",
+    "--force-handlers": "set force_handlers: true in the play",
+    "--step": "remediate play --check shows what would be done; --start-at-task and --limit run part of it",
+    "--inventory-file": "use --inventory (-i)",
+    "--subset": "use --limit (-l)",
+}  # fmt: skip
+"""By option, what an Ansible user does here instead."""
+
+
+REFUSED = {
+    "collection",
+    "command-timeout",
+    "config",
+    "debug",
+    "echo",
+    "hide",
+    "no-dedupe",
+    "prompt-for-sudo-password",
+    "pty",
+    "search-root",
+    "warn-only",
+    "write-pyc",
+}
+"""Options of invoke's command runner and loader; nothing here goes through them."""
+
+LISTING = ("list", "list-depth", "list-format")
+"""Options of invoke that list the tasks instead of running one."""
+
+FORMATS = ("flat", "nested", "json")
+"""What invoke's ``--list-format`` takes."""
+
+LIKE_ENOUGH = 0.75
+"""How alike a misspelt name and an offered one are: a hint that is followed must not do something else."""
+
+PROGRAM = "remediate"
+PLAYBOOK = (".yml", ".yaml")
+
+
+@dataclass(slots=True)
+class CommandLine:
+    """A command line that can be meant: each part is a list of words."""
+
+    core: list[str] = field(default_factory=list)
+    task: str = ""
+    options: list[str] = field(default_factory=list)
+    positional: list[str] = field(default_factory=list)
+
+    def words(self) -> list[str]:
+        """Return it in the order that invoke's parser cannot misread; who asks for help is spared the required arguments."""
+        if "--help" in self.core:
+            return self.core
+        return [*self.core, *([self.task] if self.task else []), *self.positional, *self.options]
+
+
+def understand(words: Sequence[str], core: ParserContext, tasks: Mapping[str, ParserContext]) -> CommandLine:
+    """Return the command line that `words` (without the program's name) mean; raises `UsageError`."""
+    for word in words:
+        if not word.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in word):
+            shown = word.encode("ascii", "backslashreplace").decode()
+            raise UsageError(f"the argument {shown} is not UTF-8 text", next_step="type it again, or rename the file")
+    if "--complete" in words:  # the shell asks for candidates; invoke reads those words itself
+        return CommandLine(core=list(words))
+    if "--" in words:
+        raise UsageError("nothing may stand after a bare --", next_step=f"{PROGRAM} --help lists tasks and options")
+    return _CommandLine(list(words), core, tasks).read()
+
+
+class _CommandLine:
+    def __init__(self, words: list[str], core: ParserContext, tasks: Mapping[str, ParserContext]) -> None:
+        self.words = words
+        self.core = core
+        self.tasks = tasks
+        self.line = CommandLine()
+        self.seen: set[str] = set()
+
+    def read(self) -> CommandLine:
+        while self.words:
+            word = self.words.pop(0)
+            if word.startswith("-") and word != "-":
+                self.flag(word)
+            elif not self.line.task:
+                self.line.task = self.known_task(word)
+            else:
+                self.positional(word)
+        self.finish()
+        return self.line
+
+    @property
+    def context(self) -> ParserContext | None:
+        return self.tasks[self.line.task] if self.line.task else None
+
+    def flag(self, word: str) -> None:
+        flag, equals, value = word.partition("=")
+        if not flag.startswith("--") and len(flag) > len("-e"):
+            if self.find(flag[:2]) is None or equals:
+                raise self.from_ansible(flag[:2]) or self.unknown(flag)
+            first = self.find(flag[:2])
+            rest = flag[2:]
+            self.words[:0] = [flag[:2], rest] if first and first.takes_value else [flag[:2], *(f"-{letter}" for letter in rest)]
+            return
+        argument = self.find(flag)
+        if argument is None:
+            raise self.unknown(flag)
+        if self.is_core(flag):
+            self.core_flag(flag, argument, value if equals else None)
+        else:
+            self.line.options += [flag, *self.value_of(flag, argument, value if equals else None)]
+
+    def find(self, flag: str) -> Argument | None:
+        for context in (self.context, self.core):
+            if context is not None and flag in context.flags:
+                argument: Argument = context.flags[flag]
+                return argument
+        return None
+
+    def is_core(self, flag: str) -> bool:
+        return self.context is None or flag not in self.context.flags
+
+    def core_flag(self, flag: str, argument: Argument, value: str | None) -> None:
+        if argument.names[0] in REFUSED:
+            raise (
+                self.misplaced(flag)
+                or self.from_ansible(flag)
+                or UsageError(f"invoke's {flag} has no meaning here", next_step="leave it out")
+            )
+        if self.is_tasks_own(flag, argument):
+            raise self.unknown(flag)
+        if argument.name == "help" and self.line.task:
+            self.line.core += ["--help", self.line.task]
+            return
+        if argument.optional:
+            self.line.core.append(f"--{argument.names[0]}")
+            if value is None and self.words and not self.words[0].startswith("-"):
+                value = self.words.pop(0)
+            if value is not None:
+                if argument.name == "help":
+                    value = self.known_task(value)
+                self.line.core.append(value)
+            return
+        given = self.value_of(flag, argument, value)
+        if argument.names[0] == "list-format" and given[0] not in FORMATS:
+            raise UsageError(f"{flag} takes {', '.join(FORMATS)}, not {given[0]!r}")
+        self.line.core += [flag, *given]
+
+    def is_tasks_own(self, flag: str, argument: Argument) -> bool:
+        """Return whether a letter that lists tasks is meant as the one of a task (``-l web play``, ``diagnose -D``)."""
+        if argument.names[0] not in LISTING or flag.startswith("--"):
+            return False
+        return bool(self.line.task) or any(word in self.tasks and flag in self.tasks[word].flags for word in self.words)
+
+    def value_of(self, flag: str, argument: Argument, value: str | None) -> list[str]:
+        if not argument.takes_value:
+            if value is not None:
+                raise UsageError(f"{flag} is a switch and takes no value, not {value!r}")
+            return []
+        if argument.kind is not list:
+            if argument.names[0] in self.seen:
+                raise UsageError(f"{_spelled(argument)} was given twice", next_step="give it once")
+            self.seen.add(argument.names[0])
+        if value is None:
+            if not self.words:
+                raise UsageError(f"{flag} needs a value")
+            value = self.words.pop(0)
+        if not value.strip():
+            raise UsageError(f"{flag} was given an empty value", next_step=f"give {flag} its value, or leave it out")
+        if value.startswith("-") and value != "-":
+            raise UsageError(f"{flag} needs a value, but {value} follows", next_step=f"give {flag} its value")
+        if argument.kind is int and not is_whole(value):
+            raise UsageError(f"{flag} needs a whole number, not {value!r}")
+        return [value]
+
+    def known_task(self, word: str) -> str:
+        if word in self.tasks:
+            return word
+        members = [name for name in self.tasks if name.startswith(f"{word}.")]
+        if members:
+            raise UsageError(f"{word} is a group of tasks", next_step=f"choose one of {', '.join(members)}")
+        if word.endswith(PLAYBOOK) or word.startswith("ansible-playbook"):
+            raise UsageError(f"there is no task {word!r}", next_step=f"{PROGRAM} play PLAYBOOK runs a playbook")
+        group = word.partition(".")[0]
+        if group in INSTALL and not any(name.startswith(f"{group}.") for name in self.tasks):
+            raise not_installed(group, word)
+        hint = _nearest_task(word, self.tasks)
+        raise UsageError(
+            f"there is no task {word!r}" + (f"; did you mean {hint!r}?" if hint else ""),
+            next_step=f"{PROGRAM} --list shows all tasks",
+        )
+
+    def positional(self, word: str) -> None:
+        context = self.tasks[self.line.task]
+        if not word.strip():
+            raise UsageError(
+                f"{self.line.task} was given an empty argument", next_step=f"{PROGRAM} --help {self.line.task} says what it takes"
+            )
+        if len(self.line.positional) < len(context.positional_args):
+            self.line.positional.append(word)
+            return
+        if word in self.tasks:
+            raise UsageError(f"one task per command line: {self.line.task}, then {word}", next_step="run them one by one")
+        if word.endswith(PLAYBOOK) and any(argument.name == "playbook" for argument in context.positional_args):
+            raise UsageError(
+                f"one playbook per command line: {self.line.positional[0]}, then {word}",
+                next_step="run them one by one, or name both in a third one with import_playbook",
+            )
+        repeated = next((flag for flag in reversed(self.line.options) if flag.startswith("-")), "")
+        if repeated and context.flags[repeated].kind is list:
+            raise UsageError(f"{word!r} belongs to no option", next_step=f"repeat {repeated}: {repeated} … {repeated} {word}")
+        raise UsageError(
+            f"{self.line.task} does not take {word!r}", next_step=f"{PROGRAM} --help {self.line.task} lists its options"
+        )
+
+    def unknown(self, flag: str) -> UsageError:
+        contexts = [context for context in (self.context, self.core) if context is not None]
+        names = [name for context in contexts for name in context.flag_names() if name.lstrip("-") not in REFUSED]
+        close = difflib.get_close_matches(flag, [name for name in names if name.startswith("--")], n=1, cutoff=LIKE_ENOUGH)
+        owner = self.line.task or PROGRAM
+        known = self.misplaced(flag) or self.from_ansible(flag)
+        if known is not None:
+            return known
+        hint = f"; did you mean {close[0]}?" if close else ""
+        topic = f" {self.line.task}" if self.line.task else ""
+        return UsageError(f"{owner} has no option {flag}{hint}", next_step=f"{PROGRAM} --help{topic} lists the options")
+
+    def misplaced(self, flag: str) -> UsageError | None:
+        """Return the error of an option of a task that stands in front of it."""
+        takers = [name for name, context in self.tasks.items() if flag in context.flags]
+        if self.line.task or not takers:
+            return None
+        taker = next((name for name in takers if name in self.words), "play" if "play" in takers else takers[0])
+        return UsageError(f"{flag} stands in front of the task", next_step=f"{PROGRAM} {taker} … {flag}")
+
+    def from_ansible(self, flag: str) -> UsageError | None:
+        """Return the error of an option that ``ansible-playbook`` has."""
+        instead = INSTEAD.get(flag)
+        if instead is None:
+            return None
+        return UsageError(f"{self.line.task or PROGRAM} does not have ansible-playbook's option {flag}", next_step=instead)
+
+    def finish(self) -> None:
+        context = self.context
+        if context is None or "--help" in self.line.core:
+            return
+        listing = next((flag for flag in self.line.core if flag.startswith(("--list", "-F", "-D"))), None)
+        if listing is not None:
+            raise UsageError(
+                f"{listing} lists the tasks of {PROGRAM} and runs none", next_step=f"leave out {listing}, or {self.line.task}"
+            )
+        missing = context.positional_args[len(self.line.positional) :]
+        if missing:
+            names = " ".join(str(argument.name).upper() for argument in missing)
+            raise UsageError(f"{self.line.task} needs {names}", next_step=f"{PROGRAM} {self.line.task} {names}")
+
+
+def _spelled(argument: Argument) -> str:
+    name = argument.names[0]
+    return f"--{name}" if len(name) > 1 else f"-{name}"
+
+
+def _nearest_task(word: str, tasks: Iterable[str]) -> str | None:
+    names = list(tasks)
+    wanted = word.lower().replace("_", "-")
+    close = difflib.get_close_matches(wanted, names, n=1)
+    if close:
+        return close[0]
+    ends = {name.rpartition(".")[2]: name for name in names}
+    return next((ends[end] for end in difflib.get_close_matches(wanted, ends, n=1)), None)

@@ -1,0 +1,260 @@
+"""What a host offers and lacks before anything is repaired: one check after the other, read only.
+
+Each check says what it found; one that failed says which steps that blocks, and the command that cures it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from remediation.cli.checks import readiness as prepared
+from remediation.cli.checks.check import Check, good, lacking, worth_knowing
+from remediation.connections.settings import ConnectionSettings
+from remediation.facets.access import HostAccess
+from remediation.facets.machine import readiness
+from remediation.facets.machine.rights import elevation, is_refusal
+from remediation.facets.protocols import Reader
+from remediation.facets.snapshot import Snapshot, attempt
+from remediation.model.errors import HostError, RemediationError, Unreachable
+from remediation.model.facts import SessionFacts
+from remediation.model.text.words import plural
+from remediation.steps.resolve import served_natively
+
+GIB = 1024**3
+LISTENER = "winrm quickconfig -transport:https, with a certificate whose name is the host's (docs/windows.md)"
+
+
+NOTE = "note"
+"""The name of a check that holds a note of the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """One host's checks; ``error`` ended them early. ``exit_code`` is 0, 2 where something is missing, 3 without a way in."""
+
+    host: str
+    checks: tuple[Check, ...]
+    exit_code: int
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that failed."""
+        return tuple(check for check in self.checks if check.ok is False)
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as JSON."""
+        return {"host": self.host, "exit_code": self.exit_code, "checks": [check.to_json() for check in self.checks]}
+
+
+def preflight(host: str, access: HostAccess, settings: ConnectionSettings) -> Preflight:
+    """Look at a host through every facet; never raises `HostError`."""
+    checks = [_transport(settings)]
+    try:
+        reader = access.reader
+        session = reader.desktop.session()
+    except Unreachable as error:
+        checks.append(lacking("reached", error.message, "everything", error.next_step))
+        return Preflight(host, (*checks, *_notes(access)), error.exit_code)
+    except HostError as error:
+        checks.append(lacking("session", error.message, "everything", error.next_step))
+        return Preflight(host, (*checks, *_notes(access)), error.exit_code)
+    checks.append(good("reached", f"as {session.user} by {settings.kind}"))
+    checks += _session(session, settings)
+    for name, ask in _FACETS.items():
+        checks += _asked(name, ask, reader)
+    checks += _prepared(access, reader, session, settings)
+    checks += _notes(access)
+    code = 2 if any(check.ok is False for check in checks) else 0
+    return Preflight(host, tuple(checks), code)
+
+
+def _notes(access: HostAccess) -> list[Check]:
+    """Return what the user should know of the connection, also of one that failed."""
+    return [worth_knowing(NOTE, note) for note in access.notes]
+
+
+def failed_host(host: str, error: RemediationError) -> Preflight:
+    """Return the checks of a host that could not be checked at all."""
+    return Preflight(host, (lacking("check", error.message, "everything", error.next_step),), error.exit_code)
+
+
+def _transport(settings: ConnectionSettings) -> Check:
+    where = f"{settings.address}:{settings.port}" if settings.port else settings.address
+    if settings.kind == "winrm":
+        winrm = settings.winrm
+        url = f"{winrm.scheme}://{where}{winrm.path}"
+        if winrm.scheme == "https" and not winrm.verify:
+            cure = "give its certificate as ansible_winrm_ca_trust_path and take the ignore out"
+            return worth_knowing("transport", f"{url}: the certificate is not verified, because the inventory says so", cure=cure)
+        if winrm.scheme == "http" and winrm.encryption == "never":
+            return lacking("transport", f"{url}: nothing is encrypted", "", LISTENER)
+        how = "certificate verified" if winrm.scheme == "https" else "messages encrypted, no certificate"
+        return good("transport", f"{url}, {winrm.transport}, {how}")
+    if settings.kind == "ssh":
+        keys = {"strict": "host key must be known", "accept-new": "a new host key is accepted once"}
+        return good("transport", f"ssh {where}, {keys.get(settings.ssh.host_keys, settings.ssh.host_keys)}")
+    return good("transport", "this machine" if settings.kind == "local" else settings.kind)
+
+
+def _session(session: SessionFacts, settings: ConnectionSettings) -> Iterator[Check]:
+    if settings.platform == "windows":
+        mode = session.language_mode or "FullLanguage"
+        text = f"{session.shell_version or 'unknown version'}, {mode}"
+        if mode != "FullLanguage":
+            yield lacking("PowerShell", text, "everything", "ask for an account without a language restriction (AppLocker, WDAC)")
+        else:
+            yield good("PowerShell", text)
+        if session.desktop_user:
+            yield good("desktop", f"{session.desktop_user} is logged in")
+        elif "DesktopUser" in session.problems:
+            text = f"who sits at the desktop is not known: {session.problems['DesktopUser']}"
+            yield prepared.untold("desktop", text, "docker_desktop.restarted, vram.free on programs with a window")
+        else:
+            blocks = "docker_desktop.restarted, vram.free on programs with a window"
+            yield worth_knowing(
+                "desktop", "nobody is logged in at the desktop", blocks, "log in at the machine's own screen once"
+            )
+    yield _rights(session, windows=settings.platform == "windows")
+    if session.wsl is False:
+        yield worth_knowing(
+            "WSL", "the distributions are another user's", "steps that look into WSL", "log in as the desktop's user"
+        )
+
+
+def _rights(session: SessionFacts, *, windows: bool) -> Check:
+    """Check what the login may do; a login without any rights cannot repair a Windows host at all."""
+    if session.elevated:
+        return good("elevated", "administrator" if windows else "root")
+    if windows and any(is_refusal(reason) for reason in session.problems.values()):
+        text = (
+            f"Windows refuses {session.user} every CIM class (programs, memory, GPU counters); it has no administrator's rights, which tasks for "
+            "the desktop's user, other users' files and Docker need as well"
+        )
+        return lacking("rights", text, "everything but what Ollama and nvidia-smi answer", elevation(session.user))
+    cure = elevation(session.user) if windows else "ansible_become: true, for a login that sudo lets"
+    return worth_knowing(
+        "elevated", "no administrator's rights", "host.rebooted, program.closed and vram.free on others' programs", cure
+    )
+
+
+def _asked(name: str, ask: Callable[[Reader], Iterator[Check]], reader: Reader) -> list[Check]:
+    try:
+        return list(ask(reader))
+    except HostError as error:
+        return [lacking(name, error.message, _BLOCKS.get(name, ""), error.next_step)]
+
+
+def _prepared(access: HostAccess, reader: Reader, session: SessionFacts, settings: ConnectionSettings) -> list[Check]:
+    """Check what no facet tells: quotas, counters, Docker Desktop, Compose, WSL, the container toolkit."""
+    look = Snapshot(lambda: access.connection)
+    config = reader.variables.get("docker_config")
+    environment = {"DOCKER_CONFIG": str(config)} if config else {}
+
+    docker_needed = not _native(reader)
+
+    def windows(_: Reader) -> Iterator[Check]:
+        yield from prepared.windows_checks(
+            readiness.windows_readiness(look, environment), remote=settings.kind == "winrm", docker=docker_needed
+        )
+
+    def desktop(reader: Reader) -> Iterator[Check]:
+        yield prepared.docker_desktop(reader.desktop.docker(), needed=docker_needed)
+
+    def posix(reader: Reader) -> Iterator[Check]:
+        use = attempt(reader.gpu.use)
+        gpu = use is not None and bool(use.gpus)
+        yield from prepared.posix_checks(
+            readiness.posix_readiness(look, environment), gpu=gpu, elevated=session.elevated, docker=docker_needed
+        )
+
+    if settings.platform == "windows":
+        return [*_asked("Docker Desktop", desktop, reader), *_asked("preparation", windows, reader)]
+    return _asked("preparation", posix, reader)
+
+
+def _system(reader: Reader) -> Iterator[Check]:
+    facts = reader.system.facts()
+    memory = f", {facts.memory_total / GIB:.0f} GiB of memory" if facts.memory_total else ""
+    text = " ".join(filter(None, (f"{facts.hostname}, {facts.os}", facts.version))) + memory
+    refused = sorted({reason for reason in facts.problems.values() if is_refusal(reason)})
+    if refused:
+        yield prepared.untold("system", f"{text}; the rest is not known: {', '.join(refused)}")
+    else:
+        yield good("system", text)
+
+
+def _gpu(reader: Reader) -> Iterator[Check]:
+    use = reader.gpu.use()
+    if not use.gpus:
+        yield lacking("GPU", "no NVIDIA GPU is seen", _BLOCKS["GPU"], "install NVIDIA's driver: nvidia.com/drivers")
+        return
+    for gpu in use.gpus:
+        model = f", {gpu.driver_model}" if gpu.driver_model else ""
+        memory = "memory unknown" if gpu.total is None else f"{gpu.total / GIB:.0f} GiB"
+        text = f"{gpu.name}, {memory}, driver {gpu.driver_version}{model}"
+        if gpu.problem:
+            why, _, cure = gpu.problem.partition(": ")
+            yield lacking("GPU", f"{text}; {why}", _BLOCKS["GPU"], cure)
+        else:
+            yield good("GPU", text)
+    known = sum(1 for process in use.processes if process.vram is not None)
+    if not use.reliable and is_refusal(use.why_unreliable):
+        yield prepared.untold("GPU memory by program", use.why_unreliable, "vram.free")
+    elif not use.reliable:
+        yield lacking("GPU memory by program", use.why_unreliable, "vram.free", "winmgmt /resyncperf, then lodctr /R")
+    else:
+        yield good("GPU memory by program", plural(known, "program"))
+
+
+def _native(reader: Reader) -> bool:
+    """Whether Ollama runs here without Docker, so that nothing of Docker is missing."""
+    return bool(attempt(lambda: served_natively(reader)))
+
+
+def _engine(reader: Reader) -> Iterator[Check]:
+    try:
+        facts = reader.engine.facts()
+    except HostError as error:
+        if not _native(reader):
+            raise
+        yield worth_knowing("Docker engine", f"not needed, since Ollama runs without a container ({error.message})")
+        return
+    memory = f", {facts.memory_total / GIB:.0f} GiB" if facts.memory_total else ""
+    judge = lacking if facts.server_errors else good
+    yield judge(
+        "Docker engine",
+        f"{facts.name or facts.os} {facts.version}{memory}" + "".join(f"; {error}" for error in facts.server_errors),
+    )
+
+
+def _compose(reader: Reader) -> Iterator[Check]:
+    target = reader.target()
+    project = target.project.value if target.project else None
+    if project is None and not _native(reader) and attempt(reader.engine.facts) is None:
+        text = "not known, since the engine does not show its containers"
+        yield worth_knowing("Compose project", text, "compose.environment, stack.up")
+        return
+    if project is None:
+        yield worth_knowing("Compose project", "Ollama runs in none", "compose.environment, stack.up")
+        return
+    stale = reader.compose.stale(project)
+    text = f"{project.name} in {project.working_dir}"
+    yield good("Compose project", f"{text}; {', '.join(stale)} does not run as its files say" if stale else text)
+
+
+def _ollama(reader: Reader) -> Iterator[Check]:
+    version = reader.ollama.version()
+    models = reader.ollama.models()
+    yield good("Ollama", f"{version}, {plural(len(models), 'model')}")
+
+
+_FACETS: dict[str, Callable[[Reader], Iterator[Check]]] = {
+    "system": _system, "GPU": _gpu, "Docker engine": _engine, "Ollama": _ollama, "Compose project": _compose,
+}  # fmt: skip
+_BLOCKS = {
+    "GPU": "vram.free, every goal on the GPU",
+    "Docker engine": "container.*, compose.*, stack.*",
+    "Ollama": "model.*",
+    "Compose project": "compose.environment, stack.up",
+}

@@ -1,0 +1,65 @@
+"""``check-host``: what a host offers and lacks, before anything is repaired. Looks and changes nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from remediation.cli.options import CheckHost
+from remediation.cli.task import command_task
+
+if TYPE_CHECKING:
+    from remediation.cli.checks.preflight import Preflight
+    from remediation.report.text import Line
+
+PRECEDENCE = (1, 3, 2, 5)
+
+
+@command_task(CheckHost, name="check-host")
+def check_host(options: CheckHost) -> int:
+    """Look whether hosts can be reached and repaired: one line each, all checks with -v. Changes nothing."""
+    from remediation.cli.context import open_session  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
+
+    with open_session(options) as hosts:
+        from remediation.cli.checks.preflight import failed_host, preflight  # noqa: PLC0415 - loaded when asked for
+        from remediation.connections.settings import from_variables  # noqa: PLC0415 - loaded when asked for
+
+        def one(name: str) -> Preflight:
+            with hosts.looked_at(name, note=_unheard) as access:
+                found = preflight(name, access, from_variables(name, hosts.variables(name)))
+            return replace(found, checks=tuple(check.masked(hosts.masker.text) for check in found.checks))
+
+        found = hosts.each(one, failed_host, hosts.selected())
+    if options.json:
+        sys.stdout.write(document([each.to_json() for each in found]))
+    else:
+        rows = [row for each in found for line in _lines(each, verbose=options.verbose or len(found) == 1) for row in line.rows()]
+        sys.stdout.writelines(f"{row}\n" for row in rows)
+    codes = {each.exit_code for each in found}
+    return next((code for code in PRECEDENCE if code in codes), 0)
+
+
+def _unheard(note: str) -> None:
+    """Leave a note to the checks, which show all of them."""
+
+
+def _lines(found: Preflight, *, verbose: bool) -> Iterator[Line]:
+    from remediation.cli.checks.preflight import NOTE  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.text import Line  # noqa: PLC0415 - loaded when asked for
+
+    failed = found.failed
+    mark = "✗" if failed else "✓"
+    head = "; ".join(f"{check.name}: {check.text}" for check in failed) or "can be reached and repaired"
+    yield Line(head, lead=f"{mark} {found.host}  ")
+    shown = found.checks if verbose else [check for check in found.checks if check.ok is False or check.name == NOTE]
+    for check in shown:
+        word = {True: "✓", False: "✗", None: "·"}[check.ok]
+        if verbose or check.name == NOTE:
+            yield Line(check.text, lead=f"    {word} {check.name:22}")
+        if check.ok is not True and check.blocks:
+            yield Line(check.blocks, lead=f"      {'':22}blocks: ")
+        if check.ok is not True and check.cure:
+            yield Line(check.cure, lead=f"      {'':22}next: ")

@@ -1,0 +1,183 @@
+"""``diagnose``: finds causes in evidence that somebody sent, or on hosts; looks and changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from remediation.cli.options import Diagnose, seconds
+from remediation.cli.stdio import current_masker
+from remediation.cli.task import command_task
+from remediation.model.errors import RemediationError, UsageError
+from remediation.model.text.visible import visible_line
+
+if TYPE_CHECKING:
+    from remediation.cli.context import Session
+    from remediation.diagnosis.evidence import Evidence
+    from remediation.facets.access import HostAccess
+
+FAILED = 2
+MOST_SECONDS = 600.0
+"""A longer answer is no figure any more, and a connection's call ends some time."""
+SURE = 0.8
+"""From this confidence on a finding below the first one counts for ``--fail-on`` too, as it counts for a ladder."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Incident:
+    """One thing that was diagnosed: what it is called, what was found, what was read of it, and how it failed."""
+
+    name: str
+    found: dict[str, Any]
+    evidence: Evidence | None = None
+    error: RemediationError | None = None
+
+
+@command_task(Diagnose)
+def diagnose(options: Diagnose) -> int:
+    """Find out why the model is not on the GPU, from hosts or from --evidence. Changes nothing."""
+    fail_on = _causes(options.fail_on)
+    if options.probe_seconds is not None and options.evidence:
+        raise UsageError(
+            "--evidence is diagnosed without hosts, so --probe-seconds has no model to ask", next_step="leave it out"
+        )
+    incidents = _from_evidence(options) if options.evidence else _from_hosts(options)
+    if options.out:
+        _save(incidents, Path(options.out))
+    _print(incidents, options)
+    codes = {one.error.exit_code for one in incidents if one.error}
+    if any(_names(one.found, fail_on) for one in incidents):
+        codes.add(FAILED)
+    return next((code for code in (1, 3, FAILED, 5) if code in codes), 0)
+
+
+def _causes(names: tuple[str, ...]) -> frozenset[str]:
+    """Return the causes of ``--fail-on``; raises `UsageError` for a name that is none."""
+    import difflib  # noqa: PLC0415 - for a mistake alone
+
+    from remediation.model.finding import Cause  # noqa: PLC0415 - not for every task
+
+    known = [str(cause) for cause in Cause]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UsageError(f"--fail-on: there is no cause {name!r}{hint}", next_step=f"the causes are {', '.join(known)}")
+    return frozenset(names)
+
+
+def _names(found: dict[str, Any], causes: frozenset[str]) -> bool:
+    """Return whether one of `causes` is the first finding, or a sure one."""
+    listed = found.get("findings") or []
+    return any(one["cause"] in causes for number, one in enumerate(listed) if not number or one["confidence"] >= SURE)
+
+
+def _from_evidence(options: Diagnose) -> list[Incident]:
+    from remediation.diagnosis.load import load_evidence, refusing  # noqa: PLC0415 - loaded when asked for
+
+    if options.inventory or options.limit:
+        given = "--inventory" if options.inventory else "--limit"
+        raise UsageError(
+            f"--evidence is diagnosed without hosts, so {given} has no meaning beside it", next_step="give one of them"
+        )
+    found = []
+    for argument in options.evidence:
+        name = "stdin" if argument == "-" else argument
+        evidence = load_evidence(argument)
+        with refusing(name):
+            found.append(_judged(name, evidence))
+    return found
+
+
+def _from_hosts(options: Diagnose) -> list[Incident]:
+    from remediation.cli.context import open_session  # noqa: PLC0415 - loaded when asked for
+
+    probe = _probe_seconds(options.probe_seconds)
+    with open_session(options) as hosts:
+        return list(hosts.each(lambda name: _looked_at(name, hosts, probe), _failed, hosts.selected()))
+
+
+def _probe_seconds(text: str | None) -> float | None:
+    """Return how long a loaded model may be asked, None where it is not to be; raises `UsageError`."""
+    if text is None:
+        return None
+    limit = seconds("--probe-seconds", text)
+    if not 0 < limit <= MOST_SECONDS:
+        raise UsageError(f"--probe-seconds: a time above 0 and up to {MOST_SECONDS:g} s is wanted, not {text!r}")
+    return limit
+
+
+def _looked_at(name: str, hosts: Session, probe: float | None) -> Incident:
+    """Read one host, and ask its loaded model where `probe` seconds are given for that.
+
+    What the host refuses as a whole is told beside the others' findings. The connection takes no writes while causes are looked for.
+    """
+    from remediation.diagnosis.collect import collect  # noqa: PLC0415 - loaded when asked for
+
+    with hosts.looked_at(name) as access:
+        evidence = collect(access.reader)
+    judged = _noted(_judged(name, evidence), access)
+    if probe is None:
+        return judged
+    from remediation.cli.commands.probe_figures import probe_figures, with_answer  # noqa: PLC0415 - loaded when asked for
+
+    figures = probe_figures(name, hosts, evidence, judged.found["offloaded"], probe)
+    told = with_answer(evidence, figures)
+    judged = judged if told is evidence else _noted(_judged(name, told), access)
+    return dataclasses.replace(judged, found={**judged.found, "measured": figures})
+
+
+def _noted(judged: Incident, access: HostAccess) -> Incident:
+    """Return a diagnosis with what the user should know of the connection, as the ``--json`` document has it."""
+    return dataclasses.replace(judged, found={**judged.found, "connection": list(access.notes)})
+
+
+def _failed(name: str, error: RemediationError) -> Incident:
+    return Incident(name, {"findings": [], "offloaded": None, "predicted": None, "target": None}, error=error)
+
+
+def _judged(name: str, evidence: Evidence) -> Incident:
+    from remediation.diagnosis.diagnose import diagnose as find_causes  # noqa: PLC0415 - loaded when asked for
+    from remediation.diagnosis.diagnose import to_json  # noqa: PLC0415 - loaded when asked for
+
+    return Incident(name, to_json(find_causes(evidence), target=evidence.model), evidence)
+
+
+def _save(incidents: list[Incident], path: Path) -> None:
+    """Write what was read, redacted, as records that ``--evidence`` reads; several incidents get a file each."""
+    from remediation.diagnosis.record import save  # noqa: PLC0415 - loaded when asked for
+
+    read = [one for one in incidents if one.evidence is not None]
+    for one in read:
+        own = path if len(read) == 1 else path.with_name(f"{path.stem}-{_as_file_name(one.name)}{path.suffix or '.json'}")
+        if one.evidence is not None:
+            save(one.evidence, own)
+            sys.stderr.write(f"{one.name}: what was read is in {own}, without names, tokens and home paths\n")
+
+
+def _as_file_name(name: str) -> str:
+    kept = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in Path(name).name)
+    return kept.strip(".-") or "incident"
+
+
+def _print(incidents: list[Incident], options: Diagnose) -> None:
+    from remediation.report.diagnosis import diagnosis_lines  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
+
+    mask = current_masker()
+    incidents = [dataclasses.replace(one, found=mask(one.found)) for one in incidents]
+    if options.json:
+        told = [{"name": one.name, **one.found, **({"error": str(one.error)} if one.error else {})} for one in incidents]
+        sys.stdout.write(document(told))
+        return
+    for number, one in enumerate(incidents):
+        if number:
+            sys.stdout.write("\n")
+        if one.error:
+            sys.stdout.write(f"{visible_line(f'{one.name}  could not be looked at: {one.error.message}')}\n")
+            sys.stderr.write(f"{one.name}: {one.error}\n")
+            continue
+        for line in diagnosis_lines(one.name, one.found, target=one.found.get("target") or "", verbose=options.verbose):
+            sys.stdout.writelines(f"{row}\n" for row in line.rows())

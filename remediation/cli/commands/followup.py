@@ -1,0 +1,158 @@
+"""What may follow a run: going on with it, taking it back, applying what its check mode planned."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+from remediation.cli.context import Session, open_session
+from remediation.cli.options import Apply, Resume, Undo
+from remediation.cli.resources import PLAYBOOKS, find_resource
+from remediation.cli.runner import RunOptions, execute_run, report_listeners, request_of
+from remediation.engine.followup.followups import apply_plan, resume_run, undo_run
+from remediation.engine.followup.plan import load_plan
+from remediation.engine.journal.history import RunRecord, find_run
+from remediation.engine.journal.journal import Journal, JournalError
+from remediation.engine.journal.run_lock import RunLock
+from remediation.model.errors import UsageError
+from remediation.model.text.shape import mismatch
+
+
+def resume_from_journal(options: Resume, stream: TextIO) -> int:
+    """Go on with a run; its own journal is written further."""
+    with working_on(options.run) as (record, lock):
+        return _resume(record, lock, options, stream)
+
+
+@contextmanager
+def working_on(run: str) -> Iterator[tuple[RunRecord, RunLock]]:
+    """Lock a run that is to go on or to be taken back, and read it; raises `UsageError`, and `RunAlive` while it is running."""
+    folder = find_run(run).folder
+    try:
+        lock = RunLock(folder)
+    except OSError as error:
+        sentence = f"run {folder.name} cannot be locked: {error.strerror or error}"
+        raise JournalError(sentence, next_step=f"look at the rights of {folder}") from None
+    try:
+        yield find_run(folder.name), lock
+    finally:
+        lock.release()
+
+
+def _resume(record: RunRecord, lock: RunLock, options: Resume, stream: TextIO) -> int:
+    told, tape = here(options.report), here(options.record)
+    asked = load_saved_options(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
+    asked = replace(
+        asked, json=options.json, verbose=options.verbose, diff=options.diff or asked.diff, report=told, out=None, record=tape,
+        wait=options.wait or asked.wait,
+    )  # fmt: skip
+    if options.max_risk is not None:
+        asked = replace(asked, max_risk=options.max_risk)
+    asked = replace(asked, yes_destroy=(*asked.yes_destroy, *options.yes_destroy))
+    path, files = find_resource(PLAYBOOKS, asked.playbook), report_listeners(asked)
+    for event in record.events:
+        for each in files if event.kind != "run_end" else ():
+            each(event)  # the file tells the run, not its last part
+    with open_session(asked, playbook=path) as hosts:
+        need_secrets(record.header, f"run {record.run}", hosts)
+        request = replace(request_of(str(record.header.get("command", "play")), asked, hosts, path), repeat=options.repeat)
+        if options.check:
+            raise UsageError(
+                f"what is left of run {record.run} cannot be rehearsed alone", next_step="--check its playbook instead"
+            )
+        return execute_run(
+            request, hosts, asked, stream,
+            listening=files, journal=Journal(record.folder, lock), earlier=record.events,
+            go=lambda request, ports, opener: resume_run(record, request, ports, opener, mask=hosts.masker),
+        )  # fmt: skip
+
+
+def undo_from_journal(options: Undo, stream: TextIO) -> int:
+    """Take a run back, as a run of its own."""
+    with working_on(options.run) as (record, _):
+        return _undo(record, options, stream)
+
+
+def _undo(record: RunRecord, options: Undo, stream: TextIO) -> int:
+    told, tape = here(options.report), here(options.record)
+    before = load_saved_options(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
+    asked = replace(
+        before, check=options.check, diff=options.diff, json=options.json, verbose=options.verbose, max_risk=options.max_risk,
+        yes_destroy=options.yes_destroy, report=told, wait=options.wait, out=None, record=tape,
+    )  # fmt: skip
+    path = find_resource(PLAYBOOKS, asked.playbook)
+    with open_session(asked, playbook=path) as hosts:
+        need_secrets(record.header, f"run {record.run}", hosts)
+        request = request_of("undo", asked, hosts, path)
+        go = partial(_undone, record, options.task or "")
+        return execute_run(request, hosts, asked, stream, listening=report_listeners(asked), go=go)
+
+
+def _undone(record: RunRecord, task: str, *rest: Any) -> Any:  # noqa: ANN401 - as `undo_run`
+    return undo_run(record, *rest, task=task)
+
+
+def apply_saved_plan(options: Apply, stream: TextIO) -> int:
+    """Apply a saved plan, or some of its changes."""
+    plan, told, tape = load_plan(Path(options.plan)), here(options.report), here(options.record)
+    before = load_saved_options(plan.header, options.plan, limit=None, extra_vars=options.extra_vars)
+    asked = replace(
+        before, check=False, out=None, diff=options.diff, json=options.json, verbose=options.verbose,
+        max_risk=options.max_risk or before.max_risk, yes_destroy=options.yes_destroy, report=told, wait=options.wait,
+        last_resort=before.last_resort, record=tape,
+    )  # fmt: skip
+    plan.select(options.only)
+    path = find_resource(PLAYBOOKS, asked.playbook)
+    with open_session(asked, playbook=path) as hosts:
+        need_secrets(plan.header, f"the plan {options.plan}", hosts)
+        request = request_of("apply", asked, hosts, path)
+        go = partial(_applied, plan, options.only)
+        return execute_run(request, hosts, asked, stream, listening=report_listeners(asked), go=go)
+
+
+def _applied(plan: Any, only: tuple[str, ...], *rest: Any) -> Any:  # noqa: ANN401 - as `apply_plan`
+    return apply_plan(plan, *rest, only=only)
+
+
+def here(name: str | None) -> str | None:
+    """Return a file as it is meant from the folder this was started in, not from the earlier run's."""
+    return str(Path(name).absolute()) if name is not None else None
+
+
+def load_saved_options(header: Mapping[str, Any], what: str, *, limit: str | None, extra_vars: tuple[str, ...]) -> RunOptions:
+    """Return what an earlier run was asked for, in the folder it was asked in; raises `UsageError` where that is gone."""
+    kept = header.get("asked")
+    folder = Path(str(header.get("folder") or "."))
+    if not isinstance(kept, Mapping):
+        raise UsageError(f"{what} does not say how it was asked for; it was made by another version")
+    if not folder.is_dir():
+        raise UsageError(f"{what} was started in {folder}, which is gone", next_step="put the folder back")
+    given = tuple(f"@{Path(text[1:]).expanduser().absolute()}" if text.startswith("@") else text for text in extra_vars)
+    os.chdir(folder)  # its relative paths are meant from there
+    known = {item.name: item for item in fields(RunOptions)}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in kept.items() if name in known
+    }
+    asked = RunOptions(**values)
+    odd = mismatch(asked, RunOptions)
+    if odd is not None:
+        raise UsageError(f"{what} is damaged: {odd}", next_step="run its playbook again")
+    return replace(asked, limit=limit or asked.limit, extra_vars=(*asked.extra_vars, *given))
+
+
+def need_secrets(header: Mapping[str, Any], what: str, hosts: Session) -> None:
+    """Raise `UsageError` where a secret that the earlier run was given by ``-e`` is neither given again nor in the inventory."""
+    kept = header.get("secret_vars")
+    names = [str(name) for name in kept] if isinstance(kept, list) else []
+    there = {name for host in hosts.inventory.hosts for layer in hosts.inventory.layers(host) for name in layer}
+    missing = [name for name in names if name not in hosts.extra and name not in there]
+    if missing:
+        again = " ".join(f"-e {name}=VALUE" for name in missing)
+        raise UsageError(
+            f"{what} was made with -e {', '.join(missing)}, and no secret is stored with it", next_step=f"give it again: {again}"
+        )

@@ -1,0 +1,172 @@
+"""``hosts`` and ``vars``: what an inventory says, and where. Nothing is reached and no lab is started."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from remediation.cli.options import Listing, OneHost
+from remediation.cli.stdio import current_masker
+from remediation.cli.task import command_task
+from remediation.model.secrets.names import MASK, sounds_secret
+from remediation.model.text.words import plural
+
+if TYPE_CHECKING:
+    from remediation.inventory.inventory import Inventory
+    from remediation.inventory.provenance import Origin
+    from remediation.templating.templar import Scope
+
+MOST = 60
+"""Characters of a value that a row of ``vars`` shows; JSON has all of it."""
+
+QUIET = frozenset({"env", "file", "vars"})
+"""Lookups that a query may make: the others run programs or ask somebody."""
+
+
+@command_task(Listing)
+def hosts(options: Listing) -> int:
+    """List the hosts of the inventory with their connection and groups, or the groups as a tree."""
+    from remediation.cli.context import read_inventory, warn_of_misspelt  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.extra_vars import extra_variables  # noqa: PLC0415 - loaded when asked for
+    from remediation.inventory.check import check_addresses  # noqa: PLC0415 - loaded when asked for
+    from remediation.inventory.secrets import vault_of  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.text import columns  # noqa: PLC0415 - loaded when asked for
+
+    decrypt = vault_of(options.vault_password_file)
+    inventory = read_inventory(options, decrypt=decrypt)
+    extra = extra_variables(options.extra_vars, decrypt=decrypt)
+    check_addresses(inventory, extra)
+    current_masker().learn([extra, *inventory.tables()])
+    chosen = inventory.select("all", options.limit)
+    listed = [_host(inventory, host, extra) for host in chosen]
+    if options.json:
+        tree = {
+            name: {"hosts": list(group.hosts), "children": list(group.children)}
+            for name, group in inventory.groups_by_name.items()
+        }
+        sys.stdout.write(document({"hosts": listed, "groups": tree}))
+        return 0
+    if options.graph:
+        rows = ["all", *_tree(inventory, "all", frozenset(chosen))]
+    else:
+        rows = columns(
+            [[item["host"], item["connection"] or "", item["address"], ", ".join(item["groups"]) or "-"] for item in listed]
+        )
+        rows.append(f"{plural(len(listed), 'host')} of {', '.join(inventory.sources)}")
+    sys.stdout.writelines(f"{row}\n" for row in rows)
+    warn_of_misspelt(inventory, extra)
+    return 0
+
+
+def _host(inventory: Inventory, host: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    scope = _scope(inventory, host, extra)
+    port = _value(scope, "ansible_port")
+    address = _value(scope, "ansible_host") or host
+    place = inventory.place_of(host)
+    return {
+        "host": host,
+        "connection": _value(scope, "ansible_connection"),
+        "address": f"{address}:{port}" if port is not None else str(address),
+        "user": _value(scope, "ansible_user"),
+        "groups": inventory.groups_of(host),
+        "place": f"{place.file}:{place.line}" if place else None,
+    }
+
+
+def _tree(inventory: Inventory, name: str, chosen: frozenset[str], indent: str = "") -> Iterator[str]:
+    """Yield the rows below a group: its groups, then its own hosts; empty groups are left out."""
+    group = inventory.groups_by_name[name]
+    below = [(child, True) for child in group.children if chosen & set(inventory.groups[child])]
+    grouped = {host for child in group.children for host in inventory.groups[child]}
+    below += [(host, False) for host in group.hosts if host in chosen and not (name == "all" and host in grouped)]
+    for index, (each, is_group) in enumerate(below):
+        last = index == len(below) - 1
+        yield f"{indent}{'└─' if last else '├─'} {each}{':' if is_group else ''}"
+        if is_group:
+            yield from _tree(inventory, each, chosen, f"{indent}{'   ' if last else '│  '}")
+
+
+@command_task(OneHost, name="vars")
+def variables(options: OneHost) -> int:
+    """Show each variable of a host, the file and line it comes from, and what it overrode."""
+    from remediation.cli.context import read_inventory  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.extra_vars import extra_variables  # noqa: PLC0415 - loaded when asked for
+    from remediation.inventory.provenance import origins  # noqa: PLC0415 - loaded when asked for
+    from remediation.inventory.secrets import vault_of  # noqa: PLC0415 - loaded when asked for
+    from remediation.model.errors import UsageError  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.text import columns  # noqa: PLC0415 - loaded when asked for
+    from remediation.templating.yaml.loader import meant  # noqa: PLC0415 - loaded when asked for
+
+    decrypt = vault_of(options.vault_password_file)
+    inventory = read_inventory(options, decrypt=decrypt)
+    host = options.host
+    if inventory.match([host]).hosts != (host,):
+        hint = meant(host, inventory.hosts)
+        raise UsageError(f"there is no host {host!r} in the inventory{hint}", next_step="remediate hosts lists them")
+    extra = extra_variables(options.extra_vars, decrypt=decrypt)
+    current_masker().learn([extra, *inventory.tables()])
+    scope = _scope(inventory, host, extra)
+    found = origins(inventory, host, extra)
+    if options.json:
+        described = {
+            name: {**_told(origin, scope), "overrode": [_told(weaker) for weaker in origin.overrode]}
+            for name, origin in found.items()
+        }
+        sys.stdout.write(document({"host": host, "groups": inventory.groups_of(host), "variables": described}))
+        return 0
+    rows = []
+    for name, origin in found.items():
+        rows.append([name, _row(origin, scope), origin.where])
+        rows += [["", f"  over {_row(weaker)}", weaker.where] for weaker in origin.overrode]
+    groups = ", ".join(inventory.groups_of(host)) or "no group"
+    sys.stdout.writelines(f"{row}\n" for row in [f"{host}  ({groups})", *columns(rows)])
+    return 0
+
+
+def _scope(inventory: Inventory, host: str, extra: Mapping[str, Any]) -> Scope:
+    from remediation.templating.lookups.single import LOOKUPS  # noqa: PLC0415 - Jinja is loaded when asked for
+    from remediation.templating.templar import Scope  # noqa: PLC0415 - as above
+
+    quiet = {name: lookup for name, lookup in LOOKUPS.items() if name in QUIET}
+    return Scope((extra, *inventory.layers(host), inventory.magic(host)), quiet)
+
+
+def _value(scope: Scope, name: str) -> Any:  # noqa: ANN401 - any value
+    """Return a variable's value, or its text as written where it cannot be evaluated here; None where there is none."""
+    from remediation.model.errors import RemediationError  # noqa: PLC0415 - loaded when asked for
+
+    try:
+        return scope.render(scope[name]) if name in scope else None
+    except RemediationError:
+        return scope.raw(name)
+
+
+def _told(origin: Origin, scope: Scope | None = None) -> dict[str, Any]:
+    return {
+        "value": _shown(origin, scope),
+        "file": origin.place.file if origin.place else None,
+        "line": origin.place.line if origin.place else None,
+        "from": origin.rank,
+    }
+
+
+def _row(origin: Origin, scope: Scope | None = None) -> str:
+    """Return a value as YAML in one row: a text that looks like a number is quoted, so that the two can be told apart."""
+    import yaml  # noqa: PLC0415 - loaded when asked for
+
+    from remediation.report.text import shortened  # noqa: PLC0415 - loaded when asked for
+
+    text = yaml.safe_dump(_shown(origin, scope), default_flow_style=True, allow_unicode=True, width=10_000, sort_keys=False)
+    return shortened(text.removesuffix("...\n").strip(), MOST)
+
+
+def _shown(origin: Origin, scope: Scope | None) -> Any:  # noqa: ANN401 - any value
+    """Return what may be seen of a value: evaluated where a scope is given, and no secret of it."""
+    from remediation.templating.yaml.secret import masked  # noqa: PLC0415 - loaded when asked for
+
+    if sounds_secret(origin.name):
+        return MASK
+    return masked(_value(scope, origin.name) if scope is not None else origin.value)

@@ -1,0 +1,56 @@
+"""``lint`` and ``schema``: for those who write playbooks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from remediation.cli.options import Lint, Schema
+from remediation.cli.task import command_task
+from remediation.model.text.words import plural
+
+NOTHING = "{}"
+"""What a vault counts as where no password is needed: an empty mapping as a file, a text as a value."""
+
+
+@command_task(Lint)
+def lint(options: Lint) -> int:
+    """Read a playbook, tell every mistake in it, and give advice. Touches no host."""
+    from remediation.cli.context import read_inventory  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.extra_vars import extra_variables  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.resources import PLAYBOOKS, find_resource  # noqa: PLC0415 - loaded when asked for
+    from remediation.playbook.lint import lint_playbook as advise  # noqa: PLC0415 - loaded when asked for
+    from remediation.playbook.lint import warnings_to_json  # noqa: PLC0415 - loaded when asked for
+    from remediation.playbook.load import load_playbook  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
+
+    path = find_resource(PLAYBOOKS, options.playbook)
+    given = extra_variables(options.extra_vars)
+    known = set(given)
+    if options.inventory:
+        inventory = read_inventory(options, playbook=path)
+        known |= {name for host in inventory.hosts for layer in inventory.layers(host) for name in layer}
+    advice = advise(load_playbook(path, extra=given, decrypt=lambda _: NOTHING), known=known)
+    if options.json:
+        sys.stdout.write(document([warnings_to_json(item) for item in advice]))
+    else:
+        sys.stdout.writelines(f"{item}\n" for item in advice)
+        sys.stdout.write(f"{path}: no mistakes, {plural(len(advice), 'piece')} of advice\n")
+    return 0
+
+
+@command_task(Schema)
+def schema(options: Schema) -> int:
+    """Print the JSON Schema of playbooks for editors, or write it to --out; made from the steps."""
+    from remediation.cli.outputs import writable  # noqa: PLC0415 - loaded when asked for
+    from remediation.playbook.schema import playbook_schema as made  # noqa: PLC0415 - loaded when asked for
+
+    text = json.dumps(made(), indent=2, ensure_ascii=False) + "\n"
+    if options.out is None:
+        sys.stdout.write(text)
+        return 0
+    path: Path = writable("--out", options.out)
+    path.write_text(text, encoding="utf-8")
+    sys.stdout.write(f"{path}: the schema of playbooks, for an editor's YAML language server\n")
+    return 0

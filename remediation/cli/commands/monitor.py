@@ -1,0 +1,121 @@
+"""``monitor``: the GPUs of one or many hosts, looked at again and again; the guide's ``while ($true) { nvidia-smi }``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from remediation.cli.options import Monitor
+from remediation.cli.stdio import current_masker
+from remediation.cli.task import command_task
+from remediation.model.errors import HostError, RemediationError
+from remediation.model.signals import Terminated
+from remediation.model.text.visible import visible_json
+
+if TYPE_CHECKING:
+    from remediation.cli.context import Session
+    from remediation.facets.access import HostAccess
+    from remediation.report.gpus import Sample
+
+EVERY = 2.0
+"""Seconds between two looks, as in the guide."""
+
+
+@command_task(Monitor)
+def monitor(options: Monitor) -> int:
+    """Watch the GPUs and the models on them, until Ctrl-C or for --for. Changes nothing."""
+    from remediation.cli.context import open_session  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.options import seconds  # noqa: PLC0415 - loaded when asked for
+
+    every = max(0.1, seconds("--every", options.every, EVERY))
+    until = time.monotonic() + seconds("--for", options.for_, float("inf"))
+    with open_session(options) as hosts, ExitStack() as stack:
+        show = _shower(options, stack)
+        try:
+            for samples in _rounds(hosts, every, until):
+                show(samples)
+        except Terminated:
+            raise
+        except KeyboardInterrupt:
+            return 0  # that is how one stops looking
+    return 0
+
+
+def _rounds(hosts: Session, every: float, until: float) -> Iterator[list[Sample]]:
+    names = hosts.selected()
+    with hosts.kept_open() as access:
+        while True:
+            begun = time.monotonic()
+            yield list(hosts.each(lambda name: sample(name, access(name)), failed_sample, names))
+            left = begun + every - time.monotonic()
+            if time.monotonic() + max(0.0, left) >= until:
+                return
+            time.sleep(max(0.0, left))
+
+
+def _shower(options: Monitor, stack: ExitStack) -> Callable[[Sequence[Sample]], None]:
+    if options.json:
+
+        def as_json(samples: Sequence[Sample]) -> None:
+            sys.stdout.writelines(f"{visible_json(current_masker()(sample.to_json()))}\n" for sample in samples)
+            sys.stdout.flush()
+
+        return as_json
+    from remediation.report.gpus import sample_lines  # noqa: PLC0415 - loaded when asked for
+
+    if not sys.stdout.isatty():
+
+        def plain(samples: Sequence[Sample]) -> None:
+            stamp = time.strftime("%H:%M:%S")
+            sys.stdout.write(f"{stamp}\n")
+            sys.stdout.writelines(f"{row}\n" for sample in samples for line in sample_lines(sample) for row in line.rows())
+            sys.stdout.flush()
+
+        return plain
+    from rich.console import Console, Group  # noqa: PLC0415 - loaded on a terminal alone
+    from rich.live import Live  # noqa: PLC0415 - loaded on a terminal alone
+    from rich.text import Text  # noqa: PLC0415 - loaded on a terminal alone
+
+    from remediation.cli.stdio import unwrapped  # noqa: PLC0415 - loaded on a terminal alone
+    from remediation.report.text import STYLES  # noqa: PLC0415 - loaded on a terminal alone
+
+    console = Console(file=unwrapped(sys.stdout), highlight=False)
+    live = stack.enter_context(Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False))
+    mask = current_masker()
+
+    def on_terminal(samples: Sequence[Sample]) -> None:
+        rows = [
+            Text(mask.text(row), style=STYLES.get(line.style, ""))
+            for sample in samples
+            for line in sample_lines(sample)
+            for row in line.rows()
+        ]
+        live.update(Group(*rows, Text(f"{time.strftime('%H:%M:%S')} · Ctrl-C ends", style="dim")), refresh=True)
+
+    return on_terminal
+
+
+def sample(name: str, access: HostAccess) -> Sample:
+    """Look once; what cannot be read is said in the sample, never raised."""
+    from remediation.report.gpus import Sample  # noqa: PLC0415 - loaded when asked for
+
+    now = time.time()
+    try:
+        reader = access.reader
+        use = reader.gpu.use()
+    except HostError as error:
+        return Sample(name, now, error=error.message)
+    try:
+        return Sample(name, now, use, tuple(reader.ollama.running()))
+    except HostError as silent:  # a host without Ollama has GPUs all the same
+        return Sample(name, now, use, silent=silent.message)
+
+
+def failed_sample(name: str, error: RemediationError) -> Sample:
+    """Return the sample of a host that could not be looked at."""
+    from remediation.report.gpus import Sample  # noqa: PLC0415 - loaded when asked for
+
+    return Sample(name, time.time(), error=error.message)

@@ -1,0 +1,50 @@
+"""``fix-offload``, ``verify`` and ``play``: a playbook on the hosts of an inventory, told, journaled, and interruptible."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from remediation.cli.options import FixOffload, PlayOptions, Verify
+from remediation.cli.task import command_task
+
+if TYPE_CHECKING:
+    from remediation.cli.context import Session
+
+
+@command_task(FixOffload, name="fix-offload")
+def fix_offload(options: FixOffload) -> int:
+    """Bring the model back onto the GPU by the least destructive step that works, and prove it."""
+    from remediation.cli.runner import RunOptions, run_playbook_task  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
+
+    return run_playbook_task("fix-offload", RunOptions.of(options, playbook="fix-offload"), sys.stdout)
+
+
+@command_task(PlayOptions)
+def play(options: PlayOptions) -> int:
+    """Run a playbook: a file of yours, or a shipped one by its name."""
+    if options.list_hosts or options.list_tasks or options.list_tags or options.syntax_check:
+        from remediation.cli.commands.listing import listing  # noqa: PLC0415 - loaded when asked for
+
+        return listing(options, sys.stdout)
+    from remediation.cli.runner import RunOptions, run_playbook_task  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
+
+    return run_playbook_task("play", RunOptions.of(options, playbook=options.playbook), sys.stdout)
+
+
+@command_task(Verify)
+def verify(options: Verify) -> int:
+    """Go through the guide's checklist and say whether the model is served from the GPU; changes nothing but with --survives-restart."""
+    from remediation.cli.options import seconds  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.runner import RunOptions, run_playbook_task  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
+
+    after = seconds("--after", options.after)
+
+    def watched(hosts: Session) -> int:
+        from remediation.cli.commands.verify_watch import watch  # noqa: PLC0415 - loaded when asked for
+
+        return watch(hosts, after, as_json=options.json)
+
+    restart = ('{"survives_restart": true}',) if options.survives_restart else ()
+    asked = RunOptions.of(options, playbook="verify", verbose=True, extra_vars=(*options.extra_vars, *restart))
+    return run_playbook_task("verify", asked, sys.stdout, then=watched if after else None)

@@ -1,0 +1,64 @@
+"""``diagnose --probe-seconds``: the figures of the model that is loaded, asked as ``fix-offload`` asks before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from remediation.cli.context import Session
+from remediation.diagnosis.evidence import Evidence, Piece
+from remediation.diagnosis.loaded import remaining, unlike_ours
+from remediation.engine.benchmark import measure, unmeasured
+from remediation.facets.host_factory import SCALE
+from remediation.facets.ollama.generate import WHAT
+from remediation.model.errors import HostError
+from remediation.model.facts import Runner
+
+LABEL = "before"
+SOON = 5.0
+RELOADED = "what is loaded changed while it was asked: the figures are of what is loaded now"
+
+
+def probe_figures(name: str, hosts: Session, evidence: Evidence, layers: Sequence[int] | None, limit: float) -> dict[str, Any]:
+    """Return the figures of a ``measurement`` (``docs/events.md``); ``reason`` says why something is None, nothing is raised.
+
+    The host is opened anew for this: the connection by which causes are looked for takes no writes.
+    """
+    variables = hosts.variables(name)
+    simulated = SCALE in variables
+    otherwise = unlike_ours(evidence)
+    if otherwise:
+        return unmeasured(
+            f"not measured: {otherwise}, and a request without that would load the model again", simulated=simulated
+        )
+    try:
+        with hosts.looked_at(name, check=False) as access:
+            reader = access.reader
+            before = reader.ollama.running()
+            if _leaves(before, reader.system.facts().now):
+                return unmeasured("not measured: the model is about to be unloaded", layers=layers, simulated=simulated)
+            figures = measure(reader, access.writer(), label=LABEL, layers=layers, simulated=simulated, seconds=limit)
+            if figures["tokens_seen"] and _held(before) != _held(access.reader.ollama.running()):
+                figures["reason"] = RELOADED
+            return figures
+    except HostError as error:
+        return unmeasured(f"not measured: {error.message}", layers=layers, simulated=simulated)
+
+
+def with_answer(evidence: Evidence, figures: Mapping[str, Any]) -> Evidence:
+    """Return the evidence with what came of asking, where the model was asked and did not answer: that is evidence itself."""
+    reason = str(figures["reason"] or "").removeprefix("not measured: ")
+    if figures["tokens_seen"] or not reason.startswith((f"{WHAT} failed", "no answer within")):
+        return evidence
+    return replace(evidence, probe=reason, pieces=(*evidence.pieces, Piece("api", reason, "probe")))
+
+
+def _leaves(runners: Sequence[Runner], now: float) -> bool:
+    """Return whether a runner may be gone by the time it is asked, so that asking would load it."""
+    left = [remaining(runner.expires_at, now) for runner in runners]
+    return any(seconds is not None and seconds < SOON for seconds in left)
+
+
+def _held(runners: Sequence[Runner]) -> set[tuple[str, int, int, int | None]]:
+    return {(runner.model, runner.size, runner.size_vram, runner.context_length) for runner in runners}

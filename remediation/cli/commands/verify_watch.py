@@ -1,0 +1,82 @@
+"""``verify --after``: keeps looking at the goal for a while, and names a regression and who caused it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import TextIO
+
+from remediation.cli.context import Session
+from remediation.diagnosis.collect import collect
+from remediation.diagnosis.diagnose import diagnose
+from remediation.facets.access import HostAccess
+from remediation.facets.protocols import Reader
+from remediation.model.errors import HostError, RemediationError
+from remediation.model.finding import Cause
+from remediation.model.text.visible import visible_json
+from remediation.report.formatting import duration
+from remediation.steps.registry import registry
+
+EVERY = 5.0
+"""Seconds between two looks: a request that reloads the runner is seen before the user complains."""
+
+FAILED = 2
+GOAL = "model.offloaded"
+
+
+def watch(hosts: Session, seconds: float, *, as_json: bool, stream: TextIO | None = None) -> int:
+    """Look for `seconds` and return 0 where the goal held on every host, 2 where it did not."""
+    stream = stream or sys.stdout
+    names = hosts.selected()
+    until = time.monotonic() + seconds
+    if not as_json:
+        stream.write(f"watching for {duration(seconds)}\n")
+        stream.flush()
+    with hosts.kept_open() as access:
+        watched = hosts.each(lambda name: list(_watched(name, access(name), until)), _failed, names)
+    fallen = [text for texts in watched for text in texts]
+    for text in fallen:
+        _tell(stream, text, as_json=as_json)
+    if not fallen and not as_json:
+        stream.write(f"the goal held for {duration(seconds)}\n")
+    return FAILED if fallen else 0
+
+
+def _failed(name: str, error: RemediationError) -> list[str]:
+    return [f"{name}: {error.message}"]
+
+
+def _watched(name: str, access: HostAccess, until: float) -> Iterator[str]:
+    goal = registry()[GOAL]()
+    while True:
+        try:
+            reader = access.reader
+            seen = goal.look(reader)
+            if goal.met(seen) is False:
+                yield f"{name}: regressed: {_why(reader)} ({goal.describe(seen)})"
+                return
+        except HostError as error:
+            yield f"{name}: {error.message}"
+            return
+        left = until - time.monotonic()
+        if left <= 0:
+            return
+        time.sleep(min(EVERY, left))
+
+
+def _why(reader: Reader) -> str:
+    findings = diagnose(collect(reader)).findings
+    if not findings:
+        return "nothing is proven"
+    first = findings[0]
+    if first.cause is Cause.EXPLICIT_NUM_GPU:
+        asked = next((quote.text for quote in first.quotes if "requested" in quote.text), "")
+        number = asked.rpartition("requested=")[2].split(" ", 1)[0].strip()
+        sender = f"; {first.cure}" if first.cure else ""
+        return f"a client asked for num_gpu={number or '?'} again{sender}"
+    return f"{first.cause}: {first.because}"
+
+
+def _tell(stream: TextIO, text: str, *, as_json: bool) -> None:
+    stream.write(visible_json({"event": "regressed", "text": text}) + "\n" if as_json else f"✗ {text}\n")

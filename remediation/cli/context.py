@@ -1,0 +1,296 @@
+"""What a task needs of everything below it: inventory, hosts that open, the lab an inventory asks for, and secrets that stay so."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from remediation.cli.extra_vars import extra_variables
+from remediation.cli.resources import INVENTORY, find_resource, names
+from remediation.cli.stdio import current_masker
+from remediation.engine.internal_errors import CrashLog, contained, errors_folder
+from remediation.engine.workers import PARTING, finish, gather
+from remediation.inventory.check import misspelt
+from remediation.inventory.load import Inventory, check_inventory, holds_files, load_inventory
+from remediation.inventory.secrets import vault_of
+from remediation.model.errors import Blocked, InputError, RemediationError, UsageError
+from remediation.model.secrets.masking import Masker, secrets_in
+from remediation.model.secrets.names import sounds_secret
+from remediation.templating.templar import Scope
+from remediation.templating.yaml.loader import Decrypt, read_yaml
+from remediation.templating.yaml.secret import Secret
+
+if TYPE_CHECKING:
+    from remediation.cli.options import HostOptions
+    from remediation.connections.recorder.cassette import Cassette
+    from remediation.facets.access import HostAccess
+
+DEFAULT_INVENTORY = "local"
+LONG_ENOUGH = 8
+"""Of the environment only longer values are taken for secrets: it also holds switches and numbers under such names."""
+
+MOST_AT_ONCE = 50
+"""So many hosts are looked at side by side."""
+
+T = TypeVar("T")
+
+
+class OpenAccesses:
+    """The hosts that a command is looking at, from all threads, and the notes that it has told of them."""
+
+    def __init__(self) -> None:
+        self._open: list[HostAccess] = []
+        self._told: set[str] = set()
+        self._ended = False
+        self._lock = threading.Lock()
+
+    def add(self, host: str, access: HostAccess) -> None:
+        """Remember an opened host; raises `Blocked` once the command ends: nobody would close it any more."""
+        with self._lock:
+            if self._ended:
+                raise Blocked(f"{host}: the command is ending", host=host)
+            self._open.append(access)
+
+    def forget(self, access: HostAccess) -> bool:
+        """Let go of a host that its user closes; return False where `end` has closed it already."""
+        with self._lock:
+            known = access in self._open
+            self._open = [each for each in self._open if each is not access]
+            return known
+
+    def is_new(self, note: str) -> bool:
+        """Return whether a note has not been told yet."""
+        with self._lock:
+            new = note not in self._told
+            self._told.add(note)
+            return new
+
+    def end(self) -> None:
+        """Close all hosts side by side, within a few seconds: each may be in the middle of a call."""
+        with self._lock:
+            self._ended, opened, self._open = True, self._open, []
+        finish((each.close for each in opened), PARTING)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Session:
+    """The hosts a command line is about: its inventory (a lab's addresses filled in), extra variables and secrets."""
+
+    inventory: Inventory
+    extra: Mapping[str, Any]
+    limit: str | None
+    masker: Masker
+    sources: tuple[str, ...]
+    decrypt: Decrypt | None = None
+    tape: Cassette | None = None
+    looks: OpenAccesses = dataclasses.field(default_factory=OpenAccesses, compare=False)
+
+    def selected(self, pattern: str = "all") -> tuple[str, ...]:
+        """Return the hosts that `pattern` and the command line's ``--limit`` leave; raises `UsageError` for none."""
+        hosts = self.inventory.select(pattern, self.limit)
+        if not hosts:
+            named = f"--limit {self.limit}" if self.limit else "the inventory"
+            raise UsageError(f"{named} names no host", next_step="remediate hosts lists them")
+        return hosts
+
+    def variables(self, host: str) -> dict[str, Any]:
+        """Return a host's variables as plain values, templates evaluated where they can be; the broken ones are left out.
+
+        A connection must not fail for a variable that no connection reads.
+        """
+        scope = Scope((self.extra, *self.inventory.layers(host), self.inventory.magic(host)))
+        values: dict[str, Any] = {}
+        for name in scope:
+            try:
+                values[name] = scope.render(scope[name])
+            except RemediationError:
+                if name.startswith("ansible_"):
+                    raise
+        self._learn(values)
+        return values
+
+    def open(
+        self, host: str, variables: Mapping[str, Any], *, check: bool, note: Callable[[str], None] = lambda _: None
+    ) -> HostAccess:  # fmt: skip
+        """Return the host opened lazily; what is secret in `variables` is masked from now on wherever it comes by.
+
+        `note` is told what the user should know of the connection, as it comes up.
+        """
+        self._learn(variables)
+        from remediation.facets.host_factory import open_host  # noqa: PLC0415 - a run starts before it opens its first host
+
+        return open_host(host, variables, check=check, note=note, recorder=self.tape.recorder if self.tape is not None else None)
+
+    @contextmanager
+    def looked_at(self, host: str, *, check: bool = True, note: Callable[[str], None] | None = None) -> Iterator[HostAccess]:
+        """Yield a host that is opened for one look, and close it. Its notes go to standard error, or to `note`."""
+        access = self._opened(host, check=check, note=note)
+        try:
+            yield access
+        finally:
+            self.looks.forget(access)
+            access.close()
+
+    @contextmanager
+    def kept_open(self) -> Iterator[Callable[[str], HostAccess]]:
+        """Yield what opens a host at its first use, for looking only; all of them are closed at the end, side by side."""
+        opened: dict[str, HostAccess] = {}
+
+        def access(name: str) -> HostAccess:
+            if name not in opened:
+                opened[name] = self._opened(name, check=True)
+            return opened[name]
+
+        try:
+            yield access
+        except KeyboardInterrupt:
+            self.looks.end()
+            raise
+        finally:
+            finish(each.close for each in opened.values() if self.looks.forget(each))
+
+    def _opened(self, host: str, *, check: bool, note: Callable[[str], None] | None = None) -> HostAccess:
+        access = self.open(host, self.variables(host), check=check, note=note or self.warn)
+        self.looks.add(host, access)
+        return access
+
+    def warn(self, text: str) -> None:
+        """Tell once on standard error what the user should know of a connection."""
+        if self.looks.is_new(text):
+            sys.stderr.write(f"warning: {self.masker.text(text)}\n")
+
+    def each(self, work: Callable[[str], T], failed: Callable[[str, RemediationError], T], names: Sequence[str]) -> Sequence[T]:
+        """Return what `work` returns for each host, many at once, or what `failed` makes of its error.
+
+        An exception in our own code is the host's own failure as well; its traceback is kept. An interrupt closes the hosts
+        that are being looked at.
+        """
+        crashed = CrashLog(errors_folder(), self.masker)
+
+        def one(name: str) -> T:
+            try:
+                with contained(name, crashed):
+                    return work(name)
+            except RemediationError as error:
+                return failed(name, error)
+
+        try:
+            return gather(one, names, MOST_AT_ONCE)
+        except KeyboardInterrupt:
+            self.looks.end()
+            raise
+
+    def learn_files(self, paths: Iterable[Path]) -> None:
+        """Mask from now on what stands in YAML files under a name that says that it is secret."""
+        for path in filter(Path.is_file, paths):
+            try:
+                self._learn(read_yaml(path, decrypt=self.decrypt))
+            except InputError:
+                continue  # it is no YAML, or was told already
+
+    def _learn(self, variables: object) -> None:
+        self.masker.add(*secrets_in(variables))
+
+
+@contextmanager
+def open_session(options: HostOptions, *, playbook: Path | None = None) -> Iterator[Session]:
+    """Read the inventory that `options` name, and start the lab where it asks for one. Raises `InputError`, `UsageError`."""
+    masker = current_masker()
+    masker.add(*secrets_of_environment(os.environ))
+    decrypt = _noting(vault_of(options.vault_password_file), masker)
+    inventory = read_inventory(options, playbook=playbook, decrypt=decrypt)
+    if inventory.lab is not None:
+        inventory = _with_lab(inventory, inventory.lab)
+    extra = extra_variables(options.extra_vars, decrypt=decrypt)
+    masker.add(*secrets_in([extra, *inventory.tables()]))
+    check_inventory(inventory, extra)
+    warn_of_misspelt(inventory, extra)
+    if options.limit is not None:
+        inventory.check_limit(options.limit)
+    tape = _tape(getattr(options, "record", None), masker)
+    try:
+        yield Session(inventory, extra, options.limit, masker, inventory.sources, decrypt, tape)
+    finally:
+        if tape is not None:
+            tape.save()
+
+
+def secrets_of_environment(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield what stands in this process's environment under a name that sounds secret: templates and local programs see it."""
+    return (value for name, value in environment.items() if sounds_secret(name) and len(value) >= LONG_ENOUGH)
+
+
+def warn_of_misspelt(inventory: Inventory, extra: Mapping[str, Any]) -> None:
+    """Say on stderr which variables read like one of Ansible's and are none."""
+    for each in misspelt(inventory, extra):
+        sys.stderr.write(f"warning: {each}\n")
+
+
+def _tape(name: str | None, masker: Masker) -> Cassette | None:
+    if name is None:
+        return None
+    from remediation.connections.recorder.cassette import Cassette  # noqa: PLC0415 - only where a run is recorded
+
+    path = Path(name)
+    if path.is_dir() or not path.parent.is_dir():
+        raise UsageError(f"--record: no file can be written at {path}", next_step="name a file in a folder that is there")
+    return Cassette(path, masker)
+
+
+def _noting(decrypt: Decrypt, masker: Masker) -> Decrypt:
+    """Return `decrypt` so that every text it opens is masked from then on."""
+
+    def note(text: str) -> str:
+        opened = decrypt(text)
+        masker.add(opened.strip())
+        return opened
+
+    return note
+
+
+def read_inventory(options: HostOptions, *, playbook: Path | None = None, decrypt: Decrypt | None = None) -> Inventory:
+    """Read the inventory that `options` name, and nothing more: no lab is started. Raises `InputError`, `UsageError`."""
+    decrypt = decrypt or vault_of(options.vault_password_file)
+    names = options.inventory or (DEFAULT_INVENTORY,)
+    sources = [source if "," in source else _source(source) for source in names]
+    return load_inventory(sources, playbook_dir=playbook.parent if playbook else None, decrypt=decrypt)
+
+
+def _source(name: str) -> Path:
+    here = Path(name)
+    # a folder that holds no inventory does not hide a shipped one of its name: the checkout's lab/ is code
+    if here.is_dir() and (name not in names(INVENTORY) or holds_files(here)):
+        return here
+    return find_resource(INVENTORY, name)
+
+
+def _with_lab(inventory: Inventory, wanted: Mapping[str, Any]) -> Inventory:
+    from remediation.cli.plugins import not_installed, plugin  # noqa: PLC0415 - only where an inventory asks for it
+
+    needed_by = "an inventory with the key lab:"
+    start_hosts = plugin("lab", needed_by).start_hosts
+    if start_hosts is None:
+        raise not_installed("lab", needed_by)
+    for name, variables in start_hosts(wanted).items():
+        if name in inventory.hosts:
+            inventory = inventory.with_host_vars(name, {key: _secret(key, value) for key, value in variables.items()})
+    return inventory
+
+
+def _secret(name: str, value: object) -> object:
+    return Secret(value) if isinstance(value, str) and sounds_secret(name) else value
+
+
+def files_of(paths: Sequence[str | Path]) -> dict[str, str]:
+    """Return the texts of `paths` by name, as the journal keeps them; what cannot be read any more is left out."""
+    texts: dict[str, str] = {}
+    for path in map(Path, paths):
+        if path.is_file():
+            texts[path.name] = path.read_text(encoding="utf-8", errors="replace")
+    return texts

@@ -1,0 +1,121 @@
+"""The installed command ``remediate``: an `invoke.Program` over the same tasks as ``tasks.py``."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from typing import NoReturn
+
+from invoke.collection import Collection
+from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext
+from invoke.program import Program
+
+from remediation import __version__
+from remediation.cli.argv import REFUSED, understand
+from remediation.cli.commands import check_host, diagnose, history, inventory, lint, monitor, play, steps
+from remediation.cli.plugins import add_commands
+from remediation.cli.stdio import install
+from remediation.cli.task import INTERRUPTED, end_now, guarded
+from remediation.model.errors import UsageError
+
+namespace = Collection(
+    play.fix_offload,
+    diagnose.diagnose,
+    play.verify,
+    play.play,
+    history.apply,
+    history.resume,
+    history.undo,
+    history.history,
+    history.show,
+    check_host.check_host,
+    inventory.hosts,
+    inventory.variables,
+    steps.steps,
+    lint.lint,
+    lint.schema,
+    monitor.monitor,
+)
+"""The built-in tasks; `add_commands` adds those of plugins, where they are needed."""
+
+
+GARBAGE = 200_000
+"""So many new objects are awaited before garbage is looked for: the modules of a start are none, and looking costs a tenth of it."""
+
+VERSION = {"--version", "-V"}
+
+
+class RemediateProgram(Program):
+    """Invoke's program with our messages for what its parser lets pass (design 8)."""
+
+    namespace: Collection
+
+    def core_args(self) -> list[Argument]:
+        """Return invoke's core options; ``--dry`` is said to be what it is here."""
+        arguments = super().core_args()
+        for argument in arguments:
+            if argument.name == "dry":
+                argument.help = "The same as --check: nothing is changed."
+        return arguments
+
+    def parse_core(self, argv: list[str] | None) -> None:
+        """Check the command line first, and hand invoke's parser the order that it cannot misread."""
+        self.normalize_argv(argv)
+        tasks = self._tasks()
+        # a built-in task needs no plugin, and looking for plugins takes a third of a short start
+        if next((word for word in self.argv[1:] if not word.startswith("-")), "") not in tasks and not VERSION & set(self.argv):
+            add_commands(self.namespace)
+            tasks = self._tasks()
+        line = understand(self.argv[1:], self.initial_context, tasks)
+        writes_bytecode = sys.dont_write_bytecode
+        super().parse_core([self.argv[0], *line.words()])
+        sys.dont_write_bytecode = writes_bytecode  # invoke turns the cache off, which would slow every later start
+
+    def _tasks(self) -> dict[str, ParserContext]:
+        return {str(context.name): context for context in self.namespace.to_contexts()}
+
+    def print_help(self) -> None:
+        """Print the options that mean something here, and the tasks."""
+        print(f"Usage: {self.binary} TASK [arguments] [--options]\n\nCore options:\n")  # noqa: T201 - as invoke does
+        shown = [argument for argument in self.core_args() if argument.names[0] not in REFUSED]
+        context = self.initial_context.__class__(args=shown)
+        self.print_columns(context.help_tuples())
+        self.list_tasks()
+
+    def print_task_help(self, name: str) -> None:
+        """Print a task's form, what it does, and its options."""
+        context = self.parser.contexts[name]
+        positional = "".join(f" {str(argument.name).upper()}" for argument in context.positional_args)
+        text = (self.collection[name].__doc__ or "").strip()
+        print(f"Usage: {self.binary} {name}{positional} [--options]\n")  # noqa: T201 - as invoke does
+        for line in text.splitlines():
+            print(f"{self.leading_indent}{line.strip()}".rstrip())  # noqa: T201 - as invoke does
+        print("\nOptions:\n")  # noqa: T201 - as invoke does
+        self.print_columns(context.help_tuples() or [("none", "")])
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit with our code."""
+    gc.set_threshold(GARBAGE)
+    install()
+    program = RemediateProgram(version=__version__, namespace=namespace, name="remediate", binary="remediate")
+    code = guarded(lambda: _run(program, argv))
+    if code == INTERRUPTED and threading.active_count() > 1:
+        end_now(code)
+    sys.exit(code)
+
+
+def _run(program: RemediateProgram, argv: list[str] | None) -> int:
+    try:
+        program.run(argv)
+    except SystemExit as end:  # invoke ends every path that printed something by itself
+        return end.code if isinstance(end.code, int) else 0
+    except UsageError:
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    main()

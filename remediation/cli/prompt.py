@@ -1,0 +1,47 @@
+"""The prompt port: questions on the terminal. Without one nobody is asked and the gate blocks (design 5)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TextIO
+
+from remediation.model.text.visible import visible_line
+
+YES = frozenset({"y", "yes"})
+
+
+class TerminalPrompt:
+    """Asks on standard error, reads standard input; ``pause`` takes the live lines away meanwhile."""
+
+    def __init__(
+        self,
+        answers: TextIO | None = None,
+        questions: TextIO | None = None,
+        pause: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._answers = answers or sys.stdin
+        self._questions = questions or sys.stderr
+        self._pause = pause
+
+    @property
+    def available(self) -> bool:
+        """Whether somebody can be asked: both ends are a terminal."""
+        return self._answers.isatty() and self._questions.isatty()
+
+    def confirm(self, question: str, details: Sequence[str] = ()) -> bool:
+        """Ask a yes/no question under a list of details; anything but yes, and the end of input, is no."""
+        return self._ask(question, " [y/N] ", details).lower() in YES
+
+    def typed(self, question: str, wanted: str) -> bool:
+        """Ask to type `wanted` in; anything else is no."""
+        return self._ask(question, f" (type {wanted} to go on) ", ()) == wanted
+
+    def _ask(self, question: str, form: str, details: Sequence[str]) -> str:
+        with self._pause():
+            # what is agreed to is shown as it is: one line for each change, whatever a host put into its names
+            self._questions.writelines(f"  {visible_line(detail)}\n" for detail in details)
+            self._questions.write(f"{visible_line(question)}{form}")
+            self._questions.flush()
+            return self._answers.readline().strip()

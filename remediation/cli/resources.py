@@ -1,0 +1,57 @@
+"""Where playbooks and inventories lie: the working folder first, then the package (a checkout's folders, or the wheel's)."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import remediation
+from remediation.model.errors import UsageError
+
+SUFFIXES = (".yml", ".yaml")
+PLAYBOOKS = "playbooks"
+INVENTORY = "inventory"
+SINGULAR = {PLAYBOOKS: "playbook", INVENTORY: "inventory"}
+
+
+def shipped_folder(kind: str) -> Path:
+    """Return the package's folder of `kind` (``playbooks`` or ``inventory``)."""
+    package = Path(remediation.__file__).parent
+    installed = package / "shipped" / kind
+    return installed if installed.is_dir() else package.parent / kind
+
+
+def find_resource(kind: str, name: str, *, working: Path | None = None) -> Path:
+    """Return the file that `name` means: a path, or a name with or without folder and suffix. Raises `UsageError`."""
+    here = working or Path.cwd()
+    given = here / name
+    if given.is_file():
+        return Path(name)
+    inner = Path(name)
+    if not inner.is_absolute():
+        if inner.parts[:1] == (kind,):
+            inner = inner.relative_to(kind)
+        for folder in (here / kind, shipped_folder(kind)):
+            for candidate in (folder / inner, *(folder / f"{inner}{suffix}" for suffix in SUFFIXES)):
+                if candidate.is_file():
+                    return candidate.relative_to(here) if candidate.is_relative_to(here) else candidate
+    if given.is_dir():
+        raise UsageError(f"{name} is a folder, not {_article(kind)}", next_step=f"name the file in it: {name}/FILE.yml")
+    raise UsageError(_missing(kind, name, here), next_step=f"shipped: {', '.join(names(kind)) or 'none'}")
+
+
+def names(kind: str, *, working: Path | None = None) -> list[str]:
+    """Return the names that `find` knows besides paths."""
+    folders = ((working or Path.cwd()) / kind, shipped_folder(kind))
+    return sorted({path.stem for folder in folders for suffix in SUFFIXES for path in folder.glob(f"*{suffix}")})
+
+
+def _article(kind: str) -> str:
+    noun = SINGULAR[kind]
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+def _missing(kind: str, name: str, here: Path) -> str:
+    close = difflib.get_close_matches(Path(name).stem, names(kind, working=here), n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"there is no {SINGULAR[kind]} {name!r} here or in the package{hint}"

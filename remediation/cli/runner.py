@@ -1,0 +1,243 @@
+"""One run: inventory and playbook read, journal opened, reports listening, Ctrl-C heard, hosts handed to the engine."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from remediation import __version__
+from remediation.cli.context import Session, files_of, open_session
+from remediation.cli.extra_vars import kept_extra_vars
+from remediation.cli.options import HostOptions, PlaybookOptions, seconds
+from remediation.cli.outputs import Listener, PlanFile, ReportFile
+from remediation.cli.prompt import TerminalPrompt
+from remediation.cli.report_factory import Style, reporting
+from remediation.cli.resources import PLAYBOOKS, find_resource
+from remediation.engine.context import Policy, Ports
+from remediation.engine.events import Emitter
+from remediation.engine.internal_errors import Crashed, CrashLog, InternalError, contained
+from remediation.engine.interrupt import Cancellation
+from remediation.engine.journal.history import prune
+from remediation.engine.journal.journal import ERRORS, Journal
+from remediation.engine.play.context.run_request import FORKS, OpenHost, RunRequest, RunSummary
+from remediation.engine.play.runner import run_playbook
+from remediation.model.change import Risk
+from remediation.model.errors import RemediationError, UsageError
+from remediation.model.event import Event
+from remediation.model.secrets.masking import Masker
+from remediation.model.text.digits import is_whole
+from remediation.playbook.load import load_playbook
+
+if TYPE_CHECKING:
+    from remediation.facets.protocols import Reader
+    from remediation.model.finding import Diagnosis
+    from remediation.playbook.model import Playbook
+
+Go = Callable[[RunRequest, Ports, OpenHost], RunSummary]
+"""What the engine is to do: run, resume, undo or apply."""
+
+STDERR = 2
+
+TASKS = frozenset({"undo", "show"})
+"""What a report's last line may offer."""
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class RunOptions(PlaybookOptions):
+    """A run as the command line asks for it, whichever task it was."""
+
+    playbook: str = ""
+    tags: tuple[str, ...] = ()
+    skip_tags: tuple[str, ...] = ()
+    start_at_task: str | None = None
+
+    @classmethod
+    def of(cls, options: HostOptions, **more: Any) -> RunOptions:  # noqa: ANN401 - the fields of this class
+        """Return the options of a task as those of a run."""
+        known = {item.name for item in fields(cls)}
+        given = {item.name: getattr(options, item.name) for item in fields(options) if item.name in known}
+        return cls(**{**given, **more})
+
+
+def run_playbook_task(name: str, asked: RunOptions, stream: TextIO, *, then: Callable[[Session], int] | None = None) -> int:
+    """Run the playbook that is asked for and return the exit code; raises `RemediationError` for what no host is needed to see.
+
+    Where it went well, `then` goes on with the same hosts and has the last word.
+    """
+    path = find_resource(PLAYBOOKS, asked.playbook)
+    files = report_listeners(asked)
+    with open_session(asked, playbook=path) as hosts:
+        code = execute_run(request_of(name, asked, hosts, path), hosts, asked, stream, listening=files)
+        return code if code or then is None else then(hosts)
+
+
+def report_listeners(asked: PlaybookOptions) -> list[Listener]:
+    """Return what else hears a run, checked before any host is touched: the report file, the plan that is to be saved."""
+    found: list[Listener] = []
+    if asked.report:
+        found.append(ReportFile.at(asked.report))
+    if asked.out:
+        if not asked.check:
+            raise UsageError("--out saves what --check foretells", next_step="give --check too")
+        found.append(PlanFile.at(asked.out))
+    return found
+
+
+def request_of(name: str, asked: RunOptions, hosts: Session, path: Path) -> RunRequest:
+    """Return the run that is asked for, its playbook read; raises `InputError`, `UsageError`."""
+    return RunRequest(
+        command=name,
+        playbook=load_playbook(path, extra=hosts.extra, decrypt=hosts.decrypt),
+        inventory=hosts.inventory,
+        limit=asked.limit,
+        extra=hosts.extra,
+        policy=replace(policy_of(asked), single_host=len(hosts.selected()) == 1),
+        forks=forks_of(asked),
+        tags=asked.tags,
+        skip_tags=asked.skip_tags,
+        start_at=asked.start_at_task or "",
+        wait=seconds("--wait", asked.wait),
+        verbosity=int(asked.verbose),
+        sources=hosts.sources,
+    )
+
+
+def policy_of(asked: PlaybookOptions) -> Policy:
+    """Return the user's limits as the command line says them; raises `UsageError`."""
+    said = set()
+    risk = Risk.SAFE
+    if asked.max_risk is not None:
+        try:
+            risk = Risk.parse(asked.max_risk)
+        except ValueError as error:
+            raise UsageError(f"--max-risk: {error}") from None
+        said.add("max_risk")
+    return Policy(
+        check=asked.check,
+        diff=asked.diff,
+        max_risk=risk,
+        last_resort=asked.last_resort,
+        yes_destroy=frozenset(asked.yes_destroy),
+        interactive=TerminalPrompt().available and not asked.json,
+        run_started=time.time(),
+        said=frozenset(said),
+    )
+
+
+def forks_of(asked: PlaybookOptions) -> int:
+    """Return how many hosts are worked on at a time; raises `UsageError`."""
+    if asked.forks is None:
+        return FORKS
+    if not is_whole(asked.forks) or int(asked.forks) < 1:
+        raise UsageError(f"--forks: a number of hosts from 1 is wanted, not {asked.forks!r}")
+    return int(asked.forks)
+
+
+def execute_run(  # noqa: PLR0913 - what a run is given
+    request: RunRequest,
+    hosts: Session,
+    asked: PlaybookOptions,
+    stream: TextIO,
+    *,
+    listening: Sequence[Listener] = (),
+    journal: Journal | None = None,
+    go: Go = run_playbook,
+    earlier: Sequence[Event] = (),
+) -> int:
+    """Let the engine `go` with `request`, journaled and told.
+
+    A journal of an earlier process goes on where it is given; `earlier` are that one's events.
+    """
+    with ExitStack() as stack:
+        files = kept_files(request.playbook, hosts)  # first: the masker learns from them
+        header = header_of(request, asked, hosts.masker)
+        log = journal or Journal.create(header, files, mask=hosts.masker)
+        stack.callback(log.close)
+        crashed = CrashLog(log.folder / ERRORS, hosts.masker)
+        prune()
+        style = Style(json=asked.json, diff=asked.diff, verbose=asked.verbose, tasks=TASKS)
+        report = stack.enter_context(reporting(stream, style, earlier=earlier, crashed=crashed))
+        for listener in listening:
+            stack.callback(_written, listener, header, crashed)
+        cancelled = Cancellation()
+        stack.enter_context(cancelled.on_interrupt(partial(_told_interrupt, log.run)))
+        emit = Emitter([log.write, report, *listening], hosts.masker, crashed)
+        prompt = TerminalPrompt(pause=report.pause)
+        ports = Ports(
+            emit=emit, prompt=prompt, diagnose=_diagnosed, cancelled=cancelled, wait=cancelled.wait, crashed=crashed, mask=hosts.masker,
+        )  # fmt: skip
+        begun = ports.clock.now()
+        try:
+            summary = go(replace(request, run=log.run, token=log.token), ports, hosts.open)
+        except KeyboardInterrupt:
+            report.cut_off()
+            raise
+        except RemediationError as error:  # told by whoever called; the journal must not look cut off
+            data = {"run": log.run, "hosts": {}, "exit_code": error.exit_code, "seconds": ports.clock.now() - begun}
+            log.write(Event("run_end", ports.clock.now(), data=data))
+            raise
+        if summary.error:  # what ended the run as a whole
+            with report.pause():
+                sys.stderr.write(f"{hosts.masker(summary.error)}\n")
+        return summary.exit_code
+
+
+def _written(listener: Listener, header: Mapping[str, Any], crashed: Crashed) -> None:
+    """Let a listener write its file; an exception in our own code is told, and costs nothing but that file."""
+    try:
+        with contained("report", crashed):
+            listener.write(header)
+    except InternalError as error:
+        sys.stderr.write(f"a report could not be written: {error.message}\n")
+
+
+def _diagnosed(host: Reader) -> Diagnosis:
+    from remediation.diagnosis.collect import collect  # noqa: PLC0415 - loaded once a host is diagnosed
+    from remediation.diagnosis.diagnose import diagnose  # noqa: PLC0415 - loaded once a host is diagnosed
+
+    return diagnose(collect(host))
+
+
+def header_of(request: RunRequest, asked: PlaybookOptions, masker: Masker) -> Mapping[str, Any]:
+    """Return what the journal and a saved plan keep of how a run was asked for, so that another process can go on from it.
+
+    Secrets are left out: ``secret_vars`` are the variables of ``-e`` that have to be given again.
+    """
+    extra_vars, secret_vars = kept_extra_vars(asked.extra_vars, masker)
+    given = {item.name: getattr(asked, item.name) for item in fields(asked)}
+    header = {
+        "version": __version__,
+        "command": request.command,
+        "started": request.policy.run_started,
+        "check": request.policy.check,
+        "hosts": list(request.inventory.select("all", request.limit)),
+        "folder": str(Path.cwd()),
+        "playbook": str(request.playbook.path),
+        "asked": {**given, "extra_vars": list(extra_vars)},
+        "secret_vars": list(secret_vars),
+    }
+    masked: Mapping[str, Any] = masker(header)
+    return masked
+
+
+def kept_files(playbook: Playbook, hosts: Session) -> Mapping[str, str]:
+    """Return the texts that the journal keeps beside its log."""
+    paths = [*(playbook.files or (playbook.path,)), *(Path(source) for source in hosts.sources)]
+    hosts.learn_files(paths)
+    return files_of(paths)
+
+
+def _told_interrupt(run_id: str) -> None:
+    text = (
+        "\ninterrupted: the change in flight is finished, then the run stops (Ctrl-C again ends at once, SIGTERM soon); "
+        f"go on later: remediate resume {run_id}\n"
+    )
+    with suppress(OSError):  # the terminal was closed
+        os.write(STDERR, text.encode())  # a signal handler may not enter a stream that the main thread is writing to

@@ -1,0 +1,76 @@
+"""The way from settings to a connection. What a transport needs is imported only when that transport is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from remediation.connections.calls import Connection
+from remediation.connections.guard import Guard, Recorder
+from remediation.connections.settings import ConnectionSettings
+from remediation.connections.worker.transport import Channel
+from remediation.model.clock import Clock
+
+
+def open_connection(  # noqa: PLR0913 - all but one by name, each with a default
+    settings: ConnectionSettings,
+    *,
+    scripts: Callable[[str], str],
+    check: bool = False,
+    note: Callable[[str], None] = lambda _: None,
+    recorder: Recorder | None = None,
+    clock: Clock | None = None,
+) -> Guard:
+    """Return a connection, opened by its first exchange.
+
+    `scripts` gives the text of a shipped probe. What the user should know of the connection is in `notes`, and `note` is told
+    of it as it comes up. With `check` no call marked as a write is let through. `clock` is this machine's, not a lab host's.
+    """
+    notes: list[str] = []
+
+    def noted(text: str) -> None:
+        notes.append(text)
+        note(text)
+
+    for warning in settings.warnings:
+        noted(warning)
+    inner = _plain(settings, scripts, noted, clock)
+    return Guard(inner, check=check, secrets=settings.secrets, notes=notes, recorder=recorder)
+
+
+def _plain(
+    settings: ConnectionSettings, scripts: Callable[[str], str], note: Callable[[str], None], clock: Clock | None
+) -> Connection:
+    if settings.kind == "local" and settings.platform == "posix":
+        from remediation.connections.posix.local import LocalConnection  # noqa: PLC0415 - see the module's first line
+
+        return LocalConnection(settings.name, settings.become)
+    if settings.kind == "replay":
+        from remediation.connections.recorder.replay import ReplayConnection  # noqa: PLC0415
+
+        return ReplayConnection(settings.name, Path(settings.cassette or ""), settings.cassette_host)
+    if settings.kind == "ssh" and settings.platform == "posix":
+        from remediation.connections.ssh.connection import SshConnection  # noqa: PLC0415
+
+        return SshConnection(settings, note)
+    from remediation.connections.worker.connection import WorkerConnection  # noqa: PLC0415
+
+    return WorkerConnection(
+        settings.name, _channel(settings, note, clock), scripts=scripts, note=note, opening=settings.timeout,
+        powershell=settings.powershell,
+    )  # fmt: skip
+
+
+def _channel(settings: ConnectionSettings, note: Callable[[str], None], clock: Clock | None) -> Channel:
+    """Return what carries a worker to a Windows host."""
+    if settings.kind == "winrm":
+        from remediation.connections.winrm.channel import WinRmChannel  # noqa: PLC0415
+
+        return WinRmChannel(settings, clock)
+    if settings.kind == "ssh":
+        from remediation.connections.ssh.channel import SshChannel  # noqa: PLC0415
+
+        return SshChannel(settings, note, clock)
+    from remediation.connections.worker.local_process import ChildChannel  # noqa: PLC0415
+
+    return ChildChannel(settings.name, clock=clock)

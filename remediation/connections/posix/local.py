@@ -1,0 +1,301 @@
+"""The machine this program runs on, where it is no Windows: subprocesses, files, and HTTP from here."""
+
+from __future__ import annotations
+
+import os
+import queue
+import selectors
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from remediation.connections import http_client
+from remediation.connections.bounded import Gathered
+from remediation.connections.calls import (
+    Call,
+    Completed,
+    Failed,
+    FileContent,
+    Http,
+    Probe,
+    ReadFile,
+    Reply,
+    Run,
+    WriteFile,
+    in_turn,
+)
+from remediation.connections.posix import files as posix_files
+from remediation.connections.posix import sudo
+from remediation.connections.settings import Become
+from remediation.model.limits import LimitExceeded
+
+_GLANCE = 0.5
+"""Seconds a program's pipes may stay open after it has ended: what it left running may hold them for ever."""
+_BLOCK = 65536
+_READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+_TIDYING = 0.3
+"""Seconds in which a program that is told to stop may take away what it has half written, before it is killed."""
+_KILLING = 10.0
+"""Seconds in which a program that was killed has to be gone."""
+
+
+class LocalConnection:
+    """See `remediation.connections.calls.Connection`; nothing goes over a wire, exchanges are counted all the same."""
+
+    platform = "posix"
+
+    def __init__(self, host: str, become: Become | None = None) -> None:
+        self.host = host
+        self.round_trips = 0
+        self._become = become
+        self._running = LocalProcess()
+
+    def exchange(self, calls: Sequence[Call]) -> list[Reply]:
+        """Carry out `calls` one after the other."""
+        self.round_trips += 1
+        return in_turn(calls, self._one)
+
+    def close(self) -> None:
+        """End the programs that still run and start no more: another thread may be at work, and the whole program is to end."""
+        self._running.end(self._kill)
+
+    def _one(self, call: Call) -> Reply:
+        if isinstance(call, Run):
+            return self._run(call)
+        if isinstance(call, Http):
+            return http_client.send_request(call)
+        if isinstance(call, Probe):
+            return Failed("error", f"the probe {call.name} is a PowerShell script, and this is no Windows machine")
+        if isinstance(call, WriteFile):
+            return posix_files.write_file(self._run, call)
+        return file_call(call) if self._become is None else posix_files.read_file(self._run, call)
+
+    def _run(self, call: Run) -> Reply:
+        if (fault := sudo.unfit(call)) is not None:
+            return fault
+        if self._become is None:
+            return run_program(call, self._running)
+        elevated = sudo.sudo(self._become, call.argv, call.env)
+        started = Run(elevated.argv, elevated.head + call.stdin, call.timeout, writes=call.writes, cwd=call.cwd)
+        done = run_program(started, self._running, self._kill)
+        return elevated.reply(done) if isinstance(done, Completed) else done
+
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        """End what sudo started: only root or the user whom it became may."""
+        if self._become is not None:
+            killing = sudo.sudo(self._become, sudo.kill(process.pid), {})
+            run_program(Run(killing.argv, killing.head, _KILLING))
+        _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_TIDYING)
+            os.killpg(process.pid, signal.SIGKILL)  # also what it has started, and left behind
+
+
+class LocalProcess:
+    """The programs of one connection that run; once it is ended, none is started any more."""
+
+    def __init__(self) -> None:
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def start(self, call: Run) -> subprocess.Popen[bytes] | None:
+        """Start a program, None where the connection is ended; raises OSError."""
+        with self._lock:
+            if self._ended:
+                return None
+            process = subprocess.Popen(
+                list(call.argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=call.cwd,
+                env={**os.environ, **call.env}, start_new_session=True, bufsize=0,
+            )  # fmt: skip
+            self._processes.add(process)
+            return process
+
+    def forget(self, process: subprocess.Popen[bytes]) -> None:
+        """Take out a program that was waited for."""
+        with self._lock:
+            self._processes.discard(process)
+
+    def end(self, kill: Callable[[subprocess.Popen[bytes]], None]) -> None:
+        """End all programs."""
+        with self._lock:
+            self._ended = True
+            for process in self._processes:
+                kill(process)
+
+
+def run_program(call: Run, running: LocalProcess | None = None, kill: Callable[[subprocess.Popen[bytes]], None] = _kill) -> Reply:
+    """Run a program to its end, in a process group of its own that `kill` ends with it; it is in `running` meanwhile."""
+    running = running or LocalProcess()
+    try:
+        process = running.start(call)
+    except FileNotFoundError:
+        missing = call.cwd if call.cwd is not None and not Path(call.cwd).is_dir() else call.argv[0]
+        return Failed("not-found", f"there is no {missing}", missing)
+    except PermissionError:
+        return Failed("denied", f"{call.argv[0]} may not be started")
+    except OSError as error:
+        return Failed("denied", f"{call.argv[0]}: {error.strerror or error}")
+    if process is None:
+        return Failed("error", f"{call.argv[0]} was not started: the connection is closed")
+    try:
+        return _finish(process, call)
+    finally:
+        running.forget(process)
+        _end(process, kill)
+
+
+def _finish(process: subprocess.Popen[bytes], call: Run) -> Reply:
+    deadline = time.monotonic() + call.timeout
+    out, err = Gathered("stdout", finish=call.writes), Gathered("stderr", finish=call.writes)
+    try:
+        if not _exchange(process, call.stdin, deadline, out, err):
+            return Failed("timeout", f"{call.argv[0]} did not end in {call.timeout:g} s and was told to stop")
+        rc = process.returncode
+        # a signal's number as a shell tells it
+        return Completed((128 - rc if rc < 0 else rc) & 0xFFFFFFFF, out.content(), err.content())
+    except LimitExceeded as exceeded:
+        return Failed("error", f"{call.argv[0]}: {exceeded.message}")
+
+
+def _exchange(process: subprocess.Popen[bytes], stdin: bytes, deadline: float, out: Gathered, err: Gathered) -> bool:
+    """Feed a program and gather what it writes until it has ended; return False after the deadline. Raises `LimitExceeded`."""
+    feed = memoryview(stdin)
+    with selectors.DefaultSelector() as pipes:
+        _register(pipes, process, out, err)
+        quiet = False
+        while pipes.get_map():
+            ready = pipes.select(max(0.0, min(_GLANCE, deadline - time.monotonic())))
+            for key, _ in ready:
+                if key.data is None:
+                    feed = feed[_fed(key.fd, feed) :]
+                if not (feed if key.data is None else _taken(key.fd, key.data)):
+                    pipes.unregister(key.fileobj)
+                    key.fileobj.close()  # type: ignore[union-attr]  # a pipe of this process
+            if process.poll() is None:
+                if time.monotonic() >= deadline:
+                    return False
+            elif not ready:
+                if quiet:
+                    break  # what it left running holds the pipes open
+                quiet = True  # one glance more for what is still in the pipes
+    try:
+        process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _register(pipes: selectors.BaseSelector, process: subprocess.Popen[bytes], out: Gathered, err: Gathered) -> None:
+    if sys.platform == "win32":  # where a worker runs programs
+        return
+    for pipe, events, sink in ((process.stdin, _WRITE, None), (process.stdout, _READ, out), (process.stderr, _READ, err)):
+        if pipe is not None:
+            os.set_blocking(pipe.fileno(), False)
+            pipes.register(pipe, events, sink)
+
+
+def _fed(pipe: int, data: memoryview) -> int:
+    """Write some of `data` and return how much of it needs no writing any more: all, for a program that does not read its stdin."""
+    try:
+        return os.write(pipe, data[:_BLOCK]) if data else 0
+    except BlockingIOError:
+        return 0
+    except BrokenPipeError:
+        return len(data)
+
+
+def _taken(pipe: int, sink: Gathered) -> bool:
+    """Gather what is there; return False at the end."""
+    try:
+        piece = os.read(pipe, _BLOCK)
+    except BlockingIOError:
+        return True
+    sink.take(piece)
+    return bool(piece)
+
+
+def _end(process: subprocess.Popen[bytes], kill: Callable[[subprocess.Popen[bytes]], None]) -> None:
+    if process.poll() is None:
+        kill(process)
+        with suppress(subprocess.TimeoutExpired):  # a program of another user that we may not end
+            process.wait(_KILLING)
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with suppress(OSError):  # unread input of a program that ended
+                pipe.close()
+
+
+def file_call(call: ReadFile) -> Reply:
+    """Read a file of this machine."""
+    try:
+        return read_local_file(call)
+    except FileNotFoundError as error:
+        return Failed("not-found", f"{call.path}: {error.strerror}")
+    except PermissionError as error:
+        return Failed("denied", f"{call.path}: {error.strerror}")
+    except OSError as error:
+        return Failed("error", f"{call.path}: {error.strerror or error}")
+
+
+def read_local_file(call: ReadFile) -> Reply:
+    """Read a regular file or its end, before a deadline; raises OSError.
+
+    A thread does it: a file system that went away (NFS, FUSE) holds whoever reads from it, and no signal gets him out.
+    """
+    found: queue.SimpleQueue[Reply | OSError] = queue.SimpleQueue()
+
+    def read() -> None:
+        try:
+            found.put(_read(call, time.monotonic() + call.timeout))
+        except OSError as error:
+            found.put(error)
+
+    threading.Thread(target=read, name="read", daemon=True).start()
+    try:
+        reply = found.get(timeout=call.timeout)
+    except queue.Empty:
+        reply = TimeoutError()
+    if isinstance(reply, TimeoutError):
+        return Failed("timeout", f"{call.path} was not read within {call.timeout:g} s")
+    if isinstance(reply, OSError):
+        raise reply
+    return reply
+
+
+def _read(call: ReadFile, deadline: float) -> Reply:
+    try:
+        # without waiting: to open a FIFO would wait for whoever writes into it, some files of the kernel for news
+        handle = os.open(
+            call.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
+        )
+    except FileNotFoundError:
+        return FileContent(missing=True)
+    seen = os.fstat(handle)
+    if not stat.S_ISREG(seen.st_mode):
+        os.close(handle)
+        return posix_files.no_file(call.path)
+    with os.fdopen(handle, "rb", buffering=0) as file:
+        size = seen.st_size  # 0 for files under /proc, which cannot be sought in from their end
+        if call.tail and size > call.limit:
+            file.seek(size - call.limit)
+        content = bytearray()
+        while len(content) < call.limit and (piece := file.read(min(_BLOCK, call.limit - len(content)))):
+            content += piece
+            if time.monotonic() >= deadline:
+                raise TimeoutError
+        return FileContent(bytes(content), truncated=size > call.limit or bool(not call.tail and file.read(1)))

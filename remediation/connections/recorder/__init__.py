@@ -1,0 +1,1 @@
+"""Recordings of host I/O, and their replay."""

@@ -1,0 +1,284 @@
+"""A recorded run: what was asked of hosts and what they answered, with nobody's secrets, user names or host names in it.
+
+JSON lines, so that it can be read, searched and shortened by hand: a head, then one call with its reply per line.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import getpass
+import json
+import re
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from remediation.connections.calls import (
+    Call,
+    Completed,
+    Failed,
+    FileContent,
+    Http,
+    HttpReply,
+    Probe,
+    ProbeReply,
+    ReadFile,
+    Reply,
+    Run,
+    WriteFile,
+)
+from remediation.connections.settings import LOCAL_NAMES, ConnectionSettings
+from remediation.model import limits
+from remediation.model.errors import UsageError
+from remediation.model.files import read_text
+from remediation.model.private_file import write_private
+from remediation.model.secrets.masking import Masker
+from remediation.model.text.digits import is_whole
+from remediation.model.text.json_text import load_json
+from remediation.model.text.shape import ODD
+from remediation.model.text.visible import visible_json
+
+VERSION = 1
+_SHORTEST = 2
+_EVERYBODY = frozenset(
+    {"root", "system", "administrator", "admin", "user", "nobody", "nt authority", "localservice", "networkservice", "builtin", "host", "local",
+     "ollama", "docker", "compose", "nvidia", "cuda", "gpu", "windows", "linux", "ubuntu", "debian", "wsl"}
+) | LOCAL_NAMES  # fmt: skip
+"""Names that tell nothing of anybody, and whose replacement would change what a diagnosis reads."""
+_NAMED = ("User", "DesktopUser", "Owner", "Hostname", "CSName", "UserName")
+_LEASE = re.compile(r'"owner": "([^"@]+)@([^"]+)", "purpose": ')
+"""Whose run holds a host, as the lease that lies there says."""
+_USER_FOLDER = re.compile(r"(?:[A-Za-z]:[\\/]+Users|/home)[\\/]+([^\\/\"':;\s]+)")
+_CALLS: Mapping[str, type[Call]] = {each.__name__: each for each in (Run, Probe, Http, ReadFile, WriteFile)}
+_REPLIES: Mapping[str, type[Reply]] = {each.__name__: each for each in (Completed, HttpReply, ProbeReply, FileContent, Failed)}
+_TEXTS = {"utf16": "utf-16-le", "text": "utf-8"}
+_BESIDE = frozenset({"timeout", "silence", "writes", "content", "backup"})
+"""Fields of a call that do not decide what it is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One call with its reply."""
+
+    call: Call
+    reply: Reply
+
+
+class Anonymizer:
+    """Names that must not be in a cassette and what stands there instead; whole words only, upper case or lower."""
+
+    def __init__(self) -> None:
+        self._instead: dict[str, str] = {}
+        self._pattern: re.Pattern[str] | None = None
+
+    def person(self, text: str | None) -> None:
+        """Take out a login, with or without its domain."""
+        for part in re.split(r"[\\/@]", text or ""):
+            self._add(part, "someone")
+
+    def machine(self, text: str | None) -> None:
+        """Take out a host's name or address, and the first part of a long name."""
+        self._add(text or "", "a-host")
+        if text and not is_whole(text.replace(".", "")):
+            self._add(text.split(".")[0], "a-host")
+
+    def learn(self, value: object) -> None:
+        """Take out what a reply itself says to be somebody's name."""
+        if isinstance(value, Mapping):
+            for key, each in value.items():
+                if key in _NAMED and isinstance(each, str):
+                    (self.machine if key in {"Hostname", "CSName"} else self.person)(each)
+                self.learn(each)
+        elif isinstance(value, list | tuple):
+            for each in value:
+                self.learn(each)
+        elif isinstance(value, str):
+            for name in _USER_FOLDER.findall(value):
+                self.person(name)
+            for name, machine in _LEASE.findall(value):
+                self.person(name)
+                self.machine(machine)
+
+    def clean(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        """Return a JSON value without them."""
+        if isinstance(value, str):
+            return self._cleaned(value)
+        if isinstance(value, Mapping):
+            return {self._cleaned(str(key)): self.clean(each) for key, each in value.items()}
+        return [self.clean(each) for each in value] if isinstance(value, list | tuple) else value
+
+    def _add(self, text: str, stem: str) -> None:
+        low = text.strip().lower()
+        if len(low) < _SHORTEST or low in _EVERYBODY or low in self._instead or low.startswith(("someone-", "a-host-")):
+            return
+        number = 1 + sum(each.startswith(stem) for each in self._instead.values())
+        self._instead[low] = f"{stem}-{number}"
+        self._pattern = None
+
+    def _cleaned(self, text: str) -> str:
+        if not self._instead:
+            return text
+        if self._pattern is None:
+            longest = sorted(self._instead, key=len, reverse=True)
+            words = (rf"(?<![A-Za-z0-9]){re.escape(each)}(?![A-Za-z0-9])" for each in longest)
+            self._pattern = re.compile("|".join(words), re.IGNORECASE)
+        return self._pattern.sub(lambda found: self._instead[found[0].lower()], text)
+
+
+class Cassette:
+    """Records any number of hosts; written by `save`, names cleaned by all that was learned until then."""
+
+    def __init__(self, path: Path, mask: Masker | None = None) -> None:
+        self._path = path
+        self._mask = mask or Masker()
+        self._names = Anonymizer()
+        self._platforms: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._lines: list[tuple[int, Any, Any]] = []
+
+    def recorder(self, settings: ConnectionSettings) -> HostRecorder:
+        """Return what `open_connection` takes as its recorder; a host that is opened again goes on where it was."""
+        with self._lock:
+            self._mask.add(*settings.secrets)
+            self._names.person(settings.user)
+            self._names.machine(settings.name)
+            self._names.machine(settings.address)
+            self._platforms.setdefault(settings.name, settings.platform)
+            return HostRecorder(self, 1 + list(self._platforms).index(settings.name))
+
+    def add(self, host: int, calls: Sequence[Call], replies: Sequence[Reply]) -> None:
+        """Keep an exchange."""
+        self._lines += [(host, _written(call), _written(reply)) for call, reply in zip(calls, replies, strict=True)]
+
+    def save(self) -> None:
+        """Write the file as a whole, readable by its owner only, without secrets; raises `UsageError`."""
+        # where the run was started stands in the lease that it took, and in what the machine says of itself when it is the host
+        self._names.machine(socket.gethostname())
+        with suppress(OSError, KeyError):  # an account without a name
+            self._names.person(getpass.getuser())
+        for _, asked, said in self._lines:
+            self._names.learn(asked)
+            self._names.learn(said)
+        hosts = [{"host": number, "platform": platform} for number, platform in enumerate(self._platforms.values(), 1)]
+        lines: list[Any] = [{"cassette": VERSION, "hosts": hosts}]
+        for host, asked, said in self._lines:
+            # secrets go first: a name that is part of one would be replaced in it, and the rest would stay
+            call, reply = (self._names.clean(self._without_secrets(each)) for each in (asked, said))
+            lines.append({"host": host, "call": call, "reply": reply})
+        text = "".join(f"{visible_json(line)}\n" for line in lines)
+        try:
+            write_private(self._path, text)
+        except OSError as error:
+            reason = f"--record: {self._path} cannot be written: {error.strerror or error}"
+            raise UsageError(reason, next_step="name a file in a folder that may be written to") from None
+
+    def _without_secrets(self, value: Any) -> Any:  # noqa: ANN401 - a call or reply as JSON
+        return self._mask(self._with_binary(value))
+
+    def _with_binary(self, value: Any) -> Any:  # noqa: ANN401 - as above
+        if isinstance(value, Mapping):
+            return {
+                key: self._binary(each) if key == "base64" and isinstance(each, str) else self._with_binary(each)
+                for key, each in value.items()
+            }
+        return [self._with_binary(each) for each in value] if isinstance(value, list | tuple) else value
+
+    def _binary(self, encoded: str) -> str:
+        """Return bytes in base64 that still are, with the secrets in them masked."""
+        content = base64.b64decode(encoded).decode("latin-1")
+        masked = base64.b64encode(self._mask.text(content).encode("latin-1", "replace")).decode("ascii")
+        return masked if self._mask.text(masked) == masked else base64.b64encode(b"***").decode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class HostRecorder:
+    """One host's part of a cassette."""
+
+    cassette: Cassette
+    number: int
+
+    def __call__(self, calls: Sequence[Call], replies: Sequence[Reply]) -> None:
+        """Keep an exchange."""
+        self.cassette.add(self.number, calls, replies)
+
+
+def load_cassette(path: Path, host: int = 1) -> tuple[str, list[Interaction]]:
+    """Return a host's platform and what was recorded of it; raises `UsageError` with the line where it is broken."""
+    try:
+        text = read_text(path, most=limits.CASSETTE)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise UsageError(f"{path}: the cassette cannot be read: {reason}", next_step="name a file that --record wrote") from error
+    platform, taped = None, []
+    for number, line in _lines(path, text):
+        try:
+            if number == 1:
+                hosts = {int(each["host"]): str(each["platform"]) for each in line["hosts"]}
+                platform = hosts[host]
+            elif line["host"] == host:
+                taped.append(Interaction(_read(line["call"], _CALLS), _read(line["reply"], _REPLIES)))
+        except ODD as error:
+            raise UsageError(
+                f"{path}:{number}: this line is none of a cassette with host {host} ({error})",
+                next_step="name a file that --record wrote",
+            ) from error
+    if platform is None:
+        raise UsageError(f"{path}: the cassette is empty", next_step="name a file that --record wrote")
+    return platform, taped
+
+
+def key(call: Call) -> str:
+    """Return what makes two calls the same question."""
+    return json.dumps(
+        [type(call).__name__, {name: value for name, value in _written(call).items() if name not in _BESIDE}], sort_keys=True
+    )
+
+
+def _lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            yield number, load_json(line, limits.CASSETTE)
+        except ValueError as error:
+            raise UsageError(f"{path}:{number}: {error}", next_step="name a file that --record wrote") from error
+
+
+def _written(item: Call | Reply) -> dict[str, Any]:
+    # who listened is no part of what was asked
+    values = {each.name: getattr(item, each.name) for each in fields(item) if each.compare}
+    return {"type": type(item).__name__} | {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - a field of a call or reply
+    if isinstance(value, bytes):
+        # wsl.exe and a few others print UTF-16: as text, or the names in it would not be seen
+        for name, encoding in _TEXTS.items():
+            if (name == "utf16") == (b"\0" in value):
+                with suppress(UnicodeDecodeError):
+                    return {name: value.decode(encoding)}
+        return {"base64": base64.b64encode(value).decode("ascii")}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _read(written: Mapping[str, Any], known: Mapping[str, type[Any]]) -> Any:  # noqa: ANN401 - one of `known`
+    kind = known[str(written["type"])]
+    annotations = {each.name: str(each.type) for each in fields(kind)}
+    return kind(**{name: _value(value, annotations[name]) for name, value in written.items() if name != "type"})
+
+
+def _value(value: Any, annotation: str) -> Any:  # noqa: ANN401 - a field of a call or reply
+    if annotation == "bytes":
+        try:
+            ((name, text),) = value.items()
+            return base64.b64decode(text, validate=True) if name == "base64" else text.encode(_TEXTS[name])
+        except binascii.Error as error:
+            raise ValueError(str(error)) from error
+    return tuple(value) if annotation.startswith("tuple") else value

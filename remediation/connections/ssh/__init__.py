@@ -1,0 +1,1 @@
+"""SSH: programs, files and HTTP over one verified connection."""

@@ -1,0 +1,181 @@
+"""One program over one SSH channel: stdin in, stdout and stderr apart, an exit code, a deadline that holds."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+
+import paramiko
+
+from remediation.connections.bounded import Gathered, watchdog
+from remediation.connections.calls import Completed, Failed, Reply
+from remediation.connections.posix import sudo
+from remediation.model import limits
+from remediation.model.text.digits import is_whole
+
+OnChunk = Callable[[bytes], None]
+_BLOCK = 65536
+_QUIET = 0.5
+"""Seconds after a program's end in which what it left running may still hold the channel open."""
+_FIRST_WORD = 5.0
+"""Seconds in which a shell that was asked to start a program tells its group."""
+_AT_ONCE = 30_000
+"""So much stdin goes out without a thread: sshd's window is larger."""
+
+
+class Broken(Exception):
+    """The connection was lost while the program ran, or before."""
+
+
+class NotStarted(Broken):
+    """The connection was lost before anything was asked for: it may be asked again, a write too."""
+
+
+class Late(Exception):
+    """The program did not end in time. `group` is its process group: sshd leaves running what nobody listens to any more."""
+
+    def __init__(self, group: int | None) -> None:
+        super().__init__(group)
+        self.group = group
+
+
+def execute_command(  # noqa: PLR0913 - a Run's fields
+    transport: paramiko.Transport, argv: Sequence[str], stdin: bytes = b"", timeout: float = 30.0, *, cwd: str | None = None,
+    env: Mapping[str, str] | None = None,
+    interrupted: Callable[[int | None], None] = lambda _: None, on_chunk: OnChunk | None = None, most: int = limits.OUTPUT,
+    finish: bool = False,
+) -> Reply:  # fmt: skip
+    """Run a program; raises `Broken`, `Late` or `LimitExceeded`.
+
+    `interrupted` is told its group when something else than its time (Ctrl-C, a limit) ends the wait. `on_chunk` is told stdout as it
+    comes, of which at most `most` bytes are accepted; with `finish` a program that writes more runs to its end all the same.
+    """
+    started = sudo.with_environment(argv, env or {})
+    mark = secrets.token_hex(16)
+    deadline = time.monotonic() + timeout
+    out, err = Gathered("stdout", most, finish=finish), Gathered("stderr", finish=finish)
+    try:
+        channel = transport.open_session(timeout=min(timeout, 30.0))
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        raise NotStarted(str(error) or type(error).__name__) from error
+    try:
+        with closing(channel):
+            with watchdog(timeout, channel.close) as dog:  # a server may never say whether it starts the program
+                channel.exec_command(_script(mark, started.argv, cwd, "" if "PATH" in (env or {}) else argv[0]))
+            try:
+                code = _pump(channel, started.head + stdin, deadline, (out, err), on_chunk)
+            except KeyboardInterrupt:
+                _hear_mark(channel, mark, err)
+                raise
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        if dog.bit:
+            raise Late(None) from error
+        raise Broken(str(error) or type(error).__name__) from error
+    except BaseException:
+        interrupted(_group(_told(err.so_far, mark)[0]))
+        raise
+    told, rest = _told(err.so_far, mark)
+    if code is None:
+        raise Late(_group(told))
+    if told[1:] == ["folder"]:
+        return Failed("not-found", f"there is no folder {cwd}", cwd or "")
+    if told[1:] == ["program"]:
+        return Failed("not-found", f"there is no {argv[0]}", argv[0])
+    err.content()  # raises where something is missing of it
+    return Completed(code & 0xFFFFFFFF, out.content(), rest)
+
+
+def _script(mark: str, argv: Sequence[str], cwd: str | None, program: str) -> str:
+    """Return what the login shell runs: it tells its process group, looks for `program` and starts `argv`, never a builtin of its own.
+
+    Nothing is exec'd: a shell tells the number of a signal that ended the program, sshd would only say that there was one.
+    """
+    go = f"cd {shlex.quote(cwd)} 2>/dev/null || {{ echo {mark} folder >&2; exit 127; }}; " if cwd else ""
+    look = f"command -v {shlex.quote(program)} >/dev/null 2>&1 || {{ echo {mark} program >&2; exit 127; }}; " if program else ""
+    return f"echo {mark} $$ >&2; {go}{look}{shlex.join(('env', *argv))}; exit $?"
+
+
+def _group(told: list[str]) -> int | None:
+    return int(told[0]) if told and is_whole(told[0]) else None
+
+
+def _told(err: bytes | bytearray, mark: str) -> tuple[list[str], bytes]:
+    """Take the words behind our mark out of stderr."""
+    words: list[str] = []
+    rest, at, sign = bytearray(), 0, mark.encode() + b" "
+    while (found := err.find(sign, at)) >= 0:
+        end = err.find(b"\n", found) + 1 or len(err)
+        words.append(err[found + len(sign) : end].decode("ascii", "replace").strip())
+        rest += err[at:found]
+        at = end
+    return words, bytes(rest + err[at:])
+
+
+def _pump(
+    channel: paramiko.Channel, stdin: bytes, deadline: float, streams: tuple[Gathered, Gathered], on_chunk: OnChunk | None
+) -> int | None:
+    """Return the exit code, None after the deadline."""
+    ready = threading.Event()
+    # paramiko sets these when bytes, or the end, are there: nothing is polled, and no file descriptor is used up
+    channel.in_buffer.set_event(ready)
+    channel.in_stderr_buffer.set_event(ready)
+    if len(stdin) > _AT_ONCE:
+        threading.Thread(target=_feed, args=(channel, stdin), daemon=True).start()
+    else:
+        _feed(channel, stdin)
+    ended: float | None = None
+    while True:
+        ready.clear()
+        came, now = _gather(channel, *streams, on_chunk), time.monotonic()
+        if came:
+            ended = None
+            if now >= deadline:
+                return None
+            continue
+        if channel.exit_status_ready():
+            ended = now if ended is None else ended
+            if channel.eof_received or channel.closed or now - ended >= _QUIET:
+                break
+        elif channel.closed:
+            break
+        if now >= deadline:
+            return None
+        ready.wait(min(deadline - now, _QUIET / 5 if ended is not None or channel.eof_received else _QUIET))
+    if not channel.exit_status_ready() or (code := channel.recv_exit_status()) < 0:
+        raise Broken("the connection was lost before the program's end was told")
+    return code
+
+
+def _hear_mark(channel: paramiko.Channel, mark: str, err: Gathered) -> None:
+    """Wait a moment for the group of a program that was just started: by nothing else can it be ended."""
+    until, ready = time.monotonic() + _FIRST_WORD, threading.Event()
+    channel.in_stderr_buffer.set_event(ready)
+    while not _told(err.so_far, mark)[0] and not channel.closed and (left := until - time.monotonic()) > 0:
+        ready.clear()
+        if not _gather(channel, Gathered("stdout", finish=True), err):
+            ready.wait(left)
+
+
+def _gather(channel: paramiko.Channel, out: Gathered, err: Gathered, on_chunk: OnChunk | None = None) -> bool:
+    """Take a piece of each stream; return whether there was any."""
+    came = False
+    if channel.recv_ready():
+        came = True
+        piece = channel.recv(_BLOCK)
+        out.take(piece)
+        if on_chunk is not None and piece:
+            on_chunk(piece)
+    if channel.recv_stderr_ready():
+        came = True
+        err.take(channel.recv_stderr(_BLOCK))
+    return came
+
+
+def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
+    with suppress(OSError, paramiko.SSHException):  # a program need not read its stdin
+        channel.sendall(stdin)
+        channel.shutdown_write()

@@ -1,0 +1,174 @@
+"""A POSIX host over SSH: one connection per host and run, programs over exec channels, HTTP through the connection.
+
+Files are read by sftp where the login's own rights do; all else about files is done by scripts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, cast
+
+import paramiko
+
+from remediation.connections.calls import Call, Completed, Failed, Http, Probe, ReadFile, Reply, Run, WriteFile, in_turn, name_of
+from remediation.connections.posix import files as posix_files
+from remediation.connections.posix import sudo
+from remediation.connections.settings import ConnectionSettings
+from remediation.connections.ssh import client as ssh_open
+from remediation.connections.ssh import commands as ssh_exec
+from remediation.connections.ssh import files as ssh_files
+from remediation.connections.ssh import http as ssh_http
+from remediation.connections.ssh.commands import Broken, Late, NotStarted
+from remediation.model import limits
+from remediation.model.errors import OutcomeUnknown, Unreachable
+from remediation.model.limits import LimitExceeded
+
+_KILLING = 10.0
+
+
+class SshConnection:
+    """See `remediation.connections.calls.Connection`."""
+
+    platform = "posix"
+
+    def __init__(self, settings: ConnectionSettings, note: Callable[[str], None] = lambda _: None) -> None:
+        self.host = settings.name
+        self.round_trips = 0
+        self._settings, self._note = settings, note
+        self._ssh: Any = None
+        self._sftp: paramiko.SFTPClient | None = None
+        self._closed = False
+
+    def exchange(self, calls: Sequence[Call]) -> list[Reply]:
+        """Carry out `calls` one after the other."""
+        return in_turn(calls, self._one)
+
+    def close(self) -> None:
+        """End the connection and whatever of ours still runs over it."""
+        self._closed = True
+        self._drop()
+
+    def _one(self, call: Call) -> Reply:
+        """Carry out one call; after a loss what only reads is tried once more on a new connection."""
+        for attempt in range(2):
+            try:
+                transport = self._transport()
+                self.round_trips += 1
+                return self._carry_out(transport, call)
+            except Late as late:
+                self._kill(late.group)
+                return Failed("timeout", f"{name_of(call)} did not end in {call.timeout:g} s and was told to stop")
+            except LimitExceeded as exceeded:
+                return Failed("error", f"{name_of(call)}: {exceeded.message}")
+            except TimeoutError:
+                self._drop()
+                return Failed("timeout", f"{name_of(call)} was not done within {call.timeout:g} s")
+            except (Broken, EOFError, paramiko.SSHException, ConnectionError) as lost:
+                self._drop()
+                said = str(lost) or type(lost).__name__
+                if call.writes and not isinstance(lost, NotStarted):
+                    raise OutcomeUnknown(
+                        f"{self.host}: the SSH connection was lost during {name_of(call)} ({said}); it may or may not have been carried out",
+                        host=self.host, next_step="see on the host whether it was done; it is not repeated",
+                    ) from lost  # fmt: skip
+                if attempt:
+                    raise Unreachable(
+                        f"{self.host}: the SSH connection was lost twice: {said}",
+                        host=self.host,
+                        next_step="look at the host, then run again",
+                    ) from lost
+            except BaseException:
+                self._drop()
+                raise
+        raise AssertionError  # the second time returns or raises
+
+    def _carry_out(self, transport: paramiko.Transport, call: Call) -> Reply:
+        if isinstance(call, Run):
+            return self._run(transport, call)
+        if isinstance(call, Http):
+            return ssh_http.request_over_ssh(
+                transport, call, lambda run, on_chunk, most: self._run(transport, run, on_chunk, most)
+            )
+        if isinstance(call, Probe):
+            return Failed("error", f"the probe {call.name} is a PowerShell script, and {self.host} is no Windows host")
+        return self._file(transport, call)
+
+    def _run(
+        self, transport: paramiko.Transport, call: Run, on_chunk: ssh_exec.OnChunk | None = None, most: int = limits.OUTPUT
+    ) -> Reply:  # fmt: skip
+        if (fault := sudo.unfit(call)) is not None:
+            return fault
+        become = self._settings.become
+        if become is None:
+            return ssh_exec.execute_command(
+                transport, call.argv, call.stdin, call.timeout, cwd=call.cwd, env=call.env, interrupted=self._kill, on_chunk=on_chunk,
+                most=most, finish=call.writes,
+            )  # fmt: skip
+        elevated = sudo.sudo(become, call.argv, call.env)
+        stdin = elevated.head + call.stdin
+        done = ssh_exec.execute_command(
+            transport, elevated.argv, stdin, call.timeout, cwd=call.cwd, interrupted=self._kill, on_chunk=on_chunk, most=most,
+            finish=call.writes,
+        )  # fmt: skip
+        return elevated.reply(done) if isinstance(done, Completed) else done
+
+    def _file(self, transport: paramiko.Transport, call: ReadFile | WriteFile) -> Reply:
+        def execute(run: Run) -> Reply:
+            return self._run(transport, run)
+
+        if isinstance(call, WriteFile):
+            return posix_files.write_file(execute, call)
+        if self._settings.become is not None or (sftp := self._files(transport)) is None:
+            return posix_files.read_file(execute, call)
+        try:
+            with ssh_files.within(sftp, call.timeout):
+                return ssh_files.read_by_sftp(sftp, call)
+        except LimitExceeded:
+            self._drop()  # what else the server sends of it would be taken for the next answer
+            raise
+        except PermissionError:
+            return Failed("denied", f"{call.path}: permission denied")
+        except (TimeoutError, ConnectionError):
+            raise
+        except OSError as error:
+            return Failed("error", f"{call.path}: {error}")
+
+    def _files(self, transport: paramiko.Transport) -> paramiko.SFTPClient | None:
+        if self._sftp is None:
+            try:
+                self._sftp = ssh_files.open_sftp(transport, self._settings.timeout)
+            except (paramiko.ChannelException, paramiko.SFTPError):
+                return None  # no sftp subsystem there
+            except TimeoutError:
+                raise
+            except (paramiko.SSHException, OSError) as closed:
+                # a server without the program closes the channel, at times before our first word is sent
+                if not transport.is_active():
+                    raise NotStarted(str(closed)) from closed
+                return None
+        return self._sftp
+
+    def _kill(self, group: int | None) -> None:
+        if group is None:
+            self._drop()
+            return
+        with suppress(Broken, Late, Unreachable):
+            self._run(self._transport(), Run(sudo.kill(group), timeout=_KILLING))
+
+    def _transport(self) -> paramiko.Transport:
+        if self._closed:
+            raise Unreachable(f"{self.host}: the connection has been closed", host=self.host)
+        if self._ssh is not None and not self._ssh.transport.is_active():
+            self._drop()
+        if self._ssh is None:
+            self._ssh = ssh_open.open_ssh(self._settings, self._note)
+        return cast("paramiko.Transport", self._ssh.transport)
+
+    def _drop(self) -> None:
+        self._sftp, ssh, self._ssh = None, self._ssh, None
+        if ssh is not None:
+            with suppress(Exception):  # closing must not hide why
+                for hop in (ssh, ssh.gateway):
+                    if hop is not None and hasattr(hop, "close"):
+                        hop.close()

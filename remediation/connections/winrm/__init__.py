@@ -1,0 +1,1 @@
+"""WinRM: the shell that carries the worker, its messages and its faults."""

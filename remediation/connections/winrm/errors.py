@@ -1,0 +1,90 @@
+"""What a fault of WinRM that no new try cures is to the user: one sentence, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from remediation.connections.settings import ConnectionSettings
+from remediation.connections.winrm.faults import NO_CHALLENGE, Fault, Meaning
+from remediation.model.errors import AuthenticationFailed, CertificateRefused, Unreachable
+
+
+def hopeless(settings: ConnectionSettings, fault: Fault) -> Unreachable | None:
+    """Return what a fault means before anything has worked: no new try helps."""
+    where = f"{settings.winrm.scheme}://{settings.address}"
+    if fault.meaning is Meaning.REFUSED:
+        step = "start the host, or its WinRM service and listener (docs/windows.md), and check ansible_host and ansible_port"
+    elif fault.meaning in {Meaning.SETTING, Meaning.STALE}:
+        step = "look at the WinRM service's settings (docs/windows.md), ansible_port and ansible_winrm_transport"
+    elif fault.meaning in {Meaning.LOST, Meaning.EXCEEDED}:
+        step = f"check that a WinRM service answers at {where}, ansible_port and ansible_winrm_scheme"
+    else:
+        return None
+    return Unreachable(f"{settings.name}: {fault.message} ({settings.endpoint})", host=settings.name, next_step=step)
+
+
+_DEFAULTS = {
+    "MaxEnvelopeSizekb": 500, "MaxShellsPerUser": 30, "MaxConcurrentUsers": 10, "MaxProcessesPerShell": 25, "MaxMemoryPerShellMB": 1024,
+    "MaxConcurrentOperationsPerUser": 1500, "MaxConnections": 300,
+}  # fmt: skip
+"""What Windows sets by default."""
+MEMORY = "winrs:MaxMemoryPerShellMB"
+
+
+def remedy(setting: str) -> str:
+    """Return what to do about a limit of the host; nothing for none."""
+    if not setting:
+        return ""
+    part, _, name = setting.rpartition(":")
+    path = f"winrm/config/{part}" if part else "winrm/config"
+    return f"raise {name} on the host (docs/windows.md): winrm set {path} '@{{{name}=\"{_DEFAULTS[name]}\"}}', or more"
+
+
+def too_large(settings: ConnectionSettings, message: str) -> Unreachable:
+    """Return the error of a host that takes not even the smallest messages; nothing of the last one was carried out."""
+    return Unreachable(
+        f"{settings.name}: {message}, and it cannot be made smaller ({settings.endpoint})", host=settings.name,
+        next_step=remedy("MaxEnvelopeSizekb"),
+    )  # fmt: skip
+
+
+def redirect_error(settings: ConnectionSettings, fault: Fault) -> Unreachable:
+    """Return the error of an endpoint that names another server: neither a message nor a login goes there."""
+    return Unreachable(
+        f"{settings.name}: {fault.message}, and redirects are not followed ({settings.endpoint})",
+        host=settings.name,
+        next_step="set ansible_host, ansible_port and ansible_winrm_scheme to the WinRM service itself, if that is the host you mean; "
+        "otherwise find out what answers at this address",
+    )
+
+
+def no_login(settings: ConnectionSettings, fault: Fault) -> AuthenticationFailed:
+    """Return the error of a login that was refused."""
+    if fault is NO_CHALLENGE:
+        return AuthenticationFailed(
+            f"{settings.name}: {fault.message} ({settings.endpoint})",
+            host=settings.name,
+            next_step="look whether it takes such logins (winrm get winrm/config/service/auth: Negotiate = true), whether a proxy lies "
+            "between, and whether its connections are used up; ansible_winrm_transport names another way to log in",
+        )
+    return AuthenticationFailed(
+        f"{settings.name}: the login {settings.user or '(certificate)'} was refused by {settings.winrm.transport}",
+        host=settings.name,
+        next_step="correct ansible_user and ansible_password; it is not tried again, for Windows locks accounts",
+    )
+
+
+def certificate(settings: ConnectionSettings, fault: Fault) -> CertificateRefused:
+    """Return the error of a server that did not prove who it is."""
+    return CertificateRefused(
+        f"{settings.name}: {fault.message}",
+        host=settings.name,
+        next_step="connect by the name in the certificate, and give its authority (or the certificate itself) as a PEM file in "
+        "ansible_winrm_ca_trust_path",
+    )
+
+
+FINAL: Mapping[Meaning, Callable[[ConnectionSettings, Fault], Unreachable]] = {
+    Meaning.LOGIN: no_login, Meaning.CERTIFICATE: certificate, Meaning.REDIRECTED: redirect_error,
+}  # fmt: skip
+"""After these the server is sent nothing more."""

@@ -1,0 +1,169 @@
+"""pywinrm's transport, confined to the host and bounded: no redirect, no compression, a limit for size and time of each answer.
+
+pywinrm sends by requests, which by itself follows a redirect (a 307 with the message and the login), unpacks what is compressed,
+takes an answer of any size and waits anew for every byte of it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import time
+from typing import Any
+from xml.parsers import expat
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from winrm.transport import Transport
+
+from remediation.connections.bounded import Deadline, Incoming, send_all
+from remediation.connections.calls import REDIRECTS
+from remediation.connections.http_client import READ_AHEAD
+from remediation.model import limits
+from remediation.model.limits import LimitExceeded, Tally
+
+_OK = 200
+_SCHEMES = ("http://", "https://")
+
+
+class Redirected(Exception):
+    """The endpoint answered with a redirect. `location` is where it points."""
+
+    def __init__(self, status: int, location: str) -> None:
+        super().__init__(status, location)
+        self.status, self.location = status, location
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer within limits. The timeout of the socket, which is one for each read, is taken for the whole of it."""
+
+    def __init__(self, sock: Any, *more: Any, **options: Any) -> None:  # noqa: ANN401 - http.client's own
+        super().__init__(sock, *more, **options)
+        self.fp.close()
+        deadline = Deadline(sock.gettimeout() or limits.WINRM_SECONDS)
+        tally = Tally("the answer of the WinRM service", limits.ENVELOPE, limits.HEAD)
+        self.fp = io.BufferedReader(Incoming(sock.makefile("rb", buffering=0), sock, deadline, tally), READ_AHEAD)
+
+
+class _Sends:
+    """Sends within the timeout of the socket as a whole, over TLS too."""
+
+    sock: Any
+
+    def send(self, data: Any) -> None:  # noqa: ANN401 - http.client's own
+        """Send all of `data`."""
+        if self.sock is None or not isinstance(data, bytes):
+            super().send(data)  # type: ignore[misc]  # http.client's connects first
+            return
+        send_all(self.sock, data, Deadline(self.sock.gettimeout() or limits.WINRM_SECONDS))
+
+
+class _Http(_Sends, HTTPConnection):
+    response_class = _Answer
+
+
+class _Https(_Sends, HTTPSConnection):
+    response_class = _Answer
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _Https
+
+
+class _Adapter(HTTPAdapter):
+    """Carries all requests of a session, those of a login too. `until` is when the message must have been answered."""
+
+    until = 0.0
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - requests' own
+        """Make the pools of bounded connections."""
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 - as above
+        """Make those to a proxy of bounded connections."""
+        manager = super().proxy_manager_for(proxy, **options)
+        manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+        return manager
+
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:  # noqa: ANN401 - as above
+        """Send one request; raises `Redirected`, `LimitExceeded`, and what requests raises."""
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise requests.ReadTimeout(request=request)
+        options["timeout"] = left
+        request.headers["Accept-Encoding"] = "identity"
+        response = super().send(request, *arguments, **options)
+        encoding = response.headers.get("Content-Encoding", "").strip().lower()
+        if response.status_code in REDIRECTS:
+            response.close()
+            raise Redirected(response.status_code, response.headers.get("Location", ""))
+        if encoding not in {"", "identity"}:
+            response.close()
+            raise LimitExceeded(f"the answer of the WinRM service is compressed ({encoding[:20]}), which was not asked for")
+        return response
+
+
+class ConfinedTransport(Transport):
+    """A transport whose every message goes to the endpoint alone, and whose answers are SOAP."""
+
+    @classmethod
+    def like(cls, made: Transport) -> ConfinedTransport:
+        """Return one with the settings of a transport that pywinrm made."""
+        own = cls.__new__(cls)
+        vars(own).update(vars(made))
+        return own
+
+    def _send_message_request(self, session: requests.Session, prepared_request: requests.PreparedRequest) -> requests.Response:
+        # all messages pass here, the empty one too by which pywinrm logs in as it makes the session
+        adapter = session.get_adapter(self.endpoint)
+        if not isinstance(adapter, _Adapter):
+            adapter = _Adapter()
+            for scheme in _SCHEMES:
+                session.mount(scheme, adapter)
+        session.max_redirects = 0
+        adapter.until = time.monotonic() + (self.read_timeout_sec or limits.WINRM_SECONDS)
+        return super()._send_message_request(session, prepared_request)
+
+    def _get_message_response_text(self, response: requests.Response) -> bytes:
+        text = super()._get_message_response_text(response)
+        problem = forbidden_xml(text)
+        if problem and response.status_code == _OK:
+            raise LimitExceeded(f"the answer of the WinRM service {problem}")
+        return b"" if problem else text  # an error page, say: its status tells enough
+
+
+def forbidden_xml(text: bytes) -> str:
+    """Return what is wrong with an XML text that must not reach a parser that builds a tree; nothing for any other text."""
+    depth, problem = 0, ""
+    parser = expat.ParserCreate()
+
+    def refuse(reason: str) -> None:
+        nonlocal problem
+        problem = problem or reason
+        raise ValueError(reason)
+
+    def start(_name: str, _attributes: object) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > limits.XML_DEPTH:
+            refuse(f"is nested deeper than {limits.XML_DEPTH} levels")
+
+    def end(_name: str) -> None:
+        nonlocal depth
+        depth -= 1
+
+    # entities can be declared nowhere else, and SOAP forbids it (SOAP 1.2, part 1, section 5)
+    parser.StartDoctypeDeclHandler = lambda *_: refuse("has a document type, which SOAP forbids")
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    try:
+        parser.Parse(text, True)  # noqa: FBT003 - expat's own
+    except (expat.ExpatError, ValueError, LookupError):
+        return problem
+    return problem

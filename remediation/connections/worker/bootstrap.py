@@ -1,0 +1,54 @@
+"""The constant command lines that start PowerShell, and the worker's text that goes in by stdin."""
+
+from __future__ import annotations
+
+import base64
+import functools
+from pathlib import Path
+
+PROTOCOL = 1
+LANGUAGE_MARK = b"remediation-language-mode "
+"""What the bootstrap says, instead of failing in .NET's words, where the language mode forbids what the worker needs."""
+
+_FLAGS = ("-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-EncodedCommand")
+_HEAD = (
+    "$ErrorActionPreference='Stop';$ProgressPreference='SilentlyContinue';"
+    "$m=[string]$ExecutionContext.SessionState.LanguageMode;"
+    "if($m -ne 'FullLanguage'){\"remediation-language-mode $m\";exit 3};"
+)
+_RUN = "& ([ScriptBlock]::Create([Text.Encoding]::UTF8.GetString([Convert]::FromBase64String($r.ReadLine())))) $r"
+# The stream is read as it comes.  The automatic variable of piped input must not be named here: PowerShell would then drain
+# stdin itself before the first statement runs, and no call would ever be answered.
+_WORKER = (
+    _HEAD
+    + "$s=[Console]::OpenStandardInput();"
+    # .NET Framework waits on the pipe's handle before it reads, and sshd of Windows opens its pipes overlapped: that wait may never
+    # end (Win32-OpenSSH issue 1314).  A FileStream on the same handle reads at once.
+    + "if($PSVersionTable.PSVersion.Major -lt 6){"
+    + "$f=$s.GetType().GetField('_handle',[Reflection.BindingFlags]'Instance,NonPublic');"
+    + "if($f){try{$s=New-Object IO.FileStream($f.GetValue($s),[IO.FileAccess]::Read,65536,$false)}catch{$f=$null}}};"
+    + "$r=New-Object IO.StreamReader($s,[Text.Encoding]::ASCII,$false,65536);"
+    + _RUN
+)
+# One process per call: stdin is drained first, on purpose, and the same worker reads the lines from memory.
+_ONE_CALL = _HEAD + '$r=New-Object IO.StringReader((@($input) -join "`n"));' + _RUN
+
+
+def _encoded(program: str, text: str) -> tuple[str, ...]:
+    return (program, *_FLAGS, base64.b64encode(text.encode("utf-16-le")).decode("ascii"))
+
+
+def worker_command(program: str = "powershell.exe") -> tuple[str, ...]:
+    """Return the command that starts a worker and keeps it."""
+    return _encoded(program, _WORKER)
+
+
+def one_call_command(program: str = "powershell.exe") -> tuple[str, ...]:
+    """Return the command of a process that answers what is on its stdin and ends."""
+    return _encoded(program, _ONE_CALL)
+
+
+@functools.cache
+def worker_text() -> bytes:
+    """Return ``worker.ps1``, as it is sent."""
+    return Path(__file__).with_name("worker.ps1").read_bytes()

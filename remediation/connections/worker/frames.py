@@ -1,0 +1,72 @@
+"""The worker's lines: ``<nonce> <base64 JSON>`` out of a stream in which other things are said as well."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from remediation.model import limits
+from remediation.model.limits import LimitExceeded
+from remediation.model.text.json_text import load_json
+
+_KEPT = 16_000
+"""So many bytes of what is not ours are kept to be shown when something fails."""
+
+
+class Garbled(Exception):
+    """A line with our nonce that is no frame: something in it was lost."""
+
+
+def line_of(value: object) -> bytes:
+    """Return a line for the worker: a JSON value, or raw bytes."""
+    content = value if isinstance(value, bytes) else json.dumps(value, separators=(",", ":")).encode()
+    return base64.b64encode(content) + b"\n"
+
+
+class Frames:
+    """Takes bytes as they come, however they are cut, and yields whole frames."""
+
+    def __init__(self, nonce: str) -> None:
+        self._mark = nonce.encode("ascii") + b" "
+        self._rest = bytearray()
+        self._seen = 0
+        self._noise = bytearray()
+
+    @property
+    def noise(self) -> bytes:
+        """What came that is not ours: banners, profiles, progress."""
+        return bytes(self._noise) + (b"" if self._mark in self._rest else bytes(self._rest[:_KEPT]))
+
+    def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
+        """Take more of the stream; raises `Garbled`, or `LimitExceeded` for a line that does not end."""
+        self._rest += data
+        while (end := self._rest.find(b"\n", self._seen)) >= 0:
+            line = bytes(self._rest[:end])
+            del self._rest[: end + 1]
+            self._seen = 0
+            frame = self._frame(line)
+            if frame is not None:
+                yield frame
+        self._seen = len(self._rest)
+        if self._seen > limits.FRAME:
+            raise LimitExceeded(limits.exceeded("a line of the worker", limits.FRAME))
+
+    def _frame(self, line: bytes) -> dict[str, Any] | None:
+        # whoever wrote without a line end stands before our nonce in the same line
+        before, mark, text = line.partition(self._mark)
+        if not mark:
+            before = line + b"\n"
+        if before and len(self._noise) < _KEPT:
+            self._noise += before[:_KEPT]
+        if not mark:
+            return None
+        try:
+            value = load_json(base64.b64decode(text.strip(), validate=True), limits.FRAME)
+        except (binascii.Error, ValueError) as error:
+            raise Garbled(f"a reply of {len(line)} bytes cannot be read: {error}") from error
+        if not isinstance(value, dict):
+            raise Garbled("a reply is no JSON object")
+        return value

@@ -1,0 +1,125 @@
+"""Before and after in figures: how long the loaded runner takes for the first token and for fifty, and at what load.
+
+The runner that is loaded is asked with its own context, because a request with other options would reload it and measure
+something else (design 6). Where that context is not known, nothing is asked and the figure says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from remediation.model.errors import DeadlineExceeded, HostError, Unreachable
+from remediation.model.text.words import plural
+
+if TYPE_CHECKING:
+    from remediation.facets.protocols import Reader, Writer
+    from remediation.model.facts import GenerationFigures, Runner
+
+PROMPT = "Write the numbers from one to sixty as words, separated by commas."
+FULL = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much a measurement may ask for: at most ``tokens``, within ``seconds``."""
+
+    tokens: int
+    seconds: float
+
+
+EFFORTS = {"before": Effort(tokens=8, seconds=20.0), "after": Effort(tokens=FULL, seconds=120.0)}
+"""On the CPU eight tokens already take seconds; what is short of fifty is extrapolated and marked so (design 6)."""
+
+
+def measure(  # noqa: PLR0913 - all but two by name
+    reader: Reader,
+    writer: Writer | None,
+    *,
+    label: str,
+    layers: Sequence[int] | None = None,
+    simulated: bool = False,
+    seconds: float | None = None,
+    model: str | None = None,
+) -> dict[str, Any]:
+    """Return the figures of a ``measurement`` event (``docs/events.md``); ``reason`` says why something is None.
+
+    Without a writer (check mode) nothing is asked: only what can be read is filled in. ``seconds`` limits the request in
+    place of the label's own limit; ``model`` is asked in place of the target's. No keep_alive is sent, so that the runner keeps its own (server/sched.go,
+    useLoadedRunner: a request without one leaves the runner's). Raises `Unreachable`.
+    """
+    figures = unmeasured("", layers=layers, simulated=simulated)
+    try:
+        runner = _runner(reader, model)
+    except Unreachable:
+        raise
+    except HostError as error:  # one that hangs as well: what is to be repaired must not keep the repair from its first look
+        return {**figures, "layers": None, "reason": f"not measured: {error.message}"}
+    if runner is None:
+        return {**figures, "layers": None, "reason": "not measured: the model is not loaded, and loading it would be a change"}
+    figures["vram_bytes"] = runner.size_vram
+    if writer is None:
+        return {**figures, "reason": "not measured: check mode asks the model nothing"}
+    if runner.context_length is None:
+        return {**figures, "reason": "not measured: this Ollama does not say which context its runner was loaded with"}
+    effort = EFFORTS.get(label, EFFORTS["after"])
+    return {**figures, **_ask(writer, runner, effort if seconds is None else replace(effort, seconds=seconds))}
+
+
+def unmeasured(reason: str, *, layers: Sequence[int] | None = None, simulated: bool = False) -> dict[str, Any]:
+    """Return figures of which nothing is known, and why."""
+    return {
+        "layers": list(layers) if layers else None,
+        "first_token_s": None,
+        "total_50_tokens_s": None,
+        "extrapolated": False,
+        "tokens_seen": 0,
+        "vram_bytes": None,
+        "gpu_percent": None,
+        "cpu_percent": None,
+        "simulated": simulated,
+        "reason": reason,
+    }
+
+
+def _runner(reader: Reader, model: str | None) -> Runner | None:
+    target = reader.target()
+    wanted = model or (str(target.model.value) if target.model else "")
+    return next((runner for runner in reader.ollama.running() if _same(runner.model, wanted)), None)
+
+
+def _same(loaded: str, wanted: str) -> bool:
+    return loaded in {wanted, f"{wanted}:latest"}
+
+
+def _ask(writer: Writer, runner: Runner, effort: Effort) -> dict[str, Any]:
+    options = {"num_ctx": runner.context_length, "num_predict": effort.tokens, "temperature": 0, "seed": 1}
+    try:
+        seen = writer.ollama.generate(runner.model, PROMPT, options=options, timeout=effort.seconds)
+    except DeadlineExceeded:
+        return {"reason": f"not measured: no answer within {effort.seconds:g} s"}
+    except Unreachable:
+        raise
+    except HostError as error:
+        return {"reason": f"not measured: {error.message}"}
+    return {**_times(seen), "gpu_percent": seen.gpu_percent, "cpu_percent": seen.cpu_percent}
+
+
+def _times(seen: GenerationFigures) -> dict[str, Any]:
+    if seen.tokens <= 0:
+        return {"first_token_s": seen.first_token, "reason": "not measured: the model answered without a token"}
+
+    from remediation.facets.ollama.generate import CUT_OFF  # noqa: PLC0415 - loaded already where something was measured
+
+    if seen.eval <= 0 and seen.tokens < FULL and seen.done_reason == CUT_OFF:
+        reason = f"not measured: {plural(seen.tokens, 'token')} came before the deadline, too few for a rate"
+        return {"first_token_s": seen.first_token, "tokens_seen": seen.tokens, "reason": reason}
+    complete = seen.tokens >= FULL
+    total = seen.prompt_eval + seen.eval * FULL / seen.tokens  # warm: without the load, whatever part of it fell in
+    return {
+        "first_token_s": seen.first_token,
+        "total_50_tokens_s": total,
+        "extrapolated": not complete,
+        "tokens_seen": seen.tokens,
+    }

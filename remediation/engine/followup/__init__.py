@@ -1,0 +1,1 @@
+"""What may follow a run: resume, undo, apply."""

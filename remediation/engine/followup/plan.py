@@ -1,0 +1,206 @@
+"""A saved plan: what a look predicted, applied later, exactly or in part, and refused where a fresh look differs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from remediation.engine.context import Selected, under
+from remediation.engine.journal.serialization import change_from_json, change_to_json
+from remediation.model.change import Change
+from remediation.model.errors import Blocked, UsageError
+from remediation.model.event import Event
+from remediation.model.private_file import write_private
+from remediation.model.secrets.masking import Masker
+from remediation.model.text.shape import ODD, intact
+from remediation.model.text.visible import visible_json
+
+FORMAT = 1
+
+
+class StalePlan(Blocked):
+    """A fresh look differs from the saved plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedChange:
+    """One change of a plan; ``id`` is what ``--only`` takes. ``reached`` is False for rungs beyond the predicted goal."""
+
+    id: int
+    host: str
+    path: str
+    step: str
+    change: Change
+    reached: bool = True
+
+    @property
+    def identity(self) -> tuple[str, str, str, str, str]:
+        """What a fresh look must find again. Amounts may move (VRAM does), the text of an edit may not."""
+        return (self.host, self.step, self.change.summary, self.change.subject, self.change.diff)
+
+    def __str__(self) -> str:
+        return f"{self.host}: {self.step}: {self.change.summary}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run in check mode predicted. ``header`` is what `apply` needs to run the same playbook on the same hosts."""
+
+    header: Mapping[str, Any]
+    hosts: tuple[str, ...]
+    entries: tuple[PlannedChange, ...]
+
+    def select(self, only: Sequence[str] = (), mask: Masker | None = None) -> PlanSelection:
+        """Return the part to be applied; `only` are ids. Raises `UsageError` on one that is not in the plan.
+
+        The plan's texts have secrets masked; `mask` does the same with the changes of the run.
+        """
+        known = {str(entry.id): entry for entry in self.entries}
+        strange = [name for name in only if name not in known]
+        if strange:
+            ids = ", ".join(known) or "none: it holds no change"
+            raise UsageError(f"the plan has no change {strange[0]!r}", next_step=f"its changes are {ids}")
+        return PlanSelection(self, frozenset(int(name) for name in only) if only else None, mask or Masker())
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSelection:
+    """The port ``select`` of a run that applies a plan."""
+
+    plan: Plan
+    only: frozenset[int] | None = None
+    mask: Masker = field(default_factory=Masker)
+
+    def __call__(self, host: str, path: str, change: Change) -> Selected:
+        """Return what the plan says of a change at a task of a host."""
+        key = (self.mask.text(change.summary), self.mask.text(change.subject))
+        for entry in self.plan.entries:
+            here = entry.host == host and entry.change.key == key
+            if here and (path == entry.path or under(path, entry.path)):
+                return Selected.PLANNED if self.only is None or entry.id in self.only else Selected.LEFT_OUT
+        return Selected.UNPLANNED
+
+
+def plan_of(events: Iterable[Event], header: Mapping[str, Any]) -> Plan:
+    """Return the plan that the events of a run in check mode tell; ids count from 1."""
+    hosts: list[str] = []
+    found: list[tuple[str, str, str, Change, bool]] = []
+    paths: dict[str, list[str]] = {}
+    for event in events:
+        if event.kind == "run_start":
+            hosts = [str(host) for host in event.data.get("hosts") or ()]
+        elif event.kind == "task_start":
+            paths.setdefault(event.host, []).append(str(event.data.get("path", "")))
+        elif event.kind == "change_planned":
+            change = change_from_json(event.data["change"])
+            found.append((event.host, str(event.data.get("path", "")), str(event.data["step"]), change, True))
+        elif event.kind == "task_result":
+            open_paths = paths.get(event.host, [])
+            path = str(event.data.get("path") or (open_paths.pop() if open_paths else ""))
+            found += [(event.host, path, step, change, False) for step, change in _beyond(event.data)]
+    entries = tuple(PlannedChange(number, *item) for number, item in enumerate(found, start=1))
+    return Plan(header, tuple(hosts) or tuple(dict.fromkeys(entry.host for entry in entries)), entries)
+
+
+def _beyond(data: Mapping[str, Any]) -> Iterable[tuple[str, Change]]:
+    """Yield the changes of rungs that a ladder lists beyond its predicted end: `apply` may need them (design 5)."""
+    rungs = (data.get("result") or {}).get("foreseen") or ()
+    for rung in rungs:
+        if isinstance(rung, Mapping) and not rung.get("reached", True):
+            for change in rung.get("changes") or ():
+                yield str(rung["rung"]), change_from_json(change)
+
+
+def plan_difference(saved: Plan, fresh: Plan) -> list[str]:
+    """Return how a fresh look differs, a line each; empty when the saved plan still holds."""
+    before = {entry.identity: entry for entry in saved.entries if entry.reached}
+    now = {entry.identity: entry for entry in fresh.entries if entry.reached}
+    gone = [f"- {entry} (no longer to be done)" for identity, entry in before.items() if identity not in now]
+    new = [f"+ {entry} (not in the plan)" for identity, entry in now.items() if identity not in before]
+    return [*gone, *new]
+
+
+def verify_plan(saved: Plan, fresh: Plan) -> None:
+    """Raise `StalePlan` with the difference when a fresh look does not find what was planned."""
+    lines = plan_difference(saved, fresh)
+    if lines:
+        text = "\n  ".join(["stale plan: the hosts are not as they were when it was made", *lines])
+        raise StalePlan(text, next_step="look again and save a new plan: --check --out")
+
+
+def verify_hosts(saved: Plan, hosts: Iterable[str]) -> None:
+    """Raise `StalePlan` when the plan was made for other hosts than `hosts`."""
+    here, there = set(hosts), set(saved.hosts)
+    if here != there:
+        odd = ", ".join(sorted(here ^ there))
+        raise StalePlan(f"the plan was made for other hosts: {odd}", next_step="make a plan with this inventory and --limit")
+
+
+def save_plan(plan: Plan, path: Path) -> None:
+    """Write a plan, for its owner alone; one that was edited is refused. Raises `UsageError` where it cannot be written."""
+    body = _to_json(plan)
+    try:
+        write_private(path, visible_json({**body, "digest": _digest(body)}, indent=1) + "\n")
+    except OSError as error:
+        raise UsageError(
+            f"the plan cannot be written to {path}: {error.strerror or error}",
+            next_step="name a file in a folder that may be written to",
+        ) from None
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a plan; raises `UsageError` when it is none, and `StalePlan` when it was edited."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        digest = value.pop("digest")
+        version = value["format"]
+    except OSError as error:
+        raise UsageError(f"the plan {path} cannot be read: {error.strerror}") from None
+    except (*ODD, MemoryError):
+        raise UsageError(f"{path} is no saved plan", next_step="make one with --check --out") from None
+    if version != FORMAT or digest != _digest(value):
+        raise StalePlan(f"the plan {path} was edited, or made by another version", next_step="make it anew: --check --out")
+    with intact(f"the plan {path}", "make it anew: --check --out"):
+        return _from_json(value)
+
+
+def _to_json(plan: Plan) -> dict[str, Any]:
+    entries = [
+        {
+            "id": entry.id,
+            "host": entry.host,
+            "path": entry.path,
+            "step": entry.step,
+            "reached": entry.reached,
+            "change": change_to_json(entry.change),
+        }
+        for entry in plan.entries
+    ]
+    return {"format": FORMAT, "header": dict(plan.header), "hosts": list(plan.hosts), "entries": entries}
+
+
+def _from_json(value: Mapping[str, Any]) -> Plan:
+    entries = tuple(
+        PlannedChange(
+            int(item["id"]),
+            str(item["host"]),
+            str(item["path"]),
+            str(item["step"]),
+            change_from_json(item["change"]),
+            bool(item["reached"]),
+        )
+        for item in value["entries"]
+    )
+    header, hosts = value["header"], value["hosts"]
+    if not isinstance(header, Mapping) or not isinstance(hosts, list):
+        raise TypeError("its header or hosts are of another kind")
+    return Plan(header, tuple(map(str, hosts)), entries)
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    text = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

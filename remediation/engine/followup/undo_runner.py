@@ -1,0 +1,137 @@
+"""Carries an undo out: per host and in parallel, one recorded step after the other, the last change first."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from remediation.engine.context import Ports
+from remediation.engine.exit_codes import OF_OUTCOME, Exit, worst
+from remediation.engine.followup.undo import Undoing, UndoPlan, undo_calls
+from remediation.engine.internal_errors import contained
+from remediation.engine.journal.journal import JournalError
+from remediation.engine.journal.serialization import result_to_json
+from remediation.engine.lease.lock import claim
+from remediation.engine.play.context.host_facts import look_once
+from remediation.engine.play.context.host_state import HostState
+from remediation.engine.play.context.open_hosts import OpenHosts
+from remediation.engine.play.context.run_request import OpenHost, RunRequest, RunSummary
+from remediation.engine.play.context.run_state import PlayState, RunState
+from remediation.engine.play.context.task_context import TaskContext
+from remediation.engine.play.context.variables import TaskVariables
+from remediation.engine.play.scheduler import Scheduler
+from remediation.engine.step.attempts import outcome_of
+from remediation.model.errors import HostError, RemediationError
+from remediation.model.outcome import Outcome, Result
+from remediation.playbook.model import Play, Task, TaskSettings
+
+
+class Undoer:
+    """One undo of one run."""
+
+    def __init__(self, undone: str, plan: UndoPlan, request: RunRequest, ports: Ports, open_host: OpenHost) -> None:
+        self.undone = undone
+        self.plan = plan
+        self.request = request
+        self.ports = ports
+        claimed = claim(request.run, f"undo {undone}", undoes=undone, token=request.token)
+        self.stage = RunState(request, ports, OpenHosts(open_host, claimed, ports, request.wait))
+        self.title = f"Undo {undone}"
+        play = Play(self.title, 0, "all", request.playbook.path)
+        hosts = tuple(dict.fromkeys((*plan.hosts, *(item.host for item in plan.lasting))))
+        self.play = PlayState(self.stage, play, hosts, hosts, self.title)
+
+    def run(self) -> RunSummary:
+        """Take everything back that can be, and return what came of it."""
+        begun = self.ports.clock.now()
+        policy = self.request.policy
+        self.stage.emit(
+            "run_start",
+            run=self.request.run,
+            command="undo",
+            check=policy.check,
+            max_risk=str(policy.max_risk),
+            playbook=str(self.request.playbook.path),
+            inventory=list(self.request.sources),
+            hosts=list(self.play.hosts),
+            undoes=self.undone,
+        )
+        self.stage.emit("play_start", play=self.title, hosts=list(self.play.hosts))
+        for item in self.plan.lasting:
+            text = f"cannot be taken back: {item.change.summary}"
+            self.stage.emit("note", host=item.host, play=self.title, task=item.task, text=text, level="warning")
+        try:
+            if self.plan.hosts:
+                Scheduler({name: self._guarded(self.stage.host(name)) for name in self.plan.hosts}).run(self.request.forks)
+        except KeyboardInterrupt:
+            self.stage.opened.close(hasty=True)
+            raise
+        finally:
+            self.stage.opened.close()
+        for name in self.play.hosts:
+            state = self.stage.host(name)
+            self.stage.emit("host_end", host=name, outcome=str(state.outcome), reason=state.reason)
+        return self._summary(self.ports.clock.now() - begun)
+
+    def _guarded(self, state: HostState) -> Generator[Any, Any, None]:
+        """Walk, and turn an exception of our own code into the host's end."""
+        try:
+            with contained(state.name, self.ports.crashed):
+                yield from self._walk(state)
+        except JournalError:
+            raise
+        except RemediationError as error:
+            state.lost, state.reason = Outcome.FAILED, error.message
+            state.recap.failed += 1
+
+    def _walk(self, state: HostState) -> Generator[Any, Any, None]:
+        variables = TaskVariables(self.play, state)
+        for item in self.plan.of(state.name).steps:
+            if self.ports.cancelled():
+                return
+            rights = TaskSettings(become=item.rights.get("ansible_become"), become_user=item.rights.get("ansible_become_user"))
+            task = Task(item.task, "undo", {}, f"undo/{item.index}", settings=rights)
+            site = TaskContext(self.play, state, variables, task, path=task.path)
+            site.emit("task_start", path=site.path)
+            result = self._undo(item, site)
+            site.emit("task_result", path=site.path, ignored=False, msg=result.reason, **result_to_json(result))
+            self._count(state, result)
+            if result.outcome.bad:
+                state.lost, state.reason = result.outcome, result.reason
+                return
+        yield from ()
+
+    def _undo(self, item: Undoing, site: TaskContext) -> Result:
+        try:
+            with site.contained():
+                opened = site.opened()
+                hold = site.hold(opened)
+                look_once(site, opened)
+                results = undo_calls(UndoPlan((item,), ()), site.context(opened, hold))
+        except HostError as error:
+            return Result(outcome_of(error), error.message, next_step=error.next_step)
+        except RemediationError as error:
+            return Result(Outcome.FAILED, error.message, next_step=error.next_step)
+        return results[0][1] if results else Result(Outcome.SKIPPED, f"interrupted before: {item.change.summary} is taken back")
+
+    def _count(self, state: HostState, result: Result) -> None:
+        recap = state.recap
+        if result.outcome is Outcome.UNREACHABLE:
+            recap.unreachable += 1
+        elif result.outcome is Outcome.BLOCKED:
+            recap.blocked += 1
+        elif result.outcome.bad:
+            recap.failed += 1
+        else:
+            recap.ok += 1
+            recap.changed += bool(result.changes)
+            state.pending = state.pending or result.outcome is Outcome.WOULD_CHANGE
+
+    def _summary(self, seconds: float) -> RunSummary:
+        states: Mapping[str, HostState] = {name: self.stage.host(name) for name in self.play.hosts}
+        hosts = {name: state.recap.to_json() for name, state in states.items()}
+        outcomes = {name: state.outcome for name, state in states.items()}
+        codes: list[int] = [OF_OUTCOME[outcome] for outcome in outcomes.values()]
+        code = int(worst([*codes, Exit.INTERRUPTED] if self.ports.cancelled() else codes))
+        self.stage.emit("run_end", run=self.request.run, hosts=hosts, exit_code=code, seconds=seconds)
+        return RunSummary(code, hosts, outcomes, seconds)

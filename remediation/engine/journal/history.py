@@ -1,0 +1,176 @@
+"""Earlier runs, and the one that is going on, read from their journals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from remediation.engine.journal.journal import FILES, HEADER, JournalError, read_events, read_lines, runs_folder
+from remediation.engine.journal.run_lock import Fate, holder_of, is_running
+from remediation.model.errors import UsageError
+from remediation.model.event import Event
+
+KEEP = 200
+"""How many runs are kept unless the user says otherwise; the oldest go first."""
+
+
+_LATEST = 253402214400.0
+"""The last day of the year 9999: no later time can be shown."""
+
+
+def showable_time(value: object) -> float:
+    """Return a time in seconds since the epoch that can be shown; 0 for what is none."""
+    number = _number(value)
+    return number if number is not None and 0 <= number < _LATEST else 0.0
+
+
+def _number(value: object) -> float | None:
+    known = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LATEST  # also false for NaN
+    return value if known else None  # type: ignore[return-value]  # a number, as `known` says
+
+
+def damaged(run: str, what: str) -> UsageError:
+    """Return the error for a run whose folder is not as this program left it."""
+    return UsageError(f"run {run} is damaged: {what}", next_step="see remediate history for other runs")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run as its folder tells it: the header, the events so far, and how many lines of its journal cannot be read."""
+
+    folder: Path
+    header: Mapping[str, Any]
+    events: tuple[Event, ...]
+    broken: int = 0
+
+    @property
+    def run(self) -> str:
+        """The run's id."""
+        return self.folder.name
+
+    @property
+    def started(self) -> float:
+        """Seconds since the epoch, by the controller's clock."""
+        return showable_time(self.header.get("started")) or (self.events[0].time if self.events else 0.0)
+
+    @property
+    def end(self) -> Event | None:
+        """The ``run_end`` event; None while the run goes on, and of one that was cut off, also when it was resumed before."""
+        last = next((event for event in reversed(self.events) if event.kind in {"run_start", "run_end"}), None)
+        return last if last is not None and last.kind == "run_end" else None
+
+    @property
+    def state(self) -> str:
+        """``running``, ``ended`` or ``cut off``; where nobody can tell whether a process works on it, ``running or cut off``."""
+        running = is_running(self.folder)
+        if running:
+            return "running"
+        if self.end is not None:
+            return "ended"
+        return "cut off" if running is False else "running or cut off"
+
+    def file(self, name: str) -> str | None:
+        """Return a text that was kept with the run (its playbook), None when there is none of that name."""
+        path = self.folder / FILES / name
+        try:
+            return path.read_text(encoding="utf-8") if path.is_file() else None
+        except (OSError, UnicodeDecodeError):
+            raise damaged(self.run, f"{FILES}/{name} cannot be read") from None
+
+    def summary(self) -> dict[str, Any]:
+        """Return the run in one line's worth of JSON, for ``history``."""
+        state = self.state
+        end = self.end if state == "ended" else None
+        hosts = self.header.get("hosts")
+        ended = [event for event in self.events if event.kind == "change_end"]
+        return {
+            "run": self.run,
+            "started": self.started,
+            "command": str(self.header.get("command") or ""),
+            "check": bool(self.header.get("check")),
+            "hosts": [str(host) for host in hosts] if isinstance(hosts, list) else [],
+            "changes": sum(bool(event.data.get("applied")) for event in ended),
+            "state": state,
+            "exit_code": _number(end.data.get("exit_code")) if end else None,
+            "seconds": _number(end.data.get("seconds")) if end else None,
+            "broken_lines": self.broken,
+        }
+
+
+def runs(root: Path | None = None) -> list[RunRecord]:
+    """Return all runs, the newest first; a folder that is no run, or whose journal cannot be read, is passed over."""
+    root = root or runs_folder()
+    found = []
+    for folder in root.iterdir() if root.is_dir() else ():
+        with suppress(JournalError):
+            record = _read(folder)
+            found += [record] if record is not None else []
+    return sorted(found, key=lambda record: record.started, reverse=True)
+
+
+def find_run(run: str, root: Path | None = None) -> RunRecord:
+    """Return the run whose id is or starts with `run`; raises `UsageError` when there is none or more than one."""
+    root = root or runs_folder()
+    exact = _read(root / run) if run.isalnum() else None
+    if exact is not None:
+        return exact
+    like = (
+        sorted(folder.name for folder in root.glob("*") if run.isalnum() and folder.name.startswith(run)) if root.is_dir() else []
+    )
+    if len(like) == 1 and (record := _read(root / like[0])) is not None:
+        return record
+    if like:
+        raise UsageError(f"run {run!r} may be any of {', '.join(like)}", next_step="give more of its id")
+    raise UsageError(f"there is no run {run!r}", next_step="see remediate history")
+
+
+def prune(root: Path | None = None, *, keep: int = KEEP) -> list[str]:
+    """Remove the oldest runs that have ended beyond `keep`, and return their ids; one that was cut off can be resumed and stays.
+
+    Every run begins with this, so no journal is read but of those that may go.
+    """
+    root = root or runs_folder()
+    folders = list(root.iterdir()) if root.is_dir() else []
+    if len(folders) <= keep:
+        return []
+    headers = [(folder, header) for folder in folders if (header := _header(folder)) is not None]
+    headers.sort(key=lambda found: showable_time(found[1].get("started")), reverse=True)
+    old = (_read(folder) for folder, _ in headers[max(0, keep) :])
+    gone = [record for record in old if record is not None and record.state == "ended"]
+    for record in gone:
+        shutil.rmtree(record.folder, ignore_errors=True)
+    return [record.run for record in gone]
+
+
+def _read(folder: Path) -> RunRecord | None:
+    header = _header(folder)
+    if header is None:
+        return None
+    lines = list(read_lines(folder))
+    events = tuple(event for event in lines if event is not None)
+    return RunRecord(folder, header, events, len(lines) - len(events))
+
+
+def _header(folder: Path) -> dict[str, Any] | None:
+    try:
+        header = json.loads((folder / HEADER).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return header if isinstance(header, dict) else None
+
+
+def fate_of(host: str, run: str, token: str) -> Fate:
+    """Return what became of the process that holds `host` for `run`, as far as this machine's run folders tell."""
+    folder = runs_folder() / run
+    if not token or not run.isalnum() or holder_of(folder).get("token") != token or is_running(folder) is not False:
+        return Fate.UNKNOWN
+    flying = 0
+    for event in read_events(folder):
+        if event.host == host:
+            flying += {"change_start": 1, "change_end": -1}.get(event.kind, 0)
+    return Fate.MID_CHANGE if flying > 0 else Fate.GONE

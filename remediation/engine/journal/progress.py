@@ -1,0 +1,148 @@
+"""What a run that was cut off had come to: a fold of its journal, per host.
+
+Every task whose ``task_result`` is there is finished. Of the one under way, the changes that ended are counted, and one that
+was sent without an end is handed to the executor, which looks at it before anything else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from remediation.engine.context import HostMemory, under
+from remediation.engine.journal.serialization import change_from_json
+from remediation.model.change import Change
+from remediation.model.event import Event
+from remediation.model.outcome import Outcome
+
+COMMAND = "command"
+"""The step that ``change_start`` names for a program, and the action of its task. A step looks at its state before it sends anything again."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """One host of a run that was cut off.
+
+    ``finished`` holds the ``task_result`` of every finished task by `task_key`, ``under_way`` the paths of those that were
+    begun and not ended (the outermost first), ``undecided`` the commands of which nobody knows whether they did
+    their work, ``outcome`` the host's end if it had come to one. ``interrupted`` says that Ctrl-C kept the last task from its end. ``memory`` is what the engine goes on with.
+    """
+
+    memory: HostMemory = field(default_factory=HostMemory)
+    finished: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    under_way: list[str] = field(default_factory=list)
+    outcome: str = ""
+    interrupted: bool = False
+    undecided: dict[str, tuple[Change, ...]] = field(default_factory=dict)
+
+
+def task_key(path: str, item: object = None) -> str:
+    """Return what identifies one result of a run: the task's path, and the item of its loop where it has one."""
+    return path if item is None else f"{path}#{json.dumps(item, sort_keys=True, default=str)}"
+
+
+def progress_of(events: Iterable[Event]) -> dict[str, Progress]:
+    """Return how far each host of a run had come; raises one of `remediation.model.text.shape.ODD` for events that are damaged."""
+    hosts: dict[str, Progress] = {}
+    for event in events:
+        fold = _FOLDS.get(event.kind)
+        if event.host and fold is not None:
+            fold(hosts.setdefault(event.host, Progress()), event.data)
+    for host in hosts.values():
+        host.memory.in_flight.update(host.undecided)
+    return hosts
+
+
+def _task_start(host: Progress, data: Mapping[str, Any]) -> None:
+    path = str(data.get("path", ""))
+    host.outcome = ""  # a later process took the host up again
+    if path not in host.under_way:
+        host.under_way.append(path)
+
+
+def _task_result(host: Progress, data: Mapping[str, Any]) -> None:
+    Outcome(str(data["outcome"]))
+    if not isinstance(data.get("result") or {}, Mapping):
+        raise TypeError("the result of a task is not a mapping")
+    path = str(data["path"]) if "path" in data else (host.under_way[-1] if host.under_way else "")
+    host.interrupted = bool(data.get("interrupted"))
+    if host.interrupted:
+        return  # not ended: it is carried out again, and what it has changed is known
+    host.finished[task_key(path, data.get("item"))] = data
+    if path in host.under_way:
+        del host.under_way[host.under_way.index(path) :]
+    if str(data["outcome"]) != Outcome.UNVERIFIED:
+        host.undecided.pop(path, None)
+    elif data.get("action") == COMMAND and path in host.memory.in_flight:
+        host.undecided[path] = host.memory.in_flight[path]  # tried again, it must not be sent again
+    inner = any(under(path, outer) for outer in host.under_way)
+    for changes in (host.memory.done, host.memory.in_flight):
+        for other in [known for known in changes if under(known, path) or (known == path and not inner)]:
+            del changes[other]  # a task inside a ladder is kept until the ladder has ended: its changes are the ladder's
+    host.memory.climbed.pop(path, None)
+    host.memory.climbing.pop(path, None)
+
+
+def _change_start(host: Progress, data: Mapping[str, Any]) -> None:
+    memory, path = host.memory, str(data.get("path", ""))
+    memory.changes = max(memory.changes, int(data.get("index", -1)) + 1)
+    memory.in_flight[path] = (*memory.in_flight.get(path, ()), change_from_json(data["change"]))
+
+
+def _change_end(host: Progress, data: Mapping[str, Any]) -> None:
+    memory, path = host.memory, str(data.get("path", ""))
+    change = change_from_json(data["change"])
+    rest = _without(memory.in_flight.pop(path, ()), change)
+    if data.get("applied", False) is None and data.get("step") == COMMAND:
+        host.undecided[path] = (change,)
+    if rest:
+        memory.in_flight[path] = rest
+    if data.get("applied"):
+        memory.done[path] = (*memory.done.get(path, ()), change)
+
+
+def _without(changes: tuple[Change, ...], gone: Change) -> tuple[Change, ...]:
+    return tuple(change for change in changes if change.key != gone.key)
+
+
+def _rung_start(host: Progress, data: Mapping[str, Any]) -> None:
+    host.memory.climbing[str(data.get("path", ""))] = str(data["rung"])
+
+
+def _rung_end(host: Progress, data: Mapping[str, Any]) -> None:
+    path = str(data.get("path", ""))
+    if data.get("interrupted"):
+        return  # climbed to its end first when the run goes on
+    host.memory.climbing.pop(path, None)
+    host.memory.climbed[path] = (*host.memory.climbed.get(path, ()), str(data["rung"]))
+
+
+def _host_facts(host: Progress, data: Mapping[str, Any]) -> None:
+    found = data.get("target")
+    if isinstance(found, Mapping) and "model" in found:
+        host.memory.target = found
+    host.memory.loaded.update({str(each["model"]): each for each in data.get("loaded") or ()})
+
+
+def _host_clock(host: Progress, data: Mapping[str, Any]) -> None:
+    host.memory.started = float(data["run_started"])
+
+
+def _host_end(host: Progress, data: Mapping[str, Any]) -> None:
+    outcome = str(Outcome(str(data["outcome"])))
+    host.outcome = "" if host.interrupted else outcome
+
+
+_FOLDS: Mapping[str, Callable[[Progress, Mapping[str, Any]], None]] = {
+    "task_start": _task_start,
+    "task_result": _task_result,
+    "change_start": _change_start,
+    "change_end": _change_end,
+    "rung_start": _rung_start,
+    "rung_end": _rung_end,
+    "host_facts": _host_facts,
+    "host_clock": _host_clock,
+    "host_end": _host_end,
+}

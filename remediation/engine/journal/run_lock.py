@@ -1,0 +1,131 @@
+"""The lock on a run's folder: held while a process works on the run, and released by the system when that process dies.
+
+The lock's file names the process, and holds a token that the run's leases carry as well. So whoever finds a lease of a run whose
+folder is on this machine can tell whether its process still lives.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import sys
+import time
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from remediation.model.errors import Blocked
+from remediation.model.text.json_text import load_json
+
+LOCK = "lock"
+_BEYOND = 1 << 20
+"""The byte that is locked on Windows: it lies beyond the text, which others may then read."""
+_PATIENCE = 1.0
+_PAUSE = 0.05
+
+
+class RunAlive(Blocked):
+    """Another process is at work on the run."""
+
+
+class Fate(Enum):
+    """What became of the process that wrote a lease."""
+
+    UNKNOWN = "unknown"
+    """It lives, or nothing is known of it: it may be another machine's."""
+    GONE = "gone"
+    MID_CHANGE = "mid-change"
+    """It is dead, and a change on the host was in flight."""
+
+
+class RunLock:
+    """The lock of one run's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the lock; raises `RunAlive` where another process has it, OSError where the folder cannot be written."""
+        self.token = ""
+        self._number = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+        until = time.monotonic() + _PATIENCE  # whoever only asks holds it for a moment
+        while (taken := _taken(self._number)) is False:
+            if time.monotonic() > until:
+                os.close(self._number)
+                raise RunAlive(
+                    f"run {folder.name} is still running{_described(folder)}",
+                    next_step=f"wait for it to end, or end it; see remediate show {folder.name}",
+                )
+            time.sleep(_PAUSE)
+        if taken:
+            self._write()
+
+    def release(self) -> None:
+        """Release the lock."""
+        number, self._number = self._number, -1
+        if number >= 0:
+            os.close(number)
+
+    def _write(self) -> None:
+        self.token = secrets.token_hex(8)
+        value = {"pid": os.getpid(), "host": socket.gethostname(), "token": self.token}
+        os.lseek(self._number, 0, os.SEEK_SET)
+        os.ftruncate(self._number, 0)
+        os.write(self._number, json.dumps(value).encode())
+
+
+def is_running(folder: Path) -> bool | None:
+    """Return whether a process is at work on the run; None where that cannot be told."""
+    try:
+        number = os.open(folder / LOCK, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    try:
+        taken = _taken(number)
+    finally:
+        os.close(number)
+    return None if taken is None else not taken
+
+
+def unknown_fate(host: str, run: str, token: str) -> Fate:  # noqa: ARG001 - as `remediation.engine.journal.history.fate_of`
+    """Return that nothing is known."""
+    return Fate.UNKNOWN
+
+
+def _described(folder: Path) -> str:
+    value = holder_of(folder)
+    return f" (process {value['pid']} on {value['host']})" if {"pid", "host"} <= value.keys() else ""
+
+
+def holder_of(folder: Path) -> dict[str, Any]:
+    """Return what the lock of a run's folder says of its process; empty where it says nothing."""
+    try:
+        value = load_json((folder / LOCK).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _taken(number: int) -> bool | None:
+        os.lseek(number, _BEYOND, os.SEEK_SET)
+        try:
+            msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _taken(number: int) -> bool | None:
+        """Take the lock without waiting; None where the file system has no locks."""
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return None
+        return True

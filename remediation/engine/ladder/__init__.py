@@ -1,0 +1,1 @@
+"""Ladders: a goal, and the rungs tried until it is met."""

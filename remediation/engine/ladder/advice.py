@@ -1,0 +1,124 @@
+"""What a ladder says where it ends without its goal: what its rungs came to, and the one thing to do next; pure.
+
+The diagnosis that stands at the end decides, not the rung that failed last. A confirmed cause comes first: the option that its
+blocked rung needs, what its failed rung said to do, or its cure. A rung that treats no confirmed cause decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from remediation.engine.ladder.rung_order import Rung, SkippedRung, explaining, proven, treated
+from remediation.model.outcome import Outcome, Result
+
+if TYPE_CHECKING:
+    from remediation.model.finding import Cause, Diagnosis
+
+_LONGEST = 160
+"""Characters of a rung's reason in the last line; its own line has told the whole."""
+_EMPTY_PLAN = "the state is not met, and nothing that this step may do would reach it: "
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The next action; ``blocked`` is what was refused where it is an option that the user may give."""
+
+    next_step: str
+    blocked: tuple[str, Result] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LadderEnding:
+    """What is known where a ladder ran out of rungs. ``destroys`` tells whether a rung may delete data."""
+
+    rungs: Sequence[Rung]
+    tried: Mapping[str, Result]
+    diagnosis: Diagnosis
+    left: Sequence[SkippedRung]
+    destroys: Callable[[Rung], bool]
+    goal_advice: str = ""
+    goal_next: str = ""
+
+
+def advise(ending: LadderEnding) -> Advice:
+    """Return the one thing that a person should do now."""
+    sure = proven(ending.diagnosis)
+    if sure:
+        return _of_confirmed(ending, [one.cause for one in sure])
+    if ending.goal_advice or ending.goal_next:
+        return Advice(ending.goal_advice or ending.goal_next)
+    return next(_guesses(ending), Advice(""))
+
+
+def _of_confirmed(ending: LadderEnding, causes: Sequence[Cause]) -> Advice:
+    for cause in causes:
+        for rung, result in _tried(ending, cause):
+            if result.outcome.bad and result.next_step:
+                blocked = result.outcome is Outcome.BLOCKED
+                return Advice(result.next_step, (rung.name, result) if blocked else None)
+    cures = (one.cure for one in proven(ending.diagnosis) if one.cure)
+    return Advice(next(cures, ending.goal_advice or ending.goal_next))
+
+
+def _tried(ending: LadderEnding, cause: Cause) -> Iterator[tuple[Rung, Result]]:
+    """Yield the rungs that treat `cause` as they were tried, with what they came to."""
+    by_name = {rung.name: rung for rung in ending.rungs}
+    for name, result in ending.tried.items():
+        if cause in by_name[name].treats:
+            yield by_name[name], result
+
+
+def _guesses(ending: LadderEnding) -> Iterator[Advice]:
+    """Yield what may be done where no cause is confirmed, the best first."""
+    found = explaining(ending.diagnosis)
+    resorts = [item.rung for item in ending.left if not item.allowed and not ending.destroys(item.rung)]
+    for finding in found:
+        for rung in resorts:
+            if finding.cause in rung.treats:
+                yield Advice(f"allow {rung.name!r} with --last-resort: {finding.cause} {finding.confidence:.2f} may be the cause")
+        if finding.cure:
+            yield Advice(finding.cure)
+    yield from (Advice(one.cure) for one in ending.diagnosis.findings if one.cure and not one.cause.is_health)
+    yield from (Advice(item) for item in ending.diagnosis.collect)
+    for name, result in ending.tried.items():
+        if result.outcome is Outcome.BLOCKED and result.next_step:
+            yield Advice(result.next_step, (name, result))
+    if not ending.diagnosis.findings:
+        yield from (
+            Advice(f"allow {one.name!r} with --last-resort: nothing speaks against {_causes(one)}") for one in resorts[:1]
+        )
+
+
+def _causes(rung: Rung) -> str:
+    return " or ".join(map(str, rung.treats))
+
+
+def summarize(tried: Mapping[str, Result]) -> str:
+    """Return what the rungs came to, those that came to the same together."""
+    names: dict[str, list[str]] = {}
+    for name, result in tried.items():
+        names.setdefault(_brief(result), []).append(name)
+    return "; ".join(f"{', '.join(of_one)}: {reason}" for reason, of_one in names.items())
+
+
+def _brief(result: Result) -> str:
+    if not result.reason:
+        return "nothing to do" if result.outcome is Outcome.OK else str(result.outcome)
+    reason = result.reason.removeprefix(_EMPTY_PLAN)
+    if len(reason) <= _LONGEST:
+        return reason
+    cut = reason.rfind("; ", 0, _LONGEST)
+    return f"{reason[: cut if cut > 0 else _LONGEST].rstrip(' ;,')} …"
+
+
+def untreated(rungs: Sequence[Rung], absent: Container[str], diagnosis: Diagnosis) -> str:
+    """Say of which causes that were found no rung is a remedy on this host; "" where each has one that was left out."""
+    found = proven(diagnosis) or explaining(diagnosis)
+    if not found:
+        return "" if rungs else "no rung of this ladder treats it"
+    here = [rung for rung in rungs if rung.name not in absent]
+    causes = [str(one.cause) for one in found if not treated(one, here)]
+    kind = " on this kind of host" if len(here) < len(rungs) else ""
+    return f"no rung of this ladder treats {', '.join(causes)}{kind}" if causes else ""

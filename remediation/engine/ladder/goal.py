@@ -1,0 +1,108 @@
+"""The goal of a ladder: steps that must all be met, looked at together, with three values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from remediation.engine.context import StepContext
+from remediation.engine.journal.serialization import build
+from remediation.engine.step.executor import execute_step
+from remediation.engine.step.observation import confirm, observe, rounds
+from remediation.model.change import Change, StepCall
+from remediation.model.errors import CallFailed, DeadlineExceeded, Undecided
+
+if TYPE_CHECKING:
+    from remediation.facets.protocols import Reader
+    from remediation.steps.contract import Step
+
+
+@dataclass(frozen=True, slots=True)
+class GoalObservation:
+    """What the goal looked like: met, unmet, or None where it is not known and ``clarifying`` may make it so.
+
+    ``snapshot`` is the look that it was seen by, None where nothing answered: what else is to be judged can rest on it too. ``advice`` is what a person has to do where no remedy can help, ``silent`` that nothing answered.
+    """
+
+    state: bool | None
+    text: str
+    values: Mapping[str, Any]
+    clarifying: tuple[StepCall, ...] = ()
+    next_step: str = ""
+    snapshot: Reader | None = None
+    advice: str = ""
+    silent: bool = False
+
+    @property
+    def word(self) -> str:
+        """The state as events tell it."""
+        return {True: "met", False: "unmet", None: "unknown"}[self.state]
+
+
+def observe_goal(goal: Sequence[StepCall], context: StepContext, *, patient: bool) -> GoalObservation:
+    """Look at every step of the goal. One that seems met is confirmed, except in check mode, which reads only.
+
+    Where a part of the host does not answer, the goal is unmet and the text says so; ``patient`` waits for it as long as
+    the step allows its state to settle, because a rung may just have restarted it.
+    """
+    steps = context.ports.steps()
+    observations = [_look(build(call, steps), context, patient=patient) for call in goal]
+    states = [observation.state for observation in observations]
+    state = False if False in states else (None if None in states else True)
+    values = {name: value for observation in observations for name, value in observation.values.items()}
+    telling = [observation for observation in observations if observation.state is not True] or observations
+    return GoalObservation(
+        state,
+        "; ".join(observation.text for observation in telling if observation.text),
+        values,
+        tuple(call for observation in observations for call in observation.clarifying),
+        next((observation.next_step for observation in telling if observation.next_step), ""),
+        observations[-1].snapshot if observations else None,
+        next((observation.advice for observation in telling if observation.advice), ""),
+    )
+
+
+def _look(step: Step[Any], context: StepContext, *, patient: bool) -> GoalObservation:
+    observation = GoalObservation(None, "", {})
+    for _last in rounds(step.settle if patient else 0.0, context.access.clock, context.ports):
+        observation = _glance(step, context)
+        if not observation.silent:
+            break
+    return observation
+
+
+def _glance(step: Step[Any], context: StepContext) -> GoalObservation:
+    """Return what was seen; silent where the host did not answer at all. Raises `Undecided`."""
+    try:
+        observation = observe(step, context, reuse=True)
+        doubt = confirm(step, context, observation) if observation.state else ""
+        again = observe(step, context) if doubt else observation  # the request left its traces in the log
+    except Undecided:
+        raise  # no remedy can be right
+    except (CallFailed, DeadlineExceeded) as error:
+        return GoalObservation(state=False, text=error.message, values={}, next_step=error.next_step, silent=True)
+    if doubt:
+        advice = step.advice(again.seen) if again.state is False else ""
+        return GoalObservation(
+            state=False, text=f"{observation.text}; {doubt}", values=observation.values, snapshot=again.snapshot, advice=advice
+        )
+    call = step.probe_step(observation.seen) if observation.state is None else None
+    advice = step.advice(observation.seen) if observation.state is False else ""
+    return GoalObservation(
+        observation.state,
+        observation.text,
+        observation.values,
+        (call,) if call else (),
+        snapshot=observation.snapshot,
+        advice=advice,
+    )
+
+
+def probe_goal(goal: GoalObservation, context: StepContext) -> tuple[Change, ...]:
+    """Make an unknown goal known by its steps' own safe means, each once; return what was (or would be) changed."""
+    results = [execute_step(call, context.below(f"clarify.{index}")) for index, call in enumerate(goal.clarifying)]
+    for result in results:
+        if result.outcome.bad and not result.repeated:
+            context.note(f"the goal could not be made known: {result.reason}", level="warning")
+    return tuple(change for result in results for change in result.changes)

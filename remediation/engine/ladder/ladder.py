@@ -1,0 +1,389 @@
+"""A ladder on one host: the goal first, then the least destructive remedy that what was found calls for, until it is met.
+
+The goal has three values. Met: nothing is changed. Unknown: it is made known once by its own safe means and looked at
+again. Unmet: a diagnosis orders the rungs (`remediation.engine.ladder.rung_order`), and after each one the goal is looked at again.
+In check mode the rungs are listed (`dry_run`): nothing is promised that a run would not do. A rung that would fail or be refused is
+shown so, and a rung is the last one only where its own prediction meets the goal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from remediation.engine.approval import check_risk
+from remediation.engine.context import StepContext, nothing_proven, under
+from remediation.engine.journal.serialization import build, change_to_json
+from remediation.engine.ladder.advice import LadderEnding, advise, summarize, untreated
+from remediation.engine.ladder.goal import GoalObservation, observe_goal, probe_goal
+from remediation.engine.ladder.preview import Foresight, foresee
+from remediation.engine.ladder.rung_order import Rung, RungChoice, RungOrder, SkippedRung, arrange, left_out, proven
+from remediation.engine.step.attempts import outcome_of
+from remediation.model.change import Change, Risk, StepCall
+from remediation.model.errors import HostError, RemediationError
+from remediation.model.outcome import Outcome, Result
+
+if TYPE_CHECKING:
+    from remediation.facets.protocols import Reader
+    from remediation.model.finding import Cause, Diagnosis, RuledOut
+
+
+RunRung = Callable[[Rung], Sequence[Result]]
+"""Runs a rung's tasks as the play would, stopping at the first bad one, and returns what became of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """A goal (steps that must all be met) and the remedies that may lead to it.
+
+    ``again`` evaluates the goal's parameters anew: a rung may have chosen another model.
+    """
+
+    goal: tuple[StepCall, ...]
+    rungs: tuple[Rung, ...]
+    again: Callable[[], tuple[StepCall, ...]] | None = None
+
+    def wanted(self) -> tuple[StepCall, ...]:
+        """Return the goal as it is now."""
+        return self.again() if self.again is not None else self.goal
+
+
+def run_ladder(ladder: Ladder, context: StepContext, run_rung: RunRung) -> Result:
+    """Reach the ladder's goal, or in check mode list what would be tried; never raises `RemediationError`."""
+    attempt = LadderRun(ladder, context, run_rung)
+    context.memory.failed = {}
+    try:
+        return attempt.run()
+    except HostError as error:
+        return Result(outcome_of(error), error.message, tuple(attempt.done), next_step=error.next_step)
+    except RemediationError as error:
+        return Result(Outcome.FAILED, error.message, tuple(attempt.done), next_step=error.next_step)
+    finally:
+        context.memory.failed = None
+
+
+@dataclass(slots=True)
+class LadderRun:
+    """One pass over a ladder.
+
+    ``tried`` are the rungs with what they came to, ``absent`` those with a step that does not apply to this kind of host,
+    ``excluded`` the causes that a step found excluded. ``snapshot`` is the look by which the host was judged last: goal, causes
+    and order of the rungs rest on the same one.
+    """
+
+    ladder: Ladder
+    context: StepContext
+    run_rung: RunRung
+    done: list[Change] = field(default_factory=list)
+    tried: dict[str, Result] = field(default_factory=dict)
+    told: set[tuple[str, str]] = field(default_factory=set)
+    diagnosis: Diagnosis = field(default_factory=nothing_proven)
+    excluded: dict[Cause, RuledOut] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    left: tuple[SkippedRung, ...] = ()
+    foreseen: dict[str, Foresight] = field(default_factory=dict)
+    snapshot: Reader | None = None
+
+    def run(self) -> Result:
+        """Walk the ladder to its end."""
+        self._take_up()
+        # a rung that a lost process had begun is climbed to its end before anything else: its own tasks may have unloaded the model
+        under_way = self.context.path in self.context.memory.climbing and not self.context.policy.check
+        goal = self._goal(patient=False, clarifying=not under_way)
+        if goal.state and not under_way:
+            return self.end(Outcome.CHANGED if self.done else Outcome.OK, goal.text, goal)
+        if self.context.policy.check:
+            return dry_run(self, goal)
+        return self._climb(goal)
+
+    def _take_up(self) -> None:
+        """Count what an earlier process of this run did on this ladder, so that the result says changed."""
+        memory = self.context.memory
+        for changes in (memory.done, memory.in_flight):
+            for path, of_path in changes.items():
+                if under(path, self.context.path):
+                    self.done += of_path
+
+    def _goal(self, *, patient: bool, clarifying: bool = True) -> GoalObservation:
+        goal = self._looked(patient=patient)
+        if goal.state is not None or not clarifying:
+            return goal
+        self.done += probe_goal(goal, self.context)
+        return goal if self.context.policy.check else self._looked(patient=True)
+
+    def _looked(self, *, patient: bool) -> GoalObservation:
+        goal = observe_goal(self.ladder.wanted(), self.context, patient=patient)
+        self.snapshot = goal.snapshot
+        self.context.emit("goal", state=goal.word, text=goal.text, values=dict(goal.values))
+        return goal
+
+    def diagnose(self) -> None:
+        """Find out the causes; what a step has excluded for good stays so."""
+        from remediation.diagnosis.diagnose import to_json  # noqa: PLC0415 - a run without a ladder needs no causes
+
+        self.snapshot = self.context.access.reader_for("diagnosis", snapshot=self.snapshot)
+        self.diagnosis = self.context.ports.diagnose(self.snapshot)
+        self.excluded = {cause: item for cause, item in self.excluded.items() if cause.excluded_for_good}
+        self.foreseen.clear()
+        self._exclude(())
+        self.context.emit("findings", diagnosis=to_json(self.diagnosis))
+
+    def _exclude(self, found: Sequence[RuledOut]) -> bool:
+        """Take the causes in `found` out of the diagnosis; return whether one of them was in it until now."""
+        self.excluded.update({item.cause: item for item in found})
+        known = self.diagnosis
+        new = any(not known.rules_out(cause) for cause in self.excluded)
+        self.diagnosis = replace(
+            known,
+            findings=tuple(one for one in known.findings if one.cause not in self.excluded),
+            ruled_out=(*(one for one in known.ruled_out if one.cause not in self.excluded), *self.excluded.values()),
+        )
+        return new
+
+    def order(self, rungs: Sequence[Rung]) -> RungOrder:
+        """Return the rungs in their order; those of a confirmed cause are rehearsed before, as what they find decides it."""
+        policy = self.context.policy
+        while True:
+            here = [rung for rung in rungs if rung.name not in self.absent]
+            order = arrange(
+                here, self.diagnosis, last_resort=policy.last_resort, risk_of=self._risk_of, every_risk=policy.check,
+                tried=self._past(), safe=lambda rung: self.foresee(rung).safe,
+            )  # fmt: skip
+            sure = [choice.rung for choice in order.choices if choice.confirmed]
+            if not any(self.learned(rung) for rung in sure or [choice.rung for choice in order.choices[:1]]):
+                break
+        self.left = order.left
+        for left in order.left:
+            self.skip(left.rung, left.reason)
+        return order
+
+    def _past(self) -> list[tuple[Rung, bool]]:
+        """Return the rungs that were tried, here or by a process that was cut off, with whether they changed something."""
+        climbed = self.context.memory.climbed.get(self.context.path, ())
+        known = [
+            (rung, self.tried.get(rung.name)) for rung in self.ladder.rungs if rung.name in self.tried or rung.name in climbed
+        ]
+        return [(rung, bool(self.done) if result is None else bool(result.changes)) for rung, result in known]
+
+    def learned(self, rung: Rung) -> bool:
+        """Return whether a rehearsal of the rung changes the order: it does not apply here, or excludes a cause."""
+        reason = self.foresee(rung).inapplicable
+        if reason and rung.name not in self.absent:
+            self.absent[rung.name] = reason
+            self.skip(rung, reason)
+            return True
+        return self._exclude(self._lasting(self.foresee(rung).ruled_out, changed=bool(self.foresee(rung).changes)))
+
+    def _lasting(self, found: Sequence[RuledOut], *, changed: bool) -> Sequence[RuledOut]:
+        """Return what of `found` still holds: all of it where the rung changes nothing, else only what no change can undo."""
+        return [item for item in found if item.cause.excluded_for_good or not changed]
+
+    def skip(self, rung: Rung, reason: str, risk: Risk | None = None) -> None:
+        """Tell once that a rung is left out, and why."""
+        if (rung.name, reason) not in self.told:
+            self.told.add((rung.name, reason))
+            known = {} if risk is None else {"risk": str(risk)}
+            self.context.emit(
+                "rung_skipped", rung=rung.name, treats=[str(cause) for cause in rung.treats], reason=reason, **known
+            )
+
+    def foresee(self, rung: Rung) -> Foresight:
+        """Return what the rung would do as things are."""
+        if rung.name not in self.foreseen:
+            self.foreseen[rung.name] = foresee(rung, self.context, self.snapshot)
+        return self.foreseen[rung.name]
+
+    def _risk_of(self, rung: Rung) -> Risk:
+        return self.foresee(rung).risk
+
+    def _climb(self, goal: GoalObservation) -> Result:
+        path, memory = self.context.path, self.context.memory
+        climbed = set(memory.climbed.get(path, ()))
+        remaining = [rung for rung in self.ladder.rungs if rung.name not in climbed]
+        self.diagnose()
+        for rung in self.ladder.rungs:
+            if rung.name in climbed:
+                self.learned(rung)  # what it excluded is known to the process that was cut off
+        while not self.context.ports.cancelled():
+            choice = self._next(remaining, goal, memory.climbing.pop(path, ""))
+            if choice is None:
+                return self.not_met(goal)
+            result = self._try(choice)
+            if result.outcome is Outcome.UNREACHABLE:
+                return self.end(result.outcome, result.reason, goal, next_step=result.next_step)
+            remaining.remove(choice.rung)
+            goal = self._goal(patient=bool(result.changes))  # where nothing was changed there is nothing to wait for
+            if goal.state:
+                return self.end(Outcome.CHANGED if self.done else Outcome.OK, goal.text, goal)
+            if result.changes:
+                self.diagnose()
+            self._exclude(self._lasting(result.ruled_out, changed=bool(result.changes)))
+        outcome = Outcome.UNVERIFIED if self.done else Outcome.SKIPPED
+        return replace(self.end(outcome, f"interrupted; {goal.text}", goal), interrupted=True)
+
+    def _next(self, remaining: Sequence[Rung], goal: GoalObservation, under_way: str) -> RungChoice | None:
+        """Return the rung to try next: the one a lost process had begun, else the first in order."""
+        for rung in remaining:
+            if rung.name == under_way:
+                return RungChoice(rung, confirmed=True, risk=None, reason="was under way when the run was cut off")
+        choice = next(iter(self.order(remaining).choices), None)
+        if choice is not None and not choice.confirmed and goal.advice:
+            self.skip(choice.rung, f"not confirmed, and it is known what to do: {goal.text}")
+            return None
+        return choice
+
+    def _try(self, choice: RungChoice) -> Result:
+        rung = choice.rung
+        self.start(choice)
+        self.foresee(rung)  # read off what is known already: each of its steps then asks for all it needs at once (`facets.look`)
+        refused = self._refusal(rung)
+        results = (refused,) if refused else tuple(self.run_rung(rung))
+        changes = () if refused else tuple(change for result in results for change in result.changes)
+        self.done += [change for change in changes if change not in self.done]
+        bad = next((result for result in results if result.outcome.bad), None)
+        outcome = bad.outcome if bad else (Outcome.CHANGED if changes else Outcome.OK)
+        excluded = tuple(item for result in results for item in result.ruled_out)
+        next_step = bad.next_step if bad else ""
+        result = Result(outcome, bad.reason if bad else "", changes, {}, next_step, ruled_out=excluded)
+        self.tried[rung.name] = result
+        cut_short = self.context.ports.cancelled()  # its tasks may not all have been begun
+        self.context.emit(
+            "rung_end", rung=rung.name, path=self.context.path, outcome=str(outcome), reason=result.reason,
+            **({"interrupted": True} if cut_short else {}),
+        )  # fmt: skip
+        return result
+
+    def _refusal(self, rung: Rung) -> Result | None:
+        """Return why the rung as a whole may not be climbed, before its first change: half a remedy helps nobody."""
+        policy, classes = self.context.policy, [build(call, self.context.ports.steps()) for call in rung.calls]
+        if all(step.risk <= policy.max_risk and step.risk is not Risk.DESTRUCTIVE and not step.needs for step in classes):
+            return None
+        foreseen = self.foresee(rung)
+        blocked = next((result for result in foreseen.results if result.outcome is Outcome.BLOCKED), None)
+        if blocked is not None:
+            return blocked
+        refusal = check_risk(foreseen.changes, self.context)
+        return Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step) if refusal else None
+
+    def start(self, choice: RungChoice, **more: Any) -> None:  # noqa: ANN401 - JSON fields of the event
+        """Tell that a rung is taken up."""
+        self.context.emit(
+            "rung_start",
+            rung=choice.rung.name,
+            path=self.context.path,
+            treats=[str(cause) for cause in choice.rung.treats],
+            reason=choice.reason,
+            **({} if choice.risk is None else {"risk": str(choice.risk)}),
+            **more,
+        )
+
+    def not_met(self, goal: GoalObservation) -> Result:
+        """Return the end of a ladder that ran out of rungs, with what is left to do by hand."""
+        left = [item for item in self.left if item.allowed or not self.learned(item.rung)]
+        known = (goal.advice, goal.next_step)
+        advice = advise(LadderEnding(self.ladder.rungs, self.tried, self.diagnosis, left, self._destroys, *known))
+        if advice.blocked is not None:
+            name, result = advice.blocked
+            reason = f"{result.reason} (rung {name!r}); {goal.text}"
+            return self.end(Outcome.BLOCKED, reason, goal, next_step=advice.next_step)
+        if self.tried:
+            return self.end(Outcome.UNVERIFIED, f"{goal.text} after {summarize(self.tried)}", goal, next_step=advice.next_step)
+        why = untreated(self.ladder.rungs, self.absent, self.diagnosis)
+        return self.end(Outcome.FAILED, "; ".join(filter(None, (goal.text, why))), goal, next_step=advice.next_step)
+
+    def _destroys(self, rung: Rung) -> bool:
+        steps = self.context.ports.steps()
+        return any(build(call, steps).risk is Risk.DESTRUCTIVE for call in rung.calls)
+
+    def end(
+        self, outcome: Outcome, reason: str, goal: GoalObservation, *, next_step: str = "", foreseen: Sequence[Any] = ()
+    ) -> Result:
+        """Return the ladder's result."""
+        values = {
+            **goal.values,
+            "goal": goal.word,
+            "rungs": [item["rung"] for item in foreseen] or list(self.tried),
+            "causes": [str(finding.cause) for finding in self.diagnosis.findings],
+        }
+        if foreseen:
+            values["foreseen"] = list(foreseen)
+        return Result(outcome, reason, tuple(self.done), values, next_step)
+
+
+def dry_run(climb: LadderRun, goal: GoalObservation) -> Result:
+    """Return what a run would come to on this ladder."""
+    climb.diagnose()
+    if goal.state is None and not proven(climb.diagnosis):
+        first = ", ".join(change.summary for change in climb.done) or "the model is loaded"
+        return climb.end(Outcome.WOULD_CHANGE, f"not known before {first}: {goal.text}", goal)
+    # where a rung is tried the goal is known, and what made it known has failed or was not enough
+    pending = climb.context.memory.pending
+    pending[:] = [change for change in pending if change not in climb.done]
+    order = climb.order(climb.ladder.rungs)
+    choices = order.choices if not goal.advice else [choice for choice in order.choices if choice.confirmed]
+    listed: list[dict[str, Any]] = []
+    stop = ""
+    carried_out: dict[str, frozenset[Cause]] = {}
+    for choice in choices:
+        foresight = climb.foresee(choice.rung)
+        climb.learned(choice.rung)
+        left = left_out(choice.rung, climb.diagnosis, last_resort=True)
+        if foresight.inapplicable or left is not None:
+            climb.skip(choice.rung, foresight.inapplicable or (left.reason if left else ""))
+            continue
+        enough = next((name for name, treats in carried_out.items() if treats.issuperset(choice.rung.treats)), "")
+        if stop or enough:
+            why = f"not reached: {stop} is predicted to meet the goal" if stop else f"only where {enough} is not enough"
+            climb.skip(choice.rung, why, choice.risk)
+            listed.append(_entry(choice, foresight, stops=False, reached=False))
+            continue
+        stops = _show(climb, choice, foresight)
+        stop = choice.rung.name if stops else ""
+        if choice.rung.name not in climb.tried:
+            carried_out[choice.rung.name] = frozenset(choice.rung.treats)
+        listed.append(_entry(choice, foresight, stops=stops, reached=True))
+    if not carried_out:
+        return climb.not_met(goal)
+    end = f"would stop after {stop}" if stop else "no rung is predicted to meet the goal"
+    return climb.end(Outcome.WOULD_CHANGE, f"{goal.text}; {end}", goal, foreseen=listed)
+
+
+def _show(climb: LadderRun, choice: RungChoice, foresight: Foresight) -> bool:
+    """Tell one rung and its changes, and keep what would stop it; return whether it is predicted to meet the goal."""
+    refusal = foresight.refusal(climb.context)
+    failing = foresight.bad
+    carried_out = refusal is None and failing is None and bool(foresight.changes)
+    stops = carried_out and foresight.meets(climb.ladder.wanted(), climb.context)
+    known = {"predicted": foresight.predicted} if carried_out and foresight.predicted else {}
+    climb.start(choice, stops=stops, would=_would(foresight, blocked=refusal is not None), **known)
+    if foresight.changes or failing is not None:
+        results = tuple(climb.run_rung(choice.rung))
+        if carried_out:
+            climb.done += [change for result in results for change in result.changes]
+            failing = next((result for result in results if result.outcome.bad), None)
+    if refusal is not None:
+        climb.tried[choice.rung.name] = Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step)
+    elif failing is not None or not carried_out:
+        climb.tried[choice.rung.name] = failing or Result(Outcome.OK)
+    return stops and failing is None
+
+
+def _would(foresight: Foresight, *, blocked: bool) -> str:
+    if blocked:
+        return "be blocked"
+    if foresight.bad is not None:
+        return "fail"
+    return "change" if foresight.changes else "change nothing"
+
+
+def _entry(choice: RungChoice, foresight: Foresight, *, stops: bool, reached: bool) -> dict[str, Any]:
+    return {
+        "rung": choice.rung.name,
+        "treats": [str(cause) for cause in choice.rung.treats],
+        "reason": choice.reason,
+        "risk": None if choice.risk is None else str(choice.risk),
+        "stops": stops,
+        "reached": reached,
+        "changes": [change_to_json(change) for change in foresight.changes],
+    }

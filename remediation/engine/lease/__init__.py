@@ -1,0 +1,1 @@
+"""Leases: one run at a time on a host."""

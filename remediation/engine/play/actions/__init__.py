@@ -1,0 +1,73 @@
+"""The flow actions: what each does on a host. What they take is said in `remediation.playbook.actions`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from remediation.engine.play.actions.command import command_action
+from remediation.engine.play.actions.include_vars import include_vars
+from remediation.engine.play.actions.measure import measure_action
+from remediation.engine.play.actions.simple import assert_, debug, fail, set_fact
+from remediation.engine.play.actions.wait_for import wait_for
+from remediation.engine.play.context.results import ActionResult
+from remediation.engine.play.context.task_context import TaskContext
+from remediation.model.errors import UsageError
+from remediation.playbook.actions import ACTIONS, Action
+from remediation.templating.lazy import OMIT
+from remediation.templating.templar import Scope
+from remediation.templating.yaml.located import Text, looks_like_template
+
+DOES: Mapping[str, Callable[[Any, TaskContext, Scope], ActionResult]] = {
+    "assert": assert_,
+    "command": command_action,
+    "debug": debug,
+    "fail": fail,
+    "include_vars": include_vars,
+    "measure": measure_action,
+    "set_fact": set_fact,
+    "wait_for": wait_for,
+}
+
+ASKED_RAW = frozenset({("assert", "that"), ("debug", "var"), ("include_tasks", "apply")})
+"""Parameters that are not evaluated here: expressions, which the action evaluates itself, and keywords of other tasks."""
+
+
+TELLS = frozenset({"assert", "debug", "fail", "include_vars", "set_fact"})
+"""Actions that touch no host and take no time."""
+
+
+def act(site: TaskContext, scope: Scope) -> ActionResult:
+    """Do what the task of `site` says; raises `RemediationError`."""
+    name = site.task.action
+    try:
+        return DOES[name](action_parameters(site, scope), site, scope)
+    finally:
+        if name not in TELLS:
+            site.forget()
+
+
+def _named(key: object, action: str, scope: Scope) -> str:
+    """Return a parameter's name; where any name will do (``set_fact``), it may be a template."""
+    if ACTIONS[action].open and isinstance(key, str) and looks_like_template(key):
+        return str(scope.render(Text(key)))
+    return str(key)
+
+
+def action_parameters(site: TaskContext, scope: Scope) -> Action:
+    """Return the task's parameters with everything evaluated and checked; raises `RemediationError`."""
+    name = site.task.action
+    given: dict[str, Any] = {}
+    for key, value in site.task.arguments.items():
+        found = value if (name, key) in ASKED_RAW else scope.render(value)
+        if found is not OMIT:
+            given[_named(key, name, scope)] = found
+    site.learn(given)
+    try:
+        return ACTIONS[name].model_validate(given)
+    except ValidationError as error:
+        # the given value is not told: it may be a secret
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}".lstrip(": ") for item in error.errors())
+        raise UsageError(f"{name}: {wrong}", place=site.place) from None

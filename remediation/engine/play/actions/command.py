@@ -1,0 +1,317 @@
+"""``command``: a program with arguments, no shell. It counts as a change each time, is weighed, journaled, and never repeated."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
+from remediation.connections.calls import Call, Completed, Failed, FileContent, ReadFile, Reply, Run
+from remediation.connections.posix.sudo import is_environment_name
+from remediation.engine.approval import Refusal, check_risk
+from remediation.engine.context import Selected, StepContext
+from remediation.engine.journal.serialization import change_to_json
+from remediation.engine.play.actions.command_line import split_command
+from remediation.engine.play.context.open_hosts import Opened
+from remediation.engine.play.context.results import ActionResult, refused_result
+from remediation.engine.play.context.task_context import TaskContext
+from remediation.engine.step.attempts import applied_by, outcome_of
+from remediation.model.change import Change, Risk
+from remediation.model.errors import HostError, UsageError
+from remediation.model.outcome import Outcome, Result
+from remediation.playbook.actions import Command
+from remediation.templating.templar import Scope
+from remediation.templating.yaml.secret import revealed
+
+LONGEST = 3600.0
+"""Seconds that a program may take where the task does not say ``timeout``."""
+
+NO_SUCH_PROGRAM = 2
+NOT_STARTED = frozenset({"not-found", "denied", "refused", "not-recorded"})
+"""What a host answers where it did not start the program. Of a program that it started and that gave no exit code, nobody knows how far it came."""
+SEE = "see on the host whether it was done; it is not repeated"
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is run: ``words`` and ``shown`` have secrets masked, ``arguments`` has not."""
+
+    arguments: tuple[str, ...]
+    words: tuple[str, ...]
+    shown: str
+    given: Command
+    environment: Mapping[str, str]
+
+
+def command_action(given: Command, site: TaskContext, scope: Scope) -> ActionResult:
+    """Run the program; check mode leaves it out."""
+    try:
+        unnecessary = _unnecessary(given, site)
+        if unnecessary:
+            said = {"stdout": f"skipped, since {unnecessary}", "stdout_lines": [f"skipped, since {unnecessary}"]}
+            why = f"Did not run command since {_quoted(unnecessary)}"
+            return ActionResult(values={"rc": 0, **said, "stderr": "", "stderr_lines": [], "msg": why})
+        if site.check():
+            return _foreseen(given, site)
+        opened = site.opened()
+        program = _program(given, site, opened, _valid(environment_of(site, scope), site, opened))
+        clock = site.play.stage.ports.clock
+        begun = clock.now()
+        return _timed(_run(program, site, opened), program, begun, clock.now())
+    except HostError as error:
+        return refused_result(error, outcome_of(error))
+
+
+def _timed(acted: ActionResult, program: Program, begun: float, ended: float) -> ActionResult:
+    """Return the result with what was run and when, as Ansible's."""
+    if "rc" not in acted.values:
+        return acted
+    start, end = (datetime.fromtimestamp(moment, tz=timezone.utc) for moment in (begun, ended))
+    when = {"start": str(start), "end": str(end), "delta": str(end - start)}
+    return replace(acted, values={"cmd": list(program.words), **acted.values, **when})
+
+
+def _foreseen(given: Command, site: TaskContext) -> ActionResult:
+    """Leave the program out, as Ansible's check mode does; a saved plan holds it all the same. The host is not asked."""
+    words = given.argv if given.argv is not None else _words(given.cmd or "", site, site.opened())
+    if site.task.changed_when is not False and site.play.stage.request.policy.check:
+        change = _change(_shown(words, site), _risk(site))
+        index, site.host.memory.changes = site.host.memory.changes, site.host.memory.changes + 1
+        site.emit("change_planned", index=index, path=site.path, step="command", change=change_to_json(change))
+        site.host.pending = True
+    values = {"rc": 0, "stdout": "", "stderr": "", "stdout_lines": [], "stderr_lines": [], "msg": "check mode: not run"}
+    return ActionResult(Outcome.SKIPPED, values, "check mode: a command is not run")
+
+
+def _change(shown: str, risk: Risk) -> Change:
+    return Change(f"run {shown}", subject=shown, risk=risk)
+
+
+def _shown(words: Sequence[Any], site: TaskContext) -> str:
+    if site.hidden():
+        return "a program (no_log)"
+    # masked here, and not only in events: a plan and an earlier process of the run know it in this form
+    return site.play.stage.ports.mask.text(shlex.join(str(word) for word in words))
+
+
+def environment_of(site: TaskContext, scope: Scope) -> dict[str, str]:
+    """Return the task's environment, the innermost level counting most."""
+    found: dict[str, str] = {}
+    for level in site.settings.environment:
+        value = scope.render(level)
+        for part in value if isinstance(value, list) else [value]:
+            if part is None:
+                continue
+            if not isinstance(part, Mapping):
+                raise UsageError(f"environment: a mapping is wanted, not {part!r}", place=site.place)
+            site.learn(part)
+            found |= {str(name): str(revealed(item)) for name, item in part.items()}
+    return found
+
+
+def _valid(environment: Mapping[str, str], site: TaskContext, opened: Opened) -> Mapping[str, str]:
+    """Return `environment`; raises `UsageError` for what the host could not be given."""
+    windows = opened.access.connection.platform == "windows"
+    for name, value in environment.items():
+        if not (name and not set("=\0") & set(name) if windows else is_environment_name(name)):
+            step = "take the = out of it" if windows else "use letters, digits and underscores, and no digit first"
+            raise UsageError(f"environment: {name!r} is not a valid name of a variable", place=site.place, next_step=step)
+        if "\0" in value:
+            raise UsageError(f"environment: the value of {name} holds a NUL, which no program can be given", place=site.place)
+    return environment
+
+
+def _program(given: Command, site: TaskContext, opened: Opened, environment: Mapping[str, str]) -> Program:
+    words: Sequence[Any] = given.argv if given.argv is not None else _words(given.cmd or "", site, opened)
+    known = {**os.environ, **environment} if opened.machine == "local" else environment
+    arguments = tuple(_filled(str(revealed(word)), known) for word in words)
+    if not arguments:
+        raise UsageError("command: there is no program to run", place=site.place)
+    return Program(arguments, tuple(map(str, words)), _shown(words, site), given, environment)
+
+
+def _words(text: str, site: TaskContext, opened: Opened) -> list[str]:
+    try:
+        return split_command(text, windows=opened.access.connection.platform == "windows")
+    except ValueError as error:
+        raise UsageError(f"command: {error} in {text!r}", place=site.place) from None
+
+
+def _filled(word: str, known: Mapping[str, str]) -> str:
+    """Return an argument with ``$NAME`` replaced by the environment's value; names that it does not hold stay."""
+    filled = _VARIABLE.sub(lambda match: known.get(match[1] or match[2], match[0]), word)
+    home = known.get("HOME", "")
+    return home + filled[1:] if home and (filled == "~" or filled.startswith("~/")) else filled
+
+
+def _unnecessary(given: Command, site: TaskContext) -> str:
+    """Return why the program need not run, empty where it must; the host is asked only where the task says what to look for."""
+    if given.creates is None and given.removes is None:
+        return ""
+    opened = site.opened()
+    if given.creates is not None and _exists(given.creates, given.chdir, opened):
+        return f"{given.creates} exists"
+    if given.removes is not None and not _exists(given.removes, given.chdir, opened):
+        return f"{given.removes} does not exist"
+    return ""
+
+
+def _quoted(reason: str) -> str:
+    """Return a reason with its path in quotes, as Ansible's message has it."""
+    for end in (" does not exist", " exists"):
+        if reason.endswith(end):
+            return f"{reason.removesuffix(end)!r}{end}"
+    return reason
+
+
+def _exists(path: str, folder: str | None, opened: Opened) -> bool:
+    absolute = path.startswith(("/", "\\")) or path[1:2] == ":"
+    full = path if absolute or not folder else f"{folder.rstrip('/')}/{path}"
+    return exists(opened.access.connection.exchange([ReadFile(full, limit=1)])[0])
+
+
+def exists(reply: Reply) -> bool:
+    """Return whether a file that was read is there; a folder cannot be read and is there all the same."""
+    if isinstance(reply, FileContent):
+        return not reply.missing
+    return not (isinstance(reply, Failed) and reply.kind == "not-found")
+
+
+def _run(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
+    risk = _risk(site)
+    hold = site.hold(opened) if risk > Risk.SAFE else _unheld
+    context = site.context(opened, hold)
+    change = _change(program.shown, risk)
+    earlier = _earlier(change, context, repeat=site.play.stage.request.repeat)
+    if earlier is not None:
+        return earlier
+    selected = context.ports.select(context.host, context.path, change)
+    quiet = site.task.changed_when is False  # it says that it changes nothing: nothing to plan, nothing to record
+    if selected is Selected.LEFT_OUT:
+        return ActionResult(
+            Outcome.SKIPPED, {"msg": f"left out by the user: {change.summary}"}, f"left out by the user: {change.summary}"
+        )
+    refusal = check_risk([change], context)
+    if selected is Selected.UNPLANNED and not quiet:
+        refusal = Refusal(f"stale plan: {change.summary} is not in it", "look again and save a new plan: --check --out")
+    if refusal is not None:
+        told = Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step)
+        return ActionResult(Outcome.BLOCKED, {"msg": refusal.reason}, refusal.reason, refusal.next_step, told=told)
+    limit = context.timeout or LONGEST
+    hold(limit)
+    try:
+        if quiet:
+            return _acted(_sent(program, opened, limit), program, None)
+        return _recorded(change, program, site, context, opened)
+    finally:
+        hold(0.0)
+
+
+def _unheld(seconds: float) -> None:
+    """Hold nothing: what is safe does not keep other runs away."""
+
+
+def _risk(site: TaskContext) -> Risk:
+    if site.task.risk is None:
+        return Risk.SAFE
+    try:
+        return Risk.parse(str(site.scope().render(site.task.risk)))
+    except ValueError as error:
+        raise UsageError(f"risk: {error}", place=site.place) from None
+
+
+def _earlier(change: Change, context: StepContext, *, repeat: bool) -> ActionResult | None:
+    """Return what an earlier process of this run came to with the very program, None where it was not sent."""
+    memory, path = context.memory, context.path
+    done, in_flight = memory.done.pop(path, ()), memory.in_flight.pop(path, ())
+    for known in done:
+        if known.key == change.key and "rc" in known.data:
+            return _result(int(known.data["rc"]), str(known.data["stdout"]), str(known.data["stderr"]), change)
+    if any(known.key == change.key for known in in_flight) and not repeat:
+        reason = f"{change.summary}: was in flight when the run was cut off, and is not repeated"
+        return ActionResult(Outcome.UNVERIFIED, {"msg": reason}, reason, "see whether it was done, or resume with --repeat")
+    return None
+
+
+def _recorded(change: Change, program: Program, site: TaskContext, context: StepContext, opened: Opened) -> ActionResult:
+    """Run the program with its start and its end on disk."""
+    limit = context.timeout or LONGEST
+    index, context.memory.changes = context.memory.changes, context.memory.changes + 1
+    told: dict[str, Any] = {"index": index, "step": "command", "path": context.path}
+    context.emit("change_start", **told, change=change_to_json(change), deadline=limit)
+    begun = opened.access.clock.monotonic()
+    try:
+        reply = _sent(program, opened, limit)
+    except HostError as error:
+        seconds = opened.access.clock.monotonic() - begun
+        ending = {"applied": applied_by(error), "error": error.message, "effect": "", "seconds": seconds}
+        context.emit("change_end", **told, change=change_to_json(change), **ending)
+        raise
+    acted = _acted(reply, program, change)
+    kept = {name: acted.values[name] for name in ("rc", "stdout", "stderr") if name in acted.values}
+    if site.hidden():
+        kept |= dict.fromkeys(("stdout", "stderr"), "")
+    ended = {
+        "applied": isinstance(reply, Completed) or (False if isinstance(reply, Failed) and reply.kind in NOT_STARTED else None),
+        "error": acted.reason,
+        "effect": f"exit code {kept['rc']}" if kept else "",
+        "seconds": opened.access.clock.monotonic() - begun,
+    }
+    context.emit("change_end", **told, change=change_to_json(replace(change, data=kept)), **ended)
+    return acted
+
+
+def _sent(program: Program, opened: Opened, limit: float) -> Reply:
+    given = program.given
+    data = b""
+    if given.stdin is not None:
+        text = str(revealed(given.stdin))
+        data = (text + ("\n" if given.stdin_add_newline and not text.endswith("\n") else "")).encode()
+    call: Call = Run(program.arguments, data, limit, writes=True, cwd=given.chdir, env=program.environment)
+    return opened.access.connection.exchange([call])[0]
+
+
+def _acted(reply: Reply, program: Program, change: Change | None) -> ActionResult:
+    if isinstance(reply, Completed):
+        strip = program.given.strip_empty_ends
+        return _result(reply.rc, _text(reply.stdout, strip=strip), _text(reply.stderr, strip=strip), change)
+    if not isinstance(reply, Failed):
+        msg = f"a program answered with {type(reply).__name__}"
+        raise TypeError(msg)
+    outcomes = {"timeout": Outcome.TIMED_OUT, "uncertain": Outcome.UNVERIFIED}
+    values = {"msg": reply.message, "rc": NO_SUCH_PROGRAM, "stdout": "", "stderr": "", "stdout_lines": [], "stderr_lines": []}
+    if reply.kind == "not-found":
+        missing = reply.missing or program.arguments[0]
+        if missing == program.given.chdir:
+            return ActionResult(Outcome.FAILED, values, reply.message, "make that folder on the host, or correct chdir")
+        correct = "run the task without become" if missing == "sudo" else "correct its name"
+        return ActionResult(Outcome.FAILED, values, reply.message, f"install {missing} on the host, or {correct}")
+    next_step = SEE if reply.kind == "uncertain" else ""
+    return ActionResult(outcomes.get(reply.kind, Outcome.FAILED), {"msg": reply.message}, reply.message, next_step)
+
+
+def _text(output: bytes, *, strip: bool) -> str:
+    text = output.decode("utf-8", errors="replace").replace("\r\n", "\n")
+    return text.rstrip("\r\n") if strip else text
+
+
+def _result(rc: int, stdout: str, stderr: str, change: Change | None) -> ActionResult:
+    said = next((line for line in reversed((stderr or stdout).splitlines()) if line.strip()), "")
+    reason = "" if rc == 0 else f"exit code {rc}" + (f": {said.strip()}" if said else "")
+    values = {
+        "rc": rc,
+        "stdout": stdout,
+        "stderr": stderr,
+        "stdout_lines": stdout.splitlines(),
+        "stderr_lines": stderr.splitlines(),
+        "changed": True,
+        "msg": "" if rc == 0 else "non-zero return code",
+    }
+    outcome = Outcome.CHANGED if rc == 0 else Outcome.FAILED
+    told = Result(outcome, reason, (change,)) if change else None
+    return ActionResult(outcome, values, reason, told=told)

@@ -1,0 +1,48 @@
+"""How a command line falls into words: by the shell's quotes on POSIX, by the rules of Windows programs on Windows."""
+
+from __future__ import annotations
+
+import shlex
+
+
+def split_command(text: str, *, windows: bool) -> list[str]:
+    """Return the words of a command line; raises ValueError where a quote stays open."""
+    return _windows(text) if windows else shlex.split(text)
+
+
+def _windows(text: str) -> list[str]:
+    """Return the words as CommandLineToArgvW does: a backslash is itself but before a double quote, and no other quote is one."""
+    words: list[str] = []
+    word: str | None = None
+    quoted = False
+    position = 0
+    while position < len(text):
+        character = text[position]
+        if character == "\\":
+            end = position
+            while end < len(text) and text[end] == "\\":
+                end += 1
+            count, position = end - position, end
+            before_quote = position < len(text) and text[position] == '"'
+            word = (word or "") + "\\" * (count // 2 if before_quote else count)
+            if before_quote and count % 2:
+                word += '"'
+                position += 1
+            continue
+        position += 1
+        if character == '"':
+            word = word or ""
+            if quoted and text[position : position + 1] == '"':  # two of them inside of quotes are one
+                word += '"'
+                position += 1
+            else:
+                quoted = not quoted
+        elif character.isspace() and not quoted:
+            if word is not None:
+                words.append(word)
+            word = None
+        else:
+            word = (word or "") + character
+    if quoted:
+        raise ValueError("No closing quotation")
+    return words if word is None else [*words, word]

@@ -1,0 +1,35 @@
+"""``measure``: figures before and after, told as a ``measurement``."""
+
+from __future__ import annotations
+
+from remediation.engine.play.context.host_facts import look_once
+from remediation.engine.play.context.results import ActionResult, refused_result
+from remediation.engine.play.context.task_context import TaskContext
+from remediation.engine.step.attempts import outcome_of
+from remediation.model.errors import HostError
+from remediation.playbook.actions import Measure
+from remediation.templating.templar import Scope
+
+SCALED = "lab_scale"
+"""The host variable of a lab: its figures are a simulation's."""
+
+
+def measure_action(given: Measure, site: TaskContext, scope: Scope) -> ActionResult:
+    """Ask the loaded model for a few tokens; what cannot be measured says why, and fails nothing."""
+    try:
+        opened = site.opened()
+        look_once(site, opened)
+        snapshot = site.host.memory.reuse(site.play.stage.ports.clock.monotonic()) if opened.name == site.host.name else None
+        layers = site.host.layers
+        if layers is None:
+            snapshot = snapshot or opened.access.reader_for("diagnosis")
+            layers = site.play.stage.ports.diagnose(snapshot).offloaded
+        reader = opened.access.reader_for("measure", snapshot=snapshot)
+        writer = None if site.check() else opened.access.writer()
+        figures = site.play.stage.ports.measure(
+            reader, writer, label=given.label, layers=layers, simulated=SCALED in scope, model=given.model
+        )
+    except HostError as error:
+        return refused_result(error, outcome_of(error))
+    site.emit("measurement", label=given.label, figures=figures)
+    return ActionResult(values={**figures, "msg": figures.get("reason") or ""})

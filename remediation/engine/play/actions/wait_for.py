@@ -1,0 +1,90 @@
+"""``wait_for``: a port, a file, or a text in a file, looked at from the host until it is as wanted."""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import Any
+
+from remediation.connections.calls import Failed, FileContent, Http, ReadFile
+from remediation.engine.play.actions.command import exists
+from remediation.engine.play.context.open_hosts import Opened
+from remediation.engine.play.context.results import ActionResult, refused_result
+from remediation.engine.play.context.task_context import TaskContext
+from remediation.engine.step.attempts import outcome_of
+from remediation.model.errors import HostError, UsageError
+from remediation.model.outcome import Outcome
+from remediation.playbook.actions import WaitFor
+from remediation.templating.templar import Scope
+
+GONE = frozenset({"stopped", "absent", "drained"})
+
+
+def wait_for(given: WaitFor, site: TaskContext, scope: Scope) -> ActionResult:  # noqa: ARG001 - an action's signature
+    """Look again and again until the state is there or the time is over; check mode waits for nothing."""
+    if site.check():
+        return ActionResult(
+            Outcome.SKIPPED, {"msg": "check mode: not waited for"}, "check mode: what was not done is not waited for"
+        )
+    try:
+        return _waited(given, site)
+    except HostError as error:
+        return refused_result(error, outcome_of(error))
+
+
+def _waited(given: WaitFor, site: TaskContext) -> ActionResult:
+    opened = site.opened()
+    clock, ports = opened.access.clock, site.play.stage.ports
+    pattern = _pattern(given, site)
+    begun = clock.monotonic()
+    own = site.timeout()
+    until = begun + min(given.timeout, own if own is not None else given.timeout)
+    clock.sleep(given.delay, ports.wait)
+    while True:
+        if (given.port is not None or given.path is not None) and _there(given, pattern, opened) is (given.state not in GONE):
+            return ActionResult(values=_values(given, int(clock.monotonic() - begun)))
+        left = until - clock.monotonic()
+        if left <= 0 or ports.cancelled():
+            break
+        clock.sleep(min(given.sleep, left), ports.wait)
+    elapsed = int(clock.monotonic() - begun)
+    if ports.cancelled():
+        reason = f"interrupted after {elapsed} s of {given.timeout:g} s"
+        return ActionResult(Outcome.FAILED, {"msg": reason, "elapsed": elapsed}, reason)
+    if given.port is None and given.path is None:
+        return ActionResult(values=_values(given, elapsed))
+    what = given.path or f"{given.host}:{given.port}"
+    reason = given.msg or f"{what} was not {given.state} within {given.timeout:g} s"
+    return ActionResult(Outcome.FAILED, {"msg": reason, "elapsed": elapsed}, reason)
+
+
+def _values(given: WaitFor, elapsed: int) -> dict[str, Any]:
+    known = {"state": given.state, "port": given.port, "path": given.path, "search_regex": given.search_regex}
+    return {**known, "elapsed": elapsed, "msg": ""}
+
+
+def _pattern(given: WaitFor, site: TaskContext) -> re.Pattern[str] | None:
+    if given.search_regex is None:
+        return None
+    try:
+        return re.compile(given.search_regex, re.MULTILINE)
+    except re.error as error:
+        raise UsageError(f"wait_for: search_regex: {error}", place=site.place) from None
+
+
+def _there(given: WaitFor, pattern: re.Pattern[str] | None, opened: Opened) -> bool:
+    if given.path is not None:
+        reply = opened.access.connection.exchange([ReadFile(given.path, limit=4_000_000 if pattern else 1, tail=True)])[0]
+        if pattern is None or not isinstance(reply, FileContent):
+            return exists(reply) and pattern is None
+        return not reply.missing and pattern.search(reply.content.decode("utf-8", errors="replace")) is not None
+    if opened.machine == "local":
+        try:
+            with socket.create_connection((given.host, int(given.port or 0)), timeout=given.connect_timeout):
+                return True
+        except OSError:
+            return False
+    # whatever answers, even with nonsense, listens
+    url = f"http://{given.host}:{given.port}/"
+    reply = opened.access.connection.exchange([Http("GET", url, timeout=given.connect_timeout)])[0]
+    return not (isinstance(reply, Failed) and reply.kind in {"refused", "timeout", "not-found"})

@@ -1,0 +1,1 @@
+"""State and context of a run, a host and a task."""

@@ -1,0 +1,137 @@
+"""What a host is, told once as it is first worked on: one composite look, and what is to be repaired there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from remediation.model.errors import HostError, RemediationError, Unreachable
+from remediation.model.text.digits import is_whole
+
+if TYPE_CHECKING:
+    from remediation.engine.context import HostMemory
+    from remediation.engine.play.context.open_hosts import Opened
+    from remediation.engine.play.context.task_context import TaskContext
+    from remediation.facets.access import HostAccess
+    from remediation.facets.protocols import Reader
+
+GIB = 1024**3
+FIRST_WINDOWS_11 = 22000
+
+
+def look_once(site: TaskContext, opened: Opened) -> Reader | None:
+    """Tell ``host_facts`` of the task's own host, the first time, and return what was looked through; raises `Unreachable`.
+
+    What does not answer is left out.
+    """
+    host = site.host
+    if host.looked or opened.name != host.name:
+        return None
+    host.looked = True
+    access = opened.access
+    _take_up(host.memory, access)
+    clock = site.play.stage.ports.clock  # of the one who waits, not the host's: a simulated one runs faster
+    begun, trips = clock.monotonic(), access.round_trips
+    reader = access.reader_for("diagnosis")
+    ahead = getattr(reader, "prefetch", None)  # a reader that can ask for all of it in few exchanges
+    if ahead is not None:
+        ahead()
+    told = {name: text for name, ask in _ASKED.items() if (text := _answer(reader, ask))}
+    target = _target(reader)
+    if told.get("ollama") and "container" in target:
+        told["ollama"] += f" in {target['container']['value']}"
+    site.play.stage.emit(
+        "host_facts",
+        host=host.name,
+        play=site.play.title,
+        facts=told,
+        target=target,
+        loaded=_loaded(reader),
+        round_trips=access.round_trips - trips,
+        seconds=clock.monotonic() - begun,
+    )
+    host.memory.seen = (reader, clock.monotonic())
+    return reader
+
+
+def _take_up(memory: HostMemory, access: HostAccess) -> None:
+    """Go on with what an earlier process of this run found: its model may be unloaded by now."""
+    from remediation.model.facts import Found, Runner  # noqa: PLC0415 - a start is quicker without
+
+    take_up = getattr(access, "take_up", None)
+    if take_up is not None and (memory.target or memory.loaded):
+        known = {name: memory.target[name] for name in ("model", "configured") if name in memory.target}
+        parts = {name: Found(part["value"], part["source"]) for name, part in known.items()}
+        take_up(parts, [Runner(**each) for each in memory.loaded.values()])
+
+
+def _loaded(reader: Reader) -> list[dict[str, Any]]:
+    try:
+        return [dataclasses.asdict(runner) for runner in reader.ollama.running()]
+    except Unreachable:
+        raise
+    except HostError:
+        return []
+
+
+def _answer(reader: Reader, ask: Callable[[Reader], str]) -> str:
+    try:
+        return ask(reader)
+    except Unreachable:
+        raise
+    except HostError:
+        return ""
+
+
+def _system(reader: Reader) -> str:
+    facts = reader.system.facts()
+    if facts.os == "windows":
+        return windows_name(facts.version)
+    return facts.version if facts.version.lower().startswith(("debian", "ubuntu")) else f"Linux {facts.version}".strip()
+
+
+def windows_name(version: str) -> str:
+    """Return the product's name: Windows 11 still calls itself 10.0, from build 22000 on."""
+    build = version.rpartition(".")[2]
+    if not version.startswith("10.0.") or not is_whole(build):
+        return f"Windows {version}".strip()
+    return f"Windows {11 if int(build) >= FIRST_WINDOWS_11 else 10} (build {build})"
+
+
+def _gpus(reader: Reader) -> str:
+    gpus = reader.gpu.use().gpus
+    return ", ".join(
+        f"{gpu.name} {gpu.problem or 'memory unknown' if gpu.total is None else f'{gpu.total / GIB:.0f} GiB'} · driver {gpu.driver_version}"
+        for gpu in gpus
+    )
+
+
+def _engine(reader: Reader) -> str:
+    facts = reader.engine.facts()
+    return " ".join(filter(None, (facts.name or "Docker", facts.version)))
+
+
+def _ollama(reader: Reader) -> str:
+    return f"Ollama {reader.ollama.version()}"
+
+
+_ASKED: dict[str, Callable[[Reader], str]] = {"system": _system, "gpus": _gpus, "engine": _engine, "ollama": _ollama}
+
+
+def _target(reader: Reader) -> dict[str, Any]:
+    """Return the target's parts with their sources; one that is not clear is told by the step that needs it."""
+    from remediation.model.facts import Found, Target  # noqa: PLC0415 - a start is quicker without
+
+    try:
+        target = reader.target()
+    except Unreachable:
+        raise
+    except RemediationError:
+        return {}
+    parts = {item.name: getattr(target, item.name) for item in dataclasses.fields(Target)}
+    return {name: {"value": _shown(part.value), "source": part.source} for name, part in parts.items() if isinstance(part, Found)}
+
+
+def _shown(value: object) -> object:
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value

@@ -1,0 +1,114 @@
+"""What is known of each host during a run: a fold of its events, so that it can be had again from the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from remediation.engine.context import HostMemory
+from remediation.engine.journal.progress import Progress, task_key
+from remediation.model.outcome import Outcome, Result
+
+
+@dataclass(slots=True)
+class Recap:
+    """A host's counters, with Ansible's meanings: ``ok`` includes ``changed`` and ``ignored``; items are not counted."""
+
+    ok: int = 0
+    changed: int = 0
+    skipped: int = 0
+    failed: int = 0
+    rescued: int = 0
+    ignored: int = 0
+    unreachable: int = 0
+    blocked: int = 0
+
+    def to_json(self) -> dict[str, int]:
+        """Return the counters by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """What became of one task (or one item of its loop) on one host.
+
+    ``result`` is what ``register`` keeps, ``outcome`` one word; ``ignored`` says that the host goes on all the same.
+    ``facts`` and ``included`` are variables that it set, ``notify`` the handlers that its changes call for.
+    """
+
+    outcome: Outcome
+    result: Mapping[str, Any]
+    reason: str = ""
+    next_step: str = ""
+    ignored: bool = False
+    told: Result | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    included: Mapping[str, Any] = field(default_factory=dict)
+    notify: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether something was (or would be) changed, also by a task that failed."""
+        return bool(self.result.get("changed"))
+
+
+@dataclass(slots=True)
+class HostState:
+    """One host over the whole run. ``lost`` is the bad outcome that took it out of the run, with ``reason``.
+
+    ``cleared`` counts how often ``meta: clear_host_errors`` forgave its failures.
+    """
+
+    name: str
+    recap: Recap = field(default_factory=Recap)
+    memory: HostMemory = field(default_factory=HostMemory)
+    facts: dict[str, Any] = field(default_factory=dict)
+    included: dict[str, Any] = field(default_factory=dict)
+    notified: list[str] = field(default_factory=list)
+    finished: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    layers: tuple[int, int] | None = None
+    pending: bool = False
+    looked: bool = False
+    ended: bool = False
+    began: bool = False
+    cleared: int = 0
+    lost: Outcome | None = None
+    reason: str = ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the host still takes part."""
+        return self.lost is None
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the host stands."""
+        if self.lost is not None:
+            return self.lost
+        if self.pending:
+            return Outcome.WOULD_CHANGE
+        return Outcome.CHANGED if self.recap.changed else Outcome.OK
+
+    def clear(self) -> None:
+        """Take the host back (``meta: clear_host_errors``); a failure whose ``always`` is running is forgotten too."""
+        self.lost, self.reason, self.ended = None, "", False
+        self.cleared += 1
+
+    def recorded(self, path: str, item: object = None) -> Mapping[str, Any] | None:
+        """Return what an earlier process of this run recorded of a task, None where it had not ended."""
+        return self.finished.get(task_key(path, item)) if self.finished else None
+
+
+def taken_up(name: str, progress: Progress | None) -> HostState:
+    """Return the state with which a host goes on; the task that took it out of the run before is tried again."""
+    if progress is None:
+        return HostState(name)
+    finished = dict(progress.finished)
+    if progress.outcome and Outcome(progress.outcome).bad:
+        bad = [key for key, data in finished.items() if Outcome(str(data["outcome"])).bad and not data.get("ignored")]
+        for key in bad[-1:]:
+            # items of a loop lie under their task's own path: the whole task is tried again
+            for other in [known for known in finished if known == key or known.startswith(f"{key}/")]:
+                del finished[other]
+    return HostState(name, memory=progress.memory, finished=finished, looked=False)

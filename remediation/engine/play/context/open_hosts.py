@@ -1,0 +1,151 @@
+"""The hosts that a run has opened: once each, leased where something may change, looked at as a whole, closed at the end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from remediation.engine.internal_errors import contained
+from remediation.engine.lease.lock import Claim, HostLock, SameMachine, leases_on
+from remediation.engine.lease.renewal import Keeper, SharedLock
+from remediation.engine.workers import CLOSING, HASTE, PARTING, finish, gather
+from remediation.model.errors import Blocked, RemediationError
+
+if TYPE_CHECKING:
+    from remediation.engine.context import Ports
+    from remediation.engine.play.context.run_request import OpenHost
+    from remediation.facets.access import HostAccess
+
+_NAMED = ("ansible_connection", "ansible_host", "ansible_port", "ansible_ssh_port", "ansible_winrm_port")
+
+
+def machine_of(name: str, variables: Mapping[str, Any]) -> str:
+    """Return what tells machines apart: several hosts of an inventory may be one, and share its lease."""
+    if variables.get("ansible_connection") == "local":
+        return "local"
+    where = [str(variables[key]) for key in _NAMED if variables.get(key)]
+    return "|".join(where) if variables.get("ansible_host") else f"{name}|{'|'.join(where)}"
+
+
+@dataclass
+class Opened:
+    """One opened host: its access, the machine it is, and what opens a second connection to it."""
+
+    name: str
+    access: HostAccess
+    machine: str
+    reopen: Callable[[], HostAccess]
+
+
+@dataclass
+class OpenHosts:
+    """Opens hosts and closes them; a host belongs to the thread that works on it, the leases to all."""
+
+    open_host: OpenHost
+    claim: Claim
+    ports: Ports
+    wait: float = 0.0
+    _opened: dict[tuple[object, ...], Opened] = field(default_factory=dict)
+    _locks: dict[str, SharedLock] = field(default_factory=dict)
+    _by_key: dict[str, SharedLock] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    _told: set[tuple[str, str]] = field(default_factory=set)
+    _ended: bool = False
+
+    def __post_init__(self) -> None:
+        self._keeper = Keeper(self.ports.crashed)
+
+    def open(
+        self, owner: str, name: str, variables: Callable[[], Mapping[str, Any]], *, check: bool, rights: Mapping[str, Any]
+    ) -> Opened:  # fmt: skip
+        """Return the host `name` as `owner` works on it: itself, or another one that delegates to it.
+
+        `rights` are variables that hold where the host's own say nothing: other rights are another connection.
+        """
+        key = (owner, name, check, *sorted(rights.items()))
+        found = self._opened.get(key)
+        if found is None:
+            self._refuse_late(name)
+            values = {**rights, **variables()}
+            access = self.open_host(name, values, check=check)
+            found = Opened(name, access, machine_of(name, values), partial(self.open_host, name, values, check=False))
+            with self._lock:
+                self._opened[key] = found
+        return found
+
+    def news(self, opened: Opened) -> list[str]:
+        """Return what the user should know of the connection and was not told yet in this run."""
+        with self._lock:
+            new = [note for note in dict.fromkeys(opened.access.notes) if (opened.name, note) not in self._told]
+            self._told.update((opened.name, note) for note in new)
+        return new
+
+    def lease(self, opened: Opened, tell: Callable[[str], None]) -> Callable[[float], None]:
+        """Take the host's lease where this run does not have it yet, and return what renews it; raises `LockHeld`."""
+        with self._lock:
+            shared = self._locks.setdefault(opened.machine, SharedLock())
+        with shared.guard:
+            self._refuse_late(opened.name)
+            if shared.lock is not None:
+                return shared.hold
+            access = opened.access
+            lock = HostLock(opened.name, leases_on(access.connection), access.clock, self.claim, siblings=self._by_key)
+            self._by_key[lock.key] = shared
+            try:
+                lock.take(wait=self.wait, tell=tell, ports=self.ports)
+            except SameMachine as same:
+                # another host of the inventory is this machine under another name, and a lease is a machine's
+                del self._by_key[lock.key]
+                other = self._by_key.get(same.key, shared)  # or it has just given up
+            except BaseException:
+                del self._by_key[lock.key]
+                raise
+            else:
+                shared.lock, shared.reopen, shared.keeper = lock, opened.reopen, self._keeper
+                return shared.hold
+        with self._lock:
+            self._locks[opened.machine] = other
+        return self.lease(opened, tell)
+
+    def give_back_left(self, names: Iterable[str], variables: Callable[[str], Mapping[str, Any]]) -> None:
+        """Give back the leases that an earlier process of this run left on hosts whose lease this one has not taken."""
+
+        def one(name: str) -> None:
+            opened = self.open(name, name, partial(variables, name), check=False, rights={})
+            if opened.machine not in self._locks:
+                connection = opened.access.connection
+                HostLock(name, leases_on(connection), opened.access.clock, self.claim, siblings=self._by_key).give_back_left()
+
+        gather(lambda name: self._quietly(partial(one, name)), names, CLOSING)
+
+    def close(self, *, hasty: bool = False) -> None:
+        """Give all leases back and close all hosts, many at once; whatever goes wrong with that changes nothing any more.
+
+        Where it is `hasty` each of the two gets a few seconds: a host may be in the middle of a call.
+        """
+        self._ended = True
+        opened = list(self._opened.values())
+        self._opened.clear()
+        self._keeper.stop()
+        # all leases, before any connection that they need is closed
+        try:
+            finish((partial(self._quietly, shared.give_back) for shared in set(self._locks.values())), HASTE if hasty else None)
+        except KeyboardInterrupt:
+            hasty = True
+            raise
+        finally:
+            finish((partial(self._quietly, each.access.close) for each in opened), PARTING if hasty else None)
+
+    def _refuse_late(self, name: str) -> None:
+        """Let no thread that is still at work open a host or take a lease that nobody would give back."""
+        if self._ended:
+            raise Blocked(f"{name}: the run is ending", host=name, next_step="resume the run")
+
+    def _quietly(self, work: Callable[[], None]) -> None:
+        with suppress(RemediationError), contained("closing", self.ports.crashed):
+            work()

@@ -1,0 +1,115 @@
+"""What all hosts of a run share, and what those of a play do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from remediation.engine.context import Ports
+from remediation.engine.play.context.host_state import HostState, taken_up
+from remediation.engine.play.context.open_hosts import OpenHosts
+from remediation.engine.play.context.run_request import RunRequest
+from remediation.model.event import Event
+from remediation.playbook.load import load_tasks
+from remediation.playbook.model import Node, Play, TaskSettings
+from remediation.templating.templar import Scope
+
+Counted = threading.Semaphore
+
+
+@dataclass
+class RunState:
+    """One run: its request, ports, hosts and their connections. ``broken`` is why the whole run ends."""
+
+    request: RunRequest
+    ports: Ports
+    opened: OpenHosts
+    hosts: dict[str, HostState] = field(default_factory=dict)
+    broken: str = ""
+    _throttles: dict[tuple[str, int], Counted] = field(default_factory=dict)
+    _files: dict[tuple[Path, str], tuple[TaskSettings, tuple[Node, ...]]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All hosts of the inventory, whatever the limit."""
+        return tuple(self.request.inventory.select("all"))
+
+    def host(self, name: str) -> HostState:
+        """Return a host's state, made at its first mention."""
+        if name not in self.hosts:
+            self.hosts[name] = taken_up(name, self.request.progress.get(name))
+        return self.hosts[name]
+
+    def host_layers(self, name: str) -> list[Mapping[str, Any]]:
+        """Return a host's variables without those of any play, the strongest layer first."""
+        inventory = self.request.inventory
+        state = self.hosts.get(name)
+        own = [state.facts, state.included] if state else []
+        return [self.request.extra, *own, *inventory.layers(name), inventory.magic(name)]
+
+    def emit(self, kind: str, *, host: str = "", play: str = "", task: str = "", **data: Any) -> None:  # noqa: ANN401
+        """Tell one event."""
+        self.ports.emit(Event(kind, self.ports.clock.now(), host=host, play=play, task=task, data=data))
+
+    def throttle(self, path: str, most: int) -> Counted:
+        """Return what lets at most `most` hosts at a task at a time."""
+        with self._lock:
+            return self._throttles.setdefault((path, most), threading.Semaphore(most))
+
+    def tasks_of(self, path: Path, outer: TaskSettings, prefix: str) -> tuple[Node, ...]:
+        """Return the tasks of an included file; read once for all hosts. Raises `InputError`.
+
+        `outer` is part of the tasks. The cache keeps it and compares the object itself, so no other settings pass for it.
+        """
+        request = self.request
+        with self._lock:
+            kept = self._files.get((path, prefix))
+            if kept is not None and kept[0] is outer:
+                return kept[1]
+            nodes = load_tasks(
+                path,
+                root=request.playbook.path.parent,
+                outer=outer,
+                prefix=prefix,
+                steps=self.ports.steps,
+                extra=request.extra,
+                decrypt=request.playbook.decrypt,
+            )
+            self._files[path, prefix] = (outer, nodes)
+            return nodes
+
+
+@dataclass
+class PlayState:
+    """One wave of one play. ``gone`` are hosts that left it, ``over`` ends the play for later waves, ``fatal`` the run after this wave."""
+
+    stage: RunState
+    play: Play
+    hosts: Sequence[str]
+    batch: Sequence[str]
+    title: str = ""
+    gone: set[str] = field(default_factory=set)
+    over: bool = False
+    fatal: bool = False
+
+    def still_there(self) -> list[str]:
+        """Return the play's hosts that have neither failed nor left by ``meta: end_host``."""
+        return self._taking_part(self.hosts)
+
+    def still_in_batch(self) -> list[str]:
+        """Return the wave's hosts that have neither failed nor left by ``meta: end_host``."""
+        return self._taking_part(self.batch)
+
+    def _taking_part(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if name not in self.gone and self.stage.host(name).alive]
+
+
+def title_of(play: Play, extra: Mapping[str, Any]) -> str:
+    """Return a play's name with what is known early filled in."""
+    scope = Scope((extra, play.vars))
+    return str(scope.render(play.title)) if "{" in play.title else play.title

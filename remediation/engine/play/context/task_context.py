@@ -1,0 +1,242 @@
+"""One task on one host: its variables, its limits, the host behind it, and what is told of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from remediation.engine.context import HostMemory, Policy, StepContext
+from remediation.engine.internal_errors import contained
+from remediation.engine.play.context.host_state import HostState, TaskResult
+from remediation.engine.play.context.open_hosts import Opened
+from remediation.engine.play.context.results import censored, jsonable
+from remediation.engine.play.context.run_state import PlayState
+from remediation.engine.play.context.variables import Layer, TaskVariables, of_task, rendered
+from remediation.model.errors import Blocked, Place, RemediationError, UsageError
+from remediation.model.event import Event
+from remediation.model.secrets.masking import secrets_in
+from remediation.playbook.model import Task, TaskSettings
+from remediation.templating.templar import Scope
+from remediation.templating.yaml.located import has_template, place_of
+
+LOCALHOST = ("localhost", "127.0.0.1")
+POLICY = ("max_risk", "close_programs", "warn_seconds", "ansible_connection")
+
+
+@dataclass(frozen=True)
+class TaskContext:
+    """Where a task is carried out. ``included`` are the vars of the includes around it, ``loop`` those of its item."""
+
+    play: PlayState
+    host: HostState
+    variables: TaskVariables
+    task: Task
+    included: tuple[Layer, ...] = ()
+    loop: Layer = field(default_factory=dict)
+    path: str = ""
+    used: list[Opened] = field(default_factory=list, compare=False)
+
+    @property
+    def settings(self) -> TaskSettings:
+        """The task's keywords."""
+        return self.task.settings
+
+    def scope(self, own: Layer | None = None) -> Scope:
+        """Return the variables that hold here; `own` is the result that the task's own conditions see."""
+        return self.variables.scope(self.settings, loop=self.loop, included=self.included, own=own, special=self._special)
+
+    @cached_property
+    def _special(self) -> Layer:
+        return of_task(self.play, self.settings, self.task.folder, self.delegate)
+
+    def item(self, number: int, names: Layer) -> TaskContext:
+        """Return the same task for one item of its loop."""
+        return dataclasses.replace(self, loop={**self.loop, **names}, path=f"{self.path}/{number}")
+
+    def switch(self, value: Any, *, default: bool = False, scope: Scope | None = None) -> bool:  # noqa: ANN401 - as in the file
+        """Return a keyword that is true or false; raises `RemediationError`."""
+        if value is None or isinstance(value, bool):
+            return default if value is None else value
+        result = (scope or self.scope()).render(value)
+        text = str(result).strip().lower()
+        if text in {"true", "yes", "on", "1", "false", "no", "off", "0"}:
+            return text in {"true", "yes", "on", "1"}
+        raise UsageError(f"true or false is wanted, not {result!r}", place=place_of(value) or self.task.place)
+
+    def number(self, value: Any, default: float, scope: Scope | None = None) -> float:  # noqa: ANN401 - as in the file
+        """Return a keyword that is a number; raises `RemediationError`."""
+        if value is None:
+            return default
+        result = (scope or self.scope()).render(value) if has_template(value) else value
+        try:
+            return float(result)
+        except (TypeError, ValueError):
+            raise UsageError(f"a number is wanted, not {result!r}", place=place_of(value) or self.task.place) from None
+
+    def check(self) -> bool:
+        """Return whether this task only looks."""
+        return self.switch(self.settings.check_mode, default=self.play.stage.request.policy.check)
+
+    def hidden(self) -> bool:
+        """Return whether nothing of the task may be told (``no_log``)."""
+        try:
+            return self.switch(self.settings.no_log)
+        except RemediationError:
+            return True  # rather too little than a secret
+
+    def timeout(self) -> float | None:
+        """Return the task's own time limit in seconds."""
+        seconds = self.number(self.settings.timeout, 0.0)
+        return seconds or None
+
+    def policy(self) -> Policy:
+        """Return the user's limits for the host that carries the task out; no playbook can raise them, only who starts it."""
+        request = self.play.stage.request
+        name = self.delegate()
+        base, inventory = request.policy, request.inventory
+        scope = Scope((request.extra, *inventory.layers(name), inventory.magic(name)))
+        own = base.for_host({name: scope.render(scope[name]) for name in POLICY if name in scope})
+        return dataclasses.replace(own, check=self.check(), diff=self.switch(self.settings.diff, default=own.diff))
+
+    def delegate(self) -> str:
+        """Return the host that carries the task out: the one it is delegated to, or its own."""
+        wanted = self.settings.delegate_to
+        return str(self.scope().render(wanted)) if wanted is not None else self.host.name
+
+    def opened(self) -> Opened:
+        """Return the host behind this task; raises `RemediationError` where its variables name no connection."""
+        stage = self.play.stage
+        name = self.delegate()
+
+        def variables() -> Mapping[str, Any]:
+            if name == self.host.name:
+                return rendered(self.scope())
+            if name not in stage.names and name in LOCALHOST:
+                return {"ansible_connection": "local"}
+            return rendered(Scope(stage.host_layers(name)))
+
+        rights = self.rights()
+        found = stage.opened.open(self.host.name, name, variables, check=self.check(), rights=rights)
+        if "ansible_become" in rights and found.access.connection.platform == "windows":
+            sentence = f"{name}: become has no meaning on Windows: the login's own rights count"
+            raise Blocked(sentence, host=name, next_step="use a login that is an administrator, and become: false for this host")
+        if not any(found is known for known in self.used):
+            self.used.append(found)
+        self.tell_notes()
+        return found
+
+    def tell_notes(self) -> None:
+        """Tell what the user should know of the connections of this task: how safe each is, and how fast. Once per host and run."""
+        for opened in self.used:
+            for text in self.play.stage.opened.news(opened):
+                self.note(text, level="warning")
+
+    def rights(self) -> Mapping[str, Any]:
+        """Return what ``become`` and ``become_user`` say, as the connection's variables; those count more, as they do with Ansible."""
+        user = self.settings.become_user
+        found: dict[str, Any] = {} if user is None else {"ansible_become_user": str(self.scope().render(user))}
+        return {"ansible_become": True, **found} if self.switch(self.settings.become) else found
+
+    def hold(self, opened: Opened) -> Callable[[float], None]:
+        """Take the host's lease; what is held is renewed before each change. Check mode takes none."""
+        if self.check():
+            return _unlocked
+        return self.play.stage.opened.lease(opened, self.note)
+
+    def context(self, opened: Opened, hold: Callable[[float], None]) -> StepContext:
+        """Return what a step needs to be carried out here."""
+        own = opened.name == self.host.name
+        return StepContext(
+            opened.name,
+            opened.access,
+            self.policy(),
+            dataclasses.replace(self.play.stage.ports, emit=self._listening),
+            self.host.memory if own else HostMemory(),
+            self.play.title,
+            self.title(),
+            self.path,
+            self.timeout(),
+            hold,
+        )
+
+    def contained(self) -> AbstractContextManager[None]:
+        """Turn an exception of our own code into an `InternalError` of this host."""
+        return contained(self.host.name, self.play.stage.ports.crashed)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the run is to stop."""
+        return self.play.stage.ports.cancelled()
+
+    def cut_short(self, ending: TaskResult) -> bool:
+        """Return whether Ctrl-C kept a task from its end: `resume` carries it out again, knowing what it has changed already."""
+        return self.cancelled and (ending.outcome.bad or bool(ending.told and ending.told.interrupted))
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass, by the controller's clock; returns early on Ctrl-C."""
+        ports = self.play.stage.ports
+        ports.clock.sleep(seconds, ports.wait)
+        self.forget()
+
+    def forget(self) -> None:
+        """Let no earlier look stand for the host that carries the task out: something was done there, or time passed."""
+        state = self.play.stage.hosts.get(self.delegate())
+        if state is not None:
+            state.memory.seen = None
+
+    def _listening(self, event: Event) -> None:
+        """Pass an event on, keeping the layers that the goal was last seen with for the figures; a change tells by which rights."""
+        if event.kind == "goal":
+            layers = event.data.get("values", {}).get("layers")
+            known = isinstance(layers, Sequence) and len(layers) == 2  # noqa: PLR2004 - of how many
+            self.host.layers = (int(layers[0]), int(layers[1])) if known else None
+        if event.kind == "change_start" and (rights := self.rights()):
+            event = dataclasses.replace(event, data={**event.data, "rights": rights})  # whoever undoes it needs them as well
+        if self.hidden():
+            event = censored(event)
+        self.play.stage.ports.emit(event)
+
+    def title(self) -> str:
+        """Return the task's name with its templates filled in as far as they can be."""
+        name = self.task.title
+        if not has_template(name):
+            return str(name)
+        try:
+            return str(self.scope().render(name))
+        except RemediationError:
+            return str(name)
+
+    def emit(self, kind: str, **data: Any) -> None:  # noqa: ANN401 - JSON values of the event's kind
+        """Tell one event of this task on this host."""
+        self.play.stage.emit(kind, host=self.host.name, play=self.play.title, task=self.title(), **data)
+
+    def learn(self, value: Any) -> None:  # noqa: ANN401 - any value
+        """Mask from now on what is secret in `value`: what this task made of secrets, what it sets under a secret name."""
+        self.play.stage.ports.mask.learn(value)
+
+    def learn_hidden(self, parameters: Mapping[str, Any]) -> None:
+        """Mask from now on the settings that a step with ``no_log`` is given (``env_file.set``, ``environment.set``)."""
+        if self.hidden():
+            tables = [value for value in parameters.values() if isinstance(value, Mapping)]
+            self.play.stage.ports.mask.add(*secrets_in(tables, named=True))
+
+    def masked(self, item: Any) -> Any:  # noqa: ANN401 - a loop's item
+        """Return an item as the run's events have it."""
+        return self.play.stage.ports.mask(jsonable(item))
+
+    def note(self, text: str, *, level: str = "info") -> None:
+        """Tell something worth knowing."""
+        self.emit("note", text=text, level=level)
+
+    @property
+    def place(self) -> Place | None:
+        """Where the task stands."""
+        return self.task.place
+
+
+def _unlocked(seconds: float) -> None:
+    """Hold nothing: check mode takes no lease."""

@@ -1,0 +1,79 @@
+"""Tells what became of a task, and reads what an earlier process of the same run told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from remediation.engine.journal.progress import task_key
+from remediation.engine.journal.serialization import change_to_json
+from remediation.engine.play.context.host_state import TaskResult
+from remediation.engine.play.context.results import CENSORED, jsonable, refused_result, registered
+from remediation.engine.play.context.task_context import TaskContext
+from remediation.model.change import Change
+from remediation.model.errors import RemediationError
+from remediation.model.outcome import Outcome
+from remediation.model.secrets.names import MASK
+
+SETTING = frozenset({"include_vars", "set_fact"})
+"""Actions that set variables; where the record has a secret masked, they are evaluated again: that changes nothing."""
+
+
+def failed_task(error: RemediationError) -> TaskResult:
+    """Return the ending of a task that could not even be begun."""
+    acted = refused_result(error)
+    return TaskResult(acted.outcome, registered(acted), acted.reason, acted.next_step)
+
+
+def remembered(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
+    """Return the ending that an earlier process of this run recorded; None where its variables are not to be had from it."""
+    result = dict(data.get("result") or {})
+    given = result.get("ansible_facts")
+    facts = given if isinstance(given, Mapping) else {}
+    if site.task.action in SETTING and (site.hidden() or MASK in str(facts)):
+        return None
+    included, facts = (facts, {}) if site.task.action == "include_vars" else ({}, facts)
+    return TaskResult(
+        Outcome(str(data["outcome"])),
+        result,
+        str(data.get("reason") or ""),
+        str(data.get("next_step") or ""),
+        ignored=bool(data.get("ignored")),
+        facts=facts,
+        included=included,
+    )
+
+
+def emit_task_end(site: TaskContext, ending: TaskResult, *, item: Any = None, looped: bool = False) -> None:  # noqa: ANN401 - a loop's item
+    """Tell a result, unless an earlier process of this run has told it."""
+    if site.host.finished and task_key(site.path, site.masked(item) if looped else None) in site.host.finished:
+        return
+    censored = site.hidden()
+    message = ending.result.get("msg") if "msg" in ending.result else ending.reason
+    changes: Sequence[Change] = ending.told.changes if ending.told else ()
+    if ending.outcome is Outcome.WOULD_CHANGE:
+        site.host.pending = True
+    site.emit(
+        "task_result",
+        path=site.path,
+        **({"action": site.task.action} if looped or site.task.loop is None else {}),
+        **({"item": None if censored else jsonable(item)} if looped else {}),
+        outcome=str(ending.outcome),
+        **({"interrupted": True} if site.cut_short(ending) else {}),
+        ignored=ending.ignored,
+        msg=CENSORED if censored else jsonable(message),
+        reason=CENSORED if censored and ending.reason else jsonable(ending.reason),
+        next_step="" if censored else ending.next_step,
+        result=({"censored": CENSORED, "changed": ending.changed} if censored else jsonable(_slim(ending.result))),
+        changes=[] if censored else [change_to_json(change) for change in changes],
+    )
+
+
+def _slim(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a result without its items' results: each of those has been told on its own."""
+    return {name: value for name, value in result.items() if name != "results"}
+
+
+def shown_result(site: TaskContext, item: Any) -> Any:  # noqa: ANN401 - a loop's item
+    """Return an item as it may be told."""
+    return None if site.hidden() else jsonable(item)

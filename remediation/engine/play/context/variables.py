@@ -1,0 +1,201 @@
+"""Which variables hold at a task: all layers of design 5, the strongest first, evaluated where they are used."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from remediation import __version__
+from remediation.inventory.inventory import IMPLICIT
+from remediation.model.errors import InputError, Problem, RemediationError
+from remediation.playbook.errors import excerpt, where
+from remediation.playbook.load_context import find_file
+from remediation.playbook.model import Play, TaskSettings
+from remediation.templating.lookups.lists import SEARCH_PATH
+from remediation.templating.templar import Scope
+from remediation.templating.yaml.loader import Decrypt, read_yaml
+from remediation.templating.yaml.located import Rows
+from remediation.templating.yaml.secret import Secret
+
+if TYPE_CHECKING:
+    from remediation.engine.play.context.host_state import HostState
+    from remediation.engine.play.context.run_state import PlayState, RunState
+
+Layer = Mapping[str, Any]
+
+LANGUAGE: Mapping[str, Any] = {"string": "2.19.0", "full": "2.19.0", "major": 2, "minor": 19, "revision": 0}
+"""The Ansible whose language this is; ``remediation_version`` is the program's own."""
+
+UNSENT = frozenset({"hostvars", "groups", "vars", "ansible_delegated_vars"})
+"""Variables that hold the whole inventory: no connection and no step reads them."""
+
+
+class Live(Mapping[str, Any]):
+    """Names whose values are asked for when they are read."""
+
+    def __init__(self, names: Mapping[str, Callable[[], Any]]) -> None:
+        self._names = names
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - any value
+        return self._names[name]()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class HostVars(Mapping[str, Any]):
+    """``hostvars``: the variables of every host, without those of the play."""
+
+    def __init__(self, stage: RunState) -> None:
+        self._stage = stage
+
+    def __getitem__(self, name: str) -> Scope:
+        if name not in self and name not in IMPLICIT:
+            raise KeyError(name)
+        return Scope(self._stage.host_layers(name))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._stage.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stage.names)
+
+    def __len__(self) -> int:
+        return len(self._stage.names)
+
+
+class TaskVariables:
+    """The variables of one host in one play; `scope` gives those that hold at a task."""
+
+    def __init__(self, play: PlayState, host: HostState) -> None:
+        self._extra = play.stage.request.extra
+        self._host = host
+        inventory = play.stage.request.inventory
+        self._magic = Live(_magic(play))
+        known: tuple[Layer, ...] = (*inventory.layers(host.name), self._magic, inventory.magic(host.name))
+        early = Scope((self._extra, host.facts, host.included, play.play.vars, *known))
+        self._tail: tuple[Layer, ...] = (
+            *vars_files(play.play, early, play.stage.request.playbook.decrypt),
+            play.play.vars,
+            *known,
+        )
+
+    def scope(
+        self,
+        settings: TaskSettings,
+        *,
+        loop: Layer | None = None,
+        included: Sequence[Layer] = (),
+        own: Layer | None = None,
+        special: Layer | None = None,
+    ) -> Scope:
+        """Return what holds at a task.
+
+        ``loop`` is its item, ``included`` the vars of includes around it, ``own`` its result, ``special`` what Ansible knows of it.
+        """
+        layers = [self._extra, *reversed(included), self._host.facts, self._host.included, *reversed(settings.vars), *self._tail]
+        if special:
+            layers.append(special)
+        if own:
+            layers.insert(1, own)
+        if loop:
+            layers.insert(0, loop)
+        return Scope(layers)
+
+
+def _magic(play: PlayState) -> Mapping[str, Callable[[], Any]]:
+    request, stage = play.stage.request, play.stage
+    values: dict[str, Any] = {
+        "ansible_check_mode": request.policy.check,
+        "ansible_config_file": None,
+        "ansible_diff_mode": request.policy.diff,
+        "ansible_facts": {},
+        "ansible_forks": request.forks,
+        "ansible_inventory_sources": list(request.sources),
+        "ansible_play_hosts_all": list(play.hosts),
+        "ansible_play_name": str(play.title),
+        "ansible_playbook_python": sys.executable,
+        "ansible_role_names": [],
+        "ansible_run_tags": list(request.tags or ("all",)),
+        "ansible_skip_tags": list(request.skip_tags),
+        "ansible_verbosity": request.verbosity,
+        "ansible_version": dict(LANGUAGE),
+        "hostvars": HostVars(stage),
+        "playbook_dir": str(request.playbook.path.parent.resolve()),
+        "remediation_version": __version__,
+        "role_names": [],
+        **({"ansible_limit": request.limit} if request.limit else {}),
+    }
+    live: dict[str, Callable[[], Any]] = {name: partial(_same, value) for name, value in values.items()}
+    live["ansible_play_hosts"] = play.still_there
+    live["ansible_play_batch"] = live["play_hosts"] = play.still_in_batch
+    return live
+
+
+def of_task(play: PlayState, settings: TaskSettings, folder: Path, delegate: Callable[[], str]) -> Layer:
+    """Return the special variables of one task: where its files are looked for, its environment, whom it is delegated to."""
+    roots = (folder, play.play.file.parent, play.stage.request.playbook.path.parent)
+    names: dict[str, Callable[[], Any]] = {
+        SEARCH_PATH: lambda: list(dict.fromkeys(str(root.absolute()) for root in roots)),
+        "environment": lambda: Rows(list(settings.environment)),
+    }
+    if settings.delegate_to is not None:
+        names["ansible_delegated_vars"] = lambda: {(name := delegate()): HostVars(play.stage)[name]}
+    return Live(names)
+
+
+def _same(value: Any) -> Any:  # noqa: ANN401 - any value
+    return value
+
+
+def vars_files(play: Play, scope: Scope, decrypt: Decrypt | None = None) -> list[Layer]:
+    """Return the layers of a play's ``vars_files``, the strongest first; of a list within the list the first that exists counts."""
+    layers: list[Layer] = []
+    for entry in play.vars_files:
+        names = entry if isinstance(entry, list) else [entry]
+        texts = [str(scope.render(name)) for name in names]
+        found = (find_file(text, (play.file.parent,), "vars", subfolder_first=True) for text in texts)
+        path = next((path for path in found if path), None)
+        if path is None:
+            place = where(names[0], play.place)
+            message = f"vars_files: there is no file {' or '.join(map(repr, texts))} in {play.file.parent}"
+            raise InputError((Problem(message, place, excerpt(place)),))
+        layers.insert(0, variables_of(path, decrypt))
+    return layers
+
+
+def variables_of(path: Path, decrypt: Decrypt | None = None) -> Layer:
+    """Return the variables in a file; raises `InputError` where it holds none."""
+    content = read_yaml(path, decrypt=decrypt)
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping):
+        raise InputError((Problem(f"{path}: a mapping of variables is wanted", where(content, None)),))
+    return content
+
+
+def rendered(scope: Scope) -> dict[str, Any]:
+    """Return all variables of a scope as plain values; one that cannot be evaluated is left out, but not a connection's.
+
+    A connection must not fail for a variable that it does not read. Secrets stay secrets.
+    """
+    values: dict[str, Any] = {}
+    for name in scope:
+        if name in UNSENT:
+            continue
+        try:
+            value = scope[name]
+            values[name] = value if isinstance(value, Secret) else scope.render(value)
+        except RemediationError:
+            if name.startswith("ansible_"):
+                raise
+    return values

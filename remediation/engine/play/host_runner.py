@@ -1,0 +1,196 @@
+"""One host's walk through one play: tasks in order, blocks with their rescue, handlers, includes, and where hosts meet.
+
+A generator: it yields where it has to meet the others (`Barrier`), and is driven by `remediation.engine.play.scheduler`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from remediation.engine.journal.journal import JournalError
+from remediation.engine.play.actions import DOES, act
+from remediation.engine.play.context.host_state import HostState, TaskResult
+from remediation.engine.play.context.results import ActionResult
+from remediation.engine.play.context.run_state import PlayState
+from remediation.engine.play.context.task_context import TaskContext
+from remediation.engine.play.context.task_events import emit_task_end, failed_task
+from remediation.engine.play.context.variables import Layer, TaskVariables
+from remediation.engine.play.control_flow import (
+    Barrier,
+    HostLost,
+    Interrupted,
+    LeaderResult,
+    LeaderTurn,
+    TaskFailed,
+    UnknownHandler,
+    Walk,
+)
+from remediation.engine.play.handlers import Handlers
+from remediation.engine.play.includes import IncludedFile, include
+from remediation.engine.play.meta import MetaActions
+from remediation.engine.play.recap import RecapCounter
+from remediation.engine.play.selection import TaskSelection
+from remediation.engine.play.step_runner import ladder_action, run_without_barriers, step_action
+from remediation.engine.play.task_runner import run_task
+from remediation.model.errors import RemediationError
+from remediation.model.outcome import Outcome, Result
+from remediation.playbook.model import Block, Node, Task
+from remediation.playbook.model import RungNode as RungTasks
+from remediation.templating.templar import Scope
+
+
+class HostRunner:
+    """Walks one host through one play; `walk` is the way, the attributes are what it carries along."""
+
+    def __init__(self, play: PlayState, host: HostState, selection: TaskSelection) -> None:
+        self.play = play
+        self.host = host
+        self.selection = selection
+        self.counting = RecapCounter(play, host)
+        self.handlers = Handlers(play, host, self.task)
+        self.metas = MetaActions(play, host, self.handlers.flush)
+        self.results: list[TaskResult] | None = None
+        self._variables: TaskVariables | None = None
+
+    @property
+    def variables(self) -> TaskVariables:
+        """The host's variables in this play; a file of theirs that cannot be read raises `InputError`."""
+        if self._variables is None:
+            self._variables = TaskVariables(self.play, self.host)
+        return self._variables
+
+    def walk(self) -> Walk:
+        """Walk through the play's sections, handlers after each; raises one of `ControlFlow` where it ends early."""
+        try:
+            for section in self.play.play.sections:
+                yield from self.nodes(section)
+                yield from self.handlers.flush()
+        except TaskFailed:
+            if self.play.play.force_handlers:
+                yield from self.handlers.flush()
+            raise
+
+    def nodes(self, nodes: Iterable[Node], included: Sequence[Layer] = ()) -> Walk:
+        """Walk through a list of tasks; `included` are the vars of the includes around them."""
+        for node in nodes:
+            if isinstance(node, Block):
+                yield from self._block(node, included)
+            else:
+                yield from self.task(node, included)
+
+    def _block(self, block: Block, included: Sequence[Layer]) -> Walk:
+        try:
+            if block.rescue:
+                yield from self._guarded(block, included)
+            else:
+                yield from self.nodes(block.block, included)
+        except TaskFailed:
+            before = self.host.cleared
+            yield from self.nodes(block.always, included)
+            if self.host.cleared == before:
+                raise
+            return
+        yield from self.nodes(block.always, included)
+
+    def _guarded(self, block: Block, included: Sequence[Layer]) -> Walk:
+        try:
+            with self.counting.rescuable():
+                yield from self.nodes(block.block, included)
+        except TaskFailed as failure:
+            self.host.facts["ansible_failed_task"] = {"name": failure.task.name, "action": failure.task.action}
+            self.host.facts["ansible_failed_result"] = dict(failure.ending.result)
+            yield from self.nodes(block.rescue, included)
+
+    def task(self, task: Task, included: Sequence[Layer] = (), *, chosen: bool = False) -> Walk:
+        """Carry out one task, unless tags or ``--start-at-task`` leave it out; `chosen` is a handler that was called."""
+        if not (chosen or self.selection.takes(task, self.host)):
+            return
+        if self.play.stage.ports.cancelled():
+            raise Interrupted
+        site = TaskContext(self.play, self.host, self.variables, task, tuple(included), path=task.path)
+        try:
+            with site.contained():
+                yield from self._carry_out(site)
+        except (UnknownHandler, JournalError):
+            raise
+        except RemediationError as error:  # a keyword of the task cannot be evaluated, or our own code failed
+            ending = failed_task(error)
+            emit_task_end(site, ending)
+            self.counting.count(task, ending)
+
+    def _carry_out(self, site: TaskContext) -> Walk:
+        task = site.task
+        if task.action == "meta":
+            yield from self.metas.run(site)
+        elif task.action == "include_tasks":
+            yield from self._include(site)
+        elif site.switch(task.settings.run_once):
+            yield from self._once(site)
+        else:
+            self.counting.count(task, self._perform(site))
+
+    def _perform(self, site: TaskContext) -> TaskResult:
+        ending = run_task(site, self._act(site.task), lambda names: self.handlers.call(names, site))
+        if self.results is not None:
+            self.results.append(ending)
+        return ending
+
+    def _act(self, task: Task) -> Callable[[TaskContext, Scope], ActionResult]:
+        if task.ladder is not None:
+            return ladder_action(self._run_rung)
+        return act if task.action in DOES else step_action  # a step: the loader lets nothing else through
+
+    def _once(self, site: TaskContext) -> Walk:
+        """Carry the task out on one host for all that meet here; each takes the result as its own."""
+        answer = yield Barrier(site.path)
+        if isinstance(answer, LeaderTurn):
+            ending = self._perform(site)
+            yield LeaderResult(ending)
+            self.counting.count(site.task, ending)
+            return
+        ending = answer
+        if ending.outcome.bad and not ending.ignored:
+            raise HostLost(ending)  # with the first host, whatever rescue there is: as Ansible does
+        self.host.facts.update(ending.facts if not ending.outcome.bad else {})
+        self.host.included.update(ending.included if not ending.outcome.bad else {})
+        if site.task.register:
+            self.host.facts[site.task.register] = dict(ending.result)
+
+    def _include(self, site: TaskContext) -> Walk:
+        once = site.switch(site.settings.run_once)
+        answer = (yield Barrier(site.path)) if once else LeaderTurn()
+        if not isinstance(answer, LeaderTurn):
+            if answer.outcome.bad and not answer.ignored:
+                raise HostLost(answer)
+            return  # the file is the first host's alone
+        files, ending = include(site)
+        if once:
+            yield LeaderResult(ending)
+        for file in files:
+            yield from self._included(file, site)
+        self.counting.count_include(site.task, ending, len(files))
+
+    def _included(self, file: IncludedFile, site: TaskContext) -> Walk:
+        self.host.recap.ok += 1
+        yield from self.nodes(file.nodes, (*site.included, file.vars))
+
+    def _run_rung(self, site: TaskContext, rung: RungTasks) -> Sequence[Result]:
+        """Run a rung's tasks as a play would, counting none of them: they are the ladder's; stop at the first bad one."""
+        before, self.results = self.results, []
+        try:
+            with self.counting.aside():
+                run_without_barriers(self.nodes(rung.tasks, site.included))
+        except (TaskFailed, HostLost, Interrupted):
+            pass  # the ladder is told by the results
+        finally:
+            endings, self.results = self.results, before
+        return [result_of(ending) for ending in endings]
+
+
+def result_of(ending: TaskResult) -> Result:
+    """Return what a ladder is told of one task of a rung."""
+    if ending.told is not None and ending.told.outcome is ending.outcome:
+        return ending.told
+    outcome = Outcome.OK if ending.ignored else ending.outcome
+    changes = ending.told.changes if ending.told else ()
+    return Result(outcome, ending.reason, changes, {}, ending.next_step)

@@ -1,0 +1,103 @@
+"""``include_tasks``: the tasks of a file, chosen when the host gets there, once per item of a loop."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from remediation.engine.play.actions import action_parameters
+from remediation.engine.play.context.host_state import TaskResult
+from remediation.engine.play.context.results import refused_result, registered
+from remediation.engine.play.context.task_context import TaskContext
+from remediation.engine.play.context.variables import Layer
+from remediation.engine.play.loops import items_of, names_of
+from remediation.engine.play.task_runner import false_condition
+from remediation.model.errors import InputError, RemediationError, UsageError
+from remediation.model.outcome import Outcome
+from remediation.playbook.actions import IncludeTasks
+from remediation.playbook.load_context import find_file
+from remediation.playbook.model import Node
+
+
+@dataclass(frozen=True, slots=True)
+class IncludedFile:
+    """The tasks that one include brings in, and the variables that only they see."""
+
+    nodes: tuple[Node, ...]
+    vars: Layer
+
+
+def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
+    """Return what the include brings in, and how it ended: skipped and failed ones are told; never raises."""
+    told = site.host.recorded(site.path) is not None  # by an earlier process of this run
+    if not told:
+        site.emit("task_start", path=site.path)
+    files: list[IncludedFile] = []
+    try:
+        files = [_file(inner) for inner in _items(site) if false_condition(inner, inner.scope()) is None]
+        ending = TaskResult(Outcome.OK if files else Outcome.SKIPPED, {"changed": False, "failed": False, "skipped": not files})
+    except RemediationError as error:
+        failed = refused_result(error)
+        ending = TaskResult(Outcome.FAILED, registered(failed), failed.reason, failed.next_step)
+        ending = dataclasses.replace(ending, ignored=site.switch(site.settings.ignore_errors))
+        files = []
+    if site.task.register:
+        site.host.facts[site.task.register] = dict(ending.result)
+    if not told:
+        _tell(site, ending)
+    return files, ending
+
+
+def _tell(site: TaskContext, ending: TaskResult) -> None:
+    site.emit(
+        "task_result",
+        path=site.path,
+        outcome=str(ending.outcome),
+        ignored=ending.ignored,
+        msg=ending.reason,
+        reason=ending.reason,
+        next_step=ending.next_step,
+        result={"include": site.task.arguments.get("file", ""), "changed": False},
+        changes=[],
+    )
+
+
+def _items(site: TaskContext) -> list[TaskContext]:
+    loop = site.task.loop
+    if loop is None:
+        return [dataclasses.replace(site, path=f"{site.path}/0")]
+    try:
+        items = items_of(loop, site.scope())
+    except RemediationError:
+        if false_condition(site, site.scope()) is not None:
+            return []
+        raise
+    return [site.item(number, names_of(loop, number, items)) for number in range(len(items))]
+
+
+DEEPEST = 60
+"""How deep files may include one another; more is a file that includes itself without end."""
+
+
+def _file(site: TaskContext) -> IncludedFile:
+    if len(site.included) >= DEEPEST:
+        raise UsageError(f"include_tasks: files include one another more than {DEEPEST} deep", place=site.place)
+    scope = site.scope()
+    given = action_parameters(site, scope)
+    if not isinstance(given, IncludeTasks):
+        raise UsageError("include_tasks: the name of a file is wanted", place=site.place)
+    request = site.play.stage.request
+    path = find_file(given.file, (site.task.folder, request.playbook.path.parent), "tasks")
+    if path is None:
+        raise UsageError(
+            f"include_tasks: there is no file {given.file!r} in {site.task.folder}",
+            next_step="correct its name; it is looked for beside the file that names it",
+            place=site.place,
+        )
+    try:
+        nodes = site.play.stage.tasks_of(path, site.task.inner or site.task.outer, f"{site.path}.")
+    except InputError as error:
+        raise UsageError(str(error), next_step=f"correct {path.name}") from None
+    # its own vars are templates that may hold the item, which is known in here alone
+    own = {name: value for level in site.settings.vars[len(site.task.outer.vars) :] for name, value in level.items()}
+    return IncludedFile(nodes, {**site.loop, **own})

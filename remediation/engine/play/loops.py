@@ -1,0 +1,63 @@
+"""What a loop goes over: ``loop`` and Ansible's older ``with_...`` forms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from remediation.model.errors import RemediationError, UsageError
+from remediation.playbook.model import Loop
+from remediation.templating.lookups.single import LOOKUPS, query
+from remediation.templating.templar import Scope
+from remediation.templating.yaml.located import place_of
+
+
+def items_of(loop: Loop, scope: Scope) -> list[Any]:
+    """Return the items; raises `RemediationError` where there is nothing to go over."""
+    value = scope.render(loop.over)
+    if loop.kind == "loop":
+        if isinstance(value, (list, tuple)):
+            return list(value)
+        kind = "a mapping" if isinstance(value, Mapping) else repr(value)
+        raise UsageError(f"loop: a list is wanted, not {kind}", place=place_of(loop.over) or loop.place)
+    terms = value if isinstance(value, (list, tuple)) else [value]
+    try:
+        found: list[Any] = query(LOOKUPS, scope, wantlist=True)(loop.kind.removeprefix("with_"), *terms)
+    except RemediationError as error:
+        error.place = error.place or place_of(loop.over) or loop.place
+        raise
+    return found
+
+
+def names_of(loop: Loop, number: int, items: Sequence[Any]) -> dict[str, Any]:
+    """Return the variables that one item of a loop has."""
+    names: dict[str, Any] = {loop.variable: items[number], "ansible_loop_var": loop.variable}
+    if loop.index:
+        names |= {loop.index: number, "ansible_index_var": loop.index}
+    if loop.extended:
+        last = len(items) - 1
+        names["ansible_loop"] = {
+            "allitems": list(items),
+            "first": number == 0,
+            "index": number + 1,
+            "index0": number,
+            "last": number == last,
+            "length": len(items),
+            "revindex": last - number + 1,
+            "revindex0": last - number,
+            **({"previtem": items[number - 1]} if number else {}),
+            **({"nextitem": items[number + 1]} if number < last else {}),
+        }
+    return names
+
+
+def kept(names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an item's result keeps of its variables; all items in each of the results would be their number squared."""
+    found = dict(names)
+    if "ansible_loop" in found:
+        found["ansible_loop"] = {name: value for name, value in names["ansible_loop"].items() if name != "allitems"}
+    return found
+
+
+def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - a rendered value
+    return list(value) if isinstance(value, (list, tuple)) else [value]

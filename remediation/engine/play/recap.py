@@ -1,0 +1,77 @@
+"""A host's counters, and what a bad ending means for it: rescued, failed, blocked or lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from remediation.engine.play.context.host_state import HostState, TaskResult
+from remediation.engine.play.context.run_state import PlayState
+from remediation.engine.play.control_flow import HostLost, TaskFailed
+from remediation.model.outcome import Outcome
+from remediation.playbook.model import Task
+
+
+class RecapCounter:
+    """Counts what becomes of the tasks of one host in one play."""
+
+    def __init__(self, play: PlayState, host: HostState) -> None:
+        self._play = play
+        self._host = host
+        self._rescues = 0
+        self._aside = 0
+
+    @contextmanager
+    def rescuable(self) -> Iterator[None]:
+        """Count failures as rescued meanwhile: a block around them has a rescue."""
+        self._rescues += 1
+        try:
+            yield
+        finally:
+            self._rescues -= 1
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Count nothing meanwhile: the tasks are part of another one."""
+        self._aside += 1
+        try:
+            yield
+        finally:
+            self._aside -= 1
+
+    def count(self, task: Task, ending: TaskResult) -> None:
+        """Count one task; raises `TaskFailed` or `HostLost` where the host does not go on with its next task."""
+        recap, counted = self._host.recap, not self._aside
+        if not ending.outcome.bad:
+            if counted and ending.outcome is Outcome.SKIPPED:
+                recap.skipped += 1
+            elif counted:
+                recap.ok += 1
+                recap.changed += ending.changed
+            return
+        if ending.ignored:
+            if counted:
+                recap.ok += 1
+                recap.ignored += 1
+                recap.changed += ending.changed
+            return
+        if ending.outcome is Outcome.UNREACHABLE:
+            recap.unreachable += counted
+            raise HostLost(ending)
+        if counted:
+            self._count_bad(ending)
+        raise TaskFailed(task, ending)
+
+    def _count_bad(self, ending: TaskResult) -> None:
+        recap = self._host.recap
+        if self._rescues:
+            recap.rescued += 1
+        elif ending.outcome is Outcome.BLOCKED:
+            recap.blocked += 1
+        else:
+            recap.failed += 1
+
+    def count_include(self, task: Task, ending: TaskResult, files: int) -> None:
+        """Count an include that was not carried out; each file that was brought in has been counted."""
+        if ending.outcome.bad or not files:
+            self.count(task, ending)

@@ -1,0 +1,178 @@
+"""Runs a playbook: play after play, wave after wave, each host at its own pace; what comes of it is told as events."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any
+
+from remediation.engine.context import Ports
+from remediation.engine.exit_codes import OF_OUTCOME, Exit, worst
+from remediation.engine.internal_errors import contained
+from remediation.engine.journal.journal import JournalError
+from remediation.engine.lease.lock import TTL, claim
+from remediation.engine.play.context.host_state import HostState, TaskResult
+from remediation.engine.play.context.open_hosts import OpenHosts
+from remediation.engine.play.context.run_request import OpenHost, RunRequest, RunSummary
+from remediation.engine.play.context.run_state import PlayState, RunState, title_of
+from remediation.engine.play.context.task_events import failed_task
+from remediation.engine.play.context.variables import rendered
+from remediation.engine.play.control_flow import HostFinished, HostLost, Interrupted, TaskFailed, UnknownHandler
+from remediation.engine.play.host_runner import HostRunner
+from remediation.engine.play.scheduler import Scheduler
+from remediation.engine.play.selection import TaskSelection, selection
+from remediation.engine.play.serial import fatal_share, waves
+from remediation.model.errors import RemediationError
+from remediation.playbook.model import Play
+from remediation.templating.templar import Scope
+
+
+def run_playbook(request: RunRequest, ports: Ports, open_host: OpenHost) -> RunSummary:
+    """Run the playbook to its end and return what came of it; raises `UsageError` where nothing can be begun.
+
+    What goes wrong on a host is its outcome. What ends the run as a whole (a handler that nobody knows) is `RunSummary.error`.
+    """
+    return PlaybookRunner(request, ports, open_host).run()
+
+
+def hosts_of(play: Play, request: RunRequest) -> tuple[str, ...]:
+    """Return the hosts of a play, its pattern filled in with what is known before any host is; raises `RemediationError`."""
+    value = Scope((request.extra, play.vars)).render(play.hosts)
+    pattern = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return tuple(request.inventory.select(pattern, request.limit))
+
+
+def chosen_hosts(request: RunRequest) -> list[str]:
+    """Return all hosts that a run is about, in the order in which its plays name them."""
+    return list(dict.fromkeys(name for play in request.playbook.plays for name in hosts_of(play, request)))
+
+
+class PlaybookRunner:
+    """One run: its plays in order. Everything that hosts share is in ``stage``."""
+
+    def __init__(self, request: RunRequest, ports: Ports, open_host: OpenHost) -> None:
+        self.request = request
+        self.ports = ports
+        opened = OpenHosts(open_host, claim(request.run, request.command, token=request.token), ports, request.wait)
+        self.stage = RunState(request, ports, opened)
+        self.selection: TaskSelection = selection(request.tags, request.skip_tags, request.start_at, request.playbook)
+        self.fatal = False
+
+    def run(self) -> RunSummary:
+        """Run all plays; hosts are closed and leases given back whatever happens."""
+        begun = self.ports.clock.now()
+        chosen = {play.index: hosts_of(play, self.request) for play in self.request.playbook.plays}
+        self._tell_start(list(dict.fromkeys(name for hosts in chosen.values() for name in hosts)))
+        try:
+            for play in self.request.playbook.plays:
+                if self.fatal or self.ports.cancelled():
+                    break
+                self._play(play, chosen)
+            if self.ports.clock.now() - self.request.cut_off < 2 * TTL:
+                self.stage.opened.give_back_left(self.request.progress, self._variables)
+        except RemediationError as error:
+            self.stage.broken = str(error)
+        except KeyboardInterrupt:
+            self.stage.opened.close(hasty=True)
+            raise
+        finally:
+            self.stage.opened.close()
+        for state in self.stage.hosts.values():
+            self._tell_host_end(state)
+        return self._summary(self.ports.clock.now() - begun)
+
+    def _tell_start(self, hosts: Sequence[str]) -> None:
+        request = self.request
+        self.stage.emit(
+            "run_start",
+            run=request.run,
+            command=request.command,
+            check=request.policy.check,
+            max_risk=str(request.policy.max_risk),
+            playbook=str(request.playbook.path),
+            inventory=list(request.sources),
+            hosts=list(hosts),
+            resumed=bool(request.progress),
+        )
+
+    def _play(self, play: Play, chosen: dict[int, tuple[str, ...]]) -> None:
+        hosts = chosen[play.index]
+        title = title_of(play, self.request.extra)
+        if not hosts:
+            self.stage.emit("note", play=title, text=f"play {title!r}: no host matches", level="info")
+            return
+        later = {name for index, names in chosen.items() if index > play.index for name in names}
+        if not any(self.stage.host(name).alive for name in hosts):
+            return  # all of them failed before
+        self.stage.emit("play_start", play=title, hosts=list(hosts))
+        scope = Scope((self.request.extra, play.vars))
+        for batch in waves(play, hosts, scope):
+            stage = PlayState(self.stage, play, hosts, batch, title)
+            self._wave(stage, later)
+            if self.fatal or stage.over or self.ports.cancelled():
+                break
+
+    def _wave(self, stage: PlayState, later: set[str]) -> None:
+        states = [self.stage.host(name) for name in stage.batch if self.stage.host(name).alive]
+        if not states:
+            return
+        Scheduler({state.name: self._guarded(stage, state, later) for state in states}).run(self.request.forks)
+        lost = [state for state in states if not state.alive]
+        if fatal_share(stage, lost, Scope((self.request.extra, stage.play.vars))):
+            self.fatal = True
+
+    def _guarded(self, stage: PlayState, state: HostState, later: set[str]) -> Generator[Any, Any, None]:
+        """Walk, and turn the ways in which a walk ends early into the host's end."""
+        try:
+            with contained(state.name, self.ports.crashed):
+                yield from HostRunner(stage, state, self.selection).walk()
+        except HostFinished:
+            pass
+        except Interrupted:
+            state.reason = state.reason or "interrupted"
+        except HostLost as lost:
+            _leave(state, lost.ending)
+        except TaskFailed as failure:
+            _leave(state, failure.ending)
+            stage.fatal = stage.fatal or _fatal(stage, state, failure)
+        except (UnknownHandler, JournalError):
+            raise  # the run as a whole
+        except RemediationError as error:
+            state.recap.failed += 1
+            _leave(state, failed_task(error))
+        if not state.alive or state.name not in later:
+            self._tell_host_end(state)
+
+    def _variables(self, name: str) -> Mapping[str, Any]:
+        return rendered(Scope(self.stage.host_layers(name)))
+
+    def _tell_host_end(self, state: HostState) -> None:
+        if not state.ended:
+            state.ended = True
+            self.stage.emit("host_end", host=state.name, outcome=str(state.outcome), reason=state.reason)
+
+    def _summary(self, seconds: float) -> RunSummary:
+        hosts = {name: state.recap.to_json() for name, state in self.stage.hosts.items()}
+        outcomes = {name: state.outcome for name, state in self.stage.hosts.items()}
+        codes: list[int] = [OF_OUTCOME[outcome] for outcome in outcomes.values()]
+        codes += [Exit.INTERRUPTED] if self.ports.cancelled() else []
+        codes += [Exit.USAGE] if self.stage.broken else []
+        codes += [Exit.FAILED] if self.fatal and not any(codes) else []
+        code = int(worst(codes))
+        self.stage.emit("run_end", run=self.request.run, hosts=hosts, exit_code=code, seconds=seconds)
+        return RunSummary(code, hosts, outcomes, seconds, self.stage.broken)
+
+
+def _leave(state: HostState, ending: TaskResult) -> None:
+    state.lost = ending.outcome
+    state.reason = ending.reason or str(ending.result.get("msg") or "")
+
+
+def _fatal(stage: PlayState, state: HostState, failure: TaskFailed) -> bool:
+    wanted = failure.task.settings.any_errors_fatal
+    if wanted is None or isinstance(wanted, bool):
+        return bool(wanted)
+    try:
+        scope = Scope((stage.stage.request.extra, stage.play.vars, *stage.stage.host_layers(state.name)))
+        return bool(scope.render(wanted))
+    except RemediationError:
+        return True  # who asks for it, whatever their words, wants the run to stop

@@ -1,0 +1,62 @@
+"""Which tasks a run takes: ``--tags``, ``--skip-tags`` and ``--start-at-task``, with Ansible's meanings."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from remediation.engine.play.context.host_state import HostState
+from remediation.model.errors import UsageError
+from remediation.playbook.model import Playbook, Task, tasks_of
+
+UNTAGGED = frozenset({"untagged"})
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSelection:
+    """The tags to run and to skip, and the task to begin with."""
+
+    tags: frozenset[str] = frozenset()
+    skip: frozenset[str] = frozenset()
+    start_at: str = ""
+
+    def takes(self, task: Task, host: HostState) -> bool:
+        """Return whether the host carries the task out; before ``start_at`` it carries out nothing."""
+        if self.start_at and not host.began:
+            host.began = task.name == self.start_at or fnmatchcase(task.name, self.start_at)
+            if not host.began:
+                return False
+        return self.tagged(task.settings.tags)
+
+    def tagged(self, tags: frozenset[str]) -> bool:
+        """Return whether tags choose a task that has these."""
+        own = tags or UNTAGGED
+        return self._wanted(own) and not self._unwanted(own)
+
+    def _wanted(self, own: frozenset[str]) -> bool:
+        wanted = self.tags or frozenset({"all"})
+        if "always" in own or own & wanted:
+            return True
+        return "never" not in own and ("all" in wanted or ("tagged" in wanted and own != UNTAGGED))
+
+    def _unwanted(self, own: frozenset[str]) -> bool:
+        if "all" in self.skip:
+            return "always" not in own or "always" in self.skip
+        return bool(own & self.skip) or ("tagged" in self.skip and own != UNTAGGED)
+
+
+def selection(tags: Iterable[str], skip: Iterable[str], start_at: str, playbook: Playbook) -> TaskSelection:
+    """Return what the command line selects; raises `UsageError` where no task has the name to start at."""
+    if start_at:
+        names = [task.name for play in playbook.plays for section in play.sections for task in tasks_of(section)]
+        if not any(name == start_at or fnmatchcase(name, start_at) for name in names):
+            near = difflib.get_close_matches(start_at, names, n=1)
+            next_step = f"did you mean {near[0]!r}?" if near else "give the name of a task in the playbook"
+            raise UsageError(f"no task is named {start_at!r}", next_step=next_step)
+    return TaskSelection(_split(tags), _split(skip), start_at)
+
+
+def _split(given: Iterable[str]) -> frozenset[str]:
+    return frozenset(tag.strip() for text in given for tag in text.split(",") if tag.strip())

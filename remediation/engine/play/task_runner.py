@@ -1,0 +1,291 @@
+"""Carries one task out on one host: its conditions, its loop, its tries, and what is to be made of the result."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from remediation.engine.play.context.host_state import TaskResult
+from remediation.engine.play.context.results import CENSORED, ActionResult, jsonable, refused_result, registered
+from remediation.engine.play.context.task_context import TaskContext
+from remediation.engine.play.context.task_events import emit_task_end, remembered, shown_result
+from remediation.engine.play.control_flow import Interrupted
+from remediation.engine.play.loops import items_of, kept, names_of
+from remediation.model.errors import RemediationError
+from remediation.model.outcome import Outcome
+from remediation.model.text.words import plural
+from remediation.templating.templar import Scope
+
+Act = Callable[[TaskContext, Scope], ActionResult]
+"""Does what a task says, once; may raise `RemediationError`."""
+
+TRIES = 3
+"""Retries of a task that says ``until`` and no number, as Ansible's."""
+
+DELAY = 5.0
+UNMET = "Conditional result was False"
+
+
+def run_task(site: TaskContext, act: Act, call: Callable[[Sequence[str]], None]) -> TaskResult:
+    """Carry the task out, told by its events; raises `RemediationError` only where `call` does, of a handler nobody knows."""
+    if site.host.recorded(site.path) is None:
+        site.emit("task_start", path=site.path)
+    with _throttled(site):
+        ending = _looped(site, act) if site.task.loop else one(site, act)
+    ending = _ignoring(site, ending)
+    _keep(site, ending)
+    call(_called(site, ending) if site.task.loop is None else ending.notify)
+    emit_task_end(site, ending)
+    return ending
+
+
+def _throttled(site: TaskContext) -> Any:  # noqa: ANN401 - a context manager
+    try:
+        most = int(site.number(site.settings.throttle, 0))
+    except RemediationError:
+        most = 0
+    return site.play.stage.throttle(site.task.path, most) if most > 0 else nullcontext()
+
+
+def _looped(site: TaskContext, act: Act) -> TaskResult:
+    loop = site.task.loop
+    if loop is None:
+        return one(site, act)
+    try:
+        items = items_of(loop, site.scope())
+    except RemediationError as error:
+        broken = error
+
+        def refuse(site: TaskContext, scope: Scope) -> ActionResult:  # noqa: ARG001 - an act's signature
+            raise broken
+
+        return one(site, refuse)  # a condition that is false wins over a broken loop
+    if not items:
+        return TaskResult(
+            Outcome.SKIPPED,
+            {"changed": False, "skipped": True, "skipped_reason": "No items in the list", "results": [], "failed": False},
+            "no items in the list",
+        )
+    endings = []
+    for number, item in enumerate(items):
+        if number and site.cancelled:
+            raise Interrupted  # what the items so far came to is recorded: `resume` goes on with the next one
+        names = names_of(loop, number, items)
+        inner = site.item(number, names)
+        if site.host.recorded(inner.path, site.masked(item)) is None:
+            inner.emit("task_start", path=inner.path, item=shown_result(site, item))
+        ending = _ignoring(inner, one(inner, act))
+        result = {**ending.result, **kept(names)}
+        ending = dataclasses.replace(ending, result={**result, "item": item}, notify=_wanted(inner, ending))
+        _set(site, ending)
+        endings.append(ending)
+        emit_task_end(inner, ending, item=item, looped=True)
+        if inner.cut_short(ending):
+            raise Interrupted
+        if ending.outcome is Outcome.UNREACHABLE:
+            break
+        pause(site, loop.pause, last=number == len(items) - 1)
+    return together(endings)
+
+
+def pause(site: TaskContext, seconds: Any, *, last: bool) -> None:  # noqa: ANN401 - as it stands in the file
+    """Wait between two items where the loop says so."""
+    if seconds is not None and not last:
+        site.pause(site.number(seconds, 0.0))
+
+
+def together(endings: Sequence[TaskResult]) -> TaskResult:
+    """Return the ending of a looped task from those of its items."""
+    results = [dict(ending.result) for ending in endings]
+    bad = [ending for ending in endings if ending.outcome.bad]
+    skipped = all(ending.outcome is Outcome.SKIPPED for ending in endings)
+    outcomes = [ending.outcome for ending in endings]
+    outcome = Outcome.OK
+    if bad:
+        outcome = next((item.outcome for item in bad if item.outcome is Outcome.UNREACHABLE), bad[0].outcome)
+    elif skipped:
+        outcome = Outcome.SKIPPED
+    else:
+        outcome = next((word for word in (Outcome.WOULD_CHANGE, Outcome.CHANGED) if word in outcomes), Outcome.OK)
+    result: dict[str, Any] = {
+        "results": results,
+        "changed": any(ending.changed for ending in endings),
+        "failed": bool(bad) or any(bool(result.get("failed")) for result in results),
+        "skipped": skipped,
+        "msg": "One or more items failed" if bad else ("All items skipped" if skipped else "All items completed"),
+        "outcome": str(outcome),
+        **({"unreachable": True} if outcome is Outcome.UNREACHABLE else {}),
+    }
+    changed = any(ending.changed for ending in endings) and not bad
+    notify = tuple(dict.fromkeys(name for ending in endings for name in ending.notify)) if changed else ()
+    reason = bad[0].reason if bad else ""
+    return TaskResult(outcome, result, reason, bad[0].next_step if bad else "", notify=notify)
+
+
+def one(site: TaskContext, act: Act) -> TaskResult:
+    """Carry out one item, or a task without a loop."""
+    looped = site.task.loop is not None and site.task.loop.variable in site.loop
+    item = site.loop[site.task.loop.variable] if looped and site.task.loop else None
+    known = site.host.recorded(site.path, site.masked(item))
+    ending = remembered(site, known) if known is not None else None
+    if ending is not None:
+        return ending
+    try:
+        scope = site.scope()
+        unmet = false_condition(site, scope)
+    except RemediationError as error:
+        return _ending(site, refused_result(error))
+    if unmet is not None:
+        values = {"changed": False, "skipped": True, "skip_reason": UNMET, "false_condition": jsonable(unmet)}
+        return TaskResult(Outcome.SKIPPED, values, UNMET)
+    try:
+        return _tried(site, act)
+    except RemediationError as error:
+        return _ending(site, refused_result(error))
+
+
+def false_condition(site: TaskContext, scope: Scope) -> Any:  # noqa: ANN401 - as it stands in the file
+    """Return the first level of ``when`` that does not hold, None when all do; raises `RemediationError`."""
+    for condition in site.settings.when:
+        if not scope.condition(condition, site.place):
+            return condition
+    return None
+
+
+def _tried(site: TaskContext, act: Act) -> TaskResult:
+    task = site.task
+    again = task.until is not None or task.retries is not None
+    tries = max(0, int(site.number(task.retries, TRIES))) + 1 if again else 1
+    if tries == 1:
+        return _once(site, act)
+    delay = site.number(task.delay, DELAY)
+    ending = TaskResult(Outcome.SKIPPED, {})
+    for attempt in range(1, tries + 1):
+        ending = _once(site, act, attempts=attempt)
+        if ending.outcome in {Outcome.UNREACHABLE, Outcome.SKIPPED}:
+            return ending
+        met = not ending.outcome.bad
+        if task.until is not None:
+            own = {task.register: ending.result} if task.register else None
+            met = site.scope(own).condition(task.until, site.place)
+        if met:
+            return ending
+        if attempt < tries and not site.cancelled:
+            site.note(f"try {attempt} of {tries}: {ending.reason or 'not there yet'}")
+            site.pause(delay)
+        if site.cancelled:
+            return _cut_short(ending, attempt)
+    failed = {**ending.result, "attempts": tries - 1, "failed": True}
+    if ending.result.get("failed_when_result") is False:  # the task's own word on what counts as failed is the last one
+        return dataclasses.replace(ending, result=failed)
+    outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
+    reason = ending.reason or f"not met after {plural(tries, 'try', 'tries')}"
+    return dataclasses.replace(ending, outcome=outcome, result=failed, reason=reason)
+
+
+def _cut_short(ending: TaskResult, tries: int) -> TaskResult:
+    """Return the ending of a task that Ctrl-C kept from being tried again."""
+    reason = f"interrupted after {plural(tries, 'try', 'tries')}: {ending.reason or 'the condition is not met'}"
+    outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
+    return dataclasses.replace(ending, outcome=outcome, result={**ending.result, "failed": True, "msg": reason}, reason=reason)
+
+
+def _once(site: TaskContext, act: Act, **more: Any) -> TaskResult:  # noqa: ANN401 - values for the result
+    try:
+        with site.contained():
+            acted = act(site, site.scope())
+    except RemediationError as error:
+        acted = refused_result(error)
+    site.tell_notes()  # some become known by the exchange alone
+    return _ending(site, dataclasses.replace(acted, values={**acted.values, **more}))
+
+
+def _ending(site: TaskContext, acted: ActionResult) -> TaskResult:
+    ending = _judged(site, acted)
+    if not ending.outcome.bad or not site.hidden():
+        return ending
+    told = dataclasses.replace(ending.told, reason=CENSORED, next_step="") if ending.told else None
+    return dataclasses.replace(ending, reason=CENSORED, next_step="", told=told)
+
+
+def _judged(site: TaskContext, acted: ActionResult) -> TaskResult:
+    """Return the ending after the task's own word on what counts as changed and as failed."""
+    task = site.task
+    result = registered(acted)
+    ending = TaskResult(
+        acted.outcome, result, acted.reason, acted.next_step, told=acted.told, facts=acted.facts, included=acted.included
+    )
+    if acted.outcome in {Outcome.UNREACHABLE, Outcome.SKIPPED}:
+        return ending
+    own: dict[str, Any] | None = {task.register: result} if task.register else None
+    asked = "changed_when_result"
+    try:
+        if task.changed_when is not None:
+            ending = _with_changed(site, ending, changed=site.scope(own).condition(task.changed_when, site.place))
+        asked = "failed_when_result"
+        if task.failed_when is not None:
+            own = {task.register: ending.result} if task.register else None
+            ending = _with_failed(ending, failed=site.scope(own).condition(task.failed_when, site.place))
+    except RemediationError as error:
+        where = f"{error.place}: " if error.place else ""
+        sentence = f"{where}{error.message}"
+        failed = {**ending.result, "failed": True, "msg": sentence, asked: sentence}
+        return dataclasses.replace(ending, outcome=Outcome.FAILED, result=failed, reason=sentence)
+    return ending
+
+
+def _with_changed(site: TaskContext, ending: TaskResult, *, changed: bool) -> TaskResult:
+    word = (Outcome.WOULD_CHANGE if site.check() else Outcome.CHANGED) if changed else Outcome.OK
+    outcome = ending.outcome if ending.outcome.bad else word
+    return dataclasses.replace(ending, outcome=outcome, result={**ending.result, "changed": changed, "outcome": str(outcome)})
+
+
+def _with_failed(ending: TaskResult, *, failed: bool) -> TaskResult:
+    result = {**ending.result, "failed_when_result": failed, "failed": failed}
+    if failed:
+        outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
+        reason = ending.reason if ending.outcome.bad else "failed_when holds"
+        return dataclasses.replace(ending, outcome=outcome, result={**result, "outcome": str(outcome)}, reason=reason)
+    if not ending.outcome.bad:
+        return dataclasses.replace(ending, result=result)
+    outcome = Outcome.CHANGED if ending.changed else Outcome.OK
+    return dataclasses.replace(ending, outcome=outcome, result={**result, "outcome": str(outcome)})
+
+
+def _ignoring(site: TaskContext, ending: TaskResult) -> TaskResult:
+    if not ending.outcome.bad:
+        return ending
+    lost = ending.outcome is Outcome.UNREACHABLE
+    wanted = site.settings.ignore_unreachable if lost else site.settings.ignore_errors
+    try:
+        return dataclasses.replace(ending, ignored=site.switch(wanted))
+    except RemediationError as error:
+        return dataclasses.replace(ending, reason=f"{ending.reason}; {error.message}")
+
+
+def _keep(site: TaskContext, ending: TaskResult) -> None:
+    """Set the variables that the task leaves behind."""
+    _set(site, ending)
+    if site.task.register:
+        site.host.facts[site.task.register] = dict(ending.result)
+
+
+def _set(site: TaskContext, ending: TaskResult) -> None:
+    if not ending.outcome.bad:
+        site.learn([ending.facts, ending.included])
+        site.host.facts.update(ending.facts)
+        site.host.included.update(ending.included)
+
+
+def _called(site: TaskContext, ending: TaskResult) -> tuple[str, ...]:
+    """Return the handlers that a task's change calls for."""
+    return _wanted(site, ending) if ending.changed else ()
+
+
+def _wanted(site: TaskContext, ending: TaskResult) -> tuple[str, ...]:
+    if not site.settings.notify or ending.outcome.bad or ending.outcome is Outcome.SKIPPED:
+        return ()
+    scope = site.scope({site.task.register: ending.result} if site.task.register else None)
+    return tuple(str(scope.render(name)) for name in site.settings.notify)

@@ -1,0 +1,1 @@
+"""One step on one host: observe, plan, apply, observe again."""

@@ -1,0 +1,1 @@
+"""The Docker engine, Compose and Docker Desktop."""

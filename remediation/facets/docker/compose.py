@@ -1,0 +1,158 @@
+"""Compose projects by the ``docker compose`` plugin; there is no other implementation (design 7)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from remediation.connections.calls import Completed, Failed, Reply, Run
+from remediation.facets.checked import checked
+from remediation.facets.docker import containers
+from remediation.facets.docker.engine import NOT_INSTALLED, engine_advice
+from remediation.facets.snapshot import Snapshot, last_words
+from remediation.model.errors import CallFailed
+from remediation.model.facts import ComposeProject, Container
+from remediation.model.text.json_text import load_json
+
+_WARNING = re.compile(r'level=warning msg="((?:[^"\\]|\\.)*)"')
+_NO_PLUGIN = "install the Compose plugin: docker compose version must answer"
+
+
+@checked("compose")
+class CommandCompose:
+    """By ``docker compose``; `containers` lists those of the engine, against whose labels the definition is compared."""
+
+    def __init__(self, look: Snapshot, environment: Mapping[str, str], listed: Callable[[], Sequence[Container]]) -> None:
+        self._snapshot = look
+        self._environment = dict(environment)
+        self._containers = listed
+
+    def config_run(self, project: ComposeProject) -> Run:
+        """Return the command that resolves the definition."""
+        return self._run(project, "config", "--format", "json")
+
+    def hash_run(self, project: ComposeProject) -> Run:
+        """Return the command that prints each service's configuration hash."""
+        return self._run(project, "config", "--hash", "*")
+
+    def config(self, project: ComposeProject) -> Mapping[str, Any]:
+        """Return the resolved definition."""
+        done = self._ended(self._snapshot.ask(self.config_run(project))[0], project)
+        try:
+            found: dict[str, Any] = load_json(done.text)
+        except ValueError as error:
+            raise CallFailed(f"Compose's definition of {project.name} is no JSON: {error}", host=self._snapshot.host) from error
+        return found
+
+    def warnings(self, project: ComposeProject) -> Sequence[str]:
+        """Return what Compose warns of while it reads the project."""
+        return warned(
+            self._ended(self._snapshot.ask(self.config_run(project))[0], project).stderr.decode("utf-8", errors="replace")
+        )
+
+    def stale(self, project: ComposeProject) -> Sequence[str]:
+        """Return the services whose container differs from the definition, or that have none."""
+        wanted = hashes(self._ended(self._snapshot.ask(self.hash_run(project))[0], project).text)
+        running: dict[str, set[str]] = {}
+        for each in self._containers():
+            labels = each.labels
+            if labels.get(containers.PROJECT) == project.name and labels.get(containers.ONE_OFF, "False") != "True":
+                running.setdefault(labels.get(containers.SERVICE, ""), set()).add(labels.get(containers.CONFIG_HASH, ""))
+        return [service for service, fingerprint in wanted.items() if running.get(service) != {fingerprint}]
+
+    def _run(self, project: ComposeProject, *words: str, timeout: float = 60.0, writes: bool = False) -> Run:
+        files = [word for path in project.files for word in ("--file", path)]
+        files += [word for name in project.profiles for word in ("--profile", name)]
+        head = ("docker", "compose", "--project-name", project.name, "--project-directory", project.working_dir, *files)
+        return Run((*head, *words), timeout=timeout, writes=writes, cwd=project.working_dir or None, env=self._environment)
+
+    def _ended(self, reply: Reply, project: ComposeProject) -> Completed:
+        what = f"Compose project {project.name}"
+        if isinstance(reply, Failed) and reply.kind == "not-found":
+            raise CallFailed(f"{what}: {reply.message}", host=self._snapshot.host, next_step=NOT_INSTALLED)
+        if isinstance(reply, Completed) and reply.rc != 0:
+            said = complaint(reply)
+            raise CallFailed(f"{what}: {said}", host=self._snapshot.host, next_step=advice_on(said), status=reply.rc, output=said)
+        return self._snapshot.ended(reply, what)
+
+
+@checked("compose")
+class CommandComposeWriter(CommandCompose):
+    """And bringing projects up and down; no services given means all."""
+
+    def up(
+        self, project: ComposeProject, services: Sequence[str], *, recreate: bool = False, deps: bool = True, timeout: float = 600.0
+    ) -> None:  # fmt: skip
+        """Create or recreate what differs; with `recreate` in any case, without `deps` these services alone."""
+        flags = [flag for flag, said in (("--force-recreate", recreate), ("--no-deps", not deps)) if said]
+        self._change(project, timeout, "up", "--detach", *flags, *services)
+
+    def build(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 1800.0) -> None:
+        """Build the images of services that have a build section."""
+        self._change(project, timeout, "build", *services)
+
+    def start(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:
+        """Start containers that are there."""
+        self._change(project, timeout, "start", *services)
+
+    def stop(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:
+        """Stop containers and keep them."""
+        self._change(project, timeout, "stop", *services)
+
+    def remove(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:
+        """Stop and remove containers, never their volumes."""
+        self._change(project, timeout, "rm", "--stop", "--force", *services)
+
+    def down(self, project: ComposeProject, *, timeout: float = 180.0) -> None:
+        """Stop and remove the project's containers and networks, never its volumes."""
+        self._change(project, timeout, "down")
+
+    def _change(self, project: ComposeProject, timeout: float, *words: str) -> None:
+        self._ended(self._snapshot.write(self._run(project, *words, timeout=timeout, writes=True)), project)
+
+
+def warned(stderr: str) -> tuple[str, ...]:
+    """Return the warnings among the lines that Compose wrote, each once, in order."""
+    found = (re.sub(r"\\(.)", r"\1", each) for each in _WARNING.findall(stderr))
+    return tuple(dict.fromkeys(found))
+
+
+def hashes(text: str) -> dict[str, str]:
+    """Return the configuration hash of each service from ``config --hash``."""
+    found = {}
+    for line in text.splitlines():
+        service, _, fingerprint = line.strip().rpartition(" ")
+        if service:
+            found[service] = fingerprint
+    return found
+
+
+def complaint(done: Completed) -> str:
+    """Return Compose's own words on what went wrong, without its progress and its warnings."""
+    lines = done.stderr.decode("utf-8", errors="replace").splitlines()
+    kept = [line.strip() for line in lines if line.strip() and not _WARNING.search(line) and not _progress(line)]
+    return " ".join(" ".join(kept[-3:]).split()) or last_words(done) or f"it ended with {done.rc}"
+
+
+def _progress(line: str) -> bool:
+    return re.match(r"^\s*(DRY-RUN MODE -\s+)?(Network|Volume|Container|Image)\s+\S+\s+[A-Z][a-z]+\s*$", line) is not None
+
+
+def advice_on(said: str) -> str:
+    """Return what to do about what Compose said."""
+    low = said.lower()
+    if "credentials" in low or "daemon running" in low or "error during connect" in low or "docker daemon" in low:
+        return engine_advice(said)
+    if (
+        "unknown docker command" in low
+        or "is not a docker command" in low
+        or "unknown flag: --project-name" in low
+        or "unknown shorthand flag" in low
+    ):
+        return _NO_PLUGIN
+    if "no such file" in low or "cannot find the" in low or "no configuration file" in low:
+        return "say where the project's files are: compose_files and compose_project in the inventory"
+    if "could not select device driver" in low:
+        return "the engine has no NVIDIA runtime: install the NVIDIA container toolkit (Linux) or switch on WSL 2 (Windows)"
+    return "correct the Compose file; docker compose config shows the place"

@@ -1,0 +1,146 @@
+"""The engine's records as typed facts: the same for the Docker SDK and for the CLI's JSON, since both pass the API's on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
+
+PROJECT = "com.docker.compose.project"
+HELPER = "remediation.helper"
+"""The label of one-off containers of our own."""
+SERVICE = "com.docker.compose.service"
+CONFIG_FILES = "com.docker.compose.project.config_files"
+WORKING_DIR = "com.docker.compose.project.working_dir"
+CONFIG_HASH = "com.docker.compose.config-hash"
+ONE_OFF = "com.docker.compose.oneoff"
+NOT_FOUND, NOT_RUNNABLE = 127, 126
+_SIZES = {"B": 1, "kB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
+
+
+def container(record: Mapping[str, Any]) -> Container:
+    """Return one container from its ``inspect`` record."""
+    config, state, host = record.get("Config") or {}, record.get("State") or {}, record.get("HostConfig") or {}
+    return Container(
+        id=str(record["Id"]),
+        name=str(record["Name"]).lstrip("/"),
+        image=str(config.get("Image") or ""),
+        status=str(state.get("Status") or ""),
+        environment=pairs(config.get("Env") or ()),
+        labels=dict(config.get("Labels") or {}),
+        gpu_requested=wants_gpu(host),
+        ports=_ports(record),
+        started_at=str(state.get("StartedAt") or ""),
+        exit_code=state.get("ExitCode"),
+        oom_killed=bool(state.get("OOMKilled")),
+        created_at=str(record.get("Created") or ""),
+        finished_at=str(state.get("FinishedAt") or ""),
+        volumes=tuple(
+            str(each["Name"]) for each in record.get("Mounts") or () if each.get("Type") == "volume" and each.get("Name")
+        ),
+        raw=record,
+    )
+
+
+def engine(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineFacts:
+    """Return the engine from what ``info`` and ``version`` say."""
+    server = version.get("Server") or version
+    return EngineFacts(
+        version=str(info.get("ServerVersion") or server.get("Version") or ""),
+        api_version=str(server.get("ApiVersion") or ""),
+        os=str(info.get("OperatingSystem") or ""),
+        memory_total=info.get("MemTotal") or None,
+        runtimes=tuple(sorted(info.get("Runtimes") or ())),
+        name=str(info.get("Name") or ""),
+        server_errors=tuple(info.get("ServerErrors") or ()),
+    )
+
+
+def helper(target: str) -> str:
+    """Return the name of the one-off container that copies into a volume: one that a lost controller left is found by it."""
+    return f"remediation-copy-{target}"
+
+
+def volume(record: Mapping[str, Any], users: Sequence[Container]) -> Volume:
+    """Return one volume from its ``inspect`` record, and who of `users` mounts it."""
+    name = str(record["Name"])
+    return Volume(
+        name=name,
+        driver=str(record.get("Driver") or "local"),
+        created_at=str(record.get("CreatedAt") or ""),
+        labels=dict(record.get("Labels") or {}),
+        users=tuple(each.name for each in users if name in each.volumes),
+    )
+
+
+def executed(code: int, stdout: str, stderr: str) -> Executed:
+    """Return what a program in a container came to; one that could not be started gets the code that a shell gives it.
+
+    The CLI ends with 126 or 127 then, by its version, and the runtime's words are on either stream.
+    """
+    words = f"{stdout}\n{stderr}"
+    if code in {NOT_FOUND, NOT_RUNNABLE} and ("OCI runtime exec failed" in words or "exec failed" in words):
+        missing = "executable file not found" in words or "no such file or directory" in words
+        return Executed(NOT_FOUND if missing else NOT_RUNNABLE, "", words.strip())
+    return Executed(code, stdout, stderr)
+
+
+def stats(value: Mapping[str, Any], limit: int | None) -> ContainerStats | None:
+    """Return what a container uses, from the API's two samples, reckoned as the CLI does; None where memory is not accounted."""
+    memory = value.get("memory_stats") or {}
+    if "usage" not in memory:
+        return None
+    details = memory.get("stats") or {}
+    cache = details.get("total_inactive_file", details.get("inactive_file", 0))
+    used = memory["usage"] - cache if cache < memory["usage"] else memory["usage"]
+    now, before = value.get("cpu_stats") or {}, value.get("precpu_stats") or {}
+    cpu = (now.get("cpu_usage") or {}).get("total_usage", 0) - (before.get("cpu_usage") or {}).get("total_usage", 0)
+    system = now.get("system_cpu_usage", 0) - before.get("system_cpu_usage", 0)
+    count = now.get("online_cpus") or 1
+    return ContainerStats(int(used), limit, cpu / system * count * 100.0 if system > 0 and cpu >= 0 else None)
+
+
+def printed_stats(value: Mapping[str, Any], limit: int | None) -> ContainerStats | None:
+    """Return what ``docker stats`` printed in JSON; None where it printed no memory."""
+    used = size_of(str(value.get("MemUsage", "")).partition("/")[0])
+    percent = re.match(r"[\d.]+", str(value.get("CPUPerc", "")))
+    return None if used is None else ContainerStats(used, limit, float(percent[0]) if percent else None)
+
+
+def memory_limit(found: Container) -> int | None:
+    """Return a container's own memory limit, None where it has none."""
+    return (found.raw.get("HostConfig") or {}).get("Memory") or None
+
+
+def size_of(text: str) -> int | None:
+    """Return a size that Docker prints (``12.3MiB``) in bytes."""
+    match = re.fullmatch(r"\s*(\d{1,30}(?:\.\d{1,30})?)\s*([kKMGT]?i?B)\s*", text)
+    return round(float(match[1]) * _SIZES[match[2]]) if match and match[2] in _SIZES else None
+
+
+def wants_gpu(host: Mapping[str, Any]) -> bool:
+    """Return whether a GPU was asked for, in whichever of the ways there are (facts/windows 3.4)."""
+    for request in host.get("DeviceRequests") or ():
+        capabilities = {name for group in request.get("Capabilities") or () for name in group}
+        cdi = request.get("Driver") == "cdi" and any("nvidia.com/gpu" in each for each in request.get("DeviceIDs") or ())
+        if "gpu" in capabilities or request.get("Driver") == "nvidia" or cdi:
+            return True
+    devices = (str(device.get("PathOnHost")) for device in host.get("Devices") or ())
+    return host.get("Runtime") == "nvidia" or any(path.startswith(("/dev/nvidia", "/dev/dxg")) for path in devices)
+
+
+def pairs(environment: Sequence[str]) -> dict[str, str]:
+    """Return ``NAME=value`` lines as a mapping, in order."""
+    return dict(each.partition("=")[::2] for each in environment)
+
+
+def _ports(record: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return where each port is published as ``address:port``; asked for is what counts while the container is stopped."""
+    network = (record.get("NetworkSettings") or {}).get("Ports") or {}
+    asked = (record.get("HostConfig") or {}).get("PortBindings") or {}
+    return {
+        port: tuple(f"{each.get('HostIp') or '0.0.0.0'}:{each['HostPort']}" for each in bound or ())  # noqa: S104 - as Docker prints it
+        for port, bound in {**asked, **network}.items()
+    }

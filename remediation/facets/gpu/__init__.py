@@ -1,0 +1,1 @@
+"""GPUs: nvidia-smi, NVML, and the performance counters of Windows."""

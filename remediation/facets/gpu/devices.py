@@ -1,0 +1,137 @@
+"""The NVIDIA devices by command: nvidia-smi's CSV, and on Windows the performance classes beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from remediation.connections.calls import Completed, Failed, Probe, Run
+from remediation.facets.checked import checked
+from remediation.facets.gpu import nvidia_smi, sampling, wddm
+from remediation.facets.machine import processes
+from remediation.facets.machine.rights import problems
+from remediation.facets.snapshot import Snapshot
+from remediation.model.errors import CallFailed, DeadlineExceeded
+from remediation.model.facts import Gpu, GpuSample, GpuUse, Process
+
+USE_PROBE = Probe("gpu", {"fields": list(nvidia_smi.FIELDS), "fallback": list(nvidia_smi.FALLBACK)}, timeout=60.0)
+USE_RUN = Run(nvidia_smi.query_call(nvidia_smi.FIELDS), timeout=30.0)
+FALLBACK_RUN = Run(nvidia_smi.query_call(nvidia_smi.FALLBACK), timeout=30.0)
+APPS_RUN = Run(nvidia_smi.query_apps(), timeout=30.0)
+NO_DRIVER = "install the NVIDIA driver; without it no program here can use the GPU"
+
+
+@checked("gpu")
+class WindowsGpu:
+    """By the ``gpu`` probe."""
+
+    def __init__(self, look: Snapshot) -> None:
+        self._snapshot = look
+
+    def use(self) -> GpuUse:
+        """Return devices and processes with resident GPU memory; both are asked for in one exchange."""
+        self._snapshot.ask(USE_PROBE, processes.LIST_PROBE)
+        value = self._snapshot.probe(USE_PROBE, "asking the GPU")
+        running: Sequence[Process] = ()
+        unlisted = ""
+        try:
+            running = processes.WindowsProcesses(self._snapshot).list()
+        except (CallFailed, DeadlineExceeded) as error:
+            unlisted = error.message  # the card is known all the same; who uses it is not
+        use = use_from_probe(value, running, self._snapshot.host)
+        return replace(use, reliable=False, why_unreliable=unlisted) if unlisted and use.reliable else use
+
+    def sample(self, *, seconds: float, every: float = 1.0) -> Sequence[GpuSample]:
+        """Return every card's load and memory, once per `every` seconds for `seconds`."""
+        return sampling.by_probe(self._snapshot, seconds, every)
+
+
+@checked("gpu")
+class PosixGpu:
+    """By nvidia-smi."""
+
+    def __init__(self, look: Snapshot) -> None:
+        self._snapshot = look
+
+    def use(self) -> GpuUse:
+        """Return devices and processes with resident GPU memory."""
+        asked, listed, running = self._snapshot.ask(USE_RUN, APPS_RUN, processes.LIST_RUN)
+        fields: tuple[str, ...] = nvidia_smi.FIELDS
+        if isinstance(asked, Completed) and asked.rc == nvidia_smi.UNKNOWN_FIELD:
+            asked, fields = self._snapshot.ask(FALLBACK_RUN)[0], nvidia_smi.FALLBACK
+        if isinstance(asked, Failed) and asked.kind == "not-found":
+            raise CallFailed("nvidia-smi is not installed", host=self._snapshot.host, next_step=NO_DRIVER)
+        if isinstance(asked, Completed) and asked.rc != 0:
+            raise refused_devices(asked.rc, asked.text.strip(), self._snapshot.host)
+        gpus = nvidia_smi.gpus(self._snapshot.ended(asked, "asking the GPU").text, fields, self._snapshot.host)
+        apps = nvidia_smi.apps(listed.text) if isinstance(listed, Completed) and listed.rc == 0 else ()
+        known = processes.processes_from_shell(running.text) if isinstance(running, Completed) else ()
+        return use_from_apps(gpus, apps, known)
+
+    def sample(self, *, seconds: float, every: float = 1.0) -> Sequence[GpuSample]:
+        """Return every card's load and memory, once per `every` seconds for `seconds`."""
+        return sampling.by_shell(self._snapshot, seconds, every)
+
+
+def use_from_probe(value: Mapping[str, Any], running: tuple[Process, ...] | Any, host: str) -> GpuUse:  # noqa: ANN401 - any sequence
+    """Return what the ``gpu`` probe says, joined with the processes. Raises `CallFailed` where nvidia-smi did not answer."""
+    if value["rc"] is None:
+        raise absent(value, host)
+    if value["rc"] != 0:
+        raise refused_devices(int(value["rc"]), f"{value['stdout']} {value['stderr']}".strip(), host)
+    gpus = nvidia_smi.gpus(value["stdout"], tuple(value["fields"]), host)
+    seen = wddm.residents(value["process_memory"], value["adapter_memory"], gpus, value["counters_error"])
+    holders = tuple(
+        replace(each, vram=seen.by_pid[each.pid], spilled=seen.spilled.get(each.pid, 0))
+        for each in running
+        if seen.by_pid.get(each.pid, 0) != 0
+    )
+    return GpuUse(gpus, holders, seen.reliable, seen.why)
+
+
+def use_from_apps(gpus: tuple[Gpu, ...], apps: tuple[nvidia_smi.App, ...], running: tuple[Process, ...] | Any) -> GpuUse:  # noqa: ANN401
+    """Return the devices and who has a context on them; an amount that the driver does not give stays None."""
+    by_pid = {each.pid: each for each in running}
+    memory: dict[int, int | None] = {}
+    names: dict[int, str] = {}
+    for app in apps:
+        before = memory.get(app.pid, 0)
+        memory[app.pid] = None if app.memory is None or before is None else before + app.memory
+        names[app.pid] = app.name
+    holders = tuple(
+        replace(by_pid.get(pid) or Process(pid, names[pid].rsplit("/", 1)[-1], 0.0, path=names[pid]), vram=amount)
+        for pid, amount in memory.items()
+    )
+    total, used = sum(each.vram or 0 for each in holders), sum(gpu.used or 0 for gpu in gpus)
+    if total > used + wddm.SLACK * len(gpus) and all(gpu.used is not None for gpu in gpus):
+        return GpuUse(
+            gpus,
+            tuple(replace(each, vram=None) for each in holders),
+            reliable=False,
+            why_unreliable=wddm.contradiction(total, used),
+        )
+    return GpuUse(gpus, holders)
+
+
+def absent(value: Mapping[str, Any], host: str) -> CallFailed:
+    """Return the error for a probe that has no exit code of nvidia-smi: it is not there, or it could not be started."""
+    reason = problems(value).get("rc")
+    if reason is None:
+        return CallFailed("nvidia-smi is not installed", host=host, next_step=NO_DRIVER)
+    return CallFailed(
+        f"nvidia-smi could not be started: {reason}", host=host, next_step="look at the login's rights to the program"
+    )
+
+
+def refused_devices(rc: int, said: str, host: str) -> CallFailed:
+    """Return the error for an nvidia-smi that ended with `rc`."""
+    words = " ".join(said.split())
+    reason = nvidia_smi.refusal(rc, words)
+    return CallFailed(f"the GPU does not answer: {reason}", host=host, next_step=NEXT.get(rc, ""), status=rc, output=words)
+
+
+NEXT: Mapping[int, str] = {
+    9: "load or install the NVIDIA driver",
+    15: "restart the machine; the driver has lost the card",
+}

@@ -1,0 +1,1 @@
+"""The machine: system, session, processes, files, readiness."""

@@ -1,0 +1,220 @@
+"""Docker Desktop: its state from what runs and whether the engine answers, its settings file, starting and stopping (facts/windows 2, 3)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.connections.calls import Probe, ReadFile
+from remediation.facets.checked import checked
+from remediation.facets.machine.files import HostFilesWriter
+from remediation.facets.machine.rights import problems
+from remediation.facets.machine.user_task import FAILED, NO_USER, REFUSED, RUNNING, task_of
+from remediation.facets.snapshot import Snapshot
+from remediation.model.clock import Clock
+from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, DeadlineExceeded
+from remediation.model.facts import DockerDesktop, EngineFacts
+from remediation.model.text.json_text import load_json
+
+STATE_PROBE = Probe("desktop", timeout=45.0)
+_START_SECONDS = 300.0
+"""A healthy start takes under a minute; what runs for longer without an engine has no known state."""
+_POLITE = 120.0
+_POLL = 2.0
+_TASK = 60.0
+"""For how long a task that is to start it may wait for its turn, in seconds."""
+_BACKEND = "com.docker.backend"
+
+
+@dataclass(frozen=True, slots=True)
+class Desktop:
+    """Docker Desktop of a Windows host; `engine` says what the engine answers, and raises where it does not."""
+
+    look: Snapshot
+    engine: Callable[[], EngineFacts]
+
+    def read(self) -> DockerDesktop | None:
+        """Return Docker Desktop as it is, None where it is not installed."""
+        value = self.look.probe(STATE_PROBE, "asking for Docker Desktop")
+        if not value["Installed"] and "Installed" not in problems(value):
+            return None
+        return described(value, answers=self._answers())
+
+    def _answers(self) -> bool:
+        try:
+            self.engine()
+        except NO_ANSWER:
+            return False
+        return True
+
+
+def described(value: Mapping[str, Any], *, answers: bool) -> DockerDesktop:
+    """Return what the probe ``desktop`` says."""
+    refused = problems(value)
+    if answers or value["Processes"]:
+        refused.pop("Installed", None)  # what runs is installed
+    started = [float(each["CreationDate"]) for each in value["Processes"] if program(each) == _BACKEND and each["CreationDate"]]
+    return DockerDesktop(
+        version=str(value["Version"] or ""),
+        state=_unseen(answers=answers)
+        if "Processes" in refused
+        else _state(bool(value["Processes"]), started, float(value["Now"]), answers=answers),
+        started=min(started, default=None),
+        engine=answers,
+        settings_path=str(value["SettingsPath"] or ""),
+        settings=_settings(value["Settings"]),
+        locked=locked(value["AdminSettings"]),
+        problems=refused,
+    )
+
+
+def _state(there: bool, started: Sequence[float], now: float, *, answers: bool) -> str:
+    if answers and started:
+        return "running"
+    if not there:
+        return "stopped"
+    if not started:
+        return "stopping"
+    return "starting" if now - min(started) < _START_SECONDS else "unknown"
+
+
+def _unseen(*, answers: bool) -> str:
+    """Return the state where Windows does not tell what runs."""
+    return "running" if answers else "unknown"
+
+
+def program(row: Mapping[str, Any]) -> str:
+    """Return a process's name without its suffix, lower case."""
+    return str(row["Name"]).lower().removesuffix(".exe")
+
+
+def _settings(text: str | None) -> dict[str, Any]:
+    try:
+        value = load_json((text or "{}").lstrip("\ufeff"))
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def locked(text: str | None) -> tuple[str, ...]:
+    """Return the settings that an administrator locked."""
+    return tuple(sorted(name for name, each in _settings(text).items() if isinstance(each, dict) and each.get("locked") is True))
+
+
+def changed_settings(text: str, settings: Mapping[str, Any]) -> str:
+    """Return a settings file's text with `settings` in it; None takes one out, and the spelling of a key that is there is kept."""
+    value = _settings(text)
+    spelled = {name.lower(): name for name in value}
+    for name, wanted in settings.items():
+        key = spelled.get(name.lower(), name)
+        if wanted is None:
+            value.pop(key, None)
+        else:
+            value[key] = wanted
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+@checked("docker_desktop")
+class DesktopControl:
+    """Stopping, starting and setting Docker Desktop, in the session of whoever sits at the desktop."""
+
+    def __init__(self, look: Snapshot, clock: Clock, engine: Callable[[], EngineFacts]) -> None:
+        self._snapshot, self._clock, self._engine = look, clock, engine
+
+    def stop(self, *, timeout: float) -> None:
+        """Stop it completely: its own command first, with our watchdog, then its processes."""
+        until = self._clock.monotonic() + timeout
+        reason = ""
+        if self._processes():
+            done = self._act("stop", seconds=round(min(_POLITE, timeout)))
+            # where its own command could not be started, nobody is waited for
+            asked = task_of(done).outcome not in {NO_USER, REFUSED, FAILED}
+            self._gone(min(until, self._clock.monotonic() + (_POLITE if asked else 0.0)))
+        if self._processes():
+            reason = str(self._act("kill")["problem"] or "")
+        if not self._gone(until):
+            left = ", ".join(sorted({program(each) for each in self._processes()}))
+            raise DeadlineExceeded(
+                f"Docker Desktop did not stop within {timeout:.0f} s: {left} still run" + (f" ({reason})" if reason else ""),
+                host=self._snapshot.host,
+                next_step="end them in the task manager, or log the desktop's user off",
+            )
+
+    def start(self, *, timeout: float) -> None:
+        """Start it and wait until the engine answers twice in a row; a start that is still under way is waited for as well."""
+        until = self._clock.monotonic() + timeout
+        done = self._act("start", seconds=round(min(_TASK, timeout)))
+        task = task_of(done)
+        refusal = task.refusal("Docker Desktop could not be started in the session of its user", self._snapshot.host)
+        if refusal is not None:
+            raise refusal
+        if not done["done"] and task.outcome != RUNNING:
+            raise CallFailed(f"Docker Desktop could not be started: {done['problem']}", host=self._snapshot.host)
+        under_way = f" (the task that starts it {task.state})" if task.outcome == RUNNING else ""
+        times = 0
+        while times < 2:  # noqa: PLR2004 - it answers once while it starts, and then not again for a while
+            self._snapshot.forget()
+            try:
+                self._engine()
+                times += 1
+            except NO_ANSWER:
+                times = 0
+                if self._clock.monotonic() >= until:
+                    raise DeadlineExceeded(
+                        f"Docker Desktop was started, but its engine did not answer within {timeout:.0f} s{under_way}",
+                        host=self._snapshot.host,
+                        next_step="look at the desktop: Docker Desktop may wait for an answer there",
+                    ) from None
+            self._clock.sleep(_POLL)
+
+    def set(self, settings: Mapping[str, Any]) -> str:
+        """Write settings into its file and return the backup's path."""
+        self._snapshot.forget()
+        value = self._snapshot.probe(STATE_PROBE, "asking for Docker Desktop")
+        if self._running(value):
+            raise Blocked(
+                "Docker Desktop runs and would overwrite its settings",
+                host=self._snapshot.host,
+                next_step="stop Docker Desktop first",
+            )
+        path = str(value["SettingsPath"] or "")
+        if not path:
+            refused = problems(value)
+            why = refused.get("SettingsPath") or refused.get("Profile")
+            raise CallFailed(
+                "Docker Desktop's settings file was not found" + (f": {why}" if why else ""), host=self._snapshot.host
+            )
+        before = self._snapshot.content(ReadFile(path)) or b"{}"
+        backup = f"{path}.{int(self._clock.now())}.bak"
+        text = changed_settings(before.decode("utf-8-sig", errors="replace"), settings)
+        HostFilesWriter(self._snapshot).write(path, text.encode("utf-8"), backup=backup)
+        return backup
+
+    def _processes(self) -> Sequence[Mapping[str, Any]]:
+        self._snapshot.forget()
+        return self._running(self._snapshot.probe(STATE_PROBE, "asking for Docker Desktop"))
+
+    def _running(self, value: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """Return what runs of it; raises where Windows does not say, since it may run."""
+        reason = problems(value).get("Processes")
+        if reason is not None:
+            raise CallFailed(
+                f"whether Docker Desktop runs is not known: {reason}", host=self._snapshot.host,
+                next_step="log in with an elevated account (docs/windows.md)",
+            )  # fmt: skip
+        found: Sequence[Mapping[str, Any]] = value["Processes"]
+        return found
+
+    def _gone(self, until: float) -> bool:
+        while self._processes():
+            if self._clock.monotonic() >= until:
+                return False
+            self._clock.sleep(_POLL)
+        return True
+
+    def _act(self, action: str, *, seconds: int = 0) -> Mapping[str, Any]:
+        call = Probe("docker-desktop", {"action": action, "seconds": seconds}, timeout=45.0 + seconds, writes=True)
+        found: Mapping[str, Any] = self._snapshot.probe(call, f"Docker Desktop: {action}")
+        return found

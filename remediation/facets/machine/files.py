@@ -1,0 +1,122 @@
+"""Files on the host, by paths as the host writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from remediation.connections.calls import Completed, Failed, Probe, ProbeReply, ReadFile, Run, WriteFile
+from remediation.connections.posix.files import entry_call
+from remediation.facets.checked import checked
+from remediation.facets.machine.rights import problems
+from remediation.facets.scripts import shell
+from remediation.facets.snapshot import Snapshot
+from remediation.model.errors import CallFailed
+from remediation.model.facts import DiskSpace, FileEntry
+
+_NO_FOLDER = 2
+_KIB = 1024
+_RIGHTS = "check the login's rights to the folder"
+
+
+@checked("files")
+class HostFiles:
+    """Reading. On Windows by the probe ``folder``, elsewhere by ``stat`` and ``df``."""
+
+    def __init__(self, look: Snapshot) -> None:
+        self._snapshot = look
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's bytes, None when there is no such file."""
+        return self._snapshot.content(ReadFile(path))
+
+    def list(self, path: str) -> Sequence[FileEntry] | None:
+        """Return the entries of a folder, None when there is no such folder."""
+        if self._windows:
+            value = self._snapshot.probe(Probe("folder", {"path": path}), f"listing {path}")
+            entries, reason = value["Entries"], problems(value).get("Entries")
+            if reason:
+                raise CallFailed(f"listing {path} failed: {reason}", host=self._snapshot.host, next_step=_RIGHTS)
+            return None if entries is None else tuple(
+                FileEntry(str(each["Name"]), int(each["Length"]), float(each["LastWriteTime"]), folder=bool(each["Folder"]))
+                for each in entries
+            )  # fmt: skip
+        done = self._snapshot.run(Run(("sh", "-c", shell("folder"), "folder", path)), f"listing {path}", codes=(0, _NO_FOLDER))
+        return None if done.rc == _NO_FOLDER else entries_of(done.text)
+
+    def space(self, path: str) -> DiskSpace:
+        """Return the space of the file system that `path` lies on."""
+        if self._windows:
+            what = f"asking for the space at {path}"
+            value = self._snapshot.probe(Probe("folder", {"path": path, "entries": False}), what)
+            if value["Total"] is None or value["Free"] is None:
+                reason = problems(value).get("Total")
+                message = f"{what} failed: {reason}" if reason else f"{path} lies on no drive of this host"
+                raise CallFailed(message, host=self._snapshot.host)
+            return DiskSpace(int(value["Total"]), int(value["Free"]))
+        done = self._snapshot.run(Run(("sh", "-c", shell("space"), "space", path)), f"asking for the space at {path}")
+        row = done.text.strip().splitlines()[-1].split()
+        return DiskSpace(int(row[1]) * _KIB, int(row[3]) * _KIB)
+
+    @property
+    def _windows(self) -> bool:
+        return self._snapshot.platform == "windows"
+
+
+@checked("files")
+class HostFilesWriter(HostFiles):
+    """And replacing as a whole, renaming and removing."""
+
+    def write(self, path: str, content: bytes, *, backup: str | None = None) -> None:
+        """Replace a file, keeping a copy at `backup` where given; folders above it are made."""
+        call = WriteFile(path, content, backup=backup)
+        reply = self._snapshot.write(call)
+        if isinstance(reply, Failed) and reply.kind == "not-found" and self.make_folder(parent(path)):
+            reply = self._snapshot.write(call)
+        if isinstance(reply, Failed):
+            self._snapshot.refuse(reply, f"writing {path}", next_step="check the folder and the login's rights to it")
+
+    def rename(self, path: str, to: str) -> None:
+        """Rename a file; raises `CallFailed` when it is not there or `to` is."""
+        what = f"renaming {path} to {to}"
+        if self._windows:
+            self._file("rename", what, path, to)
+            return
+        self._snapshot.run(entry_call("move", path, to), what)
+
+    def remove(self, path: str) -> None:
+        """Remove a file; nothing where it is not there."""
+        what = f"removing {path}"
+        if self._windows:
+            self._file("remove", what, path)
+            return
+        self._snapshot.run(entry_call("remove", path), what)
+
+    def _file(self, action: str, what: str, path: str, to: str | None = None) -> None:
+        value = self._snapshot.probe(Probe("file", {"action": action, "path": path, "to": to}, writes=True), what)
+        if not value["Done"]:
+            raise CallFailed(f"{what} failed: {value['Problem']}", host=self._snapshot.host)
+
+    def make_folder(self, folder: str) -> bool:
+        """Make a folder and those above it; return whether that went well."""
+        if self._windows:
+            reply = self._snapshot.write(Probe("file", {"action": "make", "path": folder, "to": None}, writes=True))
+            return isinstance(reply, ProbeReply) and bool(reply.value["Done"])
+        reply = self._snapshot.write(entry_call("make", folder))
+        return isinstance(reply, Completed) and reply.rc == 0
+
+
+def entries_of(text: str) -> tuple[FileEntry, ...]:
+    """Return the entries that ``folder.sh`` printed."""
+    found = []
+    for line in text.splitlines():
+        head, bar, name = line.partition("|")
+        parts = head.split(None, 2)
+        if bar and len(parts) == 3:  # noqa: PLR2004 - size, time, type
+            found.append(FileEntry(name, int(parts[0]), float(parts[1]), folder=parts[2] == "directory"))
+    return tuple(found)
+
+
+def parent(path: str) -> str:
+    """Return the folder that a path of either kind of host lies in."""
+    cut = max(path.rfind("/"), path.rfind("\\"))
+    return path[:cut] if cut > 0 else path[: cut + 1]

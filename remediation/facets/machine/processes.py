@@ -1,0 +1,256 @@
+"""Programs that run: Win32_Process through a probe, or ``ps`` and ``/proc``; and closing a whole tree, politely first."""
+
+from __future__ import annotations
+
+import ntpath
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from remediation.connections.calls import Probe, Run
+from remediation.facets.checked import checked
+from remediation.facets.machine.rights import is_refusal, problems
+from remediation.facets.machine.user_task import RUNNING, task_of
+from remediation.facets.scripts import shell
+from remediation.facets.snapshot import Snapshot
+from remediation.model.errors import Blocked, CallFailed
+from remediation.model.facts import Process
+from remediation.model.programs import SERVER
+from remediation.model.text.digits import is_whole
+
+_LISTING = "listing the processes"
+LIST_PROBE = Probe("processes", timeout=60.0)
+_RIGHTS = "log in with an account that is an administrator (docs/windows.md)"
+LIST_RUN = Run(("sh", "-c", shell("processes")), timeout=30.0)
+_MARGIN = 20.0
+_STAT = re.compile(r"^(\d+) \((.*)\) (\S) (.*)$")
+_RUNNER = re.compile(r"^(?:\S{0,1000}\b(?:ollama runner|ollama_llama_server)\b|\S{0,1000}/ollama/\S{0,1000}llama-server\b)")
+"""The command line of a process that serves one model for Ollama."""
+_START_FIELD = 22 - 4  # of proc(5), counted after the state
+_COMM = 15
+
+
+@checked("processes")
+class WindowsProcesses:
+    """By the ``processes`` probe."""
+
+    def __init__(self, look: Snapshot) -> None:
+        self._snapshot = look
+
+    def list(self) -> Sequence[Process]:
+        """Return all processes."""
+        return self._snapshot.once(
+            "processes", lambda: processes_from_probe(self._snapshot.probe(LIST_PROBE, _LISTING), self._snapshot.host)
+        )
+
+
+@checked("processes")
+class WindowsProcessWriter(WindowsProcesses):
+    """And closing them by the ``close`` probe."""
+
+    def close(self, pid: int, started: float, *, grace: float, force: bool = False) -> bool:
+        """Ask the tree to close as the desktop's user, wait, and with `force` end it; return whether it ended."""
+        if not started:
+            raise Blocked(
+                f"when process {pid} was started is not known, so it cannot be told from a later one with its number",
+                host=self._snapshot.host,
+                next_step="close it at the desktop",
+            )
+        data = {"pid": pid, "started": started, "grace": grace, "force": force}
+        # a task that is slow to begin is waited for as long as the grace, which begins once it has asked
+        done = self._snapshot.probe(Probe("close", data, timeout=2 * grace + 60.0, writes=True), f"closing process {pid}")
+        if done["how"] == "own":
+            raise own(pid, self._snapshot.host)
+        if not done["ended"]:
+            self._explain(done, pid)
+        return bool(done["ended"])
+
+    def _explain(self, done: Mapping[str, Any], pid: int) -> None:
+        """Raise why a process is still there, unless it was asked and stayed."""
+        host, reasons, task = self._snapshot.host, problems(done), task_of(done)
+        if "Process" in reasons and not task.outcome:
+            kind = Blocked if is_refusal(reasons["Process"]) else CallFailed
+            raise kind(
+                f"whether process {pid} runs is not known: {reasons['Process']}", host=host,
+                next_step="log in with an elevated account (docs/windows.md)",
+            )  # fmt: skip
+        if done["asked"]:
+            return
+        what = f"process {pid} has a window and was not asked to close it"
+        refusal = task.refusal(what, host, no_user_step="log on at the desktop, or allow the program to be ended (force: true)")
+        if refusal is not None:
+            raise refusal
+        if task.outcome == RUNNING:
+            raise task.late(f"process {pid} did not close, and it may not have been asked yet", host)
+        if "ended" in reasons:
+            raise CallFailed(
+                f"process {pid} could not be ended: {reasons['ended']}", host=host,
+                next_step="log in with an elevated account (docs/windows.md), or end it at the desktop",
+            )  # fmt: skip
+
+
+@checked("processes")
+class PosixProcesses:
+    """By ``ps`` and ``/proc``."""
+
+    def __init__(self, look: Snapshot) -> None:
+        self._snapshot = look
+
+    def list(self) -> Sequence[Process]:
+        """Return all processes."""
+        return self._snapshot.once(
+            "processes", lambda: processes_from_shell(self._snapshot.run(LIST_RUN, "listing the processes").text)
+        )
+
+
+@checked("processes")
+class PosixProcessWriter(PosixProcesses):
+    """And ending them by signals."""
+
+    def close(self, pid: int, started: float, *, grace: float, force: bool = False) -> bool:
+        """Send SIGTERM to the tree, wait, and with `force` SIGKILL; return whether it ended."""
+        words = (str(pid), str(round(started * 100)), str(max(0, round(grace))), "1" if force else "0")
+        call = Run(("sh", "-c", shell("close"), "close", *words), timeout=grace + _MARGIN, writes=True)
+        done = self._snapshot.run(
+            call, f"closing process {pid}", next_step="the login may only end programs of its own, or as root"
+        )
+        said = done.text.strip()
+        if said == "own":
+            raise own(pid, self._snapshot.host)
+        if said not in {"gone", "polite", "forced", "still-there"}:
+            raise CallFailed(f"closing process {pid} failed: {said!r} is no answer", host=self._snapshot.host)
+        return said != "still-there"
+
+
+def own(pid: int, host: str) -> Blocked:
+    """Return the error for a process that must not be closed from here."""
+    return Blocked(
+        f"process {pid} is this login's own program or one that it was started from",
+        host=host,
+        next_step="leave it out of what may be closed",
+    )
+
+
+def processes_from_probe(value: Any, host: str) -> tuple[Process, ...]:  # noqa: ANN401 - JSON
+    """Return the processes of the ``processes`` probe; raises `CallFailed` where they are not told. In older recordings it is a list."""
+    rows, reasons = (value.get("Processes"), problems(value)) if isinstance(value, Mapping) else (value, {})
+    rows = rows or ()
+    # some of them would be taken for all: a server whose process is missing has not ended
+    reason = reasons.get("Processes") or ("" if rows else "Windows lists none")
+    if reason:
+        raise CallFailed(f"{_LISTING} failed: {reason}", host=host, next_step=_RIGHTS if is_refusal(reason) else "")
+    return from_rows(rows)
+
+
+def from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[Process, ...]:
+    """Return the processes of the ``processes`` probe."""
+    found = [
+        Process(
+            pid=int(row["ProcessId"]),
+            name=str(row["Name"]),
+            started=float(row.get("CreationDate") or 0.0),
+            parent=_whole(row.get("ParentProcessId")),
+            path=row.get("ExecutablePath"),
+            session_id=_whole(row.get("SessionId")),
+            owner=row.get("Owner"),
+            service=row.get("Service"),
+        )
+        for row in rows
+    ]
+    return _windows(marked(found))
+
+
+def _windows(found: tuple[Process, ...]) -> tuple[Process, ...]:
+    """Mark who may have a window. Windows does not say it to session 0, so it is assumed of each program's root at a desktop."""
+    by_pid = {each.pid: each for each in found}
+
+    def root(process: Process) -> bool:
+        parent = by_pid.get(process.parent or -1)
+        return parent is None or parent.program != process.program or parent.started > process.started
+
+    return tuple(
+        replace(each, has_window=True) if each.session_id and each.service is None and root(each) else each for each in found
+    )
+
+
+def processes_from_shell(text: str) -> tuple[Process, ...]:
+    """Return the processes of ``processes.sh``; those that ended while it ran are left out."""
+    hz, boot = 100.0, 0.0
+    known: dict[int, tuple[int, int, str, str]] = {}
+    starts: dict[int, tuple[str, float]] = {}
+    paths: dict[int, str] = {}
+    for line in text.splitlines():
+        kind, _, rest = line.partition(" ")
+        if kind == "hz" and is_whole(rest):
+            hz = float(rest)
+        elif kind == "btime":
+            boot = float(rest)
+        elif kind == "ps":
+            parts = rest.split(None, 4)
+            if len(parts) == 5:  # noqa: PLR2004 - pid, parent, session, user, command line
+                known[int(parts[0])] = (int(parts[1]), int(parts[2]), parts[3], parts[4])
+        elif kind == "stat":
+            match = _STAT.match(rest)
+            if match and match[3] not in "ZX":
+                starts[int(match[1])] = (match[2], boot + float(match[4].split()[_START_FIELD]) / hz)
+        elif kind == "exe":
+            pid, _, path = rest.partition(" ")
+            paths[int(pid)] = path.removesuffix(" (deleted)")
+    return marked(
+        [
+            Process(
+                pid=pid,
+                name=_name(starts[pid][0], command, paths.get(pid)),
+                started=starts[pid][1],
+                parent=parent,
+                path=paths.get(pid),
+                session_id=session,
+                owner=owner,
+                runner=_RUNNER.match(command) is not None,
+            )
+            for pid, (parent, session, owner, command) in known.items()
+            if pid in starts
+        ]
+    )
+
+
+def _name(short: str, command: str, path: str | None) -> str:
+    """Return the program's whole name: the kernel keeps 15 characters of it."""
+    if len(short) < _COMM:
+        return short
+    for word in (path or "", command.split(" ", 1)[0]):
+        name = ntpath.basename(word) if "\\" in word else posixpath.basename(word)
+        if name.startswith(short):
+            return name
+    return short
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+_REAPERS = frozenset({"systemd", "init", "tini", "docker-init", "dumb-init", "catatonit", "s6-svscan", "launchd"})
+"""What a process becomes the child of when its parent ends."""
+
+
+def marked(running: Sequence[Process]) -> tuple[Process, ...]:
+    """Return the processes with the runners marked whose server has ended."""
+    by_pid = {each.pid: each for each in running}
+    return tuple(
+        replace(each, orphan=True) if each.is_runner and _alone(each, by_pid.get(each.parent or 0)) else each for each in running
+    )
+
+
+def _alone(process: Process, parent: Process | None) -> bool:
+    """Whether no server owns a runner; who is in doubt may be a server under another name."""
+    if not process.started:  # where Windows does not tell when it started, nothing is certain
+        return False
+    if parent is None or parent.started > process.started:  # ended, or its number was given to another
+        return True
+    if parent.pid == 1 or parent.program in _REAPERS:
+        return SERVER not in parent.program  # in a container the server may be the first process
+    # `ollama runner` is the server's own program started once more
+    itself = process.program == SERVER and process.path is not None and parent.path is not None
+    return itself and SERVER not in parent.program and parent.path != process.path

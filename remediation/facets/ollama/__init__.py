@@ -1,0 +1,1 @@
+"""The Ollama server, its store of models, its log and its clients."""

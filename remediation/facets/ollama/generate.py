@@ -1,0 +1,282 @@
+"""The figures of one request to a model, and how it is asked while the loads are sampled."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from remediation.connections.calls import REDIRECTS, Failed, Http, HttpReply, Probe, Run, redirect_failure
+from remediation.facets.checked import checked
+from remediation.facets.gpu import nvml
+from remediation.facets.ollama.pull import backwards
+from remediation.facets.scripts import shell
+from remediation.facets.snapshot import Snapshot, attempt
+from remediation.model.errors import CallFailed, DeadlineExceeded
+from remediation.model.facts import GenerationFigures
+from remediation.model.text.digits import is_whole
+from remediation.model.text.json_text import load_json
+from remediation.model.text.words import plural
+
+_OK = 200
+_NANO = 1e9
+_EVERY = 0.2
+WHAT = "asking the model"
+CUT_OFF = "cut off"
+"""The ``done_reason`` of an answer that its deadline ended: its figures are those of the tokens that had come."""
+
+
+class Tokens:
+    """What has come of a streamed answer, and when: a slow model's tokens count though the answer never ended."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self.body = bytearray()
+        self.first: float | None = None
+        self.last = 0.0
+
+    def on_chunk(self, piece: bytes) -> None:
+        """Take in a piece of the body."""
+        self.last = time.monotonic() - self._begun
+        self.first = self.last if self.first is None else self.first
+        self.body += piece
+
+
+def so_far(
+    body: bytes, first: float | None, last: float, gpu: Sequence[float] = (), cpu: Sequence[float] = ()
+) -> GenerationFigures | None:
+    """Return the figures of an answer that was cut off, from the tokens that had come; None where none had."""
+    tokens = sum(1 for line in body.split(b"\n")[:-1] if _says_token(line))
+    if not tokens or first is None:
+        return None
+    between = max(0.0, last - first) / (tokens - 1) if tokens > 1 else 0.0
+    return GenerationFigures(
+        tokens=tokens, total=last, load=0.0, prompt_eval=first, eval=between * tokens, first_token=first, done_reason=CUT_OFF,
+        gpu_percent=_mean(gpu), cpu_percent=_mean(cpu),
+    )  # fmt: skip
+
+
+def _says_token(line: bytes) -> bool:
+    try:
+        value = load_json(line)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and bool(value.get("response") or value.get("thinking")) and not value.get("done")
+
+
+@checked("generation")
+class ProbeAsker:
+    """By the ``generate`` probe, which runs the request and samples beside it: the worker does one thing at a time."""
+
+    def __init__(self, look: Snapshot) -> None:
+        self._snapshot = look
+
+    def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
+        """Return the figures of one streamed request."""
+        data = {"url": url, "body": json.dumps(body), "timeout": timeout, "sample": sample}
+        value = self._snapshot.probe(Probe("generate", data, timeout=timeout + 15.0, writes=True), WHAT)
+        from base64 import b64decode  # noqa: PLC0415 - only here
+
+        if value.get("cut"):
+            found = so_far(
+                b64decode(value["body"]),
+                value["first_byte"],
+                float(value["last_byte"]),
+                value.get("gpu") or (),
+                value.get("cpu") or (),
+            )
+            if found is not None:
+                return found
+            raise DeadlineExceeded(f"{WHAT} failed: no token within {timeout:g} s", host=self._snapshot.host)
+        error = value.get("error")
+        if error:
+            self._snapshot.refuse(Failed(str(error["kind"]), str(error["message"])), WHAT)
+        if int(value["status"]) in REDIRECTS:
+            call = Http("POST", url)
+            self._snapshot.refuse(redirect_failure(call, int(value["status"]), str(value.get("location") or "")), WHAT)
+        answer = HttpReply(int(value["status"]), b64decode(value["body"]), float(value["elapsed"] or 0.0), value["first_byte"])
+        return figures(answer, self._snapshot.host, value.get("gpu") or (), value.get("cpu") or ())
+
+
+@checked("generation")
+class PosixAsker:
+    """By an HTTP request of the connection, which does one thing at a time: a script on the host samples in the background."""
+
+    def __init__(self, look: Snapshot) -> None:
+        self._snapshot = look
+
+    def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
+        """Return the figures of one streamed request."""
+        place = self._watch("start", str(round(timeout) + 30)) if sample else None
+        tokens = Tokens()
+        try:
+            answer = figures_of(self._snapshot, url, body, timeout, tokens)
+        finally:
+            seen = self._watch("stop", place.strip()) if place else None
+        gpu, cpu = watched(seen or "")
+        return judged(answer, tokens, self._snapshot.host, gpu, cpu)
+
+    def _watch(self, *words: str) -> str | None:
+        """Return what the script said; a host that cannot sample is asked all the same."""
+        call = Run(("sh", "-c", shell("watch"), "watch", *words), timeout=15.0, writes=True)
+        done = attempt(lambda: self._snapshot.run(call, "sampling the host"))
+        return None if done is None else done.text
+
+
+@checked("generation")
+class LocalAsker:
+    """On this machine: a thread reads NVML and ``/proc/stat`` meanwhile."""
+
+    def __init__(self, look: Snapshot) -> None:
+        self._snapshot = look
+
+    def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
+        """Return the figures of one streamed request."""
+        tokens = Tokens()
+        if not sample:
+            return judged(figures_of(self._snapshot, url, body, timeout, tokens), tokens, self._snapshot.host)
+        sampler = Sampler(self._snapshot.host)
+        sampler.start()
+        try:
+            answer = figures_of(self._snapshot, url, body, timeout, tokens)
+        finally:
+            sampler.end()
+        return judged(answer, tokens, self._snapshot.host, sampler.gpu, sampler.cpu)
+
+
+def figures_of(look: Snapshot, url: str, body: Mapping[str, Any], timeout: float, tokens: Tokens) -> HttpReply | DeadlineExceeded:
+    """Ask, and return the answer, or the deadline that ended it."""
+    call = Http("POST", url, dict(body), timeout=timeout, writes=True, stream=True, on_chunk=tokens.on_chunk)
+    try:
+        return look.http(call, WHAT)
+    except DeadlineExceeded as late:
+        return late
+
+
+def judged(
+    answer: HttpReply | DeadlineExceeded, tokens: Tokens, host: str, gpu: Sequence[float] = (), cpu: Sequence[float] = ()
+) -> GenerationFigures:  # fmt: skip
+    """Return the figures of an answer; of one that its deadline ended those of its tokens, and raises it where none had come."""
+    if isinstance(answer, HttpReply):
+        return figures(answer, host, gpu, cpu)
+    found = so_far(bytes(tokens.body), tokens.first, tokens.last, gpu, cpu)
+    if found is None:
+        raise answer
+    return found
+
+
+class Sampler(threading.Thread):
+    """Reads how busy GPU and CPU are until it is told to end; once at the least."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(daemon=True)
+        self._host = host
+        self._over = threading.Event()
+        self.gpu: list[float] = []
+        self.cpu: list[float] = []
+
+    def run(self) -> None:
+        """Sample."""
+        before = cpu_times()
+        while True:
+            over = self._over.wait(_EVERY)
+            busy = nvml.utilization(self._host)
+            if busy is not None:
+                self.gpu.append(float(busy))
+            now = cpu_times()
+            share = cpu_share(before, now)
+            if share is not None:
+                self.cpu.append(share)
+            before = now
+            if over:
+                return
+
+    def end(self) -> None:
+        """Stop sampling."""
+        self._over.set()
+        self.join()
+
+
+def cpu_times() -> tuple[int, int] | None:
+    """Return the machine's idle and total time in ticks; None where the kernel does not tell."""
+    try:
+        first = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
+    except OSError:
+        return None
+    ticks = [int(each) for each in first]
+    return ticks[3] + ticks[4], sum(ticks[:8])
+
+
+def cpu_share(before: tuple[int, int] | None, after: tuple[int, int] | None) -> float | None:
+    """Return how much of the CPUs' time was used between two readings, in percent."""
+    if before is None or after is None or after[1] <= before[1]:
+        return None
+    return 100.0 * (1.0 - (after[0] - before[0]) / (after[1] - before[1]))
+
+
+def watched(text: str) -> tuple[list[float], list[float]]:
+    """Return the loads of GPU and CPU in percent from what ``watch.sh`` gathered; of several cards the busiest counts."""
+    gpu: list[float] = []
+    cpu: list[float] = []
+    before: tuple[int, int] | None = None
+    fresh = True
+    for line in text.splitlines():
+        kind, *cells = line.split()
+        if kind == "cpu":
+            ticks = [int(each) for each in cells]
+            now = (ticks[3] + ticks[4], sum(ticks[:8]))
+            share = cpu_share(before, now)
+            if share is not None:
+                cpu.append(share)
+            before, fresh = now, True
+        elif kind == "gpu" and cells and is_whole(cells[0]):
+            if fresh:
+                gpu.append(float(cells[0]))
+            else:
+                gpu[-1] = max(gpu[-1], float(cells[0]))
+            fresh = False
+    return gpu, cpu
+
+
+def figures(answer: HttpReply, host: str, gpu: Sequence[float] = (), cpu: Sequence[float] = ()) -> GenerationFigures:
+    """Return the figures in a streamed answer's last line; raises with the server's words where it refused or broke off."""
+    last = _last(answer.body)
+    said = last.get("error")
+    if answer.status != _OK or said:
+        words = str(said or f"HTTP {answer.status}")
+        raise CallFailed(f"{WHAT} failed: {words}", host=host, status=answer.status, output=words)
+    if not last.get("done"):
+        raise DeadlineExceeded(f"{WHAT} failed: the answer broke off after {plural(_lines(answer.body), 'line')}", host=host)
+    return GenerationFigures(
+        tokens=int(last.get("eval_count") or 0),
+        total=float(last.get("total_duration") or 0) / _NANO,
+        load=float(last.get("load_duration") or 0) / _NANO,
+        prompt_eval=float(last.get("prompt_eval_duration") or 0) / _NANO,
+        eval=float(last.get("eval_duration") or 0) / _NANO,
+        first_token=answer.first_byte,
+        done_reason=str(last.get("done_reason") or ""),
+        gpu_percent=_mean(gpu),
+        cpu_percent=_mean(cpu),
+    )
+
+
+def _last(body: bytes) -> dict[str, Any]:
+    """Return the last object of a streamed answer."""
+    for line in backwards(body):
+        with suppress(ValueError):
+            value = load_json(line)
+            if isinstance(value, dict):
+                return value
+    return {}
+
+
+def _lines(body: bytes) -> int:
+    return body.count(b"\n") + (not body.endswith(b"\n") and bool(body))
+
+
+def _mean(samples: Sequence[float]) -> float | None:
+    return sum(samples) / len(samples) if samples else None

@@ -1,0 +1,108 @@
+"""What a pull tells line by line, and how a release wants a model made."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from remediation.model import limits
+from remediation.model.errors import CallFailed, DeadlineExceeded
+from remediation.model.facts import PullProgress
+from remediation.model.text.json_text import load_json
+
+Progress = Callable[[PullProgress], None]
+AGAIN = "do it again; it goes on where it ended"
+SILENCE = 900.0
+"""Seconds without a byte: the server tells of its progress several times a second, and hashes for minutes without a word."""
+_STRUCTURED = (0, 5, 5)
+"""Since this release ``/api/create`` takes fields instead of a Modelfile's text (facts/ollama 3)."""
+
+
+class Follower:
+    """Follows a pull: tells its progress line by line as it is heard, and judges it once all of it is there."""
+
+    def __init__(self, what: str, host: str, progress: Progress | None = None) -> None:
+        self._what, self._host, self._progress = what, host, progress
+        self._rest = b""
+        self._told: PullProgress | None = None
+
+    def on_chunk(self, piece: bytes) -> None:
+        """Take what came; a line is told once it is complete."""
+        *lines, rest = piece.split(b"\n")
+        if lines:
+            lines[0], self._rest = self._rest + lines[0], b""
+        self._rest = (self._rest + rest)[: limits.FOLLOWED]  # of a longer line nothing can be told
+        for told in _progress(lines):
+            if self._progress is not None and told != self._told:
+                self._told = told
+                self._progress(told)
+
+    def judge(self, body: bytes) -> None:
+        """Raise what the whole stream means where it does not end with success."""
+        for line in _objects(each for each in io.BytesIO(body) if b'"error"' in each):
+            if line.get("error"):
+                said = str(line["error"])
+                raise CallFailed(f"{self._what} failed: {said}", host=self._host, next_step=pull_advice(said), output=said)
+        last = next(_progress(backwards(body)), None)
+        if last is None or last.status != "success":
+            at = f" at {last.status!r}" if last else ""
+            raise DeadlineExceeded(f"{self._what} broke off{at}", host=self._host, next_step=AGAIN)
+
+
+def backwards(body: bytes) -> Iterator[bytes]:
+    """Yield the lines of a body from its last to its first, without a copy of all of them."""
+    end = len(body)
+    while end > 0:
+        start = body.rfind(b"\n", 0, end) + 1
+        if start < end:
+            yield body[start:end]
+        end = start - 1
+
+
+def _progress(lines: Iterable[bytes]) -> Iterator[PullProgress]:
+    for line in _objects(lines):
+        if not line.get("error"):
+            completed, total = (_amount(line.get(name)) for name in ("completed", "total"))
+            yield PullProgress(str(line.get("status", "")), str(line.get("digest", "")), completed, total)
+
+
+def _amount(value: object) -> int | None:
+    """Return a number of bytes, None for anything else."""
+    return int(value) if isinstance(value, int | float) else None
+
+
+def _objects(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        with suppress(ValueError):
+            value = load_json(line)
+            if isinstance(value, dict):
+                yield value
+
+
+def pull_advice(said: str) -> str:
+    """Return what to do about a pull that failed."""
+    low = said.lower()
+    if "no space left" in low:
+        return "free space on the disk that the models lie on; the pull goes on where it ended"
+    if "file does not exist" in low or "not found" in low:
+        return "check the model's name and tag"
+    if "digest mismatch" in low:
+        return "pull again: the broken download was deleted"
+    return ""
+
+
+def create_body(version: str, model: str, source: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of ``/api/create`` in the release's own form."""
+    numbers = tuple(int(each) for each in re.findall(r"\d+", version)[:3])
+    if numbers >= _STRUCTURED or numbers == (0, 0, 0):
+        return {"model": model, "from": source, "parameters": dict(parameters), "stream": False}
+    lines = [f"FROM {source}", *(f"PARAMETER {name} {_value(value)}" for name, value in parameters.items())]
+    return {"name": model, "modelfile": "\n".join(lines), "stream": False}
+
+
+def _value(value: object) -> str:
+    return json.dumps(value) if isinstance(value, str | bool) else str(value)

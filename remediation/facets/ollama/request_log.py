@@ -1,0 +1,86 @@
+"""What a native server wrote of its requests with OLLAMA_DEBUG_LOG_REQUESTS (v0.18.3 and newer).
+
+The server names each body that it wrote in its own log (server/inference_request_log.go: ``logged to PATH, replay using curl``),
+so nobody has to know its temporary folder. Of a body leaves the host what it says of model and layers, and no word of a prompt.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Sequence
+
+from remediation.connections.calls import Completed, Probe, Run
+from remediation.facets.machine.rights import problems
+from remediation.facets.snapshot import Snapshot
+from remediation.model.errors import CallFailed
+
+MOST = 16
+"""So many requests are read, the latest."""
+FRAGMENT = r'"(model|num_gpu)" *: *("[^"]*"|-?[0-9]+)'
+WROTE = re.compile(r"^(\S*ollama-request-logs-[^:]*):(.*)$")
+_NAMED = re.compile(
+    r"\blogged to (\S.{0,1000}?[\\/]ollama-request-logs-\d{1,20}[\\/]{1,4}[\w.-]{1,200}_body\.json), replay using "
+)
+_DEPTH = "4"
+"""A service with a temporary folder of its own (PrivateTmp) has it at ``/tmp/systemd-private-…/tmp``."""
+_WHAT = "reading the requests that Ollama wrote down"
+_RIGHTS = "they belong to the server's user: log in as root, or say become: true"
+
+
+def named(log: str, *, windows: bool) -> tuple[str, ...]:
+    """Return the bodies that a server's log names, the latest last; Go's log doubles the backslashes of a quoted text."""
+    paths = (match[1].replace("\\\\", "\\") if windows else match[1] for match in _NAMED.finditer(log))
+    fit = (path for path in paths if windows or path.startswith("/"))
+    return tuple(dict.fromkeys(fit))[-MOST:]
+
+
+def call(paths: Sequence[str], *, windows: bool) -> Run | Probe | None:
+    """Return the call that reads these bodies; None where there are none."""
+    if not paths:
+        return None
+    if windows:
+        return Probe("requests", {"paths": list(paths)}, timeout=30.0)
+    folder = posixpath.dirname(paths[-1])
+    names: list[str] = []
+    for path in paths:
+        if posixpath.dirname(path) == folder:  # an earlier start of the server wrote elsewhere, and is over
+            names += ["-o", "-name", posixpath.basename(path)]
+    find = ("find", posixpath.dirname(folder), "-maxdepth", _DEPTH, "-type", "f", "-size", "-1024k")
+    where = ("-path", f"*/{posixpath.basename(folder)}/*", "(", *names[1:], ")")
+    grep = ("-exec", "grep", "-HoE", FRAGMENT, "{}", "+")
+    return Run((*find, *where, *grep), timeout=20.0, env={"LC_ALL": "C"})
+
+
+def read_requests(look: Snapshot, paths: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return (path, what is said of model and layers) of each body; raises `CallFailed` where the login may not read them."""
+    windows = look.platform == "windows"
+    asked = call(paths, windows=windows)
+    if asked is None:
+        return ()
+    if isinstance(asked, Probe):
+        value = look.probe(asked, _WHAT)
+        found = tuple((str(row["Path"]), str(row["Text"])) for row in value["Rows"] or () if row["Text"])
+        refused = bool(value["Refused"])
+        reasons = problems(value)
+        if reasons and not refused and not found:
+            path, reason = next(iter(reasons.items()))
+            raise CallFailed(f"{_WHAT} failed: {path}: {reason}", host=look.host)
+    else:
+        reply = look.ask(asked)[0]
+        done = reply if isinstance(reply, Completed) else None
+        found = written(done.text) if done is not None else ()
+        refused = done is not None and any(b"denied" in line and b"ollama" in line for line in done.stderr.splitlines())
+    if refused and not found:
+        raise CallFailed(f"{_WHAT} failed: this login may not read {paths[-1]}", host=look.host, next_step=_RIGHTS)
+    return found
+
+
+def written(text: str) -> tuple[tuple[str, str], ...]:
+    """Return (path, fragments) from grep's ``path:match`` lines, the latest last: a body's name begins with its time."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if match := WROTE.match(line):
+            found.setdefault(match[1], []).append(match[2])
+    ordered = sorted(found, key=posixpath.basename)
+    return tuple((path, ", ".join(found[path])) for path in ordered)[-MOST:]

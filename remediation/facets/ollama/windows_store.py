@@ -1,0 +1,66 @@
+"""The store of an Ollama that runs natively on Windows: a folder of the desktop user's profile."""
+
+from __future__ import annotations
+
+import ntpath
+import re
+from collections.abc import Mapping
+
+from remediation.connections.calls import Run
+from remediation.facets.checked import checked
+from remediation.facets.machine.docker_desktop import STATE_PROBE
+from remediation.facets.machine.files import HostFilesWriter
+from remediation.facets.machine.rights import problems
+from remediation.facets.snapshot import Snapshot
+from remediation.model.errors import CallFailed
+
+_HASH = re.compile(r"^[0-9a-f]{64}$", re.MULTILINE)
+
+
+def folder(look: Snapshot) -> str:
+    """Return where the models of the desktop's user lie."""
+    value = look.probe(STATE_PROBE, "asking for the desktop user's profile")
+    config = value["WslConfigPath"]
+    if not config:
+        why = problems(value).get("Profile")
+        raise CallFailed("the desktop user's profile was not found" + (f": {why}" if why else ""), host=look.host)
+    return ntpath.join(ntpath.dirname(str(config)), ".ollama", "models")
+
+
+@checked("windows_store")
+class OnWindows:
+    """See `remediation.facets.ollama.model_store.BlobStore`."""
+
+    def __init__(self, look: Snapshot, where: str) -> None:
+        self._snapshot, self._where = look, where
+        self._files = HostFilesWriter(look)
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's bytes."""
+        return self._files.read(self._path(path))
+
+    def sizes(self, folder: str) -> Mapping[str, int]:
+        """Return the sizes of a folder's files."""
+        return {each.name: each.size for each in self._files.list(self._path(folder)) or () if not each.folder}
+
+    def digest(self, path: str, *, timeout: float) -> str:
+        """Return the SHA-256 of a file. The program's sentences are in the host's language, the hash is a line of its own."""
+        call = Run(("certutil.exe", "-hashfile", self._path(path), "SHA256"), timeout=timeout)
+        text = self._snapshot.run(call, f"hashing {path}").text.lower().replace(" ", "")
+        match = _HASH.search(text.replace("\r", ""))
+        if match is None:
+            raise CallFailed(f"hashing {path} failed: certutil printed no hash", host=self._snapshot.host)
+        return f"sha256:{match[0]}"
+
+    def move(self, path: str, to: str) -> None:
+        """Move a file over what is at `to`."""
+        self._files.make_folder(ntpath.dirname(self._path(to)))
+        self._files.remove(self._path(to))
+        self._files.rename(self._path(path), self._path(to))
+
+    def remove(self, path: str) -> None:
+        """Delete a file."""
+        self._files.remove(self._path(path))
+
+    def _path(self, path: str) -> str:
+        return ntpath.join(self._where, *path.split("/"))

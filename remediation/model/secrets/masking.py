@@ -1,0 +1,249 @@
+"""The masker: the one place where secrets are taken out of what leaves the program.
+
+It learns secrets (`Masker.learn`) and replaces them, in every form in which a program may write them, in texts and JSON
+values. Connections, journal, plans, reports, recordings and the terminal share one masker for each command.
+
+A secret of fewer than four characters is not searched for in texts, because that would mask half of every message. It is
+masked where a name says that it is secret: under such a key, after ``password=``, in the login of a URL.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from remediation.model.errors import InputError, RemediationError
+from remediation.model.secrets.forms import SHORTEST, across_lines, forms_of
+from remediation.model.secrets.names import MASK, sounds_secret, url_passwords, without_evident_secrets
+
+__all__ = ["MASK", "SHORTEST", "Masker", "secrets_in"]
+
+_FEW = 64
+"""Up to so many different beginnings of secrets, a regular expression finds them faster than a loop."""
+
+_FOLD = re.compile(r"\\\n[ \t]{0,200}(?:\\(?= ))?")
+"""Where YAML breaks a double-quoted text that is too long for its line."""
+
+WORDS = frozenset(
+    [
+        "ok",
+        "changed",
+        "would-change",
+        "unverified",
+        "blocked",
+        "skipped",
+        "failed",
+        "timed-out",
+        "unreachable",
+        "met",
+        "unmet",
+        "unknown",
+        "observe",
+        "safe",
+        "disruptive",
+        "destructive",
+        "info",
+        "warning",
+        "true",
+        "false",
+        "yes",
+        "no",
+        "none",
+        "null",
+        "posix",
+        "windows",
+        "linux",
+        "local",
+        "command",
+        "check",
+        "max_risk",
+        "playbook",
+        "inventory",
+        "hosts",
+        "resumed",
+        "undoes",
+        "facts",
+        "target",
+        "round_trips",
+        "seconds",
+        "path",
+        "item",
+        "state",
+        "text",
+        "values",
+        "diagnosis",
+        "findings",
+        "settings",
+        "predicted",
+        "need",
+        "collect",
+        "notes",
+        "rung",
+        "treats",
+        "reason",
+        "risk",
+        "stops",
+        "outcome",
+        "index",
+        "change",
+        "changes",
+        "step",
+        "summary",
+        "subject",
+        "before",
+        "after",
+        "needs",
+        "diff",
+        "undo",
+        "asks",
+        "data",
+        "params",
+        "deadline",
+        "rights",
+        "status",
+        "completed",
+        "total",
+        "applied",
+        "error",
+        "effect",
+        "level",
+        "label",
+        "figures",
+        "layers",
+        "result",
+        "results",
+        "value",
+        "source",
+        "name",
+        "started",
+        "folder",
+        "asked",
+        "version",
+    ]
+)
+"""Whole values and keys that the readers of events rely on: they stay, even if somebody chose one of them as a password."""
+
+
+def secrets_in(value: Any, *, named: bool = False) -> Iterator[str]:  # noqa: ANN401 - any value
+    """Yield every secret in `value`: hidden values, what stands under a name that says so (``named``), passwords in URLs."""
+    reveal = getattr(value, "reveal", None)
+    if callable(reveal):
+        yield str(reveal())
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from secrets_in(item, named=named or sounds_secret(str(key)))
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for item in value:
+            yield from secrets_in(item, named=named)
+    elif isinstance(value, str):
+        yield from url_passwords(value)
+        if named and not getattr(value, "template", False):  # the user's texts know whether they are templates
+            yield str(value)
+    elif named and isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield str(value)
+
+
+class Masker:
+    """Replaces secrets in texts and JSON values. It may be used, and may learn more, from any thread."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._lock = threading.Lock()
+        self._known: frozenset[str] = frozenset()
+        self._heads: dict[str, tuple[str, ...]] = {}
+        self._spaced: tuple[re.Pattern[str], ...] = ()
+        self._start: re.Pattern[str] | None = None
+        self.add(*secrets)
+
+    def add(self, *secrets: str) -> None:
+        """Learn secrets; those that are too short to be searched for are left out."""
+        with self._lock:
+            stripped = (secret.strip("\r\n") for secret in secrets)
+            new = {secret for secret in stripped if len(secret.strip()) >= SHORTEST} - self._known
+            if not new:
+                return
+            heads = {head: set(forms) for head, forms in self._heads.items()}
+            for form in set().union(*(forms_of(secret) for secret in new)):
+                heads.setdefault(form[:SHORTEST], set()).add(form)
+            self._spaced += tuple(pattern for secret in sorted(new) if (pattern := across_lines(secret)) is not None)
+            self._known |= new
+            # replaced as a whole: a thread that is masking goes on with the table that it began with
+            self._heads = {head: tuple(sorted(forms, key=len, reverse=True)) for head, forms in heads.items()}
+            self._start = re.compile("|".join(map(re.escape, self._heads))) if len(self._heads) <= _FEW else None
+
+    def learn(self, value: Any) -> None:  # noqa: ANN401 - any value
+        """Learn every secret that a value holds (`secrets_in`)."""
+        self.add(*secrets_in(value))
+
+    def __call__(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        """Return `value` with every secret masked, in keys as well."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {self.text(key) if isinstance(key, str) else key: self._under(key, item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self(item) for item in value]
+        return value
+
+    def text(self, text: str) -> str:
+        """Return `text` with every secret masked."""
+        if len(text) < SHORTEST or text in WORDS:
+            return text
+        return without_evident_secrets(self.known(text))
+
+    def known(self, text: str) -> str:
+        """Return `text` with the learned secrets masked, and nothing that only looks like one."""
+        if not self._heads or len(text) < SHORTEST:
+            return text
+        if "\\\n" in text and (unfolded := _FOLD.sub("", text)) != text:
+            masked = self._replaced(unfolded)
+            text = masked if masked != unfolded else text
+        for pattern in self._spaced:
+            text = pattern.sub(MASK, text)
+        return self._replaced(text)
+
+    def error(self, error: RemediationError) -> RemediationError:
+        """Mask the sentences of an error in place, and return it."""
+        error.message = self.text(error.message)
+        error.next_step = self.text(error.next_step)
+        error.args = tuple(self.text(each) if isinstance(each, str) else each for each in error.args)
+        if isinstance(error, InputError):
+            error.mask(self.text)
+        return error
+
+    def _under(self, key: object, item: Any) -> Any:  # noqa: ANN401 - any JSON value
+        return _hidden(item) if isinstance(key, str) and sounds_secret(key) else self(item)
+
+    def _replaced(self, text: str) -> str:
+        kept: list[str] = []
+        end, heads = 0, self._heads
+        for start in self._candidates(text, heads):
+            if start < end:
+                continue
+            form = next((each for each in heads[text[start : start + SHORTEST]] if text.startswith(each, start)), None)
+            if form is not None:
+                kept += (text[end:start], MASK)
+                end = start + len(form)
+        return "".join((*kept, text[end:])) if kept else text
+
+    def _candidates(self, text: str, heads: Mapping[str, tuple[str, ...]]) -> Iterator[int]:
+        pattern = self._start
+        if pattern is None or len(heads) > _FEW:
+            yield from (start for start in range(len(text) - SHORTEST + 1) if text[start : start + SHORTEST] in heads)
+            return
+        found = pattern.search(text)
+        while found:
+            if found[0] in heads:
+                yield found.start()
+            found = pattern.search(text, found.start() + 1)
+
+
+def _hidden(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return what stands under a name that sounds secret, without its values; a template is no value."""
+    if isinstance(value, Mapping):
+        return {key: _hidden(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_hidden(item) for item in value]
+    plain = value is None or value == "" or isinstance(value, bool) or (isinstance(value, str) and "{{" in value)
+    return value if plain else MASK

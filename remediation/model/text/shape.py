@@ -1,0 +1,151 @@
+"""What was read from outside has the shape that its type says: checked once, where it comes in.
+
+Hosts answer, and files hold, whatever they like. `mismatch` names the first part of a value that is not of the declared type,
+`explain` says in a few words what an exception of reading such a value was about.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from remediation.model.errors import UsageError
+from remediation.model.text.visible import brief
+from remediation.model.text.words import plural
+
+ODD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, AssertionError)
+"""What code raises that reads a value of another shape than it expects."""
+
+_LONGEST = 80
+_DEEPEST = 20
+_LARGEST = 1 << 63
+
+
+def mismatch(value: object, expected: Any, path: str = "", depth: int = 0) -> str | None:  # noqa: ANN401 - a type
+    """Return what in `value` is not as `expected`, a type, declares it; None where all is."""
+    where = path or "the value"
+    if depth > _DEEPEST:
+        return f"{where} is nested too deeply"
+    origin = typing.get_origin(expected)
+    if origin in {typing.Union, types.UnionType}:
+        found = [mismatch(value, each, path, depth) for each in typing.get_args(expected)]
+        return None if None in found else next((each for each in found if each and not each.startswith(f"{where} is ")), found[0])
+    if origin is typing.Literal:
+        return None if value in typing.get_args(expected) else _not(where, "one of the known values", value)
+    if isinstance(origin, type):
+        return _container(value, origin, typing.get_args(expected), path, depth)
+    if dataclasses.is_dataclass(expected) and isinstance(value, expected):  # type: ignore[arg-type]  # a class
+        return _dataclass(value, path, depth)
+    return _plain(value, expected, where)
+
+
+def check_shape(value: object, path: str = "") -> str | None:
+    """Return what in `value` is not as the dataclasses in it declare it; None where all is."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _dataclass(value, path, 0)
+    if isinstance(value, Mapping):
+        return _first(check_shape(each, _below(path, key)) for key, each in value.items())
+    if isinstance(value, (list, tuple)):
+        return _first(check_shape(each, f"{path}[{number}]") for number, each in enumerate(value))
+    return None
+
+
+def explain_error(error: BaseException) -> str:
+    """Return in a few words what was odd about a value that could not be read."""
+    text = brief(str(error), _LONGEST)
+    if isinstance(error, KeyError):
+        return f"{text} is missing"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return text or type(error).__name__
+
+
+@contextmanager
+def intact(what: str, next_step: str) -> Iterator[None]:
+    """Turn what reading a damaged file leads to into a `UsageError`; `what` names the file or run."""
+    try:
+        yield
+    except ODD as error:
+        raise UsageError(f"{what} is damaged: {explain_error(error)}", next_step=next_step) from None
+
+
+def _dataclass(value: Any, path: str, depth: int) -> str | None:  # noqa: ANN401 - any dataclass
+    kind: Any = type(value)
+    hints = _hints(kind)
+    return _first(mismatch(getattr(value, name), kind, _below(path, name), depth + 1) for name, kind in hints.items())
+
+
+@lru_cache(maxsize=256)
+def _hints(kind: Any) -> Mapping[str, Any]:  # noqa: ANN401 - a dataclass
+    try:
+        known = typing.get_type_hints(kind)
+    except NameError:  # a type that is imported for type checkers alone
+        return {}
+    return {each.name: known[each.name] for each in dataclasses.fields(kind) if each.name in known}
+
+
+def _container(value: object, origin: Any, arguments: tuple[Any, ...], path: str, depth: int) -> str | None:  # noqa: ANN401 - types
+    where = path or "the value"
+    if issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            return _not(where, "a mapping", value)
+        key, kind = arguments or (Any, Any)
+        return _first(mismatch(name, key, f"a key of {where}", depth + 1) for name in value) or _first(
+            mismatch(each, kind, _below(path, name), depth + 1) for name, each in value.items()
+        )
+    if not issubclass(origin, (Sequence, AbstractSet)):
+        return None  # a callable, a class: nothing that comes from outside
+    if not isinstance(value, (origin, list, tuple)) or isinstance(value, (str, bytes)):
+        return _not(where, "a list", value)
+    kinds: Sequence[Any] = arguments[:1] * len(value)
+    if issubclass(origin, tuple) and Ellipsis not in arguments:
+        kinds = arguments
+    if len(kinds) != len(value):
+        return _not(where, plural(len(kinds), "value"), value)
+    pairs = enumerate(zip(value, kinds, strict=True))
+    return _first(mismatch(each, kind, f"{path}[{number}]", depth + 1) for number, (each, kind) in pairs)
+
+
+def _plain(value: object, expected: Any, where: str) -> str | None:  # noqa: ANN401 - a type
+    if expected in {Any, object} or not isinstance(expected, type) or getattr(expected, "_is_protocol", False):
+        return None  # also a type variable: anything will do
+    if expected is float:
+        fits = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST  # false for NaN
+        return None if fits else _out_of_range(where, value) or _not(where, "a number", value)
+    if expected is int:
+        fits = isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
+        return None if fits else _out_of_range(where, value) or _not(where, "a whole number", value)
+    return None if isinstance(value, expected) else _not(where, _NAMES.get(expected, expected.__name__), value)
+
+
+_NAMES: Mapping[type, str] = {str: "a text", bool: "true or false", type(None): "nothing", bytes: "bytes"}
+
+
+def _out_of_range(where: str, value: object) -> str:
+    known = isinstance(value, (int, float)) and not isinstance(value, bool) and not abs(value) < _LARGEST
+    return f"{where} is out of range" if known else ""
+
+
+def _not(where: str, wanted: str, value: object) -> str:
+    return f"{where} is {_KINDS.get(type(value)) or f'a {type(value).__name__}'}, not {wanted}"
+
+
+_KINDS: Mapping[type, str] = {
+    str: "a text", int: "a number", float: "a number", bool: "true or false", type(None): "null", list: "a list", tuple: "a list",
+    dict: "a mapping",
+}  # fmt: skip
+
+
+def _below(path: str, name: object) -> str:
+    shown = str(name)[:_LONGEST]
+    return f"{path}.{shown}" if path else shown
+
+
+def _first(found: Iterator[str | None]) -> str | None:
+    return next((each for each in found if each is not None), None)

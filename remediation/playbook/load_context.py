@@ -1,0 +1,145 @@
+"""What is shared by the readers of one playbook: its mistakes, its files, and small questions about raw values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from remediation.model.errors import InputError, Place, RemediationError
+from remediation.playbook import keywords
+from remediation.playbook.ansible_names import KEYWORDS
+from remediation.playbook.errors import Problems, meant, where
+from remediation.playbook.keywords import Kind
+from remediation.templating.templar import Scope
+from remediation.templating.yaml.loader import Decrypt, read_yaml
+from remediation.templating.yaml.located import Table, plain
+
+if TYPE_CHECKING:
+    from remediation.steps.contract import Step
+
+DEEPEST = 60
+"""How deep imports may lie in one another."""
+
+
+@dataclass(slots=True)
+class Loading:
+    """One reading of a playbook: its mistakes, the files that were read, and what is known before any host is."""
+
+    root: Path
+    steps: Callable[[], Mapping[str, type[Step[Any]]]]
+    early: Mapping[str, Any] = field(default_factory=dict)
+    problems: Problems = field(default_factory=Problems)
+    files: list[Path] = field(default_factory=list)
+    open_imports: list[Path] = field(default_factory=list)
+    decrypt: Decrypt | None = None
+
+    def read(self, path: Path, place: Place | None) -> Any:  # noqa: ANN401 - whatever the file holds
+        """Return what a YAML file holds; None, and a problem, where it cannot be read."""
+        try:
+            content = read_yaml(path, decrypt=self.decrypt)
+        except InputError as error:
+            self.problems.take(error, place)
+            return None
+        if path not in self.files:
+            self.files.append(path)
+        return content
+
+    def find(self, name: Any, folder: Path, place: Place | None, *, names: Mapping[str, Any] | None = None) -> Path | None:  # noqa: ANN401
+        """Return the file that is named: beside the file that names it, then beside the playbook; else note a problem."""
+        try:
+            text = str(Scope((self.early, names or {})).render(name))
+        except RemediationError as error:
+            self.problems.add(f"{error.message}; the name of an import must be known before any host is", where(name, place))
+            return None
+        found = find_file(text, (folder, self.root), "tasks")
+        if found is None:
+            self.problems.add(f"there is no file {text!r} in {folder}", where(name, place))
+        return found
+
+    @contextmanager
+    def within(self, file: Path, place: Place | None) -> Iterator[bool]:
+        """Note that `file` is being imported, and yield whether it may be: not within itself, and not too deep."""
+        known = file.resolve()
+        if known in self.open_imports:
+            circle = " -> ".join(path.name for path in (*self.open_imports[self.open_imports.index(known) :], known))
+            self.problems.add(f"{file.name} is imported within itself: {circle}", place)
+            yield False
+            return
+        if len(self.open_imports) > DEEPEST:
+            self.problems.add(f"imports lie more than {DEEPEST} files deep in one another", place)
+            yield False
+            return
+        self.open_imports.append(known)
+        try:
+            yield True
+        finally:
+            self.open_imports.pop()
+
+    def no_keyword(self, what: str, key: object, kinds: Iterable[str], place: Place | None) -> None:
+        """Note a keyword that is not known: with what to use instead where it is Ansible's, else with the nearest one."""
+        instead = KEYWORDS.get(str(key))
+        hint = f", which Ansible has; {instead}" if instead else meant(key, kinds)
+        self.problems.add(f"{what} has no keyword {str(key)!r}{hint}", place)
+
+    def expect(self, raw: Mapping[Any, Any], kinds: Mapping[str, Kind], what: str) -> None:
+        """Note every key of `raw` that `kinds` does not hold, and every value that is of another kind."""
+        for key, value in raw.items():
+            if key not in kinds:
+                self.no_keyword(what, key, kinds, key_place(raw, key))
+                continue
+            kind = kinds[key]
+            well = kind[1](value) if key in keywords.STATIC else keywords.fits(kind, value)
+            if not well:
+                self.problems.add(f"{key}: {kind[0]} is wanted, not {shown_value(value)}", value_place(raw, key))
+
+
+def find_file(name: str, folders: tuple[Path, ...], subfolder: str, *, subfolder_first: bool = False) -> Path | None:
+    """Return the file `name` in the first of `folders` that has it, or in their `subfolder`.
+
+    Variables are looked for in ``vars/`` first, as in Ansible, tasks beside the file that names them.
+    """
+    try:
+        path = Path(name).expanduser()
+        if path.is_absolute():
+            return path if path.exists() and not path.is_dir() else None
+        for folder in dict.fromkeys(folders):
+            inner = [] if path.parts[:1] == (subfolder,) else [folder / subfolder / path]
+            for candidate in (*inner, folder / path) if subfolder_first else (folder / path, *inner):
+                if candidate.exists() and not candidate.is_dir():
+                    return candidate
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have: a NUL, too long, ~ of nobody
+        return None
+    return None
+
+
+def key_place(raw: Mapping[Any, Any], key: object) -> Place | None:
+    """Return where a key stands."""
+    return raw.key_places.get(key) or raw.place if isinstance(raw, Table) else None
+
+
+def value_place(raw: Mapping[Any, Any], key: object) -> Place | None:
+    """Return where a key's value stands."""
+    return raw.value_places.get(key) or key_place(raw, key) if isinstance(raw, Table) else None
+
+
+def shown_value(value: object) -> str:
+    """Return a value as it is quoted in a message."""
+    kinds = {dict: "a mapping", Table: "a mapping", type(None): "nothing"}
+    if type(value) in kinds:
+        return kinds[type(value)]
+    return "a list" if isinstance(value, list) else repr(plain(value))
+
+
+def texts_of(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - as it stands in the file
+    """Return a text or a list of texts as a tuple."""
+    if value is None:
+        return ()
+    return tuple(item if isinstance(item, str) else str(item) for item in (value if isinstance(value, list) else [value]))
+
+
+def tags_of(value: Any) -> frozenset[str]:  # noqa: ANN401 - as it stands in the file
+    """Return tags: a text separated by commas, or a list of such."""
+    return frozenset(tag.strip() for text in texts_of(value) for tag in text.split(",") if tag.strip())

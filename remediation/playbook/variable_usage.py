@@ -1,0 +1,137 @@
+"""Which variables a playbook sets, and which it uses: read off its templates and conditions, nothing is evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2 import TemplateError, nodes
+
+from remediation.model.errors import Place
+from remediation.playbook.errors import where
+from remediation.playbook.model import Node, Play, Playbook, Task, TaskSettings, tasks_of
+from remediation.templating.environment import ENVIRONMENT
+from remediation.templating.yaml.located import Table, Text, has_template
+
+MAGIC = frozenset(
+    {
+        "ansible_failed_result", "ansible_failed_task", "group_names", "groups", "hostvars", "inventory_dir", "inventory_file",
+        "inventory_hostname", "inventory_hostname_short", "item", "lookup", "omit", "play_hosts", "playbook_dir", "q", "query",
+    }
+)  # fmt: skip
+GUARDS = frozenset({"default", "d", "defined", "undefined"})
+"""Filters and tests that are asked of what may be undefined."""
+
+
+@dataclass(slots=True)
+class UsedNames:
+    """What is set and used.
+
+    ``defined`` are variables with the place that sets them, ``needed`` those that must be defined where they are used, ``used``
+    all that are mentioned, ``given`` what is there in any case. ``open_ended``: more come from files that are read at run time.
+    """
+
+    defined: dict[str, Place | None] = field(default_factory=dict)
+    needed: dict[str, Place | None] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    given: set[str] = field(default_factory=lambda: set(MAGIC))
+    open_ended: bool = False
+
+
+def names_in(playbook: Playbook) -> UsedNames:
+    """Return the names of a whole playbook, its imports included."""
+    names = UsedNames()
+    for play in playbook.plays:
+        _define(names, play.vars)
+        names.open_ended = names.open_ended or bool(play.vars_files)
+        for value in (play.hosts, play.serial, play.max_fail_percentage, play.vars_files, play.name):
+            _use(names, value)
+        for task in _tasks(play):
+            _task(names, task)
+    return names
+
+
+def _tasks(play: Play) -> Iterator[Task]:
+    lists: tuple[Node, ...] = (*play.pre_tasks, *play.tasks, *play.post_tasks, *play.handlers)
+    return tasks_of(lists)
+
+
+def _task(names: UsedNames, task: Task) -> None:
+    _settings(names, task.settings)
+    if task.register:
+        names.given.add(task.register)  # kept to be looked at in the run's record as well
+    if task.action == "set_fact":
+        _define(names, task.arguments)
+    names.open_ended = names.open_ended or task.action in {"include_vars", "include_tasks"}
+    if task.loop is not None:
+        names.given |= {task.loop.variable, task.loop.index, "ansible_loop"}
+        _use(names, [task.loop.over, task.loop.label, task.loop.pause])
+    for value in (task.arguments, task.name, task.retries, task.delay, task.risk):
+        _use(names, value)
+    for condition in (task.until, task.failed_when, task.changed_when):
+        _condition(names, condition, task.place)
+    if task.action == "assert":
+        _condition(names, task.arguments.get("that"), task.place)
+    if task.action == "debug" and isinstance(task.arguments.get("var"), str):
+        _condition(names, task.arguments["var"], task.place)
+    for call in task.ladder.goal if task.ladder else ():
+        _use(names, call.parameters)
+
+
+def _settings(names: UsedNames, settings: TaskSettings) -> None:
+    for level in settings.vars:
+        _define(names, level)
+    for condition in settings.when:
+        _condition(names, condition, None)
+    others = (settings.environment, settings.delegate_to, settings.run_once, settings.ignore_errors, settings.throttle,
+              settings.timeout, settings.notify, settings.become_user, settings.no_log, settings.check_mode)  # fmt: skip
+    for value in others:
+        _use(names, value)
+
+
+def _define(names: UsedNames, table: Mapping[Any, Any]) -> None:
+    places = table.key_places if isinstance(table, Table) else {}
+    for name, value in table.items():
+        names.defined.setdefault(str(name), places.get(name))
+        _use(names, value)
+
+
+def _use(names: UsedNames, value: Any) -> None:  # noqa: ANN401 - any value of a file
+    if isinstance(value, Text):
+        if has_template(value):
+            _read(names, str(value), value.place)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            _use(names, item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _use(names, item)
+
+
+def _condition(names: UsedNames, value: Any, place: Place | None) -> None:  # noqa: ANN401 - any value of a file
+    for part in value if isinstance(value, list) else [value]:
+        if isinstance(part, str):
+            text = str(part) if has_template(part) else "{{ " + str(part) + " }}"
+            _read(names, text, where(part, place))
+
+
+def _read(names: UsedNames, text: str, place: Place | None) -> None:
+    try:
+        _read_tree(names, ENVIRONMENT.parse(text), place)
+    except (TemplateError, RecursionError):
+        return  # the run says what is wrong with it
+
+
+def _read_tree(names: UsedNames, tree: nodes.Template, place: Place | None) -> None:
+    own = {node.name for node in tree.find_all(nodes.Name) if node.ctx in {"store", "param"}}
+    guarded = {
+        name for node in tree.find_all((nodes.Filter, nodes.Test)) if node.name in GUARDS for name in node.find_all(nodes.Name)
+    }
+    mentioned = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "load"} - own
+    maybe = {node.name for node in tree.find_all(nodes.Name) if node in guarded}
+    # `x is defined and x.y > 1`: what is asked for once is guarded in the whole expression
+    names.used |= mentioned
+    for name in sorted(mentioned - maybe):
+        if name not in ENVIRONMENT.globals:
+            names.needed.setdefault(name, place)

@@ -1,0 +1,74 @@
+"""A fleet's hosts by what was wrong with them and what became of it (``by cause  31 vram_occupied → cured by vram.free``)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from remediation.report.host_view import BAD, HostView
+from remediation.report.text import Line, shortened
+
+_LEAD = "by cause  "
+_NEXT = "next      "
+_NAMED = 3
+"""So many hosts of a group are named where a person has to go on with them."""
+_REASON = 60
+_FOLLOWS = {"model.loaded", "model.reloaded", "stack.up"}
+"""Steps that bring into effect what another one changed: they are no cure of their own beside it."""
+
+
+def by_cause(pages: Iterable[HostView]) -> list[Line]:
+    """Return a line per group, the largest first; nothing where no host was diagnosed and none ended badly."""
+    groups: dict[str, list[HostView]] = defaultdict(list)
+    for page in pages:
+        what = _came_to(page)
+        if what:
+            groups[what].append(page)
+    most = sorted(groups.items(), key=lambda group: -len(group[1]))
+    return [
+        Line(f"{len(members)} {what}{_who(members)}", lead=" " * len(_LEAD) if index else _LEAD)
+        for index, (what, members) in enumerate(most)
+    ]
+
+
+def to_do(pages: Iterable[HostView]) -> list[Line]:
+    """Return what to do next about hosts that ended badly, each thing once and in full, with the hosts that it is for."""
+    groups: dict[str, list[HostView]] = defaultdict(list)
+    for page in pages:
+        if page.outcome in BAD and page.next_step:
+            groups[page.next_step].append(page)
+    lines = []
+    for step, members in groups.items():
+        first, *rest = step.split("\n")
+        lines.append(Line(f"{_named(members)}: {first}", lead=_NEXT))
+        lines += [Line(row, lead=" " * len(_NEXT), verbatim=True, whole=True) for row in rest]
+    return lines
+
+
+def _came_to(page: HostView) -> str:
+    cause = page.causes[0][0] if page.causes else ""
+    if page.outcome in BAD:
+        return f"{cause} → {page.outcome}" if cause else page.outcome
+    if not cause:
+        return ""
+    if not page.changes:
+        return "" if cause in {"healthy", "unknown"} else f"{cause} → left as it is"
+    if page.check:
+        return f"{cause} → would be treated"
+    steps = [step for step in page.steps if step not in _FOLLOWS] or list(page.steps)
+    return f"{cause} → {'cured' if page.goal == 'met' else 'changed'} by {', '.join(steps)}"
+
+
+def _who(members: list[HostView]) -> str:
+    """Return the names of hosts that somebody has to look after, with the reason where there is one of them."""
+    if members[0].outcome not in BAD:
+        return ""
+    if len(members) == 1:
+        (page,) = members
+        return f" ({page.host}: {shortened(page.reason, _REASON)})" if page.reason else f" ({page.host})"
+    return f" ({_named(members)})"
+
+
+def _named(members: list[HostView]) -> str:
+    names = ", ".join(page.host for page in members[:_NAMED])
+    return f"{names}, ..." if len(members) > _NAMED else names

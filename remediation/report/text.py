@@ -1,0 +1,106 @@
+"""A line of the terminal: a lead, a text that wraps under itself, and a style that never carries the meaning alone."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.model.text.visible import visible, visible_line
+
+WIDTH = 100
+NARROWEST = 24
+"""Columns that a text needs beside its lead; where fewer are left, it stands below."""
+LEAD = 12
+INDENT = 2
+
+CLOCK = re.compile(r"\btime=\S{1,64} level=\S{1,16} source=\S{1,100} ")
+"""What every structured line of Ollama's log begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """``lead`` stands in front of the first row, ``text`` wraps behind it; ``style`` is one of ``STYLES``.
+
+    ``most`` limits the rows: what is longer ends with an ellipsis. ``verbatim`` text keeps its rows and is cut at the width, unless
+    ``narrow`` says the same in rows that can wrap, or it is ``whole`` because it is to be copied.
+    """
+
+    text: str
+    lead: str = ""
+    style: str = ""
+    most: int = 0
+    verbatim: bool = False
+    narrow: str = ""
+    whole: bool = False
+
+    def rows(self, width: int = WIDTH) -> list[str]:
+        """Return the rows, none wider than `width` and none with a control character."""
+        text, lead = visible(self.text), visible_line(self.lead)
+        if self.verbatim:
+            told = [f"{lead}{row}".rstrip() for row in text.split("\n")]
+            if self.narrow and any(len(row) > width for row in told):
+                return [row for part in self.narrow.split("\n") for row in Line(part, lead=self.lead).rows(width)]
+            return told if self.whole else [_cut(row, width) for row in told]
+        above: list[str] = []
+        if len(lead) > width - NARROWEST and len(lead) > LEAD:
+            above = textwrap.wrap(lead, width, subsequent_indent=" " * INDENT, break_on_hyphens=False)
+            lead = " " * min(LEAD, width // 4)
+        hanging = " " * len(lead)
+        rows = textwrap.wrap(
+            " ".join(text.split()), width, initial_indent=lead, subsequent_indent=hanging, break_on_hyphens=False
+        ) or ([] if above else [lead.rstrip()])
+        if self.most and len(rows) > self.most:
+            rows = [*rows[: self.most - 1], f"{rows[self.most - 1][: width - 2]} …"]
+        return above + rows
+
+
+STYLES = {"": "", "head": "bold", "good": "green", "bad": "bold red", "warn": "yellow", "dim": "dim"}
+
+
+def labelled(label: str, text: str, *, style: str = "", most: int = 0) -> Line:
+    """Return a line ``  label     text``."""
+    return Line(text, lead=f"{'':{INDENT}}{label:{LEAD - INDENT}}", style=style, most=most)
+
+
+def below(text: str, *, style: str = "", most: int = 0, more: int = 0) -> Line:
+    """Return a line that continues under the text of a labelled one, `more` columns further in."""
+    return Line(text, lead=" " * (LEAD + more), style=style, most=most)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return `text` in at most `most` characters: without a log line's clock and source, and its middle left out."""
+    text = " ".join(text.split())
+    if len(text) <= most:
+        return text
+    text = CLOCK.sub("", text)
+    if len(text) <= most:
+        return text
+    tail = most * 2 // 5  # verdicts stand at both ends of Ollama's lines (facts/ollama 2)
+    return f"{text[: most - tail - 3].rstrip()} … {text[-tail:].lstrip()}"
+
+
+def columns(rows: Iterable[Sequence[str]], *, gap: int = 2) -> list[str]:
+    """Return `rows` as aligned columns; the last one is not padded."""
+    listed = [[str(cell) for cell in row] for row in rows]
+    if not listed:
+        return []
+    widths = [max(len(row[index]) for row in listed if index < len(row)) for index in range(max(map(len, listed)))]
+    return ["".join(f"{cell:{widths[index] + gap}}" for index, cell in enumerate(row)).rstrip() for row in listed]
+
+
+def _cut(row: str, width: int) -> str:
+    return row if len(row) <= width else f"{row[: width - 1]}…"
+
+
+def diff_lines(change: Mapping[str, Any]) -> list[Line]:
+    """Return what a change is before and after: its diff, row by row, or both values."""
+    if change.get("diff"):
+        rows = [row for row in str(change["diff"]).split("\n") if row]
+        return [Line(row, lead=" " * 7, verbatim=True, style={"+": "good", "-": "warn"}.get(row[:1], "dim")) for row in rows]
+    if change.get("before") is None and change.get("after") is None:
+        return []
+    subject = f"{change['subject']}: " if change.get("subject") else ""
+    return [Line(f"{subject}{change.get('before')} → {change.get('after')}", lead=" " * 7, most=3)]

@@ -1,0 +1,1 @@
+"""Steps on Compose files and projects."""

@@ -1,0 +1,228 @@
+"""Settings in the project's ``.env``, and the services that read them recreated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import field_validator
+
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, Risk, StepCall
+from remediation.model.errors import CallFailed
+from remediation.model.facts import ComposeProject, Container
+from remediation.model.text.timestamps import parse_timestamp
+from remediation.steps.compose.environment import backup_of, digest
+from remediation.steps.compose.stack import RUNNING, containers_of
+from remediation.steps.compose.text import beside, unified
+from remediation.steps.contract import Step, param, step
+from remediation.steps.resolve import wanted_project
+from remediation.steps.run_info import DOTENV, pending_dotenv, pending_services, run_started
+
+_LINE = re.compile(
+    r"^(?P<before>[^\S\r\n]{0,200}(?:export\s{1,200})?(?P<name>[A-Za-z_]\w{0,400})\s{0,200}=\s{0,200})(?P<value>'[^']*'|\"(?:[^\"\\]|\\.)*\"|[^\r\n]*?)(?P<after>(?:[^\S\r\n]{1,200}#[^\r\n]*)?)$"
+)
+_PLAIN = re.compile(r"^[\w./:@%+,-]*$")
+
+
+@dataclass(frozen=True, slots=True)
+class EnvFile:
+    """A file of settings: its path and text, None where it is not there."""
+
+    path: str
+    text: str | None
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings by name, the last of each counts, quotes taken off."""
+        return settings_of(self.text or "")
+
+
+def settings_of(text: str) -> dict[str, str]:
+    """Return what an ``.env`` file sets."""
+    found = {}
+    for line in text.splitlines():
+        match = _LINE.match(line)
+        if match is not None:
+            found[match["name"]] = _bare(match["value"])
+    return found
+
+
+@step("env_file.set", settle=5.0)
+class EnvFileSet(Step[EnvFile]):
+    """The project's ``.env`` says so; it is edited in place, with a backup, and its comments stay.
+
+    Who reads it keeps what it had until it is recreated (service.recreated): ``docker compose restart`` ignores what changed
+    there (facts/ollama 7.10).
+    """
+
+    set: dict[str, str] = param("settings by name", example={"OLLAMA_MODEL": "mistral:7b-instruct-q3_K_M"}, min_length=1)
+    path: str | None = param(
+        "which file; .env in the project's folder by default", default=None, example="C:\\dev\\activia1\\.env"
+    )
+
+    @field_validator("set", mode="before")
+    @classmethod
+    def _set(cls, value: object) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        for name, one in value.items():
+            if not re.fullmatch(r"[A-Za-z_]\w*", str(name)):
+                msg = f"{name!r} is no name of a setting"
+                raise ValueError(msg)
+            if isinstance(one, str) and ("\n" in one or "\r" in one):
+                msg = f"{name} may not span several lines"
+                raise ValueError(msg)
+        return {str(name): str(one).lower() if isinstance(one, bool) else str(one) for name, one in value.items()}
+
+    def look(self, host: Reader) -> EnvFile:
+        """Read the file."""
+        path = self.path or dotenv_path(wanted_project(host))
+        content = host.files.read(path)
+        try:
+            return EnvFile(path, None if content is None else content.decode("utf-8"))
+        except UnicodeDecodeError:
+            raise CallFailed(f"{path} is not UTF-8", host=host.name, next_step=f"save {path} as UTF-8") from None
+
+    def met(self, seen: EnvFile) -> bool:
+        """Whether each is as wanted."""
+        settings = seen.settings
+        return all(settings.get(name) == value for name, value in self.set.items())
+
+    def plan(self, seen: EnvFile) -> Iterator[Change]:
+        """Edit or make the file."""
+        now = seen.settings
+        lacking = {name: value for name, value in self.set.items() if now.get(name) != value}
+        if not lacking:
+            return
+        before, text = seen.text or "", seen.text or ""
+        for name, value in lacking.items():
+            text = _with(text, name, value)
+        backup = backup_of(seen.path, before)
+        origin = {"made": True} if seen.text is None else {"backup": backup}
+        undo = StepCall("file.restored", {"path": seen.path, **origin, "expect": digest(text), "readers": True})
+        yield Change(
+            f"set {', '.join(f'{name}={value}' for name, value in lacking.items())} in {seen.path}", subject=seen.path,
+            before={name: now.get(name) for name in lacking}, after=dict(lacking), diff=unified(seen.path, before, text), undo=undo,
+            data={"text": text, "backup": None if seen.text is None else backup, DOTENV: seen.path},
+        )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Write the file as a whole."""
+        host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
+
+    def describe(self, seen: EnvFile) -> str:
+        """Say what stands there."""
+        now = seen.settings
+        return f"{seen.path}: " + ", ".join(f"{name} is {now.get(name, 'not set')}" for name in self.set)
+
+    def values(self, seen: EnvFile) -> dict[str, Any]:
+        """Register what was asked for, not the rest: there are secrets in such files."""
+        return {"path": seen.path, "settings": {name: seen.settings.get(name) for name in self.set}}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service's container, when the run began, and whether it differs from its definition."""
+
+    project: ComposeProject
+    name: str
+    container: Container | None
+    since: float
+    stale: bool
+
+    @property
+    def fresh(self) -> bool:
+        """Whether its container was made in this run."""
+        created = parse_timestamp(self.container.created_at) if self.container is not None else None
+        return created is not None and created >= self.since
+
+
+@step("service.recreated", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0)
+class ServiceRecreated(Step[Service]):
+    """The service runs in a container that has what its definition and ``.env`` say now.
+
+    One that has it already stays, unless ``always``: then it is made anew once per run. By default the service that uses
+    Ollama.
+    """
+
+    service: str | None = param("which service; the one that uses Ollama by default", default=None, example="api")
+    always: bool = param("whether one that does not differ is made anew as well", default=False)
+
+    def look(self, host: Reader) -> Service:
+        """Read container and definition."""
+        project = wanted_project(host)
+        known = host.compose.config(project).get("services") or {}
+        target = host.target().application
+        name = self.service or (str(target.value) if target is not None else "")
+        if name not in known:
+            raise CallFailed(
+                f"the project has no service {name!r}; it has {', '.join(known) or 'none'}" if name
+                else f"it is not clear which service uses Ollama; the project has {', '.join(known) or 'none'}",
+                host=host.name, next_step="name it with service",
+            )  # fmt: skip
+        container = containers_of(host.engine.containers(), project).get(name)
+        stale = name in host.compose.stale(project) or name in pending_services(host) or pending_dotenv(host)
+        return Service(project, name, container, run_started(host), stale)
+
+    def met(self, seen: Service) -> bool:
+        """Whether it runs and does not differ."""
+        runs = seen.container is not None and seen.container.status == RUNNING
+        return runs and not seen.stale and (seen.fresh or not self.always)
+
+    def plan(self, seen: Service) -> Iterator[Change]:
+        """Recreate it, without what it depends on."""
+        if not self.met(seen):
+            word = "create" if seen.container is None else "recreate" if seen.stale or self.always else "start"
+            yield Change(
+                f"{word} {seen.name}", subject=seen.name, before=seen.container.id if seen.container is not None else None,
+                risk=Risk.SAFE if word != "recreate" else Risk.DISRUPTIVE, data={"recreate": word == "recreate"},
+            )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Bring it up."""
+        host.compose.up(wanted_project(host), [change.subject], recreate=change.data["recreate"], deps=False)
+
+    def describe(self, seen: Service) -> str:
+        """Say how it stands."""
+        if seen.container is None:
+            return f"{seen.name} has no container"
+        differs = "differs from its definition" if seen.stale else "is as defined"
+        return f"{seen.name} is {seen.container.status} and {differs}"
+
+
+def dotenv_path(project: ComposeProject) -> str:
+    """Return the path of the project's ``.env``."""
+    separator = "\\" if "\\" in project.working_dir else "/"
+    return beside(f"{project.working_dir}{separator}compose.yml", ".env")
+
+
+def _with(text: str, name: str, value: str) -> str:
+    """Return the text with a setting changed where it last stands, or put at the end."""
+    lines = text.splitlines(keepends=True)
+    written = (
+        value
+        if _PLAIN.match(value)
+        else "'" + value + "'"
+        if "'" not in value
+        else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    )
+    for number in range(len(lines) - 1, -1, -1):
+        body = lines[number].rstrip("\r\n")
+        match = _LINE.match(body)
+        if match is not None and match["name"] == name:
+            lines[number] = f"{match['before']}{written}{match['after']}{lines[number][len(body) :]}"
+            return "".join(lines)
+    line_end = "\r\n" if "\r\n" in text else "\n"
+    if text and not text.endswith("\n"):
+        text += line_end
+    return f"{text}{name}={written}{line_end}"
+
+
+def _bare(value: str) -> str:
+    text = value.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1].replace('\\"', '"').replace("\\\\", "\\") if text[0] == '"' else text[1:-1]
+    return text

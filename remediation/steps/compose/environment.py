@@ -1,0 +1,232 @@
+"""The settings of Ollama's service in its Compose files: the harmful ones out, wanted ones in, the rest as it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import field_validator
+
+from remediation.diagnosis.versions import Version, parse_version
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, StepCall
+from remediation.model.errors import NO_ANSWER, CallFailed
+from remediation.model.facts import ComposeProject
+from remediation.steps.compose.text import ComposeText, YamlEntry, unified
+from remediation.steps.contract import Step, param, step
+from remediation.steps.model.ollama_settings import DEAD, HARMFUL, Judged, cards_of, judge_declared
+from remediation.steps.resolve import wanted_project
+
+IMAGES = ("ollama/", "/ollama", "ollama:")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a project: its text, and the settings of the service that stand in it."""
+
+    path: str
+    text: str
+    entries: tuple[YamlEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The settings of a service as its project declares them: per file, and resolved as Compose reads them."""
+
+    project: ComposeProject
+    service: str
+    files: tuple[File, ...]
+    resolved: Mapping[str, str]
+    version: Version | None
+    judged: tuple[Judged, ...]
+
+
+@step("compose.environment", settle=5.0)
+class ComposeEnvironment(Step[Declared]):
+    """The Compose files give Ollama's service no harmful setting, and those that are asked for.
+
+    Which settings harm depends on the Ollama release (facts/ollama 1): ``OLLAMA_LLM_LIBRARY=cuda`` turns the GPU off from
+    v0.12.4 on. Dead ones are reported and stay, unless ``prune`` says otherwise. Only the setting's own characters are
+    touched; a backup is kept beside the file. The container runs with its old settings until stack.up recreates it.
+    """
+
+    service: str | None = param("which service; the one that runs Ollama by default", default=None, example="ollama")
+    set: dict[str, str] = param("settings to make, name to value", default={}, example={"OLLAMA_MAX_LOADED_MODELS": "1"})
+    remove: tuple[str, ...] = param("settings to take out in any case", default=(), example=["OLLAMA_GPU_OVERHEAD"])
+    prune: bool = param("whether settings that this release does not read are taken out as well", default=False)
+
+    @field_validator("set", mode="before")
+    @classmethod
+    def _set(cls, value: object) -> object:
+        if isinstance(value, Mapping):
+            return {str(name): _text(one) for name, one in value.items()}
+        return value
+
+    def look(self, host: Reader) -> Declared:
+        """Read the project's files and what Compose makes of them."""
+        return declared(host, self.service)
+
+    def met(self, seen: Declared) -> bool:
+        """Whether nothing harmful stands there and all that is wanted does."""
+        return not self._going(seen) and not self._lacking(seen)
+
+    def plan(self, seen: Declared) -> Iterator[Change]:
+        """Edit each file in which something is to be changed."""
+        going, lacking = self._going(seen), self._lacking(seen)
+        for place in seen.files:
+            names = [entry.name for entry in place.entries if entry.name in going]
+            text = ComposeText(place.path, place.text).remove(seen.service, names) if names else place.text
+            for name, value in lacking.items():
+                if place is home_of(seen.files, seen.service, name):
+                    text = ComposeText(place.path, text).put(seen.service, name, value)
+            if text != place.text:
+                made = {name: value for name, value in lacking.items() if place is home_of(seen.files, seen.service, name)}
+                yield self._edit(seen, place, text, dict.fromkeys(names), made)
+
+    def _edit(self, seen: Declared, place: File, text: str, gone: Mapping[str, None], made: Mapping[str, str]) -> Change:
+        words = [f"take {name} out" for name in gone] + [f"set {name}={value}" for name, value in made.items()]
+        backup = backup_of(place.path, place.text)
+        return Change(
+            f"{', '.join(words)} of service {seen.service} in {place.path}" if gone else f"{', '.join(words)} for service {seen.service} in {place.path}",
+            subject=place.path,
+            before={entry.name: entry.value for entry in place.entries if entry.name in gone or entry.name in made},
+            after=dict(made),
+            diff=unified(place.path, place.text, text),
+            undo=StepCall("file.restored", {"path": place.path, "backup": backup, "expect": digest(text), "service": seen.service}),
+            data={"text": text, "backup": backup, "service": seen.service, "environment": {**gone, **made}},
+        )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Write the file as a whole, with a backup beside it."""
+        host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
+
+    def describe(self, seen: Declared) -> str:
+        """Say what is wrong with the settings, and what stays though it does nothing."""
+        going = self._going(seen)
+        parts = [f"{one.name}={one.value}: {one.because}" for one in seen.judged if one.name in going]
+        parts += [f"{name} is to go" for name in self.remove if name in going]
+        parts += [f"{name} is to be {value}" for name, value in self._lacking(seen).items()]
+        elsewhere = [name for name in going if all(name not in {entry.name for entry in file.entries} for file in seen.files)]
+        if elsewhere:
+            parts.append(
+                f"{', '.join(elsewhere)} stands in none of {', '.join(file.path for file in seen.files)}: look in env_file"
+            )
+        dead = [f"{one.name}={one.value} ({one.because})" for one in seen.judged if one.verdict == DEAD and one.name not in going]
+        if dead:
+            parts.append(f"without effect, left alone: {', '.join(dead)}")
+        return "; ".join(parts) or f"no harmful setting in service {seen.service}"
+
+    def values(self, seen: Declared) -> dict[str, Any]:
+        """Register what was judged."""
+        return {
+            "service": seen.service,
+            "settings": [
+                {"name": one.name, "value": one.value, "verdict": one.verdict, "because": one.because} for one in seen.judged
+            ],
+        }
+
+    def _going(self, seen: Declared) -> list[str]:
+        verdicts = {HARMFUL, DEAD} if self.prune else {HARMFUL}
+        judged = [one.name for one in seen.judged if one.verdict in verdicts and one.name not in self.set]
+        return list(dict.fromkeys([*judged, *(name for name in self.remove if name in seen.resolved and name not in self.set)]))
+
+    def _lacking(self, seen: Declared) -> dict[str, str]:
+        return {name: value for name, value in self.set.items() if seen.resolved.get(name) != value}
+
+
+def declared(host: Reader, service: str | None) -> Declared:
+    """Read what a project declares for Ollama's service; raises `CallFailed` where files or service are not to be had."""
+    project = wanted_project(host)
+    resolved = host.compose.config(project)
+    services = resolved.get("services") or {}
+    name = wanted_service(host, services, service)
+    files = tuple(project_files(host, project, name))
+    environment = _environment(services[name])
+    version = _version(host, services[name])
+    return Declared(project, name, files, environment, version, judge_declared(environment, version, cards_of(host)))
+
+
+def wanted_service(host: Reader, services: Mapping[str, Any], given: str | None) -> str:
+    """Return the service that is meant: the one given, else the target's, else the only one that runs Ollama."""
+    target = host.target()
+    name = given or (str(target.service.value) if target.service is not None else None)
+    if name is not None:
+        if name in services:
+            return name
+        raise CallFailed(
+            f"the project has no service {name!r}; it has {', '.join(services) or 'none'}",
+            host=host.name, next_step="correct service",
+        )  # fmt: skip
+    running = [key for key, one in services.items() if any(part in str((one or {}).get("image", "")) for part in IMAGES)]
+    if len(running) == 1:
+        return running[0]
+    said = f"{', '.join(running)} all run Ollama" if running else f"none of {', '.join(services) or 'no services'} runs Ollama"
+    raise CallFailed(f"it is not clear which service is meant: {said}", host=host.name, next_step="name it with service")
+
+
+def project_files(host: Reader, project: ComposeProject, service: str) -> Iterator[File]:
+    """Yield the project's files, and those that they include or extend, each once."""
+    waiting, seen = list(project.files), set()
+    while waiting:
+        path = waiting.pop(0)
+        if path in seen:
+            continue
+        seen.add(path)
+        content = host.files.read(path)
+        if content is None:
+            if path in project.files:
+                raise CallFailed(f"the Compose file {path} is not there", host=host.name, next_step="correct compose_files")
+            continue
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError:
+            raise CallFailed(f"{path} is not UTF-8", host=host.name, next_step=f"save {path} as UTF-8") from None
+        parsed = ComposeText(path, text)
+        waiting += parsed.others()
+        yield File(path, text, tuple(parsed.entries(service)))
+
+
+def home_of(files: Sequence[File], service: str, name: str) -> File:
+    """Return the file in which a setting is made: the last in which it stands, else the last that gives the service any."""
+    standing = [place for place in files if any(entry.name == name for entry in place.entries)]
+    if standing:
+        return standing[-1]
+    giving = [place for place in files if place.entries]
+    if giving:
+        return giving[-1]
+    naming = [place for place in files if service in ComposeText(place.path, place.text).services]
+    return (naming or list(files))[-1]
+
+
+def _version(host: Reader, definition: Mapping[str, Any]) -> Version | None:
+    """Return the release that will read the settings: what answers, else the image's tag."""
+    try:
+        return parse_version(host.ollama.version())
+    except NO_ANSWER:
+        image = str(definition.get("image") or "")
+        return parse_version(image.rsplit(":", 1)[-1]) if ":" in image else None
+
+
+def _environment(definition: Mapping[str, Any]) -> dict[str, str]:
+    found = definition.get("environment") or {}
+    if isinstance(found, Mapping):
+        return {str(name): "" if value is None else str(value) for name, value in found.items()}
+    return dict(str(item).partition("=")[::2] for item in found)
+
+
+def backup_of(path: str, text: str) -> str:
+    """Return where a file's backup is kept: beside it, named by what it said."""
+    return f"{path}.{digest(text)[:8]}.bak"
+
+
+def digest(text: str) -> str:
+    """Return the sha256 of a text as it is written to a file."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _text(value: object) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (int, float)) else value

@@ -1,0 +1,152 @@
+"""Memory and processors of a service, within what the engine's machine has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import field_validator
+
+from remediation.diagnosis.units import GIB, MIB, human
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, StepCall
+from remediation.steps.compose.edit import with_value
+from remediation.steps.compose.environment import File, backup_of, digest, home_of, project_files, wanted_service
+from remediation.steps.compose.text import unified
+from remediation.steps.contract import Step, param, step
+from remediation.steps.resolve import wanted_project
+
+_SPARE = 512 * MIB
+"""Left to the engine's own machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """A service's limits as Compose resolves them (None where none is set), its file, and what the engine has."""
+
+    service: str
+    memory: int | None
+    reserved: int | None
+    cpus: float | None
+    file: File
+    engine: int | None
+    wsl: bool
+
+
+@step("compose.resources", settle=5.0)
+class ComposeResources(Step[Resources]):
+    """The Compose file gives Ollama's service these limits of system memory and processors.
+
+    Capped by what the engine's machine really has: the guide's 12G is more than WSL's default half of 16 GiB. These limits
+    never change how many layers are on the GPU (facts/ollama 7.8); too little fails loads. stack.up makes them effective.
+    """
+
+    memory: int | None = param("limit of system memory, as Compose writes it", default=None, example="12G", ge=64 * MIB)
+    reserve: int | None = param("memory that is kept for it", default=None, example="4G", ge=16 * MIB)
+    cpus: float | None = param("limit of processors", default=None, example=6.0, gt=0)
+    service: str | None = param("which service; the one that runs Ollama by default", default=None, example="ollama")
+
+    @field_validator("memory", "reserve", mode="before")
+    @classmethod
+    def _size(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        size = memory_limit(value)
+        if size is None:
+            msg = f"a size such as 12G or 512M is wanted, not {value!r}"
+            raise ValueError(msg)
+        return size
+
+    def look(self, host: Reader) -> Resources:
+        """Read the resolved limits, the files, and the engine's memory."""
+        project = wanted_project(host)
+        services = host.compose.config(project).get("services") or {}
+        service = wanted_service(host, services, self.service)
+        resources = ((services[service].get("deploy") or {}).get("resources")) or {}
+        limits, kept = resources.get("limits") or {}, resources.get("reservations") or {}
+        limit = limits.get("memory", services[service].get("mem_limit"))
+        cpus = limits.get("cpus", services[service].get("cpus"))
+        engine = host.engine.facts().memory_total
+        file = home_of(tuple(project_files(host, project, service)), service, "")
+        return Resources(
+            service, memory_limit(limit), memory_limit(kept.get("memory")), float(cpus) if cpus is not None else None, file, engine,
+            wsl=host.system.facts().os == "windows",
+        )  # fmt: skip
+
+    def met(self, seen: Resources) -> bool:
+        """Whether each is as wanted, as far as the engine has it."""
+        return not self._lacking(seen)
+
+    def plan(self, seen: Resources) -> Iterator[Change]:
+        """Edit the file."""
+        lacking = self._lacking(seen)
+        if not lacking:
+            return
+        text = seen.file.text
+        for (section, key), value in lacking.items():
+            text = with_value(seen.file.path, text, seen.service, ("deploy", "resources", section, key), value)
+        words = ", ".join(f"{section}.{key} {value}" for (section, key), value in lacking.items())
+        backup = backup_of(seen.file.path, seen.file.text)
+        yield Change(
+            f"set {words} for service {seen.service} in {seen.file.path}", subject=seen.file.path,
+            before={"memory": seen.memory, "reserve": seen.reserved, "cpus": seen.cpus},
+            after={f"{section}.{key}": value for (section, key), value in lacking.items()},
+            diff=unified(seen.file.path, seen.file.text, text),
+            undo=StepCall("file.restored", {"path": seen.file.path, "backup": backup, "expect": digest(text), "service": seen.service}),
+            data={"text": text, "backup": backup, "service": seen.service, "environment": {}},
+        )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Write the file, with a backup beside it."""
+        host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
+
+    def describe(self, seen: Resources) -> str:
+        """Say what is set, and what the engine has."""
+        parts = [f"{seen.service}: memory {human(seen.memory) if seen.memory else 'unlimited'}, cpus {seen.cpus or 'unlimited'}"]
+        wanted = int(self.memory) if self.memory is not None else 0
+        if seen.engine is not None and wanted > self._cap(seen):
+            where = "; .wslconfig bounds it" if seen.wsl else ""
+            parts.append(f"{human(wanted)} is more than the engine's machine has ({human(seen.engine)}{where})")
+        return "; ".join(parts)
+
+    def values(self, seen: Resources) -> dict[str, Any]:
+        """Register what is set and what there is."""
+        return {"memory": seen.memory, "reserve": seen.reserved, "cpus": seen.cpus, "engine": seen.engine}
+
+    def _cap(self, seen: Resources) -> int:
+        return max(seen.engine - _SPARE, seen.engine // 2) if seen.engine is not None else int(self.memory or 0)
+
+    def _lacking(self, seen: Resources) -> dict[tuple[str, str], str]:
+        found: dict[tuple[str, str], str] = {}
+        memory = min(int(self.memory), self._cap(seen)) if self.memory is not None else None
+        if memory is not None and not _same(seen.memory, memory):
+            found["limits", "memory"] = _written(memory)
+        if self.cpus is not None and seen.cpus != self.cpus:
+            found["limits", "cpus"] = f"'{self.cpus:g}'"
+        kept = int(self.reserve) if self.reserve is not None else None
+        if kept is not None:
+            kept = min(kept, memory or seen.memory or kept)
+            if not _same(seen.reserved, kept):
+                found["reservations", "memory"] = _written(kept)
+        return found
+
+
+def memory_limit(value: object) -> int | None:
+    """Return Compose's byte value (``12G``, ``"12884901888"``) in bytes, units by 1024 as Compose reads them; None for none."""
+    text = str(value if value is not None else "").strip().lower().removesuffix("b").removesuffix("i").replace(" ", "")
+    units = {"k": 1024, "m": MIB, "g": GIB, "t": 1024 * GIB}
+    factor = units.get(text[-1:], 1)
+    try:
+        size = int(float(text.rstrip("kmgt")) * factor)
+    except (ValueError, OverflowError):
+        return None
+    return size or None
+
+
+def _same(now: int | None, wanted: int) -> bool:
+    return now is not None and abs(now - wanted) < MIB
+
+
+def _written(size: int) -> str:
+    return f"{size // GIB}G" if size % GIB == 0 else f"{size // MIB}M"

@@ -1,0 +1,187 @@
+"""A Compose project brought up: what its files changed is recreated, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, Risk
+from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
+from remediation.model.facts import ComposeProject, Container
+from remediation.steps.compose.text import ComposeText
+from remediation.steps.contract import Step, param, step
+from remediation.steps.resolve import wanted_project
+from remediation.steps.run_info import pending_services
+
+RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A project: its services, those whose container differs from the files (or is missing), and those that do not run.
+
+    ``silent`` is why Ollama does not answer though its service belongs to the project, "" when it does.
+    """
+
+    project: ComposeProject
+    services: tuple[str, ...]
+    stale: tuple[str, ...]
+    stopped: tuple[str, ...]
+    missing: tuple[str, ...]
+    silent: str = ""
+
+    @property
+    def due(self) -> tuple[str, ...]:
+        """The services that ``up`` would create, recreate or start."""
+        return tuple(name for name in self.services if name in {*self.stale, *self.stopped, *self.missing})
+
+
+@step("stack.up", risk=Risk.DISRUPTIVE, settle=90.0, deadline=900.0)
+class StackUp(Step[Stack]):
+    """The project's containers run as its files say; only what differs is recreated.
+
+    Refused where this session's environment would resolve the files otherwise than the user's did: a variable that is not
+    set, or a value that Compose fills in and that differs from what the running container got (design 7).
+    """
+
+    services: tuple[str, ...] = param("which services; all by default", default=(), example=["ollama"])
+
+    def look(self, host: Reader) -> Stack:
+        """Read the definition, what differs from it, and refuse where this session would read it otherwise."""
+        project = wanted_project(host)
+        config = host.compose.config(project)
+        names = tuple(self._chosen(host, config))
+        refuse_unset(host, project)
+        containers = containers_of(host.engine.containers(), project)
+        edited = pending_services(host)
+        stale = {*host.compose.stale(project), *edited}
+        _refuse_foreign(host, project, config, [name for name in names if name in stale], containers)
+        return Stack(
+            project=project,
+            services=names,
+            stale=tuple(name for name in names if name in stale and name in containers),
+            stopped=tuple(name for name in names if name in containers and containers[name].status != RUNNING),
+            missing=tuple(name for name in names if name not in containers),
+            silent=silence(host, names),
+        )
+
+    def met(self, seen: Stack) -> bool:
+        """Whether all of them run as defined, and Ollama answers where it is one of them."""
+        return not seen.due and not seen.silent
+
+    def plan(self, seen: Stack) -> Iterator[Change]:
+        """Bring up what is due, in one call."""
+        if not seen.due:
+            return
+        words = [
+            f"{verb} {', '.join(names)}"
+            for verb, names in (
+                ("recreate", seen.stale),
+                ("start", tuple(name for name in seen.stopped if name not in seen.stale)),
+                ("create", seen.missing),
+            )
+            if names
+        ]
+        yield Change(
+            f"{'; '.join(words)} ({seen.project.name})",
+            subject=seen.project.name,
+            before=dict.fromkeys(seen.due, "differs from the files"),
+            after=dict.fromkeys(seen.due, RUNNING),
+            risk=Risk.DISRUPTIVE if seen.stale else Risk.SAFE,
+            data={"services": list(seen.due)},
+        )
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Run ``up -d`` for those services."""
+        host.compose.up(wanted_project(host), change.data["services"])
+
+    def describe(self, seen: Stack) -> str:
+        """Say which services differ."""
+        if not seen.due:
+            return seen.silent or f"{', '.join(seen.services)} of {seen.project.name} run as defined"
+        parts = [f"{', '.join(seen.stale)} differs from the files"] if seen.stale else []
+        parts += [f"{', '.join(seen.stopped)} does not run"] if seen.stopped else []
+        parts += [f"{', '.join(seen.missing)} has no container"] if seen.missing else []
+        return "; ".join(parts)
+
+    def measured_effect(self, change: Change, before: Stack, after: Stack) -> str:  # noqa: ARG002 - the contract's signature
+        """Say what runs now."""
+        return self.describe(after)
+
+    def values(self, seen: Stack) -> dict[str, Any]:
+        """Register what is due."""
+        return {"project": seen.project.name, "services": list(seen.services), "due": list(seen.due)}
+
+    def _chosen(self, host: Reader, config: Mapping[str, Any]) -> Sequence[str]:
+        known = list(config.get("services") or {})
+        unknown = [name for name in self.services if name not in known]
+        if unknown:
+            raise CallFailed(
+                f"the project has no service {unknown[0]!r}; it has {', '.join(known) or 'none'}",
+                host=host.name, next_step="correct services",
+            )  # fmt: skip
+        return [name for name in known if not self.services or name in self.services]
+
+
+def containers_of(containers: Sequence[Container], project: ComposeProject) -> dict[str, Container]:
+    """Return the project's containers by service."""
+    label = "com.docker.compose.project"
+    return {item.service: item for item in containers if item.service and item.labels.get(label, project.name) == project.name}
+
+
+def silence(host: Reader, services: Sequence[str]) -> str:
+    """Return why Ollama does not answer, "" when it does or belongs to none of these services."""
+    service = host.target().service
+    if service is None or service.value not in services:
+        return ""
+    return silence_of(host)
+
+
+def silence_of(host: Reader) -> str:
+    """Return why Ollama does not answer, "" when it does."""
+    try:
+        host.ollama.version()
+    except (CallFailed, DeadlineExceeded) as error:
+        return error.message
+    return ""
+
+
+def refuse_unset(host: Reader, project: ComposeProject) -> None:
+    """Raise `Blocked` where Compose finds no value for a variable: the user's session had one (design 7)."""
+    warnings = [text for text in host.compose.warnings(project) if "not set" in text]
+    if warnings:
+        raise Blocked(
+            f"this session has not the environment that {project.name} was started with: {'; '.join(warnings)}",
+            host=host.name,
+            next_step=f"put the variable into the .env file in {project.working_dir}, or run it there yourself",
+        )
+
+
+def _refuse_foreign(
+    host: Reader, project: ComposeProject, config: Mapping[str, Any], stale: Sequence[str], running: Mapping[str, Container]
+) -> None:
+    """Raise `Blocked` where a value that Compose fills in differs from what the running container got."""
+    differing: list[str] = []
+    texts = [ComposeText(path, (host.files.read(path) or b"").decode("utf-8", errors="replace")) for path in project.files]
+    for name in stale:
+        container, definition = running.get(name), (config.get("services") or {}).get(name) or {}
+        if container is None:
+            continue
+        filled = {entry.name for text in texts for entry in text.entries(name) if entry.interpolated}
+        environment = definition.get("environment") or {}
+        differing += [
+            f"{name}: {key} is {environment.get(key)!r} here and {container.environment[key]!r} in the container"
+            for key in sorted(filled)
+            if key in container.environment and container.environment[key] != str(environment.get(key) or "")
+        ]
+        image = str(definition.get("image") or "")
+        if any(path == "image" for text in texts for path, _ in text.strings(name)) and image and container.image != image:
+            differing.append(f"{name}: its image is {image} here and {container.image} in the container")
+    if differing:
+        raise Blocked(
+            f"Compose reads {project.name} otherwise in this session than where it was started: {'; '.join(differing)}",
+            host=host.name,
+            next_step=f"write the values into the files or into .env in {project.working_dir}, or run stack.up there",
+        )

@@ -1,0 +1,81 @@
+"""The project's own images built, and its containers made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, Risk
+from remediation.model.facts import ComposeProject, Container
+from remediation.model.text.timestamps import parse_timestamp
+from remediation.steps.compose.stack import RUNNING, containers_of, refuse_unset
+from remediation.steps.contract import Step, param, step
+from remediation.steps.resolve import wanted_project
+from remediation.steps.run_info import run_started
+
+BUILD_TIMEOUT = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A project, its services that have a build section, and those whose container is older than this run."""
+
+    project: ComposeProject
+    services: tuple[str, ...]
+    old: tuple[str, ...]
+
+
+@step("stack.built", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=BUILD_TIMEOUT + 600.0)
+class StackBuilt(Step[Built]):
+    """The images that the project builds were built in this run, and its containers run from them.
+
+    Settings need no build (facts/ollama 7.10): stack.up recreates what differs. This is for changed sources alone.
+    """
+
+    services: tuple[str, ...] = param("which services; all that are built by default", default=(), example=["api"])
+
+    def look(self, host: Reader) -> Built:
+        """Read which services are built, and when their containers were made."""
+        project, since = wanted_project(host), run_started(host)
+        refuse_unset(host, project)
+        defined = host.compose.config(project).get("services") or {}
+        built = tuple(
+            name for name, one in defined.items() if (one or {}).get("build") and (not self.services or name in self.services)
+        )
+        containers = containers_of(host.engine.containers(), project)
+        return Built(project, built, tuple(name for name in built if not _fresh(containers.get(name), since)))
+
+    def met(self, seen: Built) -> bool:
+        """Whether all of them are of this run."""
+        return not seen.old
+
+    def plan(self, seen: Built) -> Iterator[Change]:
+        """Build, then recreate."""
+        if seen.old:
+            yield Change(
+                f"build {', '.join(seen.old)} and recreate from the new image ({seen.project.name})", subject=seen.project.name,
+                data={"services": list(seen.old)},
+            )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Build, then bring up."""
+        project, services = wanted_project(host), change.data["services"]
+        host.compose.build(project, services, timeout=BUILD_TIMEOUT)
+        host.compose.up(project, services, recreate=True, deps=False)
+
+    def describe(self, seen: Built) -> str:
+        """Say which are older."""
+        if not seen.services:
+            return f"nothing of {seen.project.name} is built"
+        return f"{', '.join(seen.old)} is older than this run" if seen.old else f"{', '.join(seen.services)} is of this run"
+
+    def values(self, seen: Built) -> dict[str, Any]:
+        """Register them."""
+        return {"services": list(seen.services), "old": list(seen.old)}
+
+
+def _fresh(container: Container | None, since: float) -> bool:
+    created = parse_timestamp(container.created_at) if container is not None and container.status == RUNNING else None
+    return created is not None and created >= since

@@ -1,0 +1,1 @@
+"""Steps on the container of Ollama and on its volume."""

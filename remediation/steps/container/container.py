@@ -1,0 +1,296 @@
+"""Ollama's container: whether it sees the GPU, what its server read, and how much memory it has left."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.diagnosis.units import human
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, Risk, StepCall
+from remediation.model.errors import CallFailed
+from remediation.model.facts import Container, ContainerStats
+from remediation.model.finding import Cause, RuledOut
+from remediation.model.text.timestamps import parse_timestamp
+from remediation.steps.compose.edit import DEVICES, with_devices
+from remediation.steps.compose.environment import backup_of, digest, home_of, project_files, wanted_service
+from remediation.steps.compose.stack import RUNNING
+from remediation.steps.compose.text import unified
+from remediation.steps.contract import Step, param, step
+from remediation.steps.model.load_state import log_of
+from remediation.steps.resolve import wanted_container, wanted_project
+from remediation.steps.run_info import pending_services, run_started
+
+_NOT_THERE = (126, 127)
+_GPU = re.compile(r"^GPU \d+: (.+?)(?: \(UUID: .*\))?$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Sees:
+    """What a container has of the GPU: asked for, shown by nvidia-smi in it, by its libraries, and by the server itself.
+
+    ``smi`` is what ``nvidia-smi -L`` said, None where the image has none; ``library`` whether libcuda is there, None where
+    that cannot be told; ``server`` the devices that Ollama found, None where its log does not say.
+    """
+
+    container: Container
+    since: float
+    runtimes: tuple[str, ...]
+    cards: tuple[str, ...]
+    smi: str | None
+    library: bool | None
+    server: tuple[str, ...] | None
+    file: str = ""
+    text: str = ""
+    service: str = ""
+    declared: bool = True
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it was started after the run began."""
+        started = parse_timestamp(self.container.started_at)
+        return started is not None and started >= self.since
+
+
+@step("container.sees_gpu", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0)
+class ContainerSeesGpu(Step[Sees]):
+    """Ollama's container asks for the GPU, and the GPU is seen inside.
+
+    What Ollama itself found counts first; NVIDIA's variables in the environment prove nothing (facts/ollama 7.4), nor does
+    libcuda alone (7.19). A container that asks for none gets a device reservation in the Compose file; one that has lost the
+    card is recreated, once.
+    """
+
+    container: str | None = param("which container; the target's by default", default=None, example="ai-native-ollama")
+
+    def look(self, host: Reader) -> Sees:
+        """Read the request, and ask inside."""
+        name = wanted_container(self.container, host)
+        found = host.engine.inspect(name)
+        if found is None:
+            raise CallFailed(f"there is no container {name}", host=host.name, next_step="bring the stack up (stack.up)")
+        cards, smi = _smi(host, found)
+        log = log_of(host)
+        devices = tuple(device.name or device.library for device in log.devices if device.is_gpu)
+        server = devices if log.devices else None
+        place = _place(host, found)
+        return Sees(found, run_started(host), host.engine.facts().runtimes, cards, smi, _library(host, found), server, *place)
+
+    def met(self, seen: Sees) -> bool:
+        """Whether the server found a card, or where it does not say, nvidia-smi did."""
+        if not seen.container.gpu_requested or seen.container.status != RUNNING:
+            return False
+        return bool(seen.server) if seen.server is not None else bool(seen.cards) or bool(seen.smi is None and seen.library)
+
+    def plan(self, seen: Sees) -> Iterator[Change]:
+        """Ask for the device where nobody did, then recreate."""
+        if self.met(seen) or not seen.service:
+            return
+        if not seen.container.gpu_requested and not seen.declared:
+            text = with_devices(seen.file, seen.text, seen.service)
+            yield Change(
+                f"ask for the GPU for service {seen.service} in {seen.file}", subject=seen.file, risk=Risk.SAFE,
+                diff=unified(seen.file, seen.text, text), before="no device reservation", after=DEVICES,
+                undo=StepCall("file.restored", {"path": seen.file, "backup": backup_of(seen.file, seen.text), "expect": digest(text), "service": seen.service}),
+                data={"text": text, "backup": backup_of(seen.file, seen.text), "service": seen.service, "environment": {}},
+            )  # fmt: skip
+        if not seen.container.gpu_requested or not seen.fresh:
+            yield Change(
+                f"recreate {seen.service}", subject=seen.service, before=seen.container.id, data={"recreate": seen.service}
+            )
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Edit the file, or recreate."""
+        if "recreate" in change.data:
+            host.compose.up(wanted_project(host), [change.data["recreate"]], recreate=True, deps=False)
+        else:
+            host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
+
+    def describe(self, seen: Sees) -> str:
+        """Say what is seen and what is not."""
+        parts = []
+        if seen.container.status != RUNNING:
+            parts.append(f"{seen.container.name} is {seen.container.status}")
+        if not seen.container.gpu_requested:
+            parts.append(f"{seen.container.name} asks for no GPU")
+        if seen.server is not None:
+            parts.append(f"Ollama found {', '.join(seen.server)}" if seen.server else "Ollama found no GPU, only the processor")
+        if seen.cards:
+            parts.append(f"nvidia-smi inside shows {', '.join(seen.cards)}")
+        elif seen.smi:
+            parts.append(f"nvidia-smi inside says: {seen.smi}")
+        if seen.library is False:
+            parts.append("libcuda is not there inside")
+        if "nvidia" not in seen.runtimes and not self.met(seen):
+            parts.append("the engine knows no NVIDIA runtime (it may use CDI)")
+        return "; ".join(parts) or f"nothing tells whether {seen.container.name} sees a GPU"
+
+    def rules_out(self, seen: Sees) -> Iterator[RuledOut]:
+        """Exclude what this step would cure: the card is seen."""
+        yield RuledOut(Cause.GPU_NOT_VISIBLE_TO_CONTAINER, self.describe(seen))
+
+    def values(self, seen: Sees) -> dict[str, Any]:
+        """Register what is seen."""
+        return {
+            "requested": seen.container.gpu_requested, "cards": list(seen.cards), "nvidia_smi": seen.smi, "libcuda": seen.library,
+            "server": None if seen.server is None else list(seen.server),
+        }  # fmt: skip
+
+
+def _smi(host: Reader, container: Container) -> tuple[tuple[str, ...], str | None]:
+    if container.status != RUNNING:
+        return (), None
+    done = host.engine.exec(container.name, ("nvidia-smi", "-L"))
+    if done.code in _NOT_THERE:
+        return (), None
+    cards = tuple(_GPU.findall(done.stdout)) if done.code == 0 else ()
+    said = (done.stderr or done.stdout).strip().splitlines()
+    return cards, "" if cards else (said[0] if said else f"exit code {done.code}")
+
+
+def _library(host: Reader, container: Container) -> bool | None:
+    if container.status != RUNNING:
+        return None
+    done = host.engine.exec(container.name, ("ldconfig", "-p"))
+    return None if done.code != 0 else "libcuda.so" in done.stdout
+
+
+def _place(host: Reader, container: Container) -> tuple[str, str, str, bool]:
+    """Return the file in which a device reservation belongs, its text, the service, and whether one stands there already."""
+    if container.service is None or host.target().project is None:
+        return "", "", "", True
+    project = wanted_project(host)
+    services = host.compose.config(project).get("services") or {}
+    service = wanted_service(host, services, container.service)
+    files = tuple(project_files(host, project, service))
+    place = home_of(files, service, "")
+    definition = services[service]
+    reserved = (((definition.get("deploy") or {}).get("resources") or {}).get("reservations") or {}).get("devices")
+    declared = bool(reserved or definition.get("gpus")) or service in pending_services(host)
+    return place.path, place.text, service, declared
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Settings as the container was given them, and as the server printed them (empty where the log does not show it)."""
+
+    given: Mapping[str, str]
+    read: Mapping[str, str]
+
+
+@step("container.environment")
+class ContainerEnvironment(Step[Read]):
+    """The server itself read these settings: a check, it changes nothing.
+
+    A setting that is in the container's environment and not in the server's own list is read by no code (facts/ollama 1.1).
+    """
+
+    expect: dict[str, str] = param("settings and the values that the server should have read", example={"OLLAMA_DEBUG": "1"})
+    container: str | None = param("which container; the target's by default", default=None, example="ai-native-ollama")
+
+    def look(self, host: Reader) -> Read:
+        """Read the container's environment and the server's start-up line."""
+        name = wanted_container(self.container, host)
+        found = host.engine.inspect(name)
+        if found is None:
+            raise CallFailed(f"there is no container {name}", host=host.name, next_step="bring the stack up (stack.up)")
+        return Read(found.environment, log_of(host).environment)
+
+    def met(self, seen: Read) -> bool:
+        """Whether each is as expected."""
+        return all(_alike(self._value(seen, name), value) for name, value in self.expect.items())
+
+    def plan(self, seen: Read) -> Iterator[Change]:  # noqa: ARG002 - a check has no plan
+        """Plan nothing: compose.environment makes settings."""
+        return iter(())
+
+    def describe(self, seen: Read) -> str:
+        """Say which are not as expected."""
+        parts = []
+        for name, value in self.expect.items():
+            now = self._value(seen, name)
+            if not _alike(now, value):
+                ignored = seen.read and name in seen.given and name not in seen.read
+                parts.append(f"{name} is {'ignored by the server' if ignored else repr(now)}, expected {value!r}")
+        return "; ".join(parts) or f"the server read {', '.join(f'{name}={value}' for name, value in self.expect.items())}"
+
+    def values(self, seen: Read) -> dict[str, Any]:
+        """Register both."""
+        wanted = ("OLLAMA_", "CUDA_", "NVIDIA_", "GGML_", "LLAMA_ARG_")
+        return {
+            "server": dict(seen.read),
+            "container": {name: value for name, value in seen.given.items() if name.startswith(wanted)},
+        }
+
+    def _value(self, seen: Read, name: str) -> str | None:
+        return seen.read.get(name) if seen.read else seen.given.get(name)
+
+
+def _alike(value: str | None, wanted: str) -> bool:
+    """Whether a printed value is the one that was set: the server prints what it parsed (facts/ollama 1.1, 1.2)."""
+    if value is None:
+        return False
+    words = {"1": "true", "debug": "true", "0": "false", "info": "false"}
+    one, other = value.strip().lower(), wanted.strip().lower()
+    return one == other or words.get(one, one) == words.get(other, other)
+
+
+@dataclass(frozen=True, slots=True)
+class Headroom:
+    """What a container uses of its memory; ``limit`` is its own, or what the engine's machine has."""
+
+    container: Container
+    stats: ContainerStats
+    limit: int | None
+    own: bool
+
+    @property
+    def share(self) -> float | None:
+        """Used part of the limit."""
+        return self.stats.memory_used / self.limit if self.limit else None
+
+
+@step("container.headroom")
+class ContainerHeadroom(Step[Headroom]):
+    """The container is not close to its memory limit: a check, it changes nothing (compose.resources does).
+
+    This is system memory. It never decides how many layers are on the GPU; a lack of it fails loads or ends the server
+    (facts/ollama 7.8). The page cache does not count.
+    """
+
+    container: str | None = param("which container; the target's by default", default=None, example="ai-native-ollama")
+    at_most: float = param("used share of the limit", default=0.9, gt=0, le=1)
+
+    def look(self, host: Reader) -> Headroom:
+        """Read what it uses and what bounds it."""
+        name = wanted_container(self.container, host)
+        found = host.engine.inspect(name)
+        if found is None or found.status != RUNNING:
+            raise CallFailed(f"{name} does not run", host=host.name, next_step="bring the stack up (stack.up)")
+        stats = host.engine.stats(name)
+        machine = host.engine.facts().memory_total
+        own = stats.memory_limit is not None and (machine is None or stats.memory_limit < machine)
+        return Headroom(found, stats, stats.memory_limit if own else machine, own)
+
+    def met(self, seen: Headroom) -> bool | None:
+        """Whether enough is left, and it was not ended for lack of memory."""
+        if seen.container.oom_killed:
+            return False
+        return None if seen.share is None else seen.share <= self.at_most
+
+    def plan(self, seen: Headroom) -> Iterator[Change]:  # noqa: ARG002 - a check has no plan
+        """Plan nothing."""
+        return iter(())
+
+    def describe(self, seen: Headroom) -> str:
+        """Say what is used of what."""
+        killed = "it was ended for lack of memory; " if seen.container.oom_killed else ""
+        bound = "its limit" if seen.own else "the engine's memory"
+        of = f" of {human(seen.limit)} ({bound})" if seen.limit else ""
+        return f"{killed}{seen.container.name} uses {human(seen.stats.memory_used)}{of}"
+
+    def values(self, seen: Headroom) -> dict[str, Any]:
+        """Register the figures."""
+        return {"used": seen.stats.memory_used, "limit": seen.limit, "share": seen.share, "cpu_percent": seen.stats.cpu_percent}

@@ -1,0 +1,210 @@
+"""The volume of models made anew, with nothing lost: what could not be fetched again is saved first and compared afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from remediation.diagnosis.units import human
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, Risk, StepCall
+from remediation.model.errors import Blocked, CallFailed
+from remediation.model.facts import ComposeProject, Container
+from remediation.model.text.words import plural
+from remediation.steps.compose.environment import digest
+from remediation.steps.compose.stack import containers_of
+from remediation.steps.container.volume_inventory import unlisted_content
+from remediation.steps.container.volume_manifest import Record, kept_models, manifest_folder
+from remediation.steps.container.volume_progress import (
+    VolumeState,
+    apply_change,
+    harmed,
+    known_project,
+    labels_of,
+    note,
+    present,
+    read_record,
+    record_path,
+    refill,
+    refuse_others,
+    state_of,
+    write_record,
+)
+from remediation.steps.contract import Step, param, step
+from remediation.steps.model.model_store import StorePlace, free_disk
+from remediation.steps.model.present import PULL_TIMEOUT
+from remediation.steps.resolve import wanted_container
+from remediation.steps.run_info import run_started
+
+BACK = StepCall("volume.completed")
+"""What takes each part of it back: nothing can bring the old volume back, but everything that it held."""
+
+
+@step("volume.recreated", risk=Risk.DESTRUCTIVE, settle=60.0, once_per_run=True, deadline=PULL_TIMEOUT)
+class VolumeRecreated(Step[VolumeState]):
+    """The models' volume was made anew after this run began and holds every model that the old one held, by digest.
+
+    A last resort, against a store that cannot be repaired in place. First it is written down which models there are; those
+    that no registry holds as they are, and what lies beside the store (the server's key), are copied into a second volume by
+    the service's own image. Then containers and volume are removed, the service is brought up, and everything is restored,
+    pulled and compared. The record beside the Compose file lets another run go on wherever this one stopped; record and
+    second volume stay. Other users of the volume, and a model that could neither be saved nor fetched again, stop it at once.
+    """
+
+    volume: str | None = param(
+        "which volume; the one that holds the models by default", default=None, example="ai-native_ollama_data"
+    )
+
+    def look(self, host: Reader) -> VolumeState:
+        """Read volume, record and models; refuse where something could be lost."""
+        project = known_project(host)
+        path, since = record_path(project), run_started(host)
+        record = read_record(host, path)
+        if record is not None and record.finished is not None and record.finished < since:
+            record = None  # an earlier run made it anew; this one begins again
+        if record is not None:
+            state = state_of(host, project, record, since)
+            if not _outdated(state, record):
+                return state
+        container = host.engine.inspect(wanted_container(None, host))
+        if container is None or container.service is None:
+            raise CallFailed("no container of the project runs Ollama", host=host.name, next_step="bring the stack up (stack.up)")
+        place = manifest_folder(container, self.volume, host.name)
+        volume = next((each for each in host.engine.volumes() if each.name == place.volume), None)
+        if volume is None:
+            raise CallFailed(f"there is no volume {place.volume}", host=host.name, next_step="name it with volume")
+        refuse_others(host, volume, containers_of(host.engine.containers(), project))
+        now = present(host)
+        planned = _record(host, container, place, volume.created_at, now)
+        return VolumeState(project, container.service, since, volume, None, path, now, planned)
+
+    def met(self, seen: VolumeState) -> bool:
+        """Whether it is fresh and complete."""
+        return seen.record is not None and seen.record.finished is not None
+
+    def plan(self, seen: VolumeState) -> Iterator[Change]:
+        """Write down, save, remove, bring up, restore, pull, compare."""
+        record = seen.known
+        if self.met(seen) or record is None:
+            return
+        if seen.record is None:
+            yield Change(
+                f"write down what volume {record.volume} holds: {plural(len(record.models), 'model')}", subject=seen.path, risk=Risk.SAFE,
+                after={one.name: one.digest for one in record.models}, data={"action": "record", "record": record.to_json()},
+            )  # fmt: skip
+        if not seen.fresh:
+            yield from self._removal(seen, record)
+        yield from refill(seen, record)
+
+    def _removal(self, seen: VolumeState, record: Record) -> Iterator[Change]:
+        if not record.saved:
+            what = f"save {human(record.local_size)} of models that no registry holds" if record.local else "save its other files"
+            yield Change(
+                f"{what} into volume {record.saved_in}" if record.kept_paths else f"make volume {record.saved_in}, which names the project",
+                subject=record.saved_in, risk=Risk.SAFE, data={"action": "save", "record": record.to_json(), "path": seen.path},
+            )  # fmt: skip
+        if seen.volume is not None and seen.volume.users:
+            yield Change(
+                f"remove the containers that use volume {record.volume}: {', '.join(seen.volume.users)}",
+                subject=",".join(seen.volume.users), risk=Risk.DISRUPTIVE, undo=BACK,
+                data={"action": "containers", "services": list(record.services)},
+            )  # fmt: skip
+        if seen.volume is not None:
+            yield Change(
+                f"remove volume {record.volume}; what it holds cannot be taken back but from the saved copy and the registry",
+                subject=record.volume, before=record.created_at, risk=Risk.DESTRUCTIVE, undo=BACK, data={"action": "volume"},
+            )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Carry one of them out."""
+        action = change.data["action"]
+        if action == "record":
+            write_record(host, change.subject, change.data["record"])
+        elif action == "save":
+            self._save(host, Record.from_json(change.data["record"]), change.data["path"])
+        elif action in {"containers", "volume"}:
+            project = known_project(host)
+            _refuse_unsaved(host, project)
+            if action == "volume":
+                host.engine.remove_volume(change.subject)
+            else:
+                host.compose.remove(project, change.data["services"])
+        else:
+            apply_change(host, change)
+
+    def _save(self, host: Writer, record: Record, path: str) -> None:
+        damaged = harmed(host, record)
+        host.engine.create_volume(record.saved_in, labels=labels_of(known_project(host), path, record.volume))
+        if record.kept_paths:
+            host.engine.copy_volume(record.volume, record.saved_in, image=record.image, paths=record.kept_paths)
+        note(host, path, saved=True, damaged=None if damaged is None else list(damaged))
+
+    def describe(self, seen: VolumeState) -> str:
+        """Say how far it is."""
+        record = seen.known
+        if self.met(seen) or record is None:
+            return f"volume {seen.volume.name if seen.volume else '?'} was made in this run and holds its models"
+        local = [one.name for one in record.local]
+        parts = [
+            f"volume {record.volume} held {plural(len(record.models), 'model')}"
+            + (f", {', '.join(local)} in no registry" if local else "")
+        ]
+        if seen.volume is None:
+            parts.append("it is removed and not yet made anew")
+        elif not seen.fresh:
+            parts.append("it is still the old one")
+        differing = seen.differing if seen.fresh else []
+        if differing:
+            parts.append(f"not as before: {', '.join(differing)}; the record {seen.path} stays")
+        return "; ".join(parts)
+
+    def values(self, seen: VolumeState) -> dict[str, Any]:
+        """Register the models by digest, before and now."""
+        record = seen.known
+        before = {one.name: one.digest for one in record.models} if record is not None else {}
+        return {"before": before, "now": dict(seen.present) if seen.present is not None else None}
+
+
+def _refuse_unsaved(host: Writer, project: ComposeProject) -> None:
+    """Raise right before something is removed where the record or the copy is not what it was when this was planned."""
+    path = record_path(project)
+    record = read_record(host, path)
+    state = state_of(host, project, record, since=0.0) if record is not None else None
+    if state is None or state.record is None or not state.record.saved or _outdated(state, state.record):
+        raise CallFailed(
+            f"what {path} names is not saved as it is now, so nothing is removed", host=host.name,
+            next_step="play recreate-volume.yml anew: it writes down and saves what is there now",
+        )  # fmt: skip
+
+
+def _outdated(state: VolumeState, record: Record) -> bool:
+    """Whether the old volume holds other models by now than were written down: then it is written down anew."""
+    if state.fresh or state.volume is None or state.present is None or record.finished is not None:
+        return False
+    listed = {one.name: one.digest for one in record.models}
+    return any(listed.get(name) != digest for name, digest in state.present.items())
+
+
+def _record(host: Reader, container: Container, place: StorePlace, created: str, now: Mapping[str, str] | None) -> Record:
+    """Return what is to be written down; raises where a model could neither be saved nor fetched again."""
+    if now is None:
+        raise Blocked(
+            "Ollama does not answer, so it cannot be written down which models the volume holds", host=host.name,
+            next_step="start it, or restart the host; then run again",
+        )  # fmt: skip
+    found = unlisted_content(host, container.name, place)
+    models = kept_models(host, place, now, found)
+    services = tuple(
+        sorted({one.service for one in host.engine.containers() if place.volume in one.volumes and one.service is not None})
+    )
+    record = Record(
+        volume=place.volume, created_at=created, saved_in=f"{place.volume}-saved-{digest(created)[:6]}", image=container.image,
+        service=str(container.service), services=services, models=models, saved=False, others=found.others,
+    )  # fmt: skip
+    free = free_disk(host)
+    if free is not None and free < record.local_size:
+        raise Blocked(
+            f"{human(record.local_size)} of models that no registry holds are to be saved, and {human(free)} of disk are free",
+            host=host.name, next_step="make room on the disk, or delete models that are not needed",
+        )  # fmt: skip
+    return record

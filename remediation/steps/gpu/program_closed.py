@@ -1,0 +1,105 @@
+"""One program closed, by its name or by the very process that is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import field_validator, model_validator
+
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, Need, Risk, needs
+from remediation.model.errors import CallFailed
+from remediation.model.facts import Process
+from remediation.model.programs import is_protected, program_name
+from remediation.steps.contract import Step, param, step
+from remediation.steps.gpu.closable_programs import ASK_FIRST, Tree, trees, why_protected
+
+
+@dataclass(frozen=True, slots=True)
+class RunningPrograms:
+    """The trees of the program that run, and those of them that are protected with the reason."""
+
+    trees: tuple[Tree, ...]
+    kept: tuple[tuple[Tree, str], ...] = ()
+
+
+@step("program.closed", risk=Risk.DISRUPTIVE, settle=10.0, deadline=180.0)
+class ProgramClosed(Step[RunningPrograms]):
+    """No such program runs, with all that it started.
+
+    By name, or by PID with the start time, because PIDs are used again. Asked to close first; what may hold unsaved work is
+    ended only with ``force``. Programs of the system, of Docker and of Ollama are never closed.
+    """
+
+    program: str | None = param("its name, without .exe", default=None, example="chrome")
+    pid: int | None = param("or the very process", default=None, gt=0, example=4711)
+    started: float | None = param("when that process started, seconds since the epoch by the host's clock", default=None)
+    grace: float = param("seconds it has to close by itself", default=15.0, ge=1, le=120)
+    force: bool = param("whether it is ended when it does not", default=False)
+
+    @field_validator("program")
+    @classmethod
+    def _program(cls, value: str | None) -> str | None:
+        if value is not None and is_protected(value):
+            msg = f"{value} belongs to the system, Docker or Ollama and is never closed"
+            raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _which(self) -> ProgramClosed:
+        if (self.program is None) == (self.pid is None):
+            msg = "give program, or pid with started"
+            raise ValueError(msg)
+        if self.pid is not None and self.started is None:
+            msg = "a pid needs started beside it: PIDs are used again"
+            raise ValueError(msg)
+        return self
+
+    def look(self, host: Reader) -> RunningPrograms:
+        """Find it among all processes."""
+        running = host.processes.list()
+        found = trees([process for process in running if self._meant(process)], running)
+        kept = tuple((tree, why) for tree in found if (why := why_protected(tree.root)))
+        return RunningPrograms(tuple(tree for tree in found if tree not in [one for one, _ in kept]), kept)
+
+    def met(self, seen: RunningPrograms) -> bool:
+        """Whether none is left."""
+        return not seen.trees and not seen.kept
+
+    def plan(self, seen: RunningPrograms) -> Iterator[Change]:
+        """Close each tree."""
+        for tree in seen.trees:
+            unsaved = " with possibly unsaved work" if tree.root.program in ASK_FIRST else ""
+            yield Change(
+                f"close {tree.name}{', ending it where it does not close by itself' if self.force else ''}",
+                subject=tree.root.key, before="runs", after="closed",
+                needs=needs(Need.DESKTOP) if tree.window and not self.force else needs(),
+                asks=f"closes a window of {tree.name}{unsaved}" if tree.window else "",
+                data={"name": tree.name, "frees": tree.vram},
+            )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Ask the tree to close."""
+        pid, _, started = change.subject.partition("@")
+        if not host.processes.close(int(pid), float(started), grace=self.grace, force=self.force):
+            raise CallFailed(
+                f"{change.data['name']} (process {pid}) did not close within {self.grace:g} s; it may be asking about unsaved work",
+                host=host.name, next_step="answer it at the desktop, or allow force: true",
+            )  # fmt: skip
+
+    def describe(self, seen: RunningPrograms) -> str:
+        """Say what runs."""
+        parts = [f"{tree.name} runs as process {tree.root.pid}" for tree in seen.trees]
+        parts += [f"{tree.name} (process {tree.root.pid}) stays: {why}" for tree, why in seen.kept]
+        return "; ".join(parts) or f"{self.program or f'process {self.pid}'} does not run"
+
+    def values(self, seen: RunningPrograms) -> dict[str, Any]:
+        """Register the processes."""
+        return {"running": [{"program": tree.name, "pid": tree.root.pid, "started": tree.root.started} for tree in seen.trees]}
+
+    def _meant(self, process: Process) -> bool:
+        if self.program is not None:
+            return process.program == program_name(self.program)
+        return process.pid == self.pid and self.started is not None and abs(process.started - self.started) < 1.0

@@ -1,0 +1,288 @@
+"""Room on the GPU: closing what the user's own programs hold of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ByteSize, field_validator
+
+from remediation.diagnosis.runners import given_back
+from remediation.diagnosis.units import MIB, human
+from remediation.diagnosis.versions import parse_version
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, Need, Risk, needs
+from remediation.model.errors import NO_ANSWER, CallFailed, NotApplicable, Unreadable
+from remediation.model.facts import GpuUse
+from remediation.model.finding import Cause, RuledOut
+from remediation.model.programs import is_protected, program_name
+from remediation.steps.contract import Step, param, step
+from remediation.steps.gpu.closable_programs import ASK_FIRST, CLOSABLE, UNKNOWN_OWNER, Tree, trees, why_protected
+from remediation.steps.model.load_state import LoadState, load_state
+from remediation.steps.model.vram_room import held_vram
+from remediation.steps.resolve import runner_of, wanted_model
+
+_NEAR = 10
+"""A plan that falls short by less than a tenth is tried all the same: what closing frees is measured, not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """VRAM on a host: what is free (the target's own runner counts as free, a reload gives it back), and who holds the rest.
+
+    ``want`` is what is to be free, None where neither the user nor the memory model says. ``unreliable`` says why the
+    amounts per program are not to be trusted: then nothing is closed.
+    """
+
+    free: int
+    total: int
+    want: int | None
+    because: str
+    holders: tuple[Tree, ...]
+    unreliable: str = ""
+
+    @property
+    def lacking(self) -> int:
+        """Bytes short of what is wanted."""
+        return max(0, (self.want or 0) - self.free)
+
+
+class Closing(Step[Room]):
+    """What closing programs has in common: which, how, and what is said of it."""
+
+    close: tuple[str, ...] = param(
+        "programs that may be closed, without .exe; named ones are closed even where they may hold unsaved work",
+        default=CLOSABLE,
+        example=["chrome", "Discord"],
+    )
+    least: ByteSize = param("programs that hold less are left alone", default=ByteSize(200 * MIB), example="200 MiB")
+    grace: float = param("seconds a program has to close by itself", default=15.0, ge=1, le=120)
+    force: bool = param("whether one that does not close by itself is ended", default=False)
+
+    @field_validator("close")
+    @classmethod
+    def _close(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if is_protected(name):
+                msg = f"{name} belongs to the system, Docker or Ollama and is never closed; take it out of close"
+                raise ValueError(msg)
+        return value
+
+    def plan(self, seen: Room) -> Iterator[Change]:
+        """Close programs, largest first, until it is enough; nothing where that cannot be enough."""
+        if self.met(seen) or seen.unreliable or seen.want is None:
+            return
+        closable = self._closable(seen)
+        if seen.lacking - sum(tree.vram for tree in closable) > seen.want // _NEAR and not any(one.unknown for one in closable):
+            return
+        free = seen.free
+        for tree in closable:
+            if free >= seen.want:
+                return
+            free += tree.vram
+            yield self._change(tree)
+
+    def _change(self, tree: Tree) -> Change:
+        if tree.root.orphan:
+            return Change(
+                f"end {tree.name} (process {tree.root.pid}), a runner that a server which is gone left behind", subject=tree.root.key,
+                before=tree.vram, after=0, risk=Risk.SAFE, data={"frees": tree.vram, "name": tree.name, "orphan": True},
+            )  # fmt: skip
+        how = "" if not self.force else ", ending it where it does not close by itself"
+        return Change(
+            f"close {tree.name}{how}",
+            subject=tree.root.key,
+            before=tree.vram,
+            after=0,
+            needs=needs(Need.DESKTOP) if tree.window and not self.force else needs(),
+            asks=f"closes a window of {tree.name}" if tree.window else "",
+            data={"frees": tree.vram, "name": tree.name},
+        )
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Ask the whole tree to close; the very process, by its start time."""
+        pid, _, started = change.subject.partition("@")
+        if not host.processes.close(
+            int(pid), float(started), grace=self.grace, force=self.force or bool(change.data.get("orphan"))
+        ):
+            name = change.data["name"]
+            raise CallFailed(
+                f"{name} (process {pid}) did not close within {self.grace:g} s; it may be asking about unsaved work",
+                host=host.name,
+                next_step=f"answer it at the desktop, take {name} out of close, or allow force: true",
+            )
+
+    def measured_effect(self, change: Change, before: Room, after: Room) -> str:
+        """Compare what was predicted with what was measured."""
+        return f"predicted +{human(int(change.data['frees']))}, measured {_signed(after.free - before.free)}"
+
+    def values(self, seen: Room) -> dict[str, Any]:
+        """Register what is free, what was wanted, and who holds how much."""
+        return {
+            "free": seen.free,
+            "want": seen.want,
+            "holders": [{"program": tree.name, "vram": tree.vram, "known": not tree.unknown} for tree in seen.holders],
+        }
+
+    def advice(self, seen: Room) -> str:
+        """Name the program that a person has to close, where those that this step leaves alone hold most of what lacks."""
+        kept = [
+            (tree, self._kept(tree)) for tree in seen.holders if tree.vram >= self.least and not is_protected(tree.root.program)
+        ]
+        kept = [(tree, why) for tree, why in kept if why]
+        if seen.unreliable or seen.want is None or seen.want > seen.total or sum(one.vram for one, _ in kept) < seen.lacking // 2:
+            return ""
+        tree, why = max(kept, key=lambda item: item[0].vram)
+        if why.endswith(UNKNOWN_OWNER):
+            return f"use a login that is an administrator: whose {tree.name} is, this one does not learn, so it is not closed"
+        owner = f", of {tree.root.owner}" if tree.root.owner else ""
+        return f"close {tree.name} (process {tree.root.pid}{owner}): it holds {human(tree.vram)}; then run this again"
+
+    def rules_out(self, seen: Room) -> Iterator[RuledOut]:
+        """Exclude that other programs hold the memory, where enough of it is free."""
+        yield RuledOut(Cause.VRAM_OCCUPIED, f"{human(seen.free)} of {human(seen.total)} are free")
+
+    def _closable(self, seen: Room) -> list[Tree]:
+        return sorted((tree for tree in seen.holders if not self._kept(tree)), key=lambda tree: not tree.root.orphan)
+
+    def _kept(self, tree: Tree) -> str:
+        """Return why a program stays, "" when it may be closed."""
+        program = tree.root.program
+        protected = why_protected(tree.root)
+        if protected:
+            return f"protected: {protected}"
+        if tree.root.orphan:
+            return ""
+        if program not in {program_name(name) for name in self.close}:
+            return "ask first: name it in close" if program in ASK_FIRST else "not in close"
+        if tree.vram == 0 and tree.unknown:
+            return "how much it holds is not known"
+        return "" if tree.vram >= self.least else f"less than {human(self.least)}"
+
+    def _left(self, seen: Room) -> str:
+        """Say who holds the rest and why it stays."""
+        if seen.unreliable:
+            return f"the amounts per program contradict the card's own total ({seen.unreliable}), so nothing is closed"
+        kept = [(tree, self._kept(tree)) for tree in seen.holders]
+        named = [f"{tree.name} {human(tree.vram)} ({why})" for tree, why in kept if why and tree.vram >= self.least]
+        return f"not closed: {', '.join(named)}" if named else ""
+
+
+@step("vram.free", risk=Risk.DISRUPTIVE, settle=20.0, deadline=180.0)
+class FreeVram(Closing):
+    """So much VRAM is free for the model; where it is not, programs that hold it are closed, largest first.
+
+    How much is wanted follows from the model by the memory model (facts/ollama 4) unless it is given. What the model's own
+    runner holds counts as free: reload the model afterwards (model.reloaded), a loaded one keeps its layers.
+    """
+
+    want: ByteSize | None = param("free VRAM to reach; what the model needs by default", default=None, example="4.5 GiB")
+    model: str | None = param("for which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
+
+    def look(self, host: Reader) -> Room:
+        """Read the card, its programs, and what the model needs."""
+        use = self._use(host)
+        holders = tuple(trees(use.processes, host.processes.list()))
+        total = use.largest
+        unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are not to be trusted")
+        if self.want is not None and self.model is None and host.target().model is None:
+            return Room(use.free, total, int(self.want), "as given", holders, unreliable)
+        state = load_state(host, wanted_model(self.model, host))
+        free = state.room if state.room is not None else use.free + _own(state)
+        want, because = (int(self.want), "as given") if self.want is not None else _needed(state)
+        return Room(min(free, total), total, want, because, holders, unreliable)
+
+    def _use(self, host: Reader) -> GpuUse:
+        """Read the card; where a GPU serves the model and no tool tells its memory (not NVIDIA's, WSL), nothing can be freed by plan."""
+        try:
+            return measurable(host)
+        except Unreadable:
+            raise
+        except NO_ANSWER as error:
+            runner = runner_of(wanted_model(self.model, host), host.ollama.running())
+            if runner is None or not runner.size_vram:
+                raise
+            raise NotApplicable(
+                f"does not apply, since how much VRAM is free is not known here: {error.message}", host=host.name
+            ) from error
+
+    def met(self, seen: Room) -> bool | None:
+        """Whether it is enough; None where nothing says how much is wanted."""
+        return None if seen.want is None else seen.free >= seen.want
+
+    def describe(self, seen: Room) -> str:
+        """Say what is free and what is wanted, and who holds the rest."""
+        if seen.want is None:
+            return f"{human(seen.free)} of {human(seen.total)} are free; {seen.because}: give want"
+        text = f"{human(seen.free)} of {human(seen.total)} are free, {human(seen.want)} are wanted ({seen.because})"
+        if self.met(seen):
+            return text
+        if seen.want > seen.total:
+            return f"{text}; the card has not that much at all: a smaller model or context is needed (model.smaller)"
+        return "; ".join(filter(None, (text, self._left(seen))))
+
+
+def measurable(host: Reader) -> GpuUse:
+    """Return the cards and their programs; raises `CallFailed` where no card tells how much of it is free."""
+    use = host.gpu.use()
+    if use.silent is not None:
+        why, _, cure = use.silent.problem.partition(": ")
+        raise CallFailed(f"{use.silent.name} does not tell its memory: {why}", host=host.name, next_step=cure)
+    return use
+
+
+def _own(state: LoadState) -> int:
+    return held_vram(state.runner, state.setup.version) if state.runner is not None else 0
+
+
+def _needed(state: LoadState) -> tuple[int | None, str]:
+    """Return what all layers need, and by what that is known."""
+    fit = state.fit
+    if fit is not None:
+        return fit.need_all, f"all {fit.total} layers of {state.model} at {state.setup.context} context"
+    if state.runner is not None and state.runner.size > state.runner.size_vram:
+        reserve = 1024 * MIB
+        return state.runner.size + reserve, f"the size that the server gives for {state.model}, and 1.0 GiB to spare"
+    return None, f"what {state.model} needs is not known (no rule for its architecture)"
+
+
+def _signed(amount: int) -> str:
+    return f"+{human(amount)}" if amount >= 0 else f"-{human(-amount)}"
+
+
+@step("vram.at_most", risk=Risk.DISRUPTIVE, settle=20.0, deadline=180.0)
+class VramAtMost(Closing):
+    """Programs other than Ollama use at most so much VRAM; where they use more, they are closed, largest first.
+
+    The guide's thresholds are values for it (1500, 1000 or 500 MiB before the containers start). Better ask for what the
+    model needs: vram.free.
+    """
+
+    used: ByteSize = param("VRAM that may be in use", example="1500 MiB")
+
+    def look(self, host: Reader) -> Room:
+        """Read the card and its programs; what Ollama's models hold does not count."""
+        use = measurable(host)
+        total = use.largest
+        free = min(total, use.free + given_back(use, _models(host)))
+        unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are not to be trusted")
+        want = max(0, total - int(self.used))
+        return Room(free, total, want, "as given", tuple(trees(use.processes, host.processes.list())), unreliable)
+
+    def met(self, seen: Room) -> bool | None:
+        """Whether no more is in use."""
+        return seen.want is None or seen.free >= seen.want
+
+    def describe(self, seen: Room) -> str:
+        """Say what is in use, and who holds it."""
+        text = f"{human(seen.total - seen.free)} in use beside Ollama, at most {human(int(self.used))} wanted"
+        return text if self.met(seen) else "; ".join(filter(None, (text, self._left(seen))))
+
+
+def _models(host: Reader) -> int:
+    try:
+        version = parse_version(host.ollama.version())
+        return sum(held_vram(runner, version) for runner in host.ollama.running())
+    except NO_ANSWER:
+        return 0  # the guide looks before the containers run

@@ -1,0 +1,1 @@
+"""Steps on the host: driver, restart, Docker Desktop, files."""

@@ -1,0 +1,243 @@
+"""Docker Desktop: restarted completely, and its settings that bear on the GPU (facts/windows 2 and 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, Need, Risk, StepCall, needs
+from remediation.model.errors import Blocked, CallFailed, NotApplicable
+from remediation.model.facts import Container, DockerDesktop
+from remediation.model.text.timestamps import parse_timestamp
+from remediation.steps.compose.stack import silence_of
+from remediation.steps.contract import Step, param, step
+from remediation.steps.run_info import run_started
+
+RUNNING, STOPPED = "running", "stopped"
+SETTINGS = ("Profile", "SettingsPath", "Settings", "AdminSettings")
+"""What the settings of Docker Desktop are read from, by the names of the probe's parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Docker Desktop, when the run began, the containers that run, and those that ran then and do not now."""
+
+    desktop: DockerDesktop
+    since: float
+    running: tuple[str, ...]
+    lost: tuple[str, ...]
+    silent: str = ""
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it started after the run began."""
+        return self.desktop.started is not None and self.desktop.started >= self.since
+
+
+@step("docker_desktop.restarted", risk=Risk.DISRUPTIVE, needs=needs(Need.DESKTOP), settle=60.0, once_per_run=True, deadline=600.0)
+class DockerDesktopRestarted(Step[Restart]):
+    """Docker Desktop was started after this run began, the engine answers, and the containers that ran run again.
+
+    The containers are stopped first, or Docker Desktop would kill them. It is stopped and started in the session of whoever
+    sits at the desktop: a remote login cannot.
+    """
+
+    def look(self, host: Reader) -> Restart:
+        """Read its state, and which containers ran when the run began."""
+        desktop = wanted_desktop(host)
+        since = run_started(host)
+        containers = host.engine.containers() if desktop.engine else ()
+        running = tuple(one.name for one in containers if one.status == RUNNING)
+        target = host.target().container
+        silent = silence_of(host) if target is not None and target.value in running else ""
+        return Restart(desktop, since, running, tuple(_lost(containers, since)), silent)
+
+    def met(self, seen: Restart) -> bool:
+        """Whether it is fresh, answers, and nothing is missing."""
+        return seen.fresh and seen.desktop.engine and not seen.lost and not seen.silent
+
+    def plan(self, seen: Restart) -> Iterator[Change]:
+        """Stop containers and Docker Desktop, start it, start what ran."""
+        if self.met(seen):
+            return
+        if not seen.fresh:
+            if seen.running:
+                yield _halt(seen.running)
+            if seen.desktop.state != STOPPED:
+                yield _stop(seen.desktop)
+            yield _start()
+        # fresh and silent: its engine is on its way, or never comes; settle tells
+        for name in (*(() if seen.fresh else seen.running), *seen.lost):
+            yield _again(name)
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Stop or start."""
+        apply_setting(host, change)
+
+    def describe(self, seen: Restart) -> str:
+        """Say how it stands."""
+        parts = [f"Docker Desktop {seen.desktop.version} is {seen.desktop.state}"]
+        parts.append("started in this run" if seen.fresh else "not restarted in this run")
+        if not seen.desktop.engine:
+            parts.append("its engine does not answer")
+        if seen.lost:
+            parts.append(f"{', '.join(seen.lost)} ran before and does not run")
+        if seen.silent:
+            parts.append(seen.silent)
+        return "; ".join(parts)
+
+    def values(self, seen: Restart) -> dict[str, Any]:
+        """Register its state."""
+        return {"state": seen.desktop.state, "engine": seen.desktop.engine, "version": seen.desktop.version}
+
+
+def _lost(containers: Iterable[Container], since: float) -> Iterator[str]:
+    """Yield the containers that ended after the run began: those ran when it did."""
+    for one in containers:
+        ended = parse_timestamp(one.finished_at)
+        if one.status != RUNNING and ended is not None and ended >= since:
+            yield one.name
+
+
+@dataclass(frozen=True, slots=True)
+class DesktopSettings:
+    """Docker Desktop, what its settings file says of the wanted keys, and the containers that run or ran when the run began."""
+
+    desktop: DockerDesktop
+    now: Mapping[str, Any]
+    running: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+@step("docker_desktop.setting", risk=Risk.DISRUPTIVE, needs=needs(Need.DESKTOP), settle=60.0, once_per_run=True, deadline=600.0)
+class DockerDesktopSetting(Step[DesktopSettings]):
+    """Docker Desktop runs with these settings; its file is edited only while it is stopped, or it would overwrite it.
+
+    The guide's "Use GPU for Docker Desktop" does not exist. The nearest real ones (facts/windows 3.2):
+    ``disableHardwareAcceleration`` (its window off the GPU), ``openUIOnStartupDisabled`` (no window at start),
+    ``enableInference`` (Docker Model Runner, which competes with Ollama for the GPU). GPU support of containers is no setting
+    and is never turned off here.
+    """
+
+    set: dict[str, bool | int | str | None] = param(
+        "settings by name, null for the default", example={"openUIOnStartupDisabled": True}, min_length=1
+    )
+
+    def look(self, host: Reader) -> DesktopSettings:
+        """Read the settings file, and which containers run."""
+        desktop = wanted_desktop(host, *SETTINGS)
+        locked = [name for name in self.set if name.lower() in {key.lower() for key in desktop.locked}]
+        if locked:
+            raise Blocked(
+                f"an administrator has locked {', '.join(locked)} of Docker Desktop on {host.name}",
+                host=host.name, next_step="change it in admin-settings.json, or ask whoever manages it",
+            )  # fmt: skip
+        known = {key.lower(): value for key, value in desktop.settings.items()}
+        now = {name: known.get(name.lower()) for name in self.set}
+        containers = host.engine.containers() if desktop.engine else ()
+        running = tuple(one.name for one in containers if one.status == RUNNING)
+        return DesktopSettings(desktop, now, running, tuple(_lost(containers, run_started(host))))
+
+    def met(self, seen: DesktopSettings) -> bool:
+        """Whether the file says so and all runs."""
+        return not self._lacking(seen) and seen.desktop.engine and not seen.lost
+
+    def plan(self, seen: DesktopSettings) -> Iterator[Change]:
+        """Stop, edit, start again."""
+        lacking = self._lacking(seen)
+        if lacking:
+            if seen.running:
+                yield _halt(seen.running)
+            if seen.desktop.state != STOPPED:
+                yield _stop(seen.desktop)
+            words = ", ".join(f"{name}={_worded(value)}" for name, value in lacking.items())
+            yield Change(
+                f"set {words} in {seen.desktop.settings_path}", subject=seen.desktop.settings_path, risk=Risk.SAFE,
+                before={name: seen.now[name] for name in lacking}, after=dict(lacking), needs=needs(),
+                undo=StepCall("docker_desktop.setting", {"set": {name: seen.now[name] for name in lacking}}),
+                data={"action": "set", "settings": dict(lacking)},
+            )  # fmt: skip
+        if lacking or seen.desktop.state == STOPPED:
+            yield _start()
+        for name in (*(seen.running if lacking else ()), *seen.lost):
+            yield _again(name)
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Stop, edit or start."""
+        if change.data["action"] == "set":
+            host.desktop.set_docker(change.data["settings"])
+        else:
+            apply_setting(host, change)
+
+    def describe(self, seen: DesktopSettings) -> str:
+        """Say what the file says, and what does not run."""
+        parts = [", ".join(f"{name} is {_worded(value)}" for name, value in seen.now.items())]
+        if not seen.desktop.engine:
+            parts.append(f"Docker Desktop is {seen.desktop.state}, its engine does not answer")
+        return "; ".join(parts)
+
+    def values(self, seen: DesktopSettings) -> dict[str, Any]:
+        """Register what the file says."""
+        return {"settings": dict(seen.now)}
+
+    def _lacking(self, seen: DesktopSettings) -> dict[str, Any]:
+        return {name: value for name, value in self.set.items() if seen.now[name] != value}
+
+
+def apply_setting(host: Writer, change: Change) -> None:
+    """Stop or start containers and Docker Desktop as a change says."""
+    action = change.data["action"]
+    if action == "halt":
+        for name in change.data["containers"]:
+            host.engine.stop(name)
+    elif action == "stop":
+        host.desktop.stop_docker()
+    elif action == "start":
+        host.desktop.start_docker()
+    else:
+        host.engine.start(change.subject)
+
+
+def _halt(names: tuple[str, ...]) -> Change:
+    return Change(
+        f"stop {', '.join(names)} before Docker Desktop", subject="containers", needs=needs(),
+        data={"action": "halt", "containers": list(names)},
+    )  # fmt: skip
+
+
+def _stop(desktop: DockerDesktop) -> Change:
+    return Change("stop Docker Desktop", subject="stop", before=desktop.state, after=STOPPED, data={"action": "stop"})
+
+
+def _start() -> Change:
+    summary = "start Docker Desktop and wait for its engine"
+    return Change(summary, subject="start", before=STOPPED, after=RUNNING, risk=Risk.SAFE, data={"action": "start"})
+
+
+def _again(name: str) -> Change:
+    return Change(f"start {name} again", subject=name, risk=Risk.SAFE, needs=needs(), data={"action": "container"})
+
+
+def _worded(value: object) -> str:
+    return "the default" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def wanted_desktop(host: Reader, *parts: str) -> DockerDesktop:
+    """Return Docker Desktop; raises `NotApplicable` where it is not installed, and `CallFailed` where Windows refuses what is needed.
+
+    That is what runs of it, and the further `parts`.
+    """
+    found = host.desktop.docker()
+    if found is None:
+        raise NotApplicable(f"does not apply, since Docker Desktop is not installed on {host.name}", host=host.name)
+    for part in ("Installed", "Processes", *parts):
+        if part in found.problems:
+            known = {"Installed": "whether Docker Desktop is installed", "Processes": "whether Docker Desktop runs"}
+            words = known.get(part, "what Docker Desktop is set to")
+            raise CallFailed(
+                f"{words} on {host.name} is not known: {found.problems[part]}", host=host.name,
+                next_step="log in with an elevated account (docs/windows.md), or try again where a file was in use",
+            )  # fmt: skip
+    return found

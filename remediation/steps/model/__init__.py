@@ -1,0 +1,1 @@
+"""Steps on models: loaded, offloaded, present, responding."""

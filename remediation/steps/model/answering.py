@@ -1,0 +1,47 @@
+"""Whether a loaded model answers: what the server's log says of its last requests, and a short request of our own.
+
+A runner that the kernel killed stays in ``/api/ps`` until the next request, whole and with all its layers (facts/ollama 3).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.errors import CallFailed, DeadlineExceeded
+from remediation.model.facts import Runner
+from remediation.steps.model.load_state import log_of
+
+SECONDS = 60.0
+"""How long a model whose layers are all on the GPU may take for one token."""
+
+
+def last_death(host: Reader) -> str:
+    """Return what the log says of a runner that died while it answered, "" where a later load or answer contradicts it."""
+    log = log_of(host)
+    died = next((hit for hit in reversed(log.hits) if hit.key == "runner_died" and hit.server == log.server), None)
+    if died is None or any(load.number > died.load and load.started_at is not None for load in log.loads):
+        return ""
+    later = [request for request in log.requests if request.line > died.line]
+    if any(request.answered for request in later):
+        return ""
+    return f"its runner died while it answered{' (HTTP 500)' if any(request.failed for request in later) else ''}"
+
+
+def unanswered(host: Writer, runner: Runner) -> str:
+    """Ask a loaded model for one token; return why it did not answer, "" where it did or cannot be asked.
+
+    It is asked with the context that it was loaded with: another one would load it anew.
+    """
+    if runner.context_length is None:
+        return ""
+    options: dict[str, Any] = {"num_ctx": runner.context_length, "num_predict": 1, "temperature": 0, "seed": 1}
+    try:
+        host.ollama.generate(runner.model, "Hi", options=options, timeout=SECONDS, sample=False)
+    except CallFailed as error:
+        if "does not support generate" in error.message:
+            return ""  # an embedding model
+        return f"it does not answer: {error.message}"
+    except DeadlineExceeded:
+        return f"it gave no token within {SECONDS:g} s"
+    return ""

@@ -1,0 +1,252 @@
+"""What a load of a model finds on a host, and how the loaded one came about: what several steps judge (facts/ollama 1-4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from remediation.diagnosis.logs import Load, LogReading, read_again
+from remediation.diagnosis.memory.fit import Fit
+from remediation.diagnosis.memory.metadata import ModelMetadata, metadata
+from remediation.diagnosis.present import blob_in
+from remediation.diagnosis.units import MIB
+from remediation.diagnosis.versions import parse_version
+from remediation.facets.protocols import Reader
+from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, DeadlineExceeded
+from remediation.model.facts import GpuUse, ModelShow, Runner
+from remediation.steps.model.keep_alive import keep_alive_for, server_keeps
+from remediation.steps.model.load_settings import Setup, setup_of
+from remediation.steps.model.vram_room import most_free, rooms, spilled_bytes
+from remediation.steps.resolve import entry_of, runner_of
+from remediation.steps.run_info import pending_environment, pending_frees, pending_services
+
+
+@dataclass(frozen=True, slots=True)
+class LoadState:
+    """A model on a host: loaded or not, with how many layers, and what a fresh automatic load would give.
+
+    ``layers`` is (on the GPU, of the model), None where neither ``/api/ps`` nor the log tells. ``requested`` is the num_gpu
+    that the load was asked for (-1: the server decided), ``free_then`` the VRAM that was free at that load. ``room`` is what
+    a fresh load would find free, the model's own runner unloaded, on the card with most of it; ``beside`` the same with the
+    other models unloaded too; both None with several cards. ``best`` bounds what is free there as well, None where no card
+    answers. ``baked`` is a num_gpu in the model's own parameters, ``trouble`` what the server says of a model it cannot read.
+    ``unread`` says why the server's log could not be read: then ``requested`` and ``free_then`` are None, and of a model that
+    lies on the GPU by a part only the share is known. ``keep_alive`` is what a load has to ask for so that the model stays as
+    long as it would have, None where the server's own does; ``briefly`` says that the server itself keeps no model.
+    ``earlier`` are the options that bring back the runner that was seen last, None where the model was not loaded.
+    """
+
+    model: str
+    runner: Runner | None
+    others: tuple[Runner, ...]
+    total: int | None
+    layers: tuple[int, int] | None
+    requested: int | None
+    free_then: int | None
+    room: int | None
+    beside: int | None
+    metadata: ModelMetadata | None
+    setup: Setup
+    baked: int | None = None
+    stored: bool = True
+    best: int | None = None
+    spill: int = 0
+    hung_since: str = ""
+    container: str = ""
+    trouble: str = ""
+    unread: str = ""
+    keep_alive: str | None = None
+    briefly: bool = False
+    earlier: Mapping[str, int] | None = None
+
+    @property
+    def whole(self) -> bool | None:
+        """Whether all of it lies in the GPU's own memory; None where it is not loaded or that cannot be told."""
+        if self.runner is None:
+            return None
+        if self.runner.size_vram < self.runner.size or self.runner.size == 0 or self.spill:
+            return False
+        return self.layers is None or self.layers[0] == self.layers[1]
+
+    @property
+    def fit(self) -> Fit | None:
+        """What a fresh automatic load would give as things are; None where the facts give no rule."""
+        return self._fit(self.room)
+
+    @property
+    def fit_alone(self) -> Fit | None:
+        """The same with the other models unloaded."""
+        return self._fit(self.beside)
+
+    def _fit(self, free: int | None) -> Fit | None:
+        return self.setup.fit(self.metadata, free) if self.metadata is not None and free is not None else None
+
+    @property
+    def words(self) -> str:
+        """How many layers are on the GPU, in words."""
+        if self.runner is None:
+            return f"{self.model} is not loaded"
+        if self.layers is not None:
+            text = f"{self.layers[0]}/{self.layers[1]} layers on the GPU"
+        elif self.runner.size_vram == 0:
+            text = "no layer on the GPU"
+        else:
+            share = round(100 * self.runner.size_vram / self.runner.size) if self.runner.size else 0
+            text = f"{share} % of the bytes on the GPU"
+        return f"{text}, {self.spill // MIB} MiB of it in shared system memory" if self.spill else text
+
+
+def load_state(host: Reader, model: str) -> LoadState:
+    """Read how `model` is loaded and what a fresh load would find. Raises `CallFailed` where Ollama does not answer."""
+    version = parse_version(host.ollama.version())
+    runners = host.ollama.running()
+    show, trouble = _show(host, model)
+    runner = runner_of(model, runners)
+    others = tuple(one for one in runners if one is not runner)
+    log, unread = read_server_log(host)
+    load = _load_of(show, log.current_loads, last_only=len(runners) <= 1)
+    use = _use(host)
+    room, beside = rooms(use, runner, others, version=version, freed=pending_frees(host), load=load)
+    total = _layers_of(show, load)
+    entry = entry_of(model, host.ollama.models())
+    known = metadata(show, entry) if show is not None else None
+    now = log.environment or _container_environment(host)
+    environment = pending_environment(host, now)
+    setup = setup_of(version, environment, show, use, trained=known.trained_context if known else None)
+    if not setup.hidden and log.devices and not any(device.is_gpu for device in log.devices) and not pending_services(host):
+        setup = replace(setup, hidden="the server found no GPU when it started: 0 layers")
+    return LoadState(
+        model=model, runner=runner, others=others, total=total, layers=_layers(runner, load, total),
+        requested=load.requested if load and runner else None, free_then=max(load.free) if load and load.free else None,
+        room=room, beside=beside, metadata=known, setup=setup, baked=baked_layers(show), trouble=trouble,
+        stored=show is not None or entry is not None, best=most_free(use, runner),
+        spill=spilled_bytes(use, runner), hung_since=_hung(host, load, runner), container=_container(host), unread=unread,
+        keep_alive=keep_alive_for(host, model, now), briefly=server_keeps(now) == 0, earlier=_earlier(host, model, load, total),
+    )  # fmt: skip
+
+
+def log_of(host: Reader) -> LogReading:
+    """Return what the server's log says; nothing where it cannot be read, since the API says most of it too."""
+    return read_server_log(host)[0]
+
+
+def read_server_log(host: Reader) -> tuple[LogReading, str]:
+    """Return what the server's log says, and why it cannot be read if so."""
+    try:
+        return read_again(host.ollama.log()), ""
+    except (CallFailed, DeadlineExceeded, Blocked) as error:
+        return read_again(""), error.message
+
+
+def _earlier(host: Reader, model: str, load: Load | None, total: int | None) -> dict[str, int] | None:
+    """Return the options that load a model as it was last seen; never all layers by force, which can hang the server."""
+    runner = host.ollama.last_runner(model)
+    if runner is None:
+        return None
+    options = {"num_ctx": runner.context_length} if runner.context_length else {}
+    asked = load.requested if load is not None else None
+    return {**options, "num_gpu": asked} if asked is not None and 0 <= asked < (total or 0) else options
+
+
+def _show(host: Reader, model: str) -> tuple[ModelShow | None, str]:
+    try:
+        return host.ollama.show(model), ""
+    except CallFailed as error:
+        if error.status is None:
+            raise  # nothing answered at all
+        return None, error.message  # a damaged file, and the server says so
+
+
+def baked_layers(show: ModelShow | None) -> int | None:
+    """Return the num_gpu that the model's own parameters hold, None where the server decides."""
+    text = show.parameters.get("num_gpu") if show is not None else None
+    try:
+        value = int(float(text)) if text is not None else -1
+    except (ValueError, OverflowError):
+        return None
+    return value if value >= 0 else None
+
+
+def _use(host: Reader) -> GpuUse | None:
+    try:
+        return host.gpu.use()
+    except NO_ANSWER:
+        return None  # no driver, no tool: what fits cannot be told, what is loaded can
+
+
+def _layers_of(show: ModelShow | None, load: Load | None) -> int | None:
+    info = show.info if show is not None else {}
+    blocks = info.get(f"{info.get('general.architecture')}.block_count")
+    if isinstance(blocks, int):
+        return blocks + 1
+    return load.layers if load is not None else None
+
+
+def _layers(runner: Runner | None, load: Load | None, total: int | None) -> tuple[int, int] | None:
+    """``/api/ps`` first, the log second (facts/ollama 3): the ratio says none, part or all; only the log counts layers."""
+    if runner is None:
+        return None
+    if runner.size_vram == 0:
+        return (0, total) if total else None
+    counted = load.result if load is not None else None
+    if runner.size_vram >= runner.size:
+        return (total, total) if total else counted
+    return counted if counted is not None and counted[0] < counted[1] else None
+
+
+def _load_of(show: ModelShow | None, loads: Sequence[Load], *, last_only: bool) -> Load | None:
+    """Return the last load of this model: by its blob where both sides name one, else the last of all if only one is loaded."""
+    blob = blob_in(show.modelfile) if show is not None else ""
+    for load in reversed(loads):
+        named = blob_in(load.model)
+        if blob and named:
+            if blob == named:
+                return load
+        elif last_only:
+            return load
+    return None
+
+
+def _hung(host: Reader, load: Load | None, runner: Runner | None) -> str:
+    """Return the log's line where a forced load went silent, "" where none did."""
+    if load is None or runner is not None or not load.forced or load.requested_at is None:
+        return ""
+    return load.requested_at.where if load.hangs_for(host.system.facts().now) is not None else ""
+
+
+def _container(host: Reader) -> str:
+    container = host.target().container
+    return str(container.value) if container is not None else ""
+
+
+def server_environment(host: Reader) -> Mapping[str, str]:
+    """Return what the server read of its environment, by its log or its container; nothing where neither can be read."""
+    return log_of(host).environment or _container_environment(host)
+
+
+def _container_environment(host: Reader) -> Mapping[str, str]:
+    name = _container(host)
+    if not name:
+        return {}
+    try:
+        found = host.engine.inspect(name)
+    except NO_ANSWER:
+        return {}
+    return found.environment if found is not None else {}
+
+
+def layer_values(seen: LoadState, *, alone: bool) -> dict[str, Any]:
+    """Return what is registered of a load, as JSON."""
+    fit = seen.fit_alone if alone else seen.fit
+    runner = seen.runner
+    return {
+        "model": seen.model,
+        "layers": list(seen.layers) if seen.layers else None,
+        "predicted": [fit.layers, fit.total] if fit is not None else None,
+        "need": fit.need_all if fit is not None else None,
+        "room": seen.room,
+        "size": runner.size if runner else None,
+        "size_vram": runner.size_vram if runner else None,
+        "requested": seen.requested,
+    }

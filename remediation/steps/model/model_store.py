@@ -1,0 +1,70 @@
+"""Where a server keeps its models, and the room there."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass, field
+
+from remediation.facets.protocols import Reader
+from remediation.model.errors import NO_ANSWER
+from remediation.model.facts import Container
+from remediation.model.text.digits import is_whole
+
+HOME = "/root/.ollama"
+_REGISTRY, _LIBRARY = "registry.ollama.ai", "library"
+
+
+def free_disk(host: Reader) -> int | None:
+    """Return the bytes free where models are stored, None where that cannot be told.
+
+    A container's volume lies in the engine's machine, so the container itself is asked.
+    """
+    target = host.target()
+    if target.container is None:
+        return None
+    try:
+        done = host.engine.exec(str(target.container.value), ("df", "-Pk", HOME))
+    except NO_ANSWER:
+        return None
+    fields = done.stdout.strip().splitlines()[-1].split() if done.code == 0 and done.stdout.strip() else []
+    return int(fields[3]) * 1024 if len(fields) > 3 and is_whole(fields[3]) else None  # noqa: PLR2004 - df's fourth column
+
+
+@dataclass(frozen=True, slots=True)
+class StorePlace:
+    """The named volume that holds a container's models, the path of the store within it, and where the container sees it."""
+
+    volume: str
+    prefix: str
+    mount: str = field(default=HOME, compare=False)
+
+    def manifest(self, model: str) -> str:
+        """Return the path of a model's manifest within the volume."""
+        name, _, tag = model.rpartition(":") if ":" in model.rsplit("/", 1)[-1] else (model, "", "latest")
+        parts = name.split("/")
+        if len(parts) == 1:
+            parts = [_REGISTRY, _LIBRARY, *parts]
+        elif len(parts) == 2:  # noqa: PLR2004 - namespace and name
+            parts = [_REGISTRY, *parts]
+        return posixpath.join(self.prefix, "manifests", *parts, tag)
+
+    def blob(self, digest: str) -> str:
+        """Return the path of a blob within the volume."""
+        return posixpath.join(self.prefix, "blobs", digest.replace(":", "-"))
+
+
+def store_place(container: Container) -> StorePlace | None:
+    """Return where a container's models lie, None where no named volume holds them."""
+    store = container.environment.get("OLLAMA_MODELS") or posixpath.join(HOME, "models")
+    mounts = [
+        (str(mount.get("Name")), str(mount.get("Destination")))
+        for mount in container.raw.get("Mounts") or ()
+        if mount.get("Type") == "volume" and mount.get("Name")
+    ]
+    holding = [(name, path) for name, path in mounts if posixpath.commonpath([path, store]) == path]
+    if holding:
+        name, path = max(holding, key=lambda one: len(one[1]))
+        return StorePlace(name, posixpath.relpath(store, path), path)
+    if not mounts and len(container.volumes) == 1:
+        return StorePlace(container.volumes[0], "models")
+    return None

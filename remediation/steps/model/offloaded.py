@@ -1,0 +1,135 @@
+"""The goal: so many layers of the model on the GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import field_validator
+
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, StepCall
+from remediation.model.errors import HostError
+from remediation.model.text.digits import is_whole
+from remediation.steps.contract import Step, param, step
+from remediation.steps.model.answering import last_death, unanswered
+from remediation.steps.model.keep_alive import for_good
+from remediation.steps.model.load_state import LoadState, layer_values, load_state
+from remediation.steps.resolve import not_stored, wanted_model
+
+
+@dataclass(frozen=True, slots=True)
+class Offload:
+    """How a model is loaded, and what the log says of a runner that died while it answered ("" where it did not)."""
+
+    load: LoadState
+    died: str
+
+
+@step("model.offloaded", settle=30.0)
+class ModelOffloaded(Step[Offload]):
+    """So many of the model's layers are on the GPU, and it answers: a goal, it changes nothing itself.
+
+    ``/api/ps`` says none, part or all, the log's last line counts them. What spills into shared system memory is no success,
+    nor is a runner that died and is still listed.
+    """
+
+    model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
+    layers: str = param("all, a number of layers, or a share of them", default="all", example="90%")
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _layers(cls, value: object) -> str:
+        text = str(value).strip().lower()
+        number = text.removesuffix("%").strip()
+        if text != "all" and not (is_whole(number) and not isinstance(value, bool)):
+            msg = f"all, a number of layers or a share such as 90% is wanted, not {value!r}"
+            raise ValueError(msg)
+        if text.endswith("%") and int(number) > 100:  # noqa: PLR2004 - a share
+            msg = f"a share of at most 100% is wanted, not {value!r}"
+            raise ValueError(msg)
+        return text
+
+    def look(self, host: Reader) -> Offload:
+        """Read how it is loaded, and whether it answered the last request."""
+        model = wanted_model(self.model, host)
+        state = load_state(host, model)
+        if not state.stored and not _on_disk(host, model):
+            raise not_stored(model, host)
+        return Offload(state, last_death(host) if state.runner is not None else "")
+
+    def met(self, seen: Offload) -> bool | None:
+        """Whether enough layers are there of a model that answers; None while it is not loaded or nothing counts them."""
+        return False if seen.died or not seen.load.stored else self._enough(seen.load)
+
+    def _enough(self, seen: LoadState) -> bool | None:
+        if seen.runner is None:
+            return False if seen.hung_since else None
+        if seen.whole:
+            return True
+        if self.layers == "all" or seen.spill:
+            return False
+        if seen.layers is None:
+            return None if seen.runner.size_vram else False
+        return seen.layers[0] >= self._wanted(seen.layers[1])
+
+    def _wanted(self, total: int) -> int:
+        if self.layers == "all":
+            return total
+        if self.layers.endswith("%"):
+            return -(-total * int(self.layers.removesuffix("%").strip()) // 100)
+        return min(int(self.layers), total)
+
+    def plan(self, seen: Offload) -> Iterator[Change]:  # noqa: ARG002 - a goal has no plan of its own
+        """Plan nothing."""
+        return iter(())
+
+    def probe_step(self, seen: Offload) -> StepCall | None:
+        """Load it where it is not loaded, as a client's request would."""
+        return StepCall("model.loaded", {"model": seen.load.model}) if seen.load.runner is None else None
+
+    def confirm(self, host: Writer, seen: Offload) -> str:
+        """Ask for one token: a runner that died is still listed with all its layers."""
+        return unanswered(host, seen.load.runner) if seen.load.runner is not None else ""
+
+    def advice(self, seen: Offload) -> str:
+        """Say where to look where the model does not answer."""
+        if not seen.died:
+            return ""
+        log = f"docker logs --tail 50 {seen.load.container}" if seen.load.container else "the end of the server's log"
+        return f"see why its runner ended ({log}): too little memory, or a fault of the driver or of this release"
+
+    def reached_by(self, foreseen: Mapping[str, Any]) -> bool | None:
+        """Compare the layers that are predicted with those that are wanted."""
+        predicted = foreseen.get("predicted")
+        return predicted[0] >= self._wanted(predicted[1]) if predicted else None
+
+    def describe(self, seen: Offload) -> str:
+        """Say how many layers there are, and why not more."""
+        load = seen.load
+        if not load.stored:
+            return f"{load.model} is not stored on this server"
+        parts = [load.words, *([load.trouble] if load.trouble else []), *([seen.died] if seen.died else [])]
+        if load.hung_since:
+            parts.append(f"the server hangs in a forced load ({load.hung_since})")
+        if self._enough(load) is False and load.runner is not None:
+            wanted = self._wanted(load.total) if load.total else self.layers
+            parts.append(f"wanted {wanted}{f'/{load.total}' if load.total else ''}")
+        if load.fit is not None and not load.whole:
+            parts.append(load.fit.sentence)
+        return "; ".join(parts)
+
+    def values(self, seen: Offload) -> dict[str, Any]:
+        """Register layers, sizes and what would fit; the context it was loaded with, whether for good, and the server's container."""
+        load, runner = seen.load, seen.load.runner
+        kept = {"context": runner.context_length, "kept": for_good(runner)} if runner is not None else {}
+        return {**layer_values(load, alone=False), **kept, "container": load.container}
+
+
+def _on_disk(host: Reader, model: str) -> bool:
+    """Whether a model that the server does not list has a manifest: then a layer of it is gone, which is damage to repair."""
+    try:
+        return host.ollama.blobs(model) is not None
+    except HostError:
+        return False

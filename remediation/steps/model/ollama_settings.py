@@ -1,0 +1,73 @@
+"""Which settings of Ollama's service harm on this release, and which do nothing (facts/ollama 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from remediation.diagnosis.evidence import Evidence
+from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.settings import DEAD, HARMFUL, judge_settings
+from remediation.diagnosis.texts.asks import Setting as Declared
+from remediation.diagnosis.versions import Version, at_least
+from remediation.facets.protocols import Reader
+from remediation.model.errors import NO_ANSWER
+from remediation.model.finding import Quote
+from remediation.model.text.digits import is_whole
+
+VISIBILITY = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
+_NOTHING = frozenset({"", "-1", "none", "void", "nodevfiles"})
+
+__all__ = ["DEAD", "HARMFUL", "Judged", "cards_of", "hides_the_gpu", "judge_declared"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One setting with the verdict (`DEAD` or `HARMFUL`) and the reason."""
+
+    name: str
+    value: str
+    verdict: str
+    because: str
+
+
+def judge_declared(environment: Mapping[str, str], version: Version | None, cards: int | None = None) -> tuple[Judged, ...]:
+    """Return what is wrong among the declared settings of a server of this release, in the order declared.
+
+    `cards` is the number of the host's cards, None where it is not known: an index beyond it names none of them.
+    """
+    text = ".".join(map(str, version)) if version else None
+    declared = tuple(Declared(name, value, Quote(name, value)) for name, value in environment.items())
+    reading = Reading(Evidence(ollama_version=text), logs=(), declared=declared)
+    found = {one.name: Judged(one.name, one.value, one.verdict, one.because) for one in judge_settings(reading)}
+    for name in VISIBILITY:
+        if name in environment and _hidden_by(environment[name], cards):
+            found.setdefault(name, Judged(name, environment[name], HARMFUL, "it hides every card from the server"))
+    return tuple(found[name] for name in environment if name in found)
+
+
+def hides_the_gpu(environment: Mapping[str, str], version: Version | None, cards: int | None = None) -> str:
+    """Return the sentence that says which setting keeps this server from seeing any GPU, "" when none does."""
+    library = environment.get("OLLAMA_LLM_LIBRARY", "").strip().lower()
+    if library in {"cuda", "gpu", "nvidia", "cublas"} and at_least(version, "0.12.4") is not False:
+        return f"OLLAMA_LLM_LIBRARY={library} skips every GPU library: 0 layers"
+    for name in VISIBILITY:  # the server prints each variable it knows, an unset one as empty (facts/ollama 1.1)
+        if environment.get(name, "").strip() and _hidden_by(environment[name], cards):
+            return f"{name}={environment[name]} hides every card: 0 layers"
+    return ""
+
+
+def cards_of(host: Reader) -> int | None:
+    """Return how many cards the host has, None where nothing tells."""
+    try:
+        return len(host.gpu.use().gpus) or None
+    except NO_ANSWER:
+        return None
+
+
+def _hidden_by(value: str, cards: int | None) -> bool:
+    text = value.strip().strip("\"'").lower()
+    if text in _NOTHING or text.startswith("-1"):
+        return True
+    indexes = [part.strip() for part in text.split(",")]
+    return cards is not None and all(is_whole(part) and int(part) >= cards for part in indexes)

@@ -1,0 +1,218 @@
+"""Models in the server's store: there, not there, with the parameters that are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import field_validator
+
+from remediation.diagnosis.units import human
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, Risk, StepCall
+from remediation.model.errors import NO_ANSWER
+from remediation.model.facts import Manifest, ModelEntry, ModelShow
+from remediation.steps.contract import Step, param, step
+from remediation.steps.model.model_store import free_disk
+from remediation.steps.resolve import entry_of, runner_of, wanted_model
+
+PULL_TIMEOUT = 7200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A model as the server holds it, None where it does not; ``manifest`` as the registry does, looked up only then."""
+
+    model: str
+    entry: ModelEntry | None
+    manifest: Manifest | None = None
+    disk: int | None = None
+    offline: str = ""
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room on the disk, as far as that is known."""
+        return self.manifest is None or self.disk is None or self.manifest.size <= self.disk
+
+
+@step("model.present", settle=5.0, deadline=PULL_TIMEOUT)
+class ModelPresent(Step[Holding]):
+    """The server holds the model; where it does not, it pulls it by itself.
+
+    An interrupted pull goes on where it ended. What is on disk already is not hashed again: against a damaged model
+    model.repulled helps.
+    """
+
+    model: str | None = param("which model; the target's by default", default=None, example="phi3:3.8b")
+
+    def look(self, host: Reader) -> Holding:
+        """Read what is stored, and where it is missing what the registry has."""
+        model = wanted_model(self.model, host)
+        entry = entry_of(model, host.ollama.models())
+        if entry is not None:
+            return Holding(model, entry)
+        try:
+            return Holding(model, None, host.ollama.registry(model), free_disk(host))
+        except NO_ANSWER as error:
+            return Holding(model, None, offline=error.message)
+
+    def met(self, seen: Holding) -> bool:
+        """Whether it is stored."""
+        return seen.entry is not None
+
+    def plan(self, seen: Holding) -> Iterator[Change]:
+        """Pull it, where the registry has it and the disk the room."""
+        if seen.entry is None and seen.manifest is not None and seen.fits:
+            yield Change(
+                f"pull {seen.model} ({human(seen.manifest.size)})", subject=seen.model, before="not stored", after=seen.manifest.digest,
+                undo=StepCall("model.absent", {"model": seen.model}),
+            )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Let the server pull."""
+        host.ollama.pull(change.subject, timeout=PULL_TIMEOUT - 60.0)
+
+    def describe(self, seen: Holding) -> str:
+        """Say why it cannot be pulled where it cannot."""
+        if seen.entry is not None:
+            return f"{seen.model} is stored ({human(seen.entry.size)})"
+        if seen.offline:
+            return f"{seen.model} is not stored, and its registry cannot be asked: {seen.offline}"
+        if seen.manifest is None:
+            return f"{seen.model} is not stored, and no registry knows that name"
+        if not seen.fits and seen.disk is not None:
+            return f"{seen.model} needs {human(seen.manifest.size)} of disk, {human(seen.disk)} are free"
+        return f"{seen.model} is not stored"
+
+    def values(self, seen: Holding) -> dict[str, Any]:
+        """Register name and digest."""
+        return {"model": seen.model, "digest": seen.entry.digest if seen.entry else None}
+
+
+@step("model.absent", risk=Risk.DISRUPTIVE, settle=5.0)
+class ModelAbsent(Step[Holding]):
+    """The server does not hold the model. One that no registry holds is lost with it: that is destructive."""
+
+    model: str = param("which model", example="phi3:3.8b")
+
+    def look(self, host: Reader) -> Holding:
+        """Read what is stored, and whether it could be pulled again."""
+        entry = entry_of(self.model, host.ollama.models())
+        if entry is None:
+            return Holding(self.model, None)
+        try:
+            return Holding(self.model, entry, host.ollama.registry(self.model))
+        except NO_ANSWER as error:
+            return Holding(self.model, entry, offline=error.message)
+
+    def met(self, seen: Holding) -> bool:
+        """Whether it is not stored."""
+        return seen.entry is None
+
+    def plan(self, seen: Holding) -> Iterator[Change]:
+        """Delete it; layers that other models use stay."""
+        if seen.entry is None:
+            return
+        again = seen.manifest is not None and seen.manifest.digest == seen.entry.digest
+        yield Change(
+            f"delete {seen.model} ({human(seen.entry.size)})" + ("" if again else ": no registry holds it as it is"),
+            subject=seen.model, before=seen.entry.digest, after=None, risk=Risk.DISRUPTIVE if again else Risk.DESTRUCTIVE,
+            undo=StepCall("model.present", {"model": seen.model}) if again else None,
+        )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Delete it, unloaded first: a deleted model stays in memory until its time is over, and no request unloads it then."""
+        if runner_of(change.subject, host.ollama.running()) is not None:
+            host.ollama.unload(change.subject)
+        host.ollama.delete(change.subject)
+
+    def describe(self, seen: Holding) -> str:
+        """Say whether it is stored."""
+        return f"{seen.model} is {'not ' if seen.entry is None else ''}stored"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """A model's own parameters."""
+
+    model: str
+    show: ModelShow | None
+
+
+@step("model.parameter", settle=5.0)
+class ModelParameter(Step[Parameters]):
+    """The model's own parameters say so: a num_gpu that was baked in is neutralised with -1 by default.
+
+    By ``/api/create`` from the model itself, which shares the weights and costs a few KB. A parameter cannot be taken out
+    again, only overwritten (facts/ollama 3). A loaded runner keeps what it has: model.reloaded afterwards.
+    """
+
+    set: dict[str, int | float | bool | str] = param(
+        "parameters by name", default={"num_gpu": -1}, example={"num_gpu": -1}, min_length=1
+    )
+    model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
+
+    @field_validator("set")
+    @classmethod
+    def _set(cls, value: dict[str, int | float | bool | str]) -> dict[str, int | float | bool | str]:
+        for name in ("num_gpu", "num_ctx"):
+            if name in value and (isinstance(value[name], bool) or not isinstance(value[name], int)):
+                msg = f"{name} is a number of {'layers' if name == 'num_gpu' else 'tokens'}, not {value[name]!r}: the server would refuse every request"
+                raise ValueError(msg)
+        return value
+
+    def look(self, host: Reader) -> Parameters:
+        """Read ``/api/show``."""
+        model = wanted_model(self.model, host)
+        return Parameters(model, host.ollama.show(model))
+
+    def met(self, seen: Parameters) -> bool:
+        """Whether each is as wanted; where none is set, num_gpu is -1."""
+        return seen.show is not None and not self._lacking(seen.show)
+
+    def plan(self, seen: Parameters) -> Iterator[Change]:
+        """Make the model from itself."""
+        if seen.show is None:
+            return
+        lacking = self._lacking(seen.show)
+        if not lacking:
+            return
+        before = {name: _number(seen.show.parameters[name]) for name in lacking if name in seen.show.parameters}
+        undo = StepCall("model.parameter", {"set": before, "model": seen.model}) if len(before) == len(lacking) else None
+        words = ", ".join(f"{name} {value}" for name, value in lacking.items())
+        yield Change(
+            f"give {seen.model} {words} as its own parameter{'s' if len(lacking) > 1 else ''}", subject=seen.model,
+            before=before, after=dict(lacking), undo=undo, data={"parameters": dict(lacking)},
+        )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Create it from itself."""
+        host.ollama.create(change.subject, source=change.subject, parameters=change.data["parameters"])
+
+    def describe(self, seen: Parameters) -> str:
+        """Say what it has."""
+        if seen.show is None:
+            return f"{seen.model} is not stored on this server"
+        return f"{seen.model}: " + ", ".join(f"{name} {seen.show.parameters.get(name, 'not set')}" for name in self.set)
+
+    def values(self, seen: Parameters) -> dict[str, Any]:
+        """Register the parameters."""
+        return {"model": seen.model, "parameters": dict(seen.show.parameters) if seen.show else {}}
+
+    def _lacking(self, show: ModelShow) -> Mapping[str, int | float | bool | str]:
+        default = {"num_gpu": "-1"}
+        return {
+            name: value
+            for name, value in self.set.items()
+            if _number(show.parameters.get(name, default.get(name, ""))) != _number(str(value))
+        }
+
+
+def _number(text: str) -> int | float | str:
+    """Return a parameter as ``/api/show`` prints it (``1.048576e+06``) as the number that it is."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text.strip().strip('"')
+    return int(value) if value.is_integer() else value

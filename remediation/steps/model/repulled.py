@@ -1,0 +1,177 @@
+"""A damaged model made whole: only what is damaged is fetched again, and can be put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.diagnosis.units import human
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, Risk, StepCall
+from remediation.model.errors import NO_ANSWER, CallFailed
+from remediation.model.facts import Blob, Manifest
+from remediation.model.finding import Cause, RuledOut
+from remediation.model.text.words import verb
+from remediation.steps.contract import Step, param, step
+from remediation.steps.model.model_store import free_disk
+from remediation.steps.model.present import PULL_TIMEOUT
+from remediation.steps.resolve import wanted_model
+
+
+@dataclass(frozen=True, slots=True)
+class Soundness:
+    """A model's layers as they lie on disk, hashed; None where its manifest is missing or ``damaged``."""
+
+    model: str
+    blobs: tuple[Blob, ...] | None
+    damaged: str
+    manifest: Manifest | None
+    offline: str
+    disk: int | None
+
+    @property
+    def bad(self) -> tuple[Blob, ...]:
+        """Layers that are not what the manifest names."""
+        return tuple(blob for blob in self.blobs or () if blob.sound is False)
+
+    @property
+    def sound(self) -> bool:
+        """Whether all of them are."""
+        return self.blobs is not None and not self.damaged and all(blob.sound for blob in self.blobs)
+
+    @property
+    def needed(self) -> int:
+        """Bytes to fetch."""
+        if self.blobs is None:
+            return self.manifest.size if self.manifest is not None else 0
+        return sum(blob.size for blob in self.bad)
+
+
+@step("model.repulled", risk=Risk.DISRUPTIVE, settle=10.0, deadline=PULL_TIMEOUT)
+class ModelRepulled(Step[Soundness]):
+    """Every layer of the model on disk is what its manifest names, by its hash.
+
+    A pull does not hash what is there, so a damaged layer is moved aside first, that one alone, and pulled; undo moves it
+    back. Damage shows as load errors, never as few layers (facts/ollama 7.11): a last resort. A model that no registry holds is
+    left as it is.
+    """
+
+    model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
+    discard: bool = param("whether what was moved aside is deleted at the end; undo cannot put it back then", default=False)
+
+    def look(self, host: Reader) -> Soundness:
+        """Hash the layers where they lie; ask the registry only where one is damaged."""
+        model = wanted_model(self.model, host)
+        damaged = ""
+        try:
+            found = host.ollama.blobs(model, verify=True)
+        except CallFailed as error:
+            found, damaged = None, error.message
+        blobs = None if found is None else tuple(found)
+        if blobs is not None and all(blob.sound for blob in blobs):
+            return Soundness(model, blobs, damaged, None, "", None)
+        try:
+            return Soundness(model, blobs, damaged, host.ollama.registry(model), "", free_disk(host))
+        except NO_ANSWER as error:
+            return Soundness(model, blobs, damaged, None, error.message, None)
+
+    def met(self, seen: Soundness) -> bool:
+        """Whether all are sound."""
+        return seen.sound
+
+    def plan(self, seen: Soundness) -> Iterator[Change]:
+        """Move the damaged ones aside, pull."""
+        if seen.sound or seen.manifest is None or (seen.disk is not None and seen.disk < seen.needed):
+            return
+        for blob in seen.bad:
+            if blob.present is not None:
+                yield Change(
+                    f"move the damaged layer {blob.digest[7:19]} of {seen.model} aside ({human(blob.size)})", subject=blob.digest,
+                    before=blob.actual or blob.present, undo=StepCall("model.layer_restored", {"digest": blob.digest}),
+                    data={"action": "aside"},
+                )  # fmt: skip
+        yield Change(
+            f"pull {seen.model} again ({human(seen.needed)} to fetch)", subject=seen.model, risk=Risk.SAFE, after=seen.manifest.digest,
+            data={"action": "pull"},
+        )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Move aside, or pull."""
+        if change.data["action"] == "aside":
+            host.ollama.quarantine(change.subject)
+            return
+        host.ollama.pull(change.subject, timeout=PULL_TIMEOUT - 60.0)
+        if self.discard:
+            for digest in host.ollama.aside():
+                host.ollama.discard(digest)
+
+    def describe(self, seen: Soundness) -> str:
+        """Say what is damaged, and why it stays so where it does."""
+        if seen.sound:
+            number = len(seen.blobs or ())
+            return (
+                f"{f'all {number} layers' if number > 1 else 'the layer'} of {seen.model} {verb(number)} what its manifest names"
+            )
+        what = seen.damaged or (f"{seen.model} has no manifest" if seen.blobs is None else "")
+        parts = [what] if what else []
+        parts += [f"layer {blob.digest[7:19]} is {'missing' if blob.present is None else 'damaged'}" for blob in seen.bad]
+        if seen.offline:
+            parts.append(f"its registry cannot be asked ({seen.offline}), so nothing is touched")
+        elif seen.manifest is None:
+            parts.append("no registry holds it, so what is left of it is not touched")
+        elif seen.disk is not None and seen.disk < seen.needed:
+            parts.append(f"{human(seen.needed)} of disk are needed and {human(seen.disk)} are free")
+        return "; ".join(parts)
+
+    def advice(self, seen: Soundness) -> str:
+        """Say what the layers can be fetched with."""
+        if seen.offline:
+            return "let the host reach the model's registry, then run this again: it fetches only the layers that are damaged"
+        if seen.manifest is not None and seen.disk is not None and seen.disk < seen.needed:
+            return f"free {human(seen.needed - seen.disk)} of disk, then run this again"
+        return f"restore {seen.model} from where it came from (a backup, or ollama create): no registry holds it"
+
+    def rules_out(self, seen: Soundness) -> Iterator[RuledOut]:
+        """Exclude damage where every layer was hashed and is sound."""
+        yield RuledOut(Cause.MODEL_CORRUPT, self.describe(seen))
+
+    def values(self, seen: Soundness) -> dict[str, Any]:
+        """Register the layers."""
+        rows = [{"digest": blob.digest, "size": blob.size, "sound": blob.sound} for blob in seen.blobs or ()]
+        return {"model": seen.model, "layers": rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Whether a layer was moved aside."""
+
+    moved: bool
+
+
+@step("model.layer_restored", risk=Risk.DISRUPTIVE)
+class ModelLayerRestored(Step[Aside]):
+    """A layer that model.repulled moved aside lies in the store again, over what was pulled in its place: its undo."""
+
+    digest: str = param("which layer", example="sha256:ff82381e2bea77d91c1b824c7afb83f6fb73e9f7de9dda631bcdbca564aa5435")
+
+    def look(self, host: Reader) -> Aside:
+        """Read what was moved aside."""
+        return Aside(self.digest in host.ollama.aside())
+
+    def met(self, seen: Aside) -> bool:
+        """Whether it is no longer aside."""
+        return not seen.moved
+
+    def plan(self, seen: Aside) -> Iterator[Change]:
+        """Move it back."""
+        if seen.moved:
+            yield Change(f"move layer {self.digest[7:19]} back", subject=self.digest)
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Move it back."""
+        host.ollama.restore(change.subject)
+
+    def describe(self, seen: Aside) -> str:
+        """Say where it is."""
+        return f"layer {self.digest[7:19]} {'was moved aside' if seen.moved else 'is in its place'}"

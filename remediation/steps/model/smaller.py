@@ -1,0 +1,200 @@
+"""A harder quantisation of the same model that fits whole, or another model where none does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.diagnosis.memory.fit import Fit
+from remediation.diagnosis.memory.metadata import ModelMetadata, metadata, metadata_of
+from remediation.diagnosis.prediction import requantised
+from remediation.diagnosis.units import human
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, StepCall
+from remediation.model.facts import Manifest
+from remediation.steps.contract import Step, param, step
+from remediation.steps.model.load_state import LoadState, load_state
+from remediation.steps.model.present import PULL_TIMEOUT
+from remediation.steps.resolve import canonical, entry_of, wanted_model
+
+LEVELS = ("Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S", "Q3_K_M", "Q3_K_S", "Q2_K")
+"""From fine to hard; each smaller than the one before."""
+
+_KNOWN = {
+    "phi3:3.8b": {
+        "general.architecture": "phi3", "phi3.block_count": 32, "phi3.embedding_length": 3072, "phi3.feed_forward_length": 8192,
+        "phi3.attention.head_count": 32, "phi3.attention.head_count_kv": 32, "phi3.vocab_size": 32064, "general.file_type": 2,
+    },
+}  # fmt: skip
+"""Dimensions of models that may take the place and are not stored yet (facts/ollama 4.8), so that none is pulled in vain."""
+
+_LEVEL = re.compile(r"-(?:q\d\w*|fp16|f16|bf16)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that may take the place: its tag, whether it is stored, what would fit (None: not known), and its manifest."""
+
+    model: str
+    stored: bool
+    fit: Fit | None
+    manifest: Manifest | None = None
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """The model as it is, and the candidates in order up to the one that is chosen (the last, None where none will do)."""
+
+    state: LoadState
+    tried: tuple[Candidate, ...]
+    chosen: Candidate | None
+
+    @property
+    def model(self) -> str:
+        """The model to use from now on."""
+        return self.chosen.model if self.chosen is not None else self.state.model
+
+
+@step("model.smaller", settle=5.0, deadline=PULL_TIMEOUT)
+class ModelSmaller(Step[ModelChoice]):
+    """A model is stored that fits the GPU whole: the same one where it does, else its largest quantisation that does.
+
+    The memory model says which (facts/ollama 4.8), the registry whether there is such a tag. Q3_K_M of the same model comes
+    before another model: phi3:3.8b has a smaller file and three times the cache (facts/ollama 7.12). It is registered as
+    ``model``; whoever asks for the old one is switched by env_file.set and service.recreated.
+    """
+
+    model: str | None = param(
+        "in place of which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M"
+    )
+    levels: tuple[str, ...] = param(
+        "quantisations that may be taken", default=LEVELS[LEVELS.index("Q4_K_M") :], example=["Q3_K_M"]
+    )
+    fallback: tuple[str, ...] = param("other models, where no quantisation fits", default=("phi3:3.8b",), example=["phi3:3.8b"])
+
+    def look(self, host: Reader) -> ModelChoice:
+        """Ask the memory model, then the registry, in order, up to the first that will do."""
+        model = wanted_model(self.model, host)
+        state = load_state(host, model)
+        fit = state.fit
+        if fit is not None and fit.whole:
+            return ModelChoice(state, (), None)
+        tried: list[Candidate] = []
+        for candidate in self._candidates(host, state):
+            tried.append(candidate)
+            if (candidate.stored or candidate.manifest is not None) and (candidate.fit is None or candidate.fit.whole):
+                return ModelChoice(state, tuple(tried), candidate)
+        return ModelChoice(state, tuple(tried), None)
+
+    def met(self, seen: ModelChoice) -> bool | None:
+        """Whether the model that fits is stored; None where nothing tells what fits."""
+        if seen.chosen is not None:
+            return seen.chosen.stored
+        if seen.state.fit is None:
+            return seen.state.whole
+        return seen.state.fit.whole
+
+    def plan(self, seen: ModelChoice) -> Iterator[Change]:
+        """Pull the chosen one."""
+        chosen = seen.chosen
+        if chosen is not None and not chosen.stored and chosen.manifest is not None:
+            fits = f", {chosen.fit.total}/{chosen.fit.total} layers predicted" if chosen.fit is not None else ""
+            yield Change(
+                f"pull {chosen.model} ({human(chosen.manifest.size)}{fits})", subject=chosen.model, before="not stored",
+                after=chosen.manifest.digest, undo=StepCall("model.absent", {"model": chosen.model}),
+            )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Let the server pull."""
+        host.ollama.pull(change.subject, timeout=PULL_TIMEOUT - 60.0)
+
+    def describe(self, seen: ModelChoice) -> str:
+        """Say which fits and which does not."""
+        if not seen.tried:
+            fit = seen.state.fit
+            return (
+                f"{seen.state.model} fits whole"
+                if fit is not None and fit.whole
+                else f"{seen.state.model}: nothing tells what fits"
+            )
+        parts = [f"{one.model}: {one.because}" for one in seen.tried if one is not seen.chosen and one.because]
+        if seen.chosen is not None:
+            unknown = "" if seen.chosen.fit is not None else " (whether it fits whole is not known beforehand)"
+            parts.append(f"{seen.chosen.model} is {'stored' if seen.chosen.stored else 'to be had'}{unknown}")
+        else:
+            parts.append("none of them will do")
+        return "; ".join(parts)
+
+    def advice(self, seen: ModelChoice) -> str:
+        """Say which comes closest, and how to take another one."""
+        closest = max(
+            (one for one in seen.tried if one.fit is not None), key=lambda one: one.fit.layers if one.fit else 0, default=None
+        )
+        room = f" that needs at most {human(seen.state.room)}" if seen.state.room else ""
+        nearest = (
+            f"; the closest is {closest.model} with {closest.fit.layers}/{closest.fit.total} layers"
+            if closest and closest.fit
+            else ""
+        )
+        return f"choose a smaller model{room}: remediate play switch-model.yml -e to=MODEL{nearest}"
+
+    def values(self, seen: ModelChoice) -> dict[str, Any]:
+        """Register the model to use from now on."""
+        fit = seen.chosen.fit if seen.chosen is not None else seen.state.fit
+        return {"model": seen.model, "predicted": [fit.layers, fit.total] if fit is not None else None}
+
+    def _candidates(self, host: Reader, state: LoadState) -> Iterator[Candidate]:
+        entries = host.ollama.models()
+        for level in self._harder(state):
+            smaller = requantised(state.metadata, level) if state.metadata is not None else None
+            fit = state.setup.fit(smaller, state.room) if smaller is not None and state.room is not None else None
+            for tag in _tags(state, level):
+                entry = entry_of(tag, entries)
+                if fit is not None and not fit.whole:
+                    yield Candidate(tag, entry is not None, fit, because=fit.sentence)
+                    break
+                manifest = None if entry is not None else host.ollama.registry(tag)
+                found = entry is not None or manifest is not None
+                yield Candidate(tag, entry is not None, fit, manifest, "" if found else "no registry has this tag")
+                if found:
+                    break
+        for tag in self.fallback:
+            entry = entry_of(tag, entries)
+            show = host.ollama.show(tag) if entry is not None else None
+            stored = metadata(show, entry) if show is not None else None
+            known = stored or metadata_of(_KNOWN.get(canonical(tag), {}), name=tag)
+            fit = state.setup.fit(known, state.room) if known is not None and state.room is not None else None
+            manifest = None if entry is not None else host.ollama.registry(tag)
+            yield Candidate(
+                tag, entry is not None, fit, manifest, fit.sentence if fit is not None else "no registry has this tag"
+            )
+
+    def _harder(self, state: LoadState) -> Iterator[str]:
+        now = state.metadata.quantisation.upper() if state.metadata is not None else ""
+        allowed = {level.upper() for level in self.levels}
+        start = LEVELS.index(now) + 1 if now in LEVELS else 0
+        yield from (level for level in LEVELS[start:] if level in allowed)
+
+
+def _tags(state: LoadState, level: str) -> Iterator[str]:
+    """Yield the tags under which a registry may hold this quantisation."""
+    name, _, tag = state.model.partition(":")
+    written = level[0].lower() + level[1:]  # q3_K_M
+    base = _LEVEL.sub("", tag)
+    if base and base != "latest":
+        yield f"{name}:{base}-{written}"
+        return
+    if state.metadata is not None:
+        size = _billions(state.metadata)
+        yield f"{name}:{size}b-instruct-{written}"
+        yield f"{name}:{size}b-{written}"
+
+
+def _billions(model: ModelMetadata) -> int:
+    """Return the number of weights as tags name it: 7 for 7.2 billions."""
+    attention = model.heads * model.key_length + model.kv_heads * (model.key_length + model.value_length)
+    block = model.embedding * (attention + model.heads * model.value_length + 3 * model.feed_forward)
+    return round((model.blocks * block + 2 * model.embedding * model.vocabulary) / 1e9)

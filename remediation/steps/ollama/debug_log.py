@@ -1,0 +1,104 @@
+"""Ollama's debug log, on for one diagnosis and then as it was before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.diagnosis.versions import Version, at_least
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, Risk, StepCall
+from remediation.steps.compose.environment import Declared, backup_of, declared, digest, home_of
+from remediation.steps.compose.stack import silence
+from remediation.steps.compose.text import ComposeText, unified
+from remediation.steps.contract import Step, param, step
+from remediation.steps.resolve import wanted_project
+
+NAME = "OLLAMA_DEBUG"
+_OFF = frozenset({"", "0", "f", "false"})
+
+
+@dataclass(frozen=True, slots=True)
+class Debugging:
+    """What the files declare, whether the running container differs from it, and why Ollama does not answer."""
+
+    declared: Declared
+    stale: bool
+    silent: str
+
+
+@step("ollama.debug", risk=Risk.DISRUPTIVE, settle=60.0, deadline=600.0)
+class OllamaDebug(Step[Debugging]):
+    """Ollama's server logs at debug level, or no longer does.
+
+    With 1; from v0.12.4 on errors of GPU discovery are printed at 2 only (facts/ollama 1.2). The setting is made in the
+    Compose file and the service recreated, so what is loaded is unloaded: leave it on for one diagnosis, then set ``on: false``.
+    """
+
+    on: bool = param("whether it logs at debug level", default=True)
+    level: int | None = param("1 or 2; by default what shows GPU discovery in this release", default=None, ge=1, le=2)
+    service: str | None = param("which service; the one that runs Ollama by default", default=None, example="ollama")
+
+    def look(self, host: Reader) -> Debugging:
+        """Read what the files declare, and whether the container has it."""
+        seen = declared(host, self.service)
+        stale = seen.service in host.compose.stale(wanted_project(host))
+        return Debugging(seen, stale, silence(host, [seen.service]))
+
+    def met(self, seen: Debugging) -> bool:
+        """Whether it is declared so, and the server has it."""
+        return self._declared(seen.declared) and not seen.stale and not seen.silent
+
+    def plan(self, seen: Debugging) -> Iterator[Change]:
+        """Edit the file, recreate."""
+        if self.met(seen):
+            return
+        if not self._declared(seen.declared):
+            yield self._edit(seen.declared)
+        if not self._declared(seen.declared) or seen.stale:
+            yield Change(f"recreate {seen.declared.service}", subject=seen.declared.service, data={"up": seen.declared.service})
+
+    def _edit(self, seen: Declared) -> Change:
+        file = home_of(seen.files, seen.service, NAME)
+        if self.on:
+            text = ComposeText(file.path, file.text).put(seen.service, NAME, str(self._level(seen.version)))
+        else:
+            text = ComposeText(file.path, file.text).remove(seen.service, [NAME])
+        backup = backup_of(file.path, file.text)
+        word = f"set {NAME}={self._level(seen.version)}" if self.on else f"take {NAME} out"
+        return Change(
+            f"{word} in service {seen.service} in {file.path}", subject=file.path, risk=Risk.SAFE,
+            before=seen.resolved.get(NAME), after=str(self._level(seen.version)) if self.on else None,
+            diff=unified(file.path, file.text, text),
+            undo=StepCall("file.restored", {"path": file.path, "backup": backup, "expect": digest(text), "service": seen.service}),
+            data={"text": text, "backup": backup},
+        )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        """Write the file, or recreate the service."""
+        if "up" in change.data:
+            host.compose.up(wanted_project(host), [change.data["up"]], deps=False)
+        else:
+            host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
+
+    def describe(self, seen: Debugging) -> str:
+        """Say what is declared and what the server has."""
+        value = seen.declared.resolved.get(NAME)
+        parts = [f"{NAME} is {value if value is not None else 'not set'} in the Compose files"]
+        if seen.stale:
+            parts.append("the container differs from them")
+        return "; ".join(filter(None, (*parts, seen.silent)))
+
+    def values(self, seen: Debugging) -> dict[str, Any]:
+        """Register what is declared."""
+        return {"debug": seen.declared.resolved.get(NAME)}
+
+    def _declared(self, seen: Declared) -> bool:
+        value = seen.resolved.get(NAME)
+        if not self.on:
+            return value is None or value.strip().lower() in _OFF
+        return value == str(self._level(seen.version))
+
+    def _level(self, version: Version | None) -> int:
+        return self.level or (2 if at_least(version, "0.12.4") is not False else 1)

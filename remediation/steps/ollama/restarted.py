@@ -1,0 +1,122 @@
+"""The Ollama server started anew, to see what of a repair outlives that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, Risk
+from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, NotApplicable
+from remediation.model.text.timestamps import parse_timestamp
+from remediation.steps.compose.stack import silence_of
+from remediation.steps.contract import Step, param, step
+from remediation.steps.run_info import run_started
+
+_SYSTEMD = 1
+_GRAIN = 1.0
+"""A process's start is told from the boot on, and Linux tells that in whole seconds, rounded down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Container or native service, when the run began and when the server was started, and why it does not answer if so.
+
+    ``by_hand`` says that no Compose file defines the container: its environment lives in it alone. ``keep_alive`` is what that
+    says of how long a model stays.
+    """
+
+    name: str
+    since: float
+    started: float | None
+    silent: str
+    by_hand: bool = False
+    keep_alive: str = ""
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it was started after the run began."""
+        return self.started is not None and self.started >= self.since
+
+
+@step("ollama.restarted", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=180.0)
+class OllamaRestarted(Step[Server]):
+    """Ollama's container or service was restarted after this run began, and answers.
+
+    The container stays the same one, with the environment that it was made with; what was loaded is lost. Ollama's app on
+    Windows is no service and is not restarted.
+    """
+
+    hanging: bool = param(
+        "only a server that accepts connections and does not answer; to others it does not apply", default=False
+    )
+
+    def look(self, host: Reader) -> Server:
+        """Read when it was started."""
+        seen = self._server(host)
+        if self.hanging and not seen.fresh and not _hangs(host):
+            why = seen.silent or "the server answers"
+            raise NotApplicable(f"does not apply, since the server does not hang: {why}", host=host.name)
+        return seen
+
+    def _server(self, host: Reader) -> Server:
+        since, found = run_started(host), host.target().container
+        if found is None:
+            return Server("the service ollama", since, _process_started(host), silence_of(host))
+        container = host.engine.inspect(str(found.value))
+        if container is None:
+            raise CallFailed(f"there is no container {found.value}", host=host.name, next_step="bring the stack up (stack.up)")
+        started = parse_timestamp(container.started_at) if container.status == "running" else None
+        return Server(
+            f"the container {container.name}", since, started, silence_of(host), by_hand=container.service is None,
+            keep_alive=container.environment.get("OLLAMA_KEEP_ALIVE", ""),
+        )  # fmt: skip
+
+    def met(self, seen: Server) -> bool:
+        """Whether it was, and answers."""
+        return seen.fresh and not seen.silent
+
+    def plan(self, seen: Server) -> Iterator[Change]:
+        """Restart it once; one that is fresh and silent is on its way."""
+        if not seen.fresh:
+            yield Change(
+                f"restart {seen.name}: what is loaded is lost until it is asked for again", subject=seen.name, before=seen.started
+            )
+
+    def apply(self, host: Writer, change: Change) -> None:  # noqa: ARG002 - there is only one
+        """Restart the server."""
+        host.ollama.restart()
+
+    def describe(self, seen: Server) -> str:
+        """Say how it stands."""
+        when = "was restarted in this run" if seen.fresh else "was not restarted in this run"
+        hand = "; it was started by hand, so a new container would not have its environment" if seen.by_hand else ""
+        return f"{seen.name} {when}{f', {seen.silent}' if seen.silent else ''}{hand}"
+
+    def values(self, seen: Server) -> dict[str, Any]:
+        """Register whether its settings live in the container alone, and how long it keeps a model."""
+        return {"by_hand": seen.by_hand, "keep_alive": seen.keep_alive}
+
+
+def _hangs(host: Reader) -> bool:
+    try:
+        host.ollama.version()
+    except DeadlineExceeded:
+        return True
+    except CallFailed:
+        pass
+    return False
+
+
+def _process_started(host: Reader) -> float | None:
+    """Return when at the latest the native server was started: the oldest process of its program.
+
+    Runners are left out: those of a killed server outlive it as children of systemd. Those of containers are seen from a Linux host as well; what systemd has started is a child of its own.
+    """
+    try:
+        found = [one for one in host.processes.list() if one.program == "ollama" and not one.runner]
+    except HostError:
+        return None
+    started = min((one.started for one in [one for one in found if one.parent == _SYSTEMD] or found), default=None)
+    return started if started is None else started + _GRAIN

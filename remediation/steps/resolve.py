@@ -1,0 +1,166 @@
+"""Names of models as Ollama compares them, and the target's parts as steps need them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from remediation.facets.docker.engine import is_forbidden
+from remediation.facets.protocols import Reader
+from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, NotApplicable, NoTarget, Undecided
+from remediation.model.facts import ComposeProject, ModelEntry, Runner, Target
+
+
+def canonical(model: str) -> str:
+    """Return the name with its tag (``mistral`` is ``mistral:latest``), in lower case as Ollama compares it."""
+    name = model.strip().lower()
+    return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
+
+
+def same_model(one: str, other: str) -> bool:
+    """Whether two names mean the same model."""
+    return canonical(one) == canonical(other)
+
+
+def runner_of(model: str, runners: Sequence[Runner]) -> Runner | None:
+    """Return the loaded model of this name."""
+    return next((runner for runner in runners if same_model(runner.model, model)), None)
+
+
+def entry_of(model: str, entries: Sequence[ModelEntry]) -> ModelEntry | None:
+    """Return the stored model of this name."""
+    return next((entry for entry in entries if same_model(entry.name, model)), None)
+
+
+def wanted_model(given: str | None, host: Reader) -> str:
+    """Return the model that is meant: the one given, else the target's; raises `Undecided` listing the candidates."""
+    if given:
+        return given
+    target = host.target()
+    if target.model is not None:
+        return str(target.model.value)
+    if target.endpoint is None:
+        _nothing_there(host)
+    raise _undecided(host, target)
+
+
+def _undecided(host: Reader, target: Target) -> Undecided:
+    """Return the error that lists the models of which one may be meant; raises what a server that does not answer raises."""
+    if not target.candidates:
+        host.ollama.version()  # raises where the server does not answer: then it is not known what it holds
+        host.ollama.models()
+    known = " or ".join(f"-e model={name}" for name in target.candidates)
+    holds = f"the server holds {', '.join(target.candidates)}" if known else "the server holds none"
+    gone = f" ({', '.join(target.gone)} is still loaded and was deleted)" if target.gone else ""
+    return Undecided(
+        f"it is not clear which model is meant: {holds}{gone}",
+        host=host.name,
+        next_step=f"name it: {known}, or model in the inventory" if known else "pull the model that is meant: ollama pull NAME",
+    )
+
+
+def not_stored(model: str, host: Reader) -> Undecided:
+    """Return the error for a model that the server does not hold, with those that it does."""
+    names = [entry.name for entry in host.ollama.models()]
+    others = f", or name one that is stored: {' or '.join(f'-e model={name}' for name in names)}" if names else ""
+    loaded = runner_of(model, host.ollama.running()) is not None
+    return Undecided(
+        f"{model} is not stored on this server{' any more, it is only still loaded' if loaded else ''}",
+        host=host.name,
+        next_step=f"pull it: ollama pull {model}{others}",
+    )
+
+
+def _nothing_there(host: Reader) -> None:
+    """Raise `NoTarget` saying what the host lacks; not where Docker Desktop may only have to be started again."""
+    lacks = ["no Ollama answers"]
+    try:
+        host.engine.facts()
+        lacks.append("no container runs it")
+    except HostError as error:
+        if host.system.facts().os == "windows":
+            return
+        lacks.append(error.message)
+    try:
+        if not host.gpu.use().gpus:
+            lacks.append("no NVIDIA GPU is seen")
+    except HostError as error:
+        lacks.append(error.message)
+    raise NoTarget(
+        f"nothing on {host.name} serves a model: {', '.join(lacks)}",
+        host=host.name,
+        next_step="start Ollama or its stack there, or name another host: --inventory lab shows one that is simulated",
+    )
+
+
+def served_natively(host: Reader) -> bool:
+    """Whether Ollama is here and no container runs it; not where the login may not ask the engine for its containers.
+
+    A server that accepts connections and hangs is there as well; a container's port is not served while the engine is down.
+    """
+    target = host.target()
+    if target.endpoint is None or target.container is not None or target.project is not None:
+        return False
+    try:
+        host.ollama.version()
+    except DeadlineExceeded:
+        pass
+    except HostError:
+        return False
+    try:
+        host.engine.facts()
+    except DeadlineExceeded:
+        return False
+    except CallFailed as error:
+        return not is_forbidden(error.output)
+    return True
+
+
+def _not_here(host: Reader, because: str) -> NotApplicable:
+    return NotApplicable(f"does not apply, since {because}", host=host.name)
+
+
+def wanted_container(given: str | None, host: Reader) -> str:
+    """Return the container that is meant: the one given, else the target's.
+
+    Raises `NotApplicable` where Ollama runs without one, `CallFailed` where none is found.
+    """
+    if given:
+        return given
+    target = host.target()
+    if target.container is not None:
+        return str(target.container.value)
+    if served_natively(host):
+        raise _not_here(host, "no container runs Ollama here")
+    host.engine.facts()  # raises where no container is seen because the engine refuses, or does not answer
+    raise CallFailed(
+        f"no container on {host.name} runs Ollama",
+        host=host.name,
+        next_step="name it: container in the inventory, or start the stack",
+    )
+
+
+def wanted_project(host: Reader) -> ComposeProject:
+    """Return the Compose project of the target.
+
+    Raises `NotApplicable` where Ollama runs without Compose, `CallFailed` where none is found.
+    """
+    target = host.target()
+    found = project_of(target)
+    if found is not None:
+        return found
+    if served_natively(host):
+        raise _not_here(host, "no container runs Ollama here")
+    if target.container is not None and host.engine.inspect(str(target.container.value)) is not None:
+        raise _not_here(host, f"the container {target.container.value} was not made by Compose")
+    host.engine.facts()  # as above
+    raise CallFailed(
+        f"no Compose project is known on {host.name}: no container with Compose's labels runs Ollama",
+        host=host.name,
+        next_step="start the stack once, or give compose_project, compose_files and compose_dir in the inventory",
+    )
+
+
+def project_of(target: Target) -> ComposeProject | None:
+    """Return the target's Compose project, None where there is none."""
+    value = target.project.value if target.project is not None else None
+    return value if isinstance(value, ComposeProject) else None

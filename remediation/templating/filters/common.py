@@ -1,0 +1,271 @@
+"""Ansible's common filters, by Ansible's names (Jinja2's own are there as well)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import math
+import random
+import re
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from jinja2 import Undefined, pass_environment
+from jinja2.environment import Environment
+
+from remediation.templating.errors import TemplateError
+from remediation.templating.filters.formats import FORMATS
+from remediation.templating.filters.regex import REGEX
+from remediation.templating.filters.sets import SETS
+from remediation.templating.filters.texts import TEXTS
+from remediation.templating.lazy import materialised
+
+TRUE = frozenset({"true", "yes", "on", "1"})
+
+
+def to_bool(value: Any) -> bool:  # noqa: ANN401 - any value
+    """Return the boolean that a text or number stands for; anything unknown is False."""
+    text = str(value).lower()
+    if isinstance(value, float):
+        return value == 1
+    return text in TRUE
+
+
+def combine(*terms: Any, recursive: bool = False, list_merge: str = "replace") -> dict[Any, Any]:  # noqa: ANN401 - any value
+    """Return the mappings merged, later ones stronger."""
+    merged: dict[Any, Any] = {}
+    for term in _flat(terms):
+        if term is None:
+            continue
+        if not isinstance(term, Mapping):
+            raise TemplateError(f"combine takes mappings, not {term!r}")
+        merged = _merge(merged, term, recursive=recursive, lists=list_merge)
+    return merged
+
+
+def _flat(terms: Iterable[Any]) -> Iterable[Any]:
+    for term in terms:
+        if isinstance(term, (list, tuple)):
+            yield from term
+        else:
+            yield term
+
+
+def _merge(weak: Mapping[Any, Any], strong: Mapping[Any, Any], *, recursive: bool, lists: str) -> dict[Any, Any]:
+    merged = dict(weak.items())
+    for key, value in strong.items():
+        old = merged.get(key)
+        if recursive and isinstance(old, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merge(old, value, recursive=recursive, lists=lists)
+        elif isinstance(old, list) and isinstance(value, list):
+            merged[key] = _lists(old, value, lists)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _lists(old: list[Any], new: list[Any], how: str) -> list[Any]:
+    ways: Mapping[str, Callable[[], list[Any]]] = {
+        "replace": lambda: new,
+        "keep": lambda: old,
+        "append": lambda: old + new,
+        "prepend": lambda: new + old,
+        "append_rp": lambda: [item for item in old if item not in new] + new,
+        "prepend_rp": lambda: new + [item for item in old if item not in new],
+    }
+    if how not in ways:
+        raise TemplateError(f"combine: list_merge is one of {', '.join(ways)}, not {how!r}")
+    return ways[how]()
+
+
+def ternary(value: Any, true_value: Any, false_value: Any, none_value: Any = None) -> Any:  # noqa: ANN401 - any value
+    """Return one of the values by whether `value` is true, false, or nothing."""
+    if value is None and none_value is not None:
+        return none_value
+    return true_value if value else false_value
+
+
+def mandatory(value: Any, msg: str | None = None) -> Any:  # noqa: ANN401 - any value
+    """Return `value`, or fail with `msg` where it is not defined."""
+    if isinstance(value, Undefined):
+        name = value._undefined_name  # noqa: SLF001 - Jinja keeps the name nowhere else
+        raise TemplateError(msg or f"the mandatory variable {name!r} is not defined")
+    return value
+
+
+def dict2items(value: Any, key_name: str = "key", value_name: str = "value") -> list[dict[str, Any]]:  # noqa: ANN401 - any value
+    """Return a mapping as a list of its pairs."""
+    if not isinstance(value, Mapping):
+        raise TemplateError(f"dict2items takes a mapping, not {value!r}")
+    return [{key_name: key, value_name: item} for key, item in value.items()]
+
+
+def items2dict(value: Any, key_name: str = "key", value_name: str = "value") -> dict[Any, Any]:  # noqa: ANN401 - any value
+    """Return a list of pairs as a mapping."""
+    if isinstance(value, (str, Mapping)) or not isinstance(value, Iterable):
+        raise TemplateError(f"items2dict takes a list, not {value!r}")
+    return {item[key_name]: item[value_name] for item in value}
+
+
+def flatten(value: Any, levels: int | None = None, skip_nulls: bool = True) -> list[Any]:  # noqa: ANN401 - any value
+    """Return a list without lists inside, `levels` deep."""
+    flat: list[Any] = []
+    for item in value:
+        if item in (None, "None", "null") and skip_nulls:
+            continue
+        if isinstance(item, (list, tuple)) and (levels is None or levels > 0):
+            flat += flatten(item, None if levels is None else levels - 1, skip_nulls)
+        else:
+            flat.append(item)
+    return flat
+
+
+def subelements(value: Any, path: str | list[str], skip_missing: bool = False) -> list[tuple[Any, Any]]:  # noqa: ANN401 - any value
+    """Return each item with each item of a list inside it."""
+    if not isinstance(value, (Mapping, list, tuple)):
+        raise TemplateError(f"subelements takes a list or a mapping, not {type_name(value)}")
+    if not isinstance(path, (str, list)):
+        raise TemplateError(f"subelements: the path is a text or a list, not {type_name(path)}")
+    steps = path.split(".") if isinstance(path, str) else path
+    pairs: list[tuple[Any, Any]] = []
+    for item in value.values() if isinstance(value, Mapping) else value:
+        inner: Any = item
+        for step in steps:
+            if not isinstance(inner, Mapping):
+                raise TemplateError(f"subelements: {step!r} is looked for in {type_name(inner)}, not in a mapping")
+            if step not in inner:
+                if skip_missing:
+                    inner = []
+                    break
+                raise TemplateError(f"subelements: there is no {step!r} in {item!r}")
+            inner = inner[step]
+        if not isinstance(inner, (list, tuple)):
+            raise TemplateError(f"subelements: {path!r} points to {inner!r}, not to a list")
+        pairs += [(item, part) for part in inner]
+    return pairs
+
+
+@pass_environment
+def extract(environment: Environment, item: Any, container: Any, morekeys: Any = None) -> Any:  # noqa: ANN401 - any value
+    """Return the item of a container, and on inside it."""
+    keys = [item, *(morekeys if isinstance(morekeys, list) else [morekeys] if morekeys is not None else [])]
+    for key in keys:
+        container = environment.getitem(container, key)
+    return container
+
+
+def hashed(value: Any, kind: str = "sha1") -> str:  # noqa: ANN401 - any value
+    """Return the digest of a text in hexadecimal."""
+    if kind not in hashlib.algorithms_available:
+        raise TemplateError(f"hash: there is no algorithm {kind!r}")
+    return hashlib.new(kind, str(value).encode(), usedforsecurity=False).hexdigest()
+
+
+def to_datetime(value: str, pattern: str = "%Y-%m-%d %H:%M:%S") -> datetime:
+    """Return the time that a text tells, without a zone unless the pattern reads one."""
+    return datetime.strptime(value, pattern)  # noqa: DTZ007 - Ansible's meaning: as the text says
+
+
+def strftime(pattern: str, second: float | None = None, utc: bool = False) -> str:
+    """Return a time (seconds since the epoch, now without) by a pattern."""
+    moment = datetime.now(timezone.utc) if second is None else datetime.fromtimestamp(float(second), timezone.utc)
+    return (moment if utc else moment.astimezone()).strftime(pattern)
+
+
+def split(value: str, separator: str | None = None, most: int = -1) -> list[str]:
+    """Return the parts of a text."""
+    return value.split(separator, most)
+
+
+def pick(value: Any, start: int | None = None, step: int | None = None, seed: Any = None) -> Any:  # noqa: ANN401 - any value
+    """Return a random number below `value`, or a random item of it."""
+    choose = random.Random(seed) if seed is not None else random.SystemRandom()  # noqa: S311 - a seed asks for repetition
+    if isinstance(value, int):
+        return choose.randrange(start or 0, value, step or 1)
+    if start or step:
+        raise TemplateError("random: start and step go with a number, not with a list")
+    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+        raise TemplateError(f"random takes a number or a list, not {type_name(value)}")
+    return choose.choice(list(value))
+
+
+def shuffle(value: Any, seed: Any = None) -> list[Any]:  # noqa: ANN401 - any value
+    """Return the items in a random order."""
+    items = list(value)
+    (random.Random(seed) if seed is not None else random.SystemRandom()).shuffle(items)  # noqa: S311 - as above
+    return items
+
+
+_UNITS = {"B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50, "E": 1 << 60}
+
+
+def human_to_bytes(value: Any, default_unit: str = "B", isbits: bool = False) -> int:  # noqa: ANN401 - any value
+    """Return the number of bytes that a text such as ``4.5G`` means."""
+    match = re.match(r"^\s{0,100}(\d{0,20}\.?\d{1,20})\s{0,100}([A-Za-z]?)(i?[Bb](?:ytes?|its?)?)?\s{0,100}$", str(value))
+    if match is None:
+        raise TemplateError(f"human_to_bytes: {value!r} is no size")
+    counted = (match[3] or "").removeprefix("i")
+    if match[2] and counted[:1] == ("B" if isbits else "b"):
+        wanted, other = ("b", "bytes") if isbits else ("B", "bits")
+        raise TemplateError(f"human_to_bytes: {value!r} counts {other}; write {match[2]}{wanted}, or change isbits")
+    unit = (match[2] or default_unit[:1]).upper()
+    if unit not in _UNITS:
+        raise TemplateError(f"human_to_bytes: {value!r} has the unknown unit {unit!r}")
+    return round(float(match[1]) * _UNITS[unit])
+
+
+def human_readable(value: Any, isbits: bool = False, unit: str | None = None) -> str:  # noqa: ANN401 - any value
+    """Return a number of bytes as people write it."""
+    base = "bits" if isbits else "Bytes"
+    amount = float(value)
+    for name, factor in sorted(_UNITS.items(), key=lambda pair: -pair[1]):
+        if (unit is None and amount >= factor) or (unit is not None and unit.upper() == name):
+            suffix = base if factor == 1 else f"{name}{base[0]}"
+            return f"{amount / factor:.2f} {suffix}"
+    return f"{amount:.2f} {base}"
+
+
+def type_name(value: object) -> str:
+    """Return the name of a value's type."""
+    return type(materialised(value)).__name__
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    **FORMATS,
+    **REGEX,
+    **SETS,
+    **TEXTS,
+    "b64decode": lambda value, encoding="utf-8": base64.b64decode(value).decode(encoding),
+    "b64encode": lambda value, encoding="utf-8": base64.b64encode(str(value).encode(encoding)).decode("ascii"),
+    "bool": to_bool,
+    "checksum": hashed,
+    "combine": combine,
+    "dict2items": dict2items,
+    "extract": extract,
+    "flatten": flatten,
+    "hash": hashed,
+    "human_readable": human_readable,
+    "human_to_bytes": human_to_bytes,
+    "items2dict": items2dict,
+    "log": lambda value, base=math.e: math.log(value, base) if base != 10 else math.log10(value),  # noqa: PLR2004
+    "mandatory": mandatory,
+    "md5": lambda value: hashed(value, "md5"),
+    "permutations": lambda value, size=None: list(itertools.permutations(value, size)),
+    "combinations": lambda value, size: list(itertools.combinations(value, size)),
+    "pow": math.pow,
+    "product": lambda value, *others: list(itertools.product(value, *others)),
+    "random": pick,
+    "root": lambda value, base=2: math.sqrt(value) if base == 2 else math.pow(value, 1 / base),  # noqa: PLR2004
+    "sha1": hashed,
+    "shuffle": shuffle,
+    "split": split,
+    "strftime": strftime,
+    "subelements": subelements,
+    "ternary": ternary,
+    "to_datetime": to_datetime,
+    "to_uuid": lambda value: str(uuid.uuid5(uuid.UUID("361E6D51-FAEC-444A-9079-341386DA8E2E"), str(value))),
+    "type_debug": type_name,
+}

@@ -1,0 +1,79 @@
+"""Filters from and to JSON and YAML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import yaml
+
+from remediation.model.text.yaml_limits import plain_documents
+from remediation.templating.errors import TemplateError
+from remediation.templating.lazy import materialised
+from remediation.templating.yaml.secret import Secret
+
+
+def json_filter(value: Any, **options: Any) -> str:  # noqa: ANN401 - any value
+    """Return JSON; ``indent`` and ``sort_keys`` as in `json.dumps`."""
+    options = {name: item for name, item in options.items() if name in {"indent", "sort_keys", "ensure_ascii", "separators"}}
+    return json.dumps(materialised(value), default=_plainly, **options)
+
+
+def to_nice_json(value: Any, indent: int = 4, sort_keys: bool = True) -> str:  # noqa: ANN401 - any value
+    """Return JSON for people."""
+    return json.dumps(materialised(value), default=_plainly, indent=indent, sort_keys=sort_keys, separators=(",", ": "))
+
+
+def _plainly(value: object) -> str:
+    if isinstance(value, Secret):
+        return str(value)
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def to_yaml(value: Any, default_flow_style: bool | None = None, **options: Any) -> str:  # noqa: ANN401 - any value
+    """Return YAML."""
+    return _dumped(value, default_flow_style=default_flow_style, **options)
+
+
+def to_nice_yaml(value: Any, indent: int = 4, default_flow_style: bool = False, **options: Any) -> str:  # noqa: ANN401 - any value
+    """Return YAML for people."""
+    return _dumped(value, default_flow_style=default_flow_style, indent=indent, **options)
+
+
+def _dumped(value: Any, **options: Any) -> str:  # noqa: ANN401 - any value
+    text: str = yaml.safe_dump(materialised(value), allow_unicode=True, **options)
+    return text.removesuffix("...\n")  # what PyYAML writes behind a lone text
+
+
+def from_json(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return what a JSON text holds."""
+    try:
+        return json.loads(value)
+    except RecursionError:
+        raise TemplateError("from_json: values lie too deep in one another") from None
+
+
+def from_yaml(value: str, *, all_documents: bool = False) -> list[Any]:
+    """Return the documents of a YAML text: all of them, or the only one."""
+    try:
+        found = plain_documents(value)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise TemplateError(f"from_yaml: this is no YAML: {getattr(error, 'problem', None) or error}{where}") from None
+    if not all_documents and len(found) > 1:
+        raise TemplateError("from_yaml: there is more than one document; use from_yaml_all")
+    return found or [None]
+
+
+FORMATS: Mapping[str, Callable[..., Any]] = {
+    "from_json": from_json,
+    "from_yaml": lambda value: from_yaml(value)[0] if isinstance(value, str) else value,
+    "from_yaml_all": lambda value: from_yaml(value, all_documents=True) if isinstance(value, str) else value,
+    "to_json": json_filter,
+    "to_nice_json": to_nice_json,
+    "to_nice_yaml": to_nice_yaml,
+    "to_yaml": to_yaml,
+}

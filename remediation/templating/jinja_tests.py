@@ -1,0 +1,128 @@
+"""Ansible's tests: ``result is changed``, ``text is match(...)``, ``version is version('13.5', '>=')``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from remediation.templating import patterns
+from remediation.templating.errors import TemplateError
+from remediation.templating.versions import version
+
+
+def _result(value: object, word: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TemplateError(f"'is {word}' asks a registered result, not {value!r}")
+    return value
+
+
+def is_failed(value: object) -> bool:
+    """Return whether a registered result is a failure."""
+    return bool(_result(value, "failed").get("failed", False))
+
+
+def changed(value: object) -> bool:
+    """Return whether a registered result, or one of its items, changed something."""
+    result = _result(value, "changed")
+    if "changed" in result:
+        return bool(result["changed"])
+    items = result.get("results")
+    return isinstance(items, list) and any(isinstance(item, Mapping) and item.get("changed") for item in items)
+
+
+def skipped(value: object) -> bool:
+    """Return whether a registered result was skipped."""
+    return bool(_result(value, "skipped").get("skipped", False))
+
+
+def unreachable(value: object) -> bool:
+    """Return whether the host of a registered result could not be reached."""
+    return bool(_result(value, "unreachable").get("unreachable", False))
+
+
+def timed_out(value: object) -> bool:
+    """Return whether a registered result ran out of time."""
+    return bool(_result(value, "timedout").get("timedout", False))
+
+
+def outcome_is(word: str) -> Callable[[object], bool]:
+    """Return the test for an outcome that Ansible has no word for."""
+    return lambda value: _result(value, word).get("outcome") == word
+
+
+def _regex(value: object, pattern: str, how: str, ignorecase: bool, multiline: bool) -> bool:
+    flags = (re.IGNORECASE if ignorecase else 0) | (re.MULTILINE if multiline else 0)
+    return patterns.groups(how, pattern, flags, str(value)) is not None
+
+
+def match(value: object, pattern: str = "", ignorecase: bool = False, multiline: bool = False) -> bool:
+    """Return whether a text matches from its start."""
+    return _regex(value, pattern, "match", ignorecase, multiline)
+
+
+def is_found(value: object, pattern: str = "", ignorecase: bool = False, multiline: bool = False) -> bool:
+    """Return whether a text matches somewhere."""
+    return _regex(value, pattern, "search", ignorecase, multiline)
+
+
+def regex(
+    value: object, pattern: str = "", ignorecase: bool = False, multiline: bool = False, match_type: str = "search"
+) -> bool:
+    """Return whether a text matches in the way that ``match_type`` says."""
+    if match_type not in {"search", "match", "fullmatch"}:
+        raise TemplateError(f"regex: match_type is search, match or fullmatch, not {match_type!r}")
+    return _regex(value, pattern, match_type, ignorecase, multiline)
+
+
+def truthy(value: object, convert_bool: bool = False) -> bool:
+    """Return whether a value counts as true; with ``convert_bool`` also a text that says so."""
+    said = value.strip().lower() if convert_bool and isinstance(value, str) else None
+    return said in _SAY_YES if said in _SAY_YES | _SAY_NO else bool(value)
+
+
+_SAY_YES = frozenset({"y", "yes", "on", "1", "true", "t"})
+_SAY_NO = frozenset({"n", "no", "off", "0", "false", "f"})
+
+
+def subset(value: Iterable[Any], other: Iterable[Any]) -> bool:
+    """Return whether all items are in the other."""
+    others = list(other)
+    return all(item in others for item in value)
+
+
+FILES: Mapping[tuple[str, ...], Callable[[Any], bool]] = {
+    ("directory", "is_dir"): lambda value: Path(str(value)).is_dir(),
+    ("exists",): lambda value: Path(str(value)).exists(),
+    ("file", "is_file"): lambda value: Path(str(value)).is_file(),
+    ("link", "is_link"): lambda value: Path(str(value)).is_symlink(),
+    ("abs", "is_abs"): lambda value: Path(str(value)).is_absolute(),
+}
+"""Tests of paths on the machine that runs this package, as Ansible's: a host's files are asked by steps."""
+
+TESTS: Mapping[str, Callable[..., Any]] = {
+    **dict.fromkeys(("failed", "failure"), is_failed),
+    **dict.fromkeys(("succeeded", "success", "successful"), lambda value: not is_failed(value)),
+    **dict.fromkeys(("changed", "change"), changed),
+    **dict.fromkeys(("skipped", "skip"), skipped),
+    "unreachable": unreachable,
+    "reachable": lambda value: not unreachable(value),
+    "timedout": timed_out,
+    "finished": lambda value: bool(_result(value, "finished").get("finished", True)),
+    "started": lambda value: bool(_result(value, "started").get("started", True)),
+    **{name: test for names, test in FILES.items() for name in names},
+    **{word.replace("-", "_"): outcome_is(word) for word in ("blocked", "unverified", "would-change")},
+    "match": match,
+    "search": is_found,
+    "regex": regex,
+    **dict.fromkeys(("version", "version_compare"), version),
+    "truthy": truthy,
+    "falsy": lambda value, convert_bool=False: not truthy(value, convert_bool),
+    "all": all,
+    "any": any,
+    "contains": lambda value, item: item in value,
+    **dict.fromkeys(("subset", "issubset"), subset),
+    **dict.fromkeys(("superset", "issuperset"), lambda value, other: subset(other, value)),
+    **dict.fromkeys(("nan", "isnan"), lambda value: value != value),  # noqa: PLR0124 - nan is what differs from itself
+}

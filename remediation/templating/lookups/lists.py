@@ -1,0 +1,208 @@
+"""Lookups that take all their terms together and give a list: ``first_found``, ``fileglob``, ``dict``, ``template`` and others of Ansible's."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import math
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from remediation.model.files import read_text
+from remediation.templating import patterns
+from remediation.templating.errors import TemplateError
+from remediation.templating.filters.common import subelements, to_bool
+from remediation.templating.limits import affordable
+from remediation.templating.lookups.sequences import sequence
+from remediation.templating.yaml.located import Text
+
+ListLookup: TypeAlias = Callable[[Sequence[Any], "LookupContext", Mapping[str, Any]], list[Any]]
+"""Takes the terms, the names in scope and the lookup's own options; returns a list; raises `RemediationError`."""
+
+SEARCH_PATH = "ansible_search_path"
+
+
+class LookupContext(Protocol):
+    """The variables in scope, which evaluate what they are given."""
+
+    def render(self, value: Any) -> Any:  # noqa: ANN401 - any value of a file
+        """Return `value` with its templates evaluated."""
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - any value
+        """Return a variable."""
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is such a variable."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the variables' names."""
+
+    def overlaid(self, *layers: Mapping[str, Any]) -> LookupContext:
+        """Return the same variables with `layers` before them."""
+
+
+def folders(names: LookupContext, subfolder: str = "files") -> list[Path]:
+    """Return where files are looked for: beside the task's file and the playbook, first in their `subfolder`."""
+    roots = [Path(str(each)) for each in names[SEARCH_PATH]] if SEARCH_PATH in names else []
+    if not roots:
+        roots = [Path(str(names["playbook_dir"])) if "playbook_dir" in names else Path.cwd()]
+    return [folder for root in roots for folder in (root / subfolder, root)]
+
+
+def found_in(name: str, places: Sequence[Path]) -> Path | None:
+    """Return the first file of that name in `places`."""
+    path = Path(name).expanduser()
+    candidates = [path] if path.is_absolute() else [place / path for place in places]
+    return next((candidate for candidate in candidates if candidate.exists()), None)
+
+
+def _first_found(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
+    skip = bool(options.get("skip", False))
+    wanted: list[str] = []
+    for term in _flat(terms) or _texts(options.get("files", ())):
+        if isinstance(term, Mapping):
+            skip = bool(term.get("skip", skip))
+            files, paths = _texts(term.get("files", ())), _texts(term.get("paths", ()))
+        else:
+            files, paths = [str(term)], _texts(options.get("paths", ()))
+        wanted += [str(Path(path) / file) for path in paths for file in files] or files
+    for name in wanted:
+        inner = folders(names)
+        path = found_in(name, [*inner[1::2], *inner[::2]])  # beside the playbook first, as in Ansible
+        if path is not None:
+            return [str(path.absolute())]
+    if skip:
+        return []
+    raise TemplateError(f"lookup('first_found'): there is none of {', '.join(map(repr, wanted)) or 'no names at all'}")
+
+
+def _fileglob(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - the port's signature
+    found: list[str] = []
+    for term in map(str, _flat(terms)):
+        path = Path(term).expanduser()
+        places = [path] if path.is_absolute() else [place / path for place in folders(names)]
+        matches = (sorted(glob.glob(str(place))) for place in places)  # noqa: PTH207 - an absolute pattern is none for Path.glob
+        found += [match for match in next(filter(None, matches), []) if Path(match).is_file()]
+    return found
+
+
+def file_text(kind: str, name: str, names: LookupContext, subfolder: str) -> tuple[Path, str]:
+    """Return a file that a lookup names, and its text; raises `TemplateError`."""
+    path = found_in(name, folders(names, subfolder))
+    if path is None:
+        raise TemplateError(
+            f"lookup({kind!r}): there is no file {name!r}", next_step=f"it belongs beside the playbook or in {subfolder}/"
+        )
+    try:
+        return path, read_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise TemplateError(f"lookup({kind!r}): {path} cannot be read: {reason}") from None
+
+
+def _template(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
+    values = []
+    for term in map(str, _flat(terms)):
+        path, text = file_text("template", term, names, "templates")
+        own = options.get("template_vars")
+        first = str(path.parent.absolute())  # what it includes is looked for beside it first
+        there = [
+            first,
+            *(
+                str(each)
+                for each in (
+                    names[SEARCH_PATH] if SEARCH_PATH in names else [names["playbook_dir"]] if "playbook_dir" in names else []
+                )
+            ),
+        ]
+        inner = names.overlaid({**(own if isinstance(own, Mapping) else {}), SEARCH_PATH: there})
+        value = inner.render(Text(text.removesuffix("\n")))
+        values.append(value + "\n" * (_last_newlines(text) - _last_newlines(value)) if isinstance(value, str) else value)
+    return values
+
+
+def _last_newlines(text: str) -> int:
+    return len(text) - len(text.rstrip("\n"))
+
+
+def _varnames(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+    wrong = next((term for term in terms if not isinstance(term, str)), None)
+    if wrong is not None:
+        raise TemplateError(f"lookup('varnames') takes patterns, not {wrong!r}")
+    return [name for term in terms for name in names if patterns.groups("search", term, 0, name)]
+
+
+def _dict(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+    pairs: list[Any] = []
+    for term in terms:
+        if not isinstance(term, Mapping):
+            raise TemplateError(f"lookup('dict') takes mappings, not {term!r}")
+        pairs += [{"key": key, "value": value} for key, value in term.items()]
+    return pairs
+
+
+def _flat(terms: Sequence[Any]) -> list[Any]:
+    return [part for term in terms for part in (term if isinstance(term, (list, tuple)) else [term])]
+
+
+def _texts(value: Any) -> list[str]:  # noqa: ANN401 - a text or a list of texts
+    if isinstance(value, str):
+        return [part.strip() for part in re.split(r"[,;:]", value) if part.strip()]
+    return [str(item) for item in value]
+
+
+def _together(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+    if not terms:
+        raise TemplateError("lookup('together') takes at least one list")
+    return [list(row) for row in itertools.zip_longest(*(term if isinstance(term, (list, tuple)) else [term] for term in terms))]
+
+
+def _subelements(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+    if not 2 <= len(terms) <= 3 or not isinstance(terms[1], str):  # noqa: PLR2004 - a list, a path and options
+        raise TemplateError("lookup('subelements') takes a list, the name of a list in its items, and options")
+    flags = terms[2] if len(terms) > 2 and isinstance(terms[2], Mapping) else {}  # noqa: PLR2004 - as above
+    items = list(terms[0].values()) if isinstance(terms[0], Mapping) else terms[0]
+    if not isinstance(items, (list, tuple)):
+        raise TemplateError("lookup('subelements') takes a list or a mapping first")
+    there = [item for item in items if not (isinstance(item, Mapping) and item.get("skipped"))]
+    path = terms[1].split(".")
+    pairs = subelements(there, path, skip_missing=to_bool(flags.get("skip_missing", False)))
+    return [[_without(item, path), part] for item, part in pairs]
+
+
+def _without(item: Mapping[Any, Any], path: Sequence[str]) -> dict[Any, Any]:
+    """Return a mapping without what lies at `path`, as Ansible tells the item beside its parts."""
+    first, *inner = path
+    if first in item and inner:
+        return {**item, first: _without(item[first], inner)}
+    return {key: value for key, value in item.items() if key != first}
+
+
+def _nested(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+    lists = [term if isinstance(term, (list, tuple)) else [term] for term in terms]
+    affordable(math.prod(map(len, lists)), "lookup('nested')")
+    return [list(row) for row in itertools.product(*lists)]
+
+
+def _random_choice(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+    return [random.SystemRandom().choice(terms)] if terms else []
+
+
+LISTS: Mapping[str, ListLookup] = {
+    "dict": _dict,
+    "fileglob": _fileglob,
+    "first_found": _first_found,
+    "indexed_items": lambda terms, _names, _options: [list(pair) for pair in enumerate(_flat(terms))],
+    "items": lambda terms, _names, _options: _flat(terms),
+    "list": lambda terms, _names, _options: list(terms),
+    "nested": _nested,
+    "random_choice": _random_choice,
+    "sequence": sequence,
+    "subelements": _subelements,
+    "template": _template,
+    "together": _together,
+    "varnames": _varnames,
+}

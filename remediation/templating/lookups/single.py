@@ -1,0 +1,151 @@
+"""``lookup('env', 'NAME')`` and its like: values from the controller, read when a template asks for them.
+
+``password_file password_command keyring prompt`` give a `Secret`. A command is a list of words, or a text that is split into
+words; no shell ever sees it, unlike with Ansible's ``pipe``.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from remediation.model.errors import RemediationError
+from remediation.templating.errors import TemplateError
+from remediation.templating.filters.common import to_bool
+from remediation.templating.lookups.lists import LISTS as LISTS_OF_VALUES
+from remediation.templating.lookups.lists import ListLookup, LookupContext, file_text
+from remediation.templating.yaml.secret import Secret, revealed
+from remediation.templating.yaml.secret_sources import from_command, from_file, from_keyring, from_prompt, output_of
+
+Lookup: TypeAlias = Callable[[Any, Mapping[str, Any]], Any]
+"""Takes a term and the names in scope, returns a value; raises `RemediationError`."""
+
+
+def _env(term: str, names: Mapping[str, Any]) -> str:  # noqa: ARG001 - the port's signature
+    return os.environ.get(term, "")
+
+
+def _file(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
+    values = []
+    for term in [part for each in terms for part in (each if isinstance(each, (list, tuple)) else [each])]:
+        _, text = file_text("file", str(revealed(term)), names, "files")
+        text = text.lstrip() if to_bool(options.get("lstrip", False)) else text
+        values.append(text.rstrip() if to_bool(options.get("rstrip", True)) else text)
+    return values
+
+
+def _lines(term: object, names: Mapping[str, Any]) -> list[str]:  # noqa: ARG001 - the port's signature
+    return output_of(_words(term)).splitlines()
+
+
+def _vars(term: str, names: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any variable
+    if term not in names:
+        raise TemplateError(f"lookup('vars', {term!r}): there is no such variable")
+    return names[term]
+
+
+def _path(term: str, names: Mapping[str, Any]) -> Path:
+    path = Path(term).expanduser()
+    return path if path.is_absolute() or "playbook_dir" not in names else Path(str(names["playbook_dir"])) / path
+
+
+def _words(term: object) -> list[str]:
+    try:
+        words = [str(revealed(word)) for word in term] if isinstance(term, (list, tuple)) else shlex.split(str(revealed(term)))
+    except ValueError as error:
+        raise TemplateError(f"the command {str(term)!r} has an open quote: {error}") from None
+    return words
+
+
+def _pipe(term: object, names: Mapping[str, Any]) -> str:  # noqa: ARG001 - the port's signature
+    return output_of(_words(term))
+
+
+def _password_file(term: str, names: Mapping[str, Any]) -> Secret:
+    return from_file(_path(term, names))
+
+
+def _password_command(term: object, names: Mapping[str, Any]) -> Secret:  # noqa: ARG001 - the port's signature
+    return from_command(_words(term))
+
+
+def _keyring(term: str, names: Mapping[str, Any]) -> Secret:  # noqa: ARG001 - the port's signature
+    service, _, user = term.partition(" ")
+    if not user.strip():
+        raise TemplateError(f"lookup('keyring', {term!r}): a service and a user are wanted, with a blank between them")
+    return from_keyring(service, user.strip())
+
+
+def _prompt(term: str, names: Mapping[str, Any]) -> Secret:  # noqa: ARG001 - the port's signature
+    return from_prompt(term)
+
+
+LOOKUPS: Mapping[str, Lookup] = {
+    "env": _env,
+    "keyring": _keyring,
+    "lines": _lines,
+    "password_command": _password_command,
+    "password_file": _password_file,
+    "pipe": _pipe,
+    "prompt": _prompt,
+    "vars": _vars,
+}
+
+LISTS: Mapping[str, ListLookup] = {**LISTS_OF_VALUES, "file": _file}
+
+COMMANDS = frozenset({"lines", "pipe", "password_command"})
+"""Lookups whose term may be a list: it is one command, not many terms."""
+
+
+def query(lookups: Mapping[str, Lookup], names: Any, *, wantlist: bool) -> Callable[..., Any]:  # noqa: ANN401 - a `Scope`
+    """Return the function that templates call: ``lookup(name, term, ...)``, one value, or all of them in a list."""
+
+    def look_up(name: str, *terms: Any, wantlist: bool = wantlist, errors: str = "strict", **options: Any) -> Any:  # noqa: ANN401
+        known = name.rpartition(".")[2]  # ansible.builtin.env, community.general.keyring
+        if known not in lookups and known not in LISTS:
+            there = ", ".join(sorted({*lookups, *LISTS}))
+            raise TemplateError(f"there is no lookup {name!r}", next_step=f"there are {there}")
+        try:
+            if known in lookups:
+                values = _each(lookups[known], known, terms, names, options.get("default"))
+            else:
+                values = LISTS[known](terms, names, options)
+        except RemediationError:
+            if errors == "strict":
+                raise
+            return [] if wantlist else None
+        if wantlist or not values:
+            return values
+        if len(values) == 1:
+            return values[0]
+        return ",".join(values) if all(isinstance(value, str) for value in values) else values
+
+    return look_up
+
+
+def _each(source: Lookup, known: str, terms: Sequence[Any], names: Any, default: Any) -> list[Any]:  # noqa: ANN401 - as above
+    """Return what a lookup gives for each term; a list among them is many terms, but for a command one."""
+    whole = known in COMMANDS
+    flat = [part for term in terms for part in (term if isinstance(term, list) and not whole else [term])]
+    values = []
+    for term in flat:
+        try:
+            value = source(term if whole else str(revealed(term)), names)
+        except RemediationError:
+            if known != "vars" or default is None:
+                raise
+            value = default
+        found = value if known == "lines" else [value]
+        empty = ("",) if known == "env" else ()
+        values += [default if each in empty and default is not None else each for each in found]
+    return values
+
+
+def now(utc: bool = False, fmt: str = "") -> datetime | str:
+    """Return the controller's time: a datetime, or text by ``fmt``."""
+    moment = datetime.now(timezone.utc) if utc else datetime.now(timezone.utc).astimezone()
+    return moment.strftime(fmt) if fmt else moment

@@ -1,0 +1,66 @@
+"""A value that must not be shown: it prints as ``***`` wherever it comes by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from remediation.model.secrets.names import MASK, sounds_secret, without_evident_secrets
+
+
+class Secret:
+    """A text that only `reveal` gives away. JSON, pickling and formatting see ``***`` or refuse."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text, for the one call that needs it."""
+        return self._text
+
+    def __str__(self) -> str:
+        return MASK
+
+    __repr__ = __str__
+
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
+    def __eq__(self, other: object) -> bool:
+        return self._text == (other.reveal() if isinstance(other, Secret) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __add__(self, other: object) -> Secret:
+        return Secret(f"{self._text}{revealed(other)}")
+
+    def __radd__(self, other: object) -> Secret:
+        return Secret(f"{revealed(other)}{self._text}")
+
+    def __contains__(self, part: object) -> bool:
+        return str(revealed(part)) in self._text
+
+    def __len__(self) -> int:
+        return len(self._text)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not written anywhere")
+
+
+def revealed(value: object) -> object:
+    """Return the text of a secret, anything else as it is."""
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+def masked(value: Any) -> Any:  # noqa: ANN401 - any value
+    """Return `value` as built-in types, with whatever is secret in it, or sounds so, as ``***``."""
+    if isinstance(value, Secret):
+        return MASK
+    if isinstance(value, Mapping):
+        return {str(key): MASK if sounds_secret(str(key)) else masked(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [masked(item) for item in value]
+    return without_evident_secrets(str(value)) if isinstance(value, str) else value

@@ -1,0 +1,129 @@
+"""sudo over SSH: its password goes by stdin, and the program gets its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from remediation.connections.calls import Completed, Failed, FileContent, ReadFile, Run, WriteFile
+from remediation.connections.guard import Guard
+from tests.connections.conftest import opened
+from tests.connections.sshd import Sshd
+from tests.support.parts import need_program
+from tests.support.public import public_folder
+
+Raised: TypeAlias = Callable[..., Guard]
+
+
+def test_sudo_gets_its_password_by_stdin_and_the_program_gets_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # a stand-in that asks as sudo does: the real one lets root through unasked, and tests run as root
+    (tmp_path / "sudo").write_text(
+        f"#!{sys.executable} -I\n"
+        "import os, sys\n"
+        "line = b''\n"
+        "while not line.endswith(b'\\n'): line += os.read(0, 1)\n"
+        "if line != b'pw \\xc3\\xa9\\n': sys.exit('sudo: 1 incorrect password attempt')\n"
+        "os.execvp(sys.argv[sys.argv.index('--') + 1], sys.argv[sys.argv.index('--') + 1:])\n",
+        "utf-8",
+    )
+    (tmp_path / "sudo").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    variables = {"ansible_connection": "local", "ansible_become": True, "ansible_become_password": "pw é"}
+    (cat,) = opened(variables).exchange([Run(("cat",), stdin=b"mine\n\0")])
+    assert cat == Completed(0, b"mine\n\0", b"")
+    (both,) = opened(variables).exchange([Run(("sh", "-c", 'echo "$A"; cat'), stdin=b"mine\n", env={"A": "b\nc", "UID": "7"})])
+    assert both == Completed(0, b"b\nc\nmine\n", b"")
+    (shown,) = opened(variables).exchange([Run(("sh", "-c", "tr '\\0' ' ' </proc/$PPID/cmdline; ps -eo args"))])
+    assert isinstance(shown, Completed)
+    assert "pw é" not in shown.text
+    (refused,) = opened(variables | {"ansible_become_password": "wrong"}).exchange([Run(("cat",), stdin=b"x")])
+    assert isinstance(refused, Failed)
+    assert (refused.kind, "wrong" in refused.message) == ("denied", False)
+
+
+ROOT_ONLY = pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="becoming nobody without a password takes root"
+)
+
+
+@pytest.fixture(params=["local", "ssh"])
+def raised(request: pytest.FixtureRequest) -> Raised:
+    """Open this machine as another user, by sudo."""
+    need_program("sudo", "sudo")
+
+    def opens(**more: object) -> Guard:
+        become = {"ansible_become": True, "ansible_become_user": "nobody", **more}
+        if request.param == "local":
+            return opened({"ansible_connection": "local", **become})
+        server: Sshd = request.getfixturevalue("ssh_server")
+        return opened(server.variables(**become))
+
+    return opens
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return a folder that everybody may write to."""
+    with public_folder() as made:
+        made.chmod(0o777)
+        yield made
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("password", [None, "never asked for"])
+def test_real_sudo_that_asks_for_nothing(raised: Raised, folder: Path, password: str | None) -> None:
+    guard = raised(**({} if password is None else {"ansible_become_password": password}))
+    who, cat, failed, written, read, late = guard.exchange([
+        Run(("id", "-un")), Run(("cat",), stdin=b"mine\n\0"), Run(("sh", "-c", "echo no >&2; exit 1")),
+        WriteFile(str(folder / "f"), b"\0content"), ReadFile(str(folder / "f"), limit=4, tail=True), Run(("sleep", "60"), timeout=0.5),
+    ])  # fmt: skip
+    guard.close()
+    assert isinstance(who, Completed)
+    assert isinstance(cat, Completed)
+    assert isinstance(failed, Completed)
+    assert (who.stdout, cat.stdout) == (b"nobody\n", b"mine\n\0")
+    assert (failed.rc, failed.stdout, b"no\n" in failed.stderr) == (1, b"", True)
+    assert written == FileContent()
+    assert read == FileContent(b"tent", truncated=True)
+    assert (folder / "f").owner() == "nobody"
+    assert isinstance(late, Failed)
+
+
+@ROOT_ONLY
+def test_files_are_read_and_written_with_the_rights_of_the_other_user(raised: Raised, folder: Path) -> None:
+    (folder / "secret").write_text("root's", "utf-8")
+    (folder / "secret").chmod(0o600)
+    (folder / "closed").mkdir(mode=0o755)
+    guard = raised()
+    read, written, missing = guard.exchange([
+        ReadFile(str(folder / "secret")), WriteFile(str(folder / "closed" / "f"), b"x"), ReadFile(str(folder / "none")),
+    ])  # fmt: skip
+    guard.close()
+    assert [each.kind for each in (read, written) if isinstance(each, Failed)] == ["denied", "denied"]
+    assert missing == FileContent(missing=True)
+    assert list((folder / "closed").iterdir()) == []
+
+
+@ROOT_ONLY
+def test_a_slow_program_gets_its_stdin_and_its_variables_and_they_are_on_no_command_line(raised: Raised) -> None:
+    lines = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n'; sleep 1.2; echo; echo \"$API_TOKEN\"; tail -c 6"
+    call = Run(("sh", "-c", lines), b"x" * 3_000_000 + b"hello\n", env={"API_TOKEN": "s3cret 'value'", "A": "1"})
+    guard = raised()
+    (reply,) = guard.exchange([call])
+    guard.close()
+    assert isinstance(reply, Completed), reply
+    shown, _, own = reply.stdout.rpartition(b"s3cret 'value'\n")
+    assert (own, reply.stderr) == (b"hello\n", b"")
+    assert b"sudo" in shown
+    assert b"s3cret" not in shown
+
+
+def test_a_missing_sudo_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (reply,) = opened({"ansible_connection": "local", "ansible_become": True}).exchange([Run(("sleep", "1"))])
+    assert reply == Failed("not-found", "there is no sudo", missing="sudo")

@@ -1,0 +1,37 @@
+"""What driving the walks of many hosts costs: no more per host for a large fleet than for a small one."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from remediation.engine.play.control_flow import Walk
+from remediation.engine.play.scheduler import Scheduler
+
+
+def walk(told: list[int], number: int) -> Walk:
+    told.append(number)
+    yield from ()
+
+
+def calls(hosts: int) -> int:
+    """Return how many functions the driving thread enters for so many hosts."""
+    told: list[int] = []
+    entered = 0
+
+    def count(frame: object, event: str, argument: Any) -> None:  # noqa: ANN401, ARG001 - as sys.setprofile calls it
+        nonlocal entered
+        entered += event in {"call", "c_call"}
+
+    batch = Scheduler({str(number): walk(told, number) for number in range(hosts)})
+    sys.setprofile(count)
+    try:
+        batch.run(8)
+    finally:
+        sys.setprofile(None)
+    assert sorted(told) == list(range(hosts))
+    return entered
+
+
+def test_five_times_the_hosts_cost_six_times_at_most() -> None:
+    assert calls(1500) <= 6 * calls(300)

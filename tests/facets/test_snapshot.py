@@ -1,0 +1,224 @@
+"""One look: each read travels once, several together; a write forgets everything; what failed is told as the right error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from remediation.connections.calls import Call, Completed, Failed, Http, Probe, ReadFile, Reply, Run
+from remediation.facets.snapshot import attempt
+from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, OutcomeUnknown
+from tests.facets.answering import Answering
+
+HOSTNAME, DATE = Run(("hostname",)), Run(("date",))
+
+
+def done(argv: tuple[str, ...]) -> Completed | None:
+    return Completed(0, f"{argv[0]}\n".encode(), b"")
+
+
+def test_what_is_known_is_not_asked_again_and_the_rest_goes_together() -> None:
+    connection = Answering(runs=done)
+    look = connection.look()
+    look.ask(HOSTNAME)
+    first, second = look.ask(HOSTNAME, DATE)
+    assert [first.text, second.text] == ["hostname\n", "date\n"]  # type: ignore[union-attr]
+    assert connection.asked == [(HOSTNAME,), (DATE,)]
+    assert look.knows(DATE)
+    assert not look.knows(Run(("date",), cwd="/"))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [Run(("hostname",), stdin=b"x"), Run(("hostname",), env={"A": "1"}), Run(("hostname",), cwd="/"), Run(("hostname", ""))],
+)
+def test_calls_that_differ_in_anything_are_different(other: Run) -> None:
+    connection = Answering(runs=done)
+    connection.look().ask(HOSTNAME, other)
+    assert connection.asked == [(HOSTNAME, other)]
+
+
+def test_a_write_is_marked_sent_alone_and_makes_everything_unknown() -> None:
+    connection = Answering(runs=done)
+    look = connection.look()
+    look.ask(HOSTNAME)
+    look.once("x", lambda: 1)
+    look.write(DATE)
+    assert connection.asked[-1] == (Run(("date",), writes=True),)
+    assert not look.knows(HOSTNAME)
+    assert look.once("x", lambda: 2) == 2
+
+
+def test_a_writers_look_keeps_nothing_once_it_has_written() -> None:
+    connection = Answering(runs=done)
+    look = connection.look(changing=True)
+    look.ask(HOSTNAME)
+    look.ask(HOSTNAME)
+    assert connection.round_trips == 1
+    look.write(DATE)
+    look.ask(HOSTNAME)
+    look.ask(HOSTNAME)
+    assert connection.round_trips == 4
+    assert [look.once("x", lambda value=value: value) for value in (1, 2)] == [1, 2]  # type: ignore[misc]
+
+
+def test_the_second_look_for_a_purpose_asks_at_once_what_the_first_asked_bit_by_bit() -> None:
+    connection, hints = Answering(runs=done), dict[str, Any]()
+    for _ in range(2):
+        look = connection.look(hints=hints, purpose="vram.free")
+        look.ask(HOSTNAME)
+        look.ask(DATE)
+    assert connection.asked == [(HOSTNAME,), (DATE,), (HOSTNAME, DATE)]
+
+
+def test_what_a_look_no_longer_asks_is_not_foreseen_a_third_time() -> None:
+    connection, hints = Answering(runs=done), dict[str, Any]()
+    for calls in ((HOSTNAME, DATE), (HOSTNAME,), (HOSTNAME,)):
+        look = connection.look(hints=hints, purpose="vram.free")
+        for call in calls:
+            look.ask(call)
+    assert connection.asked[2:] == [(HOSTNAME, DATE), (HOSTNAME,)]
+
+
+def test_a_purpose_that_is_new_goes_by_the_latest_look_that_began_alike() -> None:
+    connection, hints = Answering(runs=done), dict[str, Any]()
+    connection.look(hints=hints, purpose="first").ask(HOSTNAME, DATE)
+    connection.look(hints=hints, purpose="alike").ask(HOSTNAME)
+    connection.look(hints=hints, purpose="other").ask(Run(("uptime",)))
+    connection.look(hints=hints).ask(HOSTNAME)
+    assert connection.asked == [(HOSTNAME, DATE), (HOSTNAME, DATE), (Run(("uptime",)),), (HOSTNAME,)]
+
+
+@pytest.mark.parametrize(
+    "expensive",
+    [
+        Run(("docker", "exec", "o", "sha256sum", "/blob"), timeout=900.0),
+        Run(("docker", "exec", "o", "/usr/bin/sha256sum", "/blob")),
+        Run(("find", "/"), timeout=61.0),
+        Probe("sample", {"seconds": 90}, timeout=100.0),
+        Http("POST", "http://127.0.0.1:11434/api/generate", {"model": "m"}, timeout=300.0),
+        Http("POST", "http://127.0.0.1:11434/api/generate", {"model": "m"}, stream=True),
+    ],
+)
+@pytest.mark.parametrize("purpose", ["model.repulled", "another"])
+def test_what_may_take_long_is_sent_only_when_it_is_needed(expensive: Call, purpose: str) -> None:
+    connection, hints = Answering(runs=done), dict[str, Any]()
+    first = connection.look(hints=hints, purpose="model.repulled")
+    first.ask(HOSTNAME)
+    first.ask(expensive)
+    first.ask(DATE)
+    second = connection.look(hints=hints, purpose=purpose)
+    second.ask(HOSTNAME)
+    assert connection.asked[3:] == [(HOSTNAME, DATE)]
+    second.ask(expensive)
+    assert connection.asked[4:] == [(expensive,)]
+    connection.look(hints=hints).preload(HOSTNAME, expensive)
+    connection.look(hints=hints, purpose="third").ask(HOSTNAME)
+    assert connection.asked[5:] == [(HOSTNAME,)]
+
+
+def test_a_purpose_that_is_new_goes_by_what_was_foreseen_before_it_goes_by_others() -> None:
+    connection, hints = Answering(runs=done), dict[str, Any]()
+    connection.look(hints=hints, purpose="first").ask(HOSTNAME, Run(("uptime",)))
+    connection.look(hints=hints, purpose="first").preload(HOSTNAME, DATE)
+    connection.look(hints=hints, purpose="second").ask(HOSTNAME)
+    assert connection.asked[-1] == (HOSTNAME, DATE)
+
+
+def test_what_was_foreseen_and_fails_fails_only_whoever_asks_for_it() -> None:
+    hints = dict[str, Any]()
+    first = Answering(runs=done).look(hints=hints, purpose="x")
+    first.ask(HOSTNAME)
+    first.ask(DATE)
+    look = Answering(runs=lambda argv: done(argv) if argv == HOSTNAME.argv else None).look(hints=hints, purpose="x")
+    assert look.run(HOSTNAME, "asking").rc == 0
+    with pytest.raises(CallFailed, match="there is no date"):
+        look.run(DATE, "asking")
+
+
+def test_two_purposes_may_share_one_look() -> None:
+    connection = Answering(runs=done)
+    look = connection.look()
+    look.ask(HOSTNAME)
+    look.also("x").ask(HOSTNAME, DATE)
+    look.ask(DATE)
+    assert connection.asked == [(HOSTNAME,), (DATE,)]
+
+
+def test_what_a_shared_look_lacks_for_a_purpose_is_asked_at_once() -> None:
+    connection, hints, uptime = Answering(runs=done), dict[str, Any](), Run(("uptime",))
+    for _ in range(2):
+        look = connection.look(hints=hints)
+        look.ask(HOSTNAME)
+        for call in (HOSTNAME, DATE, uptime):
+            look = look.also("x") if call is HOSTNAME else look
+            look.ask(call)
+    assert connection.asked[3:] == [(HOSTNAME,), (DATE, uptime)]
+
+
+def test_what_failed_once_fails_again_without_being_asked_again() -> None:
+    calls = []
+
+    def broken() -> int:
+        calls.append(1)
+        raise CallFailed("no")
+
+    look = Answering().look()
+    for _ in range(2):
+        with pytest.raises(CallFailed, match="no"):
+            look.once("x", broken)
+    assert len(calls) == 1
+
+
+class Failing(Answering):
+    """A host on which every call fails alike."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def exchange(self, calls: Sequence[Call]) -> list[Reply]:
+        return [Failed(self._kind, "its words") for _ in calls]
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("timeout", DeadlineExceeded),
+        ("uncertain", OutcomeUnknown),
+        ("refused", CallFailed),
+        ("denied", CallFailed),
+        ("error", CallFailed),
+    ],
+)
+def test_a_failed_reply_is_the_right_error_with_its_words(kind: str, error: type[HostError]) -> None:
+    look = Failing(kind).look()
+    for ask in (
+        lambda: look.run(HOSTNAME, "asking"), lambda: look.probe(Probe("system"), "asking"), lambda: look.http(Http("GET", "http://x"), "asking"),
+        lambda: look.content(ReadFile("/x")), lambda: look.run(Run(("x",), writes=True), "asking"),
+    ):  # fmt: skip
+        with pytest.raises(error, match="its words"):
+            ask()
+
+
+def test_a_missing_file_is_none_and_a_missing_program_an_error() -> None:
+    look = Failing("not-found").look()
+    assert look.content(ReadFile("/x")) is None
+    with pytest.raises(CallFailed, match="asking failed: its words"):
+        look.run(HOSTNAME, "asking")
+
+
+def test_a_code_that_is_none_of_the_good_ones_is_told_with_the_last_words() -> None:
+    look = Answering(runs=lambda _: Completed(3, b"out", b"first\n  last words \n")).look()
+    assert look.run(HOSTNAME, "asking", codes=(3,)).rc == 3
+    with pytest.raises(CallFailed, match="asking failed: first last words") as raised:
+        look.run(HOSTNAME, "asking", next_step="do this")
+    assert (raised.value.status, raised.value.next_step) == (3, "do this")
+
+
+def test_an_attempt_is_none_where_the_host_refused_and_passes_what_is_lost() -> None:
+    assert attempt(lambda: Failing("refused").look().run(HOSTNAME, "asking")) is None
+    with pytest.raises(OutcomeUnknown):
+        attempt(lambda: Failing("uncertain").look().run(Run(("x",), writes=True), "asking"))

@@ -1,0 +1,28 @@
+"""Lines fit terminals of any width, and no text is squeezed beside a lead that leaves no room."""
+
+from __future__ import annotations
+
+import pytest
+
+from remediation.report.text import NARROWEST, Line
+
+LEAD = "  found     vram_occupied 0.92      "
+TEXT = "chrome.exe 2.2 GiB, Discord.exe 1.8 GiB hold the card"
+
+
+@pytest.mark.parametrize("width", [100, 80, 60, 40, 30])
+def test_a_text_has_room_beside_its_lead_or_stands_below(width: int) -> None:
+    rows = Line(TEXT, lead=LEAD).rows(width)
+    assert max(map(len, rows)) <= width
+    assert " ".join(" ".join(rows).split()) == " ".join(f"{LEAD}{TEXT}".split())
+    assert (rows[0] == LEAD.rstrip()) is (len(LEAD) > width - NARROWEST)
+
+
+def test_what_continues_without_a_label_begins_no_empty_row() -> None:
+    assert Line("closing chrome.exe gives 17", lead=" " * 36).rows(40) == ["          closing chrome.exe gives 17"]
+
+
+def test_what_is_to_be_copied_is_never_cut() -> None:
+    command = "sudo install -d -m 1777 " + "/srv/leases" * 10
+    assert Line(command, lead="    ", verbatim=True, whole=True).rows(40) == [f"    {command}"]
+    assert Line(command, verbatim=True).rows(40) == [f"{command[:39]}…"]
