@@ -38,7 +38,7 @@ class NoOptions:
 
 def start(options: Start) -> int:
     """Start the lab, or find it running; its machines are as they were left."""
-    from remediation_lab import control  # noqa: PLC0415 - a listing of the commands loads none of the lab
+    from remediation_lab import control
 
     lab = control.start(hosts=options.hosts)
     verb = "started" if lab.started else "runs already"
@@ -48,9 +48,9 @@ def start(options: Start) -> int:
     return 0
 
 
-def stop(options: NoOptions) -> int:  # noqa: ARG001 - every command takes its options
+def stop(options: NoOptions) -> int:
     """Stop the lab; what its machines have become is kept."""
-    from remediation_lab import control  # noqa: PLC0415 - a listing of the commands loads none of the lab
+    from remediation_lab import control
 
     _say("the lab was stopped; its machines stay as they are" if control.stop() else "no lab runs")
     return 0
@@ -58,8 +58,8 @@ def stop(options: NoOptions) -> int:  # noqa: ARG001 - every command takes its o
 
 def fault(options: NewFault) -> int:
     """Make a machine of the lab new, with a fault in it."""
-    from remediation.model.errors import UsageError  # noqa: PLC0415 - a listing of the commands loads none of the lab
-    from remediation_lab import control  # noqa: PLC0415 - a listing of the commands loads none of the lab
+    from remediation.model.errors import UsageError
+    from remediation_lab import control
 
     if control.find() is None:
         raise UsageError("the lab does not run", next_step="start it: remediate lab.start")
@@ -68,9 +68,9 @@ def fault(options: NewFault) -> int:
     return 0
 
 
-def reset(options: NoOptions) -> int:  # noqa: ARG001 - every command takes its options
+def reset(options: NoOptions) -> int:
     """Make all machines of the lab new, with the fault they had at first."""
-    from remediation_lab import control  # noqa: PLC0415 - a listing of the commands loads none of the lab
+    from remediation_lab import control
 
     control.reset()
     _say("all machines of the lab are new, broken as they were at first")
@@ -79,8 +79,8 @@ def reset(options: NoOptions) -> int:  # noqa: ARG001 - every command takes its 
 
 def status(options: Machines) -> int:
     """Show the lab's machines: the fault put in, what was written to each, what its WinRM server counted."""
-    from remediation.model.text.visible import visible_json  # noqa: PLC0415 - a listing of the commands loads none of the lab
-    from remediation_lab import control  # noqa: PLC0415 - a listing of the commands loads none of the lab
+    from remediation.model.text.visible import visible_json
+    from remediation_lab import control
 
     machines = control.status()
     if options.json:

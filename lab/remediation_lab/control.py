@@ -146,7 +146,7 @@ def fault(host: str, name: str, folder: Path | None = None) -> None:
         raise UsageError(refusal.message, next_step=f"faults: {', '.join(faults())}") from refusal
 
 
-def wire(  # noqa: PLR0913  # a fault of the wire has these parts, given by name
+def wire(  # a fault of the wire has these parts, given by name
     host: str | None, kind: str, folder: Path | None = None, *, message: str = "any", nth: int = 1, times: int = 1, **more: float
 ) -> None:
     """Let a fault strike the `nth` WinRM message of a kind from now on, at one host or all; `more`: seconds, size.
@@ -168,7 +168,7 @@ def unwire(host: str | None = None, folder: Path | None = None) -> None:
 
 def faults() -> tuple[str, ...]:
     """Return the names of the faults."""
-    from remediation_lab.world.faults import FAULTS  # noqa: PLC0415  # brings the whole machine model; only wanted when asked
+    from remediation_lab.world.faults import FAULTS  # brings the whole machine model; only wanted when asked
 
     return tuple(FAULTS)
 
@@ -238,7 +238,7 @@ def _stamp() -> str:
 
 
 def _certificates(place: Path, hosts: list[dict[str, Any]], kind: str) -> None:
-    from remediation_lab.winrm import certificates  # noqa: PLC0415  # loads cryptography; only for a lab that speaks HTTPS
+    from remediation_lab.winrm import certificates  # loads cryptography; only for a lab that speaks HTTPS
 
     if kind not in certificates.KINDS:
         raise UsageError(f"no kind of certificate {kind!r}", next_step=f"choose one of {', '.join(certificates.KINDS)}")

@@ -123,7 +123,7 @@ class Session:
         `note` is told what the user should know of the connection, as it comes up.
         """
         self._learn(variables)
-        from remediation.facets.host_factory import open_host  # noqa: PLC0415 - a run starts before it opens its first host
+        from remediation.facets.host_factory import open_host
 
         return open_host(host, variables, check=check, note=note, recorder=self.tape.recorder if self.tape is not None else None)
 
@@ -235,7 +235,7 @@ def warn_of_misspelt(inventory: Inventory, extra: Mapping[str, Any]) -> None:
 def _tape(name: str | None, masker: Masker) -> Cassette | None:
     if name is None:
         return None
-    from remediation.connections.recorder.cassette import Cassette  # noqa: PLC0415 - only where a run is recorded
+    from remediation.connections.recorder.cassette import Cassette
 
     path = Path(name)
     if path.is_dir() or not path.parent.is_dir():
@@ -271,7 +271,7 @@ def _source(name: str) -> Path:
 
 
 def _with_lab(inventory: Inventory, wanted: Mapping[str, Any]) -> Inventory:
-    from remediation.cli.plugins import not_installed, plugin  # noqa: PLC0415 - only where an inventory asks for it
+    from remediation.cli.plugins import not_installed, plugin
 
     needed_by = "an inventory with the key lab:"
     start_hosts = plugin("lab", needed_by).start_hosts

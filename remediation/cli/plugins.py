@@ -19,7 +19,7 @@ INSTALL = {"lab": "pip install ./lab"}
 @cache
 def plugins() -> Mapping[str, Plugin]:
     """Return the installed plugins by name. One that cannot be loaded is a warning: the rest of the program works without it."""
-    from importlib.metadata import entry_points  # noqa: PLC0415 - a third of a short start, and most commands need no plugin
+    from importlib.metadata import entry_points
 
     found: dict[str, Plugin] = {}
     for entry in entry_points(group=GROUP):

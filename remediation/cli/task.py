@@ -42,7 +42,7 @@ class OptionTask(Task[Any]):
         super().__init__(body, name=name, positional=[], auto_shortflags=False)
         self.options = options
 
-    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: ARG002 - invoke's signature
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Return invoke's arguments, the positional ones first as its parser wants them."""
         fields = dataclasses.fields(self.options)
         return sorted((_argument(item) for item in fields), key=lambda argument: not argument.positional)
@@ -71,7 +71,7 @@ def command_task(options: type[Any], *, name: str = "", changes: bool = False) -
 def task(declared: Command) -> OptionTask:
     """Make a task of a declared command."""
 
-    def body(context: Context, **values: Any) -> None:  # noqa: ANN401 - whatever the parser read
+    def body(context: Context, **values: Any) -> None:
         code = guarded(lambda: declared.run(_read(declared.options, context, values, changes=declared.changes)))
         if code:
             raise Exit(code=code)
@@ -113,7 +113,7 @@ def guarded(work: Callable[[], int]) -> int:
 
 def _internal(error: Exception) -> RemediationError:
     """Keep the traceback of an exception in our own code, and return the error to show."""
-    from remediation.engine.internal_errors import CrashLog, InternalError, errors_folder  # noqa: PLC0415 - needed on this path alone
+    from remediation.engine.internal_errors import CrashLog, InternalError, errors_folder
 
     return InternalError(CrashLog(errors_folder(), current_masker())("remediate", error))
 
@@ -150,7 +150,7 @@ def _silence_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _read(options: type[Any], context: Context, values: dict[str, Any], *, changes: bool) -> Any:  # noqa: ANN401 - the dataclass
+def _read(options: type[Any], context: Context, values: dict[str, Any], *, changes: bool) -> Any:
     for setting in REFUSED:
         if context.config.run[setting]:
             flag = "--warn-only" if setting == "warn" else f"--{setting}"

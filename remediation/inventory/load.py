@@ -139,7 +139,7 @@ class _InventoryReader:
             return
         self.lab = {"hosts": count}
 
-    def group(self, parent: Group | None, name: object, value: Any, place: Place | None) -> None:  # noqa: ANN401 - any value
+    def group(self, parent: Group | None, name: object, value: Any, place: Place | None) -> None:
         if not isinstance(name, str):
             self.refuse(f"a group's name is a text, not {name!r}; quote it", place)
             return

@@ -37,11 +37,11 @@ class Plugin:
     """Takes what stands under the inventory key; returns the variables of each host by its name."""
 
 
-def option(text: str, *, default: Any = None, short: str = "", value: str = "") -> Any:  # noqa: ANN401 - as dataclasses.field
+def option(text: str, *, default: Any = None, short: str = "", value: str = "") -> Any:
     """Declare an option: a tuple default makes it repeatable, a bool a switch, an int a number, else it takes a text."""
     return dataclasses.field(default=default, metadata={"help": text, "short": short, "value": value})
 
 
-def required(text: str) -> Any:  # noqa: ANN401 - as dataclasses.field
+def required(text: str) -> Any:
     """Declare a required, positional argument."""
     return dataclasses.field(metadata={"help": text, "short": "", "positional": True})

@@ -26,7 +26,7 @@ class Bare:
     name: str | None = option("A name.")
 
 
-def context(**run: Any) -> Context:  # noqa: ANN401 - settings of invoke's runner
+def context(**run: Any) -> Context:
     return Context(Config(overrides={"run": run}))
 
 
@@ -34,7 +34,7 @@ def recorder(options: type[Any], *, changes: bool = False) -> tuple[OptionTask, 
     seen: list[Any] = []
 
     @command_task(options, name="record", changes=changes)
-    def record(given: Any) -> int:  # noqa: ANN401 - either dataclass
+    def record(given: Any) -> int:
         """Record."""
         seen.append(given)
         return 0

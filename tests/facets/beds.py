@@ -31,7 +31,7 @@ class Bed:
     version: str = "0.13.5"
     windows: bool = False
 
-    def open(self, *, check: bool = False, **more: Any) -> Host:  # noqa: ANN401 - host variables
+    def open(self, *, check: bool = False, **more: Any) -> Host:
         return open_host(self.name, {**self.variables, **more}, check=check)
 
 

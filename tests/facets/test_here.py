@@ -102,7 +102,7 @@ def started(code: str) -> subprocess.Popen[str]:
     return process
 
 
-def seen(host: Host, pid: int) -> Any:  # noqa: ANN401 - a Process or None
+def seen(host: Host, pid: int) -> Any:
     return next((each for each in host.reader.processes.list() if each.pid == pid), None)
 
 

@@ -54,7 +54,7 @@ def reload(machine: Machine, **options: Json) -> str:
     return offloaded(machine)
 
 
-def probe(machine: Machine, name: str, **data: Json) -> Any:  # noqa: ANN401  # any JSON
+def probe(machine: Machine, name: str, **data: Json) -> Any:  # any JSON
     return machine.call("probe", name=name, data=data)
 
 

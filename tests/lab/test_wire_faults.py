@@ -55,7 +55,7 @@ def struck(server: WinRmServer, fault: Fault) -> tuple[BaseException | None, int
     caught: BaseException | None = None
     try:
         client.send_command_input(shell, command, b"one\n")
-    except Exception as error:  # noqa: BLE001  # whichever it is, is the point
+    except Exception as error:  # whichever it is, is the point
         caught = error
     sends = server.counters().get("send", 0)
     return caught, sends

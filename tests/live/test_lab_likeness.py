@@ -47,7 +47,7 @@ def shape(value: object, at: str = "") -> dict[str, str]:
     return found
 
 
-def record(text: str, name: str = "") -> Any:  # noqa: ANN401  # any JSON document
+def record(text: str, name: str = "") -> Any:  # any JSON document
     try:
         found = json.loads(text)
     except json.JSONDecodeError:

@@ -69,8 +69,8 @@ _RUNNING: list[subprocess.Popen[bytes]] = []
 
 
 def _load() -> None:
-    from remediation.cli.plugins import plugins  # noqa: PLC0415 - this process is the only one to need it
-    from remediation.steps.registry import registry  # noqa: PLC0415 - this process is the only one to need it
+    from remediation.cli.plugins import plugins
+    from remediation.steps.registry import registry
 
     for each in pkgutil.walk_packages(remediation.__path__, "remediation."):
         if not each.name.startswith(_LEFT_OUT) and not each.name.endswith("__main__"):

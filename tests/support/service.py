@@ -125,11 +125,11 @@ class Service:
     def journal(self) -> str:
         return (self.home / "journal").read_text("utf-8")
 
-    def ask(self, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+    def ask(self, path: str, body: object = None) -> Any:
         """Ask the server as a client of this machine."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.endpoint}{path}", data=data)  # noqa: S310 - loopback
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+        request = urllib.request.Request(f"{self.endpoint}{path}", data=data)
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
     def load(self, model: str = MODEL, **options: object) -> None:
@@ -154,7 +154,7 @@ def service(
     """
     if sys.platform != "linux":
         missing("a service of systemd's kind needs Linux")
-    import fcntl  # noqa: PLC0415 - there is none on Windows
+    import fcntl
 
     port, programs, card = free_port(), home / "bin", home / "gpu.txt"
     programs.mkdir(parents=True)

@@ -19,7 +19,7 @@ class RunnerProcesses:
     def end(self, model: str) -> None:
         """End the process of a model, if it has one."""
 
-    def killed(self, model: str) -> bool:  # noqa: ARG002 - the signature of those that have some
+    def killed(self, model: str) -> bool:
         """Tell whether somebody ended the process of a loaded model."""
         return False
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from remediation_lab.ollama import golang
 
 _FALSE = frozenset({"0", "f", "F", "false", "False", "FALSE"})
-_ANY_HOST = "0.0.0.0"  # noqa: S104  # a CORS origin in the printed list, nothing is bound
+_ANY_HOST = "0.0.0.0"  # a CORS origin in the printed list, nothing is bound
 _ORIGINS = [
     f"{scheme}://{host}{port}"
     for host in ("localhost", "127.0.0.1", _ANY_HOST)

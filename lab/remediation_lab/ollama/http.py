@@ -41,7 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_DELETE = do_PUT = _answer  # noqa: N815  # names that http.server looks up
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # http.server's signature
+    def log_message(self, format: str, *args: object) -> None:  # http.server's signature
         """Say nothing: the stand-in logs requests as gin does."""
 
 

@@ -10,9 +10,9 @@ from remediation_lab.ollama import golang
 from remediation_lab.ollama.answers import ApiError
 
 _INTEGERS = frozenset(
-    "num_ctx num_batch num_gpu main_gpu num_thread num_keep seed num_predict top_k repeat_last_n".split()  # noqa: SIM905  # reads best as words
+    "num_ctx num_batch num_gpu main_gpu num_thread num_keep seed num_predict top_k repeat_last_n".split()  # reads best as words
 )
-_FLOATS = frozenset("top_p min_p typical_p temperature repeat_penalty presence_penalty frequency_penalty".split())  # noqa: SIM905  # as above
+_FLOATS = frozenset("top_p min_p typical_p temperature repeat_penalty presence_penalty frequency_penalty".split())  # as above
 _OTHERS = frozenset(
     {
         "stop",

@@ -57,7 +57,7 @@ def tensors(shape: Shape, quantization: str) -> Iterator[Tensor]:
 def _kinds(quantization: str, plain: str, index: int, blocks: int) -> dict[str, str]:
     if quantization == "Q4_K_M":
         eighth = blocks // 8
-        more = index < eighth or index >= 7 * blocks // 8 or (index - eighth) % 3 == 2  # noqa: PLR2004  # llama.cpp use_more_bits
+        more = index < eighth or index >= 7 * blocks // 8 or (index - eighth) % 3 == 2  # llama.cpp use_more_bits
         kind = "Q6_K" if more else plain
         return {"attn_v": kind, "ffn_down": kind}
     if quantization == "Q3_K_M":

@@ -34,7 +34,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # http.server's signature
+    def log_message(self, format: str, *args: object) -> None:  # http.server's signature
         """Say nothing."""
 
 

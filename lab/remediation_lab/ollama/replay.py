@@ -69,7 +69,7 @@ class Scenario:
 
     def __init__(self, folder: Path, models: Path) -> None:
         # PyYAML only here: the stand-in itself must start with nothing but the standard library
-        import yaml  # noqa: PLC0415  # see above
+        import yaml  # see above
 
         self.folder = folder
         self.name = folder.name
@@ -191,7 +191,7 @@ class Scenario:
             return
         played = _parsed(text, recorded["body"])
         result.differences["shape"].extend(f"{where}: {each}" for each in compare.shapes(recorded["body"], played))
-        if path == "/api/ps" and status == 200:  # noqa: PLR2004  # HTTP OK
+        if path == "/api/ps" and status == 200:  # HTTP OK
             result.differences["sizes"].extend(f"{where}: {each}" for each in compare.sizes(recorded["body"], played))
 
     def _compare_logs(self, result: Result, played: Sequence[str]) -> None:

@@ -39,7 +39,7 @@ class OllamaServer:
     played here never answers. Without `gpu_runner` the build for the card is missing: what was planned for it runs on the CPU.
     """
 
-    def __init__(  # noqa: PLR0913  # the ports of one server, each by name
+    def __init__(  # the ports of one server, each by name
         self, *, version: str, environment: Mapping[str, str], device: Device | None, memory: VideoMemory, clock: LabClock, models: ModelStore,
         log: Callable[[str, str], None], pace: Pace | None = None, ram: Memory | None = None, gpu_runner: bool = True,
         processes: RunnerProcesses = NO_PROCESSES,
@@ -91,7 +91,7 @@ class OllamaServer:
             text = "invalid environment variable, using default"
             self._journal.write(line(place, text, "WARN", key=each.key, value=each.text, default=each.default))
         host, port = self._settings.address
-        shown = f"[::]:{port}" if host in {"0.0.0.0", "::"} else f"{host}:{port}"  # noqa: S104  # compared, nothing is bound
+        shown = f"[::]:{port}" if host in {"0.0.0.0", "::"} else f"{host}:{port}"  # compared, nothing is bound
         for entry in self._release.start(self._settings, 3 * len(self._catalogue.store.all()), shown):
             self._journal.write(entry)
         discovery = list(self._release.discover(self._settings, self._loader.card(), self._ram, present=self._present))

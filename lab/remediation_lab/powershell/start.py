@@ -25,9 +25,9 @@ def world() -> World:
     address, host = os.environ.get(WORLD), os.environ.get(HOST)
     if address and host:
         return Client(Path(address), host=host)
-    import time  # noqa: PLC0415  # a shell in a lab must start fast and needs none of this
+    import time  # a shell in a lab must start fast and needs none of this
 
-    from remediation_lab.world import scenario  # noqa: PLC0415  # see above
+    from remediation_lab.world import scenario  # see above
 
     return scenario.machine("default", now=time.time(), scale=10.0, saved=lambda _: None)
 
@@ -78,6 +78,6 @@ def refused() -> int:
 def _delay() -> None:
     seconds = float(os.environ.get(DELAY) or 0)
     if seconds > 0:
-        import time  # noqa: PLC0415  # rarely needed, and starting fast matters
+        import time  # rarely needed, and starting fast matters
 
         time.sleep(seconds)

@@ -86,7 +86,7 @@ class Worker:
             self._hung[server] = value
         return {"value": value}
 
-    def _value(self, number: object, index: int, call: Mapping[str, Any], data: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    def _value(self, number: object, index: int, call: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         if not data.get("tell"):
             return self._world.call("probe", name=call.get("name"), data=data, timeout=call.get("timeout", 30.0))
         told = _Told(lambda piece: self._say({"id": number, "call": index, "stream": "told", "data": _b64(piece)}))

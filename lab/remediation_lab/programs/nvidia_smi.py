@@ -20,7 +20,7 @@ _GONE = "Unable to determine the device handle for GPU0000:01:00.0: GPU is lost.
 
 
 def _stamp(machine: Machine) -> str:
-    from datetime import datetime, timezone  # noqa: PLC0415  # only this one field needs it
+    from datetime import datetime, timezone  # only this one field needs it
 
     return datetime.fromtimestamp(machine.clock.now(), timezone.utc).strftime("%Y/%m/%d %H:%M:%S.%f")[:-3]
 
@@ -45,7 +45,7 @@ _VALUES: Mapping[str, tuple[Callable[[Machine], object], str]] = {
     "memory.free": (lambda m: m.memory.free() // MIB, "MiB"),
     "utilization.gpu": (lambda m: m.network.load()[0], "%"),
     "utilization.memory": (lambda m: m.network.load()[0] * 2 // 3, "%"),
-    "pstate": (lambda m: "P0" if m.network.load()[0] > 5 else "P8", ""),  # noqa: PLR2004  # percent
+    "pstate": (lambda m: "P0" if m.network.load()[0] > 5 else "P8", ""),  # percent
     "compute_cap": (lambda m: m.state.card.compute, ""),
     "ecc.mode.current": (lambda _: "[N/A]", ""),
     "persistence_mode": (lambda _: "[N/A]", ""),

@@ -157,7 +157,7 @@ class Front:
 def _tls(folder: Path, host: dict[str, Json]) -> ssl.SSLContext | None:
     if not host.get("tls"):
         return None
-    from remediation_lab.winrm import certificates  # noqa: PLC0415  # loads cryptography; only for a lab that speaks HTTPS
+    from remediation_lab.winrm import certificates  # loads cryptography; only for a lab that speaks HTTPS
 
     return certificates.context(folder / f"{host['name']}.pem", folder / "ca.pem")
 

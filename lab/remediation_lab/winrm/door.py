@@ -16,7 +16,7 @@ class Door:
     def __init__(self, servers: Iterable[WinRmServer]) -> None:
         self._selector = selectors.DefaultSelector()
         for server in servers:
-            server.socket.setblocking(False)  # noqa: FBT003  # the socket module's own parameter
+            server.socket.setblocking(False)  # the socket module's own parameter
             self._selector.register(server, selectors.EVENT_READ, server)
         self._inside, self._bell = socket.socketpair()
         self._selector.register(self._inside, selectors.EVENT_READ, None)

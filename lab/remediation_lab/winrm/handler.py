@@ -155,7 +155,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         if ask is not None:
             self.send_header("WWW-Authenticate", ask)
-        elif status == 401:  # noqa: PLR2004  # HTTP's own number
+        elif status == 401:  # HTTP's own number
             for scheme in (*SCHEMES, 'Basic realm="WSMAN"') if self.server.secure else SCHEMES:
                 self.send_header("WWW-Authenticate", scheme)
         if body:
@@ -164,5 +164,5 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body[: len(body) // 2] if cut else body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # http.server's signature
+    def log_message(self, format: str, *args: object) -> None:  # http.server's signature
         """Say nothing: the counters tell."""

@@ -36,7 +36,7 @@ class WinRmServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(  # noqa: PLR0913  # what a host's listener is made of, always given by name
+    def __init__(  # what a host's listener is made of, always given by name
         self, address: tuple[str, int], name: str, *, environment: Mapping[str, str] | None = None,
         programs: Mapping[str, Sequence[str]] = PROGRAMS, tls: ssl.SSLContext | None = None, booted: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
@@ -135,7 +135,7 @@ class WinRmServer(ThreadingHTTPServer):
         if self._tls is not None:
             # the handshake is the connection's own thread's, when it first reads: a client that stalls stalls nobody else
             connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        connection.setblocking(True)  # noqa: FBT003  # the socket module's own parameter
+        connection.setblocking(True)  # the socket module's own parameter
         return connection, address
 
     def stop(self) -> None:

@@ -90,7 +90,7 @@ def vm(state: State, now: float) -> None:
         _add(state, VM, None, now, owner="NT AUTHORITY\\SYSTEM", session=0)
 
 
-def _add(  # noqa: PLR0913  # a program's parts, by name
+def _add(  # a program's parts, by name
     state: State,
     name: str,
     path: str | None,

@@ -90,7 +90,7 @@ class Engine:
     def known(self, name: str) -> Container | None:
         """Return a container by name or id, or None."""
         for each in self._state.containers:
-            if each.name == name or (len(name) > 3 and each.id.startswith(name)):  # noqa: PLR2004  # a short id
+            if each.name == name or (len(name) > 3 and each.id.startswith(name)):  # a short id
                 return each
         return None
 

@@ -107,7 +107,7 @@ class Files:
         start = max(0, len(content) - limit) if tail else max(0, offset)
         return {"size": len(content), "offset": start, "content": base64.b64encode(content[start : start + limit]).decode()}
 
-    def write(  # noqa: PLR0913  # the call's fields, always given by name
+    def write(  # the call's fields, always given by name
         self, path: str, *, offset: int, content: bytes, last: bool, sha256: str, backup: str | None
     ) -> dict[str, Any]:
         """Answer the worker's `write`: slices go to a part beside the file, the last one moves it into place."""

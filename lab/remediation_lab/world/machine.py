@@ -173,7 +173,7 @@ class Machine:
         done = self._run(argv, base64.b64decode(stdin), timeout, cwd, env)
         return {"rc": done.rc & 0xFFFFFFFF, "stdout": _b64(done.stdout), "stderr": _b64(done.stderr)}
 
-    def op_start(  # noqa: PLR0913, PLR0917  # the call's fields, always given by name
+    def op_start(  # the call's fields, always given by name
         self,
         argv: list[str],
         stdin: str = "",
@@ -237,7 +237,7 @@ class Machine:
         """Read a file."""
         return self.files.read(path, offset=offset, limit=limit, tail=tail)
 
-    def op_write(  # noqa: PLR0913, PLR0917  # the call's fields, always given by name
+    def op_write(  # the call's fields, always given by name
         self, path: str, offset: int, content: str, last: bool, sha256: str = "", backup: str | None = None
     ) -> dict[str, Any]:
         """Write a slice of a file."""

@@ -32,7 +32,7 @@ class Network:
     def __init__(self, engine: Engine, clock: MachineClock) -> None:
         self._engine, self._clock = engine, clock
 
-    def request(  # noqa: PLR0913  # the probe's fields, always given by name
+    def request(  # the probe's fields, always given by name
         self, *, method: str, url: str, body: str | None, timeout: float, silence: float | None = None, hear: Hear | None = None
     ) -> dict[str, Any]:
         """Make one request and return the `http` probe's value; raises Refusal (refused, timeout, error).
@@ -141,7 +141,7 @@ class Network:
             )
         return server, parts.path + (f"?{parts.query}" if parts.query else "")
 
-    def _read(  # noqa: PLR0913  # the request's fields
+    def _read(  # the request's fields
         self, answer: Answer, began: float, timeout: float, url: str, hear: Hear | None, *, silence: float | None
     ) -> tuple[list[bytes], float | None]:
         chunks: list[bytes] = []

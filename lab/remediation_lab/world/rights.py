@@ -27,7 +27,7 @@ class Parts:
     def __init__(self) -> None:
         self.problems: dict[str, str] = {}
 
-    def read(self, name: str, read: Callable[[], _T], otherwise: Any = None) -> _T | Any:  # noqa: ANN401  # any JSON
+    def read(self, name: str, read: Callable[[], _T], otherwise: Any = None) -> _T | Any:  # any JSON
         """Return what `read` returns, or `otherwise` where it is refused."""
         try:
             return read()
@@ -49,7 +49,7 @@ def closed(state: State, path: str) -> bool:
     key = normal(path)
     parts = key.split("\\")
     own = state.login.user.rpartition("\\")[2].casefold()
-    if parts[1:2] == ["users"] and len(parts) > 2 and parts[2] not in {own, *_SHARED_PROFILES}:  # noqa: PLR2004  # drive and Users
+    if parts[1:2] == ["users"] and len(parts) > 2 and parts[2] not in {own, *_SHARED_PROFILES}:  # drive and Users
         return True
     return any(key == each or key.startswith(each + "\\") for each in map(normal, state.closed))
 

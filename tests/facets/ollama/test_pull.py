@@ -74,7 +74,7 @@ def gate() -> Iterator[Gate]:
 
 
 @pytest.fixture
-def slow(gate: Gate) -> Iterator[str]:  # noqa: ARG001 - made anew before
+def slow(gate: Gate) -> Iterator[str]:
     yield from serving(Slow)
 
 

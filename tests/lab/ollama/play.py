@@ -51,7 +51,7 @@ class Played:
         return models
 
 
-def play(  # noqa: PLR0913  # what a server stands on, each by name
+def play(  # what a server stands on, each by name
     *,
     version: str = "0.13.5",
     free: int = 5744,

@@ -84,7 +84,7 @@ def test_models_on_disk_are_there_for_the_next_server(tmp_path: Path) -> None:
 
 def test_a_port_that_is_given_is_the_one_that_the_log_names(tmp_path: Path) -> None:
     port = free_port()
-    environment = {**os.environ, "OLLAMA_HOST": "0.0.0.0", "OLLAMA_MODELS": str(tmp_path)}  # noqa: S104 - as containers have it
+    environment = {**os.environ, "OLLAMA_HOST": "0.0.0.0", "OLLAMA_MODELS": str(tmp_path)}
     command = [sys.executable, "-m", "remediation_lab.ollama", "serve", "--port", str(port)]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, encoding="utf-8") as server:
         assert server.stderr is not None

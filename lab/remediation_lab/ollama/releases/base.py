@@ -39,7 +39,7 @@ class Card:
     def library(self) -> str:
         """The directory under lib/ollama whose build serves this card (facts/ollama 6)."""
         major = int(self.device.cuda.split(".")[0])
-        return "cuda_v13" if major >= 13 and float(self.device.compute) >= 7.5 else "cuda_v12"  # noqa: PLR2004  # facts/ollama 6
+        return "cuda_v13" if major >= 13 and float(self.device.compute) >= 7.5 else "cuda_v12"  # facts/ollama 6
 
 
 @dataclass(frozen=True, slots=True)

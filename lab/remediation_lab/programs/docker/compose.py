@@ -118,7 +118,7 @@ def _ls(machine: Machine, words: list[str]) -> Done:
 class _Dumper(yaml.SafeDumper):
     """YAML as Compose prints it: lists indented below their key."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002  # PyYAML's signature
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # PyYAML's signature
         super().increase_indent(flow, indentless=False)
 
 

@@ -86,7 +86,7 @@ def _moment(text: str, now: float) -> float:
         return now - sum(float(number) * _UNITS[unit] for number, unit in spans)
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
-    from datetime import datetime  # noqa: PLC0415  # only for a written moment
+    from datetime import datetime  # only for a written moment
 
     # Python 3.10 reads six digits of a second and no Z; the engine writes nine and a Z
     plain = re.sub(r"\.(\d+)", lambda match: f".{match[1][:6]:0<6}", text).replace("Z", "+00:00")
@@ -111,7 +111,7 @@ def logs(machine: Machine, _: Call, words: list[str]) -> Done:
 def execute(machine: Machine, _: Call, words: list[str]) -> Done:
     """Run a program in a container."""
     given = parse(words, values="env e user u workdir w env-file", switches="interactive i tty t detach d privileged", stop=True)
-    if len(given.rest) < 2:  # noqa: PLR2004  # a container and a command
+    if len(given.rest) < 2:  # a container and a command
         raise Usage("docker: 'docker exec' requires at least 2 arguments", 1)
     container = machine.engine.find(given.rest[0])
     if not container.running:

@@ -93,6 +93,6 @@ def ago(seconds: float) -> str:
     if minutes < _MINUTE:
         return "About a minute" if minutes == 1 else f"{minutes} minutes"
     hours = round(seconds / _HOUR)
-    if hours < 48:  # noqa: PLR2004  # docker's own limit
+    if hours < 48:  # docker's own limit
         return "About an hour" if hours == 1 else f"{hours} hours"
     return f"{int(seconds // _DAY)} days"

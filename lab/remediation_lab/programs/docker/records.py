@@ -188,7 +188,7 @@ def _request(device: dict[str, Any]) -> dict[str, Any]:
 def _published(container: Container, *, bound: bool) -> dict[str, list[dict[str, str]] | None]:
     ports: dict[str, list[dict[str, str]] | None] = {}
     for each in container.definition.get("ports") or ():
-        hosts = ("0.0.0.0", "::") if bound else ("",)  # noqa: S104  # what docker prints, nothing is bound
+        hosts = ("0.0.0.0", "::") if bound else ("",)  # what docker prints, nothing is bound
         ports[f"{each['target']}/{each['protocol']}"] = [
             {"HostIp": each.get("host_ip", host), "HostPort": str(each["published"])} for host in hosts
         ]
@@ -246,7 +246,7 @@ def ps(machine: Machine, container: Container, *, full: bool) -> dict[str, Any]:
         "Image": container.image,
         "Labels": ",".join(f"{key}={value}" for key, value in shown_labels(container).items()),
         "LocalVolumes": str(len(machine.engine.mounts(container))),
-        "Mounts": mounts if full or len(mounts) <= 15 else f"{mounts[:14]}…",  # noqa: PLR2004  # docker's own limit
+        "Mounts": mounts if full or len(mounts) <= 15 else f"{mounts[:14]}…",  # docker's own limit
         "Names": container.name,
         "Networks": f"{container.labels.get('com.docker.compose.project', 'bridge')}_default",
         "Platform": None,

@@ -55,7 +55,7 @@ def _row(machine: Machine, container: Container) -> dict[str, Any]:
 
 def _binary(size: float) -> str:
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024 or unit == "GiB":  # noqa: PLR2004  # binary units
+        if size < 1024 or unit == "GiB":  # binary units
             break
         size /= 1024
     return f"{size:.4g}{unit}"
