@@ -19,6 +19,7 @@ from benchmarks.measure import ROOT, Contender, medians, once, program
 
 FILE_SIZE = 20_000_000
 STARTS = (0.0, 0.2, 0.5)
+TRIPS = (0.0, 0.03, 0.1)
 _CLIENTS = Path(__file__).with_name("clients")
 
 
@@ -42,9 +43,9 @@ class Hosts:
 
 
 @contextmanager
-def hosts(number: int, start: float) -> Iterator[Hosts]:
-    """Start so many hosts whose PowerShell takes `start` seconds to start."""
-    argv = [sys.executable, "-m", "benchmarks.winrm_hosts", str(number), str(start)]
+def hosts(number: int, start: float, trip: float = 0.0) -> Iterator[Hosts]:
+    """Start so many hosts whose PowerShell takes `start` seconds to start, and which answer a message `trip` seconds later."""
+    argv = [sys.executable, "-m", "benchmarks.winrm_hosts", str(number), str(start), str(trip)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         try:
             yield Hosts(process)
@@ -94,6 +95,17 @@ def race(number: int, calls: int, repeat: int, folder: Path) -> None:
             f"| {start:g} s | {ours.wall:.2f} s | {bare.wall:.2f} s | {last[0]} | {ours.wall / bare.wall:.2f} | {last[1]} | {used} |",
             flush=True,
         )
+
+
+def distance(number: int, calls: int, repeat: int) -> None:
+    """Print what the network between costs."""
+    print(f"\n{number} hosts x {calls} calls, forks {number}, PowerShell start 0.2 s, medians of {repeat}, whole processes\n")
+    print("| network, per message | ours | bare pywinrm | ours / bare |\n|---|---|---|---|")
+    for trip in TRIPS:
+        with hosts(number, 0.2, trip) as served:
+            found = medians([client(name, served.ports, calls, number) for name in ("ours_winrm", "bare_winrm")], repeat)
+        ours, bare = found["ours_winrm"].wall, found["bare_winrm"].wall
+        print(f"| {trip:g} s | {ours:.2f} s | {bare:.2f} s | {ours / bare:.2f} |", flush=True)
 
 
 def requests(calls: int, folder: Path) -> None:
@@ -156,6 +168,7 @@ def main() -> None:
         requests(options.calls, Path(name))
         files(options.repeat, Path(name))
         race(options.hosts, options.calls, options.repeat, Path(name))
+    distance(options.hosts, options.calls, options.repeat)
     growth(options.calls)
 
 

@@ -1,7 +1,8 @@
-"""N WinRM hosts in a process of their own: ``python -m benchmarks.winrm_hosts N SECONDS`` prints their ports, then counts on request.
+"""N WinRM hosts in a process of their own: ``python -m benchmarks.winrm_hosts N SECONDS [TRIP]`` prints their ports, then counts on request.
 
 The server is the tests' own, which nothing of `remediation` had a hand in. Its ``powershell.exe`` takes SECONDS to start, then runs the
-worker protocol for whoever sends it a worker, and says the host's name to whoever asks for that by a command of its own.
+worker protocol for whoever sends it a worker, and says the host's name to whoever asks for that by a command of its own. Each message is
+answered TRIP seconds later, as over a network.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -20,9 +22,21 @@ PASSWORD = "Pa55-word"  # noqa: S105 - of this benchmark's own hosts
 _PLAYER = Path(__file__).with_name("powershell_player.py")
 
 
+class Distant(WinRmPeer):
+    """A host behind a network: every message takes `trip` seconds more."""
+
+    trip = 0.0
+
+    def planned(self, action: str) -> str:
+        """Wait, then answer as the nearer one does."""
+        time.sleep(self.trip)
+        return super().planned(action)
+
+
 def main() -> None:
     """Serve until stdin ends; each line on stdin is answered with what was counted since the last one."""
     number, seconds = int(sys.argv[1]), sys.argv[2]
+    Distant.trip = float(sys.argv[3]) if sys.argv[3:] else 0.0
     with tempfile.TemporaryDirectory() as folder:
         users = Path(folder) / "users"
         users.write_text(f":ops:{PASSWORD}\n", encoding="utf-8")
@@ -31,7 +45,7 @@ def main() -> None:
             "powershell": (sys.executable, "-I", "-S", str(_PLAYER), seconds),
             "sink": (sys.executable, "-I", "-S", str(_PLAYER.with_name("sink_player.py"))),
         }
-        servers = [WinRmPeer(programs, {"ops": PASSWORD}) for _ in range(number)]
+        servers = [Distant(programs, {"ops": PASSWORD}) for _ in range(number)]
         for server in servers:
             threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
         print(json.dumps([server.port for server in servers]), flush=True)

@@ -41,6 +41,7 @@ DATA: dict[str, dict[str, Any]] = {
     "close": {"pid": 1, "started": 0.0, "grace": 0, "force": False},
     "sample": {"fields": ["index", "utilization.gpu", "memory.used"], "every": 1, "count": 2},
     "folder": {"path": "C:\\dev\\activia1", "entries": True},
+    "lease": {"folder": "C:\\ProgramData\\remediation\\lease", "make": 7, "remove": [3], "list": True},
     "requests": {"paths": ["C:\\dev\\activia1\\.env"]},
     "file": {"action": "remove", "path": "C:\\dev\\activia1\\no-such", "to": None},
     "docker-desktop": {"action": "start", "seconds": 0},

@@ -269,7 +269,7 @@ class Rules:
     hold a reason or an outcome. ``covers``: the part, or parts, whose reason is also that of another part. ``elsewhere``: a part or a
     command for which another source stands in, and which. ``whole``: what makes the whole answer
     fail, with the cause. ``action``: the answer is about one action, so that one reason is enough for all of it. ``instead``: a key that
-    an answer consists of where the one thing failed that the probe is for.
+    an answer consists of where the one thing failed that the probe is for. ``alone``: the whole answer where nothing could be tried.
     """
 
     varies: frozenset[str] = frozenset()
@@ -279,6 +279,7 @@ class Rules:
     whole: Mapping[str, str] = field(default_factory=dict)
     action: bool = False
     instead: str = ""
+    alone: Mapping[str, Any] | None = None
 
 
 def faults(rules: Rules, usual: Asked, now: Asked, cell: Mapping[str, Any]) -> Iterator[str]:
@@ -300,7 +301,7 @@ def faults(rules: Rules, usual: Asked, now: Asked, cell: Mapping[str, Any]) -> I
 def _parts(rules: Rules, usual: Asked, now: Asked, how: str, command: str) -> Iterator[str]:
     before, value = usual.value, now.value
     if isinstance(value, dict) and isinstance(before, dict):
-        if rules.instead and value.get(rules.instead):
+        if (rules.instead and value.get(rules.instead)) or value == rules.alone:
             return
         if missing := before.keys() - value.keys():
             yield f"the answer has no {', '.join(sorted(missing))}"

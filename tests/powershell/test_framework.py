@@ -32,7 +32,7 @@ FRAMEWORK = {
     "Diagnostics.ProcessStartInfo": "",
     "Diagnostics.Stopwatch": "StartNew",
     "Environment": "GetFolderPath MachineName OSVersion SystemDirectory",
-    "IO.Directory": "CreateDirectory Delete Exists",
+    "IO.Directory": "CreateDirectory Delete Exists GetDirectories Move",
     "IO.DirectoryInfo": "",
     "IO.DirectoryNotFoundException": "",
     "IO.DriveInfo": "",

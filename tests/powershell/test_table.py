@@ -6,6 +6,7 @@ Each test prints its counts (``-s``).
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -170,6 +171,12 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
         ],
         "gpu": [Scene("use", lambda look: WindowsGpu(look).use(), _whole), Scene("no driver", lambda look: look.probe(USE_PROBE, "x"), _no_driver)],
         "http": [Scene("get", lambda look: look.probe(_http(model), "asking"), _whole)],
+        "lease": [
+            Scene("make", lambda look: look.probe(_lease(folder, make=7), "x"), _no_leases),
+            Scene("taken", lambda look: look.probe(_lease(folder, make=1), "x"), _leases),
+            Scene("remove", lambda look: look.probe(_lease(folder, remove=[1, 2], list=True), "x"), _leases),
+            Scene("list", lambda look: look.probe(_lease(folder, list=True), "x"), _leases),
+        ],
         "notify": [Scene("shown", lambda look: desktop(look).notify("hello", seconds=3), _whole), Scene("no screen", lambda look: desktop(look).notify("x", seconds=3), _no_screen)],
         "processes": [
             Scene("elevated", lambda look: WindowsProcesses(look).list(), _whole),
@@ -185,6 +192,21 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
 
 def _act(action: str) -> Probe:
     return Probe("docker-desktop", {"action": action, "seconds": 5}, timeout=45.0)
+
+
+def _lease(folder: str, **data: Any) -> Probe:  # noqa: ANN401 - JSON
+    return Probe("lease", {"folder": f"{folder}/lease", **data}, timeout=15.0, writes=True)
+
+
+def _no_leases(host: Windows) -> None:
+    _whole(host)
+    shutil.rmtree(host.profile / "folder" / "lease", ignore_errors=True)
+
+
+def _leases(host: Windows) -> None:
+    _no_leases(host)
+    for number in (1, 2, 3):
+        (host.profile / "folder" / "lease" / str(number) / "inside").mkdir(parents=True)
 
 
 def _http(url: str) -> Probe:
@@ -224,7 +246,8 @@ RULES = {
     "generate": Rules(varies=_TIMES, instead="error"),
     "gpu": Rules(reasons=frozenset({"counters_error"}), covers={"stdout": "rc", "stderr": "rc", "fields": "rc"}),
     "http": Rules(varies=_TIMES, instead="error"),
-    "notify": Rules(reasons=_ACTION, action=True),
+    "lease": Rules(covers={"Made": "Names", "Names": "Kept"}),
+    "notify": Rules(reasons=_ACTION, action=True, alone={"shown": False}),
     "processes": Rules(
         covers={"Processes": ("Owner", "Service", "CreationDate")}, elsewhere={"Get-Process": "each process names its owner"}
     ),

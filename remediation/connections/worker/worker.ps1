@@ -464,8 +464,9 @@ function ConvertFrom-Element($Element) {
     }
 }
 
+# ConvertFrom-Json is compiled and the reader above is not, so it reads whatever holds nothing that it could take for a date.
 function ConvertFrom-Text([string] $Text) {
-    if ($null -eq $JsonDocument) { return ConvertFrom-Json -InputObject $Text }
+    if ($null -eq $JsonDocument -or $Text -notmatch '[0-9]-[0-9]{2}-[0-9]|/Date|\\[u/]') { return ConvertFrom-Json -InputObject $Text }
     $document = $JsonDocument::Parse($Text)
     try { ConvertFrom-Element $document.RootElement } finally { $document.Dispose() }
 }

@@ -1,23 +1,13 @@
-"""Leases on a Windows host, by ``cmd.exe`` and the connection's files."""
+"""Leases on a Windows host, by the probe ``lease`` and the connection's files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from remediation.connections.calls import (
-    Call,
-    Completed,
-    Connection,
-    Failed,
-    FileContent,
-    Probe,
-    ProbeReply,
-    ReadFile,
-    Reply,
-    Run,
-    WriteFile,
-)
+from remediation.connections.calls import Call, Connection, Failed, FileContent, Probe, ProbeReply, ReadFile, Reply, WriteFile
 from remediation.engine.lease.store import FILE, MOST, SIZE, Lease, LeaseSnapshot, NotALeaseError, Written, full, parse, unusable
+from remediation.facets.machine.rights import problems
 from remediation.model.errors import CallFailed
 
 FOLDER = "C:\\ProgramData\\remediation\\lease"
@@ -26,16 +16,15 @@ FOLDER = "C:\\ProgramData\\remediation\\lease"
 class WindowsLeases:
     """See `remediation.engine.lease.store.LeaseStore`."""
 
-    folder = FOLDER
-
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, folder: str = FOLDER) -> None:
         self._connection = connection
+        self.folder = folder
         self._now = 0.0
 
     def newest(self) -> LeaseSnapshot:
         """Return the newest lease; two round trips, one where there never was any."""
         listed, clock = self._exchange(self._list(), Probe("system"))
-        (number, *older), now = _numbers(listed) or [0], _time(clock)
+        (number, *older), now = self._numbers(listed) or [0], _time(clock)
         self._now = now
         if number == 0:
             return LeaseSnapshot(0, None, now)
@@ -45,18 +34,16 @@ class WindowsLeases:
     def make(self, number: int) -> bool:
         """Make the directory, with the folders above it; False where another run was faster."""
         if number > MOST:
-            raise full(self._connection.host, FOLDER, MOST)
-        (made,) = self._exchange(Run(("cmd.exe", "/d", "/c", "mkdir", self._path(number)), writes=True))
-        if isinstance(made, Completed) and made.rc == 0:
-            return True
-        (listed,) = self._exchange(self._list())
-        if number in _numbers(listed):
-            return False
-        said = made.message if isinstance(made, Failed) else f"{self._path(number)} cannot be made"
+            raise full(self._connection.host, self.folder, MOST)
+        (reply,) = self._exchange(self._lease_probe(make=number))
+        value = _value(reply)
+        if isinstance(value.get("Made"), bool):
+            return bool(value["Made"])
+        said = _problem(reply, "Made") or f"{self._path(number)} cannot be made"
         raise CallFailed(
             f"{self._connection.host}: no lease could be taken: {said}",
             host=self._connection.host,
-            next_step=f"see whether the login may write to {FOLDER}, and whether the disk is full",
+            next_step=f"see whether the login may write to {self.folder}, and whether the disk is full",
         )
 
     def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> Written:
@@ -67,7 +54,7 @@ class WindowsLeases:
         written, listed, *more = self._exchange(*calls)
         if isinstance(written, Failed):
             raise CallFailed(f"the lease could not be written: {written.message}", host=self._connection.host)
-        return Written(max(_numbers(listed), default=0), self._lease(before, more[0]) if before else None)
+        return Written(max(self._numbers(listed), default=0), self._lease(before, more[0]) if before else None)
 
     def clear(self, *numbers: int) -> None:
         """Remove directories; one that belongs to another login stays, and does no harm."""
@@ -88,8 +75,7 @@ class WindowsLeases:
             raise unusable(self._connection.host, path, str(error), removal) from None
 
     def _removal(self, numbers: Sequence[int]) -> Call:
-        paths = [self._path(number) for number in numbers]
-        return Run(("cmd.exe", "/d", "/c", "rmdir", "/s", "/q", *paths), writes=True)
+        return self._lease_probe(remove=list(numbers))
 
     def _exchange(self, *calls: Call) -> list[Reply]:
         return self._connection.exchange(calls)
@@ -97,24 +83,44 @@ class WindowsLeases:
     def _content(self, number: int) -> ReadFile:
         return ReadFile(self._path(number, FILE), limit=SIZE)
 
-    @staticmethod
-    def _path(number: int, *names: str) -> str:
-        return "\\".join((FOLDER, str(number), *names))
+    def _path(self, number: int, *names: str) -> str:
+        return "\\".join((self.folder, str(number), *names))
 
-    @staticmethod
-    def _list() -> Call:
-        return Run(("cmd.exe", "/d", "/c", "dir", "/b", FOLDER))
+    def _list(self) -> Call:
+        return Probe("lease", {"folder": self.folder, "list": True})
+
+    def _lease_probe(self, **data: object) -> Call:
+        return Probe("lease", {"folder": self.folder, **data}, writes=True)
+
+    def _numbers(self, listed: Reply) -> list[int]:
+        """Return the numbers listed, the highest first; a folder that is not there lists nothing."""
+        names = _value(listed).get("Names")
+        if names is None:
+            said = _problem(listed, "Names") or "its directories cannot be listed"
+            raise CallFailed(
+                f"{self._connection.host}: the lease folder {self.folder} is not used: {said}", host=self._connection.host
+            )
+        digits = len(str(MOST))
+        numbers = (str(name) for name in names)
+        return sorted(
+            (int(name) for name in numbers if name.isascii() and name.isdigit() and len(name) <= digits and name[0] != "0"),
+            reverse=True,
+        )
 
 
-def _numbers(listed: Reply) -> list[int]:
-    """Return the numbers listed, the highest first; a folder that is not there lists nothing."""
-    text = listed.text if isinstance(listed, Completed) and listed.rc == 0 else ""
-    digits = len(str(MOST))
-    names = (line for line in text.split() if line.isascii() and line.isdigit() and len(line) <= digits)
-    return sorted((int(name) for name in names if not name.startswith("0")), reverse=True)
+def _value(reply: Reply) -> Mapping[str, Any]:
+    return reply.value if isinstance(reply, ProbeReply) and isinstance(reply.value, Mapping) else {}
+
+
+def _problem(reply: Reply, part: str) -> str:
+    """Return why a part of an answer is missing, empty where that is not known."""
+    if isinstance(reply, Failed):
+        return reply.message
+    return problems(_value(reply)).get(part, "")
 
 
 def _time(clock: Reply) -> float:
-    if isinstance(clock, ProbeReply) and isinstance(clock.value, Mapping):
-        return float(clock.value["Now"])
+    now = _value(clock).get("Now")
+    if isinstance(now, int | float):
+        return float(now)
     raise CallFailed("the host does not tell its time, so no lease can be taken")

@@ -49,10 +49,14 @@ class WindowsDesktopWriter(WindowsDesktop):
         """Show a message to whoever sits at the desktop; return whether it could be shown, else `unshown` says why not."""
         call = Probe("notify", {"message": message, "seconds": round(seconds)}, timeout=60.0, writes=True)
         value = self._snapshot.probe(call, "telling whoever sits at the desktop")
-        task = task_of(value)
-        error = task.refusal("it failed", self._snapshot.host)
-        self.unshown = "" if value["shown"] or error is None else error.message.partition(": ")[2]
+        self.unshown = "" if value["shown"] else self._why_unshown(value)
         return bool(value["shown"])
+
+    def _why_unshown(self, value: Mapping[str, Any]) -> str:
+        if "task" not in value:
+            return "Windows does not say who sits at the desktop"
+        error = task_of(value).refusal("it failed", self._snapshot.host)
+        return "" if error is None else error.message.partition(": ")[2]
 
     def stop_docker(self, *, timeout: float = 180.0) -> None:
         """Stop Docker Desktop completely."""

@@ -16,4 +16,7 @@ $text = '$message = ''' + $message + '''; $seconds = ' + [int] $Data.seconds + '
 # while the message is on the screen its task runs, and the message outlives its task's entry
 $done = Invoke-UserTask $text 10 { $args[0] -eq 267009 }
 $shown = $done.task -eq 'ended' -or ($done.task -eq 'running' -and $done.code -eq 267009)
-ConvertTo-Json -Depth 20 -Compress -InputObject @{ shown = $shown; task = $done.task; task_code = $done.code; Problems = $Problems }
+$answer = @{ shown = $shown }
+# without a user nothing was tried, and there is no task to describe
+if ($done.user -or $done.task -ne 'refused') { $answer += @{ task = $done.task; task_code = $done.code; Problems = $Problems } }
+ConvertTo-Json -Depth 20 -Compress -InputObject $answer

@@ -44,7 +44,6 @@ _WHERE = {
     "hostname": "remediation.lab.programs.small",
     "whoami": "remediation.lab.programs.small",
     "lab-echo": "remediation.lab.programs.small",
-    "cmd": "remediation.lab.programs.cmd",
     "shutdown": "remediation.lab.programs.windows",
     "taskkill": "remediation.lab.programs.windows",
     "tasklist": "remediation.lab.programs.windows",

@@ -22,6 +22,10 @@ def part_of(path: str) -> str:
     return ntpath.join(folder, PART + hashlib.sha256(name.lower().encode()).hexdigest()[:8])
 
 
+_KEEPER = "~folder"
+"""A file that keeps an empty folder there: in the lab a folder exists while a file lies below it."""
+
+
 class Files:
     """Files and their folders; a folder exists while a file lies below it."""
 
@@ -55,12 +59,12 @@ class Files:
             head = normal(path).rstrip("\\") + "\\"
             return any(each.startswith(head) for each in self._state.files) or normal(path) in {"c:\\", "c:\\users\\ops"}
 
-    def make_folder(self, path: str, keeper: str) -> bool:
-        """Make a folder, kept there by a file named `keeper`; return False where it exists already."""
+    def make_folder(self, path: str) -> bool:
+        """Make a folder and those above it; return False where it exists already."""
         with self._lock:
             if self.folder(path):
                 return False
-            self.put(ntpath.join(path, keeper), b"")
+            self.put(ntpath.join(path, _KEEPER), b"")
             return True
 
     def remove_folder(self, path: str) -> bool:

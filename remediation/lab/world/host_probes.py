@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from remediation.lab.programs import nvidia_smi
-from remediation.lab.programs.cmd import KEEPER
 from remediation.lab.wire import Refusal
 from remediation.lab.world import booting, rights
 from remediation.lab.world.rights import Parts
@@ -207,9 +206,33 @@ def file(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     return {"Done": True, "Problem": None}
 
 
+def lease(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Make, remove and list the numbered directories of a folder; of two that make one, only one is told so."""
+    folder, parts = str(data["folder"]), Parts()
+    made, names, kept = None, None, []
+    if data.get("make") is not None:
+        made = parts.read("Made", lambda: _lease_made(machine, folder, int(data["make"])))
+    for number in map(int, data.get("remove") or ()):
+        if rights.closed(machine.state, folder):
+            kept.append(number)
+            parts.problems["Kept"] = f"Access to the path '{ntpath.join(folder, str(number))}' is denied."
+        else:
+            machine.files.remove_folder(ntpath.join(folder, str(number)))
+    if data.get("list"):
+        names = parts.read("Names", lambda: [each["Name"] for each in _entries(machine, folder) or [] if each["Folder"]])
+    return {"Made": made, "Kept": kept, "Names": names, "Problems": parts.problems}
+
+
+def _lease_made(machine: Machine, folder: str, number: int) -> bool:
+    path = ntpath.join(folder, str(number))
+    if rights.closed(machine.state, folder):
+        raise Refusal("denied", f"Access to the path '{path}' is denied.")
+    return machine.files.make_folder(path)
+
+
 def _make(machine: Machine, path: str, _: str) -> None:
     rights.may_open(machine.state, path)
-    if machine.files.make_folder(path, KEEPER):
+    if machine.files.make_folder(path):
         machine.state.wrote(f"mkdir {ntpath.basename(path)}")
 
 

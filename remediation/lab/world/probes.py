@@ -160,6 +160,7 @@ PROBES: Mapping[str, Probe] = {
     "docker-desktop": host_probes.docker_desktop,
     "notify": host_probes.notify,
     "folder": host_probes.folder,
+    "lease": host_probes.lease,
     "file": host_probes.file,
     "sample": host_probes.sample,
     "requests": host_probes.requests,

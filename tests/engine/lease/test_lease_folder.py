@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from remediation.connections.calls import Call, Completed, Failed, FileContent, Probe, ProbeReply, ReadFile, Reply, Run
+from remediation.connections.calls import Call, Failed, FileContent, Probe, ProbeReply, ReadFile, Reply
 from remediation.connections.factory import open_connection
 from remediation.connections.guard import Guard
 from remediation.connections.settings import from_variables
@@ -417,8 +417,8 @@ class WindowsHost:
 
     platform, host, round_trips = "windows", "box", 0
 
-    def __init__(self, content: Reply, *, listed: str = "1\r\n") -> None:
-        self._content, self._listed = content, listed
+    def __init__(self, content: Reply, *, names: Sequence[str] = ("1",), made: bool | None = None) -> None:
+        self._content, self._names, self._made = content, list(names), made
 
     def exchange(self, calls: Sequence[Call]) -> list[Reply]:
         return [self._one(call) for call in calls]
@@ -427,13 +427,14 @@ class WindowsHost:
         """Nothing is open."""
 
     def _one(self, call: Call) -> Reply:
-        if isinstance(call, Probe):
-            return ProbeReply({"Now": 1_700_000_000.0})
         if isinstance(call, ReadFile):
             return self._content
-        if isinstance(call, Run) and "dir" in call.argv:
-            return Completed(0, self._listed.encode(), b"")
-        return Completed(1, b"", b"Access is denied.\r\n")
+        assert isinstance(call, Probe)
+        if call.name == "system":
+            return ProbeReply({"Now": 1_700_000_000.0})
+        if "make" in call.data:
+            return ProbeReply({"Made": self._made, "Problems": {} if self._made is not None else {"Made": "Access is denied."}})
+        return ProbeReply({"Names": self._names, "Problems": {}})
 
 
 @pytest.mark.parametrize("what", [name for name, (content, _) in WRONG.items() if content not in {"link", "fifo", "folder"}])
@@ -453,16 +454,14 @@ def test_a_lease_that_windows_does_not_open_is_an_error() -> None:
     assert leases_on(WindowsHost(Failed("not-found", "there is none"))).newest().lease is None
 
 
-@pytest.mark.parametrize(("listed", "lost"), [("1\r\n2\r\n", True), ("1\r\n", False)])
-def test_a_lost_race_is_told_from_a_folder_without_rights_on_windows(listed: str, *, lost: bool) -> None:
-    store = leases_on(WindowsHost(FileContent(json.dumps(GOOD).encode()), listed=listed))
-    if lost:
-        assert store.make(2) is False
-    else:
-        with pytest.raises(CallFailed, match=r"lease\\2 cannot be made"):
-            store.make(2)
+def test_a_lost_race_is_told_from_a_folder_without_rights_on_windows() -> None:
+    content = FileContent(json.dumps(GOOD).encode())
+    assert leases_on(WindowsHost(content, made=True)).make(2) is True
+    assert leases_on(WindowsHost(content, made=False)).make(2) is False
+    with pytest.raises(CallFailed, match=r"no lease could be taken: Access is denied\."):
+        leases_on(WindowsHost(content)).make(2)
 
 
 @pytest.mark.parametrize("name", ["9" * 30, "007", "x", "٣"])
 def test_other_names_are_no_leases_on_windows(name: str) -> None:
-    assert leases_on(WindowsHost(FileContent(missing=True), listed=f"{name}\r\n")).newest().number == 0
+    assert leases_on(WindowsHost(FileContent(missing=True), names=[name])).newest().number == 0
