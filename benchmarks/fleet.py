@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.measure import ROOT
-from remediation.lab import control
+from remediation_lab import control
 
 MIXED = (
     "vram-occupied", "num-gpu-1", "llm-library-cuda", "healthy", "num-gpu-1-model", "not-loaded", "other-model", "no-gpu-request",
@@ -62,7 +62,7 @@ def repaired(inventory: Path, faults: Mapping[str, str], forks: int, state: Path
     began, others = time.perf_counter(), 0.0
     outcomes: dict[str, Counter[str]] = defaultdict(Counter)
     with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as run:
-        assert run.stdout is not None  # noqa: S101  # a pipe was asked for
+        assert run.stdout is not None  # a pipe was asked for
         for line in run.stdout:
             event = json.loads(line)
             if event["event"] == "host_end":

@@ -62,7 +62,7 @@ def medians(contenders: Sequence[Contender], repeat: int) -> dict[str, Cost]:
 def _processor() -> float:
     if sys.platform == "win32":
         return 0.0
-    import resource  # noqa: PLC0415 - POSIX only
+    import resource
 
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

@@ -32,13 +32,13 @@ class Hosts:
 
     def counts(self) -> dict[str, int]:
         """Return what was counted since the last time."""
-        assert self._process.stdin is not None  # noqa: S101 - opened as a pipe
+        assert self._process.stdin is not None
         self._process.stdin.write("counts\n")
         self._process.stdin.flush()
         return dict(json.loads(self._line()))
 
     def _line(self) -> str:
-        assert self._process.stdout is not None  # noqa: S101 - as above
+        assert self._process.stdout is not None
         return self._process.stdout.readline()
 
 
@@ -50,7 +50,7 @@ def hosts(number: int, start: float, trip: float = 0.0) -> Iterator[Hosts]:
         try:
             yield Hosts(process)
         finally:
-            assert process.stdin is not None  # noqa: S101 - as above
+            assert process.stdin is not None
             process.stdin.close()
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.connections.peer.winrm_server import WinRmPeer
 
-PASSWORD = "Pa55-word"  # noqa: S105 - of this benchmark's own hosts
+PASSWORD = "Pa55-word"
 _PLAYER = Path(__file__).with_name("powershell_player.py")
 
 

@@ -29,8 +29,8 @@ def pytest_xdist_auto_num_workers() -> int | None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WorkStealingScheduling | None:  # noqa: ANN401 - xdist's own
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WorkStealingScheduling | None:
     """Leave neighbours to one process: they share a lab, an engine, a server, which each process starts for itself."""
-    from xdist.scheduler import WorkStealingScheduling  # noqa: PLC0415 - xdist is there when it asks
+    from xdist.scheduler import WorkStealingScheduling
 
     return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None

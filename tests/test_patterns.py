@@ -27,7 +27,7 @@ ALLOWED = {
 
 def modules() -> Iterator[Any]:
     for each in pkgutil.walk_packages(remediation.__path__, "remediation."):
-        if not each.name.startswith("remediation.lab") and not each.name.endswith("__main__"):
+        if not each.name.endswith("__main__"):
             yield importlib.import_module(each.name)
 
 
@@ -62,9 +62,8 @@ def patterns() -> dict[tuple[str, int], str]:
                 if isinstance(pattern.pattern, str):
                     found.setdefault((pattern.pattern, pattern.flags), f"{module.__name__}.{name}")
     for path in ROOT.rglob("*.py"):
-        if "lab" not in path.relative_to(ROOT).parts:
-            for pattern in written(path):
-                found.setdefault((pattern.pattern, pattern.flags), str(path.relative_to(ROOT)))
+        for pattern in written(path):
+            found.setdefault((pattern.pattern, pattern.flags), str(path.relative_to(ROOT)))
     return found
 
 

@@ -30,7 +30,7 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 
 def test_the_windows_variants_install_the_same() -> None:
     for here, there in ((BLOCKS[0], BLOCKS[2]), (BLOCKS[1], BLOCKS[3])):
-        assert re.findall(r"-e \S+|remediate .*|pytest .*", here) == re.findall(r"-e \S+?(?=;)|remediate .*|pytest .*", there)
+        assert re.findall(r"-e \S+|remediate .*|pytest .*", here) == re.findall(r"-e [^\s;]+|remediate .*|pytest .*", there)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,25 @@ def test_the_windows_variants_install_the_same() -> None:
 def test_every_document_that_a_document_names_exists(page: Path) -> None:
     named = re.findall(r"`(docs/[\w-]+\.md)`", page.read_text(encoding="utf-8"))
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_lab_may_import_nothing_of_the_program_but_the_model() -> None:
+    packages = {f"remediation.{path.name}" for path in (ROOT / "remediation").iterdir() if (path / "__init__.py").exists()}
+    contract = re.search(
+        r'source_modules = \["remediation_lab"\]\nforbidden_modules = \[(.*?)\n\]',
+        (ROOT / "pyproject.toml").read_text("utf-8"),
+        re.DOTALL,
+    )
+    assert contract is not None
+    assert set(re.findall(r'"([\w.]+)"', contract[1])) == packages - {"remediation.model"}
+
+
+def test_the_two_distributions_have_one_version() -> None:
+    ours, labs = ((ROOT / name).read_text("utf-8") for name in ("pyproject.toml", "lab/pyproject.toml"))
+    version = re.search(r'^version = "(.+)"$', ours, re.MULTILINE)
+    assert version is not None
+    assert f'\nversion = "{version[1]}"\n' in labs
+    assert f'"remediation=={version[1]}"' in labs
 
 
 def test_the_layers_hold() -> None:

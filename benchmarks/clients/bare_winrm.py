@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import winrm
 
-_PASSWORD = "Pa55-word"  # noqa: S105 - of the benchmark's own hosts
+_PASSWORD = "Pa55-word"
 _BOOTSTRAP = "ReadLine"
 _COMMAND = base64.b64encode(_BOOTSTRAP.encode("utf-16-le")).decode()
 

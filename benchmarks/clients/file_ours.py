@@ -16,6 +16,6 @@ VARIABLES = {
     "ansible_user": "ops", "ansible_password": "Pa55-word",
 }  # fmt: skip
 connection = open_connection(from_variables("h", VARIABLES), scripts=str)
-assert connection.exchange([WriteFile(sys.argv[3], CONTENT, timeout=300)]) == [FileContent()]  # noqa: S101 - the figure needs it
+assert connection.exchange([WriteFile(sys.argv[3], CONTENT, timeout=300)]) == [FileContent()]
 connection.close()
 print(hashlib.sha256(CONTENT).hexdigest())

@@ -11,7 +11,7 @@ from pypsrp.shell import Process, WinRS
 from pypsrp.wsman import WSMan
 
 CONTENT = os.urandom(int(sys.argv[2]))
-PASSWORD = "Pa55-word"  # noqa: S105 - of the benchmark's own hosts
+PASSWORD = "Pa55-word"
 wsman = WSMan("127.0.0.1", port=int(sys.argv[1]), username="ops", password=PASSWORD, ssl=False, auth="ntlm", no_proxy=True)
 with wsman, WinRS(wsman) as shell:
     process = Process(shell, "sink", [sys.argv[3]])
@@ -20,5 +20,5 @@ with wsman, WinRS(wsman) as shell:
     for at in range(0, len(CONTENT), room):
         process.send(base64.b64encode(CONTENT[at : at + room]) + b"\n", end=at + room >= len(CONTENT))
     process.end_invoke()
-    assert process.stdout.split() == [hashlib.sha256(CONTENT).hexdigest().encode()]  # noqa: S101 - the figure needs it
+    assert process.stdout.split() == [hashlib.sha256(CONTENT).hexdigest().encode()]
 print(hashlib.sha256(CONTENT).hexdigest())

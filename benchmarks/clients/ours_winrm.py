@@ -34,7 +34,7 @@ def main() -> None:
     with ThreadPoolExecutor(forks) as pool:
         right = sum(pool.map(lambda port: one(port, calls), ports))
     if sys.argv[4:] == ["memory"]:
-        import resource  # noqa: PLC0415 - POSIX only, and asked for
+        import resource
 
         print(right, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     else:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 
+from remediation.cli.plugins import INSTALL, not_installed
 from remediation.model.errors import UsageError
 from remediation.model.text.digits import is_whole
 
@@ -222,6 +223,9 @@ class _CommandLine:
             raise UsageError(f"{word} is a group of tasks", next_step=f"choose one of {', '.join(members)}")
         if word.endswith(PLAYBOOK) or word.startswith("ansible-playbook"):
             raise UsageError(f"there is no task {word!r}", next_step=f"{PROGRAM} play PLAYBOOK runs a playbook")
+        group = word.partition(".")[0]
+        if group in INSTALL and not any(name.startswith(f"{group}.") for name in self.tasks):
+            raise not_installed(group, word)
         hint = _nearest_task(word, self.tasks)
         raise UsageError(
             f"there is no task {word!r}" + (f"; did you mean {hint!r}?" if hint else ""),

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from remediation.cli.extra_vars import extra_variables
-from remediation.cli.resources import INVENTORY, find_resource
+from remediation.cli.resources import INVENTORY, find_resource, names
 from remediation.cli.stdio import current_masker
 from remediation.engine.internal_errors import CrashLog, contained, errors_folder
 from remediation.engine.workers import PARTING, finish, gather
 from remediation.inventory.check import misspelt
-from remediation.inventory.load import Inventory, check_inventory, load_inventory
+from remediation.inventory.load import Inventory, check_inventory, holds_files, load_inventory
 from remediation.inventory.secrets import vault_of
 from remediation.model.errors import Blocked, InputError, RemediationError, UsageError
 from remediation.model.secrets.masking import Masker, secrets_in
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from remediation.cli.options import HostOptions
     from remediation.connections.recorder.cassette import Cassette
     from remediation.facets.access import HostAccess
-    from remediation.lab.control import Lab
 
 DEFAULT_INVENTORY = "local"
 LONG_ENOUGH = 8
@@ -124,7 +123,7 @@ class Session:
         `note` is told what the user should know of the connection, as it comes up.
         """
         self._learn(variables)
-        from remediation.facets.host_factory import open_host  # noqa: PLC0415 - a run starts before it opens its first host
+        from remediation.facets.host_factory import open_host
 
         return open_host(host, variables, check=check, note=note, recorder=self.tape.recorder if self.tape is not None else None)
 
@@ -207,7 +206,7 @@ def open_session(options: HostOptions, *, playbook: Path | None = None) -> Itera
     decrypt = _noting(vault_of(options.vault_password_file), masker)
     inventory = read_inventory(options, playbook=playbook, decrypt=decrypt)
     if inventory.lab is not None:
-        inventory = _with_lab(inventory)
+        inventory = _with_lab(inventory, inventory.lab)
     extra = extra_variables(options.extra_vars, decrypt=decrypt)
     masker.add(*secrets_in([extra, *inventory.tables()]))
     check_inventory(inventory, extra)
@@ -236,7 +235,7 @@ def warn_of_misspelt(inventory: Inventory, extra: Mapping[str, Any]) -> None:
 def _tape(name: str | None, masker: Masker) -> Cassette | None:
     if name is None:
         return None
-    from remediation.connections.recorder.cassette import Cassette  # noqa: PLC0415 - only where a run is recorded
+    from remediation.connections.recorder.cassette import Cassette
 
     path = Path(name)
     if path.is_dir() or not path.parent.is_dir():
@@ -265,32 +264,27 @@ def read_inventory(options: HostOptions, *, playbook: Path | None = None, decryp
 
 def _source(name: str) -> Path:
     here = Path(name)
-    return here if here.is_dir() else find_resource(INVENTORY, name)
+    # a folder that holds no inventory does not hide a shipped one of its name: the checkout's lab/ is code
+    if here.is_dir() and (name not in names(INVENTORY) or holds_files(here)):
+        return here
+    return find_resource(INVENTORY, name)
 
 
-def _with_lab(inventory: Inventory) -> Inventory:
-    from remediation.lab import control  # noqa: PLC0415 - only where an inventory asks for it
+def _with_lab(inventory: Inventory, wanted: Mapping[str, Any]) -> Inventory:
+    from remediation.cli.plugins import not_installed, plugin
 
-    wanted = inventory.lab or {}
-    hosts = int(wanted.get("hosts", 1))
-    lab = control.start(hosts=hosts)
-    there = {host.name: host for host in lab.hosts}
-    for name in inventory.hosts:
-        if name in there:
-            inventory = inventory.with_host_vars(name, _reached(lab, name))
+    needed_by = "an inventory with the key lab:"
+    start_hosts = plugin("lab", needed_by).start_hosts
+    if start_hosts is None:
+        raise not_installed("lab", needed_by)
+    for name, variables in start_hosts(wanted).items():
+        if name in inventory.hosts:
+            inventory = inventory.with_host_vars(name, {key: _secret(key, value) for key, value in variables.items()})
     return inventory
 
 
-def _reached(lab: Lab, name: str) -> dict[str, Any]:
-    host = lab.host(name)
-    return {
-        "ansible_host": host.address,
-        "ansible_port": host.port,
-        "ansible_winrm_scheme": "http",
-        "ansible_user": lab.user,
-        "ansible_password": Secret(lab.password),
-        "lab_scale": lab.scale,
-    }
+def _secret(name: str, value: object) -> object:
+    return Secret(value) if isinstance(value, str) and sounds_secret(name) else value
 
 
 def files_of(paths: Sequence[str | Path]) -> dict[str, str]:

@@ -9,11 +9,13 @@ from typing import NoReturn
 
 from invoke.collection import Collection
 from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext
 from invoke.program import Program
 
 from remediation import __version__
 from remediation.cli.argv import REFUSED, understand
-from remediation.cli.commands import check_host, diagnose, history, inventory, lab, lint, monitor, play, steps
+from remediation.cli.commands import check_host, diagnose, history, inventory, lint, monitor, play, steps
+from remediation.cli.plugins import add_commands
 from remediation.cli.stdio import install
 from remediation.cli.task import INTERRUPTED, end_now, guarded
 from remediation.model.errors import UsageError
@@ -36,11 +38,13 @@ namespace = Collection(
     lint.schema,
     monitor.monitor,
 )
-namespace.add_collection(Collection("lab", lab.start, lab.stop, lab.fault, lab.reset, lab.status))
+"""The built-in tasks; `add_commands` adds those of plugins, where they are needed."""
 
 
 GARBAGE = 200_000
 """So many new objects are awaited before garbage is looked for: the modules of a start are none, and looking costs a tenth of it."""
+
+VERSION = {"--version", "-V"}
 
 
 class RemediateProgram(Program):
@@ -59,11 +63,18 @@ class RemediateProgram(Program):
     def parse_core(self, argv: list[str] | None) -> None:
         """Check the command line first, and hand invoke's parser the order that it cannot misread."""
         self.normalize_argv(argv)
-        tasks = {str(context.name): context for context in self.namespace.to_contexts()}
+        tasks = self._tasks()
+        # a built-in task needs no plugin, and looking for plugins takes a third of a short start
+        if next((word for word in self.argv[1:] if not word.startswith("-")), "") not in tasks and not VERSION & set(self.argv):
+            add_commands(self.namespace)
+            tasks = self._tasks()
         line = understand(self.argv[1:], self.initial_context, tasks)
         writes_bytecode = sys.dont_write_bytecode
         super().parse_core([self.argv[0], *line.words()])
         sys.dont_write_bytecode = writes_bytecode  # invoke turns the cache off, which would slow every later start
+
+    def _tasks(self) -> dict[str, ParserContext]:
+        return {str(context.name): context for context in self.namespace.to_contexts()}
 
     def print_help(self) -> None:
         """Print the options that mean something here, and the tasks."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from remediation.cli.task import option, required
 from remediation.model.errors import UsageError
+from remediation.model.plugin import option, required
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -201,31 +201,6 @@ class OneRun(Output):
 
     run: str = required("The run's id, or the beginning of it.")
     diff: bool = option("Show before and after of each change.", default=False)
-
-
-@dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class LabStart:
-    """How large a lab."""
-
-    hosts: int = option("How many Windows hosts there shall be at least (1 to 250).", default=1)
-
-
-@dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class LabFault:
-    """Which fault, where."""
-
-    host: str = required("The lab's machine.")
-    fault: str = required("The fault's name.")
-
-
-@dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class LabMachines(Output):
-    """A query about the lab."""
-
-
-@dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Nothing:
-    """No options."""
 
 
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}

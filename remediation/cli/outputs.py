@@ -25,13 +25,13 @@ class Listener(Protocol):
 
 
 def _html(events: Iterable[Event]) -> str:
-    from remediation.report.html import html  # noqa: PLC0415 - jinja2 and the page are loaded when a page is wanted
+    from remediation.report.html import html
 
     return html(events)
 
 
 def _junit(events: Iterable[Event]) -> str:
-    from remediation.report.junit import junit  # noqa: PLC0415 - loaded when it is wanted
+    from remediation.report.junit import junit
 
     return junit(events)
 
@@ -72,7 +72,7 @@ class ReportFile:
         """Take in one event."""
         self.events.append(event)
 
-    def write(self, header: Mapping[str, Any]) -> None:  # noqa: ARG002 - the events say it all
+    def write(self, header: Mapping[str, Any]) -> None:
         """Write the file; a reader never sees half of it."""
         text = FORMS[self.path.suffix.lower()](self.events)
         write_whole(self.path, text)
@@ -96,7 +96,7 @@ class PlanFile:
 
     def write(self, header: Mapping[str, Any]) -> None:
         """Save the plan; of a run that did not come to its end none is saved, because it would lack changes."""
-        from remediation.engine.followup.plan import plan_of, save_plan  # noqa: PLC0415 - loaded when a plan is wanted
+        from remediation.engine.followup.plan import plan_of, save_plan
 
         if any(event.kind == "run_end" for event in self.events):
             save_plan(plan_of(self.events, header), self.path)

@@ -91,19 +91,19 @@ def _choose(
     stream: TextIO, style: Style, environment: Mapping[str, str], earlier: Iterable[Event], crashed: Crashed
 ) -> Reporting:
     if style.json:
-        from remediation.report.json_lines import JsonLines  # noqa: PLC0415 - the report that is wanted is loaded alone
+        from remediation.report.json_lines import JsonLines
 
         return Reporting(JsonLines(stream), crashed=crashed)
-    from remediation.report.terminal import Hints, PlainScreen, Terminal  # noqa: PLC0415 - the report that is wanted is loaded alone
+    from remediation.report.terminal import Hints, PlainScreen, Terminal
 
     hints = Hints(style.tasks)
     if not stream.isatty() or environment.get("TERM") == "dumb":
         plain = Terminal(PlainScreen(stream), diff=style.diff, verbose=style.verbose, hints=hints)
         plain.recall(earlier)
         return Reporting(plain, crashed=crashed)
-    from rich.console import Console  # noqa: PLC0415 - loaded on a terminal alone
+    from rich.console import Console
 
-    from remediation.report.live import LiveScreen  # noqa: PLC0415 - loaded on a terminal alone
+    from remediation.report.live import LiveScreen
 
     screen = LiveScreen(Console(file=unwrapped(stream), highlight=False))
     terminal = Terminal(screen, diff=style.diff, verbose=style.verbose, hints=hints)

@@ -59,7 +59,7 @@ class RunOptions(PlaybookOptions):
     start_at_task: str | None = None
 
     @classmethod
-    def of(cls, options: HostOptions, **more: Any) -> RunOptions:  # noqa: ANN401 - the fields of this class
+    def of(cls, options: HostOptions, **more: Any) -> RunOptions:
         """Return the options of a task as those of a run."""
         known = {item.name for item in fields(cls)}
         given = {item.name: getattr(options, item.name) for item in fields(options) if item.name in known}
@@ -140,7 +140,7 @@ def forks_of(asked: PlaybookOptions) -> int:
     return int(asked.forks)
 
 
-def execute_run(  # noqa: PLR0913 - what a run is given
+def execute_run(
     request: RunRequest,
     hosts: Session,
     asked: PlaybookOptions,
@@ -199,8 +199,8 @@ def _written(listener: Listener, header: Mapping[str, Any], crashed: Crashed) ->
 
 
 def _diagnosed(host: Reader) -> Diagnosis:
-    from remediation.diagnosis.collect import collect  # noqa: PLC0415 - loaded once a host is diagnosed
-    from remediation.diagnosis.diagnose import diagnose  # noqa: PLC0415 - loaded once a host is diagnosed
+    from remediation.diagnosis.collect import collect
+    from remediation.diagnosis.diagnose import diagnose
 
     return diagnose(collect(host))
 

@@ -32,7 +32,7 @@ class SafeStream:
         for line in lines:
             self.write(line)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the attribute of a stream
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
 

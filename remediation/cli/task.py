@@ -22,6 +22,7 @@ from invoke.tasks import Task
 
 from remediation.cli.stdio import current_masker, safe_output
 from remediation.model.errors import RemediationError, UsageError
+from remediation.model.plugin import Command
 from remediation.model.signals import terminating
 
 INTERRUPTED = 130
@@ -34,16 +35,6 @@ Body = Callable[[Any], int]
 BodyFunction = TypeVar("BodyFunction", bound=Callable[[Any], int])
 
 
-def option(text: str, *, default: Any = None, short: str = "", value: str = "") -> Any:  # noqa: ANN401 - as dataclasses.field
-    """Declare an option: a tuple default makes it repeatable, a bool a switch, an int a number, else it takes a text."""
-    return dataclasses.field(default=default, metadata={"help": text, "short": short, "value": value})
-
-
-def required(text: str) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """Declare a required, positional argument."""
-    return dataclasses.field(metadata={"help": text, "short": "", "positional": True})
-
-
 class OptionTask(Task[Any]):
     """An invoke task whose arguments are the fields of a dataclass."""
 
@@ -51,7 +42,7 @@ class OptionTask(Task[Any]):
         super().__init__(body, name=name, positional=[], auto_shortflags=False)
         self.options = options
 
-    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: ARG002 - invoke's signature
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Return invoke's arguments, the positional ones first as its parser wants them."""
         fields = dataclasses.fields(self.options)
         return sorted((_argument(item) for item in fields), key=lambda argument: not argument.positional)
@@ -73,23 +64,22 @@ def _argument(item: dataclasses.Field[Any]) -> Argument:
 
 
 def command_task(options: type[Any], *, name: str = "", changes: bool = False) -> Callable[[Body], OptionTask]:
-    """Make a task of a function that takes the options and returns an exit code.
+    """Make a task of a function that takes the options and returns an exit code (`Command`)."""
+    return lambda function: task(Command(name or function.__name__.replace("_", "-"), options, function, changes))
 
-    ``changes`` says that it changes something and has no ``--check``: it then refuses to run under ``--dry``.
-    """
 
-    def mark(function: Body) -> OptionTask:
-        def body(context: Context, **values: Any) -> None:  # noqa: ANN401 - whatever the parser read
-            code = guarded(lambda: function(_read(options, context, values, changes=changes)))
-            if code:
-                raise Exit(code=code)
+def task(declared: Command) -> OptionTask:
+    """Make a task of a declared command."""
 
-        body.__doc__ = function.__doc__
-        body.__name__ = function.__name__
-        body.__module__ = function.__module__
-        return OptionTask(body, options, name or function.__name__.replace("_", "-"))
+    def body(context: Context, **values: Any) -> None:
+        code = guarded(lambda: declared.run(_read(declared.options, context, values, changes=declared.changes)))
+        if code:
+            raise Exit(code=code)
 
-    return mark
+    body.__doc__ = declared.run.__doc__
+    body.__name__ = declared.run.__name__
+    body.__module__ = declared.run.__module__
+    return OptionTask(body, declared.options, declared.name)
 
 
 def guarded(work: Callable[[], int]) -> int:
@@ -123,7 +113,7 @@ def guarded(work: Callable[[], int]) -> int:
 
 def _internal(error: Exception) -> RemediationError:
     """Keep the traceback of an exception in our own code, and return the error to show."""
-    from remediation.engine.internal_errors import CrashLog, InternalError, errors_folder  # noqa: PLC0415 - needed on this path alone
+    from remediation.engine.internal_errors import CrashLog, InternalError, errors_folder
 
     return InternalError(CrashLog(errors_folder(), current_masker())("remediate", error))
 
@@ -160,7 +150,7 @@ def _silence_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _read(options: type[Any], context: Context, values: dict[str, Any], *, changes: bool) -> Any:  # noqa: ANN401 - the dataclass
+def _read(options: type[Any], context: Context, values: dict[str, Any], *, changes: bool) -> Any:
     for setting in REFUSED:
         if context.config.run[setting]:
             flag = "--warn-only" if setting == "warn" else f"--{setting}"

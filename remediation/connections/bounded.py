@@ -64,7 +64,7 @@ class Incoming(io.RawIOBase):
         """Return True."""
         return True
 
-    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - any writable buffer
+    def readinto(self, buffer: Any) -> int | None:
         """Read what is there, or wait for it."""
         self._sock.settimeout(self._deadline.patience())
         count = self._source.readinto(buffer)

@@ -12,7 +12,7 @@ from remediation.connections.worker.transport import Channel
 from remediation.model.clock import Clock
 
 
-def open_connection(  # noqa: PLR0913 - all but one by name, each with a default
+def open_connection(
     settings: ConnectionSettings,
     *,
     scripts: Callable[[str], str],
@@ -42,18 +42,18 @@ def _plain(
     settings: ConnectionSettings, scripts: Callable[[str], str], note: Callable[[str], None], clock: Clock | None
 ) -> Connection:
     if settings.kind == "local" and settings.platform == "posix":
-        from remediation.connections.posix.local import LocalConnection  # noqa: PLC0415 - see the module's first line
+        from remediation.connections.posix.local import LocalConnection
 
         return LocalConnection(settings.name, settings.become)
     if settings.kind == "replay":
-        from remediation.connections.recorder.replay import ReplayConnection  # noqa: PLC0415
+        from remediation.connections.recorder.replay import ReplayConnection
 
         return ReplayConnection(settings.name, Path(settings.cassette or ""), settings.cassette_host)
     if settings.kind == "ssh" and settings.platform == "posix":
-        from remediation.connections.ssh.connection import SshConnection  # noqa: PLC0415
+        from remediation.connections.ssh.connection import SshConnection
 
         return SshConnection(settings, note)
-    from remediation.connections.worker.connection import WorkerConnection  # noqa: PLC0415
+    from remediation.connections.worker.connection import WorkerConnection
 
     return WorkerConnection(
         settings.name, _channel(settings, note, clock), scripts=scripts, note=note, opening=settings.timeout,
@@ -64,13 +64,13 @@ def _plain(
 def _channel(settings: ConnectionSettings, note: Callable[[str], None], clock: Clock | None) -> Channel:
     """Return what carries a worker to a Windows host."""
     if settings.kind == "winrm":
-        from remediation.connections.winrm.channel import WinRmChannel  # noqa: PLC0415
+        from remediation.connections.winrm.channel import WinRmChannel
 
         return WinRmChannel(settings, clock)
     if settings.kind == "ssh":
-        from remediation.connections.ssh.channel import SshChannel  # noqa: PLC0415
+        from remediation.connections.ssh.channel import SshChannel
 
         return SshChannel(settings, note, clock)
-    from remediation.connections.worker.local_process import ChildChannel  # noqa: PLC0415
+    from remediation.connections.worker.local_process import ChildChannel
 
     return ChildChannel(settings.name, clock=clock)

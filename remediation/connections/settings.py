@@ -155,7 +155,7 @@ _HOST_KEY_ALIASES = {"accept_new": "accept-new", "yes": "strict", "true": "stric
 
 
 def _platform(read: ConnectionVariables, kind: str) -> str:
-    import sys  # noqa: PLC0415 - only here, and a test replaces nothing else
+    import sys
 
     if kind == "winrm":
         return "windows"

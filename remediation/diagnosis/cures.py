@@ -81,7 +81,7 @@ def _set(reading: Reading, runs: Runs, name: str, value: str | None) -> str:
 
 
 def _unset_of(*names: str) -> Callable[[Finding, Reading, Runs], str]:
-    def cure(finding: Finding, reading: Reading, runs: Runs) -> str:  # noqa: ARG001 - one signature for all
+    def cure(finding: Finding, reading: Reading, runs: Runs) -> str:
         name = next((name for name in names if reading.setting(name) is not None), None)
         return _set(reading, runs, name, None) if name is not None else ""
 
@@ -89,7 +89,7 @@ def _unset_of(*names: str) -> Callable[[Finding, Reading, Runs], str]:
 
 
 def _value_of(name: str, value: str) -> Callable[[Finding, Reading, Runs], str]:
-    def cure(finding: Finding, reading: Reading, runs: Runs) -> str:  # noqa: ARG001 - one signature for all
+    def cure(finding: Finding, reading: Reading, runs: Runs) -> str:
         return _set(reading, runs, name, value) if reading.setting(name) is not None else ""
 
     return cure
@@ -117,14 +117,14 @@ def _driver(finding: Finding, reading: Reading, runs: Runs) -> str:
     return f"install {which}, restart {'Windows' if runs is Runs.WINDOWS else 'the host'}, then run this again"
 
 
-def _card(finding: Finding, reading: Reading, runs: Runs) -> str:  # noqa: ARG001 - one signature for all
+def _card(finding: Finding, reading: Reading, runs: Runs) -> str:
     if finding.cure != unsupported_gpu.CURE:
         return ""
     card = re.sub(r" \d+ MiB$", "", (reading.evidence.gpu or "this card").split(",")[0])
     return f"serve the model from a host with a supported card (NVIDIA: compute capability 5.0 or newer); {card} is not"
 
 
-def _lost(finding: Finding, reading: Reading, runs: Runs) -> str:  # noqa: ARG001 - one signature for all
+def _lost(finding: Finding, reading: Reading, runs: Runs) -> str:
     if finding.cure not in {driver_lost.CURE, driver_lost.REBOOT}:
         return ""
     if finding.cure == driver_lost.CURE and runs not in _ON_WINDOWS:
@@ -133,7 +133,7 @@ def _lost(finding: Finding, reading: Reading, runs: Runs) -> str:  # noqa: ARG00
     return f"restart {where}, then run this again; if the card is lost again, check its power, temperature and seat"
 
 
-def _container(finding: Finding, reading: Reading, runs: Runs) -> str:  # noqa: ARG001 - one signature for all
+def _container(finding: Finding, reading: Reading, runs: Runs) -> str:
     if finding.cure != gpu_not_visible_to_container.TOOLKIT or runs is not Runs.DOCKER_DESKTOP:
         return ""
     return "switch Docker Desktop to its WSL 2 engine (Settings, General) and update it: it brings the NVIDIA toolkit itself"
@@ -149,15 +149,15 @@ def _memory(finding: Finding, reading: Reading, runs: Runs) -> str:
     return f"raise the memory limit of the container ({how}){wsl}"
 
 
-def _corrupt(finding: Finding, reading: Reading, runs: Runs) -> str:  # noqa: ARG001 - one signature for all
+def _corrupt(finding: Finding, reading: Reading, runs: Runs) -> str:
     return "let remediate play repull-model.yml hash every layer and fetch those that are damaged; it deletes nothing"
 
 
-def _too_large(finding: Finding, reading: Reading, runs: Runs) -> str:  # noqa: ARG001 - one signature for all
+def _too_large(finding: Finding, reading: Reading, runs: Runs) -> str:
     return "let remediate play quantise-down.yml look for a quantisation that fits, or choose a smaller model"
 
 
-def _occupied(finding: Finding, reading: Reading, runs: Runs) -> str:  # noqa: ARG001 - one signature for all
+def _occupied(finding: Finding, reading: Reading, runs: Runs) -> str:
     closable = [one for one in reading.processes if one.memory and one.memory >= _WORTH_CLOSING and not is_protected(one.name)]
     if not closable:
         return ""

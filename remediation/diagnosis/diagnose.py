@@ -66,7 +66,7 @@ def _of_silent(verdict: Verdict, reading: Reading) -> Verdict:
 def _beside(evidence: Evidence) -> tuple[str, ...]:
     """Return what was judged where several models are loaded, and how the others stand."""
     runners = evidence.runners or ()
-    if len(runners) < 2 or all(one.model != evidence.model for one in runners):  # noqa: PLR2004 - one beside another
+    if len(runners) < 2 or all(one.model != evidence.model for one in runners):
         return ()
     others = ", ".join(f"{one.model} ({_placed(one)})" for one in runners if one.model != evidence.model)
     return (f"{evidence.model} was judged; also loaded: {others}; name the one that is meant (model: NAME)",)

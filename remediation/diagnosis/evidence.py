@@ -150,7 +150,7 @@ def _items(raw: object) -> list[Any]:
 
 def _record(kind: type[T], raw: object) -> T:
     """Return a record with its types checked; raises `ValueError` in one sentence."""
-    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - for evidence that somebody sent
+    from pydantic import TypeAdapter, ValidationError
 
     names = {item.name for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
     try:

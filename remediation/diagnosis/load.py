@@ -182,7 +182,7 @@ def _json(text: str) -> dict[str, Any] | None:
 
 
 def _yaml(text: str, name: str) -> dict[str, Any] | None:
-    import yaml  # noqa: PLC0415 - for an incident file alone
+    import yaml
 
     try:
         data = load_yaml(text, name)

@@ -99,7 +99,7 @@ def _owners(evidence: Evidence) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _walk(value: Any, clean: Callable[[str], str]) -> Any:  # noqa: ANN401 - JSON values
+def _walk(value: Any, clean: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, Mapping):

@@ -41,7 +41,7 @@ def bounded_lines(text: str) -> str:
     return _DIGITS.sub(r"\1", text)
 
 
-def parse_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
+def parse_json(text: str) -> Any:
     """Return what JSON text holds, None where it is no JSON or passes the limits."""
     try:
         return load_json(text, LONGEST_JSON)
@@ -49,14 +49,14 @@ def parse_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
         return None
 
 
-def load_yaml(text: str, name: str) -> Any:  # noqa: ANN401 - any YAML value
+def load_yaml(text: str, name: str) -> Any:
     """Return what YAML text holds as plain values; dates and odd numbers stay text.
 
     Raises `UsageError` where it passes the limits, and ``yaml.YAMLError`` where it is no YAML. `name` is what the error calls it.
     """
-    import yaml  # noqa: PLC0415 - loaded where something is to be read
+    import yaml
 
-    from remediation.model.text import yaml_limits  # noqa: PLC0415 - as above
+    from remediation.model.text import yaml_limits
 
     try:
         yaml_limits.check_limits(text, circles=False, most=MOST_VALUES)
@@ -75,15 +75,15 @@ def load_yaml(text: str, name: str) -> Any:  # noqa: ANN401 - any YAML value
     return yaml.load(text, Loader=Plain)  # noqa: S506 - a safe loader
 
 
-def _plain(loader: Any, node: yaml.Node) -> Any:  # noqa: ANN401 - PyYAML's loader, any value
+def _plain(loader: Any, node: yaml.Node) -> Any:
     kind = type(node).__name__
     if kind == "ScalarNode":
         return str(node.value)
     return loader.construct_mapping(node, deep=True) if kind == "MappingNode" else loader.construct_sequence(node, deep=True)
 
 
-def _number(construct: Any) -> Any:  # noqa: ANN401 - PyYAML's constructors
-    def made(loader: Any, node: yaml.Node) -> Any:  # noqa: ANN401 - as above
+def _number(construct: Any) -> Any:
+    def made(loader: Any, node: yaml.Node) -> Any:
         if len(node.value) > MOST_DIGITS:
             return str(node.value)
         try:

@@ -195,7 +195,7 @@ def notify_user(plan: Sequence[Change], writer: Writer, context: StepContext) ->
 
 def _not_shown(writer: Writer, message: str, seconds: float) -> str | None:
     """Show a message at the desktop; return why that failed, "" where nobody knows, None where it is shown. It never stops a step."""
-    from remediation.facets.protocols import DesktopNotifier  # noqa: PLC0415 - somebody sits there: rare, and a start is quicker without
+    from remediation.facets.protocols import DesktopNotifier
 
     desktop = writer.desktop
     if not isinstance(desktop, DesktopNotifier):

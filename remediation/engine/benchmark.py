@@ -33,7 +33,7 @@ EFFORTS = {"before": Effort(tokens=8, seconds=20.0), "after": Effort(tokens=FULL
 """On the CPU eight tokens already take seconds; what is short of fifty is extrapolated and marked so (design 6)."""
 
 
-def measure(  # noqa: PLR0913 - all but two by name
+def measure(
     reader: Reader,
     writer: Writer | None,
     *,
@@ -110,7 +110,7 @@ def _times(seen: GenerationFigures) -> dict[str, Any]:
     if seen.tokens <= 0:
         return {"first_token_s": seen.first_token, "reason": "not measured: the model answered without a token"}
 
-    from remediation.facets.ollama.generate import CUT_OFF  # noqa: PLC0415 - loaded already where something was measured
+    from remediation.facets.ollama.generate import CUT_OFF
 
     if seen.eval <= 0 and seen.tokens < FULL and seen.done_reason == CUT_OFF:
         reason = f"not measured: {plural(seen.tokens, 'token')} came before the deadline, too few for a rate"

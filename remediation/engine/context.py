@@ -65,11 +65,11 @@ class NoPrompt:
 
     available = False
 
-    def confirm(self, question: str, details: Sequence[str] = ()) -> bool:  # noqa: ARG002 - the protocol's signature
+    def confirm(self, question: str, details: Sequence[str] = ()) -> bool:
         """Return no."""
         return False
 
-    def typed(self, question: str, wanted: str) -> bool:  # noqa: ARG002 - the protocol's signature
+    def typed(self, question: str, wanted: str) -> bool:
         """Return no."""
         return False
 
@@ -140,14 +140,14 @@ class Selected(str, Enum):
     UNPLANNED = "unplanned"
 
 
-def _everything(host: str, path: str, change: Change) -> Selected:  # noqa: ARG001 - the port's signature
+def _everything(host: str, path: str, change: Change) -> Selected:
     return Selected.PLANNED
 
 
 class MeasurePort(Protocol):
     """Figures before and after, as `remediation.engine.benchmark.measure`."""
 
-    def __call__(  # noqa: PLR0913 - all but two by name
+    def __call__(
         self,
         reader: Reader,
         writer: Writer | None,
@@ -160,9 +160,9 @@ class MeasurePort(Protocol):
         """Return the figures of a ``measurement`` event."""
 
 
-def nothing_proven(host: Reader | None = None) -> Diagnosis:  # noqa: ARG001 - the port's signature
+def nothing_proven(host: Reader | None = None) -> Diagnosis:
     """Return a diagnosis without a finding."""
-    from remediation.model.finding import Diagnosis  # noqa: PLC0415 - a start is quicker without
+    from remediation.model.finding import Diagnosis
 
     return Diagnosis()
 
@@ -271,7 +271,7 @@ class StepContext:
     hold: Callable[[float], None] = _unlocked
     snapshot: Reader | None = None
 
-    def emit(self, kind: str, **data: Any) -> None:  # noqa: ANN401 - JSON values of the event's kind
+    def emit(self, kind: str, **data: Any) -> None:
         """Tell one event of this task on this host."""
         self.ports.emit(Event(kind, self.ports.clock.now(), host=self.host, play=self.play, task=self.task, data=data))
 

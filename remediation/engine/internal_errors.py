@@ -73,7 +73,7 @@ def summary(error: BaseException) -> str:
     return f"internal error: {type(error).__name__}{f': {text}' if text else ''}"
 
 
-def unrecorded(host: str, error: BaseException) -> str:  # noqa: ARG001 - the port's signature
+def unrecorded(host: str, error: BaseException) -> str:
     """Return the sentence for an exception, keeping no traceback."""
     return summary(error)
 

@@ -50,7 +50,7 @@ class Cancellation:
         """
         timers: list[threading.Timer] = []
 
-        def handler(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
+        def handler(signum: int, frame: FrameType | None) -> None:
             if not self._flag.is_set():
                 self._flag.set()
                 told()

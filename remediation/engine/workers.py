@@ -56,7 +56,7 @@ class Workers:
             self._jobs.put(None)
         self._threads = []
 
-    def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:  # noqa: ANN401 - whatever `work` takes
+    def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
         """Run `work` in one of the threads."""
         future: Future[T] = Future()
         self._jobs.put((future, lambda: work(*arguments)))

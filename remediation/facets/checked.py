@@ -39,7 +39,7 @@ def checked_function(facet: str) -> Callable[[Function], Function]:
 
     def of(function: Function) -> Function:
         @functools.wraps(function)
-        def read(look: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the function's
+        def read(look: Any, *arguments: Any, **named: Any) -> Any:
             with readable_error(lambda: str(look.host), f"{facet}.{function.__name__}"):
                 return _of_its_types(function(look, *arguments, **named), function)
 
@@ -64,14 +64,14 @@ def readable_error(host: Callable[[], str], what: str) -> Iterator[None]:
 
 def _checked(method: Callable[..., Any], what: str) -> Callable[..., Any]:
     @functools.wraps(method)
-    def read(self: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the method's
+    def read(self: Any, *arguments: Any, **named: Any) -> Any:
         with readable_error(lambda: str(self._snapshot.host), what):
             return _of_its_types(method(self, *arguments, **named), method)
 
     return read
 
 
-def _of_its_types(value: Any, function: Callable[..., Any]) -> Any:  # noqa: ANN401 - whatever was read
+def _of_its_types(value: Any, function: Callable[..., Any]) -> Any:
     odd = mismatch(value, _returned(function)) or check_shape(value)
     if odd is not None:
         raise TypeError(odd)
@@ -79,7 +79,7 @@ def _of_its_types(value: Any, function: Callable[..., Any]) -> Any:  # noqa: ANN
 
 
 @functools.cache
-def _returned(function: Callable[..., Any]) -> Any:  # noqa: ANN401 - a type
+def _returned(function: Callable[..., Any]) -> Any:
     """Return the type that a function declares to return; where it names one that is imported for type checkers alone, any."""
     try:
         return typing.get_type_hints(function).get("return", Any)

@@ -101,7 +101,7 @@ class HostReader:
 
     def prefetch(self) -> None:
         """Read what a diagnosis needs in as few exchanges as there are dependencies: two, and one for what hangs on them."""
-        from remediation.facets.prefetch import prefetch  # noqa: PLC0415 - only a diagnosis wants it
+        from remediation.facets.prefetch import prefetch
 
         with suppress(CallFailed), readable_error(lambda: self.name, "prefetch"):  # it is told where it is read
             prefetch(self._snapshot, self._place)

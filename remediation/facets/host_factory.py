@@ -59,7 +59,7 @@ class Host:
         return self._reader(Snapshot(lambda: self.connection, hints=self._hints, purpose=purpose))
 
     def _reader(self, look: Snapshot) -> HostReader:
-        from remediation.facets.host import HostReader  # noqa: PLC0415 - brings all facets, and actions alone need none
+        from remediation.facets.host import HostReader
 
         return HostReader(self._place, look)
 
@@ -101,7 +101,7 @@ class Host:
             raise WriteRefused(
                 f"{name}: a writer was asked for in check mode", host=name, next_step="run without --check to change the host"
             )
-        from remediation.facets.host import HostWriter  # noqa: PLC0415 - as above
+        from remediation.facets.host import HostWriter
 
         return HostWriter(self._place, Snapshot(lambda: self.connection, changing=True, hints=self._hints), told)
 
@@ -111,7 +111,7 @@ class Host:
             self._connection.close()
 
 
-def open_host(  # noqa: PLR0913 - all but two by name, each with a default
+def open_host(
     name: str,
     variables: Mapping[str, Any],
     *,
@@ -128,7 +128,7 @@ def open_host(  # noqa: PLR0913 - all but two by name, each with a default
     told = recorder(settings) if recorder is not None else None
 
     def connect() -> Connection:
-        from remediation.connections.factory import open_connection  # noqa: PLC0415 - brings a transport's libraries
+        from remediation.connections.factory import open_connection
 
         return open_connection(settings, scripts=script, check=check, note=note, recorder=told)
 

@@ -195,7 +195,7 @@ class Snapshot:
             )
         return reply
 
-    def probe(self, call: Probe, what: str) -> Any:  # noqa: ANN401 - JSON
+    def probe(self, call: Probe, what: str) -> Any:
         """Return a probe's value; raises when it could not run."""
         reply = self.write(call) if call.writes else self.ask(call)[0]
         if isinstance(reply, Failed):

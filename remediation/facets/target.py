@@ -26,7 +26,7 @@ NATIVE = f"http://127.0.0.1:{PORT}"
 _INSIDE = f"{PORT}/tcp"
 _IMAGE = re.compile(r"(^|/)ollama/ollama(?![\w-])")
 _MODEL = "OLLAMA_MODEL"
-_EVERYWHERE = frozenset({"0.0.0.0", "::", "[::]", ""})  # noqa: S104 - what Docker prints for all addresses, nothing is bound
+_EVERYWHERE = frozenset({"0.0.0.0", "::", "[::]", ""})
 _LISTENING = re.compile(r"\bListening on (\S*?):(\d{1,5})(?= \(version|\"|\s|$)")
 _OK = 200
 _BROKEN = 500

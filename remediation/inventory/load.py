@@ -139,7 +139,7 @@ class _InventoryReader:
             return
         self.lab = {"hosts": count}
 
-    def group(self, parent: Group | None, name: object, value: Any, place: Place | None) -> None:  # noqa: ANN401 - any value
+    def group(self, parent: Group | None, name: object, value: Any, place: Place | None) -> None:
         if not isinstance(name, str):
             self.refuse(f"a group's name is a text, not {name!r}; quote it", place)
             return
@@ -247,6 +247,11 @@ class _InventoryReader:
 
     def refuse(self, message: str, place: Place | None) -> None:
         self.problems.append(problem(message, place))
+
+
+def holds_files(folder: Path) -> bool:
+    """Return whether a folder holds a file that is read as an inventory."""
+    return next(_files_in(folder), None) is not None
 
 
 def _files_in(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:

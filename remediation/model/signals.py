@@ -57,7 +57,7 @@ def terminating() -> Iterator[None]:
     """
     ending = EndingSignals()
 
-    def end(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
+    def end(signum: int, frame: FrameType | None) -> None:
         ending(KeyboardInterrupt if signum == signal.SIGINT else Terminated)
 
     with handled(end):

@@ -56,7 +56,7 @@ def is_variable(value: object) -> bool:
     return isinstance(value, str) and value.isascii() and value.isidentifier() and value not in {"True", "False", "None"}
 
 
-def _anything(value: object) -> bool:  # noqa: ARG001 - a check's signature
+def _anything(value: object) -> bool:
     return True
 
 
@@ -190,11 +190,11 @@ STATIC = frozenset(
 """Keywords that may be no template, or whose own values are looked at one by one."""
 
 
-def fits(kind: Kind, value: Any) -> bool:  # noqa: ANN401 - any value of a file
+def fits(kind: Kind, value: Any) -> bool:
     """Return whether a value is of that kind, as far as can be told before its templates are evaluated."""
     return has_template(value) or kind[1](value)
 
 
-def as_switch(value: Any) -> bool:  # noqa: ANN401 - as it stands in the file
+def as_switch(value: Any) -> bool:
     """Return a switch that `fits` let through as a boolean."""
     return value if isinstance(value, bool) else str(value).strip().lower() in TRUE

@@ -44,7 +44,7 @@ def load_playbook(
     return Playbook(path, tuple(plays), tuple(loading.files), decrypt)
 
 
-def load_tasks(  # noqa: PLR0913 - what an include knows
+def load_tasks(
     path: Path,
     *,
     root: Path,

@@ -36,7 +36,7 @@ class Loading:
     open_imports: list[Path] = field(default_factory=list)
     decrypt: Decrypt | None = None
 
-    def read(self, path: Path, place: Place | None) -> Any:  # noqa: ANN401 - whatever the file holds
+    def read(self, path: Path, place: Place | None) -> Any:
         """Return what a YAML file holds; None, and a problem, where it cannot be read."""
         try:
             content = read_yaml(path, decrypt=self.decrypt)
@@ -47,7 +47,7 @@ class Loading:
             self.files.append(path)
         return content
 
-    def find(self, name: Any, folder: Path, place: Place | None, *, names: Mapping[str, Any] | None = None) -> Path | None:  # noqa: ANN401
+    def find(self, name: Any, folder: Path, place: Place | None, *, names: Mapping[str, Any] | None = None) -> Path | None:
         """Return the file that is named: beside the file that names it, then beside the playbook; else note a problem."""
         try:
             text = str(Scope((self.early, names or {})).render(name))
@@ -133,13 +133,13 @@ def shown_value(value: object) -> str:
     return "a list" if isinstance(value, list) else repr(plain(value))
 
 
-def texts_of(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - as it stands in the file
+def texts_of(value: Any) -> tuple[str, ...]:
     """Return a text or a list of texts as a tuple."""
     if value is None:
         return ()
     return tuple(item if isinstance(item, str) else str(item) for item in (value if isinstance(value, list) else [value]))
 
 
-def tags_of(value: Any) -> frozenset[str]:  # noqa: ANN401 - as it stands in the file
+def tags_of(value: Any) -> frozenset[str]:
     """Return tags: a text separated by commas, or a list of such."""
     return frozenset(tag.strip() for text in texts_of(value) for tag in text.split(",") if tag.strip())

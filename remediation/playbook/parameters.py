@@ -13,7 +13,7 @@ from remediation.playbook.errors import Problems, where
 from remediation.templating.yaml.located import Table, Text, has_template, plain
 
 
-def given_parameters(action: type[Action], raw: Any, place: Place | None, problems: Problems) -> Mapping[str, Any]:  # noqa: ANN401
+def given_parameters(action: type[Action], raw: Any, place: Place | None, problems: Problems) -> Mapping[str, Any]:
     """Return an action's parameters as a mapping, whatever form they have in the file."""
     if raw is None:
         return Table({}, place)
@@ -77,7 +77,7 @@ def _late_alias(model: type[BaseModel], field: str, late: set[str]) -> bool:
     return any(field in {name, item.alias} and late & {name, item.alias or name} for name, item in model.model_fields.items())
 
 
-def _sentence(item: Any) -> str:  # noqa: ANN401 - pydantic's error details
+def _sentence(item: Any) -> str:
     if item["type"] == "missing":
         return "is required"
     message = str(item["msg"]).removeprefix("Value error, ")

@@ -151,7 +151,7 @@ def _parameters(model: type[BaseModel], *, open_ended: bool = False) -> Schema:
     return {**found, "required": needed} if needed else found
 
 
-def _inlined(value: Any, inner: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
+def _inlined(value: Any, inner: Mapping[str, Any]) -> Any:
     """Return a schema with pydantic's own references replaced by what they name."""
     if isinstance(value, list):
         return [_inlined(item, inner) for item in value]

@@ -54,7 +54,7 @@ class TaskReader:
         self._folder = folder
         self._names = names or {}
 
-    def nodes(self, raw: Any, outer: TaskSettings, prefix: str, place: Place | None) -> tuple[Node, ...]:  # noqa: ANN401
+    def nodes(self, raw: Any, outer: TaskSettings, prefix: str, place: Place | None) -> tuple[Node, ...]:
         """Return the nodes of a list of tasks; their paths begin with `prefix`."""
         if raw is None:
             return ()
@@ -64,7 +64,7 @@ class TaskReader:
         found = [self.node(item, outer, f"{prefix}{number}", where(raw, place)) for number, item in enumerate(raw)]
         return tuple(node for node in found if node is not None)
 
-    def node(self, raw: Any, outer: TaskSettings, path: str, place: Place | None) -> Node | None:  # noqa: ANN401
+    def node(self, raw: Any, outer: TaskSettings, path: str, place: Place | None) -> Node | None:
         """Return one task or block; None, and a problem, where it is none."""
         if not isinstance(raw, Mapping):
             self._problems.add(f"a task is a mapping, not {shown_value(raw)}", where(raw, place))
@@ -238,7 +238,7 @@ class TaskReader:
             return values
         return self.parameters(key, raw[key], place)
 
-    def parameters(self, name: str, raw: Any, place: Place | None) -> Mapping[str, Any]:  # noqa: ANN401
+    def parameters(self, name: str, raw: Any, place: Place | None) -> Mapping[str, Any]:
         """Return a step's parameters, checked as far as they are known."""
         if raw is not None and not isinstance(raw, Mapping):
             self._problems.add(f"{name}: a mapping of parameters is wanted, not {shown_value(raw)}", where(raw, place))
@@ -275,7 +275,7 @@ def _part(raw: Mapping[Any, Any], items: Mapping[Any, Any]) -> Mapping[Any, Any]
     return Table(items, raw.place, raw.key_places, raw.value_places) if isinstance(raw, Table) else items
 
 
-def _given(raw: Any, action: str) -> Mapping[Any, Any]:  # noqa: ANN401 - as it stands in the file
+def _given(raw: Any, action: str) -> Mapping[Any, Any]:
     if action == LADDER:  # a rung's tasks are read as tasks
         return {"goal": raw.get("goal")} if isinstance(raw, Mapping) else {}
     return raw if isinstance(raw, Mapping) else {action: raw}
@@ -293,7 +293,7 @@ UNFIT = frozenset({"meta"})
 """Actions that steer the run itself; the ladder decides how far its rungs go."""
 
 
-def read_ladder(raw: Any, reader: TaskReader, loading: Loading, task: Task, place: Place | None) -> LadderNode | None:  # noqa: ANN401
+def read_ladder(raw: Any, reader: TaskReader, loading: Loading, task: Task, place: Place | None) -> LadderNode | None:
     """Return the ladder of a task; None, and a problem, where it is none."""
     if not isinstance(raw, Mapping):
         loading.problems.add(f"ladder: a mapping of goal and rungs is wanted, not {shown_value(raw)}", place)
@@ -310,7 +310,7 @@ def read_ladder(raw: Any, reader: TaskReader, loading: Loading, task: Task, plac
     return LadderNode(tuple(call for call in calls if call), tuple(rung for rung in found if rung))
 
 
-def _call(raw: Any, reader: TaskReader, loading: Loading, place: Place | None) -> Call | None:  # noqa: ANN401
+def _call(raw: Any, reader: TaskReader, loading: Loading, place: Place | None) -> Call | None:
     if not isinstance(raw, Mapping) or len(raw) != 1:
         loading.problems.add(f"a goal is a step with its parameters, not {shown_value(raw)}", where(raw, place))
         return None
@@ -322,11 +322,11 @@ def _call(raw: Any, reader: TaskReader, loading: Loading, place: Place | None) -
     return Call(str(name), reader.parameters(name, parameters, value_place(raw, name)), key_place(raw, name))
 
 
-def _rung(raw: Any, reader: TaskReader, loading: Loading, task: Task, number: int) -> RungNode | None:  # noqa: ANN401
+def _rung(raw: Any, reader: TaskReader, loading: Loading, task: Task, number: int) -> RungNode | None:
     if not isinstance(raw, Mapping):
         loading.problems.add(f"a rung is a mapping of name, treats and tasks, not {shown_value(raw)}", where(raw, task.place))
         return None
-    from remediation.model.finding import Cause  # noqa: PLC0415 - a playbook without a ladder needs no cause
+    from remediation.model.finding import Cause
 
     place = where(raw, task.place)
     causes = [str(cause) for cause in Cause]

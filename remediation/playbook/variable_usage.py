@@ -97,7 +97,7 @@ def _define(names: UsedNames, table: Mapping[Any, Any]) -> None:
         _use(names, value)
 
 
-def _use(names: UsedNames, value: Any) -> None:  # noqa: ANN401 - any value of a file
+def _use(names: UsedNames, value: Any) -> None:
     if isinstance(value, Text):
         if has_template(value):
             _read(names, str(value), value.place)
@@ -109,7 +109,7 @@ def _use(names: UsedNames, value: Any) -> None:  # noqa: ANN401 - any value of a
             _use(names, item)
 
 
-def _condition(names: UsedNames, value: Any, place: Place | None) -> None:  # noqa: ANN401 - any value of a file
+def _condition(names: UsedNames, value: Any, place: Place | None) -> None:
     for part in value if isinstance(value, list) else [value]:
         if isinstance(part, str):
             text = str(part) if has_template(part) else "{{ " + str(part) + " }}"

@@ -26,7 +26,7 @@ def duration(seconds: float | None) -> str:
     """Return seconds as ``0.2 s``, ``38 s``, ``2 min 13 s`` or ``1 h 5 min``."""
     if seconds is None:
         return "unknown"
-    if seconds < 9.95:  # noqa: PLR2004 - below ten the tenth matters
+    if seconds < 9.95:
         return f"{seconds:.1f} s"
     seconds = round(seconds)
     if seconds < MINUTE:
@@ -69,7 +69,7 @@ def before_after(before: Mapping[str, Any] | None, after: Mapping[str, Any] | No
     """Return the guide's table from the figures of two ``measurement`` events (``docs/events.md``); either may be None."""
     columns = (before or {}, after or {})
 
-    def row(label: str, cell: Any) -> Row:  # noqa: ANN401 - a function from figures to text
+    def row(label: str, cell: Any) -> Row:
         return Row(label, *(cell(figures) for figures in columns))
 
     return [

@@ -121,7 +121,7 @@ def _host_facts(page: HostView, event: Event) -> list[Line]:
     return lines
 
 
-def target_value(part: str, value: Any) -> str:  # noqa: ANN401 - a text or a Compose project as JSON
+def target_value(part: str, value: Any) -> str:
     """Return a part of the target as people read it."""
     if isinstance(value, Mapping):
         files = " + ".join(_last(str(name)) for name in value.get("files", ()))
@@ -137,7 +137,7 @@ def _goal(page: HostView, event: Event) -> list[Line]:
     state, text = str(event.data.get("state", "")), str(event.data.get("text", ""))
     values = event.data.get("values") or {}
     found = values.get("layers")
-    if isinstance(found, (list, tuple)) and len(found) == 2:  # noqa: PLR2004 - (on the GPU, of the model)
+    if isinstance(found, (list, tuple)) and len(found) == 2:
         page.layers = found
     elif not values:
         page.layers = None  # nothing answered: what was seen before is not what is
@@ -173,7 +173,7 @@ def _treats(event: Event) -> str:
     return "treats " + ", ".join(map(str, event.data["treats"])) if event.data.get("treats") else ""
 
 
-def _rung_end(page: HostView, event: Event) -> list[Line]:  # noqa: ARG001 - every reaction's signature
+def _rung_end(page: HostView, event: Event) -> list[Line]:
     page.climbing = False
     return []
 

@@ -37,7 +37,7 @@ def html(events: Iterable[Event]) -> str:
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(run.context())
 
 
-def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever the template shows
+def _shown(value: Any) -> Any:
     """Return a text without control characters and marks that change the order in which it is read."""
     return visible(value) if type(value) is str else value
 

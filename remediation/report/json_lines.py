@@ -34,6 +34,6 @@ class JsonLines:
         """Do nothing: a line is complete when it is written."""
 
 
-def document(value: Any) -> str:  # noqa: ANN401 - any JSON value
+def document(value: Any) -> str:
     """Return the one JSON document that a query prints."""
     return visible_json(value, indent=2) + "\n"

@@ -53,51 +53,51 @@ class Step(BaseModel, ABC, Generic[Seen]):
     def plan(self, seen: Seen) -> Iterator[Change]:
         """Yield what would be done, in order. Pure: depends on `seen` and the parameters alone."""
 
-    def apply(self, host: Writer, change: Change) -> None:  # noqa: ARG002 - for steps to override
+    def apply(self, host: Writer, change: Change) -> None:
         """Carry out one change; the only place that writes. Steps that only look need not override it."""
         msg = f"{self.name} plans no changes and so applies none, not {change.summary!r}"
         raise AssertionError(msg)
 
-    def describe(self, seen: Seen) -> str:  # noqa: ARG002 - for steps to override
+    def describe(self, seen: Seen) -> str:
         """Return in one sentence how what was seen relates to the state ("1/33 layers on the GPU, wanted 33/33")."""
         return ""
 
-    def probe_step(self, seen: Seen) -> StepCall | None:  # noqa: ARG002 - for steps to override
+    def probe_step(self, seen: Seen) -> StepCall | None:
         """Return the safe step that makes an unknown state known (a preload), or None."""
         return None
 
-    def advice(self, seen: Seen) -> str:  # noqa: ARG002 - for steps to override
+    def advice(self, seen: Seen) -> str:
         """Return what a person has to do where the state is not met and the step itself cannot reach it, or ""."""
         return ""
 
-    def confirm(self, host: Writer, seen: Seen) -> str:  # noqa: ARG002 - for steps to override
+    def confirm(self, host: Writer, seen: Seen) -> str:
         """Ask for the proof that no look can give, once the state is met; return what contradicts it, or ""."""
         return ""
 
-    def rules_out(self, seen: Seen) -> Iterable[RuledOut]:  # noqa: ARG002 - for steps to override
+    def rules_out(self, seen: Seen) -> Iterable[RuledOut]:
         """Return the causes that a met state excludes, each with what was observed."""
         return ()
 
-    def reached_by(self, foreseen: Mapping[str, Any]) -> bool | None:  # noqa: ARG002 - for steps to override
+    def reached_by(self, foreseen: Mapping[str, Any]) -> bool | None:
         """Return whether the `values` that another step foresees would meet this state; None where they do not tell."""
         return None
 
-    def measured_effect(self, change: Change, before: Seen, after: Seen) -> str:  # noqa: ARG002 - for steps to override
+    def measured_effect(self, change: Change, before: Seen, after: Seen) -> str:
         """Return what the change measurably did ("predicted +2.3 GiB, measured +2.2 GiB")."""
         return ""
 
-    def values(self, seen: Seen) -> dict[str, Any]:  # noqa: ARG002 - for steps to override
+    def values(self, seen: Seen) -> dict[str, Any]:
         """Return JSON values for ``register`` (``layers``, ...); ``predicted`` is shown where a ladder is rehearsed."""
         return {}
 
 
-def param(description: str, *, default: Any = ..., example: Any = None, **limits: Any) -> Any:  # noqa: ANN401 - as pydantic.Field
+def param(description: str, *, default: Any = ..., example: Any = None, **limits: Any) -> Any:
     """Declare a step's parameter: what it is, its default (required without one), an example, pydantic's limits."""
     extra: dict[str, Any] = {"json_schema_extra": {"example": example}} if example is not None else {}
     return Field(default, description=description, **extra, **limits)
 
 
-def step(  # noqa: PLR0913 - each is a class attribute of its own, by keyword
+def step(
     name: str,
     *,
     risk: Risk = Risk.SAFE,

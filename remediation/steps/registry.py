@@ -20,7 +20,7 @@ GROUP = "remediation.steps"
 @cache
 def registry() -> Mapping[str, type[Step[Any]]]:
     """Return all steps by name, in name order. Raises ValueError when two packages claim one name."""
-    from importlib.metadata import entry_points  # noqa: PLC0415 - as slow as all the rest of this module
+    from importlib.metadata import entry_points
 
     found: dict[str, type[Step[Any]]] = {}
     for entry in entry_points(group=GROUP):
@@ -37,7 +37,7 @@ def nearest(name: str) -> str | None:
 
 
 def _steps_of(package: ModuleType) -> Iterator[type[Step[Any]]]:
-    from remediation.steps.contract import Step  # noqa: PLC0415 - brings pydantic, and a playbook of actions needs no step
+    from remediation.steps.contract import Step
 
     modules = [package]
     if hasattr(package, "__path__"):

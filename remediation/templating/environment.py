@@ -43,7 +43,7 @@ LONGEST = 1_000_000
 DROPPED = frozenset({"lipsum", "cycler", "joiner"})
 
 
-def concat(parts: Iterable[Any]) -> Any:  # noqa: ANN401 - whatever the template yields
+def concat(parts: Iterable[Any]) -> Any:
     """Return the one value that was yielded, or all of them as one text; a secret in it makes it secret."""
     values = list(parts)
     if not values:
@@ -55,7 +55,7 @@ def concat(parts: Iterable[Any]) -> Any:  # noqa: ANN401 - whatever the template
     return joined([value for value in values if value is not OMIT])
 
 
-def joined(values: Iterable[Any]) -> Any:  # noqa: ANN401 - a text, or a secret
+def joined(values: Iterable[Any]) -> Any:
     """Return the values as one text (``~``); a secret among them makes the whole secret."""
     parts = list(values)
     texts = [_text(value) for value in parts]
@@ -73,7 +73,7 @@ def _text(value: object) -> str:
 class Generator(NativeCodeGenerator):
     """Leaves constants alone: Jinja would fold ``{{ 1 + 1 }}`` into a text and count on it being evaluated as a literal."""
 
-    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> Any:  # noqa: ANN401 - as Jinja's
+    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> Any:
         if not isinstance(node, nodes.TemplateData):
             raise nodes.Impossible
         return super()._output_child_to_const(node, frame, finalize)
@@ -173,21 +173,21 @@ class Environment(ImmutableSandboxedEnvironment):
         with readable(source):
             return super().parse(source, name, filename)
 
-    def compile(self, source: Any, *given: Any, **named: Any) -> Any:  # noqa: ANN401 - as Jinja's
+    def compile(self, source: Any, *given: Any, **named: Any) -> Any:
         """Return the code of a template."""
         with readable(source):
             return super().compile(source, *given, **named)
 
-    def compile_expression(self, source: str, undefined_to_none: bool = True) -> Any:  # noqa: ANN401 - as Jinja's
+    def compile_expression(self, source: str, undefined_to_none: bool = True) -> Any:
         """Return an expression as a function."""
         with readable(source):
             return super().compile_expression(source, undefined_to_none)
 
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as Jinja's
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Carry out an operator that can make much of little."""
         return BUDGET.spend(super().call_binop(context, operator, left, right), operator)
 
-    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401, N805, PYI063 - as Jinja's
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805, PYI063 - as Jinja's
         """Call a function or method; the views of a mapping are lists, as in Ansible."""
         name = getattr(__obj, "__name__", "")
         check_method(getattr(__obj, "__self__", None), name, args)
@@ -198,33 +198,33 @@ class Environment(ImmutableSandboxedEnvironment):
             result = list(result)
         return BUDGET.spend(result, name) if isinstance(result, (str, bytes, list)) else result
 
-    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:  # noqa: ANN401 - as Jinja's
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         """Return ``format`` so that the widths it names are not too large."""
         wrapped = super().wrap_str_format(value)
         if wrapped is None:
             return None
 
-        def filled(*values: Any, **named: Any) -> str:  # noqa: ANN401 - any value
+        def filled(*values: Any, **named: Any) -> str:
             inner = values[0].values() if values and isinstance(values[0], Mapping) else ()
             check_format(value.__self__, chain(values, named.values(), inner))
             return wrapped(*values, **named)
 
         return filled
 
-    def get_template(self, name: Any, parent: str | None = None, globals: Any = None) -> Any:  # noqa: A002, ANN401, ARG002 - Jinja's
+    def get_template(self, name: Any, parent: str | None = None, globals: Any = None) -> Any:
         """Return the template that another one includes."""
         return compiled_template(source_of(name, BUDGET.names).removesuffix("\n"))
 
     def _undef(self, hint: str | None = None) -> Undefined:
         return self.undefined(hint=hint)
 
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ANN401 - as Jinja's
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Let a template change the lists and mappings it made itself, never a variable."""
         if type(obj) in {list, dict}:
             return SandboxedEnvironment.is_safe_attribute(self, obj, attr, value)
         return super().is_safe_attribute(obj, attr, value)
 
-    def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - as Jinja's
+    def getattr(self, obj: Any, attribute: str) -> Any:
         """Return an item before an attribute where `obj` is a mapping that has it: ``result.items`` is the user's."""
         if isinstance(obj, Mapping) and attribute in obj and not hasattr(dict, attribute):
             return obj[attribute]
@@ -232,7 +232,7 @@ class Environment(ImmutableSandboxedEnvironment):
             return self._secret(obj, attribute)
         return super().getattr(obj, attribute)
 
-    def _secret(self, secret: Secret, attribute: str) -> Any:  # noqa: ANN401 - a method, or nothing
+    def _secret(self, secret: Secret, attribute: str) -> Any:
         """Return a text's method that gives a secret back; not ``format``, which the sandbox has to see."""
         if attribute.startswith(("_", "format")) or not hasattr(str, attribute):
             return self.undefined(obj=secret, name=attribute)
@@ -265,7 +265,7 @@ def _with_backslashes(text: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def compiled_template(text: str) -> Any:  # noqa: ANN401 - Jinja's template
+def compiled_template(text: str) -> Any:
     """Return Jinja's own template of `text`; raises its TemplateSyntaxError."""
     return ENVIRONMENT.from_string(text)
 
@@ -285,14 +285,14 @@ def _compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
     parts = _simple(text)
     if parts is not None:  # most templates; to compile one takes longer than to evaluate it a hundred times
 
-        def fill(names: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatever it yields
+        def fill(names: Mapping[str, Any]) -> Any:
             with BUDGET.opened():
                 return concat(_looked_up(part, names) if index % 2 else part for index, part in enumerate(parts) if part)
 
         return fill
     template = compiled_template(text)
 
-    def render(names: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatever it yields
+    def render(names: Mapping[str, Any]) -> Any:
         context = template.new_context(names, shared=True)
         with BUDGET.opened(names):
             return concat(template.root_render_func(context))
@@ -300,7 +300,7 @@ def _compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
     return render
 
 
-def _looked_up(name: str, names: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any variable
+def _looked_up(name: str, names: Mapping[str, Any]) -> Any:
     return names[name] if name in names else ENVIRONMENT.undefined(name=name)
 
 

@@ -18,7 +18,7 @@ from remediation.templating.lookups.lists import folders, found_in
 class LazyContext(Context):
     """The names of a template; taking all of them along evaluates none."""
 
-    def get_all(self) -> Any:  # noqa: ANN401 - a mapping, as Jinja's
+    def get_all(self) -> Any:
         """Return all names."""
         return ChainMap(self.vars, self.parent) if self.vars else self.parent
 
@@ -26,7 +26,7 @@ class LazyContext(Context):
 class LazyTemplate(Template):
     """A template whose names are evaluated where they are used, those of what it includes too."""
 
-    def new_context(self, vars: Any = None, shared: bool = False, locals: Mapping[str, Any] | None = None) -> Context:  # noqa: A002, ANN401, ARG002 - Jinja's names
+    def new_context(self, vars: Any = None, shared: bool = False, locals: Mapping[str, Any] | None = None) -> Context:
         """Return the context of one rendering."""
         own = {name: value for name, value in (locals or {}).items() if value is not missing}
         names: Any = {} if vars is None else vars
@@ -34,7 +34,7 @@ class LazyTemplate(Template):
         return self.environment.context_class(self.environment, names, self.name, self.blocks, globals=self.globals)
 
 
-def source_of(name: str, names: Any) -> str:  # noqa: ANN401 - the variables in scope
+def source_of(name: str, names: Any) -> str:
     """Return the text of a template that another one names; raises `TemplateNotFound`, and OSError where it cannot be read."""
     path = found_in(str(name), folders(names, "templates")) if names is not None else None
     if path is None or Path(path).is_dir():

@@ -29,10 +29,10 @@ class LazyTable(dict[Any, Any]):
         super().__init__(raw)
         self._evaluate = evaluate
 
-    def __getitem__(self, key: object) -> Any:  # noqa: ANN401 - any value
+    def __getitem__(self, key: object) -> Any:
         return self._evaluate(super().__getitem__(key))
 
-    def get(self, key: object, default: Any = None) -> Any:  # noqa: ANN401 - as dict.get
+    def get(self, key: object, default: Any = None) -> Any:
         """Return the evaluated value of `key`."""
         return self[key] if key in self else default  # noqa: SIM401 - this is that get
 
@@ -64,7 +64,7 @@ class LazyTable(dict[Any, Any]):
         return repr(self.copy())
 
 
-def lazily(value: Any, evaluate: Evaluate) -> Any:  # noqa: ANN401 - any value of a file
+def lazily(value: Any, evaluate: Evaluate) -> Any:
     """Return `value` so that templates inside are evaluated when they are read."""
     if isinstance(value, Text):
         return evaluate(value) if value.template else str(value)
@@ -77,7 +77,7 @@ def lazily(value: Any, evaluate: Evaluate) -> Any:  # noqa: ANN401 - any value o
     return value
 
 
-def materialised(value: Any) -> Any:  # noqa: ANN401 - any value
+def materialised(value: Any) -> Any:
     """Return `value` as built-in types with everything evaluated; an undefined value inside raises."""
     if isinstance(value, Undefined):
         value._fail_with_undefined_error()  # noqa: SLF001 - Jinja's lenient ones (`1 if false`) would pass as an empty text

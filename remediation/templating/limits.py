@@ -40,7 +40,7 @@ class Budget(threading.local):
         self.turns = MOST_TURNS
 
     @contextmanager
-    def opened(self, names: Any = None) -> Iterator[None]:  # noqa: ANN401 - the variables in scope
+    def opened(self, names: Any = None) -> Iterator[None]:
         """Begin anew with the outermost template."""
         if not self.depth:
             self.left, self.turns = MOST, MOST_TURNS
@@ -52,7 +52,7 @@ class Budget(threading.local):
             self.depth -= 1
             self.names = before
 
-    def spend(self, value: Any, what: str) -> Any:  # noqa: ANN401 - any value
+    def spend(self, value: Any, what: str) -> Any:
         """Return a value that was made; raises `TemplateError` where all together are too much."""
         if isinstance(value, (str, bytes, list, tuple, dict, set)):
             self.left -= len(value)
@@ -85,7 +85,7 @@ def affordable(size: int, what: str) -> None:
         raise too_much(what)
 
 
-def multiplied(left: Any, right: Any) -> Any:  # noqa: ANN401 - whatever can be multiplied
+def multiplied(left: Any, right: Any) -> Any:
     """Return ``left * right`` where that is not too much."""
     for value, times in ((left, right), (right, left)):
         if isinstance(value, (str, bytes, list, tuple)) and isinstance(times, int):
@@ -93,14 +93,14 @@ def multiplied(left: Any, right: Any) -> Any:  # noqa: ANN401 - whatever can be 
     return left * right
 
 
-def raised(left: Any, right: Any) -> Any:  # noqa: ANN401 - whatever has powers
+def raised(left: Any, right: Any) -> Any:
     """Return ``left ** right`` where that is not too much."""
     if isinstance(left, int) and isinstance(right, int) and right > 1 and (left.bit_length() - 1) * right > _MOST_BITS:
         raise TemplateError(f"**: a number has at most {MOST_DIGITS:,} digits")
     return left**right
 
 
-def remainder(left: Any, right: Any) -> Any:  # noqa: ANN401 - a format, or numbers
+def remainder(left: Any, right: Any) -> Any:
     """Return ``left % right``, which fills in a text where the left one is a text."""
     if isinstance(left, (str, bytes)):
         check_format(str(left), right if isinstance(right, tuple) else (right,))
@@ -150,7 +150,7 @@ def check_filter(name: str, values: tuple[Any, ...], named: Mapping[str, Any]) -
             affordable((values[0].count("\n") + 1) * widest * (len(values[0]) if name == "wordwrap" else 1), name)
     elif name == "format":
         check_format(str(values[0]), given)
-    elif name == "replace" and len(values) > 2:  # noqa: PLR2004 - the text, old and new
+    elif name == "replace" and len(values) > 2:
         _check_replacement(values[0], values[1], values[2])
     elif name == "join" and given:
         _check_joined(given[0], values[0])
@@ -173,12 +173,12 @@ _WIDE = frozenset(
 """Filters that fill up to a width or a count."""
 
 
-def _check_replacement(text: Any, old: Any, new: Any) -> None:  # noqa: ANN401 - texts, if the user is right
+def _check_replacement(text: Any, old: Any, new: Any) -> None:
     if all(isinstance(each, str) for each in (text, old, new)) or all(isinstance(each, bytes) for each in (text, old, new)):
         affordable(len(text) + text.count(old) * len(new), "replace")
 
 
-def _check_joined(text: Any, parts: Any) -> None:  # noqa: ANN401 - a list of texts, if the user is right
+def _check_joined(text: Any, parts: Any) -> None:
     if isinstance(parts, (list, tuple, str)):
         affordable(len(parts) * _length(text) + sum(map(_length, parts)), "join")
 

@@ -42,7 +42,7 @@ def compile_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:
     try:
         return re.compile(pattern, flags)
     except (re.error, OverflowError, RecursionError) as error:
-        shown = pattern if len(pattern) <= 100 else f"{pattern[:99]}…"  # noqa: PLR2004 - as much as a line holds
+        shown = pattern if len(pattern) <= 100 else f"{pattern[:99]}…"
         raise TemplateError(f"{shown!r} is no regular expression: {error or 'it is nested too deep'}") from None
 
 
@@ -76,7 +76,7 @@ def all_matches(pattern: str, flags: int, text: str) -> list[Any]:
     return answer
 
 
-def _in_a_process(how: str, pattern: str, flags: int, text: str, replacing: tuple[str, int] = ("", 0)) -> Any:  # noqa: ANN401 - JSON
+def _in_a_process(how: str, pattern: str, flags: int, text: str, replacing: tuple[str, int] = ("", 0)) -> Any:
     asked = json.dumps([how, pattern, flags, text, *replacing])
     try:
         done = subprocess.run(

@@ -33,7 +33,7 @@ class Scope(Mapping[str, Any]):
         self._values: dict[str, Any] = {}
         self._open: list[str] = []
 
-    def raw(self, name: str) -> Any:  # noqa: ANN401 - any value
+    def raw(self, name: str) -> Any:
         """Return a variable as it stands in its file; raises KeyError."""
         for layer in self._layers:
             if name in layer:
@@ -44,7 +44,7 @@ class Scope(Mapping[str, Any]):
         """Return a scope in which `layers` come first."""
         return Scope((*layers, *self._layers), self._lookups)
 
-    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - any value
+    def __getitem__(self, name: str) -> Any:
         if name in self._values:
             return self._values[name]
         raw = next((layer[name] for layer in self._layers if name in layer), _MISSING)
@@ -65,7 +65,7 @@ class Scope(Mapping[str, Any]):
         self._values[name] = value
         return value
 
-    def _builtin(self, name: str) -> Any:  # noqa: ANN401 - a function or the sentinel
+    def _builtin(self, name: str) -> Any:
         if name in {"lookup", "query", "q"}:
             return query(self._lookups, self, wantlist=name != "lookup")
         if name == "omit":
@@ -85,7 +85,7 @@ class Scope(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
-    def evaluate(self, value: Any) -> Any:  # noqa: ANN401 - any value of a file
+    def evaluate(self, value: Any) -> Any:
         """Return `value` with its templates evaluated where they are read; an undefined one raises only when used."""
         if isinstance(value, Text):
             if not value.template:
@@ -96,7 +96,7 @@ class Scope(Mapping[str, Any]):
                 return ENVIRONMENT.undefined(hint=str(error.message), exc=_carrier(error))
         return lazily(value, self.evaluate)
 
-    def render(self, value: Any) -> Any:  # noqa: ANN401 - any value of a file
+    def render(self, value: Any) -> Any:
         """Return `value` as built-in types with all templates evaluated; raises `TemplateError` with its place."""
         if isinstance(value, Text) and value.template:
             result = _guarded(lambda names: compiled(str(value))(names), self, value, value.place)  # noqa: PLW0108 - as below
@@ -112,13 +112,13 @@ class Scope(Mapping[str, Any]):
             return _guarded(lambda _names: str(value), self, "a value", None)  # which raises, naming the variable
         return value
 
-    def expression(self, text: str, place: Place | None = None) -> Any:  # noqa: ANN401 - any value
+    def expression(self, text: str, place: Place | None = None) -> Any:
         """Return the value of an expression without braces; raises `TemplateError`."""
         place = place or place_of(text)
         value = _guarded(lambda names: expression(str(text))(names), self, text, place)  # noqa: PLW0108 - compiling can fail too
         return _guarded(lambda _names: materialised(value), self, text, place)
 
-    def condition(self, value: Any, place: Place | None = None) -> bool:  # noqa: ANN401 - as it stands in the file
+    def condition(self, value: Any, place: Place | None = None) -> bool:
         """Return whether a condition holds; a list means that all of its parts do, asked up to the first that does not.
 
         Raises `ConditionError` when it is neither true nor false, as ansible-core 2.19 does.
@@ -158,7 +158,7 @@ def _carrier(origin: UndefinedVariable) -> type[jinja2.UndefinedError]:
     return Carried
 
 
-def _guarded(function: Callable[[Mapping[str, Any]], Any], names: Scope, text: object, place: Place | None) -> Any:  # noqa: ANN401
+def _guarded(function: Callable[[Mapping[str, Any]], Any], names: Scope, text: object, place: Place | None) -> Any:
     """Call `function` with the names; whatever an expression can raise becomes a `TemplateError` at its place."""
     try:
         return function(names)

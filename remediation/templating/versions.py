@@ -54,7 +54,7 @@ def version(value: object, other: object, how: str = "eq", strict: bool | None =
     return OPERATORS[how](order, 0)
 
 
-def _key(value: object, kind: str) -> Any:  # noqa: ANN401 - whatever the kind compares
+def _key(value: object, kind: str) -> Any:
     text = str(value)
     key = _KEYS[kind](text) if len(text) <= LONGEST else None
     if key is None:
@@ -68,7 +68,7 @@ def _loose(text: str) -> list[int | str]:
     return [int(part) if part.isdecimal() else part for part in _LOOSE.split(text) if part and part != "."]
 
 
-def _strict(text: str) -> Any | None:  # noqa: ANN401 - a key
+def _strict(text: str) -> Any | None:
     found = _STRICT.fullmatch(text)
     if found is None:
         return None
@@ -76,7 +76,7 @@ def _strict(text: str) -> Any | None:  # noqa: ANN401 - a key
     return (int(found[1]), int(found[2]), int(found[3] or 0), before)
 
 
-def _semver(text: str) -> Any | None:  # noqa: ANN401 - a key
+def _semver(text: str) -> Any | None:
     release, plus, build = text.partition("+")
     core, dash, preview = release.partition("-")
     numbers, identifiers = core.split("."), preview.split(".") if dash else []
@@ -99,7 +99,7 @@ def _is_whole(part: str) -> bool:
     return part.isascii() and part.isdigit() and (part == "0" or part[0] != "0")
 
 
-def _pep440(text: str) -> Any | None:  # noqa: ANN401 - a key
+def _pep440(text: str) -> Any | None:
     found = _PEP440.fullmatch(text.strip())
     if found is None:
         return None

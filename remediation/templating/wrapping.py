@@ -22,7 +22,7 @@ def qualified(named: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{prefix}{name}": function for prefix in ("", "ansible.builtin.") for name, function in named.items()}
 
 
-def plainly(function: Callable[..., Any], values: Iterable[Any], named: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any function's
+def plainly(function: Callable[..., Any], values: Iterable[Any], named: Mapping[str, Any]) -> Any:
     """Call a function with the texts of secrets."""
     return function(*map(_open, values), **{name: _open(value) for name, value in named.items()})
 
@@ -41,7 +41,7 @@ def _open(value: object) -> object:
     return [revealed(item) for item in value] if isinstance(value, (list, tuple)) and holds_secret(value) else revealed(value)
 
 
-def veiled(result: Any) -> Any:  # noqa: ANN401 - what was made of a secret
+def veiled(result: Any) -> Any:
     """Return what was made of a secret: texts are secrets again."""
     if isinstance(result, str):
         return Secret(result)
@@ -57,7 +57,7 @@ def seeing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the test so that it sees a secret's text, and is not asked of what is not defined."""
 
     @wraps(function)
-    def call(*values: Any, **named: Any) -> Any:  # noqa: ANN401 - any test's
+    def call(*values: Any, **named: Any) -> Any:
         missing = _missing(name, chain(values, named.values()))
         if missing is not None:
             return missing
@@ -71,7 +71,7 @@ def hiding(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     first = 1 if hasattr(function, "jinja_pass_arg") else 0  # the environment, or the context
 
     @wraps(function)
-    def call(*values: Any, **named: Any) -> Any:  # noqa: ANN401 - any filter's
+    def call(*values: Any, **named: Any) -> Any:
         missing = _missing(name, chain(values[first:], named.values()))
         if missing is not None:
             return missing

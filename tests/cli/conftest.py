@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.lab import control
+from remediation_lab import control
 from tests.cli.started import ROOT, Remediate, Started
 from tests.support.loaded import python
 

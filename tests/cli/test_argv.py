@@ -10,8 +10,9 @@ from invoke.parser.context import ParserContext
 from invoke.program import Program
 
 from remediation.cli.argv import INSTEAD, understand
-from remediation.cli.task import command_task, option, required
+from remediation.cli.task import command_task
 from remediation.model.errors import UsageError
+from remediation.model.plugin import option, required
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ HEAVY = {
     "asyncssh", "cryptography", "docker", "fabric", "jinja2", "paramiko", "platformdirs", "pydantic", "pynvml", "requests", "rich",
     "ruamel", "spnego", "urllib3", "winrm",
 }  # fmt: skip
-LAYERS = {"report", "engine", "playbook", "inventory", "templating", "steps", "diagnosis", "facets", "connections", "lab"}
+LAYERS = {"report", "engine", "playbook", "inventory", "templating", "steps", "diagnosis", "facets", "connections"}
 
 LIST_LOADED = """
 import json, sys
@@ -58,6 +58,16 @@ def test_a_short_command_loads_the_command_line_and_nothing_heavy(words: tuple[s
     names = loaded(start(*words), environment)
     assert not HEAVY & {name.partition(".")[0] for name in names}
     assert not {name for name in names if name.startswith("remediation.") and name.split(".")[1] in LAYERS}
+    assert {name for name in names if name.startswith("remediation_lab.")} <= {
+        "remediation_lab.plugin",
+        "remediation_lab.commands",
+    }
+
+
+@pytest.mark.parametrize("words", [("--version",), ("fix-offload", "--help"), ("--help", "steps")])
+def test_a_built_in_task_looks_for_no_plugin(words: tuple[str, ...], environment: dict[str, str]) -> None:
+    names = loaded(start(*words), environment)
+    assert not {name for name in names if name == "importlib.metadata" or name.startswith("remediation_lab")}
 
 
 def test_the_bytecode_cache_stays_on(environment: dict[str, str]) -> None:

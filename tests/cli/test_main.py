@@ -10,6 +10,7 @@ from invoke.parser.context import ParserContext
 
 from remediation import __version__
 from remediation.cli.main import namespace
+from remediation.cli.plugins import add_commands
 from tests.cli.started import ROOT, Remediate
 
 SHORT = {
@@ -25,6 +26,8 @@ SHORT = {
 """All short flags there are; people's fingers rely on them."""
 
 INVOKE = ("-m", "invoke")
+
+add_commands(namespace)
 
 
 def contexts() -> list[ParserContext]:

@@ -9,6 +9,7 @@ import pytest
 from remediation.cli import resources
 from remediation.cli.resources import INVENTORY, PLAYBOOKS, find_resource
 from remediation.model.errors import UsageError
+from tests.cli.started import Remediate
 
 
 def write(path: Path) -> Path:
@@ -43,6 +44,24 @@ def test_a_missing_one_names_the_nearest_and_what_there_is(tmp_path: Path) -> No
         find_resource(INVENTORY, "lba", working=tmp_path)
     assert caught.value.message == "there is no inventory 'lba' here or in the package; did you mean 'lab'?"
     assert "lab" in caught.value.next_step
+
+
+@pytest.mark.parametrize("inner", [None, "code.py", "README.md"])
+def test_a_folder_that_holds_no_inventory_does_not_hide_a_shipped_one(
+    remediate: Remediate, tmp_path: Path, inner: str | None
+) -> None:
+    (tmp_path / "lab").mkdir()
+    if inner is not None:
+        (tmp_path / "lab" / inner).write_text("", encoding="utf-8")
+    assert "laptop-07" in remediate("hosts", "--inventory", "lab").stdout
+
+
+def test_a_folder_that_holds_one_comes_first(remediate: Remediate, tmp_path: Path) -> None:
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "mine.yml").write_text("all: {hosts: {my-own-host: }}\n", encoding="utf-8")
+    listed = remediate("hosts", "--inventory", "lab").stdout
+    assert "my-own-host" in listed
+    assert "laptop-07" not in listed
 
 
 def test_a_folder_is_no_inventory(tmp_path: Path) -> None:

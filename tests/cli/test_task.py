@@ -10,8 +10,9 @@ from invoke.config import Config
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from remediation.cli.task import INTERRUPTED, OptionTask, command_task, guarded, option
+from remediation.cli.task import INTERRUPTED, OptionTask, command_task, guarded
 from remediation.model.errors import AuthenticationFailed, Blocked, CallFailed, RemediationError, Unreachable, UsageError
+from remediation.model.plugin import option
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ class Bare:
     name: str | None = option("A name.")
 
 
-def context(**run: Any) -> Context:  # noqa: ANN401 - settings of invoke's runner
+def context(**run: Any) -> Context:
     return Context(Config(overrides={"run": run}))
 
 
@@ -33,7 +34,7 @@ def recorder(options: type[Any], *, changes: bool = False) -> tuple[OptionTask, 
     seen: list[Any] = []
 
     @command_task(options, name="record", changes=changes)
-    def record(given: Any) -> int:  # noqa: ANN401 - either dataclass
+    def record(given: Any) -> int:
         """Record."""
         seen.append(given)
         return 0

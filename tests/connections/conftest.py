@@ -38,7 +38,7 @@ def start_peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Star
     monkeypatch.setenv("NTLM_USER_FILE", str(tmp_path / "users"))
     started: list[tuple[WinRmPeer, threading.Thread]] = []
 
-    def start(**options: Any) -> WinRmPeer:  # noqa: ANN401 - the server's own
+    def start(**options: Any) -> WinRmPeer:
         environment = {"PEER_ONCE": str(tmp_path / "died"), **options.pop("environment", {})}
         server = WinRmPeer(PROGRAMS, {"ops": PASSWORD}, environment=environment, **options)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
@@ -64,5 +64,5 @@ def script(name: str) -> str:
     return f"param($Data) # {name} ü"
 
 
-def opened(variables: dict[str, object], host: str = "box", **more: Any) -> Guard:  # noqa: ANN401 - open_connection's own
+def opened(variables: dict[str, object], host: str = "box", **more: Any) -> Guard:
     return open_connection(from_variables(host, variables), scripts=script, **more)

@@ -29,7 +29,7 @@ BROKEN = (
     [
         ("http://127.0.0.1:11434", "http://127.0.0.1:11434"), ("http://127.0.0.1:11434/", "http://127.0.0.1:11434"),
         (" http://gpu:1 ", "http://gpu:1"), ("localhost:11434", "http://localhost:11434"), ("127.0.0.1", "http://127.0.0.1:11434"),
-        ("gpu-1.example", "http://gpu-1.example:11434"), (":8080", "http://127.0.0.1:8080"), ("0.0.0.0", "http://127.0.0.1:11434"),  # noqa: S104 - nothing is bound
+        ("gpu-1.example", "http://gpu-1.example:11434"), (":8080", "http://127.0.0.1:8080"), ("0.0.0.0", "http://127.0.0.1:11434"),
         ("0.0.0.0:80", "http://127.0.0.1:80"), ("::1", "http://[::1]:11434"), ("[::]:5", "http://[::1]:5"), ("[::1]", "http://[::1]:11434"),
         ("HTTPS://gpu", "https://gpu"), ("http://gpu", "http://gpu"), ("https://gateway/ollama/", "https://gateway/ollama"),
     ],

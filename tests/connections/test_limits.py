@@ -232,8 +232,8 @@ def test_only_regular_files_are_read(host: Guard, tmp_path: Path) -> None:
 
 @posix
 def test_sudo_reads_regular_files_only(tmp_path: Path) -> None:
-    from remediation.connections.posix import files as posix_files  # noqa: PLC0415 - POSIX
-    from remediation.connections.posix import local  # noqa: PLC0415 - POSIX
+    from remediation.connections.posix import files as posix_files
+    from remediation.connections.posix import local
 
     os.mkfifo(tmp_path / "fifo")
     reply = posix_files.read_file(local.run_program, ReadFile(str(tmp_path / "fifo"), timeout=5.0))
@@ -371,12 +371,12 @@ class Mute:
     def start(self, command: object, deadline: float) -> None:
         """Nothing is started."""
 
-    def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:  # noqa: ARG002 - a Channel's
+    def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:
         for line in data.splitlines():
             if (content := base64.b64decode(line)).startswith(b'{"nonce"'):
                 self._nonce = json.loads(content)["nonce"]
 
-    def receive(self, deadline: float) -> bytes:  # noqa: ARG002 - a Channel's
+    def receive(self, deadline: float) -> bytes:
         self.received += 1
         if self.received == 1:
             hello = base64.b64encode(b'{"hello": 1, "language_mode": "FullLanguage"}').decode()
@@ -479,13 +479,13 @@ def test_an_exec_request_that_nobody_answers_ends_with_the_deadline() -> None:
     never = threading.Event()
 
     class Silence(paramiko.ServerInterface):
-        def check_channel_request(self, kind: str, chanid: int) -> int:  # noqa: ARG002 - paramiko's
+        def check_channel_request(self, kind: str, chanid: int) -> int:
             return paramiko.OPEN_SUCCEEDED
 
-        def check_auth_none(self, username: str) -> int:  # noqa: ARG002 - as above
+        def check_auth_none(self, username: str) -> int:
             return paramiko.AUTH_SUCCESSFUL
 
-        def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:  # noqa: ARG002
+        def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
             never.wait(20)
             return False
 

@@ -134,14 +134,14 @@ class Line:
     def start(self, command: object, deadline: float) -> None:
         """Nothing is started."""
 
-    def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:  # noqa: ARG002 - a Channel's
+    def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:
         """Learn the nonce."""
         for line in data.splitlines():
             content = base64.b64decode(line)
             if content.startswith(b'{"nonce"'):
                 self.nonce = json.loads(content)["nonce"]
 
-    def receive(self, deadline: float) -> bytes:  # noqa: ARG002 - a Channel's
+    def receive(self, deadline: float) -> bytes:
         """Say the next."""
         if not self._said:
             raise ProcessExited("it ended")

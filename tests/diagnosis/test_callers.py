@@ -48,12 +48,12 @@ def test_requests_are_read_only_where_the_server_was_told_to_write_them() -> Non
 
 def test_what_the_server_wrote_is_gathered_by_file() -> None:
     text = (
-        '/tmp/ollama-request-logs-1/a.json:"model": "mistral:7b"\n/tmp/ollama-request-logs-1/a.json:"num_gpu": 1\n'  # noqa: S108 - the server's own name
+        '/tmp/ollama-request-logs-1/a.json:"model": "mistral:7b"\n/tmp/ollama-request-logs-1/a.json:"num_gpu": 1\n'
         '/tmp/ollama-request-logs-1/b.json:"model": "phi3"\n/tmp/other.json:"num_gpu": 4\n'
     )
     assert written(text) == (
-        ("/tmp/ollama-request-logs-1/a.json", '"model": "mistral:7b", "num_gpu": 1'),  # noqa: S108 - the server's own name
-        ("/tmp/ollama-request-logs-1/b.json", '"model": "phi3"'),  # noqa: S108 - the server's own name
+        ("/tmp/ollama-request-logs-1/a.json", '"model": "mistral:7b", "num_gpu": 1'),
+        ("/tmp/ollama-request-logs-1/b.json", '"model": "phi3"'),
     )
 
 

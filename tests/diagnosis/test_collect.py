@@ -85,7 +85,7 @@ class Host:
             (Process(4, "chrome.exe", 1.0, vram=10**8),),
         )
 
-    def facts(self) -> Any:  # noqa: ANN401 - the system's and the engine's, as the protocols have them
+    def facts(self) -> Any:
         self._ask("facts")
         return SystemFacts("linux", "6.1", "laptop-07", now=12.0)
 
@@ -164,7 +164,7 @@ class Callers:
     """What a host that can tell says of its callers."""
 
     def requests(self) -> Sequence[tuple[str, str]]:
-        return [("/tmp/ollama-request-logs-1/1.json", '{"model": "m", "options": {"num_gpu": 1}}')]  # noqa: S108 - the server's own name
+        return [("/tmp/ollama-request-logs-1/1.json", '{"model": "m", "options": {"num_gpu": 1}}')]
 
     def connections(self) -> Sequence[str]:
         return ["python.exe (pid 7) from 127.0.0.1:50123"]

@@ -76,7 +76,7 @@ TEXTS = {
 }
 
 
-def judged(argument: str, **given: Any) -> Diagnosis | None:  # noqa: ANN401 - as `load_evidence`
+def judged(argument: str, **given: Any) -> Diagnosis | None:
     """Return the diagnosis, None where it was refused in one sentence."""
     try:
         evidence = load_evidence(argument, **given)
@@ -187,7 +187,7 @@ def test_more_than_can_be_read_is_said(tmp_path: Path) -> None:
 ODD: tuple[Any, ...] = (None, True, -1, 0, 10**20, 1e308, "", "x" * 100, "\ud800", [], {}, [[]], {"a": {"b": []}}, ["x", 5, None])
 
 
-def mutated(value: Any, dice: random.Random) -> Any:  # noqa: ANN401 - any JSON value
+def mutated(value: Any, dice: random.Random) -> Any:
     """Return a JSON value with one part of it replaced, doubled or gone."""
     if dice.random() < 0.25 or not isinstance(value, (dict, list)) or not value:
         return dice.choice(ODD)
@@ -209,7 +209,7 @@ def mangled(text: str, dice: random.Random) -> str:
 
 
 def attempt(seed: int, folder: Path) -> None:
-    dice = random.Random(seed)  # noqa: S311 - the same each time
+    dice = random.Random(seed)
     if seed % 2:
         value = RECORD
         for _ in range(dice.randrange(1, 4)):

@@ -19,7 +19,7 @@ from remediation.model.facts import ModelEntry, ModelShow
 G1, G2, G3 = (0, 9, 6), (0, 13, 5), (0, 32, 0)
 
 
-def info(  # noqa: PLR0913, PLR0917 - the columns of the table in the facts
+def info(
     architecture: str, blocks: int, embedding: int, heads: int, kv_heads: int, vocabulary: int, forward: int, kind: int
 ) -> dict[str, Any]:
     return {

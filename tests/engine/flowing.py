@@ -105,7 +105,7 @@ class Flow:
         path.write_text(text, encoding="utf-8")
         return cls(path, {**{name: World() for name in names}, **worlds})
 
-    def request(self, **more: Any) -> RunRequest:  # noqa: ANN401 - fields of the request
+    def request(self, **more: Any) -> RunRequest:
         clock = next(iter(self.worlds.values())).clock
         policy = {"run_started": clock.start, "max_risk": Risk.DISRUPTIVE, "warn_seconds": 0.0, **more.pop("policy", {})}
         values = {
@@ -129,8 +129,8 @@ class Flow:
             cancelled=self.cancelled,
         )
 
-    def open(self, host: str, variables: Mapping[str, Any], *, check: bool) -> FlowAccess:  # noqa: ARG002 - the port's signature
+    def open(self, host: str, variables: Mapping[str, Any], *, check: bool) -> FlowAccess:
         return FlowAccess(self.worlds[host], host, check=check)
 
-    def run(self, emit: Callable[[Event], None], **more: Any) -> RunSummary:  # noqa: ANN401 - fields of the request
+    def run(self, emit: Callable[[Event], None], **more: Any) -> RunSummary:
         return run_playbook(self.request(**more), self.ports(emit), self.open)

@@ -22,7 +22,7 @@ class Looked(FakeAccess):
         return FakeReader(self.world)
 
     @reader.setter
-    def reader(self, first: FakeReader) -> None:  # noqa: ARG002 - the base makes one; here each is another
+    def reader(self, first: FakeReader) -> None:
         self.looks = []
 
     def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> Reader:

@@ -19,7 +19,7 @@ CLOSED = StepCall("toy.closed", {"names": ["chrome", "discord"]})
 DELETED = StepCall("toy.deleted", {"model": MODEL})
 
 
-def browsers(*, windows: bool = False, **world: Any) -> Bench:  # noqa: ANN401 - fields of World
+def browsers(*, windows: bool = False, **world: Any) -> Bench:
     bench = Bench(World(**world))
     bench.world.start("chrome.exe", vram=2 * GIB, has_window=windows)
     bench.world.start("Discord.exe", vram=GIB, has_window=windows)

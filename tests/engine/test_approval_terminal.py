@@ -88,7 +88,7 @@ def test_what_deletes_data_wants_the_hosts_name(terminal: Terminal, answer: str,
 def test_without_a_terminal_nobody_is_asked_and_the_option_is_named() -> None:
     bench = Bench()
     bench.world.start("chrome.exe")
-    with open(os.devnull, encoding="utf-8") as answers, open(os.devnull, "w", encoding="utf-8") as questions:  # noqa: PTH123 - a device
+    with open(os.devnull, encoding="utf-8") as answers, open(os.devnull, "w", encoding="utf-8") as questions:
         prompt = TerminalPrompt(answers=answers, questions=questions)
         context = bench.context(interactive=prompt.available)
         result = execute_step(CLOSED, replace(context, ports=replace(context.ports, prompt=prompt)))

@@ -33,11 +33,11 @@ class FakeOllama:
     def generate(
         self,
         model: str,
-        prompt: str,  # noqa: ARG002 - the facet's signature
+        prompt: str,
         *,
         options: Mapping[str, Any],
         timeout: float,
-        sample: bool = True,  # noqa: ARG002 - the facet's signature
+        sample: bool = True,
     ) -> GenerationFigures:
         self.asked.append((model, options, timeout))
         if isinstance(self.answer, HostError):

@@ -119,7 +119,7 @@ class Odd(FlowAccess):
 def test_in_opening_and_in_closing_a_host_it_ends_nothing_else(tmp_path: Path) -> None:
     made = Flow.of(tmp_path, TASK, "one", "two", "three")
 
-    def open_host(host: str, variables: Mapping[str, Any], *, check: bool) -> FlowAccess:  # noqa: ARG001 - the port's signature
+    def open_host(host: str, variables: Mapping[str, Any], *, check: bool) -> FlowAccess:
         if host == "one":
             raise TypeError("port")
         return (Odd if host == "two" else FlowAccess)(made.worlds[host], host, check=check)
@@ -141,7 +141,7 @@ def test_an_error_of_one_host_outside_any_task_ends_that_host_alone(tmp_path: Pa
         def __getattr__(self, name: str) -> Callable[..., Any]:
             return getattr(request.inventory, name)  # type: ignore[no-any-return]
 
-        def layers(self, host: str) -> Any:  # noqa: ANN401 - as the inventory's
+        def layers(self, host: str) -> Any:
             if host == "one":
                 raise KeyError(host)
             return request.inventory.layers(host)

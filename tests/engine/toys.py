@@ -44,7 +44,7 @@ class FileSays(Step[str | None]):
     def describe(self, seen: str | None) -> str:
         return f"{self.path} holds {seen!r}, wanted {self.text!r}"
 
-    def measured_effect(self, change: Change, before: str | None, after: str | None) -> str:  # noqa: ARG002 - the contract's signature
+    def measured_effect(self, change: Change, before: str | None, after: str | None) -> str:
         return f"held {before!r}, holds {after!r}"
 
     def values(self, seen: str | None) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class WholeOnGpu(Step[Runner | None]):
     def met(self, seen: Runner | None) -> bool | None:
         return None if seen is None else seen.size_vram == seen.size
 
-    def plan(self, seen: Runner | None) -> Iterator[Change]:  # noqa: ARG002 - a goal has no plan of its own
+    def plan(self, seen: Runner | None) -> Iterator[Change]:
         return iter(())
 
     def probe_step(self, seen: Runner | None) -> StepCall | None:
@@ -141,7 +141,7 @@ class Reloaded(Step[Runner | None]):
     def met(self, seen: Runner | None) -> bool:
         return seen is not None and seen.size_vram == seen.size
 
-    def values(self, seen: Runner | None) -> dict[str, Any]:  # noqa: ARG002 - the contract's signature
+    def values(self, seen: Runner | None) -> dict[str, Any]:
         return {"predicted": list(self.predicts)} if self.predicts else {}
 
     def plan(self, seen: Runner | None) -> Iterator[Change]:
@@ -233,10 +233,10 @@ class Absent(Step[None]):
     def look(self, host: Reader) -> None:
         raise NotApplicable("no such thing on this kind of host", host=host.name)
 
-    def met(self, seen: None) -> bool:  # noqa: ARG002 - the contract's signature
+    def met(self, seen: None) -> bool:
         return False
 
-    def plan(self, seen: None) -> Iterator[Change]:  # noqa: ARG002 - the contract's signature
+    def plan(self, seen: None) -> Iterator[Change]:
         return iter(())
 
 
@@ -291,7 +291,7 @@ class Bench:
     diagnose: Callable[[Reader], Diagnosis] = lambda _host: Diagnosis()
     cancelled: Callable[[], bool] = lambda: False
 
-    def context(self, *, timeout: float | None = None, path: str = "0.0", **policy: Any) -> StepContext:  # noqa: ANN401 - fields of Policy
+    def context(self, *, timeout: float | None = None, path: str = "0.0", **policy: Any) -> StepContext:
         limits = Policy(**{"run_started": self.world.clock.start, "warn_seconds": 0.0, **policy})
         ports = Ports(
             emit=Emitter([self.told]), clock=self.world.clock, prompt=self.prompt, diagnose=self.diagnose,

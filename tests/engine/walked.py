@@ -8,7 +8,7 @@ from tests.engine.flowing import Flow
 from tests.engine.toys import Told
 
 
-def run(made: Flow, **more: Any) -> tuple[Any, Told]:  # noqa: ANN401 - fields of the request
+def run(made: Flow, **more: Any) -> tuple[Any, Told]:
     told = Told()
     return made.run(told, **more), told
 

@@ -41,7 +41,7 @@ class Answering:
     def close(self) -> None:
         """Nothing is open."""
 
-    def look(self, **more: Any) -> Snapshot:  # noqa: ANN401 - arguments of Look
+    def look(self, **more: Any) -> Snapshot:
         return Snapshot(lambda: self, **more)
 
     def _one(self, call: Call) -> Reply:

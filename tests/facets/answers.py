@@ -8,12 +8,12 @@ from remediation.model.clock import SystemClock
 from remediation.model.errors import CallFailed
 
 
-def loaded(host: Any, model: str) -> tuple[int, int]:  # noqa: ANN401 - a Host in one of its forms
+def loaded(host: Any, model: str) -> tuple[int, int]:
     runner = next(each for each in host.reader.ollama.running() if each.model == model)
     return runner.size_vram, runner.size
 
 
-def answers(host: Any) -> None:  # noqa: ANN401 - a Host in one of its forms
+def answers(host: Any) -> None:
     """Wait until the server listens again."""
     clock = SystemClock()
     until = clock.monotonic() + 30

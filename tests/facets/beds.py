@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from remediation.facets.host_factory import Host, open_host
-from remediation.lab import control
+from remediation_lab import control
 from tests.connections.sshd import Sshd
 from tests.support.project import CONTAINER, MODEL, Project
 
@@ -31,7 +31,7 @@ class Bed:
     version: str = "0.13.5"
     windows: bool = False
 
-    def open(self, *, check: bool = False, **more: Any) -> Host:  # noqa: ANN401 - host variables
+    def open(self, *, check: bool = False, **more: Any) -> Host:
         return open_host(self.name, {**self.variables, **more}, check=check)
 
 

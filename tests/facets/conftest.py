@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from remediation.lab import control
+from remediation_lab import control
 from tests.connections.sshd import Sshd, sshd
 from tests.facets import beds
 from tests.facets.beds import Bed

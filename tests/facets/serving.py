@@ -20,5 +20,5 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     server.server_close()
 
 
-def open_with(bed: Bed, registry: str) -> Any:  # noqa: ANN401 - a Host in one of its forms
+def open_with(bed: Bed, registry: str) -> Any:
     return bed.open(registry=registry)

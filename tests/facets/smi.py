@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.support.image import REPOSITORY
+from tests.support.image import LAB
 
 _TEXT = """#!{python}
 import sys
-sys.path.insert(0, {repository!r})
+sys.path.insert(0, {lab!r})
 from pathlib import Path
-from remediation.lab.ollama import snapshot
+from remediation_lab.ollama import snapshot
 
 MIB = 1024 ** 2
 card = snapshot.read(Path({snapshot!r}))
@@ -41,6 +41,6 @@ def install(folder: Path, snapshot: Path) -> Path:
     """Write the program into `folder`; it knows no field of a driver newer than 2020."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "nvidia-smi"
-    path.write_text(_TEXT.format(python=sys.executable, repository=str(REPOSITORY), snapshot=str(snapshot)), encoding="utf-8")
+    path.write_text(_TEXT.format(python=sys.executable, lab=str(LAB), snapshot=str(snapshot)), encoding="utf-8")
     path.chmod(0o755)
     return path

@@ -14,7 +14,7 @@ from tests.facets.beds import Bed
 
 
 @pytest.fixture
-def reader(host: Any) -> Reader:  # noqa: ANN401 - a Host in one of its forms
+def reader(host: Any) -> Reader:
     found: Reader = host.reader
     return found
 
@@ -153,7 +153,7 @@ def test_processes_have_an_identity(reader: Reader) -> None:
     assert {each.pid for each in found} & {each.parent for each in found}
 
 
-def test_one_look_asks_once_and_the_next_one_anew(host: Any, bed: Bed) -> None:  # noqa: ANN401 - a Host in one of its forms
+def test_one_look_asks_once_and_the_next_one_anew(host: Any, bed: Bed) -> None:
     look = host.reader
     look.ollama.running()
     before = host.round_trips
@@ -166,7 +166,7 @@ def test_one_look_asks_once_and_the_next_one_anew(host: Any, bed: Bed) -> None: 
     assert host.round_trips > before
 
 
-def test_a_diagnosis_is_prefetched_in_few_exchanges(host: Any, bed: Bed) -> None:  # noqa: ANN401 - a Host in one of its forms
+def test_a_diagnosis_is_prefetched_in_few_exchanges(host: Any, bed: Bed) -> None:
     look = host.reader
     before = host.round_trips
     look.prefetch()
@@ -180,7 +180,7 @@ def test_a_diagnosis_is_prefetched_in_few_exchanges(host: Any, bed: Bed) -> None
     assert host.round_trips == after
 
 
-def test_a_runner_that_was_loaded_with_one_layer_is_reloaded_whole(host: Any, bed: Bed) -> None:  # noqa: ANN401
+def test_a_runner_that_was_loaded_with_one_layer_is_reloaded_whole(host: Any, bed: Bed) -> None:
     writer = host.writer()
     for program in {each.pid: each for each in host.reader.gpu.use().processes if each.vram}.values() if bed.windows else ():
         if program.program in {"chrome", "discord"}:
@@ -197,7 +197,7 @@ def test_a_runner_that_was_loaded_with_one_layer_is_reloaded_whole(host: Any, be
     assert vram == size
 
 
-def test_a_request_has_its_figures(host: Any, bed: Bed) -> None:  # noqa: ANN401
+def test_a_request_has_its_figures(host: Any, bed: Bed) -> None:
     writer = host.writer()
     writer.ollama.load(bed.model, options={"num_gpu": -1})
     seen = writer.ollama.generate(bed.model, "Count.", options={"num_predict": 8, "num_ctx": 4096}, timeout=60)
@@ -211,13 +211,13 @@ def test_a_request_has_its_figures(host: Any, bed: Bed) -> None:  # noqa: ANN401
     assert bed.windows == (seen.gpu_percent is not None)
 
 
-def test_what_ollama_refuses_is_told_in_its_words(host: Any) -> None:  # noqa: ANN401
+def test_what_ollama_refuses_is_told_in_its_words(host: Any) -> None:
     with pytest.raises(CallFailed, match="not found") as raised:
         host.writer().ollama.load("no-such-model", options={})
     assert raised.value.status == 404
 
 
-def test_a_changed_file_makes_one_service_stale_and_up_recreates_it(host: Any, bed: Bed, project: ComposeProject) -> None:  # noqa: ANN401
+def test_a_changed_file_makes_one_service_stale_and_up_recreates_it(host: Any, bed: Bed, project: ComposeProject) -> None:
     writer = host.writer()
     path = bed.files[1]
     before = host.reader.files.read(path)
@@ -240,7 +240,7 @@ def test_a_changed_file_makes_one_service_stale_and_up_recreates_it(host: Any, b
     assert ollama(host.reader, bed).environment["OLLAMA_CONTEXT_LENGTH"] == "4096"
 
 
-def test_restarting_a_container_starts_it_later(host: Any, bed: Bed) -> None:  # noqa: ANN401
+def test_restarting_a_container_starts_it_later(host: Any, bed: Bed) -> None:
     before = ollama(host.reader, bed).started_at
     host.writer().engine.restart(bed.container, timeout=1)
     after = ollama(host.reader, bed)
@@ -260,7 +260,7 @@ def test_in_check_mode_there_is_no_writer_and_nothing_is_sent(bed: Bed) -> None:
         opened.close()
 
 
-def test_what_an_earlier_look_found_saves_the_next_one_exchanges(host: Any, bed: Bed) -> None:  # noqa: ANN401
+def test_what_an_earlier_look_found_saves_the_next_one_exchanges(host: Any, bed: Bed) -> None:
     host.writer().ollama.load(bed.model, options={"num_gpu": -1})
     first = host.reader.target()
     before = host.round_trips
@@ -275,7 +275,7 @@ def test_what_an_earlier_look_found_saves_the_next_one_exchanges(host: Any, bed:
     )
 
 
-def test_a_writer_finds_its_target_once(host: Any, bed: Bed) -> None:  # noqa: ANN401
+def test_a_writer_finds_its_target_once(host: Any, bed: Bed) -> None:
     writer = host.writer()
     writer.ollama.load(bed.model, options={"num_gpu": -1})
     before = host.round_trips

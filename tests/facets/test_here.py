@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from remediation.facets.host_factory import Host, open_host
-from remediation.lab.ollama import snapshot
 from remediation.model.errors import Blocked, CallFailed, UsageError
+from remediation_lab.ollama import snapshot
 from tests.facets import smi
 from tests.support import nvml_library
 from tests.support.engine import DEVICE, TOTAL
@@ -102,7 +102,7 @@ def started(code: str) -> subprocess.Popen[str]:
     return process
 
 
-def seen(host: Host, pid: int) -> Any:  # noqa: ANN401 - a Process or None
+def seen(host: Host, pid: int) -> Any:
     return next((each for each in host.reader.processes.list() if each.pid == pid), None)
 
 

@@ -27,7 +27,7 @@ class Host:
 
     host, platform, round_trips = "one", "windows", 0
 
-    def __init__(self, **probes: Any) -> None:  # noqa: ANN401 - any JSON value
+    def __init__(self, **probes: Any) -> None:
         self._probes = probes
 
     def exchange(self, calls: Sequence[Call]) -> list[Reply]:
@@ -43,7 +43,7 @@ class Host:
         return Failed("error", "no such probe")
 
 
-def look(**probes: Any) -> Snapshot:  # noqa: ANN401 - any JSON value
+def look(**probes: Any) -> Snapshot:
     host = Host(**probes)
     return Snapshot(lambda: host)
 
@@ -109,7 +109,7 @@ def test_what_an_exception_was_about_is_one_short_line() -> None:
 class Reading:
     """A reader that passes on what it was told, as many do with a part of an answer."""
 
-    def __init__(self, look: Snapshot, told: Any) -> None:  # noqa: ANN401 - any JSON value
+    def __init__(self, look: Snapshot, told: Any) -> None:
         self._snapshot, self._told = look, told
 
     def named(self) -> Inner:

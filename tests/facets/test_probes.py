@@ -15,8 +15,8 @@ from remediation.facets.machine import processes, system
 from remediation.facets.machine import session as desktop
 from remediation.facets.scripts import script
 from remediation.facets.snapshot import Snapshot
-from remediation.lab import control
 from remediation.model.errors import UsageError
+from remediation_lab import control
 from tests.facets import powershell
 from tests.facets.beds import LAB_MODEL, lab_variables
 
@@ -55,20 +55,20 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "windows.md"
 class Recording(dict[str, Any]):
     """A mapping that knows which of its keys were read."""
 
-    def __init__(self, *args: Any) -> None:  # noqa: ANN401 - as dict
+    def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.read: set[str] = set()
 
-    def __getitem__(self, key: str) -> Any:  # noqa: ANN401 - as dict
+    def __getitem__(self, key: str) -> Any:
         self.read.add(key)
         return super().__getitem__(key)
 
-    def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 - as dict
+    def get(self, key: str, default: Any = None) -> Any:
         self.read.add(key)
         return super().get(key, default)
 
 
-def answer(lab: control.Lab, name: str) -> Any:  # noqa: ANN401 - JSON
+def answer(lab: control.Lab, name: str) -> Any:
     host = open_host(lab.hosts[0].name, lab_variables(lab), check=False)
     try:
         writes = name in {"generate", "close", "file", "docker-desktop", "notify"}
@@ -83,7 +83,7 @@ REASONS = {"Problems", "task", "task_code", "task_result"}
 """Keys that say why a part of an answer is missing, and what became of a task; ``Problems`` holds texts by the names of parts."""
 
 
-def shapes(value: Any) -> set[frozenset[str]]:  # noqa: ANN401 - JSON
+def shapes(value: Any) -> set[frozenset[str]]:
     if isinstance(value, list):
         return set().union(*map(shapes, value)) if value else set()
     if not isinstance(value, dict):

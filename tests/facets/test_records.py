@@ -13,8 +13,8 @@ from remediation.facets.docker import compose, containers
 from remediation.facets.host_factory import Host
 from remediation.facets.ollama import client as ollama
 from remediation.facets.snapshot import Snapshot
-from remediation.lab import control
 from remediation.model.facts import Container
+from remediation_lab import control
 from tests.facets import beds
 from tests.facets.beds import Bed
 
@@ -28,21 +28,21 @@ class Watched(dict[str, Any]):
         super().__init__(value)
         self._seen, self._path = seen, path
 
-    def __getitem__(self, key: str) -> Any:  # noqa: ANN401 - as dict
+    def __getitem__(self, key: str) -> Any:
         return self._note(key, super().__getitem__(key))
 
-    def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 - as dict
+    def get(self, key: str, default: Any = None) -> Any:
         return self._note(key, super().get(key, default))
 
-    def items(self) -> Any:  # noqa: ANN401 - as dict
+    def items(self) -> Any:
         return [(key, self._child(f"{self._path}/*", value)) for key, value in super().items()]
 
-    def _note(self, key: str, value: Any) -> Any:  # noqa: ANN401 - as dict
+    def _note(self, key: str, value: Any) -> Any:
         path = f"{self._path}/{key}"
         self._seen.setdefault(path, set()).add("nothing" if value is None or value in ([], {}, "") else type(value).__name__)
         return self._child(path, value)
 
-    def _child(self, path: str, value: Any) -> Any:  # noqa: ANN401 - as dict
+    def _child(self, path: str, value: Any) -> Any:
         if isinstance(value, dict):
             return Watched(value, self._seen, path)
         if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -50,7 +50,7 @@ class Watched(dict[str, Any]):
         return value
 
 
-def ask(host: Host, *argv: str) -> Any:  # noqa: ANN401 - JSON
+def ask(host: Host, *argv: str) -> Any:
     variables = host.reader.variables
     environment = (
         {"DOCKER_HOST": variables["docker_host"], "DOCKER_CONFIG": variables["docker_config"]}

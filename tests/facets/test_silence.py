@@ -198,7 +198,7 @@ def test_requests_that_write_are_never_answered_from_memory() -> None:
 class Refusing(Answering):
     """Answers as it was told; a server in `silent` accepts and does not answer, one in `broken` has a proxy in front."""
 
-    def __init__(self, *, silent: str = "", broken: str = "", status: int = 502, **more: Any) -> None:  # noqa: ANN401 - of Answering
+    def __init__(self, *, silent: str = "", broken: str = "", status: int = 502, **more: Any) -> None:
         super().__init__(**more)
         self._silent, self._broken, self._status = silent, broken, status
 

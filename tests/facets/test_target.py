@@ -21,12 +21,12 @@ PROJECT = {
 }  # fmt: skip
 
 
-def box(  # noqa: PLR0913 - each test names what matters to it
+def box(
     name: str, *, image: str = "ollama/ollama:0.13.5", service: str = "", port: str = "", address: str = "", status: str = "running",
     path: str = "/bin/ollama", args: tuple[str, ...] = ("serve",), environment: tuple[str, ...] = (), **labels: str,
 ) -> dict[str, Any]:  # fmt: skip
     project = {**PROJECT, "com.docker.compose.service": service} if service else {}
-    bound = {"11434/tcp": [{"HostIp": "0.0.0.0", "HostPort": port}]} if port else {"11434/tcp": None}  # noqa: S104 - as Docker prints it
+    bound = {"11434/tcp": [{"HostIp": "0.0.0.0", "HostPort": port}]} if port else {"11434/tcp": None}
     return {
         "Id": f"id-{name}", "Name": f"/{name}", "Path": path, "Args": list(args), "State": {"Status": status},
         "Config": {"Image": image, "Env": list(environment), "Labels": {**project, **labels}}, "HostConfig": {},
@@ -42,7 +42,7 @@ def server(*loaded: str, stored: tuple[str, ...] = (), url: str = NATIVE) -> dic
     }
 
 
-def find(*boxes: dict[str, Any], variables: Mapping[str, Any] | None = None, **host: Any) -> Target:  # noqa: ANN401 - of Answering
+def find(*boxes: dict[str, Any], variables: Mapping[str, Any] | None = None, **host: Any) -> Target:
     connection = Answering(runs=docker(boxes), **host)
     look = connection.look()
     engine = CommandEngine(look, {})

@@ -63,7 +63,7 @@ class Bases:
 
 def bases(folder: Path, environment: Mapping[str, str]) -> Bases:
     """Record a repair of a host of the lab, replay it for a plan and a run, and collect the rest from the repository."""
-    import yaml  # noqa: PLC0415 - this module is also imported by processes that read no YAML
+    import yaml
 
     def remediate(*words: str, codes: tuple[int, ...] = (0,)) -> None:
         done = subprocess.run(
@@ -117,7 +117,7 @@ def playbook(base: Bases, mutator: Mutator, folder: Path) -> list[list[str]]:
     return [mutator.random.choice((["lint", "site.yml"], ["play", "site.yml", "--check", "-i", "inventory.json", "-e", "x=1"]))]
 
 
-def inventory(base: Bases, mutator: Mutator, folder: Path) -> list[list[str]]:  # noqa: ARG001 - as all kinds
+def inventory(base: Bases, mutator: Mutator, folder: Path) -> list[list[str]]:
     """Write an inventory, with group variables beside it; no host of it is connected to."""
     (folder / "hosts.yml").write_bytes(mutator.text(INVENTORY))
     (folder / "group_vars").mkdir()

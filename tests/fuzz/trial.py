@@ -50,7 +50,7 @@ def trial(words: list[str], folder: str, environment: dict[str, str]) -> dict[st
 
 def _become(words: list[str], folder: str, environment: dict[str, str], printed: Path) -> None:
     """Turn a fork into a run of the program; never returns."""
-    from remediation.cli.main import main  # noqa: PLC0415 - loaded before the forks
+    from remediation.cli.main import main
 
     code = 70
     try:
@@ -67,8 +67,8 @@ def _become(words: list[str], folder: str, environment: dict[str, str], printed:
         main(["remediate", *words])
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
-    except BaseException:  # noqa: BLE001 - a traceback is what is looked for
-        import traceback  # noqa: PLC0415 - rarely needed
+    except BaseException:
+        import traceback
 
         traceback.print_exc()
     finally:

@@ -36,7 +36,7 @@ class Made:
     """A random inventory: one or two sources, files of variables beside them and beside a playbook."""
 
     def __init__(self, seed: int, folder: Path) -> None:
-        self.random = random.Random(seed)  # noqa: S311 - the seed asks for repetition
+        self.random = random.Random(seed)
         self.folder = folder
         self.sources: list[Path | str] = []
         for number in range(self.random.randint(1, 2)):

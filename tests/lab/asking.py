@@ -6,10 +6,10 @@ import base64
 import json
 from typing import Any
 
-from remediation.lab.wire import Json
-from remediation.lab.world import scenario
-from remediation.lab.world.machine import Machine
-from remediation.lab.world.state import Program
+from remediation_lab.wire import Json
+from remediation_lab.world import scenario
+from remediation_lab.world.machine import Machine
+from remediation_lab.world.state import Program
 
 MODEL = scenario.MODEL
 VERSION = {"method": "GET", "url": "http://127.0.0.1:11434/api/version", "timeout": 5}
@@ -54,7 +54,7 @@ def reload(machine: Machine, **options: Json) -> str:
     return offloaded(machine)
 
 
-def probe(machine: Machine, name: str, **data: Json) -> Any:  # noqa: ANN401  # any JSON
+def probe(machine: Machine, name: str, **data: Json) -> Any:  # any JSON
     return machine.call("probe", name=name, data=data)
 
 

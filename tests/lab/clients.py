@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import winrm
 
-from remediation.lab import control
+from remediation_lab import control
 
 
 def client(lab: control.Lab, host: control.LabHost, **more: object) -> winrm.Protocol:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from remediation.lab import control
-from remediation.lab.winrm.server import WinRmServer
-from remediation.lab.world import scenario
-from remediation.lab.world.machine import Machine
+from remediation_lab import control
+from remediation_lab.winrm.server import WinRmServer
+from remediation_lab.world import scenario
+from remediation_lab.world.machine import Machine
 
 NOW = 1.8e9
 PASSWORD = "Pa55-word"

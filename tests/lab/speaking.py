@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from remediation.lab.powershell.worker import Worker
-from remediation.lab.wire import World
+from remediation_lab.powershell.worker import Worker
+from remediation_lab.wire import World
 
 NONCE = "5a" * 16
 SCRIPT = b"param($Data) 'no text of this is ever read'"

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import winrm
 
-from remediation.lab import control
-from remediation.lab.wire import Client, Refusal, Service
 from remediation.model.errors import CallFailed, UsageError
+from remediation_lab import control
+from remediation_lab.wire import Client, Refusal, Service
 from tests.lab import speaking
 from tests.lab.speaking import probe
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from remediation.lab.wire import Json
-from remediation.lab.world import scenario
-from remediation.lab.world.machine import Machine
+from remediation_lab.wire import Json
+from remediation_lab.world import scenario
+from remediation_lab.world.machine import Machine
 from tests.lab.conftest import made
 
 FILES = ("-f", "docker-compose.yml", "-f", "docker-compose.gpu.yml")

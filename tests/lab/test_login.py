@@ -8,7 +8,7 @@ import pytest
 import requests
 from winrm.exceptions import InvalidCredentialsError
 
-from remediation.lab import control
+from remediation_lab import control
 from tests.lab.clients import client
 
 

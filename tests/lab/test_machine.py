@@ -8,12 +8,12 @@ import threading
 
 import pytest
 
-from remediation.lab.wire import Refusal
-from remediation.lab.world import scenario
-from remediation.lab.world.clock import MachineClock
-from remediation.lab.world.faults import FAULTS
-from remediation.lab.world.machine import Machine
-from remediation.lab.world.state import State
+from remediation_lab.wire import Refusal
+from remediation_lab.world import scenario
+from remediation_lab.world.clock import MachineClock
+from remediation_lab.world.faults import FAULTS
+from remediation_lab.world.machine import Machine
+from remediation_lab.world.state import State
 from tests.lab.asking import MODEL, close, offloaded, reload
 from tests.lab.conftest import NOW, made
 

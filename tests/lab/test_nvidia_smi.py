@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from xml.etree import ElementTree as ET
 
-from remediation.lab.world.machine import Machine
+from remediation_lab.world.machine import Machine
 
 FULL = (
     "index,uuid,name,pci.bus_id,driver_version,driver_model.current,driver_model.pending,display_active,display_mode,memory.total,"

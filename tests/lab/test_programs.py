@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from remediation.lab.world import scenario
-from remediation.lab.world.faults import LIBRARY_LINE
-from remediation.lab.world.machine import Machine
-from remediation.lab.world.scheduler import DENIED, NOT_LOGGED_ON, QUEUED, RUNNING
-from remediation.lab.world.state import MIB
+from remediation_lab.world import scenario
+from remediation_lab.world.faults import LIBRARY_LINE
+from remediation_lab.world.machine import Machine
+from remediation_lab.world.scheduler import DENIED, NOT_LOGGED_ON, QUEUED, RUNNING
+from remediation_lab.world.state import MIB
 from tests.lab.asking import ask, close, offloaded, program, reload, running
 from tests.lab.conftest import made
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from remediation.lab.ollama import registry, shelf
-from remediation.lab.ollama.damage import Damage
-from remediation.lab.ollama.disk import DiskStore
-from remediation.lab.ollama.models import ModelStore
-from remediation.lab.wire import Json
-from remediation.lab.world.faults import FOLDER, MODEL
-from remediation.lab.world.machine import Machine
+from remediation_lab.ollama import registry, shelf
+from remediation_lab.ollama.damage import Damage
+from remediation_lab.ollama.disk import DiskStore
+from remediation_lab.ollama.models import ModelStore
+from remediation_lab.wire import Json
+from remediation_lab.world.faults import FOLDER, MODEL
+from remediation_lab.world.machine import Machine
 from tests.lab.conftest import made
 
 OLLAMA = "ai-native-ollama"
@@ -256,14 +256,14 @@ def test_the_registry_answers_with_the_manifest_that_a_pull_then_stores(tmp_path
     thread.start()
     try:
         base = f"http://127.0.0.1:{server.server_address[1]}/v2/library/mistral/manifests"
-        with urllib.request.urlopen(f"{base}/7b-instruct", timeout=3600) as answer:  # noqa: S310  # http on loopback
+        with urllib.request.urlopen(f"{base}/7b-instruct", timeout=3600) as answer:  # http on loopback
             body = answer.read()
         store = DiskStore(tmp_path)
         model = store.fetch("mistral:7b-instruct", 1.0)
         assert model is not None
         assert model.manifest == body
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(f"{base}/nosuch", timeout=3600)  # noqa: S310  # http on loopback
+            urllib.request.urlopen(f"{base}/nosuch", timeout=3600)  # http on loopback
         assert caught.value.code == 404
         caught.value.close()
     finally:

@@ -9,11 +9,11 @@ import json
 
 import pytest
 
-from remediation.lab.wire import Refusal
-from remediation.lab.world import booting
-from remediation.lab.world.faults import FOLDER
-from remediation.lab.world.files import PART
-from remediation.lab.world.state import Program
+from remediation_lab.wire import Refusal
+from remediation_lab.world import booting
+from remediation_lab.world.faults import FOLDER
+from remediation_lab.world.files import PART
+from remediation_lab.world.state import Program
 from tests.lab.asking import VERSION, names, pass_by, probe, rows, run
 from tests.lab.conftest import made
 

@@ -11,10 +11,10 @@ from pypsrp.shell import Process, WinRS
 from pypsrp.wsman import WSMan
 from winrm.exceptions import InvalidCredentialsError, WinRMOperationTimeoutError, WinRMTransportError, WSManFaultError
 
-from remediation.lab.winrm import soap
-from remediation.lab.winrm.commands import split
-from remediation.lab.winrm.server import WinRmServer
-from remediation.lab.winrm.shells import MAX_OPERATIONS, MAX_SHELLS, Shells
+from remediation_lab.winrm import soap
+from remediation_lab.winrm.commands import split
+from remediation_lab.winrm.server import WinRmServer
+from remediation_lab.winrm.shells import MAX_OPERATIONS, MAX_SHELLS, Shells
 from tests.lab.conftest import PASSWORD
 
 

@@ -11,11 +11,11 @@ import requests
 import winrm
 from winrm.exceptions import InvalidCredentialsError, WinRMOperationTimeoutError, WinRMTransportError, WSManFaultError
 
-from remediation.lab import control
-from remediation.lab.winrm.faults import KINDS, SOAP, STDERR_NOISE, STDOUT_NOISE, Fault
-from remediation.lab.winrm.server import WinRmServer
-from remediation.lab.wire import Refusal
 from remediation.model.errors import UsageError
+from remediation_lab import control
+from remediation_lab.winrm.faults import KINDS, SOAP, STDERR_NOISE, STDOUT_NOISE, Fault
+from remediation_lab.winrm.server import WinRmServer
+from remediation_lab.wire import Refusal
 from tests.lab import speaking
 from tests.lab.clients import client
 from tests.lab.conftest import PASSWORD
@@ -55,7 +55,7 @@ def struck(server: WinRmServer, fault: Fault) -> tuple[BaseException | None, int
     caught: BaseException | None = None
     try:
         client.send_command_input(shell, command, b"one\n")
-    except Exception as error:  # noqa: BLE001  # whichever it is, is the point
+    except Exception as error:  # whichever it is, is the point
         caught = error
     sends = server.counters().get("send", 0)
     return caught, sends

@@ -11,10 +11,10 @@ import sys
 
 import pytest
 
-from remediation.lab.powershell import start
-from remediation.lab.powershell.worker import SLICE, Worker, _Told
-from remediation.lab.wire import Refusal
-from remediation.lab.world.machine import Machine
+from remediation_lab.powershell import start
+from remediation_lab.powershell.worker import SLICE, Worker, _Told
+from remediation_lab.wire import Refusal
+from remediation_lab.world.machine import Machine
 from tests.lab import speaking
 from tests.lab.conftest import made
 from tests.lab.speaking import probe, replies, run
@@ -93,7 +93,7 @@ def test_an_answer_that_is_told_is_whole_with_what_is_left(machine: Machine, pat
 
 
 def test_what_waits_to_be_told_leaves_when_a_frame_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("remediation.lab.powershell.worker._EVERY", 1e9)
+    monkeypatch.setattr("remediation_lab.powershell.worker._EVERY", 1e9)
     said: list[bytes] = []
     told = _Told(said.append)
     for size in (3, SLICE // 4, SLICE // 4, SLICE // 4, 5):
@@ -263,7 +263,7 @@ def test_files_are_read_and_written_in_slices(machine: Machine) -> None:
 
 
 def test_the_program_itself_without_a_lab_plays_a_default_machine() -> None:
-    command = [sys.executable, "-m", "remediation.lab.powershell", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass"]
+    command = [sys.executable, "-m", "remediation_lab.powershell", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass"]
     encoded = base64.b64encode("a bootstrap".encode("utf-16-le")).decode()
     talk = speaking.opening() + speaking.request(probe("session"))
     done = subprocess.run([*command, "-EncodedCommand", encoded], input=talk, capture_output=True, check=True, timeout=60)
@@ -275,7 +275,7 @@ def test_the_program_itself_without_a_lab_plays_a_default_machine() -> None:
 
 
 def test_a_shell_in_a_lab_starts_without_the_machine_model() -> None:
-    code = "import sys, remediation.lab.powershell.__main__; print([name for name in sys.modules if 'lab.world' in name or name in ('yaml', 'spnego')])"
+    code = "import sys, remediation_lab.powershell.__main__; print([name for name in sys.modules if 'lab.world' in name or name in ('yaml', 'spnego')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60, text=True)
     assert done.stdout.strip() == "[]"
 

@@ -42,7 +42,7 @@ _NUMBERS = iter(range(1000))
 class PlansThoughMet(FileSays):
     """Plans something where nothing is to be done."""
 
-    def plan(self, seen: str | None) -> Iterator[Change]:  # noqa: ARG002 - the contract's signature
+    def plan(self, seen: str | None) -> Iterator[Change]:
         yield Change("write a", subject=self.path)
 
 
@@ -72,17 +72,17 @@ class UndoneByNobody(FileSays):
 class RegistersAnObject(FileSays):
     """Registers what no event can hold."""
 
-    def values(self, seen: str | None) -> dict[str, Any]:  # noqa: ARG002 - the contract's signature
+    def values(self, seen: str | None) -> dict[str, Any]:
         return {"seen": object()}
 
 
 class NeverPleased(FileSays):
     """Finds every host in need of it."""
 
-    def met(self, seen: str | None) -> bool:  # noqa: ARG002 - the contract's signature
+    def met(self, seen: str | None) -> bool:
         return False
 
-    def plan(self, seen: str | None) -> Iterator[Change]:  # noqa: ARG002 - the contract's signature
+    def plan(self, seen: str | None) -> Iterator[Change]:
         yield Change("write a", subject=self.path)
 
 

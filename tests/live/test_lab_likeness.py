@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from remediation.lab.world import scenario
-from remediation.lab.world.faults import FOLDER
-from remediation.lab.world.machine import Machine
+from remediation_lab.world import scenario
+from remediation_lab.world.faults import FOLDER
+from remediation_lab.world.machine import Machine
 from tests.support import bed
 from tests.support.project import CONTAINER, FILES, GUIDE, Project
 
@@ -47,7 +47,7 @@ def shape(value: object, at: str = "") -> dict[str, str]:
     return found
 
 
-def record(text: str, name: str = "") -> Any:  # noqa: ANN401  # any JSON document
+def record(text: str, name: str = "") -> Any:  # any JSON document
     try:
         found = json.loads(text)
     except json.JSONDecodeError:

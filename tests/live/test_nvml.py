@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from remediation.lab.ollama import snapshot
+from remediation_lab.ollama import snapshot
 from tests.support import nvml_library
 from tests.support.engine import DEVICE, TOTAL
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from remediation.lab.ollama import snapshot
+from remediation_lab.ollama import snapshot
 from tests.support.engine import DEVICE, IMAGE, Engine
 from tests.support.project import CONTAINER, GUIDE, MODEL, Project
 

@@ -160,9 +160,7 @@ def left(volumes: Mapping[str, Files], whole: Files) -> str:
     return ", ".join(f"{name} {number}/{len(whole)}" for name, number in held.items()) or "no volume"
 
 
-def killed(  # noqa: PLR0913 - what is compared stays the same for all points
-    half: Bed, at: int, *, when: str, then: str, whole: Files, own: set[str]
-) -> Row | None:
+def killed(half: Bed, at: int, *, when: str, then: str, whole: Files, own: set[str]) -> Row | None:
     """Kill a run at an event, go on or take it back, and compare; None where it ended before."""
     half.forget()
     shutil.rmtree(half.environment["REMEDIATION_LEASE_FOLDER"], ignore_errors=True)  # as if what a dead run holds had expired
@@ -183,7 +181,7 @@ def killed(  # noqa: PLR0913 - what is compared stays the same for all points
         f"{at} {when} {heard[-1] if heard else 'nothing'}", left(there, whole),
         f"{then} {after.code}: {left(then_there, whole)}{' ' + said[0] if said else ''}", then_there.get(VOLUME) == whole, tuple(sorted(lost)),
     )  # fmt: skip
-    print(row, flush=True)  # noqa: T201 - the table is what `-s` is for
+    print(row, flush=True)
     if not row.equal:
         again = half.play()
         assert again.code == 0, (str(row), again.told)

@@ -91,7 +91,7 @@ def run(
     extra: Sequence[str] = (),
     sinks: Sequence[Callable[[Event], None]] = (),
     check: bool = False,
-    **request: Any,  # noqa: ANN401 - fields of the request
+    **request: Any,
 ) -> Ran:
     """Run a playbook as the command line does; raises what is wrong with its input."""
     known = trusted(extra_variables(extra))

@@ -22,7 +22,7 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 
 
-def valid(value: Any, by: Mapping[str, Any]) -> bool:  # noqa: ANN401 - any JSON value
+def valid(value: Any, by: Mapping[str, Any]) -> bool:
     """Return whether a value is valid by the keywords that the schema uses (JSON Schema, draft 7)."""
     if "$ref" in by:
         return valid(value, SCHEMA["definitions"][by["$ref"].rsplit("/", 1)[1]])
@@ -57,7 +57,7 @@ def valid(value: Any, by: Mapping[str, Any]) -> bool:  # noqa: ANN401 - any JSON
     return all(checks)
 
 
-def of_type(value: Any, names: str | list[str]) -> bool:  # noqa: ANN401 - any JSON value
+def of_type(value: Any, names: str | list[str]) -> bool:
     wanted = [names] if isinstance(names, str) else names
     if isinstance(value, bool):
         return "boolean" in wanted
@@ -94,7 +94,7 @@ def test_every_shipped_playbook_is_valid(path: Path) -> None:
     ],
     ids=str,
 )
-def test_what_the_loader_refuses_is_not_valid(wrong: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_what_the_loader_refuses_is_not_valid(wrong: Any) -> None:
     assert not valid(wrong, SCHEMA)
 
 
@@ -108,7 +108,7 @@ def test_what_the_loader_refuses_is_not_valid(wrong: Any) -> None:  # noqa: ANN4
     ],
     ids=str,
 )
-def test_what_the_loader_takes_is_valid(right: Any) -> None:  # noqa: ANN401 - any JSON value
+def test_what_the_loader_takes_is_valid(right: Any) -> None:
     assert valid(right, SCHEMA)
 
 

@@ -54,7 +54,7 @@ class Host:
         connection = self.connection
         return Snapshot(lambda: connection)
 
-    def ask(self, name: str, data: Mapping[str, Any] | None = None, *, timeout: float = 30.0) -> Any:  # noqa: ANN401 - JSON
+    def ask(self, name: str, data: Mapping[str, Any] | None = None, *, timeout: float = 30.0) -> Any:
         """Return the value of a probe."""
         (reply,) = self.connection.exchange([Probe(name, data or {}, timeout=timeout)])
         assert isinstance(reply, ProbeReply), reply

@@ -110,7 +110,7 @@ class Asked:
     raised: BaseException | None = None
 
     @property
-    def value(self) -> Any:  # noqa: ANN401 - JSON
+    def value(self) -> Any:
         """Return the probe's first answer; None where it has none."""
         reply = self.replies[0] if self.replies else None
         return reply.value if isinstance(reply, ProbeReply) else None
@@ -165,7 +165,7 @@ def run(
     connection = Watched(host, script, [*disturbed, *scene.also])
     try:
         scene.ask(Snapshot(lambda: connection))
-    except Exception as error:  # noqa: BLE001 - what a reader raises beside a HostError is a fault, and the table goes on
+    except Exception as error:
         connection.asked.raised = error
     return connection.asked
 
@@ -335,7 +335,7 @@ def changed(rules: Rules, usual: Asked, now: Asked) -> set[str]:
     return {key for key in keys if _seen(rules, key, before[key]) != _seen(rules, key, value.get(key))}
 
 
-def _seen(rules: Rules, key: str, value: Any) -> Any:  # noqa: ANN401 - JSON
+def _seen(rules: Rules, key: str, value: Any) -> Any:
     return value not in (None, [], "") if key in rules.varies else value
 
 

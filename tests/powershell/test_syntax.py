@@ -140,7 +140,7 @@ def test_only_the_process_of_one_call_names_it() -> None:
 
 
 def test_the_worker_goes_in_one_send() -> None:
-    from remediation.connections.winrm.channel import CHUNK  # noqa: PLC0415 - pywinrm takes a while to import
+    from remediation.connections.winrm.channel import CHUNK
 
     assert len(base64.b64encode(bootstrap.worker_text())) + 200 < CHUNK
 

@@ -65,15 +65,15 @@ def host(tmp_path: Path) -> Iterator[Windows]:
     windows.close()
 
 
-def _no_engine() -> Any:  # noqa: ANN401 - never returns
+def _no_engine() -> Any:
     raise CallFailed("the engine does not answer", host="here")
 
 
-def _engine() -> Any:  # noqa: ANN401 - nothing of it is read
+def _engine() -> Any:
     return None
 
 
-def _world(**changes: Any) -> Any:  # noqa: ANN401 - parts of the world
+def _world(**changes: Any) -> Any:
     def prepare(host: Windows) -> None:
         host.world.update(changes)
 
@@ -98,7 +98,7 @@ def _whole(host: Windows) -> None:
         os.utime(path, (STARTED, STARTED))
 
 
-def _but(**changes: Any) -> Any:  # noqa: ANN401 - parts of the world
+def _but(**changes: Any) -> Any:
     def prepare(host: Windows) -> None:
         _whole(host)
         host.world.update(changes)
@@ -141,7 +141,7 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
     def desktop(look: Snapshot) -> WindowsDesktopWriter:
         return WindowsDesktopWriter(look, _engine, FakeClock(), remote=True)
 
-    def close(**more: Any) -> Any:  # noqa: ANN401 - arguments of close
+    def close(**more: Any) -> Any:
         return lambda look: WindowsProcessWriter(look).close(5000, STARTED + 5000, **{"grace": 3.0, **more})
 
     return {
@@ -194,7 +194,7 @@ def _act(action: str) -> Probe:
     return Probe("docker-desktop", {"action": action, "seconds": 5}, timeout=45.0)
 
 
-def _lease(folder: str, **data: Any) -> Probe:  # noqa: ANN401 - JSON
+def _lease(folder: str, **data: Any) -> Probe:
     return Probe("lease", {"folder": f"{folder}/lease", **data}, timeout=15.0, writes=True)
 
 
@@ -270,6 +270,6 @@ RULES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_whatever_goes_wrong_the_rest_arrives(name: str, host: Windows, scenes: dict[str, list[Scene]]) -> None:
     counts = table(host, name, scenes[name], RULES[name])
-    print(f"\n{name}: {counts}")  # noqa: T201 - the counts are what -s shows
+    print(f"\n{name}: {counts}")
     if counts.faults:
         pytest.fail("\n".join((str(counts), *counts.faults)), pytrace=False)

@@ -159,7 +159,7 @@ class Windows:
         (reply,) = self.connection.exchange([Probe(name, dict(data or {}), timeout=60.0)])
         return reply
 
-    def answer(self, name: str, data: Mapping[str, Any] | None = None, *, disturbed: Sequence[Mapping[str, Any]] = ()) -> Any:  # noqa: ANN401 - JSON
+    def answer(self, name: str, data: Mapping[str, Any] | None = None, *, disturbed: Sequence[Mapping[str, Any]] = ()) -> Any:
         """Return the value of a probe, which must not fail."""
         reply = self.probe(name, data, disturbed=disturbed)
         assert isinstance(reply, ProbeReply), reply

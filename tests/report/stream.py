@@ -13,7 +13,7 @@ PLAY = "Everything on the GPU again"
 TASK = "All layers on the GPU"
 
 
-def event(kind: str, at: float = 0.0, *, host: str = HOST, task: str = TASK, **data: Any) -> Event:  # noqa: ANN401 - JSON
+def event(kind: str, at: float = 0.0, *, host: str = HOST, task: str = TASK, **data: Any) -> Event:
     return Event(kind, START + at, host=host, play=PLAY, task=task, data=data)
 
 

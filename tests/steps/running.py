@@ -23,7 +23,7 @@ def bench(world: World) -> Bench:
     return Bench(world, steps=registry())
 
 
-def run(world: World, step: str, params: dict[str, Any] | None = None, **policy: Any) -> Result:  # noqa: ANN401 - fields of Policy
+def run(world: World, step: str, params: dict[str, Any] | None = None, **policy: Any) -> Result:
     """Carry a step out with everything allowed."""
     context = bench(world).context(**{**ALLOWED, "run_started": world.clock.start, **policy})
     return execute_step(StepCall(step, params or {}), context)

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from remediation.lab.ollama import snapshot
-from remediation.lab.ports import Device
+from remediation_lab.ollama import snapshot
+from remediation_lab.ports import Device
 from tests.support import hook, image
 from tests.support.parts import missing, need_program
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+LAB = REPOSITORY / "lab"
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _TOOLS = ("sh", "env", "cat", "ls", "sleep", "sha256sum", "mv", "cp", "rm", "mkdir", "tar", "df", "du", "id", "touch")
 _LEFT_OUT = frozenset(
@@ -40,7 +41,7 @@ _ENVIRONMENT = {
 SPEED = 100
 """How many times faster than a laptop the stand-in in the image is, so that tests do not wait."""
 _START = f"""#!/bin/sh
-PYTHONPATH=/opt exec /opt/python/bin/{PYTHON} -u -m remediation.lab.ollama --memory /run/nvidia/gpu.txt --speed {SPEED} "$@"
+PYTHONPATH=/opt exec /opt/python/bin/{PYTHON} -u -m remediation_lab.ollama --memory /run/nvidia/gpu.txt --speed {SPEED} "$@"
 """
 
 
@@ -89,23 +90,26 @@ def _files() -> Iterator[tuple[str, str]]:
             yield str(path), f"opt/python/lib/{PYTHON}/{path.relative_to(place)}"
     for library in sorted(_libraries([*binaries, *modules])):
         yield str(Path(library).resolve()), library.lstrip("/")
-    for path in _walk(REPOSITORY / "remediation"):
-        inside = path.relative_to(REPOSITORY)
-        if inside.parts[1:2] in {(), ("lab",), ("model",)} or len(inside.parts) == 2:
-            yield str(path), f"opt/{inside}"
-    homes = {sysconfig.get_path("stdlib"): f"opt/python/lib/{PYTHON}", str(REPOSITORY): "opt"}
+    own = [*(REPOSITORY / "remediation").glob("*.py"), *_walk(REPOSITORY / "remediation/model"), *_walk(LAB / "remediation_lab")]
+    yield from ((str(path), f"opt/{path.relative_to(LAB if path.is_relative_to(LAB) else REPOSITORY)}") for path in own)
+    homes = {sysconfig.get_path("stdlib"): f"opt/python/lib/{PYTHON}", str(LAB): "opt", str(REPOSITORY): "opt"}
     for compiled in _compiled():
         for home, target in homes.items():
             if compiled.is_relative_to(home):
                 yield str(compiled), f"{target}/{compiled.relative_to(home)}"
+                break
 
 
 def _compiled() -> list[Path]:
     """Return the bytecode of what the stand-in loads: every container is new, and would compile all of it each time it starts."""
-    listing = "import sys, remediation.lab.ollama.__main__\nfor each in sys.modules.values(): print(getattr(each, '__cached__', None) or '')"
+    listing = "import sys, remediation_lab.ollama.__main__\nfor each in sys.modules.values(): print(getattr(each, '__cached__', None) or '')"
     command = [sys.executable, "-S", "-c", listing]
     found = subprocess.run(
-        command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(LAB), str(REPOSITORY)])},
     ).stdout
     return [path for path in map(Path, filter(None, found.splitlines())) if path.exists()]
 

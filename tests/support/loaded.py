@@ -34,7 +34,7 @@ _AT_START = "LD_LIBRARY_PATH"
 _OF_PYTHON = ("PYTHON", "LANG", "LC_")
 """What Python itself reads when it starts: who sets it differently gets a Python of their own."""
 _LIBRARIES = ("docker", "fabric", "pynvml", "requests", "rich.live", "rich.table", "ruamel.yaml", "winrm")
-_LEFT_OUT = ("remediation.lab", "remediation.cli.main")
+_LEFT_OUT = ("remediation.cli.main",)
 
 
 def python(environment: Mapping[str, str]) -> list[str]:
@@ -69,7 +69,8 @@ _RUNNING: list[subprocess.Popen[bytes]] = []
 
 
 def _load() -> None:
-    from remediation.steps.registry import registry  # noqa: PLC0415 - this process is the only one to need it
+    from remediation.cli.plugins import plugins
+    from remediation.steps.registry import registry
 
     for each in pkgutil.walk_packages(remediation.__path__, "remediation."):
         if not each.name.startswith(_LEFT_OUT) and not each.name.endswith("__main__"):
@@ -77,6 +78,7 @@ def _load() -> None:
     for name in _LIBRARIES:
         importlib.import_module(name)
     registry()
+    plugins()
     gc.freeze()
 
 

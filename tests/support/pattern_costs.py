@@ -162,7 +162,7 @@ class _Check:
                 found |= {each for each in ALPHABET if self._one(code, value, each)}
         return frozenset(found)
 
-    def _one(self, code: Any, value: Any, character: str) -> bool:  # noqa: ANN401 - sre's own
+    def _one(self, code: Any, value: Any, character: str) -> bool:
         name = str(code)
         if name == "LITERAL":
             return ord(character) == value or (bool(self.flags & re.IGNORECASE) and character.lower() == chr(value).lower())

@@ -125,17 +125,17 @@ class Project:
         done = self.engine.docker("logs", CONTAINER, check=False)
         return str(done.stdout + done.stderr)
 
-    def get(self, path: str) -> Any:  # noqa: ANN401  # any JSON document
+    def get(self, path: str) -> Any:  # any JSON document
         """GET a JSON document from Ollama."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
             return json.load(answer)
 
-    def post(self, path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401  # any JSON document
+    def post(self, path: str, body: dict[str, Any]) -> Any:  # any JSON document
         """POST JSON to Ollama and return the JSON answer."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310  # http on loopback
+        with urllib.request.urlopen(request, timeout=60) as answer:  # http on loopback
             return json.load(answer)
 
 

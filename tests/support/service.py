@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from remediation.lab.ollama import snapshot
+from remediation_lab.ollama import snapshot
 from tests.connections.sshd import Sshd, sshd
 from tests.facets import smi
 from tests.support.engine import DEVICE, TOTAL
-from tests.support.image import REPOSITORY, SPEED
+from tests.support.image import LAB, REPOSITORY, SPEED
 from tests.support.parts import missing, need_program
 from tests.support.project import MODEL, free_port
 
@@ -68,9 +68,9 @@ import runpy, subprocess, sys
 open("/proc/self/comm", "w").write("ollama")  # as ps and /proc tell the real program's name
 # the real server's models live in runners of its own, which end with it
 runner = subprocess.Popen(["/usr/bin/ollama runner", "-c", "printf ollama > /proc/self/comm; read line"], executable="/bin/sh", stdin=subprocess.PIPE)
-sys.path.insert(0, {repository!r})
+sys.path[:0] = {packages!r}
 sys.argv[1:] = ["serve", "--memory", {card!r}, "--speed", "{speed}", *{models!r}]
-runpy.run_module("remediation.lab.ollama", run_name="__main__")
+runpy.run_module("remediation_lab.ollama", run_name="__main__")
 """
 _JOURNALCTL = """#!/bin/sh
 for tail; do :; done # the last word is how many lines are wanted
@@ -125,11 +125,11 @@ class Service:
     def journal(self) -> str:
         return (self.home / "journal").read_text("utf-8")
 
-    def ask(self, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+    def ask(self, path: str, body: object = None) -> Any:
         """Ask the server as a client of this machine."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.endpoint}{path}", data=data)  # noqa: S310 - loopback
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+        request = urllib.request.Request(f"{self.endpoint}{path}", data=data)
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
     def load(self, model: str = MODEL, **options: object) -> None:
@@ -154,7 +154,7 @@ def service(
     """
     if sys.platform != "linux":
         missing("a service of systemd's kind needs Linux")
-    import fcntl  # noqa: PLC0415 - there is none on Windows
+    import fcntl
 
     port, programs, card = free_port(), home / "bin", home / "gpu.txt"
     programs.mkdir(parents=True)
@@ -165,7 +165,7 @@ def service(
         ("systemctl", _SYSTEMCTL), ("ollama", _OLLAMA), ("journalctl", _JOURNALCTL), ("sudo", _SUDO),
     ):  # fmt: skip
         filled = text.format(
-            python=sys.executable, home=str(home), port=port, repository=str(REPOSITORY), card=str(card), speed=SPEED, models=[word for name in models for word in ("--model", name)],
+            python=sys.executable, home=str(home), port=port, packages=[str(REPOSITORY), str(LAB)], card=str(card), speed=SPEED, models=[word for name in models for word in ("--model", name)],
             refused=REFUSED, sudo=shutil.which("sudo") or "/usr/bin/sudo",
         )  # fmt: skip
         (programs / name).write_text(filled, "utf-8")

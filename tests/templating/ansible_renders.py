@@ -19,7 +19,7 @@ from ansible.release import __version__
 from ansible.template import Templar, trust_as_template
 
 
-def trusted(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def trusted(value: Any) -> Any:
     if isinstance(value, str):
         return trust_as_template(value)
     if isinstance(value, dict):
@@ -27,7 +27,7 @@ def trusted(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return [trusted(item) for item in value] if isinstance(value, list) else value
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401 - what a template gave
+def plain(value: Any) -> Any:
     """Return a value as JSON has it; Ansible's are of types of its own."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
@@ -48,14 +48,14 @@ def answers(asked: dict[str, Any]) -> dict[str, Any]:
     def rendered(text: str) -> dict[str, Any]:
         try:
             return {"template": text, "value": plain(templar(asked["variables"]).template(trust_as_template(text)))}
-        except Exception:  # noqa: BLE001 - whatever it is, Ansible refuses
+        except Exception:
             return {"template": text, "fails": True}
 
-    def holds(condition: Any) -> dict[str, Any]:  # noqa: ANN401 - any YAML value
+    def holds(condition: Any) -> dict[str, Any]:
         try:
             engine = templar(asked["condition_variables"])._engine
             return {"condition": condition, "holds": engine.evaluate_conditional(trusted(condition))}
-        except Exception:  # noqa: BLE001 - as above
+        except Exception:
             return {"condition": condition, "fails": True}
 
     return {

@@ -103,7 +103,7 @@ def test_variables_draw_on_the_budget_of_the_template_that_uses_them() -> None:
         ("{{ ('a.b.c-' * 9) is search('^([a-z.]+-)*$') }}", True),
     ],
 )
-def test_what_people_write_is_evaluated(template: str, value: Any) -> None:  # noqa: ANN401 - any value
+def test_what_people_write_is_evaluated(template: str, value: Any) -> None:
     assert Scope([{}]).render(Text(template)) == value
 
 

@@ -41,8 +41,8 @@ def scope(tmp_path: Path) -> Scope:
         ("lookup('file', 'no.txt', errors='ignore')", None),
     ],
 )
-def test_files_are_found_beside_the_playbook(scope: Scope, tmp_path: Path, expression: str, value: Any) -> None:  # noqa: ANN401
-    def short(found: Any) -> Any:  # noqa: ANN401 - whatever a lookup gives
+def test_files_are_found_beside_the_playbook(scope: Scope, tmp_path: Path, expression: str, value: Any) -> None:
+    def short(found: Any) -> Any:
         if isinstance(found, list):
             return [short(item) for item in found]
         return found.replace(f"{tmp_path}/", "") if isinstance(found, str) else found

@@ -20,12 +20,12 @@ PRECEDENCE = (1, 3, 2, 5)
 @command_task(CheckHost, name="check-host")
 def check_host(options: CheckHost) -> int:
     """Look whether hosts can be reached and repaired: one line each, all checks with -v. Changes nothing."""
-    from remediation.cli.context import open_session  # noqa: PLC0415 - loaded when asked for
-    from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.context import open_session
+    from remediation.report.json_lines import document
 
     with open_session(options) as hosts:
-        from remediation.cli.checks.preflight import failed_host, preflight  # noqa: PLC0415 - loaded when asked for
-        from remediation.connections.settings import from_variables  # noqa: PLC0415 - loaded when asked for
+        from remediation.cli.checks.preflight import failed_host, preflight
+        from remediation.connections.settings import from_variables
 
         def one(name: str) -> Preflight:
             with hosts.looked_at(name, note=_unheard) as access:
@@ -47,8 +47,8 @@ def _unheard(note: str) -> None:
 
 
 def _lines(found: Preflight, *, verbose: bool) -> Iterator[Line]:
-    from remediation.cli.checks.preflight import NOTE  # noqa: PLC0415 - loaded when asked for
-    from remediation.report.text import Line  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.checks.preflight import NOTE
+    from remediation.report.text import Line
 
     failed = found.failed
     mark = "✗" if failed else "✓"

@@ -55,9 +55,9 @@ def diagnose(options: Diagnose) -> int:
 
 def _causes(names: tuple[str, ...]) -> frozenset[str]:
     """Return the causes of ``--fail-on``; raises `UsageError` for a name that is none."""
-    import difflib  # noqa: PLC0415 - for a mistake alone
+    import difflib
 
-    from remediation.model.finding import Cause  # noqa: PLC0415 - not for every task
+    from remediation.model.finding import Cause
 
     known = [str(cause) for cause in Cause]
     for name in names:
@@ -75,7 +75,7 @@ def _names(found: dict[str, Any], causes: frozenset[str]) -> bool:
 
 
 def _from_evidence(options: Diagnose) -> list[Incident]:
-    from remediation.diagnosis.load import load_evidence, refusing  # noqa: PLC0415 - loaded when asked for
+    from remediation.diagnosis.load import load_evidence, refusing
 
     if options.inventory or options.limit:
         given = "--inventory" if options.inventory else "--limit"
@@ -92,7 +92,7 @@ def _from_evidence(options: Diagnose) -> list[Incident]:
 
 
 def _from_hosts(options: Diagnose) -> list[Incident]:
-    from remediation.cli.context import open_session  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.context import open_session
 
     probe = _probe_seconds(options.probe_seconds)
     with open_session(options) as hosts:
@@ -114,14 +114,14 @@ def _looked_at(name: str, hosts: Session, probe: float | None) -> Incident:
 
     What the host refuses as a whole is told beside the others' findings. The connection takes no writes while causes are looked for.
     """
-    from remediation.diagnosis.collect import collect  # noqa: PLC0415 - loaded when asked for
+    from remediation.diagnosis.collect import collect
 
     with hosts.looked_at(name) as access:
         evidence = collect(access.reader)
     judged = _noted(_judged(name, evidence), access)
     if probe is None:
         return judged
-    from remediation.cli.commands.probe_figures import probe_figures, with_answer  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.commands.probe_figures import probe_figures, with_answer
 
     figures = probe_figures(name, hosts, evidence, judged.found["offloaded"], probe)
     told = with_answer(evidence, figures)
@@ -139,15 +139,15 @@ def _failed(name: str, error: RemediationError) -> Incident:
 
 
 def _judged(name: str, evidence: Evidence) -> Incident:
-    from remediation.diagnosis.diagnose import diagnose as find_causes  # noqa: PLC0415 - loaded when asked for
-    from remediation.diagnosis.diagnose import to_json  # noqa: PLC0415 - loaded when asked for
+    from remediation.diagnosis.diagnose import diagnose as find_causes
+    from remediation.diagnosis.diagnose import to_json
 
     return Incident(name, to_json(find_causes(evidence), target=evidence.model), evidence)
 
 
 def _save(incidents: list[Incident], path: Path) -> None:
     """Write what was read, redacted, as records that ``--evidence`` reads; several incidents get a file each."""
-    from remediation.diagnosis.record import save  # noqa: PLC0415 - loaded when asked for
+    from remediation.diagnosis.record import save
 
     read = [one for one in incidents if one.evidence is not None]
     for one in read:
@@ -163,8 +163,8 @@ def _as_file_name(name: str) -> str:
 
 
 def _print(incidents: list[Incident], options: Diagnose) -> None:
-    from remediation.report.diagnosis import diagnosis_lines  # noqa: PLC0415 - loaded when asked for
-    from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.diagnosis import diagnosis_lines
+    from remediation.report.json_lines import document
 
     mask = current_masker()
     incidents = [dataclasses.replace(one, found=mask(one.found)) for one in incidents]

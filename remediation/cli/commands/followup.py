@@ -93,7 +93,7 @@ def _undo(record: RunRecord, options: Undo, stream: TextIO) -> int:
         return execute_run(request, hosts, asked, stream, listening=report_listeners(asked), go=go)
 
 
-def _undone(record: RunRecord, task: str, *rest: Any) -> Any:  # noqa: ANN401 - as `undo_run`
+def _undone(record: RunRecord, task: str, *rest: Any) -> Any:
     return undo_run(record, *rest, task=task)
 
 
@@ -115,7 +115,7 @@ def apply_saved_plan(options: Apply, stream: TextIO) -> int:
         return execute_run(request, hosts, asked, stream, listening=report_listeners(asked), go=go)
 
 
-def _applied(plan: Any, only: tuple[str, ...], *rest: Any) -> Any:  # noqa: ANN401 - as `apply_plan`
+def _applied(plan: Any, only: tuple[str, ...], *rest: Any) -> Any:
     return apply_plan(plan, *rest, only=only)
 
 

@@ -15,10 +15,10 @@ from remediation.model.text.words import plural
 @command_task(Output)
 def history(options: Output) -> int:
     """List the runs, the newest first."""
-    from remediation.engine.journal.history import runs  # noqa: PLC0415 - loaded when asked for
-    from remediation.report.formatting import duration  # noqa: PLC0415 - loaded when asked for
-    from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
-    from remediation.report.text import columns  # noqa: PLC0415 - loaded when asked for
+    from remediation.engine.journal.history import runs
+    from remediation.report.formatting import duration
+    from remediation.report.json_lines import document
+    from remediation.report.text import columns
 
     summaries = [record.summary() for record in runs()]
     if options.json:
@@ -53,8 +53,8 @@ _STATES = {
 @command_task(OneRun)
 def show(options: OneRun) -> int:
     """Show what a run found and did, by its id or the beginning of it; also while it goes on."""
-    from remediation.cli.report_factory import Style, reporting  # noqa: PLC0415 - loaded when asked for
-    from remediation.engine.journal.history import find_run  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.report_factory import Style, reporting
+    from remediation.engine.journal.history import find_run
 
     record = find_run(options.run)
     style = Style(json=options.json, diff=options.diff, verbose=options.verbose, tasks=frozenset({"undo"}))
@@ -79,7 +79,7 @@ def show(options: OneRun) -> int:
 @command_task(Resume)
 def resume(options: Resume) -> int:
     """Go on with a run that was cut off or lost hosts; what is done is not repeated."""
-    from remediation.cli.commands import followup  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
+    from remediation.cli.commands import followup
 
     return followup.resume_from_journal(options, sys.stdout)
 
@@ -87,7 +87,7 @@ def resume(options: Resume) -> int:
 @command_task(Undo)
 def undo(options: Undo) -> int:
     """Take back what a run changed, the last change first; what cannot be taken back is said."""
-    from remediation.cli.commands import followup  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
+    from remediation.cli.commands import followup
 
     return followup.undo_from_journal(options, sys.stdout)
 
@@ -95,6 +95,6 @@ def undo(options: Undo) -> int:
 @command_task(Apply)
 def apply(options: Apply) -> int:
     """Apply a plan that --check --out saved, or some of its changes; a host that differs by now is refused."""
-    from remediation.cli.commands import followup  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
+    from remediation.cli.commands import followup
 
     return followup.apply_saved_plan(options, sys.stdout)

@@ -27,12 +27,12 @@ QUIET = frozenset({"env", "file", "vars"})
 @command_task(Listing)
 def hosts(options: Listing) -> int:
     """List the hosts of the inventory with their connection and groups, or the groups as a tree."""
-    from remediation.cli.context import read_inventory, warn_of_misspelt  # noqa: PLC0415 - loaded when asked for
-    from remediation.cli.extra_vars import extra_variables  # noqa: PLC0415 - loaded when asked for
-    from remediation.inventory.check import check_addresses  # noqa: PLC0415 - loaded when asked for
-    from remediation.inventory.secrets import vault_of  # noqa: PLC0415 - loaded when asked for
-    from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
-    from remediation.report.text import columns  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.context import read_inventory, warn_of_misspelt
+    from remediation.cli.extra_vars import extra_variables
+    from remediation.inventory.check import check_addresses
+    from remediation.inventory.secrets import vault_of
+    from remediation.report.json_lines import document
+    from remediation.report.text import columns
 
     decrypt = vault_of(options.vault_password_file)
     inventory = read_inventory(options, decrypt=decrypt)
@@ -91,14 +91,14 @@ def _tree(inventory: Inventory, name: str, chosen: frozenset[str], indent: str =
 @command_task(OneHost, name="vars")
 def variables(options: OneHost) -> int:
     """Show each variable of a host, the file and line it comes from, and what it overrode."""
-    from remediation.cli.context import read_inventory  # noqa: PLC0415 - loaded when asked for
-    from remediation.cli.extra_vars import extra_variables  # noqa: PLC0415 - loaded when asked for
-    from remediation.inventory.provenance import origins  # noqa: PLC0415 - loaded when asked for
-    from remediation.inventory.secrets import vault_of  # noqa: PLC0415 - loaded when asked for
-    from remediation.model.errors import UsageError  # noqa: PLC0415 - loaded when asked for
-    from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
-    from remediation.report.text import columns  # noqa: PLC0415 - loaded when asked for
-    from remediation.templating.yaml.loader import meant  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.context import read_inventory
+    from remediation.cli.extra_vars import extra_variables
+    from remediation.inventory.provenance import origins
+    from remediation.inventory.secrets import vault_of
+    from remediation.model.errors import UsageError
+    from remediation.report.json_lines import document
+    from remediation.report.text import columns
+    from remediation.templating.yaml.loader import meant
 
     decrypt = vault_of(options.vault_password_file)
     inventory = read_inventory(options, decrypt=decrypt)
@@ -127,16 +127,16 @@ def variables(options: OneHost) -> int:
 
 
 def _scope(inventory: Inventory, host: str, extra: Mapping[str, Any]) -> Scope:
-    from remediation.templating.lookups.single import LOOKUPS  # noqa: PLC0415 - Jinja is loaded when asked for
-    from remediation.templating.templar import Scope  # noqa: PLC0415 - as above
+    from remediation.templating.lookups.single import LOOKUPS
+    from remediation.templating.templar import Scope
 
     quiet = {name: lookup for name, lookup in LOOKUPS.items() if name in QUIET}
     return Scope((extra, *inventory.layers(host), inventory.magic(host)), quiet)
 
 
-def _value(scope: Scope, name: str) -> Any:  # noqa: ANN401 - any value
+def _value(scope: Scope, name: str) -> Any:
     """Return a variable's value, or its text as written where it cannot be evaluated here; None where there is none."""
-    from remediation.model.errors import RemediationError  # noqa: PLC0415 - loaded when asked for
+    from remediation.model.errors import RemediationError
 
     try:
         return scope.render(scope[name]) if name in scope else None
@@ -155,17 +155,17 @@ def _told(origin: Origin, scope: Scope | None = None) -> dict[str, Any]:
 
 def _row(origin: Origin, scope: Scope | None = None) -> str:
     """Return a value as YAML in one row: a text that looks like a number is quoted, so that the two can be told apart."""
-    import yaml  # noqa: PLC0415 - loaded when asked for
+    import yaml
 
-    from remediation.report.text import shortened  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.text import shortened
 
     text = yaml.safe_dump(_shown(origin, scope), default_flow_style=True, allow_unicode=True, width=10_000, sort_keys=False)
     return shortened(text.removesuffix("...\n").strip(), MOST)
 
 
-def _shown(origin: Origin, scope: Scope | None) -> Any:  # noqa: ANN401 - any value
+def _shown(origin: Origin, scope: Scope | None) -> Any:
     """Return what may be seen of a value: evaluated where a scope is given, and no secret of it."""
-    from remediation.templating.yaml.secret import masked  # noqa: PLC0415 - loaded when asked for
+    from remediation.templating.yaml.secret import masked
 
     if sounds_secret(origin.name):
         return MASK

@@ -17,13 +17,13 @@ NOTHING = "{}"
 @command_task(Lint)
 def lint(options: Lint) -> int:
     """Read a playbook, tell every mistake in it, and give advice. Touches no host."""
-    from remediation.cli.context import read_inventory  # noqa: PLC0415 - loaded when asked for
-    from remediation.cli.extra_vars import extra_variables  # noqa: PLC0415 - loaded when asked for
-    from remediation.cli.resources import PLAYBOOKS, find_resource  # noqa: PLC0415 - loaded when asked for
-    from remediation.playbook.lint import lint_playbook as advise  # noqa: PLC0415 - loaded when asked for
-    from remediation.playbook.lint import warnings_to_json  # noqa: PLC0415 - loaded when asked for
-    from remediation.playbook.load import load_playbook  # noqa: PLC0415 - loaded when asked for
-    from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.context import read_inventory
+    from remediation.cli.extra_vars import extra_variables
+    from remediation.cli.resources import PLAYBOOKS, find_resource
+    from remediation.playbook.lint import lint_playbook as advise
+    from remediation.playbook.lint import warnings_to_json
+    from remediation.playbook.load import load_playbook
+    from remediation.report.json_lines import document
 
     path = find_resource(PLAYBOOKS, options.playbook)
     given = extra_variables(options.extra_vars)
@@ -43,8 +43,8 @@ def lint(options: Lint) -> int:
 @command_task(Schema)
 def schema(options: Schema) -> int:
     """Print the JSON Schema of playbooks for editors, or write it to --out; made from the steps."""
-    from remediation.cli.outputs import writable  # noqa: PLC0415 - loaded when asked for
-    from remediation.playbook.schema import playbook_schema as made  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.outputs import writable
+    from remediation.playbook.schema import playbook_schema as made
 
     text = json.dumps(made(), indent=2, ensure_ascii=False) + "\n"
     if options.out is None:

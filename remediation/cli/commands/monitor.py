@@ -27,8 +27,8 @@ EVERY = 2.0
 @command_task(Monitor)
 def monitor(options: Monitor) -> int:
     """Watch the GPUs and the models on them, until Ctrl-C or for --for. Changes nothing."""
-    from remediation.cli.context import open_session  # noqa: PLC0415 - loaded when asked for
-    from remediation.cli.options import seconds  # noqa: PLC0415 - loaded when asked for
+    from remediation.cli.context import open_session
+    from remediation.cli.options import seconds
 
     every = max(0.1, seconds("--every", options.every, EVERY))
     until = time.monotonic() + seconds("--for", options.for_, float("inf"))
@@ -64,7 +64,7 @@ def _shower(options: Monitor, stack: ExitStack) -> Callable[[Sequence[Sample]], 
             sys.stdout.flush()
 
         return as_json
-    from remediation.report.gpus import sample_lines  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.gpus import sample_lines
 
     if not sys.stdout.isatty():
 
@@ -75,12 +75,12 @@ def _shower(options: Monitor, stack: ExitStack) -> Callable[[Sequence[Sample]], 
             sys.stdout.flush()
 
         return plain
-    from rich.console import Console, Group  # noqa: PLC0415 - loaded on a terminal alone
-    from rich.live import Live  # noqa: PLC0415 - loaded on a terminal alone
-    from rich.text import Text  # noqa: PLC0415 - loaded on a terminal alone
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.text import Text
 
-    from remediation.cli.stdio import unwrapped  # noqa: PLC0415 - loaded on a terminal alone
-    from remediation.report.text import STYLES  # noqa: PLC0415 - loaded on a terminal alone
+    from remediation.cli.stdio import unwrapped
+    from remediation.report.text import STYLES
 
     console = Console(file=unwrapped(sys.stdout), highlight=False)
     live = stack.enter_context(Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False))
@@ -100,7 +100,7 @@ def _shower(options: Monitor, stack: ExitStack) -> Callable[[Sequence[Sample]], 
 
 def sample(name: str, access: HostAccess) -> Sample:
     """Look once; what cannot be read is said in the sample, never raised."""
-    from remediation.report.gpus import Sample  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.gpus import Sample
 
     now = time.time()
     try:
@@ -116,6 +116,6 @@ def sample(name: str, access: HostAccess) -> Sample:
 
 def failed_sample(name: str, error: RemediationError) -> Sample:
     """Return the sample of a host that could not be looked at."""
-    from remediation.report.gpus import Sample  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.gpus import Sample
 
     return Sample(name, time.time(), error=error.message)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @command_task(FixOffload, name="fix-offload")
 def fix_offload(options: FixOffload) -> int:
     """Bring the model back onto the GPU by the least destructive step that works, and prove it."""
-    from remediation.cli.runner import RunOptions, run_playbook_task  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
+    from remediation.cli.runner import RunOptions, run_playbook_task
 
     return run_playbook_task("fix-offload", RunOptions.of(options, playbook="fix-offload"), sys.stdout)
 
@@ -24,10 +24,10 @@ def fix_offload(options: FixOffload) -> int:
 def play(options: PlayOptions) -> int:
     """Run a playbook: a file of yours, or a shipped one by its name."""
     if options.list_hosts or options.list_tasks or options.list_tags or options.syntax_check:
-        from remediation.cli.commands.listing import listing  # noqa: PLC0415 - loaded when asked for
+        from remediation.cli.commands.listing import listing
 
         return listing(options, sys.stdout)
-    from remediation.cli.runner import RunOptions, run_playbook_task  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
+    from remediation.cli.runner import RunOptions, run_playbook_task
 
     return run_playbook_task("play", RunOptions.of(options, playbook=options.playbook), sys.stdout)
 
@@ -35,13 +35,13 @@ def play(options: PlayOptions) -> int:
 @command_task(Verify)
 def verify(options: Verify) -> int:
     """Go through the guide's checklist and say whether the model is served from the GPU; changes nothing but with --survives-restart."""
-    from remediation.cli.options import seconds  # noqa: PLC0415 - loaded when asked for
-    from remediation.cli.runner import RunOptions, run_playbook_task  # noqa: PLC0415 - the whole engine is loaded when a run is asked for
+    from remediation.cli.options import seconds
+    from remediation.cli.runner import RunOptions, run_playbook_task
 
     after = seconds("--after", options.after)
 
     def watched(hosts: Session) -> int:
-        from remediation.cli.commands.verify_watch import watch  # noqa: PLC0415 - loaded when asked for
+        from remediation.cli.commands.verify_watch import watch
 
         return watch(hosts, after, as_json=options.json)
 

@@ -12,9 +12,9 @@ from remediation.cli.task import command_task
 @command_task(Steps)
 def steps(options: Steps) -> int:
     """List the steps, or describe one with its parameters."""
-    from remediation.model.errors import UsageError  # noqa: PLC0415 - loaded when asked for
-    from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
-    from remediation.steps.registry import nearest, registry  # noqa: PLC0415 - pydantic is loaded when asked for
+    from remediation.model.errors import UsageError
+    from remediation.report.json_lines import document
+    from remediation.steps.registry import nearest, registry
 
     known = registry()
     if options.name is not None and options.name not in known:
@@ -64,14 +64,14 @@ def _type(info: dict[str, Any]) -> str:
 
 
 def _list(described: list[dict[str, Any]]) -> list[str]:
-    from remediation.report.text import Line, columns  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.text import Line, columns
 
     rows = columns([(item["name"], item["risk"], item["summary"]) for item in described])
     return [row for text in rows for row in Line(text, verbatim=True).rows()]
 
 
 def _page(item: dict[str, Any]) -> list[str]:
-    from remediation.report.text import Line  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.text import Line
 
     needs = f", needs {', '.join(item['needs'])}" if item["needs"] else ""
     once = ", once per run" if item["once_per_run"] else ""

@@ -104,7 +104,7 @@ class Anonymizer:
                 self.person(name)
                 self.machine(machine)
 
-    def clean(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    def clean(self, value: Any) -> Any:
         """Return a JSON value without them."""
         if isinstance(value, str):
             return self._cleaned(value)
@@ -177,10 +177,10 @@ class Cassette:
             reason = f"--record: {self._path} cannot be written: {error.strerror or error}"
             raise UsageError(reason, next_step="name a file in a folder that may be written to") from None
 
-    def _without_secrets(self, value: Any) -> Any:  # noqa: ANN401 - a call or reply as JSON
+    def _without_secrets(self, value: Any) -> Any:
         return self._mask(self._with_binary(value))
 
-    def _with_binary(self, value: Any) -> Any:  # noqa: ANN401 - as above
+    def _with_binary(self, value: Any) -> Any:
         if isinstance(value, Mapping):
             return {
                 key: self._binary(each) if key == "base64" and isinstance(each, str) else self._with_binary(each)
@@ -255,7 +255,7 @@ def _written(item: Call | Reply) -> dict[str, Any]:
     return {"type": type(item).__name__} | {name: _plain(value) for name, value in values.items()}
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - a field of a call or reply
+def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         # wsl.exe and a few others print UTF-16: as text, or the names in it would not be seen
         for name, encoding in _TEXTS.items():
@@ -268,13 +268,13 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - a field of a call or reply
     return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _read(written: Mapping[str, Any], known: Mapping[str, type[Any]]) -> Any:  # noqa: ANN401 - one of `known`
+def _read(written: Mapping[str, Any], known: Mapping[str, type[Any]]) -> Any:
     kind = known[str(written["type"])]
     annotations = {each.name: str(each.type) for each in fields(kind)}
     return kind(**{name: _value(value, annotations[name]) for name, value in written.items() if name != "type"})
 
 
-def _value(value: Any, annotation: str) -> Any:  # noqa: ANN401 - a field of a call or reply
+def _value(value: Any, annotation: str) -> Any:
     if annotation == "bytes":
         try:
             ((name, text),) = value.items()

@@ -86,7 +86,7 @@ class SshChannel:
 
     def as_logged_in(self) -> AbstractContextManager[bool]:
         """Nothing logs in but `start`."""
-        return nullcontext(True)  # noqa: FBT003 - the context's value
+        return nullcontext(True)
 
     def abandon(self) -> None:
         """Let go: what ran there ends with its stdin."""

@@ -38,7 +38,7 @@ class _Strict(paramiko.MissingHostKeyPolicy):
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002 - paramiko's
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
         """Say whose key is unknown, and which."""
         raise HostKeyRefused(
             f"{self._name}: the host key of {hostname} is in no known_hosts file: {key.get_name()} {fingerprint(key)}",
@@ -72,7 +72,7 @@ def fingerprint(key: paramiko.PKey) -> str:
     return f"SHA256:{digest.rstrip('=')}"
 
 
-def open_ssh(settings: ConnectionSettings, note: Callable[[str], None]) -> Any:  # noqa: ANN401 - fabric has no types
+def open_ssh(settings: ConnectionSettings, note: Callable[[str], None]) -> Any:
     """Return an open `fabric.Connection`; raises `Unreachable` and its kinds."""
     connection = None
     try:
@@ -93,7 +93,7 @@ def open_ssh(settings: ConnectionSettings, note: Callable[[str], None]) -> Any: 
     return connection
 
 
-def _open(connection: Any, hops: Sequence[Any], settings: ConnectionSettings) -> None:  # noqa: ANN401 - fabric has no types
+def _open(connection: Any, hops: Sequence[Any], settings: ConnectionSettings) -> None:
     """Open the connection before a deadline for all of it; raises what fabric raises, or `Unreachable`."""
     seconds = _OPENING * settings.timeout * len(hops)
     with watchdog(seconds, lambda: _hang_up(hops[-1])) as dog:
@@ -109,7 +109,7 @@ def _open(connection: Any, hops: Sequence[Any], settings: ConnectionSettings) ->
             ) from error
 
 
-def failure(settings: ConnectionSettings, error: Exception) -> Unreachable:  # noqa: PLR0911 - one per kind of error
+def failure(settings: ConnectionSettings, error: Exception) -> Unreachable:
     """Return what an error of paramiko, fabric or the socket means; one that means nothing known is raised as it is."""
     name, where = settings.name, f"{settings.address}:{settings.port or 22}"
     if isinstance(error, paramiko.BadHostKeyException):
@@ -148,7 +148,7 @@ def failure(settings: ConnectionSettings, error: Exception) -> Unreachable:  # n
     raise error
 
 
-def _made(settings: ConnectionSettings) -> Any:  # noqa: ANN401 - fabric has no types
+def _made(settings: ConnectionSettings) -> Any:
     wanted = settings.ssh
     # lazy: neither fabric's own configuration files nor its variables; ssh's are read, for they are the user's for this host
     config = Config(lazy=True, runtime_ssh_path=_path(wanted.config_file) if wanted.config_file else None)
@@ -175,14 +175,14 @@ def _made(settings: ConnectionSettings) -> Any:  # noqa: ANN401 - fabric has no 
     )  # fmt: skip
 
 
-def _hops(connection: Any) -> Iterator[Any]:  # noqa: ANN401 - fabric has no types
+def _hops(connection: Any) -> Iterator[Any]:
     """Yield the connection and every host it goes through."""
     while isinstance(connection, fabric.Connection):
         yield connection
         connection = connection.gateway
 
 
-def _trust(hop: Any, settings: ConnectionSettings, note: Callable[[str], None]) -> None:  # noqa: ANN401
+def _trust(hop: Any, settings: ConnectionSettings, note: Callable[[str], None]) -> None:
     files = (
         [settings.ssh.known_hosts]
         if settings.ssh.known_hosts
@@ -208,7 +208,7 @@ class _Socket(socket.socket):
         return super().recv(size, flags)
 
 
-def _hang_up(hop: Any) -> None:  # noqa: ANN401 - fabric has no types
+def _hang_up(hop: Any) -> None:
     sock = hop.connect_kwargs.get("sock")
     if sock is not None:
         with suppress(OSError):
@@ -216,7 +216,7 @@ def _hang_up(hop: Any) -> None:  # noqa: ANN401 - fabric has no types
     hop.client.close()
 
 
-def _at_once(first: Any, timeout: float) -> None:  # noqa: ANN401 - fabric has no types
+def _at_once(first: Any, timeout: float) -> None:
     """Give the hop that is reached from here a socket that holds no message back.
 
     A message of SSH is small, and several go out before an answer is due: TCP would let each wait for the acknowledgement of the one
@@ -230,7 +230,7 @@ def _at_once(first: Any, timeout: float) -> None:  # noqa: ANN401 - fabric has n
         first.connect_kwargs["sock"] = sock
 
 
-def _closed(connection: Any) -> None:  # noqa: ANN401
+def _closed(connection: Any) -> None:
     for hop in _hops(connection):
         hop.close()
         hop.client.close()  # a login that was refused leaves a transport that fabric knows nothing of

@@ -43,7 +43,7 @@ class Late(Exception):
         self.group = group
 
 
-def execute_command(  # noqa: PLR0913 - a Run's fields
+def execute_command(
     transport: paramiko.Transport, argv: Sequence[str], stdin: bytes = b"", timeout: float = 30.0, *, cwd: str | None = None,
     env: Mapping[str, str] | None = None,
     interrupted: Callable[[int | None], None] = lambda _: None, on_chunk: OnChunk | None = None, most: int = limits.OUTPUT,

@@ -130,7 +130,7 @@ class _Raw(io.RawIOBase):
         """Return True."""
         return True
 
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
+    def readinto(self, buffer: Any) -> int:
         """Read what is there."""
         content = self._channel.recv(len(buffer))
         buffer[: len(content)] = content
@@ -144,6 +144,6 @@ class _Stream:
         self._channel = channel
         self.send, self.settimeout, self.close = channel.send, channel.settimeout, channel.close
 
-    def makefile(self, _mode: str = "rb", buffering: int = 0) -> io.RawIOBase:  # noqa: ARG002 - a socket's
+    def makefile(self, _mode: str = "rb", buffering: int = 0) -> io.RawIOBase:
         """Return what is read of it."""
         return _Raw(self._channel)

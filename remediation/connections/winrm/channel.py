@@ -110,7 +110,7 @@ class WinRmChannel:
             piece = bytes(view[: self._chunk])
             last = len(piece) == len(view)
             try:
-                self._do(lambda: streams.send(piece, end=end and last), deadline)  # noqa: B023
+                self._do(lambda: streams.send(piece, end=end and last), deadline)  # noqa: B023 - called before the loop goes on
             except _TooLarge as refused:
                 if self._chunk <= LEAST_CHUNK:
                     raise winrm_errors.too_large(self._settings, refused.message) from refused

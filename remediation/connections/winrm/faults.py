@@ -137,7 +137,7 @@ NO_CHALLENGE = Fault(
 """Refused before a password was asked for."""
 
 
-def read_fault(error: BaseException) -> Fault:  # noqa: PLR0911 - one line per family
+def read_fault(error: BaseException) -> Fault:
     """Return what `error` means."""
     if isinstance(error, Redirected | LimitExceeded):
         return _confined(error)
@@ -195,7 +195,7 @@ def _http(error: WinRMTransportError) -> Fault:
     return Fault(Meaning.LOST, f"the service answered HTTP {code}", code)
 
 
-def _request(error: requests.RequestException) -> Fault:  # noqa: PLR0911 - as above
+def _request(error: requests.RequestException) -> Fault:
     if isinstance(error, requests.exceptions.SSLError):
         return Fault(Meaning.CERTIFICATE, _tls(error))
     if isinstance(error, requests.exceptions.ProxyError):

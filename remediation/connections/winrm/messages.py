@@ -77,7 +77,7 @@ class _SealedMessages(Encryption):
 
     def prepare_encrypted_request(
         self,
-        session: requests.Session,  # noqa: ARG002 - the one that this was made with
+        session: requests.Session,
         endpoint: str | bytes,
         message: bytes,
     ) -> requests.PreparedRequest:
@@ -108,7 +108,7 @@ class ReusedAuth:
     Otherwise the libraries below would log in anew by themselves, wherever the connection was cut.
     """
 
-    def __init__(self, login: Any) -> None:  # noqa: ANN401 - requests' and its plugins' own
+    def __init__(self, login: Any) -> None:
         self.session_security = getattr(login, "session_security", None)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -39,7 +39,7 @@ class Redirected(Exception):
 class _Answer(http.client.HTTPResponse):
     """An answer within limits. The timeout of the socket, which is one for each read, is taken for the whole of it."""
 
-    def __init__(self, sock: Any, *more: Any, **options: Any) -> None:  # noqa: ANN401 - http.client's own
+    def __init__(self, sock: Any, *more: Any, **options: Any) -> None:
         super().__init__(sock, *more, **options)
         self.fp.close()
         deadline = Deadline(sock.gettimeout() or limits.WINRM_SECONDS)
@@ -52,7 +52,7 @@ class _Sends:
 
     sock: Any
 
-    def send(self, data: Any) -> None:  # noqa: ANN401 - http.client's own
+    def send(self, data: Any) -> None:
         """Send all of `data`."""
         if self.sock is None or not isinstance(data, bytes):
             super().send(data)  # type: ignore[misc]  # http.client's connects first
@@ -81,18 +81,18 @@ class _Adapter(HTTPAdapter):
 
     until = 0.0
 
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - requests' own
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """Make the pools of bounded connections."""
         super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 - as above
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         """Make those to a proxy of bounded connections."""
         manager = super().proxy_manager_for(proxy, **options)
         manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
         return manager
 
-    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:  # noqa: ANN401 - as above
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
         """Send one request; raises `Redirected`, `LimitExceeded`, and what requests raises."""
         left = self.until - time.monotonic()
         if left <= 0:
@@ -163,7 +163,7 @@ def forbidden_xml(text: bytes) -> str:
     parser.StartDoctypeDeclHandler = lambda *_: refuse("has a document type, which SOAP forbids")
     parser.StartElementHandler, parser.EndElementHandler = start, end
     try:
-        parser.Parse(text, True)  # noqa: FBT003 - expat's own
+        parser.Parse(text, True)
     except (expat.ExpatError, ValueError, LookupError):
         return problem
     return problem

@@ -66,7 +66,7 @@ class WorkerConnection:
 
     platform = "windows"
 
-    def __init__(  # noqa: PLR0913 - all but two by name, each with a default
+    def __init__(
         self, host: str, channel: Channel, *, scripts: Callable[[str], str], note: Callable[[str], None] = lambda _: None,
         opening: float = 30.0, greeting: float = GREETING, powershell: str = "powershell.exe", heartbeat: KeepAliveThread = PROCESS_KEEP_ALIVE,
     ) -> None:  # fmt: skip

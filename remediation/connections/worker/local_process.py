@@ -39,7 +39,7 @@ class ChildChannel:
         self._said = _Said()
         self._errors = bytearray()
 
-    def start(self, command: Sequence[str], deadline: float) -> None:  # noqa: ARG002 - starting a child takes no waiting
+    def start(self, command: Sequence[str], deadline: float) -> None:
         """Start the process."""
         self.close()
         words = [*self._before, *(command[1:] if self._before else (native(command[0]), *command[1:]))]
@@ -63,7 +63,7 @@ class ChildChannel:
         for pump, pipe in ((self._said.put, self._process.stdout), (self._err(self._errors), self._process.stderr)):
             threading.Thread(target=_drain, args=(pipe, pump), daemon=True).start()
 
-    def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:  # noqa: ARG002 - a pipe takes it or breaks
+    def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:
         """Write to stdin."""
         pipe = self._process.stdin if self._process is not None else None
         if pipe is None:
@@ -100,7 +100,7 @@ class ChildChannel:
 
     def as_logged_in(self) -> AbstractContextManager[bool]:
         """Nothing logs in but `start`."""
-        return nullcontext(True)  # noqa: FBT003 - the context's value
+        return nullcontext(True)
 
     def abandon(self) -> None:
         """Let go: what ran there ends with its stdin."""

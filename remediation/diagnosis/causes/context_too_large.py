@@ -30,7 +30,7 @@ _DEFAULT_BY_VRAM = re.compile(
 )
 
 
-def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per kind of proof
+def find(reading: Reading) -> Verdict:  # noqa: C901 - one return per kind of proof
     """Ask whether all layers would fit at the default context."""
     if no_card_found(reading):
         return None
@@ -60,7 +60,7 @@ def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per k
     if fits_now is False and figures.fits(figures.empty_card, context=DEFAULT_CONTEXT) and not figures.fits(figures.empty_card):
         return found(Cause.CONTEXT_TOO_LARGE, 0.86, text, *quotes, cure=_CURE)
     share = (figures.kv or 0) / max(1, figures.weights or 0) if figures.weights else 0
-    if fits_now is False and (share >= 0.2 or length >= _VERY_LONG):  # noqa: PLR2004 - a fifth of the weights is a cache worth naming
+    if fits_now is False and (share >= 0.2 or length >= _VERY_LONG):
         return found(Cause.CONTEXT_TOO_LARGE, 0.7, text, *quotes, cure=_CURE)
     if fits_now is None and place in {Placement.PART, Placement.NONE} and length >= _LONG:
         return found(Cause.CONTEXT_TOO_LARGE, LIKELY if length >= _VERY_LONG else 0.75, text, *quotes, cure=_CURE)

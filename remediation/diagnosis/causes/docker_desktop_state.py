@@ -17,7 +17,7 @@ _UPDATED = re.compile(
 _RESTARTED = re.compile(r"restart(?:ing|ed)? (?:docker desktop|wsl)|wsl --shutdown", re.IGNORECASE)
 
 
-def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of proof
+def find(reading: Reading) -> Verdict:
     """Look for an engine that does not answer, WSL's errors, and libraries that its GPU support lacks."""
     windows = reading.evidence.platform in {"docker-windows", "wsl", "windows"}
     hit = reading.hit("daemon_down")
@@ -37,7 +37,7 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
         )
         said = f"Docker Desktop {state}" if state else "Docker Desktop or WSL reports an error of its own"
         return found(Cause.DOCKER_DESKTOP_STATE, 0.9, said, hit.at, cure=_RESTART)
-    code = next((one for one in reading.codes if one.code == 500), None)  # noqa: PLR2004 - CUDA's code: a symbol of the driver is missing
+    code = next((one for one in reading.codes if one.code == 500), None)
     hit = reading.hit("dxg")
     if windows and (code is not None or hit is not None):
         return found(

@@ -19,7 +19,7 @@ _SLEEP = re.compile(
 _RUNTIME = frozenset({700, 702, 719, 4})
 
 
-def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of proof
+def find(reading: Reading) -> Verdict:
     """Look for dead cards, then CUDA's codes, then for a sleep after which the GPU is gone."""
     hit = reading.hit("xid", "gpu_lost")
     if hit is not None:

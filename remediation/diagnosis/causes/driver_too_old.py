@@ -16,7 +16,7 @@ _OLDEST_CUDA = (11, 0)
 _ENFORCED: tuple[tuple[Version, int], ...] = (((0, 30, 11), 550), ((0, 9, 3), 525), ((0, 0, 1), 450))
 
 
-def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of proof
+def find(reading: Reading) -> Verdict:
     """Look for the messages, CUDA's codes, then compare the driver's number with what the release needs."""
     mismatch = reading.hit("nvml_mismatch")
     if mismatch is not None:
@@ -76,9 +76,9 @@ def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of
                 cure=CURE,
             )
         return None
-    if reading.version is None and major < 450 and placement(reading) is Placement.NONE:  # noqa: PLR2004 - the oldest minimum of all
+    if reading.version is None and major < 450 and placement(reading) is Placement.NONE:
         return found(Cause.DRIVER_TOO_OLD, 0.85, f"driver {number} is below the minimum of every release", at, cure=CURE)
-    return RuledOut(Cause.DRIVER_TOO_OLD, f"driver {number}") if needed is not None or major >= 550 else None  # noqa: PLR2004 - the newest minimum
+    return RuledOut(Cause.DRIVER_TOO_OLD, f"driver {number}") if needed is not None or major >= 550 else None
 
 
 def _below(number: str, floor: tuple[int, int]) -> bool:

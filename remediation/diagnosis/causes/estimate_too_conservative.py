@@ -34,7 +34,7 @@ _UNUSED = re.compile(
 )
 
 
-def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per kind of proof
+def find(reading: Reading) -> Verdict:  # noqa: C901 - one return per kind of proof
     """Ask whether the server's own figure of the need lies below what is free, and yet layers are missing."""
     if no_card_found(reading):
         return None
@@ -104,7 +104,7 @@ def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per k
             reading.smi[0].memory_at,
             cure=_CURE,
         )
-    row = next((row for row in reading.ps if row.gpu is not None and 0.85 <= row.gpu < 1), None)  # noqa: PLR2004 - nearly whole
+    row = next((row for row in reading.ps if row.gpu is not None and 0.85 <= row.gpu < 1), None)
     if row is not None and reading.card_total and row.size and row.size < reading.card_total * 1.35:
         return found(
             Cause.ESTIMATE_TOO_CONSERVATIVE,

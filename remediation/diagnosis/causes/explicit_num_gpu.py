@@ -15,7 +15,7 @@ from remediation.model.text.timestamps import parse_timestamp
 _CURE = "find who sends num_gpu (client, Modelfile: ollama show --parameters MODEL), remove it, unload the model, then load it with num_gpu -1"
 
 
-def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per kind of proof
+def find(reading: Reading) -> Verdict:  # noqa: C901 - one return per kind of proof
     """Look at the request in the load lines, then at what clients and Modelfiles ask."""
     load = reading.shown
     hung = _without_end(reading)

@@ -97,7 +97,7 @@ def _lost(reading: Reading) -> Finding | None:
     if code is not None:
         windows = reading.evidence.platform in {"docker-windows", "wsl", "windows"}
         # code 500 under WSL: the container toolkit of Docker Desktop lacks a library of the driver (facts/ollama 2.1)
-        sure = (0.75 if windows else 0.85) if code.code == 500 else (0.94 if reading.in_container else 0.7)  # noqa: PLR2004 - CUDA's code
+        sure = (0.75 if windows else 0.85) if code.code == 500 else (0.94 if reading.in_container else 0.7)
         return found(
             Cause.GPU_NOT_VISIBLE_TO_CONTAINER,
             sure,

@@ -13,7 +13,7 @@ from remediation.model.text.digits import is_whole
 _NOTICEABLE = 64 * MIB
 
 
-def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of proof
+def find(reading: Reading) -> Verdict:
     """Look at OLLAMA_GPU_OVERHEAD (up to v0.24) and at llama-server's free margin (v0.30 and newer)."""
     load = reading.shown
     place = placement(reading)

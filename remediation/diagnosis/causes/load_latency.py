@@ -56,9 +56,9 @@ def _durations(reading: Reading) -> Finding | None:
     for piece in reading.evidence.pieces:
         for match in _DURATION.finditer(piece.text):
             number, unit = float(match[2]), (match[3] or "").lower()
-            seconds = number / 1e9 if unit == "ns" or (not unit and number > 1e6) else number / 1000 if unit == "ms" else number  # noqa: PLR2004 - nanoseconds have no unit
+            seconds = number / 1e9 if unit == "ns" or (not unit and number > 1e6) else number / 1000 if unit == "ms" else number
             seconds += 60 * int(match[1] or 0)
-            if seconds >= 10:  # noqa: PLR2004 - longer than anybody waits gladly
+            if seconds >= 10:
                 return found(
                     Cause.LOAD_LATENCY,
                     LIKELY,

@@ -30,7 +30,7 @@ _SMALL_CARD = 3 * GIB  # with less free and the card not known, it is as likely 
 _MANY_LAYERS = 60  # dense models of 60 and more layers have 27 billion parameters and more
 
 
-def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per kind of proof
+def find(reading: Reading) -> Verdict:  # noqa: C901 - one return per kind of proof
     """Ask whether the weights alone exceed the card."""
     if no_card_found(reading):
         return None

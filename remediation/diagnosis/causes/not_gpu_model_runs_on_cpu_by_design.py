@@ -18,7 +18,7 @@ _INTEL_MAC = re.compile(
 )
 
 
-def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of proof
+def find(reading: Reading) -> Verdict:
     """Look for Apple's containers, settings that choose the processor, and layers without a device."""
     only_apple = reading.gpu.apple and not (reading.gpu.nvidia or reading.gpu.amd)
     if only_apple and reading.in_container:

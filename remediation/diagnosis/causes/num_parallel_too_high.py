@@ -22,7 +22,7 @@ _MANY = 3
 _MOST_BY_ITSELF = 4  # facts/ollama 1.3: what releases up to v0.9.6 try without being told
 
 
-def find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of proof
+def find(reading: Reading) -> Verdict:
     """Ask whether all layers would fit with one slot."""
     figures = shortage(reading)
     place = placement(reading)

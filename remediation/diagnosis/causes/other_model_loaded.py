@@ -55,7 +55,7 @@ def _on_card(row: PsRow) -> bool:
     return bool(row.size_vram) if row.gpu is None else row.gpu > 0
 
 
-def _find(reading: Reading) -> Verdict:  # noqa: PLR0911 - one return per kind of proof
+def _find(reading: Reading) -> Verdict:
     """Look for other models in lists, in the log and in words."""
     place = placement(reading)
     if place is Placement.WHOLE:
@@ -120,7 +120,7 @@ def _several_models(reading: Reading) -> bool:
 def _dropped(reading: Reading) -> Verdict:
     """One log, two model files, and less memory free at the second."""
     for log in reading.logs:
-        if len(log.blobs) < 2:  # noqa: PLR2004 - two files
+        if len(log.blobs) < 2:
             continue
         for device, seen in log.free_seen.items():
             if len(seen) > 1 and seen[-1] < seen[0] - GIB:

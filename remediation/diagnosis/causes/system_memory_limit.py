@@ -33,7 +33,7 @@ def find(reading: Reading) -> Verdict:
     at_limit = limit.limit_at if limit else None
     refused = reading.hit("ram_refused")
     if refused is not None:
-        amounts = f" ({refused.groups[0]} of {refused.groups[1]})" if len(refused.groups) == 2 else ""  # noqa: PLR2004 - both amounts
+        amounts = f" ({refused.groups[0]} of {refused.groups[1]})" if len(refused.groups) == 2 else ""
         return found(
             Cause.SYSTEM_MEMORY_LIMIT,
             0.97 if not _cache(reading) else LIKELY,

@@ -10,7 +10,7 @@ from remediation.model.finding import Cause, Quote, RuledOut
 CURE = "use a supported card, or a build (Vulkan, HSA_OVERRIDE_GFX_VERSION for near relatives) that serves this one"
 
 
-def find(reading: Reading) -> Verdict:  # noqa: C901, PLR0911 - one return per kind of proof
+def find(reading: Reading) -> Verdict:  # noqa: C901 - one return per kind of proof
     """Look for what discovery says of the card, then for cards that no release serves."""
     hit = reading.hit("gpu_too_old")
     if hit is not None and reading.hit("physx") is None:

@@ -182,13 +182,13 @@ def _by_figures(figures: Shortage, used: int, reading: Reading) -> Finding | Rul
         # what is free would do for the default context
         return found(Cause.VRAM_OCCUPIED, 0.6, text, *quotes, cure=_CURE)
     if fits_now is False and fits_empty and used >= _BIG:
-        return found(Cause.VRAM_OCCUPIED, FIGURES if share >= 0.12 and not failed else LIKELY, text, *quotes, cure=_CURE)  # noqa: PLR2004 - a desktop takes less
-    if figures.free is not None and figures.free < GIB and share >= 0.5:  # noqa: PLR2004 - half of it
+        return found(Cause.VRAM_OCCUPIED, FIGURES if share >= 0.12 and not failed else LIKELY, text, *quotes, cure=_CURE)
+    if figures.free is not None and figures.free < GIB and share >= 0.5:
         # facts/ollama 4.8: below about 1 GiB free no layer of any 7B model fits
         return found(Cause.VRAM_OCCUPIED, PROVEN if fits_empty and not failed else LIKELY, text, *quotes, cure=_CURE)
-    if share >= 0.5 and fits_now is False:  # noqa: PLR2004 - half of it
+    if share >= 0.5 and fits_now is False:
         return found(Cause.VRAM_OCCUPIED, 0.7, text, *quotes, cure=_CURE)
-    if share >= 0.5 and fits_now is None and figures.is_short and (load is None or load.requested in {None, -1}):  # noqa: PLR2004 - half of it
+    if share >= 0.5 and fits_now is None and figures.is_short and (load is None or load.requested in {None, -1}):
         # how much it needs is not known, but another one holds half of the card and not all layers found room
         return found(Cause.VRAM_OCCUPIED, 0.72, text, *quotes, cure=_CURE)
     return _little_used(figures, used)

@@ -128,7 +128,7 @@ def _filtered(reading: Reading) -> Finding | None:
     return None
 
 
-def _discovery(reading: Reading) -> Finding | None:  # noqa: PLR0911 - one return per kind of proof
+def _discovery(reading: Reading) -> Finding | None:
     """Discovery broke: a library that cannot be loaded leaves nothing but a crash."""
     if reading.gpu_devices:
         return None

@@ -30,7 +30,7 @@ class Fit:
         return self.layers == self.total
 
 
-def fit(  # noqa: PLR0913 - each is a figure of its own, by keyword
+def fit(
     model: ModelMetadata,
     *,
     context: int,
@@ -60,7 +60,7 @@ def fit(  # noqa: PLR0913 - each is a figure of its own, by keyword
     return Fit(layers, model.layers, need, rule.parts(), sentence)
 
 
-def needed_for_all(  # noqa: PLR0913 - each is a figure of its own, by keyword
+def needed_for_all(
     model: ModelMetadata,
     *,
     context: int,
@@ -196,7 +196,7 @@ def _taken(sizes: list[int], room: int) -> int:
     return count
 
 
-def _rule(  # noqa: PLR0913 - what `fit` was given
+def _rule(
     model: ModelMetadata, tokens: int, cache_type: str, version: Version | None, *, overhead: int, margin: int | None
 ) -> _Rule | None:
     kind = generation(version)

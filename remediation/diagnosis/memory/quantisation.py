@@ -52,7 +52,7 @@ def embedding_type(level: str) -> str:
 def more_bits(layer: int, layers: int) -> bool:
     """Whether a layer is one of those that the ``_M`` recipes keep finer: the first and last eighth and every third between."""
     eighth = layers // 8
-    return layer < eighth or layer >= 7 * layers // 8 or (layer - eighth) % 3 == 2  # noqa: PLR2004 - llama.cpp's own numbers
+    return layer < eighth or layer >= 7 * layers // 8 or (layer - eighth) % 3 == 2
 
 
 def block_types(level: str, layer: int, layers: int, *, grouped: int, fused: bool) -> Mapping[str, str]:
@@ -62,10 +62,10 @@ def block_types(level: str, layer: int, layers: int, *, grouped: int, fused: boo
     types = {"qkv": base, "v": base, "out": base, "down": base}
     finer = more_bits(layer, layers)
     if name == "Q2_K":
-        types |= {"v": "Q4_K" if grouped >= 4 else "Q3_K", "out": "Q3_K", "down": "Q3_K"}  # noqa: PLR2004 - llama.cpp's own number
+        types |= {"v": "Q4_K" if grouped >= 4 else "Q3_K", "out": "Q3_K", "down": "Q3_K"}
     elif name == "Q3_K_M":
         types |= {
-            "v": "Q5_K" if layer < 2 else "Q4_K",  # noqa: PLR2004 - llama.cpp's own number
+            "v": "Q5_K" if layer < 2 else "Q4_K",
             "out": "Q4_K",
             "down": "Q5_K" if layer < layers // 16 else "Q4_K",
             "qkv": "Q4_K",
@@ -75,7 +75,7 @@ def block_types(level: str, layer: int, layers: int, *, grouped: int, fused: boo
     elif name == "Q4_K_M":
         types |= {"v": "Q6_K" if finer else base, "down": "Q6_K" if finer else base, "qkv": "Q5_K"}
     elif name == "Q4_K_S":
-        types |= {"v": "Q5_K" if layer < 4 else base, "down": "Q5_K" if layer < layers // 8 else base}  # noqa: PLR2004
+        types |= {"v": "Q5_K" if layer < 4 else base, "down": "Q5_K" if layer < layers // 8 else base}
     elif name == "Q5_K_M":
         types |= {"v": "Q6_K" if finer else base, "down": "Q6_K" if finer else base, "qkv": "Q6_K"}
     return {**types, "rest": base, "qkv": types["qkv"] if fused else base}

@@ -54,7 +54,7 @@ def _line(line: str, at: Quote) -> PsRow | None:
         gpu = 1.0 if match["whole"].upper().startswith("G") else 0.0
     else:
         cpu, share = int(match["cpu"]), int(match["gpu"])
-        if not 98 <= cpu + share <= 102 or ("CPU" not in line.upper() and "GPU" not in line.upper()):  # noqa: PLR2004 - rounding
+        if not 98 <= cpu + share <= 102 or ("CPU" not in line.upper() and "GPU" not in line.upper()):
             return None
         gpu = share / 100
     size = _SIZE.search(line[: match.start()])

@@ -88,7 +88,7 @@ def is_running(folder: Path) -> bool | None:
     return None if taken is None else not taken
 
 
-def unknown_fate(host: str, run: str, token: str) -> Fate:  # noqa: ARG001 - as `remediation.engine.journal.history.fate_of`
+def unknown_fate(host: str, run: str, token: str) -> Fate:
     """Return that nothing is known."""
     return Fate.UNKNOWN
 

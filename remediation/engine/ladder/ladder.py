@@ -120,7 +120,7 @@ class LadderRun:
 
     def diagnose(self) -> None:
         """Find out the causes; what a step has excluded for good stays so."""
-        from remediation.diagnosis.diagnose import to_json  # noqa: PLC0415 - a run without a ladder needs no causes
+        from remediation.diagnosis.diagnose import to_json
 
         self.snapshot = self.context.access.reader_for("diagnosis", snapshot=self.snapshot)
         self.diagnosis = self.context.ports.diagnose(self.snapshot)
@@ -266,7 +266,7 @@ class LadderRun:
         refusal = check_risk(foreseen.changes, self.context)
         return Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step) if refusal else None
 
-    def start(self, choice: RungChoice, **more: Any) -> None:  # noqa: ANN401 - JSON fields of the event
+    def start(self, choice: RungChoice, **more: Any) -> None:
         """Tell that a rung is taken up."""
         self.context.emit(
             "rung_start",

@@ -52,7 +52,7 @@ class Foresight:
         return tuple(item for result in self.results for item in result.ruled_out)
 
     @property
-    def predicted(self) -> Any:  # noqa: ANN401 - JSON
+    def predicted(self) -> Any:
         """What the last step that predicts something predicts, None where none does or nothing would be changed."""
         if self.bad is not None or not self.changes:
             return None

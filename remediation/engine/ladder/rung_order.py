@@ -67,7 +67,7 @@ def proven(diagnosis: Diagnosis) -> tuple[Finding, ...]:
     return tuple(sorted(sure, key=lambda one: -one.confidence))
 
 
-def arrange(  # noqa: PLR0913 - all but two by name
+def arrange(
     rungs: Iterable[Rung],
     diagnosis: Diagnosis,
     *,

@@ -286,9 +286,9 @@ class HostLock:
 def leases_on(connection: Connection) -> LeaseStore:
     """Return the leases of the host behind a connection."""
     if connection.platform == "windows":
-        from remediation.engine.lease.windows_store import WindowsLeases  # noqa: PLC0415 - the other kind of host needs none
+        from remediation.engine.lease.windows_store import WindowsLeases
 
         return WindowsLeases(connection)
-    from remediation.engine.lease.posix_store import PosixLeases  # noqa: PLC0415 - as above
+    from remediation.engine.lease.posix_store import PosixLeases
 
     return PosixLeases(connection)

@@ -59,5 +59,5 @@ def kept(names: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - a rendered value
+def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]

@@ -16,7 +16,7 @@ from remediation.engine.play.control_flow import Barrier, LeaderResult, LeaderTu
 from remediation.engine.workers import AWAKE, Workers
 
 
-def segment(walk: Walk, answer: Any) -> Barrier | LeaderResult | None:  # noqa: ANN401 - whatever a meeting answers
+def segment(walk: Walk, answer: Any) -> Barrier | LeaderResult | None:
     """Walk on to the next meeting, or to the end (None)."""
     try:
         return walk.send(answer)

@@ -27,7 +27,7 @@ def waves(play: Play, hosts: Sequence[str], scope: Scope) -> Iterator[tuple[str,
         rest = rest[size:]
 
 
-def _size(item: Any, hosts: int, play: Play, scope: Scope) -> int:  # noqa: ANN401 - as it stands in the file
+def _size(item: Any, hosts: int, play: Play, scope: Scope) -> int:
     text = str(scope.render(item)).strip()
     try:
         if text.endswith("%"):

@@ -41,7 +41,7 @@ def run_task(site: TaskContext, act: Act, call: Callable[[Sequence[str]], None])
     return ending
 
 
-def _throttled(site: TaskContext) -> Any:  # noqa: ANN401 - a context manager
+def _throttled(site: TaskContext) -> Any:
     try:
         most = int(site.number(site.settings.throttle, 0))
     except RemediationError:
@@ -58,7 +58,7 @@ def _looped(site: TaskContext, act: Act) -> TaskResult:
     except RemediationError as error:
         broken = error
 
-        def refuse(site: TaskContext, scope: Scope) -> ActionResult:  # noqa: ARG001 - an act's signature
+        def refuse(site: TaskContext, scope: Scope) -> ActionResult:
             raise broken
 
         return one(site, refuse)  # a condition that is false wins over a broken loop
@@ -90,7 +90,7 @@ def _looped(site: TaskContext, act: Act) -> TaskResult:
     return together(endings)
 
 
-def pause(site: TaskContext, seconds: Any, *, last: bool) -> None:  # noqa: ANN401 - as it stands in the file
+def pause(site: TaskContext, seconds: Any, *, last: bool) -> None:
     """Wait between two items where the loop says so."""
     if seconds is not None and not last:
         site.pause(site.number(seconds, 0.0))
@@ -146,7 +146,7 @@ def one(site: TaskContext, act: Act) -> TaskResult:
         return _ending(site, refused_result(error))
 
 
-def false_condition(site: TaskContext, scope: Scope) -> Any:  # noqa: ANN401 - as it stands in the file
+def false_condition(site: TaskContext, scope: Scope) -> Any:
     """Return the first level of ``when`` that does not hold, None when all do; raises `RemediationError`."""
     for condition in site.settings.when:
         if not scope.condition(condition, site.place):
@@ -192,7 +192,7 @@ def _cut_short(ending: TaskResult, tries: int) -> TaskResult:
     return dataclasses.replace(ending, outcome=outcome, result={**ending.result, "failed": True, "msg": reason}, reason=reason)
 
 
-def _once(site: TaskContext, act: Act, **more: Any) -> TaskResult:  # noqa: ANN401 - values for the result
+def _once(site: TaskContext, act: Act, **more: Any) -> TaskResult:
     try:
         with site.contained():
             acted = act(site, site.scope())

@@ -72,7 +72,7 @@ def observe(step: Step[Any], context: StepContext, *, reuse: bool = False) -> Ob
 
 def confirm(step: Step[Any], context: StepContext, observation: Observation) -> str:
     """Return what contradicts a state that looks met, by the proof that the step asks for; "" in check mode, which asks nothing."""
-    from remediation.steps.contract import Step as Contract  # noqa: PLC0415 - a start is quicker without
+    from remediation.steps.contract import Step as Contract
 
     if context.policy.check or type(step).confirm is Contract.confirm:
         return ""

@@ -141,6 +141,6 @@ def _ports(record: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     network = (record.get("NetworkSettings") or {}).get("Ports") or {}
     asked = (record.get("HostConfig") or {}).get("PortBindings") or {}
     return {
-        port: tuple(f"{each.get('HostIp') or '0.0.0.0'}:{each['HostPort']}" for each in bound or ())  # noqa: S104 - as Docker prints it
+        port: tuple(f"{each.get('HostIp') or '0.0.0.0'}:{each['HostPort']}" for each in bound or ())
         for port, bound in {**asked, **network}.items()
     }

@@ -211,7 +211,7 @@ def _unreachable(said: str) -> bool:
     )
 
 
-def _json(done: Completed) -> Any:  # noqa: ANN401 - JSON
+def _json(done: Completed) -> Any:
     try:
         return load_json(done.text)
     except ValueError as error:

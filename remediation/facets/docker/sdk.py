@@ -87,8 +87,8 @@ class SdkEngine:
 
     def _ask(self, read: Callable[[APIClient], T], *, patience: float = _TIMEOUT) -> T:
         """Return what `read` gets from the engine; raises with the engine's own words."""
-        import docker  # noqa: PLC0415 - half a second; only where the engine is asked
-        import requests  # noqa: PLC0415 - as above
+        import docker
+        import requests
 
         try:
             with closing(docker.APIClient(base_url=self._address(), version=self._version(), timeout=round(patience))) as api:
@@ -122,8 +122,8 @@ class SdkEngine:
         Asked for by a client of its own: one that negotiates as it is made leaves its socket open where nobody answers.
         """
         if not self._negotiated:
-            import docker  # noqa: PLC0415 - see `_ask`
-            from docker import constants  # noqa: PLC0415 - see `_ask`
+            import docker
+            from docker import constants
 
             _knock(self._address())
             known = constants.DEFAULT_DOCKER_API_VERSION
@@ -137,8 +137,8 @@ class SdkEngine:
         named = self._environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST")
         if named:
             return named
-        from docker.context import ContextAPI  # noqa: PLC0415 - only without DOCKER_HOST
-        from docker.errors import DockerException  # noqa: PLC0415 - as above
+        from docker.context import ContextAPI
+        from docker.errors import DockerException
 
         try:
             context: Any = ContextAPI.get_current_context()
@@ -223,7 +223,7 @@ def _knock(address: str | None) -> None:
 
 
 def _inspect(api: APIClient, name: str) -> Container | None:
-    import docker  # noqa: PLC0415 - loaded by whoever made `api`
+    import docker
 
     try:
         return containers.container(api.inspect_container(name))
@@ -233,7 +233,7 @@ def _inspect(api: APIClient, name: str) -> Container | None:
 
 def _drop(api: APIClient, name: str) -> None:
     """Remove a container that a lost controller left; nothing where there is none."""
-    import docker  # noqa: PLC0415 - loaded by whoever made `api`
+    import docker
 
     try:
         api.remove_container(name, force=True)
@@ -242,7 +242,7 @@ def _drop(api: APIClient, name: str) -> None:
 
 
 def _executed(api: APIClient, name: str, argv: Sequence[str]) -> Executed:
-    from docker.utils import socket as frames  # noqa: PLC0415 - loaded by whoever made `api`
+    from docker.utils import socket as frames
 
     run = str(api.exec_create(name, list(argv))["Id"])
     out, err = Gathered("stdout"), Gathered("stderr")

@@ -74,7 +74,7 @@ class PosixGpu:
         return sampling.by_shell(self._snapshot, seconds, every)
 
 
-def use_from_probe(value: Mapping[str, Any], running: tuple[Process, ...] | Any, host: str) -> GpuUse:  # noqa: ANN401 - any sequence
+def use_from_probe(value: Mapping[str, Any], running: tuple[Process, ...] | Any, host: str) -> GpuUse:
     """Return what the ``gpu`` probe says, joined with the processes. Raises `CallFailed` where nvidia-smi did not answer."""
     if value["rc"] is None:
         raise absent(value, host)
@@ -90,7 +90,7 @@ def use_from_probe(value: Mapping[str, Any], running: tuple[Process, ...] | Any,
     return GpuUse(gpus, holders, seen.reliable, seen.why)
 
 
-def use_from_apps(gpus: tuple[Gpu, ...], apps: tuple[nvidia_smi.App, ...], running: tuple[Process, ...] | Any) -> GpuUse:  # noqa: ANN401
+def use_from_apps(gpus: tuple[Gpu, ...], apps: tuple[nvidia_smi.App, ...], running: tuple[Process, ...] | Any) -> GpuUse:
     """Return the devices and who has a context on them; an amount that the driver does not give stays None."""
     by_pid = {each.pid: each for each in running}
     memory: dict[int, int | None] = {}

@@ -61,7 +61,7 @@ class NoLibrary(Exception):
 @contextmanager
 def session(host: str) -> Iterator[Any]:
     """Initialise NVML and hand out pynvml; raises `NoLibrary`, or `CallFailed` with NVML's own words."""
-    import pynvml  # type: ignore[import-untyped]  # noqa: PLC0415 - loads ctypes and hundreds of names; only where a GPU is asked
+    import pynvml  # type: ignore[import-untyped]
 
     try:
         pynvml.nvmlInit()
@@ -82,7 +82,7 @@ def _failed(error: Exception, host: str) -> CallFailed:
     return CallFailed(f"the GPU does not answer: {error}", host=host, next_step=_NEXT.get(kind, NO_DRIVER), output=kind)
 
 
-def _gpu(nvml: Any, index: int, card: Any, driver: str) -> Gpu:  # noqa: ANN401 - pynvml has no types
+def _gpu(nvml: Any, index: int, card: Any, driver: str) -> Gpu:
     # the newer structure tells what is reserved apart; a driver that does not know it has the older one
     newer = _maybe(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(card, version=nvml.nvmlMemory_v2))
     memory = newer or nvml.nvmlDeviceGetMemoryInfo(card)
@@ -102,14 +102,14 @@ def _gpu(nvml: Any, index: int, card: Any, driver: str) -> Gpu:  # noqa: ANN401 
     )
 
 
-def _apps(nvml: Any, card: Any) -> Iterator[App]:  # noqa: ANN401 - pynvml has no types
+def _apps(nvml: Any, card: Any) -> Iterator[App]:
     compute = _maybe(nvml, lambda: nvml.nvmlDeviceGetComputeRunningProcesses(card))
     graphics = _maybe(nvml, lambda: nvml.nvmlDeviceGetGraphicsRunningProcesses(card))
     for each in (*(compute or ()), *(graphics or ())):
         yield App(each.pid, f"pid {each.pid}", each.usedGpuMemory)
 
 
-def _maybe(nvml: Any, read: Callable[[], Any]) -> Any:  # noqa: ANN401 - pynvml has no types
+def _maybe(nvml: Any, read: Callable[[], Any]) -> Any:
     """Return what this card or driver can tell, None for what it does not support."""
     try:
         return read()

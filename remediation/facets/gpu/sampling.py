@@ -55,7 +55,7 @@ def by_shell(look: Snapshot, seconds: float, every: float) -> tuple[GpuSample, .
     return tuple(found)
 
 
-def by_library(nvml: Any, clock: Clock, seconds: float, every: float) -> tuple[GpuSample, ...]:  # noqa: ANN401 - pynvml has no types
+def by_library(nvml: Any, clock: Clock, seconds: float, every: float) -> tuple[GpuSample, ...]:
     """Sample by NVML."""
     cards = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
     found: list[GpuSample] = []

@@ -154,7 +154,7 @@ class DesktopControl:
             raise CallFailed(f"Docker Desktop could not be started: {done['problem']}", host=self._snapshot.host)
         under_way = f" (the task that starts it {task.state})" if task.outcome == RUNNING else ""
         times = 0
-        while times < 2:  # noqa: PLR2004 - it answers once while it starts, and then not again for a while
+        while times < 2:
             self._snapshot.forget()
             try:
                 self._engine()

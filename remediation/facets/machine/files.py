@@ -111,7 +111,7 @@ def entries_of(text: str) -> tuple[FileEntry, ...]:
     for line in text.splitlines():
         head, bar, name = line.partition("|")
         parts = head.split(None, 2)
-        if bar and len(parts) == 3:  # noqa: PLR2004 - size, time, type
+        if bar and len(parts) == 3:
             found.append(FileEntry(name, int(parts[0]), float(parts[1]), folder=parts[2] == "directory"))
     return tuple(found)
 

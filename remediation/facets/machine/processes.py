@@ -133,7 +133,7 @@ def own(pid: int, host: str) -> Blocked:
     )
 
 
-def processes_from_probe(value: Any, host: str) -> tuple[Process, ...]:  # noqa: ANN401 - JSON
+def processes_from_probe(value: Any, host: str) -> tuple[Process, ...]:
     """Return the processes of the ``processes`` probe; raises `CallFailed` where they are not told. In older recordings it is a list."""
     rows, reasons = (value.get("Processes"), problems(value)) if isinstance(value, Mapping) else (value, {})
     rows = rows or ()
@@ -189,7 +189,7 @@ def processes_from_shell(text: str) -> tuple[Process, ...]:
             boot = float(rest)
         elif kind == "ps":
             parts = rest.split(None, 4)
-            if len(parts) == 5:  # noqa: PLR2004 - pid, parent, session, user, command line
+            if len(parts) == 5:
                 known[int(parts[0])] = (int(parts[1]), int(parts[2]), parts[3], parts[4])
         elif kind == "stat":
             match = _STAT.match(rest)

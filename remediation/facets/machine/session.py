@@ -93,19 +93,19 @@ class PosixDesktop:
 class PosixDesktopWriter(PosixDesktop):
     """No message reaches a desktop from a login on Linux, and there is no Docker Desktop to be handled."""
 
-    def notify(self, message: str, *, seconds: float) -> bool:  # noqa: ARG002 - the protocol's
+    def notify(self, message: str, *, seconds: float) -> bool:
         """Show nothing."""
         return False
 
-    def stop_docker(self, *, timeout: float = 180.0) -> None:  # noqa: ARG002 - the protocol's
+    def stop_docker(self, *, timeout: float = 180.0) -> None:
         """Refuse."""
         raise self._none()
 
-    def start_docker(self, *, timeout: float = 300.0) -> None:  # noqa: ARG002 - the protocol's
+    def start_docker(self, *, timeout: float = 300.0) -> None:
         """Refuse."""
         raise self._none()
 
-    def set_docker(self, settings: Mapping[str, Any]) -> str:  # noqa: ARG002 - the protocol's
+    def set_docker(self, settings: Mapping[str, Any]) -> str:
         """Refuse."""
         raise self._none()
 

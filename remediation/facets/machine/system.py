@@ -95,7 +95,7 @@ class PosixSystemWriter(PosixSystem):
         rebooted(self._snapshot, self._clock, self.facts, call, timeout, delay=delay)
 
 
-def rebooted(  # noqa: PLR0913 - used twice, each argument once
+def rebooted(
     look: Snapshot, clock: Clock, facts: Callable[[], SystemFacts], call: Run, timeout: float, *, delay: float
 ) -> None:  # fmt: skip
     """Send the command that restarts a host, and wait until it answers with a later boot time."""

@@ -47,7 +47,7 @@ class EngineLogs(Protocol):
 class NoLogs:
     """An engine of whose containers nothing is asked."""
 
-    def inspect(self, name: str) -> Container | None:  # noqa: ARG002 - the protocol's
+    def inspect(self, name: str) -> Container | None:
         """Know none."""
         return None
 
@@ -181,7 +181,7 @@ class OllamaByHttp:
     def _execute(self, name: str, argv: list[str]) -> Executed:
         raise CallFailed(f"{argv[0]} in {name} would change it, and this is a reader", host=self._snapshot.host)
 
-    def _get(self, call: Http) -> Any:  # noqa: ANN401 - JSON
+    def _get(self, call: Http) -> Any:
         reply = self._answer(call)
         return self._json(call, reply.status, reply.body)
 
@@ -202,7 +202,7 @@ class OllamaByHttp:
         container = self._target().container
         return restart_advice(str(container.value) if container is not None else "", windows=self._snapshot.platform == "windows")
 
-    def _json(self, call: Http, status: int, body: bytes) -> Any:  # noqa: ANN401 - JSON
+    def _json(self, call: Http, status: int, body: bytes) -> Any:
         try:
             value = _loaded(body) if body else {}
         except ValueError:
@@ -229,7 +229,7 @@ class OllamaByHttp:
 
 
 @lru_cache(maxsize=128)
-def _loaded(body: bytes) -> Any:  # noqa: ANN401 - JSON
+def _loaded(body: bytes) -> Any:
     """Return what JSON says, to be read only: a model's metadata is the same at every look, and long."""
     return load_json(body)
 

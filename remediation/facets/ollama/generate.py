@@ -79,7 +79,7 @@ class ProbeAsker:
         """Return the figures of one streamed request."""
         data = {"url": url, "body": json.dumps(body), "timeout": timeout, "sample": sample}
         value = self._snapshot.probe(Probe("generate", data, timeout=timeout + 15.0, writes=True), WHAT)
-        from base64 import b64decode  # noqa: PLC0415 - only here
+        from base64 import b64decode
 
         if value.get("cut"):
             found = so_far(

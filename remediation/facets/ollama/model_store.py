@@ -178,7 +178,7 @@ class OnHost:
 
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes."""
-        from remediation.connections.calls import ReadFile  # noqa: PLC0415 - the other shelf needs none
+        from remediation.connections.calls import ReadFile
 
         return self._snapshot.content(ReadFile(self._path(path)))
 
@@ -242,7 +242,7 @@ def sizes_of(listing: str) -> dict[str, int]:
     found = {}
     for line in listing.splitlines():
         parts = line.split(None, 8)
-        if line.startswith("-") and len(parts) == 9:  # noqa: PLR2004 - mode, links, owner, group, size, three of a date, name
+        if line.startswith("-") and len(parts) == 9:
             found[parts[8]] = int(parts[4])
     return found
 

@@ -42,7 +42,7 @@ class EngineChanges(EngineLogs, Protocol):
 class OllamaWriterByHttp(OllamaByHttp):
     """And loading and asking models."""
 
-    def __init__(  # noqa: PLR0913 - what it is made of, once, by `host`
+    def __init__(
         self, look: Snapshot, target: Callable[[], Target], engine: EngineChanges, *, clock: Clock, asker: Asker, registry: str | None = None,
         told: fetching.Progress | None = None, seen: dict[str, Runner] | None = None,
     ) -> None:  # fmt: skip
@@ -147,7 +147,7 @@ class OllamaWriterByHttp(OllamaByHttp):
         self._snapshot.forget()
         return self.running()
 
-    def _post(self, path: str, body: Mapping[str, Any], timeout: float) -> Any:  # noqa: ANN401 - JSON
+    def _post(self, path: str, body: Mapping[str, Any], timeout: float) -> Any:
         call = Http("POST", f"{self.endpoint}/api/{path}", dict(body), timeout=timeout, writes=True)
         reply = self._snapshot.http(call, what_for(call), next_step=START)
         return self._json(call, reply.status, reply.body)

@@ -126,7 +126,7 @@ WORDS = frozenset(
 """Whole values and keys that the readers of events rely on: they stay, even if somebody chose one of them as a password."""
 
 
-def secrets_in(value: Any, *, named: bool = False) -> Iterator[str]:  # noqa: ANN401 - any value
+def secrets_in(value: Any, *, named: bool = False) -> Iterator[str]:
     """Yield every secret in `value`: hidden values, what stands under a name that says so (``named``), passwords in URLs."""
     reveal = getattr(value, "reveal", None)
     if callable(reveal):
@@ -172,11 +172,11 @@ class Masker:
             self._heads = {head: tuple(sorted(forms, key=len, reverse=True)) for head, forms in heads.items()}
             self._start = re.compile("|".join(map(re.escape, self._heads))) if len(self._heads) <= _FEW else None
 
-    def learn(self, value: Any) -> None:  # noqa: ANN401 - any value
+    def learn(self, value: Any) -> None:
         """Learn every secret that a value holds (`secrets_in`)."""
         self.add(*secrets_in(value))
 
-    def __call__(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    def __call__(self, value: Any) -> Any:
         """Return `value` with every secret masked, in keys as well."""
         if isinstance(value, str):
             return self.text(value)
@@ -212,7 +212,7 @@ class Masker:
             error.mask(self.text)
         return error
 
-    def _under(self, key: object, item: Any) -> Any:  # noqa: ANN401 - any JSON value
+    def _under(self, key: object, item: Any) -> Any:
         return _hidden(item) if isinstance(key, str) and sounds_secret(key) else self(item)
 
     def _replaced(self, text: str) -> str:
@@ -239,7 +239,7 @@ class Masker:
             found = pattern.search(text, found.start() + 1)
 
 
-def _hidden(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _hidden(value: Any) -> Any:
     """Return what stands under a name that sounds secret, without its values; a template is no value."""
     if isinstance(value, Mapping):
         return {key: _hidden(item) for key, item in value.items()}

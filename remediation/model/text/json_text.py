@@ -13,7 +13,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _TOO_DEEP = f"the JSON text is nested deeper than {JSON_DEPTH} levels"
 
 
-def load_json(text: str | bytes, size: int = JSON_SIZE) -> Any:  # noqa: ANN401 - any JSON value
+def load_json(text: str | bytes, size: int = JSON_SIZE) -> Any:
     """Return the value of a JSON text; raises `ValueError` for a text that is none, or exceeds a limit.
 
     Values that JSON does not know (NaN, Infinity) are refused, as are numbers that no field of ours could hold. Half of a
@@ -69,7 +69,7 @@ def _children(value: object) -> Iterable[object]:
     return value if isinstance(value, list) else ()
 
 
-def _paired(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _paired(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, dict):

@@ -27,7 +27,7 @@ _DEEPEST = 20
 _LARGEST = 1 << 63
 
 
-def mismatch(value: object, expected: Any, path: str = "", depth: int = 0) -> str | None:  # noqa: ANN401 - a type
+def mismatch(value: object, expected: Any, path: str = "", depth: int = 0) -> str | None:
     """Return what in `value` is not as `expected`, a type, declares it; None where all is."""
     where = path or "the value"
     if depth > _DEEPEST:
@@ -75,14 +75,14 @@ def intact(what: str, next_step: str) -> Iterator[None]:
         raise UsageError(f"{what} is damaged: {explain_error(error)}", next_step=next_step) from None
 
 
-def _dataclass(value: Any, path: str, depth: int) -> str | None:  # noqa: ANN401 - any dataclass
+def _dataclass(value: Any, path: str, depth: int) -> str | None:
     kind: Any = type(value)
     hints = _hints(kind)
     return _first(mismatch(getattr(value, name), kind, _below(path, name), depth + 1) for name, kind in hints.items())
 
 
 @lru_cache(maxsize=256)
-def _hints(kind: Any) -> Mapping[str, Any]:  # noqa: ANN401 - a dataclass
+def _hints(kind: Any) -> Mapping[str, Any]:
     try:
         known = typing.get_type_hints(kind)
     except NameError:  # a type that is imported for type checkers alone
@@ -90,7 +90,7 @@ def _hints(kind: Any) -> Mapping[str, Any]:  # noqa: ANN401 - a dataclass
     return {each.name: known[each.name] for each in dataclasses.fields(kind) if each.name in known}
 
 
-def _container(value: object, origin: Any, arguments: tuple[Any, ...], path: str, depth: int) -> str | None:  # noqa: ANN401 - types
+def _container(value: object, origin: Any, arguments: tuple[Any, ...], path: str, depth: int) -> str | None:
     where = path or "the value"
     if issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
@@ -112,7 +112,7 @@ def _container(value: object, origin: Any, arguments: tuple[Any, ...], path: str
     return _first(mismatch(each, kind, f"{path}[{number}]", depth + 1) for number, (each, kind) in pairs)
 
 
-def _plain(value: object, expected: Any, where: str) -> str | None:  # noqa: ANN401 - a type
+def _plain(value: object, expected: Any, where: str) -> str | None:
     if expected in {Any, object} or not isinstance(expected, type) or getattr(expected, "_is_protocol", False):
         return None  # also a type variable: anything will do
     if expected is float:

@@ -37,7 +37,7 @@ def brief(text: str, most: int = 400) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-def visible_json(value: Any, *, indent: int | None = None, compact: bool = False) -> str:  # noqa: ANN401 - any JSON value
+def visible_json(value: Any, *, indent: int | None = None, compact: bool = False) -> str:
     """Return `value` as JSON that is safe to show and to write: readable, with control characters as JSON's own escapes."""
     separators = (",", ":") if compact else None
     text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, default=str)

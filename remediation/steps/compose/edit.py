@@ -49,7 +49,7 @@ def _service(parsed: ComposeText, service: str) -> MappingNode:
     return node
 
 
-def _walk(node: MappingNode, keys: Sequence[str]) -> Any:  # noqa: ANN401 - ruamel's nodes are untyped
+def _walk(node: MappingNode, keys: Sequence[str]) -> Any:
     found: Any = node
     for key in keys:
         if not isinstance(found, MappingNode):

@@ -106,7 +106,7 @@ class StackUp(Step[Stack]):
         parts += [f"{', '.join(seen.missing)} has no container"] if seen.missing else []
         return "; ".join(parts)
 
-    def measured_effect(self, change: Change, before: Stack, after: Stack) -> str:  # noqa: ARG002 - the contract's signature
+    def measured_effect(self, change: Change, before: Stack, after: Stack) -> str:
         """Say what runs now."""
         return self.describe(after)
 

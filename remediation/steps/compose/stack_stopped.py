@@ -81,7 +81,7 @@ class StackStopped(Step[Stopped]):
         free = f"; {human(seen.free)} of VRAM free" if seen.free is not None else ""
         return f"{', '.join(seen.running) or 'nothing'} of {seen.project.name} runs{free}"
 
-    def measured_effect(self, change: Change, before: Stopped, after: Stopped) -> str:  # noqa: ARG002 - the contract's signature
+    def measured_effect(self, change: Change, before: Stopped, after: Stopped) -> str:
         """Say how much VRAM came back."""
         if before.free is None or after.free is None:
             return ""

@@ -247,7 +247,7 @@ def _written(name: str, value: str, *, listed: bool, flow: bool) -> str:
     return f"{name}: {json.dumps(value, ensure_ascii=False)}"
 
 
-def _get(node: Node | None, name: str) -> Any:  # noqa: ANN401 - ruamel's nodes are untyped
+def _get(node: Node | None, name: str) -> Any:
     if not isinstance(node, MappingNode):
         return None
     return next((value for key, value in reversed(node.value) if key.value == name), None)

@@ -202,7 +202,7 @@ class ContainerEnvironment(Step[Read]):
         """Whether each is as expected."""
         return all(_alike(self._value(seen, name), value) for name, value in self.expect.items())
 
-    def plan(self, seen: Read) -> Iterator[Change]:  # noqa: ARG002 - a check has no plan
+    def plan(self, seen: Read) -> Iterator[Change]:
         """Plan nothing: compose.environment makes settings."""
         return iter(())
 
@@ -280,7 +280,7 @@ class ContainerHeadroom(Step[Headroom]):
             return False
         return None if seen.share is None else seen.share <= self.at_most
 
-    def plan(self, seen: Headroom) -> Iterator[Change]:  # noqa: ARG002 - a check has no plan
+    def plan(self, seen: Headroom) -> Iterator[Change]:
         """Plan nothing."""
         return iter(())
 

@@ -70,7 +70,7 @@ def read_record(host: Reader, path: str) -> Record | None:
     return Record.read(content, path, host.name) if content is not None else None
 
 
-def note(host: Writer, path: str, **more: Any) -> None:  # noqa: ANN401 - JSON
+def note(host: Writer, path: str, **more: Any) -> None:
     """Write into the record what has been done."""
     record = Record.read(host.files.read(path) or b"", path, host.name)
     write_record(host, path, {**record.to_json(), **more})

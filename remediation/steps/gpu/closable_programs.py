@@ -27,7 +27,7 @@ UNKNOWN_OWNER = "its owner is not known"
 _SYSTEM_OWNERS = ("system", "localsystem", "local service", "localservice", "network service", "networkservice", "root")
 
 
-def why_protected(process: Process) -> str:  # noqa: PLR0911 - one return per reason
+def why_protected(process: Process) -> str:
     """Return why this process is never closed, "" when it may be; what nobody knows the owner of is protected."""
     if process.orphan:
         return ""  # no server uses it

@@ -73,7 +73,7 @@ class DriverAtLeast(Step[Driver]):
             return None
         return all(_parts(gpu.driver_version) >= _parts(self._floor(seen, gpu)) for gpu in seen.gpus)
 
-    def plan(self, seen: Driver) -> Iterator[Change]:  # noqa: ARG002 - never installed
+    def plan(self, seen: Driver) -> Iterator[Change]:
         """Plan nothing."""
         return iter(())
 
@@ -149,7 +149,7 @@ class HostRebooted(Step[Boot]):
                 "restart the host; whatever runs on it ends", subject="host", before=seen.booted, asks="restarts the host",
             )  # fmt: skip
 
-    def apply(self, host: Writer, change: Change) -> None:  # noqa: ARG002 - there is but one
+    def apply(self, host: Writer, change: Change) -> None:
         """Restart it and wait until it answers."""
         host.system.reboot(delay=self.delay, message="remediation restarts this computer. Save your work.")
 

@@ -58,6 +58,6 @@ def _seconds(text: str) -> float | None:
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(bare))
     else:
         return None
-    if seconds > 1e9:  # noqa: PLR2004 - the log prints "for ever" as 2562047h47m16s
+    if seconds > 1e9:
         return -1.0
     return -seconds if negative else seconds

@@ -72,7 +72,7 @@ class ModelLoaded(Step[Loaded]):
         """Preload and wait until it is loaded."""
         host.ollama.load(change.subject, options={}, keep_alive=change.data.get("keep_alive"), timeout=LOAD_TIMEOUT)
 
-    def measured_effect(self, change: Change, before: Loaded, after: Loaded) -> str:  # noqa: ARG002 - the contract's signature
+    def measured_effect(self, change: Change, before: Loaded, after: Loaded) -> str:
         """Say that it stays for a moment only, where that is so."""
         return _BRIEFLY if before.briefly and after.runner is not None else ""
 

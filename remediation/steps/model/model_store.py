@@ -27,7 +27,7 @@ def free_disk(host: Reader) -> int | None:
     except NO_ANSWER:
         return None
     fields = done.stdout.strip().splitlines()[-1].split() if done.code == 0 and done.stdout.strip() else []
-    return int(fields[3]) * 1024 if len(fields) > 3 and is_whole(fields[3]) else None  # noqa: PLR2004 - df's fourth column
+    return int(fields[3]) * 1024 if len(fields) > 3 and is_whole(fields[3]) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class StorePlace:
         parts = name.split("/")
         if len(parts) == 1:
             parts = [_REGISTRY, _LIBRARY, *parts]
-        elif len(parts) == 2:  # noqa: PLR2004 - namespace and name
+        elif len(parts) == 2:
             parts = [_REGISTRY, *parts]
         return posixpath.join(self.prefix, "manifests", *parts, tag)
 

@@ -46,7 +46,7 @@ class ModelOffloaded(Step[Offload]):
         if text != "all" and not (is_whole(number) and not isinstance(value, bool)):
             msg = f"all, a number of layers or a share such as 90% is wanted, not {value!r}"
             raise ValueError(msg)
-        if text.endswith("%") and int(number) > 100:  # noqa: PLR2004 - a share
+        if text.endswith("%") and int(number) > 100:
             msg = f"a share of at most 100% is wanted, not {value!r}"
             raise ValueError(msg)
         return text
@@ -81,7 +81,7 @@ class ModelOffloaded(Step[Offload]):
             return -(-total * int(self.layers.removesuffix("%").strip()) // 100)
         return min(int(self.layers), total)
 
-    def plan(self, seen: Offload) -> Iterator[Change]:  # noqa: ARG002 - a goal has no plan of its own
+    def plan(self, seen: Offload) -> Iterator[Change]:
         """Plan nothing."""
         return iter(())
 

@@ -93,7 +93,7 @@ class ModelResponds(Step[Answers]):
         cold = f"; {seen.cold:.1f} s to load" if seen.cold is not None else ""
         return f"{plural(self.tokens, 'token')} in {seen.warm:.1f} s warm{rate}{cold}, at most {self.within:g} s wanted"
 
-    def measured_effect(self, change: Change, before: Answers, after: Answers) -> str:  # noqa: ARG002 - the contract's signature
+    def measured_effect(self, change: Change, before: Answers, after: Answers) -> str:
         """Say what this request took."""
         if len(after.answers) <= len(before.answers):
             return ""
@@ -135,7 +135,7 @@ class GpuSampled(Step[Sequence[GpuSample]]):
             return None
         return (self.busy is None or most >= self.busy) and (self.idle is None or most <= self.idle)
 
-    def plan(self, seen: Sequence[GpuSample]) -> Iterator[Change]:  # noqa: ARG002 - a check has no plan
+    def plan(self, seen: Sequence[GpuSample]) -> Iterator[Change]:
         """Plan nothing."""
         return iter(())
 

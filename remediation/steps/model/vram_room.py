@@ -14,7 +14,7 @@ from remediation.model.facts import GpuUse, Runner
 _NOTICEABLE_SPILL = 512 * MIB
 
 
-def rooms(  # noqa: PLR0913 - all that decides it, most by name
+def rooms(
     use: GpuUse | None, runner: Runner | None, others: Sequence[Runner], *, version: Version | None, freed: int, load: Load | None
 ) -> tuple[int | None, int | None]:
     """Return what a fresh load finds free, and what it would with the other models unloaded; None with several cards.

@@ -84,7 +84,7 @@ class OllamaRestarted(Step[Server]):
                 f"restart {seen.name}: what is loaded is lost until it is asked for again", subject=seen.name, before=seen.started
             )
 
-    def apply(self, host: Writer, change: Change) -> None:  # noqa: ARG002 - there is only one
+    def apply(self, host: Writer, change: Change) -> None:
         """Restart the server."""
         host.ollama.restart()
 

@@ -26,7 +26,7 @@ from remediation.templating.lazy import materialised
 TRUE = frozenset({"true", "yes", "on", "1"})
 
 
-def to_bool(value: Any) -> bool:  # noqa: ANN401 - any value
+def to_bool(value: Any) -> bool:
     """Return the boolean that a text or number stands for; anything unknown is False."""
     text = str(value).lower()
     if isinstance(value, float):
@@ -34,7 +34,7 @@ def to_bool(value: Any) -> bool:  # noqa: ANN401 - any value
     return text in TRUE
 
 
-def combine(*terms: Any, recursive: bool = False, list_merge: str = "replace") -> dict[Any, Any]:  # noqa: ANN401 - any value
+def combine(*terms: Any, recursive: bool = False, list_merge: str = "replace") -> dict[Any, Any]:
     """Return the mappings merged, later ones stronger."""
     merged: dict[Any, Any] = {}
     for term in _flat(terms):
@@ -81,14 +81,14 @@ def _lists(old: list[Any], new: list[Any], how: str) -> list[Any]:
     return ways[how]()
 
 
-def ternary(value: Any, true_value: Any, false_value: Any, none_value: Any = None) -> Any:  # noqa: ANN401 - any value
+def ternary(value: Any, true_value: Any, false_value: Any, none_value: Any = None) -> Any:
     """Return one of the values by whether `value` is true, false, or nothing."""
     if value is None and none_value is not None:
         return none_value
     return true_value if value else false_value
 
 
-def mandatory(value: Any, msg: str | None = None) -> Any:  # noqa: ANN401 - any value
+def mandatory(value: Any, msg: str | None = None) -> Any:
     """Return `value`, or fail with `msg` where it is not defined."""
     if isinstance(value, Undefined):
         name = value._undefined_name  # noqa: SLF001 - Jinja keeps the name nowhere else
@@ -96,21 +96,21 @@ def mandatory(value: Any, msg: str | None = None) -> Any:  # noqa: ANN401 - any 
     return value
 
 
-def dict2items(value: Any, key_name: str = "key", value_name: str = "value") -> list[dict[str, Any]]:  # noqa: ANN401 - any value
+def dict2items(value: Any, key_name: str = "key", value_name: str = "value") -> list[dict[str, Any]]:
     """Return a mapping as a list of its pairs."""
     if not isinstance(value, Mapping):
         raise TemplateError(f"dict2items takes a mapping, not {value!r}")
     return [{key_name: key, value_name: item} for key, item in value.items()]
 
 
-def items2dict(value: Any, key_name: str = "key", value_name: str = "value") -> dict[Any, Any]:  # noqa: ANN401 - any value
+def items2dict(value: Any, key_name: str = "key", value_name: str = "value") -> dict[Any, Any]:
     """Return a list of pairs as a mapping."""
     if isinstance(value, (str, Mapping)) or not isinstance(value, Iterable):
         raise TemplateError(f"items2dict takes a list, not {value!r}")
     return {item[key_name]: item[value_name] for item in value}
 
 
-def flatten(value: Any, levels: int | None = None, skip_nulls: bool = True) -> list[Any]:  # noqa: ANN401 - any value
+def flatten(value: Any, levels: int | None = None, skip_nulls: bool = True) -> list[Any]:
     """Return a list without lists inside, `levels` deep."""
     flat: list[Any] = []
     for item in value:
@@ -123,7 +123,7 @@ def flatten(value: Any, levels: int | None = None, skip_nulls: bool = True) -> l
     return flat
 
 
-def subelements(value: Any, path: str | list[str], skip_missing: bool = False) -> list[tuple[Any, Any]]:  # noqa: ANN401 - any value
+def subelements(value: Any, path: str | list[str], skip_missing: bool = False) -> list[tuple[Any, Any]]:
     """Return each item with each item of a list inside it."""
     if not isinstance(value, (Mapping, list, tuple)):
         raise TemplateError(f"subelements takes a list or a mapping, not {type_name(value)}")
@@ -149,7 +149,7 @@ def subelements(value: Any, path: str | list[str], skip_missing: bool = False) -
 
 
 @pass_environment
-def extract(environment: Environment, item: Any, container: Any, morekeys: Any = None) -> Any:  # noqa: ANN401 - any value
+def extract(environment: Environment, item: Any, container: Any, morekeys: Any = None) -> Any:
     """Return the item of a container, and on inside it."""
     keys = [item, *(morekeys if isinstance(morekeys, list) else [morekeys] if morekeys is not None else [])]
     for key in keys:
@@ -157,7 +157,7 @@ def extract(environment: Environment, item: Any, container: Any, morekeys: Any =
     return container
 
 
-def hashed(value: Any, kind: str = "sha1") -> str:  # noqa: ANN401 - any value
+def hashed(value: Any, kind: str = "sha1") -> str:
     """Return the digest of a text in hexadecimal."""
     if kind not in hashlib.algorithms_available:
         raise TemplateError(f"hash: there is no algorithm {kind!r}")
@@ -180,7 +180,7 @@ def split(value: str, separator: str | None = None, most: int = -1) -> list[str]
     return value.split(separator, most)
 
 
-def pick(value: Any, start: int | None = None, step: int | None = None, seed: Any = None) -> Any:  # noqa: ANN401 - any value
+def pick(value: Any, start: int | None = None, step: int | None = None, seed: Any = None) -> Any:
     """Return a random number below `value`, or a random item of it."""
     choose = random.Random(seed) if seed is not None else random.SystemRandom()  # noqa: S311 - a seed asks for repetition
     if isinstance(value, int):
@@ -192,7 +192,7 @@ def pick(value: Any, start: int | None = None, step: int | None = None, seed: An
     return choose.choice(list(value))
 
 
-def shuffle(value: Any, seed: Any = None) -> list[Any]:  # noqa: ANN401 - any value
+def shuffle(value: Any, seed: Any = None) -> list[Any]:
     """Return the items in a random order."""
     items = list(value)
     (random.Random(seed) if seed is not None else random.SystemRandom()).shuffle(items)  # noqa: S311 - as above
@@ -202,7 +202,7 @@ def shuffle(value: Any, seed: Any = None) -> list[Any]:  # noqa: ANN401 - any va
 _UNITS = {"B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50, "E": 1 << 60}
 
 
-def human_to_bytes(value: Any, default_unit: str = "B", isbits: bool = False) -> int:  # noqa: ANN401 - any value
+def human_to_bytes(value: Any, default_unit: str = "B", isbits: bool = False) -> int:
     """Return the number of bytes that a text such as ``4.5G`` means."""
     match = re.match(r"^\s{0,100}(\d{0,20}\.?\d{1,20})\s{0,100}([A-Za-z]?)(i?[Bb](?:ytes?|its?)?)?\s{0,100}$", str(value))
     if match is None:
@@ -217,7 +217,7 @@ def human_to_bytes(value: Any, default_unit: str = "B", isbits: bool = False) ->
     return round(float(match[1]) * _UNITS[unit])
 
 
-def human_readable(value: Any, isbits: bool = False, unit: str | None = None) -> str:  # noqa: ANN401 - any value
+def human_readable(value: Any, isbits: bool = False, unit: str | None = None) -> str:
     """Return a number of bytes as people write it."""
     base = "bits" if isbits else "Bytes"
     amount = float(value)
@@ -250,7 +250,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "human_readable": human_readable,
     "human_to_bytes": human_to_bytes,
     "items2dict": items2dict,
-    "log": lambda value, base=math.e: math.log(value, base) if base != 10 else math.log10(value),  # noqa: PLR2004
+    "log": lambda value, base=math.e: math.log(value, base) if base != 10 else math.log10(value),
     "mandatory": mandatory,
     "md5": lambda value: hashed(value, "md5"),
     "permutations": lambda value, size=None: list(itertools.permutations(value, size)),
@@ -258,7 +258,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "pow": math.pow,
     "product": lambda value, *others: list(itertools.product(value, *others)),
     "random": pick,
-    "root": lambda value, base=2: math.sqrt(value) if base == 2 else math.pow(value, 1 / base),  # noqa: PLR2004
+    "root": lambda value, base=2: math.sqrt(value) if base == 2 else math.pow(value, 1 / base),
     "sha1": hashed,
     "shuffle": shuffle,
     "split": split,

@@ -15,13 +15,13 @@ from remediation.templating.lazy import materialised
 from remediation.templating.yaml.secret import Secret
 
 
-def json_filter(value: Any, **options: Any) -> str:  # noqa: ANN401 - any value
+def json_filter(value: Any, **options: Any) -> str:
     """Return JSON; ``indent`` and ``sort_keys`` as in `json.dumps`."""
     options = {name: item for name, item in options.items() if name in {"indent", "sort_keys", "ensure_ascii", "separators"}}
     return json.dumps(materialised(value), default=_plainly, **options)
 
 
-def to_nice_json(value: Any, indent: int = 4, sort_keys: bool = True) -> str:  # noqa: ANN401 - any value
+def to_nice_json(value: Any, indent: int = 4, sort_keys: bool = True) -> str:
     """Return JSON for people."""
     return json.dumps(materialised(value), default=_plainly, indent=indent, sort_keys=sort_keys, separators=(",", ": "))
 
@@ -32,22 +32,22 @@ def _plainly(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def to_yaml(value: Any, default_flow_style: bool | None = None, **options: Any) -> str:  # noqa: ANN401 - any value
+def to_yaml(value: Any, default_flow_style: bool | None = None, **options: Any) -> str:
     """Return YAML."""
     return _dumped(value, default_flow_style=default_flow_style, **options)
 
 
-def to_nice_yaml(value: Any, indent: int = 4, default_flow_style: bool = False, **options: Any) -> str:  # noqa: ANN401 - any value
+def to_nice_yaml(value: Any, indent: int = 4, default_flow_style: bool = False, **options: Any) -> str:
     """Return YAML for people."""
     return _dumped(value, default_flow_style=default_flow_style, indent=indent, **options)
 
 
-def _dumped(value: Any, **options: Any) -> str:  # noqa: ANN401 - any value
+def _dumped(value: Any, **options: Any) -> str:
     text: str = yaml.safe_dump(materialised(value), allow_unicode=True, **options)
     return text.removesuffix("...\n")  # what PyYAML writes behind a lone text
 
 
-def from_json(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def from_json(value: Any) -> Any:
     """Return what a JSON text holds."""
     try:
         return json.loads(value)

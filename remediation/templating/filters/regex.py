@@ -19,8 +19,8 @@ def _flags(ignorecase: bool = False, multiline: bool = False) -> int:
     return (re.IGNORECASE if ignorecase else 0) | (re.MULTILINE if multiline else 0)
 
 
-def replace(  # noqa: PLR0913, PLR0917 - Ansible's parameters
-    value: Any,  # noqa: ANN401 - any value, taken as text
+def replace(
+    value: Any,
     pattern: str = "",
     replacement: str = "",
     ignorecase: bool = False,
@@ -40,7 +40,7 @@ def replace(  # noqa: PLR0913, PLR0917 - Ansible's parameters
     return made
 
 
-def search(value: Any, pattern: str, *groups: str, ignorecase: bool = False, multiline: bool = False) -> Any:  # noqa: ANN401
+def search(value: Any, pattern: str, *groups: str, ignorecase: bool = False, multiline: bool = False) -> Any:
     r"""Return the first match, or the named groups of it (``\1``, ``\g<name>``); None where nothing matches."""
     flags = _flags(ignorecase, multiline)
     wanted = [_group(name, patterns.compile_pattern(pattern, flags)) for name in groups]
@@ -60,12 +60,12 @@ def _group(name: str, pattern: re.Pattern[str]) -> int:
     return known
 
 
-def find_all(value: Any, pattern: str, multiline: bool = False, ignorecase: bool = False) -> list[Any]:  # noqa: ANN401
+def find_all(value: Any, pattern: str, multiline: bool = False, ignorecase: bool = False) -> list[Any]:
     """Return all matches."""
     return patterns.all_matches(pattern, _flags(ignorecase, multiline), str(value))
 
 
-def escape(value: Any, re_type: str = "python") -> str:  # noqa: ANN401 - any value, taken as text
+def escape(value: Any, re_type: str = "python") -> str:
     """Return the text so that a pattern takes it as it is."""
     if re_type == "python":
         return re.escape(str(value))

@@ -47,7 +47,7 @@ def union(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
     return unique([*value, *other])
 
 
-def rekey(value: Any, key: str, duplicates: str = "error") -> dict[Any, Any]:  # noqa: ANN401 - a mapping or a list
+def rekey(value: Any, key: str, duplicates: str = "error") -> dict[Any, Any]:
     """Return mappings by one of their values."""
     if duplicates not in {"error", "overwrite"}:
         raise TemplateError(f"rekey_on_member: duplicates is error or overwrite, not {duplicates!r}")

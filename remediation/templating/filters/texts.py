@@ -22,7 +22,7 @@ STYLES: Mapping[str, tuple[str, str, str]] = {
 """What stands before, on each line of, and after a comment."""
 
 
-def comment(value: object, style: str = "plain", **own: Any) -> str:  # noqa: ANN401 - Ansible's parameters
+def comment(value: object, style: str = "plain", **own: Any) -> str:
     """Return a text as a comment, with an empty line of it before and after."""
     if style not in STYLES:
         raise TemplateError(f"comment: the style is one of {', '.join(STYLES)}, not {style!r}")
@@ -39,12 +39,12 @@ def comment(value: object, style: str = "plain", **own: Any) -> str:  # noqa: AN
     return "\n".join(line.rstrip() for line in lines)
 
 
-def path_join(value: Any) -> str:  # noqa: ANN401 - a text or a list of texts
+def path_join(value: Any) -> str:
     """Return the parts of a path as one."""
     return posixpath.join(*([value] if isinstance(value, str) else value))
 
 
-def common_path(value: Any) -> str:  # noqa: ANN401 - a list of texts
+def common_path(value: Any) -> str:
     """Return the longest path that all of the paths begin with."""
     if not isinstance(value, (list, tuple)):
         raise TemplateError(f"commonpath takes a list of paths, not {value!r}")
@@ -54,7 +54,7 @@ def common_path(value: Any) -> str:  # noqa: ANN401 - a list of texts
 _PARTS = ("fragment", "hostname", "netloc", "password", "path", "port", "query", "scheme", "username")
 
 
-def split_url(value: str, query: str = "") -> Any:  # noqa: ANN401 - a mapping, or one of its values
+def split_url(value: str, query: str = "") -> Any:
     """Return the parts of a URL, or one of them."""
     if query and query not in _PARTS:
         raise TemplateError(f"urlsplit: a URL has no part {query!r}; use one of {', '.join(_PARTS)}")

@@ -28,10 +28,10 @@ SEARCH_PATH = "ansible_search_path"
 class LookupContext(Protocol):
     """The variables in scope, which evaluate what they are given."""
 
-    def render(self, value: Any) -> Any:  # noqa: ANN401 - any value of a file
+    def render(self, value: Any) -> Any:
         """Return `value` with its templates evaluated."""
 
-    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - any value
+    def __getitem__(self, name: str) -> Any:
         """Return a variable."""
 
     def __contains__(self, name: object) -> bool:
@@ -79,7 +79,7 @@ def _first_found(terms: Sequence[Any], names: LookupContext, options: Mapping[st
     raise TemplateError(f"lookup('first_found'): there is none of {', '.join(map(repr, wanted)) or 'no names at all'}")
 
 
-def _fileglob(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - the port's signature
+def _fileglob(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     found: list[str] = []
     for term in map(str, _flat(terms)):
         path = Path(term).expanduser()
@@ -128,14 +128,14 @@ def _last_newlines(text: str) -> int:
     return len(text) - len(text.rstrip("\n"))
 
 
-def _varnames(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+def _varnames(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     wrong = next((term for term in terms if not isinstance(term, str)), None)
     if wrong is not None:
         raise TemplateError(f"lookup('varnames') takes patterns, not {wrong!r}")
     return [name for term in terms for name in names if patterns.groups("search", term, 0, name)]
 
 
-def _dict(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+def _dict(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     pairs: list[Any] = []
     for term in terms:
         if not isinstance(term, Mapping):
@@ -148,22 +148,22 @@ def _flat(terms: Sequence[Any]) -> list[Any]:
     return [part for term in terms for part in (term if isinstance(term, (list, tuple)) else [term])]
 
 
-def _texts(value: Any) -> list[str]:  # noqa: ANN401 - a text or a list of texts
+def _texts(value: Any) -> list[str]:
     if isinstance(value, str):
         return [part.strip() for part in re.split(r"[,;:]", value) if part.strip()]
     return [str(item) for item in value]
 
 
-def _together(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+def _together(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     if not terms:
         raise TemplateError("lookup('together') takes at least one list")
     return [list(row) for row in itertools.zip_longest(*(term if isinstance(term, (list, tuple)) else [term] for term in terms))]
 
 
-def _subelements(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
-    if not 2 <= len(terms) <= 3 or not isinstance(terms[1], str):  # noqa: PLR2004 - a list, a path and options
+def _subelements(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
+    if not 2 <= len(terms) <= 3 or not isinstance(terms[1], str):
         raise TemplateError("lookup('subelements') takes a list, the name of a list in its items, and options")
-    flags = terms[2] if len(terms) > 2 and isinstance(terms[2], Mapping) else {}  # noqa: PLR2004 - as above
+    flags = terms[2] if len(terms) > 2 and isinstance(terms[2], Mapping) else {}
     items = list(terms[0].values()) if isinstance(terms[0], Mapping) else terms[0]
     if not isinstance(items, (list, tuple)):
         raise TemplateError("lookup('subelements') takes a list or a mapping first")
@@ -181,13 +181,13 @@ def _without(item: Mapping[Any, Any], path: Sequence[str]) -> dict[Any, Any]:
     return {key: value for key, value in item.items() if key != first}
 
 
-def _nested(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+def _nested(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     lists = [term if isinstance(term, (list, tuple)) else [term] for term in terms]
     affordable(math.prod(map(len, lists)), "lookup('nested')")
     return [list(row) for row in itertools.product(*lists)]
 
 
-def _random_choice(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - as above
+def _random_choice(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     return [random.SystemRandom().choice(terms)] if terms else []
 
 

@@ -13,7 +13,7 @@ SHORT = re.compile(r"^(?:(\d+)-)?(\d+)(?:/(\d+))?(?::(.+))?$")
 FIELDS = ("start", "end", "count", "stride", "format")
 
 
-def sequence(terms: Sequence[Any], names: object, options: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001 - a lookup's signature
+def sequence(terms: Sequence[Any], names: object, options: Mapping[str, Any]) -> list[Any]:
     """Return the numbers of all `terms`; raises `TemplateError` where one of them says none."""
     values: list[str] = []
     for term in map(str, terms) if terms else [""]:

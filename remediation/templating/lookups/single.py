@@ -25,7 +25,7 @@ Lookup: TypeAlias = Callable[[Any, Mapping[str, Any]], Any]
 """Takes a term and the names in scope, returns a value; raises `RemediationError`."""
 
 
-def _env(term: str, names: Mapping[str, Any]) -> str:  # noqa: ARG001 - the port's signature
+def _env(term: str, names: Mapping[str, Any]) -> str:
     return os.environ.get(term, "")
 
 
@@ -38,11 +38,11 @@ def _file(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]
     return values
 
 
-def _lines(term: object, names: Mapping[str, Any]) -> list[str]:  # noqa: ARG001 - the port's signature
+def _lines(term: object, names: Mapping[str, Any]) -> list[str]:
     return output_of(_words(term)).splitlines()
 
 
-def _vars(term: str, names: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any variable
+def _vars(term: str, names: Mapping[str, Any]) -> Any:
     if term not in names:
         raise TemplateError(f"lookup('vars', {term!r}): there is no such variable")
     return names[term]
@@ -61,7 +61,7 @@ def _words(term: object) -> list[str]:
     return words
 
 
-def _pipe(term: object, names: Mapping[str, Any]) -> str:  # noqa: ARG001 - the port's signature
+def _pipe(term: object, names: Mapping[str, Any]) -> str:
     return output_of(_words(term))
 
 
@@ -69,18 +69,18 @@ def _password_file(term: str, names: Mapping[str, Any]) -> Secret:
     return from_file(_path(term, names))
 
 
-def _password_command(term: object, names: Mapping[str, Any]) -> Secret:  # noqa: ARG001 - the port's signature
+def _password_command(term: object, names: Mapping[str, Any]) -> Secret:
     return from_command(_words(term))
 
 
-def _keyring(term: str, names: Mapping[str, Any]) -> Secret:  # noqa: ARG001 - the port's signature
+def _keyring(term: str, names: Mapping[str, Any]) -> Secret:
     service, _, user = term.partition(" ")
     if not user.strip():
         raise TemplateError(f"lookup('keyring', {term!r}): a service and a user are wanted, with a blank between them")
     return from_keyring(service, user.strip())
 
 
-def _prompt(term: str, names: Mapping[str, Any]) -> Secret:  # noqa: ARG001 - the port's signature
+def _prompt(term: str, names: Mapping[str, Any]) -> Secret:
     return from_prompt(term)
 
 
@@ -101,10 +101,10 @@ COMMANDS = frozenset({"lines", "pipe", "password_command"})
 """Lookups whose term may be a list: it is one command, not many terms."""
 
 
-def query(lookups: Mapping[str, Lookup], names: Any, *, wantlist: bool) -> Callable[..., Any]:  # noqa: ANN401 - a `Scope`
+def query(lookups: Mapping[str, Lookup], names: Any, *, wantlist: bool) -> Callable[..., Any]:
     """Return the function that templates call: ``lookup(name, term, ...)``, one value, or all of them in a list."""
 
-    def look_up(name: str, *terms: Any, wantlist: bool = wantlist, errors: str = "strict", **options: Any) -> Any:  # noqa: ANN401
+    def look_up(name: str, *terms: Any, wantlist: bool = wantlist, errors: str = "strict", **options: Any) -> Any:
         known = name.rpartition(".")[2]  # ansible.builtin.env, community.general.keyring
         if known not in lookups and known not in LISTS:
             there = ", ".join(sorted({*lookups, *LISTS}))
@@ -127,7 +127,7 @@ def query(lookups: Mapping[str, Lookup], names: Any, *, wantlist: bool) -> Calla
     return look_up
 
 
-def _each(source: Lookup, known: str, terms: Sequence[Any], names: Any, default: Any) -> list[Any]:  # noqa: ANN401 - as above
+def _each(source: Lookup, known: str, terms: Sequence[Any], names: Any, default: Any) -> list[Any]:
     """Return what a lookup gives for each term; a list among them is many terms, but for a command one."""
     whole = known in COMMANDS
     flat = [part for term in terms for part in (term if isinstance(term, list) and not whole else [term])]

@@ -34,7 +34,7 @@ _EQUALS = "tag:yaml.org,2002:value"
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-def read_yaml(path: Path, *, decrypt: Decrypt | None = None) -> Any:  # noqa: ANN401 - whatever the file holds
+def read_yaml(path: Path, *, decrypt: Decrypt | None = None) -> Any:
     """Return what a file holds as `Table`, `Rows`, `Text` and plain values; None for an empty one.
 
     Raises `InputError` with every mistake in it: it cannot be read, is not UTF-8, is no YAML, has a key twice, holds a
@@ -50,7 +50,7 @@ def read_yaml(path: Path, *, decrypt: Decrypt | None = None) -> Any:  # noqa: AN
     return read_content(text, path, decrypt=decrypt)
 
 
-def read_content(text: str, path: Path, *, decrypt: Decrypt | None = None) -> Any:  # noqa: ANN401 - whatever it holds
+def read_content(text: str, path: Path, *, decrypt: Decrypt | None = None) -> Any:
     """Return what the text of a file holds, as `read_yaml` does."""
     vaulted = is_vault(text)
     if vaulted:
@@ -58,7 +58,7 @@ def read_content(text: str, path: Path, *, decrypt: Decrypt | None = None) -> An
     return load_text(text, str(path), decrypt=decrypt, secret=vaulted)
 
 
-def load_text(text: str, name: str, *, decrypt: Decrypt | None = None, secret: bool = False) -> Any:  # noqa: ANN401 - whatever it holds
+def load_text(text: str, name: str, *, decrypt: Decrypt | None = None, secret: bool = False) -> Any:
     """Return what YAML text holds, its places in a file called `name`; raises `InputError`.
 
     Of a ``secret`` text nothing is quoted, and its texts are `Secret` unless they are templates.
@@ -99,7 +99,7 @@ def _lines(path: Path) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4)
-def _lines_of(path: Path, changed: int, size: int) -> tuple[str, ...]:  # noqa: ARG001 - a file that changed is read anew
+def _lines_of(path: Path, changed: int, size: int) -> tuple[str, ...]:
     return tuple(files.read_text(path, encoding="utf-8-sig").splitlines())
 
 
@@ -154,7 +154,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self.made: dict[yaml.Node, Any] = {}
 
-    def read(self) -> Any:  # noqa: ANN401 - whatever it holds
+    def read(self) -> Any:
         try:
             yaml_limits.check_limits(self.text)
             self.loader = yaml_limits.FASTEST(self.text)
@@ -173,7 +173,7 @@ class _Reader:
         hint = _hint(error, self.text) if isinstance(error, yaml.MarkedYAMLError) else ""
         self.refuse(f"{what}: {words} {hint}".rstrip(), Place(self.name, mark.line + 1, mark.column + 1) if mark else None)
 
-    def read_slowly(self) -> Any:  # noqa: ANN401 - whatever it holds
+    def read_slowly(self) -> Any:
         try:
             self.loader = yaml.SafeLoader(self.text)
         except yaml.YAMLError as error:  # a character that YAML does not allow
@@ -198,7 +198,7 @@ class _Reader:
     def place(self, node: yaml.Node) -> Place:
         return Place(self.name, node.start_mark.line + 1, node.start_mark.column + 1)
 
-    def value(self, node: yaml.Node, outer: tuple[yaml.Node, ...]) -> Any:  # noqa: ANN401 - any value
+    def value(self, node: yaml.Node, outer: tuple[yaml.Node, ...]) -> Any:
         if node in outer or len(outer) > yaml_limits.DEEPEST:
             what = "contains itself" if node in outer else f"lies more than {yaml_limits.DEEPEST} levels deep"
             self.refuse(f"this value {what}", self.place(node))
@@ -207,7 +207,7 @@ class _Reader:
             self.made[node] = self.made_of(node, (*outer, node))
         return self.made[node]
 
-    def made_of(self, node: yaml.Node, inner: tuple[yaml.Node, ...]) -> Any:  # noqa: ANN401 - any value
+    def made_of(self, node: yaml.Node, inner: tuple[yaml.Node, ...]) -> Any:
         if not isinstance(node, (yaml.MappingNode, yaml.SequenceNode)):
             return self.scalar(node)
         if node.tag.startswith("!") and node.tag != UNSAFE:
@@ -278,7 +278,7 @@ class _Reader:
             self.refuse(error.problems[0].message, place)
             return None
 
-    def scalar(self, node: yaml.Node) -> Any:  # noqa: ANN401 - any plain value
+    def scalar(self, node: yaml.Node) -> Any:
         place = self.place(node)
         if node.tag in {"!vault", "!vault-encrypted"}:
             return self.vaulted(node)

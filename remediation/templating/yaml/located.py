@@ -88,7 +88,7 @@ def place_of(value: object) -> Place | None:
     return value.place if isinstance(value, (Text, Table, Rows)) else None
 
 
-def trusted(value: Any, place: Place | None = None) -> Any:  # noqa: ANN401 - any plain value
+def trusted(value: Any, place: Place | None = None) -> Any:
     """Return plain data as if it had been read from a user's file: its strings may be templates (``-e``)."""
     if isinstance(value, (Text, Table, Rows)):
         return value
@@ -101,7 +101,7 @@ def trusted(value: Any, place: Place | None = None) -> Any:  # noqa: ANN401 - an
     return value
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401 - any value of a file
+def plain(value: Any) -> Any:
     """Return `value` without its places, as built-in types; templates stay text."""
     if isinstance(value, str):
         return str(value)

@@ -55,7 +55,7 @@ def revealed(value: object) -> object:
     return value.reveal() if isinstance(value, Secret) else value
 
 
-def masked(value: Any) -> Any:  # noqa: ANN401 - any value
+def masked(value: Any) -> Any:
     """Return `value` as built-in types, with whatever is secret in it, or sounds so, as ``***``."""
     if isinstance(value, Secret):
         return MASK

@@ -75,8 +75,8 @@ class _VaultText:
 
     def opened(self, password: str) -> str | None:
         """Return the text, None where the password is another one; raises `VaultError` for what is no text."""
-        from cryptography.hazmat.primitives import padding  # noqa: PLC0415 - loaded where a vault is opened
-        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: PLC0415 - as above
+        from cryptography.hazmat.primitives import padding
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
         derived = hashlib.pbkdf2_hmac("sha256", password.encode(), self.salt, _ROUNDS, 2 * _KEY + _BLOCK)
         key, signing, counter = derived[:_KEY], derived[_KEY : 2 * _KEY], derived[2 * _KEY :]

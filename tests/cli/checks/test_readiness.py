@@ -35,11 +35,11 @@ def lacked(checks: Iterable[Check]) -> dict[str, Check]:
     return {check.name: check for check in checks if check.ok is not True}
 
 
-def on_windows(**other: Any) -> dict[str, Check]:  # noqa: ANN401 - fields of WindowsReadiness
+def on_windows(**other: Any) -> dict[str, Check]:
     return lacked(readiness.windows_checks(replace(WINDOWS, **other), remote=True))
 
 
-def on_linux(*, gpu: bool = True, elevated: bool = False, **other: Any) -> dict[str, Check]:  # noqa: ANN401 - as above
+def on_linux(*, gpu: bool = True, elevated: bool = False, **other: Any) -> dict[str, Check]:
     return lacked(readiness.posix_checks(replace(LINUX, **other), gpu=gpu, elevated=elevated))
 
 

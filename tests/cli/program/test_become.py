@@ -59,7 +59,7 @@ def test_the_innermost_keyword_decides_and_a_step_obeys_too(remediate: Remediate
     (folder / ".env").write_text("OTHER=1\n", "utf-8")
     (folder / ".env").chmod(0o666)
     for each in (tmp_path, *tmp_path.parents):
-        if str(each).startswith("/tmp/pytest"):  # noqa: S108 - pytest's own folder
+        if str(each).startswith("/tmp/pytest"):
             each.chmod(0o755)
     tmp_path.chmod(0o777)  # the leases lie there
     nobody = {"become": True, "become_user": "nobody"}

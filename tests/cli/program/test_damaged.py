@@ -60,7 +60,7 @@ def damaged(text: str, draw: random.Random) -> str:
 @pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.every) for seed in range(8, 200))])
 @pytest.mark.parametrize("name", ["run.json", "events.jsonl"])
 def test_a_damaged_run_ends_in_a_sentence(remediate: Remediate, run: Path, seed: int, name: str) -> None:
-    draw = random.Random(seed)  # noqa: S311 - to be repeated, not secret
+    draw = random.Random(seed)
     path = run / name
     text = path.read_text(encoding="utf-8")
     if name == "run.json":

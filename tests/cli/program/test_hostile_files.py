@@ -59,7 +59,7 @@ def test_variable_files(remediate: Remediate, folder: Path, name: str) -> None:
 
 @pytest.mark.parametrize("task", ["lint", "play"])
 @pytest.mark.parametrize("name", FILES)
-def test_playbooks_and_inventories(remediate: Remediate, folder: Path, name: str, task: str) -> None:  # noqa: ARG001 - it is the working folder
+def test_playbooks_and_inventories(remediate: Remediate, folder: Path, name: str, task: str) -> None:
     for words in ([f"{name}.yml", "-i", "inv.yml"], ["ok.yml", "-i", f"{name}.yml"]):
         done = remediate(task, *words)
         assert done.returncode == 1, done.stderr
@@ -126,7 +126,7 @@ def test_what_is_no_password_file(remediate: Remediate, folder: Path, source: st
 
 
 @pytest.mark.parametrize("name", ["fifo", "zero", "dir", "large"])
-def test_names_of_a_limit(remediate: Remediate, folder: Path, name: str) -> None:  # noqa: ARG001 - it is the working folder
+def test_names_of_a_limit(remediate: Remediate, folder: Path, name: str) -> None:
     done = remediate("play", "ok.yml", "-i", "inv.yml", "-l", f"@{name}.yml")
     assert done.returncode == 1
     assert "the file cannot be read" in done.stderr

@@ -26,7 +26,7 @@ SAMPLE = 6
 
 def _cases() -> list[object]:
     """Return 40 kills: a fault, a signal, and after how many events it comes; the first ones are all kinds of signals."""
-    draw = random.Random(SEED)  # noqa: S311 - to be repeated, not secret
+    draw = random.Random(SEED)
     cases = [(FAULTS[draw.randrange(len(FAULTS))], SIGNALS[number % 4], draw.randint(2, 26)) for number in range(40)]
     return [
         pytest.param(case, id=f"{number}-{case[0]}-{case[1]}-{case[2]}", marks=[pytest.mark.every] if number >= SAMPLE else [])
@@ -68,6 +68,6 @@ def test_a_run_that_is_ended_by_a_signal_does_not_block_the_next_one_and_nothing
         assert process.returncode == -signal.SIGKILL, said
     again = remediate("fix-offload", *LAB)  # ends within the 60 s that a run is given
     assert again.returncode == 0, f"killed after {[event.kind for event in killed.events]}\n{again.stdout}{again.stderr}"
-    print(f"\n{number} after {len(killed.events)} events ({killed.events[-1].kind}): {again.stdout.splitlines()[-1]}"  # noqa: T201
+    print(f"\n{number} after {len(killed.events)} events ({killed.events[-1].kind}): {again.stdout.splitlines()[-1]}"
           f"{' | took over' if 'took over' in again.stdout else ''}{' | waited' if 'waiting until' in again.stdout else ''}")  # fmt: skip
     assert [kind for kind, count in _writes(remediate).items() if count > once[kind]] == [], again.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from remediation.lab import control
+from remediation_lab import control
 from tests.cli.started import Remediate
 from tests.support.endings import Ended
 

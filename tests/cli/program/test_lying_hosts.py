@@ -54,7 +54,7 @@ def docker(stdout: str) -> Lie:
     return lie
 
 
-def swapped(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def swapped(value: Any) -> Any:
     """Return a JSON value with all texts as numbers and all numbers as texts."""
     if isinstance(value, dict):
         return {name: swapped(each) for name, each in value.items()}
@@ -153,7 +153,7 @@ SCRAMBLES: list[Callable[[random.Random, Any], Any]] = [
 ]
 
 
-def scrambled(value: Any, draw: random.Random) -> Any:  # noqa: ANN401 - any JSON value
+def scrambled(value: Any, draw: random.Random) -> Any:
     """Return a JSON value with one part of it replaced."""
     if isinstance(value, dict) and value and draw.random() < 0.8:
         key = draw.choice(sorted(value))
@@ -188,7 +188,7 @@ def test_a_recording_with_any_part_of_a_reply_replaced_ends_without_a_traceback(
     remediate: Remediate, recording: list[dict[str, Any]], tmp_path: Path, number: int
 ) -> None:
     def lie(seed: int) -> Lie:
-        draw = random.Random(seed)  # noqa: S311 - to be repeated, not secret
+        draw = random.Random(seed)
 
         def change(line: dict[str, Any]) -> None:
             if draw.random() < 0.15:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.lab import control
+from remediation_lab import control
 from tests.cli.program.undone import BOOKS, HOST, machine, undone
 from tests.cli.started import Remediate
 

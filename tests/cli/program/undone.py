@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from remediation.lab import control, processes
+from remediation_lab import control, processes
 from tests.cli.started import ROOT, Remediate
 
 HOST = "laptop-07"

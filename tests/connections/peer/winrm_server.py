@@ -37,7 +37,7 @@ class WinRmPeer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(  # noqa: PLR0913 - each a property of a server
+    def __init__(
         self, programs: dict[str, Sequence[str]], users: dict[str, str], *, basic: bool = False,
         tls: ssl.SSLContext | None = None, slice_size: int | None = None, environment: dict[str, str] | None = None,
         accept_names: bool = True, envelope: tuple[int, str] = (0, ""),

@@ -33,10 +33,10 @@ from remediation.diagnosis.collect import collect
 from remediation.diagnosis.diagnose import diagnose
 from remediation.facets.host_factory import Host
 from remediation.facets.scripts import script as shipped
-from remediation.lab import control
 from remediation.model.clock import SystemClock
 from remediation.model.errors import UsageError
 from remediation.model.finding import Diagnosis
+from remediation_lab import control
 from tests.connections.conftest import PASSWORD, StartPeer, opened, winrm_variables
 
 CALLS: list[Call] = [

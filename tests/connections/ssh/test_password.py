@@ -1,4 +1,3 @@
-# ruff: noqa: ARG002 - the methods of paramiko.ServerInterface
 """A password over SSH: Debian's sshd would ask the machine's own accounts, so paramiko's server side plays the host."""
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ def test_a_lost_connection_is_made_again_for_what_only_reads(ssh_server: Sshd) -
     assert isinstance(guard.exchange([TRUE])[0], Completed)
     # the program itself cuts the line it is served over: the second time it finds none to cut and ends well
     kill = 'if mkdir "$0" 2>/dev/null; then kill -9 $(ps -o ppid= -p $(ps -o ppid= -p $$)); sleep 5; fi; echo done'
-    folder = f"/tmp/remediation-cut-{os.getpid()}"  # noqa: S108 - made by the program on the host
+    folder = f"/tmp/remediation-cut-{os.getpid()}"
     try:
         reply = guard.exchange([Run(("sh", "-c", kill, folder))])[0]
         assert isinstance(reply, Completed)
@@ -179,7 +179,7 @@ class Closing:
     def is_active(self) -> bool:
         return self._active
 
-    def open_session(self, **sizes: Any) -> paramiko.Channel:  # noqa: ANN401 - paramiko's own
+    def open_session(self, **sizes: Any) -> paramiko.Channel:
         channel = self._transport.open_session(**sizes)
         invoke = channel.invoke_subsystem
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from remediation.connections.calls import Completed, Run
-from remediation.lab import control
 from remediation.model.errors import Unreachable
+from remediation_lab import control
 from tests.connections import certificates
 from tests.connections.conftest import opened
 

@@ -17,7 +17,7 @@ from tests.connections.peer.winrm_server import SHELL_NOT_FOUND
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize(("action", "occurrence"), MESSAGES)
 @pytest.mark.parametrize("writes", [True, False], ids=["write", "read"])
-def test_a_fault_at_a_message(  # noqa: PLR0913 - a table
+def test_a_fault_at_a_message(
     start_peer: StartPeer, tmp_path: Path, fault: str, action: str, occurrence: int, *, writes: bool
 ) -> None:
     server = start_peer()

@@ -11,10 +11,10 @@ import pytest
 
 from remediation.connections.calls import FileContent, ReadFile, Reply, WriteFile
 from remediation.connections.guard import Guard
-from remediation.lab import control
-from remediation.lab.winrm.faults import KINDS
 from remediation.model.clock import SystemClock
 from remediation.model.errors import AuthenticationFailed, HostError, OutcomeUnknown, Unreachable
+from remediation_lab import control
+from remediation_lab.winrm.faults import KINDS
 from tests.connections.conftest import opened
 
 PATH = "C:\\dev\\activia1\\.env"

@@ -38,7 +38,7 @@ def test_a_private_authority_or_a_pinned_certificate(start_peer: StartPeer, tmp_
         (("127.0.0.1",), False, False, "unable to get local issuer certificate"),
     ],
 )
-def test_a_certificate_that_proves_nothing(  # noqa: PLR0913 - a table
+def test_a_certificate_that_proves_nothing(
     start_peer: StartPeer, tmp_path: Path, names: tuple[str, ...], said: str, *, expired: bool, known: bool
 ) -> None:
     trusted, context = certificates.made(tmp_path, *names, expired=expired)

@@ -39,7 +39,7 @@ class FakeCompose:
                 own.update({**definition, "environment": environment})
         return {"name": project.name, "services": services}
 
-    def warnings(self, project: ComposeProject) -> Sequence[str]:  # noqa: ARG002 - no variable is unset here
+    def warnings(self, project: ComposeProject) -> Sequence[str]:
         return ()
 
     def stale(self, project: ComposeProject) -> Sequence[str]:
@@ -60,8 +60,8 @@ class WritableCompose(FakeCompose):
         services: Sequence[str],
         *,
         recreate: bool = False,
-        deps: bool = True,  # noqa: ARG002 - no service here depends on another
-        timeout: float = 600.0,  # noqa: ARG002 - the facet's signature
+        deps: bool = True,
+        timeout: float = 600.0,
     ) -> None:
         world = self._world
         definitions = self.config(project)["services"]
@@ -94,29 +94,29 @@ class WritableCompose(FakeCompose):
 
         world.soon("up", recreated)
 
-    def build(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 1800.0) -> None:  # noqa: ARG002
+    def build(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 1800.0) -> None:
         self._world.wrote(f"build {' '.join(services)}")
         self._world.may_fail("compose.build")
 
-    def start(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:  # noqa: ARG002
+    def start(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:
         self._world.wrote(f"compose start {' '.join(services)}")
         for item in self._of(services):
             self._world.containers[item.name] = replace(item, status="running", started_at=stamp(self._world.clock.now()))
 
-    def stop(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:  # noqa: ARG002
+    def stop(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:
         self._world.wrote(f"compose stop {' '.join(services)}")
         self._world.may_fail("compose.stop")
         for item in self._of(services):
             halted(self._world, item.name)
 
-    def remove(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:  # noqa: ARG002
+    def remove(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:
         self._world.wrote(f"compose rm {' '.join(services)}")
         self._world.may_fail("compose.remove")
         for item in self._of(services):
             halted(self._world, item.name)
             del self._world.containers[item.name]
 
-    def down(self, project: ComposeProject, *, timeout: float = 180.0) -> None:  # noqa: ARG002
+    def down(self, project: ComposeProject, *, timeout: float = 180.0) -> None:
         self._world.wrote("compose down")
         self._world.may_fail("compose.down")
         for item in self._of(()):
@@ -146,7 +146,7 @@ def _limits(definition: Mapping[str, Any]) -> dict[str, Any]:
     return {"HostConfig": {"Memory": size, "NanoCpus": int(cpus * 10**9)}}
 
 
-def _at(value: Any, *path: str) -> Any:  # noqa: ANN401 - a piece of YAML
+def _at(value: Any, *path: str) -> Any:
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value

@@ -46,7 +46,7 @@ class FakeEngine:
         text = self._answering().log if name == OLLAMA else ""
         return "\n".join(text.splitlines()[-tail:])
 
-    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:  # noqa: ARG002 - the facet's signature
+    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
         world = self._answering()
         world.looks += 1
         found = world.containers.get(name)
@@ -75,7 +75,7 @@ class FakeEngine:
 
 
 class WritableEngine(FakeEngine):
-    def restart(self, name: str, *, timeout: float = 30.0) -> None:  # noqa: ARG002 - the facet's signature
+    def restart(self, name: str, *, timeout: float = 30.0) -> None:
         world = self._answering()
         world.wrote(f"restart {name}")
         world.may_fail("engine.restart")
@@ -98,7 +98,7 @@ class WritableEngine(FakeEngine):
         if world.containers[name].status != "running":
             world.containers[name] = replace(world.containers[name], started_at=stamp(world.clock.now()), status="running")
 
-    def stop(self, name: str, *, timeout: float = 30.0) -> None:  # noqa: ARG002 - the facet's signature
+    def stop(self, name: str, *, timeout: float = 30.0) -> None:
         world = self._answering()
         world.wrote(f"stop {name}")
         world.may_fail("engine.stop")
@@ -127,7 +127,7 @@ class WritableEngine(FakeEngine):
         *,
         image: str,
         paths: Sequence[str] = (".",),
-        timeout: float = 3600.0,  # noqa: ARG002 - the facet's signature
+        timeout: float = 3600.0,
     ) -> int:
         world = self._answering()
         assert image, "nothing is pulled for a helper: the image is the service's own"

@@ -72,7 +72,7 @@ def stack(*environment: str, model: str = MODEL) -> World:
     return world
 
 
-def loaded(world: World, **options: Any) -> World:  # noqa: ANN401 - Ollama's options
+def loaded(world: World, **options: Any) -> World:
     """Load the model as a client would, and forget that it was written."""
     model = next(iter(world.models))
     FakeWriter(world).ollama.load(model, options=options)

@@ -91,14 +91,14 @@ class FakeAccess:
         self.clock = world.clock
         self.check = check
 
-    def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> Reader:  # noqa: ARG002 - the protocol's
+    def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> Reader:
         return self.reader if snapshot is None else snapshot
 
     @property
     def round_trips(self) -> int:
         return self.world.looks + len(self.world.writes)
 
-    def writer(self, told: object = None) -> FakeWriter:  # noqa: ARG002 - the protocol's
+    def writer(self, told: object = None) -> FakeWriter:
         if self.check:
             raise WriteRefused("a write in check mode")
         return FakeWriter(self.world)

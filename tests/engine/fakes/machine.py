@@ -99,12 +99,12 @@ class FakeDesktop:
 
 
 class WritableDesktop(FakeDesktop):
-    def notify(self, message: str, *, seconds: float) -> bool:  # noqa: ARG002 - the facet's signature
+    def notify(self, message: str, *, seconds: float) -> bool:
         self._world.may_fail("desktop.notify")
         self._world.told.append(message)
         return True
 
-    def stop_docker(self, *, timeout: float = 180.0) -> None:  # noqa: ARG002 - the facet's signature
+    def stop_docker(self, *, timeout: float = 180.0) -> None:
         world = self._world
         world.wrote("stop Docker Desktop")
         world.may_fail("desktop.stop_docker")
@@ -115,7 +115,7 @@ class WritableDesktop(FakeDesktop):
             if item.status == "running":
                 halted(world, item.name)
 
-    def start_docker(self, *, timeout: float = 300.0) -> None:  # noqa: ARG002 - the facet's signature
+    def start_docker(self, *, timeout: float = 300.0) -> None:
         world = self._world
         world.wrote("start Docker Desktop")
         world.may_fail("desktop.start_docker")
@@ -155,7 +155,7 @@ class FakeSystem:
 
 
 class WritableSystem(FakeSystem):
-    def reboot(self, *, delay: float = 5.0, message: str = "", timeout: float = 900.0) -> None:  # noqa: ARG002 - the facet's signature
+    def reboot(self, *, delay: float = 5.0, message: str = "", timeout: float = 900.0) -> None:
         world = self._world
         world.wrote("reboot")
         world.may_fail("system.reboot")
@@ -183,7 +183,7 @@ class FakeFiles:
         entries = [FileEntry(name[len(path) + 1 :], len(self._world.texts[name]), BOOT) for name in inside]
         return entries or None
 
-    def space(self, path: str) -> DiskSpace:  # noqa: ARG002 - one disk here
+    def space(self, path: str) -> DiskSpace:
         return self._world.disk
 
 

@@ -62,7 +62,7 @@ class FakeOllama:
         self._world.may_fail("ollama.log")
         return "\n".join(self._world.log.splitlines()[-tail:])
 
-    def blobs(self, model: str, *, verify: bool = False, timeout: float = 900.0) -> Sequence[Blob] | None:  # noqa: ARG002
+    def blobs(self, model: str, *, verify: bool = False, timeout: float = 900.0) -> Sequence[Blob] | None:
         world = self._world
         world.looks += 1
         world.may_fail("ollama.blobs")
@@ -86,7 +86,7 @@ class FakeOllama:
 
 
 class WritableOllama(FakeOllama):
-    def load(self, model: str, *, options: Mapping[str, Any], keep_alive: str | None = None, timeout: float = 330.0) -> None:  # noqa: ARG002 - the facet's
+    def load(self, model: str, *, options: Mapping[str, Any], keep_alive: str | None = None, timeout: float = 330.0) -> None:
         world = self._answering()
         world.wrote(f"load {model}")
         world.may_fail("ollama.load")
@@ -121,7 +121,7 @@ class WritableOllama(FakeOllama):
         found = fit(known, context=context, free=free, version=parse_version(self._world.version)) if known else None
         return (found.layers, found.need_all) if found else (min(LAYERS, free // (WEIGHTS // LAYERS)), WEIGHTS)
 
-    def unload(self, model: str, *, timeout: float = 60.0) -> None:  # noqa: ARG002 - the facet's signature
+    def unload(self, model: str, *, timeout: float = 60.0) -> None:
         self._world.wrote(f"unload {model}")
         self._world.may_fail("ollama.unload")
         self._world.runners.pop(model, None)
@@ -129,11 +129,11 @@ class WritableOllama(FakeOllama):
     def generate(
         self,
         model: str,
-        prompt: str,  # noqa: ARG002 - the facet's signature
+        prompt: str,
         *,
         options: Mapping[str, Any],
-        timeout: float,  # noqa: ARG002 - the facet's signature
-        sample: bool = True,  # noqa: ARG002 - the facet's
+        timeout: float,
+        sample: bool = True,
     ) -> GenerationFigures:
         world = self._answering()
         world.wrote(f"generate {model}")
@@ -147,7 +147,7 @@ class WritableOllama(FakeOllama):
             gpu_percent=90.0, cpu_percent=12.0,
         )  # fmt: skip
 
-    def pull(self, model: str, *, progress: Callable[[PullProgress], None] | None = None, timeout: float = 7200.0) -> None:  # noqa: ARG002
+    def pull(self, model: str, *, progress: Callable[[PullProgress], None] | None = None, timeout: float = 7200.0) -> None:
         world = self._answering()
         world.wrote(f"pull {model}")
         manifest = world.registry.get(model)
@@ -171,7 +171,7 @@ class WritableOllama(FakeOllama):
             if digest not in others:
                 world.store.pop(blob_path(digest), None)
 
-    def create(self, model: str, *, source: str, parameters: Mapping[str, Any], timeout: float = 300.0) -> None:  # noqa: ARG002
+    def create(self, model: str, *, source: str, parameters: Mapping[str, Any], timeout: float = 300.0) -> None:
         world = self._answering()
         world.wrote(f"create {model}")
         world.may_fail("ollama.create")
@@ -198,7 +198,7 @@ class WritableOllama(FakeOllama):
         self._world.wrote(f"discard {digest}")
         self._world.aside.pop(digest, None)
 
-    def restart(self, *, timeout: float = 60.0) -> None:  # noqa: ARG002 - the facet's signature
+    def restart(self, *, timeout: float = 60.0) -> None:
         world = self._world
         world.wrote("restart ollama")
         world.runners.clear()

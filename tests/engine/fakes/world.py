@@ -48,7 +48,7 @@ class FakeClock:
     def monotonic(self) -> float:
         return self.passed
 
-    def sleep(self, seconds: float, wait: Callable[[float], object] = time.sleep) -> None:  # noqa: ARG002 - the protocol
+    def sleep(self, seconds: float, wait: Callable[[float], object] = time.sleep) -> None:
         until = self.passed + seconds
         while due := sorted((item for item in self._calendar if item[0] <= until), key=lambda item: item[0]):
             self._calendar.remove(due[0])
@@ -170,7 +170,7 @@ class World:
         finally:
             self.frozen = False
 
-    def start(self, name: str, *, vram: int | None = None, pid: int = 0, **facts: Any) -> Process:  # noqa: ANN401 - fields of Process
+    def start(self, name: str, *, vram: int | None = None, pid: int = 0, **facts: Any) -> Process:
         """Start a program."""
         pid = pid or 100 + 4 * len(self.programs)
         known = {"session_id": 1, "owner": "ana", "started": self.clock.now(), **facts}

@@ -215,11 +215,11 @@ def test_a_program_of_which_nobody_knows_is_not_repeated_however_often_the_run_i
     made = Flow.of(tmp_path / "p", "- hosts: all\n  tasks:\n    - command: work once\n    - command: work twice\n", "near")
     first = made.open
 
-    def open_host(host: str, variables: Any, *, check: bool) -> Any:  # noqa: ANN401 - the port's types
+    def open_host(host: str, variables: Any, *, check: bool) -> Any:
         access = first(host, variables, check=check)
         exchange = access.connection.exchange
 
-        def lost(calls: Any) -> Any:  # noqa: ANN401 - the connection's types
+        def lost(calls: Any) -> Any:
             replies = exchange(calls)
             if calls[0].argv[:2] == ("work", "once"):
                 raise answer or Killed
@@ -261,11 +261,11 @@ def test_a_host_that_was_lost_is_taken_up_where_it_was_lost(tmp_path: Path) -> N
     made = Flow.of(tmp_path / "p", "- hosts: all\n  tasks:\n    - command: work a\n    - command: work b\n", "near", "far")
     reach, first = [False], made.open
 
-    def open_host(host: str, variables: Any, *, check: bool) -> Any:  # noqa: ANN401 - the port's types
+    def open_host(host: str, variables: Any, *, check: bool) -> Any:
         access = first(host, variables, check=check)
         exchange = access.connection.exchange
 
-        def perhaps(calls: Any) -> Any:  # noqa: ANN401 - the connection's types
+        def perhaps(calls: Any) -> Any:
             if host == "far" and not reach[0] and "ran work a" in made.worlds["far"].writes:
                 raise Unreachable("far: the connection was lost", host="far")
             return exchange(calls)

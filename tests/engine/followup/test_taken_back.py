@@ -28,7 +28,7 @@ CHANGES = """\
 """
 
 
-def journaled(made: Flow, folder: Path, **more: Any) -> tuple[Any, str]:  # noqa: ANN401 - fields of the request
+def journaled(made: Flow, folder: Path, **more: Any) -> tuple[Any, str]:
     journal = Journal.create({"started": 1.0}, {}, root=folder)
     summary = made.run(journal.write, run=journal.run, **more)
     journal.close()
@@ -67,7 +67,7 @@ def test_what_was_changed_by_other_rights_is_taken_back_by_them(tmp_path: Path) 
     made.worlds["one"].texts = {"a": b"old", "b": b"old"}
     rights: list[tuple[object, object]] = []
 
-    def noting(host: str, variables: Mapping[str, Any], *, check: bool) -> Any:  # noqa: ANN401 - as made.open
+    def noting(host: str, variables: Mapping[str, Any], *, check: bool) -> Any:
         rights.append((variables.get("ansible_become"), variables.get("ansible_become_user")))
         return made.open(host, variables, check=check)
 

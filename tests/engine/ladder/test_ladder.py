@@ -36,7 +36,7 @@ def found(**causes: float) -> Diagnosis:
 
 
 def says(diagnosis: Diagnosis) -> Callable[[Reader], Diagnosis]:
-    def diagnose(host: Reader) -> Diagnosis:  # noqa: ARG001 - the port's signature
+    def diagnose(host: Reader) -> Diagnosis:
         return diagnosis
 
     return diagnose
@@ -126,7 +126,7 @@ def test_without_a_confirmed_cause_the_least_risky_comes_first() -> None:
 def test_after_a_change_that_did_not_do_the_host_is_diagnosed_again() -> None:
     asked: list[int] = []
 
-    def diagnose(host: object) -> Diagnosis:  # noqa: ARG001 - the port's signature
+    def diagnose(host: object) -> Diagnosis:
         asked.append(1)
         if len(asked) == 1:
             return replace(found(explicit_num_gpu=0.95), ruled_out=(RuledOut(Cause.VRAM_OCCUPIED, "not yet seen"),))

@@ -34,19 +34,19 @@ class Sound(Step[bool]):
 
     damaged: bool = param("whether they are damaged", default=False)
 
-    def look(self, host: Reader) -> bool:  # noqa: ARG002 - the contract's signature
+    def look(self, host: Reader) -> bool:
         return not self.damaged
 
     def met(self, seen: bool) -> bool:
         return seen
 
-    def plan(self, seen: bool) -> Iterator[Change]:  # noqa: ARG002 - the contract's signature
+    def plan(self, seen: bool) -> Iterator[Change]:
         return iter(())
 
     def describe(self, seen: bool) -> str:
         return SOUND_SAYS if seen else "layer 3d31 is damaged, and the registry does not answer"
 
-    def advice(self, seen: bool) -> str:  # noqa: ARG002 - the contract's signature
+    def advice(self, seen: bool) -> str:
         return "let the host reach the registry"
 
     def rules_out(self, seen: bool) -> Iterable[RuledOut]:
@@ -77,7 +77,7 @@ class Unclear(WholeOnGpu):
 STEPS = {**TOYS, **{cls.name: cls for cls in (Sound, Answering, Unclear)}}
 
 
-def bench(diagnosis: Diagnosis, **more: Any) -> Bench:  # noqa: ANN401 - fields of Bench
+def bench(diagnosis: Diagnosis, **more: Any) -> Bench:
     return occupied(diagnose=says(diagnosis), steps=STEPS, **more)
 
 

@@ -180,8 +180,8 @@ class Elsewhere:
     def __init__(self, inner: Guard, folder: Path) -> None:
         self._inner, self._folder, self.host = inner, str(folder), inner.host
 
-    def exchange(self, calls: Any) -> Any:  # noqa: ANN401 - as a connection's
-        from dataclasses import replace  # noqa: PLC0415 - only here
+    def exchange(self, calls: Any) -> Any:
+        from dataclasses import replace
 
         return self._inner.exchange(
             [

@@ -190,7 +190,7 @@ def test_somebody_who_is_slow_to_write_finds_out_that_another_was_faster() -> No
 class NoRights(Directories):
     """A folder in which this login may not write."""
 
-    def make(self, number: int) -> bool:  # noqa: ARG002 - the store's signature
+    def make(self, number: int) -> bool:
         return False
 
 

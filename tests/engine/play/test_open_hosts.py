@@ -46,7 +46,7 @@ def test_every_lease_is_given_back_before_a_connection_is_closed() -> None:
     """A play that looks in check mode and changes something has two connections to one host, and they are closed side by side."""
     closed = threading.Event()
 
-    def open_host(name: str, variables: Mapping[str, Any], *, check: bool) -> HostAccess:  # noqa: ARG001 - the port's signature
+    def open_host(name: str, variables: Mapping[str, Any], *, check: bool) -> HostAccess:
         return Access(closed)
 
     hosts = OpenHosts(open_host, claim("r1", "verify"), Ports(emit=lambda _: None))
@@ -59,7 +59,7 @@ def test_every_lease_is_given_back_before_a_connection_is_closed() -> None:
 
 
 def test_a_thread_that_is_still_at_work_neither_opens_a_host_nor_takes_a_lease_once_all_are_closed() -> None:
-    def open_host(name: str, variables: Mapping[str, Any], *, check: bool) -> HostAccess:  # noqa: ARG001 - the port's signature
+    def open_host(name: str, variables: Mapping[str, Any], *, check: bool) -> HostAccess:
         return Access(threading.Event())
 
     hosts = OpenHosts(open_host, claim("r1", "verify"), Ports(emit=lambda _: None))

@@ -81,11 +81,11 @@ def test_a_host_that_hangs_holds_nobody_back(tmp_path: Path) -> None:
     done = threading.Event()
     first = made.open
 
-    def open_host(host: str, variables: Any, *, check: bool) -> Any:  # noqa: ANN401 - the port's types
+    def open_host(host: str, variables: Any, *, check: bool) -> Any:
         access = first(host, variables, check=check)
         exchange = access.connection.exchange
 
-        def waiting(calls: Any) -> Any:  # noqa: ANN401 - the connection's types
+        def waiting(calls: Any) -> Any:
             if host == "slow" and not done.is_set():
                 assert done.wait(60)
             answers = exchange(calls)
@@ -134,11 +134,11 @@ def test_throttle_lets_only_so_many_hosts_at_a_task(tmp_path: Path) -> None:
     inside, most, lock = [0], [0], threading.Lock()
     first = made.open
 
-    def open_host(host: str, variables: Any, *, check: bool) -> Any:  # noqa: ANN401 - the port's types
+    def open_host(host: str, variables: Any, *, check: bool) -> Any:
         access = first(host, variables, check=check)
         exchange = access.connection.exchange
 
-        def counted(calls: Any) -> Any:  # noqa: ANN401 - the connection's types
+        def counted(calls: Any) -> Any:
             with lock:
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])
@@ -272,12 +272,12 @@ def test_notes_of_connections_are_told_once_per_host_also_of_a_playbook_of_comma
     made = Flow.of(tmp_path / "p", "- hosts: all\n  tasks:\n    - command: work a\n    - command: work b\n", "one", "two")
     first = made.open
 
-    def open_host(host: str, variables: Any, *, check: bool) -> Any:  # noqa: ANN401 - the port's types
+    def open_host(host: str, variables: Any, *, check: bool) -> Any:
         access = first(host, variables, check=check)
         access.notes = [f"{host}: the certificate is not verified"]
         exchange = access.connection.exchange
 
-        def slow(calls: Any) -> Any:  # noqa: ANN401 - the connection's types
+        def slow(calls: Any) -> Any:
             access.notes = [*access.notes, f"{host}: each call starts a PowerShell of its own"]
             return exchange(calls)
 

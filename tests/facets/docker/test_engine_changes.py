@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from remediation.lab import control
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container, PullProgress
+from remediation_lab import control
 from tests.facets import beds
 from tests.facets.answers import answers
 from tests.facets.beds import Bed
@@ -36,21 +36,21 @@ def host(bed: Bed) -> Iterator[Any]:
 
 
 @pytest.fixture
-def writer(host: Any) -> Any:  # noqa: ANN401 - a Host in one of its forms
+def writer(host: Any) -> Any:
     return host.writer()
 
 
-def inspect(host: Any, bed: Bed) -> Container:  # noqa: ANN401 - a Host in one of its forms
+def inspect(host: Any, bed: Bed) -> Container:
     found: Container = host.reader.engine.inspect(bed.container)
     return found
 
 
-def the_project(host: Any) -> ComposeProject:  # noqa: ANN401 - a Host in one of its forms
+def the_project(host: Any) -> ComposeProject:
     found: ComposeProject = host.reader.target().project.value
     return found
 
 
-def test_a_program_in_a_container_has_a_code_and_both_streams(host: Any, bed: Bed) -> None:  # noqa: ANN401
+def test_a_program_in_a_container_has_a_code_and_both_streams(host: Any, bed: Bed) -> None:
     run = host.reader.engine.exec
     if not bed.windows:
         done = run(bed.container, ["sh", "-c", "echo out; echo err >&2; exit 3"])
@@ -64,7 +64,7 @@ def test_a_program_in_a_container_has_a_code_and_both_streams(host: Any, bed: Be
         run("no-such-container", ["env"])
 
 
-def test_a_program_in_a_stopped_container_is_refused(host: Any, writer: Any, bed: Bed) -> None:  # noqa: ANN401
+def test_a_program_in_a_stopped_container_is_refused(host: Any, writer: Any, bed: Bed) -> None:
     writer.engine.stop("ai-native-api", timeout=0)
     writer.engine.stop("ai-native-api", timeout=0)  # nothing where it does not run
     try:
@@ -82,14 +82,14 @@ def test_a_program_in_a_stopped_container_is_refused(host: Any, writer: Any, bed
     assert inspect(host, bed).status == "running"
 
 
-def test_what_a_container_uses(host: Any, bed: Bed) -> None:  # noqa: ANN401
+def test_what_a_container_uses(host: Any, bed: Bed) -> None:
     seen = host.reader.engine.stats(bed.container)
     assert 2**20 < seen.memory_used < 2**34
     assert seen.memory_limit == (12 * 1024**3 if bed.windows else None)
     assert seen.cpu_percent is None or seen.cpu_percent >= 0
 
 
-def test_volumes_are_made_filled_and_removed(host: Any, writer: Any, bed: Bed) -> None:  # noqa: ANN401
+def test_volumes_are_made_filled_and_removed(host: Any, writer: Any, bed: Bed) -> None:
     source, image = inspect(host, bed).volumes[0], inspect(host, bed).image
     volumes = {each.name: each for each in host.reader.engine.volumes()}
     assert volumes[source].users == (bed.container,)
@@ -115,7 +115,7 @@ def test_volumes_are_made_filled_and_removed(host: Any, writer: Any, bed: Bed) -
     assert [each.name for each in host.reader.engine.containers() if each.service is None] == [], "nothing is left behind"
 
 
-def test_a_service_is_stopped_started_and_recreated_alone(host: Any, writer: Any, bed: Bed) -> None:  # noqa: ANN401
+def test_a_service_is_stopped_started_and_recreated_alone(host: Any, writer: Any, bed: Bed) -> None:
     project = the_project(host)
     before = {each.service: each.id for each in host.reader.engine.containers()}
     writer.compose.stop(project, ["ollama"])
@@ -129,7 +129,7 @@ def test_a_service_is_stopped_started_and_recreated_alone(host: Any, writer: Any
     answers(host)
 
 
-def test_down_takes_containers_and_keeps_the_volume(host: Any, writer: Any, bed: Bed) -> None:  # noqa: ANN401
+def test_down_takes_containers_and_keeps_the_volume(host: Any, writer: Any, bed: Bed) -> None:
     project = the_project(host)
     writer.compose.remove(project, ["api"])
     assert [each.service for each in host.reader.engine.containers()] == ["ollama"]
@@ -142,7 +142,7 @@ def test_down_takes_containers_and_keeps_the_volume(host: Any, writer: Any, bed:
     assert host.reader.ollama.show(bed.model) is not None, "the model was in the volume"
 
 
-def test_a_model_is_pulled_made_and_deleted(host: Any, writer: Any, bed: Bed) -> None:  # noqa: ANN401
+def test_a_model_is_pulled_made_and_deleted(host: Any, writer: Any, bed: Bed) -> None:
     told: list[PullProgress] = []
     writer.ollama.pull("phi3:3.8b", progress=told.append)
     assert {told[0].status, told[-1].status} == {"pulling manifest", "success"}
@@ -187,14 +187,14 @@ def test_a_bad_blob_is_found_set_aside_and_fetched_anew(real: Bed, guide: Projec
         writer.ollama.restore(weights.digest)
 
 
-def test_the_server_is_restarted_and_waited_for(host: Any, writer: Any, bed: Bed) -> None:  # noqa: ANN401
+def test_the_server_is_restarted_and_waited_for(host: Any, writer: Any, bed: Bed) -> None:
     before = inspect(host, bed).started_at
     writer.ollama.restart(timeout=60)
     assert inspect(host, bed).started_at > before
     assert host.reader.ollama.version() == bed.version
 
 
-def test_limits_are_what_the_engine_and_the_machine_have(host: Any) -> None:  # noqa: ANN401
+def test_limits_are_what_the_engine_and_the_machine_have(host: Any) -> None:
     limits = host.reader.system.limits()
     assert limits.host is not None
     assert limits.engine is not None

@@ -9,8 +9,8 @@ import pytest
 
 from remediation.facets.host_factory import Host, open_host
 from remediation.facets.machine import docker_desktop, system
-from remediation.lab import control
 from remediation.model.errors import Blocked, CallFailed
+from remediation_lab import control
 from tests.facets.beds import lab_variables
 
 GIB = 1024**3

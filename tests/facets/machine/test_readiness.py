@@ -15,7 +15,7 @@ from remediation.facets.machine import readiness
 from remediation.facets.machine.readiness import Compose, Distribution, Wsl
 from remediation.facets.scripts import shell
 from remediation.facets.snapshot import Snapshot
-from remediation.lab import control
+from remediation_lab import control
 from tests.facets import powershell
 from tests.facets.beds import lab_variables
 from tests.facets.test_probes import Recording, answer

@@ -16,11 +16,11 @@ import pytest
 
 from remediation.facets.host_factory import Host, open_host
 from remediation.facets.ollama import pull
-from remediation.lab.powershell.start import HOST, WORLD
-from remediation.lab.winrm.server import WinRmServer
-from remediation.lab.world.owner import ADDRESS, Owner
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import PullProgress
+from remediation_lab.powershell.start import HOST, WORLD
+from remediation_lab.winrm.server import WinRmServer
+from remediation_lab.world.owner import ADDRESS, Owner
 from tests.facets.serving import serving
 
 MODEL = "phi3:3.8b"
@@ -74,7 +74,7 @@ def gate() -> Iterator[Gate]:
 
 
 @pytest.fixture
-def slow(gate: Gate) -> Iterator[str]:  # noqa: ARG001 - made anew before
+def slow(gate: Gate) -> Iterator[str]:
     yield from serving(Slow)
 
 

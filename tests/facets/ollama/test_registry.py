@@ -50,7 +50,7 @@ def puller() -> Iterator[str]:
     ],
 )
 @pytest.mark.parametrize("way", ["local", "ssh"])
-def test_a_pull_that_ends_badly_says_how_and_tells_what_came_before(  # noqa: PLR0913, PLR0917 - one table
+def test_a_pull_that_ends_badly_says_how_and_tells_what_came_before(
     request: pytest.FixtureRequest, puller: str, way: str, model: str, error: type[Exception], words: str, step: str
 ) -> None:
     variables = request.getfixturevalue("server").variables() if way == "ssh" else {"ansible_connection": "local"}

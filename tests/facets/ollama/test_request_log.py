@@ -29,7 +29,7 @@ LOCAL = "C:\\Users\\ana.lab\\AppData\\Local"
 TEMPORARY = f"{LOCAL}\\Temp\\ollama-request-logs-77\\20260502T080001.000000000Z-000001_api_generate_body.json"
 
 
-def body(number: int, folder: str = "/tmp/ollama-request-logs-4711") -> str:  # noqa: S108 - where the server writes them
+def body(number: int, folder: str = "/tmp/ollama-request-logs-4711") -> str:
     return f"{folder}/20260502T08000{number}.000000000Z-00000{number}_api_generate_body.json"
 
 
@@ -40,7 +40,7 @@ def place(*, windows: bool) -> HostInfo:
 def test_the_log_names_the_bodies_the_latest_last() -> None:
     log = "".join(LOGGED.format(number, body(number)) for number in (1, 2)) + GIN
     assert request_log.named(log, windows=False) == (body(1), body(2))
-    many = "".join(LOGGED.format(0, body(0, f"/tmp/ollama-request-logs-{number}")) for number in range(40))  # noqa: S108 - see above
+    many = "".join(LOGGED.format(0, body(0, f"/tmp/ollama-request-logs-{number}")) for number in range(40))
     assert len(request_log.named(many, windows=False)) == request_log.MOST
 
 
@@ -54,7 +54,7 @@ def test_backslashes_that_go_doubles_in_quotes_are_single_again() -> None:
     [
         LOGGED.format(1, "/etc/shadow"),
         LOGGED.format(1, "relative/ollama-request-logs-1/a_body.json"),
-        LOGGED.format(1, "/tmp/ollama-request-logs-1/../../etc/a b_body.json"),  # noqa: S108 - see above
+        LOGGED.format(1, "/tmp/ollama-request-logs-1/../../etc/a b_body.json"),
         '[GIN] 2026/05/02 - 10:00:01 | 404 | 1s | 10.0.0.9 | GET "/logged to x"\n',
     ],
 )
@@ -94,7 +94,7 @@ def test_bodies_that_are_gone_are_as_if_there_were_none() -> None:
     assert request_log.read_requests(connection.look(), ()) == ()
 
 
-def native(**probes: Any) -> Answering:  # noqa: ANN401 - JSON
+def native(**probes: Any) -> Answering:
     log = LOGGED.format(1, TEMPORARY.replace("\\", "\\\\")) + GIN
     programs = [
         {"ProcessId": 7, "Name": "ollama.exe", "ExecutablePath": f"{LOCAL}\\Programs\\Ollama\\ollama.exe", "CreationDate": 1.0, "SessionId": 1}

@@ -86,7 +86,7 @@ class Windows(Here):
 
 
 def test_a_windows_host_tells_what_came_as_well() -> None:
-    from base64 import b64encode  # noqa: PLC0415 - here alone
+    from base64 import b64encode
 
     value = {
         "status": 200,

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from remediation.lab.ollama.loader import Pace
-from remediation.lab.ollama.models import ModelStore
-from remediation.lab.ollama.releases.base import Memory
-from remediation.lab.ollama.replay import StepClock
-from remediation.lab.ollama.server import OllamaServer
-from remediation.lab.ollama.snapshot import PlainMemory
-from remediation.lab.ports import Device
+from remediation_lab.ollama.loader import Pace
+from remediation_lab.ollama.models import ModelStore
+from remediation_lab.ollama.releases.base import Memory
+from remediation_lab.ollama.replay import StepClock
+from remediation_lab.ollama.server import OllamaServer
+from remediation_lab.ollama.snapshot import PlainMemory
+from remediation_lab.ports import Device
 
 MIB = 1024**2
 MISTRAL = "mistral:7b-instruct"
@@ -51,7 +51,7 @@ class Played:
         return models
 
 
-def play(  # noqa: PLR0913  # what a server stands on, each by name
+def play(  # what a server stands on, each by name
     *,
     version: str = "0.13.5",
     free: int = 5744,

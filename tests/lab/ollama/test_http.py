@@ -18,9 +18,9 @@ import pytest
 
 from remediation.facets.machine.processes import processes_from_shell
 from remediation.facets.scripts import shell
-from remediation.lab.ollama.disk import DiskStore
-from remediation.lab.ollama.http import OllamaHttp
 from remediation.model.facts import Process
+from remediation_lab.ollama.disk import DiskStore
+from remediation_lab.ollama.http import OllamaHttp
 from tests.lab.ollama.play import MISTRAL, Played, play
 from tests.support.project import free_port
 
@@ -84,8 +84,8 @@ def test_models_on_disk_are_there_for_the_next_server(tmp_path: Path) -> None:
 
 def test_a_port_that_is_given_is_the_one_that_the_log_names(tmp_path: Path) -> None:
     port = free_port()
-    environment = {**os.environ, "OLLAMA_HOST": "0.0.0.0", "OLLAMA_MODELS": str(tmp_path)}  # noqa: S104 - as containers have it
-    command = [sys.executable, "-m", "remediation.lab.ollama", "serve", "--port", str(port)]
+    environment = {**os.environ, "OLLAMA_HOST": "0.0.0.0", "OLLAMA_MODELS": str(tmp_path)}
+    command = [sys.executable, "-m", "remediation_lab.ollama", "serve", "--port", str(port)]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, encoding="utf-8") as server:
         assert server.stderr is not None
         listening = next(line for line in server.stderr if "Listening on" in line)
@@ -97,7 +97,7 @@ def test_a_port_that_is_given_is_the_one_that_the_log_names(tmp_path: Path) -> N
 def test_a_loaded_model_has_a_process_and_a_runner_that_is_killed_fails_the_next_request(tmp_path: Path) -> None:
     port = free_port()
     environment = {**os.environ, "OLLAMA_HOST": f"127.0.0.1:{port}", "OLLAMA_MODELS": str(tmp_path)}
-    command = [sys.executable, "-m", "remediation.lab.ollama", "serve", "--model", MISTRAL, "--speed", "1000"]
+    command = [sys.executable, "-m", "remediation_lab.ollama", "serve", "--model", MISTRAL, "--speed", "1000"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, encoding="utf-8") as server:
         assert server.stderr is not None
         assert any("Listening on" in line for line in server.stderr)

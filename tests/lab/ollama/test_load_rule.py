@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from remediation.lab.ollama.loadrule import Ending, LoadRule, Wish, plan_g1, plan_g1b, plan_g2
-from remediation.lab.ollama.models import REGISTRY, from_table
+from remediation_lab.ollama.loadrule import Ending, LoadRule, Wish, plan_g1, plan_g1b, plan_g2
+from remediation_lab.ollama.models import REGISTRY, from_table
 
 MIB = 1024**2
 LAYERS = (1, 2, 8, 16, 24, 29, 32, 33)

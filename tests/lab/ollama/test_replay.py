@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.lab.ollama import replay
+from remediation_lab.ollama import replay
 
 pytestmark = pytest.mark.corpus
 

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from remediation.lab.ollama.answers import NoAnswer
-from remediation.lab.ollama.models import ModelStore
-from remediation.lab.ollama.releases.base import Memory
-from remediation.lab.ollama.server import OllamaServer
+from remediation_lab.ollama.answers import NoAnswer
+from remediation_lab.ollama.models import ModelStore
+from remediation_lab.ollama.releases.base import Memory
+from remediation_lab.ollama.server import OllamaServer
 from tests.lab.ollama.play import DEVICE, MIB, MISTRAL, PHI, offloaded, play
 
 VERSIONS = ("0.9.6", "0.12.10", "0.13.5")

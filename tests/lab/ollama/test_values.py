@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.lab.ollama import golang, snapshot
+from remediation_lab.ollama import golang, snapshot
 from tests.lab.ollama.play import DEVICE
 
 

@@ -21,18 +21,18 @@ class CallbackModule(CallbackBase):
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "record"
 
-    def __init__(self, *args: Any, **named: Any) -> None:  # noqa: ANN401 - Ansible's
+    def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._play = ""
 
-    def v2_playbook_on_play_start(self, play: Any) -> None:  # noqa: ANN401
+    def v2_playbook_on_play_start(self, play: Any) -> None:
         self._play = play.get_name()
 
     def _write(self, value: dict[str, Any]) -> None:
-        with open(os.environ["RECORD"], "a", encoding="utf-8") as file:  # noqa: PTH123 - no project code here
+        with open(os.environ["RECORD"], "a", encoding="utf-8") as file:
             file.write(json.dumps(value, default=str) + "\n")
 
-    def _entry(self, result: Any, outcome: str, *, item: bool = False) -> None:  # noqa: ANN401
+    def _entry(self, result: Any, outcome: str, *, item: bool = False) -> None:
         task = result._task
         if task.action.rsplit(".", 1)[-1] == "meta" or (task.action.endswith("include_tasks") and outcome == "ok"):
             return
@@ -52,28 +52,28 @@ class CallbackModule(CallbackBase):
                 entry["msg"] = message
         self._write(entry)
 
-    def v2_runner_on_ok(self, result: Any) -> None:  # noqa: ANN401
+    def v2_runner_on_ok(self, result: Any) -> None:
         self._entry(result, "changed" if result._result.get("changed") else "ok")
 
-    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ANN401
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         self._entry(result, "ignored" if ignore_errors else "failed")
 
-    def v2_runner_on_skipped(self, result: Any) -> None:  # noqa: ANN401
+    def v2_runner_on_skipped(self, result: Any) -> None:
         self._entry(result, "skipped")
 
-    def v2_runner_on_unreachable(self, result: Any) -> None:  # noqa: ANN401
+    def v2_runner_on_unreachable(self, result: Any) -> None:
         self._entry(result, "unreachable")
 
-    def v2_runner_item_on_ok(self, result: Any) -> None:  # noqa: ANN401
+    def v2_runner_item_on_ok(self, result: Any) -> None:
         self._entry(result, "changed" if result._result.get("changed") else "ok", item=True)
 
-    def v2_runner_item_on_failed(self, result: Any) -> None:  # noqa: ANN401
+    def v2_runner_item_on_failed(self, result: Any) -> None:
         self._entry(result, "failed", item=True)
 
-    def v2_runner_item_on_skipped(self, result: Any) -> None:  # noqa: ANN401
+    def v2_runner_item_on_skipped(self, result: Any) -> None:
         self._entry(result, "skipped", item=True)
 
-    def v2_playbook_on_stats(self, stats: Any) -> None:  # noqa: ANN401
+    def v2_playbook_on_stats(self, stats: Any) -> None:
         recap = {}
         for host in sorted(stats.processed):
             found = stats.summarize(host)

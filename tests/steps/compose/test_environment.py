@@ -129,8 +129,8 @@ def test_no_service_or_two_are_said_with_the_candidates(given: str | None, said:
     if given is None:
         world.texts[BASE] = world.texts[BASE].replace(b"image: activia/api", b"image: ollama/ollama")
         step, _, _ = seen(stack(), "compose.environment")
-        from remediation.steps.compose.environment import wanted_service  # noqa: PLC0415 - the one helper that this test is about
-        from tests.engine.fakes.host import FakeReader  # noqa: PLC0415
+        from remediation.steps.compose.environment import wanted_service
+        from tests.engine.fakes.host import FakeReader
 
         reader = FakeReader(world)
         reader.target = lambda: replace(FakeReader(world).target(), service=None)  # type: ignore[method-assign]
@@ -148,7 +148,7 @@ def test_yaml_with_a_tab_is_told_with_its_line_and_nothing_is_written() -> None:
     seen_before = run(world, "compose.environment", check=True)
     assert seen_before.outcome is Outcome.WOULD_CHANGE
     world.texts[GPU] = world.texts[GPU].replace(b"  ollama:\n", b"  ollama:\n\t# tab\n\tx: 1\n", 1)
-    from remediation.steps.compose.text import ComposeText  # noqa: PLC0415 - shows the place that the step tells
+    from remediation.steps.compose.text import ComposeText
 
     with pytest.raises(Exception, match=r"docker-compose\.gpu\.yml:\d+"):
         ComposeText(GPU, world.texts[GPU].decode())
@@ -156,7 +156,7 @@ def test_yaml_with_a_tab_is_told_with_its_line_and_nothing_is_written() -> None:
 
 
 def test_a_write_that_fails_leaves_the_file() -> None:
-    from remediation.model.errors import CallFailed  # noqa: PLC0415 - only here
+    from remediation.model.errors import CallFailed
 
     world = stack("OLLAMA_LLM_LIBRARY=cuda")
     before = dict(world.texts)

@@ -36,8 +36,8 @@ def test_only_what_differs_is_recreated() -> None:
 
 
 def test_check_mode_foresees_that_an_edited_file_recreates() -> None:
-    from remediation.engine.step.executor import execute_step  # noqa: PLC0415 - both steps share one context here
-    from tests.steps.running import bench  # noqa: PLC0415
+    from remediation.engine.step.executor import execute_step
+    from tests.steps.running import bench
 
     world = stack("OLLAMA_LLM_LIBRARY=cuda")
     context = bench(world).context(check=True, run_started=world.clock.start)
@@ -49,7 +49,7 @@ def test_check_mode_foresees_that_an_edited_file_recreates() -> None:
 
 
 def test_an_unset_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def warnings(self: FakeCompose, project: ComposeProject) -> Sequence[str]:  # noqa: ARG001 - the facet's signature
+    def warnings(self: FakeCompose, project: ComposeProject) -> Sequence[str]:
         return ['The "TAG" variable is not set. Defaulting to a blank string.']
 
     monkeypatch.setattr(FakeCompose, "warnings", warnings)

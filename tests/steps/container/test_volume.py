@@ -236,7 +236,7 @@ def test_where_a_manifest_lies_follows_from_the_name(model: str, path: str) -> N
 def test_the_fakes_copy_what_is_asked_for_alone() -> None:
     world = World()
     world.volumes["a"] = FakeVolume("x", {"one": Stored(GIB, "d1"), "two": Stored(1, "d2")})
-    from tests.engine.fakes.host import FakeWriter  # noqa: PLC0415 - only here
+    from tests.engine.fakes.host import FakeWriter
 
     writer = FakeWriter(world)
     writer.engine.create_volume("b")

@@ -115,7 +115,7 @@ def killed(lab: Lab, at: int, when: str, then: str) -> str | None:
     equal = lab.models().get(VOLUME) == before
     held = ", ".join(f"{len(models)} in {name}" for name, models in there.items()) or "no volume"
     row = f"{point} | {held} | {then} {after.returncode} | {'equal' if equal else 'DIFFERENT'}{f', LOST {lost}' if lost else ''}"
-    print(row, flush=True)  # noqa: T201 - the table is what `-s` is for
+    print(row, flush=True)
     return None if equal and not lost else f"{row}\n{after.stdout[-3000:]}"
 
 

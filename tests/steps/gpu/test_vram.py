@@ -187,7 +187,7 @@ def test_the_prediction_of_a_reload_counts_what_would_be_freed() -> None:
     world = occupied()
     made = bench(world)
     context = made.context(check=True, run_started=world.clock.start, close_programs=True)
-    from remediation.engine.step.executor import execute_step  # noqa: PLC0415 - both steps share one context here
+    from remediation.engine.step.executor import execute_step
 
     execute_step(StepCall("vram.free", {}), context)
     result = execute_step(StepCall("model.reloaded", {}), context)

@@ -36,7 +36,7 @@ def test_nobody_at_the_desktop_blocks_it_at_once() -> None:
 
 
 def test_docker_desktop_that_never_answers_is_a_failure_and_the_next_run_goes_on() -> None:
-    from remediation.model.errors import DeadlineExceeded  # noqa: PLC0415 - only here
+    from remediation.model.errors import DeadlineExceeded
 
     world = on_desktop()
     world.fails["desktop.start_docker"] = [DeadlineExceeded("the engine did not answer within 300 s")]

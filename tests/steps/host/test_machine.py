@@ -30,7 +30,7 @@ from tests.steps.running import run
         ("460.32.03", "0.9.0", "linux", "8.6", True),
     ],
 )
-def test_which_driver_is_needed_depends_on_system_release_and_card(  # noqa: PLR0913, PLR0917 - the columns of the table above
+def test_which_driver_is_needed_depends_on_system_release_and_card(
     driver: str, ollama: str, os: str, capability: str, met: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = stack()

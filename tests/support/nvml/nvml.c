@@ -1,4 +1,4 @@
-/* libnvidia-ml.so.1 for the tests: answers from the flat snapshot of one GPU (remediation/lab/ollama/snapshot.py) that the
+/* libnvidia-ml.so.1 for the tests: answers from the flat snapshot of one GPU (lab/remediation_lab/ollama/snapshot.py) that the
  * variable REMEDIATION_GPU_SNAPSHOT names.  Without the file nvmlInit fails as on a machine without a driver.
  * Structures and numbers are NVML's own (nvml.h); under WDDM and WSL per-process memory is "not available", and so it is here.
  */

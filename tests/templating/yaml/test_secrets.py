@@ -116,7 +116,7 @@ def test_names_that_sound_secret_are_masked_deep_inside() -> None:
     assert not sounds_secret("compass")
 
 
-def look_up(expression: str, **names: Any) -> Any:  # noqa: ANN401 - whatever it gives
+def look_up(expression: str, **names: Any) -> Any:
     return Scope([names]).expression(expression)
 
 
@@ -183,7 +183,7 @@ def test_a_command_that_fails_is_told_without_its_arguments(words: object, messa
 
 
 def test_nobody_is_asked_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    with open(os.devnull, encoding="utf-8") as nothing:  # noqa: PTH123 - devnull is no path of a file
+    with open(os.devnull, encoding="utf-8") as nothing:
         monkeypatch.setattr("sys.stdin", nothing)
         with pytest.raises(RemediationError, match="there is no terminal") as caught:
             look_up("lookup('prompt', 'Password of ops')")

@@ -17,7 +17,7 @@ from remediation.templating.templar import Scope
 ENDINGS = frozenset({".yml", ".yaml", ".json"})
 
 
-def include_vars(given: IncludeVars, site: TaskContext, scope: Scope) -> ActionResult:  # noqa: ARG001 - an action's signature
+def include_vars(given: IncludeVars, site: TaskContext, scope: Scope) -> ActionResult:
     """Load the variables of a file, or of all files in a folder."""
     found: dict[str, Any] = {}
     paths = _files(given, site)

@@ -27,7 +27,7 @@ def debug(given: Debug, site: TaskContext, scope: Scope) -> ActionResult:
     return ActionResult(values={"msg": given.msg if "msg" in given.model_fields_set else GREETING})
 
 
-def fail(given: Fail, site: TaskContext, scope: Scope) -> ActionResult:  # noqa: ARG001 - an action's signature
+def fail(given: Fail, site: TaskContext, scope: Scope) -> ActionResult:
     """Fail with the message."""
     return ActionResult(Outcome.FAILED, {"msg": given.msg}, str(given.msg))
 
@@ -42,7 +42,7 @@ def assert_(given: Assert, site: TaskContext, scope: Scope) -> ActionResult:
     return ActionResult(values={"msg": "All assertions passed" if given.success_msg is None else given.success_msg})
 
 
-def set_fact(given: SetFact, site: TaskContext, scope: Scope) -> ActionResult:  # noqa: ARG001 - an action's signature
+def set_fact(given: SetFact, site: TaskContext, scope: Scope) -> ActionResult:
     """Set variables; those of one task do not see each other."""
     wrong = next((name for name in given.model_extra or () if not is_variable(name)), None)
     if wrong is not None:

@@ -20,7 +20,7 @@ from remediation.templating.templar import Scope
 GONE = frozenset({"stopped", "absent", "drained"})
 
 
-def wait_for(given: WaitFor, site: TaskContext, scope: Scope) -> ActionResult:  # noqa: ARG001 - an action's signature
+def wait_for(given: WaitFor, site: TaskContext, scope: Scope) -> ActionResult:
     """Look again and again until the state is there or the time is over; check mode waits for nothing."""
     if site.check():
         return ActionResult(

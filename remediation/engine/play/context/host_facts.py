@@ -57,7 +57,7 @@ def look_once(site: TaskContext, opened: Opened) -> Reader | None:
 
 def _take_up(memory: HostMemory, access: HostAccess) -> None:
     """Go on with what an earlier process of this run found: its model may be unloaded by now."""
-    from remediation.model.facts import Found, Runner  # noqa: PLC0415 - a start is quicker without
+    from remediation.model.facts import Found, Runner
 
     take_up = getattr(access, "take_up", None)
     if take_up is not None and (memory.target or memory.loaded):
@@ -121,7 +121,7 @@ _ASKED: dict[str, Callable[[Reader], str]] = {"system": _system, "gpus": _gpus, 
 
 def _target(reader: Reader) -> dict[str, Any]:
     """Return the target's parts with their sources; one that is not clear is told by the step that needs it."""
-    from remediation.model.facts import Found, Target  # noqa: PLC0415 - a start is quicker without
+    from remediation.model.facts import Found, Target
 
     try:
         target = reader.target()

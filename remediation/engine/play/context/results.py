@@ -71,7 +71,7 @@ def censored(event: Event) -> Event:
     return dataclasses.replace(event, data={**event.data, **hidden})
 
 
-def jsonable(value: Any) -> Any:  # noqa: ANN401 - any value of a run
+def jsonable(value: Any) -> Any:
     """Return `value` as JSON can write it; a secret is masked."""
     found = value
     if isinstance(value, Mapping):

@@ -52,7 +52,7 @@ class RunState:
         own = [state.facts, state.included] if state else []
         return [self.request.extra, *own, *inventory.layers(name), inventory.magic(name)]
 
-    def emit(self, kind: str, *, host: str = "", play: str = "", task: str = "", **data: Any) -> None:  # noqa: ANN401
+    def emit(self, kind: str, *, host: str = "", play: str = "", task: str = "", **data: Any) -> None:
         """Tell one event."""
         self.ports.emit(Event(kind, self.ports.clock.now(), host=host, play=play, task=task, data=data))
 

@@ -57,7 +57,7 @@ class TaskContext:
         """Return the same task for one item of its loop."""
         return dataclasses.replace(self, loop={**self.loop, **names}, path=f"{self.path}/{number}")
 
-    def switch(self, value: Any, *, default: bool = False, scope: Scope | None = None) -> bool:  # noqa: ANN401 - as in the file
+    def switch(self, value: Any, *, default: bool = False, scope: Scope | None = None) -> bool:
         """Return a keyword that is true or false; raises `RemediationError`."""
         if value is None or isinstance(value, bool):
             return default if value is None else value
@@ -67,7 +67,7 @@ class TaskContext:
             return text in {"true", "yes", "on", "1"}
         raise UsageError(f"true or false is wanted, not {result!r}", place=place_of(value) or self.task.place)
 
-    def number(self, value: Any, default: float, scope: Scope | None = None) -> float:  # noqa: ANN401 - as in the file
+    def number(self, value: Any, default: float, scope: Scope | None = None) -> float:
         """Return a keyword that is a number; raises `RemediationError`."""
         if value is None:
             return default
@@ -192,7 +192,7 @@ class TaskContext:
         """Pass an event on, keeping the layers that the goal was last seen with for the figures; a change tells by which rights."""
         if event.kind == "goal":
             layers = event.data.get("values", {}).get("layers")
-            known = isinstance(layers, Sequence) and len(layers) == 2  # noqa: PLR2004 - of how many
+            known = isinstance(layers, Sequence) and len(layers) == 2
             self.host.layers = (int(layers[0]), int(layers[1])) if known else None
         if event.kind == "change_start" and (rights := self.rights()):
             event = dataclasses.replace(event, data={**event.data, "rights": rights})  # whoever undoes it needs them as well
@@ -210,11 +210,11 @@ class TaskContext:
         except RemediationError:
             return str(name)
 
-    def emit(self, kind: str, **data: Any) -> None:  # noqa: ANN401 - JSON values of the event's kind
+    def emit(self, kind: str, **data: Any) -> None:
         """Tell one event of this task on this host."""
         self.play.stage.emit(kind, host=self.host.name, play=self.play.title, task=self.title(), **data)
 
-    def learn(self, value: Any) -> None:  # noqa: ANN401 - any value
+    def learn(self, value: Any) -> None:
         """Mask from now on what is secret in `value`: what this task made of secrets, what it sets under a secret name."""
         self.play.stage.ports.mask.learn(value)
 
@@ -224,7 +224,7 @@ class TaskContext:
             tables = [value for value in parameters.values() if isinstance(value, Mapping)]
             self.play.stage.ports.mask.add(*secrets_in(tables, named=True))
 
-    def masked(self, item: Any) -> Any:  # noqa: ANN401 - a loop's item
+    def masked(self, item: Any) -> Any:
         """Return an item as the run's events have it."""
         return self.play.stage.ports.mask(jsonable(item))
 

@@ -44,7 +44,7 @@ def remembered(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
     )
 
 
-def emit_task_end(site: TaskContext, ending: TaskResult, *, item: Any = None, looped: bool = False) -> None:  # noqa: ANN401 - a loop's item
+def emit_task_end(site: TaskContext, ending: TaskResult, *, item: Any = None, looped: bool = False) -> None:
     """Tell a result, unless an earlier process of this run has told it."""
     if site.host.finished and task_key(site.path, site.masked(item) if looped else None) in site.host.finished:
         return
@@ -74,6 +74,6 @@ def _slim(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in result.items() if name != "results"}
 
 
-def shown_result(site: TaskContext, item: Any) -> Any:  # noqa: ANN401 - a loop's item
+def shown_result(site: TaskContext, item: Any) -> Any:
     """Return an item as it may be told."""
     return None if site.hidden() else jsonable(item)

@@ -39,7 +39,7 @@ class Live(Mapping[str, Any]):
     def __init__(self, names: Mapping[str, Callable[[], Any]]) -> None:
         self._names = names
 
-    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - any value
+    def __getitem__(self, name: str) -> Any:
         return self._names[name]()
 
     def __contains__(self, name: object) -> bool:
@@ -153,7 +153,7 @@ def of_task(play: PlayState, settings: TaskSettings, folder: Path, delegate: Cal
     return Live(names)
 
 
-def _same(value: Any) -> Any:  # noqa: ANN401 - any value
+def _same(value: Any) -> Any:
     return value
 
 

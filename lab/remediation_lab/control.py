@@ -1,0 +1,274 @@
+"""Starting and stopping a lab: two processes of its own, one state folder, found again by whoever comes later.
+
+The world (machines) and the WinRM listeners run detached until `stop`, or until nobody has come for an hour. What the machines
+have become lies in the state folder, so a later `start` meets them as they were left.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from remediation.model.errors import CallFailed, UsageError
+from remediation_lab import locks, processes
+from remediation_lab.wire import Client, Refusal, write_private
+
+USER = "ops"
+SCALE = 10.0
+_LOCK_SECONDS = 60.0
+_MOST_HOSTS = 250
+_FIRST_NUMBER = 7
+"""The first machine is laptop-07, as somebody's would be; the others follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabHost:
+    """How one host of a lab is reached."""
+
+    name: str
+    address: str
+    port: int
+    tls: str = ""
+    """The kind of its certificate where it speaks HTTPS (winrm/certificates.py)."""
+
+    @property
+    def endpoint(self) -> str:
+        """The WinRM URL."""
+        return f"http{'s' if self.tls else ''}://{self.address}:{self.port}/wsman"
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A lab that runs. ``scale``: seconds of a host's time in one of ours, for the engine's clock."""
+
+    folder: Path
+    hosts: tuple[LabHost, ...]
+    user: str
+    password: str
+    scale: float
+    started: bool = False
+
+    @property
+    def authority(self) -> Path:
+        """The file with the certificate authority to trust, where hosts speak HTTPS."""
+        return self.folder / "ca.pem"
+
+    @property
+    def certificate(self) -> Path:
+        """The file with the user's own certificate and key, where hosts speak HTTPS."""
+        return self.folder / "user.pem"
+
+    def __repr__(self) -> str:
+        return f"Lab({self.folder}, {len(self.hosts)} hosts, user {self.user}, password ***)"
+
+    def host(self, name: str) -> LabHost:
+        """Return one host; UsageError names those there are."""
+        for each in self.hosts:
+            if each.name == name:
+                return each
+        names = ", ".join(each.name for each in self.hosts)
+        raise UsageError(f"the lab has no host {name}", next_step=f"its hosts are {names}")
+
+
+def default_folder() -> Path:
+    """Return where the lab's state lies unless said otherwise."""
+    return platformdirs.user_state_path("remediation") / "lab"
+
+
+def start(
+    folder: Path | None = None, *, hosts: int = 1, powershell_start: float = 0.0, scale: float = SCALE, tls: str = ""
+) -> Lab:
+    """Start the lab, or find it running; `hosts` is at least how many there shall be, `powershell_start` seconds a shell takes to start.
+
+    With `tls` its listeners speak HTTPS with such a certificate (winrm/certificates.py: good, wrong-name, expired, ...).
+
+    A running lab with fewer hosts, or of another version, is started anew. Raises CallFailed when a process does not come up.
+    """
+    if not 1 <= hosts <= _MOST_HOSTS:
+        raise UsageError(f"a lab has 1 to {_MOST_HOSTS} hosts, not {hosts}", next_step="say --hosts with such a number")
+    place = folder or default_folder()
+    with _alone(place):
+        known = _read(place)
+        wanted: dict[str, Any] = {"powershell_start": powershell_start, "scale": scale, "tls": tls, "code": _stamp()}
+        if known is None or len(known["hosts"]) < hosts or any(known.get(key, "") != value for key, value in wanted.items()):
+            processes.stop(place)
+            known = _described(place, known, hosts, wanted)
+        missing = [name for name in processes.SERVICES if processes.ping(place, name) is None]
+        processes.launch(place, known, missing)
+        return _lab(place, known, started=bool(missing))
+
+
+def find(folder: Path | None = None) -> Lab | None:
+    """Return the lab if both its processes answer."""
+    place = folder or default_folder()
+    known = _read(place)
+    if known is None or any(processes.ping(place, name) is None for name in processes.SERVICES):
+        return None
+    return _lab(place, known)
+
+
+def stop(folder: Path | None = None) -> bool:
+    """Stop the lab; tells whether one ran. The machines' state stays."""
+    place = folder or default_folder()
+    if not place.exists():
+        return False
+    with _alone(place):
+        return processes.stop(place)
+
+
+def reset(folder: Path | None = None) -> None:
+    """Make all machines new with the default fault; starts nothing. Works on a stopped lab as well."""
+    place = folder or default_folder()
+    if processes.ping(place, "world") is not None:
+        processes.call(place, "world", "reset")
+    elif (place / "hosts").exists():
+        with _alone(place):
+            shutil.rmtree(place / "hosts")
+
+
+def fault(host: str, name: str, folder: Path | None = None) -> None:
+    """Make a machine new with a fault; UsageError when the lab does not run or knows no such host or fault."""
+    place = folder or default_folder()
+    if processes.ping(place, "world") is None:
+        raise UsageError("the lab does not run", next_step="start it: remediate lab.start")
+    try:
+        processes.call(place, "world", "fault", host=host, name=name)
+    except Refusal as refusal:
+        raise UsageError(refusal.message, next_step=f"faults: {', '.join(faults())}") from refusal
+
+
+def wire(  # a fault of the wire has these parts, given by name
+    host: str | None, kind: str, folder: Path | None = None, *, message: str = "any", nth: int = 1, times: int = 1, **more: float
+) -> None:
+    """Let a fault strike the `nth` WinRM message of a kind from now on, at one host or all; `more`: seconds, size.
+
+    Kinds and messages are those of winrm/faults.py; `status` counts what struck as ``wire KIND``. Raises UsageError.
+    """
+    place = folder or default_folder()
+    one = {"kind": kind, "message": message, "nth": nth, "times": times, **more}
+    try:
+        processes.call(place, "winrm", "wire", host=host, faults=[one])
+    except Refusal as refusal:
+        raise UsageError(refusal.message, next_step="start the lab first: remediate lab.start") from refusal
+
+
+def unwire(host: str | None = None, folder: Path | None = None) -> None:
+    """Take all faults of the wire out of one host or of all."""
+    processes.call(folder or default_folder(), "winrm", "unwire", host=host)
+
+
+def faults() -> tuple[str, ...]:
+    """Return the names of the faults."""
+    from remediation_lab.world.faults import FAULTS  # brings the whole machine model; only wanted when asked
+
+    return tuple(FAULTS)
+
+
+def status(folder: Path | None = None) -> dict[str, Any] | None:
+    """Return per host the fault put in, its time, its writes by kind, and what the WinRM server counted; None when stopped."""
+    place = folder or default_folder()
+    if find(place) is None:
+        return None
+    machines, counted = processes.call(place, "world", "status"), processes.call(place, "winrm", "counters")
+    return {name: {**machine, "winrm": counted.get(name, {})} for name, machine in machines.items()}
+
+
+def machine(host: str, folder: Path | None = None) -> Client:
+    """Return a client of one machine of a running lab, for tests and experiments."""
+    return Client((folder or default_folder()) / processes.SERVICES["world"], host=host)
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    place.mkdir(parents=True, exist_ok=True)
+    place.chmod(0o700)
+    try:
+        with locks.held(place / "lock", timeout=_LOCK_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise CallFailed(
+            f"another process is starting or stopping the lab in {place} and does not end", next_step="try again"
+        ) from error
+
+
+def _read(place: Path) -> dict[str, Any] | None:
+    path = place / "lab.json"
+    if not path.exists():
+        return None
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        known["hosts"][0]["name"], known["user"], known["scale"]
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise CallFailed(
+            f"{path} is not what a lab wrote", next_step=f"delete {place}; its machines are only simulated"
+        ) from error
+    return dict(known)
+
+
+def _described(place: Path, known: Mapping[str, Any] | None, count: int, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    there = list(known["hosts"]) if known else []
+    for number in range(len(there), max(count, len(there))):
+        address = _address(number)
+        there.append({"name": f"laptop-{number + _FIRST_NUMBER:02d}", "address": address, "port": _free_port(address)})
+    there = [{**each, "tls": wanted["tls"]} for each in there]
+    description = {"hosts": there, "user": USER, **wanted}
+    if wanted["tls"]:
+        _certificates(place, there, wanted["tls"])
+    if not (place / "users").exists():
+        # upper case LAB: the domain that the machines say they are in; the bare name is what most people type
+        password = secrets.token_urlsafe(18).replace(":", "")
+        write_private(place / "users", f":{USER}:{password}\nLAB:{USER}:{password}\n")
+    write_private(place / "lab.json", json.dumps(description, indent=2) + "\n")
+    return description
+
+
+def _stamp() -> str:
+    """Return what stands for the lab's code: processes that an older one started do not know what this one expects of them."""
+    newest = max(path.stat().st_mtime_ns for path in Path(__file__).parent.rglob("*.py"))
+    return f"{newest:x}"
+
+
+def _certificates(place: Path, hosts: list[dict[str, Any]], kind: str) -> None:
+    from remediation_lab.winrm import certificates  # loads cryptography; only for a lab that speaks HTTPS
+
+    if kind not in certificates.KINDS:
+        raise UsageError(f"no kind of certificate {kind!r}", next_step=f"choose one of {', '.join(certificates.KINDS)}")
+    authority = certificates.Authority.made("Lab CA")
+    certificates.save(place / "ca.pem", authority.pem())
+    certificates.save(place / "user.pem", authority.issue(USER, [], client=True))
+    for host in hosts:
+        pem = certificates.listener(authority, kind, [host["address"], host["name"], "localhost"])
+        certificates.save(place / f"{host['name']}.pem", pem)
+
+
+def _address(number: int) -> str:
+    """Return a loopback address of its own for each host where the system has more than one."""
+    address = f"127.0.{77 + number // 200}.{1 + number % 200}"
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return "127.0.0.1"
+    return address
+
+
+def _free_port(address: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        return int(probe.getsockname()[1])
+
+
+def _lab(place: Path, known: Mapping[str, Any], *, started: bool = False) -> Lab:
+    line = (place / "users").read_text(encoding="utf-8").splitlines()[0]
+    password = line.split(":", 2)[2]
+    hosts = tuple(LabHost(each["name"], each["address"], each["port"], each.get("tls", "")) for each in known["hosts"])
+    return Lab(place, hosts, known["user"], password, known["scale"], started)

@@ -1,0 +1,30 @@
+"""What the lab adds to `remediate`: its commands, and the hosts of an inventory with a ``lab:`` key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from remediation.model.plugin import Plugin
+from remediation_lab.commands import COMMANDS
+
+
+def start_hosts(wanted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Start the lab, or find it running, with at least ``wanted["hosts"]`` hosts; return how each is reached."""
+    from remediation_lab import control
+
+    lab = control.start(hosts=int(wanted.get("hosts", 1)))
+    return {
+        host.name: {
+            "ansible_host": host.address,
+            "ansible_port": host.port,
+            "ansible_winrm_scheme": "http",
+            "ansible_user": lab.user,
+            "ansible_password": lab.password,
+            "lab_scale": lab.scale,
+        }
+        for host in lab.hosts
+    }
+
+
+PLUGIN = Plugin(COMMANDS, start_hosts)

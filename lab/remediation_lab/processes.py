@@ -1,0 +1,92 @@
+"""The lab's two processes: started detached, asked, and told to end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from remediation import model
+from remediation.model.errors import CallFailed
+from remediation_lab.wire import Client, Json, Refusal
+
+SERVICES = {"world": "world.json", "winrm": "winrm.json"}
+_STOP_SECONDS = 10.0
+
+
+def call(place: Path, service: str, op: str, **fields: Json) -> Json:
+    """Ask a service once; raises Refusal."""
+    client = Client(place / SERVICES[service])
+    try:
+        return client.call(op, **fields)
+    finally:
+        client.close()
+
+
+def ping(place: Path, service: str) -> Mapping[str, Any] | None:
+    """Return what a service says of itself, None when it does not run."""
+    try:
+        answer: Mapping[str, Any] = call(place, service, "ping")
+    except Refusal:
+        return None
+    return answer
+
+
+def launch(place: Path, known: Mapping[str, Any], services: list[str]) -> None:
+    """Start services and wait until each is ready; raises CallFailed with its last words."""
+    commands = {
+        "world": [
+            str(place),
+            "--scale",
+            str(known["scale"]),
+            *(word for host in known["hosts"] for word in ("--host", host["name"])),
+        ],
+        "winrm": [str(place)],
+    }
+    running = [(name, _detached(place, name, commands[name])) for name in services]
+    for name, process in running:
+        assert process.stdout is not None  # noqa: S101  # it was opened as a pipe
+        said = process.stdout.readline()
+        process.stdout.close()
+        if said.strip() != b"ready":
+            process.wait()
+            text = (place / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip()
+            last = text.splitlines()[-1] if text else f"exit code {process.returncode}"
+            raise CallFailed(
+                f"the lab's {name} process did not start: {last}",
+                next_step=f"see {place / f'{name}.log'}; remediate lab.stop ends the rest",
+            )
+        process.returncode = 0  # it goes on by itself: this process will not wait for it
+
+
+def _detached(place: Path, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
+    packages = dict.fromkeys([str(Path(__file__).resolve().parents[1]), str(Path(model.__file__).resolve().parents[2])])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*packages, *filter(None, [os.environ.get("PYTHONPATH")])])}
+    flags: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        flags = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
+    with (place / f"{name}.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", f"remediation_lab.{name}", *arguments],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, cwd=place, env=environment, **flags,
+        )  # fmt: skip
+
+
+def stop(place: Path) -> bool:
+    """Let both services end; tells whether one ran."""
+    running = [(name, pid["pid"]) for name in SERVICES if (pid := ping(place, name)) is not None]
+    for name, _ in running:
+        with suppress(Refusal):  # it ended by itself meanwhile
+            call(place, name, "stop")
+    deadline = time.monotonic() + _STOP_SECONDS
+    for name, pid in running:
+        while (place / SERVICES[name]).exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if (place / SERVICES[name]).exists():
+            raise CallFailed(f"the lab's {name} process (PID {pid}) does not end", next_step="end that process by hand")
+    return bool(running)

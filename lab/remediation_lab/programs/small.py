@@ -1,0 +1,49 @@
+"""Programs of one line."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+from remediation_lab.programs import Call, Done, said
+from remediation_lab.wire import Refusal
+
+if TYPE_CHECKING:
+    from remediation_lab.world.machine import Machine
+
+
+def hostname(machine: Machine, _: Call) -> Done:
+    """Print the machine's name."""
+    return said(f"{machine.state.name.upper()}\r\n")
+
+
+def whoami(machine: Machine, _: Call) -> Done:
+    """Print the login."""
+    return said(f"{machine.state.login.user.lower()}\r\n")
+
+
+def lab_echo(machine: Machine, call: Call) -> Done:
+    """Print how it was started as JSON, or what it is told.
+
+    ``--rc N`` ends with N, ``--stderr TEXT`` says that, ``--bytes N`` prints N bytes of all values, ``--sleep S`` waits S seconds of
+    the machine's time, ``--cat`` prints stdin; everything is told back otherwise.
+    """
+    words = list(call.argv[1:])
+    options = {"--rc": "0", "--stderr": "", "--bytes": "", "--sleep": "0"}
+    while len(words) > 1 and words[0] in options:
+        options[words[0]] = words[1]
+        words = words[2:]
+    seconds = float(options["--sleep"])
+    if machine.clock.now() + seconds > call.deadline:
+        machine.clock.sleep(call.deadline - machine.clock.now())
+        raise Refusal("timeout", f"{call.argv[0]} did not end in time and was told to stop")
+    machine.clock.sleep(seconds)
+    rc, stderr = int(options["--rc"], 0), options["--stderr"].encode()
+    if words == ["--cat"]:
+        return Done(rc, call.stdin, stderr)
+    if options["--bytes"]:
+        count = int(options["--bytes"])
+        return Done(rc, (bytes(range(256)) * (count // 256 + 1))[:count], stderr)
+    told = {"argv": words, "cwd": call.cwd, "env": dict(call.env), "stdin": base64.b64encode(call.stdin).decode()}
+    return Done(rc, json.dumps(told).encode() + b"\r\n", stderr)

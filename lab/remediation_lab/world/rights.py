@@ -1,0 +1,67 @@
+"""What Windows refuses to a login without rights, and to whoever opens a file that another program holds; in Windows' own words."""
+
+from __future__ import annotations
+
+import ntpath
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from remediation_lab.wire import Refusal
+from remediation_lab.world.state import State, normal
+
+CIM = "Access denied (0x80041003)"
+"""The reason that the probes give for every CIM class: Windows' text and CIM's code."""
+WSMAN = (
+    '<f:WSManFault xmlns:f="http://schemas.microsoft.com/wbem/wsman/1/wsmanfault" Code="5" Machine="localhost">'
+    "<f:Message>Access is denied. </f:Message></f:WSManFault>"
+)
+"""What a WSMan cmdlet that is refused gives as its message."""
+_SHARED_PROFILES = {"public", "default", "all users"}
+
+_T = TypeVar("_T")
+
+
+class Parts:
+    """The parts of one answer: a part that is refused gives null, and its reason stands in ``problems``."""
+
+    def __init__(self) -> None:
+        self.problems: dict[str, str] = {}
+
+    def read(self, name: str, read: Callable[[], _T], otherwise: Any = None) -> _T | Any:  # any JSON
+        """Return what `read` returns, or `otherwise` where it is refused."""
+        try:
+            return read()
+        except Refusal as refusal:
+            self.problems[name] = refusal.message
+            return otherwise
+
+
+def cim(state: State) -> None:
+    """Raise Refusal where the login may use no CIM class."""
+    if state.login.restricted:
+        raise Refusal("denied", CIM)
+
+
+def closed(state: State, path: str) -> bool:
+    """Return whether the login may not look into a folder or a file: other users' profiles, and what was closed to it."""
+    if state.login.elevated:
+        return False
+    key = normal(path)
+    parts = key.split("\\")
+    own = state.login.user.rpartition("\\")[2].casefold()
+    if parts[1:2] == ["users"] and len(parts) > 2 and parts[2] not in {own, *_SHARED_PROFILES}:  # drive and Users
+        return True
+    return any(key == each or key.startswith(each + "\\") for each in map(normal, state.closed))
+
+
+def may_open(state: State, path: str) -> None:
+    """Raise Refusal where a file may not be opened: by the login, or because another program holds it."""
+    if closed(state, path):
+        raise Refusal("denied", f"Access to the path '{ntpath.normpath(path)}' is denied.")
+    if normal(path) in map(normal, state.in_use):
+        raise Refusal("error", in_use(path))
+
+
+def in_use(path: str) -> str:
+    """Return what Windows says of a file that another program holds and shares with nobody."""
+    return f"The process cannot access the file '{ntpath.normpath(path)}' because it is being used by another process."

@@ -1,5 +1,0 @@
-"""The docker CLI with its compose plugin, on the machine's engine."""
-
-from remediation.lab.programs.docker.cli import docker
-
-__all__ = ["docker"]

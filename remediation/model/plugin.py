@@ -1,0 +1,47 @@
+"""What another distribution adds to `remediate`: commands, and the hosts of an inventory that asks for them.
+
+A distribution registers a `Plugin` under the entry-point group ``remediation.plugins``. The entry point's name is the group of
+its commands (``lab.start``) and the inventory key that asks for its hosts (``lab:``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+GROUP = "remediation.plugins"
+"""The entry-point group."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Command:
+    """A command: its name, a dataclass of its options, and a function from them to an exit code.
+
+    ``changes`` says that it changes something and has no ``--check``: it then refuses to run under ``--dry``. The function's
+    docstring is the command's help.
+    """
+
+    name: str
+    options: type[Any]
+    run: Callable[[Any], int]
+    changes: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plugin:
+    """The commands of a distribution, and what starts the hosts that an inventory asks for."""
+
+    commands: tuple[Command, ...] = ()
+    start_hosts: Callable[[Mapping[str, Any]], Mapping[str, Mapping[str, Any]]] | None = None
+    """Takes what stands under the inventory key; returns the variables of each host by its name."""
+
+
+def option(text: str, *, default: Any = None, short: str = "", value: str = "") -> Any:
+    """Declare an option: a tuple default makes it repeatable, a bool a switch, an int a number, else it takes a text."""
+    return dataclasses.field(default=default, metadata={"help": text, "short": short, "value": value})
+
+
+def required(text: str) -> Any:
+    """Declare a required, positional argument."""
+    return dataclasses.field(metadata={"help": text, "short": "", "positional": True})
