@@ -82,7 +82,7 @@ class FormerNames(MetaPathFinder, Loader):
         module.__dict__["__all__"] = [*names, *RENAMED.get(present.__name__, ())]
 
 
-def install() -> None:
+def find_former_names() -> None:
     """Let imports find modules by their former names."""
     if not any(isinstance(finder, FormerNames) for finder in sys.meta_path):
         sys.meta_path.append(FormerNames())

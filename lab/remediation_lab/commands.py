@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from remediation.model.plugin import Command, option, required
+from remediation.model.plugin import CommandSpec, option, required
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -103,9 +103,9 @@ def _say(text: str) -> None:
 
 
 COMMANDS = (
-    Command("start", Start, start, changes=True),
-    Command("stop", NoOptions, stop, changes=True),
-    Command("fault", NewFault, fault, changes=True),
-    Command("reset", NoOptions, reset, changes=True),
-    Command("status", Machines, status),
+    CommandSpec("start", Start, start, changes=True),
+    CommandSpec("stop", NoOptions, stop, changes=True),
+    CommandSpec("fault", NewFault, fault, changes=True),
+    CommandSpec("reset", NoOptions, reset, changes=True),
+    CommandSpec("status", Machines, status),
 )

@@ -1,5 +1,5 @@
 """A host seen through its facets: typed readers and writers over a connection."""
 
-from remediation.former_names import install
+from remediation.former_names import find_former_names
 
-install()
+find_former_names()
