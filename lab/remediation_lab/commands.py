@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from remediation.model.plugin import CommandSpec, option, required
+from remediation.model.plugin import PluginCommand, option, required
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -103,9 +103,9 @@ def _say(text: str) -> None:
 
 
 COMMANDS = (
-    CommandSpec("start", Start, start, changes=True),
-    CommandSpec("stop", NoOptions, stop, changes=True),
-    CommandSpec("fault", NewFault, fault, changes=True),
-    CommandSpec("reset", NoOptions, reset, changes=True),
-    CommandSpec("status", Machines, status),
+    PluginCommand("start", Start, start, changes=True),
+    PluginCommand("stop", NoOptions, stop, changes=True),
+    PluginCommand("fault", NewFault, fault, changes=True),
+    PluginCommand("reset", NoOptions, reset, changes=True),
+    PluginCommand("status", Machines, status),
 )
