@@ -91,7 +91,6 @@ def predict_refusal(plan: Sequence[Change], context: StepContext) -> Refusal | N
 
 
 def _windows(plan: Sequence[Change], context: StepContext) -> Refusal | None:
-
     asking = [change for change in plan if change.asks]
     if not asking or context.policy.close_programs:
         return None

@@ -1,4 +1,4 @@
-"""``check-host``: what a host offers and lacks, before anything is repaired. Looks and changes nothing."""
+"""``check-host``: what a host offers and lacks, before anything is repaired. Reads only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PRECEDENCE = (1, 3, 2, 5)
 
 @command_task(CheckHost, name="check-host")
 def check_host(options: CheckHost) -> int:
-    """Look whether hosts can be reached and repaired: one line each, all checks with -v. Changes nothing."""
+    """Check whether hosts can be reached and repaired: one line each, all checks with -v. Changes nothing."""
     from remediation.cli.context import open_session
     from remediation.report.json_lines import document
 
@@ -43,7 +43,7 @@ def check_host(options: CheckHost) -> int:
 
 
 def _unheard(note: str) -> None:
-    """Leave a note to the checks, which show all of them."""
+    """Ignore a note: the checks include all of them."""
 
 
 def _lines(found: Preflight, *, verbose: bool) -> Iterator[Line]:

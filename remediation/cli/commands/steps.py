@@ -1,4 +1,4 @@
-"""``steps``: which steps there are, and what one of them takes."""
+"""``steps``: lists the steps, or describes one."""
 
 from __future__ import annotations
 
