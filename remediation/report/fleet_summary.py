@@ -1,4 +1,4 @@
-"""A fleet's hosts by what was wrong with them and what became of it (``by cause  31 vram_occupied → cured by vram.free``)."""
+"""A fleet's hosts grouped by cause and result (``by cause  31 vram_occupied → cured by vram.free``)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from remediation.report.text import Line, shortened
 _LEAD = "by cause  "
 _NEXT = "next      "
 _NAMED = 3
-"""So many hosts of a group are named where a person has to go on with them."""
+"""How many hosts of a group are named if they need attention."""
 _REASON = 60
 _FOLLOWS = {"model.loaded", "model.reloaded", "stack.up"}
-"""Steps that bring into effect what another one changed: they are no cure of their own beside it."""
+"""Steps that bring another step's change into effect; next to that step they do not count as a cure."""
 
 
 def by_cause(pages: Iterable[HostView]) -> list[Line]:
-    """Return a line per group, the largest first; nothing where no host was diagnosed and none ended badly."""
+    """Return one line per group, largest first; nothing if no host was diagnosed and none failed."""
     groups: dict[str, list[HostView]] = defaultdict(list)
     for page in pages:
         what = _came_to(page)
@@ -32,7 +32,7 @@ def by_cause(pages: Iterable[HostView]) -> list[Line]:
 
 
 def to_do(pages: Iterable[HostView]) -> list[Line]:
-    """Return what to do next about hosts that ended badly, each thing once and in full, with the hosts that it is for."""
+    """Return the next steps of failed hosts: each step once and in full, with its hosts."""
     groups: dict[str, list[HostView]] = defaultdict(list)
     for page in pages:
         if page.outcome in BAD and page.next_step:
@@ -52,15 +52,15 @@ def _came_to(page: HostView) -> str:
     if not cause:
         return ""
     if not page.changes:
-        return "" if cause in {"healthy", "unknown"} else f"{cause} → left as it is"
+        return "" if cause in {"healthy", "unknown"} else f"{cause} → unchanged"
     if page.check:
-        return f"{cause} → would be treated"
+        return f"{cause} → would be repaired"
     steps = [step for step in page.steps if step not in _FOLLOWS] or list(page.steps)
     return f"{cause} → {'cured' if page.goal == 'met' else 'changed'} by {', '.join(steps)}"
 
 
 def _who(members: list[HostView]) -> str:
-    """Return the names of hosts that somebody has to look after, with the reason where there is one of them."""
+    """Return the names of hosts that need attention, with the reason if there is only one."""
     if members[0].outcome not in BAD:
         return ""
     if len(members) == 1:
