@@ -125,7 +125,7 @@ class WriteRefused(Blocked):
 
 
 class DeadlineExceeded(HostError):
-    """A call exceeded its time limit; the program it started was asked to stop."""
+    """A call exceeded its time limit; the program it started is stopped."""
 
 
 class CallFailed(HostError):

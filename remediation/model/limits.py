@@ -56,16 +56,16 @@ class LimitExceeded(Exception):
 
 
 class Tally:
-    """Counts received bytes. Raises `LimitExceeded` above `most` bytes plus `beside` bytes of overhead."""
+    """Counts received bytes. Raises `LimitExceeded` above `most` bytes plus `overhead` bytes."""
 
-    def __init__(self, what: str, most: int, beside: int = 0) -> None:
-        self._what, self._most, self._beside = what, most, beside
+    def __init__(self, what: str, most: int, overhead: int = 0) -> None:
+        self._what, self._most, self._overhead = what, most, overhead
         self.count = 0
 
     def add(self, size: int) -> None:
         """Count `size` more bytes."""
         self.count += size
-        if self.count > self._most + self._beside:
+        if self.count > self._most + self._overhead:
             raise LimitExceeded(exceeded(self._what, self._most))
 
 

@@ -45,9 +45,10 @@ LOADED = "model.loaded"
 
 @dataclass(slots=True)
 class HostView:
-    """What is known of one host so far.
+    """The state of one host so far.
 
-    ``doing`` and ``since`` say what it works at (controller's seconds), ``progress`` how far that has come, ``steps`` are those that changed something, in order.
+    ``doing`` is its current activity, ``since`` its start in controller seconds and ``progress`` how far it is; ``steps`` are the
+    steps that changed something, in order.
     """
 
     host: str

@@ -123,11 +123,11 @@ def _quotas(host: WindowsReadiness) -> Iterator[Check]:
         return
     low = [name for name, (least, *_) in _LEAST.items() if host.quotas.get(name, least) < least]
     if not low:
-        told = host.quotas.get
+        quota = host.quotas.get
         yield good(
             "WinRM quotas",
-            f"{told('MaxShellsPerUser', '?')} shells, {told('MaxProcessesPerShell', '?')} processes and {told('MaxMemoryPerShellMB', '?')} MB "
-            f"a shell, {told('MaxConcurrentOperationsPerUser', '?')} operations, {told('MaxEnvelopeSizekb', '?')} kB a message",
+            f"{quota('MaxShellsPerUser', '?')} shells, {quota('MaxProcessesPerShell', '?')} processes and {quota('MaxMemoryPerShellMB', '?')} MB "
+            f"a shell, {quota('MaxConcurrentOperationsPerUser', '?')} operations, {quota('MaxEnvelopeSizekb', '?')} kB a message",
         )
     for name in low:
         least, usual, node, blocks = _LEAST[name]
@@ -192,7 +192,7 @@ def _engine_access(host: PosixReadiness, *, elevated: bool, needed: bool) -> Ite
     if host.socket == "closed" and not elevated:
         cure = "sudo usermod -aG docker LOGIN and a new login, or ansible_become: true"
         yield (lacking if needed else worth_knowing)(
-            "engine's socket", "this login may not write to it", "container.*, compose.*, stack.*", cure
+            "engine's socket", "this login cannot write to it", "container.*, compose.*, stack.*", cure
         )
     elif host.socket:
         yield good("engine's socket", "open to this login")

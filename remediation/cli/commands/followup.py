@@ -71,7 +71,7 @@ def _resume(record: RunRecord, lock: RunLock, options: Resume, stream: TextIO) -
 
 
 def undo_from_journal(options: Undo, stream: TextIO) -> int:
-    """Undo a run, as a run of its own journal."""
+    """Undo a run; the undo is a separate run with its own journal."""
     with working_on(options.run) as (record, _):
         return _undo(record, options, stream)
 

@@ -26,7 +26,7 @@ class SessionFacts:
 
     @property
     def desktop_problem(self) -> str:
-        """Why the desktop user is unknown; "" if the user is known or nobody is logged in."""
+        """Why the desktop user is unknown; "" if the user is known or no user is logged in."""
         return self.problems.get("DesktopUser", "")
 
 

@@ -46,7 +46,7 @@ def mismatch(value: object, expected: Any, path: str = "", depth: int = 0) -> st
 
 
 def check_shape(value: object, path: str = "") -> str | None:
-    """Return what in `value` is not as the dataclasses in it declare it; None where all is."""
+    """Return the first part of `value` that does not match the declarations of the dataclasses in it; None if all matches."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _dataclass(value, path, 0)
     if isinstance(value, Mapping):
@@ -68,7 +68,7 @@ def explain_error(error: BaseException) -> str:
 
 @contextmanager
 def intact(what: str, next_step: str) -> Iterator[None]:
-    """Turn what reading a damaged file leads to into a `UsageError`; `what` names the file or run."""
+    """Turn exceptions of reading a damaged file into a `UsageError`; `what` names the file or run."""
     try:
         yield
     except ODD as error:
