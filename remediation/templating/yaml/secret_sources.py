@@ -150,5 +150,5 @@ def _asked(question: str) -> Secret:
 
 def _filled(text: str, what: str) -> Secret:
     if not text:
-        raise SourceError(f"{what} is empty")
+        raise SourceError(f"{what}: the secret is empty")
     return Secret(text)

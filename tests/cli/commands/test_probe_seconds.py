@@ -94,7 +94,7 @@ def test_without_the_option_nothing_is_asked(remediate: Remediate) -> None:
     [
         (["--probe-seconds", "soon"], "--probe-seconds: a time such as 90"),
         (["--probe-seconds", "0"], "--probe-seconds: a time above 0"),
-        (["--probe-seconds", "2h"], "--probe-seconds: a time above 0 and up to 600 s"),
+        (["--probe-seconds", "2h"], "--probe-seconds: expected a time above 0 and up to 600 s"),
         (["--probe-seconds", "5", "--evidence", "a.log"], "so --probe-seconds has no model to ask"),
     ],
 )
