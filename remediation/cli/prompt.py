@@ -36,7 +36,7 @@ class TerminalPrompt:
 
     def typed(self, question: str, wanted: str) -> bool:
         """Ask the user to type `wanted`; any other input counts as no."""
-        return self._ask(question, f" (type {wanted} to go on) ", ()) == wanted
+        return self._ask(question, f" (type {wanted} to continue) ", ()) == wanted
 
     def _ask(self, question: str, form: str, details: Sequence[str]) -> str:
         with self._pause():

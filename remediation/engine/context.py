@@ -305,7 +305,7 @@ class StepContext:
 
     def rehearsal(self, snapshot: Reader | None = None) -> StepContext:
         """Return the same task in check mode without events: predicts what a rung would do, from one `snapshot`."""
-        silent = dataclasses.replace(self.ports, emit=_unheard)
+        silent = dataclasses.replace(self.ports, emit=_discard)
         policy = dataclasses.replace(self.policy, check=True)
         return dataclasses.replace(self, policy=policy, ports=silent, memory=self.memory.copy(), snapshot=snapshot)
 
@@ -314,5 +314,5 @@ class StepContext:
         return dataclasses.replace(self, path=f"{self.path}/{name}")
 
 
-def _unheard(event: Event) -> None:
+def _discard(event: Event) -> None:
     """Drop the events of a dry run."""

@@ -43,11 +43,11 @@ class Emitter:
                 except Exception as error:
                     if not number:
                         raise  # the journal comes first: its errors belong to the host that sent the event
-                    self._tell(number, masked, error)
+                    self._report(number, masked, error)
 
-    def _tell(self, number: int, event: Event, error: Exception) -> None:
+    def _report(self, number: int, event: Event, error: Exception) -> None:
         sentence = self._crashed(event.host or "report", error)
         if number not in self._failed:
             self._failed.add(number)
             with suppress(OSError, ValueError):
-                sys.stderr.write(f"a report leaves out an event of kind {event.kind}: {sentence}; the run goes on\n")
+                sys.stderr.write(f"a report skips an event of kind {event.kind}: {sentence}; the run continues\n")

@@ -16,7 +16,7 @@ from remediation.model.errors import RemediationError
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.visible import brief
 
-NEXT_STEP = "report this with the file, and look at the host before you run again"
+NEXT_STEP = "report this with the file, and check the host before you run again"
 _LONGEST = 200
 """Maximum length of an exception's message in the sentence: the text may come from a host."""
 

@@ -21,12 +21,12 @@ def by_cause(pages: Iterable[HostView]) -> list[Line]:
     """Return one line per group, largest first; nothing if no host was diagnosed and none failed."""
     groups: dict[str, list[HostView]] = defaultdict(list)
     for page in pages:
-        what = _came_to(page)
+        what = _cause_and_result(page)
         if what:
             groups[what].append(page)
     most = sorted(groups.items(), key=lambda group: -len(group[1]))
     return [
-        Line(f"{len(members)} {what}{_who(members)}", lead=" " * len(_LEAD) if index else _LEAD)
+        Line(f"{len(members)} {what}{_attention(members)}", lead=" " * len(_LEAD) if index else _LEAD)
         for index, (what, members) in enumerate(most)
     ]
 
@@ -45,7 +45,7 @@ def to_do(pages: Iterable[HostView]) -> list[Line]:
     return lines
 
 
-def _came_to(page: HostView) -> str:
+def _cause_and_result(page: HostView) -> str:
     cause = page.causes[0][0] if page.causes else ""
     if page.outcome in BAD:
         return f"{cause} → {page.outcome}" if cause else page.outcome
@@ -59,7 +59,7 @@ def _came_to(page: HostView) -> str:
     return f"{cause} → {'cured' if page.goal == 'met' else 'changed'} by {', '.join(steps)}"
 
 
-def _who(members: list[HostView]) -> str:
+def _attention(members: list[HostView]) -> str:
     """Return the names of hosts that need attention, with the reason if there is only one."""
     if members[0].outcome not in BAD:
         return ""

@@ -28,7 +28,7 @@ def check_host(options: CheckHost) -> int:
         from remediation.connections.settings import from_variables
 
         def one(name: str) -> Preflight:
-            with hosts.looked_at(name, note=_unheard) as access:
+            with hosts.looked_at(name, note=_ignore) as access:
                 found = preflight(name, access, from_variables(name, hosts.variables(name)))
             return replace(found, checks=tuple(check.masked(hosts.masker.text) for check in found.checks))
 
@@ -42,7 +42,7 @@ def check_host(options: CheckHost) -> int:
     return next((code for code in PRECEDENCE if code in codes), 0)
 
 
-def _unheard(note: str) -> None:
+def _ignore(note: str) -> None:
     """Ignore a note: the checks include all of them."""
 
 

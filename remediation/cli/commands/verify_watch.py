@@ -37,7 +37,7 @@ def watch(hosts: Session, seconds: float, *, as_json: bool, stream: TextIO | Non
         watched = hosts.each(lambda name: list(_watched(name, access(name), until)), _failed, names)
     fallen = [text for texts in watched for text in texts]
     for text in fallen:
-        _tell(stream, text, as_json=as_json)
+        _write(stream, text, as_json=as_json)
     if not fallen and not as_json:
         stream.write(f"the goal held for {duration(seconds)}\n")
     return FAILED if fallen else 0
@@ -78,5 +78,5 @@ def _why(reader: Reader) -> str:
     return f"{first.cause}: {first.because}"
 
 
-def _tell(stream: TextIO, text: str, *, as_json: bool) -> None:
+def _write(stream: TextIO, text: str, *, as_json: bool) -> None:
     stream.write(visible_json({"event": "regressed", "text": text}) + "\n" if as_json else f"✗ {text}\n")

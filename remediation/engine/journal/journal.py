@@ -38,8 +38,8 @@ EVENTS = "events.jsonl"
 HEADER = "run.json"
 FILES = "files"
 ERRORS = "errors"
-_BALLAST = "ballast"
-_BALLAST_BYTES = 1 << 20
+_RESERVE = "reserve"
+_RESERVE_BYTES = 1 << 20
 """Disk space reserved before a host is touched, and released for the log if the disk fills up during the run."""
 
 DURABLE = frozenset({"run_start", "change_start", "change_end", "host_end", "run_end"})
@@ -78,7 +78,7 @@ class Journal:
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
             self._descriptor = os.open(folder / EVENTS, flags, 0o600)
             self._broken = _ends_in_a_line(self._descriptor)
-            self._take_ballast()
+            self._allocate_reserve()
         except OSError as error:
             raise _failed(folder, error) from None
         self._open = True
@@ -123,33 +123,33 @@ class Journal:
         with self._lock:
             if self._open:
                 self._open = False
-                self._drop_ballast()
+                self._release_reserve()
                 os.close(self._descriptor)
                 self._run_lock.release()
 
     def _append(self, line: bytes) -> None:
         """Append a whole line; if the disk is full, release the reserve, end the incomplete line and write it again."""
         try:
-            self._put(line)
+            self._write_line(line)
         except OSError:
-            if not self._drop_ballast():
+            if not self._release_reserve():
                 raise
-            self._put(line)
+            self._write_line(line)
 
-    def _put(self, line: bytes) -> None:
+    def _write_line(self, line: bytes) -> None:
         content = b"\n" + line if self._broken else line
         self._broken = True
         _write_all(self._descriptor, content)
         self._broken = False
 
-    def _take_ballast(self) -> None:
-        _write(self.folder / _BALLAST, b"\0" * _BALLAST_BYTES)
+    def _allocate_reserve(self) -> None:
+        _write(self.folder / _RESERVE, b"\0" * _RESERVE_BYTES)
 
-    def _drop_ballast(self) -> bool:
-        ballast = self.folder / _BALLAST
-        there = ballast.exists()
+    def _release_reserve(self) -> bool:
+        reserve = self.folder / _RESERVE
+        there = reserve.exists()
         with suppress(OSError):
-            ballast.unlink(missing_ok=True)
+            reserve.unlink(missing_ok=True)
         return there
 
 

@@ -50,7 +50,7 @@ def observe_goal(goal: Sequence[StepCall], context: StepContext, *, patient: boo
     for first, because a rung may just have restarted that part.
     """
     steps = context.ports.steps()
-    observations = [_look(build(call, steps), context, patient=patient) for call in goal]
+    observations = [_observe_patiently(build(call, steps), context, patient=patient) for call in goal]
     states = [observation.state for observation in observations]
     state = False if False in states else (None if None in states else True)
     values = {name: value for observation in observations for name, value in observation.values.items()}
@@ -66,16 +66,16 @@ def observe_goal(goal: Sequence[StepCall], context: StepContext, *, patient: boo
     )
 
 
-def _look(step: Step[Any], context: StepContext, *, patient: bool) -> GoalObservation:
+def _observe_patiently(step: Step[Any], context: StepContext, *, patient: bool) -> GoalObservation:
     observation = GoalObservation(None, "", {})
     for _last in rounds(step.settle if patient else 0.0, context.access.clock, context.ports):
-        observation = _glance(step, context)
+        observation = _observe_once(step, context)
         if not observation.silent:
             break
     return observation
 
 
-def _glance(step: Step[Any], context: StepContext) -> GoalObservation:
+def _observe_once(step: Step[Any], context: StepContext) -> GoalObservation:
     """Return the observation; ``silent`` if the host did not answer. Raises `Undecided`."""
     try:
         observation = observe(step, context, reuse=True)

@@ -39,16 +39,16 @@ RunRung = Callable[[Rung], Sequence[Result]]
 class Ladder:
     """A goal (steps that must all be met) and the remedies that may meet it.
 
-    ``again`` evaluates the goal's parameters again, because a rung may have chosen another model.
+    ``reevaluate`` evaluates the goal's parameters again, because a rung may have chosen another model.
     """
 
     goal: tuple[StepCall, ...]
     rungs: tuple[Rung, ...]
-    again: Callable[[], tuple[StepCall, ...]] | None = None
+    reevaluate: Callable[[], tuple[StepCall, ...]] | None = None
 
     def wanted(self) -> tuple[StepCall, ...]:
         """Return the goal with its current parameters."""
-        return self.again() if self.again is not None else self.goal
+        return self.reevaluate() if self.reevaluate is not None else self.goal
 
 
 def run_ladder(ladder: Ladder, context: StepContext, run_rung: RunRung) -> Result:
@@ -79,7 +79,7 @@ class LadderRun:
     run_rung: RunRung
     done: list[Change] = field(default_factory=list)
     tried: dict[str, Result] = field(default_factory=dict)
-    told: set[tuple[str, str]] = field(default_factory=set)
+    emitted: set[tuple[str, str]] = field(default_factory=set)
     diagnosis: Diagnosis = field(default_factory=nothing_proven)
     excluded: dict[Cause, RuledOut] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class LadderRun:
 
     def run(self) -> Result:
         """Run the ladder to its end."""
-        self._take_up()
+        self._restore_progress()
         # finish the rung of an interrupted process first: its tasks may have unloaded the model
         under_way = self.context.path in self.context.memory.climbing and not self.context.policy.check
         goal = self._goal(patient=False, clarifying=not under_way)
@@ -97,9 +97,9 @@ class LadderRun:
             return self.end(Outcome.CHANGED if self.done else Outcome.OK, goal.text, goal)
         if self.context.policy.check:
             return dry_run(self, goal)
-        return self._climb(goal)
+        return self._run_rungs(goal)
 
-    def _take_up(self) -> None:
+    def _restore_progress(self) -> None:
         """Add the changes that an earlier process of this run made on this ladder, so that the result is "changed"."""
         memory = self.context.memory
         for changes in (memory.done, memory.in_flight):
@@ -108,13 +108,13 @@ class LadderRun:
                     self.done += of_path
 
     def _goal(self, *, patient: bool, clarifying: bool = True) -> GoalObservation:
-        goal = self._looked(patient=patient)
+        goal = self._observe_goal(patient=patient)
         if goal.state is not None or not clarifying:
             return goal
         self.done += probe_goal(goal, self.context)
-        return goal if self.context.policy.check else self._looked(patient=True)
+        return goal if self.context.policy.check else self._observe_goal(patient=True)
 
-    def _looked(self, *, patient: bool) -> GoalObservation:
+    def _observe_goal(self, *, patient: bool) -> GoalObservation:
         goal = observe_goal(self.ladder.wanted(), self.context, patient=patient)
         self.snapshot = goal.snapshot
         self.context.emit("goal", state=goal.word, text=goal.text, values=dict(goal.values))
@@ -183,8 +183,8 @@ class LadderRun:
 
     def skip(self, rung: Rung, reason: str, risk: Risk | None = None) -> None:
         """Emit once that a rung is skipped, and why."""
-        if (rung.name, reason) not in self.told:
-            self.told.add((rung.name, reason))
+        if (rung.name, reason) not in self.emitted:
+            self.emitted.add((rung.name, reason))
             known = {} if risk is None else {"risk": str(risk)}
             self.context.emit(
                 "rung_skipped", rung=rung.name, treats=[str(cause) for cause in rung.treats], reason=reason, **known
@@ -199,7 +199,7 @@ class LadderRun:
     def _risk_of(self, rung: Rung) -> Risk:
         return self.foresee(rung).risk
 
-    def _climb(self, goal: GoalObservation) -> Result:
+    def _run_rungs(self, goal: GoalObservation) -> Result:
         path, memory = self.context.path, self.context.memory
         climbed = set(memory.climbed.get(path, ()))
         remaining = [rung for rung in self.ladder.rungs if rung.name not in climbed]
@@ -340,7 +340,7 @@ def dry_run(climb: LadderRun, goal: GoalObservation) -> Result:
             climb.skip(choice.rung, why, choice.risk)
             listed.append(_entry(choice, foresight, stops=False, reached=False))
             continue
-        stops = _show(climb, choice, foresight)
+        stops = _preview(climb, choice, foresight)
         stop = choice.rung.name if stops else ""
         if choice.rung.name not in climb.tried:
             carried_out[choice.rung.name] = frozenset(choice.rung.treats)
@@ -351,7 +351,7 @@ def dry_run(climb: LadderRun, goal: GoalObservation) -> Result:
     return climb.end(Outcome.WOULD_CHANGE, f"{goal.text}; {end}", goal, foreseen=listed)
 
 
-def _show(climb: LadderRun, choice: RungChoice, foresight: Foresight) -> bool:
+def _preview(climb: LadderRun, choice: RungChoice, foresight: Foresight) -> bool:
     """Emit one rung and its changes, and record what would stop it; return whether it is predicted to meet the goal."""
     refusal = foresight.refusal(climb.context)
     failing = foresight.bad

@@ -96,7 +96,7 @@ def claim(run: str, purpose: str, *, undoes: str = "", token: str = "") -> Claim
     return Claim(run, f"{user}@{socket.gethostname()}", purpose, undoes, token, fate_of)
 
 
-def _unheard(text: str) -> None:
+def _ignore(text: str) -> None:
     """Ignore the message."""
 
 
@@ -104,7 +104,7 @@ def _never() -> bool:
     return False
 
 
-def _at_work(lease: Lease) -> str:
+def _describe_holder(lease: Lease) -> str:
     when = datetime.fromtimestamp(lease.expires, tz=timezone.utc).strftime("%H:%M:%S UTC")
     login = f", login {lease.login}" if lease.login else ""
     return f"{lease.owner} is working on this host: {lease.purpose} (run {lease.id}{login}, at most until {when} by the host's clock)"
@@ -121,13 +121,13 @@ class HostLock:
         self._clock = clock
         self._claim = claim
         self._number = 0
-        self._former: tuple[int, ...] = ()
+        self._obsolete: tuple[int, ...] = ()
         """Directories of ended leases, removed with the next write."""
         self._lease: Lease | None = None
         self._offset = 0.0
 
     def take(
-        self, *, wait: float = 0.0, tell: Callable[[str], None] = _unheard, ports: Ports | None = None
+        self, *, wait: float = 0.0, tell: Callable[[str], None] = _ignore, ports: Ports | None = None
     ) -> None:  # fmt: skip
         """Take the lease, waiting at most `wait` seconds for its holder. `tell` receives the holder and any take-over.
 
@@ -158,7 +158,7 @@ class HostLock:
             failures = 0
             mid_change = self._fate(holder) is Fate.MID_CHANGE
             if (self._clock.monotonic() >= until and not mid_change) or cancelled():
-                sentence = f"{self._host}: {_at_work(holder)}"
+                sentence = f"{self._host}: {_describe_holder(holder)}"
                 cut_off = (
                     f"; if it was interrupted: remediate resume {holder.id}, or undo {holder.id}" if self._mine(holder) else ""
                 )
@@ -167,7 +167,7 @@ class HostLock:
             if holder.id != told:
                 told = holder.id
                 died = f"run {holder.id} was interrupted during a change; waiting until its lease expires"
-                tell(died if mid_change else f"waiting: {_at_work(holder)}")
+                tell(died if mid_change else f"waiting: {_describe_holder(holder)}")
             left = holder.expires - place.now if mid_change else until - self._clock.monotonic()
             self._clock.sleep(min(POLL, max(0.1, left)), pause)
 
@@ -197,7 +197,7 @@ class HostLock:
         if lease is None:
             return
         try:
-            self._store.write(self._number, dataclasses.replace(lease, expires=0.0), clear=self._former)
+            self._store.write(self._number, dataclasses.replace(lease, expires=0.0), clear=self._obsolete)
         except HostError:
             return  # the host is unreachable; the lease expires
 
@@ -252,17 +252,17 @@ class HostLock:
         foreign = old is not None and not self._own(old)
         gone = old is not None and self._fate(old) is Fate.GONE
         renewed = old is not None and foreign and not gone and old.expires > place.now
-        if written.newest != number or renewed or not self._first_of(written.others, place.now):
+        if written.newest != number or renewed or not self._wins_tie(written.others, place.now):
             self._store.clear(number)
             return False
         self._number, self._lease = number, lease
-        self._former = (place.number, *place.older) if place.number else ()
+        self._obsolete = (place.number, *place.older) if place.number else ()
         if old is not None and foreign and old.expires > 0:
             why = "which was interrupted" if gone else "whose lease had expired"
             tell(f"took over from {old.owner} ({old.purpose}, run {old.id}), {why}")
         return True
 
-    def _first_of(self, others: Sequence[Lease], now: float) -> bool:
+    def _wins_tie(self, others: Sequence[Lease], now: float) -> bool:
         """Return whether the runs of other logins leave the host to this one: of simultaneous runs, the lowest key continues."""
         for _ in range(_LOOKS):
             holders = [lease for lease in others if self._holds(lease, now)]
@@ -278,7 +278,7 @@ class HostLock:
         lease = dataclasses.replace(self._lease or Lease("", "", "", 0.0), expires=expires)
         others: tuple[Lease, ...] = ()
         try:
-            written = store.write(self._number, lease, clear=self._former)
+            written = store.write(self._number, lease, clear=self._obsolete)
             others = tuple(other for other in written.others if self._holds(other, self._now()))
             renewed = written.newest == self._number and not others
         except CallFailed:  # the run that took over has removed the directory
@@ -286,7 +286,7 @@ class HostLock:
             if store.newest().number == self._number:
                 raise
         if renewed:
-            self._lease, self._former = lease, ()
+            self._lease, self._obsolete = lease, ()
             return
         self._lease = None
         other = others[0] if others else store.newest().lease

@@ -44,11 +44,11 @@ def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
     if site.task.register:
         site.host.facts[site.task.register] = dict(ending.result)
     if not told:
-        _tell(site, ending)
+        _emit_result(site, ending)
     return files, ending
 
 
-def _tell(site: TaskContext, ending: TaskResult) -> None:
+def _emit_result(site: TaskContext, ending: TaskResult) -> None:
     site.emit(
         "task_result",
         path=site.path,

@@ -61,7 +61,7 @@ class PlaybookRunner:
         """Run all plays; in every case, leases are returned and hosts are closed."""
         begun = self.ports.clock.now()
         chosen = {play.index: hosts_of(play, self.request) for play in self.request.playbook.plays}
-        self._tell_start(list(dict.fromkeys(name for hosts in chosen.values() for name in hosts)))
+        self._emit_start(list(dict.fromkeys(name for hosts in chosen.values() for name in hosts)))
         try:
             for play in self.request.playbook.plays:
                 if self.fatal or self.ports.cancelled():
@@ -77,10 +77,10 @@ class PlaybookRunner:
         finally:
             self.stage.opened.close()
         for state in self.stage.hosts.values():
-            self._tell_host_end(state)
+            self._emit_host_end(state)
         return self._summary(self.ports.clock.now() - begun)
 
-    def _tell_start(self, hosts: Sequence[str]) -> None:
+    def _emit_start(self, hosts: Sequence[str]) -> None:
         request = self.request
         self.stage.emit(
             "run_start",
@@ -130,22 +130,22 @@ class PlaybookRunner:
         except Interrupted:
             state.reason = state.reason or "interrupted"
         except HostLost as lost:
-            _leave(state, lost.ending)
+            _mark_lost(state, lost.ending)
         except TaskFailed as failure:
-            _leave(state, failure.ending)
+            _mark_lost(state, failure.ending)
             stage.fatal = stage.fatal or _fatal(stage, state, failure)
         except (UnknownHandler, JournalError):
             raise  # these end the whole run
         except RemediationError as error:
             state.recap.failed += 1
-            _leave(state, failed_task(error))
+            _mark_lost(state, failed_task(error))
         if not state.alive or state.name not in later:
-            self._tell_host_end(state)
+            self._emit_host_end(state)
 
     def _variables(self, name: str) -> Mapping[str, Any]:
         return rendered(Scope(self.stage.host_layers(name)))
 
-    def _tell_host_end(self, state: HostState) -> None:
+    def _emit_host_end(self, state: HostState) -> None:
         if not state.ended:
             state.ended = True
             self.stage.emit("host_end", host=state.name, outcome=str(state.outcome), reason=state.reason)
@@ -162,7 +162,7 @@ class PlaybookRunner:
         return RunSummary(code, hosts, outcomes, seconds, self.stage.broken)
 
 
-def _leave(state: HostState, ending: TaskResult) -> None:
+def _mark_lost(state: HostState, ending: TaskResult) -> None:
     state.lost = ending.outcome
     state.reason = ending.reason or str(ending.result.get("msg") or "")
 

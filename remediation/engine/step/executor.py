@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from remediation.model.change import Change, StepCall
     from remediation.steps.contract import Step
 
-UNFORESEEN = 3
+EXTRA_CHANGES = 3
 """How many changes beyond the first plan a step may make before it is assumed that something undoes them (a browser restarts a
 process that was closed).
 """
 
-_UNJUDGED = "unknown until the changes above are made"
+_PENDING_CHANGES = "unknown until the changes above are made"
 
 
 def execute_step(call: StepCall, context: StepContext) -> Result:
@@ -63,7 +63,7 @@ class Attempt:
     sent: set[tuple[str, str]] = field(default_factory=set)
     consented: set[tuple[str, str]] = field(default_factory=set)
     begun: float = 0.0
-    late: HostError | None = None
+    deferred_error: HostError | None = None
     clarified: bool = False
 
     def run(self) -> Result:
@@ -76,7 +76,7 @@ class Attempt:
             return replace(self._end(Outcome.SKIPPED, error.message), applies=False)
         except HostError as error:
             if self.context.policy.check and self.context.memory.pending and type(error) in {CallFailed, DeadlineExceeded}:
-                return self._end(Outcome.SKIPPED, f"{_UNJUDGED}: {error.message}")
+                return self._end(Outcome.SKIPPED, f"{_PENDING_CHANGES}: {error.message}")
             return self._end(outcome_of(error), error.message, next_step=error.next_step)
         except RemediationError as error:
             return self._end(Outcome.FAILED, error.message, next_step=error.next_step)
@@ -87,7 +87,7 @@ class Attempt:
         self.sent.update(map(self._key, self.done))  # by an interrupted process
         observation = observe(self.step, self.context, reuse=True)
         for change in memory.in_flight.pop(path, ()):
-            observation = self._left_over(change, observation)
+            observation = self._reconcile_in_flight(change, observation)
         if observation.state is None:
             return self._unknown(observation)
         return self._known(observation)
@@ -101,10 +101,10 @@ class Attempt:
         if observation.state:
             return self._met(observation)
         if not observation.plan:
-            return self._no_way(observation)
+            return self._no_plan(observation)
         return self._predict(observation) if self.context.policy.check else self._carry_out(observation)
 
-    def _left_over(self, change: Change, observation: Observation) -> Observation:
+    def _reconcile_in_flight(self, change: Change, observation: Observation) -> Observation:
         """Check a change that was in flight when an earlier process of this run ended; it is repeated only if it did not happen."""
         change = next((item for item in observation.plan if self._key(item) == self._key(change)), change)
         if observation.plans(change) and not self.context.policy.check:
@@ -157,7 +157,7 @@ class Attempt:
         return self._end(Outcome.WOULD_CHANGE, reason, observation, next_step=refusal.next_step if refusal else "")
 
     def _carry_out(self, observation: Observation) -> Result:
-        most = len(self.sent) + len(observation.plan) + UNFORESEEN  # changes sent by an interrupted process were in its plan
+        most = len(self.sent) + len(observation.plan) + EXTRA_CHANGES  # changes sent by an interrupted process were in its plan
         while True:
             change = next((item for item in self._selected(observation) if self._key(item) not in self.sent), None)
             if change is None and len(self._selected(observation)) < len(observation.plan):
@@ -168,10 +168,10 @@ class Attempt:
                     if observation.state is None and not self.clarified
                     else self._unverified(observation)
                 )
-            halted = self._halted(change, observation)
+            halted = self._stop_reason(change, observation)
             if halted is not None:
                 return halted
-            observation = self._make(change, observation)
+            observation = self._apply_change(change, observation)
             if observation.state:
                 return self._met(observation)
             failed = self._failed(change, observation)
@@ -180,7 +180,7 @@ class Attempt:
                     self.context.memory.failed[change.key] = failed
                 return failed
 
-    def _halted(self, change: Change, observation: Observation) -> Result | None:
+    def _stop_reason(self, change: Change, observation: Observation) -> Result | None:
         """Return why the next change is not made: it failed before, Ctrl-C, the task's time limit, or the risk gate."""
         earlier = (self.context.memory.failed or {}).get(change.key)
         if earlier is not None:
@@ -188,7 +188,7 @@ class Attempt:
         limit = self.context.timeout
         if limit is not None and self.context.access.clock.monotonic() - self.begun > limit:
             return self._end(Outcome.TIMED_OUT, f"not finished within {limit:g} s; {observation.text}", observation)
-        refusal = None if self.context.ports.cancelled() else self._weigh(observation)
+        refusal = None if self.context.ports.cancelled() else self._check_risk(observation)
         if refusal is not None:
             return self._refused(refusal, observation)
         if self.context.ports.cancelled():  # possibly during the question or the warning
@@ -197,8 +197,10 @@ class Attempt:
         return None
 
     def _failed(self, change: Change, observation: Observation) -> Result | None:
-        if self.late is not None and (observation.plans(change) or not self._has_more(observation)):
-            return self._end(outcome_of(self.late), self.late.message, observation, next_step=self.late.next_step)
+        if self.deferred_error is not None and (observation.plans(change) or not self._has_more(observation)):
+            return self._end(
+                outcome_of(self.deferred_error), self.deferred_error.message, observation, next_step=self.deferred_error.next_step
+            )
         if observation.plans(change):
             reason = f"{change.summary}: no effect within {self.step.settle:g} s; {observation.text}"
             return self._end(Outcome.UNVERIFIED, reason, observation)
@@ -214,7 +216,7 @@ class Attempt:
         names = ", ".join(item.summary for item in observation.plan)
         return self._end(Outcome.CHANGED if self.done else Outcome.SKIPPED, f"excluded by the user: {names}", observation)
 
-    def _weigh(self, observation: Observation) -> Refusal | None:
+    def _check_risk(self, observation: Observation) -> Refusal | None:
         new = [item for item in self._selected(observation) if item.key not in self.consented]
         if not new:
             return None
@@ -227,7 +229,7 @@ class Attempt:
             self.consented.update(item.key for item in new)
         return refusal
 
-    def _make(self, change: Change, before: Observation) -> Observation:
+    def _apply_change(self, change: Change, before: Observation) -> Observation:
         """Apply one change and observe until it shows. It is journaled before it is sent and again when its effect is known."""
         context, clock = self.context, self.context.access.clock
         context.memory.seen = None
@@ -239,7 +241,7 @@ class Attempt:
         context.emit("change_start", **told, deadline=self.step.deadline)
         begun = clock.monotonic()
         self.sent.add(self._key(change))
-        tried, self.late, written = ChangeAttempt(), None, _written(context.access)
+        tried, self.deferred_error, written = ChangeAttempt(), None, _write_count(context.access)
         try:
             with context.contained():
                 uncertain = self._apply(change, writer, tried, begun)
@@ -249,10 +251,10 @@ class Attempt:
                 tried.effect = f"done, but the host could not be observed afterwards: {error.message}"
             else:
                 # a change may take several calls, and the first ones may have succeeded
-                unsent = isinstance(error, Blocked | Unreachable) and not tried.error and _written(context.access) == written
+                unsent = isinstance(error, Blocked | Unreachable) and not tried.error and _write_count(context.access) == written
                 tried.applied = False if unsent else None
-                tried.error = _both(tried.error, error.message)
-            self._tell_end(change, tried, told, clock.monotonic() - begun)
+                tried.error = _joined_errors(tried.error, error.message)
+            self._emit_change_end(change, tried, told, clock.monotonic() - begun)
             raise
         finally:
             context.hold(0.0)
@@ -262,10 +264,10 @@ class Attempt:
             tried = ChangeAttempt(applied=True, effect="; ".join(filter(None, (tried.effect, tried.error))))
         elif uncertain:
             tried.error = f"{tried.error}; checked again, not repeated"
-        self._tell_end(change, tried, told, clock.monotonic() - begun)
+        self._emit_change_end(change, tried, told, clock.monotonic() - begun)
         return after
 
-    def _tell_end(self, change: Change, tried: ChangeAttempt, told: dict[str, Any], seconds: float) -> None:
+    def _emit_change_end(self, change: Change, tried: ChangeAttempt, told: dict[str, Any], seconds: float) -> None:
         if tried.applied:
             self.done.append(change)
             if self.context.memory.failed:
@@ -284,28 +286,28 @@ class Attempt:
             return True
         except HostError as error:
             tried.error = error.message
-            self.late = error
+            self.deferred_error = error
         else:
             tried.applied = True
             took = self.context.access.clock.monotonic() - begun
             if took > self.step.deadline:
                 sentence = f"{change.summary}: took {took:.1f} s, more than the allowed {self.step.deadline:g} s"
-                self.late = DeadlineExceeded(sentence, host=self.context.host)
+                self.deferred_error = DeadlineExceeded(sentence, host=self.context.host)
         return False
 
     def _settled(self, change: Change, before: Observation) -> Observation:
         """Observe until the state is met, the change shows and others remain, or the settle time is over."""
         observation, error = before, None
-        refused = isinstance(self.late, CallFailed)  # a clear refusal is observed once: nothing is pending
+        refused = isinstance(self.deferred_error, CallFailed)  # a clear refusal is observed once: nothing is pending
         for _last in rounds(0.0 if refused else self.step.settle, self.context.access.clock, self.context.ports):
-            observation, error = self._glance(observation)
+            observation, error = self._observe_once(observation)
             if error is None and (observation.state or (not observation.plans(change) and self._has_more(observation))):
                 break
         if error is not None:
             raise error
         return observation
 
-    def _glance(self, before: Observation) -> tuple[Observation, HostError | None]:
+    def _observe_once(self, before: Observation) -> tuple[Observation, HostError | None]:
         """Observe once. A service that was just restarted may not answer yet, so its error is kept for the last round."""
         try:
             return observe(self.step, self.context), None
@@ -322,11 +324,11 @@ class Attempt:
         result = self._end(Outcome.CHANGED if self.done else Outcome.OK, observation.text, observation)
         return replace(result, ruled_out=tuple(self.step.rules_out(observation.seen)))
 
-    def _no_way(self, observation: Observation) -> Result:
+    def _no_plan(self, observation: Observation) -> Result:
         if self.done:
             return self._unverified(observation)
         if self.context.policy.check and self.context.memory.pending:
-            return self._end(Outcome.SKIPPED, f"{_UNJUDGED}: {observation.text}", observation)
+            return self._end(Outcome.SKIPPED, f"{_PENDING_CHANGES}: {observation.text}", observation)
         reason = f"not converged, and no permitted change would help: {observation.text}"
         return self._end(Outcome.FAILED, reason, observation, next_step=self.step.advice(observation.seen))
 
@@ -345,11 +347,11 @@ class Attempt:
         return Result(outcome, reason, tuple(self.done), dict(observation.values) if observation else {}, next_step)
 
 
-def _written(access: HostAccess) -> int:
+def _write_count(access: HostAccess) -> int:
     """Return how often the host may have been changed so far."""
     return int(getattr(access, "written", 0))
 
 
-def _both(first: str, second: str) -> str:
+def _joined_errors(first: str, second: str) -> str:
     """Return why a change failed, and why its effect is unknown."""
     return f"{first}; the host could not be observed afterwards: {second}" if first else second

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from remediation.engine.step.executor import UNFORESEEN, execute_step
+from remediation.engine.step.executor import EXTRA_CHANGES, execute_step
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.outcome import Outcome
 from tests.engine.calls import CLOSED, FILE, with_file
@@ -29,7 +29,7 @@ def test_a_program_that_comes_back_each_time_is_given_up() -> None:
     bench.world.settles["close"] = 0.25
     result = execute_step(CLOSED, bench.context(max_risk=Risk.DISRUPTIVE))
     assert result.outcome is Outcome.UNVERIFIED
-    assert len(bench.world.writes) == 1 + UNFORESEEN
+    assert len(bench.world.writes) == 1 + EXTRA_CHANGES
     assert "remaining: close chrome.exe" in result.reason
 
 

@@ -31,11 +31,11 @@ DOES: Mapping[str, Callable[[Any, TaskContext, Scope], ActionResult]] = {
     "wait_for": wait_for,
 }
 
-ASKED_RAW = frozenset({("assert", "that"), ("debug", "var"), ("include_tasks", "apply")})
+UNEVALUATED = frozenset({("assert", "that"), ("debug", "var"), ("include_tasks", "apply")})
 """Parameters that are not evaluated here: expressions, which the action evaluates, and keywords of other tasks."""
 
 
-TELLS = frozenset({"assert", "debug", "fail", "include_vars", "set_fact"})
+LOCAL_ACTIONS = frozenset({"assert", "debug", "fail", "include_vars", "set_fact"})
 """Actions that touch no host and take no time."""
 
 
@@ -45,7 +45,7 @@ def act(site: TaskContext, scope: Scope) -> ActionResult:
     try:
         return DOES[name](action_parameters(site, scope), site, scope)
     finally:
-        if name not in TELLS:
+        if name not in LOCAL_ACTIONS:
             site.forget()
 
 
@@ -61,7 +61,7 @@ def action_parameters(site: TaskContext, scope: Scope) -> Action:
     name = site.task.action
     given: dict[str, Any] = {}
     for key, value in site.task.arguments.items():
-        found = value if (name, key) in ASKED_RAW else scope.render(value)
+        found = value if (name, key) in UNEVALUATED else scope.render(value)
         if found is not OMIT:
             given[_named(key, name, scope)] = found
     site.learn(given)

@@ -30,14 +30,14 @@ def look_once(site: TaskContext, opened: Opened) -> Reader | None:
         return None
     host.looked = True
     access = opened.access
-    _take_up(host.memory, access)
+    _restore_target(host.memory, access)
     clock = site.play.stage.ports.clock  # the controller's clock, not the host's: a simulated one runs faster
     begun, trips = clock.monotonic(), access.round_trips
     reader = access.reader_for("diagnosis")
     ahead = getattr(reader, "prefetch", None)  # a reader that can fetch everything in few round trips
     if ahead is not None:
         ahead()
-    told = {name: text for name, ask in _ASKED.items() if (text := _answer(reader, ask))}
+    told = {name: text for name, ask in _FACTS.items() if (text := _answer(reader, ask))}
     target = _target(reader)
     if told.get("ollama") and "container" in target:
         told["ollama"] += f" in {target['container']['value']}"
@@ -55,7 +55,7 @@ def look_once(site: TaskContext, opened: Opened) -> Reader | None:
     return reader
 
 
-def _take_up(memory: HostMemory, access: HostAccess) -> None:
+def _restore_target(memory: HostMemory, access: HostAccess) -> None:
     """Continue with the target that an earlier process of this run found: its model may be unloaded by now."""
     from remediation.model.facts import Found, Runner
 
@@ -116,7 +116,7 @@ def _ollama(reader: Reader) -> str:
     return f"Ollama {reader.ollama.version()}"
 
 
-_ASKED: dict[str, Callable[[Reader], str]] = {"system": _system, "gpus": _gpus, "engine": _engine, "ollama": _ollama}
+_FACTS: dict[str, Callable[[Reader], str]] = {"system": _system, "gpus": _gpus, "engine": _engine, "ollama": _ollama}
 
 
 def _target(reader: Reader) -> dict[str, Any]:
