@@ -222,13 +222,13 @@ class _CommandLine:
         if members:
             raise UsageError(f"{word} is a group of tasks", next_step=f"choose one of {', '.join(members)}")
         if word.endswith(PLAYBOOK) or word.startswith("ansible-playbook"):
-            raise UsageError(f"there is no task {word!r}", next_step=f"{PROGRAM} play PLAYBOOK runs a playbook")
+            raise UsageError(f"unknown task {word!r}", next_step=f"{PROGRAM} play PLAYBOOK runs a playbook")
         group = word.partition(".")[0]
         if group in INSTALL and not any(name.startswith(f"{group}.") for name in self.tasks):
             raise not_installed(group, word)
         hint = _nearest_task(word, self.tasks)
         raise UsageError(
-            f"there is no task {word!r}" + (f"; did you mean {hint!r}?" if hint else ""),
+            f"unknown task {word!r}" + (f"; did you mean {hint!r}?" if hint else ""),
             next_step=f"{PROGRAM} --list shows all tasks",
         )
 

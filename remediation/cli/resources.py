@@ -54,4 +54,4 @@ def _article(kind: str) -> str:
 def _missing(kind: str, name: str, here: Path) -> str:
     close = difflib.get_close_matches(Path(name).stem, names(kind, working=here), n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"there is no {SINGULAR[kind]} {name!r} here or in the package{hint}"
+    return f"no {SINGULAR[kind]} {name!r} here or in the package{hint}"

@@ -82,9 +82,9 @@ UNDERSTOOD = [
 ]
 
 REFUSED = [
-    ("plya a.yml", "there is no task 'plya'; did you mean 'play'?"),
-    ("fix_offload", "there is no task 'fix_offload'; did you mean 'fix-offload'?"),
-    ("strat", "there is no task 'strat'; did you mean 'lab.start'?"),
+    ("plya a.yml", "unknown task 'plya'; did you mean 'play'?"),
+    ("fix_offload", "unknown task 'fix_offload'; did you mean 'fix-offload'?"),
+    ("strat", "unknown task 'strat'; did you mean 'lab.start'?"),
     ("lab", "lab is a group of tasks"),
     ("play", "play needs PLAYBOOK"),
     ("play --check", "play needs PLAYBOOK"),
@@ -104,8 +104,8 @@ REFUSED = [
     ("play a.yml --check=yes", "--check is a switch and takes no value"),
     ("play a.yml b.yml", "one playbook per command line: a.yml, then b.yml"),
     ("play a.yml b", "play does not take 'b'"),
-    ("site.yml", "there is no task 'site.yml'"),
-    ("ansible-playbook site.yml", "there is no task 'ansible-playbook'"),
+    ("site.yml", "unknown task 'site.yml'"),
+    ("ansible-playbook site.yml", "unknown task 'ansible-playbook'"),
     ("-l play a.yml", "-l must follow the task"),
     ("-l web play a.yml", "-l must follow the task"),
     ("-D play a.yml", "-D must follow the task"),
@@ -135,7 +135,7 @@ REFUSED = [
     ("play a.yml --warn-only", "invoke's --warn-only has no meaning here"),
     ("play a.yml --pty", "invoke's option --pty is not supported"),
     ("-T 5 play a.yml", "remediate does not have ansible-playbook's option -T"),
-    ("--help plya", "there is no task 'plya'"),
+    ("--help plya", "unknown task 'plya'"),
     ("play a.yml -- rest", "a bare -- is not supported"),
 ]
 
@@ -160,7 +160,7 @@ def test_what_cannot_be_meant_is_refused_in_one_sentence(typed: str, message: st
         (["play", "a.yml", "-l", ""], "-l was given an empty value"),
         (["play", "a.yml", "--inventory", " "], "--inventory was given an empty value"),
         (["play", ""], "play was given an empty argument"),
-        ([""], "there is no task ''"),
+        ([""], "unknown task ''"),
         (["play", "a\udcff.yml"], r"the argument a\udcff.yml is not UTF-8 text"),
         (["play", "a.yml", "-e", "x=\udcff"], r"the argument x=\udcff is not UTF-8 text"),
     ],

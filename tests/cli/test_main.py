@@ -66,13 +66,13 @@ def test_version(remediate: Remediate) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["fix-ofload"], "there is no task 'fix-ofload'"),
+        (["fix-ofload"], "unknown task 'fix-ofload'"),
         (["steps", "--nmae", "x"], "steps has no option --nmae; did you mean --name?"),
         (["steps", "--name"], "--name needs a value"),
         (["steps", "--name", "a", "--name", "b"], "--name was given twice"),
         (["steps", "steps"], "one task per command line"),
         (["--pty", "steps"], "invoke's option --pty is not supported"),
-        (["steps", "--name", "no.such.step"], "there is no step 'no.such.step'"),
+        (["steps", "--name", "no.such.step"], "unknown step 'no.such.step'"),
     ],
 )
 def test_a_wrong_command_line_ends_1_with_one_sentence(remediate: Remediate, words: list[str], sentence: str) -> None:

@@ -105,7 +105,7 @@ def variables(options: OneHost) -> int:
     host = options.host
     if inventory.match([host]).hosts != (host,):
         hint = meant(host, inventory.hosts)
-        raise UsageError(f"there is no host {host!r} in the inventory{hint}", next_step="remediate hosts lists them")
+        raise UsageError(f"no host {host!r} in the inventory{hint}", next_step="remediate hosts lists them")
     extra = extra_variables(options.extra_vars, decrypt=decrypt)
     current_masker().learn([extra, *inventory.tables()])
     scope = _scope(inventory, host, extra)
