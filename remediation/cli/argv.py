@@ -1,9 +1,9 @@
 """Validates the command line before invoke's parser does, with one sentence per error that names the option and the right name.
 
 `understand` reads the command line by the same declarations as invoke's parser (`ParserContext`) and returns it in one
-unambiguous order: core options, the task, its options, its positional arguments. It raises `UsageError` for an unknown
-task or option, an option without its value, an iterable option that swallowed another, a single option given twice,
-more than one task, and invoke's options that do not apply.
+unambiguous order: core options, the task, its options, its positional arguments. It raises `UsageError` for an unknown task
+or option, an option without its value, an iterable option that swallowed another, a single option given twice, more than one
+task, and invoke's options that do not apply.
 """
 
 from __future__ import annotations

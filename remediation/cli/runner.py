@@ -111,14 +111,14 @@ def request_of(name: str, asked: RunOptions, hosts: Session, path: Path) -> RunR
 
 def policy_of(asked: PlaybookOptions) -> Policy:
     """Return the user's limits from the command line. Raises `UsageError`."""
-    said = set()
+    explicit = set()
     risk = Risk.SAFE
     if asked.max_risk is not None:
         try:
             risk = Risk.parse(asked.max_risk)
         except ValueError as error:
             raise UsageError(f"--max-risk: {error}") from None
-        said.add("max_risk")
+        explicit.add("max_risk")
     return Policy(
         check=asked.check,
         diff=asked.diff,
@@ -127,7 +127,7 @@ def policy_of(asked: PlaybookOptions) -> Policy:
         yes_destroy=frozenset(asked.yes_destroy),
         interactive=TerminalPrompt().available and not asked.json,
         run_started=time.time(),
-        said=frozenset(said),
+        explicit=frozenset(explicit),
     )
 
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -32,7 +32,6 @@ REFUSED = ("echo", "pty", "hide", "warn")
 """Settings of invoke's command runner, which this program does not use: accepting them would silently do nothing."""
 
 Body = Callable[[Any], int]
-BodyFunction = TypeVar("BodyFunction", bound=Callable[[Any], int])
 
 
 class OptionTask(Task[Any]):

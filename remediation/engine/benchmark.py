@@ -46,9 +46,8 @@ def measure(
     """Return the figures of a ``measurement`` event (``docs/events.md``); ``reason`` says why a figure is None.
 
     Without a writer (check mode) no request is sent; only figures that can be read are filled in. ``seconds`` replaces the
-    label's
-    own limit; ``model`` replaces the target's model. The request has no keep_alive, so the runner keeps its own (Ollama,
-    server/sched.go, useLoadedRunner). Raises `Unreachable`.
+    label's own limit; ``model`` replaces the target's model. The request has no keep_alive, so the runner keeps its own
+    (Ollama, server/sched.go, useLoadedRunner). Raises `Unreachable`.
     """
     figures = unmeasured("", layers=layers, simulated=simulated)
     try:

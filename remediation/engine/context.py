@@ -83,9 +83,8 @@ class NoPrompt:
 class Policy:
     """The user's limits for one host; plain data.
 
-    ``said`` names the fields given on the command line, which take precedence over the inventory. ``warn_seconds`` is
-    measured by
-    the host's clock; ``run_started`` is controller time in seconds since the epoch.
+    ``explicit`` names the fields given on the command line, which take precedence over the inventory. ``warn_seconds`` is
+    measured by the host's clock; ``run_started`` is controller time in seconds since the epoch.
     """
 
     check: bool = False
@@ -98,16 +97,16 @@ class Policy:
     close_programs: bool = False
     warn_seconds: float = WARN_SECONDS
     run_started: float = 0.0
-    said: frozenset[str] = frozenset()
+    explicit: frozenset[str] = frozenset()
 
     def for_host(self, variables: Mapping[str, Any]) -> Policy:
         """Return the policy with the host's own ``max_risk``, ``close_programs`` and ``warn_seconds``. Raises `UsageError`."""
         own: dict[str, Any] = {}
-        if "max_risk" in variables and "max_risk" not in self.said:
+        if "max_risk" in variables and "max_risk" not in self.explicit:
             own["max_risk"] = _risk(variables["max_risk"])
-        if "close_programs" in variables and "close_programs" not in self.said:
+        if "close_programs" in variables and "close_programs" not in self.explicit:
             own["close_programs"] = _switch(variables["close_programs"])
-        if "warn_seconds" in variables and "warn_seconds" not in self.said:
+        if "warn_seconds" in variables and "warn_seconds" not in self.explicit:
             own["warn_seconds"] = _seconds(variables["warn_seconds"])
         elif variables.get("ansible_connection") == "local":
             own["warn_seconds"] = 0.0  # the desktop user started the run
@@ -215,12 +214,11 @@ class HostMemory:
     - ``pending``: the changes that check mode has predicted so far.
     - ``changes``: how many changes were made.
     - ``done``, ``in_flight``: of an interrupted run, by task path: the changes of unfinished tasks, and the changes that were
-      sent
-    but whose result was not observed.
+      sent but whose result was not observed.
     - ``climbed``, ``climbing``: by ladder path, the rungs that were finished and the rung that was in progress.
     - ``seen``: the latest snapshot and its end by the controller's clock; None after the run has changed something or waited.
     - ``failed``: within a ladder, the changes that failed since the last successful change; None outside, where tasks may be
-    retried.
+      retried.
     - ``target``, ``loaded``: the target and the loaded models as ``host_facts`` reported them in an earlier process of the
       run.
     """
@@ -273,10 +271,8 @@ class StepContext:
     """One task on one host.
 
     ``path`` is the task's stable id within the run; ``timeout`` is its own limit in seconds. ``hold`` is called before each
-    change
-    with the seconds it may take, and with 0 afterwards; it keeps the host's lease (`remediation.engine.lease.renewal`) and
-    raises
-    `Blocked` if the lease is lost. ``snapshot`` is a reader of the host that several steps share.
+    change with the seconds it may take, and with 0 afterwards; it keeps the host's lease (`remediation.engine.lease.renewal`)
+    and raises `Blocked` if the lease is lost. ``snapshot`` is a reader of the host that several steps share.
     """
 
     host: str

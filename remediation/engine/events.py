@@ -18,8 +18,7 @@ class Emitter:
     """The ``emit`` port; called by the threads of all hosts.
 
     If a sink raises, it loses that event and the others still receive it; the first such error of a sink is written to
-    standard
-    error. A `RemediationError` of a sink (the journal cannot be written) is raised.
+    standard error. A `RemediationError` of a sink (the journal cannot be written) is raised.
     """
 
     def __init__(

@@ -1,8 +1,7 @@
 """Ctrl-C, SIGTERM and SIGHUP: the current change is finished, then the run stops; a second Ctrl-C ends the program at once.
 
 SIGTERM and SIGHUP are rarely sent twice: a service manager follows with SIGKILL, a closed terminal with nothing. After
-either,
-the current change has `GRACE` seconds before the program ends as after a second Ctrl-C.
+either, the current change has `GRACE` seconds before the program ends as after a second Ctrl-C.
 """
 
 from __future__ import annotations
@@ -36,7 +35,10 @@ class Cancellation:
         return self._flag.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for some seconds or until the run should stop; return whether it should. Not for the thread that handles signals."""
+        """Wait for some seconds or until the run should stop; return whether it should.
+
+        Not for the thread that handles signals.
+        """
         return self._flag.wait(seconds)
 
     def set(self) -> None:
@@ -48,10 +50,8 @@ class Cancellation:
         """Set the flag and call `notify` on the first signal, raise KeyboardInterrupt on the second. Main thread only.
 
         After SIGTERM or SIGHUP, the end of the grace period counts as the second signal. Signals that arrive while the
-        program is
-        ending are ignored. A signal that was ignored when the program started stays ignored (``nohup``). A closed terminal
-        may send
-        SIGHUP more than once, so SIGHUP never counts as the second signal.
+        program is ending are ignored. A signal that was ignored when the program started stays ignored (``nohup``). A closed
+        terminal may send SIGHUP more than once, so SIGHUP never counts as the second signal.
         """
         timers: list[threading.Timer] = []
 

@@ -19,7 +19,10 @@ Item = TypeVar("Item")
 HASTE = 1.0
 """Seconds for returning leases when the program ends at once; a lease that is not returned expires."""
 PARTING = 4.0
-"""Seconds for closing hosts when the program ends at once. A slow host needs some for a login, and only this ends its programs."""
+"""Seconds for closing hosts when the program ends at once.
+
+A slow host needs some for a login, and only this ends its programs.
+"""
 CLOSING = 32
 """How many hosts are closed in parallel, so that one that does not answer does not delay the others."""
 AWAKE = 0.2
@@ -30,8 +33,7 @@ class Workers:
     """A pool of daemon threads.
 
     `concurrent.futures.ThreadPoolExecutor` joins its threads when the interpreter exits, so a second Ctrl-C would wait for
-    the
-    slowest host. These threads are joined only by a ``with`` block that ends without an exception.
+    the slowest host. These threads are joined only by a ``with`` block that ends without an exception.
     """
 
     def __init__(self, most: int, name: str = "host") -> None:

@@ -62,8 +62,7 @@ class Change:
     - ``risk``, ``needs``: override the step's own.
     - ``undo``: the step that reverts the change.
     - ``asks``: why the change needs the user's explicit consent, such as closing a program with a window, in words ("closes a
-      window
-    of chrome.exe").
+      window of chrome.exe").
     """
 
     summary: str

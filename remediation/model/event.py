@@ -12,8 +12,7 @@ class Event:
     """One event; all data is JSON.
 
     ``kind`` is one of the names in ``docs/events.md``; ``time`` is controller time; ``host`` is empty for the whole run;
-    ``data`` holds the
-    fields of the kind. Secrets are masked before reports and the journal receive an event.
+    ``data`` holds the fields of the kind. Secrets are masked before reports and the journal receive an event.
     """
 
     kind: str

@@ -16,7 +16,10 @@ _HANDED_OVER = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 
 
 def read_text(path: Path, *, encoding: str = "utf-8", most: int = LARGEST) -> str:
-    """Return the text of a file. Raises OSError with a message for a file that is too large or not regular, and UnicodeDecodeError."""
+    """Return the text of a file.
+
+    Raises OSError with a message for a file that is too large or not regular, and UnicodeDecodeError.
+    """
     return read_bytes(path, most).decode(encoding)
 
 

@@ -1,8 +1,7 @@
 """Limits on the size of a host's answers, for every connection, and the error for exceeding them.
 
 A program on the host, a server behind a port or the host itself may be broken or hostile. None of them may exhaust this
-machine's
-memory, so each kind of answer has a limit well above what an honest host sends. `docs/connections.md` lists them.
+machine's memory, so each kind of answer has a limit well above what an honest host sends. `docs/connections.md` lists them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Plugins: commands and inventory hosts that another distribution adds to `remediate`.
 
 A distribution registers a `Plugin` under the entry-point group ``remediation.plugins``. The entry point's name is the group
-of
-its commands (``lab.start``) and the inventory key that requests its hosts (``lab:``).
+of its commands (``lab.start``) and the inventory key that requests its hosts (``lab:``).
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ class Command:
     """A command: its name, a dataclass of its options, and a function from them to an exit code.
 
     ``changes`` marks a command that changes something and has no ``--check``; it refuses to run under ``--dry``. The
-    function's
-    docstring is the command's help.
+    function's docstring is the command's help.
     """
 
     name: str

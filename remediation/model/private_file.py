@@ -16,8 +16,7 @@ def write_whole(path: Path, text: str, *, mode: int = 0o666) -> None:
     """Write `text` to `path` atomically. `mode` is subject to the umask. Raises `OSError`.
 
     The file is created next to `path` with its final mode and renamed, so that readers never see a partial file and a
-    symbolic link at
-    `path` is replaced, not followed. Other kinds of files (``/dev/stdout``, a pipe) are written to directly.
+    symbolic link at `path` is replaced, not followed. Other kinds of files (``/dev/stdout``, a pipe) are written to directly.
     """
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -13,7 +13,7 @@ PROTECTED = frozenset({
 })  # fmt: skip
 SERVER = "ollama"
 OLLAMA = frozenset({SERVER, "llama-server", "ollama_llama_server"})
-"""Programs that hold a model's memory for Ollama: the server, and the runners it starts (``ollama_llama_server`` in older releases)."""
+"""Programs that hold a model's memory for Ollama: the server and its runners (``ollama_llama_server`` in older releases)."""
 OLLAMA_APP = "ollama app"
 """The tray program on Windows, which starts the server."""
 _PROTECTED_PREFIXES = ("com.docker.", "sshd", "containerd-shim", "vmmem", "ollama", "llama-server")

@@ -12,7 +12,10 @@ from types import FrameType
 from typing import Any
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-"""The signals that ask a program to end, where the platform has them. A closed terminal sends SIGHUP, a service manager SIGTERM."""
+"""The signals that ask a program to end, where the platform has them.
+
+A closed terminal sends SIGHUP, a service manager SIGTERM.
+"""
 
 
 class Terminated(KeyboardInterrupt):

@@ -1,8 +1,7 @@
 """One host's page, built from its events: each event adds lines.
 
 The page is the same on a terminal and in a file: host, target, findings with their proof, each change with its measured
-effect,
-and whether the goal was met.
+effect, and whether the goal was met.
 """
 
 from __future__ import annotations
@@ -47,8 +46,8 @@ LOADED = "model.loaded"
 class HostView:
     """The state of one host so far.
 
-    ``doing`` is its current activity, ``since`` its start in controller seconds and ``progress`` how far it is; ``steps`` are the
-    steps that changed something, in order.
+    ``doing`` is its current activity, ``since`` its start in controller seconds and ``progress`` how far it is; ``steps`` are
+    the steps that changed something, in order.
     """
 
     host: str

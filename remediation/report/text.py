@@ -25,8 +25,7 @@ class Line:
     """One logical line: ``lead`` precedes the first row, ``text`` wraps behind it; ``style`` is one of ``STYLES``.
 
     ``most`` limits the rows: longer text ends with an ellipsis. ``verbatim`` text keeps its rows and is cut at the width,
-    unless
-    ``narrow`` holds a version that can wrap, or ``whole`` is set because it is to be copied.
+    unless ``narrow`` holds a version that can wrap, or ``whole`` is set because it is to be copied.
     """
 
     text: str

@@ -1,8 +1,7 @@
 """Limits on the size of a template's results: exceeding them is an error instead of exhausted memory or a hang.
 
 `BUDGET` counts the results of all operations of one template, so a list of long texts costs the sum of their lengths.
-Operations with
-large results are checked beforehand (`check_filter`, `check_method`, `multiplied`, `raised`).
+Operations with large results are checked beforehand (`check_filter`, `check_method`, `multiplied`, `raised`).
 """
 
 from __future__ import annotations

@@ -171,7 +171,7 @@ def test_the_inventorys_limits_hold_unless_the_command_line_said_otherwise() -> 
     own = {"max_risk": "disruptive", "close_programs": "yes", "warn_seconds": 0}
     policy = Policy().for_host(own)
     assert (policy.max_risk, policy.close_programs, policy.warn_seconds) == (Risk.DISRUPTIVE, True, 0.0)
-    assert Policy(max_risk=Risk.SAFE, said=frozenset({"max_risk"})).for_host(own).max_risk is Risk.SAFE
+    assert Policy(max_risk=Risk.SAFE, explicit=frozenset({"max_risk"})).for_host(own).max_risk is Risk.SAFE
     assert Policy().for_host({}).warn_seconds == 60.0
     assert Policy().for_host({"ansible_connection": "local"}).warn_seconds == 0.0
 

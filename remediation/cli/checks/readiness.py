@@ -1,4 +1,4 @@
-"""``check-host``'s checks of a repair's prerequisites: WinRM quotas, GPU counters, Docker Desktop, Compose, WSL, container toolkit.
+"""``check-host``: checks WinRM quotas, GPU counters, Docker Desktop, Compose, WSL and the container toolkit.
 
 Pure functions from readings to checks. Each failed check names the steps it blocks and the commands that fix it.
 """

@@ -1,4 +1,4 @@
-"""``history``, ``show``, ``resume``, ``undo``, ``apply``: earlier runs, read from their journals, and commands that follow them."""
+"""``history``, ``show``, ``resume``, ``undo``, ``apply``: earlier runs and the commands that follow them."""
 
 from __future__ import annotations
 

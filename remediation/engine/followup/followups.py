@@ -30,8 +30,7 @@ def resume_run(
     """Resume a run that was interrupted or lost hosts, in its own journal; finished tasks are not repeated.
 
     `request` is the run's own, rebuilt from its header. Raises `UsageError` if nothing is left to do or if the run's files
-    have
-    changed since it began.
+    have changed since it began.
     """
     end = record.end
     if end is not None and end.data.get("exit_code") in {int(Exit.OK), int(Exit.PENDING)}:
@@ -75,8 +74,7 @@ def undo_run(record: RunRecord, request: RunRequest, ports: Ports, open_host: Op
     """Undo the changes of a run, last first, on the hosts of ``request.limit``, and of one `task` if given.
 
     Undoing is a run with its own journal. Changes that cannot be undone are listed first. Raises `UsageError` if the run
-    changed
-    nothing.
+    changed nothing.
     """
     selected = set(request.inventory.select("all", request.limit))
     with intact(f"run {record.run}", f"see remediate show {record.run}, and restore manually what it changed"):

@@ -1,4 +1,4 @@
-"""Saved plans: the changes predicted by check mode, applied later in whole or in part, and refused if a fresh observation differs."""
+"""Saved plans: the changes predicted by check mode, applied later, and refused if a fresh observation differs."""
 
 from __future__ import annotations
 

@@ -68,7 +68,10 @@ def undo_plan(events: Iterable[Event], *, wanted: Callable[[str], bool] = bool, 
 
 
 def _can_be_undone(change: Change) -> bool:
-    """Return whether the journal records the undo completely. A masked secret is not the original value and must not be written."""
+    """Return whether the journal records the undo completely.
+
+    A masked secret is not the original value and must not be written.
+    """
     return change.undo is not None and MASK not in json.dumps(change.undo.params, ensure_ascii=False, default=str)
 
 

@@ -159,7 +159,10 @@ def read_events(folder: Path) -> Iterator[Event]:
 
 
 def read_lines(folder: Path) -> Iterator[Event | None]:
-    """Yield the events of a run line by line, None for an incomplete line. Raises `JournalError` if the journal cannot be read."""
+    """Yield the events of a run line by line, None for an incomplete line.
+
+    Raises `JournalError` if the journal cannot be read.
+    """
     try:
         with (folder / EVENTS).open("rb") as log:
             for line in log:

@@ -1,8 +1,7 @@
 """The progress of an interrupted run, per host, computed from its journal.
 
 Every task with a ``task_result`` is finished. Of the unfinished task, the completed changes are counted; a change that was
-sent
-without a recorded end is passed to the executor, which checks it first.
+sent without a recorded end is passed to the executor, which checks it first.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ from remediation.model.event import Event
 from remediation.model.outcome import Outcome
 
 COMMAND = "command"
-"""The step name in ``change_start`` for a program, and the action of its task. Other steps check their state before they send a
-change again.
+"""The step name in ``change_start`` for a program, and the action of its task.
+
+Other steps check their state before they send a change again.
 """
 
 

@@ -1,8 +1,7 @@
 """How a ladder ends without meeting its goal: a summary of its rungs, and the one thing to do next. Pure functions.
 
 The final diagnosis decides, not the last failed rung. A confirmed cause comes first: the option that its blocked rung needs,
-the
-next step of its failed rung, or its cure. A rung that treats no confirmed cause is not considered.
+the next step of its failed rung, or its cure. A rung that treats no confirmed cause is not considered.
 """
 
 from __future__ import annotations

@@ -23,8 +23,7 @@ class GoalObservation:
     """The observed goal: met, unmet, or None if unknown; the steps in ``clarifying`` may then determine it.
 
     ``snapshot`` is the snapshot it was observed with, None if nothing answered; further checks can reuse it. ``advice`` is
-    what a
-    person must do if no remedy can help; ``silent`` means that nothing answered.
+    what a person must do if no remedy can help; ``silent`` means that nothing answered.
     """
 
     state: bool | None
@@ -46,8 +45,7 @@ def observe_goal(goal: Sequence[StepCall], context: StepContext, *, patient: boo
     """Observe every step of the goal. A step that seems met is confirmed, except in check mode, which only reads.
 
     If a part of the host does not answer, the goal is unmet and the text says so. With ``patient``, the step's settle time is
-    waited
-    for first, because a rung may just have restarted that part.
+    waited for first, because a rung may just have restarted that part.
     """
     steps = context.ports.steps()
     observations = [_observe_patiently(build(call, steps), context, patient=patient) for call in goal]

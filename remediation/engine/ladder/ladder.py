@@ -1,10 +1,8 @@
-"""A ladder on one host: checks the goal, then tries the least destructive remedy that the diagnosis calls for, until the goal is met.
+"""A ladder on one host: tries the least destructive remedy that the diagnosis calls for until the goal is met.
 
 The goal has three values. Met: nothing is changed. Unknown: its own safe probes are run once and it is observed again. Unmet:
-a
-diagnosis orders the rungs (`remediation.engine.ladder.rung_order`), and the goal is observed again after each one.
-In check mode the rungs are listed (`dry_run`): a rung that would fail or be refused is shown so, and the list ends at a rung
-only if
+a diagnosis orders the rungs (`remediation.engine.ladder.rung_order`), and the goal is observed again after each one. In check
+mode the rungs are listed (`dry_run`): a rung that would fail or be refused is shown so, and the list ends at a rung only if
 that rung's own prediction meets the goal.
 """
 
@@ -70,8 +68,8 @@ class LadderRun:
     """One run of a ladder.
 
     ``tried`` are the rungs with their results, ``absent`` the rungs with a step that does not apply to this kind of host,
-    ``excluded``
-    the causes that a step ruled out. ``snapshot`` is the latest snapshot: goal, causes and rung order are all based on it.
+    ``excluded`` the causes that a step ruled out. ``snapshot`` is the latest snapshot: goal, causes and rung order are all
+    based on it.
     """
 
     ladder: Ladder
@@ -178,7 +176,7 @@ class LadderRun:
         return self._exclude(self._lasting(self.foresee(rung).ruled_out, changed=bool(self.foresee(rung).changes)))
 
     def _lasting(self, found: Sequence[RuledOut], *, changed: bool) -> Sequence[RuledOut]:
-        """Return the part of `found` that still holds: all of it if the rung changed nothing, otherwise only the permanent exclusions."""
+        """Return the part of `found` that still holds: all of it if nothing changed, otherwise the permanent exclusions."""
         return [item for item in found if item.cause.excluded_for_good or not changed]
 
     def skip(self, rung: Rung, reason: str, risk: Risk | None = None) -> None:

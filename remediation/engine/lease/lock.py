@@ -2,14 +2,11 @@
 
 Lease directories are numbered. The run that creates number n + 1 holds the host, and may do so only once n has expired or was
 returned; ``mkdir`` is atomic, so only one of two runs succeeds. A run that writes lease n lists the directories afterwards,
-and a
-run that creates n + 1 reads n afterwards. If a holder renews late while another run takes over, one of them therefore sees
-the
-other and yields.
+and a run that creates n + 1 reads n afterwards. If a holder renews late while another run takes over, one of them therefore
+sees the other and yields.
 
 Each login of a host has its own lease folder, which all logins can read: no login can place anything in another's folder. If
-two
-logins start at once, each sees the other, and the one with the lower key continues.
+two logins start at once, each sees the other, and the one with the lower key continues.
 """
 
 from __future__ import annotations
@@ -38,8 +35,7 @@ TTL = 60.0
 """Duration of a lease in seconds of host time.
 
 It is renewed before each change and while one is in flight (`remediation.engine.lease.renewal`), so a host is free a minute
-after
-its run has died.
+after its run has died.
 """
 
 WRITING = 15.0
@@ -75,8 +71,8 @@ class Claim:
     """Who requests a host: the run's id, "user@controller", the purpose, and the run that it undoes, if any.
 
     The lease that an interrupted run left does not block the run that undoes it; if the interrupted run is resumed after all,
-    it loses
-    the lease. ``token`` identifies this process of the run; ``fate`` returns what happened to the process that wrote a lease.
+    it loses the lease. ``token`` identifies this process of the run; ``fate`` returns what happened to the process that wrote
+    a lease.
     """
 
     run: str
@@ -132,10 +128,8 @@ class HostLock:
         """Take the lease, waiting at most `wait` seconds for its holder. `tell` receives the holder and any take-over.
 
         A run of this machine that is certainly dead holds nothing, unless it died during a change on this host: that change
-        may still be
-        running, so its lease is waited for, at most a minute. Raises `LockHeld` with the holder's name, and `SameMachine` if
-        this process
-        holds the lease already.
+        may still be running, so its lease is waited for, at most a minute. Raises `LockHeld` with the holder's name, and
+        `SameMachine` if this process holds the lease already.
         """
         cancelled, pause = (ports.cancelled, ports.wait) if ports is not None else (_never, time.sleep)
         until = self._clock.monotonic() + wait

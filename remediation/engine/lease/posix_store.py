@@ -13,8 +13,9 @@ from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed, UsageError
 
 FOLDER_VARIABLE = "REMEDIATION_LEASE_FOLDER"
-"""Environment variable with the lease folder, which must be the same for all runs on a host. By default every login has its own
-folder and reads those of the others.
+"""Environment variable with the lease folder, which must be the same for all runs on a host.
+
+By default every login has its own folder and reads those of the others.
 """
 _MISSING = "missing"
 _OURS = "-"

@@ -1,8 +1,7 @@
 """Renews leases while a change is in flight, so that a lease can be shorter than a change.
 
 A lease lasts a minute (`remediation.engine.lease.lock.TTL`). The host's own connection is busy during a change, so the lease
-is
-renewed through a second connection, which is opened only for changes that take long enough to need it.
+is renewed through a second connection, which is opened only for changes that take long enough to need it.
 """
 
 from __future__ import annotations

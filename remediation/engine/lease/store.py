@@ -1,4 +1,4 @@
-"""Leases on a host: numbered directories, created by an atomic operation (``mkdir``) of which exactly one of two runs succeeds."""
+"""Leases on a host: numbered directories, created atomically (``mkdir``), so that exactly one of two runs succeeds."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class LeaseSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The state after a lease was written: the newest number, the current content of the previous lease, and other logins' leases."""
+    """The state after a write: the newest number, the previous lease's current content, and other logins' leases."""
 
     newest: int
     before: Lease | None = None

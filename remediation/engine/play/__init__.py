@@ -2,6 +2,5 @@
 
 The entry point is `remediation.engine.play.runner.run_playbook`. Each host's walk is a generator that stops only at barriers
 (``run_once``, ``meta: end_play``). Between two barriers it depends only on the playbook, the variables and the results so
-far, so
-another process with the same results reaches the same point (``resume``).
+far, so another process with the same results reaches the same point (``resume``).
 """

@@ -16,7 +16,10 @@ class ControlFlow(BaseException):
 
 
 class TaskFailed(ControlFlow):
-    """A task failed; an enclosing ``rescue`` may handle it. If a ``run_once`` task fails, every host fails and only the first counts."""
+    """A task failed; an enclosing ``rescue`` may handle it.
+
+    If a ``run_once`` task fails, every host fails and only the first counts.
+    """
 
     def __init__(self, task: Task, ending: TaskResult) -> None:
         super().__init__(task.title)

@@ -1,8 +1,7 @@
 """Runs the walks of many hosts, each at its own pace, and synchronizes them at barriers.
 
 A segment of a walk, from one barrier to the next, runs in one thread of a pool; a waiting host occupies no thread. Any number
-of
-forks therefore works, and a slow host delays only the hosts that wait for it at a barrier.
+of forks therefore works, and a slow host delays only the hosts that wait for it at a barrier.
 """
 
 from __future__ import annotations

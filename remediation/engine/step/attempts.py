@@ -47,7 +47,7 @@ def outcome_of(error: HostError) -> Outcome:
 
 
 def applied_by(error: RemediationError) -> bool | None:
-    """Return whether the call that raised `error` made its change: False if the host refused or never received it, None if unknown."""
+    """Return whether the call that raised `error` made its change: False if it was refused or not delivered, None if unknown."""
     return None if isinstance(error, OutcomeUnknown | DeadlineExceeded) else False
 
 

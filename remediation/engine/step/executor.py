@@ -1,9 +1,8 @@
 """Runs one step on one host: observe, plan, check the risk, apply one change, observe again, until the state is met.
 
 The state decides, not an exit code: a change that reported an error but reached the state counts as a change; one that
-reported
-success but did not reach it is ``unverified``. A write whose answer was lost is followed by an observation and never sent
-again.
+reported success but did not reach it is ``unverified``. A write whose answer was lost is followed by an observation and never
+sent again.
 """
 
 from __future__ import annotations
@@ -37,8 +36,8 @@ if TYPE_CHECKING:
     from remediation.steps.contract import Step
 
 EXTRA_CHANGES = 3
-"""How many changes beyond the first plan a step may make before it is assumed that something undoes them (a browser restarts a
-process that was closed).
+"""How many changes beyond the first plan a step may make before it is assumed that something undoes them (a browser restarts
+a process that was closed).
 """
 
 _PENDING_CHANGES = "unknown until the changes above are made"

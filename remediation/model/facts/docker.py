@@ -25,8 +25,7 @@ class Container:
     """The result of ``docker inspect``; ``environment`` in order, ``raw`` the whole record.
 
     ``created_at``, ``started_at`` and ``finished_at`` are in Docker's format (RFC 3339); ``volumes`` are the names of the
-    mounted named
-    volumes.
+    mounted named volumes.
     """
 
     id: str
@@ -95,10 +94,9 @@ class DockerDesktop:
     """Docker Desktop; ``state`` is ``running``, ``starting``, ``stopping``, ``stopped`` or ``unknown``.
 
     ``started`` is the start time of its oldest backend process by the host's clock, None without one. ``settings`` are from
-    the desktop
-    user's settings file, which only holds non-default values; ``locked`` are the keys locked by an administrator. ``engine``
-    is whether
-    the engine answers. ``problems`` maps unknown parts to reasons, by their names in the probe (``Processes``, ``Settings``).
+    the desktop user's settings file, which only holds non-default values; ``locked`` are the keys locked by an administrator.
+    ``engine`` is whether the engine answers. ``problems`` maps unknown parts to reasons, by their names in the probe
+    (``Processes``, ``Settings``).
     """
 
     version: str

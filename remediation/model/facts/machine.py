@@ -11,8 +11,7 @@ class SessionFacts:
     """The login's rights on the host; ``wsl`` and ``credential_store`` are whether the login can reach those.
 
     ``problems`` maps unknown parts to reasons, by their names in the probe. If ``DesktopUser`` is missing and has a problem,
-    the desktop
-    user is unknown.
+    the desktop user is unknown.
     """
 
     user: str
@@ -86,8 +85,7 @@ class Process:
     """A running process; (pid, started) identifies it because PIDs are reused. ``vram`` is resident GPU memory.
 
     ``spilled`` is its GPU memory in shared system memory (NonLocalUsage on Windows), if known. ``runner`` is whether its
-    command line
-    marks it as a runner of Ollama, None if unknown. ``orphan`` means that the runner's server has ended.
+    command line marks it as a runner of Ollama, None if unknown. ``orphan`` means that the runner's server has ended.
     """
 
     pid: int
@@ -116,7 +114,10 @@ class Process:
 
     @property
     def is_runner(self) -> bool:
-        """Whether the process serves one model for Ollama. Without a command line, by name: a llama-server may be another program's."""
+        """Whether the process serves one model for Ollama.
+
+        Without a command line, by name: a llama-server may be another program's.
+        """
         if self.runner is not None:
             return self.runner
         of_ollama = "ollama" in (self.path or "").lower()

@@ -17,8 +17,7 @@ def load_json(text: str | bytes, size: int = JSON_SIZE) -> Any:
     """Return the value of a JSON text. Raises `ValueError` if it is invalid or exceeds a limit.
 
     NaN and Infinity are rejected, as are numbers too large for any field. An unpaired surrogate, which no encoding can write,
-    becomes
-    U+FFFD. If a key occurs twice, the last value counts.
+    becomes U+FFFD. If a key occurs twice, the last value counts.
     """
     if len(text) > size:
         raise ValueError(f"the JSON text is longer than {size} characters")

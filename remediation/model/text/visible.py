@@ -1,8 +1,7 @@
 r"""Text that is safe to display: control characters and bidirectional marks are escaped.
 
 A host, a log or a file may contain an escape that clears the screen, or a mark that reverses a line. Such a character is
-shown as its
-escape (``\\x1b``, ``\\u202e``), so that it has no effect and nothing is hidden.
+shown as its escape (``\\x1b``, ``\\u202e``), so that it has no effect and nothing is hidden.
 """
 
 from __future__ import annotations

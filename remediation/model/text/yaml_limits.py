@@ -1,8 +1,7 @@
 """Limits on YAML texts, checked on parser events before values are built, so that no text can exhaust the memory.
 
 Nesting is limited because readers of the values recurse; aliases because nine lines can represent a billion values; values
-because
-each takes hundreds of times the memory of its source text.
+because each takes hundreds of times the memory of its source text.
 """
 
 from __future__ import annotations
@@ -40,8 +39,7 @@ def check_limits(text: str, *, circles: bool = True, most: int | None = None) ->
     """Raise `TooMuch`, with its position, if a text is nested too deeply, or it or its aliases hold too many values.
 
     Without `circles`, a value that contains itself is rejected too. `most` limits the total number of values, counting each
-    alias
-    repetition.
+    alias repetition.
     """
     if most is not None or "&" in text or may_be_deep(text) or _may_be_many(text):
         counted = _Counted(circles=circles, most=most)

@@ -1,8 +1,7 @@
 """``lookup('env', 'NAME')`` and others: values from the controller, read when a template uses them.
 
 ``password_file password_command keyring prompt`` return a `Secret`. A command is a list of words, or a text that is split
-into
-words; it never runs in a shell, unlike Ansible's ``pipe``.
+into words; it never runs in a shell, unlike Ansible's ``pipe``.
 """
 
 from __future__ import annotations

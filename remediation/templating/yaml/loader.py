@@ -38,8 +38,7 @@ def read_yaml(path: Path, *, decrypt: Decrypt | None = None) -> Any:
     """Return a file's content as `Table`, `Rows`, `Text` and plain values; None for an empty file.
 
     Raises `InputError` with every error in it: the file cannot be read, is not UTF-8, is not YAML, has a duplicate key, or
-    contains a
-    vault without a known password.
+    contains a vault without a known password.
     """
     try:
         text = files.read_text(path, encoding="utf-8-sig")

@@ -1,8 +1,7 @@
 """Values of YAML files with their positions.
 
 A `Text` may be a template; any other string is data and is never evaluated regardless of its content, so that the output of a
-command
-cannot be mistaken for a template.
+command cannot be mistaken for a template.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Masks secrets in the source text of a user's file, located by position and not by value.
 
 A value may be quoted, escaped, folded or spread over several lines, so that its source text differs from the secret. YAML's
-marks show
-where each value begins and ends.
+marks show where each value begins and ends.
 """
 
 from __future__ import annotations

@@ -34,8 +34,7 @@ class TaskResult:
     """The result of one task, or of one item of its loop, on one host.
 
     ``result`` is what ``register`` stores and ``outcome`` one word; ``ignored`` means that the host continues after a
-    failure. ``facts`` and
-    ``included`` are variables set by the task, ``notify`` the handlers to run.
+    failure. ``facts`` and ``included`` are variables set by the task, ``notify`` the handlers to run.
     """
 
     outcome: Outcome

@@ -43,10 +43,8 @@ class RunRequest:
     """One run of a playbook.
 
     ``sources`` are the inventories as named by the user, ``start_at`` is a task name. ``cut_off`` is the time of the last
-    event of an
-    earlier, interrupted process of this run. ``token`` identifies this process of the run. ``verbosity`` counts -v.
-    ``progress`` is the
-    progress of each host in an earlier process of the same run.
+    event of an earlier, interrupted process of this run. ``token`` identifies this process of the run. ``verbosity`` counts
+    -v. ``progress`` is the progress of each host in an earlier process of the same run.
     """
 
     command: str

@@ -101,8 +101,7 @@ class TaskVariables:
         """Return the variables in scope at a task.
 
         ``loop`` are those of its item, ``included`` those of the includes around it, ``own`` its result, ``special``
-        Ansible's special
-        variables.
+        Ansible's special variables.
         """
         layers = [self._extra, *reversed(included), self._host.facts, self._host.included, *reversed(settings.vars), *self._tail]
         if special:
@@ -160,7 +159,10 @@ def _same(value: Any) -> Any:
 
 
 def vars_files(play: Play, scope: Scope, decrypt: Decrypt | None = None) -> list[Layer]:
-    """Return the layers of a play's ``vars_files``, highest precedence first. In a nested list, the first existing file counts."""
+    """Return the layers of a play's ``vars_files``, highest precedence first.
+
+    In a nested list, the first existing file counts.
+    """
     layers: list[Layer] = []
     for entry in play.vars_files:
         names = entry if isinstance(entry, list) else [entry]
