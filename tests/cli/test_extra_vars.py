@@ -41,11 +41,11 @@ def test_a_file_keeps_its_types(tmp_path: Path) -> None:
     ("given", "message"),
     [
         ("model", "-e 'model' is not a variable: 'model' does not have the form NAME=VALUE"),
-        ("7b=x", "-e '7b=x' is no variable: '7b' is not"),
+        ("7b=x", "-e '7b=x' is not a variable: '7b' does not"),
         ("a='open", '-e "a=\'open" has an unclosed quote'),
         ("{a: [}", "-e {a: [}: not YAML at line 1"),
         ("{1: 2}", "-e {1: 2}: not a mapping of names to values"),
-        ("@no-such-file.yml", "-e @no-such-file.yml: the file cannot be read"),
+        ("@no-such-file.yml", "-e @no-such-file.yml: cannot read the file"),
         (" ", "-e has an empty value"),
     ],
 )

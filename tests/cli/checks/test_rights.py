@@ -51,7 +51,7 @@ def test_an_administrator_needs_no_advice_and_a_login_that_may_ask_keeps_its_own
     assert (code, "rights" in found, found["elevated"]["ok"]) == (0, False, True)
     code, found = checks(lab, "not-elevated")
     assert (code, "rights" in found, found["elevated"]["ok"]) == (0, False, None)
-    assert "the distributions are not known" in found["WSL"]["text"]
+    assert "the distributions are unknown" in found["WSL"]["text"]
     assert not ABSENT.search(json.dumps(found))
 
 

@@ -47,7 +47,7 @@ def test_json_is_one_list_with_one_object_per_evidence(remediate: Remediate) -> 
     ("words", "sentence"),
     [
         (["--evidence", "no-such.log"], "no-such.log: there is no such file"),
-        (["--evidence", "their-log.txt", "--limit", "x"], "--evidence is diagnosed without hosts, so --limit has no meaning"),
+        (["--evidence", "their-log.txt", "--limit", "x"], "--limit needs hosts and cannot be combined with --evidence"),
         (["--evidence"], "--evidence needs a value"),
     ],
 )
