@@ -42,7 +42,7 @@ def mistakes(path: Path, **more: Path) -> list[str]:
         ("lab: {hosts: 0}\nall: {hosts: {a: }}\n", "lab: hosts is a number from 1"),
         ("all: {hosts: {a: {x: 1, x: 2}}}\n", "duplicate key 'x'"),
         ("[web]\nhost1 ansible_host=1.2.3.4\n", "this looks like an inventory in INI form"),
-        ("all:\n\thosts:\n", "a tab stands in the indentation"),
+        ("all:\n\thosts:\n", "the indentation contains a tab"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(written: Written, text: str, told: str) -> None:

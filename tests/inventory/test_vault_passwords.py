@@ -88,7 +88,7 @@ def test_every_file_that_stays_closed_is_told(written: Written) -> None:
     path = written("all: {hosts: {alpha: }}")
     (path.parent / "host_vars").mkdir()
     (path.parent / "host_vars/alpha.yml").write_text(WHOLE.text, encoding="utf-8")
-    with pytest.raises(InputError, match=r"alpha\.yml:1:1: this is encrypted .* --vault-password-file FILE"):
+    with pytest.raises(InputError, match=r"alpha\.yml:1:1: encrypted .* --vault-password-file FILE"):
         load_inventory([path])
     wrong = kept(path.parent.parent, "pw", "not it")
     with pytest.raises(InputError, match="none of the known vault passwords decrypts this"):
