@@ -122,7 +122,7 @@ def _talk(call: Http, target: str, connection: _Connection, stream: _Bounded, de
     received, first, line = bytearray(), None, 0
     most = limits.STREAM if call.stream else limits.BODY
     if stream.incoming is not None:
-        stream.incoming.tally = Tally("the answer", most, beside=limits.HEAD)
+        stream.incoming.tally = Tally("the answer", most, overhead=limits.HEAD)
     while True:
         block = answer.read1(_BLOCK)
         if not block:

@@ -100,7 +100,7 @@ def test_the_first_part_of_another_type_is_named(value: Outer, odd: str | None) 
 
 def test_what_an_exception_was_about_is_one_short_line() -> None:
     assert explain_error(KeyError("DesktopUser")) == "'DesktopUser' is missing"
-    assert explain_error(RecursionError("maximum recursion depth exceeded")) == "it is nested too deeply"
+    assert explain_error(RecursionError("maximum recursion depth exceeded")) == "nested too deeply"
     assert explain_error(ValueError("a\x1b[2J\nb" + "c" * 500)).startswith(r"a\x1b[2J bc")
     assert len(explain_error(ValueError("c" * 500))) == 80
 

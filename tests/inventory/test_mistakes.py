@@ -40,9 +40,9 @@ def mistakes(path: Path, **more: Path) -> list[str]:
         ("all: {children: {b: {children: {all: }}}}\n", "the group all contains itself: all -> b -> all"),
         ("lab: {host: 1}\nall: {hosts: {a: }}\n", "hosts.yml:1:7: lab: 'host' is not known; did you mean 'hosts'?"),
         ("lab: {hosts: 0}\nall: {hosts: {a: }}\n", "lab: hosts is a number from 1"),
-        ("all: {hosts: {a: {x: 1, x: 2}}}\n", "the key 'x' stands here a second time"),
+        ("all: {hosts: {a: {x: 1, x: 2}}}\n", "duplicate key 'x'"),
         ("[web]\nhost1 ansible_host=1.2.3.4\n", "this looks like an inventory in INI form"),
-        ("all:\n\thosts:\n", "a tab stands in the indentation"),
+        ("all:\n\thosts:\n", "the indentation contains a tab"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(written: Written, text: str, told: str) -> None:
@@ -77,5 +77,5 @@ def test_a_file_that_cannot_be_opened_is_named(written: Written) -> None:
     path = written("all: {hosts: {a: }}")
     (path.parent / "host_vars").mkdir()
     (path.parent / "host_vars/a.yml").symlink_to(path.parent / "gone.yml")
-    with pytest.raises(InputError, match=r"a\.yml: it cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"a\.yml: cannot be read: No such file"):
         load_inventory([path])

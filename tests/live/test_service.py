@@ -226,7 +226,7 @@ def test_a_healthy_host_without_docker_lacks_nothing(host: Service, tmp_path: Pa
     code, found = check_host(host, tmp_path)
     assert (code, [each["name"] for each in found if each["ok"] is False]) == (0, []), found
     (engine,) = [each for each in found if each["name"] == "Docker engine"]
-    assert engine["text"].startswith("not needed, since Ollama runs without a container")
+    assert engine["text"].startswith("not needed: Ollama runs without a container")
     os.kill(host.pid, 9)
     code, found = check_host(host, tmp_path)
     assert code == 2

@@ -92,7 +92,7 @@ def test_templates_that_cannot_be_read_are_mistakes_but_those_of_variables_are_n
         rungs:
           - tasks: [toy.closed: {names: [chrome], when: x}]
 """
-    said = [each.replace("this is no valid template: ", "").split(", in ")[0] for each in problems(tmp_path, text)]
+    said = [each.replace("invalid template: ", "").split(", in ")[0] for each in problems(tmp_path, text)]
     assert [each for each in said if "not known" not in each and "needs" not in each] == [
         "4: msg: unexpected end of template, expected 'end of print statement'",
         "5: when: unexpected end of template, expected 'end of print statement'",
@@ -215,7 +215,7 @@ def test_mistakes_of_a_ladder_have_their_places_too(tmp_path: Path) -> None:
         ("- hosts: all\n  tasks:\n    - command: {argv: [a], cmd: a}\n", "3: command: either a command line or argv is wanted"),
         ("- hosts: all\n  tasks:\n    - meta: end_world\n", "3: meta: free_form: input should be 'noop'"),
         ("- hosts: all\n  tasks:\n    - command: x\n      risk: huge\n", "4: risk: unknown risk 'huge'"),
-        ("- hosts: all\n  tasks: [\n", "3: this is no YAML: "),
+        ("- hosts: all\n  tasks: [\n", "3: invalid YAML: "),
     ],
 )
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, message: str) -> None:
