@@ -1,1 +1,1 @@
-"""A host seen through its facets: typed readers and writers over a connection."""
+"""Facets: typed readers and writers of a host over a connection."""

@@ -1,1 +1,1 @@
-"""GPUs: nvidia-smi, NVML, and the performance counters of Windows."""
+"""GPUs: nvidia-smi, NVML and the Windows performance counters."""

@@ -1,4 +1,4 @@
-"""The project's own images built, and its containers made from them."""
+"""Builds the project's images and recreates their containers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUILD_TIMEOUT = 1800.0
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A project, its services that have a build section, and those whose container is older than this run."""
+    """A project, its services with a build section, and those whose container is older than this run."""
 
     project: ComposeProject
     services: tuple[str, ...]
@@ -29,12 +29,12 @@ class Built:
 
 @step("stack.built", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=BUILD_TIMEOUT + 600.0)
 class StackBuilt(Step[Built]):
-    """The images that the project builds were built in this run, and its containers run from them.
+    """The project's images were built in this run, and its containers run from them.
 
-    Settings need no build (facts/ollama 7.10): stack.up recreates what differs. This is for changed sources alone.
+    Use this for changed sources only. Changed settings need no build: stack.up recreates the services that differ.
     """
 
-    services: tuple[str, ...] = param("which services; all that are built by default", default=(), example=["api"])
+    services: tuple[str, ...] = param("service names; defaults to all with a build section", default=(), example=["api"])
 
     def look(self, host: Reader) -> Built:
         """Read which services are built, and when their containers were made."""
@@ -68,8 +68,8 @@ class StackBuilt(Step[Built]):
     def describe(self, seen: Built) -> str:
         """Say which are older."""
         if not seen.services:
-            return f"nothing of {seen.project.name} is built"
-        return f"{', '.join(seen.old)} is older than this run" if seen.old else f"{', '.join(seen.services)} is of this run"
+            return f"no service of {seen.project.name} has a build section"
+        return f"{', '.join(seen.old)} is older than this run" if seen.old else f"{', '.join(seen.services)} was built in this run"
 
     def values(self, seen: Built) -> dict[str, Any]:
         """Register them."""

@@ -1,4 +1,4 @@
-"""A Compose project stopped, and started in an order that leaves the GPU to the model first."""
+"""Stops a Compose project, and starts it in an order that gives the model the GPU first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STILL = 32 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """A project, its containers that run, those that are there, and the free VRAM (None without a GPU)."""
+    """A project, its running and existing containers, and the free VRAM (None without a GPU)."""
 
     project: ComposeProject
     running: tuple[str, ...]
@@ -33,14 +33,13 @@ class Stopped:
 
 @step("stack.stopped", risk=Risk.DISRUPTIVE, settle=20.0, deadline=300.0)
 class StackStopped(Step[Stopped]):
-    """No container of the project runs, and the VRAM that they held has come back.
+    """No container of the project is running, and the VRAM they used has been released.
 
-    It waits until the card's free memory no longer moves, not for a number of seconds. Volumes are never touched: there is no
-    ``-v`` here (facts/ollama 7.10).
+    Waits until the free memory of the card is stable instead of for a fixed time. Volumes are never removed.
     """
 
-    services: tuple[str, ...] = param("which services; all by default", default=(), example=["api"])
-    remove: bool = param("whether containers and networks are removed as well (down)", default=False)
+    services: tuple[str, ...] = param("service names; defaults to all", default=(), example=["api"])
+    remove: bool = param("also remove containers and networks (down)", default=False)
 
     def look(self, host: Reader) -> Stopped:
         """Read the project's containers and the card."""
@@ -66,7 +65,7 @@ class StackStopped(Step[Stopped]):
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Stop them, and wait until the card's free memory stands still."""
+        """Stop the containers, then wait until the card's free memory is stable."""
         project, names = wanted_project(host), change.data["services"]
         if not self.remove:
             host.compose.stop(project, names)
@@ -79,13 +78,13 @@ class StackStopped(Step[Stopped]):
     def describe(self, seen: Stopped) -> str:
         """Say what runs and what is free."""
         free = f"; {human(seen.free)} of VRAM free" if seen.free is not None else ""
-        return f"{', '.join(seen.running) or 'nothing'} of {seen.project.name} runs{free}"
+        return f"{', '.join(seen.running) or 'nothing'} of {seen.project.name} is running{free}"
 
     def measured_effect(self, change: Change, before: Stopped, after: Stopped) -> str:
         """Say how much VRAM came back."""
         if before.free is None or after.free is None:
             return ""
-        return f"{human(max(0, after.free - before.free))} of VRAM came back"
+        return f"{human(max(0, after.free - before.free))} of VRAM released"
 
     def values(self, seen: Stopped) -> dict[str, Any]:
         """Register what runs and what is free."""
@@ -94,7 +93,7 @@ class StackStopped(Step[Stopped]):
 
 @dataclass(frozen=True, slots=True)
 class StartOrder:
-    """A project: the service of Ollama, whether it answers and holds the model, and the services that do not run."""
+    """A project: Ollama's service, whether it answers and holds the model, and the services that are not running."""
 
     project: ComposeProject
     service: str
@@ -106,12 +105,12 @@ class StartOrder:
 
 @step("stack.ordered_start", settle=90.0, deadline=900.0)
 class StackOrderedStart(Step[StartOrder]):
-    """The project runs, and the model was loaded before anything else of it could take the GPU.
+    """The project runs, and the model was loaded before any other service could use the GPU.
 
-    Ollama's service first, then the model, then the rest. It waits for the model to be loaded, not for a log line.
+    Starts Ollama's service, loads the model, then starts the other services. Waits for the model to be loaded, not for a log line.
     """
 
-    model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
+    model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
 
     def look(self, host: Reader) -> StartOrder:
         """Read what runs, and whether the model is loaded."""
@@ -132,7 +131,7 @@ class StackOrderedStart(Step[StartOrder]):
     def plan(self, seen: StartOrder) -> Iterator[Change]:
         """Start Ollama, load the model, start the rest."""
         if self.met(seen) or seen.silent:
-            return  # one that was just started does not answer at once
+            return  # it takes time to answer after a start
         if seen.service in seen.down:
             yield self._start(seen, [seen.service])
         if not seen.loaded:
@@ -156,7 +155,7 @@ class StackOrderedStart(Step[StartOrder]):
 
     def describe(self, seen: StartOrder) -> str:
         """Say what is missing."""
-        parts = [f"{', '.join(seen.down)} does not run"] if seen.down else []
+        parts = [f"{', '.join(seen.down)} is not running"] if seen.down else []
         parts += [seen.silent] if seen.silent else []
         parts += [f"{seen.model} is {'' if seen.loaded else 'not '}loaded"]
         return "; ".join(parts)
@@ -174,11 +173,11 @@ def _free(host: Reader) -> int | None:
 
 
 def _settle(host: Writer) -> None:
-    """Return once three readings in a row show the same free memory, or after half a minute."""
+    """Return after three equal readings of the free memory, or after half a minute."""
     for _round in range(_ROUNDS):
         try:
             used = [sample.used for sample in host.gpu.sample(seconds=3.0, every=1.0) if sample.used is not None]
         except NO_ANSWER:
-            return  # no card to wait for
+            return  # no GPU
         if not used or max(used) - min(used) < _STILL:
             return
