@@ -1,1 +1,1 @@
-"""The PowerShell worker: its protocol, its session, and what carries it."""
+"""The PowerShell worker: its protocol, sessions and transports."""
