@@ -122,7 +122,7 @@ class Watchdog:
     """Records whether the time limit expired, to distinguish a timeout from another loss of the connection."""
 
     def __init__(self) -> None:
-        self.bit = False
+        self.expired = False
 
 
 @contextmanager
@@ -130,12 +130,12 @@ def watchdog(seconds: float, close: Callable[[], object]) -> Iterator[Watchdog]:
     """Call `close` if the block takes longer than `seconds`, for libraries without timeouts."""
     dog = Watchdog()
 
-    def bite() -> None:
-        dog.bit = True
+    def expire() -> None:
+        dog.expired = True
         with suppress(Exception):  # the connection may be gone, and the error would have no receiver
             close()
 
-    timer = threading.Timer(max(0.0, seconds), bite)
+    timer = threading.Timer(max(0.0, seconds), expire)
     timer.daemon = True
     timer.start()
     try:

@@ -56,7 +56,7 @@ class _Connection(http.client.HTTPConnection):
         """Use the existing stream."""
 
     def close(self) -> None:
-        """Release the stream without closing it. Whoever opened the stream closes it.
+        """Release the stream without closing it. The caller that opened the stream closes it.
 
         http.client closes its socket after the head of an answer without a length. A real socket stays open through the answer's file,
         but an SSH channel does not, and data that has not arrived yet would be lost.

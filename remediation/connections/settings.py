@@ -106,7 +106,9 @@ class ConnectionSettings:
                 "can read and change everything, including the password if the transport sends it"
             )
         if self.kind == "winrm" and self.winrm.transport in {"kerberos", "credssp"}:
-            found.append(f"{self.name}: the transport {self.winrm.transport} is provided by pywinrm and not tested by this project")
+            found.append(
+                f"{self.name}: the transport {self.winrm.transport} is provided by pywinrm and not tested by this project"
+            )
         if self.kind == "ssh" and self.ssh.host_keys == "accept-new":
             found.append(f"{self.name}: unknown host keys are accepted and stored (accept-new); changed ones are refused")
         return tuple(found)

@@ -41,8 +41,8 @@ class HostAccess(Protocol):
     def notes(self) -> Sequence[str]:
         """Remarks about the connection for the user, as sentences (certificate not verified, worker not available)."""
 
-    def writer(self, told: Callable[[PullProgress], None] | None = None) -> Writer:
-        """Return the host with its writers. `told` receives pull progress. Raises `WriteRefused` in check mode."""
+    def writer(self, on_progress: Callable[[PullProgress], None] | None = None) -> Writer:
+        """Return the host with its writers. `on_progress` receives pull progress. Raises `WriteRefused` in check mode."""
 
     def close(self) -> None:
         """Close the session. Never raises."""

@@ -1,4 +1,4 @@
-"""Checks that readers return the types they declare, whatever the host answers.
+"""Checks that readers return the types they declare, for any answer of a host.
 
 Readers parse replies without checking their shape. An unexpected shape (a missing field, a list instead of a string) becomes
 `Unreadable`, which names the problem, so that callers can continue without that part of the host.

@@ -110,9 +110,9 @@ class HostReader:
 class HostWriter:
     """A host with methods that change it. Its reads are always fresh."""
 
-    def __init__(self, place: HostInfo, look: Snapshot, told: pull.Progress | None = None) -> None:
+    def __init__(self, place: HostInfo, look: Snapshot, on_progress: pull.Progress | None = None) -> None:
         self._place, self._snapshot = place, look
-        self._reader, self._told = HostReader(place, look), told
+        self._reader, self._on_progress = HostReader(place, look), on_progress
         self._target: Target | None = None
         self.name = place.name
         self.variables = place.variables
@@ -146,7 +146,7 @@ class HostWriter:
             clock=self._place.clock,
             asker=self._asker(),
             registry=self._place.registry,
-            told=self._told,
+            on_progress=self._on_progress,
             seen=self._place.runners,
         )
 

@@ -94,8 +94,8 @@ class Host:
         """Remarks about the connection for the user."""
         return tuple(getattr(self._connection, "notes", self._warnings))
 
-    def writer(self, told: Callable[[PullProgress], None] | None = None) -> HostWriter:
-        """Return the host with its writers; `told` receives pull progress."""
+    def writer(self, on_progress: Callable[[PullProgress], None] | None = None) -> HostWriter:
+        """Return the host with its writers; `on_progress` receives pull progress."""
         if self._check:
             name = self._place.name
             raise WriteRefused(
@@ -103,7 +103,7 @@ class Host:
             )
         from remediation.facets.host import HostWriter
 
-        return HostWriter(self._place, Snapshot(lambda: self.connection, changing=True, hints=self._hints), told)
+        return HostWriter(self._place, Snapshot(lambda: self.connection, changing=True, hints=self._hints), on_progress)
 
     def close(self) -> None:
         """Close the connection."""
@@ -125,11 +125,11 @@ def open_host(
     `recorder` is the `recorder` method of a `Cassette` if the run is recorded.
     """
     settings, variables = from_variables(name, variables), with_servers(name, variables)
-    told = recorder(settings) if recorder is not None else None
+    record = recorder(settings) if recorder is not None else None
 
     def connect() -> Connection:
         from remediation.connections.factory import open_connection
 
-        return open_connection(settings, scripts=script, check=check, note=note, recorder=told)
+        return open_connection(settings, scripts=script, check=check, note=note, recorder=record)
 
     return Host(settings, variables, connect, check=check, clock=clock or SystemClock(float(variables.get(SCALE) or 1.0)))

@@ -38,7 +38,7 @@ class Silence:
     """Tracks which servers and programs of a host answer. All snapshots of the host share it through `hints`."""
 
     def __init__(self, hints: dict[str, Any], now: Callable[[], float] = time.monotonic) -> None:
-        self._heard: set[str] = hints.setdefault("heard", set())
+        self._answering: set[str] = hints.setdefault("answering", set())
         self._hangs: dict[str, Hang] = hints.setdefault("hangs", {})
         self._now = now
         self._here: set[str] = set()
@@ -58,7 +58,7 @@ class Silence:
         wait: set[str] = set()
         for key, call in calls.items():
             server = _server(call)
-            if server and server not in self._heard:
+            if server and server not in self._answering:
                 (wait if server in asked else asked).add(key if server in asked else server)
         return wait
 
@@ -81,11 +81,11 @@ class Silence:
                 hang = Hang(now, now, reply)
             self._hangs[name] = replace(hang, last=now)
             self._here.add(name)
-            self._heard.discard(server)
+            self._answering.discard(server)
             return hang.failed
         if server and not isinstance(reply, HttpReply):
             return reply
-        self._heard.update((server,) if server else ())
+        self._answering.update((server,) if server else ())
         self._hangs.pop(name, None)
         self._here.discard(name)
         return reply

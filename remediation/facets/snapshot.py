@@ -73,7 +73,7 @@ class Snapshot:
 
     def preload(self, *calls: Call) -> None:
         """Let the first snapshot of any purpose that begins with some of `calls` send all of them."""
-        history: PrefetchHistory = self.hints.setdefault("habits", {})
+        history: PrefetchHistory = self.hints.setdefault("history", {})
         history.setdefault("", {repr(call): call for call in calls})
 
     @property
@@ -132,7 +132,7 @@ class Snapshot:
         These are the calls of the last snapshot for this purpose, else those passed to `preload`, else those of the latest snapshot with
         the same beginning. Slow calls are left out, because they may not be needed.
         """
-        history: PrefetchHistory = self.hints.setdefault("habits", {})
+        history: PrefetchHistory = self.hints.setdefault("history", {})
         if not self._wanted:
             alike = (each for each in (history.get("", {}), *reversed(history.values())) if asked.keys() <= each.keys())
             expected = history.pop(self._purpose, {}) or next(alike, {})
@@ -159,7 +159,7 @@ class Snapshot:
         return found  # type: ignore[no-any-return]  # the result stored under this name has the type that `make` returns
 
     def write(self, call: Call) -> Reply:
-        """Send a call that changes the host, alone in its exchange. All known replies are discarded, whatever the outcome."""
+        """Send a call that changes the host, alone in its exchange. All known replies are discarded, even if it fails."""
         self.forget()
         self.wrote = True
         marked = call if call.writes else replace(call, writes=True)

@@ -164,7 +164,9 @@ class IncludeTasks(Action):
 class Measure(Action):
     """Measure the response time of the loaded model, before and after a repair."""
 
-    label: Literal["before", "after"] = Field("after", description="whether this is the measurement before or after; before uses at most 8 tokens")
+    label: Literal["before", "after"] = Field(
+        "after", description="whether this is the measurement before or after; before uses at most 8 tokens"
+    )
     model: str | None = Field(None, description="model name; defaults to the target's")
 
 

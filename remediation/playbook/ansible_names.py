@@ -7,7 +7,9 @@ from collections.abc import Mapping
 _ROLES = "roles are not supported; use import_tasks for their tasks and vars_files for their defaults"
 _SHELL = "commands do not run in a shell; if you need one, name it: command: {argv: [sh, -c, ...]}"
 _WINDOWS = "command runs programs on Windows too: command: {argv: [powershell, -NoProfile, -Command, ...]}"
-_SERVICE = "use a step (remediate steps), or command: {argv: [systemctl, restart, NAME]} or [powershell, -Command, Restart-Service NAME]"
+_SERVICE = (
+    "use a step (remediate steps), or command: {argv: [systemctl, restart, NAME]} or [powershell, -Command, Restart-Service NAME]"
+)
 _FILES = "use a step (remediate steps), or command with creates or removes"
 _PACKAGES = "packages are not managed here; install them before the run, or with command"
 _FACTS = "remove it: facts are read when a step needs them"

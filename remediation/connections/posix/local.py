@@ -192,7 +192,7 @@ def _exchange(process: subprocess.Popen[bytes], stdin: bytes, deadline: float, o
             elif not ready:
                 if quiet:
                     break  # a child process keeps the pipes open
-                quiet = True  # read once more what is left in the pipes
+                quiet = True  # read the rest of the pipes
     try:
         process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:

@@ -63,7 +63,9 @@ class _AcceptNew(paramiko.MissingHostKeyPolicy):
             file.write(f"{hostname} {key.get_name()} {key.get_base64()}\n")
         if new:
             self._file.chmod(_PRIVATE)
-        self._note(f"{self._name}: the host key of {hostname} was unknown and has been stored: {key.get_name()} {fingerprint(key)}")
+        self._note(
+            f"{self._name}: the host key of {hostname} was unknown and has been stored: {key.get_name()} {fingerprint(key)}"
+        )
 
 
 def fingerprint(key: paramiko.PKey) -> str:
@@ -100,7 +102,7 @@ def _open(connection: Any, hops: Sequence[Any], settings: ConnectionSettings) ->
         try:
             connection.open()
         except Exception as error:
-            if not dog.bit:
+            if not dog.expired:
                 raise
             raise Unreachable(
                 f"{settings.name}: the SSH login at {settings.address}:{settings.port or 22} did not complete within {seconds:g} s",

@@ -69,21 +69,21 @@ def execute_command(
             try:
                 code = _pump(channel, started.head + stdin, deadline, (out, err), on_chunk)
             except KeyboardInterrupt:
-                _hear_mark(channel, mark, err)
+                _wait_for_mark(channel, mark, err)
                 raise
     except (paramiko.SSHException, EOFError, OSError) as error:
-        if dog.bit:
+        if dog.expired:
             raise Late(None) from error
         raise Broken(str(error) or type(error).__name__) from error
     except BaseException:
-        interrupted(_group(_told(err.so_far, mark)[0]))
+        interrupted(_group(_marked_words(err.so_far, mark)[0]))
         raise
-    told, rest = _told(err.so_far, mark)
+    marked, rest = _marked_words(err.so_far, mark)
     if code is None:
-        raise Late(_group(told))
-    if told[1:] == ["folder"]:
+        raise Late(_group(marked))
+    if marked[1:] == ["folder"]:
         return Failed("not-found", f"folder {cwd} does not exist", cwd or "")
-    if told[1:] == ["program"]:
+    if marked[1:] == ["program"]:
         return Failed("not-found", f"{argv[0]} does not exist", argv[0])
     err.content()  # raises if the output was truncated
     return Completed(code & 0xFFFFFFFF, out.content(), rest)
@@ -99,11 +99,11 @@ def _script(mark: str, argv: Sequence[str], cwd: str | None, program: str) -> st
     return f"echo {mark} $$ >&2; {go}{look}{shlex.join(('env', *argv))}; exit $?"
 
 
-def _group(told: list[str]) -> int | None:
-    return int(told[0]) if told and is_whole(told[0]) else None
+def _group(marked: list[str]) -> int | None:
+    return int(marked[0]) if marked and is_whole(marked[0]) else None
 
 
-def _told(err: bytes | bytearray, mark: str) -> tuple[list[str], bytes]:
+def _marked_words(err: bytes | bytearray, mark: str) -> tuple[list[str], bytes]:
     """Extract the words after the mark from stderr."""
     words: list[str] = []
     rest, at, sign = bytearray(), 0, mark.encode() + b" "
@@ -150,11 +150,11 @@ def _pump(
     return code
 
 
-def _hear_mark(channel: paramiko.Channel, mark: str, err: Gathered) -> None:
+def _wait_for_mark(channel: paramiko.Channel, mark: str, err: Gathered) -> None:
     """Wait briefly for the process group of a program that is being started. Without it, the program cannot be ended."""
     until, ready = time.monotonic() + _FIRST_WORD, threading.Event()
     channel.in_stderr_buffer.set_event(ready)
-    while not _told(err.so_far, mark)[0] and not channel.closed and (left := until - time.monotonic()) > 0:
+    while not _marked_words(err.so_far, mark)[0] and not channel.closed and (left := until - time.monotonic()) > 0:
         ready.clear()
         if not _gather(channel, Gathered("stdout", finish=True), err):
             ready.wait(left)

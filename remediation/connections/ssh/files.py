@@ -36,7 +36,7 @@ def open_sftp(transport: paramiko.Transport, timeout: float) -> paramiko.SFTPCli
             return Sftp(channel)
         except (paramiko.SSHException, EOFError, OSError) as error:
             channel.close()
-            if dog.bit:
+            if dog.expired:
                 raise TimeoutError from error
             raise
 
@@ -48,7 +48,7 @@ def within(sftp: paramiko.SFTPClient, seconds: float) -> Iterator[None]:
         try:
             yield
         except (paramiko.SSHException, EOFError, OSError) as error:
-            if dog.bit:
+            if dog.expired:
                 raise TimeoutError from error
             raise
 

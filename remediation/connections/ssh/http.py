@@ -72,9 +72,9 @@ def _by_curl(call: Http, run: Start) -> Reply:
         argv += ["--speed-limit", "1", "--speed-time", str(math.ceil(call.silence))]
     if call.body is not None:
         argv += ["--header", "Content-Type: application/json", "--data-binary", "@-"]
-    heard = _Heard(call)
+    stream = _BodyStream(call)
     most = limits.STREAM if call.stream else limits.BODY
-    done = run(Run((*argv, "--url", call.url), body, call.timeout + 2.0), heard, most + limits.HEAD)
+    done = run(Run((*argv, "--url", call.url), body, call.timeout + 2.0), stream, most + limits.HEAD)
     if isinstance(done, Failed) and done.kind == "not-found":
         return Failed(
             "error", f"{call.method} {call.url}: sshd does not forward connections (AllowTcpForwarding), and the host has no curl"
@@ -89,7 +89,7 @@ def _by_curl(call: Http, run: Start) -> Reply:
             return Failed("error", f"{call.method} {call.url}: cannot parse the output of the host's curl")
         if status in REDIRECTS:
             return redirect_failure(call, status, location)
-        heard.rest(content)
+        stream.rest(content)
         return HttpReply(status, content, total, first if call.stream else None)
     kind = {_REFUSED: "refused", _TIMED_OUT: "timeout"}.get(done.rc, "error")
     return Failed(kind, f"{call.method} {call.url}: {brief(done.stderr.decode('utf-8', 'replace'))}")
@@ -101,23 +101,23 @@ def _figures(said: bytes) -> tuple[int, float, float, str]:
     return int(status), float(total), float(first), "".join(location)
 
 
-class _Heard:
+class _BodyStream:
     """Passes the body that curl prints to a call's listener, without curl's own output."""
 
     def __init__(self, call: Http) -> None:
-        self._call, self._told, self._kept = call, 0, b""
+        self._call, self._passed_on, self._kept = call, 0, b""
 
     def __call__(self, piece: bytes) -> None:
         """Add a chunk. From the last mark on, it may be curl's own output."""
         waiting = self._kept + piece
         at = waiting.rfind(_MARK)
         body, self._kept = (waiting, b"") if at < 0 else (waiting[:at], waiting[at:])
-        self._told += len(body)
+        self._passed_on += len(body)
         notify_listener(self._call, body)
 
     def rest(self, body: bytes) -> None:
         """Pass the rest of the complete body to the listener."""
-        notify_listener(self._call, body[self._told :])
+        notify_listener(self._call, body[self._passed_on :])
 
 
 class _Raw(io.RawIOBase):

@@ -97,9 +97,7 @@ _BY_CODE = {
         "service:MaxConcurrentOperationsPerUser",
     ),
     PROFILE_UNLOADS: Fault(Meaning.NEW_SHELL, "the user's profile was being unloaded", PROFILE_UNLOADS),
-    SHELL_QUOTA: Fault(
-        Meaning.FULL, "this user has the maximum number of open shells", SHELL_QUOTA, "winrs:MaxShellsPerUser"
-    ),
+    SHELL_QUOTA: Fault(Meaning.FULL, "this user has the maximum number of open shells", SHELL_QUOTA, "winrs:MaxShellsPerUser"),
     **{
         code: Fault(Meaning.FULL, f"the host allows no more {what}", code, setting)
         for code, what, setting in (
@@ -132,9 +130,7 @@ _CAUSES = (
 """Errors wrapped by requests. A name that cannot be resolved counts as a refused connection."""
 
 
-NO_CHALLENGE = Fault(
-    Meaning.LOGIN, "the service refused an NTLM login without a challenge", _UNAUTHORISED
-)
+NO_CHALLENGE = Fault(Meaning.LOGIN, "the service refused an NTLM login without a challenge", _UNAUTHORISED)
 """Refused before a password was sent."""
 
 
@@ -221,9 +217,7 @@ def _tls(error: BaseException) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"certificate verification failed: {cause.verify_message.rstrip('.')}"
         if isinstance(cause, ssl.SSLError) and "ALERT" in str(cause.reason):
-            return (
-                f"the host ended the TLS handshake ({cause.reason}): it does not accept the client certificate or TLS version"
-            )
+            return f"the host ended the TLS handshake ({cause.reason}): it does not accept the client certificate or TLS version"
     return "cannot establish a TLS connection; is that port an HTTPS listener?"
 
 

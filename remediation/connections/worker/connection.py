@@ -75,17 +75,17 @@ class WorkerConnection:
         self._clock = channel.clock
         self._scripts = Scripts(scripts)
         self._opening, self._greeting, self._powershell = opening, greeting, powershell
-        self._talk: WorkerSession | None = None
+        self._session: WorkerSession | None = None
         self._one_call_each = False
-        self._stillborn = 0
-        self._heard = 0.0
+        self._failed_starts = 0
+        self._last_answer = 0.0
         self._closed = False
-        self._turn = ConnectionLock(self._beat, lambda: self._talk is not None, heartbeat)
+        self._turn = ConnectionLock(self._beat, lambda: self._session is not None, heartbeat)
 
     @property
     def about(self) -> Mapping[str, Any]:
         """The current worker's greeting. Empty before the first call."""
-        return self._talk.about if self._talk is not None else {}
+        return self._session.about if self._session is not None else {}
 
     def exchange(self, calls: Sequence[Call]) -> list[Reply]:
         """Carry out `calls` in order. Small ones share round trips. Waits for a keep-alive request in progress."""
@@ -96,11 +96,11 @@ class WorkerConnection:
         """Send an empty request once. On failure, drop the worker without reporting it."""
         try:
             with self._channel.as_logged_in() as possible:
-                if possible and self._talk is not None:
-                    self._talk.ask([], self._clock.monotonic() + BEAT)
-                    self._heard = self._clock.monotonic()
+                if possible and self._session is not None:
+                    self._session.ask([], self._clock.monotonic() + BEAT)
+                    self._last_answer = self._clock.monotonic()
         except Exception:  # noqa: BLE001 - the next call meets and reports the same problem
-            self._talk = None
+            self._session = None
             self._scripts.forget()
             self._channel.abandon()
 
@@ -124,7 +124,7 @@ class WorkerConnection:
         """Close the worker and its transport. Waits for a keep-alive request in progress."""
         self._closed = True
         with self._turn.last(3 * BEAT):
-            self._talk = None
+            self._session = None
             self._channel.close()
 
     def _small(self, call: Call) -> Wanted | None:
@@ -181,10 +181,8 @@ class WorkerConnection:
         return self._detached(call) if isinstance(call, Run) else chunks.write_in_chunks(self._ask, call)
 
     def _detached(self, call: Run) -> Reply:
-        if self._talk is None and not self._one_call_each:
-            self._ask(
-                [], [call], protocol.LONGEST, writes=False
-            )  # the greeting decides how the host answers
+        if self._session is None and not self._one_call_each:
+            self._ask([], [call], protocol.LONGEST, writes=False)  # the greeting decides how the host answers
         if self._one_call_each:
             # programs do not outlive the process of their call, so wait for the program
             return protocol.completed(self._ask([protocol.run_request(call)], [call], call.timeout)[0])
@@ -197,7 +195,7 @@ class WorkerConnection:
         """Send one request, with retries as described above, and return its replies."""
         writes = any(call.writes for call in calls) if writes is None else writes
         what = ", ".join(dict.fromkeys(name_of(call) for call in calls))
-        if writes and self._silent() and not self._knock():
+        if writes and self._is_idle() and not self._still_answers():
             wanted = self._resent(wanted, calls)
         limit = self._clock.monotonic() + self._opening + timeout + GRACE
         doubted, pause = False, _PAUSES[0]
@@ -232,10 +230,10 @@ class WorkerConnection:
             wanted = self._resent(wanted, calls)
         raise AssertionError  # the last attempt returns or raises
 
-    def _silent(self) -> bool:
-        return self._talk is not None and self._clock.monotonic() - self._heard >= QUIET
+    def _is_idle(self) -> bool:
+        return self._session is not None and self._clock.monotonic() - self._last_answer >= QUIET
 
-    def _knock(self) -> bool:
+    def _still_answers(self) -> bool:
         """Return whether an idle worker still answers. If not, the next request starts a new one."""
         try:
             self._once([], 0.0, self._clock.monotonic() + GRACE, {})
@@ -251,29 +249,29 @@ class WorkerConnection:
         if self._closed:
             raise Unreachable(f"{self.host}: the connection has been closed", host=self.host)
         opened = min(limit, self._clock.monotonic() + self._opening)
-        if self._talk is None and not self._one_call_each:
+        if self._session is None and not self._one_call_each:
             self._greet(opened)
             if not wanted:
                 return []
         self.round_trips += 1
-        if self._talk is not None:
-            replies = self._talk.ask(wanted, min(limit, self._clock.monotonic() + timeout + GRACE), on_chunk)
-            self._heard = self._clock.monotonic()
+        if self._session is not None:
+            replies = self._session.ask(wanted, min(limit, self._clock.monotonic() + timeout + GRACE), on_chunk)
+            self._last_answer = self._clock.monotonic()
             return replies
         self._scripts.forget()
-        talk = WorkerSession(self.host, self._channel, self._clock.monotonic)
-        return talk.ask_once(
+        session = WorkerSession(self.host, self._channel, self._clock.monotonic)
+        return session.ask_once(
             bootstrap.one_call_command(self._powershell), list(map(protocol.alone, wanted)), opened, limit, on_chunk
         )
 
     def _greet(self, opened: float) -> None:
-        talk = WorkerSession(self.host, self._channel, self._clock.monotonic)
+        session = WorkerSession(self.host, self._channel, self._clock.monotonic)
         command = bootstrap.worker_command(self._powershell)
         try:
-            talk.greet(command, opened, self._greeting)
+            session.greet(command, opened, self._greeting)
         except NotGreeted as missing:
-            self._stillborn += missing.ended
-            if missing.ended and self._stillborn == 1:
+            self._failed_starts += missing.ended
+            if missing.ended and self._failed_starts == 1:
                 raise NotDelivered(missing.message) from missing  # the host may have been shutting down
             self._one_call_each = True
             why = "exited at once" if missing.ended else f"did not answer within {self._greeting:g} s"
@@ -282,11 +280,11 @@ class WorkerConnection:
                 "from now on, each call starts a separate PowerShell process, which is slower"
             )
             return
-        self._talk, self._stillborn = talk, 0
+        self._session, self._failed_starts = session, 0
         self._turn.join()
 
     def _drop(self) -> None:
-        self._talk = None
+        self._session = None
         self._scripts.forget()
         self._channel.close()
 

@@ -1,4 +1,4 @@
-"""A worker as a child process, on Windows itself or wherever PowerShell is installed."""
+"""A worker as a child process, on Windows itself or on any system with PowerShell."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ChildChannel:
         self.clock = clock or SystemClock()
         self._host, self._before = host, tuple(before)
         self._process: subprocess.Popen[bytes] | None = None
-        self._said = _Said()
+        self._output = _OutputQueue()
         self._errors = bytearray()
 
     def start(self, command: Sequence[str], deadline: float) -> None:
@@ -59,8 +59,8 @@ class ChildChannel:
                 f"{self._host}: {words[0]} cannot be started: {error.strerror}", host=self._host, next_step="check PATH"
             ) from error
         # new queues: output of an earlier process is discarded
-        self._said, self._errors = _Said(), bytearray()
-        for pump, pipe in ((self._said.put, self._process.stdout), (self._err(self._errors), self._process.stderr)):
+        self._output, self._errors = _OutputQueue(), bytearray()
+        for pump, pipe in ((self._output.put, self._process.stdout), (self._err(self._errors), self._process.stderr)):
             threading.Thread(target=_drain, args=(pipe, pump), daemon=True).start()
 
     def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:
@@ -82,12 +82,12 @@ class ChildChannel:
         if self._process is None:
             raise ProcessExited("PowerShell is not running")
         try:
-            content = self._said.get(timeout=max(0.01, deadline - self.clock.monotonic()))
+            content = self._output.get(timeout=max(0.01, deadline - self.clock.monotonic()))
         except queue.Empty:
             raise ReadTimeout("no data from PowerShell") from None
         if content:
             return content
-        self._said.again(b"")
+        self._output.again(b"")
         try:
             code = self._process.wait(_ENDING)
         except subprocess.TimeoutExpired:
@@ -111,7 +111,7 @@ class ChildChannel:
         process, self._process = self._process, None
         if process is None:
             return
-        self._said.closed = True
+        self._output.closed = True
         if process.stdin is not None:
             with suppress(OSError):
                 process.stdin.close()  # the worker exits and stops its programs
@@ -150,7 +150,7 @@ def _is_windows_powershell(program: str) -> bool:
     return PureWindowsPath(program).stem.lower() == "powershell"
 
 
-class _Said:
+class _OutputQueue:
     """A bounded queue between the reader thread of a process's stdout and the receiver."""
 
     def __init__(self) -> None:

@@ -59,7 +59,7 @@ class WorkerSession:
         deadline = self._monotonic() + patience
         try:
             self._channel.send(self._hello, deadline)
-            self._meet(self._frame(deadline))
+            self._check_greeting(self._frame(deadline))
         except ReadTimeout as silence:
             raise NotGreeted(silence.message, ended=False) from silence
         except ProcessExited as end:
@@ -87,7 +87,7 @@ class WorkerSession:
         self._channel.start(command, opening)
         self._channel.send(self._hello + line_of({"id": 1, "calls": list(calls)}), deadline, end=True)
         try:
-            self._meet(self._frame(deadline))
+            self._check_greeting(self._frame(deadline))
         except ProcessExited as end:
             self._check_language()
             # it ended without a greeting, so it read no request
@@ -100,7 +100,9 @@ class WorkerSession:
             while True:
                 frame = self._frame(deadline)
                 if frame.get("id") != number:
-                    raise DeliveryUnknown(self._told(f"the worker answered request {str(frame.get('id'))[:20]!r}, not {number}"))
+                    raise DeliveryUnknown(
+                        self._with_output(f"the worker answered request {str(frame.get('id'))[:20]!r}, not {number}")
+                    )
                 if "stream" in frame:
                     index, stream, piece = parts.take(frame)
                     if stream == TOLD and index in on_chunk:
@@ -110,33 +112,33 @@ class WorkerSession:
                     return [{"error": {**frame["error"], "kind": UNREAD}}] * count
                 replies = frame.get("replies")
                 if not isinstance(replies, list) or len(replies) != count or not all(isinstance(each, dict) for each in replies):
-                    raise DeliveryUnknown(self._told("the worker's answer has the wrong number of replies"))
+                    raise DeliveryUnknown(self._with_output("the worker's answer has the wrong number of replies"))
                 parts.join(replies)
                 return replies
         except (LookupError, TypeError, ValueError) as error:
-            raise DeliveryUnknown(self._told("cannot parse the worker's answer")) from error
+            raise DeliveryUnknown(self._with_output("cannot parse the worker's answer")) from error
         except LimitExceeded as exceeded:
-            raise DeliveryUnknown(self._told(exceeded.message)) from exceeded
+            raise DeliveryUnknown(self._with_output(exceeded.message)) from exceeded
 
     def _frame(self, deadline: float) -> dict[str, Any]:
         while not self._ready:
             try:
                 self._ready.extend(self._frames.feed(self._channel.receive(deadline)))
             except Garbled as garbled:
-                raise DeliveryUnknown(self._told(str(garbled))) from garbled
+                raise DeliveryUnknown(self._with_output(str(garbled))) from garbled
             except LimitExceeded as exceeded:
-                raise DeliveryUnknown(self._told(exceeded.message)) from exceeded
+                raise DeliveryUnknown(self._with_output(exceeded.message)) from exceeded
             except DeliveryUnknown as doubt:
-                raise type(doubt)(self._told(doubt.message), doubt.next_step) from doubt
+                raise type(doubt)(self._with_output(doubt.message), doubt.next_step) from doubt
             except ReadTimeout as silence:
-                raise ReadTimeout(self._told(silence.message)) from silence
+                raise ReadTimeout(self._with_output(silence.message)) from silence
             if not self._ready and self._monotonic() >= deadline:
-                raise ReadTimeout(self._told("the host sent only unrelated output"))
+                raise ReadTimeout(self._with_output("the host sent only unrelated output"))
         return self._ready.pop(0)
 
-    def _meet(self, greeting: Mapping[str, Any]) -> None:
+    def _check_greeting(self, greeting: Mapping[str, Any]) -> None:
         if greeting.get("hello") != bootstrap.PROTOCOL:
-            raise DeliveryUnknown(self._told("the worker did not start with a greeting"))
+            raise DeliveryUnknown(self._with_output("the worker did not start with a greeting"))
         mode = str(greeting.get("language_mode", ""))
         if mode != "FullLanguage":
             raise _language(self._host, mode)
@@ -149,7 +151,7 @@ class WorkerSession:
             rest = noise[at + len(bootstrap.LANGUAGE_MARK) :].split()
             raise _language(self._host, rest[0].decode("ascii", "replace") if rest else "unknown")
 
-    def _told(self, message: str) -> str:
+    def _with_output(self, message: str) -> str:
         said = " ".join(self._channel.errors().split()) or " ".join(self._frames.noise.decode("utf-8", "replace").split())
         if not said or said[:_SHOWN] in message:
             return message

@@ -64,7 +64,7 @@ class Channel(Protocol):
         """Disable retries and new logins within the block. Yields False if each message is a login."""
 
     def abandon(self) -> None:
-        """Give up the process without contacting the host. The next `start` or `close` ends what is left there."""
+        """Give up the process without contacting the host. The next `start` or `close` ends the process there."""
 
     def close(self) -> None:
         """End the process and leave nothing on the host. Never raises."""

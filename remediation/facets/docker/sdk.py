@@ -252,7 +252,7 @@ def _executed(api: APIClient, name: str, argv: Sequence[str]) -> Executed:
         with watchdog(api.timeout or _TIMEOUT, lambda: same.shutdown(socket.SHUT_RDWR)) as dog:
             for number, piece in frames.frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]  # untyped in docker
                 (err if number == _STDERR else out).take(piece)
-        if dog.bit:
+        if dog.expired:
             raise TimeoutError
     stdout, stderr = (sink.content().decode("utf-8", errors="replace") for sink in (out, err))
     return containers.executed(int(api.exec_inspect(run)["ExitCode"] or 0), stdout, stderr)

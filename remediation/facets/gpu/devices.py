@@ -119,9 +119,7 @@ def absent(value: Mapping[str, Any], host: str) -> CallFailed:
     reason = problems(value).get("rc")
     if reason is None:
         return CallFailed("nvidia-smi is not installed", host=host, next_step=NO_DRIVER)
-    return CallFailed(
-        f"nvidia-smi could not be started: {reason}", host=host, next_step="check the login's permission to run it"
-    )
+    return CallFailed(f"nvidia-smi could not be started: {reason}", host=host, next_step="check the login's permission to run it")
 
 
 def refused_devices(rc: int, said: str, host: str) -> CallFailed:

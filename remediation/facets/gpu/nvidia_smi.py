@@ -135,15 +135,15 @@ def _gpu(cells: Mapping[str, str], place: int) -> Gpu | None:
 
 def _problem(cells: Mapping[str, str]) -> str:
     """Return why a card does not report its memory, and what to do. Returns "" if it does."""
-    untold = [name for name in AMOUNTS if number(cells.get(name, "")) is None]
+    missing = [name for name in AMOUNTS if number(cells.get(name, "")) is None]
     marks = [cell for cell in cells.values() if cell.startswith("[")]
-    said = ", ".join(dict.fromkeys([*(cells.get(name) or "nothing" for name in untold), *marks]))
+    said = ", ".join(dict.fromkeys([*(cells.get(name) or "nothing" for name in missing), *marks]))
     if any(map(_RESET.fullmatch, cells.values())):
         which = cells["uuid"] if number(cells["index"]) is None else cells["index"]
         return f"it needs a reset (nvidia-smi reports {said}): restart the machine, or run nvidia-smi --gpu-reset -i {which}"
-    if not untold:
+    if not missing:
         return ""
-    return f"the driver does not report {', '.join(untold)} (nvidia-smi reports {said}): restart the machine if it reported them before"
+    return f"the driver does not report {', '.join(missing)} (nvidia-smi reports {said}): restart the machine if it reported them before"
 
 
 def _bytes(mib: int | None) -> int | None:

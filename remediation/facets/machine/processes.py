@@ -59,7 +59,7 @@ class WindowsProcessWriter(WindowsProcesses):
                 next_step="close it at the desktop",
             )
         data = {"pid": pid, "started": started, "grace": grace, "force": force}
-        # the scheduled task may start late; `grace` begins when the processes have been asked
+        # the scheduled task may start late; `grace` begins after the close request
         done = self._snapshot.probe(Probe("close", data, timeout=2 * grace + 60.0, writes=True), f"closing process {pid}")
         if done["how"] == "own":
             raise own(pid, self._snapshot.host)
@@ -68,7 +68,7 @@ class WindowsProcessWriter(WindowsProcesses):
         return bool(done["ended"])
 
     def _explain(self, done: Mapping[str, Any], pid: int) -> None:
-        """Raise the reason why a process is still running, unless it was asked and did not close."""
+        """Raise the reason why a process is still running, unless it received a close request and did not close."""
         host, reasons, task = self._snapshot.host, problems(done), task_of(done)
         if "Process" in reasons and not task.outcome:
             kind = Blocked if is_refusal(reasons["Process"]) else CallFailed
@@ -83,7 +83,7 @@ class WindowsProcessWriter(WindowsProcesses):
         if refusal is not None:
             raise refusal
         if task.outcome == RUNNING:
-            raise task.late(f"process {pid} did not close, and it may not have been asked yet", host)
+            raise task.late(f"process {pid} did not close, and it may not have received the close request yet", host)
         if "ended" in reasons:
             raise CallFailed(
                 f"process {pid} could not be killed: {reasons['ended']}", host=host,

@@ -89,8 +89,8 @@ def windows_readiness(look: Snapshot, environment: Mapping[str, str]) -> Windows
 @checked_function("readiness")
 def posix_readiness(look: Snapshot, environment: Mapping[str, str]) -> PosixReadiness:
     """Query a Linux host in one exchange."""
-    told, version = look.ask(SCRIPT, _compose_call(environment))
-    return from_lines(look.ended(told, "reading the installed software").text, _compose(version))
+    installed, version = look.ask(SCRIPT, _compose_call(environment))
+    return from_lines(look.ended(installed, "reading the installed software").text, _compose(version))
 
 
 def readiness_from_probe(value: Mapping[str, Any], compose: Compose) -> WindowsReadiness:
@@ -116,14 +116,14 @@ def readiness_from_probe(value: Mapping[str, Any], compose: Compose) -> WindowsR
 def from_lines(text: str, compose: Compose) -> PosixReadiness:
     """Parse the output of ``readiness.sh``."""
     lines = [line.partition(" ") for line in text.splitlines()]
-    told = {name: value for name, _, value in lines}
+    values = {name: value for name, _, value in lines}
     units = (value.partition(" ") for name, _, value in lines if name == "unit")
     return PosixReadiness(
         compose,
-        tuple(told.get("groups", "").split()),
-        told.get("socket", ""),
-        told.get("module", ""),
-        told.get("toolkit", ""),
+        tuple(values.get("groups", "").split()),
+        values.get("socket", ""),
+        values.get("module", ""),
+        values.get("toolkit", ""),
         tuple(value for name, _, value in lines if name == "program"),
         {name: state for name, _, state in units},
     )
@@ -142,7 +142,5 @@ def _compose_call(environment: Mapping[str, str]) -> Run:
 def _compose(reply: object) -> Compose:
     if isinstance(reply, Completed):
         said = reply.text.strip()
-        return (
-            Compose(said.removeprefix("v")) if reply.rc == 0 and said else Compose(problem=last_words(reply) or "no output")
-        )
+        return Compose(said.removeprefix("v")) if reply.rc == 0 and said else Compose(problem=last_words(reply) or "no output")
     return Compose(problem=str(getattr(reply, "message", reply)))

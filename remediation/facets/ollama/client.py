@@ -153,7 +153,9 @@ class OllamaByHttp:
     def registry(self, model: str) -> Manifest | None:
         """Return a model's manifest in its registry, or None if the registry does not have it."""
         call = model_store.registry_call(model, self._registry)
-        reply = self._snapshot.http(call, f"querying the registry at {call.url}", next_step="check the host's internet connection")
+        reply = self._snapshot.http(
+            call, f"querying the registry at {call.url}", next_step="check the host's internet connection"
+        )
         return model_store.manifest(model, reply.status, reply.body, call.url)
 
     def _store(self) -> ModelStore:

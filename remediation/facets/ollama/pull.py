@@ -28,7 +28,7 @@ class Follower:
     def __init__(self, what: str, host: str, progress: Progress | None = None) -> None:
         self._what, self._host, self._progress = what, host, progress
         self._rest = b""
-        self._told: PullProgress | None = None
+        self._reported: PullProgress | None = None
 
     def on_chunk(self, piece: bytes) -> None:
         """Add a chunk. Complete lines are reported."""
@@ -36,10 +36,10 @@ class Follower:
         if lines:
             lines[0], self._rest = self._rest + lines[0], b""
         self._rest = (self._rest + rest)[: limits.FOLLOWED]  # longer lines are not reported
-        for told in _progress(lines):
-            if self._progress is not None and told != self._told:
-                self._told = told
-                self._progress(told)
+        for state in _progress(lines):
+            if self._progress is not None and state != self._reported:
+                self._reported = state
+                self._progress(state)
 
     def judge(self, body: bytes) -> None:
         """Raise the error of a stream that does not end with success."""

@@ -44,10 +44,10 @@ class OllamaWriterByHttp(OllamaByHttp):
 
     def __init__(
         self, look: Snapshot, target: Callable[[], Target], engine: EngineChanges, *, clock: Clock, asker: Asker, registry: str | None = None,
-        told: fetching.Progress | None = None, seen: dict[str, Runner] | None = None,
+        on_progress: fetching.Progress | None = None, seen: dict[str, Runner] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(look, target, engine, registry, seen)
-        self._clock, self._asker, self._changes, self._told = clock, asker, engine, told
+        self._clock, self._asker, self._changes, self._on_progress = clock, asker, engine, on_progress
 
     def load(self, model: str, *, options: Mapping[str, Any], keep_alive: str | None = None, timeout: float = 330.0) -> None:
         """Load a model and wait until it is loaded."""
@@ -80,7 +80,7 @@ class OllamaWriterByHttp(OllamaByHttp):
 
     def pull(self, model: str, *, progress: fetching.Progress | None = None, timeout: float = 7200.0) -> None:
         """Pull a model through the server and wait until it is stored. Continues an interrupted pull."""
-        what, progress = f"pulling {model}", progress or self._told
+        what, progress = f"pulling {model}", progress or self._on_progress
         follower = fetching.Follower(what, self._snapshot.host, progress)
         call = Http(
             "POST", f"{self.endpoint}/api/pull", {"model": model, "name": model, "stream": True}, timeout=timeout, writes=True,

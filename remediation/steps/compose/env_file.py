@@ -78,7 +78,6 @@ class EnvFileSet(Step[EnvFile]):
         return {str(name): str(one).lower() if isinstance(one, bool) else str(one) for name, one in value.items()}
 
     def look(self, host: Reader) -> EnvFile:
-        """Read the file."""
         path = self.path or dotenv_path(wanted_project(host))
         content = host.files.read(path)
         try:
@@ -87,12 +86,10 @@ class EnvFileSet(Step[EnvFile]):
             raise CallFailed(f"{path} is not UTF-8", host=host.name, next_step=f"save {path} as UTF-8") from None
 
     def met(self, seen: EnvFile) -> bool:
-        """Whether each is as wanted."""
         settings = seen.settings
         return all(settings.get(name) == value for name, value in self.set.items())
 
     def plan(self, seen: EnvFile) -> Iterator[Change]:
-        """Edit or make the file."""
         now = seen.settings
         lacking = {name: value for name, value in self.set.items() if now.get(name) != value}
         if not lacking:
@@ -110,11 +107,9 @@ class EnvFileSet(Step[EnvFile]):
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Write the file as a whole."""
         host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
     def describe(self, seen: EnvFile) -> str:
-        """Say what stands there."""
         now = seen.settings
         return f"{seen.path}: " + ", ".join(f"{name} is {now.get(name, 'not set')}" for name in self.set)
 
@@ -152,7 +147,6 @@ class ServiceRecreated(Step[Service]):
     always: bool = param("recreate the container even if it matches its definition", default=False)
 
     def look(self, host: Reader) -> Service:
-        """Read container and definition."""
         project = wanted_project(host)
         known = host.compose.config(project).get("services") or {}
         target = host.target().application
@@ -168,12 +162,10 @@ class ServiceRecreated(Step[Service]):
         return Service(project, name, container, run_started(host), stale)
 
     def met(self, seen: Service) -> bool:
-        """Whether it runs and does not differ."""
         runs = seen.container is not None and seen.container.status == RUNNING
         return runs and not seen.stale and (seen.fresh or not self.always)
 
     def plan(self, seen: Service) -> Iterator[Change]:
-        """Recreate it, without what it depends on."""
         if not self.met(seen):
             word = "create" if seen.container is None else "recreate" if seen.stale or self.always else "start"
             yield Change(
@@ -182,11 +174,9 @@ class ServiceRecreated(Step[Service]):
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Bring it up."""
         host.compose.up(wanted_project(host), [change.subject], recreate=change.data["recreate"], deps=False)
 
     def describe(self, seen: Service) -> str:
-        """Say how it stands."""
         if seen.container is None:
             return f"{seen.name} has no container"
         differs = "differs from its definition" if seen.stale else "is as defined"

@@ -65,15 +65,12 @@ class ComposeEnvironment(Step[Declared]):
         return value
 
     def look(self, host: Reader) -> Declared:
-        """Read the project's files and what Compose makes of them."""
         return declared(host, self.service)
 
     def met(self, seen: Declared) -> bool:
-        """Whether nothing harmful stands there and all that is wanted does."""
         return not self._going(seen) and not self._lacking(seen)
 
     def plan(self, seen: Declared) -> Iterator[Change]:
-        """Edit each file in which something is to be changed."""
         going, lacking = self._going(seen), self._lacking(seen)
         for place in seen.files:
             names = [entry.name for entry in place.entries if entry.name in going]
@@ -99,11 +96,9 @@ class ComposeEnvironment(Step[Declared]):
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Write the file as a whole, with a backup beside it."""
         host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
     def describe(self, seen: Declared) -> str:
-        """Say what is wrong with the settings, and what stays though it does nothing."""
         going = self._going(seen)
         parts = [f"{one.name}={one.value}: {one.because}" for one in seen.judged if one.name in going]
         parts += [f"{name} is to be removed" for name in self.remove if name in going]
@@ -119,7 +114,6 @@ class ComposeEnvironment(Step[Declared]):
         return "; ".join(parts) or f"no harmful setting in service {seen.service}"
 
     def values(self, seen: Declared) -> dict[str, Any]:
-        """Register what was judged."""
         return {
             "service": seen.service,
             "settings": [

@@ -60,7 +60,6 @@ class ComposeResources(Step[Resources]):
         return size
 
     def look(self, host: Reader) -> Resources:
-        """Read the resolved limits, the files, and the engine's memory."""
         project = wanted_project(host)
         services = host.compose.config(project).get("services") or {}
         service = wanted_service(host, services, self.service)
@@ -76,11 +75,9 @@ class ComposeResources(Step[Resources]):
         )  # fmt: skip
 
     def met(self, seen: Resources) -> bool:
-        """Whether each is as wanted, as far as the engine has it."""
         return not self._lacking(seen)
 
     def plan(self, seen: Resources) -> Iterator[Change]:
-        """Edit the file."""
         lacking = self._lacking(seen)
         if not lacking:
             return
@@ -99,11 +96,9 @@ class ComposeResources(Step[Resources]):
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Write the file, with a backup beside it."""
         host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
     def describe(self, seen: Resources) -> str:
-        """Say what is set, and what the engine has."""
         parts = [f"{seen.service}: memory {human(seen.memory) if seen.memory else 'unlimited'}, cpus {seen.cpus or 'unlimited'}"]
         wanted = int(self.memory) if self.memory is not None else 0
         if seen.engine is not None and wanted > self._cap(seen):
@@ -112,7 +107,6 @@ class ComposeResources(Step[Resources]):
         return "; ".join(parts)
 
     def values(self, seen: Resources) -> dict[str, Any]:
-        """Register what is set and what there is."""
         return {"memory": seen.memory, "reserve": seen.reserved, "cpus": seen.cpus, "engine": seen.engine}
 
     def _cap(self, seen: Resources) -> int:

@@ -68,7 +68,6 @@ class StackUp(Step[Stack]):
         )
 
     def met(self, seen: Stack) -> bool:
-        """Whether all of them run as defined, and Ollama answers where it is one of them."""
         return not seen.due and not seen.silent
 
     def plan(self, seen: Stack) -> Iterator[Change]:
@@ -94,11 +93,9 @@ class StackUp(Step[Stack]):
         )
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Run ``up -d`` for those services."""
         host.compose.up(wanted_project(host), change.data["services"])
 
     def describe(self, seen: Stack) -> str:
-        """Say which services differ."""
         if not seen.due:
             return seen.silent or f"{', '.join(seen.services)} of {seen.project.name} run as defined"
         parts = [f"{', '.join(seen.stale)} differs from the files"] if seen.stale else []
@@ -107,11 +104,9 @@ class StackUp(Step[Stack]):
         return "; ".join(parts)
 
     def measured_effect(self, change: Change, before: Stack, after: Stack) -> str:
-        """Say what runs now."""
         return self.describe(after)
 
     def values(self, seen: Stack) -> dict[str, Any]:
-        """Register what is due."""
         return {"project": seen.project.name, "services": list(seen.services), "due": list(seen.due)}
 
     def _chosen(self, host: Reader, config: Mapping[str, Any]) -> Sequence[str]:

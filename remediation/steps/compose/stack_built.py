@@ -37,7 +37,6 @@ class StackBuilt(Step[Built]):
     services: tuple[str, ...] = param("service names; defaults to all with a build section", default=(), example=["api"])
 
     def look(self, host: Reader) -> Built:
-        """Read which services are built, and when their containers were made."""
         project, since = wanted_project(host), run_started(host)
         refuse_unset(host, project)
         defined = host.compose.config(project).get("services") or {}
@@ -48,11 +47,9 @@ class StackBuilt(Step[Built]):
         return Built(project, built, tuple(name for name in built if not _fresh(containers.get(name), since)))
 
     def met(self, seen: Built) -> bool:
-        """Whether all of them are of this run."""
         return not seen.old
 
     def plan(self, seen: Built) -> Iterator[Change]:
-        """Build, then recreate."""
         if seen.old:
             yield Change(
                 f"build {', '.join(seen.old)} and recreate from the new image ({seen.project.name})", subject=seen.project.name,
@@ -60,19 +57,18 @@ class StackBuilt(Step[Built]):
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Build, then bring up."""
         project, services = wanted_project(host), change.data["services"]
         host.compose.build(project, services, timeout=BUILD_TIMEOUT)
         host.compose.up(project, services, recreate=True, deps=False)
 
     def describe(self, seen: Built) -> str:
-        """Say which are older."""
         if not seen.services:
             return f"no service of {seen.project.name} has a build section"
-        return f"{', '.join(seen.old)} is older than this run" if seen.old else f"{', '.join(seen.services)} was built in this run"
+        return (
+            f"{', '.join(seen.old)} is older than this run" if seen.old else f"{', '.join(seen.services)} was built in this run"
+        )
 
     def values(self, seen: Built) -> dict[str, Any]:
-        """Register them."""
         return {"services": list(seen.services), "old": list(seen.old)}
 
 

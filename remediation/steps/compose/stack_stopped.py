@@ -42,7 +42,6 @@ class StackStopped(Step[Stopped]):
     remove: bool = param("also remove containers and networks (down)", default=False)
 
     def look(self, host: Reader) -> Stopped:
-        """Read the project's containers and the card."""
         project = wanted_project(host)
         containers = containers_of(host.engine.containers(), project)
         chosen = {name: item for name, item in containers.items() if not self.services or name in self.services}
@@ -50,11 +49,9 @@ class StackStopped(Step[Stopped]):
         return Stopped(project, running, tuple(chosen), _free(host))
 
     def met(self, seen: Stopped) -> bool:
-        """Whether none runs (none is there)."""
         return not (seen.there if self.remove else seen.running)
 
     def plan(self, seen: Stopped) -> Iterator[Change]:
-        """Stop them in one call."""
         names = seen.there if self.remove else seen.running
         if names:
             yield Change(
@@ -76,18 +73,15 @@ class StackStopped(Step[Stopped]):
         _settle(host)
 
     def describe(self, seen: Stopped) -> str:
-        """Say what runs and what is free."""
         free = f"; {human(seen.free)} of VRAM free" if seen.free is not None else ""
         return f"{', '.join(seen.running) or 'nothing'} of {seen.project.name} is running{free}"
 
     def measured_effect(self, change: Change, before: Stopped, after: Stopped) -> str:
-        """Say how much VRAM came back."""
         if before.free is None or after.free is None:
             return ""
         return f"{human(max(0, after.free - before.free))} of VRAM released"
 
     def values(self, seen: Stopped) -> dict[str, Any]:
-        """Register what runs and what is free."""
         return {"running": list(seen.running), "free": seen.free}
 
 
@@ -113,7 +107,6 @@ class StackOrderedStart(Step[StartOrder]):
     model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
 
     def look(self, host: Reader) -> StartOrder:
-        """Read what runs, and whether the model is loaded."""
         project = wanted_project(host)
         services = host.compose.config(project).get("services") or {}
         service = wanted_service(host, services, None)
@@ -125,11 +118,9 @@ class StackOrderedStart(Step[StartOrder]):
         return StartOrder(project, service, model, down, silent, loaded)
 
     def met(self, seen: StartOrder) -> bool:
-        """Whether all run and the model is loaded."""
         return not seen.down and seen.loaded
 
     def plan(self, seen: StartOrder) -> Iterator[Change]:
-        """Start Ollama, load the model, start the rest."""
         if self.met(seen) or seen.silent:
             return  # it takes time to answer after a start
         if seen.service in seen.down:
@@ -147,21 +138,18 @@ class StackOrderedStart(Step[StartOrder]):
         return Change(f"start {', '.join(names)} ({seen.project.name})", subject=",".join(names), undo=undo, data=data)
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Start services, or preload."""
         if change.data["action"] == "load":
             host.ollama.load(change.subject, options={}, timeout=LOAD_TIMEOUT)
         else:
             host.compose.up(wanted_project(host), change.data["services"], deps=change.data["deps"])
 
     def describe(self, seen: StartOrder) -> str:
-        """Say what is missing."""
         parts = [f"{', '.join(seen.down)} is not running"] if seen.down else []
         parts += [seen.silent] if seen.silent else []
         parts += [f"{seen.model} is {'' if seen.loaded else 'not '}loaded"]
         return "; ".join(parts)
 
     def values(self, seen: StartOrder) -> dict[str, Any]:
-        """Register what is missing."""
         return {"down": list(seen.down), "loaded": seen.loaded}
 
 

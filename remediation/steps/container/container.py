@@ -66,7 +66,6 @@ class ContainerSeesGpu(Step[Sees]):
     container: str | None = param("container name; defaults to the target's", default=None, example="ai-native-ollama")
 
     def look(self, host: Reader) -> Sees:
-        """-"""
         name = wanted_container(self.container, host)
         found = host.engine.inspect(name)
         if found is None:
@@ -85,7 +84,6 @@ class ContainerSeesGpu(Step[Sees]):
         return bool(seen.server) if seen.server is not None else bool(seen.cards) or bool(seen.smi is None and seen.library)
 
     def plan(self, seen: Sees) -> Iterator[Change]:
-        """Ask for the device where nobody did, then recreate."""
         if self.met(seen) or not seen.service:
             return
         if not seen.container.gpu_requested and not seen.declared:
@@ -102,14 +100,12 @@ class ContainerSeesGpu(Step[Sees]):
             )
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Edit the file, or recreate."""
         if "recreate" in change.data:
             host.compose.up(wanted_project(host), [change.data["recreate"]], recreate=True, deps=False)
         else:
             host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
     def describe(self, seen: Sees) -> str:
-        """Say what is seen and what is not."""
         parts = []
         if seen.container.status != RUNNING:
             parts.append(f"{seen.container.name} is {seen.container.status}")
@@ -128,11 +124,9 @@ class ContainerSeesGpu(Step[Sees]):
         return "; ".join(parts) or f"cannot tell whether {seen.container.name} sees a GPU"
 
     def rules_out(self, seen: Sees) -> Iterator[RuledOut]:
-        """Exclude what this step would cure: the card is seen."""
         yield RuledOut(Cause.GPU_NOT_VISIBLE_TO_CONTAINER, self.describe(seen))
 
     def values(self, seen: Sees) -> dict[str, Any]:
-        """Register what is seen."""
         return {
             "requested": seen.container.gpu_requested, "cards": list(seen.cards), "nvidia_smi": seen.smi, "libcuda": seen.library,
             "server": None if seen.server is None else list(seen.server),
@@ -192,7 +186,6 @@ class ContainerEnvironment(Step[Read]):
     container: str | None = param("container name; defaults to the target's", default=None, example="ai-native-ollama")
 
     def look(self, host: Reader) -> Read:
-        """Read the container's environment and the server's start-up line."""
         name = wanted_container(self.container, host)
         found = host.engine.inspect(name)
         if found is None:
@@ -200,15 +193,12 @@ class ContainerEnvironment(Step[Read]):
         return Read(found.environment, log_of(host).environment)
 
     def met(self, seen: Read) -> bool:
-        """Whether each is as expected."""
         return all(_alike(self._value(seen, name), value) for name, value in self.expect.items())
 
     def plan(self, seen: Read) -> Iterator[Change]:
-        """Plan nothing: compose.environment makes settings."""
         return iter(())
 
     def describe(self, seen: Read) -> str:
-        """Say which are not as expected."""
         parts = []
         for name, value in self.expect.items():
             now = self._value(seen, name)
@@ -218,7 +208,6 @@ class ContainerEnvironment(Step[Read]):
         return "; ".join(parts) or f"the server read {', '.join(f'{name}={value}' for name, value in self.expect.items())}"
 
     def values(self, seen: Read) -> dict[str, Any]:
-        """Register both."""
         wanted = ("OLLAMA_", "CUDA_", "NVIDIA_", "GGML_", "LLAMA_ARG_")
         return {
             "server": dict(seen.read),
@@ -265,7 +254,6 @@ class ContainerHeadroom(Step[Headroom]):
     at_most: float = param("highest used fraction of the limit", default=0.9, gt=0, le=1)
 
     def look(self, host: Reader) -> Headroom:
-        """Read what it uses and what bounds it."""
         name = wanted_container(self.container, host)
         found = host.engine.inspect(name)
         if found is None or found.status != RUNNING:
@@ -276,22 +264,18 @@ class ContainerHeadroom(Step[Headroom]):
         return Headroom(found, stats, stats.memory_limit if own else machine, own)
 
     def met(self, seen: Headroom) -> bool | None:
-        """Whether enough is left, and it was not ended for lack of memory."""
         if seen.container.oom_killed:
             return False
         return None if seen.share is None else seen.share <= self.at_most
 
     def plan(self, seen: Headroom) -> Iterator[Change]:
-        """Plan nothing."""
         return iter(())
 
     def describe(self, seen: Headroom) -> str:
-        """Say what is used of what."""
         killed = "it was killed for lack of memory; " if seen.container.oom_killed else ""
         bound = "its limit" if seen.own else "the engine's memory"
         of = f" of {human(seen.limit)} ({bound})" if seen.limit else ""
         return f"{killed}{seen.container.name} uses {human(seen.stats.memory_used)}{of}"
 
     def values(self, seen: Headroom) -> dict[str, Any]:
-        """Register the figures."""
         return {"used": seen.stats.memory_used, "limit": seen.limit, "share": seen.share, "cpu_percent": seen.stats.cpu_percent}

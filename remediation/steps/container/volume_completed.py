@@ -37,7 +37,6 @@ class VolumeCompleted(Step[Begun]):
     """
 
     def look(self, host: Reader) -> Begun:
-        """Read the record and how far it is."""
         project = known_project(host)
         record = read_record(host, record_path(project))
         if record is None or record.finished is not None:
@@ -45,11 +44,9 @@ class VolumeCompleted(Step[Begun]):
         return Begun(state_of(host, project, record, since=0.0))
 
     def met(self, seen: Begun) -> bool:
-        """Whether nothing is under way."""
         return seen.state is None
 
     def plan(self, seen: Begun) -> Iterator[Change]:
-        """Bring the service up on the old volume, or fill the new one."""
         state = seen.state
         if state is None or state.record is None or self.met(seen):
             return
@@ -67,14 +64,12 @@ class VolumeCompleted(Step[Begun]):
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Carry one of them out."""
         if change.data["action"] == "forget":
             host.files.remove(change.subject)
         else:
             apply_change(host, change)
 
     def describe(self, seen: Begun) -> str:
-        """Say which of the two it is."""
         state = seen.state
         if state is None or state.record is None:
             return "no volume recreation is unfinished"

@@ -79,11 +79,9 @@ class VolumeRecreated(Step[VolumeState]):
         return VolumeState(project, container.service, since, volume, None, path, now, planned)
 
     def met(self, seen: VolumeState) -> bool:
-        """Whether it is fresh and complete."""
         return seen.record is not None and seen.record.finished is not None
 
     def plan(self, seen: VolumeState) -> Iterator[Change]:
-        """Write down, save, remove, bring up, restore, pull, compare."""
         record = seen.known
         if self.met(seen) or record is None:
             return
@@ -116,7 +114,6 @@ class VolumeRecreated(Step[VolumeState]):
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Carry one of them out."""
         action = change.data["action"]
         if action == "record":
             write_record(host, change.subject, change.data["record"])
@@ -140,7 +137,6 @@ class VolumeRecreated(Step[VolumeState]):
         note(host, path, saved=True, damaged=None if damaged is None else list(damaged))
 
     def describe(self, seen: VolumeState) -> str:
-        """Say how far it is."""
         record = seen.known
         if self.met(seen) or record is None:
             return f"volume {seen.volume.name if seen.volume else '?'} was made in this run and holds its models"
@@ -159,7 +155,6 @@ class VolumeRecreated(Step[VolumeState]):
         return "; ".join(parts)
 
     def values(self, seen: VolumeState) -> dict[str, Any]:
-        """Register the models by digest, before and now."""
         record = seen.known
         before = {one.name: one.digest for one in record.models} if record is not None else {}
         return {"before": before, "now": dict(seen.present) if seen.present is not None else None}

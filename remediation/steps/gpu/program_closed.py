@@ -29,7 +29,7 @@ class RunningPrograms:
 class ProgramClosed(Step[RunningPrograms]):
     """The program and all its child processes are closed.
 
-    Identified by name, or by PID and start time, because PIDs are reused. The program is asked to close; it is killed only with
+    Identified by name, or by PID and start time, because PIDs are reused. It receives a close request, and is killed only with
     ``force``. Programs of the system, of Docker and of Ollama are never closed.
     """
 
@@ -58,18 +58,15 @@ class ProgramClosed(Step[RunningPrograms]):
         return self
 
     def look(self, host: Reader) -> RunningPrograms:
-        """Find it among all processes."""
         running = host.processes.list()
         found = trees([process for process in running if self._meant(process)], running)
         kept = tuple((tree, why) for tree in found if (why := why_protected(tree.root)))
         return RunningPrograms(tuple(tree for tree in found if tree not in [one for one, _ in kept]), kept)
 
     def met(self, seen: RunningPrograms) -> bool:
-        """Whether none is left."""
         return not seen.trees and not seen.kept
 
     def plan(self, seen: RunningPrograms) -> Iterator[Change]:
-        """Close each tree."""
         for tree in seen.trees:
             unsaved = " with possibly unsaved work" if tree.root.program in ASK_FIRST else ""
             yield Change(
@@ -81,7 +78,6 @@ class ProgramClosed(Step[RunningPrograms]):
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Ask the tree to close."""
         pid, _, started = change.subject.partition("@")
         if not host.processes.close(int(pid), float(started), grace=self.grace, force=self.force):
             raise CallFailed(
@@ -90,13 +86,11 @@ class ProgramClosed(Step[RunningPrograms]):
             )  # fmt: skip
 
     def describe(self, seen: RunningPrograms) -> str:
-        """Say what runs."""
         parts = [f"{tree.name} runs as process {tree.root.pid}" for tree in seen.trees]
         parts += [f"{tree.name} (process {tree.root.pid}) is kept: {why}" for tree, why in seen.kept]
         return "; ".join(parts) or f"{self.program or f'process {self.pid}'} is not running"
 
     def values(self, seen: RunningPrograms) -> dict[str, Any]:
-        """Register the processes."""
         return {"running": [{"program": tree.name, "pid": tree.root.pid, "started": tree.root.started} for tree in seen.trees]}
 
     def _meant(self, process: Process) -> bool:

@@ -101,7 +101,6 @@ class Closing(Step[Room]):
         )
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Ask the whole tree to close; the very process, by its start time."""
         pid, _, started = change.subject.partition("@")
         if not host.processes.close(
             int(pid), float(started), grace=self.grace, force=self.force or bool(change.data.get("orphan"))
@@ -114,11 +113,9 @@ class Closing(Step[Room]):
             )
 
     def measured_effect(self, change: Change, before: Room, after: Room) -> str:
-        """Compare what was predicted with what was measured."""
         return f"predicted +{human(int(change.data['frees']))}, measured {_signed(after.free - before.free)}"
 
     def values(self, seen: Room) -> dict[str, Any]:
-        """Register what is free, what was wanted, and who holds how much."""
         return {
             "free": seen.free,
             "want": seen.want,
@@ -140,7 +137,6 @@ class Closing(Step[Room]):
         return f"close {tree.name} (process {tree.root.pid}{owner}): it uses {human(tree.vram)}; then run this again"
 
     def rules_out(self, seen: Room) -> Iterator[RuledOut]:
-        """Exclude that other programs hold the memory, where enough of it is free."""
         yield RuledOut(Cause.VRAM_OCCUPIED, f"{human(seen.free)} of {human(seen.total)} are free")
 
     def _closable(self, seen: Room) -> list[Tree]:
@@ -181,7 +177,6 @@ class FreeVram(Closing):
     model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
 
     def look(self, host: Reader) -> Room:
-        """Read the card, its programs, and what the model needs."""
         use = self._use(host)
         holders = tuple(trees(use.processes, host.processes.list()))
         total = use.largest
@@ -208,11 +203,9 @@ class FreeVram(Closing):
             ) from error
 
     def met(self, seen: Room) -> bool | None:
-        """Whether it is enough; None where nothing says how much is wanted."""
         return None if seen.want is None else seen.free >= seen.want
 
     def describe(self, seen: Room) -> str:
-        """Say what is free and what is wanted, and who holds the rest."""
         if seen.want is None:
             return f"{human(seen.free)} of {human(seen.total)} are free; {seen.because}: set want"
         text = f"{human(seen.free)} of {human(seen.total)} are free, {human(seen.want)} are required ({seen.because})"
@@ -271,11 +264,9 @@ class VramAtMost(Closing):
         return Room(free, total, want, "as given", tuple(trees(use.processes, host.processes.list())), unreliable)
 
     def met(self, seen: Room) -> bool | None:
-        """Whether no more is in use."""
         return seen.want is None or seen.free >= seen.want
 
     def describe(self, seen: Room) -> str:
-        """Say what is in use, and who holds it."""
         text = f"{human(seen.total - seen.free)} used by programs other than Ollama, at most {human(int(self.used))} allowed"
         return text if self.met(seen) else "; ".join(filter(None, (text, self._left(seen))))
 

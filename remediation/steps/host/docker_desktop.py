@@ -45,7 +45,6 @@ class DockerDesktopRestarted(Step[Restart]):
     """
 
     def look(self, host: Reader) -> Restart:
-        """Read its state, and which containers ran when the run began."""
         desktop = wanted_desktop(host)
         since = run_started(host)
         containers = host.engine.containers() if desktop.engine else ()
@@ -55,11 +54,9 @@ class DockerDesktopRestarted(Step[Restart]):
         return Restart(desktop, since, running, tuple(_lost(containers, since)), silent)
 
     def met(self, seen: Restart) -> bool:
-        """Whether it is fresh, answers, and nothing is missing."""
         return seen.fresh and seen.desktop.engine and not seen.lost and not seen.silent
 
     def plan(self, seen: Restart) -> Iterator[Change]:
-        """Stop containers and Docker Desktop, start it, start what ran."""
         if self.met(seen):
             return
         if not seen.fresh:
@@ -73,11 +70,9 @@ class DockerDesktopRestarted(Step[Restart]):
             yield _again(name)
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Stop or start."""
         apply_setting(host, change)
 
     def describe(self, seen: Restart) -> str:
-        """Say how it stands."""
         parts = [f"Docker Desktop {seen.desktop.version} is {seen.desktop.state}"]
         parts.append("started in this run" if seen.fresh else "not restarted in this run")
         if not seen.desktop.engine:
@@ -89,7 +84,6 @@ class DockerDesktopRestarted(Step[Restart]):
         return "; ".join(parts)
 
     def values(self, seen: Restart) -> dict[str, Any]:
-        """Register its state."""
         return {"state": seen.desktop.state, "engine": seen.desktop.engine, "version": seen.desktop.version}
 
 
@@ -126,7 +120,6 @@ class DockerDesktopSetting(Step[DesktopSettings]):
     )
 
     def look(self, host: Reader) -> DesktopSettings:
-        """Read the settings file, and which containers run."""
         desktop = wanted_desktop(host, *SETTINGS)
         locked = [name for name in self.set if name.lower() in {key.lower() for key in desktop.locked}]
         if locked:
@@ -141,11 +134,9 @@ class DockerDesktopSetting(Step[DesktopSettings]):
         return DesktopSettings(desktop, now, running, tuple(_lost(containers, run_started(host))))
 
     def met(self, seen: DesktopSettings) -> bool:
-        """Whether the file says so and all runs."""
         return not self._lacking(seen) and seen.desktop.engine and not seen.lost
 
     def plan(self, seen: DesktopSettings) -> Iterator[Change]:
-        """Stop, edit, start again."""
         lacking = self._lacking(seen)
         if lacking:
             if seen.running:
@@ -165,21 +156,18 @@ class DockerDesktopSetting(Step[DesktopSettings]):
             yield _again(name)
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Stop, edit or start."""
         if change.data["action"] == "set":
             host.desktop.set_docker(change.data["settings"])
         else:
             apply_setting(host, change)
 
     def describe(self, seen: DesktopSettings) -> str:
-        """Say what the file says, and what does not run."""
         parts = [", ".join(f"{name} is {_worded(value)}" for name, value in seen.now.items())]
         if not seen.desktop.engine:
             parts.append(f"Docker Desktop is {seen.desktop.state}, its engine does not answer")
         return "; ".join(parts)
 
     def values(self, seen: DesktopSettings) -> dict[str, Any]:
-        """Register what the file says."""
         return {"settings": dict(seen.now)}
 
     def _lacking(self, seen: DesktopSettings) -> dict[str, Any]:

@@ -56,12 +56,14 @@ class FileRestored(Step[Restorable]):
     path: str | None = param(
         "path of the file; defaults to the project's file with the newest backup", default=None, example="docker-compose.gpu.yml"
     )
-    backup: str | None = param("path of the backup; defaults to the newest", default=None, example="docker-compose.gpu.yml.1f3a77c0.bak")
-    expect: str | None = param("SHA-256 of the expected content; a file with other content is left alone", default=None)
-    service: str | None = param("the Compose service that the file defines; recreated if its container uses the edit", default=None)
-    readers: bool = param(
-        "the file is an .env file: recreate every service that uses a value of the edit", default=False
+    backup: str | None = param(
+        "path of the backup; defaults to the newest", default=None, example="docker-compose.gpu.yml.1f3a77c0.bak"
     )
+    expect: str | None = param("SHA-256 of the expected content; a file with other content is left alone", default=None)
+    service: str | None = param(
+        "the Compose service that the file defines; recreated if its container uses the edit", default=None
+    )
+    readers: bool = param("the file is an .env file: recreate every service that uses a value of the edit", default=False)
     made: bool = param("the file was created by a run and is to be removed; requires path and expect", default=False)
 
     @model_validator(mode="after")
@@ -72,7 +74,6 @@ class FileRestored(Step[Restorable]):
         return self
 
     def look(self, host: Reader) -> Restorable:
-        """Read both."""
         path, backup = self.path, self.backup
         if self.made and path is not None:
             found = Restorable(path, _kept(path, self.expect or ""), host.files.read(path), None, made=True)
@@ -100,7 +101,6 @@ class FileRestored(Step[Restorable]):
         return tuple(sorted(name for name, one in members.items() if any(value in _holds(one) for value in values)))
 
     def met(self, seen: Restorable) -> bool:
-        """Whether they say the same."""
         return seen.possible and seen.same and not seen.due
 
     def plan(self, seen: Restorable) -> Iterator[Change]:
@@ -119,12 +119,13 @@ class FileRestored(Step[Restorable]):
             yield Change(f"recreate {name}", subject=name, risk=Risk.DISRUPTIVE, data={"up": name})
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Write what the backup holds, take the file away, or recreate the service."""
         if "up" in change.data:
             host.compose.up(wanted_project(host), [change.data["up"]], deps=False)
             return
         if change.data["backup"] is None:
-            host.files.remove(change.data["kept"])  # left by an earlier undo with the same content; a rename must not overwrite a file
+            host.files.remove(
+                change.data["kept"]
+            )  # left by an earlier undo with the same content; a rename must not overwrite a file
             host.files.rename(change.subject, change.data["kept"])
             return
         content = host.files.read(change.data["backup"])
@@ -133,7 +134,6 @@ class FileRestored(Step[Restorable]):
         host.files.write(change.subject, content, backup=change.data["kept"])
 
     def describe(self, seen: Restorable) -> str:
-        """Say why it is not restored where it is not."""
         if not seen.possible:
             return f"{seen.backup} does not exist"
         if self._foreign(seen):
@@ -177,6 +177,8 @@ def _newest(host: Reader, path: str | None) -> tuple[str, str]:
             if entry.name.startswith(f"{name}.") and entry.name.endswith(".bak") and not entry.folder
         ]
     if not found:
-        raise CallFailed(f"no backup found next to {' or '.join(paths)}", host=host.name, next_step="there is nothing to roll back")
+        raise CallFailed(
+            f"no backup found next to {' or '.join(paths)}", host=host.name, next_step="there is nothing to roll back"
+        )
     _, newest, backup = max(found)
     return newest, backup

@@ -46,7 +46,9 @@ class DriverAtLeast(Step[Driver]):
     Windows and Linux. Under WSL and Docker Desktop, the Windows driver counts.
     """
 
-    version: str | None = param("lowest driver version; defaults to what the Ollama release needs", default=None, example="551.61")
+    version: str | None = param(
+        "lowest driver version; defaults to what the Ollama release needs", default=None, example="551.61"
+    )
 
     @field_validator("version", mode="before")
     @classmethod
@@ -58,7 +60,6 @@ class DriverAtLeast(Step[Driver]):
         return text
 
     def look(self, host: Reader) -> Driver:
-        """Read driver and releases."""
         try:
             version = parse_version(host.ollama.version())
         except NO_ANSWER:
@@ -74,11 +75,9 @@ class DriverAtLeast(Step[Driver]):
         return all(_parts(gpu.driver_version) >= _parts(self._floor(seen, gpu)) for gpu in seen.gpus)
 
     def plan(self, seen: Driver) -> Iterator[Change]:
-        """Plan nothing."""
         return iter(())
 
     def describe(self, seen: Driver) -> str:
-        """Say which driver there is and which is needed, and what changing it means."""
         if not seen.gpus:
             return f"no NVIDIA driver answers; install one from {LINK} and restart the host"
         gpu = seen.gpus[0]
@@ -90,7 +89,6 @@ class DriverAtLeast(Step[Driver]):
         return f"{text}; install it from {LINK}: the GPU is unavailable during the installation, and the host must be restarted afterwards"
 
     def values(self, seen: Driver) -> dict[str, Any]:
-        """Register both versions."""
         needed = self._floor(seen, seen.gpus[0]) if seen.gpus and (self.version or seen.ollama) else None
         return {"driver": seen.gpus[0].driver_version if seen.gpus else None, "needed": needed, "link": LINK}
 
@@ -139,22 +137,18 @@ class HostRebooted(Step[Boot]):
         return Boot(facts.booted, since, docker is not None, docker is None or docker.engine)
 
     def met(self, seen: Boot) -> bool:
-        """Whether it was restarted, and the engine answers."""
         return seen.booted is not None and seen.booted >= seen.since and seen.engine
 
     def plan(self, seen: Boot) -> Iterator[Change]:
-        """Restart it."""
         if seen.booted is None or seen.booted < seen.since:
             yield Change(
                 "restart the host; everything running on it ends", subject="host", before=seen.booted, asks="restarts the host",
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Restart it and wait until it answers."""
         host.system.reboot(delay=self.delay, message="remediation restarts this computer. Save your work.")
 
     def describe(self, seen: Boot) -> str:
-        """Say when it was restarted, and what it waits for."""
         restarted = seen.booted is not None and seen.booted >= seen.since
         parts = ["the host was restarted in this run" if restarted else "the host was not restarted in this run"]
         if restarted and not seen.engine:
@@ -162,7 +156,6 @@ class HostRebooted(Step[Boot]):
         return "; ".join(parts)
 
     def values(self, seen: Boot) -> dict[str, Any]:
-        """Register the boot time."""
         return {"booted": seen.booted}
 
 

@@ -29,7 +29,7 @@ def last_death(host: Reader) -> str:
 
 
 def unanswered(host: Writer, runner: Runner) -> str:
-    """Request one token from a loaded model. Returns why it did not answer, or "" if it did or cannot be asked.
+    """Request one token from a loaded model. Returns why it did not answer, or "" if it did or has no known context size.
 
     The request uses the context size of the load. Another size would reload the model.
     """

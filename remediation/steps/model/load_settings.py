@@ -55,7 +55,7 @@ def setup_of(
 
 
 def _default_context(version: Version | None, use: GpuUse | None, trained: int | None) -> int:
-    """The default context size: fixed before v0.15.5, by total VRAM since then (Ollama FAQ: context window size)."""
+    """Return the default context size: fixed before v0.15.5, by total VRAM since then (Ollama FAQ: context window size)."""
     if not at_least(version, "0.15.5"):
         return 2048 if at_least(version, "0.6.7") is False else 4096
     total = sum(gpu.total or 0 for gpu in use.gpus) if use is not None else 0

@@ -43,7 +43,6 @@ class ModelLoaded(Step[Loaded]):
     )
 
     def look(self, host: Reader) -> Loaded:
-        """Read ``/api/ps``, and how long the server keeps a model."""
         model = wanted_model(self.model, host)
         runner = runner_of(model, host.ollama.running())
         if runner is not None or self.keep_alive is not None:
@@ -52,7 +51,6 @@ class ModelLoaded(Step[Loaded]):
         return Loaded(model, None, keep_alive_for(host, model, environment), briefly=server_keeps(environment) == 0)
 
     def met(self, seen: Loaded) -> bool:
-        """Whether it is listed."""
         return seen.runner is not None
 
     def plan(self, seen: Loaded) -> Iterator[Change]:
@@ -69,7 +67,6 @@ class ModelLoaded(Step[Loaded]):
             )
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Preload and wait until it is loaded."""
         host.ollama.load(change.subject, options={}, keep_alive=change.data.get("keep_alive"), timeout=LOAD_TIMEOUT)
 
     def measured_effect(self, change: Change, before: Loaded, after: Loaded) -> str:
@@ -77,7 +74,6 @@ class ModelLoaded(Step[Loaded]):
         return _BRIEFLY if before.briefly and after.runner is not None else ""
 
     def describe(self, seen: Loaded) -> str:
-        """Say whether it is loaded."""
         return f"{seen.model} is {'not ' if seen.runner is None else ''}loaded"
 
 
@@ -88,16 +84,13 @@ class ModelUnloaded(Step[Loaded]):
     model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
 
     def look(self, host: Reader) -> Loaded:
-        """Read ``/api/ps``."""
         model = wanted_model(self.model, host)
         return Loaded(model, runner_of(model, host.ollama.running()))
 
     def met(self, seen: Loaded) -> bool:
-        """Whether it is listed no more."""
         return seen.runner is None
 
     def plan(self, seen: Loaded) -> Iterator[Change]:
-        """Unload it."""
         if seen.runner is not None:
             yield Change(
                 f"unload {seen.model}", subject=seen.model, before=seen.runner.size_vram, after=0,
@@ -109,7 +102,6 @@ class ModelUnloaded(Step[Loaded]):
         host.ollama.unload(change.subject)
 
     def describe(self, seen: Loaded) -> str:
-        """Say whether it is loaded."""
         return f"{seen.model} is {'not ' if seen.runner is None else ''}loaded"
 
 
@@ -131,7 +123,6 @@ class ModelReloaded(Step[LoadState]):
     others: bool = param("also unload other models if they use the required memory", default=True)
 
     def look(self, host: Reader) -> LoadState:
-        """Read how it is loaded and what a fresh load would find."""
         return load_state(host, wanted_model(self.model, host))
 
     def met(self, seen: LoadState) -> bool:
@@ -167,7 +158,6 @@ class ModelReloaded(Step[LoadState]):
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Restart, unload or load."""
         action = change.data["action"]
         if action == "restart":
             if change.data["container"]:
@@ -199,7 +189,6 @@ class ModelReloaded(Step[LoadState]):
             raise CallFailed(said, host=host.name, next_step=error.next_step, status=error.status, output=error.output) from error
 
     def describe(self, seen: LoadState) -> str:
-        """Say what is loaded and what would fit."""
         parts = [seen.words]
         if not seen.whole and seen.fit is not None:
             parts.append(seen.fit.sentence)
@@ -220,7 +209,6 @@ class ModelReloaded(Step[LoadState]):
         return "; ".join(parts)
 
     def measured_effect(self, change: Change, before: LoadState, after: LoadState) -> str:
-        """Say how many layers it has now, or what was freed."""
         if change.data["action"] == "load":
             return "; ".join(filter(None, (after.words, _BRIEFLY if before.briefly else "")))
         if before.room is None or after.room is None:
@@ -228,7 +216,6 @@ class ModelReloaded(Step[LoadState]):
         return f"{human(after.room)} free for the load"
 
     def values(self, seen: LoadState) -> dict[str, Any]:
-        """Register the layers, and those that a reload is predicted to give."""
         return layer_values(seen, alone=self.others)
 
     def _crowded(self, seen: LoadState) -> bool:

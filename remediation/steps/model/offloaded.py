@@ -52,7 +52,6 @@ class ModelOffloaded(Step[Offload]):
         return text
 
     def look(self, host: Reader) -> Offload:
-        """Read how it is loaded, and whether it answered the last request."""
         model = wanted_model(self.model, host)
         state = load_state(host, model)
         if not state.stored and not _on_disk(host, model):
@@ -82,7 +81,6 @@ class ModelOffloaded(Step[Offload]):
         return min(int(self.layers), total)
 
     def plan(self, seen: Offload) -> Iterator[Change]:
-        """Plan nothing."""
         return iter(())
 
     def probe_step(self, seen: Offload) -> StepCall | None:
@@ -94,19 +92,16 @@ class ModelOffloaded(Step[Offload]):
         return unanswered(host, seen.load.runner) if seen.load.runner is not None else ""
 
     def advice(self, seen: Offload) -> str:
-        """Say where to look where the model does not answer."""
         if not seen.died:
             return ""
         log = f"docker logs --tail 50 {seen.load.container}" if seen.load.container else "the end of the server's log"
         return f"find out why its runner exited ({log}): out of memory, or a bug in the driver or in this release"
 
     def reached_by(self, foreseen: Mapping[str, Any]) -> bool | None:
-        """Compare the layers that are predicted with those that are wanted."""
         predicted = foreseen.get("predicted")
         return predicted[0] >= self._wanted(predicted[1]) if predicted else None
 
     def describe(self, seen: Offload) -> str:
-        """Say how many layers there are, and why not more."""
         load = seen.load
         if not load.stored:
             return f"{load.model} is not stored on this server"

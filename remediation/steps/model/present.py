@@ -46,7 +46,6 @@ class ModelPresent(Step[Holding]):
     model: str | None = param("model name; defaults to the target's", default=None, example="phi3:3.8b")
 
     def look(self, host: Reader) -> Holding:
-        """Read what is stored, and where it is missing what the registry has."""
         model = wanted_model(self.model, host)
         entry = entry_of(model, host.ollama.models())
         if entry is not None:
@@ -57,11 +56,9 @@ class ModelPresent(Step[Holding]):
             return Holding(model, None, offline=error.message)
 
     def met(self, seen: Holding) -> bool:
-        """Whether it is stored."""
         return seen.entry is not None
 
     def plan(self, seen: Holding) -> Iterator[Change]:
-        """Pull it, where the registry has it and the disk the room."""
         if seen.entry is None and seen.manifest is not None and seen.fits:
             yield Change(
                 f"pull {seen.model} ({human(seen.manifest.size)})", subject=seen.model, before="not stored", after=seen.manifest.digest,
@@ -69,11 +66,9 @@ class ModelPresent(Step[Holding]):
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Let the server pull."""
         host.ollama.pull(change.subject, timeout=PULL_TIMEOUT - 60.0)
 
     def describe(self, seen: Holding) -> str:
-        """Say why it cannot be pulled where it cannot."""
         if seen.entry is not None:
             return f"{seen.model} is stored ({human(seen.entry.size)})"
         if seen.offline:
@@ -85,7 +80,6 @@ class ModelPresent(Step[Holding]):
         return f"{seen.model} is not stored"
 
     def values(self, seen: Holding) -> dict[str, Any]:
-        """Register name and digest."""
         return {"model": seen.model, "digest": seen.entry.digest if seen.entry else None}
 
 
@@ -96,7 +90,6 @@ class ModelAbsent(Step[Holding]):
     model: str = param("model name", example="phi3:3.8b")
 
     def look(self, host: Reader) -> Holding:
-        """Read what is stored, and whether it could be pulled again."""
         entry = entry_of(self.model, host.ollama.models())
         if entry is None:
             return Holding(self.model, None)
@@ -106,7 +99,6 @@ class ModelAbsent(Step[Holding]):
             return Holding(self.model, entry, offline=error.message)
 
     def met(self, seen: Holding) -> bool:
-        """Whether it is not stored."""
         return seen.entry is None
 
     def plan(self, seen: Holding) -> Iterator[Change]:
@@ -127,7 +119,6 @@ class ModelAbsent(Step[Holding]):
         host.ollama.delete(change.subject)
 
     def describe(self, seen: Holding) -> str:
-        """Say whether it is stored."""
         return f"{seen.model} is {'not ' if seen.entry is None else ''}stored"
 
 
@@ -162,7 +153,6 @@ class ModelParameter(Step[Parameters]):
         return value
 
     def look(self, host: Reader) -> Parameters:
-        """Read ``/api/show``."""
         model = wanted_model(self.model, host)
         return Parameters(model, host.ollama.show(model))
 
@@ -171,7 +161,6 @@ class ModelParameter(Step[Parameters]):
         return seen.show is not None and not self._lacking(seen.show)
 
     def plan(self, seen: Parameters) -> Iterator[Change]:
-        """Make the model from itself."""
         if seen.show is None:
             return
         lacking = self._lacking(seen.show)
@@ -186,17 +175,14 @@ class ModelParameter(Step[Parameters]):
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Create it from itself."""
         host.ollama.create(change.subject, source=change.subject, parameters=change.data["parameters"])
 
     def describe(self, seen: Parameters) -> str:
-        """Say what it has."""
         if seen.show is None:
             return f"{seen.model} is not stored on this server"
         return f"{seen.model}: " + ", ".join(f"{name} {seen.show.parameters.get(name, 'not set')}" for name in self.set)
 
     def values(self, seen: Parameters) -> dict[str, Any]:
-        """Register the parameters."""
         return {"model": seen.model, "parameters": dict(seen.show.parameters) if seen.show else {}}
 
     def _lacking(self, show: ModelShow) -> Mapping[str, int | float | bool | str]:

@@ -12,7 +12,6 @@ from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import NO_ANSWER, CallFailed
 from remediation.model.facts import Blob, Manifest
 from remediation.model.finding import Cause, RuledOut
-from remediation.model.text.words import verb
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.model_store import free_disk
 from remediation.steps.model.present import PULL_TIMEOUT
@@ -76,7 +75,6 @@ class ModelRepulled(Step[Soundness]):
             return Soundness(model, blobs, damaged, None, error.message, None)
 
     def met(self, seen: Soundness) -> bool:
-        """Whether all are sound."""
         return seen.sound
 
     def plan(self, seen: Soundness) -> Iterator[Change]:
@@ -96,7 +94,6 @@ class ModelRepulled(Step[Soundness]):
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Move aside, or pull."""
         if change.data["action"] == "aside":
             host.ollama.quarantine(change.subject)
             return
@@ -106,12 +103,9 @@ class ModelRepulled(Step[Soundness]):
                 host.ollama.discard(digest)
 
     def describe(self, seen: Soundness) -> str:
-        """Say what is damaged, and why it stays so where it does."""
         if seen.sound:
             number = len(seen.blobs or ())
-            return (
-                f"{f'all {number} layers' if number > 1 else 'the layer'} of {seen.model} {'match' if number > 1 else 'matches'} its manifest"
-            )
+            return f"{f'all {number} layers' if number > 1 else 'the layer'} of {seen.model} {'match' if number > 1 else 'matches'} its manifest"
         what = seen.damaged or (f"{seen.model} has no manifest" if seen.blobs is None else "")
         parts = [what] if what else []
         parts += [f"layer {blob.digest[7:19]} is {'missing' if blob.present is None else 'damaged'}" for blob in seen.bad]
@@ -124,19 +118,18 @@ class ModelRepulled(Step[Soundness]):
         return "; ".join(parts)
 
     def advice(self, seen: Soundness) -> str:
-        """Say what the layers can be fetched with."""
         if seen.offline:
-            return "give the host access to the model's registry, then run this again: it fetches only the layers that are damaged"
+            return (
+                "give the host access to the model's registry, then run this again: it fetches only the layers that are damaged"
+            )
         if seen.manifest is not None and seen.disk is not None and seen.disk < seen.needed:
             return f"free {human(seen.needed - seen.disk)} of disk space, then run this again"
         return f"restore {seen.model} from its source (a backup, or ollama create): no registry has it"
 
     def rules_out(self, seen: Soundness) -> Iterator[RuledOut]:
-        """Exclude damage where every layer was hashed and is sound."""
         yield RuledOut(Cause.MODEL_CORRUPT, self.describe(seen))
 
     def values(self, seen: Soundness) -> dict[str, Any]:
-        """Register the layers."""
         rows = [{"digest": blob.digest, "size": blob.size, "sound": blob.sound} for blob in seen.blobs or ()]
         return {"model": seen.model, "layers": rows}
 
@@ -155,22 +148,17 @@ class ModelLayerRestored(Step[Aside]):
     digest: str = param("digest of the layer", example="sha256:ff82381e2bea77d91c1b824c7afb83f6fb73e9f7de9dda631bcdbca564aa5435")
 
     def look(self, host: Reader) -> Aside:
-        """Read what was moved aside."""
         return Aside(self.digest in host.ollama.aside())
 
     def met(self, seen: Aside) -> bool:
-        """Whether it is no longer aside."""
         return not seen.moved
 
     def plan(self, seen: Aside) -> Iterator[Change]:
-        """Move it back."""
         if seen.moved:
             yield Change(f"move layer {self.digest[7:19]} back", subject=self.digest)
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Move it back."""
         host.ollama.restore(change.subject)
 
     def describe(self, seen: Aside) -> str:
-        """Say where it is."""
-        return f"layer {self.digest[7:19]} {'was moved aside' if seen.moved else 'is in its place'}"
+        return f"layer {self.digest[7:19]} {'was moved aside' if seen.moved else 'is in the store'}"

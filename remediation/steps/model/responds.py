@@ -62,7 +62,6 @@ class ModelResponds(Step[Answers]):
     _answers: list[GenerationFigures] = PrivateAttr(default_factory=list)
 
     def look(self, host: Reader) -> Answers:
-        """Read what is loaded; what was answered so far is known."""
         model = wanted_model(self.model, host)
         return Answers(model, runner_of(model, host.ollama.running()), tuple(self._answers))
 
@@ -73,7 +72,6 @@ class ModelResponds(Step[Answers]):
         return seen.warm <= self.within and (self.rate is None or (seen.rate or 0.0) >= self.rate)
 
     def plan(self, seen: Answers) -> Iterator[Change]:
-        """Ask, once per sample."""
         for number in range(len(seen.answers) + 1, self.samples + 1):
             yield Change(f"ask {seen.model} for {plural(self.tokens, 'token')} ({number} of {self.samples})", subject=seen.model)
 
@@ -86,7 +84,6 @@ class ModelResponds(Step[Answers]):
         self._answers.append(host.ollama.generate(change.subject, PROMPT, options=options, timeout=300.0))
 
     def describe(self, seen: Answers) -> str:
-        """Say how fast it was."""
         if seen.warm is None:
             return f"{seen.model} has not been queried yet"
         rate = f", {seen.rate:.1f} tokens/s" if seen.rate is not None else ""
@@ -94,14 +91,12 @@ class ModelResponds(Step[Answers]):
         return f"{plural(self.tokens, 'token')} in {seen.warm:.1f} s warm{rate}{cold}, limit {self.within:g} s"
 
     def measured_effect(self, change: Change, before: Answers, after: Answers) -> str:
-        """Say what this request took."""
         if len(after.answers) <= len(before.answers):
             return ""
         last = after.answers[-1]
         return f"{last.total:.1f} s, {last.load:.1f} s of it loading"
 
     def values(self, seen: Answers) -> dict[str, Any]:
-        """Register the figures."""
         return {
             "warm": seen.warm, "cold": seen.cold, "tokens_per_second": seen.rate,
             "first_token": _middle([one.first_token for one in seen.answers if one.load <= 1.0]),
@@ -123,7 +118,6 @@ class GpuSampled(Step[Sequence[GpuSample]]):
     idle: int | None = param("highest load in percent of any sample", default=None, ge=0, le=100, example=10)
 
     def look(self, host: Reader) -> Sequence[GpuSample]:
-        """Sample, in one call to the host."""
         return tuple(host.gpu.sample(seconds=self.seconds, every=self.every))
 
     def met(self, seen: Sequence[GpuSample]) -> bool | None:
@@ -136,18 +130,15 @@ class GpuSampled(Step[Sequence[GpuSample]]):
         return (self.busy is None or most >= self.busy) and (self.idle is None or most <= self.idle)
 
     def plan(self, seen: Sequence[GpuSample]) -> Iterator[Change]:
-        """Plan nothing."""
         return iter(())
 
     def describe(self, seen: Sequence[GpuSample]) -> str:
-        """Say the highest load and the memory."""
         most, used = _most(seen), max((one.used for one in seen if one.used is not None), default=None)
         load = f"at most {most} % load" if most is not None else "load not reported"
         memory = f", at most {human(used)} used" if used is not None else ""
         return f"{load}{memory} in {self.seconds:g} s ({plural(len(seen), 'sample')})"
 
     def values(self, seen: Sequence[GpuSample]) -> dict[str, Any]:
-        """Register the samples."""
         rows = [{"at": one.at, "index": one.index, "utilization": one.utilization, "used": one.used} for one in seen]
         return {"samples": rows, "busiest": _most(seen)}
 

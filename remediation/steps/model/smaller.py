@@ -67,12 +67,8 @@ class ModelSmaller(Step[ModelChoice]):
     the application to it, use env_file.set and service.recreated.
     """
 
-    model: str | None = param(
-        "model to replace; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M"
-    )
-    levels: tuple[str, ...] = param(
-        "permitted quantizations", default=LEVELS[LEVELS.index("Q4_K_M") :], example=["Q3_K_M"]
-    )
+    model: str | None = param("model to replace; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
+    levels: tuple[str, ...] = param("permitted quantizations", default=LEVELS[LEVELS.index("Q4_K_M") :], example=["Q3_K_M"])
     fallback: tuple[str, ...] = param("other models, used if no quantization fits", default=("phi3:3.8b",), example=["phi3:3.8b"])
 
     def look(self, host: Reader) -> ModelChoice:
@@ -98,7 +94,6 @@ class ModelSmaller(Step[ModelChoice]):
         return seen.state.fit.whole
 
     def plan(self, seen: ModelChoice) -> Iterator[Change]:
-        """Pull the chosen one."""
         chosen = seen.chosen
         if chosen is not None and not chosen.stored and chosen.manifest is not None:
             fits = f", {chosen.fit.total}/{chosen.fit.total} layers predicted" if chosen.fit is not None else ""
@@ -108,11 +103,9 @@ class ModelSmaller(Step[ModelChoice]):
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Let the server pull."""
         host.ollama.pull(change.subject, timeout=PULL_TIMEOUT - 60.0)
 
     def describe(self, seen: ModelChoice) -> str:
-        """Say which fits and which does not."""
         if not seen.tried:
             fit = seen.state.fit
             return (
@@ -142,7 +135,6 @@ class ModelSmaller(Step[ModelChoice]):
         return f"choose a smaller model{room}: remediate play switch-model.yml -e to=MODEL{nearest}"
 
     def values(self, seen: ModelChoice) -> dict[str, Any]:
-        """Register the model to use from now on."""
         fit = seen.chosen.fit if seen.chosen is not None else seen.state.fit
         return {"model": seen.model, "predicted": [fit.layers, fit.total] if fit is not None else None}
 

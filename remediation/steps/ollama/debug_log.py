@@ -41,7 +41,6 @@ class OllamaDebug(Step[Debugging]):
     service: str | None = param("service name; defaults to the service that runs Ollama", default=None, example="ollama")
 
     def look(self, host: Reader) -> Debugging:
-        """Read what the files declare, and whether the container has it."""
         seen = declared(host, self.service)
         stale = seen.service in host.compose.stale(wanted_project(host))
         return Debugging(seen, stale, silence(host, [seen.service]))
@@ -51,7 +50,6 @@ class OllamaDebug(Step[Debugging]):
         return self._declared(seen.declared) and not seen.stale and not seen.silent
 
     def plan(self, seen: Debugging) -> Iterator[Change]:
-        """Edit the file, recreate."""
         if self.met(seen):
             return
         if not self._declared(seen.declared):
@@ -76,14 +74,12 @@ class OllamaDebug(Step[Debugging]):
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Write the file, or recreate the service."""
         if "up" in change.data:
             host.compose.up(wanted_project(host), [change.data["up"]], deps=False)
         else:
             host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
     def describe(self, seen: Debugging) -> str:
-        """Say what is declared and what the server has."""
         value = seen.declared.resolved.get(NAME)
         parts = [f"{NAME} is {value if value is not None else 'not set'} in the Compose files"]
         if seen.stale:
@@ -91,7 +87,6 @@ class OllamaDebug(Step[Debugging]):
         return "; ".join(filter(None, (*parts, seen.silent)))
 
     def values(self, seen: Debugging) -> dict[str, Any]:
-        """Register what is declared."""
         return {"debug": seen.declared.resolved.get(NAME)}
 
     def _declared(self, seen: Declared) -> bool:

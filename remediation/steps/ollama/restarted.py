@@ -48,12 +48,9 @@ class OllamaRestarted(Step[Server]):
     service and is not restarted.
     """
 
-    hanging: bool = param(
-        "restart only a server that accepts connections but does not answer", default=False
-    )
+    hanging: bool = param("restart only a server that accepts connections but does not answer", default=False)
 
     def look(self, host: Reader) -> Server:
-        """Read when it was started."""
         seen = self._server(host)
         if self.hanging and not seen.fresh and not _hangs(host):
             why = seen.silent or "the server answers"
@@ -74,7 +71,6 @@ class OllamaRestarted(Step[Server]):
         )  # fmt: skip
 
     def met(self, seen: Server) -> bool:
-        """Whether it was, and answers."""
         return seen.fresh and not seen.silent
 
     def plan(self, seen: Server) -> Iterator[Change]:
@@ -85,11 +81,9 @@ class OllamaRestarted(Step[Server]):
             )
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Restart the server."""
         host.ollama.restart()
 
     def describe(self, seen: Server) -> str:
-        """Say how it stands."""
         when = "was restarted in this run" if seen.fresh else "was not restarted in this run"
         hand = "; it was started manually, so a new container would not have its environment" if seen.by_hand else ""
         return f"{seen.name} {when}{f', {seen.silent}' if seen.silent else ''}{hand}"
