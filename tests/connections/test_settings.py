@@ -77,7 +77,7 @@ def test_no_policy_takes_whatever_key_comes(value: object, policy: str) -> None:
         ({"ansible_port": "ssh"}, "ansible_port is 'ssh'", ""),
         ({"ansible_timeout": "soon"}, "ansible_timeout is 'soon', not a number of seconds", "ansible_timeout: 30"),
         ({"ansible_timeout": "nan"}, "ansible_timeout", ""),
-        ({"ansible_user": ["a"]}, "ansible_user is a list, not a text", ""),
+        ({"ansible_user": ["a"]}, "ansible_user: expected a string, got list", ""),
         ({"ansible_host_key_checking": "maybe"}, "ansible_host_key_checking cannot be 'maybe'", "strict, accept-new"),
         ({"ansible_become": "perhaps"}, "ansible_become cannot be", ""),
         ({"ansible_become": True, "ansible_become_method": "su"}, "ansible_become_method cannot be 'su'", "sudo"),

@@ -59,7 +59,7 @@ def test_the_other_parts_of_the_host_are_read_all_the_same() -> None:
     asked = look(gpu={"rc": 0}, processes=[])
     with pytest.raises(CallFailed, match=r"one: the answer to gpu\.use cannot be read: 'stdout' is missing"):
         WindowsGpu(asked).use()
-    with pytest.raises(CallFailed, match="asking for the session failed: no such probe"):
+    with pytest.raises(CallFailed, match="querying the session failed: no such probe"):
         WindowsDesktop(asked, EngineFacts, remote=True).session()
 
 

@@ -129,7 +129,7 @@ def test_an_answer_without_a_card_is_an_error_with_the_words_of_nvidia_smi() -> 
         "adapter_memory": [],
         "counters_error": None,
     }
-    with pytest.raises(CallFailed, match="it names no card") as raised:
+    with pytest.raises(CallFailed, match="it lists no card") as raised:
         gpu.use_from_probe(value, (), "h")
     assert raised.value.output == text.strip()
 

@@ -270,7 +270,7 @@ def test_a_native_server_at_another_port_is_found_by_its_log() -> None:
     journal = Completed(0, LOG.format("127.0.0.1:11500").encode(), b"")
     runs = {"journalctl": journal}
     target = target_of(Answering(runs=lambda argv: runs.get(argv[0]), http=server("m", url=other)))
-    assert target.endpoint == Found(other, "answers where its log says that it listens")
+    assert target.endpoint == Found(other, "answers at the address in its log")
     assert target.model is not None
     stopped = target_of(Answering(runs=lambda argv: runs.get(argv[0])))
     assert stopped.endpoint is None, "the log is of a server that has ended"

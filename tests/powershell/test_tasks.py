@@ -161,7 +161,7 @@ def test_a_process_that_windows_does_not_show_is_neither_gone_nor_ended(windows:
     assert value["Problems"]["Process"]
     assert not list(windows.ended.iterdir())
     windows.control(disturbed)
-    with pytest.raises((Blocked, CallFailed), match="whether process 5000 runs is not known"):
+    with pytest.raises((Blocked, CallFailed), match="cannot determine whether process 5000 is running"):
         close(windows, force=True)
 
 

@@ -75,7 +75,7 @@ BY_HAND: dict[str, tuple[int, int, list[str], str]] = {
 """Exit codes of the run and of check mode, the rungs that are tried, and how the next step begins."""
 
 UNFORESEEN: dict[str, tuple[int, int, list[str], str]] = {
-    "chrome-immortal": (4, 2, [ROOM], "answer it at the desktop, take chrome.exe out of close"),
+    "chrome-immortal": (4, 2, [ROOM], "answer it at the desktop, remove chrome.exe from close"),
     "discord-hides": (4, 2, [ROOM, CLIENT], ""),
     "discord-uncounted": (2, 2, [ROOM], "close "),
     "no-gpu-counters": (2, 2, [ROOM], "close "),

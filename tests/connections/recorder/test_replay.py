@@ -145,7 +145,7 @@ def test_several_hosts_share_one(tmp_path: Path) -> None:
     recorded.save()
     for number in (1, 2):
         assert opened(replay(tmp_path / "t", number)).exchange([Run(("x",))]) == [Completed(number, b"", b"")]
-    with pytest.raises(UsageError, match="t:1: this line is none of a cassette with host 3"):
+    with pytest.raises(UsageError, match="t:1: not a line of a cassette with host 3"):
         opened(replay(tmp_path / "t", 3))
 
 

@@ -34,7 +34,7 @@ TRUE = Run(("true",))
 def test_an_unknown_host_is_refused_with_its_fingerprint(ssh_server: Sshd, tmp_path: Path) -> None:
     empty = tmp_path / "known_hosts"
     guard = opened(ssh_server.variables(ansible_ssh_known_hosts_file=str(empty)))
-    with pytest.raises(HostKeyRefused, match="is in no known_hosts file: ssh-ed25519 SHA256:") as caught:
+    with pytest.raises(HostKeyRefused, match="is not in any known_hosts file: ssh-ed25519 SHA256:") as caught:
         guard.exchange([TRUE])
     shown = subprocess.run(
         [need_program("ssh-keygen", "openssh-client"), "-lf", str(ssh_server.folder / "host.pub")],

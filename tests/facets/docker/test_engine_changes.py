@@ -183,7 +183,7 @@ def test_a_bad_blob_is_found_set_aside_and_fetched_anew(real: Bed, guide: Projec
     writer.ollama.pull(MODEL)
     assert all(each.sound for each in host.reader.ollama.blobs(MODEL, verify=True))
     writer.ollama.discard(weights.digest)
-    with pytest.raises(CallFailed, match=r"no blob .* was set aside"):
+    with pytest.raises(CallFailed, match=r"blob .* was not moved aside"):
         writer.ollama.restore(weights.digest)
 
 

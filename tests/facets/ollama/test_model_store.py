@@ -144,9 +144,9 @@ def test_a_blob_is_set_aside_put_back_over_a_new_one_and_discarded(shelf: BlobSt
     store.quarantine(name)
     store.discard(name)
     assert store.aside() == ()
-    with pytest.raises(CallFailed, match="was set aside"):
+    with pytest.raises(CallFailed, match="was not moved aside"):
         store.restore(name)
-    with pytest.raises(CallFailed, match="there is no blob"):
+    with pytest.raises(CallFailed, match="the store has no blob"):
         store.quarantine(name)
     with pytest.raises(CallFailed, match="no digest"):
         store.quarantine("sha256:../../etc")

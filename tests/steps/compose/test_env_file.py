@@ -55,7 +55,7 @@ def test_undoing_the_making_of_an_env_file_takes_it_away_and_brings_its_readers_
     run(world, "service.recreated", {"service": "api"})
     assert world.containers["ai-native-api"].environment["OLLAMA_MODEL"] == "phi3:3.8b"
     undone = undo(world, change)
-    assert (undone.outcome, summaries(undone)) == (Outcome.CHANGED, [f"remove {DOTENV}, which the run made", "recreate api"])
+    assert (undone.outcome, summaries(undone)) == (Outcome.CHANGED, [f"remove {DOTENV}, which the run created", "recreate api"])
     assert DOTENV not in world.texts
     assert world.containers["ai-native-api"].environment == before
     assert undo(world, change).outcome is Outcome.OK

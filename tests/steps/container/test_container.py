@@ -20,7 +20,7 @@ def test_a_container_that_asks_for_no_gpu_gets_a_reservation_and_is_recreated() 
     world = without_gpu_request()
     world.answers["nvidia-smi", "-L"] = Executed(0, "GPU 0: NVIDIA GeForce RTX 3060 (UUID: GPU-1)\n")
     result = run(world, "container.sees_gpu")
-    assert summaries(result) == [f"ask for the GPU for service ollama in {GPU}", "recreate ollama"]
+    assert summaries(result) == [f"request the GPU for service ollama in {GPU}", "recreate ollama"]
     assert b"capabilities: [gpu]" in world.texts[GPU]
     assert undo(world, result.changes[0]).outcome is Outcome.CHANGED
     assert b"capabilities: [gpu]" not in world.texts[GPU]

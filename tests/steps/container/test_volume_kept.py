@@ -67,7 +67,7 @@ def test_a_model_made_after_it_was_written_down_is_written_down_too() -> None:
     result = run(world, "volume.recreated")
     assert result.outcome is Outcome.CHANGED, result.reason
     assert digests(world) == before
-    assert f"write down what volume {VOLUME} holds: 3 models" in summaries(result)
+    assert f"record the content of volume {VOLUME}: 3 models" in summaries(result)
 
 
 def test_half_a_restored_model_is_no_model() -> None:

@@ -240,4 +240,4 @@ def test_a_card_that_does_not_tell_its_memory_is_an_error_with_its_reason(monkey
     monkeypatch.setattr(FakeGpu, "use", silent)
     result = run(world, step, {} if step == "vram.free" else {"used": "1 GiB"})
     assert (result.outcome, world.writes) == (Outcome.FAILED, [])
-    assert "does not tell its memory: it needs a reset" in result.reason
+    assert "does not report its memory: it needs a reset" in result.reason

@@ -133,7 +133,7 @@ def test_nothing_is_pulled_in_vain() -> None:
     world.registry["phi3:3.8b"] = manifest("phi3:3.8b", "sha256:" + "b" * 64, size=2 * GIB)
     result = run(world, "model.smaller")
     assert (result.outcome, world.writes) == (Outcome.FAILED, [])
-    assert "none of them will do" in result.reason
+    assert "none of them is suitable" in result.reason
 
 
 def test_a_model_that_fits_needs_no_smaller_one() -> None:
