@@ -35,7 +35,7 @@ class ConnectionVariables:
             if isinstance(value, str | int | float):
                 return str(value)
             raise UsageError(
-                f"{self.host}: {name} expected a string, got {type(value).__name__}", next_step=f"write {name} as one value"
+                f"{self.host}: {name}: expected a string, got {type(value).__name__}", next_step=f"write {name} as one value"
             )
         return None
 

@@ -133,7 +133,7 @@ def test_a_redirect_is_told_by_where_it_points_and_what_to_do(servers: Servers) 
 
 
 @pytest.mark.parametrize(
-    "answer", ["deep", "deep and whole", "a little deep", "many digits", "NaN", "infinite", "overflow", "no JSON"]
+    "answer", ["deep", "deep and whole", "a little deep", "many digits", "NaN", "infinite", "overflow", "not JSON"]
 )
 def test_what_is_no_sensible_json_is_the_hosts_failure(servers: Servers, answer: str) -> None:
     server = servers.start(answer)
@@ -429,7 +429,7 @@ def test_a_reply_of_another_form_is_a_failure(reply: dict[str, object]) -> None:
     for writes, kind in ((False, "error"), (True, "uncertain")):
         found = protocol.understood(lambda: protocol.completed(reply), Run(("docker",), writes=writes))
         assert isinstance(found, Failed)
-        assert (found.kind, "docker: the worker's reply cannot be read" in found.message) == (kind, True)
+        assert (found.kind, "docker: cannot parse the worker's reply" in found.message) == (kind, True)
 
 
 @posix

@@ -207,7 +207,7 @@ def test_a_root_at_a_desktop_is_taken_to_have_a_window() -> None:
     ("value", "words", "step"),
     [
         ({"ended": False, "how": "still-there", "asked": 0, "task_result": 0x800710E0}, "nobody is logged on", "log on"),
-        ({"ended": False, "how": "still-there", "asked": 0, "task_result": -0x7FF8FFFB}, "may start nothing", "elevated"),
+        ({"ended": False, "how": "still-there", "asked": 0, "task_result": -0x7FF8FFFB}, "may not start programs", "elevated"),
         ({"ended": False, "how": "own", "asked": 0, "task_result": None}, "own program", "leave it out"),
     ],
 )

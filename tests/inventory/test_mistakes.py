@@ -32,7 +32,7 @@ def mistakes(path: Path, **more: Path) -> list[str]:
         ("web: {hosts: {'n[1:]': }}\n", "hosts.yml:1:15: host n[1:]: the range has no end"),
         ("web: {hosts: {'n[01:100]': }}\n", "host n[01:100]: the range 01:100 begins with zeros"),
         ("web: {hosts: {'n[5:1]': }}\n", "host n[5:1]: the range 5:1 ends before it begins"),
-        ("web: {hosts: {'n[1:9999999]': }}\n", "stand for 9,999,999 hosts"),
+        ("web: {hosts: {'n[1:9999999]': }}\n", "expand to 9,999,999 hosts"),
         ("web: {hosts: {'n[a:9]': }}\n", "consists neither of numbers nor of single letters"),
         ("web: {hosts: {'n[1:3:0]': }}\n", "the step of the range is '0'"),
         ("web: {vars: {ansible_group_priority: high}}\n", "1:38: ansible_group_priority must be a number, got the string 'high'"),
@@ -41,7 +41,7 @@ def mistakes(path: Path, **more: Path) -> list[str]:
         ("lab: {host: 1}\nall: {hosts: {a: }}\n", "hosts.yml:1:7: lab: 'host' is not known; did you mean 'hosts'?"),
         ("lab: {hosts: 0}\nall: {hosts: {a: }}\n", "lab: hosts must be a number of at least 1"),
         ("all: {hosts: {a: {x: 1, x: 2}}}\n", "the key 'x' stands here a second time"),
-        ("[web]\nhost1 ansible_host=1.2.3.4\n", "this looks like an inventory in INI form"),
+        ("[web]\nhost1 ansible_host=1.2.3.4\n", "this looks like an INI inventory"),
         ("all:\n\thosts:\n", "a tab stands in the indentation"),
     ],
 )

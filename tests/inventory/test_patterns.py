@@ -93,7 +93,7 @@ def test_a_limit_that_names_nothing_is_told_with_the_nearest_name(inventory: Inv
 
 
 def test_a_broken_regular_expression_is_told(inventory: Inventory) -> None:
-    with pytest.raises(UsageError, match="no regular expression"):
+    with pytest.raises(UsageError, match="not a valid regular expression"):
         inventory.select("~(r")
 
 

@@ -123,7 +123,7 @@ def test_a_refused_login_is_tried_once(remediate: Remediate) -> None:
     done = remediate("diagnose", "--inventory", "lab", "-e", "ansible_password=not-the-one")
     assert done.returncode == 3, done.stdout + done.stderr
     assert "could not be looked at: laptop-07: the login ops was refused by ntlm" in done.stdout
-    assert "not tried again" in done.stderr
+    assert "not retried" in done.stderr
     assert logins() - before == 2  # the two messages of one login
 
 

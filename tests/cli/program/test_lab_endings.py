@@ -79,7 +79,7 @@ UNFORESEEN: dict[str, tuple[int, int, list[str], str]] = {
     "discord-hides": (4, 2, [ROOM, CLIENT], ""),
     "discord-uncounted": (2, 2, [ROOM], "close "),
     "no-gpu-counters": (2, 2, [ROOM], "close "),
-    "desktop-hangs": (4, 2, [DESKTOP], "look at the desktop"),
+    "desktop-hangs": (4, 2, [DESKTOP], "check the desktop"),
     "vram-occupied-0.32": (4, 2, [ROOM, CLIENT], ""),
     "margin-0.32": (2, 2, [ROOM], ""),
     "task-refused": (4, 5, [ROOM], "log in with an elevated account"),

@@ -182,7 +182,7 @@ def test_this_machine_s_names_are_taken_out(tmp_path: Path) -> None:
     ("content", "said"),
     [
         ("", "the cassette is empty"),
-        ("{}", r"t:1: this line is none"),
+        ("{}", r"t:1: not a line"),
         ("{", r"t:1: "),
         ('{"hosts": [{"host": 1, "platform": "posix"}]}\n{}', "t:2: "),
     ],

@@ -60,7 +60,7 @@ def test_a_start_that_is_under_way_is_waited_for(value: dict[str, Any]) -> None:
         (
             task("refused", 0x80070005, Problems={"task": "Access is denied."}),
             Blocked,
-            r"may start nothing .* \(Access is denied\.\)",
+            r"may not start programs .* \(Access is denied\.\)",
         ),
         (task("no-user", 0x800710E0), Blocked, "nobody is logged on"),
         (task("failed", 0x8007042B), CallFailed, "ended with 0x8007042B"),
@@ -99,11 +99,19 @@ def test_older_answers_are_read_as_well(value: dict[str, Any], outcome: str) -> 
 @pytest.mark.parametrize(
     ("more", "kind", "words"),
     [
-        ({"task": None, "Problems": {"Process": "Access denied (0x80041003)"}}, Blocked, "cannot determine whether process 4 is running"),
+        (
+            {"task": None, "Problems": {"Process": "Access denied (0x80041003)"}},
+            Blocked,
+            "cannot determine whether process 4 is running",
+        ),
         ({"task": None, "Problems": {"Process": "Call cancelled"}}, CallFailed, "cannot determine whether process 4 is running"),
         ({"task": "running", "task_code": 267045}, DeadlineExceeded, "is queued"),
         ({"task": "failed", "task_code": 0xC0000142}, CallFailed, "ended with 0xC0000142"),
-        ({"task": None, "Problems": {"ended": "taskkill ended with 5"}}, CallFailed, "could not be killed: taskkill ended with 5"),
+        (
+            {"task": None, "Problems": {"ended": "taskkill ended with 5"}},
+            CallFailed,
+            "could not be killed: taskkill ended with 5",
+        ),
     ],
 )
 def test_why_a_process_is_still_there_is_said(more: dict[str, Any], kind: type[Exception], words: str) -> None:

@@ -69,7 +69,7 @@ def test_undo_restores_the_file_to_the_byte_unless_somebody_edited_it_since() ->
     world.texts[GPU] = repaired + b"# mine\n"
     refused = undo(world, change)
     assert (refused.outcome, world.texts[GPU]) == (Outcome.FAILED, repaired + b"# mine\n")
-    assert "somebody else" in refused.reason
+    assert "was edited since" in refused.reason
     world.texts[GPU] = repaired
     assert undo(world, change).outcome is Outcome.CHANGED
     assert world.texts[GPU] == before
@@ -122,7 +122,7 @@ def test_a_setting_that_stands_in_no_file_is_not_guessed_at() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"), [("nope", "has no service 'nope'; it has ollama, api"), (None, "it is not clear which service")]
+    ("given", "said"), [("nope", "has no service 'nope'; it has ollama, api"), (None, "cannot determine the service")]
 )
 def test_no_service_or_two_are_said_with_the_candidates(given: str | None, said: str) -> None:
     world = stack()

@@ -47,7 +47,7 @@ def test_what_ollama_found_counts_first() -> None:
     world.log = 'time=2026-01-01T00:00:01.000Z level=INFO source=types.go:60 msg="inference compute" id=cpu library=cpu compute="" name=cpu\n'
     step, found, _ = seen(world, "container.sees_gpu")
     assert step.met(found) is False
-    assert "only the processor" in step.describe(found)
+    assert "only the CPU" in step.describe(found)
 
 
 def test_what_the_server_ignores_is_said() -> None:

@@ -204,7 +204,7 @@ def test_answers_are_judged_warm_and_by_their_rate() -> None:
     world.eval_rate = 2.0
     slow = run(world, "model.responds", {"samples": 2, "within": 5})
     assert slow.outcome is Outcome.UNVERIFIED
-    assert "at most 5 s wanted" in slow.reason
+    assert "limit 5 s" in slow.reason
 
 
 @pytest.mark.parametrize("error", [CallFailed("the journal holds nothing"), DeadlineExceeded("no answer"), Blocked("no right")])
@@ -265,7 +265,7 @@ def test_a_model_that_is_not_clear_is_asked_for_by_name() -> None:
     assert refused.value.message == (
         f"cannot determine the model: the server has {MODEL}, phi3:3.8b (old:1b is still loaded but was deleted)"
     )
-    assert refused.value.next_step == f"name it: -e model={MODEL} or -e model=phi3:3.8b, or model in the inventory"
+    assert refused.value.next_step == f"set it: -e model={MODEL} or -e model=phi3:3.8b, or model in the inventory"
 
 
 def test_a_server_that_hangs_is_not_said_to_hold_no_model() -> None:
