@@ -97,7 +97,7 @@ ANSWERS: dict[str, Any] = {
     "overflow": lambda: _json('{"version": 1e999}'),
     "twice": lambda: _json('{"version": "1", "version": "0.12.0"}'),
     "surrogate": lambda: _json('{"version": "\\ud800 0.12.0"}'),
-    "not JSON": lambda: _json("\x00\x01"),
+    "no JSON": lambda: _json("\x00\x01"),
 }
 TOO_MUCH = tuple(kind for kind in ANSWERS if kind.startswith("endless"))
 TOO_SLOW = ("slow continue", "slow headers", "slow status line", "drip")

@@ -133,7 +133,7 @@ def test_a_redirect_is_told_by_where_it_points_and_what_to_do(servers: Servers) 
 
 
 @pytest.mark.parametrize(
-    "answer", ["deep", "deep and whole", "a little deep", "many digits", "NaN", "infinite", "overflow", "not JSON"]
+    "answer", ["deep", "deep and whole", "a little deep", "many digits", "NaN", "infinite", "overflow", "no JSON"]
 )
 def test_what_is_no_sensible_json_is_the_hosts_failure(servers: Servers, answer: str) -> None:
     server = servers.start(answer)

@@ -69,7 +69,7 @@ BY_HAND: dict[str, tuple[int, int, list[str], str]] = {
     ),
     "no-gpu-runtime": (2, 2, [], "switch Docker Desktop to its WSL 2 engine"),
     "card-too-small": (2, 2, [SMALLER], "choose a smaller model that needs at most 3.8 GiB"),
-    "not-elevated": (2, 2, [ROOM], "use a login that is an administrator"),
+    "not-elevated": (2, 2, [ROOM], "log in as an administrator"),
     "nobody-logged-on": (5, 5, [ROOM], "log in at the host's desktop"),
 }
 """Exit codes of the run and of check mode, the rungs that are tried, and how the next step begins."""

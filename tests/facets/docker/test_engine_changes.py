@@ -73,7 +73,7 @@ def test_a_program_in_a_stopped_container_is_refused(host: Any, writer: Any, bed
         assert found.finished_at > found.started_at > found.created_at
         with pytest.raises(CallFailed, match="not running"):
             host.reader.engine.exec("ai-native-api", ["env"])
-        with pytest.raises(CallFailed, match="does not run"):
+        with pytest.raises(CallFailed, match="is not running"):
             host.reader.engine.stats("ai-native-api")
     finally:
         writer.engine.start("ai-native-api")

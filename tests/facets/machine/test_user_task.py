@@ -62,7 +62,7 @@ def test_a_start_that_is_under_way_is_waited_for(value: dict[str, Any]) -> None:
             Blocked,
             r"may not start programs .* \(Access is denied\.\)",
         ),
-        (task("no-user", 0x800710E0), Blocked, "nobody is logged on"),
+        (task("no-user", 0x800710E0), Blocked, "no user is logged on"),
         (task("failed", 0x8007042B), CallFailed, "ended with 0x8007042B"),
         (task("ended", done=False, problem="Docker Desktop.exe is nowhere"), CallFailed, "is nowhere"),
     ],
@@ -81,7 +81,7 @@ def test_processes_that_windows_does_not_show_are_not_stopped_ones() -> None:
 
 def test_a_stop_that_fails_names_the_reason() -> None:
     value = task("refused", problem="com.docker.backend.exe (8): Access is denied")
-    with pytest.raises(DeadlineExceeded, match=r"still run \(com\.docker\.backend\.exe \(8\): Access is denied\)"):
+    with pytest.raises(DeadlineExceeded, match=r"still running: com.docker.backend \(com\.docker\.backend\.exe \(8\): Access is denied\)"):
         control(value, {**STATE, "Processes": [ROW]}).stop(timeout=5.0)
 
 
