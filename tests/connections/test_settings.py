@@ -82,11 +82,11 @@ def test_no_policy_takes_whatever_key_comes(value: object, policy: str) -> None:
         ({"ansible_become": "perhaps"}, "ansible_become cannot be", ""),
         ({"ansible_become": True, "ansible_become_method": "su"}, "ansible_become_method cannot be 'su'", "sudo"),
         ({"ansible_connection": "replay"}, "ansible_replay_file (the cassette to replay) is missing", ""),
-        ({"ansible_connection": "winrm"}, "ansible_user (the login) is missing", ""),
+        ({"ansible_connection": "winrm"}, "ansible_user (the user name) is missing", ""),
         ({**WINRM, "ansible_password": ""}, "ansible_password (its password) is missing", "lookup('env', 'NAME')"),
         ({**WINRM, "ansible_winrm_transport": "ntml"}, "ansible_winrm_transport cannot be 'ntml'", "did you mean ntlm?"),
         ({**WINRM, "ansible_winrm_server_cert_validation": "no"}, "ansible_winrm_server_cert_validation", "validate, ignore"),
-        ({**WINRM, "ansible_winrm_scheme": "http", "ansible_winrm_transport": "basic"}, "the transport basic would send everything readable", "https"),
+        ({**WINRM, "ansible_winrm_scheme": "http", "ansible_winrm_transport": "basic"}, "the transport basic would send everything unencrypted", "https"),
         ({**WINRM, "ansible_winrm_scheme": "http", "ansible_winrm_message_encryption": "never"}, "message_encryption: never would send", "https"),
         ({**WINRM, "ansible_winrm_transport": "certificate"}, "ansible_winrm_cert_pem (the client certificate) is missing", ""),
         (

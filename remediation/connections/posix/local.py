@@ -145,7 +145,7 @@ def run_program(call: Run, running: LocalProcess | None = None, kill: Callable[[
         process = running.start(call)
     except FileNotFoundError:
         missing = call.cwd if call.cwd is not None and not Path(call.cwd).is_dir() else call.argv[0]
-        return Failed("not-found", f"{missing} does not exist", missing)
+        return Failed("not-found", f"there is no {missing}", missing)
     except PermissionError:
         return Failed("denied", f"{call.argv[0]} cannot be started: permission denied")
     except OSError as error:

@@ -82,9 +82,9 @@ def execute_command(
     if code is None:
         raise Late(_group(marked))
     if marked[1:] == ["folder"]:
-        return Failed("not-found", f"folder {cwd} does not exist", cwd or "")
+        return Failed("not-found", f"there is no folder {cwd}", cwd or "")
     if marked[1:] == ["program"]:
-        return Failed("not-found", f"{argv[0]} does not exist", argv[0])
+        return Failed("not-found", f"there is no {argv[0]}", argv[0])
     err.content()  # raises if the output was truncated
     return Completed(code & 0xFFFFFFFF, out.content(), rest)
 

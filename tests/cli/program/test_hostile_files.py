@@ -129,4 +129,4 @@ def test_what_is_no_password_file(remediate: Remediate, folder: Path, source: st
 def test_names_of_a_limit(remediate: Remediate, folder: Path, name: str) -> None:
     done = remediate("play", "ok.yml", "-i", "inv.yml", "-l", f"@{name}.yml")
     assert done.returncode == 1
-    assert "the file cannot be read" in done.stderr
+    assert "cannot read the file" in done.stderr

@@ -195,7 +195,7 @@ def test_a_file_that_is_none(tmp_path: Path, content: str, said: str) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="cannot read the cassette"):
         opened(replay(tmp_path / "none"))
 
 

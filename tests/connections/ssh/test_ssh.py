@@ -103,7 +103,7 @@ def test_a_key_with_a_passphrase(ssh_server: Sshd, tmp_path: Path) -> None:
 
 
 def test_files_and_ports_that_are_not_there(ssh_server: Sshd, tmp_path: Path) -> None:
-    with pytest.raises(Unreachable, match=r"there is no file .*none"):
+    with pytest.raises(Unreachable, match=r"file .*none does not exist"):
         opened(ssh_server.variables(ansible_ssh_private_key_file=str(tmp_path / "none"))).exchange([TRUE])
     with pytest.raises(Unreachable, match=r"nothing answers at 127\.0\.0\.1:1"):
         opened(ssh_server.variables(ansible_port=1)).exchange([TRUE])
