@@ -81,7 +81,9 @@ def test_processes_that_windows_does_not_show_are_not_stopped_ones() -> None:
 
 def test_a_stop_that_fails_names_the_reason() -> None:
     value = task("refused", problem="com.docker.backend.exe (8): Access is denied")
-    with pytest.raises(DeadlineExceeded, match=r"still running: com.docker.backend \(com\.docker\.backend\.exe \(8\): Access is denied\)"):
+    with pytest.raises(
+        DeadlineExceeded, match=r"still running: com.docker.backend \(com\.docker\.backend\.exe \(8\): Access is denied\)"
+    ):
         control(value, {**STATE, "Processes": [ROW]}).stop(timeout=5.0)
 
 
