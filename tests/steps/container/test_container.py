@@ -20,7 +20,7 @@ def test_a_container_that_asks_for_no_gpu_gets_a_reservation_and_is_recreated() 
     world = without_gpu_request()
     world.answers["nvidia-smi", "-L"] = Executed(0, "GPU 0: NVIDIA GeForce RTX 3060 (UUID: GPU-1)\n")
     result = run(world, "container.sees_gpu")
-    assert summaries(result) == [f"ask for the GPU for service ollama in {GPU}", "recreate ollama"]
+    assert summaries(result) == [f"request the GPU for service ollama in {GPU}", "recreate ollama"]
     assert b"capabilities: [gpu]" in world.texts[GPU]
     assert undo(world, result.changes[0]).outcome is Outcome.CHANGED
     assert b"capabilities: [gpu]" not in world.texts[GPU]
@@ -47,7 +47,7 @@ def test_what_ollama_found_counts_first() -> None:
     world.log = 'time=2026-01-01T00:00:01.000Z level=INFO source=types.go:60 msg="inference compute" id=cpu library=cpu compute="" name=cpu\n'
     step, found, _ = seen(world, "container.sees_gpu")
     assert step.met(found) is False
-    assert "only the processor" in step.describe(found)
+    assert "only the CPU" in step.describe(found)
 
 
 def test_what_the_server_ignores_is_said() -> None:
