@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from remediation.model.plugin import Command, option, required
+from remediation.model.plugin import PluginCommand, option, required
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -103,9 +103,9 @@ def _say(text: str) -> None:
 
 
 COMMANDS = (
-    Command("start", Start, start, changes=True),
-    Command("stop", NoOptions, stop, changes=True),
-    Command("fault", NewFault, fault, changes=True),
-    Command("reset", NoOptions, reset, changes=True),
-    Command("status", Machines, status),
+    PluginCommand("start", Start, start, changes=True),
+    PluginCommand("stop", NoOptions, stop, changes=True),
+    PluginCommand("fault", NewFault, fault, changes=True),
+    PluginCommand("reset", NoOptions, reset, changes=True),
+    PluginCommand("status", Machines, status),
 )

@@ -22,7 +22,7 @@ from invoke.tasks import Task
 
 from remediation.cli.stdio import current_masker, safe_output
 from remediation.model.errors import RemediationError, UsageError
-from remediation.model.plugin import Command
+from remediation.model.plugin import PluginCommand
 from remediation.model.signals import terminating
 
 INTERRUPTED = 130
@@ -64,11 +64,11 @@ def _argument(item: dataclasses.Field[Any]) -> Argument:
 
 
 def command_task(options: type[Any], *, name: str = "", changes: bool = False) -> Callable[[Body], OptionTask]:
-    """Make a task of a function that takes the options and returns an exit code (`Command`)."""
-    return lambda function: task(Command(name or function.__name__.replace("_", "-"), options, function, changes))
+    """Make a task of a function that takes the options and returns an exit code (`PluginCommand`)."""
+    return lambda function: task(PluginCommand(name or function.__name__.replace("_", "-"), options, function, changes))
 
 
-def task(declared: Command) -> OptionTask:
+def task(declared: PluginCommand) -> OptionTask:
     """Make a task of a declared command."""
 
     def body(context: Context, **values: Any) -> None:

@@ -15,7 +15,7 @@ GROUP = "remediation.plugins"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Command:
+class PluginCommand:
     """A command: its name, a dataclass of its options, and a function from them to an exit code.
 
     ``changes`` says that it changes something and has no ``--check``: it then refuses to run under ``--dry``. The function's
@@ -32,7 +32,7 @@ class Command:
 class Plugin:
     """The commands of a distribution, and what starts the hosts that an inventory asks for."""
 
-    commands: tuple[Command, ...] = ()
+    commands: tuple[PluginCommand, ...] = ()
     start_hosts: Callable[[Mapping[str, Any]], Mapping[str, Mapping[str, Any]]] | None = None
     """Takes what stands under the inventory key; returns the variables of each host by its name."""
 

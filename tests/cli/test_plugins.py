@@ -11,7 +11,7 @@ from tests.cli.started import ROOT, Remediate
 
 PLUGIN = """
 import dataclasses, sys
-from remediation.model.plugin import Command, Plugin, option, required
+from remediation.model.plugin import PluginCommand, Plugin, option, required
 
 @dataclasses.dataclass
 class Greet:
@@ -28,7 +28,7 @@ def empty(options):
     '''Greet nobody.'''
     return 3
 
-PLUGIN = Plugin((Command("greet", Greet, greet, changes=True), Command("empty", Greet, empty)))
+PLUGIN = Plugin((PluginCommand("greet", Greet, greet, changes=True), PluginCommand("empty", Greet, empty)))
 """
 INSTALL = "\n  next: in the checkout: pip install ./lab\n"
 

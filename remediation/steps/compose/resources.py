@@ -52,7 +52,7 @@ class ComposeResources(Step[Resources]):
     def _size(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        size = memory_limit(value)
+        size = bytes_of(value)
         if size is None:
             msg = f"a size such as 12G or 512M is wanted, not {value!r}"
             raise ValueError(msg)
@@ -70,7 +70,7 @@ class ComposeResources(Step[Resources]):
         engine = host.engine.facts().memory_total
         file = home_of(tuple(project_files(host, project, service)), service, "")
         return Resources(
-            service, memory_limit(limit), memory_limit(kept.get("memory")), float(cpus) if cpus is not None else None, file, engine,
+            service, bytes_of(limit), bytes_of(kept.get("memory")), float(cpus) if cpus is not None else None, file, engine,
             wsl=host.system.facts().os == "windows",
         )  # fmt: skip
 
@@ -132,7 +132,7 @@ class ComposeResources(Step[Resources]):
         return found
 
 
-def memory_limit(value: object) -> int | None:
+def bytes_of(value: object) -> int | None:
     """Return Compose's byte value (``12G``, ``"12884901888"``) in bytes, units by 1024 as Compose reads them; None for none."""
     text = str(value if value is not None else "").strip().lower().removesuffix("b").removesuffix("i").replace(" ", "")
     units = {"k": 1024, "m": MIB, "g": GIB, "t": 1024 * GIB}
