@@ -58,7 +58,7 @@ def prose(path: Path) -> Iterator[str]:
     """Yield the lines that people read: of Markdown and YAML all, of Python the comments and strings."""
     text = path.read_text("utf-8")
     if path.suffix != ".py":
-        yield from text.splitlines()
+        yield from (re.sub(r"`[^`]+`", "``", line) for line in text.splitlines())  # names in code are no prose
         return
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type in {tokenize.COMMENT, tokenize.STRING} or tokenize.tok_name[token.type] == "FSTRING_MIDDLE":
