@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from remediation.connections.guard import Guard, Recorder
 from remediation.connections.settings import ConnectionSettings
 from remediation.connections.worker.transport import Channel
 from remediation.model.clock import Clock
+
+_log = logging.getLogger(__name__)
 
 
 def open_connection(
@@ -29,13 +32,17 @@ def open_connection(
     notes: list[str] = []
 
     def noted(text: str) -> None:
+        _log.warning("%s", text)
         notes.append(text)
         note(text)
 
+    at = f"{settings.address}:{settings.port}" if settings.port else settings.address
+    login, mode = settings.user or "the default login", "check mode" if check else "reads and writes"
+    _log.debug("%s: %s connection to %s (%s) as %s, %s", settings.name, settings.kind, at, settings.platform, login, mode)
     for warning in settings.warnings:
         noted(warning)
     inner = _plain(settings, scripts, noted, clock)
-    return Guard(inner, check=check, secrets=settings.secrets, notes=notes, recorder=recorder)
+    return Guard(inner, check=check, secrets=settings.secrets, notes=notes, recorder=recorder, kind=settings.kind)
 
 
 def _plain(
