@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import stat
 import sys
@@ -87,9 +88,33 @@ def test_a_debug_log_of_a_repair_names_each_call_and_holds_no_secret(remediate: 
     ):
         assert decision in log
     assert "Run (write) of a task with no_log: not-found in " in log
-    assert "*** is refused" in log
+    assert "outcome=failed, reason=***" in log
     assert [secret for secret in SECRETS if secret in log] == []
     assert [line for line in log.splitlines() if not LINE.match(line)] == []
+
+
+def test_a_record_is_masked_whoever_wrote_it(tmp_path: Path) -> None:
+    from remediation.cli.log_file import log_to
+    from remediation.model.secrets.masking import Masker
+    from remediation.model.secrets.no_log import no_log
+
+    masker, log = Masker(), logging.getLogger("remediation.some.module")
+    with log_to(str(tmp_path / "a.log"), None, masker):
+        masker.add(PLAIN)
+        log.info("login with %s at %s", PLAIN, f"https://ann:{TOKEN}@host/")
+        try:
+            raise ValueError(PLAIN)
+        except ValueError:
+            log.exception("failed")
+        with no_log(active=True):
+            log.info("nameless %s", HIDDEN)
+    log.info("after")
+    text = (tmp_path / "a.log").read_text("utf-8")
+    assert "login with *** at https://***@host/" in text or "login with *** at https://ann:***@host/" in text
+    assert "ValueError: ***" in text
+    assert "hidden: no_log" in text
+    assert "after" not in text
+    assert [secret for secret in SECRETS if secret in text] == []
 
 
 @pytest.fixture
