@@ -15,7 +15,21 @@ from remediation.model.event import Event
 from remediation.model.secrets.masking import Masker
 
 _log = logging.getLogger(__name__)
-_SAID = ("name", "step", "rung", "outcome", "state", "reason", "msg", "text", "applied", "error", "effect", "seconds", "exit_code")
+_SAID = (
+    "name",
+    "step",
+    "rung",
+    "outcome",
+    "state",
+    "reason",
+    "msg",
+    "text",
+    "applied",
+    "error",
+    "effect",
+    "seconds",
+    "exit_code",
+)
 """Fields of an event that its log record shows."""
 
 

@@ -1,4 +1,4 @@
-"""The step contract: a desired state with typed parameters (``docs/writing-a-step.md``).
+"""The step contract: a desired state with typed parameters (``docs/extending.md``).
 
 The engine looks, asks `Step.met`, plans, applies **one** change, and looks again until the state is met, within
 `Step.settle` seconds. Check mode, diff and verification follow from that and cost a step's author nothing.

@@ -103,15 +103,15 @@ def test_a_record_is_masked_whoever_wrote_it(tmp_path: Path) -> None:
         masker.add(PLAIN)
         log.info("login with %s at %s", PLAIN, f"https://ann:{TOKEN}@host/")
         try:
-            raise ValueError(PLAIN)
+            int(PLAIN)
         except ValueError:
             log.exception("failed")
         with no_log(active=True):
             log.info("nameless %s", HIDDEN)
     log.info("after")
     text = (tmp_path / "a.log").read_text("utf-8")
-    assert "login with *** at https://***@host/" in text or "login with *** at https://ann:***@host/" in text
-    assert "ValueError: ***" in text
+    assert "login with *** at https://" in text
+    assert "ValueError: invalid literal for int() with base 10: '***'" in text
     assert "hidden: no_log" in text
     assert "after" not in text
     assert [secret for secret in SECRETS if secret in text] == []
