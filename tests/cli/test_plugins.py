@@ -1,4 +1,4 @@
-"""Plugins: commands of other distributions, and what is said where one is missing or broken."""
+"""Plugins: commands of other distributions, and the message where one is missing or broken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection that waits gives a sign of life, by the login it has; what comes of it is nobody's worry but the next call's."""
+"""An idle connection sends a keep-alive request with its login; a failure concerns only the next call."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scratch]:
 
 @pytest.fixture
 def project(installed: Scratch, tmp_path: Path) -> Scratch:
-    """The same environment, with a folder of its own that holds a wrapper, an inventory and a playbook."""
+    """The same environment, with a folder that holds a wrapper, an inventory and a playbook."""
     (tmp_path / "wrap").write_text(WRAPPER, "utf-8")
     (tmp_path / "wrap").chmod(0o755)
     host = {"ansible_connection": "wrapped", "wrapper": str(tmp_path / "wrap")}

@@ -45,7 +45,7 @@ def here() -> Iterator[Host]:
 
 
 def use(environment: dict[str, str], code: str = _USE) -> subprocess.CompletedProcess[str]:
-    """Ask for the GPU in a process of its own: where NVML lies is decided when a process starts."""
+    """Read the GPU in a new process: the path of NVML is decided when a process starts."""
     return subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=60
     )

@@ -72,7 +72,7 @@ PLAYBOOK = """
       loop: ["{{ from_env }}", "{{ hidden }}"]
 """
 
-# what it prints are the secrets themselves; beside them it keeps the command lines of every process there is
+# it prints the secrets themselves, and it records the command line of every process
 SCRIPT = (
     "import os; os.system('cat /proc/[0-9]*/cmdline > FOLDER/lines 2> /dev/null'); "
     "print(*(os.environ[n] for n in ('ONE', 'TWO', 'THREE', 'FOUR')))"

@@ -1,4 +1,4 @@
-"""A machine in this process, a WinRM server in this process, and a whole lab in processes of its own."""
+"""A machine in this process, a WinRM server in this process, and a whole lab in separate processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The WinRM server against clients that nobody here wrote: unpatched pywinrm, and pypsrp's WinRS shell."""
+"""The WinRM server against third-party clients: unpatched pywinrm, and pypsrp's WinRS shell."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_an_answer_that_is_none_is_noticed_by_who_reads_it(server: WinRmServer, 
     one = protocol(server)
     shell = one.open_shell()
     server.faults.put(Fault(kind, "command"))
-    with pytest.raises(Exception, match=r"."):  # whatever the client's parser says
+    with pytest.raises(Exception, match=r"."):  # any error of the client's parser
         one.run_command(shell, "cat")
     assert server.counters()["command"] == 1
 

@@ -16,7 +16,7 @@ _TICK = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop, or until nobody has come for a while."""
+    """Serve until stopped, or until no client has connected for a while."""
     parser = argparse.ArgumentParser(prog="python -m remediation_lab.world", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--host", action="append", required=True)

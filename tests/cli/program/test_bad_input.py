@@ -1,4 +1,4 @@
-"""Whatever a user can get wrong: one sentence with its place and what to do next, the right exit code, no traceback."""
+"""Each mistake a user can make: one sentence with its place and what to do next, the right exit code, no traceback."""
 
 from __future__ import annotations
 

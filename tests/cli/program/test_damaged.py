@@ -29,7 +29,7 @@ def run(remediate: Remediate, tmp_path: Path) -> Path:
 
 
 def in_a_sentence(done: Started) -> None:
-    """Check that a command ended by itself, with a sentence where it failed."""
+    """Check that a command ended without a signal, with a sentence where it failed."""
     assert done.returncode in {0, 1, 2, 5}, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert "internal error" not in done.stderr

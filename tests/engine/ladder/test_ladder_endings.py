@@ -68,7 +68,7 @@ class Answering(WholeOnGpu):
 
 @step("toy.unclear")
 class Unclear(WholeOnGpu):
-    """A goal of a host that leaves open what is meant."""
+    """A goal of a host with several possible models."""
 
     def look(self, host: Reader) -> Runner | None:
         raise Undecided("it is not clear which model is meant", host=host.name, next_step="name it: -e model=NAME")

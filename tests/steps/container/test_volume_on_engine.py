@@ -1,4 +1,4 @@
-"""The volume made anew on a real Docker engine: every model is there again, or nothing is touched."""
+"""The volume recreated on a real Docker engine: every model is there again, or nothing is touched."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_volume_is_made_anew_with_every_model_by_its_digest(
     before, old = digests(guide_project), volume(guide_project)
     assert len(before) > 1
     code, events = play(project_environment, tmp_path, "recreate-volume.yml", variables={"model": MODEL})
-    assert code == 5, told(events)  # destructive, and nobody agreed
+    assert code == 5, told(events)  # destructive, and not confirmed
     assert volume(guide_project)["CreatedAt"] == old["CreatedAt"]
     with registry(guide_project, MODEL) as mirror:
         code, events = play(

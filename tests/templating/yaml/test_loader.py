@@ -1,4 +1,4 @@
-"""YAML is read with places, in Ansible's YAML 1.1, and every mistake is told with its line."""
+"""YAML is read with places, in Ansible's YAML 1.1, and every mistake is reported with its line."""
 
 from __future__ import annotations
 

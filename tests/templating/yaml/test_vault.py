@@ -1,4 +1,4 @@
-"""Ansible Vault's own texts are opened, and what is no such text is told."""
+"""Ansible Vault's own texts are opened; anything else is an error."""
 
 from __future__ import annotations
 

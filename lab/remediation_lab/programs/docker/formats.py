@@ -70,7 +70,7 @@ def table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def instant(seconds: float) -> str:
-    """Write a moment as the engine's JSON does."""
+    """Write a time as the engine's JSON does."""
     if not seconds:
         return _NEVER
     whole = int(seconds)
@@ -79,7 +79,7 @@ def instant(seconds: float) -> str:
 
 
 def created_at(seconds: float) -> str:
-    """Write a moment as `docker ps` does."""
+    """Write a time as `docker ps` does."""
     return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%d %H:%M:%S +0000 UTC")
 
 

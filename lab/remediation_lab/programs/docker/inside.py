@@ -112,7 +112,7 @@ def _parents(path: str) -> list[str]:
 
 
 def _mkdir(_: Machine, __: Container, ___: Sequence[str]) -> Done:
-    return said("")  # a folder is there as soon as something lies in it
+    return said("")  # a folder exists as soon as it holds a file
 
 
 def _mv(machine: Machine, container: Container, words: Sequence[str]) -> Done:
@@ -152,7 +152,7 @@ def _df(machine: Machine, _: Container, words: Sequence[str]) -> Done:
 
 
 def _find(_: Machine, __: Container, ___: Sequence[str]) -> Done:
-    return said("")  # nothing lies in /tmp
+    return said("")  # /tmp is empty
 
 
 PROGRAMS: Mapping[str, Program] = {
