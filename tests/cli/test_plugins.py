@@ -25,7 +25,7 @@ def greet(options):
     return 0
 
 def empty(options):
-    '''Greet nobody.'''
+    '''Do nothing.'''
     return 3
 
 PLUGIN = Plugin((Command("greet", Greet, greet, changes=True), Command("empty", Greet, empty)))

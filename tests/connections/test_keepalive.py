@@ -32,7 +32,7 @@ def test_a_connection_that_waits_keeps_its_shell(start_peer: StartPeer, heartbea
     used(guard)
     assert list(server.shells) == shells
     assert (server.counts["Create"], server.counts["Command"], server.counts["legs"]) == (1, 1, legs)
-    assert guard.round_trips == trips + 2, "only what somebody asked for is counted"
+    assert guard.round_trips == trips + 2, "keep-alive requests are not counted"
     guard.close()
     assert server.shells == {}
 

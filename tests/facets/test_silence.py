@@ -77,7 +77,7 @@ def test_one_deadline_holds_for_all_requests_of_a_look(silent: Silent) -> None:
     assert len(silent.accepted) == 1, "the look that follows at once knows it"
     look.forget()
     look.ask(*reads(silent.url))
-    assert len(silent.accepted) == 2, "after a change it is asked again"
+    assert len(silent.accepted) == 2, "after a change the server gets a request again"
 
 
 class Turning:

@@ -29,13 +29,13 @@ PLAYBOOK = """
   gather_facts: false
   vars_files: [vault.yml]
   tasks:
-    - name: told
+    - name: printed
       debug: {msg: "{{ from_env }} {{ from_file }} {{ from_program }} {{ ansible_password }} {{ hidden }} {{ password }}"}
-    - name: told by name
+    - name: printed by name
       debug: {var: from_env}
     - name: made into facts
       set_fact: {made: "{{ from_env | upper }}", kept: "{{ hidden }}", all_of_them: "{{ [from_file, password] }}"}
-    - name: facts told
+    - name: facts printed
       debug: {msg: "{{ made }} {{ kept }} {{ all_of_them }}"}
     - name: handed to a program by its environment
       command: {argv: [PYTHON, -c, "SCRIPT"]}

@@ -192,7 +192,7 @@ def test_a_fault_is_put_into_a_running_lab_and_taken_out(lab: control.Lab) -> No
     with pytest.raises(UsageError, match="no fault of the wire"):
         control.wire(first.name, "worse", lab.folder)
     with pytest.raises(UsageError, match="no host"):
-        control.wire("nobody", "busy", lab.folder)
+        control.wire("unknown", "busy", lab.folder)
 
 
 def test_a_write_whose_answer_is_lost_has_happened_once(lab: control.Lab) -> None:

@@ -113,7 +113,7 @@ def half(guide_project: Project, project_environment: dict[str, str], tmp_path: 
     guide_project.up()
     own = {"model": LOCAL, "from": MODEL, "parameters": {"num_ctx": 2048}, "system": "Say it in Spanish.", "stream": False}
     guide_project.post("/api/create", own)
-    guide_project.engine.docker("exec", CONTAINER, "sh", "-c", "echo a key of its own > /root/.ollama/id_ed25519")
+    guide_project.engine.docker("exec", CONTAINER, "sh", "-c", "echo a local key > /root/.ollama/id_ed25519")
     with registry(guide_project, MODEL) as mirror:
         made = Bed(guide_project, project_environment, tmp_path, mirror)
         yield made

@@ -3,7 +3,7 @@
 A repeat without a bound costs more than its text is long where
 
 - another one stands in it, or next to it with nothing certain between, and both may match the same characters; or
-- a search tries it again at each character of its own run: the pattern begins with it (after what may match nothing), or what stands before it
+- a search tries it again at each character of its run: the pattern begins with it (after what may match nothing), or what stands before it
   may match within its run; and something behind it may fail.
 """
 

@@ -66,14 +66,14 @@ pid.write_text(str(server.pid))
 _OLLAMA = """#!{python}
 import runpy, subprocess, sys
 open("/proc/self/comm", "w").write("ollama")  # as ps and /proc tell the real program's name
-# the real server's models live in runners of its own, which end with it
+# the real server's models live in separate runner processes, which end with it
 runner = subprocess.Popen(["/usr/bin/ollama runner", "-c", "printf ollama > /proc/self/comm; read line"], executable="/bin/sh", stdin=subprocess.PIPE)
 sys.path[:0] = {packages!r}
 sys.argv[1:] = ["serve", "--memory", {card!r}, "--speed", "{speed}", *{models!r}]
 runpy.run_module("remediation_lab.ollama", run_name="__main__")
 """
 _JOURNALCTL = """#!/bin/sh
-for tail; do :; done # the last word is how many lines are wanted
+for tail; do :; done # the last word is the number of lines
 exec tail -n "$tail" {home}/journal
 """
 # secure_path is this machine's: behind the real sudo, what this host has in front of it comes first again

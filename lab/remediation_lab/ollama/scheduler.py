@@ -17,7 +17,7 @@ from remediation_lab.ollama.models import Model
 from remediation_lab.ollama.options import Options
 
 LEAVE_SECONDS = 0.25
-"""Seconds that a runner takes to exit: an unload is asynchronous."""
+"""Seconds that a runner takes to exit: an unload is asynchronous (facts/ollama 3)."""
 _RUNNERS_PER_GPU = 3
 
 

@@ -80,7 +80,7 @@ class Front:
         return {}
 
     def op_wire(self, request: dict[str, Json]) -> Json:
-        """Arm faults of the wire at one host or at all hosts."""
+        """Arm faults of the wire at one host or at every host."""
         faults = [Fault(**each) for each in request.get("faults") or ()]
         for server in self._chosen(request):
             for fault in faults:

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--host", action="append", required=True)
     parser.add_argument(
-        "--scale", type=float, default=10.0, help="seconds of the lab in one of ours while somebody works on a host"
+        "--scale", type=float, default=10.0, help="seconds of the lab in one of ours while a client works on a host"
     )
     parser.add_argument("--idle", type=float, default=3600.0, help="seconds without a client after which the process ends")
     options = parser.parse_args(arguments)

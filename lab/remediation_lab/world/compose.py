@@ -1,4 +1,4 @@
-"""Reading a Compose project as the plugin does: files, merge, variables, and the resolved definition (design 7)."""
+"""Reading a Compose project as the plugin does: files, merge, variables, and the resolved definition."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class VideoMemory:
         return max(0, self._state.card.total - self._state.card.reserve - self.used())
 
     def hold(self, owner: str, size: int) -> None:
-        """Let `owner` hold `size` bytes; what does not fit goes to shared memory without a request for it (docs/windows.md)."""
+        """Let `owner` hold `size` bytes; what does not fit goes to shared memory without a request for it (facts/windows 3.3)."""
         with self._lock:
             self._state.held.pop(owner, None)
             if size:

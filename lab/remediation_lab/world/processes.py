@@ -1,4 +1,4 @@
-"""The process table: trees, windows, and how programs react to a request to close (docs/windows.md)."""
+"""The process table: trees, windows, and how programs react to a request to close (facts/windows 5)."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_a_mistake_in_a_playbook(
         (("fix-offload", "--chek"), ("--chek", "did you mean --check")),
         (("fix-offload", "--max-risk", "huge"), ("huge", "disruptive")),
         (("fix-offload", "--inventory", "nowhere.yml"), ("nowhere.yml",)),
-        (("fix-offload", "--limit", "nobody"), ("nobody",)),
+        (("fix-offload", "--limit", "unknown"), ("unknown",)),
         (("fix-offload", "--out", "plan.json"), ("--check",)),
         (("fix-offload", "--report", "page.doc"), (".html",)),
         (("fix-offload", "--forks", "none"), ("--forks",)),

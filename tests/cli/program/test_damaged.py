@@ -117,7 +117,7 @@ def test_a_closed_stream_ends_nothing_and_its_number_is_given_to_no_file(
     assert [json.loads(line)["event"] for line in lines][-1] == "run_end"
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="takes root to be somebody without a home")
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="takes root to become a user without a home")
 @pytest.mark.parametrize(
     "words", [("lab.start",), ("fix-offload", "--inventory", "lab"), ("history",), ("diagnose", "-i", "local")]
 )

@@ -151,7 +151,7 @@ def test_a_link_of_ones_own_is_followed_and_stays(host: Guard, tmp_path: Path) -
     assert write(host, path, backup=Path(f"{path}.bak")) == FileContent()
     assert (tmp_path / "real" / "compose.yml").read_bytes() == SECRET
     assert (tmp_path / "project" / "compose.yml").is_symlink()
-    assert (tmp_path / "project" / "compose.yml.bak").read_bytes() == b"before", "the backup lies beside the name that was given"
+    assert (tmp_path / "project" / "compose.yml.bak").read_bytes() == b"before", "the backup is in the folder of the named file"
     (tmp_path / "dangling").symlink_to("real/new")
     assert write(host, tmp_path / "dangling") == FileContent()
     assert (tmp_path / "real" / "new").read_bytes() == SECRET

@@ -96,7 +96,7 @@ class WritableOllama(FakeOllama):
         asked, context = int(options.get("num_gpu", baked)), int(options.get("num_ctx", 4096))
         loaded = world.runners.get(model)
         if loaded is not None and asked == -1:
-            return  # an automatic num_gpu keeps the runner that is loaded (docs/diagnosis.md)
+            return  # an automatic num_gpu keeps the runner that is loaded (facts/ollama 3)
         world.runners.pop(model, None)
         fits, whole = self._fits(model, context)
         layers = fits if asked < 0 else min(asked, LAYERS)
@@ -218,7 +218,7 @@ _CPU_ONLY = (
 
 
 def _load_lines(asked: int, layers: int, context: int) -> str:
-    """The lines of v0.13.5's log of a load that a reader needs."""
+    """The lines of v0.13.5's log of a load that a reader needs (facts/ollama 2.2)."""
     assigned = f"{layers}[ID:GPU-1 Layers:{layers}({LAYERS - layers}..{LAYERS - 1})]" if layers else "[]"
     stamped = "time=2026-01-01T00:00:00.000Z level=INFO source"
     return (

@@ -18,7 +18,7 @@ from remediation.model.outcome import Outcome
 from tests.engine.fakes.host import GIB, MODEL, FakeWriter, World
 from tests.engine.flowing import Flow
 
-CAUSES = Diagnosis((Finding(Cause.EXPLICIT_NUM_GPU, 0.9, "asked for"), Finding(Cause.VRAM_OCCUPIED, 0.85, "chrome")))
+CAUSES = Diagnosis((Finding(Cause.EXPLICIT_NUM_GPU, 0.9, "requested"), Finding(Cause.VRAM_OCCUPIED, 0.85, "chrome")))
 
 PLAYBOOK = f"""
 - name: Repair

@@ -242,8 +242,8 @@ def test_a_password_of_the_keyring_is_secret() -> None:
         value = look_up("lookup('keyring', 'fleet ops')")
         assert isinstance(value, Secret)
         assert value == PASSWORD
-        with pytest.raises(RemediationError, match="the keyring knows no 'nobody' of 'fleet'"):
-            look_up("lookup('keyring', 'fleet nobody')")
+        with pytest.raises(RemediationError, match="the keyring knows no 'unknown' of 'fleet'"):
+            look_up("lookup('keyring', 'fleet unknown')")
     finally:
         keyring.set_keyring(before)
 

@@ -74,8 +74,8 @@ def instant(seconds: float) -> str:
     if not seconds:
         return _NEVER
     whole = int(seconds)
-    moment = datetime.fromtimestamp(whole, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{moment}.{int((seconds - whole) * 1e9):09d}Z"
+    stamp = datetime.fromtimestamp(whole, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{stamp}.{int((seconds - whole) * 1e9):09d}Z"
 
 
 def created_at(seconds: float) -> str:
