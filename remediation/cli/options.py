@@ -39,8 +39,20 @@ class HostOptions(Output):
 RECORD = "Also write what hosts were asked and answered to this file, without names and secrets."
 
 
+LOG_FILE = "Append a debug log to this file: each call to a host with its duration, and what was decided, without secrets."
+LOG_LEVEL = "Least level that --log-file writes: debug (the default), info, warning or error."
+
+
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Recorded(HostOptions):
+class Logged(HostOptions):
+    """Hosts that are connected to, with an optional log."""
+
+    log_file: str | None = option(LOG_FILE)
+    log_level: str | None = option(LOG_LEVEL)
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class Recorded(Logged):
     """Hosts whose answers may be recorded."""
 
     record: str | None = option(RECORD)
@@ -79,6 +91,8 @@ class Following(Output):
     wait: str | None = option("Wait this long for another run on a host to end, such as 90 or 5m.")
     report: str | None = option("Also write the run to this file: .html, .json or .xml (JUnit).")
     record: str | None = option(RECORD)
+    log_file: str | None = option(LOG_FILE)
+    log_level: str | None = option(LOG_LEVEL)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -167,7 +181,7 @@ class CheckHost(Recorded):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Monitor(HostOptions):
+class Monitor(Logged):
     """How often to look, and for how long."""
 
     every: str | None = option("Time between two looks, such as 2s (the default).")

@@ -1,4 +1,4 @@
-"""Plugins: commands of other distributions, and what is said where one is missing or broken."""
+"""Plugins: commands of other distributions, and the message where one is missing or broken."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def greet(options):
     return 0
 
 def empty(options):
-    '''Greet nobody.'''
+    '''Do nothing.'''
     return 3
 
 PLUGIN = Plugin((PluginCommand("greet", Greet, greet, changes=True), PluginCommand("empty", Greet, empty)))

@@ -24,6 +24,8 @@ from remediation.model.errors import AuthenticationFailed, HostKeyRefused, Remed
 # paramiko tells of a port where nothing listens in its log, and without a handler that goes to the terminal
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
+_log = logging.getLogger(__name__)
+
 KEEP_ALIVE = 15
 _OPENING = 2.0
 """So many times `ansible_timeout` may key exchange and login take together: each has it for itself, but anew for every line and packet."""
@@ -84,6 +86,14 @@ def open_ssh(settings: ConnectionSettings, note: Callable[[str], None]) -> Any:
         _open(connection, hops, settings)
         for hop in hops:
             hop.transport.set_keepalive(KEEP_ALIVE)
+            _log.debug(
+                "%s: SSH connection to %s:%s as %s, server %s",
+                settings.name,
+                hop.host,
+                hop.port,
+                hop.user,
+                hop.transport.remote_version,
+            )
     except RemediationError:
         _closed(connection)
         raise

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -46,6 +47,8 @@ from remediation.connections.worker.transport import (
 )
 from remediation.model.errors import DeadlineExceeded, OutcomeUnknown, Unreachable
 from remediation.model.limits import LimitExceeded
+
+_log = logging.getLogger(__name__)
 
 GREETING = 15.0
 GRACE = 10.0
@@ -100,7 +103,8 @@ class WorkerConnection:
                 if possible and self._talk is not None:
                     self._talk.ask([], self._clock.monotonic() + BEAT)
                     self._heard = self._clock.monotonic()
-        except Exception:  # noqa: BLE001 - whatever it was, the next call finds it out and says it
+        except Exception as error:  # noqa: BLE001 - whatever it was, the next call finds it out and says it
+            _log.info("%s: the keep-alive request failed, the worker is given up: %s", self.host, error)
             self._talk = None
             self._scripts.forget()
             self._channel.abandon()
@@ -207,6 +211,7 @@ class WorkerConnection:
             try:
                 return self._once(wanted, timeout, limit, protocol.chunk_listeners(calls))
             except ReadTimeout as silence:
+                _log.warning("%s: no answer to %s: %s", self.host, what, silence.message)
                 self._drop()
                 if writes:
                     raise self._uncertain(what, silence) from silence
@@ -215,6 +220,15 @@ class WorkerConnection:
                     next_step="look at the host, or give the step a longer timeout",
                 ) from silence  # fmt: skip
             except ChannelError as lost:
+                _log.warning(
+                    "%s: try %d of %d for %s was lost (%s): %s",
+                    self.host,
+                    attempt + 1,
+                    _TRIES,
+                    what,
+                    type(lost).__name__,
+                    lost.message,
+                )
                 self._drop()
                 doubt = isinstance(lost, DeliveryUnknown) or not again
                 if doubt and writes:
@@ -270,6 +284,7 @@ class WorkerConnection:
     def _greet(self, opened: float) -> None:
         talk = WorkerSession(self.host, self._channel, self._clock.monotonic)
         command = bootstrap.worker_command(self._powershell)
+        begun = self._clock.monotonic()
         try:
             talk.greet(command, opened, self._greeting)
         except NotGreeted as missing:
@@ -284,6 +299,7 @@ class WorkerConnection:
             )
             return
         self._talk, self._stillborn = talk, 0
+        _log.debug("%s: a PowerShell worker answered after %.3f s", self.host, self._clock.monotonic() - begun)
         self._turn.join()
 
     def _drop(self) -> None:

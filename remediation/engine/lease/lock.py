@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import getpass
+import logging
 import secrets
 import socket
 import time
@@ -29,6 +30,8 @@ from remediation.model.errors import Blocked, CallFailed, HostError
 
 if TYPE_CHECKING:
     from remediation.engine.context import Ports
+
+_log = logging.getLogger(__name__)
 
 TTL = 60.0
 """Seconds of the host's time for which a lease is taken. It is renewed before each change, and while one is in flight
@@ -134,6 +137,7 @@ class HostLock:
             holder = self._holder(place)
             if holder is None:
                 if self._make(place, tell):
+                    _log.info("%s: lease %d taken by run %s", self._host, self._number, self._claim.run)
                     return
                 # a number that went on is a race that was lost, and no failure
                 failures, number = failures + 1 if place.number == number else 1, place.number
@@ -171,6 +175,7 @@ class HostLock:
             if store is not None:
                 store.folder = self._store.folder
             self._renew(self._now() + TTL, store or self._store)
+            _log.debug("%s: lease %d renewed for %.0f s", self._host, self._number, TTL)
 
     def _now(self) -> float:
         return self._clock.monotonic() + self._offset
@@ -185,8 +190,10 @@ class HostLock:
             return
         try:
             self._store.write(self._number, dataclasses.replace(lease, expires=0.0), clear=self._former)
-        except HostError:
-            return  # nobody is there to take it; it expires by itself
+        except HostError as error:
+            _log.info("%s: lease %d was not given back and expires by itself: %s", self._host, self._number, error)
+            return  # nobody is there to take it
+        _log.debug("%s: lease %d given back", self._host, self._number)
 
     def give_back_left(self) -> None:
         """Give back the lease that an earlier process of this run left."""
