@@ -88,7 +88,7 @@ def task(declared: PluginCommand) -> OptionTask:
     return OptionTask(body, declared.options, declared.name)
 
 
-def _logged(declared: Command, options: Any) -> int:
+def _logged(declared: PluginCommand, options: Any) -> int:
     """Run a command, with a log where its options name a file."""
     name, level = getattr(options, "log_file", None), getattr(options, "log_level", None)
     if name is None and level is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from remediation.model.event import Event
-from remediation.model.plugin import Command, Plugin, option
+from remediation.model.plugin import Plugin, PluginCommand, option
 from remediation.report.formats import ReportFormat
 
 
@@ -52,7 +52,7 @@ def without_code(options: Options) -> None:
     """A command has an exit code."""
 
 
-Plugin((Command("a", Options, command),))
-Plugin((Command("a", Options, without_code),))  # type: ignore[arg-type]
-Plugin(Command("a", Options, command))  # type: ignore[arg-type]
+Plugin((PluginCommand("a", Options, command),))
+Plugin((PluginCommand("a", Options, without_code),))  # type: ignore[arg-type]
+Plugin(PluginCommand("a", Options, command))  # type: ignore[arg-type]
 Plugin(start_hosts=command)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from remediation.model.plugin import Command, Plugin, option, required
+from remediation.model.plugin import Plugin, PluginCommand, option, required
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,4 +24,4 @@ def flags(options: Flags) -> int:
     return 0
 
 
-PLUGIN = Plugin((Command("flags", Flags, flags),))
+PLUGIN = Plugin((PluginCommand("flags", Flags, flags),))
