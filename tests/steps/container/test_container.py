@@ -6,7 +6,7 @@ import pytest
 
 from remediation.model.facts import ContainerStats, Executed, SystemLimits
 from remediation.model.outcome import Outcome
-from remediation.steps.compose.resources import memory_limit
+from remediation.steps.compose.resources import bytes_of
 from tests.engine.fakes.examples import (
     GPU,
     stack,
@@ -83,4 +83,4 @@ def test_limits_are_capped_by_what_the_engine_has() -> None:
     ("text", "size"), [("12G", 12 * GIB), ("512m", 512 * 1024**2), ("12884901888", 12 * GIB), ("8gb", 8 * GIB), ("1.5g", 3 * GIB // 2), ("0", None), (None, None), ("1e999", None)]
 )  # fmt: skip
 def test_compose_writes_sizes_in_several_ways(text: str | None, size: int | None) -> None:
-    assert memory_limit(text) == size
+    assert bytes_of(text) == size
