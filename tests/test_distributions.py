@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-import sysconfig
-import venv
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from email import message_from_string
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-OURS = re.compile(r"_*(editable_impl_)?remediation", re.IGNORECASE)
-"""What in this environment's site-packages is the checkout's own."""
-
-
-def run(*words: str | Path, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(("PYTHON", "PIP_", "XDG_", "INVOKE_", "REMEDIATION_"))
-    }
-    return subprocess.run(
-        list(map(str, words)), cwd=cwd, env={**kept, "PYTHONUTF8": "1", "COLUMNS": "100", **variables}, capture_output=True,
-        encoding="utf-8", check=False, timeout=110,
-    )  # fmt: skip
+from tests.support.distributions import ROOT, Scratch, build_wheels, make_scratch
 
 
 def built(wheel: Path) -> tuple[set[str], list[str]]:
@@ -44,49 +24,14 @@ def built(wheel: Path) -> tuple[set[str], list[str]]:
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Build both as ``pip wheel . ./lab`` does, without the network."""
-    folder = tmp_path_factory.mktemp("wheels")
-    done = run(
-        sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, ROOT, ROOT / "lab", cwd=folder
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return {path.name.partition("-")[0]: path for path in folder.glob("*.whl")}
-
-
-@dataclass(frozen=True)
-class Scratch:
-    """An environment with our dependencies, and an empty folder to work in."""
-
-    home: Path
-    folder: Path
-
-    def remediate(self, *words: str) -> subprocess.CompletedProcess[str]:
-        program = self.home / ("Scripts/remediate.exe" if sys.platform == "win32" else "bin/remediate")
-        state = {name: str(self.home / name) for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "REMEDIATION_LEASE_FOLDER")}
-        return run(program, *words, cwd=self.folder, HOME=str(self.home), **state)
-
-    def install(self, wheel: Path) -> None:
-        python = self.home / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-        done = run(python, "-m", "pip", "install", "-q", "--no-index", "--no-deps", wheel, cwd=self.folder)
-        assert done.returncode == 0, done.stderr
+    """Build both as ``pip wheel . ./lab`` does."""
+    return build_wheels(tmp_path_factory.mktemp("wheels"), ROOT, ROOT / "lab")
 
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Iterator[Scratch]:
-    """An environment whose dependencies are this one's: all of its site-packages but what the checkout put there."""
-    home, shared = tmp_path / "venv", tmp_path / "dependencies"
-    venv.create(home, with_pip=True)
-    shared.mkdir()
-    for entry in Path(sysconfig.get_path("purelib")).iterdir():
-        if not OURS.match(entry.name):
-            try:
-                (shared / entry.name).symlink_to(entry, target_is_directory=entry.is_dir())
-            except OSError:
-                pytest.skip("this login may not make symbolic links")
-    (site,) = (home / "Lib" if sys.platform == "win32" else home / "lib").rglob("site-packages")
-    (site / "dependencies.pth").write_text(f"{shared}\n", encoding="utf-8")
-    (tmp_path / "empty").mkdir()
-    made = Scratch(home, tmp_path / "empty")
+    """An environment with our dependencies, and an empty folder to work in; a lab that it started is stopped afterwards."""
+    made = make_scratch(tmp_path)
     yield made
     made.remediate("lab.stop")
 

@@ -1,4 +1,4 @@
-"""No regular expression of the program takes worse than linear time, whatever a host, a log or a file holds."""
+"""Each regular expression of the program takes linear time at worst, on any text of a host, a log or a file."""
 
 from __future__ import annotations
 

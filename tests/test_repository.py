@@ -41,6 +41,19 @@ def test_every_document_that_a_document_names_exists(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_link_of_the_front_pages_leads_somewhere(page: str) -> None:
+    links = re.findall(r"\]\(([^)#]+)", (ROOT / page).read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (ROOT / link).is_file()] == []
+
+
+def test_the_readme_is_short_and_has_small_pictures() -> None:
+    assert README.count("\n") <= 150
+    pictures = re.findall(r"!\[[^\]]+\]\((docs/images/[^)]+)\)", README)
+    assert {Path(name).suffix for name in pictures} == {".svg", ".png"}
+    assert {name: size for name in pictures if (size := (ROOT / name).stat().st_size) > 200_000} == {}
+
+
 def test_the_lab_may_import_nothing_of_the_program_but_the_model() -> None:
     packages = {f"remediation.{path.name}" for path in (ROOT / "remediation").iterdir() if (path / "__init__.py").exists()}
     contract = re.search(

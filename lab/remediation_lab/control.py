@@ -1,7 +1,7 @@
-"""Starting and stopping a lab: two processes of its own, one state folder, found again by whoever comes later.
+"""Starts and stops a lab: two detached processes with one state folder, which later commands find.
 
-The world (machines) and the WinRM listeners run detached until `stop`, or until nobody has come for an hour. What the machines
-have become lies in the state folder, so a later `start` meets them as they were left.
+The world (machines) and the WinRM listeners run detached until `stop`, or until no client has connected for an hour. The state of the
+machines is kept in the state folder, so a later `start` finds them as they were.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SCALE = 10.0
 _LOCK_SECONDS = 60.0
 _MOST_HOSTS = 250
 _FIRST_NUMBER = 7
-"""The first machine is laptop-07, as somebody's would be; the others follow."""
+"""The first machine is laptop-07; the others have consecutive names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def start(
 
     With `tls` its listeners speak HTTPS with such a certificate (winrm/certificates.py: good, wrong-name, expired, ...).
 
-    A running lab with fewer hosts, or of another version, is started anew. Raises CallFailed when a process does not come up.
+    A running lab with fewer hosts, or of another version, is restarted. Raises CallFailed when a process does not come up.
     """
     if not 1 <= hosts <= _MOST_HOSTS:
         raise UsageError(f"a lab has 1 to {_MOST_HOSTS} hosts, not {hosts}", next_step="say --hosts with such a number")
@@ -232,7 +232,7 @@ def _described(place: Path, known: Mapping[str, Any] | None, count: int, wanted:
 
 
 def _stamp() -> str:
-    """Return what stands for the lab's code: processes that an older one started do not know what this one expects of them."""
+    """Return a hash of the lab's code: processes that an older version started do not know what this one expects of them."""
     newest = max(path.stat().st_mtime_ns for path in Path(__file__).parent.rglob("*.py"))
     return f"{newest:x}"
 
@@ -251,7 +251,7 @@ def _certificates(place: Path, hosts: list[dict[str, Any]], kind: str) -> None:
 
 
 def _address(number: int) -> str:
-    """Return a loopback address of its own for each host where the system has more than one."""
+    """Return a separate loopback address for each host where the system has more than one."""
     address = f"127.0.{77 + number // 200}.{1 + number % 200}"
     with socket.socket() as probe:
         try:

@@ -1,4 +1,4 @@
-"""The lab's two processes: started detached, asked, and told to end."""
+"""The lab's two processes: started detached, queried, and stopped."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def launch(place: Path, known: Mapping[str, Any], services: list[str]) -> None:
                 f"the lab's {name} process did not start: {last}",
                 next_step=f"see {place / f'{name}.log'}; remediate lab.stop ends the rest",
             )
-        process.returncode = 0  # it goes on by itself: this process will not wait for it
+        process.returncode = 0  # it goes on without us: this process will not wait for it
 
 
 def _detached(place: Path, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
@@ -81,7 +81,7 @@ def stop(place: Path) -> bool:
     """Let both services end; tells whether one ran."""
     running = [(name, pid["pid"]) for name in SERVICES if (pid := ping(place, name)) is not None]
     for name, _ in running:
-        with suppress(Refusal):  # it ended by itself meanwhile
+        with suppress(Refusal):  # it has ended meanwhile
             call(place, name, "stop")
     deadline = time.monotonic() + _STOP_SECONDS
     for name, pid in running:

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 Json: TypeAlias = Any
-"""Whatever JSON can hold; what is in it is checked where it is used."""
+"""Any JSON value; the code that uses it checks its content."""
 Hear: TypeAlias = Callable[[Json], None]
-"""Told what is known of an answer before it is whole."""
+"""Called with each part of an answer before it is whole."""
 
 _UNIX_PATH_LIMIT = 100
 """sockaddr_un holds 104 bytes on some systems; a longer path gets loopback TCP instead."""
@@ -46,11 +46,11 @@ class World(Protocol):
 
 
 class Service:
-    """Serves a handler to any number of clients, each in a thread of its own.
+    """Serves a handler to any number of clients, each in its own thread.
 
     ``handle(session, request)`` returns the value or raises Refusal; ``session`` is an object of the connection, made by
-    ``joined()`` and handed to ``left(session)`` when the client hangs up. Where the client listens, ``request["hear"]`` is told
-    what is known before the value is.
+    ``joined()`` and handed to ``left(session)`` when the client hangs up. Where the client listens, ``request["hear"]`` gets
+    each part of the value before the value is whole.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Service:
                 for line in lines:
                     say(self._answer(session, line, lambda told: say({"told": told})))
         except OSError:
-            pass  # the client hung up in the middle: nobody is left to be told
+            pass  # the client hung up in the middle: there is no one to answer
         finally:
             with self._count:
                 self.clients -= 1
@@ -152,7 +152,7 @@ class Client:
         self._lines: Any = None
 
     def call(self, op: str, *, hear: Hear | None = None, **fields: Json) -> Json:
-        """Carry out one operation; `hear` is told what the service tells before its answer.
+        """Carry out one operation; `hear` gets what the service sends before its answer.
 
         Raises Refusal with what the service says, or of kind ``error`` when it is gone; a call whose connection breaks is
         never sent again, since it may have been carried out.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import sys
 import threading
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from remediation.cli.options import HostOptions
     from remediation.connections.recorder.cassette import Cassette
     from remediation.facets.access import HostAccess
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_INVENTORY = "local"
 LONG_ENOUGH = 8
@@ -212,6 +215,9 @@ def open_session(options: HostOptions, *, playbook: Path | None = None) -> Itera
     warn_of_misspelt(inventory, extra)
     if options.limit is not None:
         inventory.check_limit(options.limit)
+    _log.info(
+        "inventory %s: %d hosts, limit %s", ", ".join(map(str, inventory.sources)), len(inventory.hosts), options.limit or "none"
+    )
     tape = _tape(getattr(options, "record", None), masker)
     try:
         yield Session(inventory, extra, options.limit, masker, inventory.sources, decrypt, tape)

@@ -40,8 +40,20 @@ class HostOptions(Output):
 RECORD = "Record all host I/O to this file, anonymized."
 
 
+LOG_FILE = "Append a debug log to this file: each call to a host with its duration, and what was decided, without secrets."
+LOG_LEVEL = "Least level that --log-file writes: debug (the default), info, warning or error."
+
+
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Recorded(HostOptions):
+class Logged(HostOptions):
+    """Hosts that are connected to, with an optional log."""
+
+    log_file: str | None = option(LOG_FILE)
+    log_level: str | None = option(LOG_LEVEL)
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class Recorded(Logged):
     """Hosts whose I/O can be recorded."""
 
     record: str | None = option(RECORD)
@@ -80,6 +92,8 @@ class Following(Output):
     wait: str | None = option("Wait this long for another run on a host to end, such as 90 or 5m.")
     report: str | None = option("Also write the run to this file: .html, .json or .xml (JUnit).")
     record: str | None = option(RECORD)
+    log_file: str | None = option(LOG_FILE)
+    log_level: str | None = option(LOG_LEVEL)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -168,7 +182,7 @@ class CheckHost(Recorded):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Monitor(HostOptions):
+class Monitor(Logged):
     """How often to take samples, and for how long."""
 
     every: str | None = option("Time between two samples, such as 2s (the default).")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
 from remediation.model.private_file import write_whole
-from remediation.model.text.visible import visible_json
+from remediation.report.formats import ReportFormat, report_format, suffixes
 
 
 class Listener(Protocol):
@@ -22,25 +22,6 @@ class Listener(Protocol):
 
     def write(self, header: Mapping[str, Any]) -> None:
         """Write the file; `header` is the journal's header of the run."""
-
-
-def _html(events: Iterable[Event]) -> str:
-    from remediation.report.html import html
-
-    return html(events)
-
-
-def _junit(events: Iterable[Event]) -> str:
-    from remediation.report.junit import junit
-
-    return junit(events)
-
-
-def _json(events: Iterable[Event]) -> str:
-    return "".join(f"{visible_json(event.to_json())}\n" for event in events)
-
-
-FORMS: dict[str, Callable[[Iterable[Event]], str]] = {".html": _html, ".json": _json, ".jsonl": _json, ".xml": _junit}
 
 
 def writable(option: str, name: str) -> Path:
@@ -56,17 +37,19 @@ def writable(option: str, name: str) -> Path:
 
 @dataclass(slots=True)
 class ReportFile:
-    """A run written as HTML, JSON Lines or JUnit XML, chosen by the file's suffix."""
+    """A run written in the format of the file's suffix."""
 
     path: Path
+    render: ReportFormat
     events: list[Event] = field(default_factory=list)
 
     @classmethod
     def at(cls, name: str) -> ReportFile:
         """Return the report for `name`. Raises `UsageError` before any host is touched."""
-        if Path(name).suffix.lower() not in FORMS:
-            raise UsageError(f"--report {name}: unknown suffix", next_step=f"use one of {', '.join(FORMS)}")
-        return cls(writable("--report", name))
+        render = report_format(Path(name).suffix)
+        if render is None:
+            raise UsageError(f"--report {name}: unknown suffix", next_step=f"use one of {', '.join(suffixes())}")
+        return cls(writable("--report", name), render)
 
     def __call__(self, event: Event) -> None:
         """Receive one event."""
@@ -74,8 +57,7 @@ class ReportFile:
 
     def write(self, header: Mapping[str, Any]) -> None:
         """Write the file atomically."""
-        text = FORMS[self.path.suffix.lower()](self.events)
-        write_whole(self.path, text)
+        write_whole(self.path, self.render(self.events))
 
 
 @dataclass(slots=True)

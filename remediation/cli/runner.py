@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -40,10 +41,15 @@ if TYPE_CHECKING:
     from remediation.model.finding import Diagnosis
     from remediation.playbook.model import Playbook
 
+_log = logging.getLogger(__name__)
+
 Go = Callable[[RunRequest, Ports, OpenHost], RunSummary]
 """The engine function to call: run, resume, undo or apply."""
 
 STDERR = 2
+
+_OF_ONE_PROCESS = frozenset({"log_file", "log_level"})
+"""Options that hold for one process: resuming and undoing a run have their own."""
 
 TASKS = frozenset({"undo", "show"})
 """The commands that a report's last line may suggest."""
@@ -160,6 +166,7 @@ def execute_run(
         header = header_of(request, asked, hosts.masker)
         log = journal or Journal.create(header, files, mask=hosts.masker)
         stack.callback(log.close)
+        _log.info("run %s: %s %s, journal in %s", log.run, request.command, request.playbook.path, log.folder)
         crashed = CrashLog(log.folder / ERRORS, hosts.masker)
         prune()
         style = Style(json=asked.json, diff=asked.diff, verbose=asked.verbose, tasks=TASKS)
@@ -211,7 +218,7 @@ def header_of(request: RunRequest, asked: PlaybookOptions, masker: Masker) -> Ma
     Secrets are left out: ``secret_vars`` are the variables of ``-e`` that must be given again.
     """
     extra_vars, secret_vars = kept_extra_vars(asked.extra_vars, masker)
-    given = {item.name: getattr(asked, item.name) for item in fields(asked)}
+    given = {item.name: getattr(asked, item.name) for item in fields(asked) if item.name not in _OF_ONE_PROCESS}
     header = {
         "version": __version__,
         "command": request.command,

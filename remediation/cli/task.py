@@ -8,8 +8,11 @@ exits with 1 on an interrupt.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
+import platform
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,10 +23,13 @@ from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
+from remediation import __version__
 from remediation.cli.stdio import current_masker, safe_output
 from remediation.model.errors import RemediationError, UsageError
 from remediation.model.plugin import PluginCommand
 from remediation.model.signals import terminating
+
+_log = logging.getLogger(__name__)
 
 INTERRUPTED = 130
 STDERR = 2
@@ -71,7 +77,7 @@ def task(declared: PluginCommand) -> OptionTask:
     """Create a task from a declared command."""
 
     def body(context: Context, **values: Any) -> None:
-        code = guarded(lambda: declared.run(_read(declared.options, context, values, changes=declared.changes)))
+        code = guarded(lambda: _logged(declared, _read(declared.options, context, values, changes=declared.changes)))
         if code:
             raise Exit(code=code)
 
@@ -79,6 +85,26 @@ def task(declared: PluginCommand) -> OptionTask:
     body.__name__ = declared.run.__name__
     body.__module__ = declared.run.__module__
     return OptionTask(body, declared.options, declared.name)
+
+
+def _logged(declared: PluginCommand, options: Any) -> int:
+    """Run a command, with a log where its options name a file."""
+    name, level = getattr(options, "log_file", None), getattr(options, "log_level", None)
+    if name is None and level is None:
+        return declared.run(options)
+    from remediation.cli.log_file import log_to
+
+    with log_to(name, level, current_masker()):
+        begun = time.monotonic()
+        _log.info("remediate %s %s on Python %s, %s", __version__, declared.name, platform.python_version(), platform.platform())
+        try:
+            code = declared.run(options)
+        except BaseException as error:
+            # a RemediationError is a sentence for the user; anything else is a fault of ours and needs its traceback
+            _log.error("%s: %s", type(error).__name__, error, exc_info=not isinstance(error, RemediationError))
+            raise
+        _log.info("%s ended with exit code %d after %.3f s", declared.name, code, time.monotonic() - begun)
+        return code
 
 
 def guarded(work: Callable[[], int]) -> int:

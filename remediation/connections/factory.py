@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from remediation.connections.calls import Connection
 from remediation.connections.guard import Guard, Recorder
-from remediation.connections.settings import ConnectionSettings
+from remediation.connections.settings import CONNECTIONS, KINDS, ConnectionSettings
 from remediation.connections.worker.transport import Channel
 from remediation.model.clock import Clock
+from remediation.model.errors import UsageError
+from remediation.model.extensions import load_extension
+
+_log = logging.getLogger(__name__)
+
+
+class ConnectionFactory(Protocol):
+    """What an entry point of the group ``remediation.connections`` names: a class or function that makes a connection.
+
+    It connects to nothing yet: the first exchange does. It raises `UsageError` that names the variable for settings it cannot use. The
+    connection's ``platform`` must be ``settings.platform``. Check mode and masking are added around it.
+    """
+
+    def __call__(self, settings: ConnectionSettings, note: Callable[[str], None], /) -> Connection:
+        """Return a connection to the host; `note` takes a sentence that every report must show."""
 
 
 def open_connection(
@@ -29,18 +46,24 @@ def open_connection(
     notes: list[str] = []
 
     def noted(text: str) -> None:
+        _log.warning("%s", text)
         notes.append(text)
         note(text)
 
+    at = f"{settings.address}:{settings.port}" if settings.port else settings.address
+    login, mode = settings.user or "the default login", "check mode" if check else "reads and writes"
+    _log.debug("%s: %s connection to %s (%s) as %s, %s", settings.name, settings.kind, at, settings.platform, login, mode)
     for warning in settings.warnings:
         noted(warning)
     inner = _plain(settings, scripts, noted, clock)
-    return Guard(inner, check=check, secrets=settings.secrets, notes=notes, recorder=recorder)
+    return Guard(inner, check=check, secrets=settings.secrets, notes=notes, recorder=recorder, kind=settings.kind)
 
 
 def _plain(
     settings: ConnectionSettings, scripts: Callable[[str], str], note: Callable[[str], None], clock: Clock | None
 ) -> Connection:
+    if settings.kind not in KINDS:
+        return _extension(settings, note)
     if settings.kind == "local" and settings.platform == "posix":
         from remediation.connections.posix.local import LocalConnection
 
@@ -59,6 +82,17 @@ def _plain(
         settings.name, _channel(settings, note, clock), scripts=scripts, note=note, opening=settings.timeout,
         powershell=settings.powershell,
     )  # fmt: skip
+
+
+def _extension(settings: ConnectionSettings, note: Callable[[str], None]) -> Connection:
+    make: ConnectionFactory = load_extension(CONNECTIONS, settings.kind)
+    connection = make(settings, note)
+    if connection.platform != settings.platform:
+        raise UsageError(
+            f"{settings.name}: the connection {settings.kind} is for {connection.platform} hosts",
+            next_step="set ansible_shell_type: powershell for a Windows host, and leave it out for others",
+        )
+    return connection
 
 
 def _channel(settings: ConnectionSettings, note: Callable[[str], None], clock: Clock | None) -> Channel:

@@ -12,9 +12,13 @@ from remediation.connections import addresses
 from remediation.connections.variables import FALSE, TRUE, ConnectionVariables
 from remediation.model import limits
 from remediation.model.errors import UsageError
+from remediation.model.extensions import extension_names
 from remediation.model.text.json_text import load_json
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+CONNECTIONS = "remediation.connections"
+"""The entry-point group of connections in other distributions. An entry point's name is a value of ``ansible_connection``; see
+`remediation.connections.factory.ConnectionFactory` for what it names."""
 KINDS = ("local", "ssh", "winrm", "replay")
 TRANSPORTS = ("ntlm", "certificate", "basic", "kerberos", "credssp")
 ENCRYPTION = ("auto", "always", "never")
@@ -82,6 +86,8 @@ class ConnectionSettings:
     become: Become | None = None
     cassette: str | None = None
     cassette_host: int = 1
+    variables: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """All variables of the host, for the connections of other distributions; `ConnectionVariables` reads them."""
 
     @property
     def endpoint(self) -> str:
@@ -130,7 +136,7 @@ def from_variables(host: str, variables: Mapping[str, Any]) -> ConnectionSetting
     """Read the settings of `host`. Raises `UsageError` naming the variable."""
     read = ConnectionVariables(host, variables)
     local = host in LOCAL_NAMES
-    kind = read.choice("ansible_connection", KINDS, "local" if local else "ssh", aliases=_ALIASES)
+    kind = read.choice("ansible_connection", _kinds(variables), "local" if local else "ssh", aliases=_ALIASES)
     return ConnectionSettings(
         name=host,
         kind=kind,
@@ -148,7 +154,14 @@ def from_variables(host: str, variables: Mapping[str, Any]) -> ConnectionSetting
         become=_become(read),
         cassette=read.needed("ansible_replay_file", "the cassette to replay") if kind == "replay" else None,
         cassette_host=read.whole("ansible_replay_host", 1),
+        variables={} if kind in KINDS else variables,
     )
+
+
+def _kinds(variables: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the kinds of connections. Those of other distributions are looked up only for a name that is not built in."""
+    named = str(variables.get("ansible_connection", KINDS[0])).lower()
+    return KINDS if named in {*KINDS, *_ALIASES} else (*KINDS, *extension_names(CONNECTIONS))
 
 
 _ALIASES = {"paramiko": "ssh", "paramiko_ssh": "ssh", "smart": "ssh", "fabric": "ssh", "ansible.builtin.ssh": "ssh",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +18,18 @@ from remediation.diagnosis.settings import judge_settings
 from remediation.model.facts import Runner
 from remediation.model.finding import Cause, Diagnosis, Finding, RuledOut, Sender
 
+_log = logging.getLogger(__name__)
+
 _LEAST = 0.35
 _SURE = 0.5
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
     """Return what the evidence proves; never raises on what is in it, and reads nothing else."""
-    return judge(read_evidence(evidence))
+    found = judge(read_evidence(evidence))
+    causes = ", ".join(f"{one.cause} {one.confidence:.2f}" for one in found.findings)
+    _log.info("diagnosis: causes %s; ruled out %d; to collect %d", causes, len(found.ruled_out), len(found.collect))
+    return found
 
 
 def judge(reading: Reading) -> Diagnosis:

@@ -5,6 +5,7 @@ A plan is approved or refused as a whole, so that a step is not left half done b
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from remediation.engine.context import StepContext
     from remediation.facets.protocols import Writer
     from remediation.model.facts import SessionFacts
+
+_log = logging.getLogger(__name__)
 
 POLL = 1.0
 """Seconds of host time between two checks for cancellation while the desktop user is warned."""
@@ -71,7 +74,13 @@ def _lack(need: Need, session: SessionFacts) -> tuple[str, str] | None:
 
 def check_risk(plan: Sequence[Change], context: StepContext) -> Refusal | None:
     """Return why `plan` is refused, None if it is approved. Asks the user where the policy allows it."""
-    return missing(plan, context) or _windows(plan, context) or _risk(plan, context)
+    refusal = missing(plan, context) or _windows(plan, context) or _risk(plan, context)
+    names = "; ".join(f"{change.summary} ({change.risk})" for change in plan)
+    if refusal is None:
+        _log.info("%s: allowed: %s", context.host, names)
+    else:
+        _log.info("%s: refused: %s: %s", context.host, names, refusal.reason)
+    return refusal
 
 
 def predict_refusal(plan: Sequence[Change], context: StepContext) -> Refusal | None:

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from remediation.engine.internal_errors import Crashed, unrecorded
 from remediation.model.errors import RemediationError
 from remediation.model.event import Event
 from remediation.model.secrets.masking import Masker
+
+_log = logging.getLogger(__name__)
+_SAID = (
+    "name",
+    "step",
+    "rung",
+    "outcome",
+    "state",
+    "reason",
+    "msg",
+    "text",
+    "applied",
+    "error",
+    "effect",
+    "seconds",
+    "exit_code",
+)
+"""Fields of an event that its log record shows."""
 
 
 class Emitter:
@@ -33,6 +52,7 @@ class Emitter:
     def __call__(self, event: Event) -> None:
         """Pass one event to every sink."""
         masked = dataclasses.replace(event, task=self._mask(event.task), data=self._mask(event.data))
+        _log_event(masked)
         with self._lock:
             for number, sink in enumerate(self._sinks):
                 try:
@@ -50,3 +70,17 @@ class Emitter:
             self._failed.add(number)
             with suppress(OSError, ValueError):
                 sys.stderr.write(f"a report skips an event of kind {event.kind}: {sentence}; the run continues\n")
+
+
+def _log_event(event: Event) -> None:
+    if not _log.isEnabledFor(logging.INFO):
+        return
+    change = event.data.get("change")
+    said = {"change": change.get("summary")} if isinstance(change, Mapping) else {}
+    said |= {name: event.data[name] for name in _SAID if isinstance(event.data.get(name), str | int | float)}
+    text = ", ".join(
+        f"{name}={value:.3f}" if isinstance(value, float) else f"{name}={value}" for name, value in said.items() if value != ""
+    )
+    task = f" [{event.task}]" if event.task else ""
+    # an event is censored and masked before it gets here
+    _log.info("%s: %s%s %s", event.host or "run", event.kind, task, text, extra={"no_values": True})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -15,6 +16,8 @@ from platformdirs import user_state_path
 from remediation.model.errors import RemediationError
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.visible import brief
+
+_log = logging.getLogger(__name__)
 
 NEXT_STEP = "report this with the file, and check the host before you run again"
 _LONGEST = 200
@@ -43,6 +46,7 @@ class CrashLog:
 
     def __call__(self, host: str, error: BaseException) -> str:
         """Save the traceback of `error` and return its sentence; never raises."""
+        _log.error("%s: internal error", host, exc_info=error)
         path = self._folder / f"{_file_name(host)}.txt"
         try:
             lines = "".join(traceback.format_exception(type(error), error, error.__traceback__))

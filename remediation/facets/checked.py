@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
+import time
 import typing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +17,10 @@ from typing import Any, TypeVar
 
 from remediation.model.errors import RemediationError, Unreadable
 from remediation.model.text.shape import check_shape, explain_error, mismatch
+
+_log = logging.getLogger(__name__)
+_TRIFLE = 0.001
+"""Seconds below which a reader answered from what was read before; that is not logged."""
 
 Reading = TypeVar("Reading", bound=type[Any])
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -57,6 +63,7 @@ def readable_error(host: Callable[[], str], what: str) -> Iterator[None]:
         raise
     except Exception as error:
         name = host()
+        _log.warning("%s: the answer to %s cannot be read", name, what, exc_info=True)
         raise Unreadable(
             f"{name}: cannot parse the answer to {what}: {explain_error(error)}", host=name, next_step=_NEXT
         ) from error  # fmt: skip
@@ -65,10 +72,27 @@ def readable_error(host: Callable[[], str], what: str) -> Iterator[None]:
 def _checked(method: Callable[..., Any], what: str) -> Callable[..., Any]:
     @functools.wraps(method)
     def read(self: Any, *arguments: Any, **named: Any) -> Any:
-        with readable_error(lambda: str(self._snapshot.host), what):
+        with readable_error(lambda: str(self._snapshot.host), what), _timed(self._snapshot, what):
             return _of_its_types(method(self, *arguments, **named), method)
 
     return read
+
+
+@contextmanager
+def _timed(look: Any, what: str) -> Iterator[None]:
+    """Log how long a reader or writer took; that includes calls by a library on this machine (Docker SDK, NVML)."""
+    if not _log.isEnabledFor(logging.DEBUG):
+        yield
+        return
+    begun = time.monotonic()
+    how = "failed"
+    try:
+        yield
+        how = "read"
+    finally:
+        seconds = time.monotonic() - begun
+        if seconds >= _TRIFLE or how == "failed":
+            _log.debug("%s: %s %s in %.3f s", look.host, what, how, seconds)
 
 
 def _of_its_types(value: Any, function: Callable[..., Any]) -> Any:

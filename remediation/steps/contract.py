@@ -1,4 +1,4 @@
-"""The step contract: a desired state with typed parameters (``docs/writing-a-step.md``).
+"""The step contract: a desired state with typed parameters (``docs/extending.md``).
 
 The engine calls `Step.look`, `Step.met` and `Step.plan`, applies **one** change, and observes again until the state is met or
 `Step.settle` seconds have passed. Check mode, diff mode and verification need no code in the step.

@@ -1,4 +1,4 @@
-"""The real program, in processes of its own."""
+"""The real program, in separate processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plugins: commands of other distributions, and what is said where one is missing or broken."""
+"""Plugins: commands of other distributions, and the message where one is missing or broken."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def greet(options):
     return 0
 
 def empty(options):
-    '''Greet nobody.'''
+    '''Do nothing.'''
     return 3
 
 PLUGIN = Plugin((PluginCommand("greet", Greet, greet, changes=True), PluginCommand("empty", Greet, empty)))
@@ -56,7 +56,9 @@ def test_another_distribution_brings_commands(remediate: Remediate, tmp_path: Pa
     done = remediate("more.greet", "ann", "--loud", fresh=True, PYTHONPATH=path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "HELLO ANN\n", "")
     assert remediate("more.empty", "ann", fresh=True, PYTHONPATH=path).returncode == 3
-    assert remediate("--dry", "more.greet", "ann", fresh=True, PYTHONPATH=path).stderr.startswith("this task does not support --dry")
+    assert remediate("--dry", "more.greet", "ann", fresh=True, PYTHONPATH=path).stderr.startswith(
+        "this task does not support --dry"
+    )
     listed = remediate("--list", fresh=True, PYTHONPATH=path).stdout
     assert "more.greet" in listed
     assert "lab.start" in listed

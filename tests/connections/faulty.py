@@ -23,7 +23,7 @@ MESSAGES = [("Create", 1), ("Command", 1), ("Send", 1), ("Receive", 1), ("Send",
 
 
 class Impatient(SystemClock):
-    """Pauses between tries take no time here, they are counted; time passes when it is told to."""
+    """Pauses between tries take no time here, they are counted; time passes when the test says so."""
 
     def __init__(self) -> None:
         super().__init__()

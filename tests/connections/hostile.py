@@ -1,4 +1,4 @@
-"""Servers that answer as no honest server does, and count what they were asked and how much of it was taken."""
+"""Servers that answer as no honest server does, and count the requests and how many bytes the client read."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ TOO_SLOW = ("slow continue", "slow headers", "slow status line", "drip")
 
 
 class Hostile:
-    """A server on loopback that gives every request the same answer, for as long as anybody takes it."""
+    """A server on loopback that gives every request the same answer, for as long as the client reads it."""
 
     def __init__(self, answer: Iterable[bytes] | str = "", *, redirect: tuple[int, str] | None = None) -> None:
         self._answer, self._redirect = answer, redirect
@@ -172,7 +172,7 @@ class Servers:
         return self._started[-1]
 
     def redirecting(self, status: int, path: str = "/") -> tuple[Hostile, Hostile]:
-        """Start a server that redirects, and the one that it names, which should never be asked."""
+        """Start a server that redirects, and the one that it names, which should get no request."""
         elsewhere = self.start([OK + b"Content-Length: 2\r\n\r\n{}"])
         return self.start(redirect=(status, f"{elsewhere.url}{path}")), elsewhere
 

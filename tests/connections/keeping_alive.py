@@ -49,6 +49,6 @@ def used(guard: Guard) -> None:
 
 
 def beats(server: WinRmPeer, number: int = 3) -> None:
-    """Return once a server has been told so many more times that somebody is there."""
+    """Return once a server has got so many more keep-alive requests."""
     seen = server.counts["Receive"]
     until(lambda: server.counts["Receive"] >= seen + number)

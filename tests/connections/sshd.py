@@ -1,4 +1,4 @@
-"""A real sshd on loopback with keys and a configuration of its own; the login is whoever runs the tests."""
+"""A real sshd on loopback with its own keys and configuration; the login is the user who runs the tests."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def keygen(path: Path, passphrase: str = "") -> None:
 
 @contextmanager
 def sshd(folder: Path, *lines: str, sftp: str = "internal-sftp", programs: Path | None = None) -> Iterator[Sshd]:
-    """Start sshd with more configuration `lines`; these come first and so win. What lies in `programs` is found first there."""
+    """Start sshd with more configuration `lines`; these come first and so win. `programs` comes first on its PATH."""
     if sys.platform == "win32":
         missing("Debian's sshd is no Windows program")
     program = need_program("sshd", "openssh-server")

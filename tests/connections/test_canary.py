@@ -1,4 +1,4 @@
-"""A password that nobody may see: looked for in every process, log, error, note and recording while connections work and fail."""
+"""A password that must stay secret: looked for in every process, log, error, note and recording while connections work and fail."""
 
 from __future__ import annotations
 

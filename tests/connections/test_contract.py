@@ -1,4 +1,4 @@
-"""One contract on every way to a host: what is asked arrives as it was asked, and what is said comes back as it was said."""
+"""One contract for every connection: calls arrive unchanged, and answers come back unchanged."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_program_that_does_not_read_its_stdin_is_no_error(host: Guard) -> None
     assert done(host, python(SAY, "0", stdin=b"x" * 300_000)).stdout == b"to stdout"
 
 
-# longer than any step in which a connection waits for a program: what is left of stdin must still reach it
+# longer than any step in which a connection waits for a program: the rest of stdin must still reach it
 SLOW = "import sys, time; time.sleep(1.2); sys.stdout.buffer.write(sys.stdin.buffer.read()[-5:])"
 LATE = "import sys, time; sys.stdin.buffer.read(1); sys.stdin.close(); time.sleep(1.2); print('ended')"
 BOTH = """
@@ -187,7 +187,7 @@ def test_what_is_not_there_is_told_apart_from_what_failed(host: Guard, tmp_path:
 
 
 def test_a_program_that_does_not_end_is_ended_with_what_it_started(host: Guard, tmp_path: Path) -> None:
-    # the child holds a lock as long as it lives: whoever gets it knows the child is gone
+    # the child holds a lock as long as it lives: when the lock is free, the child is gone
     lock = tmp_path / "lock"
     hold = (
         "import fcntl, subprocess, sys, time\n"

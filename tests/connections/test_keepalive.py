@@ -1,4 +1,4 @@
-"""A connection that waits gives a sign of life, by the login it has; what comes of it is nobody's worry but the next call's."""
+"""An idle connection sends a keep-alive request with its login; a failure concerns only the next call."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_connection_that_waits_keeps_its_shell(start_peer: StartPeer, heartbea
     used(guard)
     assert list(server.shells) == shells
     assert (server.counts["Create"], server.counts["Command"], server.counts["legs"]) == (1, 1, legs)
-    assert guard.round_trips == trips + 2, "only what somebody asked for is counted"
+    assert guard.round_trips == trips + 2, "keep-alive requests are not counted"
     guard.close()
     assert server.shells == {}
 

@@ -1,4 +1,4 @@
-"""A beat and what ends it: an end, Ctrl-C, a carrier that breaks; and the sign of life that SSH has of its own."""
+"""A beat and what ends it: an end, Ctrl-C, a carrier that breaks; and SSH's own keep-alive."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_call_waits_for_a_beat_and_ctrl_c_ends_the_waiting(
     assert held.begun.wait(20)
     sent = server.counts["Send"]
     thread = threading.Thread(target=lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the signal comes at any moment after the start
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the signal comes at any time after the start
         thread.start()
         guard.exchange([Run(("true",))])
     thread.join()

@@ -1,4 +1,4 @@
-"""Whatever a host sends: it costs a bounded amount of memory and time, ends in one sentence, and sends nobody elsewhere."""
+"""Any answer of a host costs a bounded amount of memory and time, ends in one sentence, and redirects no request."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from tests.support.parts import need_program
 __all__ = ["servers"]
 WAYS = ("local", "ssh", "ssh-curl")
 SLACK = 16_000_000
-"""Bytes that may lie in buffers of the kernel, of sshd and of an SSH channel when the reading ends."""
+"""Bytes that may be in buffers of the kernel, of sshd and of an SSH channel when the reading ends."""
 posix = pytest.mark.skipif(sys.platform == "win32", reason="FIFOs and limits of memory are POSIX")
 
 

@@ -1,4 +1,4 @@
-"""An HTTP answer is heard while it comes, whatever carries it: its first piece before the last is even sent."""
+"""Each connection passes an HTTP answer on while it comes: its first piece before the last is even sent."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Guard]:
 
 
 class Listener:
-    """Hears a body; lets the server go on once the first piece is there."""
+    """Collects a body; lets the server go on once the first piece is there."""
 
     def __init__(self, web: Web) -> None:
         self._web = web

@@ -45,7 +45,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._say(200, body + self.headers["Content-Type"].encode())
 
     def _hold(self) -> None:
-        """Answer in three pieces, the others only once somebody says that the first was heard."""
+        """Answer in three pieces, the others only once a client has the first."""
         web: Web = self.server.web  # type: ignore[attr-defined]  # set where the server is made
         web.asked += 1
         self.send_response(200)
@@ -73,9 +73,9 @@ class Web:
         self.server.release = threading.Event()  # type: ignore[attr-defined]
         self.server.web = self  # type: ignore[attr-defined]
         self.heard = threading.Event()
-        """Set by whoever heard the first piece of ``/held``."""
+        """Set by the client once it has the first piece of ``/held``."""
         self.asked = self.in_vain = 0
-        """How often ``/held`` was asked for, and how often nobody heard its first piece."""
+        """How many requests for ``/held`` there were, and how many were given up before the first piece was read."""
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
 
     def check(self, ask: Callable[[Http], Reply]) -> None:

@@ -22,7 +22,7 @@ from tests.engine.toys import TOYS, Scripted
 
 
 class Machine:
-    """A connection to a host in memory: folders for leases, files, and programs that are told to the world."""
+    """A connection to a host in memory: folders for leases, files, and programs, which the world records."""
 
     platform = "posix"
 

@@ -62,7 +62,7 @@ def world(folder: Path) -> DiskWorld:
     files = folder / "files"
     files.mkdir(exist_ok=True)
     made = DiskWorld(variables={"log": str(folder / "writes")})
-    made.texts = Folder(files)  # type: ignore[assignment] - a mapping is all that is asked of it
+    made.texts = Folder(files)  # type: ignore[assignment] - the tests only use it as a mapping
     return made
 
 

@@ -1,4 +1,4 @@
-"""The risk gate: what is refused, what is asked for, and which option is named."""
+"""The risk gate: which changes it refuses, which need consent, and which option it names."""
 
 from __future__ import annotations
 

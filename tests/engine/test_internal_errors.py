@@ -1,4 +1,4 @@
-"""An exception in our own code is the failure of the host it happened at: told in a sentence, with a traceback file."""
+"""An exception in our own code is the failure of the host it happened at: one sentence, with a traceback file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SURPRISES = [
 
 
 def flow(tmp_path: Path, text: str, surprise: Exception, *names: str, point: str = "files.read") -> Flow:
-    """Return hosts of which the first lies whenever it is asked."""
+    """Return hosts of which the first gives a wrong answer to each call."""
     made = Flow.of(tmp_path, text, *names)
     made.worlds[names[0]].fails[point] = [surprise] * 100  # type: ignore[list-item] - no error of a host
     return made

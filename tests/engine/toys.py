@@ -101,7 +101,7 @@ class Preloaded(Step[Sequence[Runner]]):
 
 @step("toy.whole")
 class WholeOnGpu(Step[Runner | None]):
-    """The model lies in dedicated memory as a whole; unknown while it is not loaded."""
+    """The whole model is in dedicated memory; unknown while it is not loaded."""
 
     model: str = param("which model")
 
@@ -130,7 +130,7 @@ class WholeOnGpu(Step[Runner | None]):
 
 @step("toy.reloaded")
 class Reloaded(Step[Runner | None]):
-    """The model is loaded anew, with as many layers as fit."""
+    """The model is reloaded, with as many layers as fit."""
 
     model: str = param("which model")
     predicts: tuple[int, int] | None = param("the layers that it foresees", default=None)
@@ -208,7 +208,7 @@ class Restarted(Step[tuple[Container, float]]):
 
 @step("toy.deleted", risk=Risk.DESTRUCTIVE)
 class ModelDeleted(Step[bool]):
-    """A model's runner is gone (stands for what deletes data)."""
+    """A model's runner is gone (in place of a change that deletes data)."""
 
     model: str = param("which model")
 
@@ -247,7 +247,7 @@ TOYS: Mapping[str, type[Step[Any]]] = {
 
 @dataclass
 class Scripted:
-    """A prompt with answers prepared; what was asked is kept."""
+    """A prompt with prepared answers; keeps the questions."""
 
     answers: list[bool] = field(default_factory=list)
     asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)

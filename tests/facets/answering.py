@@ -1,4 +1,4 @@
-"""A connection in memory: what it was told to answer is what comes, everything else fails as on a host that has nothing."""
+"""A connection in memory with prepared answers; everything else fails as on a host that has nothing."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ LAB_MODEL = "mistral:7b-instruct-q4_K_M"
 
 @dataclass(frozen=True)
 class Bed:
-    """A host, and what is known of it by another way than the facets."""
+    """A host, and facts about it that were not read by the facets."""
 
     kind: str
     name: str

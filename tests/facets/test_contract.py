@@ -92,7 +92,7 @@ def test_the_log_has_both_streams_in_the_order_of_time(reader: Reader, bed: Bed)
     assert "server config" in text
     assert text.index("server config") < text.index("[GIN]")  # stderr first, then the first request on stdout
     assert not text.startswith("20"), "the engine's stamps are taken off"
-    assert len(reader.engine.logs(bed.container, tail=3).splitlines()) in {3, 6}  # of each stream where they are told apart
+    assert len(reader.engine.logs(bed.container, tail=3).splitlines()) in {3, 6}  # of each stream where they are separate
     with pytest.raises(CallFailed, match="no-such"):
         reader.engine.logs("no-such-container")
     assert reader.ollama.log() == text
@@ -170,7 +170,7 @@ def test_a_diagnosis_is_prefetched_in_few_exchanges(host: Any, bed: Bed) -> None
     look = host.reader
     before = host.round_trips
     look.prefetch()
-    # one more where the server's port is another than Ollama's own and so cannot be guessed; SSH sends each call by itself
+    # one more where the server's port is another than Ollama's own and so cannot be guessed; SSH sends each call separately
     assert host.round_trips - before <= {"lab": 3, "native": 4, "ssh": 30}[bed.kind]
     look.system.facts()
     look.processes.list()

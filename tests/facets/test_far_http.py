@@ -16,7 +16,7 @@ BODY = b"0123456789abcdef" * 200_000
 
 
 class Closing(BaseHTTPRequestHandler):
-    """Says the length or not, by its path, and closes either way, as Go's server does when it is asked to."""
+    """Sends the length or not, by its path, and closes either way, as Go's server does on request."""
 
     def do_GET(self) -> None:
         self.send_response(200)

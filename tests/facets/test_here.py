@@ -45,7 +45,7 @@ def here() -> Iterator[Host]:
 
 
 def use(environment: dict[str, str], code: str = _USE) -> subprocess.CompletedProcess[str]:
-    """Ask for the GPU in a process of its own: where NVML lies is decided when a process starts."""
+    """Read the GPU in a new process: the path of NVML is decided when a process starts."""
     return subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=60
     )
@@ -181,7 +181,7 @@ def test_folders_are_listed_and_files_renamed_and_removed(here: Host, tmp_path: 
     (tmp_path / ".env").write_bytes(b"new")
     with pytest.raises(CallFailed, match="renaming"):
         files.rename(str(tmp_path / ".env"), str(tmp_path / "old"))
-    assert (tmp_path / "old").read_bytes() == b"1234", "what is there already is never overwritten"
+    assert (tmp_path / "old").read_bytes() == b"1234", "an existing file is never overwritten"
     with pytest.raises(CallFailed, match="renaming"):
         files.rename(str(tmp_path / "none"), str(tmp_path / "other"))
     files.remove(str(tmp_path / "old"))

@@ -23,7 +23,7 @@ SESSION = {
 
 
 class Host:
-    """A Windows host whose probes answer whatever they are told."""
+    """A Windows host whose probes give prepared answers."""
 
     host, platform, round_trips = "one", "windows", 0
 
@@ -107,7 +107,7 @@ def test_what_an_exception_was_about_is_one_short_line() -> None:
 
 @checked("test_odd_answers")
 class Reading:
-    """A reader that passes on what it was told, as many do with a part of an answer."""
+    """A reader that passes on a part of an answer unchanged, as many do."""
 
     def __init__(self, look: Snapshot, told: Any) -> None:
         self._snapshot, self._told = look, told

@@ -158,7 +158,7 @@ def test_the_readers_read_what_the_scripts_emit(lab: control.Lab) -> None:
     unread = {name: set(of) - read[name] - REASONS for name, of in (
         ("session", session), ("system", machine), ("processes", rows[0]), ("gpu", use), ("process_memory", held[0]), ("adapter_memory", adapters[0]),
     )}  # fmt: skip
-    # what is passed on for whoever diagnoses a leak or a spill, and for people
+    # what is passed on to the diagnosis of a leak or a spill, and to people
     assert unread == {
         "session": set(), "system": {"Caption"}, "processes": set(), "gpu": {"stderr"} - read["gpu"],
         "process_memory": {"DedicatedUsage", "SharedUsage"}, "adapter_memory": {"SharedUsage"},

@@ -43,4 +43,4 @@ def test_a_reader_shows_the_facets_and_what_it_is() -> None:
     host = open_host("h", WAYS["ssh"], check=True)
     assert methods(Reader) <= methods(host.reader)
     assert not {"writer", "write"} & methods(host.reader)
-    assert host.reader is not host.reader, "each is a look of its own"
+    assert host.reader is not host.reader, "each is a new look"

@@ -109,7 +109,7 @@ def test_what_is_read_of_the_lab_is_what_is_read_of_the_real_engine(
 ) -> None:
     real, simulated = both
     never = {path for path, types in real.items() if types == {"nothing"}}
-    # how a GPU can be asked for otherwise, and what an engine without a fault does not say
+    # other ways to request a GPU, and the fields that an engine without a fault leaves out
     assert never <= {
         "container/HostConfig/Devices", "container/HostConfig/DeviceRequests[]/DeviceIDs", "info/ServerErrors", "volume/Labels", "info/Name",
         "container/Config/Labels", "container/NetworkSettings/Ports",

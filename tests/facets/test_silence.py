@@ -77,11 +77,11 @@ def test_one_deadline_holds_for_all_requests_of_a_look(silent: Silent) -> None:
     assert len(silent.accepted) == 1, "the look that follows at once knows it"
     look.forget()
     look.ask(*reads(silent.url))
-    assert len(silent.accepted) == 2, "after a change it is asked again"
+    assert len(silent.accepted) == 2, "after a change the server gets a request again"
 
 
 class Turning:
-    """A connection whose server answers until it is told to be silent; what is asked is kept."""
+    """A connection whose server answers until the test silences it; it keeps the calls."""
 
     def __init__(self) -> None:
         self.host, self.platform, self.round_trips, self.answers = "box", "posix", 0, True
@@ -125,7 +125,7 @@ def test_what_is_sent_ahead_waits_for_the_first_answer_in_the_next_exchange() ->
 
 
 class Hanging:
-    """A connection on which one program hangs until it is told to answer; the deadlines that it was given are kept."""
+    """A connection on which one program hangs until the test lets it answer; it keeps the deadlines."""
 
     def __init__(self) -> None:
         self.host, self.platform, self.round_trips, self.answers = "box", "posix", 0, False
@@ -196,7 +196,7 @@ def test_requests_that_write_are_never_answered_from_memory() -> None:
 
 
 class Refusing(Answering):
-    """Answers as it was told; a server in `silent` accepts and does not answer, one in `broken` has a proxy in front."""
+    """Gives prepared answers; a server in `silent` accepts and does not answer, one in `broken` has a proxy in front."""
 
     def __init__(self, *, silent: str = "", broken: str = "", status: int = 502, **more: Any) -> None:
         super().__init__(**more)

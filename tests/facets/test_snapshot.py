@@ -1,4 +1,4 @@
-"""One look: each read travels once, several together; a write forgets everything; what failed is told as the right error."""
+"""One snapshot: each read travels once, several together; a write forgets everything; a failure is the right error."""
 
 from __future__ import annotations
 

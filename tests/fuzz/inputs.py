@@ -118,7 +118,7 @@ def playbook(base: Bases, mutator: Mutator, folder: Path) -> list[list[str]]:
 
 
 def inventory(base: Bases, mutator: Mutator, folder: Path) -> list[list[str]]:
-    """Write an inventory, with group variables beside it; no host of it is connected to."""
+    """Write an inventory with group variables; no host of it is connected to."""
     (folder / "hosts.yml").write_bytes(mutator.text(INVENTORY))
     (folder / "group_vars").mkdir()
     (folder / "group_vars" / "gpu.yml").write_bytes(mutator.text("model: phi3:3.8b\nnested: {a: [1, 2], b: '{{ model }}'}\n"))

@@ -1,4 +1,4 @@
-"""Seeded mutation of texts and of JSON values: what a typo, a damaged disk, a new release or somebody hostile makes of an input."""
+"""Seeded mutation of texts and of JSON values: a typo, a damaged disk, a new release, an attack."""
 
 from __future__ import annotations
 

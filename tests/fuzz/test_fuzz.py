@@ -45,7 +45,7 @@ def base(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) 
 
 
 class Trials:
-    """A process that tries command lines, each in a fork of its own."""
+    """A process that tries command lines, each in a fork."""
 
     def __init__(self, process: subprocess.Popen[str], environment: dict[str, str]) -> None:
         self.process = process

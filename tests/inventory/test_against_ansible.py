@@ -33,7 +33,7 @@ SEEDS = range(40)
 
 
 class Made:
-    """A random inventory: one or two sources, files of variables beside them and beside a playbook."""
+    """A random inventory: one or two sources, with files of variables next to them and next to a playbook."""
 
     def __init__(self, seed: int, folder: Path) -> None:
         self.random = random.Random(seed)
@@ -98,7 +98,7 @@ class Made:
 
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Made, Any]]:
-    """Each inventory with what ansible-core makes of it; one process of its own, as it changes the interpreter it runs in."""
+    """Each inventory with ansible-core's result; in a separate process, because ansible-core changes the interpreter."""
     if importlib.util.find_spec("ansible") is None:
         pytest.skip("ansible-core is not installed (extra bench)")
     made = {seed: Made(seed, tmp_path_factory.mktemp(f"seed{seed}")) for seed in SEEDS}

@@ -29,13 +29,13 @@ PLAYBOOK = """
   gather_facts: false
   vars_files: [vault.yml]
   tasks:
-    - name: told
+    - name: printed
       debug: {msg: "{{ from_env }} {{ from_file }} {{ from_program }} {{ ansible_password }} {{ hidden }} {{ password }}"}
-    - name: told by name
+    - name: printed by name
       debug: {var: from_env}
     - name: made into facts
       set_fact: {made: "{{ from_env | upper }}", kept: "{{ hidden }}", all_of_them: "{{ [from_file, password] }}"}
-    - name: facts told
+    - name: facts printed
       debug: {msg: "{{ made }} {{ kept }} {{ all_of_them }}"}
     - name: handed to a program by its environment
       command: {argv: [PYTHON, -c, "SCRIPT"]}
@@ -72,7 +72,7 @@ PLAYBOOK = """
       loop: ["{{ from_env }}", "{{ hidden }}"]
 """
 
-# what it prints are the secrets themselves; beside them it keeps the command lines of every process there is
+# it prints the secrets themselves, and it records the command line of every process
 SCRIPT = (
     "import os; os.system('cat /proc/[0-9]*/cmdline > FOLDER/lines 2> /dev/null'); "
     "print(*(os.environ[n] for n in ('ONE', 'TWO', 'THREE', 'FOUR')))"

@@ -1,4 +1,4 @@
-"""Hosts that cannot be reached as they are written are told before any of them is touched."""
+"""Hosts whose variables cannot be a connection are reported before any host is touched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every mistake in an inventory is told at once, with its place, its line, and the nearest right name."""
+"""All mistakes in an inventory are reported at once, with place, line, and the nearest right name."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ def inventory(written: Written) -> Inventory:
         ("red[1:]", "r2 r3"),
         ("red[7]", ""),
         ("red[0:1]:!r2", "r1"),
-        ("nobody", ""),
-        ("nobody:r1", "r1"),
+        ("unknown", ""),
+        ("unknown:r1", "r1"),
         ("localhost", "localhost"),
         ("red:localhost:!r1", "r2 r3 localhost"),
         ("red:!localhost", "r1 r2 r3"),
@@ -71,7 +71,7 @@ def test_a_list_of_patterns_is_one_pattern(inventory: Inventory) -> None:
 
 @pytest.mark.parametrize(
     ("limit", "hosts"),
-    [("red,!r2,b1", "r1 r3 b1"), ("red:!r2,b1", "b1"), ("blue", "r3 b1 b2"), ("r1,nobody", "r1"), ("r1:&b1", "")],
+    [("red,!r2,b1", "r1 r3 b1"), ("red:!r2,b1", "b1"), ("blue", "r3 b1 b2"), ("r1,unknown", "r1"), ("r1:&b1", "")],
 )
 def test_a_limit_takes_hosts_away_and_keeps_the_order(inventory: Inventory, limit: str, hosts: str) -> None:
     assert " ".join(inventory.select("red:blue", limit)) == hosts

@@ -1,4 +1,4 @@
-"""``hosts`` and ``vars`` tell what an inventory says; nothing is reached, no lab is started, no secret is shown."""
+"""``hosts`` and ``vars`` show an inventory; they reach no host, start no lab and show no secret."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_a_password_that_others_may_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RemediationError, match="other users can access it") as caught:
         vault_of([str(path)])(VALUE.text)
     assert caught.value.next_step == f"chmod 600 {path}"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644  # told, not changed
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644  # reported, not changed
 
 
 def test_without_a_terminal_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

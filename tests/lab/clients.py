@@ -1,4 +1,4 @@
-"""A client that nobody here wrote: pywinrm, unpatched."""
+"""A third-party client: pywinrm, unpatched."""
 
 from __future__ import annotations
 

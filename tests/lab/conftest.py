@@ -1,4 +1,4 @@
-"""A machine in this process, a WinRM server in this process, and a whole lab in processes of its own."""
+"""A machine in this process, a WinRM server in this process, and a whole lab in separate processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from remediation_lab.world.machine import Machine
 
 NOW = 1.8e9
 PASSWORD = "Pa55-word"
-_SAY = "import sys; sys.stdout.write(' '.join(sys.argv[1:])); sys.stderr.write('told'); sys.exit(3)"
+_SAY = "import sys; sys.stdout.write(' '.join(sys.argv[1:])); sys.stderr.write('oops'); sys.exit(3)"
 _CAT = "import sys; [(sys.stdout.buffer.write(line.upper()), sys.stdout.flush()) for line in sys.stdin.buffer]"
 _BIG = "import sys; sys.stdout.buffer.write('é'.encode() * int(sys.argv[1]))"
 _DIE = "import os; os.kill(os.getpid(), 9)"

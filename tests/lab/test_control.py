@@ -1,4 +1,4 @@
-"""A lab in processes of its own: started, found, started twice at once, killed, broken, reset, stopped."""
+"""A lab in separate processes: started, found, started twice at once, killed, broken, reset, stopped."""
 
 from __future__ import annotations
 

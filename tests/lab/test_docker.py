@@ -163,7 +163,7 @@ def recorded(folder: str, number: str) -> dict[str, Any]:
 
 
 def shape(value: object, at: str = "") -> dict[str, str]:
-    """Each field's path and type; null may stand for anything."""
+    """Each field's path and type; null matches any type."""
     found = {at: type(value).__name__}
     if isinstance(value, dict):
         for key, each in value.items():

@@ -97,7 +97,7 @@ def test_a_login_without_rights_is_refused_every_class_and_other_users_files() -
     assert json.loads(run(machine, "docker", "info", "--format", "json")[1])["ServerErrors"]
     with pytest.raises(Refusal, match="is denied"):
         machine.call("read", path=f"{FOLDER}\\.env")
-    assert probe(machine, "http", **VERSION)["status"] == 200  # what listens on the loopback asks nobody who they are
+    assert probe(machine, "http", **VERSION)["status"] == 200  # the server on the loopback needs no login
     assert machine.state.writes == {}
 
 

@@ -80,7 +80,7 @@ def test_an_answer_that_is_none_is_noticed_by_who_reads_it(server: WinRmServer, 
     one = protocol(server)
     shell = one.open_shell()
     server.faults.put(Fault(kind, "command"))
-    with pytest.raises(Exception, match=r"."):  # whatever the client's parser says
+    with pytest.raises(Exception, match=r"."):  # any error of the client's parser
         one.run_command(shell, "cat")
     assert server.counters()["command"] == 1
 
@@ -192,7 +192,7 @@ def test_a_fault_is_put_into_a_running_lab_and_taken_out(lab: control.Lab) -> No
     with pytest.raises(UsageError, match="no fault of the wire"):
         control.wire(first.name, "worse", lab.folder)
     with pytest.raises(UsageError, match="no host"):
-        control.wire("nobody", "busy", lab.folder)
+        control.wire("unknown", "busy", lab.folder)
 
 
 def test_a_write_whose_answer_is_lost_has_happened_once(lab: control.Lab) -> None:

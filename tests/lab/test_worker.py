@@ -222,7 +222,7 @@ def test_a_server_that_hangs_is_waited_for_once_in_a_request(machine: Machine) -
     first, second, free = replies(machine, hung, there, probe("http", PS))
     assert first == second
     assert (first["value"]["error"]["kind"], free["value"]["status"]) == ("timeout", 200)
-    assert replies(machine, there)[0]["value"]["status"] == 200  # by the next request it is asked anew
+    assert replies(machine, there)[0]["value"]["status"] == 200  # the next request asks the server again
 
 
 def test_files_are_read_and_written_in_slices(machine: Machine) -> None:

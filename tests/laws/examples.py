@@ -46,7 +46,7 @@ def edited_but_not_up() -> World:
 
 
 def edited_with_a_backup() -> World:
-    """Return the host whose file was edited, with what it said before beside it."""
+    """Return the host whose file was edited, with a backup of its former content."""
     world = stack()
     world.texts[f"{GPU}.bak"] = world.texts[GPU].replace(b"4096", b"8192")
     return world
@@ -86,7 +86,7 @@ def missing_model() -> World:
 
 
 def quarantine() -> World:
-    """Return the host with a layer moved aside, and another fetched in its place."""
+    """Return the host with a layer moved aside and a replacement fetched."""
     world = damaged()
     world.aside[WEIGHTS] = world.store.pop(blob_path(WEIGHTS))
     return world
@@ -106,7 +106,7 @@ def slow() -> World:
 
 
 def half_made(point: str) -> World:
-    """Return the host whose volume was about to be made anew when a call failed."""
+    """Return the host on which a call failed while its volume was recreated."""
     world = stored()
     world.fails[point] = [CallFailed("broken off")]
     run(world, "volume.recreated")

@@ -1,4 +1,4 @@
-"""What holds for every step (design 4), as functions that raise `LawError`; each takes a step's example."""
+"""What holds for every step, as functions that raise `LawError`; each takes a step's example."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def planning_looks_at_nothing(call: StepCall, example: Example, steps: Steps) ->
         again = list(step.plan(step.look(_reader(world))))
         _require(again == plans[0], f"{call.step}: two looks at the same host give two plans")
         keys = [change.key for change in plans[0]]
-        _require(len(keys) == len(set(keys)), f"{call.step}: two changes of one plan cannot be told apart")
+        _require(len(keys) == len(set(keys)), f"{call.step}: two changes of one plan have the same key")
 
 
 def met_means_nothing_to_do(call: StepCall, example: Example, steps: Steps) -> None:
@@ -127,7 +127,9 @@ def check_mode_foretells_the_first_change(call: StepCall, example: Example, step
         return
     _require(checked.outcome is Outcome.WOULD_CHANGE, f"{call.step}: check mode is {checked.outcome}: {checked.reason}")
     done = execute_step(call, _bench(world, steps).context(**_allowing(world)))
-    _require(done.changes[:1] == checked.changes[:1], f"{call.step}: {checked.changes[:1]} was foretold, {done.changes[:1]} done")
+    _require(
+        done.changes[:1] == checked.changes[:1], f"{call.step}: {checked.changes[:1]} was predicted, {done.changes[:1]} done"
+    )
 
 
 def changes_can_be_journaled(call: StepCall, example: Example, steps: Steps) -> None:

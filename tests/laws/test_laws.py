@@ -1,4 +1,4 @@
-"""The laws of design 4 on every registered step; one without an example fails."""
+"""The laws on every registered step; one without an example fails."""
 
 from __future__ import annotations
 

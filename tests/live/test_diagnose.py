@@ -34,7 +34,7 @@ def test_asking_the_loaded_model_leaves_its_runner_and_its_time_as_they_were(
     after = (guide_project.get("/api/ps"), guide_project.logs().count("offloaded"))
     assert after[1] == before[1]
     forever = [each["models"][0].pop("expires_at")[:4] for each in (before[0], after[0])]
-    assert forever == ["2319", "2319"]  # keep_alive -1 of whoever loaded it
+    assert forever == ["2319", "2319"]  # keep_alive -1 of the client that loaded it
     assert after[0] == before[0]
 
 

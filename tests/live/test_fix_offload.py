@@ -1,4 +1,4 @@
-"""The main job on a real Docker engine: the guide's Compose project, its faults, and what is left as it was."""
+"""The main job on a real Docker engine: the guide's Compose project, its faults, and the state of the project afterwards."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_guides_own_setting_is_taken_out_and_the_comments_stay(
     file = guide_project.folder / "docker-compose.gpu.yml"
     before = file.read_text(encoding="utf-8")
     code, events = fix(project_environment, tmp_path)
-    assert code == 5, reasons(events)  # recreating a service is disruptive, and nobody is there to be asked
+    assert code == 5, reasons(events)  # recreating a service is disruptive, and there is no user to confirm it
     assert file.read_text(encoding="utf-8") == before
     code, events = fix(project_environment, tmp_path, "--max-risk", "disruptive")
     assert code == 0, reasons(events)
@@ -150,7 +150,7 @@ def test_a_smaller_model_is_what_the_goal_is_measured_on_although_the_old_one_wa
     smaller = "mistral:7b-instruct-q3_K_M"
     guide_project.post("/api/pull", {"model": smaller, "stream": False})
     guide_project.post("/api/generate", {"model": MODEL, "stream": False, "keep_alive": 0})
-    guide_project.engine.occupy(1200 * bed.MIB)  # by what nobody may close
+    guide_project.engine.occupy(1200 * bed.MIB)  # by a program that may not be closed
     bed.load(guide_project)
     assert bed.layers(guide_project) != "33/33"
     words = ("--last-resort", "--max-risk", "disruptive", "-e", f"model={MODEL}")

@@ -1,4 +1,4 @@
-"""The NVML stand-in, loaded by the real nvidia-ml-py in a process of its own."""
+"""The NVML stand-in, loaded by the real nvidia-ml-py in a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of a run in a real browser: it renders by itself, fetches nothing, and fits a narrow window."""
+"""The page of a run in a real browser: it renders without a network, fetches nothing, and fits a narrow window."""
 
 from __future__ import annotations
 

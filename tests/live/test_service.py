@@ -54,7 +54,7 @@ def start(host: Service, folder: Path, *words: str, **variables: object) -> tupl
 
 
 def restart(host: Service, folder: Path, **keywords: object) -> tuple[int, list[dict[str, Any]]]:
-    """Play a restart that is asked for twice."""
+    """Play a restart that is requested twice."""
     tasks = [{"name": name, "ollama.restarted": {}, **keywords} for name in ("once", "twice")]
     book = folder / "restart.yml"
     book.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
@@ -189,7 +189,7 @@ def test_a_run_that_was_killed_after_it_unloaded_the_model_loads_that_very_one_w
         run = next((tmp_path / "state").rglob("events.jsonl"))
         lines = run.read_text("utf-8").splitlines(keepends=True)
         cut = next(number for number, line in enumerate(lines) if '"change_end"' in line and "unload" in line)
-        run.write_text("".join(lines[: cut + 1]), "utf-8")  # as on disk at the moment it was killed
+        run.write_text("".join(lines[: cut + 1]), "utf-8")  # as on disk when it was killed
         host.ask("/api/generate", {"model": MODEL, "keep_alive": 0})
         code, events = start(host, tmp_path, "resume", run.parent.name)
         assert (code, host.loaded) == (0, {MODEL: (True, FOR_EVER)}), told(events)

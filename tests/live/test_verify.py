@@ -55,7 +55,7 @@ def test_a_repair_that_survives_a_restart(guide_project: Project, project_enviro
     bed.FAULTS["healthy"](guide_project)
     before = container(guide_project)
     code, said, changed = verify(project_environment, tmp_path, "--survives-restart")
-    assert (code, container(guide_project)) == (5, before), said  # a restart is disruptive, and nobody agreed
+    assert (code, container(guide_project)) == (5, before), said  # a restart is disruptive, and was not confirmed
     assert "ollama.restarted" not in changed
     code, said, changed = verify(project_environment, tmp_path, "--survives-restart", "--max-risk", "disruptive")
     assert code == 0, said

@@ -1,4 +1,4 @@
-"""``kill -9`` of the controller at any event of recreate-volume.yml on a real engine: no model is lost, whatever follows."""
+"""``kill -9`` of the controller at any event of recreate-volume.yml on a real engine: no model is lost."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Files = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a program ended, and what it told."""
+    """How a program ended, and its output."""
 
     code: int
     events: list[dict[str, Any]]
@@ -46,7 +46,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Bed:
-    """The guide's project with a model of the registry and one of its own, and `remediate` beside it."""
+    """The guide's project with a model of the registry and a local one, and a running `remediate`."""
 
     project: Project
     environment: Mapping[str, str]
@@ -82,7 +82,7 @@ class Bed:
         return [_words(event) for event in runs(self.runs)[0].events]
 
     def volumes(self) -> dict[str, Files]:
-        """Return the files of every volume as their content hashes, by whatever lies on the engine and not by what is told."""
+        """Return the files of every volume as their content hashes, read from the engine and not from the run's events."""
         names = self.project.engine.docker("volume", "ls", "-q").stdout.split()
         return {name: self._files(name) for name in names}
 
@@ -93,7 +93,7 @@ class Bed:
         return {path: digest for digest, path in (line.split() for line in listed.splitlines())}
 
     def forget(self) -> None:
-        """Remove saved volumes and the record, so that the next killed run writes down and saves anew."""
+        """Remove saved volumes and the record, so that the next killed run writes down and saves its own."""
         for record in self.project.folder.glob(".remediation-volume-*.json"):
             record.unlink()
         for name in self.volumes():
@@ -113,7 +113,7 @@ def half(guide_project: Project, project_environment: dict[str, str], tmp_path: 
     guide_project.up()
     own = {"model": LOCAL, "from": MODEL, "parameters": {"num_ctx": 2048}, "system": "Say it in Spanish.", "stream": False}
     guide_project.post("/api/create", own)
-    guide_project.engine.docker("exec", CONTAINER, "sh", "-c", "echo a key of its own > /root/.ollama/id_ed25519")
+    guide_project.engine.docker("exec", CONTAINER, "sh", "-c", "echo a local key > /root/.ollama/id_ed25519")
     with registry(guide_project, MODEL) as mirror:
         made = Bed(guide_project, project_environment, tmp_path, mirror)
         yield made
@@ -146,7 +146,7 @@ def own_files(project: Project, whole: Files) -> set[str]:
 
 
 def missing(volumes: Mapping[str, Files], whole: Files, own: set[str]) -> tuple[str, ...]:
-    """Return which of the own files lie in no volume any more as they were."""
+    """Return which of the local files are in no volume any more as they were."""
     there = {(path, digest) for files in volumes.values() for path, digest in files.items()}
     return tuple(sorted(path for path in own if (path, whole[path]) not in there))
 

@@ -67,7 +67,7 @@ class BareHost:
 
 @dataclass
 class Ran:
-    """What a run told, by host: ``told(host)`` are its results as (task, outcome, msg)."""
+    """The events of a run by host: ``told(host)`` are its results as (task, outcome, msg)."""
 
     summary: RunSummary
     events: list[Event] = field(default_factory=list)

@@ -1,6 +1,6 @@
 """Small playbooks do what a real ansible-core did with them, host by host and task by task.
 
-``cases/*/recorded.json`` is what ansible-core 2.19 told `ansible/record.py`; with ``-m every`` it is asked again.
+``cases/*/recorded.json`` is the output of ansible-core 2.19 through `ansible/record.py`; with ``-m every`` it is recorded again.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def played(case: Path, folder: Path) -> Ran | None:
 
 
 def entries(events: list[Event], host: str) -> Iterator[Mapping[str, Any]]:
-    """Yield what a host came to in Ansible's words; an include that was carried out is not told there."""
+    """Yield a host's results in Ansible's words; an include that was carried out has none."""
     for event in events:
         if event.kind != "task_result" or event.host != host:
             continue

@@ -32,7 +32,7 @@ def advice(folder: Path, tasks: str, *, play: str = "", known: tuple[str, ...] =
         ("    - command: rm -rf /data\n      changed_when: true\n      risk: destructive\n", []),
         ("    - command: docker compose down -v\n      changed_when: true\n", ["bare-down-v"]),
         ("    - command: docker compose down\n      changed_when: true\n", []),
-        ("    - debug: {msg: x}\n      notify: nobody\n", ["unknown-handler"]),
+        ("    - debug: {msg: x}\n      notify: unknown\n", ["unknown-handler"]),
         ('    - debug: {msg: x}\n      notify: "{{ item }}"\n      loop: [a]\n', []),
         ("    - set_fact: {spare: 1}\n", ["unused-variable"]),
         ("    - set_fact: {spare: 1}\n    - debug: {msg: x}\n      when: spare == 1\n", []),

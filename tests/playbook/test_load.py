@@ -1,4 +1,4 @@
-"""A playbook is read with all its mistakes told at once, each with its place, the line and the nearest right name."""
+"""A playbook is read with all its mistakes reported at once, each with its place, the line and the nearest right name."""
 
 from __future__ import annotations
 

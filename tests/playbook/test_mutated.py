@@ -1,4 +1,4 @@
-"""Whatever stands in a playbook, an inventory or a file of variables: it is read, or refused with a sentence."""
+"""Any content of a playbook, an inventory or a file of variables: it is read, or refused with a sentence."""
 
 from __future__ import annotations
 

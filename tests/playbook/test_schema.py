@@ -114,7 +114,7 @@ def test_what_the_loader_takes_is_valid(right: Any) -> None:
 
 def test_the_file_for_editors_is_the_one_that_is_made_from_the_steps() -> None:
     kept = json.loads((ROOT / "schema" / "playbook.json").read_text(encoding="utf-8"))
-    assert kept == json.loads(json.dumps(SCHEMA)), "make it anew: remediate schema --out schema/playbook.json"
+    assert kept == json.loads(json.dumps(SCHEMA)), "write it again: remediate schema --out schema/playbook.json"
 
 
 @pytest.mark.parametrize("path", PLAYBOOKS, ids=lambda path: path.name)

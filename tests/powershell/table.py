@@ -116,7 +116,7 @@ class Asked:
         return reply.value if isinstance(reply, ProbeReply) else None
 
     def started(self, program: str) -> bool:
-        """Return whether the script got as far as starting a program of this name."""
+        """Return whether the script started a program of this name."""
         return any(program in call for state in self.states for call in state["calls"]) and any(
             call.startswith("System.Diagnostics.Process::Start") for state in self.states for call in state["calls"]
         )
@@ -134,7 +134,7 @@ class Watched:
         return [self._one(call) for call in calls]
 
     def close(self) -> None:
-        """Nothing of its own is open."""
+        """It opens no file."""
 
     def _one(self, call: Call) -> Reply:
         if isinstance(call, Run):
@@ -208,7 +208,7 @@ def programs(script: str) -> Iterator[Program]:
 
 
 def children(root: Path) -> list[str]:
-    """Return the programs that go on of those which a stand-in's PowerShell started; what was ended is given a moment."""
+    """Return the programs started by a stand-in's PowerShell that still run; a program that was ended has a second to exit."""
     for _ in range(20):
         if not (found := _running(root)):
             break

@@ -112,7 +112,7 @@ def bodies(path: Path) -> list[tuple[str, str]]:
 
 
 def short(name: str) -> str:
-    """Return a type's name without ``System.``, which PowerShell adds by itself."""
+    """Return a type's name without ``System.``, which PowerShell adds itself."""
     return name.removeprefix("System.")
 
 

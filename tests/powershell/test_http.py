@@ -1,4 +1,4 @@
-"""The probe ``http`` under a real PowerShell, in a worker: answers, and what is heard of them before they are whole."""
+"""The probe ``http`` under a real PowerShell, in a worker: answers, and their chunks before they are whole."""
 
 from __future__ import annotations
 

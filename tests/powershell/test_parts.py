@@ -1,4 +1,4 @@
-"""Probes of which Windows refuses a part, leaves it empty or lets it vanish: the rest is told, and the reason stands beside it."""
+"""Probes of which Windows refuses a part, leaves it empty or lets it vanish: the rest is returned, with the reason."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_an_hresult_is_told_in_every_language(host: Host) -> None:
 
 
 def closed(host: Host) -> Path:
-    """Return a folder that the worker may not list, because it runs as nobody."""
+    """Return a folder that the worker may not list, because it runs as an unprivileged user."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to run the worker as another user")
     for each in (host.root, *host.root.parents):

@@ -76,7 +76,7 @@ def test_what_windows_powershell_5_1_does_not_know(path: Path) -> None:
     text = code(path.read_text("utf-8"))
     assert [each for each in _TOO_NEW if re.search(each, text)] == []
     assert [each for each in _FORBIDDEN if each in text] == []
-    # ConvertTo-Json of 5.1 takes two levels unless it is told, and enumerates what is piped to it
+    # ConvertTo-Json of 5.1 takes two levels by default, and enumerates what is piped to it
     assert all("-Depth 20 -Compress -InputObject" in line for line in text.splitlines() if re.search(r"ConvertTo-Json\b", line))
 
 
@@ -118,7 +118,7 @@ def test_the_variable_of_piped_input_is_named_nowhere(path: Path) -> None:
 
 @pytest.mark.parametrize("path", texts(), ids=names)
 def test_no_array_goes_through_a_block(path: Path) -> None:
-    # an array that an if or a try emits is taken apart: bytes would arrive as boxed objects, one of them as no array at all
+    # an array that an if or a try emits is taken apart: bytes would arrive as boxed objects, one of them as no array
     assert not re.search(
         r"=\s*(if|try|foreach|switch)\b[^\n]*(FromBase64String|GetBytes|ToArray|byte\[\])", path.read_text("utf-8")
     )

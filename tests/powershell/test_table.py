@@ -145,7 +145,7 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
         return lambda look: WindowsProcessWriter(look).close(5000, STARTED + 5000, **{"grace": 3.0, **more})
 
     return {
-        "close": [Scene("polite", close(), _whole), Scene("force", close(force=True), _stubborn), Scene("nobody", close(), _no_screen)],
+        "close": [Scene("polite", close(), _whole), Scene("force", close(force=True), _stubborn), Scene("no-screen", close(), _no_screen)],
         "desktop": [Scene("read", lambda look: Desktop(look, _no_engine).read(), _whole), Scene("no screen", lambda look: Desktop(look, _no_engine).read(), _no_screen)],
         "docker-desktop": [
             Scene("start", lambda look: DesktopControl(look, clock, _engine).start(timeout=60.0), _whole),

@@ -123,10 +123,10 @@ def test_a_task_that_cannot_be_removed_at_once_is_removed_later(windows: Windows
     assert not list(windows.data.glob("remediation-*"))
 
 
-@pytest.mark.parametrize("name", [*REFUSALS, "ended", "failed", "running", "nobody"])
+@pytest.mark.parametrize("name", [*REFUSALS, "ended", "failed", "running", "no-screen"])
 def test_nothing_is_ended_before_its_grace_is_over(windows: Windows, name: str) -> None:
     stubborn(windows)
-    if name == "nobody":
+    if name == "no-screen":
         windows.world["console"] = None
         windows.world["processes"] = [each for each in windows.world["processes"] if each["Name"] != "explorer.exe"]
     windows.world["task"] = {"seconds": 0, "code": {"failed": 1, "running": 267009}.get(name)}

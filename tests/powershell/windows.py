@@ -54,7 +54,7 @@ _PURE = {
     "IO.File::Exists", "IO.Path", "Management.Automation.Runspaces.RunspaceFactory", "Math", "Net.WebUtility", "NullString", "Regex", "String", "Text.Encoding",
     "TimeSpan", "Threading.Tasks.Task", "Threading.Thread", "double", "guid", "int", "int64", "long", "regex", "string",
 }  # fmt: skip
-"""Types and static methods that do not fail, whatever the system does."""
+"""Types and static methods that do not fail on any system."""
 _STATIC = re.compile(r"\[([\w.]+)\]::(\w+)\(")
 _PLAYED = {
     "Diagnostics.Stopwatch": "StandIn.Stopwatch",
@@ -106,7 +106,7 @@ def refused(command: str, words: str = "", **more: object) -> dict[str, Any]:
 def process(
     pid: int, name: str, *, parent: int = 4, session: int = 1, owner: str | None = USER, **more: object
 ) -> dict[str, Any]:
-    """Return one row of `Windows.world`: ``window`` is the handle of its window, ``closes`` whether it ends when that is asked to."""
+    """Return one row of `Windows.world`: ``window`` is the handle of its window, ``closes`` whether it ends on a request to close."""
     return {
         "ProcessId": pid, "Name": name, "ParentProcessId": parent, "SessionId": session, "ExecutablePath": f"C:\\Programs\\{name}",
         "CreationDate": STARTED + pid, "Owner": owner, "Sid": SID, "window": 0, "closes": False, **more,

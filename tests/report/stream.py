@@ -1,4 +1,4 @@
-"""A run told by hand: what the reports must make a page of (figures as in the guide's incident)."""
+"""A handmade run: the events that a report makes a page of (figures as in the guide's incident)."""
 
 from __future__ import annotations
 

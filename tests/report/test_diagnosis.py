@@ -14,7 +14,7 @@ ASKED: dict[str, Any] = {
         {
             "cause": "explicit_num_gpu",
             "confidence": 0.95,
-            "because": "somebody asked for one layer",
+            "because": "a client requested one layer",
             "quotes": [{"where": "their-log.txt:812", "text": "msg=offload layers.requested=1 layers.model=33 layers.offload=1"}],
             "cure": "find the client that sends num_gpu, or the Modelfile",
         }
@@ -23,7 +23,7 @@ ASKED: dict[str, Any] = {
     "settings": [],
     "offloaded": [1, 33],
     "predicted": [33, 33],
-    "need": "all 33 would fit (5.4 GiB), one was asked for",
+    "need": "all 33 would fit (5.4 GiB), one was requested",
     "collect": ["the client's request, by OLLAMA_DEBUG_LOG_REQUESTS=1"],
     "notes": [],
 }

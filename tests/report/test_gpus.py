@@ -20,7 +20,7 @@ def test_memory_load_and_holders_have_their_units() -> None:
     assert "busy 42 %" in shown
     assert "mistral:7b 1.0 GiB of 5.0 GiB on the GPU" in shown
     assert "chrome.exe 2.0 GiB" in shown
-    assert "who.exe" not in shown  # an unknown amount is not told as one
+    assert "who.exe" not in shown  # an unknown amount is not shown as one
 
 
 def test_a_host_that_cannot_be_looked_at_says_why() -> None:

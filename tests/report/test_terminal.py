@@ -320,9 +320,9 @@ def test_verbose_adds_the_rungs_that_were_left_out() -> None:
 
 
 def test_a_note_is_said_once() -> None:
-    note = stream.event("note", 2, text="a client asked for num_gpu=1 again", level="warning")
+    note = stream.event("note", 2, text="a client requested num_gpu=1 again", level="warning")
     rows = page([stream.run_start(), note, replace(note, time=note.time + 1), stream.run_end()])
-    assert len(starting(rows, "  warning   a client asked for num_gpu=1 again")) == 1
+    assert len(starting(rows, "  warning   a client requested num_gpu=1 again")) == 1
 
 
 def test_a_host_name_that_nobody_announced_still_gets_its_page() -> None:

@@ -1,4 +1,4 @@
-"""The runbooks and steps on a real Docker engine: the guide's Compose project, its volume, and what is left of it."""
+"""The runbooks and steps on a real Docker engine: the guide's Compose project, its volume, and their state afterwards."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ OTHERS = 400 * MIB
 
 
 def environment(engine: Engine, nvml: Path | None = None) -> dict[str, str]:
-    """Return the environment in which docker, the SDK, NVML and `remediate` see this engine, its card, and a home of its own.
+    """Return the environment in which docker, the SDK, NVML and `remediate` see this engine, its card, and a separate home.
 
     `nvml` is the library that `nvml_library.build` made; without it this machine has no NVIDIA driver.
     """
@@ -36,7 +36,7 @@ def healthy(project: Project) -> None:
 
 
 def num_gpu_1(project: Project) -> None:
-    """A client asked for one layer, and the model stays loaded with it for good."""
+    """A client requested one layer, and the model stays loaded with it for good."""
     _fresh(project, HEALTHY)
     load(project, {"num_gpu": 1})
 

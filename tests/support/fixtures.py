@@ -39,7 +39,7 @@ def plain_engine() -> Iterator[Engine]:
 
 @pytest.fixture
 def guide_project(gpu_engine: Engine, tmp_path: Path) -> Iterator[Project]:
-    """The guide's project in files, not up yet; whatever it started is taken down, its volume too."""
+    """The guide's project in files, not up yet; its containers and its volume are removed afterwards."""
     folder = tmp_path / "activia1-main"
     folder.mkdir()
     gpu_engine.occupy(400 * 1024**2)
@@ -57,5 +57,5 @@ def nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project_environment(guide_project: Project, nvml: Path) -> dict[str, str]:
-    """What a subprocess needs to repair `guide_project`: DOCKER_HOST, PATH, the card through NVML, a home of its own."""
+    """What a subprocess needs to repair `guide_project`: DOCKER_HOST, PATH, the card through NVML, a separate home."""
     return bed.environment(guide_project.engine, nvml)

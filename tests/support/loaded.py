@@ -1,8 +1,8 @@
 """A Python that has loaded the project already: ``[*python(environment), "-m", MODULE, ...]`` starts a module as ``python -m`` would.
 
 Most of what a short run of ``remediate`` costs is loading it. Here one process loads everything once, and each start is a fork of it
-with the streams, the folder and the environment of whoever started it; it ends as a process of its own, by code or by signal.
-Whether the program loads by itself, and how little, is for tests that start it for real (tests/cli).
+with the streams, the folder and the environment of its caller; it ends as a separate process, by code or by signal.
+Whether the program loads without that, and how little, is for tests that start it for real (tests/cli).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import remediation
 ROOT = Path(__file__).resolve().parents[2]
 _CLIENT = Path(__file__).with_name("loaded_client.py")
 _AT_START = "LD_LIBRARY_PATH"
-"""What the loader reads when a process starts: a fork has it from its parent, so each value gets a parent of its own."""
+"""Variables that the loader reads when a process starts: a fork has them from its parent, so each value gets another parent."""
 _OF_PYTHON = ("PYTHON", "LANG", "LC_")
 """What Python itself reads when it starts: who sets it differently gets a Python of their own."""
 _LIBRARIES = ("docker", "fabric", "pynvml", "requests", "rich.live", "rich.table", "ruamel.yaml", "winrm")
@@ -38,7 +38,7 @@ _LEFT_OUT = ("remediation.cli.main",)
 
 
 def python(environment: Mapping[str, str]) -> list[str]:
-    """Return the command that stands for ``python`` in this environment."""
+    """Return the command to use as ``python`` in this environment."""
     forks = hasattr(os, "fork") and hasattr(socket, "send_fds")
     if not forks or _of_python(environment) != _of_python(os.environ):
         return [sys.executable]

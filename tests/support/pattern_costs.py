@@ -2,8 +2,8 @@
 
 A repeat without a bound costs more than its text is long where
 
-- another one stands in it, or beside it with nothing certain between, and both may match the same characters; or
-- a search tries it anew at each character of its own run: the pattern begins with it (after what may match nothing), or what stands before it
+- another one stands in it, or next to it with nothing certain between, and both may match the same characters; or
+- a search tries it again at each character of its run: the pattern begins with it (after what may match nothing), or what stands before it
   may match within its run; and something behind it may fail.
 """
 
@@ -38,7 +38,7 @@ def faults(pattern: re.Pattern[str]) -> list[str]:
 
 @dataclass
 class _State:
-    """What is known where the next item of a sequence begins: ``unguarded`` says that a search may begin anew at each character
+    """The state where the next item of a sequence begins: ``unguarded`` says that a search may begin again at each character
     of a run that begins here, ``prefix`` what has been matched since the start, ``before`` what the repeat just before it matches.
     """
 

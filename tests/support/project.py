@@ -140,7 +140,7 @@ class Project:
 
 
 def free_port() -> int:
-    """Return a TCP port that is free on loopback at this moment."""
+    """Return a TCP port that is free on loopback now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,7 +1,7 @@
 """A Linux host whose Ollama is a service and no container: an sshd into this machine, and programs that are found first there.
 
 `systemctl` really stops and starts the stand-in, whose process is named ``ollama``; `journalctl` prints what it wrote, and
-`nvidia-smi` tells of the card that it plays on. Each call of `systemctl` is written down.
+`nvidia-smi` shows the card that it plays on. Each call of `systemctl` is written down.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ pid.write_text(str(server.pid))
 _OLLAMA = """#!{python}
 import runpy, subprocess, sys
 open("/proc/self/comm", "w").write("ollama")  # as ps and /proc tell the real program's name
-# the real server's models live in runners of its own, which end with it
+# the real server's models live in separate runner processes, which end with it
 runner = subprocess.Popen(["/usr/bin/ollama runner", "-c", "printf ollama > /proc/self/comm; read line"], executable="/bin/sh", stdin=subprocess.PIPE)
 sys.path[:0] = {packages!r}
 sys.argv[1:] = ["serve", "--memory", {card!r}, "--speed", "{speed}", *{models!r}]
 runpy.run_module("remediation_lab.ollama", run_name="__main__")
 """
 _JOURNALCTL = """#!/bin/sh
-for tail; do :; done # the last word is how many lines are wanted
+for tail; do :; done # the last word is the number of lines
 exec tail -n "$tail" {home}/journal
 """
 # secure_path is this machine's: behind the real sudo, what this host has in front of it comes first again
@@ -104,7 +104,7 @@ class Service:
         return str(path)
 
     def fails(self, words: str) -> None:
-        """Let systemctl say this and end with 1; what is `REFUSED` is so to whoever has not come through sudo."""
+        """Let systemctl print this and end with 1; `REFUSED` applies only to callers without sudo."""
         (self.home / "fault").write_text(words, "utf-8")
 
     def hides_its_journal(self) -> None:
@@ -118,7 +118,7 @@ class Service:
 
     @property
     def restarts(self) -> int:
-        """How often a restart was asked for."""
+        """The number of requested restarts."""
         return (self.home / "calls").read_text("utf-8").splitlines().count("restart ollama")
 
     @property

@@ -1,6 +1,6 @@
 """Evaluates templates and conditions with ansible-core's own classes: questions as JSON on stdin, answers as JSON on stdout.
 
-``python ansible_renders.py recorded.json`` writes that file anew.
+``python ansible_renders.py recorded.json`` writes that file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def trusted(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it; Ansible's are of types of its own."""
+    """Return a value as JSON has it; Ansible's values have their own types."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

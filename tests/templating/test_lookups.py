@@ -58,7 +58,7 @@ def test_files_are_found_beside_the_playbook(scope: Scope, tmp_path: Path, expre
         ("lookup('template', 'no.j2')", "no file 'no.j2'"),
         ("lookup('dict', [1])", "takes mappings"),
         ("lookup('sequence', 'start=1')", "give either end or count"),
-        ("lookup('vars', 'nobody')", "no such variable"),
+        ("lookup('vars', 'unknown')", "no such variable"),
     ],
 )
 def test_what_cannot_be_looked_up_is_told(scope: Scope, expression: str, message: str) -> None:

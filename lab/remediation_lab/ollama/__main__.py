@@ -1,7 +1,7 @@
 """Play an Ollama server on a port: ``python -m remediation_lab.ollama --port 11434 --memory gpu.txt``.
 
 The environment is the server's own (OLLAMA_*, CUDA_VISIBLE_DEVICES).  A GPU is there when the memory file is: in a container the
-engine's hook puts it there if a GPU was asked for.
+engine's hook puts it there if the container requests a GPU.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     if not ollama.start():
         return 2
-    # as the real server: whoever calls while it looks for cards is answered afterwards, and logged behind the settings
+    # as the real server: a request that comes during GPU discovery is answered afterwards, and logged after the settings
     threading.Thread(target=server.serve_forever, daemon=True).start()
     while not stop.wait(1.0):
         ollama.tick()

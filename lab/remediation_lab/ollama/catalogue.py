@@ -14,7 +14,7 @@ from remediation_lab.ports import LabClock
 
 _STEPS = 8
 _MENDED = {"", "config-missing", "manifest-broken"}
-"""Damage that a pull repairs: it writes configuration and manifest anew."""
+"""Damage that a pull repairs, because it rewrites configuration and manifest."""
 _UNREADABLE = {Damage.BLOB_MISSING, Damage.BLOB_EMPTY, Damage.BLOB_MAGIC}
 _KEY_WIDTH = 30
 
@@ -194,7 +194,7 @@ class Catalogue:
         return model.name
 
     def pull(self, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Fetch a model from the table that stands for the registry; a file that is there is not read again."""
+        """Fetch a model from the table that plays the registry; a file that exists is not read again."""
         yield {"status": "pulling manifest"}
         model = self.store.fetch(body.get("model") or body.get("name") or "", self._clock.now())
         if model is None:

@@ -1,4 +1,4 @@
-"""The processes of loaded runners: the real server starts one for each, and whoever lists processes looks for them."""
+"""The processes of loaded runners: the real server starts one for each, and tools that list processes look for them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _IDLE = 'import sys; open("/proc/self/comm", "w").write("ollama"); print(flush=T
 
 
 class RunnerProcesses:
-    """No processes at all: of a server that is played within another program."""
+    """No processes, for a server that is played within another program."""
 
     def start(self, model: str) -> None:
         """Start the process of a model, instead of one that it had."""
@@ -20,7 +20,7 @@ class RunnerProcesses:
         """End the process of a model, if it has one."""
 
     def killed(self, model: str) -> bool:
-        """Tell whether somebody ended the process of a loaded model."""
+        """Return whether the process of a loaded model was killed."""
         return False
 
 
@@ -44,7 +44,7 @@ class LinuxProcesses(RunnerProcesses):
         )  # fmt: skip
         if process.stdout is not None and process.stdout.readline():  # from here on it has its name
             self._running[model] = process
-        else:  # it never ran, so nobody has ended it
+        else:  # it never ran, so it was not killed
             process.kill()
             process.communicate()
 
@@ -56,6 +56,6 @@ class LinuxProcesses(RunnerProcesses):
             process.communicate()
 
     def killed(self, model: str) -> bool:
-        """Tell whether somebody ended the process of a loaded model."""
+        """Return whether the process of a loaded model was killed."""
         process = self._running.get(model)
         return process is not None and process.poll() is not None

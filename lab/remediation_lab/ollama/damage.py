@@ -1,4 +1,4 @@
-"""What a damaged model answers: nothing is repaired and nothing noticed before somebody asks (recordings, surprise 9)."""
+"""The answers of a damaged model: the server repairs nothing, and notices nothing before a request (recordings, surprise 9)."""
 
 from __future__ import annotations
 

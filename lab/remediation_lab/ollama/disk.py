@@ -1,6 +1,6 @@
-"""A model store that lies in a folder as Ollama's does: a manifest per name, a file per blob.
+"""A model store in a folder with Ollama's layout: a manifest per name, a file per blob.
 
-No weights are kept: the blob of weights is a short text with a GGUF head, and its digest is that text's, so whoever hashes, moves or
+No weights are kept: the blob of weights is a short text with a GGUF head, and its digest is that text's, so a program that hashes, moves or
 damages blobs finds what a real store would show.  The folder is read again for every request, because others write to it, too.
 """
 

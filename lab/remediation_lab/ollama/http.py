@@ -35,7 +35,7 @@ class _Handler(BaseHTTPRequestHandler):
             if chunked and self.command != "HEAD":
                 self.wfile.write(b"0\r\n\r\n")
         except ConnectionError:
-            self.close_connection = True  # the client gave up; gin logs the request all the same
+            self.close_connection = True  # the client gave up; gin logs the request anyway
         finally:
             answer.close()
 

@@ -25,7 +25,7 @@ class Line:
 
 
 def line(source: str, message: str, level: str = "INFO", **pairs: object) -> Line:
-    """Make a line; in a key two underscores stand for a space, a single one at the end is dropped."""
+    """Make a line; in a key two underscores become a space, and a single one at the end is dropped."""
     return Line(source, message, tuple((key.rstrip("_").replace("__", " "), of) for key, of in pairs.items()), level)
 
 

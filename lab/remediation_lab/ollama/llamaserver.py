@@ -40,12 +40,12 @@ def host_compute(wish: Wish) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What the fit came to: layers on the card, and the sizes by which it was decided."""
+    """The result of the fit: layers on the card, and the sizes that decided it."""
 
     layers: int
     projected: int
     asked: int
-    """What would be used with the layers that were asked for."""
+    """The memory for the requested layers."""
     target: int
 
     @property
@@ -152,7 +152,7 @@ class LlamaServerLoader(Loader):
 
     @property
     def _hidden(self) -> bool:
-        """Whether llama-server is told to use no device, which Ollama does not know."""
+        """Whether llama-server gets the option to use no device, which Ollama does not know."""
         return self.settings.raw.get("LLAMA_ARG_DEVICE") == "none"
 
     def _sizes(self, wish: Wish, layers: int) -> tuple[int, int]:

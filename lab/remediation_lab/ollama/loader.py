@@ -31,7 +31,7 @@ class Pace:
     gpu: float = 160e9
     cpu: float = 18e9
     context_bytes: int = 180 * 1024**2
-    """What a CUDA process holds beside its buffers; no estimate of Ollama's counts it."""
+    """Memory of a CUDA process in addition to its buffers; Ollama's estimates do not count it."""
 
 
 @dataclass(slots=True)

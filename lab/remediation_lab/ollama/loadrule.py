@@ -159,7 +159,7 @@ def plan_g2(wish: Wish, free: int | None, *, overhead: int, alone: bool) -> Plan
 
 
 def plan_g2_signed(wish: Wish, free: int | None, *, overhead: int, alone: bool) -> Plan:
-    """Lay out as v0.24.0 does: one layer larger than the free memory leaves no room at all."""
+    """Lay out as v0.24.0 does: one layer larger than the free memory leaves no room for any."""
     return _plan_g2(wish, free, overhead=overhead, alone=alone, wraps=False)
 
 

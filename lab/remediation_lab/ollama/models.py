@@ -1,4 +1,4 @@
-"""The models of the lab: their metadata, the files on disk, and the table that stands for the registry."""
+"""The models of the lab: their metadata, the files on disk, and the table that plays the registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the recordings of real servers tell beside the answers: their log, their environment, what their driver was."""
+"""What the recordings of real servers hold in addition to the answers: log, environment, driver."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 DRIVER_TOTAL, DRIVER_FREE = 6144 * 1024**2, 5744 * 1024**2
 BROKEN = frozenset({"INIT", "COUNT", "CTX", "CC"})
-"""What of a simulated driver leaves no device that can be used: an error, none at all, no context, one that is too old."""
+"""Faults of a simulated driver that leave no usable device: an error, no device, no context, a driver that is too old."""
 
 
 def driver(notes: Sequence[str]) -> dict[str, int]:
-    """Return what a simulated driver of v0.9.6 was told to answer; nothing where there was none."""
+    """Return the answer of a simulated driver of v0.9.6; nothing where there was none."""
     told = next((note for note in notes if note.startswith("simulated driver: ")), "")
     found = {name: int(value) for name, value in re.findall(r"FAKE_([A-Z]+)=(\d+)", told)}
     return {"FREE": DRIVER_FREE, **found} if told else {}

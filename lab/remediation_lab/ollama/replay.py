@@ -212,7 +212,7 @@ class Scenario:
 
 
 def _order(step: Mapping[str, Any]) -> int:
-    """Order so that a request that ran beside others, and began before them, comes before them."""
+    """Order so that a request that overlapped others, and began before them, comes before them."""
     return 0 if "start_server" in step or "01-" in step["answer"] else 1 if step.get("concurrent") else 2
 
 

@@ -17,7 +17,7 @@ from remediation_lab.ollama.models import Model
 from remediation_lab.ollama.options import Options
 
 LEAVE_SECONDS = 0.25
-"""A runner told to go needs this long: an unload is asynchronous (facts/ollama 3)."""
+"""Seconds that a runner takes to exit: an unload is asynchronous (facts/ollama 3)."""
 _RUNNERS_PER_GPU = 3
 
 
@@ -64,7 +64,7 @@ class Scheduler:
                     runner.leaving = self._clock.now() + LEAVE_SECONDS
 
     def dies(self, runner: Runner) -> bool:
-        """Tell whether a loaded runner ends at its first token: for want of system memory, or because somebody ended its process."""
+        """Return whether a loaded runner ends at its first token: the system memory is short, or its process was killed."""
         return self._loader.starves() or self._processes.killed(runner.name)
 
     def kill(self, runner: Runner) -> None:

@@ -77,7 +77,7 @@ class OllamaServer:
 
     @property
     def generating(self) -> bool:
-        """Whether an answer is being made at this moment."""
+        """Whether an answer is being made."""
         return self._inference.active > 0
 
     def start(self) -> bool:

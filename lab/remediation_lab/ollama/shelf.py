@@ -31,7 +31,7 @@ def files(store: ModelStore) -> dict[str, File]:
 
 
 def move(store: ModelStore, path: str, to: str) -> None:
-    """Move a blob out of the store or back; FileNotFoundError, and ValueError for what nobody has a reason to move."""
+    """Move a blob out of the store or back; FileNotFoundError, and ValueError for a file that is no blob."""
     name = posixpath.basename(path)
     digest = name.replace("sha256-", "sha256:")
     if path not in files(store):

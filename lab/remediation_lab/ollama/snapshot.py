@@ -33,7 +33,7 @@ class Snapshot:
 
     @property
     def free(self) -> int:
-        """The bytes that nobody holds."""
+        """The bytes that are free."""
         return max(0, self.total - sum(self.held.values()))
 
 

@@ -21,7 +21,7 @@ _REFUSED = "the lab's PowerShell runs the worker and the probe scripts, no other
 
 
 def world() -> World:
-    """Return the machine this shell runs on: the lab's, or a default one of its own."""
+    """Return the machine this shell runs on: the lab's, or a default one."""
     address, host = os.environ.get(WORLD), os.environ.get(HOST)
     if address and host:
         return Client(Path(address), host=host)

@@ -18,7 +18,7 @@ SLICE = 300_000
 """More than so many bytes of one stream leave in frames of their own."""
 _FULL = 200_000
 _EVERY = 1.0
-"""Of an answer that is told while it comes, a frame leaves so many seconds after the last one, or when so many bytes wait."""
+"""A frame of a streamed answer leaves so many seconds after the last one, or when so many bytes wait."""
 _FRAMED = {"run", "start", "poll"}
 _PLAIN = ("start", "poll", "stop", "read", "write", "run")
 

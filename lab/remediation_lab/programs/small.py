@@ -24,10 +24,10 @@ def whoami(machine: Machine, _: Call) -> Done:
 
 
 def lab_echo(machine: Machine, call: Call) -> Done:
-    """Print how it was started as JSON, or what it is told.
+    """Print its arguments and environment as JSON, or what an option names.
 
     ``--rc N`` ends with N, ``--stderr TEXT`` says that, ``--bytes N`` prints N bytes of all values, ``--sleep S`` waits S seconds of
-    the machine's time, ``--cat`` prints stdin; everything is told back otherwise.
+    the machine's time, ``--cat`` prints stdin; otherwise all arguments are printed.
     """
     words = list(call.argv[1:])
     options = {"--rc": "0", "--stderr": "", "--bytes": "", "--sleep": "0"}

@@ -80,7 +80,7 @@ class Front:
         return {}
 
     def op_wire(self, request: dict[str, Json]) -> Json:
-        """Arm faults of the wire at one host or at all."""
+        """Arm faults of the wire at one host or at every host."""
         faults = [Fault(**each) for each in request.get("faults") or ()]
         for server in self._chosen(request):
             for fault in faults:
@@ -136,7 +136,7 @@ class Front:
             self._boots[host] = self._world.call("reboot", host=host)["boots"]
 
     def quiet(self, seconds: float) -> bool:
-        """Return whether nothing has been asked and no shell been open for so long; expires idle shells."""
+        """Return whether there was no request and no open shell for so long; expires idle shells."""
         for server in self.servers.values():
             server.shells.expire()
         requests = sum(server.counters().get("requests", 0) for server in self.servers.values())
@@ -151,7 +151,7 @@ class Front:
         self._door.close()
         for server in self.servers.values():
             server.end()
-        self.service.close()  # last: whoever waits for the end sees the ports free
+        self.service.close()  # last: a client that waits for the end sees the ports free
 
 
 def _tls(folder: Path, host: dict[str, Json]) -> ssl.SSLContext | None:
@@ -163,7 +163,7 @@ def _tls(folder: Path, host: dict[str, Json]) -> ssl.SSLContext | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop, or until nobody has come for a while."""
+    """Serve until stopped, or until no client has connected for a while."""
     parser = argparse.ArgumentParser(prog="python -m remediation_lab.winrm", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--idle", type=float, default=3600.0, help="seconds without a client after which the process ends")

@@ -72,7 +72,7 @@ class Connection:
         return self._admitted or ((self._context.client_principal or "") if self._context is not None else "")
 
     def admit(self, user: str | None) -> None:
-        """Let somebody in whom TLS protects: by password or by certificate; None is a refusal."""
+        """Admit a user whom TLS protects: by password or by certificate; None is a refusal."""
         self._admitted = user or ""
 
     def step(self, header: str) -> tuple[bool, str | None]:

@@ -84,7 +84,7 @@ def listener(authority: Authority, kind: str, alternatives: Sequence[str]) -> by
 
 
 def context(pem: Path, clients: Path | None = None) -> ssl.SSLContext:
-    """Return a server's TLS context; with `clients`, certificates of that authority are asked for and may be missing."""
+    """Return a server's TLS context; with `clients` it requests certificates of that authority, and they may be missing."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.load_cert_chain(pem)

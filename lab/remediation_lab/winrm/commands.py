@@ -115,7 +115,7 @@ class Command:
             self._more.notify_all()
 
     def kill(self) -> None:
-        """Let the program die by itself, as if it had crashed; its client learns it from the next Receive."""
+        """Let the program die as if it had crashed; its client learns it from the next Receive."""
         process = self._process
         if process is not None and process.poll() is None:
             process.kill()

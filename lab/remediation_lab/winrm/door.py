@@ -1,4 +1,4 @@
-"""One thread that accepts for all listeners of a lab: two hundred hosts cost no more than one while nobody comes."""
+"""One thread that accepts for all listeners of a lab: two hundred idle hosts cost no more than one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Door:
         self._thread.start()
 
     def close(self) -> None:
-        """Accept nobody from now on."""
+        """Accept no more connections."""
         self._bell.send(b"!")
         self._thread.join()
         self._selector.close()

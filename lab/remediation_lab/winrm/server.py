@@ -130,10 +130,10 @@ class WinRmServer(ThreadingHTTPServer):
         self._handle_request_noblock()  # type: ignore[attr-defined]  # what serve_forever calls; typeshed leaves it out
 
     def get_request(self) -> tuple[socket.socket, object]:
-        """Accept one connection, blocking from then on whatever the listener is."""
+        """Accept one connection, blocking from then on even if the listener is not."""
         connection, address = super().get_request()
         if self._tls is not None:
-            # the handshake is the connection's own thread's, when it first reads: a client that stalls stalls nobody else
+            # the connection's thread does the handshake at its first read: a client that stalls delays no other client
             connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         connection.setblocking(True)  # the socket module's own parameter
         return connection, address

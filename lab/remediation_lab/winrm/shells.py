@@ -106,7 +106,7 @@ class Shells:
             }
 
     def expire(self) -> None:
-        """End shells that nobody has touched for their idle time."""
+        """End shells that were unused for their idle time."""
         now = time.monotonic()
         with self._lock:
             old = [each for each in self._shells.values() if now - each.touched > each.idle]

@@ -105,8 +105,8 @@ def fault(message_id: str, error: Fault, machine: str) -> bytes:
     """Return a fault's envelope; one without a code carries no WSManFault."""
     detail = ""
     if error.code is not None:
-        told = f"<f:Message>{escape(error.reason)}</f:Message>"
-        detail = f'<s:Detail><f:WSManFault xmlns:f="{NS["f"]}" Code="{error.code}" Machine={quoteattr(machine)}>{told}</f:WSManFault></s:Detail>'
+        message = f"<f:Message>{escape(error.reason)}</f:Message>"
+        detail = f'<s:Detail><f:WSManFault xmlns:f="{NS["f"]}" Code="{error.code}" Machine={quoteattr(machine)}>{message}</f:WSManFault></s:Detail>'
     body = (
         f"<s:Fault><s:Code><s:Value>{error.who}</s:Value><s:Subcode><s:Value>{error.subcode}</s:Value></s:Subcode></s:Code>"
         f'<s:Reason><s:Text xml:lang="en-US">{escape(error.reason)}</s:Text></s:Reason>{detail}</s:Fault>'

@@ -16,12 +16,12 @@ _TICK = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop, or until nobody has come for a while."""
+    """Serve until stopped, or until no client has connected for a while."""
     parser = argparse.ArgumentParser(prog="python -m remediation_lab.world", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--host", action="append", required=True)
     parser.add_argument(
-        "--scale", type=float, default=10.0, help="seconds of the lab in one of ours while somebody works on a host"
+        "--scale", type=float, default=10.0, help="seconds of the lab in one of ours while a client works on a host"
     )
     parser.add_argument("--idle", type=float, default=3600.0, help="seconds without a client after which the process ends")
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""What runs on a Windows machine: after a boot, after somebody has logged on, and with Docker Desktop."""
+"""The processes of a Windows machine: after a boot, after a logon, and with Docker Desktop."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def windows(state: State) -> None:
 
 
 def logon(state: State, now: float) -> None:
-    """Start the desktop of whoever has logged on; the screen before that is Windows' own."""
+    """Start the desktop of the user who has logged on; the screen before that is Windows' own."""
     user = state.login.desktop_user
     if user is None:
         _add(state, "LogonUI.exe", "C:\\Windows\\System32\\LogonUI.exe", now, owner="NT AUTHORITY\\SYSTEM", local=11 * MIB)
@@ -85,7 +85,7 @@ def docker_desktop(state: State, now: float, *, dashboard: bool) -> None:
 
 
 def vm(state: State, now: float) -> None:
-    """Start the process that stands for the WSL machine."""
+    """Start the process of the WSL machine."""
     if all(each.name != VM for each in state.programs):
         _add(state, VM, None, now, owner="NT AUTHORITY\\SYSTEM", session=0)
 

@@ -1,4 +1,4 @@
-"""A machine's clock: as fast as ours while nobody is there, faster while somebody works on it or something waits on it."""
+"""A machine's clock: real time while it is idle, faster while a client works on it or a program waits on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PAUSE = 0.0005
 class MachineClock:
     """Lab time in seconds since the epoch.
 
-    Between two visits it passes as ours does, so a model that is kept for ten minutes is still there when somebody looks
+    Between two visits it passes in real time, so a model that is kept for ten minutes is still loaded when a client looks
     again; while a session is attached or something sleeps, a second of the lab passes in 1/scale of ours.
 
     Time never passes the end of a sleep before the sleeper is awake, so a busy computer does not make the lab's programs late.
@@ -73,14 +73,14 @@ class MachineClock:
             self._hurried += by
 
     def hurry_until(self, when: float) -> None:
-        """Let time pass at the lab's scale up to `when`: a machine that boots is waited for, though nobody can be attached to it."""
+        """Let time pass at the lab's scale up to `when`: clients wait for a machine that boots, though none can attach to it."""
         with self._lock:
             self._now()
             self._until = when
 
     @contextmanager
     def jumping(self) -> Iterator[None]:
-        """Let sleeping take no time of ours: for what has happened before anybody looked."""
+        """Let sleeping take no real time: for events before the first client."""
         self._jumping = True
         try:
             yield

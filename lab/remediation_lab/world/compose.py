@@ -1,4 +1,4 @@
-"""Reading a Compose project as the plugin does: files, merge, variables, and the resolved definition (design 7)."""
+"""Reading a Compose project as the plugin does: files, merge, variables, and the resolved definition."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Project:
 
 
 def fingerprint(definition: Mapping[str, Any]) -> str:
-    """Return what stands for Compose's config hash; it differs when the definition does."""
+    """Return a stand-in for Compose's config hash; it differs when the definition does."""
     return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
 
 

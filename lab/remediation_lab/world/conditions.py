@@ -17,7 +17,7 @@ def slow_tasks(state: State) -> None:
 
 
 def refused_tasks(state: State) -> None:
-    """Let nobody register a task, as a policy can."""
+    """Let no user register a task, as a policy can."""
     state.tasks.refused = True
 
 
@@ -34,7 +34,7 @@ def untold(state: State) -> None:
 
 
 def unprepared(state: State) -> None:
-    """Set WinRM up as an old image leaves it, or somebody who hardened it by a policy; without WSL."""
+    """Set WinRM up as an old image or a hardening policy leaves it; without WSL."""
     state.setup.quotas |= {"MaxMemoryPerShellMB": 150, "MaxProcessesPerShell": 5, "IdleTimeout": 60_000}
     state.setup.by_policy = ["IdleTimeout"]
     state.setup.wsl_service = state.setup.wsl_version = None

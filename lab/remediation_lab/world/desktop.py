@@ -99,7 +99,7 @@ class Desktop:
         self._state.programs = [each for each in self._state.programs if each.name != booting.VM]
 
     def restart_machine(self, *, seconds: float = _BOOT_SECONDS) -> None:
-        """Restart the machine: everything that ran is gone, and what nobody logs on for does not come back."""
+        """Restart the machine: all programs end, and those that start at a logon do not come back without one."""
         state = self._state
         self.lost()
         with self._lock:
@@ -120,7 +120,7 @@ class Desktop:
                 state.due.append(Due(state.booted + state.login.autologon, "logon"))
 
     def log_on(self) -> None:
-        """Let somebody sit down; Docker Desktop starts with the desktop unless its settings say otherwise."""
+        """Log a user on at the desktop; Docker Desktop starts with it unless its settings say otherwise."""
         booting.logon(self._state, self._clock.now())
         if self._state.login.desktop_user is not None and self._read().get("AutoStart", True):
             self.start()

@@ -42,7 +42,7 @@ class Engine:
         self._state, self._clock, self._memory, self._lock = state, clock, memory, lock
         self._servers: dict[str, OllamaServer] = {}
         self.turn = threading.RLock()
-        """Held by whatever changes containers: the daemon does one such thing at a time here."""
+        """Held by each operation that changes containers: this daemon does one at a time."""
         for container in state.containers:
             if container.running and container.ollama is not None:
                 server = self._build(container)
@@ -176,7 +176,7 @@ class Engine:
         return True
 
     def copy(self, source: str, target: str, paths: Sequence[str]) -> int:
-        """Copy parts of a volume into another, whoever uses them; returns the bytes. Raises Refusal."""
+        """Copy parts of a volume into another, also while containers use them; returns the bytes. Raises Refusal."""
         self.keep()
         found = {each.name: each for each in self._state.volumes}
         if source not in found:

@@ -99,7 +99,7 @@ def _discord_hides(made: Machine) -> None:
 
 
 def _nobody(made: Machine) -> None:
-    # signed out with programs left over in a disconnected session: nobody who could be asked to close them
+    # signed out with programs left over in a disconnected session: no user can confirm that they close
     _occupants(made)
     made.state.login.desktop_user = None
     ask(made)
@@ -120,7 +120,7 @@ def _not_elevated(made: Machine) -> None:
 
 
 def _without_rights(made: Machine) -> None:
-    # as a domain user is who may log in over the network, and nothing else: what is there is there all the same
+    # as a domain user who may log in over the network and nothing else; the machine is the same
     _occupants(made)
     ask(made)
     made.state.login.elevated = False
@@ -173,7 +173,7 @@ def _long_context(made: Machine) -> None:
 def _other_model(made: Machine) -> None:
     post(made, "/api/pull", {"model": "phi3:3.8b", "stream": False})
     post(made, "/api/generate", {"model": "phi3:3.8b", "stream": False, "keep_alive": -1})
-    # with a number of layers asked for, a model is put beside another one instead of in its place
+    # with a requested number of layers, a model is loaded in addition to another one instead of replacing it
     ask(made, {"num_gpu": 10})
 
 
@@ -217,13 +217,13 @@ def _immortal(made: Machine) -> None:
 
 
 def _reused(made: Machine) -> None:
-    # whatever ends leaves its number to a program that nobody may close
+    # each program that ends leaves its number to a program that may not be closed
     _occupants(made, successor="OUTLOOK.EXE")
     ask(made)
 
 
 def _margin(made: Machine) -> None:
-    # whoever came from v0.24 had all layers with this: v0.30 leaves 1 GiB free where 457 MiB were enough (facts/ollama 4.5)
+    # all layers fit under v0.24 with this setting: v0.30 leaves 1 GiB free where 457 MiB were enough (facts/ollama 4.5)
     tree(
         made,
         "Code.exe",

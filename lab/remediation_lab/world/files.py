@@ -110,7 +110,7 @@ class Files:
     def write(  # the call's fields, always given by name
         self, path: str, *, offset: int, content: bytes, last: bool, sha256: str, backup: str | None
     ) -> dict[str, Any]:
-        """Answer the worker's `write`: slices go to a part beside the file, the last one moves it into place."""
+        """Answer the worker's `write`: slices go to a temporary file, and the last one moves it into place."""
         with self._lock:
             if not self.folder(ntpath.dirname(ntpath.normpath(path))):
                 raise Refusal("not-found", f"there is no folder {ntpath.dirname(ntpath.normpath(path))} for {path}")
@@ -143,7 +143,7 @@ class Files:
             return {"size": len(whole)}
 
     def _may_replace(self, path: str) -> None:
-        """Raise Refusal where no file can be put in the place of what is there."""
+        """Raise Refusal where a file cannot replace the existing entry."""
         may_open(self._state, path)
         if self.get(path) is None and self.folder(path):
             raise Refusal("error", "Cannot create a file when that file already exists.")

@@ -42,14 +42,14 @@ class VideoMemory:
         return max(0, self._state.card.total - self._state.card.reserve - self.used())
 
     def hold(self, owner: str, size: int) -> None:
-        """Let `owner` hold `size` bytes; what does not fit goes to shared memory, which nobody asked for (facts/windows 3.3)."""
+        """Let `owner` hold `size` bytes; what does not fit goes to shared memory without a request for it (facts/windows 3.3)."""
         with self._lock:
             self._state.held.pop(owner, None)
             if size:
                 self._state.held[owner] = min(size, self.free())
 
     def release_all(self, prefix: str) -> None:
-        """Release whatever owners whose name starts so hold."""
+        """Release the memory of all owners whose name starts so."""
         with self._lock:
             for owner in [each for each in self._state.held if each.startswith(prefix)]:
                 del self._state.held[owner]
@@ -64,7 +64,7 @@ class VideoMemory:
                 if program.counted and (local or program.nonlocal_):
                     rows.append(_row(f"pid_{program.pid}_luid_{card.luid}_phys_0", local, program.nonlocal_, _leak(program)))
                 if program.name in {"dwm.exe", "explorer.exe"}:
-                    # the picture of the built-in screen is made by the other adapter; its rows are of no use to anybody
+                    # the other adapter draws the built-in screen; its rows have no use
                     rows.append(_row(f"pid_{program.pid}_luid_{card.other_luid}_phys_0", 41 * MIB, 90 * MIB, 0))
             return rows
 

@@ -49,7 +49,7 @@ def desktop(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _profile(machine: Machine) -> str:
-    """Return the folder of whoever sits at the desktop; raises Refusal where the owner of the shell is not told."""
+    """Return the home folder of the user at the desktop; raises Refusal where the owner of the shell is unknown."""
     login = machine.state.login
     user = login.desktop_user or login.user
     why = rights.CIM if login.restricted else "Windows does not name the owner of explorer.exe (GetOwnerSid returned 2)"
@@ -133,7 +133,7 @@ def _killed(machine: Machine) -> str | None:
 
 
 def notify(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Show a message to whoever sits at the desktop."""
+    """Show a message to the user at the desktop."""
 
     def show() -> int:
         machine.state.messages.append(str(data["message"]))
@@ -180,7 +180,7 @@ def _space(machine: Machine, path: str) -> tuple[int | None, int | None]:
 
 
 def requests(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell what request bodies say of model and layers."""
+    """Return the model and layers that request bodies name."""
     rows, refused, parts = [], [], Parts()
     for path in map(str, data["paths"]):
         content = machine.files.get(path)
@@ -207,7 +207,7 @@ def file(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lease(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Make, remove and list the numbered directories of a folder; of two that make one, only one is told so."""
+    """Make, remove and list the numbered directories of a folder; of two clients that make one, only one succeeds."""
     folder, parts = str(data["folder"]), Parts()
     made, names, kept = None, None, []
     if data.get("make") is not None:

@@ -17,7 +17,7 @@ class Missing(Exception):  # becomes Compose's own message
 
 
 def substitute(text: str, values: Mapping[str, str], unset: Callable[[str], None]) -> str:
-    """Replace the variables of one text; `unset(name)` is told of those without a value. Raises Missing."""
+    """Replace the variables of one text; `unset(name)` is called for those without a value. Raises Missing."""
 
     def one(match: re.Match[str]) -> str:
         if match["escaped"]:

@@ -31,7 +31,7 @@ READS = frozenset({"attach", "read", "poll", "state", "clock"})
 
 @dataclass(slots=True)
 class Job:
-    """A program that runs on by itself, as soon as all of its stdin has come."""
+    """A program that runs on without its caller, as soon as all of its stdin has come."""
 
     done: threading.Event = field(default_factory=threading.Event)
     result: programs.Done | None = None
@@ -120,7 +120,7 @@ class Machine:
             return
         body = {"model": api.environment["OLLAMA_MODEL"], "prompt": "Hello", "stream": False, "keep_alive": -1}
         options = {"num_predict": 4, **client.options}
-        with suppress(Refusal):  # nobody listens: the application tries again the next time
+        with suppress(Refusal):  # the server is down: the application tries again the next time
             self.network.request(
                 method="POST",
                 url="http://127.0.0.1:11434/api/generate",
@@ -160,7 +160,7 @@ class Machine:
             return self.state.to_json()
 
     def op_probe(self, name: str, data: dict[str, Any] | None = None, timeout: float = 30.0, hear: Hear | None = None) -> Json:
-        """Run a probe by name; `hear` is told the body of an HTTP answer as it comes, in base64."""
+        """Run a probe by name; `hear` gets the body of an HTTP answer as it comes, in base64."""
         probe = PROBES.get(name)
         if probe is None:
             raise Refusal("error", f"no probe {name!r} is known here: {', '.join(sorted(PROBES))}")
@@ -204,7 +204,7 @@ class Machine:
     def op_poll(
         self, job: str, wait: float = 0.0, last: bool = False, stdin: str | None = None, more: bool = False
     ) -> dict[str, Any]:
-        """Tell what a started program has said since the last time. Its job ends with it, or with the last request."""
+        """Return the output of a started program since the last request. Its job ends with it, or with the last request."""
         known = self._jobs.get(job)
         if known is None:
             raise Refusal("not-found", f"no job {job}")

@@ -37,7 +37,7 @@ class Network:
     ) -> dict[str, Any]:
         """Make one request and return the `http` probe's value; raises Refusal (refused, timeout, error).
 
-        `hear` is told each piece of the body as it comes, in base64; after `silence` seconds without one the request is given up.
+        `hear` gets each piece of the body as it comes, in base64; after `silence` seconds without one the request is given up.
         """
         began = self._clock.now()
         if url.startswith(_REGISTRY) and method == "GET":
@@ -62,7 +62,7 @@ class Network:
         }
 
     def _intercepted(self, between: str, url: str, began: float, patience: float) -> dict[str, Any]:
-        """Return what stands before the server and answers in its place; or what it does to the connection."""
+        """Return the proxy that answers instead of the server; or what it does to the connection."""
         kind, _, detail = between.partition(" ")
         if kind == "reset":
             raise Refusal("error", "The underlying connection was closed: An unexpected error occurred on a receive.")
@@ -99,12 +99,12 @@ class Network:
                 return
             last = self._clock.now()
             on_gpu, on_cpu = self.load()
-            if smi and last - began >= _SMI_STARTS:  # nvidia-smi is a program of its own, and says nothing while it starts
+            if smi and last - began >= _SMI_STARTS:  # nvidia-smi is a separate program, and prints nothing while it starts
                 gpu.append(on_gpu)
             if not state.login.restricted:
                 cpu.append(on_cpu)
 
-        # with the answer's pieces and not by a clock of its own: on a busy machine the whole answer could pass between two looks
+        # with the answer's pieces and not by a separate clock: on a busy machine the whole answer could pass between two looks
         try:
             value = self.request(method="POST", url=url, body=body, timeout=timeout, hear=watch)
         except Refusal as late:
@@ -158,7 +158,7 @@ class Network:
             if hear is not None:
                 try:
                     hear(base64.b64encode(chunk).decode())
-                except OSError:  # whoever asked is gone, and a server gives up what nobody waits for
+                except OSError:  # the client is gone, and a server gives up an answer without a reader
                     answer.close()
                     raise
             if self._clock.now() - began > timeout:

@@ -20,12 +20,12 @@ ADDRESS = "world.json"
 
 
 class Session:
-    """One client's connection; whoever attached to a machine hurries its clock until he hangs up."""
+    """One client's connection; while it is attached to a machine, the machine's clock is fast."""
 
     def __init__(self) -> None:
         self.attached: list[Machine] = []
         self.boots: dict[str, int] = {}
-        """How often each machine had started when this client came to it: a program does not outlive the machine it runs on."""
+        """How often each machine had started when this client attached: a program does not outlive the machine it runs on."""
 
 
 class Owner:
@@ -38,14 +38,14 @@ class Owner:
         self._names = tuple(names)
         self._making = {name: threading.Lock() for name in names}
         self._machines: dict[str, Machine] = {}
-        self._machine(self._names[0])  # a lab of one host is ready when it says so; of many, each is made when somebody comes
+        self._machine(self._names[0])  # a lab of one host is ready when it says so; of many, each is made at its first client
         self.service = Service(folder / ADDRESS, self.handle, Session, self.left)
         self.ended = threading.Event()
         self.last_call = time.monotonic()
 
     def handle(self, session: Session, request: dict[str, Json]) -> Json:
         """Carry out one request."""
-        if request["op"] == "boots":  # asked every second by the WinRM process: no sign that anybody is there
+        if request["op"] == "boots":  # the WinRM process sends it every second: no sign of a client
             return self._boots()
         self.last_call = time.monotonic()
         op, host = request.pop("op"), request.pop("host", None)
@@ -137,7 +137,7 @@ class Owner:
         if not path.exists():
             return None
         state = State.from_json(json.loads(path.read_text(encoding="utf-8")))
-        # nobody looked meanwhile, and the machine went on: its clock is not behind ours
+        # there was no look meanwhile, and the machine went on: its clock is not behind ours
         state.now = max(state.now, time.time())
         state.boots = 1  # counted from the start of this process on
         return Machine(state, scale=self._scale, saved=self._save)

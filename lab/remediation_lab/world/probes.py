@@ -17,7 +17,7 @@ Probe = Callable[["Machine", Mapping[str, Any]], Any]
 
 
 def session(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
-    """Who is logged in here, and who sits at the desktop: only the latter is asked of CIM."""
+    """Who is logged in here, and who sits at the desktop: only the latter is a CIM query."""
     login, parts = machine.state.login, Parts()
 
     def at_the_desktop() -> str | None:

@@ -1,4 +1,4 @@
-"""The process table: trees, windows, and what programs do when they are asked to close (facts/windows 5)."""
+"""The process table: trees, windows, and how programs react to a request to close (facts/windows 5)."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class ProcessTable:
         self._state, self._clock, self._lock = state, clock, lock
         self.tasks = Scheduler(state, clock)
         self.on_due: dict[str, Callable[[], object]] = {}
-        """What the machine does when something of its own is due, by the word in the state."""
+        """What the machine does when an event is due, by the word in the state."""
         self.on_end: Callable[[str], None] = lambda _: None
-        """Told the name of every program that has ended."""
+        """Called with the name of every program that has ended."""
 
     def rows(self) -> list[dict[str, Any]]:
         """Return Win32_Process as the probe gives it; paths and owners that the login may not see are null."""
@@ -55,7 +55,7 @@ class ProcessTable:
         with self._lock:
             if self._clock.now() < self._state.down_until:
                 return
-            # one after the other, for each may take others away (a restart) or add some (a program that was asked to close)
+            # one after the other, for each may take others away (a restart) or add some (a program that got a request to close)
             while waiting := [each for each in self._state.due if each.at <= self._clock.now()]:
                 due = min(waiting, key=lambda each: each.at)
                 self._state.due.remove(due)
@@ -153,7 +153,7 @@ class ProcessTable:
             self.on_end(each.name)
 
     def _ask(self, pid: int, *, at: float) -> int:
-        """Ask the windows of a tree to close; return how many were asked."""
+        """Send the windows of a tree the request to close; return how many got it."""
         with self._lock:
             root = next((each for each in self._state.programs if each.pid == pid), None)
             if root is None:

@@ -19,7 +19,7 @@ _HIDDEN = "WSL is there, and Windows does not tell this login of its service"
 
 
 def readiness(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
-    """WinRM's configuration is told to administrators alone, and what a user's part of the registry holds to that user."""
+    """Only administrators can read WinRM's configuration, and only the user himself his part of the registry."""
     login, setup, parts = machine.state.login, machine.state.setup, Parts()
     own = login.desktop_user == login.user
 

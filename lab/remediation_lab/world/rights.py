@@ -1,4 +1,4 @@
-"""What Windows refuses to a login without rights, and to whoever opens a file that another program holds; in Windows' own words."""
+"""What Windows refuses to a login without rights, and to a program that opens a file held by another one; in Windows' own words."""
 
 from __future__ import annotations
 
@@ -63,5 +63,5 @@ def may_open(state: State, path: str) -> None:
 
 
 def in_use(path: str) -> str:
-    """Return what Windows says of a file that another program holds and shares with nobody."""
+    """Return Windows' message for a file that another program holds without sharing."""
     return f"The process cannot access the file '{ntpath.normpath(path)}' because it is being used by another process."

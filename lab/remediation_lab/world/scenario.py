@@ -1,4 +1,4 @@
-"""Machines as they are before anybody looks: a healthy Windows laptop, and the faults that can be put into it."""
+"""Machines in their first state: a healthy Windows laptop, and the faults that can be put into it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One-shot tasks in the session of whoever sits at the desktop: refused, ended in one way or another, or not ended in time."""
+"""One-shot tasks in the session of the user at the desktop: refused, ended in one way or another, or not ended in time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Scheduler:
     def run(self, action: Callable[[], int], later: Due, *, wait: float, enough: Callable[[], bool] = lambda: False) -> Ran:
         """Register a task, start it, and wait for its end, `wait` seconds at most and not longer than until it is `enough`.
 
-        `action` does its work and returns what it answers. A task that is slow does its work all the same, as `later` says.
+        `action` does its work and returns its answer. A task that is slow does its work too, as `later` says.
         """
         login, tasks = self._state.login, self._state.tasks
         if login.restricted:

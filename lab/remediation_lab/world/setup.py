@@ -17,9 +17,9 @@ class Login:
     session: int = 0
     """The session in which it works: 0 for a login over the network."""
     restricted: bool = False
-    """Whether it has no rights at all: Windows refuses it every CIM class, tasks, the service manager and Docker's pipe."""
+    """Whether it has no rights: Windows refuses it every CIM class, tasks, the service manager and Docker's pipe."""
     autologon: float | None = None
-    """After so many seconds the desktop's user is there again when the machine has restarted; None: nobody comes."""
+    """Seconds after a restart until the desktop's user logs on; None: no user logs on."""
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 class Program:
     """A running program.
 
-    ``manner`` is what it does when its windows are asked to close: ``closes`` after `closes_in` seconds, ``tray`` (hides and keeps
+    ``manner`` is its reaction to a request to close its windows: ``closes`` after `closes_in` seconds, ``tray`` (hides and keeps
     `keeps` of its video memory), ``asks`` (shows a question about unsaved work and stays), ``ignores``.  With `returns_in` it is
     started again so many seconds after it ended.
     """
@@ -44,15 +44,15 @@ class Program:
     successor: str = ""
     """A program that gets its number as soon as it has ended."""
     counted: bool = True
-    """Whether Windows has a row for its video memory; without one nobody can know the amount."""
+    """Whether Windows has a row for its video memory; without one the amount is unknown."""
 
 
 @dataclass(slots=True)
 class Due:
-    """Something that will happen at a moment.
+    """An event that is due at a time.
 
     ``ask``, ``end`` or ``hide`` a tree, ``return`` of a program with its tree; and what the machine does: ``engine`` (Docker Desktop's
-    engine answers), ``logon`` (somebody sits down), ``reboot``, ``docker start`` and ``docker stop`` (what a slow task does at last).
+    engine answers), ``logon`` (a user logs on), ``reboot``, ``docker start`` and ``docker stop`` (what a slow task does at last).
     """
 
     at: float
@@ -97,7 +97,7 @@ class Container:
 
     @property
     def wants_gpu(self) -> bool:
-        """Whether a GPU was asked for."""
+        """Whether the container requests a GPU."""
         return bool(self.gpu_requests)
 
     @property
@@ -123,7 +123,7 @@ class Volume:
 
 @dataclass(slots=True)
 class Client:
-    """The application as a client of its own: asks the model every so often, with its own options."""
+    """The application as a client: it sends the model a request every so often, with its own options."""
 
     every: float
     next: float
@@ -200,7 +200,7 @@ class State:
     closed: list[str] = field(default_factory=list)
     """Folders that only administrators may enter."""
     in_use: list[str] = field(default_factory=list)
-    """Files that another program holds open and shares with nobody."""
+    """Files that another program holds open without sharing."""
     unknown: list[str] = field(default_factory=list)
     """Properties that Windows leaves empty on this machine, by their names in CIM, in WinRM's configuration and in the registry."""
     client: Client | None = None
@@ -215,7 +215,7 @@ class State:
     online: bool = True
     """Whether the internet is within reach."""
     messages: list[str] = field(default_factory=list)
-    """What was shown to whoever sits at the desktop."""
+    """Messages that were shown to the user at the desktop."""
     boots: int = 1
     down_until: float = 0.0
     held: dict[str, int] = field(default_factory=dict)

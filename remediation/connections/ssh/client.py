@@ -24,6 +24,8 @@ from remediation.model.errors import AuthenticationFailed, HostKeyRefused, Remed
 # paramiko logs refused connections, which go to the terminal without a handler
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
+_log = logging.getLogger(__name__)
+
 KEEP_ALIVE = 15
 _OPENING = 2.0
 """Factor on `ansible_timeout` for the whole of key exchange and login. paramiko applies its timeouts to each line and packet."""
@@ -86,6 +88,14 @@ def open_ssh(settings: ConnectionSettings, note: Callable[[str], None]) -> Any:
         _open(connection, hops, settings)
         for hop in hops:
             hop.transport.set_keepalive(KEEP_ALIVE)
+            _log.debug(
+                "%s: SSH connection to %s:%s as %s, server %s",
+                settings.name,
+                hop.host,
+                hop.port,
+                hop.user,
+                hop.transport.remote_version,
+            )
     except RemediationError:
         _closed(connection)
         raise

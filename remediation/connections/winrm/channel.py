@@ -5,6 +5,7 @@ pywinrm writes the messages. This module decides when to wait, retry and give up
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,6 +30,8 @@ from remediation.connections.worker.transport import (
 from remediation.model import limits
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import Unreachable
+
+_log = logging.getLogger(__name__)
 
 CHUNK = 250_000
 """Bytes per Send: the service's default MaxEnvelopeSizekb is 500, and base64 adds a third (Microsoft: WinRM quotas)."""
@@ -200,6 +203,7 @@ class WinRmChannel:
             self._shell = str(uuid.uuid4()).upper()
             try:
                 self._shell = self._do(lambda: winrm_messages.create(self._wire, str(self._shell)), deadline)
+                _log.debug("%s: WinRM shell %s opened", self._host, self._shell)
             except _Rejected:
                 self._own_ids, self._shell = False, None
             else:
@@ -230,6 +234,7 @@ class WinRmChannel:
             wire.close_shell(shell, close_session=False)
         except FAMILIES as error:
             fault = read_fault(error)
+            _log.info("%s: WinRM shell %s was not deleted: %s", self._host, shell, fault.message)
             self._torn = True
             self._doubted = self._doubted or fault.meaning is Meaning.LOGIN
             return fault.code == SHELL_NOT_FOUND
@@ -275,6 +280,7 @@ class WinRmChannel:
             if self._steady:
                 raise DeliveryUnknown(fault.message)
             count = tried[fault.meaning] = tried.get(fault.meaning, 0) + 1
+            _log.info("%s: WinRM fault %s, number %d: %s", self._host, fault.meaning.name, count, fault.message)
             if self._again(fault, count):
                 continue
             raise self._failure(fault, sent=sent, receiving=receiving)

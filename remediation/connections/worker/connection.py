@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -45,6 +46,8 @@ from remediation.connections.worker.transport import (
 )
 from remediation.model.errors import DeadlineExceeded, OutcomeUnknown, Unreachable
 from remediation.model.limits import LimitExceeded
+
+_log = logging.getLogger(__name__)
 
 GREETING = 15.0
 GRACE = 10.0
@@ -99,7 +102,8 @@ class WorkerConnection:
                 if possible and self._session is not None:
                     self._session.ask([], self._clock.monotonic() + BEAT)
                     self._last_answer = self._clock.monotonic()
-        except Exception:  # noqa: BLE001 - the next call meets and reports the same problem
+        except Exception as error:  # noqa: BLE001 - the next call meets and reports the same problem
+            _log.info("%s: the keep-alive request failed, the worker is dropped: %s", self.host, error)
             self._session = None
             self._scripts.forget()
             self._channel.abandon()
@@ -204,6 +208,7 @@ class WorkerConnection:
             try:
                 return self._once(wanted, timeout, limit, protocol.chunk_listeners(calls))
             except ReadTimeout as silence:
+                _log.warning("%s: no answer to %s: %s", self.host, what, silence.message)
                 self._drop()
                 if writes:
                     raise self._uncertain(what, silence) from silence
@@ -212,6 +217,15 @@ class WorkerConnection:
                     next_step="check the host, or set a longer timeout for the step",
                 ) from silence  # fmt: skip
             except ChannelError as lost:
+                _log.warning(
+                    "%s: try %d of %d for %s was lost (%s): %s",
+                    self.host,
+                    attempt + 1,
+                    _TRIES,
+                    what,
+                    type(lost).__name__,
+                    lost.message,
+                )
                 self._drop()
                 doubt = isinstance(lost, DeliveryUnknown) or not again
                 if doubt and writes:
@@ -267,6 +281,7 @@ class WorkerConnection:
     def _greet(self, opened: float) -> None:
         session = WorkerSession(self.host, self._channel, self._clock.monotonic)
         command = bootstrap.worker_command(self._powershell)
+        begun = self._clock.monotonic()
         try:
             session.greet(command, opened, self._greeting)
         except NotGreeted as missing:
@@ -281,6 +296,7 @@ class WorkerConnection:
             )
             return
         self._session, self._failed_starts = session, 0
+        _log.debug("%s: a PowerShell worker answered after %.3f s", self.host, self._clock.monotonic() - begun)
         self._turn.join()
 
     def _drop(self) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import getpass
+import logging
 import secrets
 import socket
 import time
@@ -30,6 +31,8 @@ from remediation.model.errors import Blocked, CallFailed, HostError
 
 if TYPE_CHECKING:
     from remediation.engine.context import Ports
+
+_log = logging.getLogger(__name__)
 
 TTL = 60.0
 """Duration of a lease in seconds of host time.
@@ -139,6 +142,7 @@ class HostLock:
             holder = self._holder(place)
             if holder is None:
                 if self._make(place, tell):
+                    _log.info("%s: lease %d taken by run %s", self._host, self._number, self._claim.run)
                     return
                 # a higher number means a lost race, not a failure
                 failures, number = failures + 1 if place.number == number else 1, place.number
@@ -178,6 +182,7 @@ class HostLock:
             if store is not None:
                 store.folder = self._store.folder
             self._renew(self._now() + TTL, store or self._store)
+            _log.debug("%s: lease %d renewed for %.0f s", self._host, self._number, TTL)
 
     def _now(self) -> float:
         return self._clock.monotonic() + self._offset
@@ -192,8 +197,10 @@ class HostLock:
             return
         try:
             self._store.write(self._number, dataclasses.replace(lease, expires=0.0), clear=self._obsolete)
-        except HostError:
+        except HostError as error:
+            _log.info("%s: lease %d was not given back and will expire: %s", self._host, self._number, error)
             return  # the host is unreachable; the lease expires
+        _log.debug("%s: lease %d given back", self._host, self._number)
 
     def give_back_left(self) -> None:
         """Return the lease that an earlier process of this run left behind."""

@@ -15,6 +15,7 @@ from remediation.engine.play.control_flow import Interrupted
 from remediation.engine.play.loops import items_of, kept, names_of
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome
+from remediation.model.secrets.no_log import no_log
 from remediation.model.text.words import plural
 from remediation.templating.templar import Scope
 
@@ -194,7 +195,7 @@ def _cut_short(ending: TaskResult, tries: int) -> TaskResult:
 
 def _once(site: TaskContext, act: Act, **more: Any) -> TaskResult:
     try:
-        with site.contained():
+        with site.contained(), no_log(active=site.hidden()):
             acted = act(site, site.scope())
     except RemediationError as error:
         acted = refused_result(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from remediation.model.clock import Clock
     from remediation.model.facts import Target
     from remediation.steps.contract import Step
+
+_log = logging.getLogger(__name__)
+_STATES = {True: "met", False: "not met", None: "unknown"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,9 @@ def _looked(step: Step[Any], context: StepContext, snapshot: Reader) -> Observat
     hide = context.ports.mask.text
     made = () if state else tuple(resolved(change, step) for change in step.plan(seen))
     plan = tuple(dataclasses.replace(change, summary=hide(change.summary)) for change in made)
-    return Observation(seen, state, step.describe(seen), step.values(seen), plan, snapshot)
+    text = step.describe(seen)
+    _log.debug("%s: %s is %s (%s), %d changes planned", context.host, step.name, _STATES[state], text, len(plan))
+    return Observation(seen, state, text, step.values(seen), plan, snapshot)
 
 
 def _reader(step: Step[Any], context: StepContext, snapshot: Reader) -> Reader:

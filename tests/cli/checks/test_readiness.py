@@ -1,4 +1,4 @@
-"""check-host: what is there, what is missing, which steps that blocks, and the command that cures it."""
+"""check-host: which parts a host has, which are missing, which steps that blocks, and the command that cures it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``diagnose --evidence`` through the real program: what somebody pasted, and what cannot be read."""
+"""``diagnose --evidence`` through the real program: pasted evidence, and files that cannot be read."""
 
 from __future__ import annotations
 

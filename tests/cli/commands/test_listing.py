@@ -66,7 +66,7 @@ def test_what_a_playbook_would_do_is_listed(remediate: Remediate, site: Path, wo
         ["--step"],
         ["-f", "x"],
         ["-f", "0"],
-        ["--list-tasks", "-l", "nobody"],
+        ["--list-tasks", "-l", "unknown"],
         ["more.yml"],
         ["--chek"],
         ["-T", "5"],

@@ -1,4 +1,4 @@
-"""Whatever a user can get wrong: one sentence with its place and what to do next, the right exit code, no traceback."""
+"""Each mistake a user can make: one sentence with its place and what to do next, the right exit code, no traceback."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_mistake_in_a_playbook(
         (("fix-offload", "--chek"), ("--chek", "did you mean --check")),
         (("fix-offload", "--max-risk", "huge"), ("huge", "disruptive")),
         (("fix-offload", "--inventory", "nowhere.yml"), ("nowhere.yml",)),
-        (("fix-offload", "--limit", "nobody"), ("nobody",)),
+        (("fix-offload", "--limit", "unknown"), ("unknown",)),
         (("fix-offload", "--out", "plan.json"), ("--check",)),
         (("fix-offload", "--report", "page.doc"), (".html",)),
         (("fix-offload", "--forks", "none"), ("--forks",)),

@@ -18,7 +18,7 @@ from tests.support.parts import need_program
 
 PASSWORD = "pw é 4711"
 ROOT_ONLY = pytest.mark.skipif(
-    sys.platform == "win32" or os.geteuid() != 0, reason="becoming nobody without a password takes root"
+    sys.platform == "win32" or os.geteuid() != 0, reason="becoming another user without a password takes root"
 )
 
 

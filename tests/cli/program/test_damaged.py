@@ -29,7 +29,7 @@ def run(remediate: Remediate, tmp_path: Path) -> Path:
 
 
 def in_a_sentence(done: Started) -> None:
-    """Check that a command ended by itself, with a sentence where it failed."""
+    """Check that a command ended without a signal, with a sentence where it failed."""
     assert done.returncode in {0, 1, 2, 5}, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert "internal error" not in done.stderr
@@ -117,7 +117,7 @@ def test_a_closed_stream_ends_nothing_and_its_number_is_given_to_no_file(
     assert [json.loads(line)["event"] for line in lines][-1] == "run_end"
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="takes root to be somebody without a home")
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="takes root to become a user without a home")
 @pytest.mark.parametrize(
     "words", [("lab.start",), ("fix-offload", "--inventory", "lab"), ("history",), ("diagnose", "-i", "local")]
 )

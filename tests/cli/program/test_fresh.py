@@ -1,4 +1,4 @@
-"""Every family of tasks in processes that have loaded nothing before: whatever a task needs, it imports by itself."""
+"""Every family of tasks in processes that have loaded nothing before: a task imports all that it needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that would fill the memory, never end, or are none: a sentence, whatever task reads them."""
+"""Files that would fill the memory, never end, or are none: one sentence from each task that reads them."""
 
 from __future__ import annotations
 

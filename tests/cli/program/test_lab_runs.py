@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -55,12 +56,17 @@ def without_times(text: str) -> list[str]:
     return text.split()
 
 
-def test_the_readme_shows_what_its_first_command_prints(lab: Remediate) -> None:
-    sample = re.search(
-        r"^```text\n(laptop-07 .*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
+def test_the_documentation_and_the_picture_show_what_the_first_command_prints(lab: Remediate) -> None:
+    page = (ROOT / "docs/getting-started.md").read_text(encoding="utf-8")
+    sample = re.search(r"^```text\n(laptop-07 .*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert sample is not None
-    assert without_times(lab("fix-offload", *LAB, COLUMNS="100").stdout) == without_times(sample[1])
+    printed = without_times(lab("fix-offload", *LAB, COLUMNS="100").stdout)
+    assert without_times(sample[1]) == printed
+    picture = (ROOT / "docs/images/run.svg").read_text(encoding="utf-8")
+    drawn = re.findall(r'<text [^>]*clip-path="url\(#run-line[^>]*>([^<]*)</text>', picture)
+    text = " ".join(html.unescape(part).replace("\xa0", " ") for part in drawn)
+    assert "docs/images/run.svg" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert without_times(text.partition("inventory/lab.yml")[2]) == printed
 
 
 def test_a_runner_left_with_one_layer_is_reloaded_and_nothing_stronger_is_done(lab: Remediate) -> None:

@@ -1,4 +1,4 @@
-"""A fleet of recorded hosts of which some answer in ways that nobody expects: each is its own failure, and the rest ends as usual."""
+"""A fleet of recorded hosts of which some answer in unexpected ways: each is its own failure, and the rest ends as usual."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def http(body: str, path: str = "/api/") -> Lie:
 
 
 def docker(stdout: str) -> Lie:
-    """Answer with `stdout` where docker is asked."""
+    """Answer each call of docker with `stdout`."""
 
     def lie(line: dict[str, Any]) -> None:
         if (
@@ -86,7 +86,7 @@ def recording(remediate: Remediate, tmp_path: Path) -> list[dict[str, Any]]:
 
 
 def fleet(folder: Path, recording: list[dict[str, Any]], lies: dict[str, Lie], hosts: int, liars: int) -> tuple[Path, list[str]]:
-    """Write a recording for each lie, and the inventory of `hosts` hosts, of which `liars` lie in one of these ways."""
+    """Write a recording for each kind of wrong answer, and the inventory of `hosts` hosts, of which `liars` give one of these."""
     ways = list(lies)
     for number, way in enumerate(["", *ways]):
         lines = copy.deepcopy(recording)

@@ -1,4 +1,4 @@
-"""What the user should know of a connection is told by every command that opens it, once per host."""
+"""Every command that opens a connection prints its notes, once per host."""
 
 from __future__ import annotations
 

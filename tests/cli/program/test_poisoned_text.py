@@ -1,4 +1,4 @@
-"""Whatever hosts, logs, names and files hold: no command writes a control character to a terminal or a report.
+"""Control characters in hosts, logs, names and files: no command writes one to a terminal or a report.
 
 Standard output and error are the pipes of the test, so the program itself has no style to write: every one that is found came
 from the poisoned data.

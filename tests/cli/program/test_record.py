@@ -1,4 +1,4 @@
-"""--record: what hosts were asked and answered, in a file that somebody else can diagnose."""
+"""--record: all calls to hosts with their answers, in a file that can be diagnosed elsewhere."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Started:
         self.events: list[dict[str, Any]] = []
 
     def until(self, kind: str, times: int = 1) -> None:
-        """Read on until so many events of a kind were told."""
+        """Read on until there were so many events of a kind."""
         while times:
             self.events.append(json.loads(next(self._lines)))
             times -= self.events[-1]["event"] == kind

@@ -19,7 +19,7 @@ SAMPLE = {
     ("vram-occupied", "start-clean"),
     ("healthy", "switch-model"),
 }
-"""What CI runs of them beside `test_lab_runs`; the marker ``every`` runs all."""
+"""What CI runs of them in addition to `test_lab_runs`; the marker ``every`` runs all."""
 
 
 @pytest.mark.parametrize(

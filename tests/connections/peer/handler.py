@@ -59,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         try:
             message = self._opened(content)
-        except Exception:  # keys of another connection: HTTP 400, whatever spnego calls it
+        except Exception:  # keys of another connection: HTTP 400 for each of spnego's errors
             self._answer(400, b"")
             return
         try:

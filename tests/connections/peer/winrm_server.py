@@ -74,7 +74,7 @@ class WinRmPeer(ThreadingHTTPServer):
             return how
 
     def hang_up(self) -> None:
-        """Cut every TCP connection there is, as whatever lies between may do."""
+        """Cut every TCP connection there is, as a firewall in between may do."""
         for peer in list(self.peers):
             with suppress(OSError):
                 peer.shutdown(socket.SHUT_RDWR)

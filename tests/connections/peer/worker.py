@@ -1,7 +1,7 @@
 """A worker by docs/worker-protocol.md that nothing of `remediation` had a hand in, for programs and files of this machine.
 
 The environment makes it a bad one: PEER_NOISE (text that is not ours around every line), PEER_DIES=n (at the n-th request, before
-it is carried out; PEER_DIES_AFTER: after; PEER_DIES_TELLING: once something of an answer was told), PEER_DEAF (no greeting before stdin ends), PEER_MODE (a language mode).
+it is carried out; PEER_DIES_AFTER: after; PEER_DIES_TELLING: after a part of an answer was sent), PEER_DEAF (no greeting before stdin ends), PEER_MODE (a language mode).
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def probe(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def http(call: dict[str, Any]) -> dict[str, Any]:
-    """Make the request; where it is to be told, all but the last piece leaves before the answer."""
+    """Make the request; where it is streamed, all but the last piece leaves before the answer."""
     data = call["data"]
     request = urllib.request.Request(
         data["url"], data["body"].encode() if data["body"] else None, {"Content-Type": "application/json"}, method=data["method"]

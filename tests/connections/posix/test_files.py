@@ -1,4 +1,4 @@
-"""Files written on a POSIX host: their mode and owner at every moment, links on the way, and what is left of a failure."""
+"""Files written on a POSIX host: their mode and owner throughout, links on the way, and the files after a failure."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_backup_is_as_old_as_what_it_keeps(host: Guard, tmp_path: Path) -> Non
 def test_at_no_moment_may_more_people_read_it_than_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, existing: int | None
 ) -> None:
-    # each program that takes part is one that first writes down what everybody could see: a moment between any two steps
+    # each program that takes part first writes down what other users could see: one observation between any two steps
     seen, folder, programs = tmp_path / "seen", tmp_path / "folder", tmp_path / "bin"
     folder.mkdir()
     programs.mkdir()
@@ -151,7 +151,7 @@ def test_a_link_of_ones_own_is_followed_and_stays(host: Guard, tmp_path: Path) -
     assert write(host, path, backup=Path(f"{path}.bak")) == FileContent()
     assert (tmp_path / "real" / "compose.yml").read_bytes() == SECRET
     assert (tmp_path / "project" / "compose.yml").is_symlink()
-    assert (tmp_path / "project" / "compose.yml.bak").read_bytes() == b"before", "the backup lies beside the name that was given"
+    assert (tmp_path / "project" / "compose.yml.bak").read_bytes() == b"before", "the backup is in the folder of the named file"
     (tmp_path / "dangling").symlink_to("real/new")
     assert write(host, tmp_path / "dangling") == FileContent()
     assert (tmp_path / "real" / "new").read_bytes() == SECRET
@@ -210,7 +210,7 @@ def test_a_link_that_waits_at_a_name_beside_the_file_is_not_followed(host: Guard
 
 @ROOT_ONLY
 def test_an_attacker_who_owns_the_folder_and_never_rests_gets_nothing(tmp_path: Path) -> None:
-    """As fast as it can, another user puts links in the place of the file, of the folder and of whatever appears beside the file."""
+    """As fast as it can, another user puts links in place of the file, the folder and each file that appears next to the file."""
     home, victim = mine_folder(tmp_path / "home"), tmp_path / "victim"
     victim.mkdir(mode=0o700)
     for name in ("f", "new", "shadow"):

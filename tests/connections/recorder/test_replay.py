@@ -1,4 +1,4 @@
-"""A recorded run: it holds nobody's name or secret, and replayed it answers as the host did."""
+"""A recorded run: it holds no name and no secret, and replayed it answers as the host did."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_what_came_after_a_change_is_not_said_before_it(tmp_path: Path) -> None:
 
     assert told(look, look, look) == [b"1", b"1", b"1"]
     assert told(look, change, look, look, change, look, change, look) == [b"1", b"", b"2", b"2", b"", b"3", b"", b"3"]
-    assert told(late, look) == [b"seen", b"1"]  # what was asked only later is better than nothing
+    assert told(late, look) == [b"seen", b"1"]  # a later answer is better than none
     assert told(change, change, late) == [b"", b"", b"seen"]
 
 

@@ -171,7 +171,7 @@ def test_a_server_without_sftp_and_forwarding(tmp_path: Path, web: Web) -> None:
 
 
 class Closing:
-    """A transport on which the server has closed the channel of a program it lacks by the time anybody writes to it."""
+    """A transport on which the server has closed the channel of a program it lacks before the first write."""
 
     def __init__(self, transport: paramiko.Transport, *, active: bool) -> None:
         self._transport, self._active = transport, active
@@ -259,7 +259,7 @@ def test_a_server_that_stops_answering_is_left_for_a_new_connection(tmp_path: Pa
         serving = int(reply.stdout)
         os.kill(serving, signal.SIGSTOP)
         try:
-            # no channel was opened, so nothing was started: a write may be asked for again
+            # no channel was opened, so nothing was started: a write may be sent again
             (done,) = guard.exchange([Run(("sh", "-c", 'printf x >>"$0"', str(count)), timeout=0.5, writes=True)])
         finally:
             os.kill(serving, signal.SIGCONT)

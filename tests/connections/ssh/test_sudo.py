@@ -47,7 +47,7 @@ def test_sudo_gets_its_password_by_stdin_and_the_program_gets_its_own(tmp_path: 
 
 
 ROOT_ONLY = pytest.mark.skipif(
-    sys.platform == "win32" or os.geteuid() != 0, reason="becoming nobody without a password takes root"
+    sys.platform == "win32" or os.geteuid() != 0, reason="becoming another user without a password takes root"
 )
 
 
@@ -75,7 +75,7 @@ def folder() -> Iterator[Path]:
 
 
 @ROOT_ONLY
-@pytest.mark.parametrize("password", [None, "never asked for"])
+@pytest.mark.parametrize("password", [None, "unused"])
 def test_real_sudo_that_asks_for_nothing(raised: Raised, folder: Path, password: str | None) -> None:
     guard = raised(**({} if password is None else {"ansible_become_password": password}))
     who, cat, failed, written, read, late = guard.exchange([

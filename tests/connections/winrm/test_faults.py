@@ -41,7 +41,7 @@ def test_a_fault_at_a_message(
     if writes:
         assert done <= 1
     if not isinstance(found, HostError) or isinstance(found, OutcomeUnknown):
-        # whatever happened, the next call is answered
+        # after each fault the next call is answered
         again = ended(guard, add(tmp_path / "next", writes=False))
         assert isinstance(again, Completed), again
     guard.close()

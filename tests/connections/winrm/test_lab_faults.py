@@ -33,13 +33,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Lab]:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A restarted host of the lab is back in a moment."""
+    """A restarted host of the lab is back soon."""
     monkeypatch.setattr("remediation.connections.worker.connection._PAUSES", (0.0, 0.3, 0.6))
     monkeypatch.setattr("remediation.connections.winrm.channel._BUSY_PAUSE", 0.05)
 
 
 class Patient(SystemClock):
-    """Can be told that time has passed; counts the seconds that were waited."""
+    """A clock whose time passes when the test says so; counts the seconds that were waited."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,10 +121,10 @@ def test_a_fault_at_each_message(lab: control.Lab, kind: str) -> None:
         assert now[f"wire {kind}"] == 1, where
         control.unwire(None, lab.folder)
         if "reboot" in kind:
-            control.reset(lab.folder)  # its time stands still while nobody works there, and so would its restart
+            control.reset(lab.folder)  # its time stands still without a client, and so would its restart
             awaited(lab)
         elif not isinstance(found, Unreachable):
-            # whatever happened, the host is looked at again and says what is so
+            # after each fault the next look at the host is right
             guard = connect(lab) if message == "delete" else guard
             (content_now,) = guard.exchange([ReadFile(PATH)])
             assert isinstance(content_now, FileContent), where
@@ -136,7 +136,7 @@ def test_a_fault_at_each_message(lab: control.Lab, kind: str) -> None:
 
 
 def expired(lab: control.Lab) -> None:
-    """Return once the lab's service has ended the shells that nobody touched."""
+    """Return once the lab's service has ended the idle shells."""
     for _ in range(500):
         if not seen(lab)[1]["shells_open"]:
             return
@@ -188,7 +188,7 @@ def test_a_login_that_is_refused_before_it_began_is_said(lab: control.Lab) -> No
 def test_one_refused_beginning_in_a_run_is_tried_once_more(lab: control.Lab) -> None:
     guard = connect(lab)
     assert write(guard, b"one\n") == FileContent()
-    control.wire(None, "http-400", lab.folder, message="send")  # the session is built anew
+    control.wire(None, "http-400", lab.folder, message="send")  # a new session is built
     control.wire(None, "http-401", lab.folder, message="authentication")
     assert write(guard, b"two\n") == FileContent()
     assert seen(lab)[1]["wire http-401"] == 1

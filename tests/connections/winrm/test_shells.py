@@ -1,4 +1,4 @@
-"""The worker and its shell over WinRM: how they are asked for, what they cost, and how they end."""
+"""The worker and its shell over WinRM: how they are opened, what they cost, and how they end."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_a_certificate_that_proves_nothing(
     with pytest.raises(CertificateRefused, match=said) as caught:
         guard.exchange([Run(("true",))])
     assert "ansible_winrm_ca_trust_path" in caught.value.next_step
-    assert server.counts["requests"] == 0  # no login went to whoever that is
+    assert server.counts["requests"] == 0  # no login went to the unknown server
     guard.close()
 
 

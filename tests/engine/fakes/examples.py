@@ -90,7 +90,7 @@ def occupied() -> World:
 
 
 def left_by_a_client() -> World:
-    """Return the host with room for all and one layer on the GPU, because a client asked for one."""
+    """Return the host with room for all layers and one on the GPU, because a client requested one."""
     return loaded(stack(), num_gpu=1)
 
 

@@ -96,7 +96,7 @@ class WritableOllama(FakeOllama):
         asked, context = int(options.get("num_gpu", baked)), int(options.get("num_ctx", 4096))
         loaded = world.runners.get(model)
         if loaded is not None and asked == -1:
-            return  # facts/ollama 3: an automatic num_gpu keeps the runner that is there, whatever it was loaded with
+            return  # an automatic num_gpu keeps the runner that is loaded (facts/ollama 3)
         world.runners.pop(model, None)
         fits, whole = self._fits(model, context)
         layers = fits if asked < 0 else min(asked, LAYERS)
@@ -157,7 +157,9 @@ class WritableOllama(FakeOllama):
             world.may_fail("ollama.pull")
             if progress is not None:
                 progress(PullProgress(f"pulling {layer.digest[7:19]}", layer.digest, layer.size, layer.size))
-            world.store.setdefault(blob_path(layer.digest), Stored(layer.size, layer.digest))  # what is there is not hashed again
+            world.store.setdefault(
+                blob_path(layer.digest), Stored(layer.size, layer.digest)
+            )  # existing blobs are not hashed again
         world.hold(manifest, world.shows.get(model) or ModelShow(model, {}, {}))
 
     def delete(self, model: str) -> None:
@@ -216,7 +218,7 @@ _CPU_ONLY = (
 
 
 def _load_lines(asked: int, layers: int, context: int) -> str:
-    """What v0.13.5 logs of a load, as far as a reader needs it (facts/ollama 2.2)."""
+    """The lines of v0.13.5's log of a load that a reader needs (facts/ollama 2.2)."""
     assigned = f"{layers}[ID:GPU-1 Layers:{layers}({LAYERS - layers}..{LAYERS - 1})]" if layers else "[]"
     stamped = "time=2026-01-01T00:00:00.000Z level=INFO source"
     return (

@@ -82,7 +82,7 @@ class FakeVolume:
 
 @dataclass
 class World:
-    """The state of one host. ``writes`` tells what was written, in order; ``fails`` raises instead of one such call.
+    """The state of one host. ``writes`` lists what was written, in order; ``fails`` raises instead of one such call.
 
     ``shows`` are the metadata of every model that ever was (a registry's, too), ``models`` those that the server holds.
     """

@@ -29,5 +29,5 @@ def test_a_killed_controller_is_resumed_to_the_same_end_and_repeats_nothing(tmp_
     journal = Journal(record.folder)
     run(host, journal)
     journal.close()
-    assert {name: content for name, content in world(host).texts.items()} == dict.fromkeys(NAMES, b"new")  # noqa: C416 - a Mapping of its own
+    assert {name: content for name, content in world(host).texts.items()} == dict.fromkeys(NAMES, b"new")  # noqa: C416 - a Mapping class
     assert sorted((host / "writes").read_text().split("\n")[:-1]) == [f"write {name}" for name in NAMES]

@@ -18,7 +18,7 @@ from remediation.model.outcome import Outcome
 from tests.engine.fakes.host import GIB, MODEL, FakeWriter, World
 from tests.engine.flowing import Flow
 
-CAUSES = Diagnosis((Finding(Cause.EXPLICIT_NUM_GPU, 0.9, "asked for"), Finding(Cause.VRAM_OCCUPIED, 0.85, "chrome")))
+CAUSES = Diagnosis((Finding(Cause.EXPLICIT_NUM_GPU, 0.9, "requested"), Finding(Cause.VRAM_OCCUPIED, 0.85, "chrome")))
 
 PLAYBOOK = f"""
 - name: Repair
@@ -150,7 +150,7 @@ def kill_at(tmp_path: Path, which: slice, *, written: bool) -> None:
         ended = resume_run(record, made.request(policy=POLICY), made.ports(again.write), made.open)
         again.close()
 
-        if ended.exit_code == 2:  # a program was in flight: nobody can know, and it is not repeated
+        if ended.exit_code == 2:  # a program was in flight: its result is unknown, and it is not repeated
             lost = [event for event in read_events(journal.folder) if event.data.get("outcome") == "unverified"]
             assert lost, dies_at
             assert "in flight" in lost[0].data["reason"], dies_at
@@ -197,7 +197,7 @@ def interrupt_at(tmp_path: Path, which: slice) -> None:
         try:
             ended = resume_run(record, made.request(policy=POLICY), made.ports(again.write), made.open)
         except UsageError as error:
-            assert "is complete" in str(error), where  # noqa: PT017 - only at the very last moments
+            assert "is complete" in str(error), where  # noqa: PT017 - only after the last events
             ended = None
         again.close()
         assert ended is None or (ended.exit_code, ended.hosts) == (0, summary.hosts), where

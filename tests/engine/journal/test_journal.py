@@ -1,4 +1,4 @@
-"""The journal: on disk before a change is sent, readable at any moment, private, and honest about a full disk."""
+"""The journal: on disk before a change is sent, readable at any time, private, and honest about a full disk."""
 
 from __future__ import annotations
 
@@ -280,6 +280,6 @@ def test_a_run_begins_without_reading_the_journals_of_those_that_stay(tmp_path: 
         journal.close()
     for journal in made[1:]:
         (journal.folder / EVENTS).unlink()
-        (journal.folder / EVENTS).mkdir()  # whoever reads it fails
+        (journal.folder / EVENTS).mkdir()  # reading it fails
     assert prune(tmp_path, keep=2) == [made[0].run]
     assert prune(tmp_path, keep=2) == []

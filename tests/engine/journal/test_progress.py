@@ -22,7 +22,7 @@ from remediation.model.outcome import Outcome, Result
 from tests.engine.fakes.host import GIB, MODEL, FakeWriter, World, container
 from tests.engine.toys import Bench
 
-CAUSES = Diagnosis((Finding(Cause.EXPLICIT_NUM_GPU, 0.9, "asked for"), Finding(Cause.VRAM_OCCUPIED, 0.85, "chrome")))
+CAUSES = Diagnosis((Finding(Cause.EXPLICIT_NUM_GPU, 0.9, "requested"), Finding(Cause.VRAM_OCCUPIED, 0.85, "chrome")))
 RELOAD = StepCall("toy.fitted", {"model": MODEL})
 LADDER = Ladder(
     (StepCall("toy.whole", {"model": MODEL}),),

@@ -24,7 +24,7 @@ from tests.engine.toys import TOYS, Bench, WholeOnGpu
 DELETE = StepCall("toy.deleted", {"model": MODEL})
 SOUND = StepCall("toy.sound", {})
 FETCH = Rung("Fetch it again", (Cause.MODEL_CORRUPT,), last_resort=True, calls=(SOUND,))
-ANEW = Rung("Make the volume anew", (Cause.MODEL_CORRUPT,), last_resort=True, calls=(DELETE,))
+RECREATE = Rung("Recreate the volume", (Cause.MODEL_CORRUPT,), last_resort=True, calls=(DELETE,))
 SOUND_SAYS = "all 5 layers are what the manifest names"
 
 
@@ -68,7 +68,7 @@ class Answering(WholeOnGpu):
 
 @step("toy.unclear")
 class Unclear(WholeOnGpu):
-    """A goal of a host that leaves open what is meant."""
+    """A goal of a host with several possible models."""
 
     def look(self, host: Reader) -> Runner | None:
         raise Undecided("it is not clear which model is meant", host=host.name, next_step="name it: -e model=NAME")
@@ -88,7 +88,7 @@ def left_out(made: Bench) -> dict[str, str]:
 @pytest.mark.parametrize("check", [False, True])
 def test_a_confirmed_cause_that_no_rung_treats_ends_the_run_with_its_cure(check: bool) -> None:
     made = bench(found(driver_too_old=0.92, vram_occupied=0.85, explicit_num_gpu=0.4))
-    result = run(made, Ladder(GOAL, (NUM_GPU, ROOM, RESTART, ANEW)), check=check, last_resort=True)
+    result = run(made, Ladder(GOAL, (NUM_GPU, ROOM, RESTART, RECREATE)), check=check, last_resort=True)
     assert (result.outcome, rungs(made), made.world.writes) == (Outcome.FAILED, [], [])
     assert result.next_step == "cure driver_too_old"
     assert result.reason.endswith("no rung of this ladder treats driver_too_old")
@@ -119,9 +119,9 @@ def test_where_the_confirmed_cure_fails_a_last_resort_that_the_user_allowed_is_t
     for allowed in (False, True):
         made = bench(found(vram_occupied=0.97, docker_desktop_state=0.6, model_corrupt=0.6))
         made.world.fails["processes.close"] = [CallFailed("it does not end", next_step="close it by hand")] * 1000
-        run(made, Ladder(GOAL, (NUM_GPU, ROOM, RESTART, ANEW)), last_resort=allowed)
+        run(made, Ladder(GOAL, (NUM_GPU, ROOM, RESTART, RECREATE)), last_resort=allowed)
         assert rungs(made) == (["Make room", "Restart it all"] if allowed else ["Make room"])
-        assert "Make the volume anew" in left_out(made)  # nothing is deleted on a suspicion
+        assert "Recreate the volume" in left_out(made)  # nothing is deleted on a suspicion
 
 
 def test_a_rung_that_treats_nothing_confirmed_never_says_what_to_do_next() -> None:
@@ -137,7 +137,7 @@ def test_a_rung_that_treats_nothing_confirmed_never_says_what_to_do_next() -> No
 @pytest.mark.parametrize("check", [False, True])
 def test_a_blocked_cure_names_every_option_that_it_needs(check: bool) -> None:
     made = bench(found(model_corrupt=0.97))
-    both = replace(ANEW, calls=(CLOSE, DELETE))
+    both = replace(RECREATE, calls=(CLOSE, DELETE))
     result = run(made, Ladder(GOAL, (NUM_GPU, both)), max_risk=Risk.SAFE, check=check)
     assert (result.outcome, made.world.writes) == (Outcome.BLOCKED, [])
     assert result.next_step == "allow it with --max-risk disruptive --yes-destroy laptop-07"
@@ -145,15 +145,15 @@ def test_a_blocked_cure_names_every_option_that_it_needs(check: bool) -> None:
 
 def test_a_last_resort_is_offered_only_for_a_cause_that_something_speaks_for() -> None:
     made = bench(found(docker_desktop_state=0.6, vram_occupied=0.3))
-    result = run(made, Ladder(GOAL, (NUM_GPU, RESTART, FETCH, ANEW)))
+    result = run(made, Ladder(GOAL, (NUM_GPU, RESTART, FETCH, RECREATE)))
     assert result.next_step == "allow 'Restart it all' with --last-resort: docker_desktop_state 0.60 may be the cause"
     made = bench(found(vram_occupied=0.6))
-    assert run(made, Ladder(GOAL, (NUM_GPU, RESTART, FETCH, ANEW))).next_step == "cure vram_occupied"
+    assert run(made, Ladder(GOAL, (NUM_GPU, RESTART, FETCH, RECREATE))).next_step == "cure vram_occupied"
 
 
 def test_what_may_delete_data_is_never_offered_on_a_suspicion() -> None:
     made = bench(found(model_corrupt=0.6))
-    assert run(made, Ladder(GOAL, (NUM_GPU, ANEW))).next_step == "cure model_corrupt"
+    assert run(made, Ladder(GOAL, (NUM_GPU, RECREATE))).next_step == "cure model_corrupt"
 
 
 @pytest.mark.parametrize("check", [False, True])
@@ -161,10 +161,10 @@ def test_what_may_delete_data_is_never_offered_on_a_suspicion() -> None:
 def test_a_check_that_finds_the_data_sound_takes_the_rungs_that_would_delete_it_out(check: bool, allowed: bool) -> None:
     made = bench(found(model_corrupt=0.93, vram_occupied=0.6))
     destroy = {"yes_destroy": frozenset({"laptop-07"}), "max_risk": Risk.DESTRUCTIVE} if allowed else {}
-    result = run(made, Ladder(GOAL, (NUM_GPU, FETCH, ANEW)), check=check, last_resort=allowed, **destroy)
+    result = run(made, Ladder(GOAL, (NUM_GPU, FETCH, RECREATE)), check=check, last_resort=allowed, **destroy)
     assert f"delete {MODEL}" not in made.world.writes
-    assert "Make the volume anew" not in rungs(made)
-    assert left_out(made)["Make the volume anew"] == f"model_corrupt is ruled out ({SOUND_SAYS})"
+    assert "Recreate the volume" not in rungs(made)
+    assert left_out(made)["Recreate the volume"] == f"model_corrupt is ruled out ({SOUND_SAYS})"
     assert "yes-destroy" not in result.next_step
     assert "model_corrupt" not in result.values["causes"]
 
@@ -172,7 +172,7 @@ def test_a_check_that_finds_the_data_sound_takes_the_rungs_that_would_delete_it_
 def test_a_resumed_run_deletes_nothing_that_was_found_sound_before_it_was_cut_off() -> None:
     made = bench(found(model_corrupt=0.93))
     made.memory.climbed["0.0"] = (FETCH.name,)
-    run(made, Ladder(GOAL, (FETCH, ANEW)), yes_destroy=frozenset({"laptop-07"}), max_risk=Risk.DESTRUCTIVE)
+    run(made, Ladder(GOAL, (FETCH, RECREATE)), yes_destroy=frozenset({"laptop-07"}), max_risk=Risk.DESTRUCTIVE)
     assert (rungs(made), made.world.writes) == ([], [])
 
 
@@ -180,7 +180,7 @@ def test_a_damage_that_cannot_be_mended_now_says_what_mends_it_and_offers_no_del
     made = bench(found(model_corrupt=0.97))
     offline = replace(FETCH, calls=(replace(SOUND, params={"damaged": True}),))
     for check in (False, True):
-        result = run(made, Ladder(GOAL, (offline, ANEW)), check=check)
+        result = run(made, Ladder(GOAL, (offline, RECREATE)), check=check)
         assert (result.outcome, result.next_step) == (Outcome.UNVERIFIED, "let the host reach the registry")
         assert made.world.writes == []
 

@@ -384,7 +384,7 @@ def test_an_attacker_who_never_rests_overwrites_nothing_of_root_s(folder: Path, 
 
 @ROOT_ONLY
 def test_what_another_user_puts_beside_the_leases_holds_nobody_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without a name: folders that look like lease folders, with whatever in them, and one with a name that prints lines."""
+    """Without a name: folders that look like lease folders, with odd entries, and one with a name that prints lines."""
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     tmp_path.chmod(0o1777)
     as_nobody(

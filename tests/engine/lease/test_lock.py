@@ -219,7 +219,7 @@ def test_a_holder_who_renews_at_the_last_moment_is_given_way() -> None:
 
 
 class LostRaces(Directories):
-    """Where for a while somebody else is always faster, and done at once."""
+    """A store on which another run is always faster for a while, and done at once."""
 
     lost = 0
 
@@ -238,7 +238,7 @@ def test_however_many_races_are_lost_waiting_goes_on() -> None:
 
 
 class Refusing(Directories):
-    """Whose directory cannot be made now and then, with somebody at work in between."""
+    """A store whose directory sometimes cannot be made, with other runs in between."""
 
     tries = 0
 
@@ -246,7 +246,7 @@ class Refusing(Directories):
         self.tries += 1
         if self.tries > 6:
             return super().make(number)
-        if self.tries % 2 == 0:  # somebody was at work in between
+        if self.tries % 2 == 0:  # another run was at work in between
             self.made[number] = Lease("busy", "bob@desk", "play", self.newest().now + 30)
         return False
 
@@ -404,7 +404,7 @@ def test_what_an_earlier_process_of_the_run_left_is_given_back_and_nobody_elses(
 
 
 class Second:
-    """A second connection to a machine of its own, as a host that is opened once more."""
+    """A second connection to a separate machine, as a host that is opened once more."""
 
     def __init__(self, connection: LocalConnection) -> None:
         self.connection = connection

@@ -53,7 +53,7 @@ def test_every_lease_is_given_back_before_a_connection_is_closed() -> None:
     for check in (True, False):
         hosts.open("a", "a", dict, check=check, rights={})
     lease = Lease(closed)
-    hosts._locks["a"] = SharedLock(lock=lease)  # type: ignore[assignment]  # stands for a HostLock
+    hosts._locks["a"] = SharedLock(lock=lease)  # type: ignore[assignment]  # in place of a HostLock
     hosts.close()
     assert (lease.too_late, closed.is_set()) == (False, True)
 

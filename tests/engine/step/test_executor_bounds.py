@@ -23,7 +23,7 @@ def test_a_need_that_is_not_there_blocks_at_once() -> None:
 
 def test_a_program_that_comes_back_each_time_is_given_up() -> None:
     bench = Bench()
-    for pid in range(1, 20):  # whoever is closed is followed by another before anybody looks
+    for pid in range(1, 20):  # each program that is closed is followed by another before the next look
         bench.world.clock.after(0.2 * pid, lambda pid=pid: bench.world.start("chrome.exe", pid=pid))
     bench.world.start("chrome.exe", pid=100)
     bench.world.settles["close"] = 0.25

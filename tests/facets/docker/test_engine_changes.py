@@ -102,7 +102,7 @@ def test_volumes_are_made_filled_and_removed(host: Any, writer: Any, bed: Bed) -
     try:
         copied = writer.engine.copy_volume(source, "copy", image=image, paths=["models", "no-such"])
         assert copied > 500
-        assert writer.engine.copy_volume(source, "copy", image=image, paths=["models"]) == 0, "what is there already stays"
+        assert writer.engine.copy_volume(source, "copy", image=image, paths=["models"]) == 0, "existing files stay"
         assert {each.name: each.labels for each in host.reader.engine.volumes()}["copy"] == {"made.by": "a test"}
         back = writer.engine.copy_volume("copy", source, image=image)
         assert back == 0, "the same files, whichever way"
@@ -147,7 +147,7 @@ def test_a_model_is_pulled_made_and_deleted(host: Any, writer: Any, bed: Bed) ->
     writer.ollama.pull("phi3:3.8b", progress=told.append)
     assert {told[0].status, told[-1].status} == {"pulling manifest", "success"}
     assert any(each.completed == each.total and each.total for each in told)
-    assert len(told) == len(set(told)), "the same line is not told twice in a row"
+    assert len(told) == len(set(told)), "no line comes twice in a row"
     writer.ollama.create("plain", source="phi3:3.8b", parameters={"num_gpu": -1, "stop": "<|end|>"})
     show = host.reader.ollama.show("plain")
     assert (show.parameters["num_gpu"], show.details["family"]) == ("-1", "phi3")

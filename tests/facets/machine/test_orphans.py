@@ -1,4 +1,4 @@
-"""Runners whose server has ended are told from those of a server that lives, and from anybody else's programs."""
+"""Runners whose server has ended are distinguished from those of a live server, and from unrelated programs."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def test_a_blob_is_set_aside_put_back_over_a_new_one_and_discarded(shelf: BlobSt
     store.quarantine(name)
     assert (blob.exists(), store.aside()) == (False, (name,))
     store.quarantine(name)
-    blob.write_bytes(b"fetched anew")
+    blob.write_bytes(b"fetched again")
     store.restore(name)
     assert (blob.read_bytes(), store.aside()) == (CONTENTS["model"], ())
     store.quarantine(name)

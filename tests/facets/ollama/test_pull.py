@@ -34,7 +34,7 @@ LINES = (
 
 
 class Gate:
-    """Holds a pull until its first line was heard; says whether somebody waited in vain."""
+    """Holds a pull until its first line has arrived; says whether that took too long."""
 
     def __init__(self) -> None:
         self.heard = threading.Event()
@@ -51,7 +51,7 @@ GATE = Gate()
 
 
 class Slow(BaseHTTPRequestHandler):
-    """A server that pulls no further than its first line before that was heard."""
+    """A server that sends more of a pull only after its first line has arrived."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))

@@ -1,4 +1,4 @@
-"""A registry that is asked for a manifest, and pulls that end badly."""
+"""A registry that serves a manifest, and pulls that end badly."""
 
 from __future__ import annotations
 

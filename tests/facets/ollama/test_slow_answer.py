@@ -73,7 +73,7 @@ def test_where_no_token_came_the_deadline_is_told() -> None:
 
 
 class Windows(Here):
-    """A Windows host whose ``generate`` probe came to this."""
+    """A Windows host with this reply of the probe ``generate``."""
 
     platform = "windows"
 

@@ -14,7 +14,7 @@ from remediation_lab.ollama.models import REGISTRY, from_table
 
 MIB = 1024**2
 LAYERS = (1, 2, 8, 16, 24, 29, 32, 33)
-FREE = {  # facts/ollama 4.8: MiB of free memory from which so many layers are loaded, at a context of 4096
+FREE = {  # facts/ollama 4.8: MiB of free memory from which the server loads this number of layers, at a context of 4096
     "mistral:7b-instruct": (1060, 1208, 2068, 3163, 4274, 4970, 5416, 5521),
     "mistral:7b-instruct-q3_K_M": (1009, 1117, 1810, 2734, 3658, 4235, 4597, 4702),
     "mistral:7b-instruct-q4_0": (1029, 1162, 1960, 3024, 4088, 4753, 5153, 5258),

@@ -27,7 +27,7 @@ EXCEPTIONS = {
     },
     "0.24.0 corrupt-data-flipped": "what damaged weights say is chance; there they ended the answer",
     "0.24.0 layer-larger-than-free-vram": "the recorder's RAM was too small for the compute buffer of 262144 tokens",
-    "0.24.0 other-model-loaded": "/api/ps was asked while the unload was under way",
+    "0.24.0 other-model-loaded": "/api/ps came while the unload was under way",
     **{f"{version} keep-alive-shapes": _EXPIRED for version in ("0.9.6", "0.32.0")},
     "0.32.0 newengine-num-gpu-1": "qwen3's compute buffer is some 5% larger than the lab's formula says",
     "0.32.0 newengine-vram-shortage": "as newengine-num-gpu-1",

@@ -50,7 +50,7 @@ def test_another_explicit_number_or_context_reloads(version: str) -> None:
     for number in (1, 5, 0):
         played.load(num_gpu=number)
     played.load(num_gpu=0, num_ctx=2048)
-    assert offloaded(played.log) == ["1/33", "5/33"]  # num_gpu 0: no line at all
+    assert offloaded(played.log) == ["1/33", "5/33"]  # num_gpu 0: no line
     assert played.log.count("GPULayers:[]") == 2
     assert played.ps()[0]["context_length"] == 2048
 

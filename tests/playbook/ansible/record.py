@@ -1,4 +1,4 @@
-"""An Ansible callback that writes what each task came to, in the words of this project's own events.
+"""An Ansible callback that writes the result of each task, in the words of this project's events.
 
 It is loaded by ansible-core itself (``ANSIBLE_CALLBACK_PLUGINS``); its output is what the flow is compared with.
 """

@@ -1,4 +1,4 @@
-"""volume.recreated loses nothing, wherever it is stopped; and what could lose something is refused before anything is done."""
+"""volume.recreated loses nothing when it is stopped at any point; what could lose data is refused before any change."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def digests(world: World) -> dict[str, str]:
 
 
 def everywhere(world: World) -> set[str]:
-    """Return the files of the local model that lie in some volume."""
+    """Return the files of the local model that are in some volume."""
     return {path for volume in world.volumes.values() for path in volume.files if path in LOCAL_FILES}
 
 

@@ -1,4 +1,4 @@
-"""What volume.recreated must not forget: models of a later hour, half copies, unlisted manifests, files beside the store; and its undo."""
+"""What volume.recreated must not forget: later models, half copies, unlisted manifests, other files in the store; and its undo."""
 
 from __future__ import annotations
 

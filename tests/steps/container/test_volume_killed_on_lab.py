@@ -1,4 +1,4 @@
-"""``kill -9`` of the controller at any event of recreate-volume.yml on the lab's Windows host: no model is lost, whatever follows."""
+"""``kill -9`` of the controller at any event of recreate-volume.yml on the lab's Windows host: no model is lost."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PREPARE = """\
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """A lab of its own, and `remediate` beside it."""
+    """A separate lab, and a running `remediate`."""
 
     folder: Path
     environment: dict[str, str]
@@ -63,7 +63,7 @@ class Lab:
         assert self.start("lab.start").returncode == 0
 
     def models(self) -> dict[str, dict[str, Any]]:
-        """Return all that makes up each model in each volume, by the machine's own state and not by what is told."""
+        """Return the files of each model in each volume, read from the machine's state and not from the run's events."""
         state = json.loads((self.folder / "state/remediation/lab/hosts" / f"{HOST}.json").read_text(encoding="utf-8"))
         parts = ("file", "parameters", "template", "system", "damage", "gone")
         return {
@@ -102,7 +102,7 @@ def words(event: Event) -> str:
 
 
 def killed(lab: Lab, at: int, when: str, then: str) -> str | None:
-    """Kill a run at an event and go on or take it back; return what is wrong with what is left, None where nothing is."""
+    """Kill a run at an event and resume or undo it; return what is wrong with the result, None where nothing is."""
     before = lab.fresh()
     assert len(before) == 2
     own = [name for name, model in before.items() if "num_ctx" in model["parameters"]]

@@ -1,4 +1,4 @@
-"""The volume made anew on a real Docker engine: every model is there again, or nothing is touched."""
+"""The volume recreated on a real Docker engine: every model is there again, or nothing is touched."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_volume_is_made_anew_with_every_model_by_its_digest(
     before, old = digests(guide_project), volume(guide_project)
     assert len(before) > 1
     code, events = play(project_environment, tmp_path, "recreate-volume.yml", variables={"model": MODEL})
-    assert code == 5, told(events)  # destructive, and nobody agreed
+    assert code == 5, told(events)  # destructive, and not confirmed
     assert volume(guide_project)["CreatedAt"] == old["CreatedAt"]
     with registry(guide_project, MODEL) as mirror:
         code, events = play(
@@ -79,7 +79,7 @@ def test_a_volume_that_another_container_uses_is_left_alone(
     guide_project.up()
     engine, old = guide_project.engine, volume(guide_project)
     image = json.loads(engine.docker("inspect", CONTAINER).stdout)[0]["Config"]["Image"]
-    engine.docker("create", "--name", "somebody-else", "--volume", f"{old['Name']}:/data", image)
+    engine.docker("create", "--name", "another-user", "--volume", f"{old['Name']}:/data", image)
     try:
         with registry(guide_project, MODEL) as mirror:
             code, events = play(
@@ -87,9 +87,9 @@ def test_a_volume_that_another_container_uses_is_left_alone(
                 variables={"model": MODEL, "registry": mirror},
             )  # fmt: skip
     finally:
-        engine.docker("rm", "somebody-else")
+        engine.docker("rm", "another-user")
     assert (code, changes(events)) == (5, []), told(events)
-    assert "somebody-else" in told(events)
+    assert "another-user" in told(events)
     assert volume(guide_project)["CreatedAt"] == old["CreatedAt"]
 
 

@@ -1,4 +1,4 @@
-"""A model in memory and in the store: loaded anew, neutralised, fetched, made whole."""
+"""A model in memory and in the store: reloaded, neutralised, fetched, made whole."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ def test_a_model_that_is_not_stored_is_never_a_goal_that_is_met(still_loaded: bo
 
 
 class Unclear(FakeReader):
-    """A host that holds two models, of which nobody named one; a third was deleted and is still loaded."""
+    """A host with two models and no named one; a third was deleted and is still loaded."""
 
     def target(self) -> Target:
         return Target(endpoint=Found("http://127.0.0.1:11434", "answers"), candidates=(MODEL, "phi3:3.8b"), gone=("old:1b",))

@@ -1,4 +1,4 @@
-"""YAML is read with places, in Ansible's YAML 1.1, and every mistake is told with its line."""
+"""YAML is read with places, in Ansible's YAML 1.1, and every mistake is reported with its line."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
         ("msg: {{ x }}\n", "a value that begins with {{ needs quotes"),
         ("a: [1, 2\nb: 3\n", "site.yml:2:2: invalid YAML: expected ',' or ']'"),
         ("a: 'open\n", "site.yml:2:1: invalid YAML: found unexpected end of stream"),
-        ("a: *nobody\n", "site.yml:1:4: invalid YAML: found undefined alias 'nobody'"),
+        ("a: *unknown\n", "site.yml:1:4: invalid YAML: found undefined alias 'unknown'"),
         (
             "a: !secret x\n",
             "site.yml:1:4: unknown tag !secret; only !vault and !unsafe are allowed\n    1 | a: !secret x\n      |    ^",

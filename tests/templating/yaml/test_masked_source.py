@@ -1,4 +1,4 @@
-"""The journal's copy of a file holds no secret, however it is written there, and stays the same YAML beside it."""
+"""The journal's copy of a file holds no secret in any notation, and stays the same YAML otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A secret stays one, whatever is done with it; and where it comes from, a mistake says what to do and not what it is."""
+"""A secret stays one through every operation; a mistake in its source says what to do and not what it is."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_somebody_at_a_terminal_is_asked_once_and_unseen() -> None:
     )
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execv(sys.executable, [sys.executable, "-c", program])  # noqa: S606 - no shell is wanted
+        os.execv(sys.executable, [sys.executable, "-c", program])  # noqa: S606 - it needs no shell
     seen = b""
     while b"Password of ops: " not in seen:
         seen += os.read(terminal, 1024)
@@ -242,8 +242,8 @@ def test_a_password_of_the_keyring_is_secret() -> None:
         value = look_up("lookup('keyring', 'fleet ops')")
         assert isinstance(value, Secret)
         assert value == PASSWORD
-        with pytest.raises(RemediationError, match="the keyring has no password for 'nobody' of 'fleet'"):
-            look_up("lookup('keyring', 'fleet nobody')")
+        with pytest.raises(RemediationError, match="the keyring has no password for 'unknown' of 'fleet'"):
+            look_up("lookup('keyring', 'fleet unknown')")
     finally:
         keyring.set_keyring(before)
 

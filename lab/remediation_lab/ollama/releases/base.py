@@ -29,7 +29,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """The GPU as it stands at one moment; bytes."""
+    """The GPU at one time; bytes."""
 
     device: Device
     total: int
@@ -81,15 +81,15 @@ class Release(ABC):
     decides_before_evicting: bool = True
     refuses_before_deciding: bool = False
     caps_context: bool = False
-    """Whether /api/ps tells the context that the model can have, not the one that was asked for (recordings, surprise 11)."""
+    """Whether /api/ps shows the context that the model can have, not the requested one (recordings, surprise 11)."""
     checks_names: bool = False
-    """Whether a name that can be none is told apart from one that is not there."""
+    """Whether the error for an invalid name differs from the one for a missing model."""
     panics_at_start: bool = False
     """Whether a model with a damaged header ends the whole server (recordings, surprise 9)."""
     by_command: bool = False
-    """Whether the runner is told its layers on its command line, and loads at once (up to v0.11.4)."""
+    """Whether the runner gets its layers on its command line, and loads at once (up to v0.11.4)."""
     lists_context: bool = True
-    """Whether /api/ps tells a context at all."""
+    """Whether /api/ps shows a context."""
     llama_server: bool = False
     """Whether a llama-server process fits the layers (v0.30 and newer)."""
     dropped: tuple[str, ...] = ()
@@ -104,7 +104,7 @@ class Release(ABC):
         return "llama-server" if self.llama_server else "llama runner"
 
     def parallels(self, settings: Settings) -> tuple[int, ...]:
-        """Return the numbers of slots that a load may have: the first with which all that is asked for fits, else the last."""
+        """Return the numbers of slots that a load may have: the first with which all requested layers fit, else the last."""
         return (settings.parallel,)
 
     def at(self, key: str) -> str:
@@ -121,7 +121,7 @@ class Release(ABC):
         yield line("sched.go:120", "starting llm scheduler", "DEBUG")
 
     def discover(self, settings: Settings, card: Card | None, memory: Memory, *, present: bool) -> Iterator[Line]:
-        """Yield the search for GPUs; `card` is what is left after the filters, `present` whether the machine has one at all."""
+        """Yield the search for GPUs; `card` is the card after the filters, `present` whether the machine has a card."""
         yield line("runner.go:67", "discovering available GPUs...")
         overridden = [(key, settings.raw[key]) for key in VISIBLE if settings.raw.get(key)]
         if self.warns_visible and overridden:
@@ -230,7 +230,7 @@ class Release(ABC):
             yield line(self.at("kvtype"), self.at("kvtype_text"), "WARN", type=settings.cache_type)
 
     def available(self, card: Card, overhead: int) -> str:
-        """Write what is left of a card's free memory after the reserves."""
+        """Write the free memory of a card after the reserves."""
         return golang.human_bytes(max(0, card.free - MINIMUM - overhead))
 
 

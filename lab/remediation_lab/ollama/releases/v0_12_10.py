@@ -90,7 +90,7 @@ class _V01210(Release):
         return told, "model requires more system memory than is currently available unable to load full model on GPU"
 
     def sizes(self, load: Load) -> Iterator[Line]:
-        del load  # the offload line has told them
+        del load  # the offload line shows them
         yield from ()
 
     def evicting(self, load: Load) -> Line:

@@ -16,7 +16,7 @@ class Layouts(Release):
     """What the releases with layouts from estimates have in common; the places in the source are each release's own."""
 
     def decide(self, load: Load) -> Iterator[Line]:
-        """Yield what is known of the card, and what is asked for."""
+        """Yield the facts about the card, and the request."""
         if load.card is not None and load.wish.num_gpu != 0:
             yield line(
                 self.at("gpumem"), "gpu memory", id=load.card.device.uuid, library="CUDA", available=self.available(load.card, load.settings.overhead),

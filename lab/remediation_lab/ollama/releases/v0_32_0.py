@@ -16,7 +16,7 @@ from remediation_lab.ollama.releases.v0_24_0 import FollowsTheCard
 @dataclass(frozen=True, slots=True)
 class _V0320(FollowsTheCard):
     def discover(self, settings: Settings, card: Card | None, memory: Memory, *, present: bool) -> Iterator[Line]:
-        del present  # a llama-server lists the devices; nothing is said of it
+        del present  # a llama-server lists the devices; the log does not mention it
         yield line("runner.go:60", "discovering available GPUs...")
         overridden = [(key, settings.raw[key]) for key in VISIBLE if settings.raw.get(key)]
         for key, of in overridden:

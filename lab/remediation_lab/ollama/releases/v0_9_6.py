@@ -12,7 +12,7 @@ from remediation_lab.ollama.loadrule import MINIMUM, plan_g1
 from remediation_lab.ollama.releases.base import Card, Load, Memory, Release
 
 _AUTO = (2, 1)
-"""How many slots are tried where nobody says how many: the first with which all layers fit (facts/ollama 1, since v0.6.7)."""
+"""The numbers of slots that are tried by default: the first with which all layers fit (facts/ollama 1, since v0.6.7)."""
 
 
 @dataclass(frozen=True, slots=True)

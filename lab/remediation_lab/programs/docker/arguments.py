@@ -16,7 +16,7 @@ class Usage(Exception):  # becomes the CLI's own message
 
 @dataclass(slots=True)
 class Given:
-    """Flags (without dashes) with their values in order, and what is left."""
+    """Flags (without dashes) with their values in order, and the remaining words."""
 
     flags: dict[str, list[str]] = field(default_factory=dict)
     rest: list[str] = field(default_factory=list)

@@ -54,8 +54,8 @@ def _run(machine: Machine, call: Call) -> Done:
     if command is None:
         return failed(f'unknown docker command: "compose {name}"')
     project = _project(machine, call, given)
-    moment = f"{instant(machine.clock.now())[:19]}Z"
-    warnings = "".join(f'time="{moment}" level=warning msg="{each}"\n' for each in project.warnings)
+    stamp = f"{instant(machine.clock.now())[:19]}Z"
+    warnings = "".join(f'time="{stamp}" level=warning msg="{each}"\n' for each in project.warnings)
     problem = about.problem(machine)
     if name != "config" and problem:
         return failed(warnings + problem)

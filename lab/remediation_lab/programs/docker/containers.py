@@ -86,7 +86,7 @@ def _moment(text: str, now: float) -> float:
         return now - sum(float(number) * _UNITS[unit] for number, unit in spans)
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
-    from datetime import datetime  # only for a written moment
+    from datetime import datetime  # only for a written time
 
     # Python 3.10 reads six digits of a second and no Z; the engine writes nine and a Z
     plain = re.sub(r"\.(\d+)", lambda match: f".{match[1][:6]:0<6}", text).replace("Z", "+00:00")

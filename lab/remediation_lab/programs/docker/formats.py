@@ -70,16 +70,16 @@ def table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def instant(seconds: float) -> str:
-    """Write a moment as the engine's JSON does."""
+    """Write a time as the engine's JSON does."""
     if not seconds:
         return _NEVER
     whole = int(seconds)
-    moment = datetime.fromtimestamp(whole, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{moment}.{int((seconds - whole) * 1e9):09d}Z"
+    stamp = datetime.fromtimestamp(whole, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{stamp}.{int((seconds - whole) * 1e9):09d}Z"
 
 
 def created_at(seconds: float) -> str:
-    """Write a moment as `docker ps` does."""
+    """Write a time as `docker ps` does."""
     return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%d %H:%M:%S +0000 UTC")
 
 

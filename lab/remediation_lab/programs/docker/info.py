@@ -19,7 +19,7 @@ REFUSED = (
     'error during connect: Get "http://%2F%2F.%2Fpipe%2FdockerDesktopLinuxEngine/v1.47/info": '
     "open //./pipe/dockerDesktopLinuxEngine: Access is denied."
 )
-"""The pipe admits administrators and whoever started Docker Desktop (facts/windows 2)."""
+"""The pipe admits administrators and the user who started Docker Desktop (facts/windows 2)."""
 _FLAGS = "MemoryLimit SwapLimit KernelMemory KernelMemoryTCP CpuCfsPeriod CpuCfsQuota CPUShares CPUSet PidsLimit IPv4Forwarding OomKillDisable"
 _TEXTS = (
     "ID Driver SystemTime LoggingDriver CgroupDriver KernelVersion OperatingSystem OSVersion OSType Architecture IndexServerAddress "

@@ -92,10 +92,10 @@ def _ls(machine: Machine, container: Container, words: Sequence[str]) -> Done:
             entries = {name: file.size for name, file in below.items() if "/" not in name}
             folders = {name.split("/")[0] for name in below if "/" in name}
             out += f"total {sum(entries.values()) // 1024}\n" if "l" in flags else ""
-        moment = datetime.fromtimestamp(int(container.created), timezone.utc).strftime("%b %e %H:%M")
+        stamp = datetime.fromtimestamp(int(container.created), timezone.utc).strftime("%b %e %H:%M")
         for name in sorted({*entries, *folders}):
             kind, size = ("drwxr-xr-x 2", 4096) if name in folders else ("-rw-r--r-- 1", entries[name])
-            out += f"{kind} 0 0 {size:>12} {moment} {name}\n" if "l" in flags else f"{name}\n"
+            out += f"{kind} 0 0 {size:>12} {stamp} {name}\n" if "l" in flags else f"{name}\n"
     return said(out)
 
 
@@ -112,7 +112,7 @@ def _parents(path: str) -> list[str]:
 
 
 def _mkdir(_: Machine, __: Container, ___: Sequence[str]) -> Done:
-    return said("")  # a folder is there as soon as something lies in it
+    return said("")  # a folder exists as soon as it holds a file
 
 
 def _mv(machine: Machine, container: Container, words: Sequence[str]) -> Done:
@@ -152,7 +152,7 @@ def _df(machine: Machine, _: Container, words: Sequence[str]) -> Done:
 
 
 def _find(_: Machine, __: Container, ___: Sequence[str]) -> Done:
-    return said("")  # nothing lies in /tmp
+    return said("")  # /tmp is empty
 
 
 PROGRAMS: Mapping[str, Program] = {

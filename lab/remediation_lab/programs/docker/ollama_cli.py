@@ -29,8 +29,8 @@ def ollama(_: Machine, server: OllamaServer, words: Sequence[str]) -> Done:
             shown = _ask(server, "/api/show", {"model": model})
             return failed(f"Error: {shown['error']}") if "error" in shown else said(shown["modelfile"])
         case ["stop", model]:
-            told = _ask(server, "/api/generate", {"model": model, "keep_alive": 0})
-            return failed(f"Error: {told['error']}") if "error" in told else said("")
+            answer = _ask(server, "/api/generate", {"model": model, "keep_alive": 0})
+            return failed(f"Error: {answer['error']}") if "error" in answer else said("")
         case _:
             return failed(f'Error: unknown command "{words[0] if words else ""}" for "ollama"')
 

@@ -16,7 +16,7 @@ _MASKED = ["asound", "acpi", "interrupts", "kcore", "keys", "latency_stats", "ti
 
 
 def image_id(image: str) -> str:
-    """Return the digest that stands for an image."""
+    """Return a digest for an image."""
     return "sha256:" + hashlib.sha256(image.encode()).hexdigest()
 
 
@@ -94,7 +94,7 @@ def shown_labels(container: Container) -> dict[str, str]:
 
 
 def _ordered(container: Container) -> dict[str, str]:
-    # the engine lists what was asked for first, then what the image brings
+    # the engine lists the requested variables first, then those of the image
     own = IMAGE_ENVIRONMENT if is_ollama(container.image) else {}
     asked = {key: value for key, value in container.environment.items() if own.get(key) != value}
     return {**asked, **container.environment}

@@ -1,0 +1,1 @@
+"""Extends remediation by a step, a connection, a report and a command."""

@@ -1,0 +1,88 @@
+"""HTTP from a POSIX host by its curl."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+
+from remediation.connections.calls import (
+    REDIRECTS,
+    Completed,
+    Failed,
+    Http,
+    HttpReply,
+    Reply,
+    Run,
+    notify_listener,
+    redirect_failure,
+)
+from remediation.model import limits
+from remediation.model.text.visible import brief
+
+_REFUSED, _TIMED_OUT = 7, 28
+_MARK = b"\x1e"
+"""Stands before what curl says of the transfer; no JSON holds it, so a body is heard as it comes, up to the last of these."""
+_TAIL = f"{_MARK.decode()}%{{http_code}} %{{time_total}} %{{time_starttransfer}} %{{redirect_url}}"
+Stream = Callable[[Run, Callable[[bytes], None], int], Reply]
+"""Runs a program on the host; the callable is given its stdout as it comes, and of that at most so many bytes are accepted."""
+
+
+def request_by_curl(call: Http, run: Stream, missing: str = "the host has no curl") -> Reply:
+    """Make the request by the host's curl; `missing` is the reason that is given where there is none."""
+    body = b"" if call.body is None else json.dumps(call.body).encode()
+    # --disable comes first: the login's own .curlrc must neither follow redirects nor add a proxy or headers
+    argv = [
+        "curl", "--disable", "-sS", "--proto", "=http,https", "--max-redirs", "0", "--noproxy", "*", "--max-time", f"{call.timeout:g}",
+        "--header", "Accept-Encoding: identity", "--request", call.method, "--write-out", _TAIL,
+    ]  # fmt: skip
+    if call.on_chunk is not None:
+        argv += ["--no-buffer"]
+    if call.silence is not None:
+        argv += ["--speed-limit", "1", "--speed-time", str(math.ceil(call.silence))]
+    if call.body is not None:
+        argv += ["--header", "Content-Type: application/json", "--data-binary", "@-"]
+    heard = _Heard(call)
+    most = limits.STREAM if call.stream else limits.BODY
+    done = run(Run((*argv, "--url", call.url), body, call.timeout + 2.0), heard, most + limits.HEAD)
+    if isinstance(done, Failed) and done.kind == "not-found":
+        return Failed("error", f"{call.method} {call.url}: {missing}")
+    if not isinstance(done, Completed):
+        return done
+    if done.rc == 0:
+        content, _, figures = done.stdout.rpartition(_MARK)
+        try:
+            status, total, first, location = _figures(figures)
+        except ValueError:
+            return Failed("error", f"{call.method} {call.url}: what the host's curl wrote cannot be read")
+        if status in REDIRECTS:
+            return redirect_failure(call, status, location)
+        heard.rest(content)
+        return HttpReply(status, content, total, first if call.stream else None)
+    kind = {_REFUSED: "refused", _TIMED_OUT: "timeout"}.get(done.rc, "error")
+    return Failed(kind, f"{call.method} {call.url}: {brief(done.stderr.decode('utf-8', 'replace'))}")
+
+
+def _figures(said: bytes) -> tuple[int, float, float, str]:
+    """Return status, seconds, seconds to the first byte, and where a redirect points, as curl writes them after the body."""
+    status, total, first, *location = said.decode("utf-8", "replace").split(maxsplit=3)
+    return int(status), float(total), float(first), "".join(location)
+
+
+class _Heard:
+    """Lets a call's listener hear what curl prints of the body, and nothing of what it says after it."""
+
+    def __init__(self, call: Http) -> None:
+        self._call, self._told, self._kept = call, 0, b""
+
+    def __call__(self, piece: bytes) -> None:
+        """Take what came: from the last mark on it may be curl's own words."""
+        waiting = self._kept + piece
+        at = waiting.rfind(_MARK)
+        body, self._kept = (waiting, b"") if at < 0 else (waiting[:at], waiting[at:])
+        self._told += len(body)
+        notify_listener(self._call, body)
+
+    def rest(self, body: bytes) -> None:
+        """Let the listener hear what is left of the whole body."""
+        notify_listener(self._call, body[self._told :])
