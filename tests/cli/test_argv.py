@@ -141,12 +141,12 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("typed", "read"), UNDERSTOOD)
-def test_what_can_be_meant_is_put_in_one_order(typed: str, read: str) -> None:
+def test_valid_words_are_put_in_one_order(typed: str, read: str) -> None:
     assert " ".join(understand(typed.split(), CORE, contexts()).words()) == read
 
 
 @pytest.mark.parametrize(("typed", "message"), REFUSED)
-def test_what_cannot_be_meant_is_refused_in_one_sentence(typed: str, message: str) -> None:
+def test_invalid_words_are_refused_in_one_sentence(typed: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         understand(typed.split(), CORE, contexts())
     assert caught.value.message.startswith(message)

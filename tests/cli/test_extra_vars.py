@@ -55,7 +55,7 @@ def test_what_cannot_be_read_is_named(given: str, message: str) -> None:
     assert caught.value.message.startswith(message)
 
 
-def test_a_file_that_is_not_text_is_told_so(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "vars.yml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="not UTF-8"):
         extra_variables([f"@{tmp_path / 'vars.yml'}"])

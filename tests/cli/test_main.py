@@ -46,7 +46,7 @@ def test_every_option_and_task_explains_itself(context: ParserContext) -> None:
     assert namespace[str(context.name)].__doc__
 
 
-def test_help_shows_the_short_flags_beside_their_options(remediate: Remediate) -> None:
+def test_help_shows_the_short_flags_next_to_their_options(remediate: Remediate) -> None:
     text = remediate("--help", "steps").stdout
     assert "Usage: remediate steps [--options]" in text
     assert re.search(r"-v, --verbose", text)
@@ -101,7 +101,7 @@ def test_plain_invoke_runs_a_task_and_refuses_swallowed_options(remediate: Remed
     assert (done.returncode, done.stderr.splitlines()[0]) == (1, "invoke's option --echo is not supported")
 
 
-def test_output_is_utf8_whatever_the_locale_says(remediate: Remediate) -> None:
+def test_output_is_utf8_in_every_locale(remediate: Remediate) -> None:
     done = remediate("steps", PYTHONIOENCODING="cp1252")
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -81,13 +81,13 @@ def test_destroying_needs_the_name_typed_in(answer: str, agreed: bool) -> None:
     assert TerminalPrompt(Tty(answer), Tty()).typed("remove the volume on laptop-07?", "laptop-07") is agreed
 
 
-def test_nobody_is_asked_without_a_terminal() -> None:
+def test_there_is_no_prompt_without_a_terminal() -> None:
     assert not TerminalPrompt(io.StringIO("y\n"), Tty()).available
     assert not TerminalPrompt(Tty("y\n"), io.StringIO()).available
     assert TerminalPrompt(Tty(), Tty()).available
 
 
-def test_the_live_lines_are_away_while_somebody_is_asked() -> None:
+def test_the_live_lines_are_away_during_a_prompt() -> None:
     order: list[str] = []
 
     @contextmanager

@@ -109,7 +109,7 @@ def test_streams_are_apart_and_exit_codes_come_through(host: Guard, code: int) -
     assert done(host, python(SAY, str(code))) == Completed(code, b"to stdout", b"to stderr")
 
 
-def test_a_program_ended_by_a_signal_tells_its_number(host: Guard) -> None:
+def test_a_program_ended_by_a_signal_has_its_number(host: Guard) -> None:
     assert done(host, python("import os; os.kill(os.getpid(), 9)")).rc == 137
 
 
@@ -140,7 +140,7 @@ def test_no_variable_s_value_is_on_a_command_line(host: Guard) -> None:
 
 
 @pytest.mark.parametrize("host", ["local", "ssh"], indirect=True)
-def test_variables_arrive_whatever_they_are_called_and_hold(host: Guard) -> None:
+def test_variables_arrive_with_any_name_and_value(host: Guard) -> None:
     text = BYTES.replace(b"\0", b"").decode("latin-1")
     given = {
         "UID": "7",
@@ -179,7 +179,7 @@ def test_a_program_is_found_in_the_path_that_it_is_given(host: Guard, tmp_path: 
     assert done(host, Run(("only-here",), env={"PATH": f"{tmp_path}:/usr/bin:/bin"})).stdout == b"found\n"
 
 
-def test_what_is_not_there_is_told_apart_from_what_failed(host: Guard, tmp_path: Path) -> None:
+def test_a_missing_file_differs_from_a_failure(host: Guard, tmp_path: Path) -> None:
     replies = host.exchange([Run(("no-such-program", "x")), python(SAY, "127"), python(TELL, cwd=str(tmp_path / "none"))])
     assert [reply.kind if isinstance(reply, Failed) else reply.rc for reply in replies if isinstance(reply, Failed | Completed)] == [
         "not-found", 127, "not-found",
@@ -289,7 +289,7 @@ def test_probes_and_http_by_platform(host: Guard, web: Web) -> None:
     web.check(lambda call: one(host, call))
 
 
-def test_a_long_program_is_heard_to_its_end(host: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_program_is_read_to_its_end(host: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("remediation.connections.worker.protocol.LONGEST", 0.2)
     code = "import sys, time; print('begun', flush=True); time.sleep(0.3); print('ended'); sys.exit(4)"
     assert done(host, python(code, timeout=20)) == Completed(4, b"begun\nended\n", b"")

@@ -65,7 +65,7 @@ def test_who_is_busy_is_not_disturbed(start_peer: StartPeer, heartbeat: KeepAliv
 
 @pytest.mark.parametrize("action", ["Send", "Receive"])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_beat_that_fails_is_silent_and_the_next_call_opens_anew(
+def test_a_beat_that_fails_is_silent_and_the_next_call_reconnects(
     start_peer: StartPeer, heartbeat: KeepAliveThread, tmp_path: Path, fault: str, action: str
 ) -> None:
     server = start_peer()
@@ -107,7 +107,7 @@ def test_a_cut_connection_is_not_logged_in_to_by_a_beat(
     assert server.counts["refused"] == 2
 
 
-def test_a_cut_connection_is_opened_anew_by_the_next_call(start_peer: StartPeer, heartbeat: KeepAliveThread) -> None:
+def test_the_next_call_reopens_a_cut_connection(start_peer: StartPeer, heartbeat: KeepAliveThread) -> None:
     server = start_peer()
     guard = beaten(server, heartbeat)
     used(guard)

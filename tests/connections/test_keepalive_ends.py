@@ -147,7 +147,7 @@ def test_workers_that_something_else_carries_are_beaten_too(
     guard.close()
 
 
-def test_a_waiting_ssh_connection_says_so_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_ssh_connection_sends_keep_alives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssh_open, "KEEP_ALIVE", 0.05)
     with sshd(tmp_path / "sshd", "LogLevel DEBUG1") as server:
         guard = opened(server.variables())

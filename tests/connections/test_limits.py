@@ -117,7 +117,7 @@ def test_a_curlrc_of_the_login_changes_nothing(servers: Servers, tmp_path: Path,
     assert elsewhere.requests == []
 
 
-def test_a_redirect_is_told_by_where_it_points_and_what_to_do(servers: Servers) -> None:
+def test_a_redirect_names_its_target_and_what_to_do(servers: Servers) -> None:
     server, elsewhere = servers.redirecting(302, "/x")
     access = open_host("localhost", {"endpoint": server.url, "registry": server.url, "model": "a"}, check=True)
     for read in (
@@ -175,7 +175,7 @@ def pull(server: Hostile, **more: object) -> Http:
     return Http("POST", f"{server.url}/api/pull", {}, stream=True, writes=True, **more)  # type: ignore[arg-type]  # a Http's fields
 
 
-def test_a_stream_has_a_limit_of_its_own(host: Guard, servers: Servers) -> None:
+def test_a_stream_has_its_own_limit(host: Guard, servers: Servers) -> None:
     endless = servers.start([b"HTTP/1.1 200 OK\r\n\r\n", *[b'{"status": "pulling"}\n' * 3000] * 2000])
     assert "64 MB" in failed(host, pull(endless, timeout=60.0)).message or host.platform == "posix"
     assert limits.BODY < endless.sent < limits.STREAM + SLACK
@@ -471,7 +471,7 @@ class Banner(Hostile):
                     return
 
 
-def test_an_exec_request_that_nobody_answers_ends_with_the_deadline() -> None:
+def test_an_unanswered_exec_request_ends_with_the_deadline() -> None:
     """By paramiko's own server, which accepts a session and never says whether it starts the program."""
     theirs, ours = socket.socketpair()
     server = paramiko.Transport(theirs)

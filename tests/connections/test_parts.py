@@ -43,7 +43,7 @@ def test_frames_are_found_however_the_stream_is_cut(values: list[dict[str, str]]
 
 
 @pytest.mark.parametrize("text", [b"%%%", b"bnVsbA==", base64.b64encode(b'{"cut": ')])
-def test_a_frame_that_lost_something_is_told(text: bytes) -> None:
+def test_an_incomplete_frame_is_an_error(text: bytes) -> None:
     with pytest.raises(Garbled):
         list(Frames(NONCE).feed(NONCE.encode() + b" " + text + b"\r\n"))
 

@@ -43,7 +43,7 @@ def test_where_winrm_is(more: dict[str, Any], endpoint: str) -> None:
     assert from_variables("box", {**WINRM, **more}).endpoint == endpoint
 
 
-def test_nothing_is_secret_but_to_whoever_logs_in() -> None:
+def test_secrets_are_plain_only_for_the_login() -> None:
     more = {"ansible_ssh_private_key_passphrase": "phr4se", "ansible_become": "yes", "ansible_become_password": Secret("b3come")}
     settings = from_variables("box", {**WINRM, **more})
     assert settings.password == "s3cr3t"
@@ -51,7 +51,7 @@ def test_nothing_is_secret_but_to_whoever_logs_in() -> None:
     assert not any(secret in repr(settings) for secret in settings.secrets)
 
 
-def test_https_is_verified_unless_said_otherwise_and_that_is_told() -> None:
+def test_https_is_verified_by_default_and_the_exception_is_noted() -> None:
     assert from_variables("box", WINRM).winrm.verify
     ignoring = from_variables("box", {**WINRM, "ansible_winrm_server_cert_validation": "ignore"})
     assert not ignoring.winrm.verify
@@ -63,7 +63,7 @@ def test_https_is_verified_unless_said_otherwise_and_that_is_told() -> None:
     ("value", "policy"),
     [(None, "strict"), (True, "strict"), ("accept-new", "accept-new"), ("accept_new", "accept-new"), (False, "accept-new")],
 )
-def test_no_policy_takes_whatever_key_comes(value: object, policy: str) -> None:
+def test_no_policy_takes_every_key(value: object, policy: str) -> None:
     settings = from_variables("box", {} if value is None else {"ansible_host_key_checking": value})
     assert settings.ssh.host_keys == policy
     assert bool(settings.warnings) == (policy != "strict")
@@ -95,7 +95,7 @@ def test_no_policy_takes_whatever_key_comes(value: object, policy: str) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_cannot_be_meant_is_named(variables: dict[str, Any], said: str, step: str) -> None:
+def test_an_invalid_variable_is_named(variables: dict[str, Any], said: str, step: str) -> None:
     with pytest.raises(UsageError) as caught:
         from_variables("box", variables)
     assert caught.value.message.startswith("box: ")

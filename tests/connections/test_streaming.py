@@ -60,7 +60,7 @@ def held(web: Web, **more: object) -> Http:
     return Http("POST", f"{web.url}/held", {"x": 1}, stream=True, **more)  # type: ignore[arg-type]  # a Http's fields
 
 
-def test_the_first_piece_is_heard_before_the_last_is_sent(host: Guard, web: Web) -> None:
+def test_the_first_piece_arrives_before_the_last_is_sent(host: Guard, web: Web) -> None:
     listener = Listener(web)
     (reply,) = host.exchange([held(web, writes=True, on_chunk=listener)])
     assert isinstance(reply, HttpReply), reply
@@ -82,7 +82,7 @@ def test_a_listener_that_fails_loses_nothing(host: Guard, web: Web) -> None:
     assert (after.body, web.asked) == (BODY, 2)
 
 
-def test_each_of_several_is_heard_apart(host: Guard, web: Web) -> None:
+def test_several_listeners_each_get_their_own_body(host: Guard, web: Web) -> None:
     web.heard.set()
     first, second = Listener(web), Listener(web)
     replies = host.exchange([held(web, on_chunk=first), Run(("true",)), held(web), held(web, on_chunk=second)])
@@ -100,14 +100,14 @@ def test_silence_is_not_waited_for_to_the_end(host: Guard, web: Web) -> None:
     assert (after.body, web.asked) == (BODY, 2)
 
 
-def test_without_a_byte_the_silence_is_told_in_seconds(web: Web) -> None:
+def test_without_a_byte_the_error_names_the_silence_in_seconds(web: Web) -> None:
     guard = opened({"ansible_connection": "local"})
     (late,) = guard.exchange([Http("GET", f"{web.url}/slow", timeout=60.0, silence=0.2)])
     assert late == Failed("timeout", f"GET {web.url}/slow: no data for 0.2 s")
 
 
 @pytest.mark.parametrize("writes", [True, False], ids=["write", "read"])
-def test_what_was_told_before_a_loss_is_not_told_into_the_next_answer(start_peer: StartPeer, web: Web, *, writes: bool) -> None:
+def test_chunks_before_a_loss_do_not_reach_the_next_answer(start_peer: StartPeer, web: Web, *, writes: bool) -> None:
     server = start_peer(environment={"PEER_DIES_TELLING": "1"})
     guard = opened(winrm_variables(server), clock=Impatient())
     listener = Listener(web)
@@ -154,7 +154,7 @@ class Line:
         """Nothing is held."""
 
 
-def test_a_piece_is_told_when_its_frame_comes_and_only_to_whom_it_belongs() -> None:
+def test_a_chunk_reaches_its_listener_alone_when_its_frame_comes() -> None:
     def told(call: int, text: bytes, stream: str = "told") -> bytes:
         return line_of({"id": 1, "call": call, "stream": stream, "data": base64.b64encode(text).decode()})
 
@@ -175,7 +175,7 @@ def test_a_piece_is_told_when_its_frame_comes_and_only_to_whom_it_belongs() -> N
         talk.ask([{}], 9.0)
 
 
-def test_a_cassette_knows_no_listener_and_a_replay_tells_one(tmp_path: Path, web: Web) -> None:
+def test_a_cassette_keeps_no_listener_and_a_replay_calls_one(tmp_path: Path, web: Web) -> None:
     variables = {"ansible_connection": "local"}
     taped = cassette.Cassette(tmp_path / "tape")
     web.heard.set()

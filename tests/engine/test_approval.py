@@ -42,7 +42,7 @@ def test_without_a_terminal_a_disruptive_change_is_blocked_and_the_option_named(
     assert result.next_step == "allow it with --max-risk disruptive"
 
 
-def test_on_a_terminal_with_one_host_disruptive_changes_are_listed_and_asked_for_once() -> None:
+def test_on_a_terminal_with_one_host_disruptive_changes_are_listed_and_confirmed_once() -> None:
     bench = browsers()
     bench.prompt.answers = [True]
     result = execute_step(CLOSED, bench.context(interactive=True))
@@ -52,7 +52,7 @@ def test_on_a_terminal_with_one_host_disruptive_changes_are_listed_and_asked_for
     ]
 
 
-def test_no_is_no_and_is_not_asked_again() -> None:
+def test_a_no_is_not_questioned_again() -> None:
     bench = browsers()
     bench.prompt.answers = [False]
     context = bench.context(interactive=True)
@@ -62,7 +62,7 @@ def test_no_is_no_and_is_not_asked_again() -> None:
     assert len(bench.prompt.asked) == 1
 
 
-def test_several_hosts_are_not_asked() -> None:
+def test_several_hosts_get_no_question() -> None:
     bench = browsers()
     assert execute_step(CLOSED, bench.context(interactive=True, single_host=False)).outcome is Outcome.BLOCKED
     assert bench.prompt.asked == []
@@ -76,7 +76,7 @@ def test_a_safe_change_is_refused_only_below_safe() -> None:
     assert execute_step(call, bench.context()).outcome is Outcome.CHANGED
 
 
-def test_a_window_where_somebody_sits_needs_close_programs_whatever_the_risk_allows() -> None:
+def test_a_window_on_a_desktop_in_use_needs_close_programs_at_every_max_risk() -> None:
     bench = browsers(windows=True)
     bench.prompt.answers = [True]
     result = execute_step(CLOSED, bench.context(max_risk=Risk.DISRUPTIVE, interactive=True))
@@ -88,7 +88,7 @@ def test_a_window_where_somebody_sits_needs_close_programs_whatever_the_risk_all
     assert "close_programs: true" in result.next_step
 
 
-def test_whoever_sits_there_is_told_ahead_and_given_the_time() -> None:
+def test_the_user_at_the_desktop_is_warned_and_given_time() -> None:
     bench = browsers(windows=True)
     began = bench.world.clock.passed
     closed_at: list[float] = []

@@ -85,7 +85,7 @@ def test_what_deletes_data_wants_the_hosts_name(terminal: Terminal, answer: str,
     assert "(type laptop-07 to continue)" in terminal.shown()
 
 
-def test_without_a_terminal_nobody_is_asked_and_the_option_is_named() -> None:
+def test_without_a_terminal_there_is_no_question_and_the_option_is_named() -> None:
     bench = Bench()
     bench.world.start("chrome.exe")
     with open(os.devnull, encoding="utf-8") as answers, open(os.devnull, "w", encoding="utf-8") as questions:

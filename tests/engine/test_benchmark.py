@@ -76,7 +76,7 @@ def test_before_asks_for_eight_tokens_with_the_runners_own_context_and_extrapola
     assert (found["layers"], found["vram_bytes"], found["gpu_percent"], found["reason"]) == ([1, 33], 476_000_000, 3.0, "")
 
 
-def test_whoever_asks_may_limit_how_long_the_model_is_asked() -> None:
+def test_the_caller_may_limit_the_request_to_the_model() -> None:
     host = FakeHost(FakeOllama())
     measure(host, host, label="before", seconds=3.0)  # type: ignore[arg-type] - the part of a host that is used
     ((_, options, timeout),) = host.ollama.asked
@@ -116,7 +116,7 @@ def test_what_cannot_be_measured_is_null_with_its_reason(ollama: FakeOllama, rea
     assert reason in found["reason"]
 
 
-def test_nothing_is_asked_of_a_runner_whose_options_are_unknown_nor_in_check_mode() -> None:
+def test_a_runner_with_unknown_options_gets_no_request_and_none_does_in_check_mode() -> None:
     for host, check in ((FakeHost(FakeOllama(loaded=[Runner(MODEL, 5, 1)])), False), (FakeHost(FakeOllama()), True)):
         figures(host, check=check)
         assert host.ollama.asked == []

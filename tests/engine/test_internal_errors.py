@@ -185,7 +185,7 @@ def test_the_traceback_is_in_a_file_of_its_owner_without_secrets(tmp_path: Path)
     assert sentences == [f"internal error: KeyError: '{MASK}\\x1b[31m' ({path})"] * 2
 
 
-def test_a_sentence_is_one_short_line_whatever_the_exception_says() -> None:
+def test_a_sentence_is_one_short_line_for_any_exception() -> None:
     assert summary(ValueError("a\nb\x1b[2J" + "c" * 5000)) == f"internal error: ValueError: a b\\x1b[2J{'c' * 189}…"
 
 

@@ -153,7 +153,7 @@ def test_processes_have_an_identity(reader: Reader) -> None:
     assert {each.pid for each in found} & {each.parent for each in found}
 
 
-def test_one_look_asks_once_and_the_next_one_anew(host: Any, bed: Bed) -> None:
+def test_one_look_reads_once_and_the_next_one_again(host: Any, bed: Bed) -> None:
     look = host.reader
     look.ollama.running()
     before = host.round_trips
@@ -211,7 +211,7 @@ def test_a_request_has_its_figures(host: Any, bed: Bed) -> None:
     assert bed.windows == (seen.gpu_percent is not None)
 
 
-def test_what_ollama_refuses_is_told_in_its_words(host: Any) -> None:
+def test_what_ollama_refuses_is_an_error_in_its_words(host: Any) -> None:
     with pytest.raises(CallFailed, match="not found") as raised:
         host.writer().ollama.load("no-such-model", options={})
     assert raised.value.status == 404

@@ -57,7 +57,7 @@ def card(path: Path, **held: int) -> Path:
 
 
 @pytest.mark.live
-def test_nvml_and_nvidia_smi_tell_the_same(nvml: Path, tmp_path: Path) -> None:
+def test_nvml_and_nvidia_smi_agree(nvml: Path, tmp_path: Path) -> None:
     path = card(tmp_path / "gpu.txt", **{f"{os.getpid()}/pytest": 700 * MIB, "ollama runner x": 1000 * MIB})
     smi.install(tmp_path / "bin", path)
     by_library = use(nvml_library.environment(nvml, path))
@@ -83,7 +83,7 @@ def test_nvml_and_nvidia_smi_tell_the_same(nvml: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.live
-def test_a_library_without_a_driver_is_told_in_its_own_words(nvml: Path, tmp_path: Path) -> None:
+def test_a_library_without_a_driver_is_an_error_in_its_own_words(nvml: Path, tmp_path: Path) -> None:
     done = use(nvml_library.environment(nvml, tmp_path / "missing.txt"))
     assert "CallFailed: the GPU does not answer: Driver Not Loaded" in done.stderr
     assert "next: load or install the NVIDIA driver" in done.stderr
@@ -216,7 +216,7 @@ def test_an_engine_that_is_down_is_one_sentence_with_a_next_action(place: str) -
     assert (target.container, target.project, target.model) == (None, None, None)
 
 
-def test_a_host_is_not_touched_before_it_is_read_and_a_bad_variable_is_told_at_once() -> None:
+def test_a_host_is_not_touched_before_it_is_read_and_a_bad_variable_is_an_error_at_once() -> None:
     assert open_host("far", {"ansible_host": "203.0.113.1"}, check=True).round_trips == 0
     with pytest.raises(UsageError, match="ansible_port"):
         open_host("far", {"ansible_port": "many"}, check=True)

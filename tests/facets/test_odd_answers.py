@@ -120,7 +120,7 @@ class Reading:
 
 
 @pytest.mark.parametrize("told", [5, None, [], ["a"]])
-def test_a_value_of_another_type_is_not_passed_on_to_whoever_reads(told: object) -> None:
+def test_a_value_of_another_type_is_not_passed_on(told: object) -> None:
     for read in (Reading(look(), told).named, Reading(look(), told).mapping):
         with pytest.raises(CallFailed, match=r"one: cannot parse the answer to test_odd_answers\.\w+: .* is .*, not a "):
             read()

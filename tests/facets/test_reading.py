@@ -40,7 +40,7 @@ def row(pid: int, local: int, luid: str = NVIDIA) -> dict[str, object]:
 ADAPTERS = [adapter(OTHER, 82 * MIB), adapter(NVIDIA, 4990 * MIB)]
 
 
-def test_a_card_is_read_and_what_it_does_not_tell_is_none() -> None:
+def test_a_card_is_read_and_a_missing_value_is_none() -> None:
     fields = (
         "index",
         "uuid",
@@ -141,7 +141,7 @@ def test_an_answer_without_a_card_is_an_error_with_the_words_of_nvidia_smi() -> 
         ("Access is denied. ", True), ("Invalid class (0x80041010)", False), ("", False),
     ],
 )  # fmt: skip
-def test_a_refusal_is_told_by_its_code_in_any_language(text: str, refused: bool) -> None:
+def test_a_refusal_is_recognized_by_its_code_in_any_language(text: str, refused: bool) -> None:
     assert rights.is_refusal(text) is refused
 
 
@@ -211,7 +211,7 @@ def test_a_root_at_a_desktop_is_taken_to_have_a_window() -> None:
         ({"ended": False, "how": "own", "asked": 0, "task_result": None}, "own program", "remove it"),
     ],
 )
-def test_a_window_that_could_not_be_asked_is_blocked_with_the_reason(value: dict[str, object], words: str, step: str) -> None:
+def test_a_window_that_could_not_be_reached_is_blocked_with_the_reason(value: dict[str, object], words: str, step: str) -> None:
     look = Answering(platform="windows", probes={"close": value}).look(changing=True)
     with pytest.raises(Blocked, match=words) as raised:
         processes.WindowsProcessWriter(look).close(4, 1.0, grace=0)
@@ -219,7 +219,7 @@ def test_a_window_that_could_not_be_asked_is_blocked_with_the_reason(value: dict
 
 
 @pytest.mark.parametrize(("task", "ended"), [(None, True), (0, False), (267014, False)])
-def test_whether_it_ended_is_told_where_it_was_asked(task: int | None, ended: bool) -> None:
+def test_a_close_request_returns_whether_the_program_ended(task: int | None, ended: bool) -> None:
     value = {"ended": ended, "how": "polite" if ended else "still-there", "asked": 1, "task_result": task}
     look = Answering(platform="windows", probes={"close": value}).look(changing=True)
     assert processes.WindowsProcessWriter(look).close(4, 1.0, grace=0) is ended

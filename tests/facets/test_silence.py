@@ -101,7 +101,7 @@ class Turning:
         """Nothing is open."""
 
 
-def test_a_server_that_was_heard_is_asked_for_everything_at_once() -> None:
+def test_a_server_that_has_answered_gets_all_requests_at_once() -> None:
     connection, hints = Turning(), dict[str, Any]()
     Snapshot(lambda: connection, hints=hints).ask(*reads(NATIVE), Run(("x",)))
     Snapshot(lambda: connection, hints=hints).ask(*reads(NATIVE), Run(("x",)))
@@ -238,7 +238,7 @@ def test_a_server_that_does_not_answer_is_there_and_its_cure_is_a_restart(
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-def test_a_proxy_in_front_of_nothing_is_told_as_that(status: int) -> None:
+def test_a_proxy_without_a_server_is_named_as_one(status: int) -> None:
     connection = Refusing(broken=NATIVE, status=status)
     target = target_of(connection)
     assert target.endpoint is not None

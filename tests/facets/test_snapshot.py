@@ -19,7 +19,7 @@ def done(argv: tuple[str, ...]) -> Completed | None:
     return Completed(0, f"{argv[0]}\n".encode(), b"")
 
 
-def test_what_is_known_is_not_asked_again_and_the_rest_goes_together() -> None:
+def test_known_replies_are_reused_and_the_rest_goes_together() -> None:
     connection = Answering(runs=done)
     look = connection.look()
     look.ask(HOSTNAME)
@@ -64,7 +64,7 @@ def test_a_writers_look_keeps_nothing_once_it_has_written() -> None:
     assert [look.once("x", lambda value=value: value) for value in (1, 2)] == [1, 2]  # type: ignore[misc]
 
 
-def test_the_second_look_for_a_purpose_asks_at_once_what_the_first_asked_bit_by_bit() -> None:
+def test_the_second_look_for_a_purpose_sends_all_calls_of_the_first_at_once() -> None:
     connection, hints = Answering(runs=done), dict[str, Any]()
     for _ in range(2):
         look = connection.look(hints=hints, purpose="vram.free")
@@ -127,7 +127,7 @@ def test_a_purpose_that_is_new_goes_by_what_was_foreseen_before_it_goes_by_other
     assert connection.asked[-1] == (HOSTNAME, DATE)
 
 
-def test_what_was_foreseen_and_fails_fails_only_whoever_asks_for_it() -> None:
+def test_a_prefetched_call_that_fails_fails_only_for_its_reader() -> None:
     hints = dict[str, Any]()
     first = Answering(runs=done).look(hints=hints, purpose="x")
     first.ask(HOSTNAME)
@@ -147,7 +147,7 @@ def test_two_purposes_may_share_one_look() -> None:
     assert connection.asked == [(HOSTNAME,), (DATE,)]
 
 
-def test_what_a_shared_look_lacks_for_a_purpose_is_asked_at_once() -> None:
+def test_what_a_shared_look_lacks_for_a_purpose_is_read_at_once() -> None:
     connection, hints, uptime = Answering(runs=done), dict[str, Any](), Run(("uptime",))
     for _ in range(2):
         look = connection.look(hints=hints)
@@ -158,7 +158,7 @@ def test_what_a_shared_look_lacks_for_a_purpose_is_asked_at_once() -> None:
     assert connection.asked[3:] == [(HOSTNAME,), (DATE, uptime)]
 
 
-def test_what_failed_once_fails_again_without_being_asked_again() -> None:
+def test_a_call_that_failed_fails_again_without_being_sent() -> None:
     calls = []
 
     def broken() -> int:
@@ -210,7 +210,7 @@ def test_a_missing_file_is_none_and_a_missing_program_an_error() -> None:
         look.run(HOSTNAME, "asking")
 
 
-def test_a_code_that_is_none_of_the_good_ones_is_told_with_the_last_words() -> None:
+def test_an_unexpected_exit_code_is_an_error_with_the_last_words() -> None:
     look = Answering(runs=lambda _: Completed(3, b"out", b"first\n  last words \n")).look()
     assert look.run(HOSTNAME, "asking", codes=(3,)).rc == 3
     with pytest.raises(CallFailed, match="asking failed: first last words") as raised:

@@ -98,7 +98,7 @@ def test_two_that_are_alike_are_named_and_none_is_chosen() -> None:
     assert target.endpoint.value == "http://127.0.0.1:11435"
 
 
-def test_a_running_one_is_meant_before_a_stopped_one() -> None:
+def test_a_running_one_is_chosen_before_a_stopped_one() -> None:
     target = find(box("old", port="11434", status="exited"), box("new", port="11434"), http=server("m"))
     assert target.container is not None
     assert target.container.value == "new"
@@ -116,7 +116,7 @@ def test_other_images_are_not_taken_for_ollama() -> None:
         (b"OLLAMA_MODEL=\n", None),
     ],
 )
-def test_the_project_says_which_model_is_meant_where_none_is_loaded(content: bytes, model: str | None) -> None:
+def test_the_project_names_the_model_where_none_is_loaded(content: bytes, model: str | None) -> None:
     target = find(
         box("ollama", service="ollama", port="11434"), http=server(stored=("a:1", "b:1")), files={"/srv/ai/.env": content}
     )
@@ -133,7 +133,7 @@ def test_the_application_says_it_where_the_project_does_not() -> None:
     assert (target.model.value, target.model.source) == ("b:1", "OLLAMA_MODEL of the container api")
 
 
-def test_the_only_stored_model_is_meant_and_of_several_loaded_none() -> None:
+def test_the_only_stored_model_is_chosen_and_of_several_loaded_none() -> None:
     target = find(http=server(stored=("a:1",)))
     assert target.model is not None
     assert target.model.source == "is the only one stored (/api/tags)"

@@ -130,7 +130,7 @@ def test_a_folder_is_its_files_in_name_order(written: Written) -> None:
     assert Scope(inventory.layers("c"))["y"] == "beside"
 
 
-def test_the_lab_is_asked_for_by_a_key_of_its_own(written: Written) -> None:
+def test_a_key_requests_the_lab(written: Written) -> None:
     assert load_inventory([written("lab: {hosts: 3}\nall: {hosts: {laptop-07: }}")]).lab == {"hosts": 3}
     assert load_inventory([written("lab:\nall: {hosts: {laptop-07: }}")]).lab == {"hosts": 1}
     group = load_inventory([written("lab: {hosts: {bench: }}")])

@@ -45,14 +45,14 @@ def mistakes(path: Path, **more: Path) -> list[str]:
         ("all:\n\thosts:\n", "the indentation contains a tab"),
     ],
 )
-def test_a_mistake_is_told_with_its_place(written: Written, text: str, told: str) -> None:
+def test_a_mistake_has_its_place(written: Written, text: str, told: str) -> None:
     (found,) = mistakes(written(text))
     assert told in found
     assert found.splitlines()[-1].lstrip().startswith("|")  # the mark below the line
     assert found.splitlines()[-1].endswith("^")
 
 
-def test_all_mistakes_of_all_files_are_told_at_once(written: Written, tmp_path: Path) -> None:
+def test_all_mistakes_of_all_files_are_reported_at_once(written: Written, tmp_path: Path) -> None:
     path = written("web: {host: {a: }}\ndb: {hosts: {'n[5:1]': }}\n", {
         "inv/group_vars/web.yml": "- no mapping\n",
         "inv/host_vars/a/one.yml": "x: 1\nx: 2\n",

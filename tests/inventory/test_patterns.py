@@ -84,7 +84,7 @@ def test_a_limit_may_be_a_file_of_names(inventory: Inventory, tmp_path: Path) ->
         inventory.select("all", f"@{tmp_path / 'no.txt'}")
 
 
-def test_a_limit_that_names_nothing_is_told_with_the_nearest_name(inventory: Inventory) -> None:
+def test_a_limit_that_matches_nothing_is_an_error_with_the_nearest_name(inventory: Inventory) -> None:
     with pytest.raises(UsageError, match="no host or group matches 'titan11'; did you mean 'titan1'") as caught:
         inventory.select("all", "titan11")
     assert caught.value.next_step == "remediate hosts lists them"
@@ -92,7 +92,7 @@ def test_a_limit_that_names_nothing_is_told_with_the_nearest_name(inventory: Inv
         inventory.check_limit("rde")
 
 
-def test_a_broken_regular_expression_is_told(inventory: Inventory) -> None:
+def test_a_broken_regular_expression_is_an_error(inventory: Inventory) -> None:
     with pytest.raises(UsageError, match="not a valid regular expression"):
         inventory.select("~(r")
 
@@ -102,6 +102,6 @@ def test_an_ipv6_address_is_one_name() -> None:
     assert inventory.select("fe80::1") == ("fe80::1",)
 
 
-def test_the_nearest_name_is_found_whatever_its_case(inventory: Inventory) -> None:
+def test_the_nearest_name_is_found_in_any_case(inventory: Inventory) -> None:
     with pytest.raises(UsageError, match="'Titan1'; did you mean 'titan1'"):
         inventory.check_limit("Titan1")

@@ -87,7 +87,7 @@ def test_the_line_is_that_of_the_variable(written: Written) -> None:
     assert {name: origin.where for name, origin in found.items()} == {"one": f"{path}:4", "two": f"{path}:5"}
 
 
-def test_a_folder_beside_inventory_and_playbook_is_told_once(written: Written) -> None:
+def test_a_folder_next_to_inventory_and_playbook_is_read_once(written: Written) -> None:
     path = written("all: {hosts: {alpha: }}", {"inv/group_vars/all.yml": "x: 1"})
     (origin,) = origins(load_inventory([path], playbook_dir=path.parent), "alpha").values()
     assert (origin.value, origin.overrode) == (1, ())
@@ -151,7 +151,7 @@ def test_a_folder_named_for_a_group_is_all_its_files(written: Written) -> None:
     assert {name: scope[name] for name in scope} == {"a": 1, "b": 2, "c": 3, "d": 4}
 
 
-def test_this_machine_is_reached_directly_whatever_all_says(written: Written) -> None:
+def test_this_machine_is_reached_directly_despite_the_variables_of_all(written: Written) -> None:
     inventory = load_inventory([written("all: {vars: {ansible_connection: winrm, x: 1}, hosts: {alpha: }}")])
     scope = Scope(inventory.layers("localhost"))
     assert (scope["ansible_connection"], scope["x"]) == ("local", 1)

@@ -109,7 +109,9 @@ def test_no_secret_is_shown(fleet: Path, capsys: pytest.CaptureFixture[str], as_
     assert out.count("***") == 4
 
 
-def test_a_query_runs_no_program_and_asks_nobody(written: Written, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_query_runs_no_program_and_prompts_for_nothing(
+    written: Written, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     path = written(f"""\
         all:
           vars:
@@ -122,7 +124,7 @@ def test_a_query_runs_no_program_and_asks_nobody(written: Written, capsys: pytes
     assert not (tmp_path / "ran").exists()
 
 
-def test_an_unknown_host_is_told_with_the_nearest(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_host_is_an_error_with_the_nearest_name(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Exit) as caught:
         told(fleet, capsys, "dve-1")
     assert caught.value.code == 1

@@ -32,21 +32,21 @@ def test_a_file_holds_the_password(tmp_path: Path) -> None:
     assert vault(VALUE.text) == VALUE.holds
 
 
-def test_several_passwords_are_told_apart_by_their_ids(tmp_path: Path) -> None:
+def test_several_passwords_are_distinguished_by_their_ids(tmp_path: Path) -> None:
     both = [str(kept(tmp_path, "pw", SECRET)), f"ops@{kept(tmp_path, 'pw2', OPS)}"]
     for given in (both, both[::-1]):
         vault = vault_of(given)
         assert (vault(VALUE.text), vault(VALUE_OF_OPS.text)) == (VALUE.holds, VALUE_OF_OPS.holds)
 
 
-def test_ansibles_own_variable_is_heard_where_nothing_is_given(tmp_path: Path) -> None:
+def test_ansibles_own_variable_counts_where_no_option_is_given(tmp_path: Path) -> None:
     path = kept(tmp_path, "pw", SECRET)
     assert vault_of([], {VARIABLE: str(path)})(VALUE.text) == VALUE.holds
     assert vault_of([], {}).passwords == []
 
 
 @posix
-def test_a_program_prints_the_password_and_is_asked_once(tmp_path: Path) -> None:
+def test_a_program_prints_the_password_and_runs_once(tmp_path: Path) -> None:
     path = kept(tmp_path, "ask", f"#!/bin/sh\necho asked >> {tmp_path}/calls\necho {SECRET}\n", 0o700)
     vault = vault_of([str(path)])
     assert [vault(VALUE.text), vault(VALUE.text)] == [VALUE.holds] * 2
@@ -62,7 +62,7 @@ def test_a_password_that_others_may_read_is_refused(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o644  # reported, not changed
 
 
-def test_without_a_terminal_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_there_is_no_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     with open(os.devnull, encoding="utf-8") as nothing:
         monkeypatch.setattr("sys.stdin", nothing)
         with pytest.raises(RemediationError, match="there is no terminal"):
@@ -84,7 +84,7 @@ def test_vaulted_variables_are_secrets_with_a_place(written: Written, tmp_path: 
     assert isinstance(scope["ref"], Secret)
 
 
-def test_every_file_that_stays_closed_is_told(written: Written) -> None:
+def test_every_file_that_stays_closed_is_named(written: Written) -> None:
     path = written("all: {hosts: {alpha: }}")
     (path.parent / "host_vars").mkdir()
     (path.parent / "host_vars/alpha.yml").write_text(WHOLE.text, encoding="utf-8")

@@ -179,7 +179,7 @@ def test_more_hosts_are_added_to_a_lab(folder: Path) -> None:
     assert [host.name for host in three.hosts] == ["laptop-07", "laptop-08", "laptop-09"]
 
 
-def test_a_port_that_somebody_else_took_is_said(folder: Path) -> None:
+def test_a_port_in_use_is_named(folder: Path) -> None:
     lab = control.start(folder, scale=100)
     control.stop(folder)
     with socket.socket() as taken:
@@ -209,7 +209,7 @@ def test_a_wrong_token_and_broken_lines_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "x.json").exists()
 
 
-def test_two_hundred_hosts_share_two_processes_and_each_is_made_when_somebody_comes(tmp_path: Path) -> None:
+def test_two_hundred_hosts_share_two_processes_and_each_is_made_at_its_first_client(tmp_path: Path) -> None:
     lab = control.start(tmp_path, hosts=200, scale=100)
     try:
         assert not list((tmp_path / "hosts").glob("laptop-1*"))
@@ -226,7 +226,7 @@ def test_two_hundred_hosts_share_two_processes_and_each_is_made_when_somebody_co
         control.stop(tmp_path)
 
 
-def test_a_reset_reaches_machines_that_nobody_has_met_since_the_start(tmp_path: Path) -> None:
+def test_a_reset_reaches_machines_without_a_client_since_the_start(tmp_path: Path) -> None:
     lab = control.start(tmp_path, hosts=2, scale=100)
     try:
         control.fault(lab.hosts[1].name, "healthy", tmp_path)
@@ -240,7 +240,7 @@ def test_a_reset_reaches_machines_that_nobody_has_met_since_the_start(tmp_path: 
         control.stop(tmp_path)
 
 
-def test_a_lab_that_other_code_has_started_is_started_anew_and_its_machines_stay(tmp_path: Path) -> None:
+def test_a_lab_that_other_code_has_started_is_restarted_and_its_machines_stay(tmp_path: Path) -> None:
     lab = control.start(tmp_path, scale=100)
     try:
         control.fault(lab.hosts[0].name, "healthy", tmp_path)

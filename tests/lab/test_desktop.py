@@ -36,7 +36,7 @@ def test_docker_desktop_stops_with_its_containers_and_starts_them_again() -> Non
     assert [key for key in machine.state.writes if key.startswith("docker")] == ["docker desktop stop", "docker desktop start"]
 
 
-def test_what_somebody_had_stopped_stays_stopped() -> None:
+def test_a_container_that_was_stopped_stays_stopped() -> None:
     machine = made("healthy")
     run(machine, "docker", "stop", OLLAMA)
     probe(machine, "docker-desktop", action="stop")
@@ -94,7 +94,7 @@ def test_a_message_is_shown() -> None:
     assert machine.state.messages == ["Chrome will be closed"]
 
 
-def test_the_plugin_hangs_in_a_remote_session_and_tells_its_state_there() -> None:
+def test_the_plugin_hangs_in_a_remote_session_and_shows_its_state_there() -> None:
     machine = made("healthy")
     with pytest.raises(Refusal) as caught:
         run(machine, "docker", "desktop", "stop", timeout=30)
@@ -103,7 +103,7 @@ def test_the_plugin_hangs_in_a_remote_session_and_tells_its_state_there() -> Non
     assert names(machine) == {booting.DESKTOP, booting.BACKEND, booting.BUILD}
 
 
-def test_a_restarted_machine_waits_for_somebody_to_log_on() -> None:
+def test_a_restarted_machine_waits_for_a_logon() -> None:
     machine = made("driver-lost", scale=1.0)  # a booting machine's time flies else, and it would be back too soon to be seen away
     booted = probe(machine, "system")["LastBootUpTime"]
     assert run(machine, "shutdown.exe", "/r", "/t", "5", "/c", "maintenance")[0] == 0
@@ -120,7 +120,7 @@ def test_a_restarted_machine_waits_for_somebody_to_log_on() -> None:
     assert machine.state.writes["reboot"] == 1
 
 
-def test_with_a_log_on_of_its_own_everything_comes_back() -> None:
+def test_with_an_automatic_logon_everything_comes_back() -> None:
     machine = made("healthy")
     machine.state.login.autologon = 10.0
     machine.call("reboot")

@@ -57,7 +57,7 @@ def test_a_restart_does_not_apply_a_changed_definition(machine: Machine) -> None
     assert machine.engine.find(NAME).environment["OLLAMA_CONTEXT_LENGTH"] == "4096"
 
 
-def test_hashes_tell_what_up_would_change(machine: Machine) -> None:
+def test_hashes_show_what_up_would_change(machine: Machine) -> None:
     label = machine.engine.find(NAME).labels["com.docker.compose.config-hash"]
     hashes = dict(line.split() for line in compose(machine, "config", "--hash", "*")[1].splitlines())
     assert hashes["ollama"] == label

@@ -154,7 +154,7 @@ def test_operations_are_checked() -> None:
         assert caught.value.kind == "error"
 
 
-def test_time_passes_slowly_until_somebody_needs_it() -> None:
+def test_time_passes_slowly_until_a_client_needs_it() -> None:
     clock = MachineClock(100.0, 1e6)
     with clock.jumping():
         clock.sleep(50)

@@ -24,7 +24,7 @@ def test_closing_two_programs_makes_room_for_all_layers(machine: Machine) -> Non
     assert {key: machine.state.writes[key] for key in machine.state.writes} == {"close chrome.exe": 1, "close Discord.exe": 1}
 
 
-def test_a_sticky_runner_keeps_its_layers_until_it_is_loaded_anew() -> None:
+def test_a_sticky_runner_keeps_its_layers_until_it_is_reloaded() -> None:
     machine = made("num-gpu-1")
     ask(machine, prompt="x", options={"num_predict": 2})
     assert offloaded(machine) == "1/33"
@@ -59,7 +59,7 @@ def test_a_tree_ends_as_a_whole_and_identity_is_pid_and_start(machine: Machine) 
     assert not running(machine, "chrome.exe")
 
 
-def test_nobody_at_the_desktop_means_that_nobody_is_asked() -> None:
+def test_without_a_user_at_the_desktop_no_window_gets_a_request() -> None:
     machine = made("nobody-logged-on")
     done = close(machine, "chrome.exe")
     assert (done["how"], done["asked"], done["task"], done["task_code"]) == ("still-there", 0, "no-user", NOT_LOGGED_ON)
@@ -73,7 +73,7 @@ def test_a_login_does_not_close_what_it_came_from_and_the_system_is_not_ended(ma
     assert machine.state.writes == {}
 
 
-def test_a_login_without_rights_asks_nobody_and_ends_nothing_of_another_user() -> None:
+def test_a_login_without_rights_reaches_no_window_and_ends_no_program_of_another_user() -> None:
     machine = made("not-elevated")
     done = close(machine, "chrome.exe", force=True)
     assert (done["how"], done["asked"], done["task"], done["task_code"]) == ("still-there", 0, "refused", DENIED)
@@ -105,7 +105,7 @@ def test_a_slow_task_does_not_shorten_the_grace_of_a_program_that_is_ended_by_fo
     assert (done["how"], done["task"], patient.state.writes) == ("polite", "ended", {"close chrome.exe": 1})
 
 
-def test_a_task_that_ends_by_itself_says_its_code_and_asked_nobody(machine: Machine) -> None:
+def test_a_task_that_fails_returns_its_code_and_reaches_no_window(machine: Machine) -> None:
     machine.state.tasks.code = 0xC0000142
     done = close(machine, "chrome.exe", grace=1)
     assert (done["how"], done["asked"], done["task"], done["task_code"]) == ("still-there", 0, "failed", 0xC0000142)
@@ -124,14 +124,14 @@ def test_no_task_is_registered_against_a_policy_or_without_rights() -> None:
     assert running(machine, "chrome.exe")
 
 
-def test_a_program_of_the_login_s_own_session_is_asked_without_a_task(machine: Machine) -> None:
+def test_a_program_of_the_login_s_own_session_needs_no_task(machine: Machine) -> None:
     machine.state.login.session = 1
     machine.state.tasks.refused = True
     done = close(machine, "chrome.exe")
     assert (done["how"], done["asked"], done["task"]) == ("polite", 1, None)
 
 
-def test_a_start_time_may_differ_by_the_grain_in_which_it_is_told(machine: Machine) -> None:
+def test_a_start_time_may_differ_by_its_resolution(machine: Machine) -> None:
     chrome = program(machine, "chrome.exe")
     asked = {"pid": chrome.pid, "grace": 1, "force": False}
     assert machine.call("probe", name="close", data={**asked, "started": chrome.started + 0.2})["how"] == "gone"

@@ -37,7 +37,7 @@ def test_each_file_has_its_own_time_and_each_drive_its_own_space() -> None:
     assert probe(machine, "folder", path=FOLDER, entries=False)["Entries"] is None
 
 
-def test_a_closed_folder_is_not_listed_and_its_drive_is_told() -> None:
+def test_a_closed_folder_is_not_listed_and_its_drive_is() -> None:
     for fault, path in (("no-rights", FOLDER), ("no-rights", "C:\\Users\\maria"), ("not-elevated", "C:\\Users\\maria")):
         value = probe(made(fault), "folder", path=path)
         assert value["Entries"] is None
@@ -122,7 +122,7 @@ def test_a_slow_task_starts_docker_desktop_later() -> None:
     assert (refused["task"], refused["task_code"]) == ("refused", 0x80070005)
 
 
-def test_what_belongs_to_docker_desktop_is_told_by_its_name_and_the_service_is_left_out() -> None:
+def test_processes_of_docker_desktop_are_found_by_name_without_the_service() -> None:
     machine = made("healthy")
     for name in ("vpnkit-bridge.exe", "com.docker.admin.exe", "docker-agent.exe", "docker.exe"):
         machine.state.programs.append(Program(machine.state.pid(), 4, name, None, 1, machine.clock.now()))
@@ -143,7 +143,7 @@ def test_where_docker_desktop_is_not_installed_nothing_is_started() -> None:
     assert (done["task_result"], "neither in Program Files" in done["problem"]) == (2, True)
 
 
-def test_what_windows_does_not_tell_is_null() -> None:
+def test_what_windows_hides_is_null() -> None:
     machine = made("values-missing")
     system, ready = probe(machine, "system"), probe(machine, "readiness")
     assert [system[name] for name in ("TotalVisibleMemorySize", "FreePhysicalMemory", "LastBootUpTime")] == [None] * 3
@@ -158,7 +158,7 @@ def test_what_windows_does_not_tell_is_null() -> None:
     assert {each["DedicatedUsage"] for each in gpu["adapter_memory"]} == {None}
 
 
-def test_paths_of_other_users_programs_are_told_to_administrators_alone() -> None:
+def test_only_administrators_see_paths_of_other_users_programs() -> None:
     seen = {fault: {each["Name"]: each for each in rows(made(fault))} for fault in ("vram-occupied", "not-elevated")}
     assert seen["vram-occupied"]["chrome.exe"]["ExecutablePath"].endswith("chrome.exe")
     assert seen["not-elevated"]["chrome.exe"]["ExecutablePath"] is None
@@ -228,7 +228,7 @@ def test_what_stands_before_the_server_redirects_resets_compresses_or_is_silent(
         assert probe(machine, "http", **VERSION)["error"]["kind"] == kind
 
 
-def test_a_request_is_given_up_after_the_silence_that_was_asked_for() -> None:
+def test_a_request_is_given_up_after_the_given_silence() -> None:
     machine = made("slow-disk")
     body = json.dumps({"model": "mistral:7b-instruct-q4_K_M", "keep_alive": 0})
     post = {"method": "POST", "url": "http://127.0.0.1:11434/api/generate", "timeout": 600}

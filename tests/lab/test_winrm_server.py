@@ -53,7 +53,7 @@ def test_a_wrong_login_is_refused(server: WinRmServer, user: str, password: str)
     assert "create" not in server.counters()
 
 
-def test_a_stranger_is_asked_for_both_schemes(server: WinRmServer) -> None:
+def test_a_client_without_a_login_is_offered_both_schemes(server: WinRmServer) -> None:
     answer = requests.post(server.endpoint, data=b"", timeout=5)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == "Negotiate, NTLM"

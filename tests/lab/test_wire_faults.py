@@ -121,7 +121,7 @@ def test_a_refused_login_counts_and_the_next_is_let_in(server: WinRmServer) -> N
     assert protocol(server).open_shell()
 
 
-def test_a_program_that_dies_is_told_with_its_code(server: WinRmServer) -> None:
+def test_a_program_that_dies_is_reported_with_its_code(server: WinRmServer) -> None:
     client = protocol(server)
     shell = client.open_shell()
     command = client.run_command(shell, "cat", console_mode_stdin=False)
@@ -169,7 +169,7 @@ def test_a_host_that_restarts_resets_connections_and_is_back(server: WinRmServer
     assert protocol(server).open_shell()
 
 
-def test_while_it_restarts_nobody_is_let_in(server: WinRmServer) -> None:
+def test_while_it_restarts_no_login_succeeds(server: WinRmServer) -> None:
     server.reboot(60)
     with pytest.raises(BROKEN):
         protocol(server).open_shell()

@@ -80,7 +80,7 @@ def test_the_keys_of_the_gpu_probe_and_what_wddm_hides(machine: Machine) -> None
 
 
 @pytest.mark.parametrize("path", ["api/ps", "none"])
-def test_an_answer_that_is_told_is_whole_with_what_is_left(machine: Machine, path: str) -> None:
+def test_a_streamed_answer_is_whole_with_its_rest(machine: Machine, path: str) -> None:
     asked = {**PS, "url": f"http://127.0.0.1:11434/{path}"}
     plain = replies(machine, probe("http", asked))[0]["value"]
     told = speaking.converse(machine, speaking.request({"op": "nothing"}, probe("http", {**asked, "tell": True}), number=7))
@@ -92,7 +92,7 @@ def test_an_answer_that_is_told_is_whole_with_what_is_left(machine: Machine, pat
     assert b"".join(pieces) + base64.b64decode(left["body"]) == base64.b64decode(plain["body"])
 
 
-def test_what_waits_to_be_told_leaves_when_a_frame_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_chunks_leave_when_a_frame_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("remediation_lab.powershell.worker._EVERY", 1e9)
     said: list[bytes] = []
     told = _Told(said.append)
@@ -142,7 +142,7 @@ def test_generate_samples_both_processors(machine: Machine) -> None:
     assert 0 < found["first_byte"] < found["elapsed"]
 
 
-def test_a_script_is_sent_once_and_asked_for_otherwise(machine: Machine) -> None:
+def test_a_script_is_sent_once_and_requested_if_it_is_missing(machine: Machine) -> None:
     asked, sent, known = replies(machine, probe("session", script=None), probe("session"), probe("session", script=None))
     assert asked["error"]["kind"] == "need-script"
     assert sent == known

@@ -165,7 +165,7 @@ def test_a_model_that_nothing_names_stays_the_target_while_it_is_unloaded_and_st
 
 
 @pytest.mark.parametrize("both_loaded", [False, True])
-def test_two_models_of_which_none_is_named_are_asked_about_and_nothing_is_changed(tmp_path: Path, both_loaded: bool) -> None:
+def test_two_models_without_a_named_one_are_an_error_and_nothing_is_changed(tmp_path: Path, both_loaded: bool) -> None:
     with service(tmp_path / "gpu-01", models=(MODEL, OTHER)) as host:
         for model in (MODEL, OTHER) if both_loaded else ():
             host.load(model, num_gpu=1)

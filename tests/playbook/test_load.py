@@ -27,7 +27,7 @@ def problems(folder: Path, text: str, **files: str) -> list[str]:
     return [f"{problem.place.line if problem.place else 0}: {problem.message}" for problem in refused.value.problems]
 
 
-def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name(tmp_path: Path) -> None:
+def test_every_mistake_is_reported_at_once_with_its_place_and_the_nearest_name(tmp_path: Path) -> None:
     text = """\
 - name: Wrong
   hosts: all
@@ -218,7 +218,7 @@ def test_mistakes_of_a_ladder_have_their_places_too(tmp_path: Path) -> None:
         ("- hosts: all\n  tasks: [\n", "3: invalid YAML: "),
     ],
 )
-def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_what_is_invalid_is_refused(tmp_path: Path, text: str, message: str) -> None:
     told = problems(tmp_path, text)
     assert any(item.startswith(message) for item in told), told
 

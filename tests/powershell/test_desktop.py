@@ -41,7 +41,7 @@ def test_the_next_shell_answers_where_one_has_ended(windows: Windows) -> None:
 
 
 @pytest.mark.parametrize("how", ["refused", "gone", "null"])
-def test_a_shell_without_a_known_owner_is_not_nobody(windows: Windows, how: str) -> None:
+def test_a_shell_without_a_known_owner_is_not_an_empty_desktop(windows: Windows, how: str) -> None:
     windows.world["console"] = None
     value = windows.answer("session", disturbed=[disturbance(how, "Invoke-CimMethod")])
     assert value["DesktopUser"] is None
@@ -49,13 +49,13 @@ def test_a_shell_without_a_known_owner_is_not_nobody(windows: Windows, how: str)
 
 
 @pytest.mark.parametrize("how", ["refused", "empty"])
-def test_nobody_at_the_console_of_which_nothing_is_known_is_not_nobody(windows: Windows, how: str) -> None:
+def test_an_unknown_console_is_not_an_empty_desktop(windows: Windows, how: str) -> None:
     windows.world["processes"] = [each for each in windows.world["processes"] if each["Name"] != "explorer.exe"]
     value = windows.answer("session", disturbed=[disturbance(how, "Get-CimInstance", "Win32_ComputerSystem")])
     assert value["Problems"]["DesktopUser"]
 
 
-def test_nobody_is_nobody(windows: Windows) -> None:
+def test_an_empty_desktop_has_no_user(windows: Windows) -> None:
     windows.world["console"] = None
     windows.world["processes"] = [each for each in windows.world["processes"] if each["Name"] != "explorer.exe"]
     value = windows.answer("session")

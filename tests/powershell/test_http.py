@@ -29,7 +29,7 @@ def held(web: Web, **more: object) -> Http:
     return Http("POST", f"{web.url}/held", {"x": "é"}, stream=True, **more)  # type: ignore[arg-type]  # a Http's fields
 
 
-def test_the_first_piece_is_heard_before_the_last_is_sent(host: WorkerConnection, web: Web) -> None:
+def test_the_first_piece_arrives_before_the_last_is_sent(host: WorkerConnection, web: Web) -> None:
     heard: list[bytes] = []
 
     def on_chunk(piece: bytes) -> None:
@@ -66,7 +66,7 @@ def test_silence_is_a_time_out(host: WorkerConnection, web: Web, *, listens: boo
     assert b"".join(heard) == (PIECES[0] if listens else b"")
 
 
-def test_what_refuses_is_told_apart(host: WorkerConnection) -> None:
+def test_refusals_are_distinguished(host: WorkerConnection) -> None:
     (refused,) = host.exchange([Http("GET", "http://127.0.0.1:1/", on_chunk=print)])
     assert isinstance(refused, Failed)
     assert refused.kind in {"refused", "error"}  # the number of the error is Windows' own

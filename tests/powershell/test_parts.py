@@ -55,7 +55,7 @@ def test_services_and_owners_that_are_refused_leave_the_processes(host: Host) ->
     assert [each.pid for each in processes.WindowsProcesses(host.look).list()] == [7, 8]
 
 
-def test_owners_are_asked_for_within_a_limit(host: Host) -> None:
+def test_owners_are_read_within_a_limit(host: Host) -> None:
     host.commands = programs(owner="return")
     host.swaps = {"$limit = 15": "$limit = -1"}
     value = host.ask("processes")
@@ -63,7 +63,7 @@ def test_owners_are_asked_for_within_a_limit(host: Host) -> None:
     assert "not all owners" in value["Problems"]["Owner"]
 
 
-def test_what_a_process_does_not_tell_is_null(host: Host) -> None:
+def test_a_hidden_value_of_a_process_is_null(host: Host) -> None:
     host.commands = "function Get-CimInstance([string] $ClassName) { [pscustomobject] @{ ProcessId = [uint32] 7 } }"
     (row,) = host.ask("processes")["Processes"]
     assert (row["SessionId"], row["ParentProcessId"], row["CreationDate"]) == (None, None, None)
@@ -92,7 +92,7 @@ def test_a_machine_without_cim_has_its_name_and_its_clock(host: Host) -> None:
 @pytest.mark.parametrize(
     "instances", ["", "[pscustomobject] @{ Caption = 'Windows' }", "1, 2 | ForEach-Object { @{ Caption = 'Windows' } }"]
 )
-def test_amounts_that_windows_does_not_tell_have_a_reason(host: Host, instances: str) -> None:
+def test_amounts_that_windows_hides_have_a_reason(host: Host, instances: str) -> None:
     host.commands = f"function Get-CimInstance {{ {instances} }}"
     value = host.ask("system")
     assert (value["FreePhysicalMemory"], value["LastBootUpTime"]) == (None, None)
@@ -100,7 +100,7 @@ def test_amounts_that_windows_does_not_tell_have_a_reason(host: Host, instances:
     assert ("Caption" in value["Problems"]) == (not instances)
 
 
-def test_an_hresult_is_told_in_every_language(host: Host) -> None:
+def test_an_hresult_is_recognized_in_every_language(host: Host) -> None:
     host.commands = (
         "function Get-CimInstance { Write-Error -Message ' Zugriff verweigert ' -ErrorId 'HRESULT 0x80041003' -ErrorAction Stop }"
     )
@@ -166,7 +166,7 @@ def test_removing_what_is_not_there_is_done(host: Host, path: str) -> None:
     HostFilesWriter(host.look).remove(str(host.root / path))
 
 
-def test_what_may_not_be_removed_is_told(host: Host) -> None:
+def test_what_may_not_be_removed_is_an_error(host: Host) -> None:
     place = closed(host)
     value = host.ask("file", {"action": "remove", "path": str(place / "below"), "to": None})
     assert (value["Done"], "denied" in value["Problem"]) == (False, True)

@@ -100,7 +100,7 @@ def test_a_registry_that_may_not_be_read_leaves_its_reason() -> None:
     assert value["Problems"] == {"Distributions": "Requested registry access is not allowed."}
 
 
-def test_each_part_is_read_by_itself() -> None:
+def test_each_part_is_read_separately() -> None:
     refused = ("Get-WSManInstance", "Get-CimClass", "Get-Service", "Test-Path", "Get-ChildItem")
     value = told(*(f"function {name} {{ throw 'Access is denied' }}" for name in refused))
     assert set(value["Problems"]) == {"Quotas", "GpuClasses", "WslService", "WslVersion", "Distributions"}

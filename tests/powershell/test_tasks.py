@@ -42,13 +42,13 @@ def close(windows: Windows, grace: float = 5.0, *, force: bool = False) -> bool:
     return WindowsProcessWriter(look).close(5000, STARTED + 5000, grace=grace, force=force)
 
 
-def test_a_window_is_asked_and_its_program_closes(windows: Windows) -> None:
+def test_a_window_gets_the_request_and_its_program_closes(windows: Windows) -> None:
     value = windows.answer("close", GAME)
     assert (value["ended"], value["how"], value["task"], value["Problems"]) == (True, "polite", "ended", {})
     assert clean(windows)
 
 
-def test_a_program_that_stays_was_asked(windows: Windows) -> None:
+def test_a_program_that_stays_got_the_request(windows: Windows) -> None:
     stubborn(windows)
     value = windows.answer("close", GAME)
     assert (value["ended"], value["how"], value["asked"], value["task"]) == (False, "still-there", 1, "ended")
@@ -137,7 +137,7 @@ def test_nothing_is_ended_before_its_grace_is_over(windows: Windows, name: str) 
     assert windows.state()["waited"] > 20
 
 
-def test_the_grace_begins_when_a_slow_task_has_asked(windows: Windows) -> None:
+def test_the_grace_begins_when_a_slow_task_has_sent_the_request(windows: Windows) -> None:
     stubborn(windows)
     windows.world["task"]["seconds"] = 20
     value = windows.answer("close", FORCED)

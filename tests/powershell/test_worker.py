@@ -117,7 +117,7 @@ def test_a_program_that_does_not_end_is_ended(host: Mixed) -> None:
     assert isinstance(after, Completed)
 
 
-def test_a_job_is_heard_as_it_goes(host: Mixed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_output_of_a_job_comes_as_it_runs(host: Mixed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("remediation.connections.worker.protocol.LONGEST", 0.5)
     code = "import sys, time; print('begun', flush=True); time.sleep(1); print('ended'); sys.exit(4)"
     ended = done(host, python(code, timeout=60))

@@ -96,7 +96,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_short_program_takes_one_exchange_whatever_its_timeout(host: Host) -> None:
+def test_a_short_program_takes_one_exchange_at_any_timeout(host: Host) -> None:
     for number in range(1, 4):
         assert host.done(python("print('said')", timeout=3600)).text.split() == ["said"]
         assert host.connection.round_trips == number
@@ -143,7 +143,7 @@ def test_text_that_looks_like_a_date_arrives_as_it_was_sent(each: Host, tmp_path
     assert (wrote, read, names(tmp_path)) == (FileContent(), FileContent(b"x"), ["2026-08-21T10:00:00Z"])
 
 
-def test_names_that_differ_in_case_alone_harm_nobody_else(each: Host, tmp_path: Path) -> None:
+def test_names_that_differ_in_case_alone_do_no_harm(each: Host, tmp_path: Path) -> None:
     environment = json.loads(each.done(python(TELL, env={"Word": "a", "WORD": "b", "word": "c"})).stdout)[1]
     found = [environment.get(name) for name in ("Word", "WORD", "word")]
     assert found == ["a", "b", "c"] if sys.platform != "win32" else "c" in found
@@ -295,7 +295,7 @@ def test_any_name_that_can_be_read_can_be_written(each: Host, tmp_path: Path) ->
     assert each.ask(WriteFile(str(path), b"x"), ReadFile(str(path))) == [FileContent(), FileContent(b"x")]
 
 
-def test_a_server_that_hangs_is_asked_once_in_a_request(host: Host) -> None:
+def test_a_server_that_hangs_gets_one_call_per_request(host: Host) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         came: list[socket.socket] = []
 

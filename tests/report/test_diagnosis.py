@@ -50,7 +50,7 @@ def test_nothing_proven_is_called_unknown_and_says_what_to_collect() -> None:
     assert "docker logs ai-native-ollama" in text
 
 
-def test_a_quote_is_whole_only_when_asked_for() -> None:
+def test_a_quote_is_whole_only_on_request() -> None:
     short, long = rows(stream.DIAGNOSIS), rows(stream.DIAGNOSIS, verbose=True)
     assert len(long) > len(short)
     assert "…" in "".join(short)

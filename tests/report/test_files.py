@@ -51,7 +51,7 @@ def test_what_a_host_said_is_text_and_never_markup() -> None:
     assert bad in " ".join(Words(page).text)
 
 
-def test_a_report_follows_no_link_that_waits_beside_it(tmp_path: Path) -> None:
+def test_a_report_follows_no_link_at_its_temporary_name(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("untouched", encoding="utf-8")
     (tmp_path / ".report.html.part").symlink_to(tmp_path / "victim")
     report = ReportFile.at(str(tmp_path / "report.html"))
@@ -88,6 +88,6 @@ def test_junit_counts_what_failed_and_what_was_ignored() -> None:
 
 
 @pytest.mark.parametrize("text", ["\x1b[31mred\x1b[0m", "nul \x00", "half a pair \ud800"])
-def test_junit_stays_xml_whatever_a_host_said(text: str) -> None:
+def test_junit_stays_xml_for_any_output_of_a_host(text: str) -> None:
     event = replace(result("failed", "task"), data={"outcome": "failed", "reason": text})
     assert ET.fromstring(junit([event])).find("testsuite/testcase/failure") is not None

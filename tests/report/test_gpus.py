@@ -33,7 +33,7 @@ def test_amounts_that_contradict_the_card_are_said_to() -> None:
     assert "unreliable: sums to more" in text(Sample("h", 0.0, GpuUse((CARD,), reliable=False, why_unreliable="sums to more")))
 
 
-def test_a_server_that_does_not_answer_is_said_beside_its_card() -> None:
+def test_a_server_that_does_not_answer_is_shown_with_its_card() -> None:
     sample = Sample("h", 0.0, GpuUse((CARD,)), silent="Ollama does not answer")
     assert "Ollama does not answer" in text(sample)
     assert sample.to_json()["ollama"] == "Ollama does not answer"

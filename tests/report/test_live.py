@@ -45,7 +45,7 @@ def test_a_pull_says_how_far_it_has_come_until_it_has_ended() -> None:
     assert status_line(terminal([*told, layer, end], now=9.0)) == ["→ laptop-07  checking the result  0.0 s"]
 
 
-def test_off_a_terminal_each_tenth_of_a_pull_is_a_line_when_more_is_wanted() -> None:
+def test_off_a_terminal_each_tenth_of_a_pull_is_a_line_with_verbose() -> None:
     layers = [
         stream.event("change_progress", 6.0, index=0, status="pulling aa", completed=done << 20, total=100 << 20)
         for done in range(0, 31, 2)

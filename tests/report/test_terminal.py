@@ -34,7 +34,7 @@ def starting(rows: list[str], start: str) -> list[str]:
     return [row for row in rows if row.startswith(start)]
 
 
-def test_the_page_tells_host_target_goal_cause_changes_and_proof_in_this_order() -> None:
+def test_the_page_shows_host_target_goal_cause_changes_and_proof_in_this_order() -> None:
     rows = page(stream.whole())
     order = ["laptop-07  Windows 11", "  target    mistral", "  gathered  1.4 s, 3 round trips", "  goal      1/33", "  causes    vram_occupied 0.97",
              "            dead settings", "  ruled out explicit_num_gpu (requested=-1)", "  ✓ change 1  vram.free", "  ✓ change 2  model.reloaded",
@@ -246,7 +246,7 @@ def test_what_was_in_flight_when_a_run_was_cut_off_is_unknown() -> None:
     assert "run sleep 604" in rows[1]
 
 
-def test_a_fleet_is_told_at_the_end_what_to_do_about_its_failures() -> None:
+def test_the_end_of_a_fleet_run_says_what_to_do_about_failures() -> None:
     step = "raise MaxEnvelopeSizekb on the host, such as: " + "winrm set winrm/config '@{MaxEnvelopeSizekb=\"500\"}' " * 3
     hosts = ["dev-01", "dev-02", "dev-03"]
     rows = page([
@@ -325,11 +325,11 @@ def test_a_note_is_said_once() -> None:
     assert len(starting(rows, "  warning   a client requested num_gpu=1 again")) == 1
 
 
-def test_a_host_name_that_nobody_announced_still_gets_its_page() -> None:
+def test_an_unannounced_host_still_gets_its_page() -> None:
     assert page([*stream.repair("late-host"), stream.run_end("late-host")])
 
 
-def test_a_model_that_was_only_loaded_is_told_as_loaded() -> None:
+def test_a_model_that_was_only_loaded_is_reported_as_loaded() -> None:
     kept = [event for event in stream.repair() if event.kind not in {"change_start", "change_end"}]
     loading = {"index": 0, "step": "model.loaded", "change": stream.change("load mistral", risk="safe")}
     one = stream.event("change_end", 8.0, applied=True, effect="", seconds=1.0, **loading)

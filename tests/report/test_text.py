@@ -11,7 +11,7 @@ TEXT = "chrome.exe 2.2 GiB, Discord.exe 1.8 GiB hold the card"
 
 
 @pytest.mark.parametrize("width", [100, 80, 60, 40, 30])
-def test_a_text_has_room_beside_its_lead_or_stands_below(width: int) -> None:
+def test_a_text_stands_next_to_its_lead_or_below(width: int) -> None:
     rows = Line(TEXT, lead=LEAD).rows(width)
     assert max(map(len, rows)) <= width
     assert " ".join(" ".join(rows).split()) == " ".join(f"{LEAD}{TEXT}".split())

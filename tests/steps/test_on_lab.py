@@ -105,7 +105,7 @@ def test_what_would_help_names_no_program_that_is_never_closed(lab: Lab) -> None
     assert "closing" not in need
 
 
-def test_the_volume_is_made_anew_with_the_hosts_name_alone(lab: Lab) -> None:
+def test_the_volume_is_recreated_with_the_hosts_name_alone(lab: Lab) -> None:
     code, events = lab("healthy", "recreate-volume.yml")
     assert (code, steps(events)) == (5, []), told(events)
     code, events = lab(None, "recreate-volume.yml", "--yes-destroy", HOST)

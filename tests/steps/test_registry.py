@@ -31,7 +31,7 @@ class Reached(Step[str]):
             yield Change("reach it")
 
 
-def test_type_aliases_beside_a_step_are_no_steps() -> None:
+def test_type_aliases_in_a_module_of_steps_are_no_steps() -> None:
     module = ModuleType(__name__)
     module.Reached = Reached  # type: ignore[attr-defined]
     module.Names = list[str]  # type: ignore[attr-defined]

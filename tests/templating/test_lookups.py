@@ -41,7 +41,7 @@ def scope(tmp_path: Path) -> Scope:
         ("lookup('file', 'no.txt', errors='ignore')", None),
     ],
 )
-def test_files_are_found_beside_the_playbook(scope: Scope, tmp_path: Path, expression: str, value: Any) -> None:
+def test_files_are_found_next_to_the_playbook(scope: Scope, tmp_path: Path, expression: str, value: Any) -> None:
     def short(found: Any) -> Any:
         if isinstance(found, list):
             return [short(item) for item in found]
@@ -61,7 +61,7 @@ def test_files_are_found_beside_the_playbook(scope: Scope, tmp_path: Path, expre
         ("lookup('vars', 'unknown')", "no such variable"),
     ],
 )
-def test_what_cannot_be_looked_up_is_told(scope: Scope, expression: str, message: str) -> None:
+def test_what_cannot_be_looked_up_is_an_error(scope: Scope, expression: str, message: str) -> None:
     with pytest.raises(RemediationError) as caught:
         scope.expression(expression)
     assert message in str(caught.value)

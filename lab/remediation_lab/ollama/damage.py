@@ -51,7 +51,7 @@ EFFECTS = {
 
 
 def listed(damage: Damage) -> bool:
-    """Tell whether /api/tags still shows the model."""
+    """Return whether /api/tags still shows the model."""
     return EFFECTS.get(damage, _WORKS).listed
 
 

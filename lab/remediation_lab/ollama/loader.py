@@ -93,7 +93,7 @@ class Loader:
         self._memory.hold(f"ollama runner {name}", 0)
 
     def starves(self) -> bool:
-        """Tell whether the container's memory ends at a runner's first token, though the load fitted."""
+        """Return whether the container's memory ends at a runner's first token, though the load fitted."""
         return min(self._ram.total, self._ram.limit or self._ram.total) < _ANSWERING
 
     def prepare(self, model: Model, options: Options, *, alone: bool) -> Load:

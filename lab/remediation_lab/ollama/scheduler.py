@@ -137,7 +137,7 @@ class Scheduler:
         return self._load(model, options)
 
     def _fits(self, runner: Runner | None, options: Options) -> bool:
-        """Tell whether a loaded runner serves these options: a negative num_gpu never reloads (facts/ollama 1.4)."""
+        """Return whether a loaded runner serves these options: a negative num_gpu never reloads (facts/ollama 1.4)."""
         if runner is None or runner.dead:
             return False
         return runner.num_ctx == options.num_ctx and (options.num_gpu < 0 or runner.num_gpu == options.num_gpu)

@@ -147,7 +147,7 @@ class OllamaServer:
         return self._release.default_context(self._settings, self._loader.card())
 
     def _usable(self, device: Device) -> bool:
-        """Tell whether the GPU passes the filters of the environment (facts/ollama 1.2)."""
+        """Return whether the GPU passes the filters of the environment (facts/ollama 1.2)."""
         shown = self._settings.raw.get("CUDA_VISIBLE_DEVICES")
         if shown is not None and not {part.strip() for part in shown.split(",")} & {"0", device.uuid}:
             return False

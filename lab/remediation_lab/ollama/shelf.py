@@ -112,7 +112,7 @@ def copy(source: ModelStore, target: ModelStore, paths: Sequence[str]) -> int:
 
 
 def _differ(one: File, other: File) -> bool:
-    """Tell whether a copy is due: texts are compared, weights by their size alone."""
+    """Return whether a copy is due: texts are compared, weights by their size alone."""
     return one.size != other.size or one.content != other.content
 
 

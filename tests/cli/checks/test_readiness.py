@@ -73,7 +73,7 @@ def test_what_a_policy_sets_no_command_changes() -> None:
     assert "Set-Item" not in check.cure
 
 
-def test_quotas_that_nobody_told_are_no_fault() -> None:
+def test_unknown_quotas_are_no_fault() -> None:
     check = on_windows(quotas={}, quotas_problem="Access is denied. ")["WinRM quotas"]
     assert check.ok is None
     assert "Access is denied" in check.text
@@ -145,7 +145,7 @@ def test_only_steps_that_exist_are_said_to_be_blocked() -> None:
     assert named <= known
 
 
-def test_the_program_tells_all_of_it(remediate: Remediate) -> None:
+def test_the_program_shows_all_of_it(remediate: Remediate) -> None:
     done = remediate("check-host", "--inventory", "lab", "-v")
     assert done.returncode == 0, done.stdout + done.stderr
     for wanted in (

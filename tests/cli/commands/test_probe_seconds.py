@@ -38,7 +38,7 @@ def loads(saved: dict[str, Any]) -> int:
     return sum(piece["text"].count(" offloaded ") for piece in saved["pieces"] if piece["kind"] == "server_log")
 
 
-def test_a_loaded_model_is_asked_once_and_its_runner_stays_as_it_was(remediate: Remediate, tmp_path: Path) -> None:
+def test_a_loaded_model_gets_one_request_and_its_runner_stays_as_it_was(remediate: Remediate, tmp_path: Path) -> None:
     diagnosed(remediate, "--out", "before.json")
     found = diagnosed(remediate, "--probe-seconds", "20")
     diagnosed(remediate, "--out", "after.json")
@@ -72,7 +72,7 @@ def test_nothing_is_loaded_where_nothing_is_loaded(remediate: Remediate) -> None
     assert writes(remediate) == before
 
 
-def test_a_runner_with_a_context_of_its_own_is_asked_with_that(remediate: Remediate, tmp_path: Path) -> None:
+def test_a_runner_gets_the_request_with_its_own_context(remediate: Remediate, tmp_path: Path) -> None:
     remediate("lab.start")
     remediate("lab.fault", HOST, "context-request")
     diagnosed(remediate, "--out", "before.json")
@@ -84,7 +84,7 @@ def test_a_runner_with_a_context_of_its_own_is_asked_with_that(remediate: Remedi
     assert loads(before) == loads(after)
 
 
-def test_without_the_option_nothing_is_asked(remediate: Remediate) -> None:
+def test_without_the_option_there_is_no_request(remediate: Remediate) -> None:
     assert "measured" not in diagnosed(remediate)
     assert writes(remediate) == {}
 

@@ -200,7 +200,7 @@ def test_what_debug_prints_is_shown(remediate: Remediate, inventory: Path, tmp_p
     assert "quiet" in remediate("play", "site.yml", "-i", str(inventory), "-v").stdout
 
 
-def test_a_variable_that_nobody_reads_is_warned_of(remediate: Remediate, tmp_path: Path) -> None:
+def test_an_unknown_variable_is_a_warning(remediate: Remediate, tmp_path: Path) -> None:
     path = tmp_path / "inv.yml"
     path.write_text(
         "all:\n  vars: {ansible_conection: ssh}\n  hosts: {a: {ansible_connection: local, ansible_foo: 1}}\n", encoding="utf-8"
@@ -213,7 +213,7 @@ def test_a_variable_that_nobody_reads_is_warned_of(remediate: Remediate, tmp_pat
         assert "ansible_foo" not in done.stderr
 
 
-def test_a_port_that_is_none_is_told_by_the_list_of_hosts(remediate: Remediate, tmp_path: Path) -> None:
+def test_an_invalid_port_is_an_error_of_the_list_of_hosts(remediate: Remediate, tmp_path: Path) -> None:
     for port in ("fünf", "'" + "9" * 5000 + "'"):
         (tmp_path / "inv.yml").write_text(f"all: {{hosts: {{a: {{ansible_port: {port}}}}}}}\n", encoding="utf-8")
         done = remediate("hosts", "-i", "inv.yml")

@@ -121,7 +121,7 @@ def test_a_closed_stream_ends_nothing_and_its_number_is_given_to_no_file(
 @pytest.mark.parametrize(
     "words", [("lab.start",), ("fix-offload", "--inventory", "lab"), ("history",), ("diagnose", "-i", "local")]
 )
-def test_without_a_home_that_can_be_written_the_reason_is_told(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_without_a_writable_home_the_reason_is_named(tmp_path: Path, words: tuple[str, ...]) -> None:
     folder = tmp_path / "home"
     (folder / ".local").mkdir(parents=True)
     (folder / ".local" / "state").write_text("a file in the place of the folder", encoding="utf-8")

@@ -10,7 +10,7 @@ HOST = "laptop-07"
 LAB = ("--inventory", "lab")
 
 
-def test_a_repair_and_all_that_is_asked_about_it(remediate: Remediate) -> None:
+def test_a_repair_and_the_queries_about_it(remediate: Remediate) -> None:
     def told(*words: str) -> str:
         done = remediate(*words, fresh=True)
         assert (done.returncode, done.stderr) == (0, ""), (words, done.stdout, done.stderr)

@@ -105,7 +105,7 @@ def test_dry_means_check(lab: Remediate, how: str) -> None:
     assert json.loads(lab("lab.status", "--json").stdout)["laptop-07"]["writes"] == {}
 
 
-def test_without_a_terminal_a_risk_that_nobody_allowed_is_blocked(lab: Remediate) -> None:
+def test_without_a_terminal_a_risk_that_was_not_allowed_is_blocked(lab: Remediate) -> None:
     done = lab("fix-offload", *LAB, "--max-risk", "safe")
     assert done.returncode == 5, done.stdout + done.stderr
     assert "--max-risk disruptive" in done.stdout
@@ -204,7 +204,7 @@ def test_check_host_names_what_there_is(lab: Remediate) -> None:
         assert wanted in done.stdout
 
 
-def test_monitor_samples_as_often_as_it_is_told(lab: Remediate) -> None:
+def test_monitor_samples_at_the_given_interval(lab: Remediate) -> None:
     done = lab("monitor", *LAB, "--every", "0.1s", "--for", "0.5s", "--json")
     assert done.returncode == 0, done.stderr
     samples = events(done)

@@ -93,7 +93,7 @@ def test_a_debug_log_of_a_repair_names_each_call_and_holds_no_secret(remediate: 
     assert [line for line in log.splitlines() if not LINE.match(line)] == []
 
 
-def test_a_record_is_masked_whoever_wrote_it(tmp_path: Path) -> None:
+def test_a_record_of_any_module_is_masked(tmp_path: Path) -> None:
     from remediation.cli.log_file import log_to
     from remediation.model.secrets.masking import Masker
     from remediation.model.secrets.no_log import no_log

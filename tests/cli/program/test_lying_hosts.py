@@ -131,7 +131,7 @@ def test_the_hosts_that_lie_are_named_and_all_others_end_as_usual(
 
 
 @pytest.mark.parametrize("command", ["diagnose", "check-host"])
-def test_what_only_looks_tells_of_every_host_too(
+def test_read_only_commands_report_every_host_too(
     remediate: Remediate, recording: list[dict[str, Any]], tmp_path: Path, command: str
 ) -> None:
     lies = {**WAYS, "no session": probe("session", lambda _: [])}

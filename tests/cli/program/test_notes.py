@@ -38,7 +38,7 @@ def inventory(tmp_path: Path) -> str:
         ("verify",),
     ],
 )
-def test_every_command_tells_that_a_certificate_is_not_verified(
+def test_every_command_says_that_a_certificate_is_not_verified(
     remediate: Remediate, inventory: str, words: tuple[str, ...]
 ) -> None:
     done = remediate(*words, "--inventory", inventory)
@@ -47,7 +47,7 @@ def test_every_command_tells_that_a_certificate_is_not_verified(
         assert said.count(f"{host}: {UNVERIFIED}") == 1, done.stdout + done.stderr
 
 
-def test_a_playbook_of_commands_tells_and_keeps_it(remediate: Remediate, inventory: str, tmp_path: Path) -> None:
+def test_a_playbook_of_commands_shows_and_journals_it(remediate: Remediate, inventory: str, tmp_path: Path) -> None:
     play = tmp_path / "play.yml"
     play.write_text("- hosts: all\n  tasks:\n    - command: hostname\n    - command: hostname\n", encoding="utf-8")
     report = tmp_path / "report.html"

@@ -15,7 +15,7 @@ BOOK = """\
 """
 
 
-def test_a_pull_tells_how_far_it_has_come(remediate: Remediate, tmp_path: Path) -> None:
+def test_a_pull_shows_its_progress(remediate: Remediate, tmp_path: Path) -> None:
     (tmp_path / "book.yml").write_text(BOOK, "utf-8")
     done = remediate("play", "book.yml", "--inventory", "lab", "--json")
     assert done.returncode == 0, done.stdout + done.stderr

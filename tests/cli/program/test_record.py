@@ -89,7 +89,7 @@ def test_what_follows_a_run_is_recorded_and_leaves_the_run_s_own_recording_alone
     assert [name for tape in tapes.values() for name in names_in(tape)] == []
 
 
-def test_a_file_that_cannot_be_written_is_told_before_a_host_is_asked(remediate: Remediate, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_an_error_before_a_host_is_touched(remediate: Remediate, tmp_path: Path) -> None:
     done = remediate("diagnose", "--inventory", "lab", "--record", str(tmp_path / "none" / "tape"))
     assert done.returncode == 1
     assert "--record: cannot write a file" in done.stderr

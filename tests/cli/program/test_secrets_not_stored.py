@@ -138,7 +138,7 @@ def test_queries_show_no_secret(remediate: Remediate, project: Path) -> None:
         assert leaks(project, done.stdout, done.stderr) == []
 
 
-def test_an_error_about_a_secret_does_not_tell_it(remediate: Remediate, project: Path) -> None:
+def test_an_error_about_a_secret_does_not_show_it(remediate: Remediate, project: Path) -> None:
     for words in (
         ("play", "site.yml", "--inventory", "inv.json", "-e", f"api_token={TOKEN} x"),
         ("play", "site.yml", "--inventory", "https://u:pw12345@host/x.yml"),
@@ -148,7 +148,7 @@ def test_an_error_about_a_secret_does_not_tell_it(remediate: Remediate, project:
         assert leaks(project, done.stdout, done.stderr) == []
 
 
-def test_what_the_environment_holds_under_a_secret_name_is_not_told(remediate: Remediate, project: Path) -> None:
+def test_environment_variables_with_a_secret_name_are_not_shown(remediate: Remediate, project: Path) -> None:
     (project / "env.yml").write_text(
         "- hosts: all\n  tasks: [{command: env}, {debug: {msg: \"{{ lookup('env', 'DEPLOY_TOKEN') }}\"}}]\n", "utf-8"
     )
@@ -209,7 +209,7 @@ def test_no_log_hides_errors_reasons_and_settings_everywhere(remediate: Remediat
     assert (tmp_path / "a.env").read_text("utf-8") == "ENDPOINT=old-HIDDEN7\n", undone.stdout + undone.stderr
 
 
-def test_a_file_of_variables_is_meant_from_where_it_is_given(remediate: Remediate, project: Path) -> None:
+def test_a_file_of_variables_is_relative_to_the_folder_where_it_is_given(remediate: Remediate, project: Path) -> None:
     assert remediate("play", *RUN, "--check", "--out", "plan.json").returncode == 4
     (project / "other").mkdir()
     (project / "other" / "again.json").write_text(json.dumps({"api_token": TOKEN, "ansible_password": PASSWORD}), "utf-8")

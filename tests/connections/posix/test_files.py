@@ -196,7 +196,7 @@ def mine_folder(path: Path) -> Path:
 
 @ROOT_ONLY
 @pytest.mark.parametrize("name", ["f.remediation-part", "f.bak"])
-def test_a_link_that_waits_at_a_name_beside_the_file_is_not_followed(host: Guard, tmp_path: Path, name: str) -> None:
+def test_a_link_at_the_temporary_name_is_not_followed(host: Guard, tmp_path: Path, name: str) -> None:
     home, victim = mine_folder(tmp_path / "home"), tmp_path / "victim"
     victim.write_bytes(b"root's")
     (home / "f").write_bytes(b"before")

@@ -126,7 +126,7 @@ def test_what_came_after_a_change_is_not_said_before_it(tmp_path: Path) -> None:
     assert told(change, change, late) == [b"", b"", b"seen"]
 
 
-def test_whose_run_held_the_host_is_not_told(tmp_path: Path) -> None:
+def test_the_holder_of_the_host_is_not_recorded(tmp_path: Path) -> None:
     recorded = Cassette(tmp_path / "t")
     recorder = recorded.recorder(from_variables("one", {}))
     lease = {"id": "ab12", "owner": "jens@workbench.corp.example", "purpose": "fix-offload", "expires": 1.0}

@@ -60,7 +60,7 @@ def test_accept_new_remembers_a_host_once(ssh_server: Sshd, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("policy", ["strict", "accept-new"])
-def test_a_changed_key_is_refused_whatever_the_policy(ssh_server: Sshd, tmp_path: Path, policy: str) -> None:
+def test_a_changed_key_is_refused_under_every_policy(ssh_server: Sshd, tmp_path: Path, policy: str) -> None:
     keygen(tmp_path / "other")
     public = (tmp_path / "other.pub").read_text("utf-8").split()[:2]
     (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{ssh_server.port} {' '.join(public)}\n", "utf-8")
@@ -291,9 +291,7 @@ def test_a_refused_login_leaves_no_connection_open(ssh_server: Sshd, tmp_path: P
     assert threading.active_count() <= before
 
 
-def test_ctrl_c_before_anything_was_heard_ends_the_program_all_the_same(
-    ssh_server: Sshd, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_before_the_first_output_ends_the_program(ssh_server: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 

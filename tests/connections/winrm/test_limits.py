@@ -36,7 +36,7 @@ def test_messages_get_smaller_where_the_host_takes_no_larger_ones(
 
 @pytest.mark.parametrize("action", ["Create", "Command", "Send", "Receive"])
 @pytest.mark.parametrize("how", ["413", "2150858805", "2150858823"])
-def test_a_host_that_takes_no_message_at_all_is_told_which_setting_to_raise(
+def test_a_host_that_takes_no_message_is_an_error_that_names_the_setting(
     start_peer: StartPeer, tmp_path: Path, action: str, how: str
 ) -> None:
     server = start_peer()

@@ -68,7 +68,7 @@ def test_the_price_of_a_run_in_requests(start_peer: StartPeer, tmp_path: Path) -
     assert (server.counts["Create"], server.counts["Command"], server.counts["Delete"]) == (1, 1, 1)
 
 
-def test_how_the_shell_is_asked_for(start_peer: StartPeer) -> None:
+def test_how_the_shell_is_requested(start_peer: StartPeer) -> None:
     server = start_peer()
     guard = opened(winrm_variables(server))
     ended(guard, Run(("true",)))

@@ -90,7 +90,7 @@ def test_a_request_is_what_pywinrm_would_have_prepared(start_peer: StartPeer) ->
     wire.transport.close_session()
 
 
-def test_each_message_has_an_id_of_its_own() -> None:
+def test_each_message_has_its_own_id() -> None:
     ids: list[str] = []
 
     class Ids(Written):

@@ -89,7 +89,7 @@ def test_a_change_that_is_not_in_the_plan_is_refused() -> None:
     assert made.world.writes == ["write a"]
 
 
-def test_a_fresh_look_that_differs_is_told_line_by_line() -> None:
+def test_a_fresh_look_that_differs_is_reported_line_by_line() -> None:
     made = bench()
     plan = checked(made)
     made.world.programs.clear()

@@ -209,9 +209,7 @@ def interrupt_at(tmp_path: Path, which: slice) -> None:
 @pytest.mark.parametrize(
     "answer", [OutcomeUnknown("the answer to work was lost"), None], ids=["the answer was lost", "the run was killed"]
 )
-def test_a_program_of_which_nobody_knows_is_not_repeated_however_often_the_run_is_resumed(
-    tmp_path: Path, answer: OutcomeUnknown | None
-) -> None:
+def test_a_program_with_an_unknown_result_is_never_repeated_by_resume(tmp_path: Path, answer: OutcomeUnknown | None) -> None:
     made = Flow.of(tmp_path / "p", "- hosts: all\n  tasks:\n    - command: work once\n    - command: work twice\n", "near")
     first = made.open
 

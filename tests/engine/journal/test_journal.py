@@ -157,7 +157,7 @@ def test_one_damaged_run_does_not_break_the_list_of_all(tmp_path: Path, header: 
     assert [item for item in listed if not 0 <= item["started"] < 1e12] == []
 
 
-def test_a_run_whose_journal_cannot_be_read_is_passed_over_in_the_list_and_named_when_it_is_meant(tmp_path: Path) -> None:
+def test_a_run_with_an_unreadable_journal_is_left_out_of_the_list_and_an_error_by_its_id(tmp_path: Path) -> None:
     good, bad = started(tmp_path, started=5.0), started(tmp_path)
     good.close()
     bad.close()

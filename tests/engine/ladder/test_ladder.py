@@ -223,7 +223,7 @@ def test_where_a_proven_cure_failed_the_next_step_is_its_own_and_no_last_resort(
     assert "--last-resort" in run(guessed, Ladder(GOAL, (ROOM, RESTART))).next_step
 
 
-def test_rungs_that_came_to_the_same_are_told_together() -> None:
+def test_rungs_with_the_same_result_are_reported_together() -> None:
     bench = occupied()
     bench.world.fails["processes.close"] = [CallFailed("Ollama does not answer")] * 1000
     again = replace(ROOM, name="Make room again")
@@ -300,7 +300,7 @@ def test_a_resumed_ladder_whose_goal_is_met_by_now_says_changed() -> None:
     assert [change.summary for change in result.changes] == ["close chrome.exe"]
 
 
-def test_risk_is_asked_for_only_where_it_decides_the_order() -> None:
+def test_risk_is_predicted_only_where_it_decides_the_order() -> None:
     asked: list[str] = []
 
     def risk_of(rung: Rung) -> Risk:
@@ -351,7 +351,7 @@ def test_a_look_stands_for_a_later_one_for_a_moment_only() -> None:
     assert looked(lambda context: context.ports.clock.sleep(SNAPSHOT_TTL + 0.1))[-2:] == ["toy.reloaded 3", "toy.whole 4"]
 
 
-def test_what_did_not_answer_in_the_last_look_is_asked_again() -> None:
+def test_a_part_without_an_answer_in_the_last_look_is_read_again() -> None:
     bench = occupied()
     context = bench.context()
     observations = [observe(build(GOAL[0], TOYS), context)]

@@ -237,7 +237,7 @@ def test_a_goal_is_met_only_if_the_model_answers() -> None:
     assert made.world.writes == []
 
 
-def test_where_it_is_open_which_model_is_meant_no_rung_is_tried() -> None:
+def test_with_several_possible_models_no_rung_is_tried() -> None:
     made = bench(found(vram_occupied=0.97))
     result = run(made, Ladder((StepCall("toy.unclear", {"model": MODEL}),), (ROOM, RESTART)))
     assert (result.outcome, result.next_step, rungs(made)) == (Outcome.FAILED, "name it: -e model=NAME", [])

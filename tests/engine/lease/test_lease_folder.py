@@ -149,9 +149,7 @@ def test_two_logins_see_each_other_in_a_folder_that_root_made(folder: Path) -> N
 
 
 @ROOT_ONLY
-def test_without_a_name_each_login_has_a_folder_of_its_own_and_sees_the_other_s(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_a_name_each_login_has_its_folder_and_sees_the_other_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     stores = {name: leases_on(Elsewhere(opened, tmp_path)) for name, opened in (  # type: ignore[arg-type]  # a connection
         ("root", connect({"ansible_connection": "local"})), ("nobody", nobody()), ("daemon", nobody_but("daemon")),
@@ -242,7 +240,7 @@ def test_what_is_no_lease_is_one_clear_error_with_its_path_and_the_remedy(folder
     lock(leases_on(connect({"ansible_connection": "local"}))).take()
 
 
-def test_a_lease_ends_within_an_hour_whatever_it_says(folder: Path) -> None:
+def test_a_lease_ends_within_an_hour_even_if_it_says_more(folder: Path) -> None:
     path = folder / "1" / "lease.json"
     path.parent.mkdir(parents=True)
     for seconds, error in ((LONGEST - 30, LockHeld), (LONGEST + 30, CallFailed)):
@@ -383,7 +381,7 @@ def test_an_attacker_who_never_rests_overwrites_nothing_of_root_s(folder: Path, 
 
 
 @ROOT_ONLY
-def test_what_another_user_puts_beside_the_leases_holds_nobody_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_files_that_another_user_adds_to_the_leases_delay_no_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without a name: folders that look like lease folders, with odd entries, and one with a name that prints lines."""
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     tmp_path.chmod(0o1777)
@@ -454,7 +452,7 @@ def test_a_lease_that_windows_does_not_open_is_an_error() -> None:
     assert leases_on(WindowsHost(Failed("not-found", "there is none"))).newest().lease is None
 
 
-def test_a_lost_race_is_told_from_a_folder_without_rights_on_windows() -> None:
+def test_a_lost_race_differs_from_a_folder_without_rights_on_windows() -> None:
     content = FileContent(json.dumps(GOOD).encode())
     assert leases_on(WindowsHost(content, made=True)).make(2) is True
     assert leases_on(WindowsHost(content, made=False)).make(2) is False

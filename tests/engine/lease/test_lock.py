@@ -74,7 +74,7 @@ def store() -> Directories:
     return Directories(FakeClock())
 
 
-def test_a_second_run_is_told_who_holds_the_host() -> None:
+def test_a_second_run_names_the_holder_of_the_host() -> None:
     host = store()
     lock(host, "7f3a").take()
     with pytest.raises(LockHeld) as told:
@@ -314,7 +314,7 @@ def test_of_two_logins_that_begin_at_once_the_lower_key_goes_on(key: str, *, giv
     assert (clock.passed > before) is (key == "z"), "only the lower key waits for the other to give way"
 
 
-def test_whoever_held_it_here_before_is_told_how_to_go_on_with_a_run_that_was_cut_off() -> None:
+def test_the_next_run_of_the_same_machine_says_how_to_resume_one_that_was_cut_off() -> None:
     host = store()
     lock(host, "7f3a").take()
     for owner, offered in (("ana@desk", True), ("bob@desk", False)):
@@ -374,7 +374,7 @@ sys.stdin.readline()
     ("kinds", "fate"),
     [((), Fate.GONE), (("change_start",), Fate.MID_CHANGE), (("change_start", "change_end"), Fate.GONE)],
 )
-def test_whether_a_run_is_dead_is_told_by_the_lock_of_its_folder(
+def test_the_lock_of_its_folder_says_whether_a_run_is_dead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kinds: tuple[str, ...], fate: Fate
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
@@ -392,7 +392,7 @@ def test_whether_a_run_is_dead_is_told_by_the_lock_of_its_folder(
         assert fate_of("laptop-07", *elsewhere) is Fate.UNKNOWN
 
 
-def test_what_an_earlier_process_of_the_run_left_is_given_back_and_nobody_elses() -> None:
+def test_only_the_lease_of_an_earlier_process_of_the_same_run_is_given_back() -> None:
     host = store()
     lock(host, "7f3a").take()
     lock(host, "8888", "bob@desk").give_back_left()

@@ -18,7 +18,7 @@ from tests.engine.looking import LookedFlow
 from tests.engine.walked import results, run
 
 
-def test_a_run_tells_its_start_its_plays_its_hosts_and_its_end(tmp_path: Path) -> None:
+def test_a_run_emits_its_start_its_plays_its_hosts_and_its_end(tmp_path: Path) -> None:
     made = Flow.of(tmp_path, "- name: P\n  hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n", "one")
     summary, told = run(made)
     assert told.kinds == [
@@ -75,7 +75,7 @@ def test_no_playbook_raises_its_own_limits(tmp_path: Path) -> None:
     assert made.worlds["one"].writes == ["ran work now"]
 
 
-def test_a_host_that_hangs_holds_nobody_back(tmp_path: Path) -> None:
+def test_a_host_that_hangs_delays_no_other(tmp_path: Path) -> None:
     """The slow host's task ends only once the other one has come to its last task."""
     made = Flow.of(tmp_path, "- hosts: all\n  tasks:\n    - command: work a\n    - command: work b\n", "slow", "fast")
     done = threading.Event()
@@ -102,7 +102,7 @@ def test_a_host_that_hangs_holds_nobody_back(tmp_path: Path) -> None:
     assert results(told, "slow") == results(told, "fast") == [("command", "changed")] * 2
 
 
-def test_run_once_is_carried_out_by_the_first_host_and_known_to_all_whatever_the_forks(tmp_path: Path) -> None:
+def test_run_once_runs_on_the_first_host_and_all_get_the_result_with_any_forks(tmp_path: Path) -> None:
     text = """\
 - hosts: all
   tasks:
@@ -163,7 +163,7 @@ def test_ctrl_c_stops_every_host_before_its_next_task(tmp_path: Path) -> None:
     assert told.of("host_end")[0]["reason"] == "interrupted"
 
 
-def test_a_handler_nobody_knows_ends_the_run_with_its_place(tmp_path: Path) -> None:
+def test_an_unknown_handler_ends_the_run_with_its_place(tmp_path: Path) -> None:
     text = "- hosts: all\n  tasks:\n    - command: work a\n      notify: restart\n    - debug: {msg: never}\n"
     summary, told = run(Flow.of(tmp_path, text, "one"))
     assert summary.exit_code == 1
@@ -171,7 +171,7 @@ def test_a_handler_nobody_knows_ends_the_run_with_its_place(tmp_path: Path) -> N
     assert told.kinds[-1] == "run_end"
 
 
-def test_no_log_tells_nothing_of_a_task_and_registers_all_of_it(tmp_path: Path) -> None:
+def test_no_log_shows_nothing_of_a_task_and_registers_all_of_it(tmp_path: Path) -> None:
     text = """\
 - hosts: all
   tasks:
@@ -257,7 +257,7 @@ def test_a_step_rests_on_the_last_look_unless_something_was_done_on_the_host_mea
     assert (looks[-1] == looks[before]) is shared
 
 
-def test_each_try_of_a_step_looks_anew(tmp_path: Path) -> None:
+def test_each_try_of_a_step_looks_again(tmp_path: Path) -> None:
     text = "- hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n      until: false\n      retries: 2\n      delay: 0\n"
     made = Flow.of(tmp_path, text, "one")
     access = LookedFlow(made.worlds["one"], "one", check=False)
@@ -266,7 +266,7 @@ def test_each_try_of_a_step_looks_anew(tmp_path: Path) -> None:
     assert [look for look in access.told() if look.startswith("toy.file")][-3:] == ["toy.file 1", "toy.file 2", "toy.file 3"]
 
 
-def test_notes_of_connections_are_told_once_per_host_also_of_a_playbook_of_commands(tmp_path: Path) -> None:
+def test_notes_of_connections_appear_once_per_host_also_in_a_playbook_of_commands(tmp_path: Path) -> None:
     made = Flow.of(tmp_path / "p", "- hosts: all\n  tasks:\n    - command: work a\n    - command: work b\n", "one", "two")
     first = made.open
 

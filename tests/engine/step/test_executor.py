@@ -24,7 +24,7 @@ def test_a_state_that_is_met_is_ok_and_nothing_is_written() -> None:
     assert result.values == {"text": "new"}
 
 
-def test_a_change_is_told_before_and_after_with_its_undo_and_its_effect() -> None:
+def test_a_change_has_events_before_and_after_with_its_undo_and_its_effect() -> None:
     bench = with_file()
     result = execute_step(FILE, bench.context())
     assert result.outcome is Outcome.CHANGED
@@ -36,7 +36,7 @@ def test_a_change_is_told_before_and_after_with_its_undo_and_its_effect() -> Non
     assert (end["applied"], end["error"], end["effect"]) == (True, "", "held 'old', holds 'new'")
 
 
-def test_the_start_is_told_before_anything_is_sent() -> None:
+def test_the_start_event_comes_before_anything_is_sent() -> None:
     bench = with_file()
     seen: list[list[str]] = []
     context = bench.context()
@@ -45,7 +45,7 @@ def test_the_start_is_told_before_anything_is_sent() -> None:
     assert seen == [["change_start"], ["change_end", "write a.txt"]]
 
 
-def test_check_mode_tells_the_plan_and_writes_nothing() -> None:
+def test_check_mode_emits_the_plan_and_writes_nothing() -> None:
     bench = with_file()
     result = execute_step(FILE, bench.context(check=True))
     assert (result.outcome, bench.world.writes) == (Outcome.WOULD_CHANGE, [])
@@ -281,7 +281,7 @@ def test_a_call_that_cannot_be_built_fails_in_a_sentence(call: StepCall, reason:
     assert execute_step(call, Bench().context()).reason.startswith(reason)
 
 
-def test_a_change_after_which_the_host_falls_silent_is_told_and_counted_as_done() -> None:
+def test_a_change_after_which_the_host_falls_silent_counts_as_done() -> None:
     bench = with_file()
     bench.world.fails["files.read"] = []
     gone = [CallFailed("connection refused")] * 99

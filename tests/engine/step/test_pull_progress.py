@@ -21,7 +21,7 @@ def told(lines: list[PullProgress]) -> list[dict[str, Any]]:
     return events
 
 
-def test_each_word_and_each_percent_is_told_once() -> None:
+def test_each_word_and_each_percent_is_one_event() -> None:
     lines = [PullProgress("pulling manifest")] * 3 + [PullProgress("pulling aa", "sha256:aa", None, 1000)]
     lines += [PullProgress("pulling aa", "sha256:aa", done, 1000) for done in range(0, 1001, 3)]
     lines += [PullProgress("success")]
@@ -39,5 +39,5 @@ def test_layers_that_come_side_by_side_do_not_flood(seen: list[tuple[str, int]])
     assert len(events) == len(set(seen))
 
 
-def test_a_layer_without_a_size_is_told_by_its_words() -> None:
+def test_a_layer_without_a_size_is_reported_by_its_status() -> None:
     assert [event["completed"] for event in told([PullProgress("x", "", 5, 0), PullProgress("x", "", 6, 0)])] == [5]

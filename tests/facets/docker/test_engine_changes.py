@@ -161,7 +161,7 @@ def test_a_model_is_pulled_made_and_deleted(host: Any, writer: Any, bed: Bed) ->
 
 
 @pytest.mark.live
-def test_a_bad_blob_is_found_set_aside_and_fetched_anew(real: Bed, guide: Project) -> None:
+def test_a_bad_blob_is_found_set_aside_and_fetched_again(real: Bed, guide: Project) -> None:
     host = real.open()
     writer = host.writer()
     bed = real

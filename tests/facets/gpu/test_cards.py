@@ -27,21 +27,21 @@ def cards(*rows: str) -> tuple[nvidia_smi.Gpu, ...]:
 @pytest.mark.parametrize(
     "said", ["[GPU requires reset]", "GPU requires reset", "[Unknown Error]", "[N/A]", "[Not Supported]", "ERR!", ""]
 )
-def test_a_card_that_does_not_tell_its_amounts_is_there(said: str) -> None:
+def test_a_card_without_amounts_is_listed(said: str) -> None:
     (card,) = cards(ROW.format(total=24564, used=said, free=said))
     assert (card.total, card.used, card.free) == (24564 * nvidia_smi.MIB, None, None)
     assert (said or "nothing") in card.problem
     assert ("nvidia-smi --gpu-reset -i 0" in card.problem) == ("reset" in said)
 
 
-def test_a_card_that_tells_nothing_at_all_is_there() -> None:
+def test_a_card_without_any_value_is_listed() -> None:
     # what every field of such a card is where the driver has lost it
     lost = "[GPU requires reset]"
     (card,) = cards(", ".join([lost, "GPU-1", *[lost] * 9]))
     assert (card.index, card.name, card.driver_version, card.total, card.compute_capability) == (0, lost, "", None, None)
 
 
-def test_a_card_that_tells_its_amounts_has_no_problem() -> None:
+def test_a_card_with_its_amounts_has_no_problem() -> None:
     assert [(card.used, card.problem) for card in cards(KNOWN)] == [(1000 * nvidia_smi.MIB, "")]
 
 
@@ -87,7 +87,7 @@ def test_counters_that_are_refused_are_not_called_missing() -> None:
     assert wddm.residents([], [], (), "Invalid class ").why.startswith("Windows has no GPU counters here (Invalid class);")
 
 
-def test_amounts_by_program_are_not_weighed_against_a_card_that_tells_none() -> None:
+def test_amounts_by_program_are_not_compared_with_a_card_without_one() -> None:
     use = probed(RESET, process_memory=[{"Name": "pid_7_luid_0x0_0x1_phys_0", "LocalUsage": 2**40}], adapter_memory=[])
     assert (len(use.gpus), use.silent, use.free, use.reliable) == (1, use.gpus[0], 0, False)
 

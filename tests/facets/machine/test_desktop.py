@@ -56,7 +56,7 @@ def test_docker_desktop_is_stopped_set_and_started_again(opened: Callable[[str],
     assert after.started > before.started
 
 
-def test_nobody_at_the_desktop_is_told_nothing_and_starts_nothing(opened: Callable[[str], Host]) -> None:
+def test_without_a_user_at_the_desktop_nothing_is_shown_or_started(opened: Callable[[str], Host]) -> None:
     host = opened("nobody-logged-on")
     assert host.reader.desktop.session().desktop_user is None
     writer = host.writer()
@@ -69,7 +69,7 @@ def test_nobody_at_the_desktop_is_told_nothing_and_starts_nothing(opened: Callab
         writer.desktop.start_docker()
 
 
-def test_somebody_at_the_desktop_is_told(opened: Callable[[str], Host]) -> None:
+def test_the_user_at_the_desktop_is_notified(opened: Callable[[str], Host]) -> None:
     assert opened("healthy").writer().desktop.notify("quotes ' \" and grün", seconds=5) is True
 
 
@@ -101,7 +101,7 @@ def test_settings_in_use_are_unknown_and_are_not_written_over(opened: Callable[[
         writer.desktop.set_docker({"AutoStart": True})
 
 
-def test_an_engine_that_is_down_is_told_in_one_sentence(opened: Callable[[str], Host]) -> None:
+def test_an_engine_that_is_down_is_one_sentence(opened: Callable[[str], Host]) -> None:
     host = opened("engine-down")
     with pytest.raises(CallFailed, match="the Docker engine does not answer") as raised:
         host.reader.engine.facts()

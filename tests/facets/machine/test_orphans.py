@@ -64,7 +64,7 @@ def test_without_a_command_line_a_llama_server_is_one_only_where_it_lies_in_olla
     assert orphans(INIT, process) == ([60] if alone else [])
 
 
-def test_the_listing_of_a_linux_host_tells_runners_and_orphans() -> None:
+def test_the_listing_of_a_linux_host_distinguishes_runners_and_orphans() -> None:
     stat = "stat {0} (ollama) S {1} 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {2} 0"
     text = "\n".join(
         [

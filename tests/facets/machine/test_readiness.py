@@ -38,7 +38,7 @@ def look(lab: control.Lab) -> Iterator[Snapshot]:
     host.close()
 
 
-def test_a_windows_host_is_asked_in_one_exchange(look: Snapshot) -> None:
+def test_a_windows_host_is_read_in_one_exchange(look: Snapshot) -> None:
     found = readiness.windows_readiness(look, {})
     assert look._connect().round_trips == 1
     assert found.quotas["MaxShellsPerUser"] == 30
@@ -59,7 +59,7 @@ def test_every_field_of_the_probe_is_read(lab: control.Lab) -> None:
     assert {frozenset(quotas), frozenset(rows[0])} < powershell.keys("readiness")
 
 
-def test_a_login_without_rights_is_told_no_quotas(lab: control.Lab, look: Snapshot) -> None:
+def test_a_login_without_rights_sees_no_quotas(lab: control.Lab, look: Snapshot) -> None:
     control.fault(lab.hosts[0].name, "not-elevated", lab.folder)
     found = readiness.windows_readiness(look, {})
     assert found.quotas == {}

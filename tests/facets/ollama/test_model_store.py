@@ -119,7 +119,7 @@ def test_a_whole_store_is_sound_by_size_and_by_hash(shelf: BlobStore, tmp_path: 
     assert store.blobs("phi3", verify=False, timeout=9) is None
 
 
-def test_what_is_missing_cut_or_changed_is_told_apart(shelf: BlobStore, tmp_path: Path) -> None:
+def test_missing_cut_and_changed_blobs_are_distinguished(shelf: BlobStore, tmp_path: Path) -> None:
     fill(tmp_path)
     blobs = {kind: tmp_path / "blobs" / digest(content).replace(":", "-") for kind, content in CONTENTS.items()}
     blobs["model"].write_bytes(b"GGUF weighty")

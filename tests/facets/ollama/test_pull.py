@@ -120,7 +120,7 @@ def host(request: pytest.FixtureRequest, gate: Gate, tmp_path: Path, monkeypatch
     opened.close()
 
 
-def test_the_first_line_is_heard_while_the_pull_goes_on(host: Host, gate: Gate) -> None:
+def test_the_first_line_arrives_while_the_pull_goes_on(host: Host, gate: Gate) -> None:
     told: list[PullProgress] = []
 
     def progress(line: PullProgress) -> None:
@@ -143,13 +143,13 @@ def test_whoever_watches_cannot_break_a_pull(host: Host, gate: Gate) -> None:
     assert gate.in_vain == 0
 
 
-def test_a_pull_that_nobody_watches_needs_nobody(host: Host, gate: Gate) -> None:
+def test_a_pull_works_without_a_listener(host: Host, gate: Gate) -> None:
     gate.heard.set()
     host.writer().ollama.pull(MODEL)
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
-def test_lines_are_told_whole_however_they_are_cut(size: int) -> None:
+def test_lines_are_whole_however_they_are_cut(size: int) -> None:
     told: list[PullProgress] = []
     follower = pull.Follower("pulling x", "box", told.append)
     body = b"".join(json.dumps(line).encode() + b"\r\n" for line in (LINES[0], *LINES)) + b"no json\n[]\n"

@@ -50,7 +50,7 @@ def puller() -> Iterator[str]:
     ],
 )
 @pytest.mark.parametrize("way", ["local", "ssh"])
-def test_a_pull_that_ends_badly_says_how_and_tells_what_came_before(
+def test_a_pull_that_ends_badly_says_how_and_passes_on_what_came_before(
     request: pytest.FixtureRequest, puller: str, way: str, model: str, error: type[Exception], words: str, step: str
 ) -> None:
     variables = request.getfixturevalue("server").variables() if way == "ssh" else {"ansible_connection": "local"}
@@ -90,7 +90,7 @@ def registry() -> Iterator[str]:
 
 
 @pytest.mark.live
-def test_a_registry_is_asked_for_the_manifest_alone(real: Bed, registry: str) -> None:
+def test_a_registry_serves_the_manifest_alone(real: Bed, registry: str) -> None:
     host = open_with(real, registry)
     found = host.reader.ollama.registry("mistral:7b")
     assert found.digest == hashlib.sha256(Registry.manifest).hexdigest()  # as /api/tags writes it

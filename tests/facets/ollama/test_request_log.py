@@ -63,7 +63,7 @@ def test_what_is_no_body_of_the_server_is_no_file_to_read(line: str) -> None:
 
 
 @pytest.mark.parametrize("private", ["", "systemd-private-1-ollama.service-x/tmp/"])
-def test_find_and_grep_tell_model_and_layers_and_no_word_of_the_prompt(tmp_path: Path, private: str) -> None:
+def test_find_and_grep_return_model_and_layers_and_no_word_of_the_prompt(tmp_path: Path, private: str) -> None:
     there = tmp_path / private / "ollama-request-logs-4711"
     there.mkdir(parents=True)
     named = tuple(body(number, str(tmp_path / "ollama-request-logs-4711")) for number in (1, 2))
@@ -79,7 +79,7 @@ def test_find_and_grep_tell_model_and_layers_and_no_word_of_the_prompt(tmp_path:
     assert "secret" not in done.stdout
 
 
-def test_a_login_that_may_not_read_them_is_told_who_may() -> None:
+def test_a_login_that_may_not_read_them_learns_who_may() -> None:
     denied = Completed(1, b"", b"find: '/tmp/ollama-request-logs-4711': Permission denied\n")
     connection = Answering(runs=lambda argv: denied if argv[0] == "find" else None)
     with pytest.raises(CallFailed, match="may not read /tmp/ollama-request-logs-4711") as caught:
@@ -107,7 +107,7 @@ def native(**probes: Any) -> Answering:
     )
 
 
-def test_the_windows_log_lies_beside_the_program_whatever_its_user_is_called() -> None:
+def test_the_windows_log_is_in_the_folder_of_the_user_who_runs_the_program() -> None:
     connection = native()
     assert ServiceLog(connection.look()).read(tail=10).endswith(GIN)
     assert connection.asked[-1] == (ReadFile(f"{LOCAL}\\Ollama\\server.log", limit=2500, tail=True),)

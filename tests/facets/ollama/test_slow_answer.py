@@ -67,7 +67,7 @@ def test_the_tokens_that_came_before_the_deadline_are_counted(asker: type[LocalA
     assert (seen.tokens, seen.done_reason, seen.first_token is not None) == (6, CUT_OFF, True)
 
 
-def test_where_no_token_came_the_deadline_is_told() -> None:
+def test_without_a_token_the_error_names_the_deadline() -> None:
     with server(0) as url, pytest.raises(DeadlineExceeded):
         LocalAsker(Snapshot(Here)).ask(url, {}, timeout=0.3, sample=False)  # type: ignore[arg-type] - as above
 
@@ -85,7 +85,7 @@ class Windows(Here):
         return [ProbeReply(self.value)]
 
 
-def test_a_windows_host_tells_what_came_as_well() -> None:
+def test_a_windows_host_returns_the_tokens_that_came() -> None:
     from base64 import b64encode
 
     value = {
@@ -123,7 +123,7 @@ class Slow:
         return found
 
 
-def test_the_rate_is_extrapolated_from_the_tokens_that_came_and_their_number_is_told() -> None:
+def test_the_rate_is_extrapolated_from_the_tokens_that_came_and_their_number_is_returned() -> None:
     host = Slow(6)
     found = measure(host, host, label="before")  # type: ignore[arg-type] - the part of a host that is used
     assert (found["first_token_s"], found["total_50_tokens_s"], found["tokens_seen"], found["extrapolated"]) == (

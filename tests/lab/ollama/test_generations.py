@@ -22,7 +22,7 @@ def test_other_releases_of_a_played_generation_and_unknown_ones() -> None:
         (5500, 999, "32", "--n-gpu-layers 999", "33/33"),  # the command asks for all of them (recordings, surprise 15)
     ],
 )
-def test_the_oldest_generation_tells_its_runner_the_layers_on_the_command_line(
+def test_the_oldest_generation_gives_its_runner_the_layers_on_the_command_line(
     free: int, asked: int | None, planned: str, command: str, loaded: str
 ) -> None:
     played = play(version="0.9.6", free=free, OLLAMA_NUM_PARALLEL="1", OLLAMA_LLM_LIBRARY="cuda")
@@ -52,7 +52,7 @@ def test_what_was_planned_for_a_card_runs_on_the_processor_where_its_build_is_mi
     assert played.ps()[0]["size_vram"] > 0  # it tells the plan
 
 
-def test_llama_server_leaves_a_gibibyte_free_unless_told_otherwise() -> None:
+def test_llama_server_leaves_a_gibibyte_free_by_default() -> None:
     """Facts/ollama 4.5: all layers from projected + 1024 MiB on; what the older generation would have taken whole is one layer short."""
     for free, layers in ((5719, 33), (5717, 32)):
         played = play(version="0.32.0", free=free)
@@ -65,7 +65,7 @@ def test_llama_server_leaves_a_gibibyte_free_unless_told_otherwise() -> None:
     assert told.ps()[0]["size"] == told.ps()[0]["size_vram"]
 
 
-def test_llama_server_takes_what_is_asked_for_and_dies_where_that_is_too_much() -> None:
+def test_llama_server_takes_the_requested_layers_and_dies_where_they_do_not_fit() -> None:
     played = play(version="0.32.0", free=2000)
     assert played.load(num_gpu=999)[0] == 500
     assert "n_gpu_layers already set by user to 999, abort" in played.log

@@ -138,7 +138,7 @@ def test_the_quantized_cache_needs_the_flash_attention_variable() -> None:
 
 
 @pytest.mark.parametrize("version", TOLD_BY_REQUEST)
-def test_a_model_that_does_not_fit_beside_another_evicts_it_even_when_kept_for_ever(version: str) -> None:
+def test_a_model_that_does_not_fit_with_another_evicts_it_even_when_kept_for_ever(version: str) -> None:
     played = play(version=version, models=(MISTRAL, PHI))
     played.ask("/api/generate", {"model": PHI, "stream": False, "keep_alive": -1})
     played.load()
@@ -147,7 +147,7 @@ def test_a_model_that_does_not_fit_beside_another_evicts_it_even_when_kept_for_e
     assert offloaded(played.log) == ["33/33", "33/33"]
 
 
-def test_an_explicit_small_number_fits_beside_another_model() -> None:
+def test_an_explicit_small_number_fits_with_another_model() -> None:
     played = play(models=(MISTRAL, PHI))
     played.ask("/api/generate", {"model": PHI, "stream": False, "keep_alive": -1})
     played.load(num_gpu=1)

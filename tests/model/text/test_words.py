@@ -15,7 +15,7 @@ NEVER_ONE = {("report/live.py", "hosts"), ("connections/worker/frames.py", "byte
 """A fleet; a size."""
 
 
-def test_one_is_told_from_many() -> None:
+def test_one_differs_from_many() -> None:
     assert [plural(count, "change") for count in (0, 1, 3)] == ["0 changes", "1 change", "3 changes"]
     assert [plural(count, "try", "tries") for count in (1, 2)] == ["1 try", "2 tries"]
     assert [verb(count) for count in (0, 1, 2)] == ["are", "is", "are"]

@@ -75,7 +75,7 @@ def test_an_undo_that_broke_off_after_the_removal_still_brings_the_readers_back(
     assert summaries(undo(world, change)) == ["recreate api"]
 
 
-def test_an_env_file_that_somebody_else_has_edited_since_stays() -> None:
+def test_an_env_file_edited_since_stays() -> None:
     world = without_dotenv()
     change = run(world, "env_file.set", {"set": {"OLLAMA_MODEL": "phi3:3.8b"}}).changes[0]
     world.texts[DOTENV] += b"TOKEN=mine\n"

@@ -61,7 +61,7 @@ def test_what_the_user_sets_stays_though_it_harms() -> None:
     assert run(world, "compose.environment", {"set": {"OLLAMA_LLM_LIBRARY": "cuda"}}).outcome is Outcome.OK
 
 
-def test_undo_restores_the_file_to_the_byte_unless_somebody_edited_it_since() -> None:
+def test_undo_restores_the_file_to_the_byte_unless_it_was_edited_since() -> None:
     world = stack("OLLAMA_LLM_LIBRARY=cuda")
     before = world.texts[GPU]
     change = run(world, "compose.environment").changes[0]
@@ -143,7 +143,7 @@ def test_no_service_or_two_are_said_with_the_candidates(given: str | None, said:
     assert said in result.reason
 
 
-def test_yaml_with_a_tab_is_told_with_its_line_and_nothing_is_written() -> None:
+def test_yaml_with_a_tab_is_an_error_with_its_line_and_nothing_is_written() -> None:
     world = stack("OLLAMA_LLM_LIBRARY=cuda")
     seen_before = run(world, "compose.environment", check=True)
     assert seen_before.outcome is Outcome.WOULD_CHANGE

@@ -124,7 +124,7 @@ def test_a_file_that_does_not_end_with_a_line_end_is_edited() -> None:
     assert environment(edited(text + "\n      - B=2").remove("ollama", ["B"])) == {"A": "1"}
 
 
-def test_a_tab_is_told_with_its_line() -> None:
+def test_a_tab_is_an_error_with_its_line() -> None:
     with pytest.raises(CallFailed, match=r"c\.yml:3: ") as raised:
         edited("services:\n  ollama:\n\tenvironment: []\n")
     assert raised.value.place is not None

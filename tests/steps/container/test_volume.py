@@ -88,7 +88,7 @@ def test_stopped_at_any_point_the_next_run_completes_it_and_nothing_is_lost(poin
     assert everywhere(world) == LOCAL_FILES
 
 
-def test_one_model_is_told_in_the_singular() -> None:
+def test_one_model_is_written_in_the_singular() -> None:
     world = host()
     run(world, "model.absent", {"model": LOCAL})
     world.fails["ollama.pull"] = [CallFailed("broken off")]
@@ -100,7 +100,7 @@ def test_one_model_is_told_in_the_singular() -> None:
     assert f"volume {VOLUME} is new and holds 0 of 1 model" in step.describe(state)
 
 
-def test_it_is_made_anew_once_per_run() -> None:
+def test_it_is_recreated_once_per_run() -> None:
     world = host()
     assert run(world, "volume.recreated").outcome is Outcome.CHANGED
     assert run(world, "volume.recreated").outcome is Outcome.OK
@@ -156,7 +156,7 @@ def test_a_model_of_which_the_registry_holds_another_version_is_saved_too() -> N
     assert not [write for write in world.writes if write.startswith("pull")]
 
 
-def test_a_server_that_does_not_answer_stops_it_because_nobody_knows_what_is_there() -> None:
+def test_a_server_that_does_not_answer_stops_it_because_its_models_are_unknown() -> None:
     world = host()
     step, found, _ = seen(world, "volume.recreated")
     assert found.planned is not None
@@ -233,7 +233,7 @@ def test_where_a_manifest_lies_follows_from_the_name(model: str, path: str) -> N
     assert StorePlace("v", "models").manifest(model) == path
 
 
-def test_the_fakes_copy_what_is_asked_for_alone() -> None:
+def test_the_fakes_copy_only_the_given_paths() -> None:
     world = World()
     world.volumes["a"] = FakeVolume("x", {"one": Stored(GIB, "d1"), "two": Stored(1, "d2")})
     from tests.engine.fakes.host import FakeWriter

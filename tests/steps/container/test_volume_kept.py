@@ -101,7 +101,7 @@ def test_a_layer_that_was_damaged_before_comes_back_as_it_was() -> None:
     assert world.volumes[VOLUME].files[blob_path(TUNED)].digest == "sha256:damaged"
 
 
-def test_what_lies_beside_the_store_and_unlisted_manifests_are_found() -> None:
+def test_files_next_to_the_store_and_unlisted_manifests_are_found() -> None:
     world = host()
     world.answers["ls", "-R", "/root/.ollama"] = Executed(0, LISTING)
     found = unlisted_content(FakeReader(world), OLLAMA, StorePlace(VOLUME, "models"))
@@ -132,7 +132,7 @@ def test_the_servers_key_is_saved_and_restored() -> None:
     assert world.volumes[VOLUME].files["id_ed25519"] == Stored(387, "sha256:key")
 
 
-def test_a_saved_copy_that_somebody_removed_is_made_again_while_that_is_possible() -> None:
+def test_a_removed_copy_is_made_again_while_that_is_possible() -> None:
     world = host()
     before = digests(world)
     stopped_at(world, "engine.remove_volume")

@@ -15,7 +15,7 @@ from tests.support.project import CONTAINER, HEALTHY, MODEL, Project
 pytestmark = pytest.mark.live
 
 
-def test_the_volume_is_made_anew_with_every_model_by_its_digest(
+def test_the_volume_is_recreated_with_every_model_by_its_digest(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
     guide_project.write(HEALTHY)
@@ -46,7 +46,7 @@ def test_the_volume_is_made_anew_with_every_model_by_its_digest(
     guide_project.engine.docker("volume", "rm", receipt["saved_in"])
 
 
-def test_a_volume_half_made_anew_is_completed_by_the_next_run(
+def test_a_half_recreated_volume_is_completed_by_the_next_run(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
     guide_project.write(HEALTHY)

@@ -27,7 +27,7 @@ def browser(world: World, *, vram: int) -> None:
     world.start("chrome.exe", parent=root.pid)
 
 
-def test_what_the_model_needs_is_what_is_wanted() -> None:
+def test_the_need_of_the_model_is_the_default() -> None:
     world = occupied()
     result = run(world, "vram.free")
     assert result.outcome is Outcome.CHANGED
@@ -130,7 +130,7 @@ def test_a_window_needs_the_desktop_and_asks() -> None:
     assert (result.outcome, world.writes) == (Outcome.BLOCKED, [])
 
 
-def test_one_that_will_not_close_is_said_and_never_forced_by_itself() -> None:
+def test_a_program_that_will_not_close_is_named_and_never_forced() -> None:
     world = occupied()
     world.stubborn.add("chrome.exe")
     result = run(world, "vram.free")
@@ -218,7 +218,7 @@ def test_a_runner_of_a_server_that_lives_is_never_ended() -> None:
     assert "ollama 3.0 GiB (protected: it belongs to the system, Docker or Ollama)" in result.reason
 
 
-def test_where_the_model_is_on_a_gpu_whose_memory_no_tool_tells_the_step_does_not_apply() -> None:
+def test_the_step_does_not_apply_to_a_gpu_of_unknown_memory() -> None:
     world = healthy()
     world.fails["gpu.use"] = [CallFailed("nvidia-smi is not installed")] * 99
     result = run(world, "vram.free")
@@ -228,7 +228,7 @@ def test_where_the_model_is_on_a_gpu_whose_memory_no_tool_tells_the_step_does_no
 
 
 @pytest.mark.parametrize("step", ["vram.free", "vram.at_most"])
-def test_a_card_that_does_not_tell_its_memory_is_an_error_with_its_reason(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+def test_a_card_of_unknown_memory_is_an_error_with_its_reason(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     world = stack()
     honest = FakeGpu.use
 

@@ -55,7 +55,7 @@ def test_a_reboot_is_blocked_where_docker_desktop_needs_a_login() -> None:
     assert "after_login" in result.next_step
 
 
-def test_a_reboot_waits_for_the_login_when_told_to() -> None:
+def test_a_reboot_waits_for_the_login_on_request() -> None:
     world = on_desktop()
 
     def login() -> None:

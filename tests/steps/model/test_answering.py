@@ -63,7 +63,7 @@ def asked(world: World) -> str:
         (CallFailed('asking the model failed: "bge-m3" does not support generate', status=400), ""),
     ],
 )  # fmt: skip
-def test_what_the_model_says_when_it_is_asked(error: CallFailed, said: str) -> None:
+def test_the_answer_of_the_model(error: CallFailed, said: str) -> None:
     world = healthy()
     world.fails["ollama.generate"] = [error]
     answer = asked(world)

@@ -41,7 +41,7 @@ def test_names_are_compared_as_ollama_does(one: str, other: str, alike: bool) ->
     assert canonical("localhost:5000/x/y") == "localhost:5000/x/y:latest"
 
 
-def test_what_a_client_left_is_loaded_anew_and_never_forced() -> None:
+def test_a_runner_that_a_client_left_is_reloaded_and_never_forced() -> None:
     world = left_by_a_client()
     result = run(world, "model.reloaded")
     assert summaries(result) == [f"unload {MODEL}", f"load {MODEL} with num_gpu -1"]
@@ -67,7 +67,7 @@ def test_what_the_server_decides_itself_is_what_fits_though_the_memory_model_say
     assert world.writes == []
 
 
-def test_a_runner_with_a_clients_long_context_is_loaded_anew() -> None:
+def test_a_runner_with_a_clients_long_context_is_reloaded() -> None:
     world = loaded(stack(), num_ctx=32768)
     free = 'msg="gpu memory" id=GPU-1 library=CUDA available="5.5 GiB" free="6.0 GiB" minimum="457.0 MiB" overhead="0 B"'
     world.log = world.log.replace(
@@ -168,7 +168,7 @@ def test_a_goal_that_is_none_is_refused(layers: object) -> None:
         build(StepCall("model.offloaded", {"layers": layers}), registry())
 
 
-def test_which_model_is_meant_is_asked_with_the_candidates() -> None:
+def test_an_unclear_model_is_an_error_with_the_candidates() -> None:
     world = World()
     result = run(world, "model.reloaded")
     assert (result.outcome, world.writes) == (Outcome.FAILED, [])
@@ -225,7 +225,7 @@ def test_without_a_log_what_the_server_decided_is_not_loaded_again_and_again() -
 
 
 @pytest.mark.parametrize("error", [CallFailed("nvidia-smi is not installed"), DeadlineExceeded("asking the GPU took over 30 s")])
-def test_without_nvidia_smi_a_number_of_layers_that_a_client_asked_for_is_repaired(error: HostError) -> None:
+def test_without_nvidia_smi_a_number_of_layers_that_a_client_requested_is_repaired(error: HostError) -> None:
     world = left_by_a_client()
     world.fails["gpu.use"] = [error] * 99
     result = run(world, "model.reloaded")
@@ -259,7 +259,7 @@ class Unclear(FakeReader):
         return Target(endpoint=Found("http://127.0.0.1:11434", "answers"), candidates=(MODEL, "phi3:3.8b"), gone=("old:1b",))
 
 
-def test_a_model_that_is_not_clear_is_asked_for_by_name() -> None:
+def test_a_model_that_is_not_clear_has_to_be_named() -> None:
     with pytest.raises(Undecided) as refused:
         build(StepCall("model.reloaded"), registry()).look(Unclear(stack()))
     assert refused.value.message == (

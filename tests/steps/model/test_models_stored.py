@@ -99,7 +99,7 @@ def test_a_damaged_model_that_exists_only_here_is_not_touched() -> None:
     assert "no registry has it" in result.reason
 
 
-def test_a_broken_manifest_is_fetched_anew() -> None:
+def test_a_broken_manifest_is_fetched_again() -> None:
     world = stored()
     world.fails["ollama.blobs"] = [CallFailed("the manifest of mistral is damaged")] * 2
     result = run(world, "model.repulled", check=True)

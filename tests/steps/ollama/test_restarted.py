@@ -59,7 +59,7 @@ def test_a_runner_that_outlived_its_server_is_not_taken_for_the_service() -> Non
 
 
 @pytest.mark.parametrize(("early", "fresh"), [(0.97, True), (1.03, False)])
-def test_a_start_that_is_told_up_to_a_second_early_is_still_of_this_run(early: float, *, fresh: bool) -> None:
+def test_a_start_time_up_to_a_second_early_is_still_of_this_run(early: float, *, fresh: bool) -> None:
     world = World()
     world.start("ollama", started=world.clock.now() - early)
     step, state, _ = seen(world, "ollama.restarted")

@@ -156,12 +156,12 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_mistake_is_told_with_place_and_line(text: str, message: str) -> None:
+def test_a_mistake_has_place_and_line(text: str, message: str) -> None:
     (found,) = told(text)
     assert message in found
 
 
-def test_all_mistakes_of_a_file_are_told_in_its_order() -> None:
+def test_all_mistakes_of_a_file_are_reported_in_its_order() -> None:
     assert [line.partition(": ")[0] for line in told("a: 1\na: 2\nb: !x 1\nc: {d: 1, d: 2}\n")] == [
         "site.yml:2:1", "site.yml:3:4", "site.yml:4:11",
     ]  # fmt: skip

@@ -86,7 +86,7 @@ def test_conditions_see_what_it_holds(scope: Scope, condition: str) -> None:
     assert scope.condition(trusted(condition))
 
 
-def test_an_error_about_it_does_not_tell_it(scope: Scope) -> None:
+def test_an_error_about_it_does_not_show_it(scope: Scope) -> None:
     for expression in ("p + n", "p.nosuch", "p | from_json", "p | int + 'x'", "p"):
         with pytest.raises(RemediationError) as caught:
             scope.condition(trusted(expression))
@@ -120,7 +120,7 @@ def look_up(expression: str, **names: Any) -> Any:
     return Scope([names]).expression(expression)
 
 
-def test_the_environment_is_read_when_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_read_at_each_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOOKED_UP", "value")
     monkeypatch.delenv("NOT_THERE", raising=False)
     assert look_up("lookup('env', 'LOOKED_UP')") == "value"
@@ -175,14 +175,14 @@ def test_a_command_is_run_once_for_all_hosts(tmp_path: Path) -> None:
         ("pass 'open", "has an unclosed quote"),
     ],
 )
-def test_a_command_that_fails_is_told_without_its_arguments(words: object, message: str) -> None:
+def test_a_command_that_fails_is_named_without_its_arguments(words: object, message: str) -> None:
     with pytest.raises(RemediationError) as caught:
         look_up("lookup('password_command', words)", words=words)
     assert message in str(caught.value)
     assert "s3cret" not in str(caught.value)
 
 
-def test_nobody_is_asked_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_no_prompt_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     with open(os.devnull, encoding="utf-8") as nothing:
         monkeypatch.setattr("sys.stdin", nothing)
         with pytest.raises(RemediationError, match="no terminal") as caught:
@@ -191,7 +191,7 @@ def test_nobody_is_asked_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @posix
-def test_somebody_at_a_terminal_is_asked_once_and_unseen() -> None:
+def test_a_prompt_on_a_terminal_comes_once_and_hides_the_input() -> None:
     pty = pytest.importorskip("pty")
     program = (
         "from remediation.templating.templar import Scope\n"

@@ -49,7 +49,7 @@ def test_windows_line_ends_and_spaces_around_do_no_harm() -> None:
         (VALUE_OF_OPS.text, "none of the known vault passwords decrypts this (its id is 'ops')"),
     ],
 )
-def test_what_cannot_be_opened_is_told(text: str, message: str) -> None:
+def test_what_cannot_be_opened_is_an_error(text: str, message: str) -> None:
     with pytest.raises(VaultError) as caught:
         known(("default", SECRET))(text)
     assert message in str(caught.value)
@@ -69,7 +69,7 @@ def test_without_a_password_the_option_is_named() -> None:
     assert caught.value.next_step == "give the vault's password: --vault-password-file FILE"
 
 
-def test_a_password_is_asked_for_once_however_many_want_it() -> None:
+def test_a_password_is_read_once_for_all_users_of_it() -> None:
     asked: list[int] = []
 
     def ask() -> Secret:
