@@ -43,12 +43,12 @@ def findings(page: FindingsView, event: Event) -> list[Line]:
         lines.append(below(need))
     for item in found if page.verbose else found[:3]:
         head = f"{item['cause']} {float(item['confidence']):.2f}"
-        label = "causes" if item is found[0] else ""
+        label = "found" if item is found[0] else ""
         lines.append(_named(label, head, str(item.get("because", ""))))
         quotes = item.get("quotes") or []
         lines += [_quote(quote) for quote in (quotes if page.verbose else quotes[:2])]
     if not found:
-        lines.append(labelled("causes", "none proven"))
+        lines.append(labelled("found", "nothing proven"))
     lines += _settings(diagnosis.get("settings") or [])
     ruled_out = diagnosis.get("ruled_out") or []
     if ruled_out:

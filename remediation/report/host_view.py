@@ -118,7 +118,7 @@ def _host_facts(page: HostView, event: Event) -> list[Line]:
         lines.append(labelled("target", text) if index == 0 else below(text))
     trips, seconds = event.data.get("round_trips"), event.data.get("seconds")
     if seconds is not None:
-        lines.append(labelled("gathered", f"{duration(seconds)}, {plural(trips or 0, 'round trip')}"))
+        lines.append(labelled("looked", f"{duration(seconds)}, {plural(trips or 0, 'round trip')}"))
     return lines
 
 
@@ -182,7 +182,7 @@ def _rung_end(page: HostView, event: Event) -> list[Line]:
 def _rung_skipped(page: HostView, event: Event) -> list[Line]:
     if not page.verbose and not page.check:
         return []
-    return [labelled("skipped", f"{event.data.get('rung')}: {event.data.get('reason')}", style="dim")]
+    return [labelled("left out", f"{event.data.get('rung')}: {event.data.get('reason')}", style="dim")]
 
 
 def _change_planned(page: HostView, event: Event) -> list[Line]:
@@ -355,11 +355,11 @@ _REACTIONS: dict[str, Callable[[HostView, Event], list[Line]]] = {
 def foretold(changes: Sequence[Mapping[str, Any]], predicted: str) -> list[Line]:
     """Return the summary of predicted changes; `changes` as in ``change_planned`` events, in order."""
     if not changes:
-        return [labelled("plan", "no changes")]
+        return [labelled("would", "change nothing")]
     risks = [str(change.get("risk") or "safe") for change in changes]
     counts = ", ".join(f"{risks.count(risk)} {risk}" for risk in dict.fromkeys(risks))
     aim = f", predicted {predicted}" if predicted else ""
-    lines = [labelled("plan", f"{plural(len(changes), 'change')} ({counts}){aim}; stops as soon as the goal is met")]
+    lines = [labelled("would", f"change {plural(len(changes), 'thing')} ({counts}){aim}; stops as soon as the goal is met")]
     for_good = [str(number) for number, change in enumerate(changes, 1) if not change.get("undo")]
     if for_good:
         which = "none of it" if len(for_good) == len(changes) else f"all but {', '.join(for_good)}"
