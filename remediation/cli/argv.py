@@ -1,9 +1,9 @@
-"""What invoke's parser lets pass or tells badly, caught before it: one sentence each, naming the option and the right name.
+"""Validates the command line before invoke's parser does, with one sentence per error that names the option and the right name.
 
 `understand` reads the command line by the same declarations as invoke's parser (`ParserContext`) and returns it in one
-unambiguous order: core options, the task, its options, its positional arguments. It raises `UsageError` for an unknown
-task or option, an option without its value, an iterable option that swallowed another, a single option given twice,
-more than one task, and invoke's options that have no meaning here.
+unambiguous order: core options, the task, its options, its positional arguments. It raises `UsageError` for an unknown task
+or option, an option without its value, an iterable option that swallowed another, a single option given twice, more than one
+task, and invoke's options that do not apply.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _BECOME = "set become: true in the play or the task, or give -e ansible_become=t
 _LOGIN = (
     "set the login in the inventory (ansible_user, ansible_password, ansible_ssh_private_key_file), or give -e ansible_user=NAME"
 )
-_ASK_LOGIN = "set ansible_password in the inventory, by a vault or {{ lookup('prompt', 'Password') }}"
-_ASK_BECOME = "set ansible_become_password in the inventory, by a vault or {{ lookup('prompt', 'Password') }}"
+_ASK_LOGIN = "set ansible_password in the inventory, with a vault or {{ lookup('prompt', 'Password') }}"
+_ASK_BECOME = "set ansible_become_password in the inventory, with a vault or {{ lookup('prompt', 'Password') }}"
 _CONNECTION = "set ansible_connection in the inventory, or give -e ansible_connection=local"
 _SSH = "set the option of that name in the inventory (ansible_ssh_common_args), see docs/connections.md"
 _VAULT = "use --vault-password-file, which takes ID@SOURCE as well"
@@ -44,13 +44,13 @@ INSTEAD: Mapping[str, str] = {
     **dict.fromkeys(("-J", "--ask-vault-pass", "--ask-vault-password"), _PROMPT),
     **dict.fromkeys(("-M", "--module-path"), "there are no modules; remediate steps lists the steps"),
     **dict.fromkeys(("--list-tasks", "--list-tags", "--list-hosts", "--syntax-check", "--start-at-task", "--tags", "-t", "--skip-tags"), _PLAY),
-    "--flush-cache": "no facts are kept between runs, so leave it out",
+    "--flush-cache": "facts are not kept between runs; leave it out",
     "--force-handlers": "set force_handlers: true in the play",
     "--step": "remediate play --check shows what would be done; --start-at-task and --limit run part of it",
     "--inventory-file": "use --inventory (-i)",
     "--subset": "use --limit (-l)",
 }  # fmt: skip
-"""By option, what an Ansible user does here instead."""
+"""What to use instead of each `ansible-playbook` option."""
 
 
 REFUSED = {
@@ -67,16 +67,16 @@ REFUSED = {
     "warn-only",
     "write-pyc",
 }
-"""Options of invoke's command runner and loader; nothing here goes through them."""
+"""Options of invoke's command runner and loader, which this program does not use."""
 
 LISTING = ("list", "list-depth", "list-format")
 """Options of invoke that list the tasks instead of running one."""
 
 FORMATS = ("flat", "nested", "json")
-"""What invoke's ``--list-format`` takes."""
+"""The values of invoke's ``--list-format``."""
 
 LIKE_ENOUGH = 0.75
-"""How alike a misspelt name and an offered one are: a hint that is followed must not do something else."""
+"""Minimum similarity of a misspelled name and its suggestion: following a suggestion must not do something else."""
 
 PROGRAM = "remediate"
 PLAYBOOK = (".yml", ".yaml")
@@ -84,7 +84,7 @@ PLAYBOOK = (".yml", ".yaml")
 
 @dataclass(slots=True)
 class CommandLine:
-    """A command line that can be meant: each part is a list of words."""
+    """A valid command line; each part is a list of words."""
 
     core: list[str] = field(default_factory=list)
     task: str = ""
@@ -92,22 +92,22 @@ class CommandLine:
     positional: list[str] = field(default_factory=list)
 
     def words(self) -> list[str]:
-        """Return it in the order that invoke's parser cannot misread; who asks for help is spared the required arguments."""
+        """Return the words in an order that invoke's parser cannot misread; ``--help`` drops the required arguments."""
         if "--help" in self.core:
             return self.core
         return [*self.core, *([self.task] if self.task else []), *self.positional, *self.options]
 
 
 def understand(words: Sequence[str], core: ParserContext, tasks: Mapping[str, ParserContext]) -> CommandLine:
-    """Return the command line that `words` (without the program's name) mean; raises `UsageError`."""
+    """Parse `words` (without the program's name). Raises `UsageError`."""
     for word in words:
         if not word.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in word):
             shown = word.encode("ascii", "backslashreplace").decode()
             raise UsageError(f"the argument {shown} is not UTF-8 text", next_step="type it again, or rename the file")
-    if "--complete" in words:  # the shell asks for candidates; invoke reads those words itself
+    if "--complete" in words:  # shell completion; invoke parses those words itself
         return CommandLine(core=list(words))
     if "--" in words:
-        raise UsageError("nothing may stand after a bare --", next_step=f"{PROGRAM} --help lists tasks and options")
+        raise UsageError("a bare -- is not supported", next_step=f"{PROGRAM} --help lists tasks and options")
     return _CommandLine(list(words), core, tasks).read()
 
 
@@ -167,7 +167,7 @@ class _CommandLine:
             raise (
                 self.misplaced(flag)
                 or self.from_ansible(flag)
-                or UsageError(f"invoke's {flag} has no meaning here", next_step="leave it out")
+                or UsageError(f"invoke's option {flag} is not supported", next_step="leave it out")
             )
         if self.is_tasks_own(flag, argument):
             raise self.unknown(flag)
@@ -189,7 +189,7 @@ class _CommandLine:
         self.line.core += [flag, *given]
 
     def is_tasks_own(self, flag: str, argument: Argument) -> bool:
-        """Return whether a letter that lists tasks is meant as the one of a task (``-l web play``, ``diagnose -D``)."""
+        """Return whether a short listing flag of invoke belongs to a task here (``-l web play``, ``diagnose -D``)."""
         if argument.names[0] not in LISTING or flag.startswith("--"):
             return False
         return bool(self.line.task) or any(word in self.tasks and flag in self.tasks[word].flags for word in self.words)
@@ -197,7 +197,7 @@ class _CommandLine:
     def value_of(self, flag: str, argument: Argument, value: str | None) -> list[str]:
         if not argument.takes_value:
             if value is not None:
-                raise UsageError(f"{flag} is a switch and takes no value, not {value!r}")
+                raise UsageError(f"{flag} is a switch and takes no value, got {value!r}")
             return []
         if argument.kind is not list:
             if argument.names[0] in self.seen:
@@ -212,7 +212,7 @@ class _CommandLine:
         if value.startswith("-") and value != "-":
             raise UsageError(f"{flag} needs a value, but {value} follows", next_step=f"give {flag} its value")
         if argument.kind is int and not is_whole(value):
-            raise UsageError(f"{flag} needs a whole number, not {value!r}")
+            raise UsageError(f"{flag} needs a whole number, got {value!r}")
         return [value]
 
     def known_task(self, word: str) -> str:
@@ -222,13 +222,13 @@ class _CommandLine:
         if members:
             raise UsageError(f"{word} is a group of tasks", next_step=f"choose one of {', '.join(members)}")
         if word.endswith(PLAYBOOK) or word.startswith("ansible-playbook"):
-            raise UsageError(f"there is no task {word!r}", next_step=f"{PROGRAM} play PLAYBOOK runs a playbook")
+            raise UsageError(f"unknown task {word!r}", next_step=f"{PROGRAM} play PLAYBOOK runs a playbook")
         group = word.partition(".")[0]
         if group in INSTALL and not any(name.startswith(f"{group}.") for name in self.tasks):
             raise not_installed(group, word)
         hint = _nearest_task(word, self.tasks)
         raise UsageError(
-            f"there is no task {word!r}" + (f"; did you mean {hint!r}?" if hint else ""),
+            f"unknown task {word!r}" + (f"; did you mean {hint!r}?" if hint else ""),
             next_step=f"{PROGRAM} --list shows all tasks",
         )
 
@@ -236,7 +236,8 @@ class _CommandLine:
         context = self.tasks[self.line.task]
         if not word.strip():
             raise UsageError(
-                f"{self.line.task} was given an empty argument", next_step=f"{PROGRAM} --help {self.line.task} says what it takes"
+                f"{self.line.task} was given an empty argument",
+                next_step=f"{PROGRAM} --help {self.line.task} lists its arguments",
             )
         if len(self.line.positional) < len(context.positional_args):
             self.line.positional.append(word)
@@ -246,7 +247,7 @@ class _CommandLine:
         if word.endswith(PLAYBOOK) and any(argument.name == "playbook" for argument in context.positional_args):
             raise UsageError(
                 f"one playbook per command line: {self.line.positional[0]}, then {word}",
-                next_step="run them one by one, or name both in a third one with import_playbook",
+                next_step="run them one by one, or import both into a third playbook with import_playbook",
             )
         repeated = next((flag for flag in reversed(self.line.options) if flag.startswith("-")), "")
         if repeated and context.flags[repeated].kind is list:
@@ -268,15 +269,15 @@ class _CommandLine:
         return UsageError(f"{owner} has no option {flag}{hint}", next_step=f"{PROGRAM} --help{topic} lists the options")
 
     def misplaced(self, flag: str) -> UsageError | None:
-        """Return the error of an option of a task that stands in front of it."""
+        """Return the error for a task's option in front of the task."""
         takers = [name for name, context in self.tasks.items() if flag in context.flags]
         if self.line.task or not takers:
             return None
         taker = next((name for name in takers if name in self.words), "play" if "play" in takers else takers[0])
-        return UsageError(f"{flag} stands in front of the task", next_step=f"{PROGRAM} {taker} … {flag}")
+        return UsageError(f"{flag} must follow the task", next_step=f"{PROGRAM} {taker} … {flag}")
 
     def from_ansible(self, flag: str) -> UsageError | None:
-        """Return the error of an option that ``ansible-playbook`` has."""
+        """Return the error for an option of ``ansible-playbook``."""
         instead = INSTEAD.get(flag)
         if instead is None:
             return None
@@ -289,7 +290,8 @@ class _CommandLine:
         listing = next((flag for flag in self.line.core if flag.startswith(("--list", "-F", "-D"))), None)
         if listing is not None:
             raise UsageError(
-                f"{listing} lists the tasks of {PROGRAM} and runs none", next_step=f"leave out {listing}, or {self.line.task}"
+                f"{listing} lists the tasks of {PROGRAM} and cannot be combined with a task",
+                next_step=f"leave out {listing}, or {self.line.task}",
             )
         missing = context.positional_args[len(self.line.positional) :]
         if missing:

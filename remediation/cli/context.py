@@ -1,4 +1,4 @@
-"""What a task needs of everything below it: inventory, hosts that open, the lab an inventory asks for, and secrets that stay so."""
+"""The context of a command: inventory, open hosts, the lab that an inventory uses, and masked secrets."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 
 DEFAULT_INVENTORY = "local"
 LONG_ENOUGH = 8
-"""Of the environment only longer values are taken for secrets: it also holds switches and numbers under such names."""
+"""Minimum length of an environment variable's value to count as a secret: switches and numbers use such names too."""
 
 MOST_AT_ONCE = 50
-"""So many hosts are looked at side by side."""
+"""How many hosts are read in parallel."""
 
 T = TypeVar("T")
 
 
 class OpenAccesses:
-    """The hosts that a command is looking at, from all threads, and the notes that it has told of them."""
+    """The hosts that a command reads, for all threads, and the notes already printed."""
 
     def __init__(self) -> None:
         self._open: list[HostAccess] = []
@@ -51,28 +51,28 @@ class OpenAccesses:
         self._lock = threading.Lock()
 
     def add(self, host: str, access: HostAccess) -> None:
-        """Remember an opened host; raises `Blocked` once the command ends: nobody would close it any more."""
+        """Register an opened host. Raises `Blocked` if the command is ending: nothing would close the host."""
         with self._lock:
             if self._ended:
                 raise Blocked(f"{host}: the command is ending", host=host)
             self._open.append(access)
 
     def forget(self, access: HostAccess) -> bool:
-        """Let go of a host that its user closes; return False where `end` has closed it already."""
+        """Unregister a host that its user closes; return False if `end` has already closed it."""
         with self._lock:
             known = access in self._open
             self._open = [each for each in self._open if each is not access]
             return known
 
     def is_new(self, note: str) -> bool:
-        """Return whether a note has not been told yet."""
+        """Return whether a note has not been printed yet."""
         with self._lock:
             new = note not in self._told
             self._told.add(note)
             return new
 
     def end(self) -> None:
-        """Close all hosts side by side, within a few seconds: each may be in the middle of a call."""
+        """Close all hosts in parallel, within a few seconds: each may be in the middle of a call."""
         with self._lock:
             self._ended, opened, self._open = True, self._open, []
         finish((each.close for each in opened), PARTING)
@@ -80,7 +80,7 @@ class OpenAccesses:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Session:
-    """The hosts a command line is about: its inventory (a lab's addresses filled in), extra variables and secrets."""
+    """The hosts of a command line: its inventory (with a lab's addresses filled in), extra variables and secrets."""
 
     inventory: Inventory
     extra: Mapping[str, Any]
@@ -92,17 +92,17 @@ class Session:
     looks: OpenAccesses = dataclasses.field(default_factory=OpenAccesses, compare=False)
 
     def selected(self, pattern: str = "all") -> tuple[str, ...]:
-        """Return the hosts that `pattern` and the command line's ``--limit`` leave; raises `UsageError` for none."""
+        """Return the hosts that `pattern` and ``--limit`` select. Raises `UsageError` if there are none."""
         hosts = self.inventory.select(pattern, self.limit)
         if not hosts:
             named = f"--limit {self.limit}" if self.limit else "the inventory"
-            raise UsageError(f"{named} names no host", next_step="remediate hosts lists them")
+            raise UsageError(f"{named} selects no host", next_step="remediate hosts lists them")
         return hosts
 
     def variables(self, host: str) -> dict[str, Any]:
-        """Return a host's variables as plain values, templates evaluated where they can be; the broken ones are left out.
+        """Return a host's variables as plain values. Variables that cannot be evaluated are left out, except connection variables.
 
-        A connection must not fail for a variable that no connection reads.
+        A connection must not fail because of a variable that it does not read.
         """
         scope = Scope((self.extra, *self.inventory.layers(host), self.inventory.magic(host)))
         values: dict[str, Any] = {}
@@ -118,9 +118,9 @@ class Session:
     def open(
         self, host: str, variables: Mapping[str, Any], *, check: bool, note: Callable[[str], None] = lambda _: None
     ) -> HostAccess:  # fmt: skip
-        """Return the host opened lazily; what is secret in `variables` is masked from now on wherever it comes by.
+        """Return the host, opened lazily; secrets in `variables` are masked in all output from now on.
 
-        `note` is told what the user should know of the connection, as it comes up.
+        `note` receives the connection's notes as they arise.
         """
         self._learn(variables)
         from remediation.facets.host_factory import open_host
@@ -129,7 +129,7 @@ class Session:
 
     @contextmanager
     def looked_at(self, host: str, *, check: bool = True, note: Callable[[str], None] | None = None) -> Iterator[HostAccess]:
-        """Yield a host that is opened for one look, and close it. Its notes go to standard error, or to `note`."""
+        """Yield a host that is opened for one reading, and close it. Its notes go to standard error, or to `note`."""
         access = self._opened(host, check=check, note=note)
         try:
             yield access
@@ -139,7 +139,7 @@ class Session:
 
     @contextmanager
     def kept_open(self) -> Iterator[Callable[[str], HostAccess]]:
-        """Yield what opens a host at its first use, for looking only; all of them are closed at the end, side by side."""
+        """Yield a function that opens a host read-only on first use; all hosts are closed in parallel at the end."""
         opened: dict[str, HostAccess] = {}
 
         def access(name: str) -> HostAccess:
@@ -161,15 +161,14 @@ class Session:
         return access
 
     def warn(self, text: str) -> None:
-        """Tell once on standard error what the user should know of a connection."""
+        """Print a note of a connection on standard error, once."""
         if self.looks.is_new(text):
             sys.stderr.write(f"warning: {self.masker.text(text)}\n")
 
     def each(self, work: Callable[[str], T], failed: Callable[[str, RemediationError], T], names: Sequence[str]) -> Sequence[T]:
-        """Return what `work` returns for each host, many at once, or what `failed` makes of its error.
+        """Return the result of `work` for each host, in parallel; `failed` turns an error into a result.
 
-        An exception in our own code is the host's own failure as well; its traceback is kept. An interrupt closes the hosts
-        that are being looked at.
+        An internal error becomes an error of its host, with the traceback saved. An interrupt closes the hosts being read.
         """
         crashed = CrashLog(errors_folder(), self.masker)
 
@@ -187,12 +186,12 @@ class Session:
             raise
 
     def learn_files(self, paths: Iterable[Path]) -> None:
-        """Mask from now on what stands in YAML files under a name that says that it is secret."""
+        """Mask the values in YAML files whose names mark them as secret."""
         for path in filter(Path.is_file, paths):
             try:
                 self._learn(read_yaml(path, decrypt=self.decrypt))
             except InputError:
-                continue  # it is no YAML, or was told already
+                continue  # not YAML, or already reported
 
     def _learn(self, variables: object) -> None:
         self.masker.add(*secrets_in(variables))
@@ -200,7 +199,7 @@ class Session:
 
 @contextmanager
 def open_session(options: HostOptions, *, playbook: Path | None = None) -> Iterator[Session]:
-    """Read the inventory that `options` name, and start the lab where it asks for one. Raises `InputError`, `UsageError`."""
+    """Read the inventory that `options` name, and start the lab if it uses one. Raises `InputError`, `UsageError`."""
     masker = current_masker()
     masker.add(*secrets_of_environment(os.environ))
     decrypt = _noting(vault_of(options.vault_password_file), masker)
@@ -222,12 +221,12 @@ def open_session(options: HostOptions, *, playbook: Path | None = None) -> Itera
 
 
 def secrets_of_environment(environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield what stands in this process's environment under a name that sounds secret: templates and local programs see it."""
+    """Yield the values of this process's environment whose names mark them as secret: templates and local programs see them."""
     return (value for name, value in environment.items() if sounds_secret(name) and len(value) >= LONG_ENOUGH)
 
 
 def warn_of_misspelt(inventory: Inventory, extra: Mapping[str, Any]) -> None:
-    """Say on stderr which variables read like one of Ansible's and are none."""
+    """Warn on stderr about variables that look like misspelled Ansible variables."""
     for each in misspelt(inventory, extra):
         sys.stderr.write(f"warning: {each}\n")
 
@@ -239,12 +238,12 @@ def _tape(name: str | None, masker: Masker) -> Cassette | None:
 
     path = Path(name)
     if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(f"--record: no file can be written at {path}", next_step="name a file in a folder that is there")
+        raise UsageError(f"--record: cannot write a file at {path}", next_step="name a file in an existing folder")
     return Cassette(path, masker)
 
 
 def _noting(decrypt: Decrypt, masker: Masker) -> Decrypt:
-    """Return `decrypt` so that every text it opens is masked from then on."""
+    """Return `decrypt` with every decrypted text masked from then on."""
 
     def note(text: str) -> str:
         opened = decrypt(text)
@@ -255,7 +254,7 @@ def _noting(decrypt: Decrypt, masker: Masker) -> Decrypt:
 
 
 def read_inventory(options: HostOptions, *, playbook: Path | None = None, decrypt: Decrypt | None = None) -> Inventory:
-    """Read the inventory that `options` name, and nothing more: no lab is started. Raises `InputError`, `UsageError`."""
+    """Read the inventory that `options` name without starting a lab. Raises `InputError`, `UsageError`."""
     decrypt = decrypt or vault_of(options.vault_password_file)
     names = options.inventory or (DEFAULT_INVENTORY,)
     sources = [source if "," in source else _source(source) for source in names]
@@ -264,7 +263,7 @@ def read_inventory(options: HostOptions, *, playbook: Path | None = None, decryp
 
 def _source(name: str) -> Path:
     here = Path(name)
-    # a folder that holds no inventory does not hide a shipped one of its name: the checkout's lab/ is code
+    # a folder without an inventory does not hide a shipped inventory of the same name: the checkout's lab/ is code
     if here.is_dir() and (name not in names(INVENTORY) or holds_files(here)):
         return here
     return find_resource(INVENTORY, name)
@@ -288,7 +287,7 @@ def _secret(name: str, value: object) -> object:
 
 
 def files_of(paths: Sequence[str | Path]) -> dict[str, str]:
-    """Return the texts of `paths` by name, as the journal keeps them; what cannot be read any more is left out."""
+    """Return the texts of `paths` by name, for the journal; files that no longer exist are left out."""
     texts: dict[str, str] = {}
     for path in map(Path, paths):
         if path.is_file():

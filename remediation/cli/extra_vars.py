@@ -1,4 +1,4 @@
-"""``-e``: variables from the command line, as Ansible reads them."""
+"""``-e``: extra variables, parsed as Ansible does."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TEMPLATE = re.compile(r"\{\{.{0,4000}?\}\}|\{%.{0,4000}?%\}", re.DOTALL)
 
 
 def extra_variables(given: Sequence[str], *, decrypt: Decrypt | None = None) -> Table:
-    """Return the variables of all ``-e``, the later ones stronger; raises `UsageError` or `InputError` naming what is wrong.
+    """Return the variables of all ``-e``; later ones take precedence. Raises `UsageError` or `InputError`.
 
     ``NAME=VALUE`` keeps its value as text, as in Ansible; a mapping or a file keeps YAML's types. Values may be templates.
     """
@@ -37,9 +37,9 @@ def extra_variables(given: Sequence[str], *, decrypt: Decrypt | None = None) -> 
 
 
 def kept_extra_vars(given: Sequence[str], mask: Masker) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return ``-e`` as a plan or a journal may keep it, and the names of the variables that it leaves out: they are secret.
+    """Return ``-e`` in the form stored in a plan or a journal, and the names of the secret variables that it leaves out.
 
-    A file (``@FILE``) is kept by its name, and never its content.
+    For a file (``@FILE``), its name is stored and never its content.
     """
     kept: list[str] = []
     left_out: dict[str, None] = {}
@@ -63,16 +63,17 @@ def _one(text: str, decrypt: Decrypt | None) -> Table:
     pairs = [word.partition("=") for word in _words(text)]
     for name, equals, _ in pairs:
         if not equals or not name.isidentifier():
-            raise UsageError(f"-e {text!r} is no variable: {name!r} is not of the form NAME=VALUE", next_step=FORM)
+            raise UsageError(f"-e {text!r} is not a variable: {name!r} does not have the form NAME=VALUE", next_step=FORM)
     if not pairs:
-        raise UsageError("-e was given nothing", next_step=FORM)
+        raise UsageError("-e has an empty value", next_step=FORM)
     return Table({name: Text(_unquoted(value)) for name, _, value in pairs})
 
 
 def _words(text: str) -> list[str]:
-    """Return the words of a text, split where Ansible splits them: at blanks outside of quotes and templates.
+    r"""Return the words of a text, split where Ansible splits them: at blanks outside quotes and templates.
 
-    A backslash is itself, but before a quote: with Ansible's escapes the folder activia1 on a Windows disk would begin with a bell.
+    A backslash is literal unless it precedes a quote. With Ansible's escapes, ``\\a`` in a Windows path would become a bell
+    character.
     """
     templates = _TEMPLATE.findall(text)
     numbers = iter(range(len(templates)))
@@ -86,7 +87,7 @@ def _words(text: str) -> list[str]:
             words[-1] += character
         before = character
     if quote:
-        raise UsageError(f"-e {text!r} has an open quote", next_step=FORM)
+        raise UsageError(f"-e {text!r} has an unclosed quote", next_step=FORM)
     plain = [_QUOTED.sub(lambda found: found[1], word) for word in words if word]
     return [re.sub(r"\0(\d+)\0", lambda found: templates[int(found[1])], word) for word in plain]
 
@@ -102,7 +103,7 @@ def _file(name: str, decrypt: Decrypt | None) -> Table:
         text = read_text(path, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"-e @{name}: the file cannot be read: {reason}") from None
+        raise UsageError(f"-e @{name}: cannot read the file: {reason}") from None
     content = read_content(text, path, decrypt=decrypt)  # a pipe can be read only once
     if not isinstance(content, Table) or not _named(content):
         raise UsageError(f"-e @{name}: not a mapping of names to values", next_step=FORM)

@@ -1,4 +1,4 @@
-"""The installed command ``remediate``: an `invoke.Program` over the same tasks as ``tasks.py``."""
+"""The installed command ``remediate``: an `invoke.Program` with the same tasks as ``tasks.py``."""
 
 from __future__ import annotations
 
@@ -38,46 +38,46 @@ namespace = Collection(
     lint.schema,
     monitor.monitor,
 )
-"""The built-in tasks; `add_commands` adds those of plugins, where they are needed."""
+"""The built-in tasks; `add_commands` adds those of plugins when needed."""
 
 
 GARBAGE = 200_000
-"""So many new objects are awaited before garbage is looked for: the modules of a start are none, and looking costs a tenth of it."""
+"""Allocation threshold of the garbage collector. Starting creates no garbage, and collecting would take a tenth of the time."""
 
 VERSION = {"--version", "-V"}
 
 
 class RemediateProgram(Program):
-    """Invoke's program with our messages for what its parser lets pass (design 8)."""
+    """Invoke's program with clear messages for errors that its parser accepts."""
 
     namespace: Collection
 
     def core_args(self) -> list[Argument]:
-        """Return invoke's core options; ``--dry`` is said to be what it is here."""
+        """Return invoke's core options, with the help of ``--dry`` adapted."""
         arguments = super().core_args()
         for argument in arguments:
             if argument.name == "dry":
-                argument.help = "The same as --check: nothing is changed."
+                argument.help = "The same as --check: change nothing."
         return arguments
 
     def parse_core(self, argv: list[str] | None) -> None:
-        """Check the command line first, and hand invoke's parser the order that it cannot misread."""
+        """Validate the command line, and pass it to invoke's parser in an order that it cannot misread."""
         self.normalize_argv(argv)
         tasks = self._tasks()
-        # a built-in task needs no plugin, and looking for plugins takes a third of a short start
+        # built-in tasks need no plugins, and finding plugins takes a third of a short start
         if next((word for word in self.argv[1:] if not word.startswith("-")), "") not in tasks and not VERSION & set(self.argv):
             add_commands(self.namespace)
             tasks = self._tasks()
         line = understand(self.argv[1:], self.initial_context, tasks)
         writes_bytecode = sys.dont_write_bytecode
         super().parse_core([self.argv[0], *line.words()])
-        sys.dont_write_bytecode = writes_bytecode  # invoke turns the cache off, which would slow every later start
+        sys.dont_write_bytecode = writes_bytecode  # invoke disables the bytecode cache, which would slow down later starts
 
     def _tasks(self) -> dict[str, ParserContext]:
         return {str(context.name): context for context in self.namespace.to_contexts()}
 
     def print_help(self) -> None:
-        """Print the options that mean something here, and the tasks."""
+        """Print the supported options and the tasks."""
         print(f"Usage: {self.binary} TASK [arguments] [--options]\n\nCore options:\n")  # noqa: T201 - as invoke does
         shown = [argument for argument in self.core_args() if argument.names[0] not in REFUSED]
         context = self.initial_context.__class__(args=shown)
@@ -85,7 +85,7 @@ class RemediateProgram(Program):
         self.list_tasks()
 
     def print_task_help(self, name: str) -> None:
-        """Print a task's form, what it does, and its options."""
+        """Print a task's usage, description and options."""
         context = self.parser.contexts[name]
         positional = "".join(f" {str(argument.name).upper()}" for argument in context.positional_args)
         text = (self.collection[name].__doc__ or "").strip()
@@ -97,7 +97,7 @@ class RemediateProgram(Program):
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit with our code."""
+    """Run the command line and exit with its code."""
     gc.set_threshold(GARBAGE)
     install()
     program = RemediateProgram(version=__version__, namespace=namespace, name="remediate", binary="remediate")
@@ -110,7 +110,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
 def _run(program: RemediateProgram, argv: list[str] | None) -> int:
     try:
         program.run(argv)
-    except SystemExit as end:  # invoke ends every path that printed something by itself
+    except SystemExit as end:  # invoke exits after printing help or a list
         return end.code if isinstance(end.code, int) else 0
     except UsageError:
         raise

@@ -1,6 +1,6 @@
 """The options of the tasks, each declared once: help, short flag, and whether it may be repeated.
 
-The classes are neither frozen nor comparable: what dataclasses would write for that, for all tasks, costs a twentieth of every start.
+The classes are neither frozen nor comparable: generating those methods for all tasks takes a twentieth of every start.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from remediation.model.plugin import option, required
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Output:
-    """How a task answers."""
+    """The output format of a task."""
 
     json: bool = option("Print JSON: one document for a query, JSON Lines for a run.", default=False)
-    verbose: bool = option("Say more: every quote, every rung, every task.", default=False, short="v")
+    verbose: bool = option("Print more detail: every quote, every rung, every task.", default=False, short="v")
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class HostOptions(Output):
-    """Which hosts, with which variables."""
+    """The hosts, and their variables."""
 
     inventory: tuple[str, ...] = option(
         "Inventory file, or the name of a shipped one (lab, local). May be repeated.", default=(), short="i"
@@ -32,16 +32,17 @@ class HostOptions(Output):
         "Variable NAME=VALUE, @FILE.yml or a YAML mapping. May be repeated.", default=(), short="e"
     )
     vault_password_file: tuple[str, ...] = option(
-        "Where an Ansible Vault's password is: a file, a program, or prompt; ID@ before it names it. May be repeated.", default=()
+        "Source of an Ansible Vault password: a file, a program, or prompt; prefix it with ID@ for a vault ID. May be repeated.",
+        default=(),
     )
 
 
-RECORD = "Also write what hosts were asked and answered to this file, without names and secrets."
+RECORD = "Record all host I/O to this file, anonymized."
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Recorded(HostOptions):
-    """Hosts whose answers may be recorded."""
+    """Hosts whose I/O can be recorded."""
 
     record: str | None = option(RECORD)
 
@@ -50,31 +51,31 @@ class Recorded(HostOptions):
 class PlaybookOptions(Recorded):
     """How a run may change hosts."""
 
-    check: bool = option("Change nothing; say what would be done.", default=False, short="C")
-    diff: bool = option("Show before and after of each change.", default=False, short="D")
-    max_risk: str | None = option("Highest risk that may be taken without asking: safe, disruptive or destructive.")
+    check: bool = option("Change nothing; show what would be changed.", default=False, short="C")
+    diff: bool = option("Show the difference that each change makes.", default=False, short="D")
+    max_risk: str | None = option("Highest risk allowed without asking: safe, disruptive or destructive.")
     last_resort: bool = option("Also try the rungs that are marked as last resort.", default=False)
     yes_destroy: tuple[str, ...] = option("Allow deleting data on this host. May be repeated.", default=())
-    forks: str | None = option("How many hosts are worked on at a time (default 50).", short="f")
+    forks: str | None = option("Number of hosts to process in parallel (default 50).", short="f")
     wait: str | None = option("Wait this long for another run on a host to end, such as 90 or 5m.")
     report: str | None = option("Also write the run to this file: .html, .json or .xml (JUnit).")
-    out: str | None = option("With --check: save what would be done to this file, for apply.")
+    out: str | None = option("With --check: save the plan to this file, for apply.")
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class FixOffload(PlaybookOptions):
-    """A repair."""
+    """Options of a repair."""
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Following(Output):
-    """How what follows a run may change hosts."""
+    """How a command that follows a run may change hosts."""
 
     extra_vars: tuple[str, ...] = option(
-        "Variable NAME=VALUE as for the run itself; secrets have to be given again. May be repeated.", default=(), short="e"
+        "Variable NAME=VALUE as for the run itself; secrets must be given again. May be repeated.", default=(), short="e"
     )
-    diff: bool = option("Show before and after of each change.", default=False)
-    max_risk: str | None = option("Highest risk that may be taken without asking: safe, disruptive or destructive.")
+    diff: bool = option("Show the difference that each change makes.", default=False)
+    max_risk: str | None = option("Highest risk allowed without asking: safe, disruptive or destructive.")
     yes_destroy: tuple[str, ...] = option("Allow deleting data on this host. May be repeated.", default=())
     wait: str | None = option("Wait this long for another run on a host to end, such as 90 or 5m.")
     report: str | None = option("Also write the run to this file: .html, .json or .xml (JUnit).")
@@ -83,100 +84,100 @@ class Following(Output):
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Apply(Following):
-    """Which plan, and which of its changes."""
+    """Which plan to apply, and which of its changes."""
 
-    plan: str = required("A plan that --check --out saved.")
-    only: tuple[str, ...] = option("Only the change of this number in the plan. May be repeated.", default=())
+    plan: str = required("A plan saved by --check --out.")
+    only: tuple[str, ...] = option("Only the change with this number in the plan. May be repeated.", default=())
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Undo(Following):
-    """Which run is taken back, and how much of it."""
+    """Which run to undo, and how much of it."""
 
     run: str = required("The run's id, or the beginning of it.")
-    check: bool = option("Change nothing; say what would be taken back.", default=False)
+    check: bool = option("Change nothing; show what would be undone.", default=False)
     limit: str | None = option("Only on these hosts: a name, a group, or an Ansible pattern.", short="l")
-    task: str | None = option("Only what the task of this name changed.")
+    task: str | None = option("Only changes of the task with this name.")
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Resume(Following):
-    """Which run goes on."""
+    """Which run to resume."""
 
     run: str = required("The run's id, or the beginning of it.")
-    check: bool = option("Refused: what is left of a run cannot be rehearsed alone.", default=False)
+    check: bool = option("Not supported: run the playbook with --check instead.", default=False)
     limit: str | None = option("Only on these hosts: a name, a group, or an Ansible pattern.", short="l")
-    repeat: bool = option("Also run a command again that was cut off in flight.", default=False)
+    repeat: bool = option("Also repeat a command that was in flight when the run was interrupted.", default=False)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class PlayOptions(PlaybookOptions):
-    """A run of one's own playbook."""
+    """A run of the user's own playbook."""
 
     playbook: str = required("A playbook: a file, or the name of a shipped one.")
     tags: tuple[str, ...] = option("Only tasks with this tag. May be repeated.", default=(), short="t")
     skip_tags: tuple[str, ...] = option("No tasks with this tag. May be repeated.", default=())
-    start_at_task: str | None = option("Begin at the task of this name.")
-    list_hosts: bool = option("List the hosts of each play, and run nothing.", default=False)
-    list_tasks: bool = option("List the tasks that the tags choose, and run nothing.", default=False)
-    list_tags: bool = option("List the tags of each play, and run nothing.", default=False)
-    syntax_check: bool = option("Read the playbook and tell every mistake in it, and run nothing.", default=False)
+    start_at_task: str | None = option("Start at the task with this name.")
+    list_hosts: bool = option("List the hosts of each play without running it.", default=False)
+    list_tasks: bool = option("List the tasks that the tags select without running them.", default=False)
+    list_tags: bool = option("List the tags of each play without running it.", default=False)
+    syntax_check: bool = option("Report every error in the playbook without running it.", default=False)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Diagnose(Recorded):
-    """What to diagnose: hosts, or evidence somebody sent."""
+    """What to diagnose: hosts, or collected evidence."""
 
     evidence: tuple[str, ...] = option(
         "A log, an incident file, a folder, a.log,b.txt or - (stdin): one incident each. May be repeated.", default=()
     )
-    out: str | None = option("Also save what was read, without names, tokens and home paths, for --evidence.")
-    fail_on: tuple[str, ...] = option("End with 2 when this cause is found. May be repeated.", default=())
+    out: str | None = option("Save the readings for --evidence, without names, tokens and home paths.")
+    fail_on: tuple[str, ...] = option("Exit with code 2 if this cause is found. May be repeated.", default=())
     probe_seconds: str | None = option(
-        "Also ask the loaded model for at most 8 tokens or this long, such as 20, with the context it has; it loads nothing."
+        "Also request at most 8 tokens from the loaded model, within this time, such as 20; loads nothing."
     )
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Verify(Recorded):
-    """How long to look."""
+    """How long to watch."""
 
     after: str | None = option("Keep watching for this long, such as 10m, and name what regressed.")
-    survives_restart: bool = option("Also restart Ollama, load the model again, and say what was lost.", default=False)
-    max_risk: str | None = option("Highest risk that may be taken without asking: a restart is disruptive.")
+    survives_restart: bool = option("Also restart Ollama, reload the model, and report what was lost.", default=False)
+    max_risk: str | None = option("Highest risk allowed without asking: a restart is disruptive.")
     report: str | None = option("Also write the run to this file: .html, .json or .xml (JUnit).")
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Lint(HostOptions):
-    """Which playbook to read."""
+    """Which playbook to check."""
 
     playbook: str = required("A playbook: a file, or the name of a shipped one.")
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Schema:
-    """Where the schema goes."""
+    """Where to write the schema."""
 
     out: str | None = option("Write it to this file.")
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class CheckHost(Recorded):
-    """Which hosts to look at."""
+    """Which hosts to check."""
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Monitor(HostOptions):
-    """How often to look, and for how long."""
+    """How often to take samples, and for how long."""
 
-    every: str | None = option("Time between two looks, such as 2s (the default).")
-    for_: str | None = option("End after this time, such as 10m (default: until Ctrl-C).")
+    every: str | None = option("Time between two samples, such as 2s (the default).")
+    for_: str | None = option("Stop after this time, such as 10m (default: until Ctrl-C).")
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Listing(HostOptions):
-    """How the hosts are listed."""
+    """How to list the hosts."""
 
     graph: bool = option("Show the groups as a tree.", default=False)
 
@@ -200,17 +201,17 @@ class OneRun(Output):
     """A query about one run."""
 
     run: str = required("The run's id, or the beginning of it.")
-    diff: bool = option("Show before and after of each change.", default=False)
+    diff: bool = option("Show the difference that each change makes.", default=False)
 
 
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def seconds(option: str, text: str | None, default: float = 0.0) -> float:
-    """Return the seconds that `text` means, `default` for None; raises `UsageError` naming `option`."""
+    """Return `text` as seconds, `default` for None. Raises `UsageError` naming `option`."""
     if text is None:
         return default
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
     if found is None:
-        raise UsageError(f"{option}: a time such as 90, 90s, 10m or 2h is wanted, not {text!r}")
+        raise UsageError(f"{option}: expected a time such as 90, 90s, 10m or 2h, got {text!r}")
     return float(found[1]) * UNITS[found[2]]

@@ -1,4 +1,4 @@
-"""What else hears a run: ``--report FILE`` writes it down, ``--out FILE`` saves what ``--check`` foretold."""
+"""Additional listeners of a run: ``--report FILE`` writes a report, ``--out FILE`` saves the plan of ``--check``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from remediation.model.text.visible import visible_json
 
 
 class Listener(Protocol):
-    """Takes events as they come, and writes a file when the run ends, however it ends."""
+    """Receives events, and writes a file when the run ends in any way."""
 
     def __call__(self, event: Event) -> None:
-        """Take in one event."""
+        """Receive one event."""
 
     def write(self, header: Mapping[str, Any]) -> None:
-        """Write the file; `header` is what the journal keeps of the run."""
+        """Write the file; `header` is the journal's header of the run."""
 
 
 def _html(events: Iterable[Event]) -> str:
@@ -44,58 +44,58 @@ FORMS: dict[str, Callable[[Iterable[Event]], str]] = {".html": _html, ".json": _
 
 
 def writable(option: str, name: str) -> Path:
-    """Return the path of a file that is to be written; raises `UsageError` where it cannot be."""
+    """Return the path of an output file. Raises `UsageError` if it cannot be written."""
     path = Path(name)
     folder = path.absolute().parent
     if path.is_dir() or not folder.is_dir():
-        raise UsageError(f"{option} {name}: {'that is a folder' if path.is_dir() else f'there is no folder {folder}'}")
+        raise UsageError(f"{option} {name}: {'is a folder' if path.is_dir() else f'the folder {folder} does not exist'}")
     if not os.access(path if path.exists() else folder, os.W_OK):
-        raise UsageError(f"{option} {name}: it may not be written there")
+        raise UsageError(f"{option} {name}: permission denied")
     return path
 
 
 @dataclass(slots=True)
 class ReportFile:
-    """A run written as a page, as JSON Lines or as JUnit XML, by the file's suffix."""
+    """A run written as HTML, JSON Lines or JUnit XML, chosen by the file's suffix."""
 
     path: Path
     events: list[Event] = field(default_factory=list)
 
     @classmethod
     def at(cls, name: str) -> ReportFile:
-        """Return the report that `name` asks for; raises `UsageError` before any host is touched."""
+        """Return the report for `name`. Raises `UsageError` before any host is touched."""
         if Path(name).suffix.lower() not in FORMS:
-            raise UsageError(f"--report {name}: its form is told by the suffix", next_step=f"end it with {', '.join(FORMS)}")
+            raise UsageError(f"--report {name}: unknown suffix", next_step=f"use one of {', '.join(FORMS)}")
         return cls(writable("--report", name))
 
     def __call__(self, event: Event) -> None:
-        """Take in one event."""
+        """Receive one event."""
         self.events.append(event)
 
     def write(self, header: Mapping[str, Any]) -> None:
-        """Write the file; a reader never sees half of it."""
+        """Write the file atomically."""
         text = FORMS[self.path.suffix.lower()](self.events)
         write_whole(self.path, text)
 
 
 @dataclass(slots=True)
 class PlanFile:
-    """What a run in check mode foretold, for ``apply``."""
+    """The plan of a check-mode run, for ``apply``."""
 
     path: Path
     events: list[Event] = field(default_factory=list)
 
     @classmethod
     def at(cls, name: str) -> PlanFile:
-        """Return the plan that is to be saved as `name`; raises `UsageError` before any host is touched."""
+        """Return the plan file for `name`. Raises `UsageError` before any host is touched."""
         return cls(writable("--out", name))
 
     def __call__(self, event: Event) -> None:
-        """Take in one event."""
+        """Receive one event."""
         self.events.append(event)
 
     def write(self, header: Mapping[str, Any]) -> None:
-        """Save the plan; of a run that did not come to its end none is saved, because it would lack changes."""
+        """Save the plan. The plan of an interrupted run would lack changes and is not saved."""
         from remediation.engine.followup.plan import plan_of, save_plan
 
         if any(event.kind == "run_end" for event in self.events):

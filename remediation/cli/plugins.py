@@ -1,4 +1,4 @@
-"""Commands and hosts from other distributions: those that the entry-point group ``remediation.plugins`` names."""
+"""Commands and hosts from other distributions, discovered by the entry-point group ``remediation.plugins``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from remediation.model.errors import UsageError
 from remediation.model.plugin import GROUP, Plugin
 
 INSTALL = {"lab": "pip install ./lab"}
-"""Our own plugins, and what installs each from the checkout that this program comes from."""
+"""The project's own plugins, and the command that installs each from a checkout."""
 
 
 @cache
 def plugins() -> Mapping[str, Plugin]:
-    """Return the installed plugins by name. One that cannot be loaded is a warning: the rest of the program works without it."""
+    """Return the installed plugins by name. A plugin that fails to load causes a warning; the rest of the program still works."""
     from importlib.metadata import entry_points
 
     found: dict[str, Plugin] = {}
@@ -26,8 +26,8 @@ def plugins() -> Mapping[str, Plugin]:
         try:
             plugin = entry.load()
             if not isinstance(plugin, Plugin):
-                raise TypeError(f"{entry.value} is not a Plugin")  # noqa: TRY301 - told as every other reason
-        except Exception as error:  # noqa: BLE001 - whatever the import of foreign code raises
+                raise TypeError(f"{entry.value} is not a Plugin")  # noqa: TRY301 - reported like every other failure
+        except Exception as error:  # noqa: BLE001 - importing foreign code can raise anything
             sys.stderr.write(f"warning: the plugin {entry.name} cannot be loaded: {type(error).__name__}: {error}\n")
         else:
             found[entry.name] = plugin
@@ -42,7 +42,7 @@ def plugin(name: str, needed_by: str) -> Plugin:
 
 
 def not_installed(name: str, needed_by: str) -> UsageError:
-    """Return the error for something that a missing plugin would provide."""
+    """Return the error for a feature of a missing plugin."""
     return UsageError(
         f"{needed_by} needs the distribution remediation-{name}, which is not installed here",
         next_step=f"in the checkout: {INSTALL.get(name, f'pip install remediation-{name}')}",
@@ -50,7 +50,7 @@ def not_installed(name: str, needed_by: str) -> UsageError:
 
 
 def add_commands(namespace: Collection) -> None:
-    """Put the plugins' commands into `namespace`, each under its plugin's name."""
+    """Add the plugins' commands to `namespace`, each under its plugin's name."""
     for name, each in plugins().items():
         if each.commands:
             namespace.add_collection(Collection(name, *map(task, each.commands)))

@@ -1,4 +1,4 @@
-"""The prompt port: questions on the terminal. Without one nobody is asked and the gate blocks (design 5)."""
+"""The prompt port: questions on the terminal. Without a terminal the risk gate blocks instead of asking."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ YES = frozenset({"y", "yes"})
 
 
 class TerminalPrompt:
-    """Asks on standard error, reads standard input; ``pause`` takes the live lines away meanwhile."""
+    """Asks on standard error and reads standard input; ``pause`` hides the live lines meanwhile."""
 
     def __init__(
         self,
@@ -27,20 +27,20 @@ class TerminalPrompt:
 
     @property
     def available(self) -> bool:
-        """Whether somebody can be asked: both ends are a terminal."""
+        """Whether questions can be answered: both ends are a terminal."""
         return self._answers.isatty() and self._questions.isatty()
 
     def confirm(self, question: str, details: Sequence[str] = ()) -> bool:
-        """Ask a yes/no question under a list of details; anything but yes, and the end of input, is no."""
+        """Ask a yes/no question under a list of details; any other answer and the end of input count as no."""
         return self._ask(question, " [y/N] ", details).lower() in YES
 
     def typed(self, question: str, wanted: str) -> bool:
-        """Ask to type `wanted` in; anything else is no."""
-        return self._ask(question, f" (type {wanted} to go on) ", ()) == wanted
+        """Ask the user to type `wanted`; any other input counts as no."""
+        return self._ask(question, f" (type {wanted} to continue) ", ()) == wanted
 
     def _ask(self, question: str, form: str, details: Sequence[str]) -> str:
         with self._pause():
-            # what is agreed to is shown as it is: one line for each change, whatever a host put into its names
+            # show exactly what is agreed to: one line per change, even if a host's names contain control characters
             self._questions.writelines(f"  {visible_line(detail)}\n" for detail in details)
             self._questions.write(f"{visible_line(question)}{form}")
             self._questions.flush()

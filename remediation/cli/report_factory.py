@@ -1,4 +1,4 @@
-"""Which report a command line gets: JSON Lines, the live terminal, or plain lines; and a pipe that closes early."""
+"""Selects the report of a command line: JSON Lines, live terminal, or plain lines. Handles a pipe that closes early."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from remediation.model.event import Event
 
 
 class Report(Protocol):
-    """Takes events as they come."""
+    """Receives events."""
 
     def __call__(self, event: Event) -> None:
-        """Take in one event."""
+        """Receive one event."""
 
     def cut_off(self) -> None:
-        """Say what was in flight as the run ended without coming to its end."""
+        """Report what was in flight when the run was interrupted."""
 
     def close(self) -> None:
-        """End what is live."""
+        """End the live display."""
 
 
 class Reporting:
-    """Hands events to a report, one at a time; a reader who went away ends the report, never the run."""
+    """Passes events to a report, one at a time. If the reader goes away, the report ends but the run continues."""
 
     def __init__(self, report: Report, pause: Callable[[], Pause[None]] = nullcontext, crashed: Crashed = unrecorded) -> None:
         self._report = report
@@ -38,35 +38,35 @@ class Reporting:
         self._lock = threading.Lock()
         self._gone = False
         self.pause = pause
-        """Take the live lines away while somebody is asked something."""
+        """Hides the live lines during a question."""
 
     def __call__(self, event: Event) -> None:
-        """Report one event; called from any thread."""
+        """Report one event; thread-safe."""
         with self._lock:
             if self._gone:
                 return
             try:
                 self._report(event)
-            except OSError:  # the reader of a pipe went away, or the terminal was closed
+            except OSError:  # the pipe's reader exited, or the terminal was closed
                 self._gone = True
                 with suppress(OSError):
-                    sys.stderr.write("nobody reads the report any more; the run goes on\n")
+                    sys.stderr.write("the report's output was closed; the run continues\n")
 
     def cut_off(self) -> None:
-        """Say what was in flight as the run ended without coming to its end."""
+        """Report what was in flight when the run was interrupted."""
         with self._lock, suppress(OSError, InternalError), contained("report", self._crashed):
             if not self._gone:
                 self._report.cut_off()
 
     def close(self) -> None:
-        """End what is live."""
+        """End the live display."""
         with self._lock, suppress(OSError, InternalError), contained("report", self._crashed):
             self._report.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """What is wanted of a report; ``tasks`` are the names that its last line may offer."""
+    """The format of a report; ``tasks`` are the commands that its last line may suggest."""
 
     json: bool = False
     diff: bool = False
@@ -79,7 +79,7 @@ def reporting(
     stream: TextIO, style: Style, environment: Mapping[str, str] = os.environ, *, earlier: Iterable[Event] = (),
     crashed: Crashed = unrecorded,
 ) -> Iterator[Reporting]:  # fmt: skip
-    """Open the report that fits `stream` and close it at the end, whatever happens; `earlier` is what the run has told before."""
+    """Open the report that fits `stream` and close it at the end; `earlier` are the run's earlier events."""
     report = _choose(stream, style, environment, earlier, crashed)
     try:
         yield report

@@ -1,4 +1,4 @@
-"""Where playbooks and inventories lie: the working folder first, then the package (a checkout's folders, or the wheel's)."""
+"""Finds playbooks and inventories: in the working folder first, then in the package (a checkout's folders, or the wheel's)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def shipped_folder(kind: str) -> Path:
 
 
 def find_resource(kind: str, name: str, *, working: Path | None = None) -> Path:
-    """Return the file that `name` means: a path, or a name with or without folder and suffix. Raises `UsageError`."""
+    """Return the file for `name`: a path, or a name with or without folder and suffix. Raises `UsageError`."""
     here = working or Path.cwd()
     given = here / name
     if given.is_file():
@@ -41,7 +41,7 @@ def find_resource(kind: str, name: str, *, working: Path | None = None) -> Path:
 
 
 def names(kind: str, *, working: Path | None = None) -> list[str]:
-    """Return the names that `find` knows besides paths."""
+    """Return the names that `find_resource` accepts besides paths."""
     folders = ((working or Path.cwd()) / kind, shipped_folder(kind))
     return sorted({path.stem for folder in folders for suffix in SUFFIXES for path in folder.glob(f"*{suffix}")})
 
@@ -54,4 +54,4 @@ def _article(kind: str) -> str:
 def _missing(kind: str, name: str, here: Path) -> str:
     close = difflib.get_close_matches(Path(name).stem, names(kind, working=here), n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"there is no {SINGULAR[kind]} {name!r} here or in the package{hint}"
+    return f"no {SINGULAR[kind]} {name!r} here or in the package{hint}"

@@ -1,4 +1,4 @@
-"""One run: inventory and playbook read, journal opened, reports listening, Ctrl-C heard, hosts handed to the engine."""
+"""One run: reads inventory and playbook, opens the journal, attaches reports, handles Ctrl-C, and calls the engine."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ if TYPE_CHECKING:
     from remediation.playbook.model import Playbook
 
 Go = Callable[[RunRequest, Ports, OpenHost], RunSummary]
-"""What the engine is to do: run, resume, undo or apply."""
+"""The engine function to call: run, resume, undo or apply."""
 
 STDERR = 2
 
 TASKS = frozenset({"undo", "show"})
-"""What a report's last line may offer."""
+"""The commands that a report's last line may suggest."""
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class RunOptions(PlaybookOptions):
-    """A run as the command line asks for it, whichever task it was."""
+    """The options of a run, for every command that starts one."""
 
     playbook: str = ""
     tags: tuple[str, ...] = ()
@@ -67,9 +67,9 @@ class RunOptions(PlaybookOptions):
 
 
 def run_playbook_task(name: str, asked: RunOptions, stream: TextIO, *, then: Callable[[Session], int] | None = None) -> int:
-    """Run the playbook that is asked for and return the exit code; raises `RemediationError` for what no host is needed to see.
+    """Run the playbook and return the exit code. Raises `RemediationError` for errors found before any host is touched.
 
-    Where it went well, `then` goes on with the same hosts and has the last word.
+    On success, `then` continues with the same hosts and returns the exit code.
     """
     path = find_resource(PLAYBOOKS, asked.playbook)
     files = report_listeners(asked)
@@ -79,19 +79,19 @@ def run_playbook_task(name: str, asked: RunOptions, stream: TextIO, *, then: Cal
 
 
 def report_listeners(asked: PlaybookOptions) -> list[Listener]:
-    """Return what else hears a run, checked before any host is touched: the report file, the plan that is to be saved."""
+    """Return the additional listeners (the report file, the plan file), validated before any host is touched."""
     found: list[Listener] = []
     if asked.report:
         found.append(ReportFile.at(asked.report))
     if asked.out:
         if not asked.check:
-            raise UsageError("--out saves what --check foretells", next_step="give --check too")
+            raise UsageError("--out saves the plan of --check", next_step="add --check")
         found.append(PlanFile.at(asked.out))
     return found
 
 
 def request_of(name: str, asked: RunOptions, hosts: Session, path: Path) -> RunRequest:
-    """Return the run that is asked for, its playbook read; raises `InputError`, `UsageError`."""
+    """Return the requested run with its playbook loaded. Raises `InputError`, `UsageError`."""
     return RunRequest(
         command=name,
         playbook=load_playbook(path, extra=hosts.extra, decrypt=hosts.decrypt),
@@ -110,15 +110,15 @@ def request_of(name: str, asked: RunOptions, hosts: Session, path: Path) -> RunR
 
 
 def policy_of(asked: PlaybookOptions) -> Policy:
-    """Return the user's limits as the command line says them; raises `UsageError`."""
-    said = set()
+    """Return the user's limits from the command line. Raises `UsageError`."""
+    explicit = set()
     risk = Risk.SAFE
     if asked.max_risk is not None:
         try:
             risk = Risk.parse(asked.max_risk)
         except ValueError as error:
             raise UsageError(f"--max-risk: {error}") from None
-        said.add("max_risk")
+        explicit.add("max_risk")
     return Policy(
         check=asked.check,
         diff=asked.diff,
@@ -127,16 +127,16 @@ def policy_of(asked: PlaybookOptions) -> Policy:
         yes_destroy=frozenset(asked.yes_destroy),
         interactive=TerminalPrompt().available and not asked.json,
         run_started=time.time(),
-        said=frozenset(said),
+        explicit=frozenset(explicit),
     )
 
 
 def forks_of(asked: PlaybookOptions) -> int:
-    """Return how many hosts are worked on at a time; raises `UsageError`."""
+    """Return the number of hosts to process in parallel. Raises `UsageError`."""
     if asked.forks is None:
         return FORKS
     if not is_whole(asked.forks) or int(asked.forks) < 1:
-        raise UsageError(f"--forks: a number of hosts from 1 is wanted, not {asked.forks!r}")
+        raise UsageError(f"--forks: expected a number of hosts, at least 1, got {asked.forks!r}")
     return int(asked.forks)
 
 
@@ -151,12 +151,12 @@ def execute_run(
     go: Go = run_playbook,
     earlier: Sequence[Event] = (),
 ) -> int:
-    """Let the engine `go` with `request`, journaled and told.
+    """Let the engine `go` with `request`, with journal and reports.
 
-    A journal of an earlier process goes on where it is given; `earlier` are that one's events.
+    `journal` is that of an earlier process of the run, if given; `earlier` are its events.
     """
     with ExitStack() as stack:
-        files = kept_files(request.playbook, hosts)  # first: the masker learns from them
+        files = kept_files(request.playbook, hosts)  # first: the masker learns their secrets
         header = header_of(request, asked, hosts.masker)
         log = journal or Journal.create(header, files, mask=hosts.masker)
         stack.callback(log.close)
@@ -179,7 +179,7 @@ def execute_run(
         except KeyboardInterrupt:
             report.cut_off()
             raise
-        except RemediationError as error:  # told by whoever called; the journal must not look cut off
+        except RemediationError as error:  # reported by the caller; the journal must not look interrupted
             data = {"run": log.run, "hosts": {}, "exit_code": error.exit_code, "seconds": ports.clock.now() - begun}
             log.write(Event("run_end", ports.clock.now(), data=data))
             raise
@@ -190,12 +190,12 @@ def execute_run(
 
 
 def _written(listener: Listener, header: Mapping[str, Any], crashed: Crashed) -> None:
-    """Let a listener write its file; an exception in our own code is told, and costs nothing but that file."""
+    """Let a listener write its file; an internal error is reported and loses only that file."""
     try:
         with contained("report", crashed):
             listener.write(header)
     except InternalError as error:
-        sys.stderr.write(f"a report could not be written: {error.message}\n")
+        sys.stderr.write(f"cannot write a report: {error.message}\n")
 
 
 def _diagnosed(host: Reader) -> Diagnosis:
@@ -206,9 +206,9 @@ def _diagnosed(host: Reader) -> Diagnosis:
 
 
 def header_of(request: RunRequest, asked: PlaybookOptions, masker: Masker) -> Mapping[str, Any]:
-    """Return what the journal and a saved plan keep of how a run was asked for, so that another process can go on from it.
+    """Return what the journal and a saved plan store about a run's options, so that another process can continue it.
 
-    Secrets are left out: ``secret_vars`` are the variables of ``-e`` that have to be given again.
+    Secrets are left out: ``secret_vars`` are the variables of ``-e`` that must be given again.
     """
     extra_vars, secret_vars = kept_extra_vars(asked.extra_vars, masker)
     given = {item.name: getattr(asked, item.name) for item in fields(asked)}
@@ -228,7 +228,7 @@ def header_of(request: RunRequest, asked: PlaybookOptions, masker: Masker) -> Ma
 
 
 def kept_files(playbook: Playbook, hosts: Session) -> Mapping[str, str]:
-    """Return the texts that the journal keeps beside its log."""
+    """Return the texts that the journal stores next to its log."""
     paths = [*(playbook.files or (playbook.path,)), *(Path(source) for source in hosts.sources)]
     hosts.learn_files(paths)
     return files_of(paths)
@@ -236,8 +236,8 @@ def kept_files(playbook: Playbook, hosts: Session) -> Mapping[str, str]:
 
 def _told_interrupt(run_id: str) -> None:
     text = (
-        "\ninterrupted: the change in flight is finished, then the run stops (Ctrl-C again ends at once, SIGTERM soon); "
-        f"go on later: remediate resume {run_id}\n"
+        "\ninterrupted: finishing the current change, then stopping (Ctrl-C again ends at once, SIGTERM soon); "
+        f"continue later: remediate resume {run_id}\n"
     )
     with suppress(OSError):  # the terminal was closed
-        os.write(STDERR, text.encode())  # a signal handler may not enter a stream that the main thread is writing to
+        os.write(STDERR, text.encode())  # a signal handler must not use a stream that the main thread may be writing to

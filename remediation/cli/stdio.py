@@ -1,7 +1,7 @@
-"""The program's standard output and error: the boundary at which text is made safe, whoever writes it.
+"""The program's standard output and error, sanitized for every writer.
 
-Everything that is printed passes here, tracebacks as well: known secrets are masked, control characters spelled out. Only
-rich's live display writes its own colours to the real stream (`unwrapped`); its texts are made safe before.
+All output passes here, tracebacks included: known secrets are masked and control characters escaped. Only rich's live display
+writes its own colours to the real stream (`unwrapped`); its texts are sanitized beforehand.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from remediation.model.text.visible import visible
 
 
 class SafeStream:
-    """A text stream that shows no control character and no secret that `masker` knows."""
+    """A text stream that shows no control characters and no secrets known to `masker`."""
 
     def __init__(self, stream: TextIO, masker: Masker) -> None:
         self.stream = stream
         self.masker = masker
 
     def write(self, text: str) -> int:
-        """Write a text; returns its length, as a stream does."""
+        """Write a text; return its length, as streams do."""
         self.stream.write(visible(self.masker.known(text)))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write texts one after the other."""
+        """Write several texts."""
         for line in lines:
             self.write(line)
 
@@ -37,17 +37,17 @@ class SafeStream:
 
 
 def install() -> None:
-    """Make this process's output safe to its end."""
+    """Sanitize this process's output until it exits."""
     masker = current_masker()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is not None and not isinstance(stream, SafeStream):  # a program may be started without one of them
+        if stream is not None and not isinstance(stream, SafeStream):  # a process may start without standard streams
             setattr(sys, name, cast("TextIO", SafeStream(stream, masker)))
 
 
 @contextmanager
 def safe_output() -> Iterator[None]:
-    """Make the output safe for the time of one command."""
+    """Sanitize the output during one command."""
     before = sys.stdout, sys.stderr
     install()
     try:
@@ -57,11 +57,11 @@ def safe_output() -> Iterator[None]:
 
 
 def current_masker() -> Masker:
-    """Return the masker of the command that is running; a new one where nothing is."""
+    """Return the masker of the running command; a new one if no command is running."""
     streams = (stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, SafeStream))
     return next((stream.masker for stream in streams), None) or Masker()
 
 
 def unwrapped(stream: TextIO) -> TextIO:
-    """Return the real stream behind a safe one, for who writes control sequences of the program's own."""
+    """Return the real stream behind a sanitized one, for the program's own control sequences."""
     return stream.stream if isinstance(stream, SafeStream) else stream

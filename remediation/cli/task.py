@@ -1,8 +1,8 @@
-"""A task of the command line: a frozen dataclass of options, and a function from them to an exit code.
+"""A task of the command line: a dataclass of options, and a function from them to an exit code.
 
-invoke's parser asks a task for its arguments; here they are read off the dataclass, so that an option is declared once,
-with its help and short flag, and the function gets one typed object. Exit codes and Ctrl-C are ours: invoke ignores what
-a task returns and answers 1 to an interrupt.
+invoke's parser reads a task's arguments from the dataclass, so that an option is declared once with its help and short flag,
+and the function receives one typed object. Exit codes and Ctrl-C are handled here: invoke ignores a task's return value and
+exits with 1 on an interrupt.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -29,10 +29,9 @@ INTERRUPTED = 130
 STDERR = 2
 
 REFUSED = ("echo", "pty", "hide", "warn")
-"""Settings of invoke's own runner; no command here goes through it, so they would silently do nothing."""
+"""Settings of invoke's command runner, which this program does not use: accepting them would silently do nothing."""
 
 Body = Callable[[Any], int]
-BodyFunction = TypeVar("BodyFunction", bound=Callable[[Any], int])
 
 
 class OptionTask(Task[Any]):
@@ -43,7 +42,7 @@ class OptionTask(Task[Any]):
         self.options = options
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """Return invoke's arguments, the positional ones first as its parser wants them."""
+        """Return invoke's arguments, positional ones first as its parser requires."""
         fields = dataclasses.fields(self.options)
         return sorted((_argument(item) for item in fields), key=lambda argument: not argument.positional)
 
@@ -64,12 +63,12 @@ def _argument(item: dataclasses.Field[Any]) -> Argument:
 
 
 def command_task(options: type[Any], *, name: str = "", changes: bool = False) -> Callable[[Body], OptionTask]:
-    """Make a task of a function that takes the options and returns an exit code (`PluginCommand`)."""
+    """Create a task from a function that takes the options and returns an exit code (`PluginCommand`)."""
     return lambda function: task(PluginCommand(name or function.__name__.replace("_", "-"), options, function, changes))
 
 
 def task(declared: PluginCommand) -> OptionTask:
-    """Make a task of a declared command."""
+    """Create a task from a declared command."""
 
     def body(context: Context, **values: Any) -> None:
         code = guarded(lambda: declared.run(_read(declared.options, context, values, changes=declared.changes)))
@@ -83,7 +82,7 @@ def task(declared: PluginCommand) -> OptionTask:
 
 
 def guarded(work: Callable[[], int]) -> int:
-    """Run `work` and return its exit code; an error of ours is told in its sentence, an interrupt is 130."""
+    """Run `work` and return its exit code. Errors are printed as one message; an interrupt is 130."""
     open_streams()
     speak_utf8()
     with safe_output():
@@ -103,7 +102,7 @@ def guarded(work: Callable[[], int]) -> int:
             return 1
         except OSError as error:
             named = f"{error.filename}: " if error.filename else ""
-            sys.stderr.write(f"{named}{error.strerror or error}\n  next: look at that file or folder and its rights\n")
+            sys.stderr.write(f"{named}{error.strerror or error}\n  next: check that file or folder and its permissions\n")
             return 1
         except Exception as error:  # noqa: BLE001 - the last barrier: a sentence, and a traceback file
             sys.stderr.write(f"{_internal(error)}\n")
@@ -112,21 +111,21 @@ def guarded(work: Callable[[], int]) -> int:
 
 
 def _internal(error: Exception) -> RemediationError:
-    """Keep the traceback of an exception in our own code, and return the error to show."""
+    """Save the traceback of an internal error, and return the error to print."""
     from remediation.engine.internal_errors import CrashLog, InternalError, errors_folder
 
     return InternalError(CrashLog(errors_folder(), current_masker())("remediate", error))
 
 
 def open_streams() -> None:
-    """Put the null device in the place of standard streams that were closed: a file must not get their numbers."""
+    """Open the null device for closed standard streams, so that other files do not get their descriptors."""
     number = os.open(os.devnull, os.O_RDWR)
     while number <= STDERR:
         number = os.open(os.devnull, os.O_RDWR)
     os.close(number)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open as long as the process
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - stays open until the process exits
 
 
 def end_now(code: int) -> NoReturn:
@@ -138,7 +137,7 @@ def end_now(code: int) -> NoReturn:
 
 
 def speak_utf8() -> None:
-    """Write UTF-8 whatever the locale or the Windows code page says, when the output is not a console."""
+    """Write UTF-8 regardless of the locale or the Windows code page, if the output is not a console."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None and (stream.encoding or "").lower().replace("-", "") != "utf8":
@@ -146,7 +145,7 @@ def speak_utf8() -> None:
 
 
 def _silence_stdout() -> None:
-    """Leave nothing that the interpreter would try to flush into the closed pipe at exit."""
+    """Redirect stdout, so that the interpreter does not flush into the closed pipe at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -154,28 +153,28 @@ def _read(options: type[Any], context: Context, values: dict[str, Any], *, chang
     for setting in REFUSED:
         if context.config.run[setting]:
             flag = "--warn-only" if setting == "warn" else f"--{setting}"
-            raise UsageError(f"invoke's {flag} has no meaning here", next_step="leave it out")
+            raise UsageError(f"invoke's option {flag} is not supported", next_step="leave it out")
     for name, value in values.items():
         _refuse_swallowed(name, value)
     read = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    # invoke's own --dry, -R and INVOKE_RUN_DRY must never run for real (design 8)
+    # invoke's own --dry, -R and INVOKE_RUN_DRY must never change anything
     if context.config.run.dry:
         if "check" in read:
             read["check"] = True
         elif changes or read.get("probe_seconds"):
             raise UsageError(
-                "this task has no rehearsal, so --dry (or INVOKE_RUN_DRY) refuses it; nothing was done",
+                "this task does not support --dry (or INVOKE_RUN_DRY); nothing was done",
                 next_step="run it without --dry",
             )
     return options(**read)
 
 
 def _refuse_swallowed(name: str, value: object) -> None:
-    """Invoke hands an option the next word whatever it is; a word with a dash in front was meant as another option."""
+    """Reject a value that looks like an option: invoke passes an option the next word even if it starts with a dash."""
     given = value if isinstance(value, list) else [value]
     for item in given:
         if isinstance(item, str) and item.startswith("-") and item != "-":
             flag = name.replace("_", "-")
             raise UsageError(
-                f"--{flag} took {item!r} as its value", next_step=f"give --{flag} its value, or put {item} in front of it"
+                f"--{flag} took {item!r} as its value", next_step=f"give --{flag} its value, or put {item} before it"
             )

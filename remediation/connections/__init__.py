@@ -1,4 +1,4 @@
-"""How calls reach a host: ``local``, ``ssh``, ``winrm``, ``replay``; one contract (`remediation.connections.calls`)."""
+"""Connections to hosts (``local``, ``ssh``, ``winrm``, ``replay``), all with the contract of `remediation.connections.calls`."""
 
 from remediation.former_names import find_former_names
 

@@ -1,4 +1,4 @@
-"""Addresses of HTTP servers, as users write them and as a request takes them apart."""
+"""Parses addresses of HTTP servers as written by users and as needed for requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LAST_PORT = 65535
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a request goes: `target` is path and query."""
+    """The destination of a request. `target` is path and query."""
 
     secure: bool
     host: str
@@ -30,30 +30,30 @@ class Address:
 
 
 def address_of(url: str) -> Address:
-    """Take a URL apart; raises `ValueError` for one that is none of HTTP."""
+    """Parse a URL. Raises `ValueError` if it is not an HTTP URL."""
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise ValueError("this is not an http address")
+        raise ValueError("not an http address")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Address(parts.scheme == "https", parts.hostname, parts.port or _PORTS[parts.scheme], target)
 
 
 def endpoint(value: object) -> str:
-    """Return the URL of an Ollama server, without a slash at its end; raises `UsageError`.
+    """Return the URL of an Ollama server without a trailing slash. Raises `UsageError`.
 
-    What OLLAMA_HOST may hold means here what it means there: ``gpu-1`` is ``http://gpu-1:11434``, no host and every address
-    are this machine.
+    Accepts the values of OLLAMA_HOST with the same meaning: ``gpu-1`` is ``http://gpu-1:11434``; an empty host and 0.0.0.0 are this
+    machine.
     """
     return _server("endpoint", value, scheme="http", port=OLLAMA_PORT)
 
 
 def registry_address(value: object) -> str:
-    """Return the URL of a registry, without a slash at its end; raises `UsageError`."""
+    """Return the URL of a registry without a trailing slash. Raises `UsageError`."""
     return _server("registry", value, scheme="https")
 
 
 def proxy(name: str, value: str) -> str:
-    """Return the URL of a proxy, which may hold a login; raises `UsageError`."""
+    """Return the URL of a proxy, which may contain a login. Raises `UsageError`."""
     login, at, rest = value.rpartition("@")
     before, separator, _ = login.rpartition("://")
     _server(name, f"{before}{separator}{rest}" if at else value, scheme="http")
@@ -81,9 +81,9 @@ def _reason(scheme: str, where: str, host: str, number: str | None) -> str:
     if scheme not in _PORTS:
         return f"the scheme {scheme!r} is neither http nor https"
     if "@" in where:
-        return "an address holds no login here"
+        return "credentials are not allowed here"
     if not _is_host(host):
-        return "it names no host"
+        return "it has no host name"
     if number is not None and not (_PORT.fullmatch(number) and 0 < int(number) <= _LAST_PORT):
         return f"{number!r} is not a TCP port"
     return ""
@@ -107,7 +107,7 @@ def _is_host(text: str) -> bool:
 
 
 def _apart(where: str) -> tuple[str, str | None]:
-    """Return host and port, None where no port is written; an IPv6 address without brackets gets them."""
+    """Split into host and port, None if there is no port. An IPv6 address without brackets gets them."""
     if where.startswith("["):
         host, bracket, rest = where.partition("]")
         return f"{host}{bracket}", rest.removeprefix(":") if rest else None

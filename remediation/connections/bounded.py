@@ -1,7 +1,7 @@
-"""What a peer sends, read until a deadline and up to a limit.
+"""Reads from a peer with a deadline and a size limit.
 
-A timeout of a socket is one for each piece that arrives: a peer that sends a byte now and then is waited for without end. Here
-the time that is left is set anew before each piece, and the pieces are counted.
+A socket timeout applies to each chunk, so a peer that sends one byte now and then would never time out. Here the socket gets the
+remaining time before each chunk, and the bytes are counted.
 """
 
 from __future__ import annotations
@@ -20,44 +20,44 @@ _PIECE = 65536
 
 
 class Stream(Protocol):
-    """What is needed of a socket, or of a channel through SSH."""
+    """The part of a socket or SSH channel that is used."""
 
     def settimeout(self, value: float | None, /) -> None:
-        """Set for how many seconds the next operation waits."""
+        """Set the timeout of the next operation in seconds."""
 
     def send(self, data: bytes, /) -> int:
-        """Send some of `data` and return how many bytes."""
+        """Send some of `data` and return the number of bytes."""
 
 
 class Deadline:
-    """A number of seconds for something as a whole; with ``silence``, for each piece of it as well."""
+    """A time limit in seconds for a whole operation and, with ``silence``, for each chunk."""
 
     def __init__(self, seconds: float, silence: float | None = None, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic, self._began = monotonic, monotonic()
         self.seconds, self.silence = seconds, silence
 
     def elapsed(self) -> float:
-        """Return the seconds since it began."""
+        """Return the seconds since the start."""
         return self._monotonic() - self._began
 
     def left(self) -> float:
-        """Return the seconds that are left; raises `TimeoutError` for none."""
+        """Return the remaining seconds. Raises `TimeoutError` if there are none."""
         rest = self.seconds - self.elapsed()
         if rest <= 0:
             raise TimeoutError
         return rest
 
     def patience(self) -> float:
-        """Return for how long the next piece may be waited for."""
+        """Return the time limit of the next chunk."""
         return self.left() if self.silence is None else min(self.left(), self.silence)
 
 
 class Incoming(io.RawIOBase):
-    """The bytes of one answer. `tally` may be replaced once a part of it is complete."""
+    """The bytes of one answer. `tally` may be replaced after a part of the answer is complete."""
 
     def __init__(self, source: io.RawIOBase, stream: Stream, deadline: Deadline, tally: Tally) -> None:
         self._source, self._deadline = source, deadline
-        self._sock = stream  # requests_ntlm looks for the TLS socket under this name
+        self._sock = stream  # requests_ntlm expects the TLS socket under this name
         self.tally = tally
 
     def readable(self) -> bool:
@@ -65,21 +65,21 @@ class Incoming(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        """Read what is there, or wait for it."""
+        """Read available bytes, or wait for them."""
         self._sock.settimeout(self._deadline.patience())
         count = self._source.readinto(buffer)
         self.tally.add(count or 0)
         return count
 
     def close(self) -> None:
-        """Close the source too."""
+        """Close the source as well."""
         if not self.closed:
             self._source.close()
         super().close()
 
 
 def send_all(stream: Stream, data: bytes, deadline: Deadline) -> None:
-    """Send all of `data` before the deadline, however slowly the peer takes it."""
+    """Send all of `data` before the deadline, even to a slow peer."""
     view = memoryview(data)
     while view:
         stream.settimeout(deadline.patience())
@@ -87,10 +87,10 @@ def send_all(stream: Stream, data: bytes, deadline: Deadline) -> None:
 
 
 class Gathered:
-    """What a program writes to one of its streams, up to a limit.
+    """Collects one output stream of a program, up to a limit.
 
-    A program that only reads is ended by `LimitExceeded`. One that changes something is not cut short for its many words: with
-    ``finish`` what exceeds the limit is dropped, and `content` raises.
+    Beyond the limit, a read-only program is ended by `LimitExceeded`. A program that changes something is not interrupted: with
+    ``finish``, the excess is dropped and `content` raises.
     """
 
     def __init__(self, stream: str, most: int = limits.OUTPUT, *, finish: bool = False) -> None:
@@ -99,43 +99,43 @@ class Gathered:
         self.so_far = bytearray()
 
     def take(self, piece: bytes) -> None:
-        """Add what came."""
+        """Add a chunk."""
         if len(self.so_far) + len(piece) > self._most:
             self.overflow()
         elif not self._over:
             self.so_far += piece
 
     def overflow(self) -> None:
-        """Note that there is more than is taken."""
+        """Record that the limit is exceeded."""
         self._over = True
         if not self._finish:
             raise LimitExceeded(limits.exceeded(self._what, self._most))
 
     def content(self) -> bytes:
-        """Return all of it; raises `LimitExceeded`."""
+        """Return the complete output. Raises `LimitExceeded`."""
         if self._over:
             raise LimitExceeded(limits.exceeded(self._what, self._most))
         return bytes(self.so_far)
 
 
 class Watchdog:
-    """Whether the time was over, for whoever must tell a timeout from another loss."""
+    """Records whether the time limit expired, to distinguish a timeout from another loss of the connection."""
 
     def __init__(self) -> None:
-        self.bit = False
+        self.expired = False
 
 
 @contextmanager
 def watchdog(seconds: float, close: Callable[[], object]) -> Iterator[Watchdog]:
-    """Call `close` if the block takes longer than so many seconds: for libraries that know no deadline."""
+    """Call `close` if the block takes longer than `seconds`, for libraries without timeouts."""
     dog = Watchdog()
 
-    def bite() -> None:
-        dog.bit = True
-        with suppress(Exception):  # the connection may be gone already; nothing waits for this thread to hear of it
+    def expire() -> None:
+        dog.expired = True
+        with suppress(Exception):  # the connection may be gone, and the error would have no receiver
             close()
 
-    timer = threading.Timer(max(0.0, seconds), bite)
+    timer = threading.Timer(max(0.0, seconds), expire)
     timer.daemon = True
     timer.start()
     try:

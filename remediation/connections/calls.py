@@ -1,8 +1,8 @@
-"""The one contract of all connections: an exchange of calls for replies.
+"""The contract of all connections: an exchange of calls for replies.
 
-A connection knows nothing of GPUs, Docker or Ollama. It carries five kinds of calls, several in one round trip where
-the transport allows it: start a program, run a shipped probe script, make an HTTP request from the host, read a file,
-write a file. A command is a list of arguments, never a string; data travels beside it.
+A connection knows nothing about GPUs, Docker or Ollama. It carries five types of calls, several per round trip if the transport
+allows it: start a program, run a shipped probe script, make an HTTP request from the host, read a file, write a file. A command is
+a list of arguments, never a string; data is passed separately.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from remediation.model.text.visible import brief
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Start a program with exactly these arguments; ``stdin`` and the output are bytes. ``timeout`` in seconds.
+    """Start a program with exactly these arguments. ``stdin`` and the output are bytes, ``timeout`` is in seconds.
 
-    ``writes`` marks a call that changes the host: refused in check mode, never sent twice.
+    ``writes`` marks a call that changes the host: it is refused in check mode and never sent twice.
     """
 
     argv: tuple[str, ...]
@@ -33,7 +33,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Run the shipped script ``name`` (``facets/scripts/<name>.ps1``) with ``data`` as JSON; it answers with JSON."""
+    """Run the shipped script ``name`` (``facets/scripts/<name>.ps1``) with ``data`` as JSON. It answers with JSON."""
 
     name: str
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -43,14 +43,15 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Http:
-    """Make an HTTP request *from the host* (its own loopback is meant by 127.0.0.1). ``body`` is sent as JSON.
+    """Make an HTTP request *from the host*: 127.0.0.1 is the host's own loopback address. ``body`` is sent as JSON.
 
-    With ``stream`` the body is NDJSON and ``first_byte`` of the reply stamps the first line.
+    With ``stream``, the body is NDJSON and ``first_byte`` of the reply is the time of the first line.
 
-    ``on_chunk`` is told each piece of the body as it comes, in the exchange's own thread and to the last byte before the exchange
-    returns; the reply holds the whole body all the same. It asks nothing of this connection, and what it raises is nobody's.
-    A request that only reads may go out again after a loss: it is then heard from its beginning. After ``silence`` seconds
-    without a byte the request is given up: ``timeout``.
+    ``on_chunk`` receives each chunk of the body as it arrives, in the thread of the exchange, before the exchange returns. The reply
+    still contains the whole body. The callback must not use this connection, and its exceptions are ignored. A read-only request may
+    be sent again after a lost connection; the chunks then start from the beginning.
+
+    A request without data for ``silence`` seconds fails with ``timeout``.
     """
 
     method: str
@@ -65,7 +66,7 @@ class Http:
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """Read a file, at most ``limit`` bytes of it, from the end when ``tail``."""
+    """Read a file, at most ``limit`` bytes, from the end with ``tail``."""
 
     path: str
     limit: int = 4_000_000
@@ -76,7 +77,7 @@ class ReadFile:
 
 @dataclass(frozen=True, slots=True)
 class WriteFile:
-    """Write a file as a whole: to a temporary name beside it, then renamed into place; ``backup`` keeps a copy there."""
+    """Replace a file atomically: write a temporary file next to it, then rename it. ``backup`` keeps a copy of the old file."""
 
     path: str
     content: bytes
@@ -89,7 +90,7 @@ Call: TypeAlias = Run | Probe | Http | ReadFile | WriteFile
 
 
 def name_of(call: Call) -> str:
-    """Return what a sentence calls `call`."""
+    """Return the name of `call` for error messages."""
     if isinstance(call, Run):
         return call.argv[0] if call.argv else "a program"
     if isinstance(call, Probe):
@@ -98,7 +99,7 @@ def name_of(call: Call) -> str:
 
 
 def notify_listener(call: Http, piece: bytes) -> None:
-    """Let whoever listens to `call` hear a piece of the body; for what he makes of it no reply is lost."""
+    """Pass a chunk of the body to the listener of `call`. Exceptions of the listener are ignored."""
     if call.on_chunk is not None and piece:
         with suppress(Exception):
             call.on_chunk(piece)
@@ -106,7 +107,7 @@ def notify_listener(call: Http, piece: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A program that ended; ``rc`` as an unsigned 32-bit number on Windows (facts/windows 1.2)."""
+    """A program that ended. On Windows, ``rc`` is an unsigned 32-bit number."""
 
     rc: int
     stdout: bytes
@@ -114,7 +115,7 @@ class Completed:
 
     @property
     def text(self) -> str:
-        """Standard output as UTF-8, broken bytes replaced, a leading BOM dropped."""
+        """Standard output as UTF-8, with invalid bytes replaced and a BOM removed."""
         return self.stdout.decode("utf-8-sig", errors="replace")
 
 
@@ -130,14 +131,14 @@ class HttpReply:
 
 @dataclass(frozen=True, slots=True)
 class ProbeReply:
-    """What a probe answered, already decoded from JSON."""
+    """The answer of a probe, decoded from JSON."""
 
     value: Any
 
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
-    """A file's bytes, or ``missing``; ``truncated`` when there is more than was asked for."""
+    """A file's content, or ``missing``. ``truncated`` means that the file is longer."""
 
     content: bytes = b""
     missing: bool = False
@@ -146,12 +147,11 @@ class FileContent:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A call that got no proper answer; the others of the same exchange are not harmed.
+    """A call that failed. Other calls of the same exchange are not affected.
 
-    ``kind``: ``not-found`` (no such program or file), ``refused`` (nothing listens), ``timeout``, ``denied``,
-    ``uncertain`` (a write whose answer was lost), ``redirected`` (an HTTP answer that points elsewhere),
-    ``not-recorded`` (a replay without an answer) or ``error``.
-    ``missing`` is the program or folder that was not found.
+    ``kind``: ``not-found`` (no such program or file), ``refused`` (connection refused), ``timeout``, ``denied``, ``uncertain`` (the
+    answer of a write was lost), ``redirected`` (an HTTP redirect), ``not-recorded`` (a replay without an answer) or ``error``.
+    ``missing`` is the program or folder that does not exist.
     """
 
     kind: str
@@ -160,28 +160,27 @@ class Failed:
 
 
 REDIRECTS = range(300, 400)
-"""HTTP statuses of answers that point elsewhere. None is followed: a write must not reach another server."""
+"""HTTP statuses of redirects. They are not followed: a write must not reach another server."""
 
 
 def redirect_failure(call: Http, status: int, location: str) -> Failed:
-    """Return the failure of a request that was answered with a redirect."""
+    """Return the failure of a request that was redirected."""
     where = named_location(location)
     return Failed("redirected", f"{call.method} {call.url} was redirected to {where} (HTTP {status}); redirects are not followed")
 
 
 def named_location(location: str) -> str:
-    """Return where a redirect points, in words."""
-    return brief(location) or "an address that it does not name"
+    """Return the target of a redirect for error messages."""
+    return brief(location) or "an unknown address"
 
 
 Reply: TypeAlias = Completed | HttpReply | ProbeReply | FileContent | Failed
 
 
 class Connection(Protocol):
-    """A way to one host. Opened by its first exchange; belongs to one thread.
+    """A connection to one host. Its first exchange opens it; it belongs to one thread.
 
-    ``platform`` is ``windows`` or ``posix`` and known without asking the host. ``round_trips`` counts exchanges that
-    went over the wire.
+    ``platform`` is ``windows`` or ``posix`` and known without contacting the host. ``round_trips`` counts the exchanges with the host.
     """
 
     host: str
@@ -189,19 +188,21 @@ class Connection(Protocol):
     round_trips: int
 
     def exchange(self, calls: Sequence[Call]) -> list[Reply]:
-        """Carry out `calls` in order and return one reply each.
+        """Carry out `calls` in order and return one reply for each.
 
-        Raises `Unreachable` (and its kinds) when there is no connection, `DeadlineExceeded` when the host went silent,
-        `WriteRefused` in check mode, before anything is sent, when one of the calls is marked as a write, `Uncertain`
-        when a write was in flight as the connection was lost.
+        Raises:
+            Unreachable: there is no connection (or a subclass).
+            DeadlineExceeded: the host stopped answering.
+            WriteRefused: a call is marked as a write in check mode; nothing was sent.
+            OutcomeUnknown: the connection was lost during a write.
         """
 
     def close(self) -> None:
-        """End the session and what it left on the host; never raises."""
+        """End the session and remove what it left on the host. Never raises."""
 
 
 def in_turn(calls: Sequence[Call], carry_out: Callable[[Call], Reply]) -> list[Reply]:
-    """Return one reply per call. A request that only reads is not sent to a server that has just let another one time out."""
+    """Return one reply per call. After a timeout, further read-only requests to the same server are not sent."""
     hung: dict[str, Failed] = {}
     replies: list[Reply] = []
     for call in calls:
@@ -214,10 +215,10 @@ def in_turn(calls: Sequence[Call], carry_out: Callable[[Call], Reply]) -> list[R
 
 
 def server_of(call: Call) -> str:
-    """Return host and port that a request which only reads goes to, "" for other calls and for a URL that names none."""
+    """Return host and port of a read-only request, or "" for other calls and invalid URLs."""
     if not isinstance(call, Http) or call.writes:
         return ""
     try:
         return urlsplit(call.url).netloc
-    except ValueError:  # the request fails with the reason
+    except ValueError:  # the request itself reports the reason
         return ""

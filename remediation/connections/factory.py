@@ -1,4 +1,4 @@
-"""The way from settings to a connection. What a transport needs is imported only when that transport is used."""
+"""Creates connections from settings. Each transport's modules are imported only when it is used."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def open_connection(
     recorder: Recorder | None = None,
     clock: Clock | None = None,
 ) -> Guard:
-    """Return a connection, opened by its first exchange.
+    """Return a connection that its first exchange opens.
 
-    `scripts` gives the text of a shipped probe. What the user should know of the connection is in `notes`, and `note` is told
-    of it as it comes up. With `check` no call marked as a write is let through. `clock` is this machine's, not a lab host's.
+    `scripts` returns the text of a shipped probe. Remarks about the connection are collected in `notes` and passed to `note` as they
+    occur. With `check`, calls marked as writes are refused. `clock` is this machine's clock, not a lab host's.
     """
     notes: list[str] = []
 
@@ -62,7 +62,7 @@ def _plain(
 
 
 def _channel(settings: ConnectionSettings, note: Callable[[str], None], clock: Clock | None) -> Channel:
-    """Return what carries a worker to a Windows host."""
+    """Return the transport of a worker to a Windows host."""
     if settings.kind == "winrm":
         from remediation.connections.winrm.channel import WinRmChannel
 

@@ -1,4 +1,4 @@
-"""What stands before every connection: check mode, redaction, and the recorder."""
+"""Wraps every connection: check mode, masking of secrets, and recording."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from remediation.model.errors import HostError, Unreachable, WriteRefused
 from remediation.model.secrets.masking import Masker
 
 Recorder = Callable[[Sequence[Call], Sequence[Reply]], None]
-"""Told of every exchange that was answered."""
+"""Called with every answered exchange."""
 
 
 class Guard:
-    """A connection that refuses writes in check mode before anything is sent, and in whose words no secret stands.
+    """A connection that refuses writes in check mode before anything is sent, and masks secrets in error messages.
 
-    `notes` are sentences about the connection that every report must show. `written` counts the exchanges by which the host may
-    have been changed.
+    `notes` are remarks about the connection that every report shows. `written` counts the exchanges that may have changed the host.
     """
 
     def __init__(
@@ -33,7 +32,7 @@ class Guard:
 
     @property
     def round_trips(self) -> int:
-        """Exchanges that went over the wire."""
+        """The number of exchanges with the host."""
         return self._inner.round_trips
 
     @round_trips.setter
@@ -46,9 +45,9 @@ class Guard:
             for call in calls:
                 if call.writes:
                     raise WriteRefused(
-                        f"{self.host}: a {type(call).__name__} that changes the host reached it in check mode; nothing was sent",
+                        f"{self.host}: refused a {type(call).__name__} that changes the host in check mode; nothing was sent",
                         host=self.host,
-                        next_step="this is a fault of the step that asked for it: look and plan must only read",
+                        next_step="this is a bug in the step that sent it: look and plan must only read",
                     )
         if not calls:
             return []
@@ -65,7 +64,7 @@ class Guard:
         return replies
 
     def close(self) -> None:
-        """End the session."""
+        """Close the connection."""
         self._inner.close()
 
     def _shown(self, reply: Reply) -> Reply:

@@ -1,8 +1,8 @@
-"""A sign of life for connections that wait: for their host's wave, for a lock, for a person.
+"""Keeps idle connections open, for example while a host waits for its turn, a lease or a user.
 
-One thread for the whole process, there as long as a worker is. With several connections each beat has a thread of its own, since
-a host that hangs must not keep others waiting. Every connection that nobody has used for a while is beaten: it
-sends a message that asks nothing, so that neither the host's service nor whatever lies between takes it for abandoned.
+One thread for the whole process runs as long as there is a worker. With several connections, each keep-alive request has its own
+thread, so that a hanging host does not delay others. An idle connection sends an empty message, so that neither the host's service
+nor a firewall closes it.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from contextlib import contextmanager
 from typing import Protocol
 
 PAUSE = 60.0
-"""Seconds without a word after which a connection gives a sign of life."""
+"""Idle seconds before a keep-alive request is sent."""
 _LEAST = 0.01
 _AT_ONCE = 100
-"""So many connections are beaten at the same time at most."""
+"""Highest number of concurrent keep-alive requests."""
 
 
 class KeepAlive(Protocol):
-    """A connection that can give a sign of life."""
+    """A connection that can send keep-alive requests."""
 
     def idle(self) -> float:
-        """Return for how many seconds nobody has used it; 0 while somebody does, or while there is nothing to keep."""
+        """Return the idle seconds. 0 while the connection is in use or there is nothing to keep open."""
 
     def beat(self) -> None:
-        """Give a sign of life, unless somebody uses the connection; never raises, and takes some seconds at most."""
+        """Send a keep-alive request unless the connection is in use. Never raises, and takes a few seconds at most."""
 
 
 class KeepAliveThread:
-    """Beats whoever has joined and not left."""
+    """Sends keep-alive requests for the registered connections."""
 
     def __init__(self, pause: float = PAUSE) -> None:
         self._pause = pause
@@ -41,7 +41,7 @@ class KeepAliveThread:
         self._changed = threading.Condition()
 
     def join(self, one: KeepAlive) -> None:
-        """Beat `one` from now on."""
+        """Register a connection."""
         with self._changed:
             if one not in self._joined:
                 self._joined.append(one)
@@ -50,7 +50,7 @@ class KeepAliveThread:
                 self._thread.start()
 
     def leave(self, one: KeepAlive) -> None:
-        """Beat `one` no more; a beat that is under way is not waited for."""
+        """Unregister a connection. A request in progress is not waited for."""
         with self._changed:
             if one in self._joined:
                 self._joined.remove(one)
@@ -61,7 +61,7 @@ class KeepAliveThread:
         while True:
             with self._changed:
                 longest = max((each.idle() for each in self._joined), default=0.0)
-                # whoever joins meanwhile is due later than any wait that began before
+                # a connection that joins now is due later than any wait that has begun
                 self._changed.wait_for(lambda: not self._joined, max(_LEAST, self._pause - longest))
                 if not self._joined:
                     self._thread = None
@@ -84,13 +84,13 @@ class KeepAliveThread:
 
 
 PROCESS_KEEP_ALIVE = KeepAliveThread()
-"""The heartbeat of this process."""
+"""The keep-alive thread of this process."""
 
 
 class ConnectionLock:
-    """Whose turn it is to speak on one connection: an exchange's, or a beat's.
+    """Serializes exchanges and keep-alive requests on one connection.
 
-    `beat` is the sign of life and never raises; `alive` says whether there is something to keep.
+    `beat` sends a keep-alive request and never raises; `alive` returns whether there is something to keep open.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class ConnectionLock:
 
     @contextmanager
     def exchange(self) -> Iterator[None]:
-        """Speak; a beat that is under way is waited for."""
+        """Hold the connection for an exchange. Waits for a keep-alive request in progress."""
         with self._lock:
             try:
                 yield
@@ -111,15 +111,15 @@ class ConnectionLock:
                 self._used = time.monotonic()
 
     def join(self) -> None:
-        """Be beaten from now on."""
+        """Register for keep-alive requests."""
         self._heartbeat.join(self)
 
     def idle(self) -> float:
-        """Return for how many seconds nobody has spoken; 0 while somebody does."""
+        """Return the idle seconds, 0 while the connection is in use."""
         return time.monotonic() - self._used if self._alive() and not self._lock.locked() else 0.0
 
     def beat(self) -> None:
-        """Give a sign of life, unless it is somebody's turn."""
+        """Send a keep-alive request unless the connection is in use."""
         if not self._lock.acquire(blocking=False):
             return
         self._beating = True
@@ -133,7 +133,7 @@ class ConnectionLock:
 
     @contextmanager
     def last(self, patience: float) -> Iterator[None]:
-        """Speak for the last time: no beat begins any more, and one that is under way is waited for, though not for ever."""
+        """Hold the connection for the last time. No further requests start; one in progress is waited for, but not forever."""
         self._ended = True
         self._heartbeat.leave(self)
         waited = self._beating and self._lock.acquire(timeout=patience)

@@ -1,4 +1,4 @@
-"""How a host is reached, read from Ansible's variable names and from nothing else."""
+"""Reads a host's connection settings from Ansible's variables."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ TRANSPORTS = ("ntlm", "certificate", "basic", "kerberos", "credssp")
 ENCRYPTION = ("auto", "always", "never")
 HOST_KEYS = ("strict", "accept-new")
 _LEGACY = "legacy_requests"
-"""pywinrm's word for the proxies of the environment."""
+"""pywinrm's name for the proxies in the environment."""
 _SERVERS: Mapping[str, Callable[[object], str]] = {"endpoint": addresses.endpoint, "registry": addresses.registry_address}
 _HTTPS_PORT, _HTTP_PORT = 5986, 5985
 
 
 @dataclass(frozen=True, slots=True)
 class WinRmSettings:
-    """What only WinRM needs; `verify` is False only where the inventory says so for this host."""
+    """WinRM settings. `verify` is False only if the inventory disables verification for this host."""
 
     transport: str = "ntlm"
     scheme: str = "https"
@@ -45,7 +45,7 @@ class WinRmSettings:
 
 @dataclass(frozen=True, slots=True)
 class SshSettings:
-    """What only SSH needs; `host_keys` is ``strict`` or ``accept-new``, never "whatever comes"."""
+    """SSH settings. `host_keys` is ``strict`` or ``accept-new``; accepting any key is not possible."""
 
     host_keys: str = "strict"
     known_hosts: str | None = None
@@ -58,7 +58,7 @@ class SshSettings:
 
 @dataclass(frozen=True, slots=True)
 class Become:
-    """Commands run as another user, through sudo; the password goes to its stdin."""
+    """Run commands as another user, through sudo. The password is passed on stdin."""
 
     user: str = "root"
     password: str | None = field(default=None, repr=False)
@@ -66,7 +66,7 @@ class Become:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """One host's way in. Passwords are plain here, and in no representation of it."""
+    """How to reach a host. Passwords are plain text but excluded from the representation."""
 
     name: str
     kind: str = "ssh"
@@ -92,28 +92,30 @@ class ConnectionSettings:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every text here that nobody may see."""
+        """The secrets in these settings."""
         texts = (self.password, self.ssh.passphrase, self.become.password if self.become else None)
         return tuple(text for text in texts if text)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What every report must say of this connection."""
+        """Warnings about this connection that every report shows."""
         found = []
         if self.kind == "winrm" and self.winrm.scheme == "https" and not self.winrm.verify:
             found.append(
-                f"{self.name}: the certificate is not verified (ansible_winrm_server_cert_validation: ignore); whoever sits in between "
-                "can read and change everything, the password too where the transport sends it"
+                f"{self.name}: the certificate is not verified (ansible_winrm_server_cert_validation: ignore); an attacker in between "
+                "can read and change everything, including the password if the transport sends it"
             )
         if self.kind == "winrm" and self.winrm.transport in {"kerberos", "credssp"}:
-            found.append(f"{self.name}: the transport {self.winrm.transport} is pywinrm's own and not tested by this project")
+            found.append(
+                f"{self.name}: the transport {self.winrm.transport} is provided by pywinrm and not tested by this project"
+            )
         if self.kind == "ssh" and self.ssh.host_keys == "accept-new":
-            found.append(f"{self.name}: an unknown host key is accepted and remembered (accept-new); a changed one is refused")
+            found.append(f"{self.name}: unknown host keys are accepted and stored (accept-new); changed ones are refused")
         return tuple(found)
 
 
 def with_servers(host: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `variables` with the addresses of servers in the form that requests use; raises `UsageError` that names the variable."""
+    """Return `variables` with server addresses in URL form. Raises `UsageError` naming the variable."""
     found = dict(variables)
     for name, read in _SERVERS.items():
         if (value := found.get(name)) not in {None, ""}:
@@ -125,7 +127,7 @@ def with_servers(host: str, variables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_variables(host: str, variables: Mapping[str, Any]) -> ConnectionSettings:
-    """Read the settings of `host`; raises `UsageError` that names the variable."""
+    """Read the settings of `host`. Raises `UsageError` naming the variable."""
     read = ConnectionVariables(host, variables)
     local = host in LOCAL_NAMES
     kind = read.choice("ansible_connection", KINDS, "local" if local else "ssh", aliases=_ALIASES)
@@ -170,7 +172,7 @@ def _platform(read: ConnectionVariables, kind: str) -> str:
 
 
 def _recorded_platform(read: ConnectionVariables) -> str:
-    """Return what the cassette's first line says of the host; whatever is wrong with the file is told when it is opened."""
+    """Return the host's platform from the cassette's first line. Errors in the file are reported when it is opened."""
     with (
         suppress(OSError, ValueError, LookupError, TypeError),
         _regular(Path(read.text("ansible_replay_file") or "")).open(encoding="utf-8") as file,
@@ -182,7 +184,7 @@ def _recorded_platform(read: ConnectionVariables) -> str:
 
 
 def _regular(path: Path) -> Path:
-    """Return `path`; raises `OSError` for a FIFO, which would be waited for."""
+    """Return `path`. Raises `OSError` for a FIFO, which would block."""
     if not path.is_file():
         raise OSError(f"{path} is not a regular file")
     return path
@@ -202,14 +204,14 @@ def _winrm(read: ConnectionVariables, kind: str) -> WinRmSettings:
             f"the transport {transport}" if transport in {"basic", "certificate"} else "ansible_winrm_message_encryption: never"
         )
         raise UsageError(
-            f"{read.host}: {what} would send everything readable over http",
+            f"{read.host}: {what} would send everything unencrypted over http",
             next_step="set ansible_winrm_scheme: https, or use the transport ntlm, which encrypts each message",
         )
     if transport == "certificate":
         read.needed("ansible_winrm_cert_pem", "the client certificate")
         read.needed("ansible_winrm_cert_key_pem", "the client certificate's key")
     elif transport != "kerberos":
-        read.needed("ansible_user", "the login")
+        read.needed("ansible_user", "the user name")
         read.needed("ansible_password", "its password")
     operation = read.whole("ansible_winrm_operation_timeout_sec", 20)
     reading = read.whole("ansible_winrm_read_timeout_sec", operation + 10)
@@ -217,7 +219,7 @@ def _winrm(read: ConnectionVariables, kind: str) -> WinRmSettings:
         raise UsageError(
             f"{read.host}: ansible_winrm_operation_timeout_sec ({operation}) must be over 0 and below "
             f"ansible_winrm_read_timeout_sec ({reading})",
-            next_step="leave 10 s between them",
+            next_step="use a difference of 10 s",
         )
     verify = read.choice("ansible_winrm_server_cert_validation", ("validate", "ignore"), "validate")
     return WinRmSettings(
@@ -247,7 +249,7 @@ def _proxy(read: ConnectionVariables) -> str | None:
 
 
 def _ssh(read: ConnectionVariables) -> SshSettings:
-    # Ansible's host_key_checking: false accepts every key; here the least it gives is accept-new
+    # Ansible's host_key_checking: false accepts every key; here it means accept-new
     checked = read.text("ansible_host_key_checking", "ansible_ssh_host_key_checking")
     policy = (checked or "strict").lower()
     if policy in FALSE:

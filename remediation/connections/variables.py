@@ -1,4 +1,4 @@
-"""The variables of one host as a connection reads them: each with an error of its own, that names it."""
+"""Reads the connection variables of a host, with an error message for each."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _EXAMPLE_PORT, _LAST_PORT = 22, 65535
 
 
 class ConnectionVariables:
-    """The variables of one host, each read with its own error."""
+    """The variables of one host, each read with its own error message."""
 
     def __init__(self, host: str, variables: Mapping[str, Any]) -> None:
         self.host, self._variables = host, variables
 
     def text(self, *names: str) -> str | None:
-        """Return the first of `names` that is set, secrets revealed."""
+        """Return the first of `names` that is set, with secrets revealed."""
         for name in names:
             value = self._variables.get(name)
             if value is None:
@@ -35,12 +35,12 @@ class ConnectionVariables:
             if isinstance(value, str | int | float):
                 return str(value)
             raise UsageError(
-                f"{self.host}: {name} is a {type(value).__name__}, not a text", next_step=f"write {name} as one value"
+                f"{self.host}: {name}: expected a string, got {type(value).__name__}", next_step=f"write {name} as one value"
             )
         return None
 
     def needed(self, name: str, what: str) -> str:
-        """Return a text that must be there and not empty."""
+        """Return a required, non-empty string."""
         aliases = {"ansible_user": ("ansible_winrm_user",), "ansible_password": ("ansible_winrm_password", "ansible_winrm_pass")}
         value = self.text(name, *aliases.get(name, ()))
         if not value:
@@ -51,7 +51,7 @@ class ConnectionVariables:
     def choice(
         self, name: str, known: tuple[str, ...], default: str, *, aliases: Mapping[str, str] | None = None, first: bool = False
     ) -> str:
-        """Return one of `known`; with `first` a list is accepted and its first entry taken, as Ansible's plugin allows."""
+        """Return one of `known`. With `first`, the first entry of a list is used, as in Ansible's winrm plugin."""
         value = self._variables.get(name)
         if first and isinstance(value, list | tuple) and value:
             value = value[0]
@@ -64,13 +64,13 @@ class ConnectionVariables:
         return text
 
     def wrong(self, name: str, value: str | None, known: tuple[str, ...]) -> UsageError:
-        """Return the error for a value that is none of `known`."""
+        """Return the error for a value that is not one of `known`."""
         near = get_close_matches(str(value), known, 1)
         meant = f"did you mean {near[0]}?" if near else f"use one of {', '.join(known)}"
         return UsageError(f"{self.host}: {name} cannot be {value!r}", next_step=meant)
 
     def flag(self, name: str, *, default: bool) -> bool:
-        """Return a truth value as YAML, the command line or Ansible would write it."""
+        """Return a boolean, as written in YAML, on the command line or in Ansible."""
         value = self._variables.get(name)
         if value is None:
             return default
@@ -109,8 +109,8 @@ class ConnectionVariables:
         found = (text or self.host).strip()
         if not _ADDRESS.fullmatch(found) and (name or kind == "winrm"):
             raise UsageError(
-                f"{self.host}: {name or 'ansible_host'} is {found!r}, not a name or address of a host",
-                next_step="write the name or address alone; the port belongs into ansible_port, the login into ansible_user",
+                f"{self.host}: {name or 'ansible_host'} is {found!r}, not a host name or address",
+                next_step="write only the name or address; put the port into ansible_port and the user into ansible_user",
             )
         return found.strip("[]")
 

@@ -1,1 +1,1 @@
-"""engine."""
+"""The engine: runs playbooks, ladders and steps on hosts."""

@@ -1,6 +1,6 @@
-"""The risk gate (design 5): what a host has, what the user allows, and who is asked before anything is sent.
+"""The risk gate: checks a plan's needs and risks, and asks the user for consent before anything is sent.
 
-A plan is weighed as a whole, so that a step is not left half done because its second change was refused.
+A plan is approved or refused as a whole, so that a step is not left half done because its second change was refused.
 """
 
 from __future__ import annotations
@@ -19,19 +19,22 @@ if TYPE_CHECKING:
     from remediation.model.facts import SessionFacts
 
 POLL = 1.0
-"""Seconds of the host's time between two looks at Ctrl-C while somebody at the desktop is given time."""
+"""Seconds of host time between two checks for cancellation while the desktop user is warned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a plan may not be carried out, and what to do about it."""
+    """Why a plan is refused, and what to do about it."""
 
     reason: str
     next_step: str
 
 
 def missing(plan: Iterable[Change], context: StepContext) -> Refusal | None:
-    """Return the need that is not there, with the reason; asks for the host's session only where something is needed."""
+    """Return a refusal for the first unmet need of `plan`, None if all are met.
+
+    The host's session is read only if a change has needs.
+    """
     wanted = [(change, need) for change in plan for need in sorted(change.needs or ())]
     if not wanted:
         return None
@@ -47,32 +50,35 @@ def missing(plan: Iterable[Change], context: StepContext) -> Refusal | None:
 def _lack(need: Need, session: SessionFacts) -> tuple[str, str] | None:
     if need is Need.DESKTOP and session.desktop_user is None:
         if session.desktop_problem:
-            reason = f"somebody logged in at the desktop, and who sits there is not known: {session.desktop_problem}"
+            reason = f"a user logged in at the desktop, and the desktop user is unknown: {session.desktop_problem}"
             return (reason, "use a login that is an administrator")
-        return ("somebody logged in at the desktop (no interactive session)", "log in at the host's desktop, then run again")
+        return ("a user logged in at the desktop (no interactive session)", "log in at the host's desktop, then run again")
     if need is Need.ELEVATED and not session.elevated:
         unknown = session.problems.get("Elevated")
         lack = (
             f"which {session.user} does not have"
             if unknown is None
-            else f"and whether {session.user} has them is not known: {unknown}"
+            else f"and it is unknown whether {session.user} has them: {unknown}"
         )
         return (f"administrator rights, {lack}", "use a login that is an administrator")
-    # facts/windows 2: a network logon reaches neither WSL's distributions nor the credential store
+    # Microsoft, logon types: a network logon has neither the user's WSL distributions nor the credential store
     if need is Need.WSL and session.wsl is False:
-        return ("WSL, which this login does not reach", "run it at the host's desktop, as the user who owns the distributions")
+        return ("WSL, which this login cannot reach", "run it at the host's desktop, as the user who owns the distributions")
     if need is Need.CREDENTIAL_STORE and session.credential_store is False:
-        return ("the credential store, which a network login does not reach", "run it at the host's desktop")
+        return ("the credential store, which a network login cannot reach", "run it at the host's desktop")
     return None
 
 
 def check_risk(plan: Sequence[Change], context: StepContext) -> Refusal | None:
-    """Return why `plan` may not be carried out, None when it may; asks the user where the policy lets it."""
+    """Return why `plan` is refused, None if it is approved. Asks the user where the policy allows it."""
     return missing(plan, context) or _windows(plan, context) or _risk(plan, context)
 
 
 def predict_refusal(plan: Sequence[Change], context: StepContext) -> Refusal | None:
-    """Return what a run for real would be refused for; nobody is asked, and what a run would ask about is no refusal."""
+    """Return why a real run would refuse `plan`, None if it would not.
+
+    The user is not prompted. A change that a real run would ask about is not a refusal.
+    """
     refused = _windows(plan, context)
     if refused is not None:
         return refused
@@ -85,21 +91,20 @@ def predict_refusal(plan: Sequence[Change], context: StepContext) -> Refusal | N
 
 
 def _windows(plan: Sequence[Change], context: StepContext) -> Refusal | None:
-
     asking = [change for change in plan if change.asks]
     if not asking or context.policy.close_programs:
         return None
     session = context.access.reader.desktop.session()
     user = session.desktop_user
     if user is None and session.desktop_problem:
-        who = f"somebody who is not known ({session.desktop_problem}) may sit"
+        who = f"an unknown user ({session.desktop_problem}) may be"
     elif user is None:
         return None
     else:
-        who = f"{user} sits"
+        who = f"{user} is"
     what = "; ".join(dict.fromkeys(change.asks for change in asking))
     return Refusal(
-        f"{who} at the desktop of {context.host}, and this {what}",
+        f"{who} logged in at the desktop of {context.host}, and this {what}",
         "allow it with close_programs: true for the host in the inventory, or -e close_programs=true",
     )
 
@@ -116,7 +121,7 @@ def _risk(plan: Sequence[Change], context: StepContext) -> Refusal | None:
 
 
 def _above_limit(plan: Sequence[Change], context: StepContext) -> list[Change]:
-    """Return the changes that the policy does not allow as it is."""
+    """Return the changes whose risk exceeds what the policy allows without asking."""
     policy, agreed = context.policy, context.host in context.policy.yes_destroy
     return [
         change for change in plan
@@ -125,16 +130,16 @@ def _above_limit(plan: Sequence[Change], context: StepContext) -> list[Change]:
 
 
 def _refused(changes: Sequence[Change], context: StepContext) -> Refusal:
-    """Return the refusal of `changes`, with every option that is needed to allow them."""
+    """Return the refusal of `changes`, naming every option that would allow them."""
     destructive = [change for change in changes if change.risk is Risk.DESTRUCTIVE]
     others = [change for change in changes if change.risk is not Risk.DESTRUCTIVE]
     worst = highest(change.risk or Risk.OBSERVE for change in others)
     options = [f"--max-risk {worst}"] if others else []
     options += [f"--yes-destroy {context.host}"] if destructive else []
     if destructive:
-        reason = f"{_named(destructive)}: destructive, and not agreed to"
+        reason = f"{_named(destructive)}: destructive, and not allowed"
     else:
-        reason = f"{_named(others)}: {worst}, and at most {context.policy.max_risk} is allowed"
+        reason = f"{_named(others)}: risk {worst} exceeds the limit {context.policy.max_risk}"
         reason += "; the answer was no" if any(change.key in context.memory.refused for change in changes) else ""
     return Refusal(reason, f"allow it with {' '.join(options)}")
 
@@ -144,7 +149,7 @@ def _named(changes: Sequence[Change]) -> str:
 
 
 def _agreed(changes: Sequence[Change], context: StepContext) -> bool:
-    """Ask once for all that is disruptive in this plan; a no is kept and not asked again."""
+    """Ask once for all disruptive changes of this plan; a refusal is remembered for the run."""
     policy, memory = context.policy, context.memory
     askable = policy.interactive and policy.single_host and all(change.risk is Risk.DISRUPTIVE for change in changes)
     if not askable or any(change.key in memory.refused for change in changes):
@@ -168,7 +173,7 @@ def _typed(changes: Sequence[Change], context: StepContext) -> bool:
 
 
 def notify_user(plan: Sequence[Change], writer: Writer, context: StepContext) -> None:
-    """Tell whoever sits at the desktop what will be closed, and give them ``warn_seconds``; returns early on Ctrl-C."""
+    """Warn the desktop user which programs will be closed and wait ``warn_seconds``; return early on Ctrl-C."""
     asking = [change for change in plan if change.asks]
     seconds = context.policy.warn_seconds
     if not asking or seconds <= 0:
@@ -179,13 +184,13 @@ def notify_user(plan: Sequence[Change], writer: Writer, context: StepContext) ->
         return
     what = "; ".join(dict.fromkeys(change.asks for change in asking))
     message = visible_line(f"remediation {what} in {seconds:.0f} s to free the GPU. Save your work.")
-    # without a user whom a task could be registered for, nothing is tried
+    # the message is a scheduled task of the user: without a user there is no one to show it to
     why = session.desktop_problem if user is None else _not_shown(writer, message, seconds)
     shown = why is None
     if shown:
-        told = f"{user} was told"
+        told = f"{user} was notified"
     else:
-        told = f"no message could be shown to {user or 'whoever sits at the desktop'}{f' ({why})' if why else ''}; waiting all the same"
+        told = f"no message could be shown to {user or 'the desktop user'}{f' ({why})' if why else ''}; waiting anyway"
     context.note(f"{what} in {seconds:.0f} s: {told}", level="info" if shown else "warning")
     clock = context.access.clock
     until = clock.monotonic() + seconds
@@ -194,7 +199,10 @@ def notify_user(plan: Sequence[Change], writer: Writer, context: StepContext) ->
 
 
 def _not_shown(writer: Writer, message: str, seconds: float) -> str | None:
-    """Show a message at the desktop; return why that failed, "" where nobody knows, None where it is shown. It never stops a step."""
+    """Show a message at the desktop. Return None on success, the reason of a failure, or "" if the reason is unknown.
+
+    A failure never stops the step.
+    """
     from remediation.facets.protocols import DesktopNotifier
 
     desktop = writer.desktop
@@ -204,7 +212,7 @@ def _not_shown(writer: Writer, message: str, seconds: float) -> str | None:
         if desktop.notify(message, seconds=seconds):
             return None
     except NotRecorded:
-        raise  # nobody sits there, and nothing is to be waited for
+        raise  # a replay has no desktop user to wait for
     except (Blocked, CallFailed, DeadlineExceeded, OutcomeUnknown) as error:
         return error.message
     return str(getattr(desktop, "unshown", ""))

@@ -1,7 +1,7 @@
-"""Before and after in figures: how long the loaded runner takes for the first token and for fifty, and at what load.
+"""Measure time to first token and total time for 50 tokens, before and after a repair.
 
-The runner that is loaded is asked with its own context, because a request with other options would reload it and measure
-something else (design 6). Where that context is not known, nothing is asked and the figure says why.
+The request uses the loaded runner's own context length, because a request with other options makes Ollama reload the runner
+(server/sched.go, needsReload). If that length is unknown, nothing is measured and ``reason`` says why.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ FULL = 50
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much a measurement may ask for: at most ``tokens``, within ``seconds``."""
+    """Limits of one measurement: at most ``tokens`` tokens within ``seconds`` seconds."""
 
     tokens: int
     seconds: float
 
 
 EFFORTS = {"before": Effort(tokens=8, seconds=20.0), "after": Effort(tokens=FULL, seconds=120.0)}
-"""On the CPU eight tokens already take seconds; what is short of fifty is extrapolated and marked so (design 6)."""
+"""On the CPU, eight tokens already take seconds. A total measured with fewer than 50 tokens is extrapolated and marked so."""
 
 
 def measure(
@@ -43,32 +43,32 @@ def measure(
     seconds: float | None = None,
     model: str | None = None,
 ) -> dict[str, Any]:
-    """Return the figures of a ``measurement`` event (``docs/events.md``); ``reason`` says why something is None.
+    """Return the figures of a ``measurement`` event (``docs/events.md``); ``reason`` says why a figure is None.
 
-    Without a writer (check mode) nothing is asked: only what can be read is filled in. ``seconds`` limits the request in
-    place of the label's own limit; ``model`` is asked in place of the target's. No keep_alive is sent, so that the runner keeps its own (server/sched.go,
-    useLoadedRunner: a request without one leaves the runner's). Raises `Unreachable`.
+    Without a writer (check mode) no request is sent; only figures that can be read are filled in. ``seconds`` replaces the
+    label's own limit; ``model`` replaces the target's model. The request has no keep_alive, so the runner keeps its own
+    (Ollama, server/sched.go, useLoadedRunner). Raises `Unreachable`.
     """
     figures = unmeasured("", layers=layers, simulated=simulated)
     try:
         runner = _runner(reader, model)
     except Unreachable:
         raise
-    except HostError as error:  # one that hangs as well: what is to be repaired must not keep the repair from its first look
+    except HostError as error:  # a hanging Ollama too: the fault to be repaired must not prevent the repair
         return {**figures, "layers": None, "reason": f"not measured: {error.message}"}
     if runner is None:
         return {**figures, "layers": None, "reason": "not measured: the model is not loaded, and loading it would be a change"}
     figures["vram_bytes"] = runner.size_vram
     if writer is None:
-        return {**figures, "reason": "not measured: check mode asks the model nothing"}
+        return {**figures, "reason": "not measured: check mode sends no request to the model"}
     if runner.context_length is None:
-        return {**figures, "reason": "not measured: this Ollama does not say which context its runner was loaded with"}
+        return {**figures, "reason": "not measured: this Ollama version does not report the context length of its runner"}
     effort = EFFORTS.get(label, EFFORTS["after"])
     return {**figures, **_ask(writer, runner, effort if seconds is None else replace(effort, seconds=seconds))}
 
 
 def unmeasured(reason: str, *, layers: Sequence[int] | None = None, simulated: bool = False) -> dict[str, Any]:
-    """Return figures of which nothing is known, and why."""
+    """Return figures that are all unknown, with the reason."""
     return {
         "layers": list(layers) if layers else None,
         "first_token_s": None,
@@ -116,7 +116,7 @@ def _times(seen: GenerationFigures) -> dict[str, Any]:
         reason = f"not measured: {plural(seen.tokens, 'token')} came before the deadline, too few for a rate"
         return {"first_token_s": seen.first_token, "tokens_seen": seen.tokens, "reason": reason}
     complete = seen.tokens >= FULL
-    total = seen.prompt_eval + seen.eval * FULL / seen.tokens  # warm: without the load, whatever part of it fell in
+    total = seen.prompt_eval + seen.eval * FULL / seen.tokens  # warm: the load time is left out
     return {
         "first_token_s": seen.first_token,
         "total_50_tokens_s": total,

@@ -1,6 +1,6 @@
-"""What the engine is handed instead of reaching for it: clock, prompt, journal, diagnosis; and the user's limits.
+"""What the engine receives instead of global state: clock, prompt, journal, diagnosis, and the user's limits.
 
-`Ports` are never serialised; `Policy` and `StepCall` are plain data. A `StepContext` is one task on one host.
+`Ports` are never serialized; `Policy` and `StepCall` are plain data. A `StepContext` is one task on one host.
 """
 
 from __future__ import annotations
@@ -31,37 +31,42 @@ if TYPE_CHECKING:
     from remediation.steps.contract import Step
 
 WARN_SECONDS = 60.0
-"""How long somebody at the desktop is told ahead that a program will be closed (design 5)."""
+"""How many seconds in advance the desktop user is warned that a program will be closed."""
 
 RUN_STARTED = "run_started"
-"""The host variable by which a `once_per_run` step knows the run's start: seconds since the epoch by the host's own clock."""
+"""Host variable with the start of the run, in seconds since the epoch by the host's clock. `once_per_run` steps read it."""
 
 PENDING = "pending_changes"
-"""The host variable that holds, in check mode, the changes predicted so far on this host as JSON (``docs/events.md``): a step
-whose state hangs on them (a stack whose file would be edited) can so foresee what it would do."""
+"""Host variable with the changes that check mode has predicted so far on this host, as JSON (``docs/events.md``).
+
+A step whose state depends on them predicts its own changes from it: a stack is recreated if its file would be edited.
+"""
 
 
 SNAPSHOT_TTL = 2.0
-"""So many seconds a look at a host stands for it, while the run changes nothing there: a goal is judged by the look that showed the
-step before it what its last change did. On a Windows host a look takes a second or more."""
+"""Seconds for which a snapshot of a host may be reused while the run changes nothing there.
+
+A ladder's goal is checked with the snapshot that verified the last change. On a Windows host a snapshot takes a second or
+more.
+"""
 
 
 class Prompt(Protocol):
-    """Questions to whoever started the run."""
+    """Asks questions of the user who started the run."""
 
     @property
     def available(self) -> bool:
-        """Whether somebody can be asked."""
+        """Whether the prompt can be used."""
 
     def confirm(self, question: str, details: Sequence[str] = ()) -> bool:
-        """Ask yes or no under a list of details; anything but yes is no."""
+        """Ask a yes-or-no question under a list of details; any answer but yes is no."""
 
     def typed(self, question: str, wanted: str) -> bool:
-        """Ask to type `wanted` in; anything else is no."""
+        """Ask the user to type `wanted`; any other input is no."""
 
 
 class NoPrompt:
-    """Nobody is there to be asked: what needs an answer is refused."""
+    """A prompt without a user: every question is answered with no."""
 
     available = False
 
@@ -78,8 +83,8 @@ class NoPrompt:
 class Policy:
     """The user's limits for one host; plain data.
 
-    ``said`` names the fields that were given on the command line: the inventory's word does not override those.
-    ``warn_seconds`` counts by the host's clock, ``run_started`` is the controller's time (seconds since the epoch).
+    ``explicit`` names the fields given on the command line, which take precedence over the inventory. ``warn_seconds`` is
+    measured by the host's clock; ``run_started`` is controller time in seconds since the epoch.
     """
 
     check: bool = False
@@ -92,19 +97,19 @@ class Policy:
     close_programs: bool = False
     warn_seconds: float = WARN_SECONDS
     run_started: float = 0.0
-    said: frozenset[str] = frozenset()
+    explicit: frozenset[str] = frozenset()
 
     def for_host(self, variables: Mapping[str, Any]) -> Policy:
-        """Return the policy with the host's own ``max_risk``, ``close_programs`` and ``warn_seconds``; raises `UsageError`."""
+        """Return the policy with the host's own ``max_risk``, ``close_programs`` and ``warn_seconds``. Raises `UsageError`."""
         own: dict[str, Any] = {}
-        if "max_risk" in variables and "max_risk" not in self.said:
+        if "max_risk" in variables and "max_risk" not in self.explicit:
             own["max_risk"] = _risk(variables["max_risk"])
-        if "close_programs" in variables and "close_programs" not in self.said:
+        if "close_programs" in variables and "close_programs" not in self.explicit:
             own["close_programs"] = _switch(variables["close_programs"])
-        if "warn_seconds" in variables and "warn_seconds" not in self.said:
+        if "warn_seconds" in variables and "warn_seconds" not in self.explicit:
             own["warn_seconds"] = _seconds(variables["warn_seconds"])
         elif variables.get("ansible_connection") == "local":
-            own["warn_seconds"] = 0.0  # whoever sits there started the run (design 5: 60 on a remote host)
+            own["warn_seconds"] = 0.0  # the desktop user started the run
         return dataclasses.replace(self, **own)
 
 
@@ -120,7 +125,7 @@ def _switch(value: object) -> bool:
         return value
     if isinstance(value, str) and value.strip().lower() in {"true", "yes", "false", "no"}:
         return value.strip().lower() in {"true", "yes"}
-    raise UsageError(f"close_programs: true or false is wanted, not {value!r}", next_step="correct it in the inventory")
+    raise UsageError(f"close_programs: expected true or false, got {value!r}", next_step="correct it in the inventory")
 
 
 def _seconds(value: object) -> float:
@@ -128,12 +133,12 @@ def _seconds(value: object) -> float:
         return max(0.0, float(str(value)))
     except ValueError:
         raise UsageError(
-            f"warn_seconds: a number of seconds is wanted, not {value!r}", next_step="correct it in the inventory"
+            f"warn_seconds: expected a number of seconds, got {value!r}", next_step="correct it in the inventory"
         ) from None
 
 
 class Selected(str, Enum):
-    """What a saved plan says of a change."""
+    """Whether a saved plan contains a change."""
 
     PLANNED = "planned"
     LEFT_OUT = "left out"
@@ -145,7 +150,7 @@ def _everything(host: str, path: str, change: Change) -> Selected:
 
 
 class MeasurePort(Protocol):
-    """Figures before and after, as `remediation.engine.benchmark.measure`."""
+    """Measures figures before and after a repair, as `remediation.engine.benchmark.measure` does."""
 
     def __call__(
         self,
@@ -161,7 +166,7 @@ class MeasurePort(Protocol):
 
 
 def nothing_proven(host: Reader | None = None) -> Diagnosis:
-    """Return a diagnosis without a finding."""
+    """Return a diagnosis without findings."""
     from remediation.model.finding import Diagnosis
 
     return Diagnosis()
@@ -173,12 +178,16 @@ def _not_cancelled() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a run is given. ``emit`` has the event on disk when it returns; ``cancelled`` turns True on Ctrl-C.
+    """The services of a run.
 
-    ``wait`` waits for some seconds, or until the run is cancelled; whoever waits for a host hands it to the host's clock.
-    ``crashed`` keeps the traceback of an exception in our own code and returns one sentence for it.
-    ``steps`` are the step classes by name; ``mask`` takes secrets out of what is told; ``asking`` keeps the questions of several hosts apart; ``select`` answers whether
-    a change of a host and task path belongs to the saved plan that is applied.
+    - ``emit`` returns once the event is on disk.
+    - ``cancelled`` is True after Ctrl-C.
+    - ``wait`` waits for some seconds or until the run is cancelled; pass it to the host's clock when waiting for a host.
+    - ``crashed`` saves the traceback of an internal error and returns one sentence for it.
+    - ``steps`` returns the step classes by name.
+    - ``mask`` removes secrets from output.
+    - ``asking`` serializes the questions of several hosts.
+    - ``select`` returns whether a change at a host and task path belongs to the saved plan being applied.
     """
 
     emit: Callable[[Event], None]
@@ -197,15 +206,21 @@ class Ports:
 
 @dataclass(slots=True)
 class HostMemory:
-    """What the engine keeps of one host during a run; a fold of its events (`remediation.engine.journal.progress` rebuilds it).
+    """What the engine remembers of one host during a run. `remediation.engine.journal.progress` rebuilds it from events.
 
-    ``consented`` and ``refused`` are the changes that were asked for, ``started`` the run's start by the host's own clock, ``begun`` the first look by the clock to wait by, ``pending`` what check mode has predicted so far,
-    ``changes`` counts them. ``done`` and ``in_flight`` are of a run that was cut off, by task path: changes
-    of a task that never ended, and those that were sent with nobody there to see what became of them. ``climbed`` holds the
-    rungs that were tried to the end by the path of their ladder, ``climbing`` the one that was under way. ``seen`` is the last
-    look and when it ended by the controller's clock; None once the run has changed something, or let time pass. ``failed`` are,
-    within a ladder, the changes that failed since something was changed last; None outside, where a task may be retried. ``target``
-    and ``loaded`` are what an earlier process of the run found to be repaired and in memory, as ``host_facts`` told it.
+    - ``consented``, ``refused``: the changes that the user allowed or refused.
+    - ``started``: start of the run by the host's clock. ``begun``: time of the first observation by the clock used for
+      waiting.
+    - ``pending``: the changes that check mode has predicted so far.
+    - ``changes``: how many changes were made.
+    - ``done``, ``in_flight``: of an interrupted run, by task path: the changes of unfinished tasks, and the changes that were
+      sent but whose result was not observed.
+    - ``climbed``, ``climbing``: by ladder path, the rungs that were finished and the rung that was in progress.
+    - ``seen``: the latest snapshot and its end by the controller's clock; None after the run has changed something or waited.
+    - ``failed``: within a ladder, the changes that failed since the last successful change; None outside, where tasks may be
+      retried.
+    - ``target``, ``loaded``: the target and the loaded models as ``host_facts`` reported them in an earlier process of the
+      run.
     """
 
     consented: set[tuple[str, str]] = field(default_factory=set)
@@ -224,11 +239,11 @@ class HostMemory:
     loaded: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def reuse(self, now: float) -> Reader | None:
-        """Return the last look where it may stand for one that would be taken `now`."""
+        """Return the latest snapshot if it is still valid at `now`."""
         return self.seen[0] if self.seen is not None and now - self.seen[1] <= SNAPSHOT_TTL else None
 
     def copy(self) -> HostMemory:
-        """Return a copy that shares nothing that is written to."""
+        """Return a copy that shares no mutable state."""
         return dataclasses.replace(
             self,
             consented=set(self.consented),
@@ -243,7 +258,7 @@ class HostMemory:
 
 
 def _unlocked(seconds: float) -> None:
-    """Hold nothing: check mode takes no lease."""
+    """Do nothing: check mode takes no lease."""
 
 
 def under(path: str, parent: str) -> bool:
@@ -253,10 +268,11 @@ def under(path: str, parent: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """One task on one host. ``path`` is the task's stable id within the run, ``timeout`` its own limit in seconds.
+    """One task on one host.
 
-    ``hold`` is called before each change with the seconds it may take, and with 0 once it is over: the host's lease is kept
-    meanwhile (`remediation.engine.lease.renewal`). It raises `Blocked` where the lease is lost. ``snapshot`` is a look at the host that several steps share.
+    ``path`` is the task's stable id within the run; ``timeout`` is its own limit in seconds. ``hold`` is called before each
+    change with the seconds it may take, and with 0 afterwards; it keeps the host's lease (`remediation.engine.lease.renewal`)
+    and raises `Blocked` if the lease is lost. ``snapshot`` is a reader of the host that several steps share.
     """
 
     host: str
@@ -272,27 +288,27 @@ class StepContext:
     snapshot: Reader | None = None
 
     def emit(self, kind: str, **data: Any) -> None:
-        """Tell one event of this task on this host."""
+        """Emit an event of this task on this host."""
         self.ports.emit(Event(kind, self.ports.clock.now(), host=self.host, play=self.play, task=self.task, data=data))
 
     def note(self, text: str, *, level: str = "info") -> None:
-        """Tell something worth knowing; ``level`` is ``info`` or ``warning``."""
+        """Emit a note; ``level`` is ``info`` or ``warning``."""
         self.emit("note", text=text, level=level)
 
     def contained(self) -> AbstractContextManager[None]:
-        """Turn an exception of our own code into an `InternalError` of this host."""
+        """Turn an internal error into an `InternalError` of this host."""
         return contained(self.host, self.ports.crashed)
 
     def rehearsal(self, snapshot: Reader | None = None) -> StepContext:
-        """Return the same task in check mode, telling nobody: what a rung would do, judged by one `snapshot` beforehand."""
-        silent = dataclasses.replace(self.ports, emit=_unheard)
+        """Return the same task in check mode without events: predicts what a rung would do, from one `snapshot`."""
+        silent = dataclasses.replace(self.ports, emit=_discard)
         policy = dataclasses.replace(self.policy, check=True)
         return dataclasses.replace(self, policy=policy, ports=silent, memory=self.memory.copy(), snapshot=snapshot)
 
     def below(self, name: str) -> StepContext:
-        """Return the context of a step that this task needs for itself (a preload), with a path of its own."""
+        """Return the context of a step that this task runs internally (a preload), with its own path."""
         return dataclasses.replace(self, path=f"{self.path}/{name}")
 
 
-def _unheard(event: Event) -> None:
-    """Drop what a rehearsal would tell."""
+def _discard(event: Event) -> None:
+    """Drop the events of a dry run."""

@@ -1,4 +1,4 @@
-"""Hands every event to all who listen, secrets masked, one at a time: the journal first, so that it is on disk."""
+"""Passes every event, with secrets masked, to all sinks in order. The journal is first, so that the event is on disk."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from remediation.model.secrets.masking import Masker
 
 
 class Emitter:
-    """The port ``emit``; called by the threads of all hosts.
+    """The ``emit`` port; called by the threads of all hosts.
 
-    An exception in a sink costs that sink the event, and nobody anything else: it is told once on standard error. A
-    `RemediationError` of a sink (the journal cannot be written) is raised.
+    If a sink raises, it loses that event and the others still receive it; the first such error of a sink is written to
+    standard error. A `RemediationError` of a sink (the journal cannot be written) is raised.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Emitter:
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
-        """Tell one event; returns when every sink has taken it."""
+        """Pass one event to every sink."""
         masked = dataclasses.replace(event, task=self._mask(event.task), data=self._mask(event.data))
         with self._lock:
             for number, sink in enumerate(self._sinks):
@@ -41,12 +41,12 @@ class Emitter:
                     raise
                 except Exception as error:
                     if not number:
-                        raise  # what the journal could not take concerns the host that told it
-                    self._tell(number, masked, error)
+                        raise  # the journal comes first: its errors belong to the host that sent the event
+                    self._report(number, masked, error)
 
-    def _tell(self, number: int, event: Event, error: Exception) -> None:
+    def _report(self, number: int, event: Event, error: Exception) -> None:
         sentence = self._crashed(event.host or "report", error)
         if number not in self._failed:
             self._failed.add(number)
             with suppress(OSError, ValueError):
-                sys.stderr.write(f"a report leaves out an event of kind {event.kind}: {sentence}; the run goes on\n")
+                sys.stderr.write(f"a report skips an event of kind {event.kind}: {sentence}; the run continues\n")

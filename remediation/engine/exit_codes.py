@@ -1,4 +1,4 @@
-"""Exit codes (design 5): what each outcome costs, and which one stands where several hold."""
+"""Exit codes: which outcome leads to which code, and which code wins if several apply."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from remediation.model.outcome import Outcome
 
 
 class Exit(IntEnum):
-    """How the program ends."""
+    """Exit codes of the program."""
 
     OK = 0
     USAGE = 1
@@ -36,12 +36,12 @@ OF_OUTCOME = {
 
 
 def worst(codes: Iterable[int]) -> Exit:
-    """Return the code that stands for all of `codes`, `Exit.OK` for none; raises ValueError on one that is not ours."""
+    """Return the code with the highest precedence among `codes`, `Exit.OK` for none. Raises ValueError on an unknown code."""
     given = {Exit(code) for code in codes}
     return next((code for code in PRECEDENCE if code in given), Exit.OK)
 
 
 def exit_code(outcomes: Iterable[Outcome], *, interrupted: bool = False) -> Exit:
-    """Return how a run ends whose hosts came to `outcomes`."""
+    """Return the exit code of a run from the outcomes of its hosts."""
     codes: list[int] = [OF_OUTCOME[outcome] for outcome in outcomes]
     return worst([*codes, Exit.INTERRUPTED] if interrupted else codes)

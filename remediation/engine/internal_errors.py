@@ -1,4 +1,4 @@
-"""An exception in our own code while a host is worked on: one sentence for the user, and a traceback file for whoever mends it."""
+"""Exceptions in the program's own code: one sentence for the user, and a traceback file for the developers."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from remediation.model.errors import RemediationError
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.visible import brief
 
-NEXT_STEP = "report this with the file, and look at the host before you run again"
+NEXT_STEP = "report this with the file, and check the host before you run again"
 _LONGEST = 200
-"""Characters of an exception's own message that the sentence shows: a host may have written it."""
+"""Maximum length of an exception's message in the sentence: the text may come from a host."""
 
 Crashed = Callable[[str, BaseException], str]
-"""Keeps the traceback of an exception at a host and returns the sentence for it."""
+"""Saves the traceback of an exception at a host and returns the sentence for it."""
 
 
 class InternalError(RemediationError):
-    """An exception in our own code, told in one sentence. The host it happened at has failed."""
+    """An exception in the program's own code, in one sentence. The host where it occurred has failed."""
 
     exit_code = 2
 
@@ -34,7 +34,7 @@ class InternalError(RemediationError):
 
 
 class CrashLog:
-    """Writes tracebacks to ``<folder>/HOST.txt``, readable by their owner alone, secrets masked."""
+    """Writes tracebacks to ``<folder>/HOST.txt``, readable only by their owner, with secrets masked."""
 
     def __init__(self, folder: Path, mask: Masker | None = None) -> None:
         self._folder = folder
@@ -42,7 +42,7 @@ class CrashLog:
         self._lock = threading.Lock()
 
     def __call__(self, host: str, error: BaseException) -> str:
-        """Keep the traceback of `error` and return its sentence; never raises."""
+        """Save the traceback of `error` and return its sentence; never raises."""
         path = self._folder / f"{_file_name(host)}.txt"
         try:
             lines = "".join(traceback.format_exception(type(error), error, error.__traceback__))
@@ -61,12 +61,12 @@ class CrashLog:
 
 
 def errors_folder() -> Path:
-    """Return where tracebacks of commands without a run are kept."""
+    """Return the folder for the tracebacks of commands that have no run."""
     return user_state_path("remediation", appauthor=False) / "errors"
 
 
 def summary(error: BaseException) -> str:
-    """Return an exception in one line: its class and, shortened and without control characters, its message."""
+    """Return an exception in one line: its class and its message, shortened and without control characters."""
     text = ""
     with suppress(Exception):
         text = brief(str(error), _LONGEST)
@@ -74,13 +74,13 @@ def summary(error: BaseException) -> str:
 
 
 def unrecorded(host: str, error: BaseException) -> str:
-    """Return the sentence for an exception, keeping no traceback."""
+    """Return the sentence for an exception without saving a traceback."""
     return summary(error)
 
 
 @contextmanager
 def contained(host: str, crashed: Crashed) -> Iterator[None]:
-    """Turn an exception of our own code into `InternalError`; a `RemediationError` passes."""
+    """Turn an exception of the program's own code into `InternalError`; a `RemediationError` passes."""
     try:
         yield
     except RemediationError:

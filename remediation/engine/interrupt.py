@@ -1,7 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the change in flight is finished, then the run stops; a second Ctrl-C ends the program at once.
+"""Ctrl-C, SIGTERM and SIGHUP: the current change is finished, then the run stops; a second Ctrl-C ends the program at once.
 
-Whoever sends SIGTERM or SIGHUP rarely sends it twice: a service manager follows with SIGKILL, a closed terminal with nothing. So
-the change in flight gets `GRACE` seconds after one of these, and then the program ends as it does by the second Ctrl-C.
+SIGTERM and SIGHUP are rarely sent twice: a service manager follows with SIGKILL, a closed terminal with nothing. After
+either, the current change has `GRACE` seconds before the program ends as after a second Ctrl-C.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from types import FrameType
 from remediation.model.signals import EndingSignals, handled, interrupt_main
 
 GRACE = 4.0
-"""Seconds for the change in flight after SIGTERM or SIGHUP. With the closing of the hosts that is less than the 10 s after which
-Docker and many CI systems kill."""
+"""Seconds for the current change after SIGTERM or SIGHUP.
+
+Together with closing the hosts this stays under the 10 s after which Docker and many CI systems send SIGKILL.
+"""
 
 
 class Cancellation:
-    """A flag that every host of a run looks at between two changes; calling it answers the port ``cancelled``."""
+    """A flag that every host checks between two changes; calling it implements the port ``cancelled``."""
 
     def __init__(self, grace: float = GRACE) -> None:
         self._flag = threading.Event()
@@ -29,11 +31,14 @@ class Cancellation:
         self._end = EndingSignals()
 
     def __call__(self) -> bool:
-        """Return whether the run is to stop."""
+        """Return whether the run should stop."""
         return self._flag.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for some seconds, or until the run is to stop; return whether it is. Not for the thread that takes signals."""
+        """Wait for some seconds or until the run should stop; return whether it should.
+
+        Not for the thread that handles signals.
+        """
         return self._flag.wait(seconds)
 
     def set(self) -> None:
@@ -41,19 +46,19 @@ class Cancellation:
         self._flag.set()
 
     @contextmanager
-    def on_interrupt(self, told: Callable[[], None]) -> Iterator[None]:
-        """Turn the first signal into the flag and call `told`; the second raises KeyboardInterrupt. Main thread only.
+    def on_interrupt(self, notify: Callable[[], None]) -> Iterator[None]:
+        """Set the flag and call `notify` on the first signal, raise KeyboardInterrupt on the second. Main thread only.
 
-        After SIGTERM or SIGHUP the end of the grace counts as the second signal. Signals that come while the program already
-        ends are ignored. A signal that was ignored when the program started stays so (``nohup``). A closed terminal may send
-        SIGHUP more than once, so that one never counts as the second.
+        After SIGTERM or SIGHUP, the end of the grace period counts as the second signal. Signals that arrive while the
+        program is ending are ignored. A signal that was ignored when the program started stays ignored (``nohup``). A closed
+        terminal may send SIGHUP more than once, so SIGHUP never counts as the second signal.
         """
         timers: list[threading.Timer] = []
 
         def handler(signum: int, frame: FrameType | None) -> None:
             if not self._flag.is_set():
                 self._flag.set()
-                told()
+                notify()
             elif signum != getattr(signal, "SIGHUP", None) or self._over:
                 self._end(KeyboardInterrupt)
             if signum != signal.SIGINT and not timers:

@@ -1,4 +1,4 @@
-"""Threads that work on hosts, and a map over many hosts. None of them keeps the program from ending."""
+"""Thread pools for work on hosts. Their threads never keep the program from exiting."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 
 HASTE = 1.0
-"""Seconds for giving leases back where the program is to end at once: one that is not given back lapses."""
+"""Seconds for returning leases when the program ends at once; a lease that is not returned expires."""
 PARTING = 4.0
-"""Seconds for closing hosts where the program is to end at once: a slow host needs some for a login, and nobody else ends what runs there."""
+"""Seconds for closing hosts when the program ends at once.
+
+A slow host needs some for a login, and only this ends its programs.
+"""
 CLOSING = 32
-"""So many hosts are closed side by side: one that does not answer any more lets the others go."""
+"""How many hosts are closed in parallel, so that one that does not answer does not delay the others."""
 AWAKE = 0.2
-"""Seconds after which a waiting main thread wakes up for a signal: on Windows nothing else does that."""
+"""Seconds after which the waiting main thread wakes up to handle signals; required on Windows."""
 
 
 class Workers:
     """A pool of daemon threads.
 
-    `concurrent.futures.ThreadPoolExecutor` joins its threads when the interpreter exits, so a second Ctrl-C would wait for the
-    slowest host. These threads are joined only by a ``with`` block that ends without an exception.
+    `concurrent.futures.ThreadPoolExecutor` joins its threads when the interpreter exits, so a second Ctrl-C would wait for
+    the slowest host. These threads are joined only by a ``with`` block that ends without an exception.
     """
 
     def __init__(self, most: int, name: str = "host") -> None:
@@ -51,7 +54,7 @@ class Workers:
                 thread.join()
 
     def abandon(self) -> None:
-        """Let the threads end by themselves: they are not joined."""
+        """Stop the threads after their current job without joining them."""
         for _thread in self._threads:
             self._jobs.put(None)
         self._threads = []
@@ -72,16 +75,16 @@ class Workers:
             del job
             try:
                 future.set_result(work())
-            except BaseException as error:  # noqa: BLE001 - belongs to whoever reads the future
+            except BaseException as error:  # noqa: BLE001 - re-raised by the reader of the future
                 future.set_exception(error)
-            del future, work  # what they refer to may go while this thread waits for the next job
+            del future, work  # free what they refer to while this thread waits for the next job
             self._idle.release()
 
 
 def finish(work: Iterable[Callable[[], object]], patience: float | None = None) -> None:
-    """Do what is to be done for many hosts at the end, side by side; what takes longer than `patience` is left to its thread.
+    """Run final work for many hosts in parallel; jobs that take longer than `patience` seconds are left to their threads.
 
-    An interrupt meanwhile leaves `PARTING` seconds for the rest.
+    After an interrupt, `PARTING` seconds remain for the rest.
     """
     jobs = list(work)
     with Workers(min(CLOSING, len(jobs)), "closing") as pool:
@@ -96,7 +99,7 @@ def finish(work: Iterable[Callable[[], object]], patience: float | None = None) 
 
 
 def _await(futures: Sequence[Future[Any]], patience: float | None) -> None:
-    """Wait until all are done, or `patience` is over; wakes up for signals meanwhile."""
+    """Wait until all futures are done or `patience` seconds have passed; wakes up to handle signals."""
     until = None if patience is None else time.monotonic() + patience
     while pending := [future for future in futures if not future.done()]:
         left = AWAKE if until is None else min(AWAKE, until - time.monotonic())
@@ -106,7 +109,7 @@ def _await(futures: Sequence[Future[Any]], patience: float | None) -> None:
 
 
 def gather(work: Callable[[Item], T], items: Iterable[Item], most: int) -> Sequence[T]:
-    """Return what `work` returns for each item, in order, working on at most `most` at a time. An exception is raised at the end."""
+    """Return the results of `work` for each item, in order, with at most `most` at a time. An exception is raised at the end."""
     with Workers(most) as workers:
         futures = [workers.submit(work, item) for item in items]
         pending: set[Future[T]] = set(futures)

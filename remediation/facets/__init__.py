@@ -1,4 +1,4 @@
-"""A host seen through its facets: typed readers and writers over a connection."""
+"""Facets: typed readers and writers of a host over a connection."""
 
 from remediation.former_names import find_former_names
 

@@ -1,4 +1,4 @@
-"""An opened host: what the engine is handed instead of a connection."""
+"""The interface to an opened host that the engine receives."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ if TYPE_CHECKING:
 
 
 class HostAccess(Protocol):
-    """One host, opened lazily by its first read; belongs to one thread and is closed by whoever opened it."""
+    """One host, opened lazily by its first read. It belongs to one thread; its owner closes it."""
 
     @property
     def reader(self) -> Reader:
-        """The host, read only: a new look at it."""
+        """A read-only view of the host with a new snapshot."""
 
     def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> Reader:
-        """Return a new look for a purpose (a step's name), for which much the same is asked each time.
+        """Return a reader with a new snapshot for a purpose (a step's name), which prefetches what that purpose usually reads.
 
-        With ``snapshot``, a reader of this host, what that one was told is taken over: several purposes then rest on one look.
+        With ``snapshot``, a reader of this host, its answers are reused, so that several purposes share one observation.
         """
 
     @property
     def clock(self) -> Clock:
-        """The clock by which to wait for this host (a lab host's time is scaled)."""
+        """The clock to use when waiting for this host. A lab host's time is scaled."""
 
     @property
     def round_trips(self) -> int:
-        """Exchanges that went over the wire so far."""
+        """The number of exchanges with the host so far."""
 
     @property
     def connection(self) -> Connection:
-        """The connection underneath, for what is no facet: the lease on the host (`remediation.engine.lease.store`)."""
+        """The underlying connection, for the host lease (`remediation.engine.lease.store`)."""
 
     @property
     def notes(self) -> Sequence[str]:
-        """What the user should know of the connection (certificate not verified, worker fell back), in sentences."""
+        """Remarks about the connection for the user, as sentences (certificate not verified, worker not available)."""
 
-    def writer(self, told: Callable[[PullProgress], None] | None = None) -> Writer:
-        """Return the host with its writers; raises `WriteRefused` in check mode. `told` hears how far a pull has come."""
+    def writer(self, on_progress: Callable[[PullProgress], None] | None = None) -> Writer:
+        """Return the host with its writers. `on_progress` receives pull progress. Raises `WriteRefused` in check mode."""
 
     def close(self) -> None:
-        """End the session; never raises."""
+        """Close the session. Never raises."""

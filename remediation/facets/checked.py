@@ -1,7 +1,7 @@
-"""What a reader returns has the types that it declares, whatever the host answered.
+"""Checks that readers return the types they declare, for any answer of a host.
 
-Readers take replies apart as if they were right. An answer of another shape (a field that is missing, a list in the place of a text)
-becomes a `Unreadable` here that names what is odd, so that whoever reads the host goes on without that part of it.
+Readers parse replies without checking their shape. An unexpected shape (a missing field, a list instead of a string) becomes
+`Unreadable`, which names the problem, so that callers can continue without that part of the host.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from remediation.model.text.shape import check_shape, explain_error, mismatch
 Reading = TypeVar("Reading", bound=type[Any])
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_NEXT = "look at what the host answers; if that is right, report this"
+_NEXT = "check the host's answer; if it is correct, report this as a bug"
 
 
 def checked(facet: str) -> Callable[[Reading], Reading]:
-    """Check what each public method of a reader (or writer) returns; for a class with the look as ``_snapshot``. `facet` names it in errors."""
+    """Check the return values of a class's public methods. The class has a ``_snapshot``; `facet` names it in errors."""
 
     def of(cls: Reading) -> Reading:
         for name, method in list(vars(cls).items()):
@@ -35,7 +35,7 @@ def checked(facet: str) -> Callable[[Reading], Reading]:
 
 
 def checked_function(facet: str) -> Callable[[Function], Function]:
-    """Check what a function returns that reads a host; its first argument is the look. `facet` names it in errors."""
+    """Check the return value of a function that reads a host. Its first argument is the snapshot; `facet` names it in errors."""
 
     def of(function: Function) -> Function:
         @functools.wraps(function)
@@ -50,7 +50,7 @@ def checked_function(facet: str) -> Callable[[Function], Function]:
 
 @contextmanager
 def readable_error(host: Callable[[], str], what: str) -> Iterator[None]:
-    """Turn what an odd answer leads to into `Unreadable`; `what` names the question."""
+    """Convert an error caused by an unexpected answer into `Unreadable`. `what` names the request."""
     try:
         yield
     except (RemediationError, MemoryError):
@@ -58,7 +58,7 @@ def readable_error(host: Callable[[], str], what: str) -> Iterator[None]:
     except Exception as error:
         name = host()
         raise Unreadable(
-            f"{name}: the answer to {what} cannot be read: {explain_error(error)}", host=name, next_step=_NEXT
+            f"{name}: cannot parse the answer to {what}: {explain_error(error)}", host=name, next_step=_NEXT
         ) from error  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def _of_its_types(value: Any, function: Callable[..., Any]) -> Any:
 
 @functools.cache
 def _returned(function: Callable[..., Any]) -> Any:
-    """Return the type that a function declares to return; where it names one that is imported for type checkers alone, any."""
+    """Return a function's declared return type, or `Any` if it names a type imported for type checkers only."""
     try:
         return typing.get_type_hints(function).get("return", Any)
     except NameError:

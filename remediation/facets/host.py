@@ -1,4 +1,4 @@
-"""A host through its facets: which implementation stands behind each is decided here and nowhere else."""
+"""Chooses the implementation of each facet of a host."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from remediation.model.facts import Target
 
 
 class HostReader:
-    """One look at a host; what it was told once it is not asked again. The next look is a reader of its own."""
+    """A host with one snapshot: repeated reads return the same answers. Create a new reader for fresh ones."""
 
     def __init__(self, place: HostInfo, look: Snapshot) -> None:
         self._place, self._snapshot = place, look
@@ -40,7 +40,7 @@ class HostReader:
 
     @cached_property
     def processes(self) -> protocols.ProcessReader:
-        """Programs that run."""
+        """Running programs."""
         return processes.WindowsProcesses(self._snapshot) if self._place.windows else processes.PosixProcesses(self._snapshot)
 
     @cached_property
@@ -79,7 +79,7 @@ class HostReader:
 
     @cached_property
     def callers(self) -> clients.Callers:
-        """Who asks the server, as far as the host can tell."""
+        """The clients that query the server, if the host can identify them."""
         return clients.Callers(
             self._snapshot,
             self.target,
@@ -89,30 +89,30 @@ class HostReader:
         )
 
     def target(self) -> Target:
-        """Return what is to be repaired here, each part with its source."""
+        """Return the target on this host, each part with its source."""
         first = self.engine.first_calls if isinstance(self.engine, engine.CommandEngine) else tuple
         finder = Finder(self._snapshot, self._place.variables, self.engine.containers, first)
         with readable_error(lambda: self.name, "target"):
             return self._snapshot.once("target", lambda: self._place.remember(finder.find()))
 
     def also(self, purpose: str) -> HostReader:
-        """Return a reader of this same look for another purpose: nothing that is known is asked again."""
+        """Return a reader with the same snapshot for another purpose."""
         return HostReader(self._place, self._snapshot.also(purpose))
 
     def prefetch(self) -> None:
-        """Read what a diagnosis needs in as few exchanges as there are dependencies: two, and one for what hangs on them."""
+        """Read what a diagnosis needs in two exchanges, plus one for what depends on their answers."""
         from remediation.facets.prefetch import prefetch
 
-        with suppress(CallFailed), readable_error(lambda: self.name, "prefetch"):  # it is told where it is read
+        with suppress(CallFailed), readable_error(lambda: self.name, "prefetch"):  # errors are raised again by the later read
             prefetch(self._snapshot, self._place)
 
 
 class HostWriter:
-    """A host with the methods that change it; reads are always fresh."""
+    """A host with methods that change it. Its reads are always fresh."""
 
-    def __init__(self, place: HostInfo, look: Snapshot, told: pull.Progress | None = None) -> None:
+    def __init__(self, place: HostInfo, look: Snapshot, on_progress: pull.Progress | None = None) -> None:
         self._place, self._snapshot = place, look
-        self._reader, self._told = HostReader(place, look), told
+        self._reader, self._on_progress = HostReader(place, look), on_progress
         self._target: Target | None = None
         self.name = place.name
         self.variables = place.variables
@@ -120,7 +120,7 @@ class HostWriter:
 
     @cached_property
     def processes(self) -> protocols.ProcessWriter:
-        """Programs that run, and closing them."""
+        """Running programs, and closing them."""
         if self._place.windows:
             return processes.WindowsProcessWriter(self._snapshot)
         return processes.PosixProcessWriter(self._snapshot)
@@ -138,7 +138,7 @@ class HostWriter:
 
     @cached_property
     def ollama(self) -> protocols.OllamaWriter:
-        """The Ollama server of the target, and loading and asking models."""
+        """The Ollama server of the target, and loading and querying models."""
         return OllamaWriterByHttp(
             self._snapshot,
             self.target,
@@ -146,7 +146,7 @@ class HostWriter:
             clock=self._place.clock,
             asker=self._asker(),
             registry=self._place.registry,
-            told=self._told,
+            on_progress=self._on_progress,
             seen=self._place.runners,
         )
 
@@ -172,9 +172,9 @@ class HostWriter:
         return files.HostFilesWriter(self._snapshot)
 
     def target(self) -> Target:
-        """Return what is to be repaired here; found once, since a writer is made for one change.
+        """Return the target, looked up once, because a writer exists for one change.
 
-        That is what the look found by which the change was planned, unless something was written before anybody asked.
+        Uses the target that the change was planned with, unless the host was changed before the first call.
         """
         if self._target is None:
             seen = next((each for each in self._place.latest if each.endpoint is not None), None)

@@ -1,4 +1,4 @@
-"""From a host's name and variables to its facets. Nothing is connected before the first read."""
+"""Creates a host's facets from its name and variables. The first read opens the connection."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from remediation.model.facts import Found, PullProgress, Runner
 
 SCALE = "lab_scale"
-"""The host variable that says how many of the host's seconds pass in one of ours."""
+"""Host variable: the seconds of the host's time that pass in one real second."""
 _ENVIRONMENT = {"docker_host": "DOCKER_HOST", "docker_config": "DOCKER_CONFIG"}
-"""Host variables that say where the engine is, and the variables by which ``docker`` is told."""
+"""Host variables with the address of the engine, and the environment variables that pass it to ``docker``."""
 
 
 class Host:
-    """See `remediation.facets.access.HostAccess`. Each access of `reader` is a new look at the host."""
+    """See `remediation.facets.access.HostAccess`. Each access of `reader` returns a new snapshot."""
 
     def __init__(
         self, settings: ConnectionSettings, variables: Mapping[str, Any], connect: Callable[[], Connection], *, check: bool, clock: Clock
@@ -48,11 +48,11 @@ class Host:
 
     @property
     def reader(self) -> HostReader:
-        """A new look at the host: what it is told holds for it alone."""
+        """A read-only view with a new snapshot."""
         return self._reader(Snapshot(lambda: self.connection, hints=self._hints))
 
     def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> HostReader:
-        """Return a new look at the host, or `snapshot`'s again, for a purpose that looks for much the same each time."""
+        """Return a reader with a new snapshot, or with that of `snapshot`, which prefetches what `purpose` usually reads."""
         if snapshot is not None and hasattr(snapshot, "also"):
             found: HostReader = snapshot.also(purpose)
             return found
@@ -64,49 +64,49 @@ class Host:
         return HostReader(self._place, look)
 
     def take_up(self, found: Mapping[str, Found], loaded: Sequence[Runner]) -> None:
-        """Go on with the target's model and the runners that an earlier process of the same run has found."""
+        """Adopt the target's model and the runners found by an earlier process of the same run."""
         self._place.take_up(found, loaded)
 
     @property
     def clock(self) -> Clock:
-        """The clock by which to wait for this host."""
+        """The clock to use when waiting for this host."""
         return self._place.clock
 
     @property
     def connection(self) -> Connection:
-        """The connection underneath."""
+        """The underlying connection."""
         if self._connection is None:
             self._connection = self._connect()
         return self._connection
 
     @property
     def round_trips(self) -> int:
-        """Exchanges that went over the wire so far."""
+        """The number of exchanges with the host so far."""
         return self._connection.round_trips if self._connection is not None else 0
 
     @property
     def written(self) -> int:
-        """Exchanges so far by which the host may have been changed."""
+        """The number of exchanges so far that may have changed the host."""
         return int(getattr(self._connection, "written", 0))
 
     @property
     def notes(self) -> Sequence[str]:
-        """What the user should know of the connection."""
+        """Remarks about the connection for the user."""
         return tuple(getattr(self._connection, "notes", self._warnings))
 
-    def writer(self, told: Callable[[PullProgress], None] | None = None) -> HostWriter:
-        """Return the host with its writers; `told` hears how far a pull has come."""
+    def writer(self, on_progress: Callable[[PullProgress], None] | None = None) -> HostWriter:
+        """Return the host with its writers; `on_progress` receives pull progress."""
         if self._check:
             name = self._place.name
             raise WriteRefused(
-                f"{name}: a writer was asked for in check mode", host=name, next_step="run without --check to change the host"
+                f"{name}: cannot create a writer in check mode", host=name, next_step="run without --check to change the host"
             )
         from remediation.facets.host import HostWriter
 
-        return HostWriter(self._place, Snapshot(lambda: self.connection, changing=True, hints=self._hints), told)
+        return HostWriter(self._place, Snapshot(lambda: self.connection, changing=True, hints=self._hints), on_progress)
 
     def close(self) -> None:
-        """End the session."""
+        """Close the connection."""
         if self._connection is not None:
             self._connection.close()
 
@@ -120,16 +120,16 @@ def open_host(
     note: Callable[[str], None] = lambda _: None,
     recorder: Callable[[ConnectionSettings], Recorder] | None = None,
 ) -> Host:
-    """Return a host that opens by its first read; raises `UsageError` for variables that name no connection.
+    """Return a host that connects on its first read. Raises `UsageError` for variables that define no connection.
 
-    `recorder` is a `Cassette`'s method of that name, where the run is recorded.
+    `recorder` is the `recorder` method of a `Cassette` if the run is recorded.
     """
     settings, variables = from_variables(name, variables), with_servers(name, variables)
-    told = recorder(settings) if recorder is not None else None
+    record = recorder(settings) if recorder is not None else None
 
     def connect() -> Connection:
         from remediation.connections.factory import open_connection
 
-        return open_connection(settings, scripts=script, check=check, note=note, recorder=told)
+        return open_connection(settings, scripts=script, check=check, note=note, recorder=record)
 
     return Host(settings, variables, connect, check=check, clock=clock or SystemClock(float(variables.get(SCALE) or 1.0)))

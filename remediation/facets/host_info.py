@@ -1,4 +1,4 @@
-"""Where a host is and how it is looked at, and what stays its target from the first look to the last."""
+"""A host's properties, and its target, which stays the same during the whole run."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from remediation.model.facts import Found, Runner, Target
 
 _LASTING = ("endpoint", "container", "project", "service", "application")
-"""What stays meant while its container is stopped, removed and made anew, or its server restarts."""
+"""Parts of the target that stay the same while the container is stopped or recreated, or the server restarts."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostInfo:
-    """Where the host is and how it is looked at.
+    """A host's properties and its last known target.
 
-    ``local`` is this very machine, where NVML and the Docker SDK are at hand; ``environment`` is what ``docker`` needs to find
-    the engine. ``earlier`` holds the parts of the target as they were found, ``latest`` the target of the last look, ``runners``
-    each model as it was last seen loaded.
+    ``local`` means this machine, where NVML and the Docker SDK are available. ``environment`` is passed to ``docker`` to find the
+    engine. ``earlier`` holds the parts of the target as first found, ``latest`` the target of the last snapshot, and ``runners``
+    the last seen runner of each model.
     """
 
     name: str
@@ -34,18 +34,18 @@ class HostInfo:
     runners: dict[str, Runner] = field(default_factory=dict, compare=False, repr=False)
 
     def remember(self, found: Target) -> Target:
-        """Return the target with what an earlier look found of it: a step may just have taken container or model away."""
+        """Complete the target with parts found earlier: a step may just have removed the container or the model."""
         found = self._with_model(self._with_parts(found))
         self.latest[:] = [found]
         return found
 
     def take_up(self, found: Mapping[str, Found], loaded: Sequence[Runner]) -> None:
-        """Go on with the target's model and the runners that an earlier process of the same run has found."""
+        """Adopt the target's model and the runners found by an earlier process of the same run."""
         self.earlier.update(found)
         self.runners.update({runner.model: runner for runner in loaded})
 
     def _with_parts(self, found: Target) -> Target:
-        """Return the target with its container, or with the address of a server that is silent at this moment."""
+        """Complete the target with its container, or with the address of a server that does not answer now."""
         removed = found.container is None and "container" in self.earlier
         parts = {part: getattr(found, part) for part in _LASTING}
         for part in _LASTING if removed else ("endpoint",):
@@ -57,10 +57,10 @@ class HostInfo:
         return replace(found, **parts)
 
     def _with_model(self, found: Target) -> Target:
-        """Return the target with the model that was found first, whatever is loaded now.
+        """Complete the target with the model that was found first, whichever model is loaded now.
 
-        Unloading it, a restart or another client's request must not change what is repaired. Only who names the model anew
-        does: the variable, or ``.env`` where it names another one than it did.
+        Unloading, a restart or another client's request must not change the model under repair. Only the user changes it: with the
+        ``model`` variable, or by editing ``.env``.
         """
         if self.variables.get("model"):
             return found
@@ -78,11 +78,11 @@ class HostInfo:
 
     @property
     def registry(self) -> str | None:
-        """The registry to be asked instead of a model's own: a mirror."""
+        """A mirror to query instead of a model's own registry."""
         named = self.variables.get("registry")
         return str(named).rstrip("/") if named else None
 
     @property
     def native(self) -> bool:
-        """Whether libraries are asked instead of commands."""
+        """Whether libraries are used instead of commands."""
         return self.local and not self.windows

@@ -1,4 +1,4 @@
-"""Everything a diagnosis reads, in two exchanges and one more for what hangs on those (design 6)."""
+"""Reads everything that a diagnosis needs in two exchanges, plus one for what depends on their answers."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 LOG_LINES = LINES
 _FEW = 3
-"""So many models' metadata is asked for beforehand while it is not known which one is meant."""
+"""Number of models whose metadata is read in advance while the target's model is unknown."""
 
 
 def prefetch(look: Snapshot, place: HostInfo) -> None:
-    """Ask for all of it; what fails fails again, with its reason, where it is read."""
+    """Send all calls. Errors are ignored here and raised by the later read."""
     docker = engine.CommandEngine(look, place.environment)
     url = str(place.variables.get("endpoint") or look.hints.get("endpoint") or NATIVE).rstrip("/")
-    # what is loaded comes first: the others follow once the server has answered, and with them the metadata of that
+    # the loaded models come first, because their metadata is read next
     server = (ollama.running_call(url), ollama.version_call(url), ollama.models_call(url))
     machine: tuple[Call, ...]
     if place.windows:
@@ -61,24 +61,24 @@ def prefetch(look: Snapshot, place: HostInfo) -> None:
     wrote = request_log.call(clients.native_requests(look), windows=place.windows) if log and target.container is None else None
     look.ask(*calls, *metadata, *(() if wrote is None else (wrote,)))
     cards = (gpu.USE_PROBE, processes.LIST_PROBE) if place.windows else ()
-    look.preload(*docker.first_calls(), *server, *metadata, *calls[:1], *cards)  # what nearly every step asks of a server
+    look.preload(*docker.first_calls(), *server, *metadata, *calls[:1], *cards)  # the reads of most steps that follow
 
 
 def _native_log(look: Snapshot, place: HostInfo, docker: engine.CommandEngine) -> tuple[Call, ...]:
-    """Return the call for a native server's log, where what is known so far says that there is one."""
+    """Return the call for a native server's log, if the answers so far suggest that there is one."""
     if place.native:
         return ()
     if place.windows:
         here = {each.name.lower() for each in attempt(processes.WindowsProcesses(look).list) or ()}
         there = bool(here & PROGRAMS)
     else:
-        there = not docker.record_calls()  # without any container
+        there = not docker.record_calls()  # no containers
     call = attempt(lambda: ServiceLog(look).call(LOG_LINES)) if there else None
     return () if call is None else (call,)
 
 
 def _metadata(look: Snapshot, place: HostInfo, url: str, *, stored: bool) -> list[Call]:
-    """Return the requests for the metadata of the models that may be meant: those loaded, else some of those that are stored."""
+    """Return the metadata requests of candidate models: the loaded ones, else some of the stored ones."""
     client = ollama.OllamaByHttp(look, lambda: ollama.at(url), ollama.NoLogs())
     named = place.variables.get("model")
     names = [named] if isinstance(named, str) else [each.model for each in attempt(client.running) or ()]

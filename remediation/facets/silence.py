@@ -1,11 +1,11 @@
-"""Calls that hang: one deadline for a look, and no full deadline a second time.
+"""Handles calls that time out, so that one hanging server delays a snapshot only once.
 
-Requests go out one after the other, so three to a silent server would take three deadlines. Of several requests to a server that has
-not answered yet the first goes alone; if it times out, the others are not sent. That holds for the rest of the look.
+Calls are sent one after the other, so three requests to a silent server would take three timeouts. Of several requests to a
+server that has not answered yet, only the first is sent; if it times out, the others fail at once for the rest of the snapshot.
 
-A step, the goal and the diagnosis look one after the other, and each would wait for the same hanging server, nvidia-smi or Docker
-command. Looks that follow at once use what is known; a later one asks again, with `BRIEF` seconds instead of the call's own deadline,
-until an answer comes, something is changed, or `REMEMBERED` seconds have passed.
+A step, its goal and the diagnosis observe the host one after the other, and each would wait for the same hanging server,
+nvidia-smi or Docker command. Snapshots that follow within `LASTS` seconds reuse the timeout. Later ones send the call again, with
+`BRIEF` seconds instead of its own timeout, until an answer arrives, something is changed, or `REMEMBERED` seconds have passed.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import Any
 from remediation.connections.calls import Call, Failed, Http, HttpReply, Reply, server_of
 
 LASTS = 2.0
-"""Seconds for which a timeout is used by the looks that follow, without asking."""
+"""Seconds during which the following snapshots reuse a timeout."""
 BRIEF = 3.0
-"""Seconds given to a call that has just timed out."""
+"""Timeout in seconds for a call that has recently timed out."""
 REMEMBERED = 60.0
-"""Seconds after which a call has its own deadline again."""
+"""Seconds after which a call gets its own timeout again."""
 
 
 @dataclass(frozen=True)
 class Hang:
-    """A call that timed out: when first, when last, and what the first said (it waited longest)."""
+    """A call that timed out: the times of the first and last timeout, and the first one's reply (it waited longest)."""
 
     since: float
     last: float
@@ -35,16 +35,16 @@ class Hang:
 
 
 class Silence:
-    """Which servers and programs answer, as far as the looks at one host know; `hints` are shared by them."""
+    """Tracks which servers and programs of a host answer. All snapshots of the host share it through `hints`."""
 
     def __init__(self, hints: dict[str, Any], now: Callable[[], float] = time.monotonic) -> None:
-        self._heard: set[str] = hints.setdefault("heard", set())
+        self._answering: set[str] = hints.setdefault("answering", set())
         self._hangs: dict[str, Hang] = hints.setdefault("hangs", {})
         self._now = now
         self._here: set[str] = set()
 
     def known(self, calls: Mapping[str, Call]) -> dict[str, Reply]:
-        """Return the replies that need not be waited for: those of what has just timed out."""
+        """Return the replies of calls that have recently timed out."""
         found: dict[str, Reply] = {}
         for key, call in calls.items():
             hang = self._hangs.get(_name(call))
@@ -53,24 +53,24 @@ class Silence:
         return found
 
     def later(self, calls: Mapping[str, Call]) -> set[str]:
-        """Return the requests to be sent once the first one to the same server was answered."""
+        """Return the requests to send only after the first request to the same server has been answered."""
         asked: set[str] = set()
         wait: set[str] = set()
         for key, call in calls.items():
             server = _server(call)
-            if server and server not in self._heard:
+            if server and server not in self._answering:
                 (wait if server in asked else asked).add(key if server in asked else server)
         return wait
 
     def brief(self, call: Call) -> Call:
-        """Return `call` with the deadline that it has now."""
+        """Return `call` with the timeout that currently applies."""
         hang = self._hangs.get(_name(call))
         if hang is None or self._now() - hang.since >= REMEMBERED:
             return call
         return replace(call, timeout=min(call.timeout, BRIEF))
 
     def note(self, call: Call, reply: Reply) -> Reply:
-        """Note what came of a call, and return the reply to use: of several timeouts the first one."""
+        """Record a reply, and return the reply to use: for repeated timeouts, the first one."""
         name, server = _name(call), _server(call)
         if not name:
             return reply
@@ -81,34 +81,34 @@ class Silence:
                 hang = Hang(now, now, reply)
             self._hangs[name] = replace(hang, last=now)
             self._here.add(name)
-            self._heard.discard(server)
+            self._answering.discard(server)
             return hang.failed
         if server and not isinstance(reply, HttpReply):
             return reply
-        self._heard.update((server,) if server else ())
+        self._answering.update((server,) if server else ())
         self._hangs.pop(name, None)
         self._here.discard(name)
         return reply
 
     def wrote(self, call: Call, reply: Reply) -> None:
-        """Note a request that changes something and was not answered: it may only be slow, so the server is asked, briefly."""
+        """Record an unanswered request that changes something: the server may be slow, so the next read has a short timeout."""
         server = server_of(replace(call, writes=False))
         if server and isinstance(reply, Failed) and reply.kind in {"timeout", "uncertain"}:
             self._hangs[server] = Hang(self._now(), float("-inf"), reply)
 
     def forget(self) -> None:
-        """Ask again: something was changed."""
+        """Forget all timeouts, because something was changed."""
         self._here.clear()
         self._hangs.clear()
 
 
 def _server(call: Call) -> str:
-    """Return the server that a request which only reads goes to, "" for other calls."""
+    """Return the server of a read-only request, or "" for other calls."""
     return "" if isinstance(call, Http) and call.stream else server_of(call)
 
 
 def _name(call: Call) -> str:
-    """Return what hangs together with `call`: the server, else this one call; "" for calls that write or stream."""
+    """Return the name under which timeouts are recorded: the server, else the call itself; "" for calls that write or stream."""
     if call.writes or (isinstance(call, Http) and call.stream):
         return ""
     return _server(call) or repr(call)

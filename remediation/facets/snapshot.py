@@ -1,12 +1,11 @@
-"""One look at a host: every read goes through here, several in one exchange, each sent at most once.
+"""A snapshot of a host: all reads go through it, are batched into exchanges, and are sent at most once.
 
-A `Snapshot` belongs to one reader. What it was told stays true for as long as that reader is in use; the next look starts with
-nothing (`Host.reader` makes one each time). A writer's look keeps nothing once it has written, because it reads what it has
-just changed.
+A `Snapshot` belongs to one reader. Its answers stay valid as long as that reader is used; each new reader (`Host.reader`) starts
+empty. A writer's snapshot keeps nothing after its first write, because it reads what it has just changed.
 
-Looks at a host for the same purpose ask much the same again and again: a step looks after each change, and until its state
-has settled. So the first question of a look takes along what the last look for that purpose asked (`PrefetchHistory`): a step's author
-reads one thing after the other, and one exchange carries them all.
+Snapshots for the same purpose read almost the same each time: a step observes after each change and until its state is stable.
+The first exchange of a snapshot therefore also sends the calls of the previous snapshot for that purpose (`PrefetchHistory`).
+Authors of steps read one value after the other, and a single exchange carries them all.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, Host
 
 T = TypeVar("T")
 PrefetchHistory = dict[str, dict[str, Call]]
-"""What the last look for each purpose asked, by the call's words; the latest purpose stands last."""
+"""The calls of the last snapshot for each purpose, by their representation. The latest purpose is last."""
 
 _CHEAP = 60.0
-"""A call that may take longer, in seconds, is sent only when its reply is needed."""
+"""Calls with a longer timeout, in seconds, are sent only when their reply is needed."""
 _HASHING = frozenset({"b2sum", "certutil.exe", "cksum", "md5sum", "sha1sum", "sha256sum", "sha512sum"})
 
 _TAIL = 400
@@ -46,10 +45,10 @@ _UNREAD = (CallFailed, DeadlineExceeded, Blocked)
 
 
 class Snapshot:
-    """The replies of one look. With ``changing`` nothing is remembered after the first write.
+    """The replies of one snapshot. With ``changing``, nothing is kept after the first write.
 
-    ``hints`` are shared by all looks at a host: what an earlier one found decides only what is asked in the same exchange, never
-    what is answered. ``purpose`` says for what is looked; without one nothing is foreseen.
+    ``hints`` are shared by all snapshots of a host. They decide only which calls are sent together, never the answers. ``purpose``
+    selects the prefetch history; without it, nothing is prefetched.
     """
 
     def __init__(
@@ -67,14 +66,14 @@ class Snapshot:
         self._expected: Mapping[str, Call] = {}
 
     def also(self, purpose: str) -> Snapshot:
-        """Return this same look, its replies shared, for another purpose."""
+        """Return a snapshot for another purpose that shares the replies."""
         other = Snapshot(self._connect, hints=self.hints, purpose=purpose)
         other._replies, other._silence = self._replies, self._silence
         return other
 
     def preload(self, *calls: Call) -> None:
-        """Let the first look for any purpose that begins with some of `calls` ask all of them."""
-        history: PrefetchHistory = self.hints.setdefault("habits", {})
+        """Let the first snapshot of any purpose that begins with some of `calls` send all of them."""
+        history: PrefetchHistory = self.hints.setdefault("history", {})
         history.setdefault("", {repr(call): call for call in calls})
 
     @property
@@ -83,7 +82,7 @@ class Snapshot:
 
     @property
     def host(self) -> str:
-        """The host's name, for errors."""
+        """The host's name, for error messages."""
         return self._connect().host
 
     @property
@@ -92,7 +91,7 @@ class Snapshot:
         return self._connect().platform
 
     def ask(self, *calls: Call) -> list[Reply]:
-        """Return one reply per call; those not known yet travel in one exchange. A `Failed` reply is returned, not raised."""
+        """Return one reply per call. Unknown ones are sent in one exchange. A `Failed` reply is returned, not raised."""
         known = self._replies if self._keep else {}
         missing = self._missing(calls, known)
         wait = self._silence.later(missing)
@@ -101,7 +100,7 @@ class Snapshot:
         return [known[repr(call)] for call in calls]
 
     def ahead(self, *calls: Call) -> None:
-        """Send calls whose replies are read later; what waits for a server's first answer travels with the next exchange."""
+        """Send calls whose replies are read later. Calls that wait for a server's first answer are sent with the next exchange."""
         if not self._keep:
             return
         missing = self._missing(calls, self._replies)
@@ -110,7 +109,7 @@ class Snapshot:
         self._expected = {key: call for key, call in missing.items() if key in wait}
 
     def _missing(self, calls: Sequence[Call], known: Mapping[str, Reply]) -> dict[str, Call]:
-        """Return what of `calls` is not known, and with it what is expected to be asked next."""
+        """Return the calls without a known reply, together with the prefetched ones."""
         asked = {repr(call): call for call in calls}
         if self._purpose:
             self._expect(asked)
@@ -128,12 +127,12 @@ class Snapshot:
             known[key] = self._silence.note(call, reply)
 
     def _expect(self, asked: Mapping[str, Call]) -> None:
-        """Remember the questions, and with the first find what the next ones will be.
+        """Record the calls, and with the first ones choose the calls to prefetch.
 
-        They are those of the last look for this purpose, else what was foreseen, else those of the latest look that began alike;
-        what may take long is left out, since this look may not need it.
+        These are the calls of the last snapshot for this purpose, else those passed to `preload`, else those of the latest snapshot with
+        the same beginning. Slow calls are left out, because they may not be needed.
         """
-        history: PrefetchHistory = self.hints.setdefault("habits", {})
+        history: PrefetchHistory = self.hints.setdefault("history", {})
         if not self._wanted:
             alike = (each for each in (history.get("", {}), *reversed(history.values())) if asked.keys() <= each.keys())
             expected = history.pop(self._purpose, {}) or next(alike, {})
@@ -142,11 +141,11 @@ class Snapshot:
         self._wanted.update(asked)
 
     def knows(self, call: Call) -> bool:
-        """Return whether `call` was asked in this look."""
+        """Return whether `call` was sent in this snapshot."""
         return repr(call) in self._replies
 
     def once(self, name: str, make: Callable[[], T]) -> T:
-        """Return what `make` returned the first time in this look; what it raises is raised again without asking anew."""
+        """Return the first result of `make` in this snapshot. An error is stored and raised again."""
         if not self._keep:
             return make()
         if name not in self._made:
@@ -157,10 +156,10 @@ class Snapshot:
         found = self._made[name]
         if isinstance(found, HostError):
             raise found
-        return found  # type: ignore[no-any-return]  # whatever `make` returned under that name
+        return found  # type: ignore[no-any-return]  # the result stored under this name has the type that `make` returns
 
     def write(self, call: Call) -> Reply:
-        """Send a call that changes the host, by itself; what was known before is forgotten, whatever becomes of it."""
+        """Send a call that changes the host, alone in its exchange. All known replies are discarded, even if it fails."""
         self.forget()
         self.wrote = True
         marked = call if call.writes else replace(call, writes=True)
@@ -169,17 +168,17 @@ class Snapshot:
         return reply
 
     def forget(self) -> None:
-        """Start anew."""
+        """Discard all replies."""
         self._silence.forget()
         self._replies.clear()
         self._made.clear()
 
     def run(self, call: Run, what: str, *, codes: Sequence[int] = (0,), next_step: str = "") -> Completed:
-        """Return a program's end; raises when it did not run or ended with another code. `what` begins the error's sentence."""
+        """Run a program. Raises if it could not run or exited with an unexpected code. `what` starts the error message."""
         return self.ended(self.write(call) if call.writes else self.ask(call)[0], what, codes=codes, next_step=next_step)
 
     def ended(self, reply: Reply, what: str, *, codes: Sequence[int] = (0,), next_step: str = "") -> Completed:
-        """Return the reply of a `Run`; raises as `run`."""
+        """Check the reply of a `Run`. Raises like `run`."""
         if isinstance(reply, Failed):
             self.refuse(reply, what, next_step=next_step)
         if not isinstance(reply, Completed):
@@ -187,7 +186,7 @@ class Snapshot:
         if reply.rc not in codes:
             said = last_words(reply)
             raise CallFailed(
-                f"{what} failed: {said or f'it ended with {reply.rc}'}",
+                f"{what} failed: {said or f'exit code {reply.rc}'}",
                 host=self.host,
                 next_step=next_step,
                 status=reply.rc,
@@ -196,7 +195,7 @@ class Snapshot:
         return reply
 
     def probe(self, call: Probe, what: str) -> Any:
-        """Return a probe's value; raises when it could not run."""
+        """Return a probe's value. Raises if it could not run."""
         reply = self.write(call) if call.writes else self.ask(call)[0]
         if isinstance(reply, Failed):
             self.refuse(reply, what)
@@ -205,7 +204,7 @@ class Snapshot:
         return reply.value
 
     def http(self, call: Http, what: str, *, next_step: str = "") -> HttpReply:
-        """Return an HTTP answer, whatever its status; raises when there is none."""
+        """Return an HTTP answer with any status. Raises if there is none."""
         reply = self.write(call) if call.writes else self.ask(call)[0]
         if isinstance(reply, Failed):
             self.refuse(reply, what, next_step=next_step)
@@ -214,7 +213,7 @@ class Snapshot:
         return reply
 
     def content(self, call: ReadFile) -> bytes | None:
-        """Return a file's bytes, None when there is none; raises when it cannot be read."""
+        """Return a file's content, or None if it does not exist. Raises if it cannot be read."""
         reply = self.ask(call)[0]
         if isinstance(reply, Failed):
             if reply.kind == "not-found":
@@ -225,33 +224,33 @@ class Snapshot:
         return None if reply.missing else reply.content
 
     def put(self, call: WriteFile) -> None:
-        """Write a file; raises when it could not be written."""
+        """Write a file. Raises if it could not be written."""
         reply = self.write(call)
         if isinstance(reply, Failed):
             self.refuse(reply, f"writing {call.path}", next_step="check the folder and the login's rights to it")
 
     def refuse(self, reply: Failed, what: str, *, next_step: str = "") -> NoReturn:
-        """Raise the error that a failed reply means."""
+        """Raise the error for a failed reply."""
         message = f"{what} failed: {reply.message}"
         if reply.kind == "timeout":
             raise DeadlineExceeded(message, host=self.host, next_step=next_step)
         if reply.kind == "uncertain":
             raise OutcomeUnknown(
-                message, host=self.host, next_step=next_step or "look at the host again before anything is repeated"
+                message, host=self.host, next_step=next_step or "check the state of the host before repeating anything"
             )
         if reply.kind == "not-recorded":
             raise NotRecorded(message, host=self.host, next_step=next_step)
         if reply.kind == "redirected":
-            next_step = "if that is the server you mean, name its address in the inventory (endpoint, or registry for a registry)"
+            next_step = "if that is the intended server, set its address in the inventory (endpoint, or registry for a registry)"
         raise CallFailed(message, host=self.host, next_step=next_step)
 
     def odd(self, what: str, reply: Reply) -> CallFailed:
-        """Return the error for an answer of another kind than the call's."""
-        return CallFailed(f"{what} failed: the connection answered with a {type(reply).__name__}", host=self.host)
+        """Return the error for a reply of the wrong type."""
+        return CallFailed(f"{what} failed: unexpected reply {type(reply).__name__}", host=self.host)
 
 
 def is_cheap(call: Call) -> bool:
-    """Return whether a call may be sent before it is known that its reply is needed: it only reads, and is soon done."""
+    """Return whether a call may be prefetched: it only reads and is fast."""
     if call.writes or call.timeout > _CHEAP:
         return False
     if isinstance(call, Run):
@@ -260,7 +259,7 @@ def is_cheap(call: Call) -> bool:
 
 
 def attempt(read: Callable[[], T]) -> T | None:
-    """Return what `read` returns, None where the host refused or did not answer that one call."""
+    """Return what `read` returns, or None if the host refused or did not answer that call."""
     try:
         return read()
     except _UNREAD:
@@ -268,6 +267,6 @@ def attempt(read: Callable[[], T]) -> T | None:
 
 
 def last_words(done: Completed) -> str:
-    """Return what a program said last, one line, for an error's sentence."""
+    """Return the end of a program's error output (else of its output) as one line."""
     text = done.stderr.decode("utf-8", errors="replace").strip() or done.text.strip()
     return " ".join(text[-_TAIL:].split())

@@ -1,9 +1,8 @@
-"""What is to be repaired on a host, each part with where it came from (design 7).
+"""Finds the target of a repair on a host, with the source of each part.
 
-A variable says it first. Else the endpoint is the container that publishes Ollama's port or runs its image, or a native
-server; project, files and folder come from that container's Compose labels; the model is what is loaded and stored, what the
-project's ``.env`` or the application names, or the only one that is stored. What is found first stays the target
-(`remediation.facets.host_info`).
+Variables take precedence. Otherwise, the endpoint is the container that publishes Ollama's port or runs its image, or a native
+server. Project, files and folder come from that container's Compose labels. The model is the loaded and stored one, the one named
+in the project's ``.env`` or by the application, or the only stored one. The first result is kept (`remediation.facets.host_info`).
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ _BROKEN = 500
 
 @dataclass(frozen=True, slots=True)
 class Finder:
-    """Finds the target of one look; `containers` may raise where there is no engine, `first` is what it asks first.
+    """Finds the target in one snapshot. `containers` may raise if there is no engine; `first` returns its first calls.
 
-    Without `model` all but the model is found.
+    Without `model`, the model is not determined.
     """
 
     look: Snapshot
@@ -46,7 +45,7 @@ class Finder:
     model: bool = True
 
     def find(self) -> Target:
-        """Return the target; raises `CallFailed` naming the candidates where several containers may be meant."""
+        """Return the target. Raises `CallFailed` with the candidates if several containers qualify."""
         guess = str(_text(self.variables, "endpoint") or self.look.hints.get("endpoint") or NATIVE).rstrip("/")
         wanted = () if _text(self.variables, "model") else (ollama.running_call(guess), ollama.models_call(guess))
         dotenv = self.look.hints.get("dotenv")
@@ -79,9 +78,9 @@ class Finder:
         if len(best) > 1:
             names = ", ".join(sorted(each.name for each in best))
             raise CallFailed(
-                f"several containers may be the Ollama that is meant: {names}",
+                f"several containers may be the Ollama server: {names}",
                 host=self.look.host,
-                next_step=f"name one in the inventory, or with -e container={best[0].name}",
+                next_step=f"set container in the inventory, or with -e container={best[0].name}",
             )
         return Found(best[0].name, _why(best[0]))
 
@@ -94,18 +93,18 @@ class Finder:
         return self._native()
 
     def _native(self) -> Found | None:
-        """Return the server of the host itself: at its usual port, else where its log says that it listens."""
+        """Return the host's native server: at the default port, else at the address in its log."""
         found = self._at(NATIVE, f"at port {PORT} of the host")
         if found is not None:
             return found
         url = listening_port(attempt(lambda: ServiceLog(self.look).read(tail=LINES)) or "")
-        return self._at(url, "where its log says that it listens") if url and url != NATIVE else None
+        return self._at(url, "at the address in its log") if url and url != NATIVE else None
 
     def _at(self, url: str, where: str) -> Found | None:
-        """Return a server that is there, whether it answers or not; None where nothing is, or another program."""
+        """Return a server at `url`, whether it answers or hangs. None if nothing or another program listens there."""
         reply = self.look.ask(ollama.version_call(url))[0]
         if isinstance(reply, Failed):
-            return Found(url, f"accepts connections {where} and does not answer") if reply.kind == "timeout" else None
+            return Found(url, f"accepts connections {where} but does not answer") if reply.kind == "timeout" else None
         if not isinstance(reply, HttpReply):
             return None
         if reply.status >= _BROKEN:
@@ -157,7 +156,7 @@ class Finder:
     def _with_model(self, known: Target, user: Container | None) -> Target:
         configured = self._configured(known.project, user)
         loaded, stored = self._listed(known.endpoint)
-        # a model that was deleted stays loaded until its time is over, and nothing can load it again (server/routes.go, DeleteHandler)
+        # a deleted model stays loaded until it expires and cannot be loaded again (server/routes.go, DeleteHandler)
         gone = tuple(each for each in loaded if stored is not None and not any(ollama.same_name(each, name) for name in stored))
         meant = tuple(each for each in loaded if each not in gone)
         model: Found | None = None
@@ -171,7 +170,7 @@ class Finder:
         return replace(known, model=model, configured=configured, candidates=candidates, gone=gone)
 
     def _configured(self, project: Found | None, user: Container | None) -> Found | None:
-        """Return the model that the project's ``.env`` or the application names; None where neither could be read."""
+        """Return the model named in the project's ``.env`` or by the application. None if neither could be read."""
         if project is not None:
             path = self.look.hints["dotenv"] = dotenv_of(project.value)
             content: bytes | None = attempt(lambda: self.look.content(ReadFile(path)) or b"")
@@ -186,7 +185,7 @@ class Finder:
         return Found("", f"no {_MODEL} in .env") if project is not None else None
 
     def _listed(self, endpoint: Found | None) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-        """Return the models that are loaded and those that are stored; None where the server does not list the latter."""
+        """Return the loaded and the stored models. The latter are None if the server does not list them."""
         if endpoint is None:
             return (), None
         url = str(endpoint.value)
@@ -198,7 +197,7 @@ class Finder:
 
 
 def listening_port(log: str) -> str:
-    """Return where the last server of a log listens, as its own host reaches it; "" where the log does not say."""
+    """Return the address of the last server in a log, as reached from its host, or ""."""
     found = _LISTENING.findall(log)
     if not found:
         return ""
@@ -207,12 +206,12 @@ def listening_port(log: str) -> str:
 
 
 def dotenv_of(project: ComposeProject) -> str:
-    """Return where a project's ``.env`` lies."""
+    """Return the path of a project's ``.env``."""
     return _joined(project.working_dir, ".env")
 
 
 def _score(container: Container) -> int:
-    """Return how likely a container is the Ollama server; 0 for one that is none."""
+    """Return a score for a container being the Ollama server, 0 if it is not."""
     image = _IMAGE.search(container.image) is not None
     started = " ".join([str(container.raw.get("Path", "")), *map(str, container.raw.get("Args") or ())])
     serves = bool(re.search(r"(^|/)ollama serve\b", started))
@@ -228,7 +227,7 @@ def _why(container: Container) -> str:
 
 
 def _publishing(engine: Sequence[Container], endpoint: str) -> Found | None:
-    """Return the container that publishes the port of an endpoint on this host."""
+    """Return the container that publishes an endpoint's port on this host."""
     match = re.fullmatch(r"https?://(?:127\.0\.0\.1|localhost|\[::1\]):(\d+)/?", endpoint)
     for each in engine if match else ():
         for address in each.ports.get(_INSIDE, ()):
@@ -243,8 +242,8 @@ def _address(box: Container, *, linux: bool) -> Found | None:
         return Found(f"http://{'127.0.0.1' if host in _EVERYWHERE else host}:{port}", f"published by the container {box.name}")
     networks = (box.raw.get("NetworkSettings") or {}).get("Networks") or {}
     own = [str(each["IPAddress"]) for each in networks.values() if each.get("IPAddress")]
-    if own and linux:  # Docker Desktop's networks lie inside its own machine
-        return Found(f"http://{own[0]}:{PORT}", f"the container {box.name} publishes no port; this is its own address")
+    if own and linux:  # Docker Desktop's networks are inside its virtual machine
+        return Found(f"http://{own[0]}:{PORT}", f"the container {box.name} publishes no port; this is its internal address")
     return None
 
 
@@ -258,10 +257,10 @@ def _service(variables: Mapping[str, Any], box: Container | None) -> Found | Non
 
 
 def _uses(container: Container, service: str) -> str:
-    """Return why a container is taken for a user of Ollama, or nothing."""
+    """Return why a container is considered a user of Ollama, or ""."""
     for name, value in container.environment.items():
         if re.search(rf"//{re.escape(service)}(:\d+)?(/|$)", value) or (name.startswith("OLLAMA_") and f":{PORT}" in value):
-            return f"{name} of the container {container.name} names it"
+            return f"{name} of the container {container.name} refers to it"
     depends = container.labels.get("com.docker.compose.depends_on", "")
     if service in {each.partition(":")[0] for each in depends.split(",")}:
         return f"the container {container.name} depends on it"

@@ -1,1 +1,1 @@
-"""inventory."""
+"""Inventories: hosts, groups, variables and host patterns."""

@@ -1,4 +1,4 @@
-"""Finds hosts whose variables cannot be a connection, before any of them is touched."""
+"""Finds hosts with invalid connection variables before any of them is contacted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ USER = ("ansible_user", "ansible_winrm_user", "ansible_ssh_user")
 PASSWORD = ("ansible_password", "ansible_winrm_password", "ansible_winrm_pass", "ansible_ssh_pass", "ansible_ssh_password")
 WITHOUT_PASSWORD = ("certificate", "kerberos")
 SOME_TEXT = "-"
-"""Stands for a text that is known only once its template is evaluated."""
+"""Placeholder for a text that is known only after its template is evaluated."""
 
 _PORTS = ("ansible_port", "ansible_ssh_port")
 _ADDRESSES = frozenset({*_PORTS, "endpoint", "registry"})
@@ -29,14 +29,14 @@ _EVALUATED = re.compile(r"user|pass|host$|file|path|pem|proxy|jump")
 
 
 def check_inventory(inventory: Inventory, extra: Layer | None = None) -> None:
-    """Raise `InputError`, with all of them, where a host's variables cannot be a connection; ``extra`` are those of ``-e``."""
+    """Raise `InputError` with all hosts whose connection variables are invalid. ``extra`` are the variables of ``-e``."""
     found = [mistake for host in inventory.hosts for mistake in _mistakes(inventory, host, extra)]
     if found:
         raise InputError(tuple(dict.fromkeys(found)))
 
 
 def check_addresses(inventory: Inventory, extra: Layer | None = None) -> None:
-    """Raise `InputError` for ports and addresses that cannot be; nothing else is looked at, and a login may still be missing."""
+    """Raise `InputError` for invalid ports and addresses. Nothing else is checked; a login may be missing."""
     found = []
     for host in inventory.hosts:
         known = {name: origin for name, origin in origins(inventory, host, extra).items() if name in _ADDRESSES}
@@ -50,7 +50,7 @@ def check_addresses(inventory: Inventory, extra: Layer | None = None) -> None:
 
 
 def misspelt(inventory: Inventory, extra: Layer | None = None) -> list[Problem]:
-    """Return the variables that read like one of Ansible's and are none: nobody reads them."""
+    """Return variables that resemble Ansible's but are not, which means that they have no effect."""
     found: dict[Problem, None] = {}
     for table in (extra or {}, *inventory.tables()):
         for name in table:
@@ -81,7 +81,7 @@ KNOWN = frozenset(
         "ansible_ssh_proxy_jump", "ansible_winrm_ca_trust_path", "ansible_winrm_kerberos_hostname_override",
     }
 )  # fmt: skip
-"""The variables of a connection, Ansible's and this project's."""
+"""The connection variables of Ansible and of this project."""
 _OURS = "ansible_"
 _OWN_PARTS = [name.removeprefix(_OURS) for name in KNOWN]
 
@@ -106,25 +106,25 @@ def _mistakes(inventory: Inventory, host: str, extra: Layer | None) -> list[Prob
 
 
 def _missing(host: str, known: Mapping[str, Origin], home: Place | None) -> Problem | None:
-    """Return what is wrong with a WinRM host that has no login."""
+    """Return the problem of a WinRM host without a login."""
     transport = known.get("ansible_winrm_transport")
     if transport is not None and (has_template(transport.value) or str(transport.value) in WITHOUT_PASSWORD):
         return None
     for names, what in ((USER, "user"), (PASSWORD, "password")):
         if not any(name in known for name in names):
-            beside = _group_file(known["ansible_connection"])
-            return problem(f"host {host} has connection winrm but no {what}; set {names[0]} here or in {beside}", home)
+            file = _group_file(known["ansible_connection"])
+            return problem(f"host {host} uses connection winrm but has no {what}; set {names[0]} here or in {file}", home)
     return None
 
 
 def _group_file(connection: Origin) -> str:
-    """Return the file that a group's login belongs into: that of the group which chose the connection."""
+    """Return the file for a group's login: that of the group that sets the connection."""
     group = connection.rank.rpartition("group ")[2] if "group " in connection.rank else "all"
     return f"group_vars/{group}.yml"
 
 
 def _readable(known: Mapping[str, Origin]) -> dict[str, Any]:
-    """Return the values that can be judged as they stand; of those that are evaluated later only that there are some."""
+    """Return the values that can be checked now. Templates of texts are replaced by a placeholder, others left out."""
     values: dict[str, Any] = {}
     for name, origin in known.items():
         if not has_template(origin.value):
@@ -137,5 +137,5 @@ def _readable(known: Mapping[str, Origin]) -> dict[str, Any]:
 def _placed(error: UsageError, known: Mapping[str, Origin], home: Place | None) -> Problem:
     named = next((known[name] for name in _NAMED.findall(error.message) if name in known), None)
     words = f"host {error.message.removeprefix('host ')}"
-    # what the command line set stands in no file
+    # variables of the command line have no place
     return problem(f"{words}; {error.next_step}" if error.next_step else words, named.place if named is not None else home)

@@ -1,4 +1,4 @@
-"""``group_vars`` and ``host_vars``: files or folders beside an inventory or a playbook."""
+"""``group_vars`` and ``host_vars``: files or folders next to an inventory or a playbook."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from remediation.templating.yaml.located import Table
 
 SUFFIXES = (".yml", ".yaml", ".json")
 IGNORED = ("~", ".orig", ".bak", ".ini", ".cfg", ".retry", ".pyc", ".pyo", ".swp", ".md", ".txt")
-"""Endings that Ansible passes over in a folder."""
+"""File name endings that Ansible ignores in a folder."""
 
 
 def read_files(folder: Path, problems: list[Problem], decrypt: Decrypt | None = None) -> Files:
-    """Return the variables in a folder's ``group_vars`` and ``host_vars``; every mistake is added to `problems`."""
+    """Return the variables in a folder's ``group_vars`` and ``host_vars``. Mistakes are added to `problems`."""
     return Files(
         groups=_by_name(folder / "group_vars", problems, decrypt), hosts=_by_name(folder / "host_vars", problems, decrypt)
     )
 
 
 def folder_entries(folder: Path) -> list[Path]:
-    """Return what lies in a folder, in name order; raises `UsageError` where it cannot be read."""
+    """Return the entries of a folder in name order. Raises `UsageError` if it cannot be read."""
     try:
         return sorted(folder.iterdir())
     except OSError as error:
-        raise UsageError(f"the folder {folder} cannot be read: {error.strerror or error}") from None
+        raise UsageError(f"cannot read folder {folder}: {error.strerror or error}") from None
 
 
 def _by_name(folder: Path, problems: list[Problem], decrypt: Decrypt | None) -> dict[str, list[Table]]:
@@ -41,7 +41,7 @@ def _by_name(folder: Path, problems: list[Problem], decrypt: Decrypt | None) -> 
         name = path.stem if path.suffix in SUFFIXES and not path.is_dir() else path.name
         rank = 0 if path.is_dir() or path.suffix not in SUFFIXES else 1 + SUFFIXES.index(path.suffix)
         if taken.get(name, rank) < rank:
-            continue  # as in Ansible the first form that is there is the only one: NAME, NAME.yml, NAME.yaml, NAME.json
+            continue  # as in Ansible, only the first existing form is used: NAME, NAME.yml, NAME.yaml, NAME.json
         taken[name] = rank
         found[name] = [table for file in _files(path) for table in _table(file, problems, decrypt)]
     return found
@@ -67,6 +67,6 @@ def _table(path: Path, problems: list[Problem], decrypt: Decrypt | None) -> list
     if content is None:
         return []
     if not isinstance(content, Table):
-        problems.append(problem("a mapping of variables is wanted here", Place(str(path), 1, 1)))
+        problems.append(problem("expected a mapping of variables", Place(str(path), 1, 1)))
         return []
     return [content]

@@ -1,4 +1,4 @@
-"""Hosts, groups and their variables, as all sources together say them."""
+"""Hosts, groups and their variables from all inventory sources."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from remediation.templating.yaml.located import Table
 
 ALL, UNGROUPED = "all", "ungrouped"
 IMPLICIT = ("localhost", "127.0.0.1", "::1")
-"""Names that are this machine in every inventory, as in Ansible."""
+"""Names of this machine that every inventory knows implicitly, as in Ansible."""
 
 PRIORITY = "ansible_group_priority"
 
@@ -26,7 +26,7 @@ Layer = Mapping[str, Any]
 
 @dataclass(slots=True)
 class Group:
-    """One group: ``vars`` are the mappings of its ``vars:`` in the order they were read, the later ones stronger."""
+    """A group. ``vars`` are the mappings of its ``vars:`` in reading order; later ones override earlier ones."""
 
     name: str
     hosts: dict[str, None] = field(default_factory=dict)
@@ -36,14 +36,14 @@ class Group:
 
     @property
     def priority(self) -> int:
-        """Which of two groups of equal depth is stronger: the higher one. Read from the inventory's own files alone."""
+        """Precedence among groups of equal depth: the higher one wins. Read only from the inventory files themselves."""
         values = [table[PRIORITY] for table in self.vars if PRIORITY in table]
         return int(values[-1]) if values else 1
 
 
 @dataclass(slots=True)
 class Files:
-    """``group_vars`` and ``host_vars`` of one folder: by name, the mappings of its files, the later ones stronger."""
+    """``group_vars`` and ``host_vars`` of one folder: by name, the mappings of its files; later ones override earlier ones."""
 
     groups: dict[str, list[Table]] = field(default_factory=dict)
     hosts: dict[str, list[Table]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """One mapping of variables that a host has, and what it is: ``group windows``, ``host_vars of the inventory``."""
+    """A mapping of a host's variables, and its origin: ``group windows``, ``host_vars of the inventory``."""
 
     rank: str
     values: Layer
@@ -59,11 +59,11 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What all sources together say.
+    """The result of all sources.
 
-    ``named`` are all hosts in the order of their first mention, in which globs find them; ``own`` are the hosts' variables of
-    the inventory files, ``files`` those beside each source, ``play_files`` those beside
-    the playbook; ``lab`` is what a file asks the lab for, None where none does.
+    ``named`` are all hosts in the order of their first mention, which is the order of globs. ``own`` are the hosts' variables in the
+    inventory files, ``files`` the variable files next to each source, and ``play_files`` those next to the playbook. ``lab`` is the
+    ``lab:`` section, or None.
     """
 
     groups_by_name: Mapping[str, Group]
@@ -77,22 +77,22 @@ class Inventory:
 
     @cached_property
     def hosts(self) -> tuple[str, ...]:
-        """All hosts, in the order in which ``all`` lists them."""
+        """All hosts in the order of the group ``all``."""
         return tuple(self._hosts_of(ALL))
 
     @cached_property
     def groups(self) -> dict[str, list[str]]:
-        """The hosts of every group, those of its children included; ``all`` and ``ungrouped`` among them."""
+        """The hosts of every group including its children. Contains ``all`` and ``ungrouped``."""
         return {name: list(self._hosts_of(name)) for name in self.groups_by_name}
 
     def groups_of(self, host: str) -> list[str]:
-        """Return the groups a host is in, without ``all``, in name order."""
+        """Return the groups of a host in name order, without ``all``."""
         return list(self._memberships.get(host, ()))
 
     def select(self, pattern: str | Sequence[str], limit: str | None = None) -> tuple[str, ...]:
-        """Return the hosts that `pattern` names, in its order, as far as `limit` allows.
+        """Return the hosts that match `pattern`, in its order, restricted by `limit`.
 
-        Empty where the pattern names none, as with Ansible; a `limit` of which no part names anything is a `UsageError`.
+        Empty if nothing matches, as in Ansible. Raises `UsageError` if no part of `limit` matches anything.
         """
         found = self.match(pattern).hosts
         if limit is None:
@@ -101,32 +101,32 @@ class Inventory:
         return tuple(host for host in found if host in allowed)
 
     def match(self, pattern: str | Sequence[str]) -> Matched:
-        """Return the hosts that `pattern` names, and which of its parts name none; raises `UsageError`."""
+        """Return the hosts that match `pattern`, and its parts without matches. Raises `UsageError`."""
         return match_hosts(split_pattern(pattern), self.named, self.groups, IMPLICIT)
 
     def allowed(self, limit: str) -> tuple[str, ...]:
-        """Return the hosts that ``--limit`` allows; ``@FILE`` are the names in a file. Raises `UsageError`, naming the nearest."""
+        """Return the hosts of ``--limit``; ``@FILE`` lists names in a file. Raises `UsageError` with the nearest name."""
         parts = [inner for part in split_pattern(limit) for inner in (_listed(part[1:]) if part.startswith("@") else [part])]
         found = match_hosts(parts, self.named, self.groups, IMPLICIT)
         if found.hosts or not found.nothing:
             return found.hosts
         part = found.nothing[0]
         hint = meant(part, [*self.hosts, *self.groups])
-        raise UsageError(f"--limit {limit}: no host or group is called {part!r}{hint}", next_step="remediate hosts lists them")
+        raise UsageError(f"--limit {limit}: no host or group matches {part!r}{hint}", next_step="remediate hosts lists them")
 
     def check_limit(self, limit: str) -> None:
-        """Raise `UsageError` where no part of `limit` names anything."""
+        """Raise `UsageError` if no part of `limit` matches anything."""
         self.allowed(limit)
 
     def layers(self, host: str) -> tuple[Layer, ...]:
-        """Return a host's variables, the strongest layer first (Ansible's order)."""
+        """Return a host's variables in Ansible's order, the strongest layer first."""
         return tuple(ranked.values for ranked in reversed(self.ranked(host)))
 
     def ranked(self, host: str) -> list[Ranked]:
-        """Return a host's variables, the weakest first, each with what it is.
+        """Return a host's variables with their origins, the weakest first.
 
-        Ansible's order: ``vars:`` of all groups in the inventory files, ``group_vars/all``, ``group_vars`` of the other groups,
-        the host's own; of each kind what lies beside the inventory before what lies beside the playbook.
+        Ansible's order: ``vars:`` of all groups in the inventory files, ``group_vars/all``, ``group_vars`` of the other groups, the host's
+        own. Within each kind, files next to the inventory come before files next to the playbook.
         """
         order = self._group_order(host)
         places = [*((files, "the inventory") for files in self.files), *((files, "the playbook") for files in self.play_files)]
@@ -138,26 +138,26 @@ class Inventory:
         ]
         for names in ([ALL], order):
             found += [
-                Ranked(f"group_vars of {beside}, group {name}", table)
-                for files, beside in places
+                Ranked(f"group_vars of {source}, group {name}", table)
+                for files, source in places
                 for name in names
                 for table in files.groups.get(name, ())
             ]
         if host in IMPLICIT and host not in self.hosts:
-            found.append(Ranked("the machine itself", {"ansible_connection": "local"}))
+            found.append(Ranked("implicit localhost", {"ansible_connection": "local"}))
         found += [Ranked("the host", table) for table in self.own.get(host, ())]
-        found += [Ranked(f"host_vars of {beside}", table) for files, beside in places for table in files.hosts.get(host, ())]
+        found += [Ranked(f"host_vars of {source}", table) for files, source in places for table in files.hosts.get(host, ())]
         return found
 
     def tables(self) -> Iterator[Layer]:
-        """Yield every mapping of variables there is, once."""
+        """Yield every mapping of variables once."""
         for group in self.groups_by_name.values():
             yield from group.vars
         for tables in (*self.own.values(), *(found for files in (*self.files, *self.play_files) for found in _all(files))):
             yield from tables
 
     def magic(self, host: str) -> dict[str, Any]:
-        """Return what is known of a host without any variable file."""
+        """Return the magic variables of a host."""
         place = self.places.get(host)
         file = _resolved(place.file) if place else None
         return {
@@ -170,16 +170,16 @@ class Inventory:
         }
 
     def with_host_vars(self, host: str, values: Mapping[str, Any]) -> Inventory:
-        """Return the inventory with more variables of one host, as if they stood last in the inventory's own file."""
+        """Return the inventory with additional variables of one host, as if they came last in the inventory file."""
         own = {**self.own, host: [*self.own.get(host, ()), Table(values)]}
         return dataclasses.replace(self, own=own)
 
     def place_of(self, host: str) -> Place | None:
-        """Return where a host is named first."""
+        """Return the place where a host is first named."""
         return self.places.get(host)
 
     def _hosts_of(self, name: str) -> Iterator[str]:
-        """Yield the hosts of a group, then those of its children, breadth first, each once."""
+        """Yield the hosts of a group, then those of its children, breadth first and without duplicates."""
         yield from dict.fromkeys(host for each in self._descendants(name) for host in each.hosts)
 
     def _descendants(self, name: str) -> list[Group]:
@@ -237,6 +237,6 @@ def _listed(name: str) -> list[str]:
     try:
         lines = read_text(Path(name).expanduser()).splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"--limit @{name}: the file cannot be read: {reason}") from None
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UsageError(f"--limit @{name}: cannot read the file: {reason}") from None
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]

@@ -1,4 +1,4 @@
-"""Reads inventories: Ansible's YAML layout as it is, folders, and host lists from the command line (``a,b,``)."""
+"""Reads inventories: Ansible's YAML format, folders, and host lists from the command line (``a,b,``)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = ["Inventory", "check_inventory", "load_inventory"]
 
 PARTS = ("hosts", "vars", "children")
 LAB = "lab"
-NEXT = "name one with --inventory, such as inventory/lab.yml or a host list: web1,web2,"
+NEXT = "set one with --inventory, such as inventory/lab.yml or a host list: web1,web2,"
 DEEPEST_GROUPS = 100
-"""How deep groups lie in one another."""
+"""Highest depth of nested groups."""
 MOST_FILES = 1000
-"""Files of an inventory folder; more is another folder than was meant."""
+"""Highest number of files in an inventory folder. More indicate the wrong folder."""
 APART = frozenset({"group_vars", "host_vars", "vars_plugins"})
 _SECTION = re.compile(r"^\[[\w.:-]+\]\s*$")
 
@@ -34,23 +34,23 @@ _SECTION = re.compile(r"^\[[\w.:-]+\]\s*$")
 def load_inventory(
     sources: Sequence[Path | str], *, playbook_dir: Path | None = None, decrypt: Decrypt | None = None
 ) -> Inventory:
-    """Return what `sources` say together, the later ones stronger; raises `InputError` with all mistakes, `UsageError`."""
+    """Return the inventory of all `sources`; later ones override earlier ones. Raises `InputError` with all mistakes, or `UsageError`."""
     reading = _InventoryReader(decrypt=decrypt)
     for source in sources:
         reading.take(source)
-    beside = [] if playbook_dir is None else [read_files(playbook_dir, reading.problems, decrypt)]
+    play_files = [] if playbook_dir is None else [read_files(playbook_dir, reading.problems, decrypt)]
     reading.complete()
     if reading.problems:
         raise InputError(tuple(dict.fromkeys(reading.problems)))
     if not any(group.hosts for group in reading.groups.values()):
-        raise UsageError(f"the inventory {', '.join(map(str, sources))} holds no host", next_step=NEXT)
+        raise UsageError(f"the inventory {', '.join(map(str, sources))} has no hosts", next_step=NEXT)
     return Inventory(
         reading.groups,
         tuple(reading.seen),
         reading.own,
         reading.places,
         tuple(reading.files),
-        tuple(beside),
+        tuple(play_files),
         reading.lab,
         tuple(map(str, sources)),
     )
@@ -58,7 +58,7 @@ def load_inventory(
 
 @dataclass(slots=True)
 class _InventoryReader:
-    """What has been read so far."""
+    """The state of reading inventories."""
 
     decrypt: Decrypt | None = None
     groups: dict[str, Group] = field(default_factory=lambda: {ALL: Group(ALL), UNGROUPED: Group(UNGROUPED)})
@@ -71,7 +71,7 @@ class _InventoryReader:
     folders: set[Path] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.groups[ALL].children[UNGROUPED] = None  # the first child of all, so its hosts come first
+        self.groups[ALL].children[UNGROUPED] = None  # ungrouped is the first child of all, so its hosts come first
 
     def take(self, source: Path | str) -> None:
         if isinstance(source, str) and "," in source:
@@ -83,19 +83,19 @@ class _InventoryReader:
             inner = list(islice(_files_in(path), MOST_FILES + 1))
             if len(inner) > MOST_FILES:
                 raise UsageError(
-                    f"the inventory folder {path} holds more than {MOST_FILES} files",
-                    next_step="name the folder of the inventory alone",
+                    f"the inventory folder {path} has more than {MOST_FILES} files",
+                    next_step="choose a folder that contains only the inventory",
                 )
             if not inner:
-                raise UsageError(f"the inventory folder {path} holds no file", next_step=NEXT)
+                raise UsageError(f"the inventory folder {path} has no inventory files", next_step=NEXT)
             for each in inner:
                 self.file(each)
-            self.beside(path)
+            self.variable_files(path)
             return
         if not path.exists():
             raise UsageError(f"there is no inventory {path}", next_step=NEXT)
         self.file(path)
-        self.beside(path.parent)
+        self.variable_files(path.parent)
 
     def listed(self, part: str) -> None:
         try:
@@ -105,7 +105,7 @@ class _InventoryReader:
         except ValueError as error:
             raise UsageError(f"--inventory {part}: {error}") from None
 
-    def beside(self, folder: Path) -> None:
+    def variable_files(self, folder: Path) -> None:
         if folder.resolve() not in self.folders:
             self.folders.add(folder.resolve())
             self.files.append(read_files(folder, self.problems, self.decrypt))
@@ -119,9 +119,7 @@ class _InventoryReader:
         if content is None:
             return
         if not isinstance(content, Table):
-            self.problems.append(
-                _ini(path) if _is_ini(path) else problem("an inventory is a mapping of groups", Place(str(path), 1, 1))
-            )
+            self.problems.append(_ini(path) if _is_ini(path) else problem("expected a mapping of groups", Place(str(path), 1, 1)))
             return
         for name, value in content.items():
             if name == LAB and _asks_for_lab(value):
@@ -135,13 +133,13 @@ class _InventoryReader:
                 self.refuse(f"lab: {key!r} is not known{meant(key, ['hosts'])}", value.key_places.get(key))
         count = value.get("hosts", 1)
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-            self.refuse("lab: hosts is a number from 1", value.value_places.get("hosts"))
+            self.refuse("lab: hosts must be a number of at least 1", value.value_places.get("hosts"))
             return
         self.lab = {"hosts": count}
 
     def group(self, parent: Group | None, name: object, value: Any, place: Place | None) -> None:
         if not isinstance(name, str):
-            self.refuse(f"a group's name is a text, not {name!r}; quote it", place)
+            self.refuse(f"a group name must be a string, got {name!r}; quote it", place)
             return
         group = self.groups.setdefault(str(name), Group(str(name)))
         group.place = group.place or place
@@ -150,9 +148,9 @@ class _InventoryReader:
         if value is None:
             return
         if not isinstance(value, Table):
-            self.refuse(f"group {name}: a mapping with {', '.join(PARTS)} is wanted, not {_kind(value)}", place)
+            self.refuse(f"group {name}: expected a mapping with {', '.join(PARTS)}, got {_kind(value)}", place)
             return
-        for key in value:  # in the file's order, as it decides about the order of hosts
+        for key in value:  # in file order, which determines the order of hosts
             if key not in PARTS:
                 self.refuse(f"group {name}: {key!r} is not known{meant(key, PARTS)}", value.key_places.get(key))
                 continue
@@ -176,7 +174,7 @@ class _InventoryReader:
         if isinstance(inner, Text) and key != "vars":
             return Table({inner: None}, inner.place, {inner: inner.place} if inner.place else {})
         if not isinstance(inner, Table):
-            self.refuse(f"group {group.name}: {key} is a mapping, not {_kind(inner)}", value.value_places.get(key))
+            self.refuse(f"group {group.name}: {key} must be a mapping, got {_kind(inner)}", value.value_places.get(key))
             return None
         return inner
 
@@ -186,16 +184,16 @@ class _InventoryReader:
         try:
             int(priority)
         except (TypeError, ValueError):
-            self.refuse(f"{PRIORITY} is a number, not {_kind(priority)}", found.value_places.get(PRIORITY))
+            self.refuse(f"{PRIORITY} must be a number, got {_kind(priority)}", found.value_places.get(PRIORITY))
 
     def hosts(self, group: Group, found: Table) -> None:
         for name, variables in found.items():
             place = found.key_places.get(name)
             if not isinstance(name, str):
-                self.refuse(f"a host's name is a text, not {name!r}; quote it", place)
+                self.refuse(f"a host name must be a string, got {name!r}; quote it", place)
                 continue
             if variables is not None and not isinstance(variables, Table):
-                self.refuse(f"host {name}: a mapping of variables is wanted, not {_kind(variables)}", place)
+                self.refuse(f"host {name}: expected a mapping of variables, got {_kind(variables)}", place)
                 continue
             whole, port = without_port(str(name))
             try:
@@ -213,7 +211,7 @@ class _InventoryReader:
             self.own.setdefault(name, []).append(variables)
 
     def complete(self) -> None:
-        """Hang what has no parent below ``all``, and what has no group into ``ungrouped``; refuse a group that contains itself."""
+        """Add groups without a parent to ``all``, and hosts without a group to ``ungrouped``. Rejects recursive groups."""
         grouped = {child for group in self.groups.values() for child in group.children}
         for name in self.groups:
             if name != ALL and name not in grouped:
@@ -236,7 +234,7 @@ class _InventoryReader:
                 return
             elif len(above) > DEEPEST_GROUPS:
                 too_deep.append(name)
-                self.refuse(f"groups lie more than {DEEPEST_GROUPS} deep in one another, down to {name}", self.groups[name].place)
+                self.refuse(f"groups are nested more than {DEEPEST_GROUPS} deep, down to {name}", self.groups[name].place)
             elif name not in done:
                 for child in self.groups[name].children:
                     descend(child, (*above, name))
@@ -250,14 +248,14 @@ class _InventoryReader:
 
 
 def holds_files(folder: Path) -> bool:
-    """Return whether a folder holds a file that is read as an inventory."""
+    """Return whether a folder has a file that is read as an inventory."""
     return next(_files_in(folder), None) is not None
 
 
 def _files_in(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """Yield the inventory files of a folder and of those in it, in name order; what Ansible passes over is passed over.
+    """Yield the inventory files of a folder and its subfolders in name order, except those that Ansible ignores.
 
-    A link back to a folder that holds it is not followed.
+    Links back to a parent folder are not followed.
     """
     for path in folder_entries(folder):
         if path.name.startswith(".") or path.name.endswith(IGNORED) or path.name in APART:
@@ -271,7 +269,7 @@ def _files_in(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
 
 
 def _asks_for_lab(value: object) -> bool:
-    """Return whether ``lab:`` asks for the lab; a group may be called so too, and then holds hosts by name."""
+    """Return whether ``lab:`` is the lab section. A group of that name has hosts by name."""
     if not isinstance(value, Table):
         return value is None
     return not (
@@ -296,11 +294,11 @@ def _is_ini(path: Path) -> bool:
 
 def _ini(path: Path) -> Problem:
     return problem(
-        f"this looks like an inventory in INI form, and only YAML is read; ansible-inventory -i {path} --list --yaml writes it as YAML",
+        f"this looks like an INI inventory, but only YAML is supported; convert it with ansible-inventory -i {path} --list --yaml",
         Place(str(path), 1, 1),
     )
 
 
 def _kind(value: object) -> str:
-    kinds = {list: "a list", dict: "a mapping", bool: "a truth value", int: "a number", float: "a number", type(None): "nothing"}
-    return next((word for kind, word in kinds.items() if isinstance(value, kind)), f"the text {value!r}")
+    kinds = {list: "a list", dict: "a mapping", bool: "a boolean", int: "a number", float: "a number", type(None): "nothing"}
+    return next((word for kind, word in kinds.items() if isinstance(value, kind)), f"the string {value!r}")

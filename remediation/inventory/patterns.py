@@ -1,4 +1,4 @@
-"""Ansible's host patterns: unions, intersections, exclusions, globs, regular expressions, slices."""
+"""Ansible's host patterns: unions, intersections, exclusions, globs, regular expressions and slices."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from remediation.templating.patterns import is_nested
 
 SLICE = re.compile(r"^(.+)\[(?:(-?\d+)|(\d*):(\d*))\]$")
 ALONE = re.compile(r"^[^\s:,!&~]+:\d+$|^\[[0-9a-fA-F.:]+\](?::\d+)?$")
-"""A name with a port, or an IPv6 address in brackets: its colons separate nothing."""
+"""A name with a port, or an IPv6 address in brackets, whose colons are not separators."""
 PART = re.compile(r"(?:[^\s:\[\]]|\[[^\]]{0,1000}\])+")
-"""What stands between colons; a colon inside brackets belongs to a slice or a set of characters."""
+"""A part between colons. Colons inside brackets belong to a slice or a character set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """The hosts that a pattern names, in the pattern's order; ``nothing`` are the parts that name none."""
+    """The hosts that match a pattern, in its order. ``nothing`` are the parts without a match."""
 
     hosts: tuple[str, ...]
     nothing: tuple[str, ...] = ()
 
 
 def split_pattern(pattern: str | Sequence[str]) -> list[str]:
-    """Return a pattern's parts; once a text holds a comma it is split at commas alone, as Ansible does."""
+    """Split a pattern into its parts. A pattern with a comma is split only at commas, as in Ansible."""
     if not isinstance(pattern, str):
         return [part for each in pattern for part in split_pattern(str(each))]
     if "," in pattern:
@@ -42,9 +42,9 @@ def split_pattern(pattern: str | Sequence[str]) -> list[str]:
 def match_hosts(
     parts: Sequence[str], hosts: Sequence[str], groups: Mapping[str, Sequence[str]], implicit: Collection[str] = ()
 ) -> Matched:
-    """Return what the `parts` of a pattern name together; raises `UsageError` for a regular expression that is none.
+    """Return the hosts that match `parts` together. Raises `UsageError` for an invalid regular expression.
 
-    ``implicit`` are hosts that are there when they are named, and only then.
+    ``implicit`` hosts match only by their exact name.
     """
     unions = [part for part in parts if part[0] not in "!&"] or ["all"]
     found: dict[str, None] = {}
@@ -92,20 +92,20 @@ def _fits(pattern: str) -> Callable[[str], object]:
     if pattern.startswith("~"):
         if is_nested(pattern[1:]):
             raise UsageError(
-                f"the pattern {pattern!r} repeats what varies, and could take for ever",
-                next_step="write it without a repetition inside of a repetition",
+                f"the pattern {pattern!r} has nested repetitions and could take forever",
+                next_step="write it without a repetition inside a repetition",
             )
         try:
             return re.compile(pattern[1:]).match
         except re.error as error:
-            raise UsageError(f"the pattern {pattern!r} is no regular expression: {error}") from None
+            raise UsageError(f"the pattern {pattern!r} is not a valid regular expression: {error}") from None
     if pattern == "*":
         return bool
     return re.compile(fnmatch.translate(pattern)).match
 
 
 def _sliced(part: str) -> tuple[str, int | None, int | None]:
-    """Return the name, and from where to where its hosts are taken, both ends included; (name, None, None) without a slice."""
+    """Return the name, and the first and last index of its slice (inclusive), or (name, None, None) without a slice."""
     found = None if part.startswith("~") else SLICE.match(part)
     if found is None:
         return part, None, None

@@ -1,4 +1,4 @@
-"""Where each variable of a host comes from, and what it overrode."""
+"""Finds the origin of each variable of a host, and the values that it overrides."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from remediation.templating.yaml.located import Table, place_of
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """One value of a variable as it stands in its file, where that is, and the weaker ones that it hides, strongest first."""
+    """A value of a variable as written, its place, and the weaker values it overrides, strongest first."""
 
     name: str
     value: Any
@@ -23,7 +23,7 @@ class Origin:
 
     @property
     def where(self) -> str:
-        """The file and line, or what it is where no file holds it."""
+        """The file and line, or the origin if it has no file."""
         return f"{self.place.file}:{self.place.line}" if self.place else self.rank
 
 
@@ -31,14 +31,14 @@ EXTRA = "-e"
 
 
 def origins(inventory: Inventory, host: str, extra: Layer | None = None) -> dict[str, Origin]:
-    """Return the origin of each variable of `host` by name; ``extra`` are those of the command line, the strongest."""
+    """Return the origin of each variable of `host` by name. ``extra`` are those of the command line, the strongest."""
     found: dict[str, list[Origin]] = {}
     ranked = [(each.rank, each.values) for each in inventory.ranked(host)] + [(EXTRA, extra or {})]
     for rank, values in reversed(ranked):
         for name, value in values.items():
             origin = Origin(str(name), value, rank, place_in(values, name) or place_of(value))
             known = found.setdefault(origin.name, [])
-            # a folder that lies beside both the inventory and the playbook is read twice
+            # a folder next to both the inventory and the playbook is read twice
             if origin.place is None or origin.place not in [each.place for each in known]:
                 known.append(origin)
     return {
@@ -48,5 +48,5 @@ def origins(inventory: Inventory, host: str, extra: Layer | None = None) -> dict
 
 
 def place_in(values: Mapping[Any, Any], name: object) -> Place | None:
-    """Return where a mapping of a file names a variable, None for a mapping that comes from no file."""
+    """Return the place of a variable in a mapping, or None if the mapping does not come from a file."""
     return values.key_places.get(name) if isinstance(values, Table) else None

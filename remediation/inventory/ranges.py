@@ -1,4 +1,4 @@
-"""Host names with ranges, as Ansible writes them: ``dev-[01:64].example``, ``gpu-[a:f]``, ``n[0:10:2]``."""
+"""Host names with ranges in Ansible's notation: ``dev-[01:64].example``, ``gpu-[a:f]``, ``n[0:10:2]``."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Iterator
 RANGE = re.compile(r"\[([^\[\]:]*):([^\[\]:]*)(?::([^\[\]:]*))?\]")
 WITH_PORT = re.compile(r"^(\[[0-9a-fA-F:.]+\]|.*[^:]):(\d+)$")
 MOST = 100_000
-"""Hosts the ranges of a name may stand for; more is a slip of the keyboard."""
+"""Highest number of hosts of a name with ranges. More indicate a typing error."""
 LONGEST = 20
-"""Digits of the ends of a range."""
+"""Highest number of digits of a range's ends."""
 
 
 def expanded(name: str) -> Iterator[str]:
-    """Yield the names that `name` stands for, itself where it holds no range; raises ValueError saying what is wrong."""
-    stands_for = math.prod(_length(part[1], part[2]) for part in RANGE.finditer(name))
-    if stands_for > MOST:
-        raise ValueError(f"its ranges stand for {stands_for:,} hosts; {MOST:,} are allowed")
+    """Yield the names that `name` expands to; without a range, itself. Raises ValueError with the reason."""
+    count = math.prod(_length(part[1], part[2]) for part in RANGE.finditer(name))
+    if count > MOST:
+        raise ValueError(f"its ranges expand to {count:,} hosts; the limit is {MOST:,}")
     yield from _expanded(name)
 
 
 def _length(first: str, last: str) -> int:
-    """Return about how many values a range has, 1 where it is none."""
+    """Return the approximate number of values of a range, 1 if it is invalid."""
     plain = all(part.isdecimal() and len(part) <= LONGEST for part in (first or "0", last))
     return max(1, int(last) - int(first or "0") + 1) if plain else 1
 
@@ -32,7 +32,7 @@ def _expanded(name: str) -> Iterator[str]:
     found = RANGE.search(name)
     if found is None:
         if ("[" in name) != ("]" in name) or ("[" in name and ":" not in name):
-            raise ValueError("the range is not whole: write it as [01:64]")
+            raise ValueError("the range is incomplete: write it as [01:64]")
         yield name
         return
     for value in _values(found[1], found[2], found[3]):
@@ -40,7 +40,7 @@ def _expanded(name: str) -> Iterator[str]:
 
 
 def without_port(name: str) -> tuple[str, int | None]:
-    """Return a name and the port behind its last colon, None where it has none: ``dev-1:2222``, ``[::1]:22``."""
+    """Split off the port after the last colon, None if there is none: ``dev-1:2222``, ``[::1]:22``."""
     found = WITH_PORT.match(name)
     if found is None or (":" in RANGE.sub("", found[1]) and not found[1].startswith("[")):
         return name, None  # an IPv6 address without brackets
@@ -49,7 +49,7 @@ def without_port(name: str) -> tuple[str, int | None]:
 
 def _values(first: str, last: str, step: str | None) -> Iterator[str]:
     if step is not None and (not step.isdecimal() or int(step) == 0):
-        raise ValueError(f"the step of the range is {step!r}, not a number from 1")
+        raise ValueError(f"the step of the range is {step!r}, not a number of at least 1")
     by = int(step) if step else 1
     first = first or "0"
     if not last:
@@ -59,7 +59,7 @@ def _values(first: str, last: str, step: str | None) -> Iterator[str]:
     if first.isdecimal() and last.isdecimal():
         width = len(first) if first.startswith("0") and len(first) > 1 else 0
         if width and len(last) != len(first):
-            raise ValueError(f"the range {first}:{last} begins with zeros, so both ends want the same length")
+            raise ValueError(f"the range {first}:{last} begins with zeros, so both ends must have the same length")
         numbers = range(int(first), int(last) + 1, by)
         if not numbers or len(numbers) > MOST:
             raise ValueError(f"the range {first}:{last} {'is too long' if numbers else 'ends before it begins'}")
@@ -71,4 +71,4 @@ def _values(first: str, last: str, step: str | None) -> Iterator[str]:
             raise ValueError(f"the range {first}:{last} ends before it begins")
         yield from map(chr, letters)
         return
-    raise ValueError(f"the range {first}:{last} is neither of numbers nor of single letters")
+    raise ValueError(f"the range {first}:{last} consists neither of numbers nor of single letters")

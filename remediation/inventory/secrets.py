@@ -1,4 +1,4 @@
-"""The passwords of vaults, from what ``--vault-password-file`` names: a file, a program that prints it, or the terminal."""
+"""Vault passwords from ``--vault-password-file``: a file, a program that prints it, or the terminal."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from remediation.templating.yaml.vault import DEFAULT_ID, Password, Vault
 
 PROMPT = "prompt"
 VARIABLE = "ANSIBLE_VAULT_PASSWORD_FILE"
-"""The file that Ansible's users already have in their environment; read where the command line names none."""
+"""Ansible's environment variable with the password file, used if the command line names none."""
 
 
 def vault_of(given: Sequence[str], environment: Mapping[str, str] = os.environ) -> Vault:
-    """Return what opens vaults with the passwords that are `given`, each asked for when the first value wants it.
+    """Return a vault with the given passwords. Each password is read when the first value needs it.
 
-    Each is ``[ID@]SOURCE``: a file, an executable file whose output it is, or ``prompt``.
+    Each is ``[ID@]SOURCE``: a file, an executable file that prints the password, or ``prompt``.
     """
     named = list(given) or [name for name in (environment.get(VARIABLE),) if name]
     return Vault([_password(text) for text in named])
@@ -33,7 +33,7 @@ def _password(text: str) -> tuple[str, Password]:
         if source == PROMPT:
             return from_prompt("Vault password" if label == DEFAULT_ID else f"Vault password ({label})")
         path = Path(source).expanduser()
-        # on Windows every file counts as executable
+        # on Windows, every file counts as executable
         if os.name == "posix" and path.is_file() and os.access(path, os.X_OK):
             return from_command([str(path.resolve())])
         return from_file(path)

@@ -1,1 +1,1 @@
-"""The words of the project as frozen dataclasses; standard library only, so that every layer may import them."""
+"""The domain model as frozen dataclasses; standard library only, so that every layer can import it."""

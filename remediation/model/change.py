@@ -1,4 +1,4 @@
-"""A change: one thing a step would do, said beforehand."""
+"""Changes: what a step would do, described beforehand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Risk(IntEnum):
-    """How much a change may hurt; ordered."""
+    """The risk of a change; ordered."""
 
     OBSERVE = 0
     SAFE = 1
@@ -21,7 +21,7 @@ class Risk(IntEnum):
 
     @classmethod
     def parse(cls, text: str) -> Risk:
-        """Return the risk named `text`; raises ValueError listing the names."""
+        """Return the risk named `text`. Raises ValueError listing the names."""
         try:
             return cls[text.strip().upper()]
         except KeyError:
@@ -31,7 +31,7 @@ class Risk(IntEnum):
 
 
 class Need(str, Enum):
-    """What a change needs of the session on the host."""
+    """A requirement of a change on the host's login session."""
 
     DESKTOP = "desktop"
     WSL = "wsl"
@@ -44,7 +44,7 @@ class Need(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class StepCall:
-    """A step by its registered name with JSON parameters: what undo and the ladder's preload are made of."""
+    """A step by its registered name with JSON parameters: the form of an undo and of a ladder's probe."""
 
     step: str
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -54,12 +54,15 @@ class StepCall:
 class Change:
     """One thing a step would do.
 
-    ``summary`` is an English sentence fragment ("close chrome.exe"), ``subject`` the stable key of what is changed,
-    ``before``/``after`` JSON values or texts (bytes are integers), ``diff`` a unified diff where files change,
-    ``data`` whatever `Step.apply` needs (JSON only, no secrets: it is journaled).
-    ``risk`` and ``needs`` override the step's own where given. ``undo`` is the step that takes it back.
-    ``asks`` says that the change closes a program with a window or otherwise needs the user's explicit consent,
-    in words ("closes a window of chrome.exe").
+    - ``summary``: an English phrase ("close chrome.exe").
+    - ``subject``: the stable key of what is changed.
+    - ``before``, ``after``: JSON values or texts (bytes are integers).
+    - ``diff``: a unified diff if files change.
+    - ``data``: what `Step.apply` needs (JSON only, no secrets: it is journaled).
+    - ``risk``, ``needs``: override the step's own.
+    - ``undo``: the step that reverts the change.
+    - ``asks``: why the change needs the user's explicit consent, such as closing a program with a window, in words ("closes a
+      window of chrome.exe").
     """
 
     summary: str
@@ -75,7 +78,7 @@ class Change:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What makes two planned changes the same one."""
+        """Identity of a planned change."""
         return (self.summary, self.subject)
 
 
@@ -85,5 +88,5 @@ def needs(*items: Need) -> frozenset[Need]:
 
 
 def highest(risks: Iterable[Risk]) -> Risk:
-    """Return the highest of `risks`, or OBSERVE when there are none."""
+    """Return the highest of `risks`, OBSERVE if there are none."""
     return max(risks, default=Risk.OBSERVE)

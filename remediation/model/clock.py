@@ -1,4 +1,4 @@
-"""The clock as a parameter: nothing in the project sleeps or reads the time but through one of these."""
+"""The clock as a parameter: all code sleeps and reads the time only through one of these."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall time in seconds since the epoch, a monotonic counter, and waiting."""
+    """Wall time in seconds since the epoch, a monotonic counter, and sleeping."""
 
     def now(self) -> float:
         """Return seconds since the epoch."""
 
     def monotonic(self) -> float:
-        """Return seconds that never go backwards."""
+        """Return a monotonic time in seconds."""
 
     def sleep(self, seconds: float, wait: Callable[[float], object] = time.sleep) -> None:
-        """Wait. `wait` waits for seconds of the controller's time, and may return early (`Ports.wait`: on Ctrl-C)."""
+        """Sleep. `wait` sleeps for seconds of controller time and may return early (`Ports.wait`: on Ctrl-C)."""
 
 
 class SystemClock:
-    """The controller's own clock; with ``scale`` > 1 a second of the host's passes in 1/scale of ours (lab hosts)."""
+    """The controller's own clock. With ``scale`` > 1, host time runs that much faster (lab hosts)."""
 
     def __init__(self, scale: float = 1.0) -> None:
         self._scale = scale
@@ -32,9 +32,9 @@ class SystemClock:
         return time.time()
 
     def monotonic(self) -> float:
-        """Return seconds of the host's time since this clock was made."""
+        """Return seconds of host time since this clock was created."""
         return (time.monotonic() - self._start) * self._scale
 
     def sleep(self, seconds: float, wait: Callable[[float], object] = time.sleep) -> None:
-        """Wait `seconds` of the host's time."""
+        """Sleep `seconds` of host time."""
         wait(max(0.0, seconds) / self._scale)

@@ -1,25 +1,26 @@
-"""Everything that can go wrong and that a user can cause, as one tree.
+"""The exception hierarchy.
 
 ::
 
-    RemediationError             exit 1: usage or playbook
-      UsageError                 a command line that cannot be meant
-      InputError                 playbook, inventory or variables: one or more `Problem`s with file:line
-      HostError                  something at one host
-        Unreachable              exit 3: no connection
-          AuthenticationFailed
-          HostKeyRefused / CertificateRefused
-        Blocked                  exit 5: a need is not there, or the risk gate refused
-          WriteRefused           a write reached a connection in check mode
-        DeadlineExceeded         a call took longer than it may
-        CallFailed               a program, probe or endpoint answered with an error
-          Unreadable             it answered, and what it said cannot be read
-          Undecided              what is to be repaired is not there, or one of several: the user has to say
-        NothingThere             the host has nothing that could be repaired
-        NotApplicable            what a step sets does not exist on this kind of host: the step is skipped
-        Uncertain                a write may or may not have been carried out: look again, never repeat
+  RemediationError             exit 1: usage or playbook
+    UsageError                 invalid command line or parameters
+    InputError                 playbook, inventory or variables: one or more `Problem`s with file:line
+    HostError                  an error at one host
+      Unreachable              exit 3: no connection
+        AuthenticationFailed
+        HostKeyRefused / CertificateRefused
+      Blocked                  exit 5: an unmet need, or the risk gate refused
+        WriteRefused           a write reached a connection in check mode
+      DeadlineExceeded         a call exceeded its time limit
+      CallFailed               a program, probe or endpoint answered with an error
+        NotRecorded            a replay lacks the answer
+        Unreadable             the answer cannot be parsed
+        Undecided              the repair target is missing or ambiguous: the user has to choose
+      NoTarget                 the host has nothing that could be repaired
+      NotApplicable            the step does not apply to this kind of host and is skipped
+      OutcomeUnknown           a write may or may not have been made: observe again, never repeat
 
-Each error says in one sentence what happened, and in ``next_step`` what to do about it.
+The message of each error is one sentence; ``next_step`` says what to do about it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A position in a file that belongs to the user; line and column count from 1."""
+    """A position in one of the user's files; line and column count from 1."""
 
     file: str
     line: int
@@ -42,7 +43,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in an input file: where, what, and the nearest right name where there is one."""
+    """One error in an input file: its message, position and excerpt."""
 
     message: str
     place: Place | None = None
@@ -54,7 +55,7 @@ class Problem:
 
 
 class RemediationError(Exception):
-    """Base of all errors that are told to the user without a traceback."""
+    """Base class of all errors that are shown to the user without a traceback."""
 
     exit_code = 1
 
@@ -70,23 +71,23 @@ class RemediationError(Exception):
 
 
 class UsageError(RemediationError):
-    """A command line that cannot be meant."""
+    """Invalid command line or parameters."""
 
 
 class InputError(RemediationError):
-    """One or more mistakes in a playbook, inventory or variable file."""
+    """One or more errors in a playbook, inventory or variable file."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
 
     def mask(self, hide: Callable[[str], str]) -> None:
-        """Take secrets out of every mistake: `hide` returns a text without them."""
+        """Mask the secrets in every problem; `hide` returns a text without them."""
         self.problems = tuple(Problem(hide(each.message), each.place, hide(each.excerpt)) for each in self.problems)
 
 
 class HostError(RemediationError):
-    """Something went wrong at one host."""
+    """An error at one host."""
 
     exit_code = 2
 
@@ -96,13 +97,13 @@ class HostError(RemediationError):
 
 
 class Unreachable(HostError):
-    """There is no connection to the host, or it was lost for good."""
+    """No connection to the host, or the connection was lost for good."""
 
     exit_code = 3
 
 
 class AuthenticationFailed(Unreachable):
-    """The host refused the login; never tried in a loop (account lockout)."""
+    """The host refused the login. Logins are never retried in a loop (account lockout)."""
 
 
 class HostKeyRefused(Unreachable):
@@ -114,23 +115,23 @@ class CertificateRefused(Unreachable):
 
 
 class Blocked(HostError):
-    """Something that the change needs is not there, or the user's limit forbids it."""
+    """A need of the change is not met, or the user's limits forbid it."""
 
     exit_code = 5
 
 
 class WriteRefused(Blocked):
-    """A call marked as a write reached a connection that is in check mode."""
+    """A call marked as a write reached a connection in check mode."""
 
 
 class DeadlineExceeded(HostError):
-    """A call took longer than it may; whatever it started was told to stop."""
+    """A call exceeded its time limit; the program it started is stopped."""
 
 
 class CallFailed(HostError):
     """A program, probe or endpoint answered with an error.
 
-    ``status`` is the exit code or HTTP status, ``output`` what it said (already redacted).
+    ``status`` is the exit code or HTTP status, ``output`` the (redacted) answer.
     """
 
     def __init__(self, message: str, *, host: str = "", next_step: str = "", status: int | None = None, output: str = "") -> None:
@@ -140,30 +141,30 @@ class CallFailed(HostError):
 
 
 class NotRecorded(CallFailed):
-    """A replayed run asked for something that the recorded one did not."""
+    """A replayed run made a request that the recorded run did not make."""
 
 
 class Unreadable(CallFailed):
-    """A part of the host answered, and what it said cannot be read: that is a fault to name, not a part that is missing."""
+    """A part of the host answered, but the answer cannot be parsed. This is a fault to report, not a missing part."""
 
 
 class Undecided(CallFailed):
-    """What is to be repaired is not there, or may be one of several: no remedy is tried before the user has said which."""
+    """The repair target is missing or ambiguous: no remedy is tried before the user has chosen."""
 
 
 class NoTarget(HostError):
-    """The host has neither Ollama nor anything that could bring it up: no remedy is tried."""
+    """The host has neither Ollama nor anything that could start it: no remedy is tried."""
 
 
 class NotApplicable(HostError):
-    """What a step sets does not exist on this kind of host (a Compose file, where systemd runs the server): no failure."""
+    """The step does not apply to this kind of host (a Compose file where systemd runs the server); not a failure."""
 
     exit_code = 0
 
 
 class OutcomeUnknown(HostError):
-    """A write was sent and its answer lost: the state must be looked at again, the write never repeated."""
+    """A write was sent but its answer was lost: observe the state again, never repeat the write."""
 
 
 NO_ANSWER = (CallFailed, DeadlineExceeded)
-"""What a part of a host that does not answer raises: it failed, or it hangs. Who can do without that part catches both."""
+"""The errors of a part of a host that fails or hangs. Code that can do without that part catches both."""

@@ -1,4 +1,4 @@
-"""What a run says while it goes on. Reports and the journal see nothing but events."""
+"""Events of a run, the only input of reports and the journal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened, JSON throughout.
+    """One event; all data is JSON.
 
-    ``kind`` is one of the names listed in ``docs/events.md``; ``time`` is the controller's clock, ``host`` empty for
-    what concerns the whole run; ``data`` holds the fields of that kind. Secrets are masked before an event is made.
+    ``kind`` is one of the names in ``docs/events.md``; ``time`` is controller time; ``host`` is empty for the whole run;
+    ``data`` holds the fields of the kind. Secrets are masked before reports and the journal receive an event.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""Reads the user's files: regular ones, of a size that fits into memory many times over, as UTF-8 text."""
+"""Reads the user's files: regular files of limited size, as UTF-8 text."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from pathlib import Path
 
 MIB = 1024**2
 LARGEST = 16 * MIB
-"""Bytes of the largest playbook, inventory, variable file, template or vault; nobody writes such by hand."""
+"""Maximum size in bytes of a playbook, inventory, variable file, template or vault; handwritten files are far smaller."""
 
 _HANDED_OVER = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
-"""Where a shell leaves what it hands over (``-e @<(command)``): a pipe that is open already."""
+"""Paths of pipes that a shell passes as open descriptors (``-e @<(command)``)."""
 
 
 def read_text(path: Path, *, encoding: str = "utf-8", most: int = LARGEST) -> str:
-    """Return the text of a file; raises OSError, with a sentence, for what is too large or no regular file, UnicodeDecodeError."""
+    """Return the text of a file.
+
+    Raises OSError with a message for a file that is too large or not regular, and UnicodeDecodeError.
+    """
     return read_bytes(path, most).decode(encoding)
 
 
 def read_bytes(path: Path, most: int = LARGEST) -> bytes:
-    """Return what a file holds; raises OSError, with a sentence, for what is too large or no regular file."""
+    """Return the content of a file. Raises OSError with a message for a file that is too large or not regular."""
     kind = path.stat()
     if not stat.S_ISREG(kind.st_mode):
         handed_over = stat.S_ISFIFO(kind.st_mode) and str(path).startswith(_HANDED_OVER)
         if stat.S_ISDIR(kind.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not handed_over:
-            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
     if kind.st_size > most:
         raise _too_large(path, most)
     with path.open("rb") as file:
@@ -39,4 +42,4 @@ def read_bytes(path: Path, most: int = LARGEST) -> bytes:
 
 
 def _too_large(path: Path, most: int) -> OSError:
-    return OSError(errno.EFBIG, f"it is larger than {most // MIB} MiB", str(path))
+    return OSError(errno.EFBIG, f"larger than {most // MIB} MiB", str(path))

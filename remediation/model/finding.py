@@ -1,4 +1,4 @@
-"""Causes, findings and a whole diagnosis."""
+"""Causes, findings and diagnoses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Cause(str, Enum):
-    """The fixed list of causes; ``UNKNOWN`` when nothing is proven."""
+    """The fixed list of causes; ``UNKNOWN`` if nothing is proven."""
 
     EXPLICIT_NUM_GPU = "explicit_num_gpu"
     VRAM_OCCUPIED = "vram_occupied"
@@ -42,18 +42,18 @@ class Cause(str, Enum):
 
     @property
     def explains(self) -> bool:
-        """Whether it explains why layers of the model are not on the GPU."""
+        """Whether the cause explains why layers of the model are not on the GPU."""
         return self not in {Cause.HEALTHY, Cause.LOAD_LATENCY, Cause.UNKNOWN}
 
     @property
     def excluded_for_good(self) -> bool:
-        """Whether it stays excluded for a whole run once a step has excluded it: a file whose hash was right stays sound."""
+        """Whether a cause ruled out by a step stays ruled out for the run: a file with a correct hash stays correct."""
         return self in {Cause.MODEL_CORRUPT, Cause.DRIVER_TOO_OLD}
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The very words that prove something: ``where`` is a file:line, a field or a command, ``text`` what it says."""
+    """A literal quote that proves something: ``where`` is a file:line, a field or a command, ``text`` its content."""
 
     where: str
     text: str
@@ -61,9 +61,9 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A cause with the evidence that proves it; ``confidence`` lies between 0 and 1.
+    """A cause with the evidence that proves it; ``confidence`` is between 0 and 1.
 
-    ``by_hand`` says that only a person can cure this form of the cause, whatever rungs treat the others.
+    ``by_hand`` means that only a person can fix this form of the cause, even if rungs treat other forms.
     """
 
     cause: Cause
@@ -76,7 +76,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class RuledOut:
-    """A cause that the evidence excludes, and why."""
+    """A cause that the evidence rules out, and why."""
 
     cause: Cause
     because: str
@@ -84,7 +84,7 @@ class RuledOut:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting that was set against what the server reads: dead (read by no release) or harmful."""
+    """A setting that conflicts with what the server reads: dead (read by no release) or harmful."""
 
     name: str
     value: str
@@ -94,7 +94,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Somebody who asks for a number of layers; ``place`` is the file and line, or the field, to change."""
+    """A client that requests a number of layers; ``place`` is the file and line, or the field, to change."""
 
     who: str
     value: int | None
@@ -104,11 +104,12 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What is known about one incident; findings are ordered, the best first.
+    """The diagnosis of one incident; findings are ordered, best first.
 
-    ``offloaded`` is (layers on the GPU, layers of the model) as the server last said, ``predicted`` the layers that
-    would fit by the memory model, ``need`` its explanation in one sentence, ``collect`` what to collect next, ``senders``
-    who asks for few layers where that is what was found.
+    - ``offloaded``: (layers on the GPU, layers of the model) as last reported by the server.
+    - ``predicted``: the layers that would fit according to the memory model; ``need`` explains it in one sentence.
+    - ``collect``: what to collect next.
+    - ``senders``: the clients that request few layers, if that is the finding.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -122,9 +123,9 @@ class Diagnosis:
     senders: tuple[Sender, ...] = ()
 
     def confidence(self, cause: Cause) -> float:
-        """Return how sure the diagnosis is of `cause`; 0 when it is not among the findings."""
+        """Return the confidence of `cause`, 0 if it is not among the findings."""
         return max((finding.confidence for finding in self.findings if finding.cause is cause), default=0.0)
 
     def rules_out(self, cause: Cause) -> bool:
-        """Return whether the evidence excludes `cause`."""
+        """Return whether the evidence rules out `cause`."""
         return any(item.cause is cause for item in self.ruled_out)

@@ -1,4 +1,4 @@
-"""What became of a step, and what the engine may report of it."""
+"""The result of a step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(str, Enum):
-    """One word for one thing (design: words)."""
+    """The outcome of a task or host."""
 
     OK = "ok"
     WOULD_CHANGE = "would-change"
@@ -31,17 +31,18 @@ class Outcome(str, Enum):
 
     @property
     def bad(self) -> bool:
-        """Whether a host with this outcome does not go on."""
+        """Whether a host with this outcome stops."""
         return self in {Outcome.UNVERIFIED, Outcome.BLOCKED, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNREACHABLE}
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The end of one task on one host: an outcome, its reason, and what it would change or changed.
+    """The result of one task on one host: an outcome, its reason, and the changes that it made or would make.
 
-    ``applies`` is False where the step has nothing to set on this kind of host (`remediation.model.errors.NotApplicable`),
-    ``ruled_out`` holds the causes that the state, as it was observed, excludes. ``repeated`` is True where a change was not sent
-    because it had failed before and nothing has changed since. ``interrupted`` is True where Ctrl-C kept it from its end.
+    - ``applies``: False if the step does not apply to this kind of host (`remediation.model.errors.NotApplicable`).
+    - ``ruled_out``: the causes that the observed state rules out.
+    - ``repeated``: True if a change was not sent because it had failed before and nothing has changed since.
+    - ``interrupted``: True if Ctrl-C stopped the task.
     """
 
     outcome: Outcome

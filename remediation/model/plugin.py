@@ -1,7 +1,7 @@
-"""What another distribution adds to `remediate`: commands, and the hosts of an inventory that asks for them.
+"""Plugins: commands and inventory hosts that another distribution adds to `remediate`.
 
-A distribution registers a `Plugin` under the entry-point group ``remediation.plugins``. The entry point's name is the group of
-its commands (``lab.start``) and the inventory key that asks for its hosts (``lab:``).
+A distribution registers a `Plugin` under the entry-point group ``remediation.plugins``. The entry point's name is the group
+of its commands (``lab.start``) and the inventory key that requests its hosts (``lab:``).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ GROUP = "remediation.plugins"
 class PluginCommand:
     """A command: its name, a dataclass of its options, and a function from them to an exit code.
 
-    ``changes`` says that it changes something and has no ``--check``: it then refuses to run under ``--dry``. The function's
-    docstring is the command's help.
+    ``changes`` marks a command that changes something and has no ``--check``; it refuses to run under ``--dry``. The
+    function's docstring is the command's help.
     """
 
     name: str
@@ -30,15 +30,15 @@ class PluginCommand:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plugin:
-    """The commands of a distribution, and what starts the hosts that an inventory asks for."""
+    """The commands of a distribution, and the function that starts the hosts an inventory requests."""
 
     commands: tuple[PluginCommand, ...] = ()
     start_hosts: Callable[[Mapping[str, Any]], Mapping[str, Mapping[str, Any]]] | None = None
-    """Takes what stands under the inventory key; returns the variables of each host by its name."""
+    """Takes the value of the inventory key; returns the variables of each host by name."""
 
 
 def option(text: str, *, default: Any = None, short: str = "", value: str = "") -> Any:
-    """Declare an option: a tuple default makes it repeatable, a bool a switch, an int a number, else it takes a text."""
+    """Declare an option. A tuple default makes it repeatable, a bool a switch, an int a number; otherwise it takes text."""
     return dataclasses.field(default=default, metadata={"help": text, "short": short, "value": value})
 
 

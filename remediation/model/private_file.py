@@ -1,4 +1,4 @@
-"""Files that are written as a whole or not at all; private ones may be read by their owner alone."""
+"""Atomic file writes; private files are readable only by their owner."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write `text` to `path`, readable and writable by its owner alone whatever the umask; raises `OSError`."""
+    """Write `text` to `path` with mode 600 regardless of the umask. Raises `OSError`."""
     write_whole(path, text, mode=0o600)
 
 
 def write_whole(path: Path, text: str, *, mode: int = 0o666) -> None:
-    """Write `text` to `path`; raises `OSError`. `mode` is what the umask leaves of it.
+    """Write `text` to `path` atomically. `mode` is subject to the umask. Raises `OSError`.
 
-    The file is created beside `path` with its final mode and renamed, so that no reader sees half of it and a link that
-    lies at `path` is replaced, not followed. What is no regular file (``/dev/stdout``, a pipe) is written to as it is.
+    The file is created next to `path` with its final mode and renamed, so that readers never see a partial file and a
+    symbolic link at `path` is replaced, not followed. Other kinds of files (``/dev/stdout``, a pipe) are written to directly.
     """
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""Names of programs, and those that are never closed whatever they hold (facts/windows 5)."""
+"""Program names, and the programs that are never closed."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ PROTECTED = frozenset({
 })  # fmt: skip
 SERVER = "ollama"
 OLLAMA = frozenset({SERVER, "llama-server", "ollama_llama_server"})
-"""Programs that hold a model's memory for Ollama: the server, and the runners that it starts (facts/ollama 0)."""
+"""Programs that hold a model's memory for Ollama: the server and its runners (``ollama_llama_server`` in older releases)."""
 OLLAMA_APP = "ollama app"
 """The tray program on Windows, which starts the server."""
 _PROTECTED_PREFIXES = ("com.docker.", "sshd", "containerd-shim", "vmmem", "ollama", "llama-server")
 
 
 def program_name(text: str) -> str:
-    """Return a program's name as it is compared: ``Chrome.exe`` and ``chrome`` are one."""
+    """Return the normalized name of a program: ``Chrome.exe`` and ``chrome`` are equal."""
     name = text.strip().lower()
     return name.removesuffix(".exe")
 
 
 def is_protected(program: str) -> bool:
-    """Whether a program of this name is never closed: it belongs to the system, to Docker or to Ollama."""
+    """Return whether a program is never closed: it belongs to the system, to Docker or to Ollama."""
     name = program_name(program)
     return name in PROTECTED or name.startswith(_PROTECTED_PREFIXES)

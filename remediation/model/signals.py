@@ -1,4 +1,4 @@
-"""The signals that ask a program to end, and who handles them."""
+"""Handles the signals that ask a program to end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from types import FrameType
 from typing import Any
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-"""What asks a program to end, where the system has it. A closed terminal sends SIGHUP, a service manager SIGTERM."""
+"""The signals that ask a program to end, where the platform has them.
+
+A closed terminal sends SIGHUP, a service manager SIGTERM.
+"""
 
 
 class Terminated(KeyboardInterrupt):
@@ -20,20 +23,18 @@ class Terminated(KeyboardInterrupt):
 
 
 def interrupt_main(signum: int) -> None:
-    """Let the main thread handle a signal as if it had been sent, and wake it where it waits. Called from another thread."""
+    """Make the main thread handle a signal as if it had been sent, and wake it. Called from another thread."""
     main = threading.main_thread().ident
     if hasattr(signal, "pthread_kill") and main is not None:
         signal.pthread_kill(main, signal.Signals(signum))
     else:
-        _thread.interrupt_main(
-            signal.Signals(signum)
-        )  # wakes nobody: on Windows the main thread looks up from its waits by itself
+        _thread.interrupt_main(signal.Signals(signum))  # does not interrupt a wait: on Windows the main thread wakes up regularly
 
 
 class EndingSignals:
-    """Raises an exception that ends the program; while it ends, for `SECONDS`, further signals do not disturb it.
+    """Raises an exception that ends the program, and ignores further signals for `SECONDS` meanwhile.
 
-    It closes what is open on the hosts then, and an impatient third Ctrl-C would leave that behind.
+    During that time the program closes its connections; an impatient third Ctrl-C would leave them open.
     """
 
     SECONDS = 5.0
@@ -42,7 +43,7 @@ class EndingSignals:
         self._begun: float | None = None
 
     def __call__(self, error: type[KeyboardInterrupt]) -> None:
-        """Raise `error`, unless the program ends already."""
+        """Raise `error`, unless the program is already ending."""
         now = time.monotonic()
         if self._begun is None or now - self._begun >= self.SECONDS:
             self._begun = now
@@ -51,9 +52,9 @@ class EndingSignals:
 
 @contextmanager
 def terminating() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise `Terminated` and Ctrl-C `KeyboardInterrupt`, so that what is open is closed.
+    """Make SIGTERM and SIGHUP raise `Terminated` and Ctrl-C `KeyboardInterrupt`, so that connections are closed.
 
-    In another than the main thread do nothing.
+    Outside the main thread this does nothing.
     """
     ending = EndingSignals()
 
@@ -66,7 +67,7 @@ def terminating() -> Iterator[None]:
 
 @contextmanager
 def handled(handler: Callable[[int, FrameType | None], None], names: Sequence[str] = _NAMES) -> Iterator[None]:
-    """Handle the signals of these names, where the system has them and they are not ignored."""
+    """Handle the named signals if the platform has them and they are not ignored."""
     before: dict[int, Any] = {}
     try:
         for name in names:

@@ -1,1 +1,1 @@
-"""playbook."""
+"""Playbooks: loading, validation and the model of plays and tasks."""

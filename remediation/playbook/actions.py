@@ -1,6 +1,6 @@
-"""What flow actions take: names, types and defaults, checked when a playbook is loaded and again with values at run time.
+"""Parameters of flow actions: names, types and defaults, checked when a playbook is loaded and again at run time.
 
-An action is no step: it has no state of its own. How each is carried out is the engine's business (`remediation.engine.play`).
+An action is not a step: it has no state. `remediation.engine.play` carries actions out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ COLLECTION = "ansible.builtin."
 
 
 class Action(BaseModel):
-    """The parameters of one action. ``free`` is the parameter that takes a bare text, ``open`` lets any name in."""
+    """The parameters of an action. ``free`` is the parameter for a bare string; ``open`` allows any names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
@@ -29,13 +29,13 @@ class Debug(Action):
     """Print a message, or the value of a variable."""
 
     msg: Any = Field(None, description="what to print")
-    var: Any = Field(None, description="a variable or expression whose value is printed")
-    verbosity: int = Field(0, description="print only from this many -v on")
+    var: Any = Field(None, description="a variable or expression to print")
+    verbosity: int = Field(0, description="lowest number of -v at which it is printed")
 
     @model_validator(mode="after")
     def _one_form(self) -> Debug:
         if {"msg", "var"} <= self.model_fields_set:
-            msg = "msg and var exclude each other"
+            msg = "msg and var are mutually exclusive"
             raise ValueError(msg)
         return self
 
@@ -46,16 +46,16 @@ class SetFact(Action):
     model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
     open: ClassVar[bool] = True
 
-    cacheable: bool = Field(default=False, description="accepted; nothing is kept beyond the run")
+    cacheable: bool = Field(default=False, description="accepted for compatibility; facts are not kept beyond the run")
 
 
 class Assert(Action):
     """Fail unless all conditions hold."""
 
-    that: Any = Field(..., description="a condition, or a list of them")
-    fail_msg: Any = Field(None, alias="msg", description="what to say when one does not hold")
-    success_msg: Any = Field(None, description="what to say when all hold")
-    quiet: bool = Field(default=False, description="say less")
+    that: Any = Field(..., description="a condition, or a list of conditions")
+    fail_msg: Any = Field(None, alias="msg", description="message if a condition is false")
+    success_msg: Any = Field(None, description="message if all conditions are true")
+    quiet: bool = Field(default=False, description="print less")
 
 
 class Fail(Action):
@@ -70,20 +70,20 @@ class Command(Action):
     free: ClassVar[str] = "cmd"
     words: ClassVar[tuple[str, ...]] = ("chdir", "creates", "removes", "stdin")
 
-    cmd: str | None = Field(None, description="the command line, split by shell rules, run by none")
-    argv: list[Any] | None = Field(None, description="the program and its arguments", min_length=1)
-    chdir: str | None = Field(None, description="the folder to run it in")
-    creates: str | None = Field(None, description="a file whose presence makes the task unnecessary")
-    removes: str | None = Field(None, description="a file whose absence makes the task unnecessary")
-    stdin: Any = Field(None, description="what the program reads; the place for a secret")
-    stdin_add_newline: bool = Field(default=True, description="end that with a newline")
-    strip_empty_ends: bool = Field(default=True, description="strip newlines off the end of its output")
+    cmd: str | None = Field(None, description="command line, split by shell rules but not run by a shell")
+    argv: list[Any] | None = Field(None, description="program and arguments", min_length=1)
+    chdir: str | None = Field(None, description="working directory")
+    creates: str | None = Field(None, description="path; if it exists, the task is skipped")
+    removes: str | None = Field(None, description="path; if it does not exist, the task is skipped")
+    stdin: Any = Field(None, description="standard input; use it to pass secrets")
+    stdin_add_newline: bool = Field(default=True, description="append a newline to stdin")
+    strip_empty_ends: bool = Field(default=True, description="strip trailing newlines from the output")
 
     @field_validator("cmd", "argv", mode="before")
     @classmethod
     def _no_secret(cls, value: object) -> object:
         if any(isinstance(item, Secret) for item in (value if isinstance(value, list) else [value])):
-            msg = "every user of the host can read a command line, so a secret has no place on it; hand it over by stdin or environment"
+            msg = "every user of the host can read a command line, so it must not contain secrets; pass them by stdin or environment"
             raise ValueError(msg)
         return value
 
@@ -98,13 +98,13 @@ class Command(Action):
     @model_validator(mode="after")
     def _one_form(self) -> Command:
         if (self.cmd is None) == (self.argv is None):
-            msg = "either a command line or argv is wanted"
+            msg = "expected either a command line or argv"
             raise ValueError(msg)
         return self
 
 
 class Meta(Action):
-    """Steer the run itself."""
+    """Control the run itself."""
 
     free: ClassVar[str] = "free_form"
 
@@ -114,23 +114,23 @@ class Meta(Action):
 
 
 class WaitFor(Action):
-    """Wait for a port, a file or a text in it."""
+    """Wait for a port, a file, or text in a file."""
 
-    host: str = Field("127.0.0.1", description="the host whose port is tried, as seen from the target")
+    host: str = Field("127.0.0.1", description="host to connect to, as seen from the target")
     port: int | None = Field(None, description="the port")
     path: str | None = Field(None, description="the file")
-    search_regex: str | None = Field(None, description="a text that the file must hold")
+    search_regex: str | None = Field(None, description="regular expression that the file's content must match")
     state: Literal["started", "stopped", "present", "absent", "drained"] = Field("started", description="what to wait for")
     timeout: float = Field(300, description="seconds after which the task fails")
-    connect_timeout: float = Field(5, description="seconds for one try to connect")
-    delay: float = Field(0, description="seconds before the first look")
-    sleep: float = Field(1, description="seconds between two looks")
-    msg: str | None = Field(None, description="what to say on failure")
+    connect_timeout: float = Field(5, description="timeout of one connection attempt in seconds")
+    delay: float = Field(0, description="seconds before the first check")
+    sleep: float = Field(1, description="seconds between checks")
+    msg: str | None = Field(None, description="message on failure")
 
     @model_validator(mode="after")
     def _one_subject(self) -> WaitFor:
         if self.port is not None and self.path is not None:
-            msg = "port and path exclude each other"
+            msg = "port and path are mutually exclusive"
             raise ValueError(msg)
         return self
 
@@ -140,32 +140,34 @@ class IncludeVars(Action):
 
     free: ClassVar[str] = "file"
 
-    file: str | None = Field(None, description="the file, in vars/ or beside the playbook")
-    dir: str | None = Field(None, description="a folder of files, read in the order of their names")
-    name: str | None = Field(None, description="the variable to put them under")
+    file: str | None = Field(None, description="file in vars/ or next to the playbook")
+    dir: str | None = Field(None, description="folder of files, read in the order of their names")
+    name: str | None = Field(None, description="variable that receives the loaded variables")
 
     @model_validator(mode="after")
     def _one_source(self) -> IncludeVars:
         if (self.file is None) == (self.dir is None):
-            msg = "either a file or dir is wanted"
+            msg = "expected either file or dir"
             raise ValueError(msg)
         return self
 
 
 class IncludeTasks(Action):
-    """Run the tasks of a file, chosen when the host gets there."""
+    """Run the tasks of a file, which is selected at run time."""
 
     free: ClassVar[str] = "file"
 
     file: str = Field(..., description="the file")
-    apply: dict[str, Any] | None = Field(None, description="keywords that are handed down to its tasks")
+    apply: dict[str, Any] | None = Field(None, description="keywords applied to its tasks")
 
 
 class Measure(Action):
-    """Measure how fast the loaded model answers, for before and after."""
+    """Measure the response time of the loaded model, before and after a repair."""
 
-    label: Literal["before", "after"] = Field("after", description="which figures these are; at most 8 tokens before")
-    model: str | None = Field(None, description="which model; the target's by default")
+    label: Literal["before", "after"] = Field(
+        "after", description="whether this is the measurement before or after; before uses at most 8 tokens"
+    )
+    model: str | None = Field(None, description="model name; defaults to the target's")
 
 
 ACTIONS: Mapping[str, type[Action]] = {
@@ -180,22 +182,22 @@ ACTIONS: Mapping[str, type[Action]] = {
     "set_fact": SetFact,
     "wait_for": WaitFor,
 }
-"""The flow actions by name; those of Ansible's also under ``ansible.builtin.``."""
+"""The flow actions by name. Those of Ansible are also available as ``ansible.builtin.*``."""
 
 OURS = frozenset({"measure"})
-"""Actions that Ansible does not have, and so not under its name either."""
+"""Actions that Ansible does not have, which therefore have no ``ansible.builtin`` name."""
 
 
 def plain_name(name: str) -> str:
-    """Return an action's short name: ``ansible.builtin.debug`` is ``debug``."""
+    """Return an action's short name: ``ansible.builtin.debug`` becomes ``debug``."""
     short = name.removeprefix(COLLECTION)
     return name if short in OURS else short
 
 
 def from_text(action: type[Action], text: str) -> dict[str, Any]:
-    """Return the parameters that a bare text stands for: the free one, with words such as ``chdir=/tmp`` taken out, or pairs.
+    """Parse a bare string: the free parameter with words such as ``chdir=/tmp`` extracted, or ``name=value`` pairs.
 
-    Raises ValueError where it cannot be meant.
+    Raises ValueError if it is neither.
     """
     if not action.free:
         return _pairs(text)
@@ -216,7 +218,7 @@ def from_text(action: type[Action], text: str) -> dict[str, Any]:
 def _pairs(text: str) -> dict[str, Any]:
     pairs = [word.partition("=") for word in _split(text)]
     if not pairs or any(not equals for _, equals, _ in pairs):
-        msg = f"a mapping of parameters is wanted, not {text!r}"
+        msg = f"expected a mapping of parameters, got {text!r}"
         raise ValueError(msg)
     return {name: _unquoted(value) for name, _, value in pairs}
 
@@ -227,7 +229,7 @@ def _unquoted(value: str) -> str:
 
 
 def _split(text: str) -> list[str]:
-    """Return the words of a command line with their quotes, and templates in one piece."""
+    """Split a command line into words, keeping quotes, and templates in one piece."""
     words: list[str] = []
     word, quote, depth = "", "", 0
     for index, character in enumerate(text):

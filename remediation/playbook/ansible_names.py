@@ -1,28 +1,30 @@
-"""Keywords and modules of Ansible that are not here, with what to use instead: a user who brings a playbook along is told so."""
+"""Ansible keywords and modules that are not supported, with the alternative to suggest."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-_ROLES = "there are no roles; bring their tasks in with import_tasks, their defaults with vars_files"
-_SHELL = "a command sees no shell; where one is wanted, name it: command: {argv: [sh, -c, ...]}"
+_ROLES = "roles are not supported; use import_tasks for their tasks and vars_files for their defaults"
+_SHELL = "commands do not run in a shell; if you need one, name it: command: {argv: [sh, -c, ...]}"
 _WINDOWS = "command runs programs on Windows too: command: {argv: [powershell, -NoProfile, -Command, ...]}"
-_SERVICE = "a step sets a state (remediate steps); else command: {argv: [systemctl, restart, NAME]} or [powershell, -Command, Restart-Service NAME]"
-_FILES = "a step sets a state (remediate steps); else command with creates or removes"
-_PACKAGES = "packages are not installed here; do it before the run, or by command"
-_FACTS = "facts are read when a step needs them, so leave it out"
-_LOGIN = "who is logged in where stands in the inventory (ansible_user, ansible_port, ansible_connection)"
-_ORDER = "hosts go in the order of the pattern, each at its own pace"
-_WAIT = "command waits for its end; say how long it may take with timeout"
-_HOSTS = "hosts stand in the inventory; write the group there"
+_SERVICE = (
+    "use a step (remediate steps), or command: {argv: [systemctl, restart, NAME]} or [powershell, -Command, Restart-Service NAME]"
+)
+_FILES = "use a step (remediate steps), or command with creates or removes"
+_PACKAGES = "packages are not managed here; install them before the run, or with command"
+_FACTS = "remove it: facts are read when a step needs them"
+_LOGIN = "set the login in the inventory (ansible_user, ansible_port, ansible_connection)"
+_ORDER = "hosts run in the order of the pattern, independently of each other"
+_WAIT = "command waits for the program to end; set its limit with timeout"
+_HOSTS = "define hosts and groups in the inventory"
 
 KEYWORDS: Mapping[str, str] = {
     **dict.fromkeys(("async", "poll"), _WAIT),
     **dict.fromkeys(("connection", "remote_user", "port", "become_method", "become_flags", "become_exe"), _LOGIN),
     **dict.fromkeys(("strategy", "order"), _ORDER),
     **dict.fromkeys(("gather_subset", "gather_timeout", "fact_path"), _FACTS),
-    **dict.fromkeys(("action", "local_action"), "write the step as the key: command: ...; delegate_to: localhost runs it on this machine"),
-    "collections": "there are no collections; remediate steps lists the steps",
+    **dict.fromkeys(("action", "local_action"), "write the step as the key, as in command: ...; use delegate_to: localhost to run it on this machine"),
+    "collections": "collections are not supported; remediate steps lists the steps",
     "debugger": "there is no debugger; --check shows what would be done",
     "delegate_facts": "variables belong to the host that sets them",
     "module_defaults": "write the parameters on each task, or use a YAML anchor",
@@ -46,10 +48,10 @@ MODULES: Mapping[str, str] = {
     ),
     **dict.fromkeys(("setup", "gather_facts", "getent"), _FACTS),
     **dict.fromkeys(("add_host", "group_by"), _HOSTS),
-    **dict.fromkeys(("reboot", "win_reboot"), "reboots are not made here; reboot the machine, then go on with remediate resume"),
-    **dict.fromkeys(("ping", "win_ping", "wait_for_connection"), "a host is opened by the first task that needs it; remediate check-host tries it out"),
-    **dict.fromkeys(("uri", "win_uri"), "wait_for sees whether a port answers; else command: {argv: [curl, -f, URL]}"),
-    **dict.fromkeys(("user", "group", "cron", "hostname", "iptables", "known_hosts", "mount_facts"), "a step sets a state (remediate steps); else command"),
+    **dict.fromkeys(("reboot", "win_reboot"), "reboot the machine yourself, then continue with remediate resume"),
+    **dict.fromkeys(("ping", "win_ping", "wait_for_connection"), "the first task that needs a host connects to it; remediate check-host tests the connection"),
+    **dict.fromkeys(("uri", "win_uri"), "use wait_for to check a port, or command: {argv: [curl, -f, URL]}"),
+    **dict.fromkeys(("user", "group", "cron", "hostname", "iptables", "known_hosts", "mount_facts"), "use a step (remediate steps), or command"),
     "async_status": _WAIT,
     "debconf": _PACKAGES,
     "include": "use include_tasks, or import_playbook for a playbook",
@@ -60,8 +62,8 @@ MODULES: Mapping[str, str] = {
 
 
 def module_instead(name: str) -> str:
-    """Return what to use instead of a module of Ansible's, by its plain or full name; empty for what is none."""
+    """Return the alternative to an unsupported Ansible module, by its short or full name, or ""."""
     short = name.rpartition(".")[2]
     if short in MODULES:
         return MODULES[short]
-    return "modules of collections are not here; remediate steps lists the steps" if name.count(".") > 1 else ""
+    return "modules of collections are not supported; remediate steps lists the steps" if name.count(".") > 1 else ""

@@ -1,4 +1,4 @@
-"""The keywords of plays, blocks and tasks with the types that they take; what is a template is checked at run time."""
+"""The keywords of plays, blocks and tasks, with their types. Templates are checked at run time."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _text(value: object) -> bool:
 
 
 def is_variable(value: object) -> bool:
-    """Return whether a value can be the name of a variable: an identifier of Python in ASCII, as in Ansible."""
+    """Return whether a value is a valid variable name: a Python identifier in ASCII, as in Ansible."""
     return isinstance(value, str) and value.isascii() and value.isidentifier() and value not in {"True", "False", "None"}
 
 
@@ -79,8 +79,8 @@ FALSE = frozenset({"false", "no", "off", "0"})
 SWITCH = ("true or false", _switch)
 NUMBER = ("a number", _number)
 WHOLE = ("a whole number", _whole)
-TEXT = ("a text", _text)
-TEXTS = ("a text or a list of texts", _texts)
+TEXT = ("a string", _text)
+TEXTS = ("a string or a list of strings", _texts)
 CONDITION = ("a condition or a list of conditions", _condition)
 MAPPING = ("a mapping", _mapping)
 MAPPINGS = ("a mapping, or a list of mappings", _mappings)
@@ -108,7 +108,7 @@ HANDED_DOWN: Mapping[str, Kind] = {
     "timeout": NUMBER,
     "vars": MAPPING,
 }
-"""What plays, blocks and imports hand down to their tasks."""
+"""Keywords that plays, blocks and imports pass to their tasks."""
 
 BLOCK: Mapping[str, Kind] = {
     **HANDED_DOWN,
@@ -122,10 +122,10 @@ BLOCK: Mapping[str, Kind] = {
 }
 
 APPLY: Mapping[str, Kind] = {**HANDED_DOWN, "delegate_to": TEXT, "name": TEXT, "notify": TEXTS, "when": CONDITION}
-"""What ``apply`` of an include hands down."""
+"""Keywords that ``apply`` of an include passes to the included tasks."""
 
 LOOPS: Mapping[str, Kind] = {"loop": ANYTHING, **{f"with_{name}": ANYTHING for name in (*LISTS, *LOOKUPS)}}
-"""``loop``, and Ansible's older forms: one for each lookup."""
+"""``loop``, and Ansible's older form for each lookup."""
 
 TASK: Mapping[str, Kind] = {
     **HANDED_DOWN,
@@ -187,14 +187,14 @@ LOOP_CONTROL: Mapping[str, Kind] = {
 STATIC = frozenset(
     {"register", "name", "loop_var", "index_var", "tasks", "block", "rescue", "always", "handlers", "goal", "rungs"}
 )
-"""Keywords that may be no template, or whose own values are looked at one by one."""
+"""Keywords that cannot be templates, or whose elements are checked one by one."""
 
 
 def fits(kind: Kind, value: Any) -> bool:
-    """Return whether a value is of that kind, as far as can be told before its templates are evaluated."""
+    """Return whether a value has the given type. Templates are accepted, because they are evaluated at run time."""
     return has_template(value) or kind[1](value)
 
 
 def as_switch(value: Any) -> bool:
-    """Return a switch that `fits` let through as a boolean."""
+    """Convert a switch accepted by `fits` to a boolean."""
     return value if isinstance(value, bool) else str(value).strip().lower() in TRUE

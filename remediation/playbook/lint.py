@@ -1,4 +1,4 @@
-"""Advice on a playbook that is no mistake: what would surprise, cannot be undone, or is never used."""
+"""Finds questionable parts of a valid playbook: surprising, irreversible or unused ones."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from remediation.steps.registry import registry
 from remediation.templating.yaml.located import has_template
 
 KEEPING = ("backup", "save", "keep")
-"""Parameters by which a step that deletes something keeps it first."""
+"""Parameters with which a destructive step keeps a copy first."""
 
 FOR_HOSTS = frozenset({"close_programs", "compose_files", "endpoint", "max_risk", "model", "registry", "warn_seconds"})
-"""Variables that the engine and the facets read of a host, whoever set them (design 5 and 7)."""
+"""Variables that the engine and the facets read."""
 
 DELETES: Mapping[tuple[str, ...], str] = {
-    ("docker", "volume", "rm"): "deletes a volume with all that lies in it",
-    ("docker", "volume", "prune"): "deletes volumes with all that lies in them",
-    ("docker", "system", "prune"): "deletes what no container uses",
+    ("docker", "volume", "rm"): "deletes a volume and its content",
+    ("docker", "volume", "prune"): "deletes volumes and their content",
+    ("docker", "system", "prune"): "deletes everything that no container uses",
     ("ollama", "rm"): "deletes a model",
-    ("rm", "-rf"): "deletes a folder with all below it",
-    ("rm", "-r"): "deletes a folder with all below it",
+    ("rm", "-rf"): "deletes a folder and its content",
+    ("rm", "-r"): "deletes a folder and its content",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class LintWarning:
-    """One piece of advice: which rule, what, where, and the line it is about."""
+    """A lint warning: the rule, the message, and its place."""
 
     rule: str
     message: str
@@ -49,7 +49,7 @@ class LintWarning:
 def lint_playbook(
     playbook: Playbook, *, known: Iterable[str] = (), steps: Callable[[], Mapping[str, type[Step[Any]]]] = registry
 ) -> list[LintWarning]:
-    """Return advice on a playbook that was loaded, in the order of its places; `known` are variables of the inventory and ``-e``."""
+    """Return the warnings about a loaded playbook in the order of their places. `known` are variables of the inventory and ``-e``."""
     names = names_in(playbook)
     found: list[LintWarning] = []
     for play in playbook.plays:
@@ -84,20 +84,20 @@ def _command(task: Task) -> Iterator[LintWarning]:
     if not says:
         yield LintWarning(
             "command-without-changed-when",
-            "a command counts as changed each time; say when it really changed something: changed_when, creates or removes",
+            "a command always counts as changed; set changed_when, creates or removes",
             task.place,
         )
     for beginning, does in DELETES.items():
         if tuple(words[: len(beginning)]) == beginning and task.risk is None:
             yield LintWarning(
                 "destructive-without-backup",
-                f"{' '.join(beginning)} {does}, and nothing is saved first; say risk: destructive, and save it by a step before",
+                f"{' '.join(beginning)} {does}, and no copy is saved first; set risk: destructive, and save a copy in an earlier task",
                 task.place,
             )
     if "down" in words and {"-v", "--volumes"} & set(words) and {"compose", "docker-compose"} & set(words):
         yield LintWarning(
             "bare-down-v",
-            "down -v deletes the project's volumes, and the models in them; a stack is stopped by stack.stopped, without loss",
+            "down -v deletes the project's volumes, and the models in them; use stack.stopped to stop a stack without data loss",
             task.place,
         )
 
@@ -119,7 +119,7 @@ def _handlers(task: Task, play: Play) -> Iterator[LintWarning]:
         if not has_template(name) and not open_names and str(name) not in known:
             yield LintWarning(
                 "unknown-handler",
-                f"no handler is called {str(name)!r}{meant(name, known)}; the run would end as soon as this task changes something",
+                f"no handler is called {str(name)!r}{meant(name, known)}; the run would fail as soon as this task changes something",
                 where(name, task.place),
             )
 
@@ -127,21 +127,21 @@ def _handlers(task: Task, play: Play) -> Iterator[LintWarning]:
 def _unused(names: UsedNames) -> Iterator[LintWarning]:
     for name, place in names.defined.items():
         if name not in names.used and name not in FOR_HOSTS and not name.startswith("ansible_"):
-            yield LintWarning("unused-variable", f"the variable {name!r} is used nowhere in this playbook", place)
+            yield LintWarning("unused-variable", f"the variable {name!r} is not used in this playbook", place)
 
 
 def _undefined(names: UsedNames, known: Iterable[str]) -> Iterator[LintWarning]:
     there = {*names.defined, *names.given, *known, *FOR_HOSTS}
-    if names.open_ended:  # variables come from files whose names are not known yet
+    if names.open_ended:  # more variables come from files whose names are not known yet
         return
     for name, place in names.needed.items():
         if name not in there and not name.startswith("ansible_"):
             near = meant(name, there)
-            yield LintWarning("undefined-variable", f"the variable {name!r} is set nowhere that is known{near}", place)
+            yield LintWarning("undefined-variable", f"the variable {name!r} is not defined{near}", place)
 
 
 def warnings_to_json(advice: LintWarning) -> dict[str, Any]:
-    """Return advice as JSON."""
+    """Return a warning as JSON data."""
     place = advice.place
     at = {"file": place.file, "line": place.line, "column": place.column} if place else {}
     return {"rule": advice.rule, "message": advice.message, **at}

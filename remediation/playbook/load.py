@@ -1,4 +1,4 @@
-"""Reads a playbook and all that it imports. Every mistake is told at once, with its place, before any host is touched."""
+"""Reads a playbook and its imports. All mistakes are reported at once with their places, before any host is contacted."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ IMPORT = "import_playbook"
 def load_playbook(
     path: Path, steps: Steps = registry, extra: Mapping[str, Any] | None = None, *, decrypt: Decrypt | None = None
 ) -> Playbook:
-    """Return the playbook in `path`; raises `InputError` with every mistake in it and in what it imports.
+    """Return the playbook in `path`. Raises `InputError` with all mistakes in it and its imports.
 
-    `extra` are the variables of the command line: names of imports may hold them. `decrypt` opens vaults.
+    `extra` are the variables of the command line, which may occur in the names of imports. `decrypt` opens vaults.
     """
     loading = Loading(path.parent, steps, extra or {}, decrypt=decrypt)
     if not path.is_file():
@@ -55,7 +55,7 @@ def load_tasks(
     problems: Problems | None = None,
     decrypt: Decrypt | None = None,
 ) -> tuple[Node, ...]:
-    """Return the tasks of a file that a host includes while it runs; raises `InputError`. Paths begin with `prefix`."""
+    """Return the tasks of a file that is included at run time. Their paths begin with `prefix`. Raises `InputError`."""
     loading = Loading(root, steps, extra or {}, problems or Problems(), decrypt=decrypt)
     place = Place(str(path), 1, 1)
     content = loading.read(path, place)
@@ -66,7 +66,7 @@ def load_tasks(
 
 @dataclass(slots=True)
 class _Plays:
-    """Reads one file of plays; what an import hands on: ``outer`` its when and tags, ``given`` its vars, ``first`` the index."""
+    """Reads one file of plays. An import passes its when and tags (``outer``), vars (``given``) and first play index (``first``)."""
 
     loading: Loading
     path: Path
@@ -81,15 +81,15 @@ class _Plays:
         top = where(content, Place(str(self.path), 1, 1))
         if not isinstance(content, list):
             if len(problems.found) == before:
-                problems.add(f"a playbook is a list of plays, not {shown_value(content)}", top)
+                problems.add(f"expected a list of plays, got {shown_value(content)}", top)
             return []
         if not content:
-            problems.add("this playbook holds no play", top)
+            problems.add("this playbook has no plays", top)
         plays: list[Play] = []
         for raw in content:
             index = self.first + len(plays)
             if not isinstance(raw, Mapping):
-                problems.add(f"a play is a mapping, not {shown_value(raw)}", where(raw, top))
+                problems.add(f"expected a play (a mapping), got {shown_value(raw)}", where(raw, top))
                 continue
             key = next((key for key in raw if isinstance(key, str) and plain_name(key) == IMPORT), None)
             plays += [self._play(raw, index)] if key is None else self._imported(raw, key, index)
@@ -103,7 +103,7 @@ class _Plays:
         own = raw.get("vars")
         variables = {**self.given, **own} if isinstance(own, Mapping) else dict(self.given)
         if not isinstance(raw[key], str):
-            loading.problems.add(f"{IMPORT}: the name of a file is wanted", at)
+            loading.problems.add(f"{IMPORT}: expected a file name", at)
             return []
         file = loading.find(raw[key], self.path.parent, at, names=variables)
         if file is None:
@@ -117,14 +117,14 @@ class _Plays:
         place = where(raw, Place(str(path), 1, 1))
         loading.expect(raw, keywords.PLAY, "a play")
         if "hosts" not in raw:
-            loading.problems.add("this play does not say its hosts", place)
+            loading.problems.add("this play has no hosts", place)
         elif not raw["hosts"]:
-            loading.problems.add("hosts: a pattern is wanted, and there is none", value_place(raw, "hosts"))
+            loading.problems.add("hosts: expected a host pattern, got nothing", value_place(raw, "hosts"))
         own = raw.get("vars")
         variables: Mapping[str, Any] = own if isinstance(own, Mapping) else {}
         if self.given:
             variables = {**variables, **self.given}
-        # a play's own vars rank below its vars_files, so tasks do not get them handed down
+        # a play's own vars rank below its vars_files, so they are not passed to the tasks
         settings = handed_down(self.outer, {name: value for name, value in raw.items() if name not in {"vars", "when"}})
         reader = TaskReader(loading, path.parent, variables)
         lists = {
@@ -150,14 +150,14 @@ class _Plays:
         return replace(play, name=raw["name"]) if has_template(raw.get("name")) else play
 
     def _check_vars_files(self, play: Play) -> None:
-        """Read the ``vars_files`` whose names are known already, so that a mistake in one is found before a host is touched."""
+        """Read the ``vars_files`` with static names, so that mistakes in them are found before a host is contacted."""
         scope = Scope((self.loading.early, play.vars))
         for entry in play.vars_files:
             names = entry if isinstance(entry, list) else [entry]
             try:
                 texts = [str(scope.render(name)) for name in names]
             except RemediationError:
-                continue  # a host's own variable is in the name: it is looked for when the host gets there
+                continue  # the name contains a host variable and is evaluated at run time
             files = [find_file(text, (play.file.parent,), "vars", subfolder_first=True) for text in texts]
             file = next((file for file in files if file), None)
             place = where(names[0], play.place)
@@ -168,4 +168,4 @@ class _Plays:
             content = self.loading.read(file, place)
             if content is not None and not isinstance(content, Mapping):
                 at = where(content, Place(str(file), 1, 1))
-                self.loading.problems.add(f"a mapping of variables is wanted, not {shown_value(content)}", at)
+                self.loading.problems.add(f"expected a mapping of variables, got {shown_value(content)}", at)

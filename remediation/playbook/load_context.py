@@ -1,4 +1,4 @@
-"""What is shared by the readers of one playbook: its mistakes, its files, and small questions about raw values."""
+"""Shared state of the readers of one playbook: problems, files, and helpers for raw values."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from remediation.steps.contract import Step
 
 DEEPEST = 60
-"""How deep imports may lie in one another."""
+"""Highest depth of nested imports."""
 
 
 @dataclass(slots=True)
 class Loading:
-    """One reading of a playbook: its mistakes, the files that were read, and what is known before any host is."""
+    """The state of reading a playbook: its problems, the files read, and the variables known before any host."""
 
     root: Path
     steps: Callable[[], Mapping[str, type[Step[Any]]]]
@@ -37,7 +37,7 @@ class Loading:
     decrypt: Decrypt | None = None
 
     def read(self, path: Path, place: Place | None) -> Any:
-        """Return what a YAML file holds; None, and a problem, where it cannot be read."""
+        """Return the content of a YAML file. On failure, adds a problem and returns None."""
         try:
             content = read_yaml(path, decrypt=self.decrypt)
         except InputError as error:
@@ -48,11 +48,11 @@ class Loading:
         return content
 
     def find(self, name: Any, folder: Path, place: Place | None, *, names: Mapping[str, Any] | None = None) -> Path | None:
-        """Return the file that is named: beside the file that names it, then beside the playbook; else note a problem."""
+        """Return a named file: next to the file that names it, else next to the playbook. Adds a problem if there is none."""
         try:
             text = str(Scope((self.early, names or {})).render(name))
         except RemediationError as error:
-            self.problems.add(f"{error.message}; the name of an import must be known before any host is", where(name, place))
+            self.problems.add(f"{error.message}; the name of an import cannot depend on host variables", where(name, place))
             return None
         found = find_file(text, (folder, self.root), "tasks")
         if found is None:
@@ -61,7 +61,7 @@ class Loading:
 
     @contextmanager
     def within(self, file: Path, place: Place | None) -> Iterator[bool]:
-        """Note that `file` is being imported, and yield whether it may be: not within itself, and not too deep."""
+        """Enter an import, and yield whether it is allowed: not recursive and not too deep."""
         known = file.resolve()
         if known in self.open_imports:
             circle = " -> ".join(path.name for path in (*self.open_imports[self.open_imports.index(known) :], known))
@@ -69,7 +69,7 @@ class Loading:
             yield False
             return
         if len(self.open_imports) > DEEPEST:
-            self.problems.add(f"imports lie more than {DEEPEST} files deep in one another", place)
+            self.problems.add(f"imports are nested more than {DEEPEST} files deep", place)
             yield False
             return
         self.open_imports.append(known)
@@ -79,13 +79,13 @@ class Loading:
             self.open_imports.pop()
 
     def no_keyword(self, what: str, key: object, kinds: Iterable[str], place: Place | None) -> None:
-        """Note a keyword that is not known: with what to use instead where it is Ansible's, else with the nearest one."""
+        """Add an unknown keyword, with the alternative if it is one of Ansible's, else with the nearest known one."""
         instead = KEYWORDS.get(str(key))
-        hint = f", which Ansible has; {instead}" if instead else meant(key, kinds)
+        hint = f", which is Ansible's; {instead}" if instead else meant(key, kinds)
         self.problems.add(f"{what} has no keyword {str(key)!r}{hint}", place)
 
     def expect(self, raw: Mapping[Any, Any], kinds: Mapping[str, Kind], what: str) -> None:
-        """Note every key of `raw` that `kinds` does not hold, and every value that is of another kind."""
+        """Add a problem for every unknown key of `raw` and for every value of the wrong type."""
         for key, value in raw.items():
             if key not in kinds:
                 self.no_keyword(what, key, kinds, key_place(raw, key))
@@ -93,13 +93,13 @@ class Loading:
             kind = kinds[key]
             well = kind[1](value) if key in keywords.STATIC else keywords.fits(kind, value)
             if not well:
-                self.problems.add(f"{key}: {kind[0]} is wanted, not {shown_value(value)}", value_place(raw, key))
+                self.problems.add(f"{key}: expected {kind[0]}, got {shown_value(value)}", value_place(raw, key))
 
 
 def find_file(name: str, folders: tuple[Path, ...], subfolder: str, *, subfolder_first: bool = False) -> Path | None:
     """Return the file `name` in the first of `folders` that has it, or in their `subfolder`.
 
-    Variables are looked for in ``vars/`` first, as in Ansible, tasks beside the file that names them.
+    As in Ansible, variables are searched in ``vars/`` first, and tasks next to the file that names them.
     """
     try:
         path = Path(name).expanduser()
@@ -110,23 +110,23 @@ def find_file(name: str, folders: tuple[Path, ...], subfolder: str, *, subfolder
             for candidate in (*inner, folder / path) if subfolder_first else (folder / path, *inner):
                 if candidate.exists() and not candidate.is_dir():
                     return candidate
-    except (OSError, ValueError, RuntimeError):  # a name that no file can have: a NUL, too long, ~ of nobody
+    except (OSError, ValueError, RuntimeError):  # not a possible file name: a NUL, too long, or ~ of an unknown user
         return None
     return None
 
 
 def key_place(raw: Mapping[Any, Any], key: object) -> Place | None:
-    """Return where a key stands."""
+    """Return the place of a key."""
     return raw.key_places.get(key) or raw.place if isinstance(raw, Table) else None
 
 
 def value_place(raw: Mapping[Any, Any], key: object) -> Place | None:
-    """Return where a key's value stands."""
+    """Return the place of a key's value."""
     return raw.value_places.get(key) or key_place(raw, key) if isinstance(raw, Table) else None
 
 
 def shown_value(value: object) -> str:
-    """Return a value as it is quoted in a message."""
+    """Return a value as quoted in messages."""
     kinds = {dict: "a mapping", Table: "a mapping", type(None): "nothing"}
     if type(value) in kinds:
         return kinds[type(value)]
@@ -134,12 +134,12 @@ def shown_value(value: object) -> str:
 
 
 def texts_of(value: Any) -> tuple[str, ...]:
-    """Return a text or a list of texts as a tuple."""
+    """Return a string or a list of strings as a tuple."""
     if value is None:
         return ()
     return tuple(item if isinstance(item, str) else str(item) for item in (value if isinstance(value, list) else [value]))
 
 
 def tags_of(value: Any) -> frozenset[str]:
-    """Return tags: a text separated by commas, or a list of such."""
+    """Return tags: a comma-separated string, or a list of such strings."""
     return frozenset(tag.strip() for text in texts_of(value) for tag in text.split(",") if tag.strip())

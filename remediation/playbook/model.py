@@ -1,7 +1,7 @@
-"""A playbook as it was read: plays, tasks, blocks and ladders, each with its place; what tasks inherit is settled already.
+"""The model of a loaded playbook: plays, tasks, blocks and ladders with their places. Inherited keywords are resolved.
 
-Values that may be templates are kept as they stand in the file (`remediation.templating.yaml.located`) and are evaluated where a
-host reaches the task.
+Values that may be templates are stored as written (`remediation.templating.yaml.located`) and evaluated when a host reaches the
+task.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TaskSettings:
-    """The keywords that blocks, imports and plays hand down, as they hold for one task.
+    """The inheritable keywords as they apply to one task.
 
-    ``when`` and ``vars`` are kept per level, the outermost first: each level is asked, or laid over the one before.
-    None means that nobody said anything.
+    ``when`` and ``vars`` are kept per level, the outermost first: all conditions must hold, and inner variables override outer ones.
+    None means unset.
     """
 
     when: tuple[Any, ...] = ()
@@ -46,7 +46,7 @@ class TaskSettings:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """What a task is repeated over: ``kind`` is ``loop``, ``with_items``, ... as it stands in the file."""
+    """The loop of a task. ``kind`` is the keyword as written: ``loop``, ``with_items``, ..."""
 
     kind: str
     over: Any
@@ -60,7 +60,7 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class RungNode:
-    """One remedy of a ladder, in the file's order: its tasks treat these causes together."""
+    """One remedy of a ladder, in file order. Its tasks together treat these causes."""
 
     name: str
     tasks: tuple[Node, ...]
@@ -71,7 +71,7 @@ class RungNode:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A step by its name with parameters as they stand in the file."""
+    """A step by name, with its parameters as written."""
 
     name: str
     parameters: Mapping[str, Any]
@@ -80,7 +80,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class LadderNode:
-    """A goal, and the remedies that may lead to it."""
+    """A goal, and the remedies that may reach it."""
 
     goal: tuple[Call, ...]
     rungs: tuple[RungNode, ...]
@@ -88,10 +88,10 @@ class LadderNode:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One step, action, ladder or include. ``path`` is its stable id within the run, ``folder`` that of its file.
+    """One step, action, ladder or include. ``path`` is its stable ID within the run, ``folder`` that of its file.
 
-    ``settings`` hold with its own keywords, ``outer`` without them. The tasks of a file that it includes start from ``inner``,
-    which is ``outer`` with the keywords of ``apply``, or from ``outer`` where there is no ``apply``.
+    ``settings`` include its own keywords, ``outer`` do not. Tasks of a file that it includes start from ``inner``, which is ``outer``
+    with the keywords of ``apply``, or from ``outer`` if there is no ``apply``.
     """
 
     name: str
@@ -117,13 +117,13 @@ class Task:
 
     @property
     def title(self) -> str:
-        """The name as it is told: the action's, as it is written, where the task has none."""
+        """The displayed name: the task's name, else the action as written."""
         return self.name or self.spelling or self.action
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Tasks that belong together: ``rescue`` follows a failure, ``always`` runs either way. An import is one as well."""
+    """A group of tasks: ``rescue`` runs after a failure, ``always`` in any case. An import is a block too."""
 
     name: str
     path: str
@@ -135,12 +135,12 @@ class Block:
 
 
 Node: TypeAlias = Task | Block
-"""What a list of tasks is made of."""
+"""The elements of a task list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """Tasks mapped to hosts; ``index`` counts from 0 over the whole playbook."""
+    """Tasks mapped to hosts. ``index`` counts from 0 over the whole playbook."""
 
     name: str
     index: int
@@ -160,20 +160,20 @@ class Play:
 
     @property
     def title(self) -> str:
-        """The name as it is told: the hosts where the play has none."""
+        """The displayed name: the play's name, else its hosts."""
         return self.name or (",".join(map(str, self.hosts)) if isinstance(self.hosts, list) else str(self.hosts))
 
     @property
     def sections(self) -> tuple[tuple[Node, ...], ...]:
-        """The lists of tasks in their order; handlers are flushed after each."""
+        """The task lists in order. Handlers are flushed after each."""
         return (self.pre_tasks, self.tasks, self.post_tasks)
 
 
 @dataclass(frozen=True, slots=True)
 class Playbook:
-    """A file of plays, with those it imports; ``files`` are all that were read, for the journal.
+    """A file of plays with its imports. ``files`` lists all files read, for the journal.
 
-    ``decrypt`` opens what is encrypted in them, and in what they load while the play runs.
+    ``decrypt`` opens encrypted content in these files and in files loaded at run time.
     """
 
     path: Path
@@ -183,7 +183,7 @@ class Playbook:
 
 
 def tasks_of(nodes: tuple[Node, ...]) -> Iterator[Task]:
-    """Yield every task in `nodes`, those of blocks and of rungs included."""
+    """Yield every task in `nodes`, including those of blocks and rungs."""
     for node in nodes:
         if isinstance(node, Block):
             yield from tasks_of((*node.block, *node.rescue, *node.always))

@@ -1,4 +1,4 @@
-"""Checks what a step or an action is given, as far as it can be told before templates are evaluated."""
+"""Checks the parameters of steps and actions before templates are evaluated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from remediation.templating.yaml.located import Table, Text, has_template, plain
 
 
 def given_parameters(action: type[Action], raw: Any, place: Place | None, problems: Problems) -> Mapping[str, Any]:
-    """Return an action's parameters as a mapping, whatever form they have in the file."""
+    """Return an action's parameters as a mapping, from any of the forms allowed in a file."""
     if raw is None:
         return Table({}, place)
     if isinstance(raw, Mapping):
@@ -26,14 +26,14 @@ def given_parameters(action: type[Action], raw: Any, place: Place | None, proble
             problems.add(str(error), where(raw, place))
             return Table({}, place)
         return Table({name: Text(value, where(raw, place)) for name, value in found.items()}, where(raw, place))
-    problems.add("a mapping of parameters is wanted here", where(raw, place))
+    problems.add("expected a mapping of parameters", where(raw, place))
     return Table({}, place)
 
 
 def check_parameters(
     model: type[BaseModel], name: str, values: Mapping[Any, Any], place: Place | None, problems: Problems
 ) -> None:
-    """Note what is wrong with `values` as parameters of `model`: names always, types where nothing is to be evaluated."""
+    """Add a problem for each wrong parameter of `model`: unknown names always, wrong types unless they are templates."""
     places = values.value_places if isinstance(values, Table) else {}
     keys = values.key_places if isinstance(values, Table) else {}
     names = known_names(model)
@@ -48,14 +48,14 @@ def check_parameters(
         else:
             accepted[str(key)] = plain(value)
     for message, field in faults(model, accepted):
-        whole = not field and bool(late)  # a rule about several parameters, one of which is not known yet
+        whole = not field and bool(late)  # a rule about several parameters, one of which is still unknown
         if field not in late and not whole and not _late_alias(model, field, late):
             at = places.get(field) or keys.get(field) or place
             problems.add(f"{name}: {field}: {message}" if field else f"{name}: {message}", at)
 
 
 def faults(model: type[BaseModel], values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what pydantic finds wrong: a sentence, and the parameter it is about (empty where it is about all)."""
+    """Return pydantic's errors: a message, and the parameter (empty if it concerns several)."""
     try:
         model.model_validate(values)
     except ValidationError as error:
@@ -64,7 +64,7 @@ def faults(model: type[BaseModel], values: Mapping[str, Any]) -> list[tuple[str,
 
 
 def known_names(model: type[BaseModel]) -> list[str]:
-    """Return the names that parameters may have."""
+    """Return the valid parameter names, including aliases."""
     names: list[str] = []
     for name, field in model.model_fields.items():
         names.append(name)

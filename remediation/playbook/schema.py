@@ -1,4 +1,4 @@
-"""A JSON Schema of playbooks for editors: the keywords with their types, and every step and action with its parameters."""
+"""A JSON Schema of playbooks for editors: keywords with their types, and all steps and actions with their parameters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from remediation.steps.registry import registry
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 TEMPLATE: Mapping[str, Any] = {"type": "string", "pattern": "\\{[{%#]"}
-"""A value that is evaluated at run time may stand anywhere."""
+"""A template is valid in place of any value."""
 
 Schema = dict[str, Any]
 
@@ -44,7 +44,7 @@ _TASKS = {"type": ["array", "null"], "items": {"$ref": "#/definitions/node"}}
 
 
 def playbook_schema(steps: Mapping[str, type[Step[Any]]] | None = None) -> Schema:
-    """Return the schema of a playbook for these steps (all that are registered)."""
+    """Return the JSON Schema of playbooks for these steps (default: all registered ones)."""
     known = registry() if steps is None else steps
     bodies = {**{name: _action(model) for name, model in ACTIONS.items()}, **{name: _step(cls) for name, cls in known.items()}}
     calls: dict[str, Schema] = {name: {"$ref": f"#/definitions/{name}"} for name in bodies}
@@ -136,7 +136,7 @@ def _description(model: type[BaseModel]) -> str:
 
 
 def _parameters(model: type[BaseModel], *, open_ended: bool = False) -> Schema:
-    """Return a model's parameters; each may be a template instead of a value."""
+    """Return the schema of a model's parameters. Each may be a template."""
     whole = model.model_json_schema(by_alias=True)
     inner = whole.get("$defs", {})
     properties: dict[str, Schema] = {}
@@ -152,7 +152,7 @@ def _parameters(model: type[BaseModel], *, open_ended: bool = False) -> Schema:
 
 
 def _inlined(value: Any, inner: Mapping[str, Any]) -> Any:
-    """Return a schema with pydantic's own references replaced by what they name."""
+    """Return a schema with pydantic's internal references inlined."""
     if isinstance(value, list):
         return [_inlined(item, inner) for item in value]
     if not isinstance(value, Mapping):
@@ -163,5 +163,5 @@ def _inlined(value: Any, inner: Mapping[str, Any]) -> Any:
         return _inlined({**inner[reference.removeprefix("#/$defs/")], **rest}, inner)
     found = {key: _inlined(item, inner) for key, item in value.items() if key != "title" or not isinstance(item, str)}
     if set(found) == {"type"} and found["type"] == "string":
-        return {"type": ["string", "number", "boolean"]}  # YAML's 1 and true are texts where a text is wanted
+        return {"type": ["string", "number", "boolean"]}  # YAML's 1 and true are accepted as strings
     return found

@@ -1,4 +1,4 @@
-"""Reads lists of tasks: tasks, blocks, imports and ladders, and what they hand down."""
+"""Reads task lists (tasks, blocks, imports and ladders) and resolves inherited keywords."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ IMPORT = "import_tasks"
 INCLUDE = "include_tasks"
 LADDER = "ladder"
 CONDITIONS = frozenset({"when", "until", "changed_when", "failed_when"})
-"""Keywords that are expressions without braces."""
+"""Keywords whose values are expressions without braces."""
 
 
 OWN = ("ignore_errors", "ignore_unreachable", "any_errors_fatal", "check_mode", "diff", "no_log", "become", "become_user",
        "delegate_to", "run_once", "throttle", "timeout")  # fmt: skip
-"""Keywords of which the innermost counts; `when`, `vars`, `environment`, `tags` and `notify` add up."""
+"""Keywords for which the innermost value applies; `when`, `vars`, `environment`, `tags` and `notify` accumulate."""
 
 
 def handed_down(outer: TaskSettings, raw: Mapping[Any, Any]) -> TaskSettings:
-    """Return `outer` with the keywords of one block, import or task."""
+    """Return `outer` with the keywords of a block, import or task applied."""
     return replace(
         outer,
         when=(*outer.when, raw["when"]) if raw.get("when") is not None else outer.when,
@@ -46,7 +46,7 @@ def handed_down(outer: TaskSettings, raw: Mapping[Any, Any]) -> TaskSettings:
 
 
 class TaskReader:
-    """Reads one file's tasks; ``folder`` is the file's own, ``names`` the variables that are known early."""
+    """Reads the tasks of one file in ``folder``. ``names`` are the variables known at load time."""
 
     def __init__(self, loading: Loading, folder: Path, names: Mapping[str, Any] | None = None) -> None:
         self._loading = loading
@@ -55,19 +55,19 @@ class TaskReader:
         self._names = names or {}
 
     def nodes(self, raw: Any, outer: TaskSettings, prefix: str, place: Place | None) -> tuple[Node, ...]:
-        """Return the nodes of a list of tasks; their paths begin with `prefix`."""
+        """Return the nodes of a task list. Their paths begin with `prefix`."""
         if raw is None:
             return ()
         if not isinstance(raw, list):
-            self._problems.add(f"a list of tasks is wanted, not {shown_value(raw)}", where(raw, place))
+            self._problems.add(f"expected a list of tasks, got {shown_value(raw)}", where(raw, place))
             return ()
         found = [self.node(item, outer, f"{prefix}{number}", where(raw, place)) for number, item in enumerate(raw)]
         return tuple(node for node in found if node is not None)
 
     def node(self, raw: Any, outer: TaskSettings, path: str, place: Place | None) -> Node | None:
-        """Return one task or block; None, and a problem, where it is none."""
+        """Return a task or block. If it is invalid, adds a problem and returns None."""
         if not isinstance(raw, Mapping):
-            self._problems.add(f"a task is a mapping, not {shown_value(raw)}", where(raw, place))
+            self._problems.add(f"expected a task (a mapping), got {shown_value(raw)}", where(raw, place))
             return None
         place = where(raw, place)
         if "block" in raw:
@@ -94,16 +94,16 @@ class TaskReader:
         return Block(str(raw.get("name") or ""), path, **parts, settings=settings, place=place)
 
     def _action(self, raw: Mapping[Any, Any], place: Place | None) -> str | None:
-        """Return the key that names what the task does; notes what else is there."""
+        """Return the key with the task's step or action. Adds a problem for each other unknown key."""
         others = [key for key in raw if key not in keywords.TASK]
         known = [key for key in others if self._is_action(key)]
         strange = [key for key in others if key not in known]
         if len(known) > 1:
             both = " and ".join(map(repr, map(str, known)))
-            self._problems.add(f"a task does one thing, not {both}", key_place(raw, known[1]))
+            self._problems.add(f"a task has only one step or action, but this has {both}", key_place(raw, known[1]))
             return None
         if not known and strange:
-            # the likeliest to be the step is a module of Ansible's, or what is no misspelt keyword
+            # assume that the step is an Ansible module, or a key that is not a misspelled keyword
             near = [key for key in strange if "." not in str(key) and (str(key) in KEYWORDS or meant(key, keywords.TASK))]
             modules = [key for key in strange if module_instead(str(key))]
             wrong = next((key for key in (*modules, *strange) if key in modules or key not in near), None)
@@ -121,7 +121,7 @@ class TaskReader:
     def _no_step(self, name: object, place: Place | None) -> None:
         instead = module_instead(str(name))
         if instead:
-            self._problems.add(f"{name} is a module of Ansible's and no step; {instead}", place)
+            self._problems.add(f"{name} is an Ansible module, not a step; {instead}", place)
         else:
             self._problems.unknown("the step", name, [*ACTIONS, IMPORT, LADDER, *self._loading.steps()], place)
 
@@ -137,7 +137,7 @@ class TaskReader:
         named = raw[key].get("file") if isinstance(raw[key], Mapping) else raw[key]
         at = value_place(raw, key)
         if not isinstance(named, str) or not named.strip():
-            self._problems.add(f"{IMPORT}: the name of a file is wanted", at)
+            self._problems.add(f"{IMPORT}: expected a file name", at)
             return None
         settings = handed_down(outer, raw)
         names = {name: value for level in settings.vars for name, value in level.items()}
@@ -193,9 +193,9 @@ class TaskReader:
         return replace(task, arguments=self._arguments(raw, key, action))
 
     def _check_templates(self, given: Mapping[Any, Any], settings: TaskSettings, bare: Container[str] = CONDITIONS) -> None:
-        """Note templates that cannot be read; variables (`vars`) are read when they are used.
+        """Add a problem for invalid templates. Variables (`vars`) are checked when they are used.
 
-        A task of which the playbook itself says that it may fail (``ignore_errors``) fails when it runs, as with Ansible.
+        Tasks with ``ignore_errors`` are not checked: as in Ansible, they fail at run time.
         """
         if settings.ignore_errors not in (None, False):
             return
@@ -206,13 +206,13 @@ class TaskReader:
                     self._problems.add(f"{name}: {wrong}", text.place)
 
     def _applied(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings) -> TaskSettings | None:
-        """Return what the tasks of an included file start from where the include says ``apply``."""
+        """Return the settings for the tasks of an include with ``apply``."""
         given = [part for part in (raw[key], raw.get("args")) if isinstance(part, Mapping) and part.get("apply") is not None]
         if not given:
             return None
         apply = given[0]["apply"]
         if not isinstance(apply, Mapping):
-            self._problems.add(f"apply takes a mapping of keywords, not {shown_value(apply)}", value_place(given[0], "apply"))
+            self._problems.add(f"apply: expected a mapping of keywords, got {shown_value(apply)}", value_place(given[0], "apply"))
             return None
         self._loading.expect(apply, keywords.APPLY, "apply")
         settings = handed_down(outer, apply)
@@ -239,9 +239,9 @@ class TaskReader:
         return self.parameters(key, raw[key], place)
 
     def parameters(self, name: str, raw: Any, place: Place | None) -> Mapping[str, Any]:
-        """Return a step's parameters, checked as far as they are known."""
+        """Return a step's parameters, checked unless they are templates."""
         if raw is not None and not isinstance(raw, Mapping):
-            self._problems.add(f"{name}: a mapping of parameters is wanted, not {shown_value(raw)}", where(raw, place))
+            self._problems.add(f"{name}: expected a mapping of parameters, got {shown_value(raw)}", where(raw, place))
             return {}
         values = Table({}, place) if raw is None else raw
         check_parameters(self._loading.steps()[name], name, values, place, self._problems)
@@ -250,7 +250,7 @@ class TaskReader:
     def _loop(self, raw: Mapping[Any, Any]) -> Loop | None:
         kinds = [key for key in raw if key in keywords.LOOPS and raw[key] is not None]
         if len(kinds) > 1:
-            self._problems.add(f"{kinds[0]} and {kinds[1]} exclude each other", key_place(raw, kinds[1]))
+            self._problems.add(f"{kinds[0]} and {kinds[1]} are mutually exclusive", key_place(raw, kinds[1]))
         control = raw.get("loop_control")
         if isinstance(control, Mapping):
             self._loading.expect(control, keywords.LOOP_CONTROL, "loop_control")
@@ -271,12 +271,12 @@ class TaskReader:
 
 
 def _part(raw: Mapping[Any, Any], items: Mapping[Any, Any]) -> Mapping[Any, Any]:
-    """Return `items` with the places that they have in `raw`."""
+    """Return `items` with their places in `raw`."""
     return Table(items, raw.place, raw.key_places, raw.value_places) if isinstance(raw, Table) else items
 
 
 def _given(raw: Any, action: str) -> Mapping[Any, Any]:
-    if action == LADDER:  # a rung's tasks are read as tasks
+    if action == LADDER:  # the tasks of rungs are read separately
         return {"goal": raw.get("goal")} if isinstance(raw, Mapping) else {}
     return raw if isinstance(raw, Mapping) else {action: raw}
 
@@ -290,13 +290,13 @@ def _merged(weak: Mapping[Any, Any], strong: Mapping[Any, Any]) -> Mapping[Any, 
 
 
 UNFIT = frozenset({"meta"})
-"""Actions that steer the run itself; the ladder decides how far its rungs go."""
+"""Actions that control the run itself. Inside rungs, the ladder does that."""
 
 
 def read_ladder(raw: Any, reader: TaskReader, loading: Loading, task: Task, place: Place | None) -> LadderNode | None:
-    """Return the ladder of a task; None, and a problem, where it is none."""
+    """Return the ladder of a task. If it is invalid, adds a problem and returns None."""
     if not isinstance(raw, Mapping):
-        loading.problems.add(f"ladder: a mapping of goal and rungs is wanted, not {shown_value(raw)}", place)
+        loading.problems.add(f"ladder: expected a mapping of goal and rungs, got {shown_value(raw)}", place)
         return None
     loading.expect(raw, keywords.LADDER, "a ladder")
     for name in keywords.LADDER:
@@ -312,7 +312,7 @@ def read_ladder(raw: Any, reader: TaskReader, loading: Loading, task: Task, plac
 
 def _call(raw: Any, reader: TaskReader, loading: Loading, place: Place | None) -> Call | None:
     if not isinstance(raw, Mapping) or len(raw) != 1:
-        loading.problems.add(f"a goal is a step with its parameters, not {shown_value(raw)}", where(raw, place))
+        loading.problems.add(f"expected a goal (a step with its parameters), got {shown_value(raw)}", where(raw, place))
         return None
     ((name, parameters),) = raw.items()
     steps = loading.steps()
@@ -324,7 +324,9 @@ def _call(raw: Any, reader: TaskReader, loading: Loading, place: Place | None) -
 
 def _rung(raw: Any, reader: TaskReader, loading: Loading, task: Task, number: int) -> RungNode | None:
     if not isinstance(raw, Mapping):
-        loading.problems.add(f"a rung is a mapping of name, treats and tasks, not {shown_value(raw)}", where(raw, task.place))
+        loading.problems.add(
+            f"expected a rung (a mapping of name, treats and tasks), got {shown_value(raw)}", where(raw, task.place)
+        )
         return None
     from remediation.model.finding import Cause
 
@@ -343,7 +345,7 @@ def _rung(raw: Any, reader: TaskReader, loading: Loading, task: Task, number: in
     for inner in tasks_of(nodes):
         if inner.action in UNFIT or inner.settings.run_once:
             what = inner.action if inner.action in UNFIT else "run_once"
-            loading.problems.add(f"{what} has no meaning inside a rung: each host climbs by itself", inner.place)
+            loading.problems.add(f"{what} is not allowed inside a rung: hosts climb a ladder independently", inner.place)
     return RungNode(
         str(raw.get("name") or f"rung {number + 1}"),
         nodes,

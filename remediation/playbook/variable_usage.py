@@ -1,4 +1,4 @@
-"""Which variables a playbook sets, and which it uses: read off its templates and conditions, nothing is evaluated."""
+"""Finds the variables that a playbook sets and uses, from its templates and conditions without evaluating them."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ MAGIC = frozenset(
     }
 )  # fmt: skip
 GUARDS = frozenset({"default", "d", "defined", "undefined"})
-"""Filters and tests that are asked of what may be undefined."""
+"""Filters and tests that accept undefined variables."""
 
 
 @dataclass(slots=True)
 class UsedNames:
-    """What is set and used.
+    """The variables that are set and used.
 
-    ``defined`` are variables with the place that sets them, ``needed`` those that must be defined where they are used, ``used``
-    all that are mentioned, ``given`` what is there in any case. ``open_ended``: more come from files that are read at run time.
+    ``defined`` are variables with the place that sets them, ``needed`` those that must be defined where they are used, ``used`` all
+    that occur, and ``given`` those that always exist. ``open_ended`` means that files read at run time may set more.
     """
 
     defined: dict[str, Place | None] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class UsedNames:
 
 
 def names_in(playbook: Playbook) -> UsedNames:
-    """Return the names of a whole playbook, its imports included."""
+    """Return the variables of a playbook and its imports."""
     names = UsedNames()
     for play in playbook.plays:
         _define(names, play.vars)
@@ -60,7 +60,7 @@ def _tasks(play: Play) -> Iterator[Task]:
 def _task(names: UsedNames, task: Task) -> None:
     _settings(names, task.settings)
     if task.register:
-        names.given.add(task.register)  # kept to be looked at in the run's record as well
+        names.given.add(task.register)  # registered results are also kept for the run's record
     if task.action == "set_fact":
         _define(names, task.arguments)
     names.open_ended = names.open_ended or task.action in {"include_vars", "include_tasks"}
@@ -120,7 +120,7 @@ def _read(names: UsedNames, text: str, place: Place | None) -> None:
     try:
         _read_tree(names, ENVIRONMENT.parse(text), place)
     except (TemplateError, RecursionError):
-        return  # the run says what is wrong with it
+        return  # reported at run time
 
 
 def _read_tree(names: UsedNames, tree: nodes.Template, place: Place | None) -> None:
@@ -130,7 +130,7 @@ def _read_tree(names: UsedNames, tree: nodes.Template, place: Place | None) -> N
     }
     mentioned = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "load"} - own
     maybe = {node.name for node in tree.find_all(nodes.Name) if node in guarded}
-    # `x is defined and x.y > 1`: what is asked for once is guarded in the whole expression
+    # `x is defined and x.y > 1`: a guard applies to the whole expression
     names.used |= mentioned
     for name in sorted(mentioned - maybe):
         if name not in ENVIRONMENT.globals:

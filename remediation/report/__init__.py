@@ -1,1 +1,1 @@
-"""report."""
+"""Reports of a run: terminal, HTML, JSON Lines and JUnit XML."""

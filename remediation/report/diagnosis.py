@@ -1,4 +1,4 @@
-"""``diagnose``: what was found in one incident, with the lines that prove it, the cure, and what it is not."""
+"""``diagnose``: the findings of one incident, with the lines that prove them, the cure, and the ruled-out causes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAME = 32
 INDENT = 3
 QUOTE = 240
 MOST = 3
-"""Findings shown unless asked for all."""
+"""How many findings are shown without ``verbose``."""
 GUESS, SURE = 0.5, 0.8
 
 
@@ -24,13 +24,13 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
     for finding in findings:
         lines += _finding(finding, verbose=verbose)
     if not findings:
-        lines.append(Line("nothing is proven by what was given", lead=f"{'unknown':{NAME}}"))
+        lines.append(Line("the evidence proves no cause", lead=f"{'unknown':{NAME}}"))
     if diagnosis.get("need"):
         lines.append(_part("so", str(diagnosis["need"])))
     if diagnosis.get("offloaded"):
-        lines.append(_part("layers", f"{layers(diagnosis['offloaded'])} on the GPU by the server's own words"))
+        lines.append(_part("layers", f"{layers(diagnosis['offloaded'])} on the GPU according to the server"))
     if diagnosis.get("predicted"):
-        lines.append(_part("fits", f"{layers(diagnosis['predicted'])} by the memory model"))
+        lines.append(_part("fits", f"{layers(diagnosis['predicted'])} according to the memory model"))
     if diagnosis.get("measured"):
         lines += _measured(diagnosis["measured"])
     for setting in diagnosis.get("settings") or []:
@@ -39,7 +39,7 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
     lines += [_part("sender", f"{one['who']}: {one['where']}  {one['text']}") for one in _senders(diagnosis, verbose=verbose)]
     cures = list(dict.fromkeys(str(finding["cure"]) for finding in findings if finding.get("cure")))
     if not verbose and findings and float(findings[0]["confidence"]) >= SURE:
-        cures = cures[:1]  # one thing at a time, then look again
+        cures = cures[:1]  # one fix at a time, then diagnose again
     lines += [line for cure in cures for line in _cure(cure)]
     ruled_out = [item for item in diagnosis.get("ruled_out") or [] if item["cause"] != "healthy" or verbose]
     if ruled_out:
@@ -51,13 +51,13 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
 
 
 def _cure(cure: str) -> list[Line]:
-    """Return a cure; what is to be copied as it is stands in rows of its own."""
+    """Return the lines of a cure; text to be copied has its own rows."""
     first, *rest = cure.split("\n")
     return [_part("cure", first, indent=1), *(Line(row, lead=" " * 11, verbatim=True, whole=True) for row in rest)]
 
 
 def _measured(figures: Mapping[str, Any]) -> list[Line]:
-    """Return what the loaded model did when it was asked; why not, where it could not be."""
+    """Return the figures measured with the loaded model, and the reason if they are incomplete."""
     rows = [row for row in before_after(None, figures) if row.after != UNKNOWN]
     simulated = bool(figures.get("simulated"))
     wide, narrow = ("\n".join(form(rows, simulated=simulated, single="now")) for form in (table, sentences)) if rows else ("", "")
@@ -67,12 +67,12 @@ def _measured(figures: Mapping[str, Any]) -> list[Line]:
 
 
 def _matters(finding: Mapping[str, Any], first: Mapping[str, Any]) -> bool:
-    """Return whether a finding below the first one is worth a reader's time: what is proven needs no guesses beside it."""
+    """Return whether a finding other than the first is worth showing: a proven cause needs no guesses next to it."""
     return float(finding["confidence"]) >= GUESS or float(first["confidence"]) < SURE
 
 
 def _senders(diagnosis: Mapping[str, Any], *, verbose: bool) -> list[Mapping[str, Any]]:
-    """Return who asks for few layers; who merely called is told where nobody is known to ask."""
+    """Return the clients that request few layers; clients without a known request only if there are no others."""
     every = list(diagnosis.get("senders") or [])
     asking = [one for one in every if one["value"] is not None]
     return every if verbose else (asking or every)[:MOST]

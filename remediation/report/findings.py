@@ -1,4 +1,4 @@
-"""What a diagnosis found, as lines of a host's page."""
+"""The findings of a diagnosis, as lines of a host's page."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from remediation.report.formatting import layers
 from remediation.report.text import Line, below, labelled, shortened
 
 NAME = 24
-"""Columns for the name of a cause or step."""
+"""Column width of the name of a cause or step."""
 
 QUOTE = 180
-"""Characters of a quoted log line."""
+"""Maximum length of a quoted log line."""
 
 
 class FindingsView(Protocol):
-    """What of a host's page the findings read and set (`remediation.report.host_view.HostView`)."""
+    """The attributes of a host's page that the findings use (`remediation.report.host_view.HostView`)."""
 
     verbose: bool
     goal_text: str
@@ -26,11 +26,11 @@ class FindingsView(Protocol):
     told: set[str]
 
     def works(self, event: Event, what: str) -> None:
-        """Set what the live line says."""
+        """Set the text of the live line."""
 
 
 def findings(page: FindingsView, event: Event) -> list[Line]:
-    """Return what was found with its proof, what was ruled out, and the settings worth a word; most of it only with -v."""
+    """Return the findings with their proof, the ruled-out causes, and notable settings; most of it only with -v."""
     page.works(event, "choosing the remedy")
     diagnosis = event.data.get("diagnosis") or {}
     found = diagnosis.get("findings") or []
@@ -43,12 +43,12 @@ def findings(page: FindingsView, event: Event) -> list[Line]:
         lines.append(below(need))
     for item in found if page.verbose else found[:3]:
         head = f"{item['cause']} {float(item['confidence']):.2f}"
-        label = "found" if item is found[0] else ""
+        label = "causes" if item is found[0] else ""
         lines.append(_named(label, head, str(item.get("because", ""))))
         quotes = item.get("quotes") or []
         lines += [_quote(quote) for quote in (quotes if page.verbose else quotes[:2])]
     if not found:
-        lines.append(labelled("found", "nothing that is proven"))
+        lines.append(labelled("causes", "none proven"))
     lines += _settings(diagnosis.get("settings") or [])
     ruled_out = diagnosis.get("ruled_out") or []
     if ruled_out:
@@ -58,7 +58,7 @@ def findings(page: FindingsView, event: Event) -> list[Line]:
 
 
 def _news(need: str, page: FindingsView) -> str:
-    """Return the explanation as far as the page has not said it: a goal's text tells the need as well."""
+    """Return the part of the explanation that the page does not show yet: the goal's text may contain the need."""
     known = page.goal_text.partition("needs ")[1]
     first, _, rest = need.partition("; ")
     news = rest if known else "; ".join(filter(None, (first, rest)))
@@ -84,6 +84,6 @@ def _settings(settings: Sequence[Mapping[str, Any]]) -> list[Line]:
             if item.get("verdict") == verdict:
                 reasons.setdefault(str(item.get("because", "")), []).append(f"{item.get('name')}={item.get('value')}")
         for because, names in reasons.items():
-            left = " (left alone)" if verdict == "dead" else ""
+            left = " (unchanged)" if verdict == "dead" else ""
             lines.append(_named("", f"{verdict} settings", f"{', '.join(names)}: {because}{left}"))
     return lines

@@ -1,4 +1,4 @@
-"""A fleet's hosts by what was wrong with them and what became of it (``by cause  31 vram_occupied → cured by vram.free``)."""
+"""A fleet's hosts grouped by cause and result (``by cause  31 vram_occupied → cured by vram.free``)."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from remediation.report.text import Line, shortened
 _LEAD = "by cause  "
 _NEXT = "next      "
 _NAMED = 3
-"""So many hosts of a group are named where a person has to go on with them."""
+"""How many hosts of a group are named if they need attention."""
 _REASON = 60
 _FOLLOWS = {"model.loaded", "model.reloaded", "stack.up"}
-"""Steps that bring into effect what another one changed: they are no cure of their own beside it."""
+"""Steps that bring another step's change into effect; next to that step they do not count as a cure."""
 
 
 def by_cause(pages: Iterable[HostView]) -> list[Line]:
-    """Return a line per group, the largest first; nothing where no host was diagnosed and none ended badly."""
+    """Return one line per group, largest first; nothing if no host was diagnosed and none failed."""
     groups: dict[str, list[HostView]] = defaultdict(list)
     for page in pages:
-        what = _came_to(page)
+        what = _cause_and_result(page)
         if what:
             groups[what].append(page)
     most = sorted(groups.items(), key=lambda group: -len(group[1]))
     return [
-        Line(f"{len(members)} {what}{_who(members)}", lead=" " * len(_LEAD) if index else _LEAD)
+        Line(f"{len(members)} {what}{_attention(members)}", lead=" " * len(_LEAD) if index else _LEAD)
         for index, (what, members) in enumerate(most)
     ]
 
 
 def to_do(pages: Iterable[HostView]) -> list[Line]:
-    """Return what to do next about hosts that ended badly, each thing once and in full, with the hosts that it is for."""
+    """Return the next steps of failed hosts: each step once and in full, with its hosts."""
     groups: dict[str, list[HostView]] = defaultdict(list)
     for page in pages:
         if page.outcome in BAD and page.next_step:
@@ -45,22 +45,22 @@ def to_do(pages: Iterable[HostView]) -> list[Line]:
     return lines
 
 
-def _came_to(page: HostView) -> str:
+def _cause_and_result(page: HostView) -> str:
     cause = page.causes[0][0] if page.causes else ""
     if page.outcome in BAD:
         return f"{cause} → {page.outcome}" if cause else page.outcome
     if not cause:
         return ""
     if not page.changes:
-        return "" if cause in {"healthy", "unknown"} else f"{cause} → left as it is"
+        return "" if cause in {"healthy", "unknown"} else f"{cause} → unchanged"
     if page.check:
-        return f"{cause} → would be treated"
+        return f"{cause} → would be repaired"
     steps = [step for step in page.steps if step not in _FOLLOWS] or list(page.steps)
     return f"{cause} → {'cured' if page.goal == 'met' else 'changed'} by {', '.join(steps)}"
 
 
-def _who(members: list[HostView]) -> str:
-    """Return the names of hosts that somebody has to look after, with the reason where there is one of them."""
+def _attention(members: list[HostView]) -> str:
+    """Return the names of hosts that need attention, with the reason if there is only one."""
     if members[0].outcome not in BAD:
         return ""
     if len(members) == 1:

@@ -1,4 +1,4 @@
-"""Numbers as people read them: every one with its unit, and the before/after table."""
+"""Formats numbers with their units, and the before/after table."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def percent(value: float | None) -> str:
 
 
 def format_progress(told: Mapping[str, Any]) -> str:
-    """Return how far a pull has come as ``41 % of 2.2 GiB``, in the server's words where it gives no figures."""
+    """Return the progress of a pull as ``41 % of 2.2 GiB``, or the server's status text without figures."""
     completed, total = told.get("completed"), told.get("total")
     return (
         f"{percent(100 * completed / total)} of {format_size(total)}"
@@ -52,13 +52,13 @@ def format_progress(told: Mapping[str, Any]) -> str:
 
 
 def layers(pair: Sequence[int] | None) -> str:
-    """Return (on the GPU, of the model) as ``1/33``."""
+    """Return (layers on the GPU, layers of the model) as ``1/33``."""
     return "unknown" if not pair else f"{pair[0]}/{pair[1]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the before/after table."""
+    """One row of the before/after table."""
 
     label: str
     before: str
@@ -101,13 +101,13 @@ def _load(figures: Mapping[str, Any]) -> str:
 
 
 def sentences(rows: Sequence[Row], *, simulated: bool, single: str = "") -> list[str]:
-    """Return the table as lines that can wrap, for a terminal that it is too wide for."""
+    """Return the table as lines that can wrap, for a terminal that is too narrow for it."""
     head = f"{single or 'before → after'}{' (simulated)' if simulated else ''}:"
     return [head, *(f"{row.label}: " + (row.after if single else f"{row.before} → {row.after}") for row in rows)]
 
 
 def table(rows: Sequence[Row], *, simulated: bool, single: str = "") -> list[str]:
-    """Return the table as plain lines; a lab's figures say that they are simulated. ``single`` heads the only column."""
+    """Return the table as plain lines; simulated figures are marked. ``single`` is the heading of a table with one column."""
     first = max(len(row.label) for row in rows) + 2
     if single:
         head = f"{'':{first}}{single}{'   (simulated)' if simulated else ''}"

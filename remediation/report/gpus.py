@@ -1,4 +1,4 @@
-"""The GPUs of one or many hosts as lines: how full, how busy, and who holds the memory."""
+"""The GPUs of one or many hosts as lines: memory, utilization, and the programs that use the memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST = 4
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at one host; ``error`` where it could not be looked at, ``silent`` where its Ollama does not answer."""
+    """One sample of one host; ``error`` if it could not be read, ``silent`` if its Ollama does not answer."""
 
     host: str
     time: float
@@ -78,12 +78,12 @@ def sample_lines(sample: Sample) -> list[Line]:
         more = f" · and {len(holders) - MOST} more" if len(holders) > MOST else ""
         lines.append(Line(f"{text}{more}", lead=f"{lead}held by  ", style="dim"))
     if not sample.use.reliable:
-        lines.append(Line(f"amounts per program are not reliable: {sample.use.why_unreliable}", lead=lead, style="warn"))
+        lines.append(Line(f"memory per program is unreliable: {sample.use.why_unreliable}", lead=lead, style="warn"))
     return lines
 
 
 def _share(runner: Runner) -> str:
-    """Return how much of a model lies on the GPU: small parts of small models only show in percent."""
+    """Return how much of a model is on the GPU, in percent where the sizes would look equal."""
     on_gpu, whole = format_size(runner.size_vram), format_size(runner.size)
     if on_gpu != whole or runner.size_vram >= runner.size:
         return f"{on_gpu} of {whole}"

@@ -1,7 +1,7 @@
-"""One host's page, as a fold over its events: each event gives the lines that are known from now on.
+"""One host's page, built from its events: each event adds lines.
 
-The page is the same whether it grows on a terminal or is written to a file: what the host is, what is aimed at, what was
-found with its proof, each change with what it measurably did, and whether the goal was met.
+The page is the same on a terminal and in a file: host, target, findings with their proof, each change with its measured
+effect, and whether the goal was met.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ MARKS = {
     "timed-out": "✗",
     "unreachable": "✗",
 }
-"""A symbol and a word for every outcome; colour only repeats them."""
+"""A symbol for every outcome; colour only repeats the meaning."""
 
 UNKNOWN_MARK, UNKNOWN_WORD = "?", "unknown"
-"""For a change of which nobody knows whether it was made."""
-IN_FLIGHT = "in flight when the run ended, so it is not known whether it was done"
+"""For a change whose result is unknown."""
+IN_FLIGHT = "in flight when the run ended; unknown whether it was done"
 
 BAD = {"unverified", "blocked", "failed", "timed-out", "unreachable"}
 NEXT = "    next: "
@@ -44,9 +44,10 @@ LOADED = "model.loaded"
 
 @dataclass(slots=True)
 class HostView:
-    """What is known of one host so far.
+    """The state of one host so far.
 
-    ``doing`` and ``since`` say what it works at (controller's seconds), ``progress`` how far that has come, ``steps`` are those that changed something, in order.
+    ``doing`` is its current activity, ``since`` its start in controller seconds and ``progress`` how far it is; ``steps`` are
+    the steps that changed something, in order.
     """
 
     host: str
@@ -75,22 +76,22 @@ class HostView:
     in_flight: dict[Any, Mapping[str, Any]] = field(default_factory=dict)
 
     def see(self, event: Event) -> list[Line]:
-        """Take in an event of this host and return the lines it adds to the page."""
+        """Process an event of this host and return the lines that it adds."""
         reaction = _REACTIONS.get(event.kind)
         return reaction(self, event) if reaction else []
 
     def works(self, event: Event, what: str) -> None:
-        """Set what the live line says."""
+        """Set the text of the live line."""
         self.doing, self.since, self.until, self.progress = what, event.time, event.data.get("deadline"), ""
 
     @property
     def only_loaded(self) -> bool:
-        """Whether all that was done was to load what was not loaded: then nothing was broken."""
+        """Whether the only change was to load a model that was not loaded: nothing was broken."""
         return bool(self.steps) and set(self.steps) == {LOADED}
 
     @property
     def done(self) -> bool:
-        """Whether the host has come to its end."""
+        """Whether the host has finished."""
         return bool(self.outcome)
 
     def summary(self) -> str:
@@ -105,7 +106,7 @@ class HostView:
 
 
 def _host_facts(page: HostView, event: Event) -> list[Line]:
-    page.works(event, "looked at the host")
+    page.works(event, "gathered host facts")
     facts = event.data.get("facts") or {}
     if isinstance(facts, Mapping):
         facts = " · ".join(str(facts[part]) for part in ("system", "gpus", "engine", "ollama") if facts.get(part))
@@ -117,12 +118,12 @@ def _host_facts(page: HostView, event: Event) -> list[Line]:
         lines.append(labelled("target", text) if index == 0 else below(text))
     trips, seconds = event.data.get("round_trips"), event.data.get("seconds")
     if seconds is not None:
-        lines.append(labelled("looked", f"{duration(seconds)}, {plural(trips or 0, 'round trip')}"))
+        lines.append(labelled("gathered", f"{duration(seconds)}, {plural(trips or 0, 'round trip')}"))
     return lines
 
 
 def target_value(part: str, value: Any) -> str:
-    """Return a part of the target as people read it."""
+    """Return a part of the target as text."""
     if isinstance(value, Mapping):
         files = " + ".join(_last(str(name)) for name in value.get("files", ()))
         return f"{files or value.get('name')} in {value.get('working_dir')}"
@@ -140,14 +141,14 @@ def _goal(page: HostView, event: Event) -> list[Line]:
     if isinstance(found, (list, tuple)) and len(found) == 2:
         page.layers = found
     elif not values:
-        page.layers = None  # nothing answered: what was seen before is not what is
+        page.layers = None  # nothing answered: earlier values may be outdated
     page.works(event, f"goal {state}: {text}")
     if state == page.goal and text == page.goal_text:
         return []
     page.goal, page.goal_text = state, text
     if state == "met":
         return [labelled("goal met", text, style="good")]
-    return [labelled("goal", text if state == "unmet" else f"not known yet: {text}")]
+    return [labelled("goal", text if state == "unmet" else f"unknown so far: {text}")]
 
 
 def _rung_start(page: HostView, event: Event) -> list[Line]:
@@ -159,7 +160,7 @@ def _rung_start(page: HostView, event: Event) -> list[Line]:
     notes = [_treats(event), str(event.data.get("risk") or "")]
     predicted = event.data.get("predicted")
     if "stops" in event.data:
-        page.predicted = ""  # the rung's own prediction counts, not what would fit into the card as it is
+        page.predicted = ""  # the rung's own prediction replaces what would fit on the GPU now
     if predicted:
         shown = predicted if isinstance(predicted, str) else layers(predicted)
         notes.append(f"predicted {shown}")
@@ -181,7 +182,7 @@ def _rung_end(page: HostView, event: Event) -> list[Line]:
 def _rung_skipped(page: HostView, event: Event) -> list[Line]:
     if not page.verbose and not page.check:
         return []
-    return [labelled("left out", f"{event.data.get('rung')}: {event.data.get('reason')}", style="dim")]
+    return [labelled("skipped", f"{event.data.get('rung')}: {event.data.get('reason')}", style="dim")]
 
 
 def _change_planned(page: HostView, event: Event) -> list[Line]:
@@ -203,7 +204,7 @@ def _change_start(page: HostView, event: Event) -> list[Line]:
 
 
 def _change_progress(page: HostView, event: Event) -> list[Line]:
-    """Let the live line begin with how far it has come; what is done and since when stays. Each tenth is worth a line, if any."""
+    """Prefix the live line with the progress; its activity and start stay. With ``verbose``, each tenth is a line."""
     page.progress = format_progress(event.data)
     completed, total = event.data.get("completed") or 0, event.data.get("total") or 1
     mark = f"{event.data.get('index')} {event.data.get('status')} {10 * completed // total}"
@@ -217,7 +218,7 @@ def _change_end(page: HostView, event: Event) -> list[Line]:
     change = event.data.get("change") or {}
     applied, word = whether_made(event.data)
     page.in_flight.pop(event.data.get("index"), None)
-    page.works(event, "looking at the result")
+    page.works(event, "checking the result")
     page.changes += 1 if applied else 0
     if applied:
         page.steps[str(event.data.get("step", ""))] = None
@@ -234,14 +235,14 @@ def _change_end(page: HostView, event: Event) -> list[Line]:
 
 
 def whether_made(data: Mapping[str, Any]) -> tuple[bool, str]:
-    """Return whether a change was made, by its ``change_end``, and the word for it: an outcome that is not known is no refusal."""
+    """Return whether a change was made, according to its ``change_end``, and the word for it."""
     if data.get("applied", True) and not data.get("error"):
         return True, "changed"
     return False, UNKNOWN_WORD if "applied" in data and data["applied"] is None else "not done"
 
 
 def left_unknown(page: HostView) -> list[Line]:
-    """Return the changes that were in flight as the run ended: nobody saw what became of them."""
+    """Return the changes that were in flight when the run ended: their results were not observed."""
     lines = []
     for data in page.in_flight.values():
         change = data.get("change") or {}
@@ -274,7 +275,7 @@ def _task_start(page: HostView, event: Event) -> list[Line]:
 
 
 def _printed(event: Event) -> list[Line]:
-    """Return what a ``debug`` prints: it is meant to be read, whatever else is left out."""
+    """Return the output of a ``debug`` task, which is shown even without ``verbose``."""
     value = event.data.get("msg")
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     first, *rest = text.splitlines() or [""]
@@ -294,11 +295,11 @@ def _task_result(page: HostView, event: Event) -> list[Line]:
     lines = [] if known else [Line(f"{event.task}: {reason}", lead=f"  {MARKS[outcome]} {outcome}{ignored}  ", style="bad")]
     page.told.add(reason)
     if page.climbing or not next_step or (known and NEXT + next_step in page.told):
-        return lines  # while a ladder goes on, nothing is to be done: it says at its end what is
+        return lines  # a running ladder reports its next step at the end
     page.told.add(NEXT + next_step)
     first, *rest = next_step.split("\n")
     lines.append(Line(first, lead=NEXT))
-    lines += [Line(row, lead=f"{'':{len(NEXT) + 2}}", verbatim=True, whole=True) for row in rest]  # to be copied as it is
+    lines += [Line(row, lead=f"{'':{len(NEXT) + 2}}", verbatim=True, whole=True) for row in rest]  # for copying
     return lines
 
 
@@ -322,11 +323,11 @@ def figures_table(page: HostView) -> list[Line]:
     if after is None and page.changes:
         return []
     simulated = any(figures.get("simulated") for figures in page.figures.values())
-    single = before is None or after is None  # nothing was changed: one column is the truth, not two
+    single = before is None or after is None  # without a change there is only one column
     measured = before_after(before, after if after is not None else before)
     if all({row.before, row.after} == {UNKNOWN} for row in measured):
         return []
-    # of a host that failed, the figures are those of its state before, whatever became of it
+    # a failed host's figures describe its state before the run
     only = ("before" if page.outcome in BAD else "now") if single else ""
     wide, narrow = ("\n".join(form(measured, simulated=simulated, single=only)) for form in (table, sentences))
     return [Line(""), Line(wide, lead="  ", verbatim=True, narrow=narrow), Line("")]
@@ -352,15 +353,15 @@ _REACTIONS: dict[str, Callable[[HostView, Event], list[Line]]] = {
 
 
 def foretold(changes: Sequence[Mapping[str, Any]], predicted: str) -> list[Line]:
-    """Return the lines; `changes` as in ``change_planned`` events, in the order of their numbers."""
+    """Return the summary of predicted changes; `changes` as in ``change_planned`` events, in order."""
     if not changes:
-        return [labelled("would", "change nothing")]
+        return [labelled("plan", "no changes")]
     risks = [str(change.get("risk") or "safe") for change in changes]
     counts = ", ".join(f"{risks.count(risk)} {risk}" for risk in dict.fromkeys(risks))
     aim = f", predicted {predicted}" if predicted else ""
-    lines = [labelled("would", f"change {plural(len(changes), 'thing')} ({counts}){aim}; stops as soon as the goal is met")]
+    lines = [labelled("plan", f"{plural(len(changes), 'change')} ({counts}){aim}; stops as soon as the goal is met")]
     for_good = [str(number) for number, change in enumerate(changes, 1) if not change.get("undo")]
     if for_good:
         which = "none of it" if len(for_good) == len(changes) else f"all but {', '.join(for_good)}"
-        lines.append(labelled("undo", f"remediate undo could take back {which}"))
+        lines.append(labelled("undo", f"remediate undo could undo {which}"))
     return lines

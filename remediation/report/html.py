@@ -1,4 +1,4 @@
-"""A run as one self-contained HTML page: what was found, with its proof, what was changed, and the figures before and after."""
+"""A run as one self-contained HTML page: findings with their proof, changes, and the figures before and after."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
 def html(events: Iterable[Event]) -> str:
-    """Return the page of a run; one that has not ended says so."""
+    """Return the page of a run; an unfinished run is marked."""
     run = _HtmlRun()
     for event in events:
         run.see(event)
@@ -38,7 +38,7 @@ def html(events: Iterable[Event]) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Return a text without control characters and marks that change the order in which it is read."""
+    """Return a text without control characters and bidirectional marks."""
     return visible(value) if type(value) is str else value
 
 
@@ -47,7 +47,7 @@ def _tone(outcome: str) -> str:
 
 
 class _Host:
-    """What one host adds to the page, beyond what `HostView` folds for the terminal."""
+    """One host's part of the page, in addition to what `HostView` collects for the terminal."""
 
     def __init__(self, name: str, *, check: bool) -> None:
         self.page = HostView(name, check=check)
@@ -92,7 +92,7 @@ class _Host:
         self.notes[str(data.get("text", ""))] = data.get("level") == "warning"
 
     def task(self, event: Event) -> None:
-        """Take in the end of a task."""
+        """Process the result of a task."""
         outcome = str(event.data.get("outcome", ""))
         reason = str(event.data.get("reason") or event.data.get("msg") or "")
         self.tasks.append(

@@ -1,4 +1,4 @@
-"""``--json``: one JSON object per event and line on stdout, and nothing else there."""
+"""``--json``: one JSON object per line and event on stdout, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from remediation.model.event import Event
 from remediation.model.text.visible import visible_json
 
 RESULT_FIELDS = ("play", "task", "host", "outcome", "ignored", "msg", "result", "changes")
-"""What every ``task_result`` line holds, even where it is empty: people select by these."""
+"""The fields of every ``task_result`` line, present even if empty, so that consumers can select by them."""
 
 EMPTY: dict[str, Any] = {"ignored": False, "result": {}, "changes": []}
 
 
 class JsonLines:
-    """Writes events as they come; each line is flushed, so that a pipe sees it at once."""
+    """Writes events as they occur; each line is flushed."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -28,12 +28,12 @@ class JsonLines:
         self._stream.flush()
 
     def cut_off(self) -> None:
-        """Do nothing: a ``change_start`` without its ``change_end`` says so."""
+        """Do nothing: a ``change_start`` without a ``change_end`` shows what was in flight."""
 
     def close(self) -> None:
-        """Do nothing: a line is complete when it is written."""
+        """Do nothing: every line is complete when it is written."""
 
 
 def document(value: Any) -> str:
-    """Return the one JSON document that a query prints."""
+    """Return the JSON document that a query prints."""
     return visible_json(value, indent=2) + "\n"

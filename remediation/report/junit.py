@@ -1,4 +1,4 @@
-"""A run as JUnit XML, for a build server: a suite for each host, a case for each task."""
+"""A run as JUnit XML for a build server: a suite per host, a case per task."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from remediation.model.text.visible import visible
 from remediation.report.host_view import BAD, IN_FLIGHT, UNKNOWN_WORD
 
 NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 has no form for and that are no control characters: the non-characters."""
+"""Characters that XML 1.0 cannot represent and that are not control characters: the non-characters."""
 
 
 Case = tuple[Event, float]
-"""The end of a task and the seconds it took; of one that was under way as the run ended, its beginning."""
+"""The end of a task and its duration in seconds; of an unfinished task, its start."""
 
 
 @dataclass
@@ -45,9 +45,9 @@ class _JunitRun:
 
 
 def junit(events: Iterable[Event]) -> str:
-    """Return the XML. A task that did not come to a good end is a failure, unless it was ignored; a skipped one is skipped.
+    """Return the XML. A failed task is a failure unless it was ignored; a skipped task is skipped.
 
-    A task that was under way as the run ended is an error. The notes of a host are properties of its suite.
+    A task that was running when the run ended is an error. The notes of a host are properties of its suite.
     """
     run = _JunitRun()
     for event in events:

@@ -1,4 +1,4 @@
-"""The live part of a terminal: one line per working host that says what it does, since when, and until when at most."""
+"""The live part of the terminal: one line per working host with its activity, elapsed time and time limit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BAR = 24
 
 
 class LiveScreen:
-    """Writes lasting lines above a live region; nothing in it scrolls."""
+    """Writes permanent lines above a live region that does not scroll."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, soft_wrap=False)
@@ -30,27 +30,27 @@ class LiveScreen:
         self._terminal: Terminal | None = None
         self._live = Live(
             console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True,
-            redirect_stdout=False, redirect_stderr=False,  # rich would interpret escapes in what others print
+            redirect_stdout=False, redirect_stderr=False,  # rich would interpret escapes in other output
         )  # fmt: skip
 
     def follow(self, terminal: Terminal) -> None:
-        """Show what the hosts of `terminal` are doing until `close`."""
+        """Show the activity of the hosts of `terminal` until `close`."""
         self._terminal = terminal
         self._live.start()
 
     def write(self, lines: Iterable[Line]) -> None:
-        """Write lines that stay, above the live ones."""
+        """Write permanent lines above the live ones."""
         for line in lines:
             for row in line.rows(self._width):
                 self._console.print(Text(row, style=STYLES.get(line.style, "")))
 
     def close(self) -> None:
-        """Take the live lines away."""
+        """Remove the live lines."""
         self._live.stop()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Take the live lines away while somebody is asked something."""
+        """Hide the live lines during a question."""
         self._live.stop()
         try:
             yield

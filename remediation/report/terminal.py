@@ -1,6 +1,6 @@
-"""The terminal: pages of hosts as they become known, one live line per working host, and a last line that sums up.
+"""The terminal report: pages of hosts as they progress, one live line per working host, and a summary line.
 
-Not on a terminal the same lines are written plainly, as they happen; rich is not even imported then.
+Without a terminal, the same lines are written plainly as they occur; rich is then not imported.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _RECALLED = {"measurement", "findings", "goal", "change_end"}
 
 
 class Screen(Protocol):
-    """Where lines go."""
+    """The output of a terminal report."""
 
     def write(self, lines: Iterable[Line]) -> None:
-        """Write lines that stay."""
+        """Write permanent lines."""
 
     def close(self) -> None:
-        """Take away what was live."""
+        """Remove the live part."""
 
 
 class PlainScreen:
-    """Lines of text, flushed as they happen."""
+    """Lines of text, flushed immediately."""
 
     def __init__(self, stream: TextIO, width: int = WIDTH) -> None:
         self._stream = stream
@@ -48,12 +48,12 @@ class PlainScreen:
         self._stream.flush()
 
     def close(self) -> None:
-        """Leave the stream as it is."""
+        """Leave the stream open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What the last line may offer: the names of tasks that exist (``undo``, ``show``)."""
+    """The commands that the last line may suggest (``undo``, ``show``)."""
 
     tasks: frozenset[str] = frozenset()
 
@@ -62,7 +62,7 @@ NO_HINTS = Hints()
 
 
 class Terminal:
-    """Folds events into pages; several hosts give one line each unless `verbose`."""
+    """Collects events into pages; a fleet has one line per host unless `verbose`."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Terminal:
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
-        """Take in one event; called by one thread at a time or by several."""
+        """Process one event; thread-safe."""
         with self._lock:
             if event.kind == "run_start":
                 self._run_start(event)
@@ -100,16 +100,16 @@ class Terminal:
                 self._screen.write([Line(str(event.data.get("text", "")))])
 
     def recall(self, events: Iterable[Event]) -> None:
-        """Know what an earlier process of this run told, and write none of it again: its figures, findings and changes count."""
+        """Restore the figures, findings and changes of an earlier process of this run without writing them again."""
         for event in events:
             if event.host and event.kind in _RECALLED:
                 page = self._page(event.host)
-                with suppress(*ODD):  # a journal that was damaged: the run itself says so
+                with suppress(*ODD):  # a damaged journal: the run reports it
                     page.see(event)
-                page.goal = page.goal_text = ""  # looked at anew, and told anew
+                page.goal = page.goal_text = ""  # observed and reported again
 
     def cut_off(self) -> None:
-        """Say what was in flight as the run ended without coming to its end."""
+        """Report what was in flight when the run was interrupted."""
         with self._lock:
             for page in self.pages.values():
                 lines = left_unknown(page)
@@ -156,7 +156,7 @@ class Terminal:
         seconds = event.data.get("seconds")
         took = duration(seconds if seconds is not None else max(0.0, event.time - self.started))
         if self.check:
-            return [*lines, Line(f"nothing was changed · {took} · exit {code}")]
+            return [*lines, Line(f"no changes made · {took} · exit {code}")]
         parts = [*self._counts(event.data.get("hosts") or {}), took]
         if code:
             parts.append(f"exit {code}")

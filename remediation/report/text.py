@@ -1,4 +1,4 @@
-"""A line of the terminal: a lead, a text that wraps under itself, and a style that never carries the meaning alone."""
+"""A line of the terminal: a lead, text that wraps below itself, and a style that never carries the meaning alone."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from remediation.model.text.visible import visible, visible_line
 
 WIDTH = 100
 NARROWEST = 24
-"""Columns that a text needs beside its lead; where fewer are left, it stands below."""
+"""Minimum columns for the text next to its lead; with fewer, the text starts on the next row."""
 LEAD = 12
 INDENT = 2
 
 CLOCK = re.compile(r"\btime=\S{1,64} level=\S{1,16} source=\S{1,100} ")
-"""What every structured line of Ollama's log begins with."""
+"""The beginning of every structured line of Ollama's log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """``lead`` stands in front of the first row, ``text`` wraps behind it; ``style`` is one of ``STYLES``.
+    """One logical line: ``lead`` precedes the first row, ``text`` wraps behind it; ``style`` is one of ``STYLES``.
 
-    ``most`` limits the rows: what is longer ends with an ellipsis. ``verbatim`` text keeps its rows and is cut at the width, unless
-    ``narrow`` says the same in rows that can wrap, or it is ``whole`` because it is to be copied.
+    ``most`` limits the rows: longer text ends with an ellipsis. ``verbatim`` text keeps its rows and is cut at the width,
+    unless ``narrow`` holds a version that can wrap, or ``whole`` is set because it is to be copied.
     """
 
     text: str
@@ -66,19 +66,19 @@ def labelled(label: str, text: str, *, style: str = "", most: int = 0) -> Line:
 
 
 def below(text: str, *, style: str = "", most: int = 0, more: int = 0) -> Line:
-    """Return a line that continues under the text of a labelled one, `more` columns further in."""
+    """Return a line that continues below the text of a labelled one, indented by `more` columns."""
     return Line(text, lead=" " * (LEAD + more), style=style, most=most)
 
 
 def shortened(text: str, most: int) -> str:
-    """Return `text` in at most `most` characters: without a log line's clock and source, and its middle left out."""
+    """Return `text` in at most `most` characters, without a log line's clock and source, and shortened in the middle."""
     text = " ".join(text.split())
     if len(text) <= most:
         return text
     text = CLOCK.sub("", text)
     if len(text) <= most:
         return text
-    tail = most * 2 // 5  # verdicts stand at both ends of Ollama's lines (facts/ollama 2)
+    tail = most * 2 // 5  # Ollama's log lines have relevant parts at both ends
     return f"{text[: most - tail - 3].rstrip()} … {text[-tail:].lstrip()}"
 
 
@@ -96,7 +96,7 @@ def _cut(row: str, width: int) -> str:
 
 
 def diff_lines(change: Mapping[str, Any]) -> list[Line]:
-    """Return what a change is before and after: its diff, row by row, or both values."""
+    """Return a change's diff row by row, or its values before and after."""
     if change.get("diff"):
         rows = [row for row in str(change["diff"]).split("\n") if row]
         return [Line(row, lead=" " * 7, verbatim=True, style={"+": "good", "-": "warn"}.get(row[:1], "dim")) for row in rows]

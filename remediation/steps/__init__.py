@@ -1,1 +1,1 @@
-"""The steps: one module per noun. Found through the entry-point group ``remediation.steps`` (`remediation.steps.registry`)."""
+"""Built-in steps, registered through the entry-point group ``remediation.steps``."""

@@ -1,4 +1,4 @@
-"""Prints ``docs/steps.md``: every registered step with its parameters. ``python -m remediation.steps > docs/steps.md``."""
+"""Generates ``docs/steps.md``: every registered step with its parameters. ``python -m remediation.steps > docs/steps.md``."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from remediation.steps.registry import registry
 _HEAD = """\
 # Steps
 
-Generated from the steps themselves (`python -m remediation.steps`); `remediate steps --name STEP` prints the same of one.
+Generated from the step classes by `python -m remediation.steps`. `remediate steps --name STEP` prints the section of one step.
 
-A step is a desired state: it is looked at first, changed only where it is not reached, and looked at again. Risk and needs
-are those of its changes unless a change says otherwise; what takes a change back is said beforehand.
+A step describes a desired state. The engine observes the host, changes it only if the state is not reached, and observes it again.
+Risk and needs apply to every change of the step unless a change states its own. Each plan names the step that undoes it.
 """
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the Markdown page."""
     return "\n".join([_HEAD, *(line for name, cls in registry().items() for line in _section(name, cls))])
 
 

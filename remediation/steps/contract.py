@@ -1,7 +1,7 @@
 """The step contract: a desired state with typed parameters (``docs/extending.md``).
 
-The engine looks, asks `Step.met`, plans, applies **one** change, and looks again until the state is met, within
-`Step.settle` seconds. Check mode, diff and verification follow from that and cost a step's author nothing.
+The engine calls `Step.look`, `Step.met` and `Step.plan`, applies **one** change, and observes again until the state is met or
+`Step.settle` seconds have passed. Check mode, diff mode and verification need no code in the step.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ StepClass = TypeVar("StepClass", bound="type[Step[Any]]")
 
 
 class Step(BaseModel, ABC, Generic[Seen]):
-    """One desired state. Parameters are pydantic fields made with `param`; unknown names are refused.
+    """One desired state. Parameters are pydantic fields declared with `param`; unknown names are rejected.
 
-    Class attributes: ``name`` (``noun.state``), ``risk`` of its changes unless a change says otherwise, ``needs``
-    likewise, ``settle`` (seconds the state may take to show after a change), ``once_per_run`` (a state such as
-    "restarted", measured from the start of the run), ``deadline`` (seconds for one change, all calls together).
+    Class attributes: ``name`` (``noun.state``); ``risk`` and ``needs`` of its changes unless a change states its own; ``settle``
+    (seconds a change may take to become visible); ``once_per_run`` (a state such as "restarted", measured from the start of the
+    run); ``deadline`` (seconds for one change, all calls together).
 
-    The engine adds to what `look` finds in ``host.variables``: ``run_started`` for a ``once_per_run`` step (seconds since
-    the epoch by the host's own clock), and in check mode ``pending_changes``, the changes predicted before this step on the
-    host (as in ``docs/events.md``), for a state that hangs on them.
+    The engine sets two ``host.variables`` for `look`: ``run_started`` for a ``once_per_run`` step (Unix time by the host's
+    clock), and in check mode ``pending_changes``, the changes predicted by earlier steps on the host (``docs/events.md``).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
@@ -43,56 +42,56 @@ class Step(BaseModel, ABC, Generic[Seen]):
 
     @abstractmethod
     def look(self, host: Reader) -> Seen:
-        """Read what the state depends on. Writes nothing."""
+        """Read what the state depends on. Must not write."""
 
     @abstractmethod
     def met(self, seen: Seen) -> bool | None:
-        """Return whether the state is reached; None when what was seen cannot tell (see `probe_step`)."""
+        """Return whether the state is reached, or None if the observation does not show it (see `probe_step`)."""
 
     @abstractmethod
     def plan(self, seen: Seen) -> Iterator[Change]:
-        """Yield what would be done, in order. Pure: depends on `seen` and the parameters alone."""
+        """Yield the changes in order. Pure: depends only on `seen` and the parameters."""
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Carry out one change; the only place that writes. Steps that only look need not override it."""
-        msg = f"{self.name} plans no changes and so applies none, not {change.summary!r}"
+        """Carry out one change. Only this method writes; steps that only check need not override it."""
+        msg = f"{self.name} plans no changes, so it cannot apply {change.summary!r}"
         raise AssertionError(msg)
 
     def describe(self, seen: Seen) -> str:
-        """Return in one sentence how what was seen relates to the state ("1/33 layers on the GPU, wanted 33/33")."""
+        """Describe the observation relative to the desired state ("1/33 layers on the GPU, wanted 33/33")."""
         return ""
 
     def probe_step(self, seen: Seen) -> StepCall | None:
-        """Return the safe step that makes an unknown state known (a preload), or None."""
+        """Return a safe step whose change makes an unknown state known (a preload), or None."""
         return None
 
     def advice(self, seen: Seen) -> str:
-        """Return what a person has to do where the state is not met and the step itself cannot reach it, or ""."""
+        """Return the manual action to take if the state is not met and this step cannot reach it, or ""."""
         return ""
 
     def confirm(self, host: Writer, seen: Seen) -> str:
-        """Ask for the proof that no look can give, once the state is met; return what contradicts it, or ""."""
+        """Verify a met state in a way that no observation can. Returns what contradicts it, or ""."""
         return ""
 
     def rules_out(self, seen: Seen) -> Iterable[RuledOut]:
-        """Return the causes that a met state excludes, each with what was observed."""
+        """Return the causes that a met state excludes, each with the evidence."""
         return ()
 
     def reached_by(self, foreseen: Mapping[str, Any]) -> bool | None:
-        """Return whether the `values` that another step foresees would meet this state; None where they do not tell."""
+        """Return whether the predicted `values` of another step would meet this state, or None if they do not show it."""
         return None
 
     def measured_effect(self, change: Change, before: Seen, after: Seen) -> str:
-        """Return what the change measurably did ("predicted +2.3 GiB, measured +2.2 GiB")."""
+        """Return the measured effect of a change ("predicted +2.3 GiB, measured +2.2 GiB")."""
         return ""
 
     def values(self, seen: Seen) -> dict[str, Any]:
-        """Return JSON values for ``register`` (``layers``, ...); ``predicted`` is shown where a ladder is rehearsed."""
+        """Return JSON values for ``register`` (``layers``, ...). A ladder's dry run shows ``predicted``."""
         return {}
 
 
 def param(description: str, *, default: Any = ..., example: Any = None, **limits: Any) -> Any:
-    """Declare a step's parameter: what it is, its default (required without one), an example, pydantic's limits."""
+    """Declare a step parameter: its description, default (required if omitted), example and pydantic constraints."""
     extra: dict[str, Any] = {"json_schema_extra": {"example": example}} if example is not None else {}
     return Field(default, description=description, **extra, **limits)
 
@@ -106,7 +105,7 @@ def step(
     once_per_run: bool = False,
     deadline: float = 600.0,
 ) -> Callable[[StepClass], StepClass]:
-    """Name a step class and set its class attributes; it is found through the entry-point group ``remediation.steps``."""
+    """Set a step class's name and class attributes. The entry-point group ``remediation.steps`` registers the class."""
 
     def mark(cls: StepClass) -> StepClass:
         cls.name = name

@@ -1,4 +1,4 @@
-"""Finds the registered steps: every `Step` subclass in the packages named by the entry-point group ``remediation.steps``."""
+"""Finds the registered steps: all `Step` subclasses in the packages of the entry-point group ``remediation.steps``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GROUP = "remediation.steps"
 
 @cache
 def registry() -> Mapping[str, type[Step[Any]]]:
-    """Return all steps by name, in name order. Raises ValueError when two packages claim one name."""
+    """Return all steps by name, sorted. Raises ValueError if two packages define the same name."""
     from importlib.metadata import entry_points
 
     found: dict[str, type[Step[Any]]] = {}
@@ -32,7 +32,7 @@ def registry() -> Mapping[str, type[Step[Any]]]:
 
 
 def nearest(name: str) -> str | None:
-    """Return the registered step name most like `name`, None when nothing is near."""
+    """Return the most similar registered step name, or None."""
     return next(iter(difflib.get_close_matches(name, registry(), n=1)), None)
 
 
@@ -43,7 +43,7 @@ def _steps_of(package: ModuleType) -> Iterator[type[Step[Any]]]:
     if hasattr(package, "__path__"):
         modules += [import_module(info.name) for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
     for module in modules:
-        # by metaclass: in Python 3.10 an alias such as list[str] also passes for a class
+        # test the metaclass: in Python 3.10, inspect.isclass accepts aliases such as list[str]
         for _, cls in inspect.getmembers(module, lambda member: isinstance(member, type(Step))):
             if issubclass(cls, Step) and cls.name and cls.__module__ == module.__name__:
                 yield cls

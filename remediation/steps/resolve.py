@@ -1,4 +1,4 @@
-"""Names of models as Ollama compares them, and the target's parts as steps need them."""
+"""Resolves model names as Ollama does, and the parts of the target that steps need."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from remediation.model.facts import ComposeProject, ModelEntry, Runner, Target
 
 
 def canonical(model: str) -> str:
-    """Return the name with its tag (``mistral`` is ``mistral:latest``), in lower case as Ollama compares it."""
+    """Return the name with its tag (``mistral`` becomes ``mistral:latest``), in lower case, as Ollama compares names."""
     name = model.strip().lower()
     return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
 
 
 def same_model(one: str, other: str) -> bool:
-    """Whether two names mean the same model."""
+    """Whether two names refer to the same model."""
     return canonical(one) == canonical(other)
 
 
 def runner_of(model: str, runners: Sequence[Runner]) -> Runner | None:
-    """Return the loaded model of this name."""
+    """Return the loaded model of this name, or None."""
     return next((runner for runner in runners if same_model(runner.model, model)), None)
 
 
 def entry_of(model: str, entries: Sequence[ModelEntry]) -> ModelEntry | None:
-    """Return the stored model of this name."""
+    """Return the stored model of this name, or None."""
     return next((entry for entry in entries if same_model(entry.name, model)), None)
 
 
 def wanted_model(given: str | None, host: Reader) -> str:
-    """Return the model that is meant: the one given, else the target's; raises `Undecided` listing the candidates."""
+    """Return `given`, else the target's model. Raises `Undecided` with the candidates if there is none."""
     if given:
         return given
     target = host.target()
@@ -44,34 +44,34 @@ def wanted_model(given: str | None, host: Reader) -> str:
 
 
 def _undecided(host: Reader, target: Target) -> Undecided:
-    """Return the error that lists the models of which one may be meant; raises what a server that does not answer raises."""
+    """Return the error that lists the candidate models. Raises the server's error if the server does not answer."""
     if not target.candidates:
-        host.ollama.version()  # raises where the server does not answer: then it is not known what it holds
+        host.ollama.version()  # raises if the server does not answer: its models are unknown then
         host.ollama.models()
     known = " or ".join(f"-e model={name}" for name in target.candidates)
-    holds = f"the server holds {', '.join(target.candidates)}" if known else "the server holds none"
-    gone = f" ({', '.join(target.gone)} is still loaded and was deleted)" if target.gone else ""
+    holds = f"the server has {', '.join(target.candidates)}" if known else "the server has none"
+    gone = f" ({', '.join(target.gone)} is still loaded but was deleted)" if target.gone else ""
     return Undecided(
-        f"it is not clear which model is meant: {holds}{gone}",
+        f"cannot determine the model: {holds}{gone}",
         host=host.name,
-        next_step=f"name it: {known}, or model in the inventory" if known else "pull the model that is meant: ollama pull NAME",
+        next_step=f"set it: {known}, or model in the inventory" if known else "pull a model: ollama pull NAME",
     )
 
 
 def not_stored(model: str, host: Reader) -> Undecided:
-    """Return the error for a model that the server does not hold, with those that it does."""
+    """Return the error for a model that is not stored, with the models that are."""
     names = [entry.name for entry in host.ollama.models()]
-    others = f", or name one that is stored: {' or '.join(f'-e model={name}' for name in names)}" if names else ""
+    others = f", or choose a stored model: {' or '.join(f'-e model={name}' for name in names)}" if names else ""
     loaded = runner_of(model, host.ollama.running()) is not None
     return Undecided(
-        f"{model} is not stored on this server{' any more, it is only still loaded' if loaded else ''}",
+        f"{model} is not stored on this server{' any more, only still loaded' if loaded else ''}",
         host=host.name,
         next_step=f"pull it: ollama pull {model}{others}",
     )
 
 
 def _nothing_there(host: Reader) -> None:
-    """Raise `NoTarget` saying what the host lacks; not where Docker Desktop may only have to be started again."""
+    """Raise `NoTarget` with what the host lacks, unless a stopped Docker Desktop may be the reason."""
     lacks = ["no Ollama answers"]
     try:
         host.engine.facts()
@@ -82,20 +82,20 @@ def _nothing_there(host: Reader) -> None:
         lacks.append(error.message)
     try:
         if not host.gpu.use().gpus:
-            lacks.append("no NVIDIA GPU is seen")
+            lacks.append("no NVIDIA GPU is visible")
     except HostError as error:
         lacks.append(error.message)
     raise NoTarget(
         f"nothing on {host.name} serves a model: {', '.join(lacks)}",
         host=host.name,
-        next_step="start Ollama or its stack there, or name another host: --inventory lab shows one that is simulated",
+        next_step="start Ollama or its stack there, or choose another host: --inventory lab provides a simulated one",
     )
 
 
 def served_natively(host: Reader) -> bool:
-    """Whether Ollama is here and no container runs it; not where the login may not ask the engine for its containers.
+    """Whether Ollama runs on the host without a container. False if the login may not query the engine.
 
-    A server that accepts connections and hangs is there as well; a container's port is not served while the engine is down.
+    A server that accepts connections but hangs counts as running: a stopped engine serves no ports of containers.
     """
     target = host.target()
     if target.endpoint is None or target.container is not None or target.project is not None:
@@ -116,13 +116,13 @@ def served_natively(host: Reader) -> bool:
 
 
 def _not_here(host: Reader, because: str) -> NotApplicable:
-    return NotApplicable(f"does not apply, since {because}", host=host.name)
+    return NotApplicable(f"does not apply, because {because}", host=host.name)
 
 
 def wanted_container(given: str | None, host: Reader) -> str:
-    """Return the container that is meant: the one given, else the target's.
+    """Return `given`, else the target's container.
 
-    Raises `NotApplicable` where Ollama runs without one, `CallFailed` where none is found.
+    Raises `NotApplicable` if Ollama runs without a container, and `CallFailed` if none is found.
     """
     if given:
         return given
@@ -131,18 +131,18 @@ def wanted_container(given: str | None, host: Reader) -> str:
         return str(target.container.value)
     if served_natively(host):
         raise _not_here(host, "no container runs Ollama here")
-    host.engine.facts()  # raises where no container is seen because the engine refuses, or does not answer
+    host.engine.facts()  # raises if the engine refuses or does not answer, which would hide the containers
     raise CallFailed(
         f"no container on {host.name} runs Ollama",
         host=host.name,
-        next_step="name it: container in the inventory, or start the stack",
+        next_step="set container in the inventory, or start the stack",
     )
 
 
 def wanted_project(host: Reader) -> ComposeProject:
     """Return the Compose project of the target.
 
-    Raises `NotApplicable` where Ollama runs without Compose, `CallFailed` where none is found.
+    Raises `NotApplicable` if Ollama runs without Compose, and `CallFailed` if no project is found.
     """
     target = host.target()
     found = project_of(target)
@@ -151,16 +151,16 @@ def wanted_project(host: Reader) -> ComposeProject:
     if served_natively(host):
         raise _not_here(host, "no container runs Ollama here")
     if target.container is not None and host.engine.inspect(str(target.container.value)) is not None:
-        raise _not_here(host, f"the container {target.container.value} was not made by Compose")
+        raise _not_here(host, f"the container {target.container.value} was not created by Compose")
     host.engine.facts()  # as above
     raise CallFailed(
-        f"no Compose project is known on {host.name}: no container with Compose's labels runs Ollama",
+        f"no Compose project found on {host.name}: no container with Compose's labels runs Ollama",
         host=host.name,
-        next_step="start the stack once, or give compose_project, compose_files and compose_dir in the inventory",
+        next_step="start the stack once, or set compose_project, compose_files and compose_dir in the inventory",
     )
 
 
 def project_of(target: Target) -> ComposeProject | None:
-    """Return the target's Compose project, None where there is none."""
+    """Return the target's Compose project, or None."""
     value = target.project.value if target.project is not None else None
     return value if isinstance(value, ComposeProject) else None

@@ -1,4 +1,4 @@
-"""What the engine tells a step of its run in ``host.variables``: when it began, and what check mode has predicted before (`remediation.steps.contract`)."""
+"""Information about the run that the engine passes to steps in ``host.variables`` (`remediation.steps.contract`)."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from typing import Any
 from remediation.facets.protocols import Reader
 
 FREES = "frees"
-"""In a change's data: the VRAM in bytes that it is predicted to free."""
+"""Key in a change's data: the VRAM in bytes that it is predicted to release."""
 SERVICE = "service"
-"""In a change's data: the Compose service whose definition it changes, or that it recreates."""
+"""Key in a change's data: the Compose service that it redefines or recreates."""
 ENVIRONMENT = "environment"
-"""In a change's data: the settings it makes, name to value; None takes one out."""
+"""Key in a change's data: the settings it writes, by name; None removes one."""
 
 DOTENV = "dotenv"
-"""In a change's data: the file of settings that it changes."""
+"""Key in a change's data: the ``.env`` file that it edits."""
 
 
 def pending(host: Reader) -> Sequence[Mapping[str, Any]]:
-    """Return the data of the changes that check mode has predicted so far on this host."""
+    """Return the data of the changes predicted so far on this host in check mode."""
     found = host.variables.get("pending_changes") or ()
     return [change.get("data") or {} for change in found]
 
 
 def pending_frees(host: Reader) -> int:
-    """Return the VRAM in bytes that they would free."""
+    """Return the VRAM in bytes that the pending changes would release."""
     return sum(int(data.get(FREES) or 0) for data in pending(host))
 
 
 def pending_services(host: Reader) -> set[str]:
-    """Return the services whose definition they would change."""
+    """Return the services whose definition the pending changes would edit."""
     return {str(data[SERVICE]) for data in pending(host) if data.get(SERVICE) and data.get(ENVIRONMENT) is not None}
 
 
 def pending_dotenv(host: Reader) -> bool:
-    """Return whether they would change the project's ``.env``."""
+    """Return whether the pending changes would edit the project's ``.env``."""
     return any(data.get(DOTENV) for data in pending(host))
 
 
 def pending_environment(host: Reader, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return `environment` as it would be after them."""
+    """Return `environment` with the pending changes applied."""
     after = dict(environment)
     for data in pending(host):
         for name, value in (data.get(ENVIRONMENT) or {}).items():
@@ -52,5 +52,5 @@ def pending_environment(host: Reader, environment: Mapping[str, str]) -> dict[st
 
 
 def run_started(host: Reader) -> float:
-    """Return when the run began, by the host's own clock: the engine tells it to steps that are ``once_per_run``."""
+    """Return the start of the run by the host's clock. Available to ``once_per_run`` steps."""
     return float(host.variables["run_started"])

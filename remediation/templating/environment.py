@@ -1,6 +1,6 @@
-"""Jinja2, sandboxed. What a template yields keeps its type when it is one value, and is text when it is several.
+"""The Jinja2 environment, sandboxed. A template of one expression keeps the type of its value; otherwise the result is text.
 
-That is not Jinja's NativeEnvironment: text is never evaluated as a Python literal, so ``'33'`` stays text.
+This differs from Jinja's NativeEnvironment: text is never evaluated as a Python literal, so ``'33'`` stays text.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ from remediation.templating.wrapping import hiding, is_secret, plainly, qualifie
 from remediation.templating.yaml.secret import Secret, revealed
 
 LONGEST = 1_000_000
-"""Characters of a template; to compile a million takes seconds."""
+"""Maximum length of a template in characters; compiling a million takes seconds."""
 DROPPED = frozenset({"lipsum", "cycler", "joiner"})
 
 
 def concat(parts: Iterable[Any]) -> Any:
-    """Return the one value that was yielded, or all of them as one text; a secret in it makes it secret."""
+    """Return the only value, or all values joined as text; a secret among them makes the text secret."""
     values = list(parts)
     if not values:
         return None
-    if len(values) > 1:  # nothing between texts is no word, as in Ansible
+    if len(values) > 1:  # None between texts is omitted, as in Ansible
         values = [value for value in values if value is not None] or [None]
     if len(values) == 1:
         return values[0]
@@ -56,7 +56,7 @@ def concat(parts: Iterable[Any]) -> Any:
 
 
 def joined(values: Iterable[Any]) -> Any:
-    """Return the values as one text (``~``); a secret among them makes the whole secret."""
+    """Return the values joined as text (``~``); a secret among them makes the text secret."""
     parts = list(values)
     texts = [_text(value) for value in parts]
     affordable(sum(map(len, texts)), "~")
@@ -71,7 +71,7 @@ def _text(value: object) -> str:
 
 
 class Generator(NativeCodeGenerator):
-    """Leaves constants alone: Jinja would fold ``{{ 1 + 1 }}`` into a text and count on it being evaluated as a literal."""
+    """Disables constant folding: Jinja would fold ``{{ 1 + 1 }}`` into text and rely on literal evaluation."""
 
     def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> Any:
         if not isinstance(node, nodes.TemplateData):
@@ -79,7 +79,7 @@ class Generator(NativeCodeGenerator):
         return super()._output_child_to_const(node, frame, finalize)
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - as Jinja's
-        """Join by our own rule, in which a secret among the parts makes the whole secret."""
+        """Join with `joined`, so that a secret among the parts makes the result secret."""
         self.write("environment.joined((")
         for part in node.nodes:
             self.visit(part, frame)
@@ -87,17 +87,17 @@ class Generator(NativeCodeGenerator):
         self.write("))")
 
     def visit_For(self, node: nodes.For, frame: Frame) -> None:  # noqa: N802 - as Jinja's
-        """Count the turns of the loop."""
+        """Count the iterations of the loop."""
         node.iter = nodes.Call(nodes.EnvironmentAttribute("turns"), [node.iter], [], None, None, lineno=node.lineno)
         super().visit_For(node, frame)
 
 
 class Missing(ChainableUndefined, StrictUndefined):
-    """An undefined value: a part of it is undefined as well, so that ``a.b.c | default(...)`` works; any use of it fails."""
+    """An undefined value whose attributes are undefined too, so that ``a.b.c | default(...)`` works; any other use fails."""
 
     @property
     def _undefined_message(self) -> str:
-        """Say what is not there without the names of classes."""
+        """The message about the missing part, without class names."""
         return _CLASS_NAME.sub("'the mapping'", str(super()._undefined_message))
 
 
@@ -106,7 +106,7 @@ _CLASS_NAME = re.compile(r"'remediation[\w.]{0,200}\.(?:Lazy)?Table object'|'dic
 
 
 class BoundedLexer(Lexer):
-    """Refuses a number that Python cannot write as a mistake in the template."""
+    """Reports a number that is too long for Python as a syntax error of the template."""
 
     def wrap(
         self, stream: Iterable[tuple[int, str, str]], name: str | None = None, filename: str | None = None
@@ -124,17 +124,17 @@ class BoundedLexer(Lexer):
 
 @contextmanager
 def readable(source: object) -> Iterator[None]:
-    """Raise `TemplateSyntaxError` where a template is too long or too deep to be compiled."""
+    """Raise `TemplateSyntaxError` if a template is too long or too deep to compile."""
     if isinstance(source, str) and len(source) > LONGEST:
-        raise TemplateSyntaxError(f"it has more than {LONGEST:,} characters", 1)
+        raise TemplateSyntaxError(f"more than {LONGEST:,} characters", 1)
     try:
         yield
     except (RecursionError, MemoryError):
-        raise TemplateSyntaxError("it is nested too deeply", 1) from None
+        raise TemplateSyntaxError("nested too deeply", 1) from None
 
 
 class Environment(ImmutableSandboxedEnvironment):
-    """The one environment of all templates; it holds no variables."""
+    """The environment of all templates; it holds no variables."""
 
     code_generator_class = Generator
     context_class = LazyContext
@@ -145,7 +145,7 @@ class Environment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self) -> None:
-        # nothing is evaluated when a template is compiled: what it costs is spent by who evaluates it
+        # nothing is evaluated at compile time: evaluation counts against the evaluating template's budget
         super().__init__(undefined=Missing, keep_trailing_newline=True, trim_blocks=True, cache_size=0, optimized=False)
         self.filters.update(qualified({name: hiding(name, each) for name, each in {**self.filters, **FILTERS}.items()}))
         tests: dict[str, Any] = {**self.tests, **TESTS, "vault_encrypted": is_secret}
@@ -157,11 +157,11 @@ class Environment(ImmutableSandboxedEnvironment):
 
     @cached_property
     def lexer(self) -> Lexer:
-        """Return the lexer, made once."""
+        """Return the lexer, created once."""
         return BoundedLexer(self)
 
     def _compile(self, source: str, filename: str) -> CodeType:
-        """Compile what Jinja made of a template. Python refuses some of it: an argument that is given twice, blocks that are too deep."""
+        """Compile Jinja's generated code. Python rejects some of it: a duplicate argument, blocks that are too deep."""
         try:
             return super()._compile(source, filename)
         except (SyntaxError, ValueError, OverflowError) as error:
@@ -184,11 +184,11 @@ class Environment(ImmutableSandboxedEnvironment):
             return super().compile_expression(source, undefined_to_none)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Carry out an operator that can make much of little."""
+        """Evaluate an operator whose result may be much larger than its operands."""
         return BUDGET.spend(super().call_binop(context, operator, left, right), operator)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805, PYI063 - as Jinja's
-        """Call a function or method; the views of a mapping are lists, as in Ansible."""
+        """Call a function or method; mapping views become lists, as in Ansible."""
         name = getattr(__obj, "__name__", "")
         check_method(getattr(__obj, "__self__", None), name, args)
         result = super().call(__context, __obj, *args, **kwargs)
@@ -199,7 +199,7 @@ class Environment(ImmutableSandboxedEnvironment):
         return BUDGET.spend(result, name) if isinstance(result, (str, bytes, list)) else result
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        """Return ``format`` so that the widths it names are not too large."""
+        """Return ``format`` with a limit on the widths in its format string."""
         wrapped = super().wrap_str_format(value)
         if wrapped is None:
             return None
@@ -212,20 +212,20 @@ class Environment(ImmutableSandboxedEnvironment):
         return filled
 
     def get_template(self, name: Any, parent: str | None = None, globals: Any = None) -> Any:
-        """Return the template that another one includes."""
+        """Return a template included by another one."""
         return compiled_template(source_of(name, BUDGET.names).removesuffix("\n"))
 
     def _undef(self, hint: str | None = None) -> Undefined:
         return self.undefined(hint=hint)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Let a template change the lists and mappings it made itself, never a variable."""
+        """Allow a template to modify lists and mappings that it created itself, never a variable."""
         if type(obj) in {list, dict}:
             return SandboxedEnvironment.is_safe_attribute(self, obj, attr, value)
         return super().is_safe_attribute(obj, attr, value)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Return an item before an attribute where `obj` is a mapping that has it: ``result.items`` is the user's."""
+        """Return an item before an attribute if `obj` is a mapping that has it: ``result.items`` may be a key."""
         if isinstance(obj, Mapping) and attribute in obj and not hasattr(dict, attribute):
             return obj[attribute]
         if isinstance(obj, Secret):
@@ -233,7 +233,7 @@ class Environment(ImmutableSandboxedEnvironment):
         return super().getattr(obj, attribute)
 
     def _secret(self, secret: Secret, attribute: str) -> Any:
-        """Return a text's method that gives a secret back; not ``format``, which the sandbox has to see."""
+        """Return a string method whose result is secret; not ``format``, which the sandbox must check."""
         if attribute.startswith(("_", "format")) or not hasattr(str, attribute):
             return self.undefined(obj=secret, name=attribute)
         method = getattr(secret.reveal(), attribute)
@@ -245,12 +245,12 @@ ENVIRONMENT = Environment()
 
 @lru_cache(maxsize=4096)
 def compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
-    """Return the template `text` as a function of a mapping of names; raises Jinja's TemplateSyntaxError."""
+    """Return the template `text` as a function of a mapping of names. Raises Jinja's TemplateSyntaxError."""
     return _compiled(_with_backslashes(text))
 
 
 def _with_backslashes(text: str) -> str:
-    r"""Return `text` so that a backslash in a string inside of braces is one: ``'(\d+)'`` is a pattern, as in Ansible."""
+    r"""Return `text` with backslashes in string literals doubled: ``'(\\d+)'`` is a pattern, as in Ansible."""
     if "\\" not in text or "{{" not in text or len(text) > LONGEST:
         return text
     parts: list[str] = []
@@ -260,13 +260,13 @@ def _with_backslashes(text: str) -> str:
             inside = (inside or kind == "variable_begin") and kind != "variable_end"
             parts.append(value.replace("\\", "\\\\") if inside and kind == "string" else value)
     except TemplateSyntaxError:
-        return text  # compiling it says what is wrong
+        return text  # compiling it reports the error
     return "".join(parts)
 
 
 @lru_cache(maxsize=1024)
 def compiled_template(text: str) -> Any:
-    """Return Jinja's own template of `text`; raises its TemplateSyntaxError."""
+    """Return Jinja's template object of `text`. Raises TemplateSyntaxError."""
     return ENVIRONMENT.from_string(text)
 
 
@@ -275,7 +275,7 @@ _WORDS = frozenset({"true", "false", "none", "True", "False", "None", "not", "an
 
 
 def _simple(text: str) -> list[str] | None:
-    """Return the parts of a template that holds plain variables and nothing else, every other one a name; None for others."""
+    """Return the parts of a template of plain variables only, text and names in turn; None for other templates."""
     parts = _VARIABLE.split(text)
     hard = any(mark in part for part in parts[::2] for mark in ("{{", "}}", "{%", "{#", "\r"))
     return None if hard or any(name in _WORDS for name in parts[1::2]) else parts
@@ -283,7 +283,7 @@ def _simple(text: str) -> list[str] | None:
 
 def _compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
     parts = _simple(text)
-    if parts is not None:  # most templates; to compile one takes longer than to evaluate it a hundred times
+    if parts is not None:  # most templates; compiling one takes longer than evaluating it a hundred times
 
         def fill(names: Mapping[str, Any]) -> Any:
             with BUDGET.opened():
@@ -306,10 +306,10 @@ def _looked_up(name: str, names: Mapping[str, Any]) -> Any:
 
 @lru_cache(maxsize=4096)
 def expression(text: str) -> Callable[[Mapping[str, Any]], Any]:
-    """Return the expression `text` (without braces) as a function of names; raises Jinja's TemplateSyntaxError."""
+    """Return the expression `text` (without braces) as a function of names. Raises Jinja's TemplateSyntaxError."""
     return _compiled("{{" + _checked(text) + "}}")
 
 
 def _checked(text: str) -> str:
-    ENVIRONMENT.compile_expression(text)  # a text that closes the braces by itself is no expression
+    ENVIRONMENT.compile_expression(text)  # rejects text that closes the braces
     return f" {text} "

@@ -1,4 +1,4 @@
-"""What can go wrong with an expression, each with the place of the text that holds it."""
+"""Errors of expressions, each with the position of the text that holds it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from remediation.model.errors import RemediationError
 
 
 class TemplateError(RemediationError):
-    """An expression that cannot be evaluated: syntax, a filter's refusal, a forbidden attribute."""
+    """An expression cannot be evaluated: invalid syntax, an error of a filter, a forbidden attribute."""
 
 
 class UndefinedVariable(TemplateError):
-    """A name that has no value where it is used."""
+    """A variable is used that has no value."""
 
 
 class ConditionError(TemplateError):
-    """A condition that is not true or false."""
+    """A condition is neither true nor false."""

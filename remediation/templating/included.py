@@ -1,4 +1,4 @@
-"""``{% include %}``, ``{% import %}`` and ``{% extends %}`` in templates: files are looked for as ``lookup('template')`` does."""
+"""``{% include %}``, ``{% import %}`` and ``{% extends %}``: files are searched for as ``lookup('template')`` does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from remediation.templating.lookups.lists import folders, found_in
 
 
 class LazyContext(Context):
-    """The names of a template; taking all of them along evaluates none."""
+    """The names of a template; passing them to an included template evaluates none."""
 
     def get_all(self) -> Any:
         """Return all names."""
@@ -24,7 +24,7 @@ class LazyContext(Context):
 
 
 class LazyTemplate(Template):
-    """A template whose names are evaluated where they are used, those of what it includes too."""
+    """A template whose names are evaluated on use, including those of included templates."""
 
     def new_context(self, vars: Any = None, shared: bool = False, locals: Mapping[str, Any] | None = None) -> Context:
         """Return the context of one rendering."""
@@ -35,7 +35,7 @@ class LazyTemplate(Template):
 
 
 def source_of(name: str, names: Any) -> str:
-    """Return the text of a template that another one names; raises `TemplateNotFound`, and OSError where it cannot be read."""
+    """Return the text of an included template. Raises `TemplateNotFound`, and OSError if it cannot be read."""
     path = found_in(str(name), folders(names, "templates")) if names is not None else None
     if path is None or Path(path).is_dir():
         raise TemplateNotFound(str(name))

@@ -14,12 +14,12 @@ from remediation.templating.versions import version
 
 def _result(value: object, word: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise TemplateError(f"'is {word}' asks a registered result, not {value!r}")
+        raise TemplateError(f"'is {word}' needs a registered result, got {value!r}")
     return value
 
 
 def is_failed(value: object) -> bool:
-    """Return whether a registered result is a failure."""
+    """Return whether a registered result failed."""
     return bool(_result(value, "failed").get("failed", False))
 
 
@@ -38,17 +38,17 @@ def skipped(value: object) -> bool:
 
 
 def unreachable(value: object) -> bool:
-    """Return whether the host of a registered result could not be reached."""
+    """Return whether the host of a registered result was unreachable."""
     return bool(_result(value, "unreachable").get("unreachable", False))
 
 
 def timed_out(value: object) -> bool:
-    """Return whether a registered result ran out of time."""
+    """Return whether a registered result timed out."""
     return bool(_result(value, "timedout").get("timedout", False))
 
 
 def outcome_is(word: str) -> Callable[[object], bool]:
-    """Return the test for an outcome that Ansible has no word for."""
+    """Return the test for an outcome that Ansible does not have."""
     return lambda value: _result(value, word).get("outcome") == word
 
 
@@ -63,21 +63,21 @@ def match(value: object, pattern: str = "", ignorecase: bool = False, multiline:
 
 
 def is_found(value: object, pattern: str = "", ignorecase: bool = False, multiline: bool = False) -> bool:
-    """Return whether a text matches somewhere."""
+    """Return whether a pattern occurs in a text."""
     return _regex(value, pattern, "search", ignorecase, multiline)
 
 
 def regex(
     value: object, pattern: str = "", ignorecase: bool = False, multiline: bool = False, match_type: str = "search"
 ) -> bool:
-    """Return whether a text matches in the way that ``match_type`` says."""
+    """Return whether a text matches as selected by ``match_type``."""
     if match_type not in {"search", "match", "fullmatch"}:
         raise TemplateError(f"regex: match_type is search, match or fullmatch, not {match_type!r}")
     return _regex(value, pattern, match_type, ignorecase, multiline)
 
 
 def truthy(value: object, convert_bool: bool = False) -> bool:
-    """Return whether a value counts as true; with ``convert_bool`` also a text that says so."""
+    """Return whether a value is truthy; ``convert_bool`` also converts texts such as ``yes``."""
     said = value.strip().lower() if convert_bool and isinstance(value, str) else None
     return said in _SAY_YES if said in _SAY_YES | _SAY_NO else bool(value)
 
@@ -87,7 +87,7 @@ _SAY_NO = frozenset({"n", "no", "off", "0", "false", "f"})
 
 
 def subset(value: Iterable[Any], other: Iterable[Any]) -> bool:
-    """Return whether all items are in the other."""
+    """Return whether all items are in the other list."""
     others = list(other)
     return all(item in others for item in value)
 
@@ -99,7 +99,7 @@ FILES: Mapping[tuple[str, ...], Callable[[Any], bool]] = {
     ("link", "is_link"): lambda value: Path(str(value)).is_symlink(),
     ("abs", "is_abs"): lambda value: Path(str(value)).is_absolute(),
 }
-"""Tests of paths on the machine that runs this package, as Ansible's: a host's files are asked by steps."""
+"""Tests of paths on the controller, as in Ansible; steps read a host's files."""
 
 TESTS: Mapping[str, Callable[..., Any]] = {
     **dict.fromkeys(("failed", "failure"), is_failed),

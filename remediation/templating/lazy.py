@@ -1,4 +1,4 @@
-"""Mappings whose values are evaluated where they are used: one broken value does not spoil its neighbours."""
+"""Mappings whose values are evaluated on use, so that one invalid value does not affect the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Evaluate = Callable[[Any], Any]
 
 
 class Omitted:
-    """The value of ``omit``: a parameter, an item or an entry that has it is left out."""
+    """The value of ``omit``: a parameter, item or entry with this value is left out."""
 
     def __repr__(self) -> str:
         return "omit"
@@ -23,7 +23,7 @@ OMIT = Omitted()
 
 
 class LazyTable(dict[Any, Any]):
-    """A `Table` whose values are evaluated when they are read, each time one level deep."""
+    """A `Table` whose values are evaluated when they are read, one level at a time."""
 
     def __init__(self, raw: Mapping[Any, Any], evaluate: Evaluate) -> None:
         super().__init__(raw)
@@ -34,7 +34,7 @@ class LazyTable(dict[Any, Any]):
 
     def get(self, key: object, default: Any = None) -> Any:
         """Return the evaluated value of `key`."""
-        return self[key] if key in self else default  # noqa: SIM401 - this is that get
+        return self[key] if key in self else default  # noqa: SIM401 - this implements get
 
     def __iter__(self) -> Iterator[Any]:
         return super().__iter__()
@@ -65,7 +65,7 @@ class LazyTable(dict[Any, Any]):
 
 
 def lazily(value: Any, evaluate: Evaluate) -> Any:
-    """Return `value` so that templates inside are evaluated when they are read."""
+    """Return `value` with its templates evaluated on reading."""
     if isinstance(value, Text):
         return evaluate(value) if value.template else str(value)
     if not has_template(value):
@@ -78,9 +78,9 @@ def lazily(value: Any, evaluate: Evaluate) -> Any:
 
 
 def materialised(value: Any) -> Any:
-    """Return `value` as built-in types with everything evaluated; an undefined value inside raises."""
+    """Return `value` as built-in types with everything evaluated. Raises for an undefined value inside."""
     if isinstance(value, Undefined):
-        value._fail_with_undefined_error()  # noqa: SLF001 - Jinja's lenient ones (`1 if false`) would pass as an empty text
+        value._fail_with_undefined_error()  # noqa: SLF001 - Jinja's lenient undefined values (`1 if false`) would otherwise become empty text
     if isinstance(value, str):
         return str(value)
     if isinstance(value, Mapping):
@@ -88,5 +88,5 @@ def materialised(value: Any) -> Any:
     if isinstance(value, (list, tuple, range, Iterator, KeysView, ValuesView, ItemsView, set, frozenset)):
         return [materialised(item) for item in value if item is not OMIT]
     if callable(value):
-        raise TypeError(f"this is a function ({getattr(value, '__name__', 'of no name')}), not a value; it has to be called")
+        raise TypeError(f"expected a value, got a function ({getattr(value, '__name__', 'unnamed')}); call it")
     return value

@@ -1,7 +1,7 @@
-"""How much a template may make: one that asks for more ends in an error, not in a full memory or a hang.
+"""Limits on the size of a template's results: exceeding them is an error instead of exhausted memory or a hang.
 
-`BUDGET` counts what all operations of one template make together, so a list of long texts costs what they all cost. What one
-operation could make is checked before it is carried out (`check_filter`, `check_method`, `multiplied`, `raised`).
+`BUDGET` counts the results of all operations of one template, so a list of long texts costs the sum of their lengths.
+Operations with large results are checked beforehand (`check_filter`, `check_method`, `multiplied`, `raised`).
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Any
 from remediation.templating.errors import TemplateError
 
 MOST = 20_000_000
-"""Characters of texts and items of lists that one template makes, its variables included."""
+"""Maximum number of characters and list items that one template creates, including its variables."""
 MOST_TURNS = 500_000
-"""Turns of all loops of one template."""
+"""Maximum number of iterations of all loops of one template."""
 MOST_DIGITS = 4_000
-"""Digits of a whole number: Python writes none of more than 4,300."""
+"""Maximum number of digits of an integer; Python converts at most 4,300."""
 WIDEST = 10_000
-"""The largest width or count that a filter, a method or a format takes."""
+"""Maximum width or count for a filter, a method or a format."""
 
 _MOST_BITS = int(MOST_DIGITS * math.log2(10))
 
 
 class Budget(threading.local):
-    """What the template that a thread evaluates may still make; a variable that is a template draws on the same budget.
+    """The remaining budget of the template that a thread evaluates, shared with variables that are templates.
 
     ``names`` are the variables of the innermost template.
     """
@@ -41,7 +41,7 @@ class Budget(threading.local):
 
     @contextmanager
     def opened(self, names: Any = None) -> Iterator[None]:
-        """Begin anew with the outermost template."""
+        """Reset the budget for the outermost template."""
         if not self.depth:
             self.left, self.turns = MOST, MOST_TURNS
         before, self.names = self.names, names
@@ -53,7 +53,7 @@ class Budget(threading.local):
             self.names = before
 
     def spend(self, value: Any, what: str) -> Any:
-        """Return a value that was made; raises `TemplateError` where all together are too much."""
+        """Count a created value and return it. Raises `TemplateError` above the budget."""
         if isinstance(value, (str, bytes, list, tuple, dict, set)):
             self.left -= len(value)
             if self.left < 0:
@@ -63,11 +63,11 @@ class Budget(threading.local):
         return value
 
     def each(self, items: Iterable[Any]) -> Iterator[Any]:
-        """Yield the items of a loop; raises `TemplateError` once the template's loops have turned too often."""
+        """Yield the items of a loop. Raises `TemplateError` above the limit of iterations."""
         for item in items:
             self.turns -= 1
             if self.turns < 0:
-                raise TemplateError(f"the loops of a template turn at most {MOST_TURNS:,} times")
+                raise TemplateError(f"the loops of a template have at most {MOST_TURNS:,} iterations")
             yield item
 
 
@@ -75,18 +75,18 @@ BUDGET = Budget()
 
 
 def too_much(what: str) -> TemplateError:
-    """Return the error of a template that makes too much."""
-    return TemplateError(f"{what} makes too much: a template makes at most {MOST:,} characters or items")
+    """Return the error for a template that exceeds the budget."""
+    return TemplateError(f"{what}: result too large: a template may create at most {MOST:,} characters or items")
 
 
 def affordable(size: int, what: str) -> None:
-    """Raise `TemplateError` where one operation would make more than a template may."""
+    """Raise `TemplateError` if one operation would exceed the budget."""
     if size > MOST:
         raise too_much(what)
 
 
 def multiplied(left: Any, right: Any) -> Any:
-    """Return ``left * right`` where that is not too much."""
+    """Return ``left * right`` within the budget."""
     for value, times in ((left, right), (right, left)):
         if isinstance(value, (str, bytes, list, tuple)) and isinstance(times, int):
             affordable(len(value) * times, "*")
@@ -94,14 +94,14 @@ def multiplied(left: Any, right: Any) -> Any:
 
 
 def raised(left: Any, right: Any) -> Any:
-    """Return ``left ** right`` where that is not too much."""
+    """Return ``left ** right`` within the budget."""
     if isinstance(left, int) and isinstance(right, int) and right > 1 and (left.bit_length() - 1) * right > _MOST_BITS:
         raise TemplateError(f"**: a number has at most {MOST_DIGITS:,} digits")
     return left**right
 
 
 def remainder(left: Any, right: Any) -> Any:
-    """Return ``left % right``, which fills in a text where the left one is a text."""
+    """Return ``left % right``, which is string formatting if `left` is text."""
     if isinstance(left, (str, bytes)):
         check_format(str(left), right if isinstance(right, tuple) else (right,))
     return left % right
@@ -111,7 +111,7 @@ _NUMBERS = re.compile(r"\d{5,}")
 
 
 def check_format(text: str, values: Iterable[Any] = ()) -> None:
-    """Raise `TemplateError` where a format may name a width above `WIDEST`, itself or by one of its values."""
+    """Raise `TemplateError` if a format may use a width above `WIDEST`, directly or by one of its values."""
     if "%" in text or "{" in text:
         nested = "*" in text or re.search(r":[^{}]{0,100}\{", text) is not None
         numbers = [value for value in values if isinstance(value, int)] if nested else []
@@ -122,7 +122,7 @@ def check_format(text: str, values: Iterable[Any] = ()) -> None:
 
 
 def check_method(owner: object, name: str, values: tuple[Any, ...]) -> None:
-    """Raise `TemplateError` where a text's method would make too much of it."""
+    """Raise `TemplateError` if the result of a string method would exceed the budget."""
     if not isinstance(owner, (str, bytes)):
         return
     if name in {"center", "ljust", "rjust", "zfill", "expandtabs"} and any(_above(value) for value in values):
@@ -138,7 +138,7 @@ def check_method(owner: object, name: str, values: tuple[Any, ...]) -> None:
 
 
 def check_filter(name: str, values: tuple[Any, ...], named: Mapping[str, Any]) -> None:
-    """Raise `TemplateError` where a filter would make too much of what it is given."""
+    """Raise `TemplateError` if the result of a filter would exceed the budget."""
     given = (*values[1:], *named.values())
     if name in _SIZES:
         affordable(_SIZES[name]([len(value) for value in values if isinstance(value, Sized)], given), name)
@@ -165,12 +165,12 @@ _SIZES: Mapping[str, Callable[[list[int], tuple[Any, ...]], int]] = {
     "combinations": lambda sizes, given: math.comb(sizes[0], _count(given, 0)) if sizes else 0,
     "permutations": lambda sizes, given: math.perm(sizes[0], min(sizes[0], _count(given, sizes[0]), 20)) if sizes else 0,
 }
-"""Filters whose lists are longer than what they are made of."""
+"""Filters whose result is longer than their input."""
 
 _WIDE = frozenset(
     {"batch", "center", "comment", "indent", "slice", "to_json", "to_nice_json", "to_nice_yaml", "to_yaml", "tojson", "wordwrap"}
 )
-"""Filters that fill up to a width or a count."""
+"""Filters that pad to a width or a count."""
 
 
 def _check_replacement(text: Any, old: Any, new: Any) -> None:

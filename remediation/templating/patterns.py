@@ -1,6 +1,6 @@
-"""Regular expressions of the user's, with a time limit: Python's own can take years for a short text, and nothing interrupts it.
+"""Regular expressions of the user, with a time limit: Python's engine can take years on a short text and cannot be interrupted.
 
-A pattern that could take long on its text is matched by a process of its own, which is ended when the time is over.
+A pattern that could take long on its text runs in a separate process, which is killed after the time limit.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from remediation.model.text.words import plural
 from remediation.templating.errors import TemplateError
 
 SECONDS = 5.0
-"""How long one pattern may take."""
+"""Time limit of one match in seconds."""
 
 _NESTED_FROM = 20
 _ONE_FROM = 20_000
 _MANY_FROM = 2_000
-"""From so many characters on, a pattern with a repetition inside of one, with one or with several of them could take long."""
+"""Text length from which a pattern with nested repetitions, one repetition, or several repetitions may take long."""
 
 _CHILD = """
 import json, re, sys
@@ -38,16 +38,16 @@ else:
 
 
 def compile_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:
-    """Return the compiled pattern; raises `TemplateError` where it is none."""
+    """Return the compiled pattern. Raises `TemplateError` if it is invalid."""
     try:
         return re.compile(pattern, flags)
     except (re.error, OverflowError, RecursionError) as error:
         shown = pattern if len(pattern) <= 100 else f"{pattern[:99]}…"
-        raise TemplateError(f"{shown!r} is no regular expression: {error or 'it is nested too deep'}") from None
+        raise TemplateError(f"{shown!r} is not a regular expression: {error or 'nested too deeply'}") from None
 
 
 def groups(how: str, pattern: str, flags: int, text: str) -> list[str | None] | None:
-    """Return the match (``how`` is search, match or fullmatch) and its groups; None where nothing matches."""
+    """Return the match (``how`` is search, match or fullmatch) and its groups; None without a match."""
     found = compile_pattern(pattern, flags)
     if not _may_take_long(pattern, text):
         match = getattr(found, how)(text)
@@ -59,7 +59,7 @@ def groups(how: str, pattern: str, flags: int, text: str) -> list[str | None] | 
 
 
 def replaced(pattern: str, flags: int, text: str, replacement: str, count: int) -> tuple[str, int]:
-    """Return the text with its matches replaced, and how many there were."""
+    """Return the text with its matches replaced, and the number of matches."""
     found = compile_pattern(pattern, flags)
     if not _may_take_long(pattern, text):
         return found.subn(replacement, text, count=count)
@@ -68,7 +68,7 @@ def replaced(pattern: str, flags: int, text: str, replacement: str, count: int) 
 
 
 def all_matches(pattern: str, flags: int, text: str) -> list[Any]:
-    """Return all matches: texts, or of several groups lists of texts."""
+    """Return all matches: texts, or lists of texts if the pattern has several groups."""
     found = compile_pattern(pattern, flags)
     if not _may_take_long(pattern, text):
         return found.findall(text)
@@ -85,7 +85,7 @@ def _in_a_process(how: str, pattern: str, flags: int, text: str, replacing: tupl
     except subprocess.TimeoutExpired:
         raise TemplateError(
             f"the regular expression {pattern!r} took more than {SECONDS:g} s on a text of {plural(len(text), 'character')}",
-            next_step="write it without a repetition inside of a repetition",
+            next_step="avoid a repetition inside a repetition",
         ) from None
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
@@ -94,7 +94,7 @@ def _in_a_process(how: str, pattern: str, flags: int, text: str, replacing: tupl
 
 
 def is_nested(pattern: str) -> bool:
-    """Return whether a pattern repeats something that varies, so that it could take for ever even on a short text."""
+    """Return whether a pattern repeats a varying part, so that it could take forever even on a short text."""
     return _repetitions(pattern)[1]
 
 
@@ -106,14 +106,14 @@ def _may_take_long(pattern: str, text: str) -> bool:
 
 
 _WIDE = 10
-"""A repetition of more than so many times counts as one without end."""
+"""Upper bound above which a repetition counts as unlimited."""
 
 
 def _repetitions(pattern: str) -> tuple[int, bool]:
-    """Return how many long repetitions a pattern has, and whether one of them repeats something that varies."""
+    """Return the number of long repetitions in a pattern, and whether one of them repeats a varying part."""
     repeats, nested = 0, False
-    varies = [False]  # of each open group: whether it holds a repetition or an alternative
-    closed = False  # whether the group that has just been closed varies
+    varies = [False]  # per open group: whether it contains a repetition or an alternative
+    closed = False  # whether the group just closed varies
     for mark in _marks(pattern):
         if mark == "(":
             varies.append(False)
@@ -132,7 +132,7 @@ def _repetitions(pattern: str) -> tuple[int, bool]:
 
 
 def _marks(pattern: str) -> Iterator[str]:
-    """Yield the parts of a pattern that say how it repeats; anything else, such as a letter or a set of them, is an ``x``."""
+    """Yield the parts of a pattern relevant to repetition; every other part, such as a letter or a character set, is an ``x``."""
     position = 0
     while position < len(pattern):
         character = pattern[position]
@@ -141,7 +141,7 @@ def _marks(pattern: str) -> Iterator[str]:
             end += 1
         elif pattern.startswith("(?", position):
             yield "("
-            position += 2  # its question mark repeats nothing
+            position += 2  # its question mark is not a repetition
             continue
         elif character == "[":
             end = _end_of_set(pattern, end)
@@ -153,13 +153,13 @@ def _marks(pattern: str) -> Iterator[str]:
 
 
 _WIDEST = 20
-"""Characters between braces that can say how often something is repeated."""
+"""Maximum length of a repetition count in braces."""
 
 
 def _end_of_set(pattern: str, position: int) -> int:
-    """Return where a set of characters ends that begins before `position`."""
+    """Return the end of a character set that begins before `position`."""
     position += pattern.startswith("^", position)
-    position += pattern.startswith("]", position)  # the first one is a member
+    position += pattern.startswith("]", position)  # a leading bracket is a member
     while position < len(pattern) and pattern[position] != "]":
         position += 2 if pattern[position] == "\\" else 1
     return position + 1

@@ -1,4 +1,4 @@
-"""Evaluates the texts of a user's files against the variables that hold where they are used."""
+"""Evaluates the templates of a user's files with the variables in scope."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MISSING = object()
 
 
 class Scope(Mapping[str, Any]):
-    """The variables at one point of a run, strongest layer first; values are evaluated when they are read.
+    """The variables at one point of a run, highest precedence first; values are evaluated when they are read.
 
     A value may refer to others, and overriding the inner one changes the outer one. Each is evaluated once per scope.
     """
@@ -34,14 +34,14 @@ class Scope(Mapping[str, Any]):
         self._open: list[str] = []
 
     def raw(self, name: str) -> Any:
-        """Return a variable as it stands in its file; raises KeyError."""
+        """Return a variable unevaluated, as written in its file. Raises KeyError."""
         for layer in self._layers:
             if name in layer:
                 return layer[name]
         raise KeyError(name)
 
     def overlaid(self, *layers: Mapping[str, Any]) -> Scope:
-        """Return a scope in which `layers` come first."""
+        """Return a scope in which `layers` take precedence."""
         return Scope((*layers, *self._layers), self._lookups)
 
     def __getitem__(self, name: str) -> Any:
@@ -86,7 +86,7 @@ class Scope(Mapping[str, Any]):
         return len(list(iter(self)))
 
     def evaluate(self, value: Any) -> Any:
-        """Return `value` with its templates evaluated where they are read; an undefined one raises only when used."""
+        """Return `value` with its templates evaluated on reading; an undefined variable raises only when used."""
         if isinstance(value, Text):
             if not value.template:
                 return str(value)
@@ -97,7 +97,7 @@ class Scope(Mapping[str, Any]):
         return lazily(value, self.evaluate)
 
     def render(self, value: Any) -> Any:
-        """Return `value` as built-in types with all templates evaluated; raises `TemplateError` with its place."""
+        """Return `value` as built-in types with all templates evaluated. Raises `TemplateError` with its position."""
         if isinstance(value, Text) and value.template:
             result = _guarded(lambda names: compiled(str(value))(names), self, value, value.place)  # noqa: PLW0108 - as below
             return _guarded(lambda _names: materialised(result), self, value, value.place)
@@ -109,19 +109,19 @@ class Scope(Mapping[str, Any]):
         if isinstance(value, (Rows, list, tuple)):
             return [item for item in map(self.render, value) if item is not OMIT]
         if isinstance(value, jinja2.Undefined):
-            return _guarded(lambda _names: str(value), self, "a value", None)  # which raises, naming the variable
+            return _guarded(lambda _names: str(value), self, "a value", None)  # raises and names the variable
         return value
 
     def expression(self, text: str, place: Place | None = None) -> Any:
-        """Return the value of an expression without braces; raises `TemplateError`."""
+        """Return the value of an expression without braces. Raises `TemplateError`."""
         place = place or place_of(text)
         value = _guarded(lambda names: expression(str(text))(names), self, text, place)  # noqa: PLW0108 - compiling can fail too
         return _guarded(lambda _names: materialised(value), self, text, place)
 
     def condition(self, value: Any, place: Place | None = None) -> bool:
-        """Return whether a condition holds; a list means that all of its parts do, asked up to the first that does not.
+        """Return whether a condition is true; a list is true if all of its parts are, evaluated up to the first false one.
 
-        Raises `ConditionError` when it is neither true nor false, as ansible-core 2.19 does.
+        Raises `ConditionError` for a result that is neither true nor false, as ansible-core 2.19 does.
         """
         if isinstance(value, list):
             return all(self.condition(part, place_of(part) or place_of(value) or place) for part in value)
@@ -134,7 +134,7 @@ class Scope(Mapping[str, Any]):
         shown = result if isinstance(result, Secret) else repr(result)
         raise ConditionError(
             f"the condition {str(value)!r} is {shown} ({_kind(result)}), neither true nor false",
-            next_step="compare it (x == 1), or turn it into a boolean: x | bool",
+            next_step="compare it (x == 1), or convert it: x | bool",
             place=place,
         )
 
@@ -145,7 +145,7 @@ def _kind(value: object) -> str:
 
 
 class _Carried(jinja2.UndefinedError):
-    """An undefined variable inside a value that is used elsewhere; keeps its own place."""
+    """An undefined variable inside a value that is used elsewhere; keeps its own position."""
 
     origin: UndefinedVariable
 
@@ -159,7 +159,7 @@ def _carrier(origin: UndefinedVariable) -> type[jinja2.UndefinedError]:
 
 
 def _guarded(function: Callable[[Mapping[str, Any]], Any], names: Scope, text: object, place: Place | None) -> Any:
-    """Call `function` with the names; whatever an expression can raise becomes a `TemplateError` at its place."""
+    """Call `function` with the names; every exception of an expression becomes a `TemplateError` with its position."""
     try:
         return function(names)
     except RemediationError as error:
@@ -177,7 +177,7 @@ def _guarded(function: Callable[[Mapping[str, Any]], Any], names: Scope, text: o
         raise TemplateError(f"{error.message} in {_shown(text)}", place=place) from None
     except RecursionError:
         raise TemplateError(f"{_shown(text)} refers to itself", place=place) from None
-    except Exception as error:  # noqa: BLE001 - filters and operators of the user's expression raise what they like
+    except Exception as error:  # noqa: BLE001 - filters and operators in the user's expression can raise anything
         raise TemplateError(f"{type(error).__name__}: {error} in {_shown(text)}", place=place) from None
 
 
@@ -185,24 +185,24 @@ _UNDEFINED = re.compile(r"^'(\w+)' is undefined$")
 
 
 def _nearest(message: str | None, names: Scope) -> str:
-    """Return the words that offer the name that was meant, of an error that says which one is undefined."""
+    """Return a suggestion for an undefined variable from its error message."""
     found = _UNDEFINED.match(message or "")
     return meant(found[1], names).removeprefix("; ") if found else ""
 
 
 def flaw(text: Text, *, bare: bool = False) -> str:
-    """Return what is wrong with a template as such, whatever its variables; "" where nothing is. `bare`: without braces."""
+    """Return the syntax error of a template, "" if it has none. `bare`: an expression without braces."""
     try:
         (expression if bare and not text.template else compiled)(str(text))
     except jinja2.TemplateSyntaxError as error:
         return _invalid(error, text)
     except jinja2.TemplateError:
-        return ""  # told where it is used
+        return ""  # reported where it is used
     return ""
 
 
 def _invalid(error: jinja2.TemplateSyntaxError, text: object) -> str:
-    return f"this is no valid template: {str(error.message).rstrip('.')}, in {_shown(text)}"
+    return f"invalid template: {str(error.message).rstrip('.')}, in {_shown(text)}"
 
 
 LONGEST = 120

@@ -30,11 +30,11 @@ _PEP440 = re.compile(
 )
 _PRE = {"alpha": 0, "a": 0, "beta": 1, "b": 1, "preview": 2, "pre": 2, "c": 2, "rc": 2}
 LONGEST = 1000
-"""Characters of the longest version; a longer text is something else."""
+"""Maximum length of a version."""
 
 
 def version(value: object, other: object, how: str = "eq", strict: bool | None = None, version_type: str | None = None) -> bool:
-    """Compare two versions; raises `TemplateError` where one of them is none, as Ansible does."""
+    """Compare two versions. Raises `TemplateError` if one of them is invalid, as Ansible does."""
     if strict is not None and version_type is not None:
         raise TemplateError("version: strict and version_type exclude each other")
     if not value:
@@ -45,11 +45,11 @@ def version(value: object, other: object, how: str = "eq", strict: bool | None =
     if kind not in _KEYS:
         raise TemplateError(f"version: version_type is one of {', '.join(_KEYS)}, not {kind!r}")
     if how not in OPERATORS:
-        raise TemplateError(f"version: {how!r} is no comparison; use one of {', '.join(OPERATORS)}")
+        raise TemplateError(f"version: {how!r} is not a comparison; use one of {', '.join(OPERATORS)}")
     own, others = _key(value, kind), _key(other, kind)
     try:
         order = 0 if own == others else -1 if own < others else 1
-    except TypeError:  # a number beside a word: the loose rules do not say which is older
+    except TypeError:  # number and word: the loose rules define no order
         raise TemplateError(f"version: {str(value)!r} and {str(other)!r} cannot be compared") from None
     return OPERATORS[how](order, 0)
 
@@ -59,12 +59,12 @@ def _key(value: object, kind: str) -> Any:
     key = _KEYS[kind](text) if len(text) <= LONGEST else None
     if key is None:
         shown = text if len(text) <= LONGEST else f"{text[:40]}…"
-        raise TemplateError(f"version: {shown!r} is no {kind} version")
+        raise TemplateError(f"version: {shown!r} is not a {kind} version")
     return key
 
 
 def _loose(text: str) -> list[int | str]:
-    """Return numbers and words; Python refuses to order the one before the other."""
+    """Return numbers and words; Python refuses to compare a number with a word."""
     return [int(part) if part.isdecimal() else part for part in _LOOSE.split(text) if part and part != "."]
 
 
@@ -95,7 +95,7 @@ _LABEL = re.compile(r"[0-9A-Za-z-]+")
 
 
 def _is_whole(part: str) -> bool:
-    """Return whether a text is a whole number without zeros in front."""
+    """Return whether a text is a whole number without leading zeros."""
     return part.isascii() and part.isdigit() and (part == "0" or part[0] != "0")
 
 
@@ -110,7 +110,7 @@ def _pep440(text: str) -> Any | None:
     post = int(found["bare_post"] or found["post_number"] or 0) if found["post"] else None
     if found["pre"]:
         pre = (_PRE[found["pre"].lower()], int(found["pre_number"] or 0))
-    else:  # a development release of the version itself comes before all of its previews
+    else:  # a development release of the version precedes all of its pre-releases
         pre = (-1, 0) if dev is not None and post is None else (3, 0)
     local = [
         (1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"[-_.]", found["local"] or "") if part

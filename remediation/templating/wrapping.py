@@ -1,4 +1,4 @@
-"""Wraps filters and tests: for secrets, for what is not defined, and for what they may make."""
+"""Wraps filters and tests to handle secrets, undefined values, and size limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from remediation.templating.limits import BUDGET, MOST, check_filter
 from remediation.templating.yaml.secret import Secret, revealed
 
 UNDEFINED_TOO = frozenset({"d", "default", "defined", "mandatory", "ternary", "type_debug", "undefined"})
-"""Filters and tests that take what is not defined; of any other the result is not defined either, as in Ansible."""
+"""Filters and tests that accept undefined values; any other returns undefined for them, as in Ansible."""
 
 
 def qualified(named: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,12 +23,12 @@ def qualified(named: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plainly(function: Callable[..., Any], values: Iterable[Any], named: Mapping[str, Any]) -> Any:
-    """Call a function with the texts of secrets."""
+    """Call a function with the plain texts of secrets."""
     return function(*map(_open, values), **{name: _open(value) for name, value in named.items()})
 
 
 def holds_secret(value: object) -> bool:
-    """Return whether a value is a secret, or a list that holds one."""
+    """Return whether a value is a secret, or a list that contains one."""
     return isinstance(value, Secret) or (isinstance(value, (list, tuple)) and any(isinstance(item, Secret) for item in value))
 
 
@@ -42,19 +42,19 @@ def _open(value: object) -> object:
 
 
 def veiled(result: Any) -> Any:
-    """Return what was made of a secret: texts are secrets again."""
+    """Return the result of processing a secret; its texts are secret again."""
     if isinstance(result, str):
         return Secret(result)
     return [veiled(item) for item in result] if isinstance(result, (list, tuple, GeneratorType)) else result
 
 
 def _missing(name: str, values: Iterable[Any]) -> Undefined | None:
-    """Return the first value that is not defined, None where there is none or the filter or test takes it."""
+    """Return the first undefined value, None if there is none or the filter or test accepts it."""
     return None if name in UNDEFINED_TOO else next((value for value in values if isinstance(value, Undefined)), None)
 
 
 def seeing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the test so that it sees a secret's text, and is not asked of what is not defined."""
+    """Wrap a test: it receives the plain texts of secrets, and is not called with undefined values."""
 
     @wraps(function)
     def call(*values: Any, **named: Any) -> Any:
@@ -67,7 +67,7 @@ def seeing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def hiding(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the filter so that it works on a secret's text and gives a secret back; what it makes is counted."""
+    """Wrap a filter: it receives the plain texts of secrets and returns a secret; its result counts against the budget."""
     first = 1 if hasattr(function, "jinja_pass_arg") else 0  # the environment, or the context
 
     @wraps(function)
@@ -81,7 +81,7 @@ def hiding(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             return veiled(plainly(function, values, named))
         result = function(*values, **named)
         if isinstance(result, Iterator):
-            result = list(islice(result, MOST + 1))  # `map(...) | last` wants a list
+            result = list(islice(result, MOST + 1))  # `map(...) | last` needs a list
         return BUDGET.spend(result, name)
 
     return call

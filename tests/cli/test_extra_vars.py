@@ -40,13 +40,13 @@ def test_a_file_keeps_its_types(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("model", "-e 'model' is no variable: 'model' is not of the form NAME=VALUE"),
-        ("7b=x", "-e '7b=x' is no variable: '7b' is not"),
-        ("a='open", '-e "a=\'open" has an open quote'),
+        ("model", "-e 'model' is not a variable: 'model' does not have the form NAME=VALUE"),
+        ("7b=x", "-e '7b=x' is not a variable: '7b' does not"),
+        ("a='open", '-e "a=\'open" has an unclosed quote'),
         ("{a: [}", "-e {a: [}: not YAML at line 1"),
         ("{1: 2}", "-e {1: 2}: not a mapping of names to values"),
-        ("@no-such-file.yml", "-e @no-such-file.yml: the file cannot be read"),
-        (" ", "-e was given nothing"),
+        ("@no-such-file.yml", "-e @no-such-file.yml: cannot read the file"),
+        (" ", "-e has an empty value"),
     ],
 )
 def test_what_cannot_be_read_is_named(given: str, message: str) -> None:

@@ -66,13 +66,13 @@ def test_version(remediate: Remediate) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["fix-ofload"], "there is no task 'fix-ofload'"),
+        (["fix-ofload"], "unknown task 'fix-ofload'"),
         (["steps", "--nmae", "x"], "steps has no option --nmae; did you mean --name?"),
         (["steps", "--name"], "--name needs a value"),
         (["steps", "--name", "a", "--name", "b"], "--name was given twice"),
         (["steps", "steps"], "one task per command line"),
-        (["--pty", "steps"], "invoke's --pty has no meaning here"),
-        (["steps", "--name", "no.such.step"], "there is no step 'no.such.step'"),
+        (["--pty", "steps"], "invoke's option --pty is not supported"),
+        (["steps", "--name", "no.such.step"], "unknown step 'no.such.step'"),
     ],
 )
 def test_a_wrong_command_line_ends_1_with_one_sentence(remediate: Remediate, words: list[str], sentence: str) -> None:
@@ -98,7 +98,7 @@ def test_plain_invoke_runs_a_task_and_refuses_swallowed_options(remediate: Remed
     assert done.returncode == 1
     assert done.stderr.startswith("--name took '--dry' as its value")
     done = remediate("--echo", "steps", cwd=ROOT, program=INVOKE)
-    assert (done.returncode, done.stderr.splitlines()[0]) == (1, "invoke's --echo has no meaning here")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, "invoke's option --echo is not supported")
 
 
 def test_output_is_utf8_whatever_the_locale_says(remediate: Remediate) -> None:

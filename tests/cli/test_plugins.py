@@ -56,7 +56,7 @@ def test_another_distribution_brings_commands(remediate: Remediate, tmp_path: Pa
     done = remediate("more.greet", "ann", "--loud", fresh=True, PYTHONPATH=path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "HELLO ANN\n", "")
     assert remediate("more.empty", "ann", fresh=True, PYTHONPATH=path).returncode == 3
-    assert remediate("--dry", "more.greet", "ann", fresh=True, PYTHONPATH=path).stderr.startswith("this task has no rehearsal")
+    assert remediate("--dry", "more.greet", "ann", fresh=True, PYTHONPATH=path).stderr.startswith("this task does not support --dry")
     listed = remediate("--list", fresh=True, PYTHONPATH=path).stdout
     assert "more.greet" in listed
     assert "lab.start" in listed

@@ -42,7 +42,7 @@ def test_in_an_empty_folder_the_package_has_it(tmp_path: Path, kind: str, name: 
 def test_a_missing_one_names_the_nearest_and_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         find_resource(INVENTORY, "lba", working=tmp_path)
-    assert caught.value.message == "there is no inventory 'lba' here or in the package; did you mean 'lab'?"
+    assert caught.value.message == "no inventory 'lba' here or in the package; did you mean 'lab'?"
     assert "lab" in caught.value.next_step
 
 

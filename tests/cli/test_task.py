@@ -74,7 +74,7 @@ def test_settings_of_invokes_runner_are_refused(setting: dict[str, Any], capsys:
     with pytest.raises(Exit):
         task(context(**setting), name=None)
     assert not seen
-    assert "has no meaning here" in capsys.readouterr().err
+    assert "is not supported" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("values", [{"check": False, "names": ["--check"]}, {"check": False, "names": ["a", "-R"]}])

@@ -169,7 +169,7 @@ def test_a_variable_by_no_valid_name_starts_nothing(host: Guard, name: str) -> N
     assert reply.message == f"{name!r} is not a valid name of an environment variable"
     nul = one(host, python(TELL, env={"A": "x\0y"}))
     assert isinstance(nul, Failed)
-    assert "variable A holds a NUL" in nul.message
+    assert "variable A contains a NUL" in nul.message
 
 
 @pytest.mark.parametrize("host", ["ssh"], indirect=True)

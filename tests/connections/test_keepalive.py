@@ -76,7 +76,7 @@ def test_a_beat_that_fails_is_silent_and_the_next_call_opens_anew(
     if (action, fault) in {("Send", "garbage"), ("Send", "truncated")}:
         beats(server)  # the answer to a Send says nothing: its status is enough
     else:
-        until(lambda: inner(guard)._talk is None)
+        until(lambda: inner(guard)._session is None)
         assert server.counts["struck"] == 1, "nothing is sent twice"
     server.plan(action, 0, "")
     assert server.counts["legs"] == legs, "no beat logs in"
@@ -98,7 +98,7 @@ def test_a_cut_connection_is_not_logged_in_to_by_a_beat(
     legs = server.counts["legs"]
     (tmp_path / "users").write_text(":ops:changed meanwhile\n", encoding="utf-8")
     server.hang_up()
-    until(lambda: inner(guard)._talk is None)
+    until(lambda: inner(guard)._session is None)
     assert (server.counts["legs"], server.counts["refused"]) == (legs, 0)
     for _ in range(3):
         assert isinstance(ended(guard, Run(("true",))), AuthenticationFailed)
@@ -112,7 +112,7 @@ def test_a_cut_connection_is_opened_anew_by_the_next_call(start_peer: StartPeer,
     guard = beaten(server, heartbeat)
     used(guard)
     server.hang_up()
-    until(lambda: inner(guard)._talk is None)
+    until(lambda: inner(guard)._session is None)
     assert server.shells, "no beat deletes anything"
     used(guard)
     assert len(server.shells) == 1
@@ -129,7 +129,7 @@ def test_a_host_that_is_gone_is_said_by_the_next_call_alone(start_peer: StartPee
     server.shells.clear()
     server.socket.close()
     server.hang_up()
-    until(lambda: inner(guard)._talk is None)
+    until(lambda: inner(guard)._session is None)
     assert isinstance(ended(guard, Run(("true",))), Unreachable)
     guard.close()
 

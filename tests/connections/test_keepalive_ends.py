@@ -133,17 +133,17 @@ def test_workers_that_something_else_carries_are_beaten_too(
         guard = Guard(WorkerConnection("box", ChildChannel("box", before=PROGRAMS["powershell"]), scripts=script), check=False)
     inner(guard)._turn._heartbeat = heartbeat
     used(guard)
-    talk = inner(guard)._talk
-    assert talk is not None
-    number = talk._number
-    until(lambda: talk._number >= number + 3)
+    session = inner(guard)._session
+    assert session is not None
+    number = session._number
+    until(lambda: session._number >= number + 3)
     used(guard)
-    assert inner(guard)._talk is talk
+    assert inner(guard)._session is session
     with monkeypatch.context() as broken:
         broken.setattr(inner(guard)._channel, "receive", lambda _: (_ for _ in ()).throw(OSError("cut")))
-        until(lambda: inner(guard)._talk is None)
+        until(lambda: inner(guard)._session is None)
     used(guard)
-    assert inner(guard)._talk is not talk
+    assert inner(guard)._session is not session
     guard.close()
 
 

@@ -103,7 +103,7 @@ def test_silence_is_not_waited_for_to_the_end(host: Guard, web: Web) -> None:
 def test_without_a_byte_the_silence_is_told_in_seconds(web: Web) -> None:
     guard = opened({"ansible_connection": "local"})
     (late,) = guard.exchange([Http("GET", f"{web.url}/slow", timeout=60.0, silence=0.2)])
-    assert late == Failed("timeout", f"GET {web.url}/slow: nothing came for 0.2 s")
+    assert late == Failed("timeout", f"GET {web.url}/slow: no data for 0.2 s")
 
 
 @pytest.mark.parametrize("writes", [True, False], ids=["write", "read"])

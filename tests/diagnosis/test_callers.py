@@ -34,7 +34,7 @@ def test_windows_names_the_programs_that_are_connected() -> None:
 
 
 def test_linux_names_programs_here_and_addresses_elsewhere() -> None:
-    assert from_ss(SS, 11434) == ("python3 (pid 77) from 127.0.0.1:45678", "somebody at [::ffff:10.0.0.9]")
+    assert from_ss(SS, 11434) == ("python3 (pid 77) from 127.0.0.1:45678", "a client at [::ffff:10.0.0.9]")
 
 
 def test_requests_are_read_only_where_the_server_was_told_to_write_them() -> None:

@@ -90,7 +90,7 @@ def test_a_probe_that_failed_counts() -> None:
         (0, "not measured: asking the model failed: model runner has unexpectedly stopped", True),
         (0, "not measured: no answer within 20 s", True),
         (6, "no answer within 20 s", False),
-        (0, "not measured: this Ollama does not say which context its runner was loaded with", False),
+        (0, "not measured: this Ollama version does not report the context length of its runner", False),
         (0, "not measured: the model is not loaded, and loading it would be a change", False),
         (8, "", False),
     ],

@@ -38,7 +38,7 @@ def test_without_a_terminal_a_disruptive_change_is_blocked_and_the_option_named(
     bench = browsers()
     result = execute_step(CLOSED, bench.context())
     assert (result.outcome, bench.world.writes, bench.prompt.asked) == (Outcome.BLOCKED, [], [])
-    assert result.reason == "close chrome.exe, close Discord.exe: disruptive, and at most safe is allowed"
+    assert result.reason == "close chrome.exe, close Discord.exe: risk disruptive exceeds the limit safe"
     assert result.next_step == "allow it with --max-risk disruptive"
 
 
@@ -83,7 +83,7 @@ def test_a_window_where_somebody_sits_needs_close_programs_whatever_the_risk_all
     assert (result.outcome, bench.world.writes, bench.prompt.asked) == (Outcome.BLOCKED, [], [])
     assert (
         result.reason
-        == "ana sits at the desktop of laptop-07, and this closes a window of chrome.exe; closes a window of Discord.exe"
+        == "ana is logged in at the desktop of laptop-07, and this closes a window of chrome.exe; closes a window of Discord.exe"
     )
     assert "close_programs: true" in result.next_step
 
@@ -107,7 +107,7 @@ def test_a_message_that_cannot_be_shown_is_a_warning_with_the_reason() -> None:
     context = bench.context(max_risk=Risk.DISRUPTIVE, close_programs=True, warn_seconds=60.0)
     result = execute_step(CLOSED, context)
     assert result.outcome is Outcome.CHANGED
-    assert any("(Windows refused the task); waiting all the same" in repr(event) for event in bench.told.events)
+    assert any("(Windows refused the task); waiting anyway" in repr(event) for event in bench.told.events)
 
 
 def test_a_desktop_of_which_nothing_is_known_is_not_taken_for_an_empty_one() -> None:
@@ -116,11 +116,11 @@ def test_a_desktop_of_which_nothing_is_known_is_not_taken_for_an_empty_one() -> 
     refused = check_risk([change], bench.context())
     assert refused is not None
     assert refused.reason.startswith(
-        "somebody who is not known (Access denied) may sit at the desktop of laptop-07, and this closes"
+        "an unknown user (Access denied) may be logged in at the desktop of laptop-07, and this closes"
     )
     lack = missing([Change("close it", needs=needs(Need.DESKTOP))], bench.context())
     assert lack is not None
-    assert "who sits there is not known: Access denied" in lack.reason
+    assert "the desktop user is unknown: Access denied" in lack.reason
 
 
 def test_ctrl_c_ends_the_warning_and_nothing_is_closed() -> None:
@@ -151,8 +151,8 @@ def test_destructive_asks_for_the_hosts_name_on_a_terminal(typed: bool, outcome:
     ("need", "word"),
     [
         (Need.ELEVATED, "administrator rights, which ops does not have"),
-        (Need.CREDENTIAL_STORE, "the credential store, which a network login does not reach"),
-        (Need.DESKTOP, "somebody logged in at the desktop (no interactive session)"),
+        (Need.CREDENTIAL_STORE, "the credential store, which a network login cannot reach"),
+        (Need.DESKTOP, "a user logged in at the desktop (no interactive session)"),
     ],
 )
 def test_a_need_that_the_session_lacks_is_named(need: Need, word: str) -> None:
@@ -171,7 +171,7 @@ def test_the_inventorys_limits_hold_unless_the_command_line_said_otherwise() -> 
     own = {"max_risk": "disruptive", "close_programs": "yes", "warn_seconds": 0}
     policy = Policy().for_host(own)
     assert (policy.max_risk, policy.close_programs, policy.warn_seconds) == (Risk.DISRUPTIVE, True, 0.0)
-    assert Policy(max_risk=Risk.SAFE, said=frozenset({"max_risk"})).for_host(own).max_risk is Risk.SAFE
+    assert Policy(max_risk=Risk.SAFE, explicit=frozenset({"max_risk"})).for_host(own).max_risk is Risk.SAFE
     assert Policy().for_host({}).warn_seconds == 60.0
     assert Policy().for_host({"ansible_connection": "local"}).warn_seconds == 0.0
 

@@ -82,7 +82,7 @@ def test_what_deletes_data_wants_the_hosts_name(terminal: Terminal, answer: str,
         terminal.types(answer)
         result = execute_step(StepCall("toy.deleted", {"model": MODEL}), asked(bench, terminal, questions))
     assert result.outcome is outcome
-    assert "(type laptop-07 to go on)" in terminal.shown()
+    assert "(type laptop-07 to continue)" in terminal.shown()
 
 
 def test_without_a_terminal_nobody_is_asked_and_the_option_is_named() -> None:

@@ -101,7 +101,7 @@ def test_after_asks_for_fifty_and_extrapolates_only_when_the_model_stopped_early
     [
         (FakeOllama(loaded=[]), "the model is not loaded"),
         (FakeOllama(loaded=[Runner("phi3:3.8b", 1, 1, 4096)]), "the model is not loaded"),
-        (FakeOllama(loaded=[Runner(MODEL, 5, 1)]), "does not say which context"),
+        (FakeOllama(loaded=[Runner(MODEL, 5, 1)]), "does not report the context length"),
         (FakeOllama(answer=DeadlineExceeded("slow")), "no answer within 20 s"),
         (FakeOllama(answer=CallFailed("server busy")), "server busy"),
         (FakeOllama(silent=CallFailed("connection refused")), "not measured: connection refused"),

@@ -168,7 +168,7 @@ def test_an_exception_in_a_report_costs_that_report_the_event_and_nothing_else(c
         emit(Event(kind, 1.0))
     assert [event.kind for event in told] == ["run_start", "run_end"]
     assert len(journal) == 4
-    assert capsys.readouterr().err.count("a report leaves out an event of kind goal: internal error: TypeError: layers") == 1
+    assert capsys.readouterr().err.count("a report skips an event of kind goal: internal error: TypeError: layers") == 1
 
 
 def test_the_traceback_is_in_a_file_of_its_owner_without_secrets(tmp_path: Path) -> None:

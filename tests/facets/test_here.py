@@ -210,7 +210,7 @@ def test_an_engine_that_is_down_is_one_sentence_with_a_next_action(place: str) -
     with pytest.raises(CallFailed, match="the Docker engine does not answer") as raised:
         host.reader.engine.facts()
     assert "start Docker" in raised.value.next_step
-    with pytest.raises(CallFailed, match=r"asking Ollama at .* failed: nothing listens"):
+    with pytest.raises(CallFailed, match=r"querying Ollama at .* failed: nothing listens"):
         host.reader.ollama.version()
     target = host.reader.target()
     assert (target.container, target.project, target.model) == (None, None, None)

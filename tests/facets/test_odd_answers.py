@@ -51,15 +51,15 @@ def look(**probes: Any) -> Snapshot:
 @pytest.mark.parametrize("answer", [None, [], {}, "text", 5, {"DesktopUser": [1]}, [SESSION]])
 def test_an_odd_session_is_a_failed_call_that_names_the_question(answer: object) -> None:
     desktop = WindowsDesktop(look(session=answer), EngineFacts, remote=True)
-    with pytest.raises(CallFailed, match=r"^one: the answer to desktop\.session cannot be read: "):
+    with pytest.raises(CallFailed, match=r"^one: cannot parse the answer to desktop\.session: "):
         desktop.session()
 
 
 def test_the_other_parts_of_the_host_are_read_all_the_same() -> None:
     asked = look(gpu={"rc": 0}, processes=[])
-    with pytest.raises(CallFailed, match=r"one: the answer to gpu\.use cannot be read: 'stdout' is missing"):
+    with pytest.raises(CallFailed, match=r"one: cannot parse the answer to gpu\.use: 'stdout' is missing"):
         WindowsGpu(asked).use()
-    with pytest.raises(CallFailed, match="asking for the session failed: no such probe"):
+    with pytest.raises(CallFailed, match="querying the session failed: no such probe"):
         WindowsDesktop(asked, EngineFacts, remote=True).session()
 
 
@@ -100,7 +100,7 @@ def test_the_first_part_of_another_type_is_named(value: Outer, odd: str | None) 
 
 def test_what_an_exception_was_about_is_one_short_line() -> None:
     assert explain_error(KeyError("DesktopUser")) == "'DesktopUser' is missing"
-    assert explain_error(RecursionError("maximum recursion depth exceeded")) == "it is nested too deeply"
+    assert explain_error(RecursionError("maximum recursion depth exceeded")) == "nested too deeply"
     assert explain_error(ValueError("a\x1b[2J\nb" + "c" * 500)).startswith(r"a\x1b[2J bc")
     assert len(explain_error(ValueError("c" * 500))) == 80
 
@@ -122,6 +122,6 @@ class Reading:
 @pytest.mark.parametrize("told", [5, None, [], ["a"]])
 def test_a_value_of_another_type_is_not_passed_on_to_whoever_reads(told: object) -> None:
     for read in (Reading(look(), told).named, Reading(look(), told).mapping):
-        with pytest.raises(CallFailed, match=r"one: the answer to test_odd_answers\.\w+ cannot be read: .* is .*, not a "):
+        with pytest.raises(CallFailed, match=r"one: cannot parse the answer to test_odd_answers\.\w+: .* is .*, not a "):
             read()
     assert Reading(look(), "a").named() == Inner("a")

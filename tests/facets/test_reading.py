@@ -68,7 +68,7 @@ def test_an_application_whose_name_has_commas_and_whose_memory_is_unknown() -> N
     )
 
 
-@pytest.mark.parametrize(("rc", "word"), [(9, "not loaded"), (15, "fallen off the bus"), (77, "ended with 77")])
+@pytest.mark.parametrize(("rc", "word"), [(9, "not loaded"), (15, "fallen off the bus"), (77, "exited with 77")])
 def test_an_exit_code_has_its_meaning(rc: int, word: str) -> None:
     assert word in gpu.refused_devices(rc, "", "h").message
     assert gpu.refused_devices(rc, "GPU is lost", "h").status == rc
@@ -129,7 +129,7 @@ def test_an_answer_without_a_card_is_an_error_with_the_words_of_nvidia_smi() -> 
         "adapter_memory": [],
         "counters_error": None,
     }
-    with pytest.raises(CallFailed, match="it names no card") as raised:
+    with pytest.raises(CallFailed, match="it lists no card") as raised:
         gpu.use_from_probe(value, (), "h")
     assert raised.value.output == text.strip()
 
@@ -206,9 +206,9 @@ def test_a_root_at_a_desktop_is_taken_to_have_a_window() -> None:
 @pytest.mark.parametrize(
     ("value", "words", "step"),
     [
-        ({"ended": False, "how": "still-there", "asked": 0, "task_result": 0x800710E0}, "nobody is logged on", "log on"),
-        ({"ended": False, "how": "still-there", "asked": 0, "task_result": -0x7FF8FFFB}, "may start nothing", "elevated"),
-        ({"ended": False, "how": "own", "asked": 0, "task_result": None}, "own program", "leave it out"),
+        ({"ended": False, "how": "still-there", "asked": 0, "task_result": 0x800710E0}, "no user is logged on", "log on"),
+        ({"ended": False, "how": "still-there", "asked": 0, "task_result": -0x7FF8FFFB}, "may not start programs", "elevated"),
+        ({"ended": False, "how": "own", "asked": 0, "task_result": None}, "own program", "remove it"),
     ],
 )
 def test_a_window_that_could_not_be_asked_is_blocked_with_the_reason(value: dict[str, object], words: str, step: str) -> None:
@@ -226,7 +226,7 @@ def test_whether_it_ended_is_told_where_it_was_asked(task: int | None, ended: bo
 
 
 def test_a_system_that_is_neither_windows_nor_linux_is_refused() -> None:
-    with pytest.raises(CallFailed, match="Darwin is not known"):
+    with pytest.raises(CallFailed, match="Darwin is not supported"):
         system.system_from_shell("kernel Darwin\nhost mac\n", "h")
 
 

@@ -242,7 +242,7 @@ def test_a_proxy_in_front_of_nothing_is_told_as_that(status: int) -> None:
     connection = Refusing(broken=NATIVE, status=status)
     target = target_of(connection)
     assert target.endpoint is not None
-    with pytest.raises(CallFailed, match=rf"is a proxy, and the server behind it does not answer \(HTTP {status}\)"):
+    with pytest.raises(CallFailed, match=rf"a proxy answers at .*, but the server behind it does not \(HTTP {status}\)"):
         OllamaByHttp(connection.look(), lambda: target, NoLogs()).version()
 
 
@@ -270,7 +270,7 @@ def test_a_native_server_at_another_port_is_found_by_its_log() -> None:
     journal = Completed(0, LOG.format("127.0.0.1:11500").encode(), b"")
     runs = {"journalctl": journal}
     target = target_of(Answering(runs=lambda argv: runs.get(argv[0]), http=server("m", url=other)))
-    assert target.endpoint == Found(other, "answers where its log says that it listens")
+    assert target.endpoint == Found(other, "answers at the address in its log")
     assert target.model is not None
     stopped = target_of(Answering(runs=lambda argv: runs.get(argv[0])))
     assert stopped.endpoint is None, "the log is of a server that has ended"

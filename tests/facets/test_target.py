@@ -85,7 +85,7 @@ def test_a_server_that_publishes_nothing_is_reached_at_its_own_address() -> None
 
 
 def test_two_that_are_alike_are_named_and_none_is_chosen() -> None:
-    with pytest.raises(CallFailed, match="may be the Ollama that is meant: one, two") as raised:
+    with pytest.raises(CallFailed, match="may be the Ollama server: one, two") as raised:
         find(box("one", port="11434"), box("two", port="11435"))
     assert "-e container=one" in raised.value.next_step
     target = find(

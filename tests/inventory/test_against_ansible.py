@@ -128,7 +128,7 @@ def test_what_ansible_reads_is_read(seed: int, theirs: dict[int, tuple[Made, Any
     made, answer = theirs[seed]
     names = answer["patterns"]["all"]
     if not names:
-        with pytest.raises(UsageError, match="holds no host"):
+        with pytest.raises(UsageError, match="has no hosts"):
             load_inventory(made.sources, playbook_dir=made.play)
         return
     ours = load_inventory(made.sources, playbook_dir=made.play)

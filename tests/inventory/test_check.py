@@ -29,7 +29,7 @@ def told(path: object, extra: dict[str, object] | None = None) -> list[str]:
 def test_a_windows_host_without_a_user_is_told_where_one_belongs(written: Written) -> None:
     (found,) = told(written(FLEET))
     assert found.splitlines() == [
-        "hosts.yml:7:5: host dev-13 has connection winrm but no user; set ansible_user here or in group_vars/windows.yml",
+        "hosts.yml:7:5: host dev-13 uses connection winrm but has no user; set ansible_user here or in group_vars/windows.yml",
         "    7 |     dev-13:",
         "      |     ^",
     ]
@@ -58,7 +58,7 @@ def test_a_certificate_needs_no_password(written: Written) -> None:
         ("ansible_connection: winrn", "hosts.yml:4:7: host a: ansible_connection cannot be 'winrn'; did you mean winrm?"),
         ("ansible_port: 70000", "hosts.yml:4:7: host a: ansible_port is 70000, not a TCP port"),
         ("ansible_timeout: soon", "hosts.yml:4:7: host a: ansible_timeout is 'soon', not a number of seconds"),
-        ("ansible_host: [1]", "hosts.yml:4:7: host a: ansible_host is a Rows, not a text"),
+        ("ansible_host: [1]", "hosts.yml:4:7: host a: ansible_host: expected a string, got Rows"),
     ],
 )
 def test_a_wrong_value_is_told_where_it_stands(written: Written, line: str, message: str) -> None:
@@ -78,6 +78,6 @@ def test_a_value_that_is_evaluated_later_is_not_judged(written: Written) -> None
 def test_all_hosts_that_are_wrong_are_told(written: Written) -> None:
     found = told(written("all:\n  vars: {ansible_connection: winrm}\n  hosts:\n    a: {ansible_user: x}\n    b:\n"))
     assert [each.splitlines()[0] for each in found] == [
-        "hosts.yml:4:5: host a has connection winrm but no password; set ansible_password here or in group_vars/all.yml",
-        "hosts.yml:5:5: host b has connection winrm but no user; set ansible_user here or in group_vars/all.yml",
+        "hosts.yml:4:5: host a uses connection winrm but has no password; set ansible_password here or in group_vars/all.yml",
+        "hosts.yml:5:5: host b uses connection winrm but has no user; set ansible_user here or in group_vars/all.yml",
     ]

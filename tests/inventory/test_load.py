@@ -156,7 +156,7 @@ def test_magic_names_what_is_known_of_a_host(written: Written) -> None:
 
 @pytest.mark.parametrize("text", ["", "all:\n", "# nothing\n", "web: {vars: {a: 1}}\n"])
 def test_an_inventory_without_hosts_is_refused(written: Written, text: str) -> None:
-    with pytest.raises(UsageError, match="holds no host") as caught:
+    with pytest.raises(UsageError, match="has no hosts") as caught:
         load_inventory([written(text)])
     assert "--inventory" in caught.value.next_step
 
@@ -165,7 +165,7 @@ def test_an_inventory_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no inventory"):
         load_inventory([tmp_path / "no.yml"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="holds no file"):
+    with pytest.raises(UsageError, match="has no inventory files"):
         load_inventory([tmp_path / "empty"])
 
 

@@ -23,26 +23,26 @@ def mistakes(path: Path, **more: Path) -> list[str]:
     ("text", "told"),
     [
         ("web:\n  host: {a: }\n", "hosts.yml:2:3: group web: 'host' is not known; did you mean 'hosts'?"),
-        ("web:\n  hosts: [a, b]\n", "hosts.yml:2:10: group web: hosts is a mapping, not a list"),
-        ("web:\n  hosts:\n    a: 5\n", "hosts.yml:3:5: host a: a mapping of variables is wanted, not a number"),
-        ("web: 5\n", "hosts.yml:1:1: group web: a mapping with hosts, vars, children is wanted, not a number"),
-        ("- a\n", "hosts.yml:1:1: an inventory is a mapping of groups"),
-        ("web:\n  hosts:\n    10:\n", "hosts.yml:3:5: a host's name is a text, not 10; quote it"),
-        ("1: {hosts: {a: }}\n", "hosts.yml:1:1: a group's name is a text, not 1; quote it"),
+        ("web:\n  hosts: [a, b]\n", "hosts.yml:2:10: group web: hosts must be a mapping, got a list"),
+        ("web:\n  hosts:\n    a: 5\n", "hosts.yml:3:5: host a: expected a mapping of variables, got a number"),
+        ("web: 5\n", "hosts.yml:1:1: group web: expected a mapping with hosts, vars, children, got a number"),
+        ("- a\n", "hosts.yml:1:1: expected a mapping of groups"),
+        ("web:\n  hosts:\n    10:\n", "hosts.yml:3:5: a host name must be a string, got 10; quote it"),
+        ("1: {hosts: {a: }}\n", "hosts.yml:1:1: a group name must be a string, got 1; quote it"),
         ("web: {hosts: {'n[1:]': }}\n", "hosts.yml:1:15: host n[1:]: the range has no end"),
         ("web: {hosts: {'n[01:100]': }}\n", "host n[01:100]: the range 01:100 begins with zeros"),
         ("web: {hosts: {'n[5:1]': }}\n", "host n[5:1]: the range 5:1 ends before it begins"),
-        ("web: {hosts: {'n[1:9999999]': }}\n", "stand for 9,999,999 hosts"),
-        ("web: {hosts: {'n[a:9]': }}\n", "is neither of numbers nor of single letters"),
+        ("web: {hosts: {'n[1:9999999]': }}\n", "expand to 9,999,999 hosts"),
+        ("web: {hosts: {'n[a:9]': }}\n", "consists neither of numbers nor of single letters"),
         ("web: {hosts: {'n[1:3:0]': }}\n", "the step of the range is '0'"),
-        ("web: {vars: {ansible_group_priority: high}}\n", "1:38: ansible_group_priority is a number, not the text 'high'"),
+        ("web: {vars: {ansible_group_priority: high}}\n", "1:38: ansible_group_priority must be a number, got the string 'high'"),
         ("a: {children: {b: {children: {a: }}}}\n", "the group a contains itself: a -> b -> a"),
         ("all: {children: {b: {children: {all: }}}}\n", "the group all contains itself: all -> b -> all"),
         ("lab: {host: 1}\nall: {hosts: {a: }}\n", "hosts.yml:1:7: lab: 'host' is not known; did you mean 'hosts'?"),
-        ("lab: {hosts: 0}\nall: {hosts: {a: }}\n", "lab: hosts is a number from 1"),
-        ("all: {hosts: {a: {x: 1, x: 2}}}\n", "the key 'x' stands here a second time"),
-        ("[web]\nhost1 ansible_host=1.2.3.4\n", "this looks like an inventory in INI form"),
-        ("all:\n\thosts:\n", "a tab stands in the indentation"),
+        ("lab: {hosts: 0}\nall: {hosts: {a: }}\n", "lab: hosts must be a number of at least 1"),
+        ("all: {hosts: {a: {x: 1, x: 2}}}\n", "duplicate key 'x'"),
+        ("[web]\nhost1 ansible_host=1.2.3.4\n", "this looks like an INI inventory"),
+        ("all:\n\thosts:\n", "the indentation contains a tab"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(written: Written, text: str, told: str) -> None:
@@ -77,5 +77,5 @@ def test_a_file_that_cannot_be_opened_is_named(written: Written) -> None:
     path = written("all: {hosts: {a: }}")
     (path.parent / "host_vars").mkdir()
     (path.parent / "host_vars/a.yml").symlink_to(path.parent / "gone.yml")
-    with pytest.raises(InputError, match=r"a\.yml: it cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"a\.yml: cannot be read: No such file"):
         load_inventory([path])

@@ -80,12 +80,12 @@ def test_a_limit_takes_hosts_away_and_keeps_the_order(inventory: Inventory, limi
 def test_a_limit_may_be_a_file_of_names(inventory: Inventory, tmp_path: Path) -> None:
     (tmp_path / "failed.txt").write_text("# of yesterday\nr1\n\nb2\n", encoding="utf-8")
     assert inventory.select("all", f"@{tmp_path / 'failed.txt'}") == ("r1", "b2")
-    with pytest.raises(UsageError, match="the file cannot be read"):
+    with pytest.raises(UsageError, match="cannot read the file"):
         inventory.select("all", f"@{tmp_path / 'no.txt'}")
 
 
 def test_a_limit_that_names_nothing_is_told_with_the_nearest_name(inventory: Inventory) -> None:
-    with pytest.raises(UsageError, match="no host or group is called 'titan11'; did you mean 'titan1'") as caught:
+    with pytest.raises(UsageError, match="no host or group matches 'titan11'; did you mean 'titan1'") as caught:
         inventory.select("all", "titan11")
     assert caught.value.next_step == "remediate hosts lists them"
     with pytest.raises(UsageError, match="'rde'; did you mean 'red'"):
@@ -93,7 +93,7 @@ def test_a_limit_that_names_nothing_is_told_with_the_nearest_name(inventory: Inv
 
 
 def test_a_broken_regular_expression_is_told(inventory: Inventory) -> None:
-    with pytest.raises(UsageError, match="no regular expression"):
+    with pytest.raises(UsageError, match="not a valid regular expression"):
         inventory.select("~(r")
 
 

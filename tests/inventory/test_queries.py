@@ -126,4 +126,4 @@ def test_an_unknown_host_is_told_with_the_nearest(fleet: Path, capsys: pytest.Ca
     with pytest.raises(Exit) as caught:
         told(fleet, capsys, "dve-1")
     assert caught.value.code == 1
-    assert "there is no host 'dve-1' in the inventory; did you mean 'dev-1'?" in capsys.readouterr().err
+    assert "no host 'dve-1' in the inventory; did you mean 'dev-1'?" in capsys.readouterr().err

@@ -56,7 +56,7 @@ def test_a_program_prints_the_password_and_is_asked_once(tmp_path: Path) -> None
 @posix
 def test_a_password_that_others_may_read_is_refused(tmp_path: Path) -> None:
     path = kept(tmp_path, "pw", SECRET, 0o644)
-    with pytest.raises(RemediationError, match="can be read by others") as caught:
+    with pytest.raises(RemediationError, match="other users can access it") as caught:
         vault_of([str(path)])(VALUE.text)
     assert caught.value.next_step == f"chmod 600 {path}"
     assert stat.S_IMODE(path.stat().st_mode) == 0o644  # told, not changed
@@ -88,8 +88,8 @@ def test_every_file_that_stays_closed_is_told(written: Written) -> None:
     path = written("all: {hosts: {alpha: }}")
     (path.parent / "host_vars").mkdir()
     (path.parent / "host_vars/alpha.yml").write_text(WHOLE.text, encoding="utf-8")
-    with pytest.raises(InputError, match=r"alpha\.yml:1:1: this is encrypted .* --vault-password-file FILE"):
+    with pytest.raises(InputError, match=r"alpha\.yml:1:1: encrypted .* --vault-password-file FILE"):
         load_inventory([path])
     wrong = kept(path.parent.parent, "pw", "not it")
-    with pytest.raises(InputError, match="none of the known vault passwords opens this"):
+    with pytest.raises(InputError, match="none of the known vault passwords decrypts this"):
         load_inventory([path], decrypt=vault_of([str(wrong)]))

@@ -35,8 +35,10 @@ PROGRAMS = {
 
 
 def made(fault: str = scenario.DEFAULT_FAULT, *, scale: float = 2000.0) -> Machine:
-    """A machine in this process whose time flies."""
-    return scenario.machine("laptop-07", now=NOW, scale=scale, saved=lambda _: None, fault=fault)
+    """A machine in this process whose time flies while something sleeps, and does not pass while this computer is busy."""
+    machine = scenario.machine("laptop-07", now=NOW, scale=scale, saved=lambda _: None, fault=fault)
+    machine.clock.grain = 0.05
+    return machine
 
 
 @pytest.fixture

@@ -168,6 +168,26 @@ def test_time_passes_slowly_until_somebody_needs_it() -> None:
             threading.Event().wait(0.001)
 
 
+def test_a_busy_computer_makes_no_sleeper_late() -> None:
+    clock = MachineClock(100.0, 1e6)
+    seen: list[tuple[float, float]] = []
+
+    def sleep() -> None:
+        for _ in range(20):
+            start = clock.now()
+            clock.sleep(5.0)
+            seen.append((start, clock.now()))
+
+    threads = [threading.Thread(target=sleep) for _ in range(3)]
+    clock.grain = 0.05
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 60
+    assert all(5.0 <= end - start < 11.0 for start, end in seen)  # a millisecond of ours would be 1,000 s
+
+
 def test_time_passes_fast_until_a_machine_has_booted_and_slowly_again_from_then_on() -> None:
     clock = MachineClock(100.0, 1e6)
     clock.hurry_until(1e4)

@@ -79,10 +79,10 @@ def test_the_service_is_restarted_once_per_run_and_awaited(host: Service, tmp_pa
 @pytest.mark.parametrize(
     ("words", "said", "next_step"),
     [
-        (NOT_FOUND, "Unit ollama.service not found", "restart Ollama as it was started"),
+        (NOT_FOUND, "Unit ollama.service not found", "restart Ollama the way it was started"),
         (REFUSED, "Interactive authentication required", "become: true"),
         ("Failed to restart ollama.service: Access denied\n", "Access denied", "become: true"),
-        (GONE, "has not been booted with systemd", "restart Ollama as it was started"),
+        (GONE, "has not been booted with systemd", "restart Ollama the way it was started"),
         (BROKEN, "exited with error code", "journalctl -u ollama -n 50"),
     ],
     ids=["no unit", "polkit", "dbus", "no systemd", "the server fails"],
@@ -131,7 +131,9 @@ def test_verify_leaves_out_what_only_a_container_has_and_survives_a_restart(host
     code, events = start(host, tmp_path, "verify")
     points = {event["item"]["what"]: event["msg"] for event in events if event["event"] == "task_result" and "item" in event}
     assert (code, len(points)) == (0, 7), told(events)
-    apart = [what for what, said in points.items() if said.endswith("held - does not apply, since no container runs Ollama here")]
+    apart = [
+        what for what, said in points.items() if said.endswith("held - does not apply, because no container runs Ollama here")
+    ]
     assert apart == ["settings", "containers", "GPU in the container"]
     before = host.pid
     code, events = start(host, tmp_path, "verify", "--survives-restart", "--max-risk", "disruptive")
@@ -171,7 +173,7 @@ def test_two_models_of_which_none_is_named_are_asked_about_and_nothing_is_change
         code, events = start(host, tmp_path, "fix-offload")
         assert (code, changes(events), host.loaded) == (2, [], before), told(events)
         (end,) = [event for event in events if event["event"] == "task_result" and event["outcome"] == "failed"]
-        assert "it is not clear which model is meant" in end["msg"]
+        assert "cannot determine the model" in end["msg"]
         assert f"-e model={MODEL}" in end["next_step"]
         assert f"-e model={OTHER}" in end["next_step"]
         assert not [event for event in events if event["event"] == "rung_start"]
@@ -226,7 +228,7 @@ def test_a_healthy_host_without_docker_lacks_nothing(host: Service, tmp_path: Pa
     code, found = check_host(host, tmp_path)
     assert (code, [each["name"] for each in found if each["ok"] is False]) == (0, []), found
     (engine,) = [each for each in found if each["name"] == "Docker engine"]
-    assert engine["text"].startswith("not needed, since Ollama runs without a container")
+    assert engine["text"].startswith("not needed: Ollama runs without a container")
     os.kill(host.pid, 9)
     code, found = check_host(host, tmp_path)
     assert code == 2

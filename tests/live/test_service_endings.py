@@ -102,7 +102,7 @@ def test_a_damaged_model_without_a_registry_is_left_as_it_is(tmp_path: Path, har
             ended = fixed(host, tmp_path, *words, registry="http://127.0.0.1:9")
             assert ended.code == 2, ended.ladder
             assert (ended.steps, ended.deletes) == ([], False)
-            assert ended.next_step.startswith("let the host reach the model's registry")
+            assert ended.next_step.startswith("give the host access to the model's registry")
             assert not any(event.get("stops") for event in ended.kinds("rung_start"))
         assert sorted(str(path) for path in models.rglob("*")) == stored
         assert host.journal.count("loading model") - loads <= 2

@@ -88,5 +88,5 @@ def test_an_env_file_that_was_made_and_then_edited_by_hand_is_not_taken_away(
         more.write("TOKEN=mine\n")
     code, events = undo(project_environment, tmp_path, "--max-risk", "disruptive")
     assert (code, changes(events)) == (2, []), told(events)
-    assert f"{file} was edited by somebody else since, so it is left as it is" in told(events)
+    assert f"{file} was edited since, so it is left unchanged" in told(events)
     assert file.read_text(encoding="utf-8") == "OLLAMA_MODEL=phi3:3.8b\nTOKEN=mine\n"

@@ -241,7 +241,7 @@ def test_a_project_of_one_service_is_found_again_while_it_has_no_container(half:
 @pytest.mark.timeout(300)
 def test_a_copy_that_a_dead_controller_left_half_way_is_no_hindrance(half: Bed) -> None:
     whole, own, events = start_of(half)
-    at = next(number for number, event in enumerate(events, 1) if event.startswith("change_end: write down"))
+    at = next(number for number, event in enumerate(events, 1) if event.startswith("change_end: record the content"))
     half.forget()
     assert half.play(dies_at=at).code == -signal.SIGKILL
     engine = half.project.engine

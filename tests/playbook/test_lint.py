@@ -55,10 +55,10 @@ def test_advice_has_its_line(tmp_path: Path) -> None:
     path = tmp_path / "play.yml"
     path.write_text("- hosts: all\n  vars: {spare: 1}\n", encoding="utf-8")
     (found,) = lint_playbook(load_playbook(path))
-    assert str(found).startswith(f"{path}:2:10: the variable 'spare' is used nowhere in this playbook [unused-variable]\n")
+    assert str(found).startswith(f"{path}:2:10: the variable 'spare' is not used in this playbook [unused-variable]\n")
     assert warnings_to_json(found) == {
         "rule": "unused-variable",
-        "message": "the variable 'spare' is used nowhere in this playbook",
+        "message": "the variable 'spare' is not used in this playbook",
         "file": str(path),
         "line": 2,
         "column": 10,
@@ -71,5 +71,5 @@ def test_the_shipped_playbooks_need_no_advice(path: Path) -> None:
 
 
 def test_a_condition_that_python_cannot_compile_is_a_mistake_and_no_advice(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="when: this is no valid template: it is nested too deeply"):
+    with pytest.raises(InputError, match="when: invalid template: nested too deeply"):
         advice(tmp_path, f"    - debug: {{msg: x}}\n      when: {'not ' * 3000}layers\n")

@@ -61,10 +61,10 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name(tmp_p
         "11: toy.file: the parameter 'paht' is not known; did you mean 'path'?",
         "13: toy.file: text: is required",
         "15: toy.closed: names: input should be a valid tuple",
-        "18: retries: a whole number is wanted, not 'often'",
+        "18: retries: expected a whole number, got 'often'",
         "19: this task names no step",
-        "22: a task does one thing, not 'debug' and 'fail'",
-        "23: a task is a mapping, not 'not a task'",
+        "22: a task has only one step or action, but this has 'debug' and 'fail'",
+        "23: expected a task (a mapping), got 'not a task'",
     ]
 
 
@@ -92,7 +92,7 @@ def test_templates_that_cannot_be_read_are_mistakes_but_those_of_variables_are_n
         rungs:
           - tasks: [toy.closed: {names: [chrome], when: x}]
 """
-    said = [each.replace("this is no valid template: ", "").split(", in ")[0] for each in problems(tmp_path, text)]
+    said = [each.replace("invalid template: ", "").split(", in ")[0] for each in problems(tmp_path, text)]
     assert [each for each in said if "not known" not in each and "needs" not in each] == [
         "4: msg: unexpected end of template, expected 'end of print statement'",
         "5: when: unexpected end of template, expected 'end of print statement'",
@@ -192,18 +192,18 @@ def test_mistakes_of_a_ladder_have_their_places_too(tmp_path: Path) -> None:
     assert told[0] == "4: the step 'toy.hole' is not known; did you mean 'toy.whole'?"
     assert told[1] == "6: the cause 'vram_ocupied' is not known; did you mean 'vram_occupied'?"
     assert "7: toy.closed: the parameter 'nmes' is not known; did you mean 'names'?" in told
-    assert "9: meta has no meaning inside a rung: each host climbs by itself" in told
+    assert "9: meta is not allowed inside a rung: hosts climb a ladder independently" in told
     assert told[-2:] == ["10: a ladder needs goal", "10: a ladder needs rungs"]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "1: a playbook is a list of plays, not nothing"),
-        ("[]", "1: this playbook holds no play"),
-        ("hosts: all\n", "1: a playbook is a list of plays, not a mapping"),
-        ("- name: x\n  tasks: []\n", "1: this play does not say its hosts"),
-        ("- hosts: all\n  tasks: {a: b}\n", "2: tasks: a list is wanted, not a mapping"),
+        ("", "1: expected a list of plays, got nothing"),
+        ("[]", "1: this playbook has no plays"),
+        ("hosts: all\n", "1: expected a list of plays, got a mapping"),
+        ("- name: x\n  tasks: []\n", "1: this play has no hosts"),
+        ("- hosts: all\n  tasks: {a: b}\n", "2: tasks: expected a list, got a mapping"),
         ("- import_playbook: gone.yml\n", "1: there is no file 'gone.yml' in "),
         ("- import_playbook: play.yml\n", "1: play.yml is imported within itself"),
         ("- hosts: all\n  tasks:\n    - import_tasks: gone.yml\n", "3: there is no file 'gone.yml' in "),
@@ -212,10 +212,10 @@ def test_mistakes_of_a_ladder_have_their_places_too(tmp_path: Path) -> None:
             "- hosts: all\n  tasks:\n    - debug: {msg: x}\n      rescue: []\n",
             "4: rescue belongs to a block, and this task has none",
         ),
-        ("- hosts: all\n  tasks:\n    - command: {argv: [a], cmd: a}\n", "3: command: either a command line or argv is wanted"),
+        ("- hosts: all\n  tasks:\n    - command: {argv: [a], cmd: a}\n", "3: command: expected either a command line or argv"),
         ("- hosts: all\n  tasks:\n    - meta: end_world\n", "3: meta: free_form: input should be 'noop'"),
         ("- hosts: all\n  tasks:\n    - command: x\n      risk: huge\n", "4: risk: unknown risk 'huge'"),
-        ("- hosts: all\n  tasks: [\n", "3: this is no YAML: "),
+        ("- hosts: all\n  tasks: [\n", "3: invalid YAML: "),
     ],
 )
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -229,5 +229,5 @@ def test_names_of_imports_may_hold_what_is_known_before_any_host_is(tmp_path: Pa
     path.write_text('- hosts: all\n  tasks:\n    - import_tasks: "part-{{ part }}.yml"\n', encoding="utf-8")
     book = load_playbook(path, steps=lambda: TOYS, extra={"part": "one"})
     assert [file.name for file in book.files] == ["play.yml", "part-one.yml"]
-    with pytest.raises(InputError, match="must be known before any host is"):
+    with pytest.raises(InputError, match="cannot depend on host variables"):
         load_playbook(path, steps=lambda: TOYS)

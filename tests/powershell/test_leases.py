@@ -38,10 +38,10 @@ def test_a_folder_that_may_not_be_listed_is_not_an_empty_one(hosts: list[Windows
     assert store.newest().number == 0
     assert store.make(1)
     host.control([refused("System.IO.Directory::GetDirectories")])
-    with pytest.raises(CallFailed, match=r"is not used: .*denied"):
+    with pytest.raises(CallFailed, match=r"is unusable: .*denied"):
         store.newest()
     host.control([refused("System.IO.Directory::CreateDirectory")])
-    with pytest.raises(CallFailed, match=r"no lease could be taken: .*denied"):
+    with pytest.raises(CallFailed, match=r"cannot take a lease: .*denied"):
         store.make(2)
     host.control()
     assert not store.make(1)

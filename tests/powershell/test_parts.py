@@ -183,7 +183,7 @@ def test_a_body_that_may_not_be_read_is_named_and_the_others_are_read(host: Host
 
 
 def test_bodies_that_cannot_be_read_are_not_missing(host: Host) -> None:
-    with pytest.raises(CallFailed, match="reading the requests that Ollama wrote down failed"):
+    with pytest.raises(CallFailed, match="reading the requests logged by Ollama failed"):
         request_log.read_requests(host.look, [str(host.root)])
 
 

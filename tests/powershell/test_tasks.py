@@ -77,7 +77,7 @@ def test_a_task_that_has_not_ended_is_still_running(windows: Windows, code: int)
     assert clean(windows)
     value = windows.answer("close", GAME)
     assert (value["asked"], value["task"], value["task_code"]) == (0, "running", code)
-    with pytest.raises(DeadlineExceeded, match="may not have been asked"):
+    with pytest.raises(DeadlineExceeded, match="may not have received the close request"):
         close(windows)
     # a message is on the screen while its task runs
     assert windows.answer("notify", {"message": "x", "seconds": 3})["shown"] is (code == 267009)
@@ -148,7 +148,7 @@ def test_the_grace_begins_when_a_slow_task_has_asked(windows: Windows) -> None:
 def test_a_refused_task_says_what_this_login_may_not_do(windows: Windows) -> None:
     stubborn(windows)
     windows.control([refused("Register-ScheduledTask")])
-    with pytest.raises(Blocked, match="may start nothing in the session of the desktop's user") as raised:
+    with pytest.raises(Blocked, match="may not start programs in the desktop user's session") as raised:
         close(windows)
     assert "elevated" in raised.value.next_step
 
@@ -161,7 +161,7 @@ def test_a_process_that_windows_does_not_show_is_neither_gone_nor_ended(windows:
     assert value["Problems"]["Process"]
     assert not list(windows.ended.iterdir())
     windows.control(disturbed)
-    with pytest.raises((Blocked, CallFailed), match="whether process 5000 runs is not known"):
+    with pytest.raises((Blocked, CallFailed), match="cannot determine whether process 5000 is running"):
         close(windows, force=True)
 
 

@@ -46,7 +46,7 @@ def test_cause_proof_cure_and_what_it_is_not() -> None:
 def test_nothing_proven_is_called_unknown_and_says_what_to_collect() -> None:
     text = "\n".join(rows({"findings": [], "collect": ["docker logs ai-native-ollama"]}))
     assert "unknown" in text
-    assert "nothing is proven" in text
+    assert "the evidence proves no cause" in text
     assert "docker logs ai-native-ollama" in text
 
 

@@ -30,7 +30,7 @@ def test_a_host_that_cannot_be_looked_at_says_why() -> None:
 
 
 def test_amounts_that_contradict_the_card_are_said_to() -> None:
-    assert "not reliable: sums to more" in text(Sample("h", 0.0, GpuUse((CARD,), reliable=False, why_unreliable="sums to more")))
+    assert "unreliable: sums to more" in text(Sample("h", 0.0, GpuUse((CARD,), reliable=False, why_unreliable="sums to more")))
 
 
 def test_a_server_that_does_not_answer_is_said_beside_its_card() -> None:

@@ -42,7 +42,7 @@ def test_a_pull_says_how_far_it_has_come_until_it_has_ended() -> None:
     shown = "model.present: pull phi3:3.8b  4.0 s of at most 2 h 0 min"
     assert status_line(terminal([*told, manifest], now=8.0)) == [f"→ laptop-07  pulling manifest · {shown}"]
     assert status_line(terminal([*told, manifest, layer], now=8.0)) == [f"→ laptop-07  25 % of 4.0 GiB · {shown}"]
-    assert status_line(terminal([*told, layer, end], now=9.0)) == ["→ laptop-07  looking at the result  0.0 s"]
+    assert status_line(terminal([*told, layer, end], now=9.0)) == ["→ laptop-07  checking the result  0.0 s"]
 
 
 def test_off_a_terminal_each_tenth_of_a_pull_is_a_line_when_more_is_wanted() -> None:

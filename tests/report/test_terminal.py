@@ -36,7 +36,7 @@ def starting(rows: list[str], start: str) -> list[str]:
 
 def test_the_page_tells_host_target_goal_cause_changes_and_proof_in_this_order() -> None:
     rows = page(stream.whole())
-    order = ["laptop-07  Windows 11", "  target    mistral", "  looked    1.4 s, 3 round trips", "  goal      1/33", "  found     vram_occupied 0.97",
+    order = ["laptop-07  Windows 11", "  target    mistral", "  gathered  1.4 s, 3 round trips", "  goal      1/33", "  causes    vram_occupied 0.97",
              "            dead settings", "  ruled out explicit_num_gpu (requested=-1)", "  ✓ change 1  vram.free", "  ✓ change 2  model.reloaded",
              "  goal met  33/33 layers"]  # fmt: skip
     found = [next(index for index, row in enumerate(rows) if row.startswith(start)) for start in order]
@@ -110,7 +110,7 @@ def test_check_says_what_could_not_be_taken_back(undos: list[dict[str, object] |
         for undo in undos
     ]
     rows = page([stream.run_start(check=True), *planned, stream.event("host_end", 6, outcome="would-change", reason="")])
-    assert starting(rows, "  undo") == ([f"  undo      remediate undo could take back {said}"] if said else [])
+    assert starting(rows, "  undo") == ([f"  undo      remediate undo could undo {said}"] if said else [])
 
 
 def test_check_lists_the_changes_with_their_risk_and_the_diff() -> None:
@@ -133,9 +133,9 @@ def test_check_lists_the_changes_with_their_risk_and_the_diff() -> None:
     assert starting(rows, "  ○ 1  compose.environment")
     assert starting(rows, "  ○ 2  stack.up")
     assert any(row.strip() == "-      - OLLAMA_LLM_LIBRARY=cuda" for row in rows)
-    (would,) = starting(rows, "  would")
-    assert "2 things (1 safe, 1 disruptive), predicted 33/33 layers" in would
-    assert rows[-1] == "nothing was changed · 38 s · exit 4"
+    (would,) = starting(rows, "  plan")
+    assert "2 changes (1 safe, 1 disruptive), predicted 33/33 layers" in would
+    assert rows[-1] == "no changes made · 38 s · exit 4"
     assert not any("OLLAMA_LLM_LIBRARY" in row for row in page(events))
 
 
@@ -315,8 +315,8 @@ def test_a_run_that_goes_on_knows_the_figures_and_changes_of_its_first_process()
 
 
 def test_verbose_adds_the_rungs_that_were_left_out() -> None:
-    assert any("left out  A client left few layers: ruled out" in row for row in page(stream.whole(), verbose=True))
-    assert not any("left out" in row for row in page(stream.whole()))
+    assert any("skipped   A client left few layers: ruled out" in row for row in page(stream.whole(), verbose=True))
+    assert not any("skipped" in row for row in page(stream.whole()))
 
 
 def test_a_note_is_said_once() -> None:

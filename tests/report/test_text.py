@@ -6,7 +6,7 @@ import pytest
 
 from remediation.report.text import NARROWEST, Line
 
-LEAD = "  found     vram_occupied 0.92      "
+LEAD = "  causes    vram_occupied 0.92      "
 TEXT = "chrome.exe 2.2 GiB, Discord.exe 1.8 GiB hold the card"
 
 

@@ -167,7 +167,7 @@ def test_what_survives_a_restart_is_said(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("fault", "code", "said"),
     [
-        ("nobody-logged-on", 5, "somebody logged in at the desktop"),
+        ("nobody-logged-on", 5, "a user logged in at the desktop"),
         ("chrome-immortal", 2, "did not close within 15 s"),
         ("no-gpu-counters", 2, "nothing is closed"),
         ("engine-down", 2, ""),

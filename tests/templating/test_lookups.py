@@ -53,12 +53,12 @@ def test_files_are_found_beside_the_playbook(scope: Scope, tmp_path: Path, expre
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("lookup('file', 'no.txt')", "there is no file 'no.txt'"),
-        ("lookup('first_found', ['no.txt', 'none.txt'])", "there is none of 'no.txt', 'none.txt'"),
-        ("lookup('template', 'no.j2')", "there is no file 'no.j2'"),
+        ("lookup('file', 'no.txt')", "no file 'no.txt'"),
+        ("lookup('first_found', ['no.txt', 'none.txt'])", "none found of: 'no.txt', 'none.txt'"),
+        ("lookup('template', 'no.j2')", "no file 'no.j2'"),
         ("lookup('dict', [1])", "takes mappings"),
-        ("lookup('sequence', 'start=1')", "an end or a count is wanted"),
-        ("lookup('vars', 'nobody')", "there is no such variable"),
+        ("lookup('sequence', 'start=1')", "give either end or count"),
+        ("lookup('vars', 'nobody')", "no such variable"),
     ],
 )
 def test_what_cannot_be_looked_up_is_told(scope: Scope, expression: str, message: str) -> None:

@@ -7,16 +7,24 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_PAUSE = 0.0005
+"""Seconds between two looks at whether another sleeper is awake."""
+
 
 class MachineClock:
     """Lab time in seconds since the epoch.
 
     Between two visits it passes as ours does, so a model that is kept for ten minutes is still there when somebody looks
     again; while a session is attached or something sleeps, a second of the lab passes in 1/scale of ours.
+
+    Time never passes the end of a sleep before the sleeper is awake, so a busy computer does not make the lab's programs late.
+    `grain` is the most that passes between two readings while nothing sleeps (seconds; None: any time).
     """
 
-    def __init__(self, start: float, scale: float) -> None:
+    def __init__(self, start: float, scale: float, *, grain: float | None = None) -> None:
         self._scale = scale
+        self.grain = grain
+        self._ends: list[float] = []
         self._lock = threading.Lock()
         self._hurried = 0
         self._jumping = False
@@ -38,7 +46,16 @@ class MachineClock:
                 self._anchor += seconds
             return
         with self.hurried():
-            time.sleep(seconds / self._scale)
+            with self._lock:
+                end = self._now() + seconds
+                self._ends.append(end)
+            try:
+                time.sleep(seconds / self._scale)
+                while self.now() < end:
+                    time.sleep(_PAUSE)
+            finally:
+                with self._lock:
+                    self._ends.remove(end)
 
     @contextmanager
     def hurried(self) -> Iterator[None]:
@@ -52,13 +69,14 @@ class MachineClock:
     def hurry(self, by: int) -> None:
         """Count one more, or one less, that needs the lab's scale."""
         with self._lock:
-            self._anchor, self._real = self._now(), time.monotonic()
+            self._now()
             self._hurried += by
 
     def hurry_until(self, when: float) -> None:
         """Let time pass at the lab's scale up to `when`: a machine that boots is waited for, though nobody can be attached to it."""
         with self._lock:
-            self._anchor, self._real, self._until = self._now(), time.monotonic(), when
+            self._now()
+            self._until = when
 
     @contextmanager
     def jumping(self) -> Iterator[None]:
@@ -70,6 +88,14 @@ class MachineClock:
             self._jumping = False
 
     def _now(self) -> float:
-        passed = time.monotonic() - self._real
+        """Return the time and go on from it; the lock is held."""
+        real = time.monotonic()
+        passed, self._real = real - self._real, real
         fast = passed if self._hurried else min(passed, max(0.0, self._until - self._anchor) / self._scale)
-        return self._anchor + fast * self._scale + (passed - fast)
+        now = self._anchor + fast * self._scale + (passed - fast)
+        if self._ends:
+            now = min(now, max(self._anchor, min(self._ends)))
+        elif self.grain is not None and fast:
+            now = min(now, self._anchor + self.grain)
+        self._anchor = now
+        return now

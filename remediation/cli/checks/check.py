@@ -1,4 +1,4 @@
-"""One check of ``check-host``, and the three ways that it can end."""
+"""One check of ``check-host``, and its three results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: ``ok`` is None where it is worth knowing and no fault. ``blocks`` are steps, ``cure`` what to do."""
+    """One check; ``ok`` is None for information that is not a fault. ``blocks`` names the blocked steps, ``cure`` the fix."""
 
     name: str
     ok: bool | None
@@ -17,11 +17,11 @@ class Check:
     cure: str = ""
 
     def masked(self, hide: Callable[[str], str]) -> Check:
-        """Return it without secrets: `hide` takes them out of a text."""
+        """Return the check with secrets removed by `hide`."""
         return replace(self, text=hide(self.text), blocks=hide(self.blocks), cure=hide(self.cure))
 
     def to_json(self) -> dict[str, object]:
-        """Return it as JSON."""
+        """Return the check as JSON."""
         return {"name": self.name, "ok": self.ok, "text": self.text, "blocks": self.blocks, "cure": self.cure}
 
 
@@ -36,5 +36,5 @@ def lacking(name: str, text: str, blocks: str = "", cure: str = "") -> Check:
 
 
 def worth_knowing(name: str, text: str, blocks: str = "", cure: str = "") -> Check:
-    """Return what is no fault and yet limits what can be done."""
+    """Return a check that is not a fault but limits what can be done."""
     return Check(name, ok=None, text=text, blocks=blocks, cure=cure)

@@ -1,6 +1,6 @@
-"""What a host offers and lacks before anything is repaired: one check after the other, read only.
+"""Checks what a host offers and lacks before a repair; read only.
 
-Each check says what it found; one that failed says which steps that blocks, and the command that cures it.
+Each check reports what it found. A failed check names the steps that it blocks and the command that fixes it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ LISTENER = "winrm quickconfig -transport:https, with a certificate whose name is
 
 
 NOTE = "note"
-"""The name of a check that holds a note of the connection."""
+"""Name of a check that holds a note of the connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """One host's checks; ``error`` ended them early. ``exit_code`` is 0, 2 where something is missing, 3 without a way in."""
+    """One host's checks; an error may have ended them early.
+
+    ``exit_code`` is 0, 2 if something is missing, 3 if the host is unreachable.
+    """
 
     host: str
     checks: tuple[Check, ...]
@@ -43,12 +46,12 @@ class Preflight:
         return tuple(check for check in self.checks if check.ok is False)
 
     def to_json(self) -> dict[str, object]:
-        """Return it as JSON."""
+        """Return the checks as JSON."""
         return {"host": self.host, "exit_code": self.exit_code, "checks": [check.to_json() for check in self.checks]}
 
 
 def preflight(host: str, access: HostAccess, settings: ConnectionSettings) -> Preflight:
-    """Look at a host through every facet; never raises `HostError`."""
+    """Check a host through every facet; never raises `HostError`."""
     checks = [_transport(settings)]
     try:
         reader = access.reader
@@ -70,12 +73,12 @@ def preflight(host: str, access: HostAccess, settings: ConnectionSettings) -> Pr
 
 
 def _notes(access: HostAccess) -> list[Check]:
-    """Return what the user should know of the connection, also of one that failed."""
+    """Return the connection's notes, even if it failed."""
     return [worth_knowing(NOTE, note) for note in access.notes]
 
 
 def failed_host(host: str, error: RemediationError) -> Preflight:
-    """Return the checks of a host that could not be checked at all."""
+    """Return the checks of a host that could not be checked."""
     return Preflight(host, (lacking("check", error.message, "everything", error.next_step),), error.exit_code)
 
 
@@ -85,7 +88,7 @@ def _transport(settings: ConnectionSettings) -> Check:
         winrm = settings.winrm
         url = f"{winrm.scheme}://{where}{winrm.path}"
         if winrm.scheme == "https" and not winrm.verify:
-            cure = "give its certificate as ansible_winrm_ca_trust_path and take the ignore out"
+            cure = "give its certificate as ansible_winrm_ca_trust_path and remove the setting that ignores it"
             return worth_knowing("transport", f"{url}: the certificate is not verified, because the inventory says so", cure=cure)
         if winrm.scheme == "http" and winrm.encryption == "never":
             return lacking("transport", f"{url}: nothing is encrypted", "", LISTENER)
@@ -102,39 +105,39 @@ def _session(session: SessionFacts, settings: ConnectionSettings) -> Iterator[Ch
         mode = session.language_mode or "FullLanguage"
         text = f"{session.shell_version or 'unknown version'}, {mode}"
         if mode != "FullLanguage":
-            yield lacking("PowerShell", text, "everything", "ask for an account without a language restriction (AppLocker, WDAC)")
+            yield lacking("PowerShell", text, "everything", "use an account without a language restriction (AppLocker, WDAC)")
         else:
             yield good("PowerShell", text)
         if session.desktop_user:
             yield good("desktop", f"{session.desktop_user} is logged in")
         elif "DesktopUser" in session.problems:
-            text = f"who sits at the desktop is not known: {session.problems['DesktopUser']}"
+            text = f"the desktop user is unknown: {session.problems['DesktopUser']}"
             yield prepared.untold("desktop", text, "docker_desktop.restarted, vram.free on programs with a window")
         else:
             blocks = "docker_desktop.restarted, vram.free on programs with a window"
             yield worth_knowing(
-                "desktop", "nobody is logged in at the desktop", blocks, "log in at the machine's own screen once"
+                "desktop", "no user is logged in at the desktop", blocks, "log in at the machine's own screen once"
             )
     yield _rights(session, windows=settings.platform == "windows")
     if session.wsl is False:
         yield worth_knowing(
-            "WSL", "the distributions are another user's", "steps that look into WSL", "log in as the desktop's user"
+            "WSL", "the distributions belong to another user", "steps that read WSL", "log in as the desktop's user"
         )
 
 
 def _rights(session: SessionFacts, *, windows: bool) -> Check:
-    """Check what the login may do; a login without any rights cannot repair a Windows host at all."""
+    """Check the login's rights; a login without any rights cannot repair a Windows host."""
     if session.elevated:
         return good("elevated", "administrator" if windows else "root")
     if windows and any(is_refusal(reason) for reason in session.problems.values()):
         text = (
-            f"Windows refuses {session.user} every CIM class (programs, memory, GPU counters); it has no administrator's rights, which tasks for "
-            "the desktop's user, other users' files and Docker need as well"
+            f"Windows refuses {session.user} every CIM class (programs, memory, GPU counters); it has no administrator rights, which scheduled tasks for "
+            "the desktop user, other users' files and Docker also require"
         )
-        return lacking("rights", text, "everything but what Ollama and nvidia-smi answer", elevation(session.user))
-    cure = elevation(session.user) if windows else "ansible_become: true, for a login that sudo lets"
+        return lacking("rights", text, "everything except readings of Ollama and nvidia-smi", elevation(session.user))
+    cure = elevation(session.user) if windows else "ansible_become: true, with a login that may use sudo"
     return worth_knowing(
-        "elevated", "no administrator's rights", "host.rebooted, program.closed and vram.free on others' programs", cure
+        "elevated", "no administrator rights", "host.rebooted, program.closed and vram.free on others' programs", cure
     )
 
 
@@ -146,7 +149,7 @@ def _asked(name: str, ask: Callable[[Reader], Iterator[Check]], reader: Reader) 
 
 
 def _prepared(access: HostAccess, reader: Reader, session: SessionFacts, settings: ConnectionSettings) -> list[Check]:
-    """Check what no facet tells: quotas, counters, Docker Desktop, Compose, WSL, the container toolkit."""
+    """Check what no facet reports: quotas, counters, Docker Desktop, Compose, WSL, the container toolkit."""
     look = Snapshot(lambda: access.connection)
     config = reader.variables.get("docker_config")
     environment = {"DOCKER_CONFIG": str(config)} if config else {}
@@ -179,7 +182,7 @@ def _system(reader: Reader) -> Iterator[Check]:
     text = " ".join(filter(None, (f"{facts.hostname}, {facts.os}", facts.version))) + memory
     refused = sorted({reason for reason in facts.problems.values() if is_refusal(reason)})
     if refused:
-        yield prepared.untold("system", f"{text}; the rest is not known: {', '.join(refused)}")
+        yield prepared.untold("system", f"{text}; the rest is unknown: {', '.join(refused)}")
     else:
         yield good("system", text)
 
@@ -187,7 +190,7 @@ def _system(reader: Reader) -> Iterator[Check]:
 def _gpu(reader: Reader) -> Iterator[Check]:
     use = reader.gpu.use()
     if not use.gpus:
-        yield lacking("GPU", "no NVIDIA GPU is seen", _BLOCKS["GPU"], "install NVIDIA's driver: nvidia.com/drivers")
+        yield lacking("GPU", "no NVIDIA GPU found", _BLOCKS["GPU"], "install NVIDIA's driver: nvidia.com/drivers")
         return
     for gpu in use.gpus:
         model = f", {gpu.driver_model}" if gpu.driver_model else ""
@@ -208,7 +211,7 @@ def _gpu(reader: Reader) -> Iterator[Check]:
 
 
 def _native(reader: Reader) -> bool:
-    """Whether Ollama runs here without Docker, so that nothing of Docker is missing."""
+    """Return whether Ollama runs without Docker, in which case nothing of Docker is missing."""
     return bool(attempt(lambda: served_natively(reader)))
 
 
@@ -218,7 +221,7 @@ def _engine(reader: Reader) -> Iterator[Check]:
     except HostError as error:
         if not _native(reader):
             raise
-        yield worth_knowing("Docker engine", f"not needed, since Ollama runs without a container ({error.message})")
+        yield worth_knowing("Docker engine", f"not needed: Ollama runs without a container ({error.message})")
         return
     memory = f", {facts.memory_total / GIB:.0f} GiB" if facts.memory_total else ""
     judge = lacking if facts.server_errors else good
@@ -232,15 +235,15 @@ def _compose(reader: Reader) -> Iterator[Check]:
     target = reader.target()
     project = target.project.value if target.project else None
     if project is None and not _native(reader) and attempt(reader.engine.facts) is None:
-        text = "not known, since the engine does not show its containers"
+        text = "unknown: the engine does not list its containers"
         yield worth_knowing("Compose project", text, "compose.environment, stack.up")
         return
     if project is None:
-        yield worth_knowing("Compose project", "Ollama runs in none", "compose.environment, stack.up")
+        yield worth_knowing("Compose project", "Ollama runs outside Compose", "compose.environment, stack.up")
         return
     stale = reader.compose.stale(project)
     text = f"{project.name} in {project.working_dir}"
-    yield good("Compose project", f"{text}; {', '.join(stale)} does not run as its files say" if stale else text)
+    yield good("Compose project", f"{text}; {', '.join(stale)} differs from its files" if stale else text)
 
 
 def _ollama(reader: Reader) -> Iterator[Check]:

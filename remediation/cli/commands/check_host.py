@@ -1,4 +1,4 @@
-"""``check-host``: what a host offers and lacks, before anything is repaired. Looks and changes nothing."""
+"""``check-host``: what a host offers and lacks, before anything is repaired. Reads only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PRECEDENCE = (1, 3, 2, 5)
 
 @command_task(CheckHost, name="check-host")
 def check_host(options: CheckHost) -> int:
-    """Look whether hosts can be reached and repaired: one line each, all checks with -v. Changes nothing."""
+    """Check whether hosts can be reached and repaired: one line each, all checks with -v. Changes nothing."""
     from remediation.cli.context import open_session
     from remediation.report.json_lines import document
 
@@ -28,7 +28,7 @@ def check_host(options: CheckHost) -> int:
         from remediation.connections.settings import from_variables
 
         def one(name: str) -> Preflight:
-            with hosts.looked_at(name, note=_unheard) as access:
+            with hosts.looked_at(name, note=_ignore) as access:
                 found = preflight(name, access, from_variables(name, hosts.variables(name)))
             return replace(found, checks=tuple(check.masked(hosts.masker.text) for check in found.checks))
 
@@ -42,8 +42,8 @@ def check_host(options: CheckHost) -> int:
     return next((code for code in PRECEDENCE if code in codes), 0)
 
 
-def _unheard(note: str) -> None:
-    """Leave a note to the checks, which show all of them."""
+def _ignore(note: str) -> None:
+    """Ignore a note: the checks include all of them."""
 
 
 def _lines(found: Preflight, *, verbose: bool) -> Iterator[Line]:

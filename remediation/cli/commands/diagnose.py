@@ -1,4 +1,4 @@
-"""``diagnose``: finds causes in evidence that somebody sent, or on hosts; looks and changes nothing."""
+"""``diagnose``: finds causes in collected evidence or on hosts. Reads only."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 FAILED = 2
 MOST_SECONDS = 600.0
-"""A longer answer is no figure any more, and a connection's call ends some time."""
+"""Upper limit of --probe-seconds: a longer answer is no useful figure, and a connection's call has a time limit."""
 SURE = 0.8
-"""From this confidence on a finding below the first one counts for ``--fail-on`` too, as it counts for a ladder."""
+"""Confidence from which a finding other than the first also counts for ``--fail-on``; the same threshold as for a ladder."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Incident:
-    """One thing that was diagnosed: what it is called, what was found, what was read of it, and how it failed."""
+    """One diagnosed host or evidence: its name, the diagnosis, what was read, and the error if it failed."""
 
     name: str
     found: dict[str, Any]
@@ -40,9 +40,7 @@ def diagnose(options: Diagnose) -> int:
     """Find out why the model is not on the GPU, from hosts or from --evidence. Changes nothing."""
     fail_on = _causes(options.fail_on)
     if options.probe_seconds is not None and options.evidence:
-        raise UsageError(
-            "--evidence is diagnosed without hosts, so --probe-seconds has no model to ask", next_step="leave it out"
-        )
+        raise UsageError("--probe-seconds needs hosts and cannot be combined with --evidence", next_step="leave it out")
     incidents = _from_evidence(options) if options.evidence else _from_hosts(options)
     if options.out:
         _save(incidents, Path(options.out))
@@ -54,7 +52,7 @@ def diagnose(options: Diagnose) -> int:
 
 
 def _causes(names: tuple[str, ...]) -> frozenset[str]:
-    """Return the causes of ``--fail-on``; raises `UsageError` for a name that is none."""
+    """Return the causes of ``--fail-on``. Raises `UsageError` for an unknown name."""
     import difflib
 
     from remediation.model.finding import Cause
@@ -64,12 +62,12 @@ def _causes(names: tuple[str, ...]) -> frozenset[str]:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UsageError(f"--fail-on: there is no cause {name!r}{hint}", next_step=f"the causes are {', '.join(known)}")
+            raise UsageError(f"--fail-on: unknown cause {name!r}{hint}", next_step=f"the causes are {', '.join(known)}")
     return frozenset(names)
 
 
 def _names(found: dict[str, Any], causes: frozenset[str]) -> bool:
-    """Return whether one of `causes` is the first finding, or a sure one."""
+    """Return whether one of `causes` is the first finding, or a confident one."""
     listed = found.get("findings") or []
     return any(one["cause"] in causes for number, one in enumerate(listed) if not number or one["confidence"] >= SURE)
 
@@ -79,9 +77,7 @@ def _from_evidence(options: Diagnose) -> list[Incident]:
 
     if options.inventory or options.limit:
         given = "--inventory" if options.inventory else "--limit"
-        raise UsageError(
-            f"--evidence is diagnosed without hosts, so {given} has no meaning beside it", next_step="give one of them"
-        )
+        raise UsageError(f"{given} needs hosts and cannot be combined with --evidence", next_step="give one of them")
     found = []
     for argument in options.evidence:
         name = "stdin" if argument == "-" else argument
@@ -100,19 +96,19 @@ def _from_hosts(options: Diagnose) -> list[Incident]:
 
 
 def _probe_seconds(text: str | None) -> float | None:
-    """Return how long a loaded model may be asked, None where it is not to be; raises `UsageError`."""
+    """Return the time limit of the probe, None without one. Raises `UsageError`."""
     if text is None:
         return None
     limit = seconds("--probe-seconds", text)
     if not 0 < limit <= MOST_SECONDS:
-        raise UsageError(f"--probe-seconds: a time above 0 and up to {MOST_SECONDS:g} s is wanted, not {text!r}")
+        raise UsageError(f"--probe-seconds: expected a time above 0 and up to {MOST_SECONDS:g} s, got {text!r}")
     return limit
 
 
 def _looked_at(name: str, hosts: Session, probe: float | None) -> Incident:
-    """Read one host, and ask its loaded model where `probe` seconds are given for that.
+    """Read one host, and probe its loaded model if `probe` seconds are given.
 
-    What the host refuses as a whole is told beside the others' findings. The connection takes no writes while causes are looked for.
+    An error of the host becomes its result. The connection refuses writes while causes are diagnosed.
     """
     from remediation.diagnosis.collect import collect
 
@@ -130,7 +126,7 @@ def _looked_at(name: str, hosts: Session, probe: float | None) -> Incident:
 
 
 def _noted(judged: Incident, access: HostAccess) -> Incident:
-    """Return a diagnosis with what the user should know of the connection, as the ``--json`` document has it."""
+    """Return a diagnosis with the connection's notes, as in the ``--json`` document."""
     return dataclasses.replace(judged, found={**judged.found, "connection": list(access.notes)})
 
 
@@ -146,7 +142,7 @@ def _judged(name: str, evidence: Evidence) -> Incident:
 
 
 def _save(incidents: list[Incident], path: Path) -> None:
-    """Write what was read, redacted, as records that ``--evidence`` reads; several incidents get a file each."""
+    """Write the redacted readings as records for ``--evidence``; several incidents get one file each."""
     from remediation.diagnosis.record import save
 
     read = [one for one in incidents if one.evidence is not None]
@@ -154,7 +150,7 @@ def _save(incidents: list[Incident], path: Path) -> None:
         own = path if len(read) == 1 else path.with_name(f"{path.stem}-{_as_file_name(one.name)}{path.suffix or '.json'}")
         if one.evidence is not None:
             save(one.evidence, own)
-            sys.stderr.write(f"{one.name}: what was read is in {own}, without names, tokens and home paths\n")
+            sys.stderr.write(f"{one.name}: the readings are in {own}, without names, tokens and home paths\n")
 
 
 def _as_file_name(name: str) -> str:
@@ -176,7 +172,7 @@ def _print(incidents: list[Incident], options: Diagnose) -> None:
         if number:
             sys.stdout.write("\n")
         if one.error:
-            sys.stdout.write(f"{visible_line(f'{one.name}  could not be looked at: {one.error.message}')}\n")
+            sys.stdout.write(f"{visible_line(f'{one.name}  could not be checked: {one.error.message}')}\n")
             sys.stderr.write(f"{one.name}: {one.error}\n")
             continue
         for line in diagnosis_lines(one.name, one.found, target=one.found.get("target") or "", verbose=options.verbose):

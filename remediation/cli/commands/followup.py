@@ -1,4 +1,4 @@
-"""What may follow a run: going on with it, taking it back, applying what its check mode planned."""
+"""Commands that follow a run: resume it, undo it, or apply a saved plan."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from remediation.model.text.shape import mismatch
 
 
 def resume_from_journal(options: Resume, stream: TextIO) -> int:
-    """Go on with a run; its own journal is written further."""
+    """Resume a run in its own journal."""
     with working_on(options.run) as (record, lock):
         return _resume(record, lock, options, stream)
 
 
 @contextmanager
 def working_on(run: str) -> Iterator[tuple[RunRecord, RunLock]]:
-    """Lock a run that is to go on or to be taken back, and read it; raises `UsageError`, and `RunAlive` while it is running."""
+    """Lock a run and read it, before it is resumed or undone. Raises `UsageError`, and `RunAlive` while it is running."""
     folder = find_run(run).folder
     try:
         lock = RunLock(folder)
     except OSError as error:
         sentence = f"run {folder.name} cannot be locked: {error.strerror or error}"
-        raise JournalError(sentence, next_step=f"look at the rights of {folder}") from None
+        raise JournalError(sentence, next_step=f"check the permissions of {folder}") from None
     try:
         yield find_run(folder.name), lock
     finally:
@@ -57,14 +57,12 @@ def _resume(record: RunRecord, lock: RunLock, options: Resume, stream: TextIO) -
     path, files = find_resource(PLAYBOOKS, asked.playbook), report_listeners(asked)
     for event in record.events:
         for each in files if event.kind != "run_end" else ():
-            each(event)  # the file tells the run, not its last part
+            each(event)  # the report covers the whole run, not only its last part
     with open_session(asked, playbook=path) as hosts:
         need_secrets(record.header, f"run {record.run}", hosts)
         request = replace(request_of(str(record.header.get("command", "play")), asked, hosts, path), repeat=options.repeat)
         if options.check:
-            raise UsageError(
-                f"what is left of run {record.run} cannot be rehearsed alone", next_step="--check its playbook instead"
-            )
+            raise UsageError(f"--check cannot resume run {record.run}", next_step="run its playbook with --check instead")
         return execute_run(
             request, hosts, asked, stream,
             listening=files, journal=Journal(record.folder, lock), earlier=record.events,
@@ -73,7 +71,7 @@ def _resume(record: RunRecord, lock: RunLock, options: Resume, stream: TextIO) -
 
 
 def undo_from_journal(options: Undo, stream: TextIO) -> int:
-    """Take a run back, as a run of its own."""
+    """Undo a run; the undo is a separate run with its own journal."""
     with working_on(options.run) as (record, _):
         return _undo(record, options, stream)
 
@@ -120,20 +118,20 @@ def _applied(plan: Any, only: tuple[str, ...], *rest: Any) -> Any:
 
 
 def here(name: str | None) -> str | None:
-    """Return a file as it is meant from the folder this was started in, not from the earlier run's."""
+    """Return the absolute path of a file named in the current folder, before changing to the earlier run's folder."""
     return str(Path(name).absolute()) if name is not None else None
 
 
 def load_saved_options(header: Mapping[str, Any], what: str, *, limit: str | None, extra_vars: tuple[str, ...]) -> RunOptions:
-    """Return what an earlier run was asked for, in the folder it was asked in; raises `UsageError` where that is gone."""
+    """Return the options of an earlier run and change to its working folder. Raises `UsageError` if they cannot be restored."""
     kept = header.get("asked")
     folder = Path(str(header.get("folder") or "."))
     if not isinstance(kept, Mapping):
-        raise UsageError(f"{what} does not say how it was asked for; it was made by another version")
+        raise UsageError(f"{what} does not record its options; it was made by another version")
     if not folder.is_dir():
-        raise UsageError(f"{what} was started in {folder}, which is gone", next_step="put the folder back")
+        raise UsageError(f"{what} was started in {folder}, which no longer exists", next_step="restore the folder")
     given = tuple(f"@{Path(text[1:]).expanduser().absolute()}" if text.startswith("@") else text for text in extra_vars)
-    os.chdir(folder)  # its relative paths are meant from there
+    os.chdir(folder)  # its relative paths start there
     known = {item.name: item for item in fields(RunOptions)}
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in kept.items() if name in known
@@ -146,7 +144,7 @@ def load_saved_options(header: Mapping[str, Any], what: str, *, limit: str | Non
 
 
 def need_secrets(header: Mapping[str, Any], what: str, hosts: Session) -> None:
-    """Raise `UsageError` where a secret that the earlier run was given by ``-e`` is neither given again nor in the inventory."""
+    """Raise `UsageError` if a secret given to the earlier run by ``-e`` is neither given again nor in the inventory."""
     kept = header.get("secret_vars")
     names = [str(name) for name in kept] if isinstance(kept, list) else []
     there = {name for host in hosts.inventory.hosts for layer in hosts.inventory.layers(host) for name in layer}
@@ -154,5 +152,5 @@ def need_secrets(header: Mapping[str, Any], what: str, hosts: Session) -> None:
     if missing:
         again = " ".join(f"-e {name}=VALUE" for name in missing)
         raise UsageError(
-            f"{what} was made with -e {', '.join(missing)}, and no secret is stored with it", next_step=f"give it again: {again}"
+            f"{what} was made with -e {', '.join(missing)}, and secrets are not stored", next_step=f"give it again: {again}"
         )

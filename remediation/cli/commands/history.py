@@ -1,4 +1,4 @@
-"""``history``, ``show``, ``resume``, ``undo``, ``apply``: earlier runs, read from their journals, and what may follow them."""
+"""``history``, ``show``, ``resume``, ``undo``, ``apply``: earlier runs and the commands that follow them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from remediation.model.text.words import plural
 
 @command_task(Output)
 def history(options: Output) -> int:
-    """List the runs, the newest first."""
+    """List the runs, newest first."""
     from remediation.engine.journal.history import runs
     from remediation.report.formatting import duration
     from remediation.report.json_lines import document
@@ -25,7 +25,7 @@ def history(options: Output) -> int:
         sys.stdout.write(document(summaries))
         return 0
     if not summaries:
-        sys.stdout.write("there were no runs yet\n")
+        sys.stdout.write("no runs yet\n")
         return 0
     rows = [
         [
@@ -45,14 +45,14 @@ def history(options: Output) -> int:
 
 _STATES = {
     "running": "the run is still running\n",
-    "cut off": "the run was cut off: remediate resume {run}\n",
-    "running or cut off": "the run is still running, or was cut off: remediate resume {run}\n",
+    "cut off": "the run was interrupted: remediate resume {run}\n",
+    "running or cut off": "the run is still running, or was interrupted: remediate resume {run}\n",
 }
 
 
 @command_task(OneRun)
 def show(options: OneRun) -> int:
-    """Show what a run found and did, by its id or the beginning of it; also while it goes on."""
+    """Show what a run found and did, by its id or the beginning of it; also while it is running."""
     from remediation.cli.report_factory import Style, reporting
     from remediation.engine.journal.history import find_run
 
@@ -64,21 +64,21 @@ def show(options: OneRun) -> int:
                 with intact(f"run {record.run}", ""):
                     report(event)
             except UsageError as error:
-                sys.stderr.write(f"an event of kind {event.kind} is left out: {error.message}\n")
+                sys.stderr.write(f"skipped an event of kind {event.kind}: {error.message}\n")
         if record.state == "cut off":
             report.cut_off()
     if not options.json:
         sys.stdout.write(_STATES.get(record.state, "").format(run=record.run))
         if record.broken:
             sys.stdout.write(
-                f"{plural(record.broken, 'line')} of its journal cannot be read, and {'is' if record.broken == 1 else 'are'} left out\n"
+                f"{plural(record.broken, 'line')} of its journal cannot be read and {'is' if record.broken == 1 else 'are'} skipped\n"
             )
     return 0
 
 
 @command_task(Resume)
 def resume(options: Resume) -> int:
-    """Go on with a run that was cut off or lost hosts; what is done is not repeated."""
+    """Resume a run that was interrupted or lost hosts; finished tasks are not repeated."""
     from remediation.cli.commands import followup
 
     return followup.resume_from_journal(options, sys.stdout)
@@ -86,7 +86,7 @@ def resume(options: Resume) -> int:
 
 @command_task(Undo)
 def undo(options: Undo) -> int:
-    """Take back what a run changed, the last change first; what cannot be taken back is said."""
+    """Undo the changes of a run, last change first; list the changes that cannot be undone."""
     from remediation.cli.commands import followup
 
     return followup.undo_from_journal(options, sys.stdout)
@@ -94,7 +94,7 @@ def undo(options: Undo) -> int:
 
 @command_task(Apply)
 def apply(options: Apply) -> int:
-    """Apply a plan that --check --out saved, or some of its changes; a host that differs by now is refused."""
+    """Apply a plan saved by --check --out, or some of its changes; refuse it if a host has changed since."""
     from remediation.cli.commands import followup
 
     return followup.apply_saved_plan(options, sys.stdout)

@@ -1,4 +1,4 @@
-"""``hosts`` and ``vars``: what an inventory says, and where. Nothing is reached and no lab is started."""
+"""``hosts`` and ``vars``: what an inventory defines, and where. No host is contacted and no lab is started."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from remediation.templating.templar import Scope
 
 MOST = 60
-"""Characters of a value that a row of ``vars`` shows; JSON has all of it."""
+"""Maximum length of a value in a row of ``vars``; JSON has the full value."""
 
 QUIET = frozenset({"env", "file", "vars"})
-"""Lookups that a query may make: the others run programs or ask somebody."""
+"""Lookups that these commands may run: the others run programs or prompt."""
 
 
 @command_task(Listing)
@@ -90,7 +90,7 @@ def _tree(inventory: Inventory, name: str, chosen: frozenset[str], indent: str =
 
 @command_task(OneHost, name="vars")
 def variables(options: OneHost) -> int:
-    """Show each variable of a host, the file and line it comes from, and what it overrode."""
+    """Show each variable of a host, the file and line it comes from, and the values it overrides."""
     from remediation.cli.context import read_inventory
     from remediation.cli.extra_vars import extra_variables
     from remediation.inventory.provenance import origins
@@ -105,7 +105,7 @@ def variables(options: OneHost) -> int:
     host = options.host
     if inventory.match([host]).hosts != (host,):
         hint = meant(host, inventory.hosts)
-        raise UsageError(f"there is no host {host!r} in the inventory{hint}", next_step="remediate hosts lists them")
+        raise UsageError(f"no host {host!r} in the inventory{hint}", next_step="remediate hosts lists them")
     extra = extra_variables(options.extra_vars, decrypt=decrypt)
     current_masker().learn([extra, *inventory.tables()])
     scope = _scope(inventory, host, extra)
@@ -135,7 +135,7 @@ def _scope(inventory: Inventory, host: str, extra: Mapping[str, Any]) -> Scope:
 
 
 def _value(scope: Scope, name: str) -> Any:
-    """Return a variable's value, or its text as written where it cannot be evaluated here; None where there is none."""
+    """Return a variable's value, or its source text if it cannot be evaluated here; None if there is none."""
     from remediation.model.errors import RemediationError
 
     try:
@@ -154,7 +154,7 @@ def _told(origin: Origin, scope: Scope | None = None) -> dict[str, Any]:
 
 
 def _row(origin: Origin, scope: Scope | None = None) -> str:
-    """Return a value as YAML in one row: a text that looks like a number is quoted, so that the two can be told apart."""
+    """Return a value as YAML in one row; a string that looks like a number is quoted."""
     import yaml
 
     from remediation.report.text import shortened
@@ -164,7 +164,7 @@ def _row(origin: Origin, scope: Scope | None = None) -> str:
 
 
 def _shown(origin: Origin, scope: Scope | None) -> Any:
-    """Return what may be seen of a value: evaluated where a scope is given, and no secret of it."""
+    """Return the printable form of a value: evaluated if a scope is given, with secrets masked."""
     from remediation.templating.yaml.secret import masked
 
     if sounds_secret(origin.name):

@@ -1,4 +1,4 @@
-"""``lint`` and ``schema``: for those who write playbooks."""
+"""``lint`` and ``schema``: commands for playbook authors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from remediation.cli.task import command_task
 from remediation.model.text.words import plural
 
 NOTHING = "{}"
-"""What a vault counts as where no password is needed: an empty mapping as a file, a text as a value."""
+"""The content that a vault is assumed to have, since no password is needed: an empty mapping as a file, a string as a value."""
 
 
 @command_task(Lint)
 def lint(options: Lint) -> int:
-    """Read a playbook, tell every mistake in it, and give advice. Touches no host."""
+    """Check a playbook, report every error in it, and give advice. Contacts no host."""
     from remediation.cli.context import read_inventory
     from remediation.cli.extra_vars import extra_variables
     from remediation.cli.resources import PLAYBOOKS, find_resource
@@ -36,13 +36,13 @@ def lint(options: Lint) -> int:
         sys.stdout.write(document([warnings_to_json(item) for item in advice]))
     else:
         sys.stdout.writelines(f"{item}\n" for item in advice)
-        sys.stdout.write(f"{path}: no mistakes, {plural(len(advice), 'piece')} of advice\n")
+        sys.stdout.write(f"{path}: no errors, {plural(len(advice), 'piece')} of advice\n")
     return 0
 
 
 @command_task(Schema)
 def schema(options: Schema) -> int:
-    """Print the JSON Schema of playbooks for editors, or write it to --out; made from the steps."""
+    """Print the JSON Schema of playbooks for editors, or write it to --out. It is generated from the steps."""
     from remediation.cli.outputs import writable
     from remediation.playbook.schema import playbook_schema as made
 
@@ -52,5 +52,5 @@ def schema(options: Schema) -> int:
         return 0
     path: Path = writable("--out", options.out)
     path.write_text(text, encoding="utf-8")
-    sys.stdout.write(f"{path}: the schema of playbooks, for an editor's YAML language server\n")
+    sys.stdout.write(f"{path}: JSON Schema of playbooks, for an editor's YAML language server\n")
     return 0

@@ -1,4 +1,4 @@
-"""``play --list-hosts``, ``--list-tasks``, ``--list-tags`` and ``--syntax-check``: what a playbook would do, no host touched."""
+"""``play --list-hosts``, ``--list-tasks``, ``--list-tags`` and ``--syntax-check``: list a playbook's content."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from remediation.playbook.model import Play, tasks_of
 
 
 def listing(options: Options, stream: TextIO) -> int:
-    """List what is asked for, play by play; raises `InputError` and `UsageError`, as the run would before its first host."""
+    """List what the options select, play by play.
+
+    Raises `InputError` and `UsageError`, as the run would before its first host.
+    """
     decrypt = vault_of(options.vault_password_file)
     path = find_resource(PLAYBOOKS, options.playbook)
     extra = extra_variables(options.extra_vars, decrypt=decrypt)

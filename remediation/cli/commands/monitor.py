@@ -1,4 +1,4 @@
-"""``monitor``: the GPUs of one or many hosts, looked at again and again; the guide's ``while ($true) { nvidia-smi }``."""
+"""``monitor``: watches the GPUs of one or many hosts, like the guide's ``while ($true) { nvidia-smi }``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from remediation.report.gpus import Sample
 
 EVERY = 2.0
-"""Seconds between two looks, as in the guide."""
+"""Seconds between two samples, as in the guide."""
 
 
 @command_task(Monitor)
@@ -40,7 +40,7 @@ def monitor(options: Monitor) -> int:
         except Terminated:
             raise
         except KeyboardInterrupt:
-            return 0  # that is how one stops looking
+            return 0  # Ctrl-C is the normal way to stop
     return 0
 
 
@@ -99,7 +99,7 @@ def _shower(options: Monitor, stack: ExitStack) -> Callable[[Sequence[Sample]], 
 
 
 def sample(name: str, access: HostAccess) -> Sample:
-    """Look once; what cannot be read is said in the sample, never raised."""
+    """Take one sample; readings that fail are reported in the sample, never raised."""
     from remediation.report.gpus import Sample
 
     now = time.time()
@@ -110,12 +110,12 @@ def sample(name: str, access: HostAccess) -> Sample:
         return Sample(name, now, error=error.message)
     try:
         return Sample(name, now, use, tuple(reader.ollama.running()))
-    except HostError as silent:  # a host without Ollama has GPUs all the same
+    except HostError as silent:  # a host without Ollama still has GPUs
         return Sample(name, now, use, silent=silent.message)
 
 
 def failed_sample(name: str, error: RemediationError) -> Sample:
-    """Return the sample of a host that could not be looked at."""
+    """Return the sample of a host that could not be read."""
     from remediation.report.gpus import Sample
 
     return Sample(name, time.time(), error=error.message)

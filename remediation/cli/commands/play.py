@@ -1,4 +1,4 @@
-"""``fix-offload``, ``verify`` and ``play``: a playbook on the hosts of an inventory, told, journaled, and interruptible."""
+"""``fix-offload``, ``verify`` and ``play``: run a playbook on the hosts of an inventory, with reports and a journal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @command_task(FixOffload, name="fix-offload")
 def fix_offload(options: FixOffload) -> int:
-    """Bring the model back onto the GPU by the least destructive step that works, and prove it."""
+    """Bring the model back onto the GPU with the least destructive step that works, and prove it."""
     from remediation.cli.runner import RunOptions, run_playbook_task
 
     return run_playbook_task("fix-offload", RunOptions.of(options, playbook="fix-offload"), sys.stdout)
@@ -22,7 +22,7 @@ def fix_offload(options: FixOffload) -> int:
 
 @command_task(PlayOptions)
 def play(options: PlayOptions) -> int:
-    """Run a playbook: a file of yours, or a shipped one by its name."""
+    """Run a playbook: a file, or a shipped one by its name."""
     if options.list_hosts or options.list_tasks or options.list_tags or options.syntax_check:
         from remediation.cli.commands.listing import listing
 
@@ -34,7 +34,7 @@ def play(options: PlayOptions) -> int:
 
 @command_task(Verify)
 def verify(options: Verify) -> int:
-    """Go through the guide's checklist and say whether the model is served from the GPU; changes nothing but with --survives-restart."""
+    """Check the guide's list and report whether the model is served from the GPU; changes nothing except with --survives-restart."""
     from remediation.cli.options import seconds
     from remediation.cli.runner import RunOptions, run_playbook_task
 

@@ -1,4 +1,4 @@
-"""``diagnose --probe-seconds``: the figures of the model that is loaded, asked as ``fix-offload`` asks before it begins."""
+"""``diagnose --probe-seconds``: figures of the loaded model, measured as ``fix-offload`` does before it begins."""
 
 from __future__ import annotations
 
@@ -17,21 +17,19 @@ from remediation.model.facts import Runner
 
 LABEL = "before"
 SOON = 5.0
-RELOADED = "what is loaded changed while it was asked: the figures are of what is loaded now"
+RELOADED = "the loaded model changed during the measurement: the figures are of the model loaded now"
 
 
 def probe_figures(name: str, hosts: Session, evidence: Evidence, layers: Sequence[int] | None, limit: float) -> dict[str, Any]:
-    """Return the figures of a ``measurement`` (``docs/events.md``); ``reason`` says why something is None, nothing is raised.
+    """Return the figures of a ``measurement`` (``docs/events.md``); ``reason`` says why a figure is None. Never raises `HostError`.
 
-    The host is opened anew for this: the connection by which causes are looked for takes no writes.
+    The host is opened again: the connection used for the diagnosis refuses writes.
     """
     variables = hosts.variables(name)
     simulated = SCALE in variables
     otherwise = unlike_ours(evidence)
     if otherwise:
-        return unmeasured(
-            f"not measured: {otherwise}, and a request without that would load the model again", simulated=simulated
-        )
+        return unmeasured(f"not measured: {otherwise}, and a request without that would reload the model", simulated=simulated)
     try:
         with hosts.looked_at(name, check=False) as access:
             reader = access.reader
@@ -47,7 +45,7 @@ def probe_figures(name: str, hosts: Session, evidence: Evidence, layers: Sequenc
 
 
 def with_answer(evidence: Evidence, figures: Mapping[str, Any]) -> Evidence:
-    """Return the evidence with what came of asking, where the model was asked and did not answer: that is evidence itself."""
+    """Add the result of the probe to the evidence if the model failed to answer: the failure itself is evidence."""
     reason = str(figures["reason"] or "").removeprefix("not measured: ")
     if figures["tokens_seen"] or not reason.startswith((f"{WHAT} failed", "no answer within")):
         return evidence
@@ -55,7 +53,7 @@ def with_answer(evidence: Evidence, figures: Mapping[str, Any]) -> Evidence:
 
 
 def _leaves(runners: Sequence[Runner], now: float) -> bool:
-    """Return whether a runner may be gone by the time it is asked, so that asking would load it."""
+    """Return whether a runner may be unloaded before the probe, in which case the probe would load it."""
     left = [remaining(runner.expires_at, now) for runner in runners]
     return any(seconds is not None and seconds < SOON for seconds in left)
 

@@ -1,4 +1,4 @@
-"""``steps``: which steps there are, and what one of them takes."""
+"""``steps``: lists the steps, or describes one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def steps(options: Steps) -> int:
     if options.name is not None and options.name not in known:
         close = nearest(options.name)
         hint = f"; did you mean {close!r}?" if close else ""
-        raise UsageError(f"there is no step {options.name!r}{hint}", next_step="remediate steps lists all steps")
+        raise UsageError(f"unknown step {options.name!r}{hint}", next_step="remediate steps lists all steps")
     chosen = [known[options.name]] if options.name else list(known.values())
     described = [_described(cls) for cls in chosen]
     if options.json:

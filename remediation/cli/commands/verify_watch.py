@@ -1,4 +1,4 @@
-"""``verify --after``: keeps looking at the goal for a while, and names a regression and who caused it."""
+"""``verify --after``: keeps watching the goal, and reports a regression with its cause."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from remediation.report.formatting import duration
 from remediation.steps.registry import registry
 
 EVERY = 5.0
-"""Seconds between two looks: a request that reloads the runner is seen before the user complains."""
+"""Seconds between two observations: short enough to see a request that reloads the runner."""
 
 FAILED = 2
 GOAL = "model.offloaded"
 
 
 def watch(hosts: Session, seconds: float, *, as_json: bool, stream: TextIO | None = None) -> int:
-    """Look for `seconds` and return 0 where the goal held on every host, 2 where it did not."""
+    """Watch for `seconds`; return 0 if the goal held on every host, otherwise 2."""
     stream = stream or sys.stdout
     names = hosts.selected()
     until = time.monotonic() + seconds
@@ -37,7 +37,7 @@ def watch(hosts: Session, seconds: float, *, as_json: bool, stream: TextIO | Non
         watched = hosts.each(lambda name: list(_watched(name, access(name), until)), _failed, names)
     fallen = [text for texts in watched for text in texts]
     for text in fallen:
-        _tell(stream, text, as_json=as_json)
+        _write(stream, text, as_json=as_json)
     if not fallen and not as_json:
         stream.write(f"the goal held for {duration(seconds)}\n")
     return FAILED if fallen else 0
@@ -68,15 +68,15 @@ def _watched(name: str, access: HostAccess, until: float) -> Iterator[str]:
 def _why(reader: Reader) -> str:
     findings = diagnose(collect(reader)).findings
     if not findings:
-        return "nothing is proven"
+        return "cause unknown"
     first = findings[0]
     if first.cause is Cause.EXPLICIT_NUM_GPU:
         asked = next((quote.text for quote in first.quotes if "requested" in quote.text), "")
         number = asked.rpartition("requested=")[2].split(" ", 1)[0].strip()
         sender = f"; {first.cure}" if first.cure else ""
-        return f"a client asked for num_gpu={number or '?'} again{sender}"
+        return f"a client requested num_gpu={number or '?'} again{sender}"
     return f"{first.cause}: {first.because}"
 
 
-def _tell(stream: TextIO, text: str, *, as_json: bool) -> None:
+def _write(stream: TextIO, text: str, *, as_json: bool) -> None:
     stream.write(visible_json({"event": "regressed", "text": text}) + "\n" if as_json else f"✗ {text}\n")

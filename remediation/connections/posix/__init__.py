@@ -1,1 +1,1 @@
-"""POSIX hosts: this machine, and the quoting, sudo and files that SSH shares with it."""
+"""POSIX hosts: this machine, and quoting, sudo and file access shared with SSH."""

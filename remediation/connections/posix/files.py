@@ -1,4 +1,4 @@
-"""Files of a POSIX host by constant shell scripts: with another user's rights, and all writing."""
+"""File access on POSIX hosts through constant shell scripts: reading as another user, and all writing."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ _NOT_FOUND, _LINK, _OTHER = 44, 45, 46
 _READ = '[ -e "$1" ] || exit 44; [ -f "$1" ] || exit 46; wc -c <"$1" || exit 1; if [ "$3" = tail ]; then tail -c "$2" "$1"; else head -c "$2" "$1"; fi'
 
 Execute = Callable[[Run], Reply]
-"""Runs a program on the host with the rights that the files are to be read and written with."""
+"""Runs a program on the host as the user who reads or writes the files."""
 
 
 @functools.cache
 def _script(name: str) -> str:
-    """Return a script that enters folders as ``walk.sh`` does."""
+    """Return a script that starts with ``walk.sh``."""
     return "".join(Path(__file__).with_name(f"{part}.sh").read_text(encoding="utf-8") for part in ("walk", name))
 
 
 def entry_call(verb: str, *paths: str) -> Run:
-    """Return the call that makes a folder (``make``), moves a file to a name that is not there (``move``) or removes one (``remove``).
+    """Return the call that creates a folder (``make``), moves a file to an unused name (``move``) or removes one (``remove``).
 
-    No link that another user put into one of the paths leads it elsewhere.
+    Symbolic links that other users put into the path are not followed.
     """
     return Run(("sh", "-c", _script("entries"), "entries", verb, *paths), writes=True)
 
 
 def read_file(execute: Execute, call: ReadFile) -> Reply:
-    """Read a file or its end by head or tail."""
+    """Read a file or its end with head or tail."""
     argv = ("sh", "-c", _READ, "read", call.path, str(call.limit), "tail" if call.tail else "head")
     done = execute(Run(argv, b"", call.timeout))
     if not isinstance(done, Completed):
@@ -47,7 +47,7 @@ def read_file(execute: Execute, call: ReadFile) -> Reply:
 
 
 def write_file(execute: Execute, call: WriteFile) -> Reply:
-    """Write a file beside its place and rename it there, owner and mode kept; ``write.sh`` says what protects it meanwhile."""
+    """Replace a file by renaming a new one into place, keeping owner and mode. ``write.sh`` describes the protection."""
     argv = ("sh", "-c", _script("write"), "write", call.path, str(len(call.content)), call.backup or "")
     done = execute(Run(argv, call.content, call.timeout))
     if not isinstance(done, Completed):
@@ -56,13 +56,13 @@ def write_file(execute: Execute, call: WriteFile) -> Reply:
 
 
 def no_file(path: str) -> Failed:
-    """Return the failure of reading a FIFO, a device, a socket or a folder."""
-    return Failed("error", f"{path} is not a regular file; nothing else is read")
+    """Return the failure of reading a FIFO, device, socket or folder."""
+    return Failed("error", f"{path} is not a regular file")
 
 
 def _refused(path: str, done: Completed) -> Failed:
     if done.rc == _NOT_FOUND:
-        return Failed("not-found", f"{path}: there is no such folder")
+        return Failed("not-found", f"{path}: no such folder")
     said = " ".join(done.stderr.decode("utf-8", "replace").split())
     kind = "denied" if done.rc == _LINK or "ermission denied" in said else "not-found" if "No such file" in said else "error"
     return Failed(kind, f"{path}: {said or f'exit code {done.rc}'}")

@@ -1,4 +1,4 @@
-"""The machine this program runs on, where it is no Windows: subprocesses, files, and HTTP from here."""
+"""This machine if it runs a POSIX system: subprocesses, files and HTTP requests."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ from remediation.connections.settings import Become
 from remediation.model.limits import LimitExceeded
 
 _GLANCE = 0.5
-"""Seconds a program's pipes may stay open after it has ended: what it left running may hold them for ever."""
+"""Seconds to read a program's pipes after it has ended. Its child processes may keep them open forever."""
 _BLOCK = 65536
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _TIDYING = 0.3
-"""Seconds in which a program that is told to stop may take away what it has half written, before it is killed."""
+"""Seconds between SIGTERM and SIGKILL, in which a program can remove partial files."""
 _KILLING = 10.0
-"""Seconds in which a program that was killed has to be gone."""
+"""Seconds that a killed program may take to end."""
 
 
 class LocalConnection:
-    """See `remediation.connections.calls.Connection`; nothing goes over a wire, exchanges are counted all the same."""
+    """See `remediation.connections.calls.Connection`. Exchanges are counted although they use no network."""
 
     platform = "posix"
 
@@ -62,7 +62,7 @@ class LocalConnection:
         return in_turn(calls, self._one)
 
     def close(self) -> None:
-        """End the programs that still run and start no more: another thread may be at work, and the whole program is to end."""
+        """End running programs and start no more. Another thread may be using the connection when the process exits."""
         self._running.end(self._kill)
 
     def _one(self, call: Call) -> Reply:
@@ -71,7 +71,7 @@ class LocalConnection:
         if isinstance(call, Http):
             return http_client.send_request(call)
         if isinstance(call, Probe):
-            return Failed("error", f"the probe {call.name} is a PowerShell script, and this is no Windows machine")
+            return Failed("error", f"the probe {call.name} is a PowerShell script, and this is not a Windows machine")
         if isinstance(call, WriteFile):
             return posix_files.write_file(self._run, call)
         return file_call(call) if self._become is None else posix_files.read_file(self._run, call)
@@ -87,7 +87,7 @@ class LocalConnection:
         return elevated.reply(done) if isinstance(done, Completed) else done
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
-        """End what sudo started: only root or the user whom it became may."""
+        """End a program started by sudo, which only root or the target user may do."""
         if self._become is not None:
             killing = sudo.sudo(self._become, sudo.kill(process.pid), {})
             run_program(Run(killing.argv, killing.head, _KILLING))
@@ -102,11 +102,11 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_TIDYING)
-            os.killpg(process.pid, signal.SIGKILL)  # also what it has started, and left behind
+            os.killpg(process.pid, signal.SIGKILL)  # includes child processes that it left behind
 
 
 class LocalProcess:
-    """The programs of one connection that run; once it is ended, none is started any more."""
+    """The running programs of one connection. After `end`, no program is started."""
 
     def __init__(self) -> None:
         self._processes: set[subprocess.Popen[bytes]] = set()
@@ -114,7 +114,7 @@ class LocalProcess:
         self._ended = False
 
     def start(self, call: Run) -> subprocess.Popen[bytes] | None:
-        """Start a program, None where the connection is ended; raises OSError."""
+        """Start a program, or return None if the connection is closed. Raises OSError."""
         with self._lock:
             if self._ended:
                 return None
@@ -126,7 +126,7 @@ class LocalProcess:
             return process
 
     def forget(self, process: subprocess.Popen[bytes]) -> None:
-        """Take out a program that was waited for."""
+        """Remove a program that has ended."""
         with self._lock:
             self._processes.discard(process)
 
@@ -139,7 +139,7 @@ class LocalProcess:
 
 
 def run_program(call: Run, running: LocalProcess | None = None, kill: Callable[[subprocess.Popen[bytes]], None] = _kill) -> Reply:
-    """Run a program to its end, in a process group of its own that `kill` ends with it; it is in `running` meanwhile."""
+    """Run a program to its end in a separate process group, which `kill` ends with it. It is listed in `running` meanwhile."""
     running = running or LocalProcess()
     try:
         process = running.start(call)
@@ -147,7 +147,7 @@ def run_program(call: Run, running: LocalProcess | None = None, kill: Callable[[
         missing = call.cwd if call.cwd is not None and not Path(call.cwd).is_dir() else call.argv[0]
         return Failed("not-found", f"there is no {missing}", missing)
     except PermissionError:
-        return Failed("denied", f"{call.argv[0]} may not be started")
+        return Failed("denied", f"{call.argv[0]} cannot be started: permission denied")
     except OSError as error:
         return Failed("denied", f"{call.argv[0]}: {error.strerror or error}")
     if process is None:
@@ -164,16 +164,16 @@ def _finish(process: subprocess.Popen[bytes], call: Run) -> Reply:
     out, err = Gathered("stdout", finish=call.writes), Gathered("stderr", finish=call.writes)
     try:
         if not _exchange(process, call.stdin, deadline, out, err):
-            return Failed("timeout", f"{call.argv[0]} did not end in {call.timeout:g} s and was told to stop")
+            return Failed("timeout", f"{call.argv[0]} did not end within {call.timeout:g} s and was stopped")
         rc = process.returncode
-        # a signal's number as a shell tells it
+        # the exit code of a signal as in a shell
         return Completed((128 - rc if rc < 0 else rc) & 0xFFFFFFFF, out.content(), err.content())
     except LimitExceeded as exceeded:
         return Failed("error", f"{call.argv[0]}: {exceeded.message}")
 
 
 def _exchange(process: subprocess.Popen[bytes], stdin: bytes, deadline: float, out: Gathered, err: Gathered) -> bool:
-    """Feed a program and gather what it writes until it has ended; return False after the deadline. Raises `LimitExceeded`."""
+    """Write a program's stdin and read its output until it ends. Returns False after the deadline. Raises `LimitExceeded`."""
     feed = memoryview(stdin)
     with selectors.DefaultSelector() as pipes:
         _register(pipes, process, out, err)
@@ -191,8 +191,8 @@ def _exchange(process: subprocess.Popen[bytes], stdin: bytes, deadline: float, o
                     return False
             elif not ready:
                 if quiet:
-                    break  # what it left running holds the pipes open
-                quiet = True  # one glance more for what is still in the pipes
+                    break  # a child process keeps the pipes open
+                quiet = True  # read the rest of the pipes
     try:
         process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
@@ -201,7 +201,7 @@ def _exchange(process: subprocess.Popen[bytes], stdin: bytes, deadline: float, o
 
 
 def _register(pipes: selectors.BaseSelector, process: subprocess.Popen[bytes], out: Gathered, err: Gathered) -> None:
-    if sys.platform == "win32":  # where a worker runs programs
+    if sys.platform == "win32":  # workers run the programs there
         return
     for pipe, events, sink in ((process.stdin, _WRITE, None), (process.stdout, _READ, out), (process.stderr, _READ, err)):
         if pipe is not None:
@@ -210,7 +210,7 @@ def _register(pipes: selectors.BaseSelector, process: subprocess.Popen[bytes], o
 
 
 def _fed(pipe: int, data: memoryview) -> int:
-    """Write some of `data` and return how much of it needs no writing any more: all, for a program that does not read its stdin."""
+    """Write some of `data` and return the number of bytes that need no more writing: all, if the program does not read its stdin."""
     try:
         return os.write(pipe, data[:_BLOCK]) if data else 0
     except BlockingIOError:
@@ -220,7 +220,7 @@ def _fed(pipe: int, data: memoryview) -> int:
 
 
 def _taken(pipe: int, sink: Gathered) -> bool:
-    """Gather what is there; return False at the end."""
+    """Read available data. Returns False at the end."""
     try:
         piece = os.read(pipe, _BLOCK)
     except BlockingIOError:
@@ -232,11 +232,11 @@ def _taken(pipe: int, sink: Gathered) -> bool:
 def _end(process: subprocess.Popen[bytes], kill: Callable[[subprocess.Popen[bytes]], None]) -> None:
     if process.poll() is None:
         kill(process)
-        with suppress(subprocess.TimeoutExpired):  # a program of another user that we may not end
+        with suppress(subprocess.TimeoutExpired):  # another user's program may not be killable
             process.wait(_KILLING)
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
-            with suppress(OSError):  # unread input of a program that ended
+            with suppress(OSError):  # unread input of a program that has ended
                 pipe.close()
 
 
@@ -253,9 +253,9 @@ def file_call(call: ReadFile) -> Reply:
 
 
 def read_local_file(call: ReadFile) -> Reply:
-    """Read a regular file or its end, before a deadline; raises OSError.
+    """Read a regular file or its end before a deadline. Raises OSError.
 
-    A thread does it: a file system that went away (NFS, FUSE) holds whoever reads from it, and no signal gets him out.
+    Reads in a thread: an unavailable file system (NFS, FUSE) blocks its readers, and no signal interrupts them.
     """
     found: queue.SimpleQueue[Reply | OSError] = queue.SimpleQueue()
 
@@ -279,7 +279,7 @@ def read_local_file(call: ReadFile) -> Reply:
 
 def _read(call: ReadFile, deadline: float) -> Reply:
     try:
-        # without waiting: to open a FIFO would wait for whoever writes into it, some files of the kernel for news
+        # non-blocking: opening a FIFO would wait for a writer, and some kernel files for events
         handle = os.open(
             call.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
         )
@@ -290,7 +290,7 @@ def _read(call: ReadFile, deadline: float) -> Reply:
         os.close(handle)
         return posix_files.no_file(call.path)
     with os.fdopen(handle, "rb", buffering=0) as file:
-        size = seen.st_size  # 0 for files under /proc, which cannot be sought in from their end
+        size = seen.st_size  # 0 for files under /proc, which cannot be read from their end
         if call.tail and size > call.limit:
             file.seek(size - call.limit)
         content = bytearray()

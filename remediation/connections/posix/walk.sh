@@ -1,13 +1,13 @@
-# Enter folders that other users may own, and rename or replace at any moment: each is entered as the working directory and compared
-# with the name it was entered by. What is done then to a name in the working directory is done there and nowhere else.
+# Enters folders that other users may own, rename or replace at any time: each one becomes the working directory and is compared with
+# the name it was entered by. Operations on names in the working directory then cannot affect other folders.
 LC_ALL=C; export LC_ALL
 me=$(id -u); mask=$(umask)
 strangers=
 
 fail() { printf '%s\n' "$1" >&2; exit "${2:-1}"; }
 
-# Enter the folder of path $1 and set `name` to the last part. A link as the last part is followed unless $2 is "keep" or "make";
-# "make" makes the folders that are missing.
+# Enters the folder of path $1 and sets `name` to the last part. A link as the last part is followed unless $2 is "keep" or "make";
+# "make" creates missing folders.
 walk() {
   rest=$1; links=0; strangers=
   case $rest in /*) cd / || exit 1 ;; esac
@@ -43,7 +43,7 @@ walk() {
   led_by_strangers . "./$name"
 }
 
-# A link of another user is followed only to what is that user's own: there they could write by themselves.
+# Another user's link is followed only to that user's own files, which that user could change anyway.
 led_by_strangers() {
   for owner in $strangers; do
     own=

@@ -1,8 +1,8 @@
-# Replace a file as a whole. Arguments: its path, the number of bytes, the path of a backup or "". The content comes on stdin.
-# walk.sh stands before this. Exit code 44: the folder does not exist; 45: a symbolic link that is not followed.
+# Replaces a file as a whole. Arguments: its path, the number of bytes, the path of a backup or "". The content comes on stdin.
+# Appended to walk.sh. Exit code 44: the folder does not exist; 45: a symbolic link that is not followed.
 #
-# The content is staged in a directory that only we can enter: nobody can read it before it has its final owner and mode, or put a
-# link in its place.
+# The content is staged in a directory that only this user can enter: others cannot read it before it has its final owner and mode, or
+# replace it by a link.
 umask 077
 staged=; inside=
 
@@ -14,7 +14,7 @@ clean() {
   [ -z "$staged" ] || rmdir "$staged" 2>/dev/null
 }
 
-# Put stdin at ./$name. Arguments: bytes or "" (any number), owner:group or "", mode, time of change or "".
+# Writes stdin to ./$name. Arguments: bytes or "" (any number), owner:group or "", mode, modification time or "".
 put() {
   guard
   here=$(pwd -P)
@@ -43,7 +43,7 @@ if [ -e "./$name" ]; then
   kept=$(stat -c '%u:%g %a' "./$name") || exit 1
   owner=${kept% *}; mode=${kept#* }
   if [ -n "$3" ]; then
-    # Owner and mode of what was opened, not of the name: the name may belong to another file by now.
+    # owner and mode of the opened file, because its name may refer to another file now
     (
       file=$name
       exec <"./$file" || exit 1

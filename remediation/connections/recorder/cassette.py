@@ -1,6 +1,6 @@
-"""A recorded run: what was asked of hosts and what they answered, with nobody's secrets, user names or host names in it.
+"""A cassette: recorded calls and replies of hosts, without secrets, user names and host names.
 
-JSON lines, so that it can be read, searched and shortened by hand: a head, then one call with its reply per line.
+The format is JSON lines, which are easy to read, search and shorten: a header, then one call with its reply per line.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ _EVERYBODY = frozenset(
     {"root", "system", "administrator", "admin", "user", "nobody", "nt authority", "localservice", "networkservice", "builtin", "host", "local",
      "ollama", "docker", "compose", "nvidia", "cuda", "gpu", "windows", "linux", "ubuntu", "debian", "wsl"}
 ) | LOCAL_NAMES  # fmt: skip
-"""Names that tell nothing of anybody, and whose replacement would change what a diagnosis reads."""
+"""Names that identify no one, and whose replacement would change what a diagnosis reads."""
 _NAMED = ("User", "DesktopUser", "Owner", "Hostname", "CSName", "UserName")
 _LEASE = re.compile(r'"owner": "([^"@]+)@([^"]+)", "purpose": ')
-"""Whose run holds a host, as the lease that lies there says."""
+"""The holder of a host lease, as written in the lease file."""
 _USER_FOLDER = re.compile(r"(?:[A-Za-z]:[\\/]+Users|/home)[\\/]+([^\\/\"':;\s]+)")
 _CALLS: Mapping[str, type[Call]] = {each.__name__: each for each in (Run, Probe, Http, ReadFile, WriteFile)}
 _REPLIES: Mapping[str, type[Reply]] = {each.__name__: each for each in (Completed, HttpReply, ProbeReply, FileContent, Failed)}
 _TEXTS = {"utf16": "utf-16-le", "text": "utf-8"}
 _BESIDE = frozenset({"timeout", "silence", "writes", "content", "backup"})
-"""Fields of a call that do not decide what it is answered."""
+"""Fields of a call that do not affect its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +70,25 @@ class Interaction:
 
 
 class Anonymizer:
-    """Names that must not be in a cassette and what stands there instead; whole words only, upper case or lower."""
+    """Replaces names that must not be in a cassette. Matches whole words, regardless of case."""
 
     def __init__(self) -> None:
         self._instead: dict[str, str] = {}
         self._pattern: re.Pattern[str] | None = None
 
     def person(self, text: str | None) -> None:
-        """Take out a login, with or without its domain."""
+        """Replace a login, with or without its domain."""
         for part in re.split(r"[\\/@]", text or ""):
             self._add(part, "someone")
 
     def machine(self, text: str | None) -> None:
-        """Take out a host's name or address, and the first part of a long name."""
+        """Replace a host's name or address, and the first part of a long name."""
         self._add(text or "", "a-host")
         if text and not is_whole(text.replace(".", "")):
             self._add(text.split(".")[0], "a-host")
 
     def learn(self, value: object) -> None:
-        """Take out what a reply itself says to be somebody's name."""
+        """Replace the names of users and hosts that a reply contains."""
         if isinstance(value, Mapping):
             for key, each in value.items():
                 if key in _NAMED and isinstance(each, str):
@@ -105,7 +105,7 @@ class Anonymizer:
                 self.machine(machine)
 
     def clean(self, value: Any) -> Any:
-        """Return a JSON value without them."""
+        """Return a JSON value with the names replaced."""
         if isinstance(value, str):
             return self._cleaned(value)
         if isinstance(value, Mapping):
@@ -131,7 +131,7 @@ class Anonymizer:
 
 
 class Cassette:
-    """Records any number of hosts; written by `save`, names cleaned by all that was learned until then."""
+    """Records any number of hosts. `save` writes the file, with all names learned by then replaced."""
 
     def __init__(self, path: Path, mask: Masker | None = None) -> None:
         self._path = path
@@ -142,7 +142,7 @@ class Cassette:
         self._lines: list[tuple[int, Any, Any]] = []
 
     def recorder(self, settings: ConnectionSettings) -> HostRecorder:
-        """Return what `open_connection` takes as its recorder; a host that is opened again goes on where it was."""
+        """Return the recorder of a host for `open_connection`. A host that is opened again continues its recording."""
         with self._lock:
             self._mask.add(*settings.secrets)
             self._names.person(settings.user)
@@ -152,12 +152,12 @@ class Cassette:
             return HostRecorder(self, 1 + list(self._platforms).index(settings.name))
 
     def add(self, host: int, calls: Sequence[Call], replies: Sequence[Reply]) -> None:
-        """Keep an exchange."""
+        """Record an exchange."""
         self._lines += [(host, _written(call), _written(reply)) for call, reply in zip(calls, replies, strict=True)]
 
     def save(self) -> None:
-        """Write the file as a whole, readable by its owner only, without secrets; raises `UsageError`."""
-        # where the run was started stands in the lease that it took, and in what the machine says of itself when it is the host
+        """Write the file, readable only by its owner and without secrets. Raises `UsageError`."""
+        # this machine's name is in the lease of the run, and in its answers if it is the host
         self._names.machine(socket.gethostname())
         with suppress(OSError, KeyError):  # an account without a name
             self._names.person(getpass.getuser())
@@ -167,15 +167,15 @@ class Cassette:
         hosts = [{"host": number, "platform": platform} for number, platform in enumerate(self._platforms.values(), 1)]
         lines: list[Any] = [{"cassette": VERSION, "hosts": hosts}]
         for host, asked, said in self._lines:
-            # secrets go first: a name that is part of one would be replaced in it, and the rest would stay
+            # secrets first: replacing a name inside a secret would leave the rest of the secret
             call, reply = (self._names.clean(self._without_secrets(each)) for each in (asked, said))
             lines.append({"host": host, "call": call, "reply": reply})
         text = "".join(f"{visible_json(line)}\n" for line in lines)
         try:
             write_private(self._path, text)
         except OSError as error:
-            reason = f"--record: {self._path} cannot be written: {error.strerror or error}"
-            raise UsageError(reason, next_step="name a file in a folder that may be written to") from None
+            reason = f"--record: cannot write {self._path}: {error.strerror or error}"
+            raise UsageError(reason, next_step="choose a file in a writable folder") from None
 
     def _without_secrets(self, value: Any) -> Any:
         return self._mask(self._with_binary(value))
@@ -189,7 +189,7 @@ class Cassette:
         return [self._with_binary(each) for each in value] if isinstance(value, list | tuple) else value
 
     def _binary(self, encoded: str) -> str:
-        """Return bytes in base64 that still are, with the secrets in them masked."""
+        """Mask secrets in base64 data, keeping it valid base64."""
         content = base64.b64decode(encoded).decode("latin-1")
         masked = base64.b64encode(self._mask.text(content).encode("latin-1", "replace")).decode("ascii")
         return masked if self._mask.text(masked) == masked else base64.b64encode(b"***").decode("ascii")
@@ -197,23 +197,23 @@ class Cassette:
 
 @dataclass(frozen=True, slots=True)
 class HostRecorder:
-    """One host's part of a cassette."""
+    """The part of a cassette for one host."""
 
     cassette: Cassette
     number: int
 
     def __call__(self, calls: Sequence[Call], replies: Sequence[Reply]) -> None:
-        """Keep an exchange."""
+        """Record an exchange."""
         self.cassette.add(self.number, calls, replies)
 
 
 def load_cassette(path: Path, host: int = 1) -> tuple[str, list[Interaction]]:
-    """Return a host's platform and what was recorded of it; raises `UsageError` with the line where it is broken."""
+    """Return a host's platform and its recorded interactions. Raises `UsageError` with the line of an error."""
     try:
         text = read_text(path, most=limits.CASSETTE)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise UsageError(f"{path}: the cassette cannot be read: {reason}", next_step="name a file that --record wrote") from error
+        raise UsageError(f"{path}: cannot read the cassette: {reason}", next_step="choose a file written by --record") from error
     platform, taped = None, []
     for number, line in _lines(path, text):
         try:
@@ -224,16 +224,16 @@ def load_cassette(path: Path, host: int = 1) -> tuple[str, list[Interaction]]:
                 taped.append(Interaction(_read(line["call"], _CALLS), _read(line["reply"], _REPLIES)))
         except ODD as error:
             raise UsageError(
-                f"{path}:{number}: this line is none of a cassette with host {host} ({error})",
-                next_step="name a file that --record wrote",
+                f"{path}:{number}: not a line of a cassette with host {host} ({error})",
+                next_step="choose a file written by --record",
             ) from error
     if platform is None:
-        raise UsageError(f"{path}: the cassette is empty", next_step="name a file that --record wrote")
+        raise UsageError(f"{path}: the cassette is empty", next_step="choose a file written by --record")
     return platform, taped
 
 
 def key(call: Call) -> str:
-    """Return what makes two calls the same question."""
+    """Return a key that is equal for calls with the same answer."""
     return json.dumps(
         [type(call).__name__, {name: value for name, value in _written(call).items() if name not in _BESIDE}], sort_keys=True
     )
@@ -246,18 +246,18 @@ def _lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
         try:
             yield number, load_json(line, limits.CASSETTE)
         except ValueError as error:
-            raise UsageError(f"{path}:{number}: {error}", next_step="name a file that --record wrote") from error
+            raise UsageError(f"{path}:{number}: {error}", next_step="choose a file written by --record") from error
 
 
 def _written(item: Call | Reply) -> dict[str, Any]:
-    # who listened is no part of what was asked
+    # listeners are not part of the call
     values = {each.name: getattr(item, each.name) for each in fields(item) if each.compare}
     return {"type": type(item).__name__} | {name: _plain(value) for name, value in values.items()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
-        # wsl.exe and a few others print UTF-16: as text, or the names in it would not be seen
+        # wsl.exe and others print UTF-16: record it as text, so that names in it are found
         for name, encoding in _TEXTS.items():
             if (name == "utf16") == (b"\0" in value):
                 with suppress(UnicodeDecodeError):

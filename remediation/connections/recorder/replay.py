@@ -1,7 +1,7 @@
-"""A recorded run in the place of a host: the same questions get the same answers, in the order in which they were given.
+"""Replays a recorded run in place of a host: equal calls get the recorded answers, in the recorded order.
 
-What the host said after a change is not said before that change is asked for here too. So the recording of a repair gives, in
-check mode, the diagnosis and the plan that the repair began with.
+Answers recorded after a change are not given before that change is requested here too. In check mode, the recording of a repair
+therefore yields the diagnosis and plan that the repair started with.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from remediation.connections.recorder import cassette
 class ReplayConnection:
     """See `remediation.connections.calls.Connection`.
 
-    The last answer to a question is given again as often as it is asked: a run may look oftener than the recorded one did.
+    The last answer to a call is repeated, because a run may send a call more often than the recorded one did.
     """
 
     def __init__(self, host: str, path: Path, number: int = 1) -> None:
@@ -27,7 +27,7 @@ class ReplayConnection:
         self.round_trips = 0
         self._path = path
         self._changes = 0
-        """Up to which of the recorded changes this run has come."""
+        """The number of recorded changes that this run has passed."""
         self._answers: dict[str, dict[int, deque[Reply]]] = defaultdict(dict)
         changes = 0
         for each in taped:
@@ -40,22 +40,22 @@ class ReplayConnection:
         return [self._answer(call) for call in calls]
 
     def close(self) -> None:
-        """Do nothing: no session was opened."""
+        """Do nothing: there is no session."""
 
     def _answer(self, call: Call) -> Reply:
         answers = self._answers.get(cassette.key(call))
         if not answers:
             return Failed(
                 "not-recorded",
-                f"{self._path} holds no answer to {' '.join(call.argv) if isinstance(call, Run) else name_of(call)}: the recorded run never asked that",
+                f"{self._path} has no answer to {' '.join(call.argv) if isinstance(call, Run) else name_of(call)}: the recorded run never sent that call",
             )
         times = list(answers)
         if call.writes:
-            # the next time that it was done; from then on the host is as it was after it
+            # use its next occurrence; from then on, the host is in the state after it
             time = times[min(bisect_left(times, self._changes), len(times) - 1)]
             self._changes = max(self._changes, time + 1)
         else:
-            # since the last change, else before it; what was first asked later has to do
+            # use the answer after the last change, else the one before it, else the first one after it
             time = times[max(0, bisect_right(times, self._changes) - 1)]
         replies = answers[time]
         reply = replies.popleft() if len(replies) > 1 else replies[0]

@@ -1,4 +1,4 @@
-"""A worker's process on a Windows host with OpenSSH: its streams are those of an exec channel."""
+"""A worker's process on a Windows host with OpenSSH, whose streams are those of an SSH exec channel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from remediation.model.clock import Clock, SystemClock
 
 _BLOCK = 65536
 _PIECES = 64
-"""Of stderr, between two pieces of stdout."""
+"""Limit of stderr chunks read between two chunks of stdout."""
 
 
 class SshChannel:
@@ -35,7 +35,7 @@ class SshChannel:
         self._errors = bytearray()
 
     def start(self, command: Sequence[str], deadline: float) -> None:
-        """Start the process; the words are constant and hold nothing that either of Windows' shells would touch."""
+        """Start the process. The command is constant and needs no quoting in cmd or PowerShell."""
         self._end()
         self._errors.clear()
         if self._ssh is None or not self._ssh.transport.is_active():
@@ -43,10 +43,10 @@ class SshChannel:
         try:
             left = max(1.0, deadline - self.clock.monotonic())
             channel = self._channel = self._ssh.transport.open_session(timeout=left)
-            with watchdog(left, channel.close):  # a server may never say whether it starts the program
+            with watchdog(left, channel.close):  # a server may never answer the request
                 channel.exec_command(" ".join(command))
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise NotDelivered(f"no program could be started over SSH: {error or type(error).__name__}") from error
+            raise NotDelivered(f"cannot start a program over SSH: {error or type(error).__name__}") from error
 
     def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:
         """Write to stdin."""
@@ -57,7 +57,7 @@ class SshChannel:
             if end:
                 channel.shutdown_write()
         except TimeoutError as late:
-            raise ReadTimeout("the host does not take its input") from late
+            raise ReadTimeout("the host does not read its input") from late
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise DeliveryUnknown(f"the SSH channel broke: {error or type(error).__name__}") from error
 
@@ -70,7 +70,7 @@ class SshChannel:
             self._gather(channel)
         except TimeoutError as late:
             self._gather(channel)
-            raise ReadTimeout("nothing came from the host") from late
+            raise ReadTimeout("no data from the host") from late
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise DeliveryUnknown(f"the SSH channel broke: {error or type(error).__name__}") from error
         if content:
@@ -78,26 +78,26 @@ class SshChannel:
         if not channel.exit_status_ready() and not self._ssh.transport.is_active():
             raise DeliveryUnknown("the SSH connection was lost")
         code = channel.recv_exit_status() if channel.exit_status_ready() else -1
-        raise ProcessExited(f"PowerShell ended with exit code {code}")
+        raise ProcessExited(f"PowerShell exited with code {code}")
 
     def errors(self) -> str:
-        """Return stderr, CLIXML decoded."""
+        """Return stderr, with CLIXML decoded."""
         return clixml.readable_stderr(bytes(self._errors))
 
     def as_logged_in(self) -> AbstractContextManager[bool]:
-        """Nothing logs in but `start`."""
+        """Return True: only `start` logs in."""
         return nullcontext(True)
 
     def abandon(self) -> None:
-        """Let go: what ran there ends with its stdin."""
+        """Release the process. It ends when its stdin is closed."""
         self.close()
 
     def close(self) -> None:
-        """End the process and the connection."""
+        """Close the process and the connection."""
         self._end()
         ssh, self._ssh = self._ssh, None
         if ssh is not None:
-            with suppress(Exception):  # closing must not hide why
+            with suppress(Exception):  # closing must not hide the original error
                 ssh.close()
 
     def _running(self) -> paramiko.Channel:
@@ -106,7 +106,7 @@ class SshChannel:
         return self._channel
 
     def _gather(self, channel: paramiko.Channel) -> None:
-        # what is not kept is read all the same: unread, it would fill the channel's window and stop stdout too
+        # read the excess too: unread data would fill the channel's window and block stdout
         for _ in range(_PIECES):
             if not channel.recv_stderr_ready():
                 return
@@ -118,4 +118,4 @@ class SshChannel:
         channel, self._channel = self._channel, None
         if channel is not None:
             with suppress(OSError, EOFError, paramiko.SSHException):
-                channel.close()  # stdin at its end: the worker leaves
+                channel.close()  # closes stdin, so that the worker exits

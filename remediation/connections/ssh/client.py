@@ -1,4 +1,4 @@
-"""A verified SSH connection by fabric. Fabric itself takes any host key; here every hop gets a policy that does not."""
+"""A verified SSH connection through fabric. Fabric accepts any host key; here every hop gets a policy that does not."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from remediation.connections.settings import ConnectionSettings
 from remediation.model import limits
 from remediation.model.errors import AuthenticationFailed, HostKeyRefused, RemediationError, Unreachable
 
-# paramiko tells of a port where nothing listens in its log, and without a handler that goes to the terminal
+# paramiko logs refused connections, which go to the terminal without a handler
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 KEEP_ALIVE = 15
 _OPENING = 2.0
-"""So many times `ansible_timeout` may key exchange and login take together: each has it for itself, but anew for every line and packet."""
+"""Factor on `ansible_timeout` for the whole of key exchange and login. paramiko applies its timeouts to each line and packet."""
 _USER_KEYS = "~/.ssh/known_hosts"
 _SYSTEM_KEYS = "/etc/ssh/ssh_known_hosts"
 _PRIVATE = 0o600
 
 
 class _Strict(paramiko.MissingHostKeyPolicy):
-    """Refuse a host whose key nobody has confirmed."""
+    """Refuses hosts without a known key."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        """Say whose key is unknown, and which."""
+        """Raise an error with the unknown key."""
         raise HostKeyRefused(
-            f"{self._name}: the host key of {hostname} is in no known_hosts file: {key.get_name()} {fingerprint(key)}",
+            f"{self._name}: the host key of {hostname} is not in any known_hosts file: {key.get_name()} {fingerprint(key)}",
             host=self._name,
             next_step=f"compare it with the host's own (ssh-keygen -lf on the host), then add it: ssh-keyscan {_scan(hostname)}; or "
             "set ansible_host_key_checking: accept-new for this host",
@@ -49,7 +49,7 @@ class _Strict(paramiko.MissingHostKeyPolicy):
 
 
 class _AcceptNew(paramiko.MissingHostKeyPolicy):
-    """Remember the key of a host that was never met; a changed key is refused by paramiko before this is asked."""
+    """Stores the key of an unknown host. paramiko refuses changed keys before it calls this policy."""
 
     def __init__(self, name: str, file: Path, note: Callable[[str], None]) -> None:
         self._name, self._file, self._note = name, file, note
@@ -63,17 +63,19 @@ class _AcceptNew(paramiko.MissingHostKeyPolicy):
             file.write(f"{hostname} {key.get_name()} {key.get_base64()}\n")
         if new:
             self._file.chmod(_PRIVATE)
-        self._note(f"{self._name}: the host key of {hostname} was new and is remembered: {key.get_name()} {fingerprint(key)}")
+        self._note(
+            f"{self._name}: the host key of {hostname} was unknown and has been stored: {key.get_name()} {fingerprint(key)}"
+        )
 
 
 def fingerprint(key: paramiko.PKey) -> str:
-    """Return a key's fingerprint as OpenSSH prints it."""
+    """Return a key's fingerprint in OpenSSH's format."""
     digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode("ascii")
     return f"SHA256:{digest.rstrip('=')}"
 
 
 def open_ssh(settings: ConnectionSettings, note: Callable[[str], None]) -> Any:
-    """Return an open `fabric.Connection`; raises `Unreachable` and its kinds."""
+    """Return an open `fabric.Connection`. Raises `Unreachable` or a subclass."""
     connection = None
     try:
         connection = _made(settings)
@@ -94,29 +96,29 @@ def open_ssh(settings: ConnectionSettings, note: Callable[[str], None]) -> Any:
 
 
 def _open(connection: Any, hops: Sequence[Any], settings: ConnectionSettings) -> None:
-    """Open the connection before a deadline for all of it; raises what fabric raises, or `Unreachable`."""
+    """Open the connection within a total time limit. Raises fabric's error or `Unreachable`."""
     seconds = _OPENING * settings.timeout * len(hops)
     with watchdog(seconds, lambda: _hang_up(hops[-1])) as dog:
         try:
             connection.open()
         except Exception as error:
-            if not dog.bit:
+            if not dog.expired:
                 raise
             raise Unreachable(
-                f"{settings.name}: the SSH login at {settings.address}:{settings.port or 22} was not complete within {seconds:g} s",
+                f"{settings.name}: the SSH login at {settings.address}:{settings.port or 22} did not complete within {seconds:g} s",
                 host=settings.name,
-                next_step="check that sshd answers there; ansible_timeout sets the seconds",
+                next_step="check that sshd answers there; ansible_timeout sets the limit",
             ) from error
 
 
 def failure(settings: ConnectionSettings, error: Exception) -> Unreachable:
-    """Return what an error of paramiko, fabric or the socket means; one that means nothing known is raised as it is."""
+    """Convert an error of paramiko, fabric or the socket. Unknown errors are raised again."""
     name, where = settings.name, f"{settings.address}:{settings.port or 22}"
     if isinstance(error, paramiko.BadHostKeyException):
         return HostKeyRefused(
-            f"{name}: the host key has changed: it is {fingerprint(error.key)}, known is {fingerprint(error.expected_key)}",
+            f"{name}: the host key has changed: got {fingerprint(error.key)}, expected {fingerprint(error.expected_key)}",
             host=name,
-            next_step=f"find out why; if the host was set up anew, remove the old key: ssh-keygen -R {_bracketed(settings)}",
+            next_step=f"find out why; if the host was reinstalled, remove the old key: ssh-keygen -R {_bracketed(settings)}",
         )
     if isinstance(error, paramiko.PasswordRequiredException):
         return AuthenticationFailed(
@@ -133,7 +135,7 @@ def failure(settings: ConnectionSettings, error: Exception) -> Unreachable:
         return Unreachable(f"{name}: the name {settings.address} cannot be resolved", host=name, next_step="correct ansible_host")
     if isinstance(error, FileNotFoundError) and error.filename:
         return Unreachable(
-            f"{name}: there is no file {error.filename}", host=name, next_step="correct the ansible_ssh_* variable"
+            f"{name}: file {error.filename} does not exist", host=name, next_step="correct the ansible_ssh_* variable"
         )
     if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError | ConnectionError):
         return Unreachable(
@@ -141,7 +143,7 @@ def failure(settings: ConnectionSettings, error: Exception) -> Unreachable:
         )
     if isinstance(error, TimeoutError):
         return Unreachable(f"{name}: {where} did not answer within {settings.timeout:g} s", host=name,
-                           next_step="check ansible_host and ansible_port; ansible_timeout sets the seconds")  # fmt: skip
+                           next_step="check ansible_host and ansible_port; ansible_timeout sets the limit")  # fmt: skip
     if isinstance(error, paramiko.SSHException | EOFError | OSError | ValueError):
         text = " ".join(str(error).split()) or type(error).__name__
         return Unreachable(f"{name}: no SSH connection to {where}: {text}", host=name, next_step="check that sshd answers there")
@@ -150,7 +152,7 @@ def failure(settings: ConnectionSettings, error: Exception) -> Unreachable:
 
 def _made(settings: ConnectionSettings) -> Any:
     wanted = settings.ssh
-    # lazy: neither fabric's own configuration files nor its variables; ssh's are read, for they are the user's for this host
+    # lazy: ignores fabric's own configuration files and variables; ssh's own configuration is read, because it applies to this host
     config = Config(lazy=True, runtime_ssh_path=_path(wanted.config_file) if wanted.config_file else None)
     config.load_ssh_config()
     if wanted.jump:
@@ -176,7 +178,7 @@ def _made(settings: ConnectionSettings) -> Any:
 
 
 def _hops(connection: Any) -> Iterator[Any]:
-    """Yield the connection and every host it goes through."""
+    """Yield the connection and the jump hosts before it."""
     while isinstance(connection, fabric.Connection):
         yield connection
         connection = connection.gateway
@@ -199,7 +201,7 @@ def _trust(hop: Any, settings: ConnectionSettings, note: Callable[[str], None]) 
 
 
 class _Socket(socket.socket):
-    """A socket from which no packet is read that is larger than any that SSH allows: paramiko asks for all of a packet at once."""
+    """A socket that rejects packets larger than SSH allows: paramiko reads a packet of any announced size at once."""
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
         """Receive up to `size` bytes."""
@@ -217,12 +219,12 @@ def _hang_up(hop: Any) -> None:
 
 
 def _at_once(first: Any, timeout: float) -> None:
-    """Give the hop that is reached from here a socket that holds no message back.
+    """Give the first hop a socket with TCP_NODELAY.
 
-    A message of SSH is small, and several go out before an answer is due: TCP would let each wait for the acknowledgement of the one
-    before (40 ms and more), which OpenSSH's own client turns off as well.
+    SSH messages are small, and several are sent before an answer. Without the option, each waits for the acknowledgement of the
+    previous one (40 ms and more). OpenSSH's client sets it too.
     """
-    if first.gateway is None:  # what an ssh_config's ProxyCommand starts is a pipe
+    if first.gateway is None:  # a ProxyCommand in ssh_config uses a pipe
         plain = socket.create_connection((first.host, first.port), timeout)
         sock = _Socket(plain.family, plain.type, plain.proto, plain.detach())
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -233,7 +235,7 @@ def _at_once(first: Any, timeout: float) -> None:
 def _closed(connection: Any) -> None:
     for hop in _hops(connection):
         hop.close()
-        hop.client.close()  # a login that was refused leaves a transport that fabric knows nothing of
+        hop.client.close()  # a refused login leaves a transport that fabric does not know
 
 
 def _path(name: str) -> str:

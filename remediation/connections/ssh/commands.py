@@ -1,4 +1,4 @@
-"""One program over one SSH channel: stdin in, stdout and stderr apart, an exit code, a deadline that holds."""
+"""Runs one program over one SSH channel, with separate stdout and stderr, an exit code and a time limit."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from remediation.model.text.digits import is_whole
 OnChunk = Callable[[bytes], None]
 _BLOCK = 65536
 _QUIET = 0.5
-"""Seconds after a program's end in which what it left running may still hold the channel open."""
+"""Seconds to wait for the channel to close after the program has ended. Its child processes may keep it open."""
 _FIRST_WORD = 5.0
-"""Seconds in which a shell that was asked to start a program tells its group."""
+"""Seconds to wait for the process group of a program that is being started."""
 _AT_ONCE = 30_000
-"""So much stdin goes out without a thread: sshd's window is larger."""
+"""Bytes of stdin written without a thread: sshd's window is larger."""
 
 
 class Broken(Exception):
@@ -32,11 +32,11 @@ class Broken(Exception):
 
 
 class NotStarted(Broken):
-    """The connection was lost before anything was asked for: it may be asked again, a write too."""
+    """The connection was lost before anything was sent, so the call may be repeated, even a write."""
 
 
 class Late(Exception):
-    """The program did not end in time. `group` is its process group: sshd leaves running what nobody listens to any more."""
+    """The program timed out. `group` is its process group, which sshd leaves running."""
 
     def __init__(self, group: int | None) -> None:
         super().__init__(group)
@@ -49,10 +49,10 @@ def execute_command(
     interrupted: Callable[[int | None], None] = lambda _: None, on_chunk: OnChunk | None = None, most: int = limits.OUTPUT,
     finish: bool = False,
 ) -> Reply:  # fmt: skip
-    """Run a program; raises `Broken`, `Late` or `LimitExceeded`.
+    """Run a program. Raises `Broken`, `Late` or `LimitExceeded`.
 
-    `interrupted` is told its group when something else than its time (Ctrl-C, a limit) ends the wait. `on_chunk` is told stdout as it
-    comes, of which at most `most` bytes are accepted; with `finish` a program that writes more runs to its end all the same.
+    `interrupted` is called with its process group if something other than the timeout ends the wait (Ctrl-C, a limit). `on_chunk`
+    receives stdout as it arrives, at most `most` bytes; with `finish`, a program that writes more is not interrupted.
     """
     started = sudo.with_environment(argv, env or {})
     mark = secrets.token_hex(16)
@@ -64,47 +64,47 @@ def execute_command(
         raise NotStarted(str(error) or type(error).__name__) from error
     try:
         with closing(channel):
-            with watchdog(timeout, channel.close) as dog:  # a server may never say whether it starts the program
+            with watchdog(timeout, channel.close) as dog:  # a server may never answer the request
                 channel.exec_command(_script(mark, started.argv, cwd, "" if "PATH" in (env or {}) else argv[0]))
             try:
                 code = _pump(channel, started.head + stdin, deadline, (out, err), on_chunk)
             except KeyboardInterrupt:
-                _hear_mark(channel, mark, err)
+                _wait_for_mark(channel, mark, err)
                 raise
     except (paramiko.SSHException, EOFError, OSError) as error:
-        if dog.bit:
+        if dog.expired:
             raise Late(None) from error
         raise Broken(str(error) or type(error).__name__) from error
     except BaseException:
-        interrupted(_group(_told(err.so_far, mark)[0]))
+        interrupted(_group(_marked_words(err.so_far, mark)[0]))
         raise
-    told, rest = _told(err.so_far, mark)
+    marked, rest = _marked_words(err.so_far, mark)
     if code is None:
-        raise Late(_group(told))
-    if told[1:] == ["folder"]:
+        raise Late(_group(marked))
+    if marked[1:] == ["folder"]:
         return Failed("not-found", f"there is no folder {cwd}", cwd or "")
-    if told[1:] == ["program"]:
+    if marked[1:] == ["program"]:
         return Failed("not-found", f"there is no {argv[0]}", argv[0])
-    err.content()  # raises where something is missing of it
+    err.content()  # raises if the output was truncated
     return Completed(code & 0xFFFFFFFF, out.content(), rest)
 
 
 def _script(mark: str, argv: Sequence[str], cwd: str | None, program: str) -> str:
-    """Return what the login shell runs: it tells its process group, looks for `program` and starts `argv`, never a builtin of its own.
+    """Return the login shell's script: prints its process group, looks for `program`, and runs `argv`, never as a shell builtin.
 
-    Nothing is exec'd: a shell tells the number of a signal that ended the program, sshd would only say that there was one.
+    The script does not use exec: a shell reports the number of a signal that ended the program, sshd only that there was one.
     """
     go = f"cd {shlex.quote(cwd)} 2>/dev/null || {{ echo {mark} folder >&2; exit 127; }}; " if cwd else ""
     look = f"command -v {shlex.quote(program)} >/dev/null 2>&1 || {{ echo {mark} program >&2; exit 127; }}; " if program else ""
     return f"echo {mark} $$ >&2; {go}{look}{shlex.join(('env', *argv))}; exit $?"
 
 
-def _group(told: list[str]) -> int | None:
-    return int(told[0]) if told and is_whole(told[0]) else None
+def _group(marked: list[str]) -> int | None:
+    return int(marked[0]) if marked and is_whole(marked[0]) else None
 
 
-def _told(err: bytes | bytearray, mark: str) -> tuple[list[str], bytes]:
-    """Take the words behind our mark out of stderr."""
+def _marked_words(err: bytes | bytearray, mark: str) -> tuple[list[str], bytes]:
+    """Extract the words after the mark from stderr."""
     words: list[str] = []
     rest, at, sign = bytearray(), 0, mark.encode() + b" "
     while (found := err.find(sign, at)) >= 0:
@@ -118,9 +118,9 @@ def _told(err: bytes | bytearray, mark: str) -> tuple[list[str], bytes]:
 def _pump(
     channel: paramiko.Channel, stdin: bytes, deadline: float, streams: tuple[Gathered, Gathered], on_chunk: OnChunk | None
 ) -> int | None:
-    """Return the exit code, None after the deadline."""
+    """Return the exit code, or None after the deadline."""
     ready = threading.Event()
-    # paramiko sets these when bytes, or the end, are there: nothing is polled, and no file descriptor is used up
+    # paramiko sets these events on data and at the end: no polling and no file descriptors
     channel.in_buffer.set_event(ready)
     channel.in_stderr_buffer.set_event(ready)
     if len(stdin) > _AT_ONCE:
@@ -146,22 +146,22 @@ def _pump(
             return None
         ready.wait(min(deadline - now, _QUIET / 5 if ended is not None or channel.eof_received else _QUIET))
     if not channel.exit_status_ready() or (code := channel.recv_exit_status()) < 0:
-        raise Broken("the connection was lost before the program's end was told")
+        raise Broken("the connection was lost before the program's exit code arrived")
     return code
 
 
-def _hear_mark(channel: paramiko.Channel, mark: str, err: Gathered) -> None:
-    """Wait a moment for the group of a program that was just started: by nothing else can it be ended."""
+def _wait_for_mark(channel: paramiko.Channel, mark: str, err: Gathered) -> None:
+    """Wait briefly for the process group of a program that is being started. Without it, the program cannot be ended."""
     until, ready = time.monotonic() + _FIRST_WORD, threading.Event()
     channel.in_stderr_buffer.set_event(ready)
-    while not _told(err.so_far, mark)[0] and not channel.closed and (left := until - time.monotonic()) > 0:
+    while not _marked_words(err.so_far, mark)[0] and not channel.closed and (left := until - time.monotonic()) > 0:
         ready.clear()
         if not _gather(channel, Gathered("stdout", finish=True), err):
             ready.wait(left)
 
 
 def _gather(channel: paramiko.Channel, out: Gathered, err: Gathered, on_chunk: OnChunk | None = None) -> bool:
-    """Take a piece of each stream; return whether there was any."""
+    """Read a chunk of each stream. Returns whether there was any."""
     came = False
     if channel.recv_ready():
         came = True

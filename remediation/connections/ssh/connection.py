@@ -1,6 +1,6 @@
 """A POSIX host over SSH: one connection per host and run, programs over exec channels, HTTP through the connection.
 
-Files are read by sftp where the login's own rights do; all else about files is done by scripts.
+Files are read through SFTP as the login; all other file operations use scripts.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class SshConnection:
         return in_turn(calls, self._one)
 
     def close(self) -> None:
-        """End the connection and whatever of ours still runs over it."""
+        """Close the connection and end programs that still run over it."""
         self._closed = True
         self._drop()
 
     def _one(self, call: Call) -> Reply:
-        """Carry out one call; after a loss what only reads is tried once more on a new connection."""
+        """Carry out one call. After a lost connection, a read-only call is repeated once on a new one."""
         for attempt in range(2):
             try:
                 transport = self._transport()
@@ -58,30 +58,30 @@ class SshConnection:
                 return self._carry_out(transport, call)
             except Late as late:
                 self._kill(late.group)
-                return Failed("timeout", f"{name_of(call)} did not end in {call.timeout:g} s and was told to stop")
+                return Failed("timeout", f"{name_of(call)} did not end within {call.timeout:g} s and was stopped")
             except LimitExceeded as exceeded:
                 return Failed("error", f"{name_of(call)}: {exceeded.message}")
             except TimeoutError:
                 self._drop()
-                return Failed("timeout", f"{name_of(call)} was not done within {call.timeout:g} s")
+                return Failed("timeout", f"{name_of(call)} did not finish within {call.timeout:g} s")
             except (Broken, EOFError, paramiko.SSHException, ConnectionError) as lost:
                 self._drop()
                 said = str(lost) or type(lost).__name__
                 if call.writes and not isinstance(lost, NotStarted):
                     raise OutcomeUnknown(
                         f"{self.host}: the SSH connection was lost during {name_of(call)} ({said}); it may or may not have been carried out",
-                        host=self.host, next_step="see on the host whether it was done; it is not repeated",
+                        host=self.host, next_step="check on the host whether it was carried out; it is not repeated",
                     ) from lost  # fmt: skip
                 if attempt:
                     raise Unreachable(
                         f"{self.host}: the SSH connection was lost twice: {said}",
                         host=self.host,
-                        next_step="look at the host, then run again",
+                        next_step="check the host, then run again",
                     ) from lost
             except BaseException:
                 self._drop()
                 raise
-        raise AssertionError  # the second time returns or raises
+        raise AssertionError  # the second attempt returns or raises
 
     def _carry_out(self, transport: paramiko.Transport, call: Call) -> Reply:
         if isinstance(call, Run):
@@ -91,7 +91,7 @@ class SshConnection:
                 transport, call, lambda run, on_chunk, most: self._run(transport, run, on_chunk, most)
             )
         if isinstance(call, Probe):
-            return Failed("error", f"the probe {call.name} is a PowerShell script, and {self.host} is no Windows host")
+            return Failed("error", f"the probe {call.name} is a PowerShell script, and {self.host} is not a Windows host")
         return self._file(transport, call)
 
     def _run(
@@ -125,7 +125,7 @@ class SshConnection:
             with ssh_files.within(sftp, call.timeout):
                 return ssh_files.read_by_sftp(sftp, call)
         except LimitExceeded:
-            self._drop()  # what else the server sends of it would be taken for the next answer
+            self._drop()  # the rest of the answer would be read as the next one
             raise
         except PermissionError:
             return Failed("denied", f"{call.path}: permission denied")
@@ -139,11 +139,11 @@ class SshConnection:
             try:
                 self._sftp = ssh_files.open_sftp(transport, self._settings.timeout)
             except (paramiko.ChannelException, paramiko.SFTPError):
-                return None  # no sftp subsystem there
+                return None  # the server has no sftp subsystem
             except TimeoutError:
                 raise
             except (paramiko.SSHException, OSError) as closed:
-                # a server without the program closes the channel, at times before our first word is sent
+                # a server without the program closes the channel, sometimes before the first message is sent
                 if not transport.is_active():
                     raise NotStarted(str(closed)) from closed
                 return None
@@ -168,7 +168,7 @@ class SshConnection:
     def _drop(self) -> None:
         self._sftp, ssh, self._ssh = None, self._ssh, None
         if ssh is not None:
-            with suppress(Exception):  # closing must not hide why
+            with suppress(Exception):  # closing must not hide the original error
                 for hop in (ssh, ssh.gateway):
                     if hop is not None and hasattr(hop, "close"):
                         hop.close()

@@ -1,4 +1,4 @@
-"""Files read over SSH by sftp, as the login."""
+"""Reads files over SSH through SFTP, as the login."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PREFETCH = 100_000
 
 
 class Sftp(paramiko.SFTPClient):
-    """A client that takes no message larger than a packet: it asks for less in each."""
+    """An SFTP client that rejects messages larger than a packet. It requests less per message."""
 
     def _read_all(self, n: int) -> bytes:
         if n > limits.SSH_PACKET:
@@ -28,7 +28,7 @@ class Sftp(paramiko.SFTPClient):
 
 
 def open_sftp(transport: paramiko.Transport, timeout: float) -> paramiko.SFTPClient:
-    """Open the subsystem in so many seconds; raises what paramiko raises, or TimeoutError."""
+    """Open the SFTP subsystem within a time limit. Raises paramiko's error or TimeoutError."""
     channel = transport.open_session(timeout=timeout)
     with watchdog(timeout, channel.close) as dog:
         try:
@@ -36,27 +36,27 @@ def open_sftp(transport: paramiko.Transport, timeout: float) -> paramiko.SFTPCli
             return Sftp(channel)
         except (paramiko.SSHException, EOFError, OSError) as error:
             channel.close()
-            if dog.bit:
+            if dog.expired:
                 raise TimeoutError from error
             raise
 
 
 @contextmanager
 def within(sftp: paramiko.SFTPClient, seconds: float) -> Iterator[None]:
-    """Let what is done with `sftp` take so many seconds as a whole; raises TimeoutError."""
+    """Limit the total time of operations on `sftp`. Raises TimeoutError."""
     with watchdog(seconds, sftp.close) as dog:
         try:
             yield
         except (paramiko.SSHException, EOFError, OSError) as error:
-            if dog.bit:
+            if dog.expired:
                 raise TimeoutError from error
             raise
 
 
 def read_by_sftp(sftp: paramiko.SFTPClient, call: ReadFile) -> Reply:
-    """Read a file or its end; raises OSError."""
+    """Read a file or its end. Raises OSError."""
     try:
-        seen = sftp.stat(call.path)  # to open a FIFO would wait for whoever writes into it
+        seen = sftp.stat(call.path)  # opening a FIFO would wait for a writer
         if seen.st_mode is not None and not stat.S_ISREG(seen.st_mode):
             return no_file(call.path)
         with sftp.open(call.path, "rb") as file:

@@ -1,1 +1,1 @@
-"""WinRM: the shell that carries the worker, its messages and its faults."""
+"""WinRM: the shell that runs the worker, its messages and its faults."""

@@ -1,6 +1,6 @@
-"""A worker's process in a WinRM shell, by pywinrm's `Protocol`: one TCP session, one shell, one process per host and run.
+"""A worker's process in a WinRM shell, through pywinrm's `Protocol`: one TCP session, shell and process per host and run.
 
-pywinrm gives the messages; when to wait, to repeat and to give up is decided here, by the meanings of `winrm_faults`.
+pywinrm writes the messages. This module decides when to wait, retry and give up, by the meanings in `faults`.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import Unreachable
 
 CHUNK = 250_000
-"""So many bytes go in one Send: the service takes an envelope of 500 kB by default, and base64 comes on top."""
+"""Bytes per Send: the service's default MaxEnvelopeSizekb is 500, and base64 adds a third (Microsoft: WinRM quotas)."""
 LEAST_CHUNK = 4_000
-"""A service that takes no message of so many bytes is set up to be of no use: Windows' own minimum is an envelope of 32 kB."""
+"""Below this, the service is not usable: Windows' minimum envelope size is 32 kB."""
 RECYCLE = 300
-"""A shell gives no operation back before it is deleted; a user has 1500 of them."""
+"""Operations per shell. A shell releases them only when it is deleted, and a user has 1500 (MaxConcurrentOperationsPerUser)."""
 _CLOSING = 6.0
 _BUSY_PAUSE, _BUSY_TRIES = 5.0, 3
 _LASTING = frozenset({"ntlm", "certificate"})
-"""Transports whose login is the connection's; with the others each message, or each new connection, is one."""
+"""Transports that log in once per connection. The others log in for each message or new connection."""
 
 T = TypeVar("T")
 
@@ -56,23 +56,23 @@ class WinRmChannel:
         self._streams: Streams | None = None
         self._operations = 0
         self._chunk = CHUNK
-        """Bytes of a Send: fewer once the host has refused a message for its size."""
+        """Bytes per Send, reduced after the host has refused a message for its size."""
         self._left: list[str] = []
-        """Shells whose deletion got no answer: tried again before the next one is opened."""
+        """Shells whose deletion was not answered. It is retried before the next shell is opened."""
         self._own_ids = True
         self._known = False
-        """The login was accepted once; a refusal after that may be the service's load, and is tried once more."""
+        """Whether a login was accepted before. A later refusal may be caused by load, and is retried once."""
         self._refused: Fault | None = None
         self._barred = False
         self._doubted = False
-        """The login was refused when a shell was to be deleted: that was the one refusal that is taken for the service's load."""
+        """Whether the login was refused while deleting a shell, which used up that retry."""
         self._steady = False
         self._torn = False
         self._errors = bytearray()
         self._code: int | None = None
 
     def start(self, command: Sequence[str], deadline: float) -> None:
-        """Start the process in the shell, opening one where there is none or it is used up."""
+        """Start the process, in a new shell if there is none or it is used up."""
         if self._refused is not None:
             raise winrm_errors.no_login(self._settings, self._refused)
         self._errors.clear()
@@ -96,12 +96,12 @@ class WinRmChannel:
         except ReadTimeout as silence:
             raise Unreachable(
                 f"{self._host}: the WinRM service did not open a shell in time", host=self._host,
-                next_step="look whether the host is overloaded; ansible_timeout sets the seconds",
+                next_step="check whether the host is overloaded; ansible_timeout sets the limit",
             ) from silence  # fmt: skip
         self._operations += 1
 
     def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:
-        """Write to stdin, in as many Sends as it takes."""
+        """Write to stdin with as many Sends as needed."""
         shell, command = self._shell, self._command
         if shell is None or command is None:
             raise NotDelivered("no process is running on the host")
@@ -110,21 +110,21 @@ class WinRmChannel:
             piece = bytes(view[: self._chunk])
             last = len(piece) == len(view)
             try:
-                self._do(lambda: streams.send(piece, end=end and last), deadline)  # noqa: B023 - called before the loop goes on
+                self._do(lambda: streams.send(piece, end=end and last), deadline)  # noqa: B023 - called within the iteration
             except _TooLarge as refused:
                 if self._chunk <= LEAST_CHUNK:
                     raise winrm_errors.too_large(self._settings, refused.message) from refused
-                self._chunk //= 2  # refused unread: the same bytes go in smaller pieces
+                self._chunk //= 2  # refused unread: send the same bytes in smaller chunks
                 continue
             except (DeliveryUnknown, ReadTimeout) as lost:
-                # the worker does nothing before a line is complete, and the line ends with the last piece
+                # the worker acts only on complete lines, and the line ends with the last chunk
                 raise lost if last else NotDelivered(lost.message) from lost
             view = view[len(piece) :]
             if last:
                 return
 
     def receive(self, deadline: float) -> bytes:
-        """Wait for output; operation timeouts in between are the service's normal silence."""
+        """Wait for output. Operation timeouts in between are normal."""
         shell, command = self._shell, self._command
         if self._code is not None or shell is None or command is None:
             raise self._ended()
@@ -146,9 +146,9 @@ class WinRmChannel:
                 raise self._ended()
 
     def _ended(self) -> ProcessExited:
-        # a process that exceeds the memory of its shell is ended, or fails in whatever it does next: no code is sure to say so
-        step = f"look at the host; where a shell's memory is used up, {winrm_errors.remedy(winrm_errors.MEMORY)}"
-        return ProcessExited(f"PowerShell ended with exit code {self._code}", step if self._code else "")
+        # a process that exceeds its shell's memory limit is ended or fails at any point, without a specific exit code
+        step = f"check the host; if the shell's memory limit is reached, {winrm_errors.remedy(winrm_errors.MEMORY)}"
+        return ProcessExited(f"PowerShell exited with code {self._code}", step if self._code else "")
 
     def _streams_of(self, shell: str, command: str) -> Streams:
         if self._streams is None or self._streams.of != (shell, command):
@@ -156,12 +156,12 @@ class WinRmChannel:
         return self._streams
 
     def errors(self) -> str:
-        """Return stderr, CLIXML decoded."""
+        """Return stderr, with CLIXML decoded."""
         return clixml.readable_stderr(bytes(self._errors))
 
     @contextmanager
     def as_logged_in(self) -> Iterator[bool]:
-        """Within it nothing is sent twice, and no server that asks for a login gets one."""
+        """Disable retries and new logins within the block."""
         session = self._protocol.transport.session if self._protocol is not None else None
         if session is None or self._settings.winrm.transport not in _LASTING:
             yield False
@@ -175,18 +175,18 @@ class WinRmChannel:
             session.auth, self._steady = login, False
 
     def abandon(self) -> None:
-        """Let go of the shell; it is deleted before the next one is opened, or at the end."""
+        """Release the shell. It is deleted before the next one is opened, or at the end."""
         shell, self._shell, self._command = self._shell, None, None
         self._torn = True
         if shell is not None:
             self._left.append(shell)
 
     def close(self) -> None:
-        """Delete the shell, and with it what runs in it."""
+        """Delete the shell and the processes in it."""
         began = self.clock.monotonic()
         self._delete()
         if self.clock.monotonic() - began < _CLOSING / 2:
-            self._sweep()  # a host that let us wait already would let us wait again; the next opening tries it
+            self._sweep()  # a slow host would be slow again; the next opening retries it
         if self._protocol is not None:
             self._protocol.transport.close_session()
 
@@ -196,7 +196,7 @@ class WinRmChannel:
         self._sweep()
         self._operations = 0
         if self._own_ids:
-            # our own name for the shell: it can be deleted even when the answer to Create is lost
+            # with a shell ID chosen here, the shell can be deleted even if the answer to Create is lost
             self._shell = str(uuid.uuid4()).upper()
             try:
                 self._shell = self._do(lambda: winrm_messages.create(self._wire, str(self._shell)), deadline)
@@ -220,7 +220,7 @@ class WinRmChannel:
         if self._doubted:
             return False
         if self._barred or self._protocol is None:
-            return True  # nobody lets us in to do it, or nobody we would speak to: the host's idle timeout will
+            return True  # without a login or a trusted server, the host's idle timeout deletes the shell
         wire = self._wire
         if self._torn:
             wire.transport.close_session()
@@ -242,7 +242,7 @@ class WinRmChannel:
         return self._protocol
 
     def _limit(self, deadline: float) -> float:
-        """Let no message wait beyond the deadline; return the seconds that are left."""
+        """Set the timeouts of a message by the deadline. Returns the remaining seconds."""
         left = deadline - self.clock.monotonic()
         wanted = self._settings.winrm
         operation = int(max(1.0, min(wanted.operation_timeout, left)))
@@ -252,12 +252,12 @@ class WinRmChannel:
         return left
 
     def _do(self, act: Callable[[], T], deadline: float, *, receiving: bool = False) -> T:
-        """Send one message by the rules; raises a `ChannelError`, or `Unreachable` for what no new try can cure."""
+        """Send one message, with retries. Raises a `ChannelError`, or `Unreachable` if retries cannot help."""
         tried: dict[Meaning, int] = {}
         while True:
             if self._limit(deadline) <= 0:
                 self._torn = True
-                raise ReadTimeout("nothing came from the host")
+                raise ReadTimeout("no data from the host")
             sent = False
             self._torn = True
             try:
@@ -280,7 +280,7 @@ class WinRmChannel:
             raise self._failure(fault, sent=sent, receiving=receiving)
 
     def _again(self, fault: Fault, count: int) -> bool:
-        """Return whether the very same message goes out once more: it was rejected unread."""
+        """Return whether to send the same message again, because it was rejected unread."""
         if fault.meaning is Meaning.STALE and count == 1:
             self._wire.transport.close_session()
             return True
@@ -293,7 +293,7 @@ class WinRmChannel:
         return False
 
     def _failure(self, fault: Fault, *, sent: bool, receiving: bool) -> Exception:
-        """Return the error that a fault becomes once nothing more is tried."""
+        """Return the error for a fault that is not retried."""
         meaning = fault.meaning
         final = winrm_errors.FINAL.get(meaning)
         if final is not None:
@@ -303,7 +303,7 @@ class WinRmChannel:
         if not self._known:
             hopeless = winrm_errors.hopeless(self._settings, fault)
             if hopeless is not None:
-                self._barred = meaning is Meaning.EXCEEDED  # what answers there would do it again
+                self._barred = meaning is Meaning.EXCEEDED  # the server would do it again
                 return hopeless
         remedy = winrm_errors.remedy(fault.setting)
         if meaning is Meaning.TOO_LARGE:
@@ -317,8 +317,8 @@ class WinRmChannel:
 
 
 class _TooLarge(NotDelivered):
-    """The message was refused unread for its size, or for that of the answer it asks for."""
+    """The message, or the requested answer, exceeds the host's size limit. The message was refused unread."""
 
 
 class _Rejected(NotDelivered):
-    """The service answered with a fault of its own: the message was read and not carried out."""
+    """The service answered with a fault: the message was read but not carried out."""

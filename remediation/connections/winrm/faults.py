@@ -1,4 +1,4 @@
-"""What an error of pywinrm, requests or the WS-Management service means for a message that was sent (by its code, never its text)."""
+"""The meaning of an error of pywinrm, requests or the WS-Management service for a sent message (by its code, never its text)."""
 
 from __future__ import annotations
 
@@ -38,67 +38,66 @@ _BAD_REQUEST, _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _TOO_LARGE, _SERVER_ERROR =
 
 
 class Meaning(Enum):
-    """What to do about it."""
+    """How to handle a fault."""
 
     POLL = auto()
-    """No output yet: ask again."""
+    """No output yet: poll again."""
     LOGIN = auto()
     """The login was refused."""
     STALE = auto()
-    """The message was rejected unread (HTTP 400): new session, the same message once more."""
+    """The message was rejected unread (HTTP 400): repeat it in a new session."""
     BUSY = auto()
-    """The former input is still being processed: a little later."""
+    """The previous input is still being processed: repeat it later."""
     NEW_SHELL = auto()
-    """The shell is gone or used up; the message was not carried out."""
+    """The shell is gone or used up. The message was not carried out."""
     FULL = auto()
-    """A limit of the host is reached; the message was not carried out."""
+    """A quota of the host is reached. The message was not carried out."""
     TOO_LARGE = auto()
-    """The message is larger than the host takes, or asks for more than it gives; it was not carried out."""
+    """The message or the requested answer exceeds the host's size limit. It was not carried out."""
     CERTIFICATE = auto()
-    """The server did not prove who it is."""
+    """Certificate verification failed."""
     REFUSED = auto()
-    """Nothing listens there, or it cannot be reached: the message was not sent."""
+    """The connection was refused or impossible: the message was not sent."""
     REDIRECTED = auto()
-    """The endpoint names another server, which is not asked."""
+    """The endpoint redirects, which is not followed."""
     EXCEEDED = auto()
-    """The answer is larger than any honest one, or in a form that is not accepted."""
+    """The answer exceeds the size limit or has an unsupported form."""
     SETTING = auto()
-    """The service is set up in a way that lets no message through."""
+    """The service's configuration rejects all messages."""
     REJECTED = auto()
     """The service answered with a fault: the message was not carried out."""
     LOST = auto()
-    """Sent, and no answer that could be read."""
+    """The message was sent, but there is no readable answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A meaning, and one clause for the user."""
+    """A meaning, and a clause for the error message."""
 
     meaning: Meaning
     message: str
     code: int | None = None
     setting: str = ""
-    """The setting of the host that sets this limit, as ``winrm set`` names it."""
+    """The host's quota, as named by ``winrm set``."""
 
 
 FAMILIES = (WinRMError, WinRMTransportError, WinRMOperationTimeoutError, requests.RequestException, urllib3.exceptions.HTTPError,
             OSError, SpnegoError, SyntaxError, LookupError, AttributeError, ValueError, AssertionError, StopIteration, TypeError,
             RuntimeError, ArithmeticError, struct.error, LimitExceeded, Redirected)  # fmt: skip
-"""Everything pywinrm is known to raise: its two families, requests' own, what its readers of headers, XML, base64 and sealed messages
-let through, and what its transport is confined by."""
+"""All exceptions that pywinrm is known to raise: its own, those of requests, those of its parsers (headers, XML, base64, encrypted
+messages), and those of the limits on its transport.
+"""
 
 _BY_CODE = {
-    SHELL_NOT_FOUND: Fault(Meaning.NEW_SHELL, "the shell is gone", SHELL_NOT_FOUND),
+    SHELL_NOT_FOUND: Fault(Meaning.NEW_SHELL, "the shell no longer exists", SHELL_NOT_FOUND),
     OPERATION_QUOTA: Fault(
         Meaning.NEW_SHELL,
-        "the quota of operations of this user is used up",
+        "this user's operation quota is used up",
         OPERATION_QUOTA,
         "service:MaxConcurrentOperationsPerUser",
     ),
     PROFILE_UNLOADS: Fault(Meaning.NEW_SHELL, "the user's profile was being unloaded", PROFILE_UNLOADS),
-    SHELL_QUOTA: Fault(
-        Meaning.FULL, "this user has as many shells open as the host allows", SHELL_QUOTA, "winrs:MaxShellsPerUser"
-    ),
+    SHELL_QUOTA: Fault(Meaning.FULL, "this user has the maximum number of open shells", SHELL_QUOTA, "winrs:MaxShellsPerUser"),
     **{
         code: Fault(Meaning.FULL, f"the host allows no more {what}", code, setting)
         for code, what, setting in (
@@ -116,29 +115,27 @@ _BY_CODE = {
         )
     },
     **{
-        code: Fault(Meaning.TOO_LARGE, "a message is larger than the host takes", code, "MaxEnvelopeSizekb")
+        code: Fault(Meaning.TOO_LARGE, "a message exceeds the host's size limit", code, "MaxEnvelopeSizekb")
         for code in (_ENCODING_LIMIT, _MAX_ENVELOPE_SIZE, _ENVELOPE_LIMIT)
     },
-    BUSY: Fault(Meaning.BUSY, "the service is still busy with the former input", BUSY),
+    BUSY: Fault(Meaning.BUSY, "the service is still processing the previous input", BUSY),
 }
 
 
 _CAUSES = (
     (urllib3.exceptions.ReadTimeoutError, Fault(Meaning.LOST, "no complete HTTP answer in time")),
     (urllib3.exceptions.NameResolutionError, Fault(Meaning.REFUSED, "the name cannot be resolved")),
-    (urllib3.exceptions.NewConnectionError, Fault(Meaning.REFUSED, "nothing listens at that address and port")),
+    (urllib3.exceptions.NewConnectionError, Fault(Meaning.REFUSED, "connection refused at that address and port")),
 )
-"""What requests wraps; a name that cannot be resolved is a connection that could not be made."""
+"""Errors wrapped by requests. A name that cannot be resolved counts as a refused connection."""
 
 
-NO_CHALLENGE = Fault(
-    Meaning.LOGIN, "the service answered the beginning of an NTLM login with a refusal, without a challenge", _UNAUTHORISED
-)
-"""Refused before a password was asked for."""
+NO_CHALLENGE = Fault(Meaning.LOGIN, "the service refused an NTLM login without a challenge", _UNAUTHORISED)
+"""Refused before a password was sent."""
 
 
 def read_fault(error: BaseException) -> Fault:
-    """Return what `error` means."""
+    """Return the fault for `error`."""
     if isinstance(error, Redirected | LimitExceeded):
         return _confined(error)
     if isinstance(error, WinRMOperationTimeoutError):
@@ -152,15 +149,15 @@ def read_fault(error: BaseException) -> Fault:
     if isinstance(error, requests.RequestException):
         return _request(error)
     if isinstance(error, WinRMError):
-        # pywinrm's own: a transport whose extra is not installed, an undecryptable answer
+        # raised by pywinrm: a transport whose extra is not installed, or an answer that cannot be decrypted
         text = " ".join(str(error).split())
         return Fault(Meaning.SETTING if "not installed" in text or "unsupported" in text else Meaning.LOST, text)
     if isinstance(error, PermissionError) and error.errno is None:
-        # requests_ntlm's own: the answer to the first of NTLM's messages holds no challenge; no password was sent
+        # raised by requests_ntlm: the first answer has no challenge, so no password was sent
         return NO_CHALLENGE
     if isinstance(error, OSError | urllib3.exceptions.HTTPError):
         return Fault(Meaning.LOST, f"the connection broke ({type(error).__name__})")
-    return Fault(Meaning.LOST, "the service answered with something that is no WS-Management message")
+    return Fault(Meaning.LOST, "the service's answer is not a WS-Management message")
 
 
 def _confined(error: Redirected | LimitExceeded) -> Fault:
@@ -184,13 +181,13 @@ def _http(error: WinRMTransportError) -> Fault:
     if code == _BAD_REQUEST:
         return Fault(Meaning.STALE, "the service could not read the message (HTTP 400)", code)
     if code == _TOO_LARGE:
-        return Fault(Meaning.TOO_LARGE, "a message is larger than the host takes (HTTP 413)", code, "MaxEnvelopeSizekb")
+        return Fault(Meaning.TOO_LARGE, "a message exceeds the host's size limit (HTTP 413)", code, "MaxEnvelopeSizekb")
     if code == _SERVER_ERROR:
-        text = "the service answered HTTP 500 without saying why; it refuses messages that are not encrypted (AllowUnencrypted is false)"
+        text = "the service answered HTTP 500 without a reason, as it does for unencrypted messages (AllowUnencrypted is false)"
         return Fault(Meaning.SETTING, text, code)
     if code in {_FORBIDDEN, _NOT_FOUND}:
         return Fault(
-            Meaning.SETTING, f"the service answered HTTP {code}: this is no WinRM endpoint, or the login may not use it", code
+            Meaning.SETTING, f"the service answered HTTP {code}: not a WinRM endpoint, or the login may not use it", code
         )
     return Fault(Meaning.LOST, f"the service answered HTTP {code}", code)
 
@@ -201,7 +198,7 @@ def _request(error: requests.RequestException) -> Fault:
     if isinstance(error, requests.exceptions.ProxyError):
         return Fault(Meaning.REFUSED, "the proxy could not be used")
     if isinstance(error, requests.exceptions.ConnectTimeout):
-        return Fault(Meaning.REFUSED, "nothing answered at that address and port")
+        return Fault(Meaning.REFUSED, "no answer at that address and port")
     if isinstance(error, requests.exceptions.Timeout):
         return Fault(Meaning.LOST, "no HTTP answer in time")
     for cause in _chain(error):
@@ -211,23 +208,21 @@ def _request(error: requests.RequestException) -> Fault:
         if isinstance(cause, ssl.SSLError):
             return Fault(Meaning.CERTIFICATE, _tls(error))
     if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
-        return Fault(Meaning.SETTING, "the address makes no URL")
+        return Fault(Meaning.SETTING, "the address is not a valid URL")
     return Fault(Meaning.LOST, "the connection broke before the answer was complete")
 
 
 def _tls(error: BaseException) -> str:
     for cause in _chain(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the certificate does not prove that this is the host: {cause.verify_message.rstrip('.')}"
+            return f"certificate verification failed: {cause.verify_message.rstrip('.')}"
         if isinstance(cause, ssl.SSLError) and "ALERT" in str(cause.reason):
-            return (
-                f"the host ended the TLS handshake ({cause.reason}): it takes no such client certificate, or no such TLS version"
-            )
-    return "no TLS connection could be made; is that port an HTTPS listener?"
+            return f"the host ended the TLS handshake ({cause.reason}): it does not accept the client certificate or TLS version"
+    return "cannot establish a TLS connection; is that port an HTTPS listener?"
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """Return an error with what it holds or came from, in the several places where requests and urllib3 keep it."""
+    """Return an error with its causes, in all places where requests and urllib3 keep them."""
     found: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting:

@@ -1,4 +1,4 @@
-"""pywinrm's `Protocol` as we need it: made from settings, and the one message it cannot write, Create with a name of our own."""
+"""Creates pywinrm's `Protocol`, and the message that it cannot write: Create with a shell ID."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _CREATE = "http://schemas.xmlsoap.org/ws/2004/09/transfer/Create"
 
 
 def connect(settings: ConnectionSettings) -> Protocol:
-    """Return pywinrm's `Protocol` for a host; nothing is sent. Raises `Unreachable` for what cannot work."""
+    """Return pywinrm's `Protocol` for a host without sending anything. Raises `Unreachable` for invalid settings."""
     wanted = settings.winrm
     if wanted.ca_trust_path is not None and not Path(wanted.ca_trust_path).exists():
         raise Unreachable(
-            f"{settings.name}: there is no file {wanted.ca_trust_path}",
+            f"{settings.name}: file {wanted.ca_trust_path} does not exist",
             host=settings.name,
             next_step="correct ansible_winrm_ca_trust_path",
         )
     try:
         wire = Protocol(
             settings.endpoint,
-            transport=wanted.transport,  # type: ignore[arg-type]  # settings allow pywinrm's names only
+            transport=wanted.transport,  # type: ignore[arg-type]  # settings allow only pywinrm's names
             username=settings.user,
             password=settings.password,
-            ca_trust_path=wanted.ca_trust_path,  # type: ignore[arg-type]  # None: no other than the usual authorities
+            ca_trust_path=wanted.ca_trust_path,  # type: ignore[arg-type]  # None: the default authorities
             cert_pem=wanted.cert_pem,
             cert_key_pem=wanted.cert_key_pem,
             server_cert_validation="validate" if wanted.verify else "ignore",
@@ -56,19 +56,19 @@ def connect(settings: ConnectionSettings) -> Protocol:
 
 
 def log_in(wire: Protocol, settings: ConnectionSettings) -> None:
-    """Open the HTTP session, which logs in where messages are encrypted; nothing of ours has been sent by then."""
+    """Open the HTTP session, which logs in if messages are encrypted. No message has been sent by then."""
     session = wire.transport.build_session()
-    # no proxy of the environment is used unless asked: so it is not read for every message either
+    # proxies in the environment are ignored unless configured, so requests need not read it for every message
     session.trust_env = session.trust_env and settings.winrm.proxy is not None
-    # with NTLM nothing of a request depends on the one before; Kerberos may put a token of its own into each
+    # NTLM requests are independent of each other; Kerberos may add a token to each
     if settings.winrm.transport == "ntlm" and type(wire.transport.encryption) is Encryption:
         wire.transport.encryption = _SealedMessages(session, "ntlm")
 
 
 class _SealedMessages(Encryption):
-    """pywinrm's encryption, its requests copied from the first: they differ in their body alone.
+    """pywinrm's encryption with prepared requests copied from the first one: only their bodies differ.
 
-    To prepare one anew (address, headers, cookies, parameters) takes a tenth of what a message costs.
+    Preparing a request (address, headers, cookies, parameters) takes a tenth of the time of a message.
     """
 
     def __init__(self, session: requests.Session, protocol: str) -> None:
@@ -81,12 +81,12 @@ class _SealedMessages(Encryption):
         endpoint: str | bytes,
         message: bytes,
     ) -> requests.PreparedRequest:
-        """As `Encryption` does."""
-        return super().prepare_encrypted_request(self._alike, endpoint, message)  # type: ignore[arg-type]  # it asks nothing else
+        """Prepare a request like `Encryption`, from the cached one."""
+        return super().prepare_encrypted_request(self._alike, endpoint, message)  # type: ignore[arg-type]  # nothing else of it is used
 
 
 class _CachedRequestSession:
-    """Stands for a session where requests are prepared."""
+    """Stands in for a session when requests are prepared."""
 
     def __init__(self, session: requests.Session) -> None:
         self._session = session
@@ -94,36 +94,36 @@ class _CachedRequestSession:
         self._first: requests.PreparedRequest | None = None
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
-        """Return the request as the session would, where its address and headers are those of the one before."""
+        """Return a copy of the first request, with the body of this one."""
         if self._first is None or self._login is not self._session.auth:
             self._first, self._login = self._session.prepare_request(request), self._session.auth
         made = self._first.copy()
-        made.body = request.data  # bytes, and `Encryption` writes their length
+        made.body = request.data  # bytes; `Encryption` writes their length
         return made
 
 
 class ReusedAuth:
-    """A login that was accepted, for messages that go on under it: a server that asks for another gets none.
+    """An accepted login, for messages within it. A server that asks for a login again gets none.
 
-    Otherwise the libraries below would log in anew by themselves, wherever the connection was cut.
+    Otherwise requests would log in again automatically whenever the connection was closed.
     """
 
     def __init__(self, login: Any) -> None:
         self.session_security = getattr(login, "session_security", None)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Return the request as it is, on the connection that is open."""
+        """Return the request unchanged, for the open connection."""
         request.headers["Connection"] = "Keep-Alive"
         return request
 
 
 def create(wire: Protocol, name: str) -> str:
-    """Open a shell by this name; returns what the service calls it."""
+    """Open a shell with this ID. Returns the ID used by the service."""
     header = wire.build_wsman_header(_CREATE, SHELL)
     header["env:Header"]["w:OptionSet"] = {
         "w:Option": [{"@Name": "WINRS_NOPROFILE", "#text": "FALSE"}, {"@Name": "WINRS_CODEPAGE", "#text": str(CODEPAGE)}]
     }
     shell = {"@ShellId": name, "rsp:InputStreams": "stdin", "rsp:OutputStreams": "stdout stderr", "rsp:IdleTimeOut": IDLE}
     header["env:Body"] = {"rsp:Shell": shell}
-    root = ET.fromstring(wire.send_message(xmltodict.unparse({"env:Envelope": header})))  # noqa: S314 - as pywinrm does
+    root = ET.fromstring(wire.send_message(xmltodict.unparse({"env:Envelope": header})))  # noqa: S314 - as in pywinrm
     return next(str(node.text) for node in root.iter() if node.get("Name") == "ShellId")

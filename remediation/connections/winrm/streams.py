@@ -1,7 +1,6 @@
-"""A command's streams: Send and Receive as pywinrm's `Protocol` writes them, the text of each made once.
+"""A command's streams: Send and Receive as written by pywinrm's `Protocol`, with a cached text of each.
 
-Every call takes one of both, and nothing differs between them but an id, a time limit and the data: to make the XML anew took
-a third of what a message costs.
+Messages differ only in an ID, a time limit and the data. Building the XML for each took a third of the time of a message.
 """
 
 from __future__ import annotations
@@ -20,8 +19,9 @@ _SEND, _RECEIVE = f"{_WINDOWS_SHELL}/Send", f"{_WINDOWS_SHELL}/Receive"
 _ID, _LIMIT, _END, _DATA = "0-message-0", "0-limit-0", "0-end-0", "0-data-0"
 _DONE = "CommandState/Done"
 _TAKEN = 512_000
-"""Bytes of an answer that we take: what a service sends by default at most, and pypsrp asks for. pywinrm asks for 153,600 in every
-message, so that a Receive brings a third of it (facts/windows 1.2); a service that has less to give gives less."""
+"""Largest answer in bytes. The default MaxEnvelopeSizekb is 500, and pypsrp uses it too. pywinrm requests 153,600, a third per
+Receive. A service with a lower limit returns less.
+"""
 _LEAST = 32_000
 
 
@@ -38,16 +38,16 @@ class Streams:
         self._receive = self._text(_RECEIVE, shell, {"rsp:Receive": {"rsp:DesiredStream": wanted}})
 
     def send(self, data: bytes, *, end: bool) -> None:
-        """Write to stdin; raises what `Protocol.send_message` raises."""
+        """Write to stdin. Raises the errors of `Protocol.send_message`."""
         text = self._send.replace(_END, "true" if end else "false", 1)
         self._wire.send_message(self._filled(text).replace(_DATA, base64.b64encode(data).decode("ascii"), 1))
 
     def receive(self) -> tuple[bytes, bytes, int, bool]:
-        """Return what came on stdout and stderr, the exit code (-1 where there is none yet), and whether the command has ended.
+        """Return stdout, stderr, the exit code (-1 if there is none yet), and whether the command has ended.
 
-        Raises what `Protocol.send_message` raises, `xml.etree.ElementTree.ParseError` for an answer that is no XML.
+        Raises the errors of `Protocol.send_message`, and `xml.etree.ElementTree.ParseError` for an invalid answer.
         """
-        root = ET.fromstring(self._wire.send_message(self._filled(self._receive)))  # noqa: S314 - as pywinrm does
+        root = ET.fromstring(self._wire.send_message(self._filled(self._receive)))  # noqa: S314 - as in pywinrm
         came = {"stdout": bytearray(), "stderr": bytearray()}
         code, done = -1, False
         for node in root.iter():
@@ -60,7 +60,7 @@ class Streams:
         return bytes(came["stdout"]), bytes(came["stderr"]), code if done else -1, done
 
     def ask_for_less(self) -> bool:
-        """Ask for half as much in each answer from now on; return False where that would be too little."""
+        """Halve the size of further answers. Returns False if that would be too small."""
         if self._taken < 2 * _LEAST:
             return False
         before, self._taken = self._taken, self._taken // 2

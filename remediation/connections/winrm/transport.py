@@ -1,7 +1,7 @@
-"""pywinrm's transport, confined to the host and bounded: no redirect, no compression, a limit for size and time of each answer.
+"""pywinrm's transport with restrictions: no redirects, no compression, and a size and time limit for each answer.
 
-pywinrm sends by requests, which by itself follows a redirect (a 307 with the message and the login), unpacks what is compressed,
-takes an answer of any size and waits anew for every byte of it.
+requests, which pywinrm uses, follows redirects (a 307 with message and login), decompresses answers, accepts any size, and applies
+its timeout to each read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SCHEMES = ("http://", "https://")
 
 
 class Redirected(Exception):
-    """The endpoint answered with a redirect. `location` is where it points."""
+    """The endpoint answered with a redirect to `location`."""
 
     def __init__(self, status: int, location: str) -> None:
         super().__init__(status, location)
@@ -37,7 +37,7 @@ class Redirected(Exception):
 
 
 class _Answer(http.client.HTTPResponse):
-    """An answer within limits. The timeout of the socket, which is one for each read, is taken for the whole of it."""
+    """An answer with limits. The socket's timeout, which applies to each read, is used for the whole answer."""
 
     def __init__(self, sock: Any, *more: Any, **options: Any) -> None:
         super().__init__(sock, *more, **options)
@@ -48,7 +48,7 @@ class _Answer(http.client.HTTPResponse):
 
 
 class _Sends:
-    """Sends within the timeout of the socket as a whole, over TLS too."""
+    """Sends within the socket's timeout as a whole, also over TLS."""
 
     sock: Any
 
@@ -77,23 +77,23 @@ class _HttpsPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Carries all requests of a session, those of a login too. `until` is when the message must have been answered."""
+    """Carries all requests of a session, including those of a login. `until` is the deadline of the message."""
 
     until = 0.0
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Make the pools of bounded connections."""
+        """Create pools of limited connections."""
         super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """Make those to a proxy of bounded connections."""
+        """Create pools of limited connections to a proxy."""
         manager = super().proxy_manager_for(proxy, **options)
         manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
         return manager
 
     def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
-        """Send one request; raises `Redirected`, `LimitExceeded`, and what requests raises."""
+        """Send one request. Raises `Redirected`, `LimitExceeded` and requests' errors."""
         left = self.until - time.monotonic()
         if left <= 0:
             raise requests.ReadTimeout(request=request)
@@ -106,22 +106,22 @@ class _Adapter(HTTPAdapter):
             raise Redirected(response.status_code, response.headers.get("Location", ""))
         if encoding not in {"", "identity"}:
             response.close()
-            raise LimitExceeded(f"the answer of the WinRM service is compressed ({encoding[:20]}), which was not asked for")
+            raise LimitExceeded(f"the answer of the WinRM service is compressed ({encoding[:20]})although that was not requested")
         return response
 
 
 class ConfinedTransport(Transport):
-    """A transport whose every message goes to the endpoint alone, and whose answers are SOAP."""
+    """A transport that sends messages only to the endpoint and accepts only SOAP answers."""
 
     @classmethod
     def like(cls, made: Transport) -> ConfinedTransport:
-        """Return one with the settings of a transport that pywinrm made."""
+        """Return a transport with the settings of pywinrm's."""
         own = cls.__new__(cls)
         vars(own).update(vars(made))
         return own
 
     def _send_message_request(self, session: requests.Session, prepared_request: requests.PreparedRequest) -> requests.Response:
-        # all messages pass here, the empty one too by which pywinrm logs in as it makes the session
+        # all messages pass through here, including the empty one with which pywinrm logs in
         adapter = session.get_adapter(self.endpoint)
         if not isinstance(adapter, _Adapter):
             adapter = _Adapter()
@@ -136,11 +136,11 @@ class ConfinedTransport(Transport):
         problem = forbidden_xml(text)
         if problem and response.status_code == _OK:
             raise LimitExceeded(f"the answer of the WinRM service {problem}")
-        return b"" if problem else text  # an error page, say: its status tells enough
+        return b"" if problem else text  # for example an error page: its status is sufficient
 
 
 def forbidden_xml(text: bytes) -> str:
-    """Return what is wrong with an XML text that must not reach a parser that builds a tree; nothing for any other text."""
+    """Return why an XML text must not be parsed into a tree, or "". Text that is not XML is not checked."""
     depth, problem = 0, ""
     parser = expat.ParserCreate()
 
@@ -159,7 +159,7 @@ def forbidden_xml(text: bytes) -> str:
         nonlocal depth
         depth -= 1
 
-    # entities can be declared nowhere else, and SOAP forbids it (SOAP 1.2, part 1, section 5)
+    # entities can only be declared there, and SOAP forbids it (SOAP 1.2, part 1, section 5)
     parser.StartDoctypeDeclHandler = lambda *_: refuse("has a document type, which SOAP forbids")
     parser.StartElementHandler, parser.EndElementHandler = start, end
     try:

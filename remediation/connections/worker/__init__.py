@@ -1,4 +1,4 @@
-"""The PowerShell worker: its protocol, its session, and what carries it."""
+"""The PowerShell worker: its protocol, sessions and transports."""
 
 from remediation.connections.worker.connection import WorkerConnection
 

@@ -1,4 +1,4 @@
-"""Files by the worker protocol, however large: read and written piece by piece, each piece a request of its own."""
+"""Reads and writes files of any size through the worker protocol, one request per chunk."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _BEGINNINGS = 3
 
 
 class SendRequest(Protocol):
-    """Sends one request for `calls` and returns its replies.
+    """Sends a request with `calls` and returns its replies.
 
-    ``writes`` says whether it changes the host, and so may not be sent twice in doubt; without ``again`` it is not in any case.
+    ``writes`` means that it changes the host, so it is not repeated if its outcome is unknown. With ``again=False`` it is never repeated.
     """
 
     def __call__(
@@ -27,11 +27,11 @@ class SendRequest(Protocol):
         writes: bool | None = None,
         again: bool = True,
     ) -> list[dict[str, Any]]:
-        """Return one reply per wanted call."""
+        """Return one reply per call."""
 
 
 def reading(ask: SendRequest, call: ReadFile) -> Callable[[Mapping[str, Any]], Reply]:
-    """Return how the reply to the first slice of a file is read: what did not fit is fetched."""
+    """Return a reader of the reply to the first chunk of a file. It requests the other chunks."""
 
     def whole(reply: Mapping[str, Any]) -> Reply:
         if (problem := protocol.failed_reply(reply)) is not None:
@@ -52,22 +52,22 @@ def reading(ask: SendRequest, call: ReadFile) -> Callable[[Mapping[str, Any]], R
             pieces.append(piece)
             at += len(piece)
             if len(piece) < wanted:
-                break  # the file has become shorter meanwhile
+                break  # the file was truncated meanwhile
         return FileContent(b"".join(pieces), truncated=size > call.limit)
 
     return whole
 
 
 def cut(content: bytes) -> list[bytes]:
-    """Return the slices of `content`, one at least."""
+    """Split `content` into chunks, at least one."""
     return [content[at : at + protocol.SLICE] for at in range(0, len(content), protocol.SLICE)] or [b""]
 
 
 def write_in_chunks(ask: SendRequest, call: WriteFile) -> Reply:
-    """Write a file that is larger than a slice."""
+    """Write a file that is larger than a chunk."""
     for _ in range(_BEGINNINGS):
         reply = _write(ask, call)
-        # a worker that was started meanwhile has none of the slices before; what it refused was not carried out
+        # a worker started meanwhile has no earlier chunks; a refused chunk was not written
         if not (isinstance(reply, Failed) and reply.kind == "no-part"):
             break
     return reply
@@ -80,7 +80,7 @@ def _write(ask: SendRequest, call: WriteFile) -> Reply:
         at = number * protocol.SLICE
         last = at + protocol.SLICE >= size
         wanted = protocol.write_request(call.path, at, piece, digest if last else None, call.backup)
-        # a slice lies beside the file: sending it twice changes nothing until the last one
+        # chunks go to a file next to the target, so repeating one has no effect before the last
         reply = protocol.wrote(ask([wanted], [call], call.timeout, writes=last)[0])
         if isinstance(reply, Failed):
             return reply

@@ -1,4 +1,4 @@
-"""PowerShell's stderr over WinRM: plain text, CLIXML blocks, or both, made one readable text again (facts of its `_xHHHH_` escapes)."""
+"""Converts PowerShell's stderr over WinRM (plain text, CLIXML blocks, or both) to plain text."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&
 
 
 def readable_stderr(data: bytes) -> str:
-    """Return errors and warnings as text; progress and other streams are left out, plain text stays."""
+    """Return errors and warnings as text. Progress and other streams are dropped; plain text is kept."""
     text = _decoded(_HEADER.sub(b"", data.removeprefix(b"\xef\xbb\xbf")))
-    # read by pattern, not by an XML parser: blocks come cut off, repeated, and with whatever a native program wrote in between
+    # matched by pattern, not by an XML parser: blocks are truncated, repeated and mixed with the output of native programs
     plain = _BLOCK.sub(lambda block: "".join(_unescaped(each) for each in _TEXT.findall(block[0])), text)
     cut = plain.find("<Objs ")
     if cut >= 0:
@@ -35,7 +35,7 @@ def _unescaped(text: str) -> str:
         text = text.replace(entity, char)
 
     def units(found: re.Match[str]) -> str:
-        # UTF-16 code units: a pair of them may be one character
+        # UTF-16 code units: a pair may be one character
         raw = b"".join(int(code, 16).to_bytes(2, "little") for code in _UNIT.findall(found[0]))
         return raw.decode("utf-16-le", errors="replace")
 

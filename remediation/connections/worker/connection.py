@@ -1,16 +1,15 @@
-"""A Windows host through a PowerShell worker, whatever carries it: WinRM, SSH, or a child process on Windows itself.
+"""A Windows host through a PowerShell worker, carried by WinRM, SSH or a child process on Windows itself.
 
-What is sent again after a loss, and what is not, is decided here and nowhere else:
+This module decides what is sent again after a loss:
 
-- certainly not received: sent again, a write too;
-- in doubt: a new worker; what only reads is sent again once, a write is `OutcomeUnknown` and whoever asked looks again;
-- silence beyond the deadline: the worker is ended and `DeadlineExceeded` raised, `OutcomeUnknown` for a write.
+- certainly not delivered: sent again, even a write;
+- outcome unknown: a new worker; a read-only request is sent again once, a write raises `OutcomeUnknown`, and the caller observes again;
+- no answer before the deadline: the worker is ended and `DeadlineExceeded` raised, `OutcomeUnknown` for a write.
 
-A host may wait long for its next call: for another wave, for a person. Its shell may be ended meanwhile and its TCP session cut
-by whatever lies between. So a connection that nobody uses is beaten (`remediation.connections.keepalive`): a request without calls,
-once, by the login there is; where it fails the worker is let go and the next call gets a new one. And a write after a long silence,
-where no beat came through, is preceded by such a request too: what became of the way is found out by that, and the write goes out
-on a worker that answers.
+A host may wait long for its next call, for example for another batch or a user. Meanwhile its shell may expire, and a firewall may
+drop its TCP session. Idle connections therefore send keep-alive requests (`remediation.connections.keepalive`): an empty request,
+once, without a new login. If it fails, the worker is dropped and the next call starts a new one. A write after a long silence
+without keep-alive is preceded by such a request too, so that it is sent to a worker that answers.
 """
 
 from __future__ import annotations
@@ -49,20 +48,20 @@ from remediation.model.limits import LimitExceeded
 
 GREETING = 15.0
 GRACE = 10.0
-"""What the way there and back may take beyond what the calls themselves may."""
+"""Seconds added to the timeouts of the calls for the transport."""
 QUIET = 60.0
-"""After so many seconds without an answer it is not taken for granted that the worker is still there."""
+"""Seconds without an answer after which the worker may be gone."""
 BEAT = 5.0
-"""Seconds that a beat may take."""
+"""Timeout of a keep-alive request in seconds."""
 _TRIES = 3
 _PAUSES = (0.0, 5.0, 15.0)
-"""Seconds before each try after a loss: a host that restarts its service needs some."""
+"""Seconds before each attempt after a loss: a host that restarts its WinRM service needs some."""
 
 Wanted = tuple[dict[str, Any], Callable[[Mapping[str, Any]], Reply]]
 
 
 class WorkerConnection:
-    """The calls of `remediation.connections.calls` by the worker protocol; see `Connection`."""
+    """Carries the calls of `remediation.connections.calls` through the worker protocol; see `Connection`."""
 
     platform = "windows"
 
@@ -76,32 +75,32 @@ class WorkerConnection:
         self._clock = channel.clock
         self._scripts = Scripts(scripts)
         self._opening, self._greeting, self._powershell = opening, greeting, powershell
-        self._talk: WorkerSession | None = None
+        self._session: WorkerSession | None = None
         self._one_call_each = False
-        self._stillborn = 0
-        self._heard = 0.0
+        self._failed_starts = 0
+        self._last_answer = 0.0
         self._closed = False
-        self._turn = ConnectionLock(self._beat, lambda: self._talk is not None, heartbeat)
+        self._turn = ConnectionLock(self._beat, lambda: self._session is not None, heartbeat)
 
     @property
     def about(self) -> Mapping[str, Any]:
-        """What the present worker said of itself; empty before the first call."""
-        return self._talk.about if self._talk is not None else {}
+        """The current worker's greeting. Empty before the first call."""
+        return self._session.about if self._session is not None else {}
 
     def exchange(self, calls: Sequence[Call]) -> list[Reply]:
-        """Carry out `calls` in order; small ones share round trips. A beat that is under way is waited for."""
+        """Carry out `calls` in order. Small ones share round trips. Waits for a keep-alive request in progress."""
         with self._turn.exchange():
             return self._exchange(calls)
 
     def _beat(self) -> None:
-        """Ask the worker for nothing, once. Where that fails it is let go, and nobody is told."""
+        """Send an empty request once. On failure, drop the worker without reporting it."""
         try:
             with self._channel.as_logged_in() as possible:
-                if possible and self._talk is not None:
-                    self._talk.ask([], self._clock.monotonic() + BEAT)
-                    self._heard = self._clock.monotonic()
-        except Exception:  # noqa: BLE001 - whatever it was, the next call finds it out and says it
-            self._talk = None
+                if possible and self._session is not None:
+                    self._session.ask([], self._clock.monotonic() + BEAT)
+                    self._last_answer = self._clock.monotonic()
+        except Exception:  # noqa: BLE001 - the next call meets and reports the same problem
+            self._session = None
             self._scripts.forget()
             self._channel.abandon()
 
@@ -122,14 +121,14 @@ class WorkerConnection:
         return replies + self._together(waiting)
 
     def close(self) -> None:
-        """End the worker and what carries it; a beat that is under way is waited for, and none begins any more."""
+        """Close the worker and its transport. Waits for a keep-alive request in progress."""
         self._closed = True
         with self._turn.last(3 * BEAT):
-            self._talk = None
+            self._session = None
             self._channel.close()
 
     def _small(self, call: Call) -> Wanted | None:
-        """Return what one request line holds of `call`, None where it takes several."""
+        """Return the request for `call`, or None if it needs several."""
         if isinstance(call, Run):
             return (
                 None
@@ -154,7 +153,7 @@ class WorkerConnection:
         replies = self._ask([wanted for _, (wanted, _) in waiting], calls, sum(call.timeout for call in calls))
         if replies[0].get("error", {}).get("kind") == protocol.UNREAD:
             self._scripts.forget()
-            if len(calls) > 1:  # whichever it was for, the others are carried out
+            if len(calls) > 1:  # one of them is unreadable; the others are carried out
                 return [reply for call in calls if (small := self._small(call)) for reply in self._together([(call, small)])]
         again = [
             index
@@ -182,12 +181,10 @@ class WorkerConnection:
         return self._detached(call) if isinstance(call, Run) else chunks.write_in_chunks(self._ask, call)
 
     def _detached(self, call: Run) -> Reply:
-        if self._talk is None and not self._one_call_each:
-            self._ask(
-                [], [call], protocol.LONGEST, writes=False
-            )  # which way the host answers has to be known first: a greeting tells
+        if self._session is None and not self._one_call_each:
+            self._ask([], [call], protocol.LONGEST, writes=False)  # the greeting decides how the host answers
         if self._one_call_each:
-            # nothing outlives the process of its own call: the program is waited for
+            # programs do not outlive the process of their call, so wait for the program
             return protocol.completed(self._ask([protocol.run_request(call)], [call], call.timeout)[0])
         return long_running.run_detached(self._ask, call, self._clock)
 
@@ -195,10 +192,10 @@ class WorkerConnection:
         self, wanted: Sequence[dict[str, Any]], calls: Sequence[Call], timeout: float, *, writes: bool | None = None,
         again: bool = True,
     ) -> list[dict[str, Any]]:  # fmt: skip
-        """Send one request by the rules of this module and return its replies."""
+        """Send one request, with retries as described above, and return its replies."""
         writes = any(call.writes for call in calls) if writes is None else writes
         what = ", ".join(dict.fromkeys(name_of(call) for call in calls))
-        if writes and self._silent() and not self._knock():
+        if writes and self._is_idle() and not self._still_answers():
             wanted = self._resent(wanted, calls)
         limit = self._clock.monotonic() + self._opening + timeout + GRACE
         doubted, pause = False, _PAUSES[0]
@@ -212,7 +209,7 @@ class WorkerConnection:
                     raise self._uncertain(what, silence) from silence
                 raise DeadlineExceeded(
                     f"{self.host}: no answer to {what} within {timeout + GRACE:g} s ({silence.message})", host=self.host,
-                    next_step="look at the host, or give the step a longer timeout",
+                    next_step="check the host, or set a longer timeout for the step",
                 ) from silence  # fmt: skip
             except ChannelError as lost:
                 self._drop()
@@ -222,22 +219,22 @@ class WorkerConnection:
                 if (doubt and (doubted or not again)) or attempt == _TRIES - 1 or self._clock.monotonic() > limit:
                     raise Unreachable(
                         f"{self.host}: {lost.message}", host=self.host,
-                        next_step=lost.next_step or "look at the host, then run again",
+                        next_step=lost.next_step or "check the host, then run again",
                     ) from lost  # fmt: skip
                 doubted = doubted or doubt
                 pause = 0.0 if isinstance(lost, SessionExpired) and not attempt else _PAUSES[attempt + 1]
             except BaseException:
-                # interrupted in between: whatever is in flight must not be mistaken for the answer to the next request
+                # interrupted: the pending answer must not be taken for that of the next request
                 self._drop()
                 raise
             wanted = self._resent(wanted, calls)
-        raise AssertionError  # the last try returns or raises
+        raise AssertionError  # the last attempt returns or raises
 
-    def _silent(self) -> bool:
-        return self._talk is not None and self._clock.monotonic() - self._heard >= QUIET
+    def _is_idle(self) -> bool:
+        return self._session is not None and self._clock.monotonic() - self._last_answer >= QUIET
 
-    def _knock(self) -> bool:
-        """Return whether a worker that was not heard for long is still there; if not, the next request gets a new one."""
+    def _still_answers(self) -> bool:
+        """Return whether an idle worker still answers. If not, the next request starts a new one."""
         try:
             self._once([], 0.0, self._clock.monotonic() + GRACE, {})
         except ChannelError:
@@ -252,47 +249,47 @@ class WorkerConnection:
         if self._closed:
             raise Unreachable(f"{self.host}: the connection has been closed", host=self.host)
         opened = min(limit, self._clock.monotonic() + self._opening)
-        if self._talk is None and not self._one_call_each:
+        if self._session is None and not self._one_call_each:
             self._greet(opened)
             if not wanted:
                 return []
         self.round_trips += 1
-        if self._talk is not None:
-            replies = self._talk.ask(wanted, min(limit, self._clock.monotonic() + timeout + GRACE), on_chunk)
-            self._heard = self._clock.monotonic()
+        if self._session is not None:
+            replies = self._session.ask(wanted, min(limit, self._clock.monotonic() + timeout + GRACE), on_chunk)
+            self._last_answer = self._clock.monotonic()
             return replies
         self._scripts.forget()
-        talk = WorkerSession(self.host, self._channel, self._clock.monotonic)
-        return talk.ask_once(
+        session = WorkerSession(self.host, self._channel, self._clock.monotonic)
+        return session.ask_once(
             bootstrap.one_call_command(self._powershell), list(map(protocol.alone, wanted)), opened, limit, on_chunk
         )
 
     def _greet(self, opened: float) -> None:
-        talk = WorkerSession(self.host, self._channel, self._clock.monotonic)
+        session = WorkerSession(self.host, self._channel, self._clock.monotonic)
         command = bootstrap.worker_command(self._powershell)
         try:
-            talk.greet(command, opened, self._greeting)
+            session.greet(command, opened, self._greeting)
         except NotGreeted as missing:
-            self._stillborn += missing.ended
-            if missing.ended and self._stillborn == 1:
-                raise NotDelivered(missing.message) from missing  # it may have met a host that was going down
+            self._failed_starts += missing.ended
+            if missing.ended and self._failed_starts == 1:
+                raise NotDelivered(missing.message) from missing  # the host may have been shutting down
             self._one_call_each = True
-            why = "ended at once" if missing.ended else f"did not answer within {self._greeting:g} s"
+            why = "exited at once" if missing.ended else f"did not answer within {self._greeting:g} s"
             self._note(
                 f"{self.host}: the PowerShell worker {why} ({missing.message}); "
-                "each call starts a PowerShell of its own from now on, which is slower"
+                "from now on, each call starts a separate PowerShell process, which is slower"
             )
             return
-        self._talk, self._stillborn = talk, 0
+        self._session, self._failed_starts = session, 0
         self._turn.join()
 
     def _drop(self) -> None:
-        self._talk = None
+        self._session = None
         self._scripts.forget()
         self._channel.close()
 
     def _resent(self, wanted: Sequence[dict[str, Any]], calls: Sequence[Call]) -> Sequence[dict[str, Any]]:
-        """Return the request for a new worker: it has no script, so probes are made anew; all else stays as it was."""
+        """Return the request for a new worker, which has no scripts: probes are sent with their text."""
         if len(wanted) != len(calls):
             return wanted
         return [
@@ -304,7 +301,7 @@ class WorkerConnection:
         return OutcomeUnknown(
             f"{self.host}: the answer to {what} was lost ({cause.message}); it may or may not have been carried out",
             host=self.host,
-            next_step="see on the host whether it was done; it is not repeated",
+            next_step="check on the host whether it was carried out; it is not repeated",
         )
 
 

@@ -1,4 +1,4 @@
-"""The worker's lines: ``<nonce> <base64 JSON>`` out of a stream in which other things are said as well."""
+"""Extracts the worker's lines, ``<nonce> <base64 JSON>``, from a stream with other output."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from remediation.model.limits import LimitExceeded
 from remediation.model.text.json_text import load_json
 
 _KEPT = 16_000
-"""So many bytes of what is not ours are kept to be shown when something fails."""
+"""Bytes of other output kept for error messages."""
 
 
 class Garbled(Exception):
-    """A line with our nonce that is no frame: something in it was lost."""
+    """A line with the nonce that is not a valid frame."""
 
 
 def line_of(value: object) -> bytes:
-    """Return a line for the worker: a JSON value, or raw bytes."""
+    """Encode a JSON value or raw bytes as a line for the worker."""
     content = value if isinstance(value, bytes) else json.dumps(value, separators=(",", ":")).encode()
     return base64.b64encode(content) + b"\n"
 
 
 class Frames:
-    """Takes bytes as they come, however they are cut, and yields whole frames."""
+    """Accepts chunks of bytes and yields complete frames."""
 
     def __init__(self, nonce: str) -> None:
         self._mark = nonce.encode("ascii") + b" "
@@ -37,11 +37,11 @@ class Frames:
 
     @property
     def noise(self) -> bytes:
-        """What came that is not ours: banners, profiles, progress."""
+        """Output that is not part of a frame: banners, profiles, progress."""
         return bytes(self._noise) + (b"" if self._mark in self._rest else bytes(self._rest[:_KEPT]))
 
     def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
-        """Take more of the stream; raises `Garbled`, or `LimitExceeded` for a line that does not end."""
+        """Add a chunk. Raises `Garbled`, or `LimitExceeded` for a line without end."""
         self._rest += data
         while (end := self._rest.find(b"\n", self._seen)) >= 0:
             line = bytes(self._rest[:end])
@@ -55,7 +55,7 @@ class Frames:
             raise LimitExceeded(limits.exceeded("a line of the worker", limits.FRAME))
 
     def _frame(self, line: bytes) -> dict[str, Any] | None:
-        # whoever wrote without a line end stands before our nonce in the same line
+        # other output without a line end may precede the nonce on the same line
         before, mark, text = line.partition(self._mark)
         if not mark:
             before = line + b"\n"
@@ -66,7 +66,7 @@ class Frames:
         try:
             value = load_json(base64.b64decode(text.strip(), validate=True), limits.FRAME)
         except (binascii.Error, ValueError) as error:
-            raise Garbled(f"a reply of {len(line)} bytes cannot be read: {error}") from error
+            raise Garbled(f"cannot parse a reply of {len(line)} bytes: {error}") from error
         if not isinstance(value, dict):
-            raise Garbled("a reply is no JSON object")
+            raise Garbled("a reply is not a JSON object")
         return value

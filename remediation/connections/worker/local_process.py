@@ -1,4 +1,4 @@
-"""A worker's process as a child of this one: Windows itself, and PowerShell wherever it is found."""
+"""A worker as a child process, on Windows itself or on any system with PowerShell."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _BLOCK = 65536
 _ENDING = 2.0
 _LOOK = 0.2
 _WAITING = 64
-"""Blocks that wait to be received; until one is, PowerShell waits too."""
-# Ctrl-C at our terminal is ours to handle: what the worker has in flight is finished first (CREATE_NEW_PROCESS_GROUP on Windows)
-# in its own console, which nobody sees (CREATE_NO_WINDOW): PowerShell sets the code page of the one it has
+"""Queued blocks. PowerShell waits while the queue is full."""
+# separate process group (CREATE_NEW_PROCESS_GROUP): Ctrl-C is handled here, and the worker finishes its call first;
+# separate hidden console (CREATE_NO_WINDOW): PowerShell changes the code page of its console
 _APART = 0x00000200 | 0x08000000 if sys.platform == "win32" else 0
 
 
 class ChildChannel:
-    """See `remediation.connections.worker.transport.Channel`; `before` are words that stand before the command, for a program that plays it."""
+    """See `remediation.connections.worker.transport.Channel`. `before` precedes the command, for a program that simulates PowerShell."""
 
     def __init__(self, host: str, before: Sequence[str] = (), clock: Clock | None = None) -> None:
         self.clock = clock or SystemClock()
         self._host, self._before = host, tuple(before)
         self._process: subprocess.Popen[bytes] | None = None
-        self._said = _Said()
+        self._output = _OutputQueue()
         self._errors = bytearray()
 
     def start(self, command: Sequence[str], deadline: float) -> None:
@@ -56,11 +56,11 @@ class ChildChannel:
             )
         except OSError as error:
             raise Unreachable(
-                f"{self._host}: {words[0]} cannot be started: {error.strerror}", host=self._host, next_step="look at PATH"
+                f"{self._host}: {words[0]} cannot be started: {error.strerror}", host=self._host, next_step="check PATH"
             ) from error
-        # queues of their own: what a former process still says is nobody's any more
-        self._said, self._errors = _Said(), bytearray()
-        for pump, pipe in ((self._said.put, self._process.stdout), (self._err(self._errors), self._process.stderr)):
+        # new queues: output of an earlier process is discarded
+        self._output, self._errors = _OutputQueue(), bytearray()
+        for pump, pipe in ((self._output.put, self._process.stdout), (self._err(self._errors), self._process.stderr)):
             threading.Thread(target=_drain, args=(pipe, pump), daemon=True).start()
 
     def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:
@@ -75,35 +75,35 @@ class ChildChannel:
             if end:
                 pipe.close()
         except (OSError, ValueError) as error:
-            raise DeliveryUnknown(f"PowerShell does not take its input: {error}") from error
+            raise DeliveryUnknown(f"PowerShell does not read its input: {error}") from error
 
     def receive(self, deadline: float) -> bytes:
         """Wait for output."""
         if self._process is None:
             raise ProcessExited("PowerShell is not running")
         try:
-            content = self._said.get(timeout=max(0.01, deadline - self.clock.monotonic()))
+            content = self._output.get(timeout=max(0.01, deadline - self.clock.monotonic()))
         except queue.Empty:
-            raise ReadTimeout("nothing came from PowerShell") from None
+            raise ReadTimeout("no data from PowerShell") from None
         if content:
             return content
-        self._said.again(b"")
+        self._output.again(b"")
         try:
             code = self._process.wait(_ENDING)
         except subprocess.TimeoutExpired:
             raise DeliveryUnknown("PowerShell closed its output") from None
-        raise ProcessExited(f"PowerShell ended with exit code {code & 0xFFFFFFFF}")
+        raise ProcessExited(f"PowerShell exited with code {code & 0xFFFFFFFF}")
 
     def errors(self) -> str:
-        """Return stderr, CLIXML decoded."""
+        """Return stderr, with CLIXML decoded."""
         return clixml.readable_stderr(bytes(self._errors))
 
     def as_logged_in(self) -> AbstractContextManager[bool]:
-        """Nothing logs in but `start`."""
+        """Return True: only `start` logs in."""
         return nullcontext(True)
 
     def abandon(self) -> None:
-        """Let go: what ran there ends with its stdin."""
+        """Release the process. It ends when its stdin is closed."""
         self.close()
 
     def close(self) -> None:
@@ -111,10 +111,10 @@ class ChildChannel:
         process, self._process = self._process, None
         if process is None:
             return
-        self._said.closed = True
+        self._output.closed = True
         if process.stdin is not None:
             with suppress(OSError):
-                process.stdin.close()  # the worker leaves by itself, and stops what it started
+                process.stdin.close()  # the worker exits and stops its programs
         try:
             process.wait(_ENDING)
         except subprocess.TimeoutExpired:
@@ -129,7 +129,7 @@ class ChildChannel:
 
 
 def native(program: str, variables: Mapping[str, str] = os.environ, there: Callable[[str], bool] = os.path.exists) -> str:
-    """Return the PowerShell of the system's own width: a 32-bit process is led to the other, which sees neither nvidia-smi nor WSL."""
+    """Return the native PowerShell. Windows redirects a 32-bit process to the 32-bit one, which sees neither nvidia-smi nor WSL."""
     root = variables.get("SystemRoot")
     if not _is_windows_powershell(program) or not root or "PROCESSOR_ARCHITEW6432" not in variables:
         return program
@@ -138,7 +138,7 @@ def native(program: str, variables: Mapping[str, str] = os.environ, there: Calla
 
 
 def child_environment(program: str, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the variables for a program: Windows PowerShell finds its own modules, not those of a PowerShell 7 that we were started by."""
+    """Return the environment of a program. Windows PowerShell must not inherit the module path of PowerShell 7."""
     return {
         name: value
         for name, value in variables.items()
@@ -150,33 +150,33 @@ def _is_windows_powershell(program: str) -> bool:
     return PureWindowsPath(program).stem.lower() == "powershell"
 
 
-class _Said:
-    """A process's stdout on its way from the thread that reads it: a few blocks wait, the process waits with the rest."""
+class _OutputQueue:
+    """A bounded queue between the reader thread of a process's stdout and the receiver."""
 
     def __init__(self) -> None:
         self._blocks: queue.Queue[bytes] = queue.Queue(_WAITING)
         self.closed = False
-        """Nobody receives any more: what comes is dropped, so that the process can end."""
+        """Output is dropped, so that the process can end."""
 
     def put(self, block: bytes) -> None:
-        """Add a block, once there is room."""
+        """Add a block, waiting while the queue is full."""
         while not self.closed:
             with suppress(queue.Full):
                 self._blocks.put(block, timeout=_LOOK)
                 return
 
     def get(self, timeout: float) -> bytes:
-        """Return the next block; raises `queue.Empty`."""
+        """Return the next block. Raises `queue.Empty`."""
         return self._blocks.get(timeout=timeout)
 
     def again(self, block: bytes) -> None:
-        """Put back what is to be received again: the end."""
+        """Add a block without waiting: the end, which is received repeatedly."""
         with suppress(queue.Full):
             self._blocks.put_nowait(block)
 
 
 def _end_tree(process: subprocess.Popen[bytes]) -> None:
-    """End a worker that is busy, with the program it waits for."""
+    """End a busy worker and the program it waits for."""
     if sys.platform == "win32":
         argv = [
             str(PureWindowsPath(os.environ.get("SYSTEMROOT", "C:\\Windows"), "System32", "taskkill.exe")),

@@ -1,6 +1,6 @@
-"""Programs by the worker protocol that may take long, or read much: started, polled until they end, their stdin sent in slices.
+"""Long-running programs through the worker protocol: start, poll until the end, and send stdin in chunks.
 
-One that ends within a few seconds costs a single exchange: its start waits for it and answers with the outcome.
+A program that ends within a few seconds needs a single exchange: the start request waits for its end.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from remediation.model.clock import Clock
 from remediation.model.limits import LimitExceeded
 
 AT_ONCE = 5.0
-"""Seconds for which the request that starts a program waits for its end."""
+"""Seconds that a start request waits for the program's end."""
 _POLL = 20.0
 
 
 def run_detached(ask: SendRequest, call: Run, clock: Clock) -> Reply:
-    """Run a program to its end; raises `LimitExceeded` for one that writes too much."""
+    """Run a program to its end. Raises `LimitExceeded` if it writes too much."""
     deadline = clock.monotonic() + call.timeout
     output = _Output(call)
     first, *rest = cut(call.stdin)
@@ -42,32 +42,32 @@ def run_detached(ask: SendRequest, call: Run, clock: Clock) -> Reply:
         if said.get("done"):
             return output.completed(int(said["rc"]))
         if request["last"]:
-            return Failed("timeout", f"{call.argv[0]} did not end in {call.timeout:g} s and was told to stop")
+            return Failed("timeout", f"{call.argv[0]} did not end within {call.timeout:g} s and was stopped")
         left = deadline - clock.monotonic()
         request = {"op": "poll", "job": said["job"], "wait": max(0.0, min(_POLL, left)), "last": left <= _POLL}
         if rest:
-            # such a poll may end before its time, as soon as the slice is taken
+            # such a poll returns as soon as the chunk is accepted
             request |= {"stdin": protocol.encoded(rest[0]), "more": len(rest) > 1, "last": left <= 0}
-        # what was said until a lost poll is lost with it: so a poll is never repeated, and a write stays a write
+        # output up to a lost poll is lost with it, so polls are never repeated
         said = {"job": said["job"], **ask([request], [call], _POLL, again=False)[0]}
         if rest and said.get("fed"):
             del rest[0]
 
 
 class _Output:
-    """What a program has written so far."""
+    """The output of a program so far."""
 
     def __init__(self, call: Run) -> None:
         self._streams = {name: Gathered(name, finish=call.writes) for name in ("stdout", "stderr")}
 
     def take(self, said: Mapping[str, Any]) -> None:
-        """Add what is new; raises `LimitExceeded`."""
+        """Add new output. Raises `LimitExceeded`."""
         for name, gathered in self._streams.items():
             gathered.take(protocol.content(said, name))
         if (over := self._streams.get(str(said.get("over")))) is not None:
             over.overflow()
 
     def completed(self, code: int) -> Completed:
-        """Return the program's end; raises `LimitExceeded`."""
+        """Return the program's result. Raises `LimitExceeded`."""
         out, err = (each.content() for each in self._streams.values())
         return Completed(code & protocol.UNSIGNED, out, err)

@@ -1,4 +1,4 @@
-"""Calls as the worker protocol writes them, and its replies as ours (docs/worker-protocol.md)."""
+"""Converts calls to requests of the worker protocol and its replies to replies (docs/worker-protocol.md)."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ from remediation.connections.calls import (
 from remediation.model.text.shape import ODD
 
 SLICE = 420_000
-"""So many bytes of a file travel in one request or reply: a frame stays under 1 MB, and over WinRM its line goes in three Sends."""
+"""Bytes of a file per request or reply. A frame stays below 1 MB, and its line needs three Sends over WinRM."""
 LINE = 900_000
-"""A request is not packed fuller than this, before encoding."""
+"""Size limit of a request before encoding."""
 TOLD = "told"
-"""The stream of an HTTP answer's beginning, told while the rest is still to come."""
+"""The stream of an HTTP answer's chunks, sent before the answer is complete."""
 UNREAD = "unread"
-"""The kind of error of each call of a request that the worker could not read: none of them was carried out."""
+"""The error kind of each call in a request that the worker could not parse. None of them was carried out."""
 LONGEST = 60.0
-"""A program that may take longer runs detached and is polled, so that something is heard of it."""
+"""Programs with a longer timeout run detached and are polled."""
 DETACHED = 86_400.0
 UNSIGNED = 0xFFFFFFFF
-"""Exit codes are 32 bits, unsigned as Windows prints them."""
+"""Exit codes are unsigned 32-bit numbers, as on Windows."""
 
 
 class Scripts:
-    """The shipped probe scripts by name, and which of them one worker has."""
+    """The shipped probe scripts by name, and those that the current worker has."""
 
     def __init__(self, text: Callable[[str], str]) -> None:
         self._text = text
@@ -52,13 +52,13 @@ class Scripts:
         self._sent: set[str] = set()
 
     def forget(self) -> None:
-        """Take it that the worker has none: it is a new one."""
+        """Forget the scripts that were sent, for a new worker."""
         self._sent.clear()
 
     def probe(self, name: str, data: Mapping[str, Any], timeout: float, server: str = "") -> dict[str, Any]:
-        """Return the call for a probe; its text goes along the first time.
+        """Return the request for a probe. It includes the script the first time.
 
-        Calls of one request that name the same `server` are not sent to it any more once one of them has timed out.
+        After a timeout, further calls with the same `server` in a request are not sent to that server.
         """
         if name not in self._hashes:
             content = self._text(name).encode("utf-8")
@@ -74,7 +74,7 @@ class Scripts:
 
 
 def run_request(call: Run, stdin: bytes | None = None) -> dict[str, Any]:
-    """Return a program start; `stdin` is the first slice of it where the rest follows."""
+    """Return the request for a program. `stdin` is its first chunk if more follow."""
     return {
         "op": "run", "argv": list(call.argv), "stdin": encoded(call.stdin if stdin is None else stdin), "timeout": call.timeout,
         "cwd": call.cwd, "env": _variables(call.env),
@@ -82,14 +82,14 @@ def run_request(call: Run, stdin: bytes | None = None) -> dict[str, Any]:
 
 
 def _variables(env: Mapping[str, str]) -> dict[str, str] | list[tuple[str, str]]:
-    """Return variables as an object, or as pairs where an object of PowerShell, whose names have no case, could not hold them."""
+    """Return variables as an object, or as pairs if names differ only in case: PowerShell's objects ignore case."""
     return dict(env) if len({name.casefold() for name in env}) == len(env) else list(env.items())
 
 
 def http(call: Http) -> dict[str, Any]:
-    """Return the data of the probe ``http``."""
+    """Return the data of the ``http`` probe."""
     body = None if call.body is None else json.dumps(call.body)
-    pieces = call.stream or call.on_chunk is not None  # more than a frame holds
+    pieces = call.stream or call.on_chunk is not None  # may exceed a frame
     return {
         "method": call.method, "url": call.url, "body": body, "timeout": call.timeout, "stream": call.stream,
         "silence": call.silence, "tell": pieces,
@@ -97,18 +97,18 @@ def http(call: Http) -> dict[str, Any]:
 
 
 def alone(call: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a call for a process that answers this request alone: a file's part has to outlive it."""
+    """Return a call for a single-request process. Partial files must outlive it."""
     return {**call, "keep": True} if call["op"] == "write" else call
 
 
 def read_request(call: ReadFile, offset: int = 0, limit: int | None = None, *, tail: bool | None = None) -> dict[str, Any]:
-    """Return one slice's read."""
+    """Return the request for a chunk of a file."""
     wanted = min(call.limit if limit is None else limit, SLICE)
     return {"op": "read", "path": call.path, "offset": offset, "limit": wanted, "tail": call.tail if tail is None else tail}
 
 
 def write_request(path: str, offset: int, content: bytes, whole: str | None, backup: str | None) -> dict[str, Any]:
-    """Return one slice's write; `whole` is the SHA-256 of the file, given with the last slice."""
+    """Return the request that writes a chunk. `whole` is the file's SHA-256, sent with the last chunk."""
     return {
         "op": "write", "path": path, "offset": offset, "content": encoded(content), "last": whole is not None, "sha256": whole or "",
         "backup": backup,
@@ -116,14 +116,14 @@ def write_request(path: str, offset: int, content: bytes, whole: str | None, bac
 
 
 def weight(call: Call) -> int:
-    """Return about how many bytes `call` takes in a request's line."""
+    """Return the approximate size of `call` in a request."""
     if isinstance(call, Run):
         return 2 * len(call.stdin) + sum(len(word) for word in call.argv) + 500
     return 2 * len(call.content) + 500 if isinstance(call, WriteFile) else 30_000
 
 
 def failed_reply(reply: Mapping[str, Any]) -> Failed | None:
-    """Return what went wrong, None where nothing did."""
+    """Return the failure in a reply, or None."""
     error = reply.get("error")
     if not isinstance(error, Mapping):
         return None
@@ -132,17 +132,17 @@ def failed_reply(reply: Mapping[str, Any]) -> Failed | None:
 
 
 def understood(read: Callable[[], Reply], call: Call) -> Reply:
-    """Return what `read` makes of the reply to `call`; a `Failed` where a field is missing in it, or of another type."""
+    """Return the result of `read`, or a `Failed` if the reply has missing or invalid fields."""
     try:
         return read()
     except ODD:
-        # a write may have been carried out all the same
+        # a write may have been carried out
         kind = "uncertain" if call.writes else "error"
-        return Failed(kind, f"{name_of(call)}: the worker's reply cannot be read: a field is missing, or is not of its type")
+        return Failed(kind, f"{name_of(call)}: cannot parse the worker's reply: a field is missing or has the wrong type")
 
 
 def completed(reply: Mapping[str, Any]) -> Reply:
-    """Return a program's end."""
+    """Return a program's result."""
     return failed_reply(reply) or Completed(int(reply["rc"]) & UNSIGNED, content(reply, "stdout"), content(reply, "stderr"))
 
 
@@ -152,7 +152,7 @@ def probe_reply(reply: Mapping[str, Any]) -> Reply:
 
 
 def chunk_listeners(calls: Sequence[Call]) -> dict[int, Callable[[bytes], None]]:
-    """Return, by a call's place in its request, what hears of its answer before that is whole."""
+    """Return the listeners of streamed answers, by the index of their call."""
     return {
         place: functools.partial(notify_listener, call)
         for place, call in enumerate(calls)
@@ -161,7 +161,7 @@ def chunk_listeners(calls: Sequence[Call]) -> dict[int, Callable[[bytes], None]]
 
 
 def answering(call: Http) -> Callable[[Mapping[str, Any]], Reply]:
-    """Return how the reply to `call` is read: whoever listens hears what he has not heard yet."""
+    """Return a reader of the reply to `call`. The listener receives the rest of the body."""
 
     def whole(reply: Mapping[str, Any]) -> Reply:
         found = http_reply(reply)
@@ -175,13 +175,13 @@ def answering(call: Http) -> Callable[[Mapping[str, Any]], Reply]:
 
 
 def http_reply(reply: Mapping[str, Any]) -> Reply:
-    """Return an HTTP answer: what was told of it before, and the value of the probe ``http``."""
+    """Return an HTTP answer from the streamed chunks and the value of the ``http`` probe."""
     value = reply.get("value")
     problem = failed_reply(reply) or (
-        failed_reply(value) if isinstance(value, Mapping) else Failed("error", "the probe http said nothing")
+        failed_reply(value) if isinstance(value, Mapping) else Failed("error", "the probe http returned nothing")
     )
     if problem is not None or not isinstance(value, Mapping):
-        return problem or Failed("error", "the probe http said nothing")
+        return problem or Failed("error", "the probe http returned nothing")
     if int(value["status"]) in REDIRECTS:
         return Failed("redirected", str(value.get("location") or ""))
     first = value.get("first_byte")
@@ -194,16 +194,16 @@ def http_reply(reply: Mapping[str, Any]) -> Reply:
 
 
 def wrote(reply: Mapping[str, Any]) -> Reply:
-    """Return the end of a file's writing: there is nothing to tell but that it went well."""
+    """Return the result of writing a file."""
     return failed_reply(reply) or FileContent()
 
 
 def content(reply: Mapping[str, Any], key: str) -> bytes:
-    """Return what a field of base64 holds."""
+    """Decode a base64 field."""
     value = reply.get(key)
     return base64.b64decode(value, validate=True) if value else b""
 
 
 def encoded(data: bytes) -> str:
-    """Return a field of base64."""
+    """Encode a base64 field."""
     return base64.b64encode(data).decode("ascii")

@@ -1,4 +1,4 @@
-"""What a PowerShell worker is reached through: bytes to its stdin, bytes from its stdout, and how a loss is to be taken."""
+"""Transport of a PowerShell worker: bytes to its stdin, bytes from its stdout, and the meaning of losses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from remediation.model.clock import Clock
 
 
 class ChannelError(Exception):
-    """The way to the worker failed; `message` is fit for the user, and `next_step` says what helps where that is known."""
+    """The transport failed. `message` is suitable for users; `next_step` may say what helps."""
 
     def __init__(self, message: str, next_step: str = "") -> None:
         super().__init__(message)
@@ -18,53 +18,53 @@ class ChannelError(Exception):
 
 
 class NotDelivered(ChannelError):
-    """What was sent certainly did not reach the worker: it may be sent again, a write too."""
+    """The data certainly did not reach the worker: it may be sent again, even a write."""
 
 
 class SessionExpired(NotDelivered):
-    """What ran there is gone, for it was left alone for too long: a new one can be had at once."""
+    """The shell expired after a long idle time. A new one can be opened at once."""
 
 
 class DeliveryUnknown(ChannelError):
-    """What was sent may have reached the worker, or its answer was lost: only what changes nothing may be sent again."""
+    """The data may have reached the worker, or its answer was lost: only reads may be sent again."""
 
 
 class ProcessExited(DeliveryUnknown):
-    """The worker's process has ended."""
+    """The worker's process has exited."""
 
 
 class ReadTimeout(ChannelError):
-    """Nothing came before the deadline."""
+    """No data arrived before the deadline."""
 
 
 class Channel(Protocol):
-    """One process on the host, its streams, and what holds it there; used by one thread at a time.
+    """One process on the host, its streams, and its container there. Used by one thread at a time.
 
-    Deadlines are absolute, by `clock`.
+    Deadlines are absolute times of `clock`.
     """
 
     clock: Clock
 
     def start(self, command: Sequence[str], deadline: float) -> None:
-        """Start the process, ending the former; nothing of the caller's has been sent before.
+        """Start the process and end the previous one. No request has been sent before.
 
-        Raises `Unreachable` and its kinds (`remediation.model.errors`), or `NotDelivered` where another try may help.
+        Raises `Unreachable` or a subclass (`remediation.model.errors`), or `NotDelivered` if a retry may help.
         """
 
     def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:
-        """Write to the process's stdin; with `end` close it. Raises a `ChannelError`."""
+        """Write to the process's stdin and, with `end`, close it. Raises a `ChannelError`."""
 
     def receive(self, deadline: float) -> bytes:
-        """Return what the process wrote to stdout since, waiting for at least one byte. Raises a `ChannelError`."""
+        """Return new output of the process, waiting for at least one byte. Raises a `ChannelError`."""
 
     def errors(self) -> str:
-        """Return what the process wrote to stderr so far, as text."""
+        """Return the process's stderr so far, as text."""
 
     def as_logged_in(self) -> AbstractContextManager[bool]:
-        """Within it a message goes out once and by the login there is, or not at all; False where each message is a login."""
+        """Disable retries and new logins within the block. Yields False if each message is a login."""
 
     def abandon(self) -> None:
-        """Take the process for lost without a word to the host; what is left there is ended before the next `start`, or by `close`."""
+        """Give up the process without contacting the host. The next `start` or `close` ends the process there."""
 
     def close(self) -> None:
-        """End the process and leave nothing on the host; never raises."""
+        """End the process and leave nothing on the host. Never raises."""

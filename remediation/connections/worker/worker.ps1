@@ -1,5 +1,5 @@
-# The worker of docs/worker-protocol.md: lines of base64 JSON in by $Reader, "<nonce> <base64 JSON>" lines out.
-# Windows PowerShell 5.1 is the oldest it runs on. The automatic variable of piped input is not used here: the bootstrap reads stdin.
+# The worker of docs/worker-protocol.md: reads lines of base64 JSON from $Reader and writes "<nonce> <base64 JSON>" lines.
+# Requires Windows PowerShell 5.1. The automatic variable of piped input is not used, because the bootstrap reads stdin.
 param($Reader)
 
 Set-StrictMode -Off
@@ -9,22 +9,22 @@ $ProgressPreference = 'SilentlyContinue'
 $Utf8 = New-Object Text.UTF8Encoding $false
 $Output = [Console]::OpenStandardOutput()
 $SliceSize = 300000
-# Of each stream of a program; what comes beyond it is read and dropped, so that memory lasts and the program ends as it would.
+# Limit of each output stream. The excess is read and dropped, to limit memory without blocking the program.
 $OutputLimit = 128MB
 $Scripts = @{}
 $Jobs = @{}
-# The part of each file that is still being written, by the file's path.
+# The temporary file of each file that is being written, by its path.
 $Parts = New-Object 'Collections.Generic.Dictionary[string,string]'
-# Servers that let a request of the current line time out.
+# Servers for which a request of the current line has timed out.
 $Hung = @{}
-# PowerShell 6 and later: ConvertFrom-Json turns text that looks like a date into a date. System.Text.Json (7.0 and later) changes nothing.
-# 5.1 has only ConvertFrom-Json, which takes "\/Date(...)\/" alone for a date; the client never escapes a slash.
+# In PowerShell 6 and later, ConvertFrom-Json converts text that looks like a date. System.Text.Json (7.0 and later) does not.
+# 5.1 has only ConvertFrom-Json, which converts only "\/Date(...)\/"; the client never escapes a slash.
 $JsonDocument = 'System.Text.Json.JsonDocument' -as [type]
 
-# The two reads of a program's output block one thread each; with the default of one per core, stdin would wait for a third.
+# The two reads of a program's output block a thread each. With the default of one per core, stdin would wait for a third.
 $null = [Threading.ThreadPool]::SetMinThreads(16, 16)
 
-# .NET writes a byte order mark into a child's stdin when the console's code page is UTF-8 (65001) with its mark.
+# .NET writes a byte order mark to a child's stdin if the console uses UTF-8 (65001) with a mark.
 try { [Console]::InputEncoding = $Utf8 } catch { $null = $_ }
 try { [Console]::OutputEncoding = $Utf8 } catch { $null = $_ }
 
@@ -47,7 +47,7 @@ function ConvertTo-Failure($Record, [string] $What) {
     $cause = $Record.Exception.GetBaseException()
     $kind = 'error'
     if ($cause -is [ComponentModel.Win32Exception]) {
-        # 2 no such file, 3 no such path, 267 the working folder is none; 5 access denied (13 on other systems)
+        # 2 file not found, 3 path not found, 267 invalid working directory; 5 access denied (13 on other systems)
         if (@(2, 3, 267) -contains $cause.NativeErrorCode) { $kind = 'not-found' }
         elseif (@(5, 13) -contains $cause.NativeErrorCode) { $kind = 'denied' }
     }
@@ -56,7 +56,7 @@ function ConvertTo-Failure($Record, [string] $What) {
     New-Failure $kind ($What + ': ' + $cause.Message)
 }
 
-# What CommandLineToArgvW takes apart again: quoted if empty or with space, tab, line end or quote; backslashes doubled before a quote.
+# Quotes for CommandLineToArgvW: if empty or with space, tab, line end or quote; backslashes are doubled before a quote.
 function ConvertTo-Argument([string] $Text) {
     if ($Text -ne '' -and $Text -notmatch '[ \t\r\n\v"]') { return $Text }
     $quoted = [regex]::Replace($Text, '(\\*)"', '$1$1\"')
@@ -64,7 +64,7 @@ function ConvertTo-Argument([string] $Text) {
     '"' + $quoted + '"'
 }
 
-# Variables come as an object, or as pairs where two names differ in case alone: an object of PowerShell cannot hold both.
+# Variables are an object, or pairs if two names differ only in case, which an object cannot hold.
 function Set-Variables($Info, $Wanted) {
     $pairs = New-Object Collections.ArrayList
     if ($Wanted -is [array]) { foreach ($pair in $Wanted) { $null = $pairs.Add($pair) } }
@@ -106,17 +106,17 @@ function Start-Program($Call) {
     $job
 }
 
-# Begin to write a slice of stdin. The one before has been taken by then.
+# Starts to write a chunk of stdin. The previous chunk has been written by then.
 function Send-Stdin($Job, $Content) {
     if ($Job.fed) { return }
-    # not by "= if": what a block emits is taken apart into single objects
+    # not "= if": PowerShell would unroll the byte array into single objects
     $bytes = [Convert]::FromBase64String([string] $Content)
     if ($bytes.Length -eq 0) { Complete-Stdin $Job; return }
     try { $Job.feeding = $Job.process.StandardInput.BaseStream.WriteAsync($bytes, 0, $bytes.Length) }
     catch { $Job.more = $false; Complete-Stdin $Job }
 }
 
-# A slice was taken, or never will be: a program may end without having read its stdin.
+# A chunk was written, or cannot be: a program may end without reading its stdin.
 function Complete-Stdin($Job) {
     $broken = $null -ne $Job.feeding -and $Job.feeding.IsFaulted
     $Job.feeding = $null
@@ -125,15 +125,15 @@ function Complete-Stdin($Job) {
     try { $Job.process.StandardInput.Close() } catch { $null = $_ }
 }
 
-# A frame of what a stream of a program holds. Its JSON is put together by hand: each conversion would copy the text once more.
+# Sends a stream's output as a frame. The JSON is concatenated, because each conversion would copy the text again.
 function Send-Gathered($Stream, $Id, [int] $Index) {
     $data = [Convert]::ToBase64String($Stream.gathered.GetBuffer(), 0, [int] $Stream.gathered.Length)
     $Stream.gathered.SetLength(0)
     Write-Line ('{"id":' + $Id + ',"call":' + $Index + ',"stream":"' + $Stream.name + '","data":"' + $data + '"}')
 }
 
-# Pass on what the program says for so many milliseconds; true once it has ended and said everything. With $UntilFed it is left as
-# soon as the program has taken what was written to its stdin.
+# Reads a program's output for a limited time; returns true when it has ended and its output is complete. With $UntilFed, returns
+# as soon as the program has read the chunk of stdin.
 function Receive-Program($Job, [double] $Milliseconds, $Id, [int] $Index, [bool] $UntilFed) {
     $watch = [Diagnostics.Stopwatch]::StartNew()
     $quietSince = $null
@@ -142,7 +142,7 @@ function Receive-Program($Job, [double] $Milliseconds, $Id, [int] $Index, [bool]
         $ended = $Job.process.HasExited
         if ($ended -and $open.Count -eq 0) { return $true }
         if ($ended) {
-            # what it started may hold the pipes open for ever: half a second without a byte is the end
+            # a child process may keep the pipes open forever, so half a second without output is the end
             if ($null -eq $quietSince) { $quietSince = $watch.ElapsedMilliseconds }
             if ($watch.ElapsedMilliseconds - $quietSince -gt 500) { return $true }
         }
@@ -174,7 +174,7 @@ function Receive-Program($Job, [double] $Milliseconds, $Id, [int] $Index, [bool]
     }
 }
 
-# End a program and what it started, and wait for its end.
+# Kills a program and its children, and waits for its end.
 function Stop-Program($Job) {
     $process = $Job.process
     try {
@@ -188,7 +188,7 @@ function Stop-Program($Job) {
 
 function Stop-Tree([int] $Root) {
     $info = New-Object Diagnostics.ProcessStartInfo
-    # by its full path: a bare name is looked for in the current folder first
+    # full path: a bare name is searched in the current folder first
     $info.FileName = [IO.Path]::Combine([Environment]::SystemDirectory, 'taskkill.exe')
     $info.Arguments = '/F /T /PID ' + $Root
     $info.UseShellExecute = $false
@@ -198,7 +198,7 @@ function Stop-Tree([int] $Root) {
     $info.RedirectStandardError = $true
     $killer = [Diagnostics.Process]::Start($info)
     $killer.StandardInput.Close()
-    # read, or it would stop after 4 kB: a pipe of .NET Framework holds no more, and each process of the tree is a line
+    # read its output: .NET Framework's pipe holds only 4 kB, and taskkill writes a line per process
     $null = $killer.StandardOutput.ReadToEndAsync()
     $null = $killer.StandardError.ReadToEndAsync()
     $null = $killer.WaitForExit(5000)
@@ -208,7 +208,7 @@ function Get-TooMuch($Job) {
     foreach ($name in 'stdout', 'stderr') { if ($Job.streams[$name].over) { return $name } }
 }
 
-# What is left of a program's output, and its exit code.
+# The rest of a program's output, and its exit code.
 function Get-Outcome($Job) {
     $code = $null
     if ($Job.process.HasExited) { $code = ([int64] $Job.process.ExitCode) -band 4294967295 }
@@ -238,7 +238,7 @@ function Remove-Job([string] $Name) {
     Stop-Program $job
 }
 
-# Wait for a job's program and return what is new. A job ends with its program, or with a request that says it is the last.
+# Waits for a job's program and returns new output. A job ends with its program, or with a request marked as the last.
 function Get-Progress([string] $Name, $Call, $Id, [int] $Index) {
     $job = $Jobs[$Name]
     $done = Receive-Program $job ([double] $Call.wait * 1000) $Id $Index $false
@@ -263,7 +263,7 @@ function Invoke-Poll($Call, $Id, [int] $Index) {
     $job = $Jobs[$name]
     if ($null -eq $job) { return New-Failure 'not-found' ('no job ' + $name) }
     if ($null -eq $Call.stdin) { return Get-Progress $name $Call $Id $Index }
-    # the slice before is waited for: no more than one is held here
+    # wait for the previous chunk: only one is held here
     $fed = $true
     if ($null -ne $job.feeding) {
         $null = Receive-Program $job ([double] $Call.wait * 1000) $Id $Index $true
@@ -279,8 +279,8 @@ function Invoke-Poll($Call, $Id, [int] $Index) {
     $said
 }
 
-# For probes, which run below Invoke-Probe and so see this function and whose call it is: the beginning of an answer, while the rest
-# is still to come. It leaves at once, in a frame of its own; what was told here is not said again in the probe's value.
+# For probes, which are called by Invoke-Probe and see its variables: sends the beginning of an answer before the rest is known.
+# It is sent at once in a separate frame, and is not repeated in the probe's value.
 function Send-Told([byte[]] $Bytes) {
     Write-Line ('{"id":' + $ToldRequest + ',"call":' + $ToldCall + ',"stream":"told","data":"' + [Convert]::ToBase64String($Bytes) + '"}')
 }
@@ -293,12 +293,12 @@ function Invoke-Probe($Call, $ToldRequest, [int] $ToldCall) {
         if ($found -ne $hash) { return ConvertTo-Text (New-Failure 'error' ("the script of probe '" + $Call.name + "' is not the one its hash announces")) }
         $Scripts[$hash] = [ScriptBlock]::Create($Utf8.GetString($bytes))
     }
-    # the others of this line that only read wait for it no more
+    # further read-only calls of this line do not wait for this server
     if ($Call.server -and $Hung.ContainsKey([string] $Call.server)) { return '{"value":' + $Hung[[string] $Call.server] + '}' }
     $block = $Scripts[$hash]
     if ($null -eq $block) { return ConvertTo-Text (New-Failure 'need-script' ("probe '" + $Call.name + "' has not been sent yet")) }
     $said = @(& $block $Call.data)
-    # one text is JSON already; anything else is made JSON here
+    # a single string is JSON already; other values are converted
     $text = if ($said.Count -eq 0) { 'null' }
     elseif ($said.Count -eq 1 -and $said[0] -is [string]) { [string] $said[0] }
     elseif ($said.Count -eq 1) { ConvertTo-Text $said[0] }
@@ -336,8 +336,8 @@ function Read-Part($Call) {
     finally { $file.Dispose() }
 }
 
-# A name of 11 characters in the file's own folder, the same for every write of that file: what an earlier one left is found and removed,
-# and whatever path can be read can be written (5.1 takes paths of 259 characters, and of 247 for the folder).
+# A name of 11 characters in the file's folder, the same for every write of that file: leftovers are found and removed, and every
+# readable path is writable (5.1 allows paths of 259 characters, and 247 for folders).
 function Get-PartPath([string] $Path) {
     $name = $Utf8.GetBytes([IO.Path]::GetFileName($Path).ToLowerInvariant())
     $hash = [BitConverter]::ToString([Security.Cryptography.SHA256]::Create().ComputeHash($name), 0, 4).Replace('-', '').ToLowerInvariant()
@@ -350,7 +350,7 @@ function Remove-Part([string] $Path) {
     try { [IO.File]::Delete($part) } catch { $null = $_ }
 }
 
-# Keep a copy; one that could not be completed is removed.
+# Creates the backup. An incomplete one is removed.
 function Copy-Backup([string] $Path, [string] $Backup) {
     $new = -not [IO.File]::Exists($Backup)
     try { [IO.File]::Copy($Path, $Backup, $true) }
@@ -363,11 +363,11 @@ function Copy-Backup([string] $Path, [string] $Backup) {
 function Move-Part([string] $Part, [string] $Path, [string] $Backup) {
     if (-not [IO.File]::Exists($Path)) { [IO.File]::Move($Part, $Path); return }
     if ($Backup) { Copy-Backup $Path $Backup }
-    # keeps the owner and the access rules of the file that is replaced
+    # keeps the owner and access rules of the replaced file
     try { [IO.File]::Replace($Part, $Path, [NullString]::Value) }
     catch {
         if ([IO.File]::Exists($Path)) { throw }
-        [IO.File]::Move($Part, $Path) # Windows had removed the old file by then
+        [IO.File]::Move($Part, $Path) # Windows had already removed the old file
     }
 }
 
@@ -386,14 +386,14 @@ function Write-Part($Call) {
         $size = Add-Slice $Parts[$path] $offset $Call
         if ($Call.last) { Move-Part $Parts[$path] $path ([string] $Call.backup) }
         else { $kept = $true }
-        # the next slice comes to another process
+        # another process handles the next chunk
         if ($kept -and $Call.keep) { $null = $Parts.Remove($path) }
         @{ size = $size }
     }
     finally { if (-not $kept) { Remove-Part $path } }
 }
 
-# Write one slice, and check the whole after the last; returns the size.
+# Writes one chunk, and checks the hash after the last one. Returns the size.
 function Add-Slice([string] $Part, [int64] $Offset, $Call) {
     $bytes = [Convert]::FromBase64String([string] $Call.content)
     $mode = if ($Offset -eq 0) { [IO.FileMode]::CreateNew } else { [IO.FileMode]::Open }
@@ -436,7 +436,7 @@ function Invoke-Call($Call, $Id, [int] $Index) {
     catch { return ConvertTo-Text (ConvertTo-Failure $_ $what) }
 }
 
-# What ConvertFrom-Json makes of JSON, but that text stays text.
+# Like ConvertFrom-Json, but without converting dates.
 function ConvertFrom-Element($Element) {
     switch ([string] $Element.ValueKind) {
         'Object' {
@@ -464,7 +464,7 @@ function ConvertFrom-Element($Element) {
     }
 }
 
-# ConvertFrom-Json is compiled and the reader above is not, so it reads whatever holds nothing that it could take for a date.
+# ConvertFrom-Json is faster than the reader above, so it parses all text without anything like a date.
 function ConvertFrom-Text([string] $Text) {
     if ($null -eq $JsonDocument -or $Text -notmatch '[0-9]-[0-9]{2}-[0-9]|/Date|\\[u/]') { return ConvertFrom-Json -InputObject $Text }
     $document = $JsonDocument::Parse($Text)
@@ -479,7 +479,7 @@ function Invoke-Request([string] $Line) {
     $id = 'null'
     try {
         $text = ConvertFrom-Base64 $Line
-        # read beforehand: the answer to a request that cannot be read carries it too
+        # read first, so that the answer to an invalid request has the ID too
         if ($text -match '\A\s*\{\s*"id"\s*:\s*([0-9]+)') { $id = $Matches[1] }
         $request = ConvertFrom-Text $text
         $calls = @($request.calls)
@@ -508,7 +508,7 @@ try {
     }
 }
 finally {
-    # whoever asked is gone: what was begun and not ended goes too
+    # the client is gone: end unfinished programs and remove partial files
     foreach ($Left in @($Jobs.Keys)) { Remove-Job $Left }
     foreach ($Left in @($Parts.Keys)) { Remove-Part $Left }
 }

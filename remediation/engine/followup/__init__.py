@@ -1,1 +1,1 @@
-"""What may follow a run: resume, undo, apply."""
+"""Commands that follow a run: resume, undo, apply."""

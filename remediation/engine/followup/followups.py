@@ -1,4 +1,4 @@
-"""What may follow a run: to go on after it was cut off, to take it back, to apply what its check mode planned."""
+"""Resume an interrupted run, undo a run, or apply a saved plan."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from remediation.templating.yaml.masked_source import masked_source
 def resume_run(
     record: RunRecord, request: RunRequest, ports: Ports, open_host: OpenHost, *, mask: Masker | None = None
 ) -> RunSummary:
-    """Go on with a run that was cut off or lost hosts, in its own journal; what is done is not repeated.
+    """Resume a run that was interrupted or lost hosts, in its own journal; finished tasks are not repeated.
 
-    `request` is the run's own, made again from its header. Raises `UsageError` where there is nothing left to do, and where
-    its files are no longer those that it began with.
+    `request` is the run's own, rebuilt from its header. Raises `UsageError` if nothing is left to do or if the run's files
+    have changed since it began.
     """
     end = record.end
     if end is not None and end.data.get("exit_code") in {int(Exit.OK), int(Exit.PENDING)}:
-        raise UsageError(f"run {record.run} has come to its end", next_step="run its playbook again")
+        raise UsageError(f"run {record.run} is complete", next_step="run its playbook again")
     if record.header.get("check"):
-        raise UsageError(f"run {record.run} was a rehearsal and changed nothing", next_step="run its playbook")
+        raise UsageError(f"run {record.run} was a dry run and changed nothing", next_step="run its playbook")
     edited = changed_files(record, request.playbook.files, mask or Masker())
     if edited:
         raise UsageError(
             f"{', '.join(edited)} changed since run {record.run} began, so its tasks are no longer the same",
-            next_step="put the file back, or run the playbook anew: what is done already changes nothing",
+            next_step="restore the file, or run the playbook again: finished tasks change nothing",
         )
     policy = dataclasses.replace(request.policy, run_started=record.started)
-    with intact(f"run {record.run}", "run its playbook again: what is done already changes nothing"):
+    with intact(f"run {record.run}", "run its playbook again: finished tasks change nothing"):
         known = progress_of(record.events)
     cut_off = record.events[-1].time if end is None and record.events else 0.0
     mine = dataclasses.replace(request, run=record.run, policy=policy, progress=known, cut_off=cut_off)
@@ -52,7 +52,7 @@ def resume_run(
 
 
 def changed_files(record: RunRecord, files: Iterable[Path], mask: Masker) -> list[str]:
-    """Return which of `files` differ from the texts that the run kept of them; of a name that several have, none is compared."""
+    """Return which of `files` differ from the copies in the run's folder. Files that share a name are not compared."""
     paths = list(files)
     names = [path.name for path in paths]
     edited = []
@@ -71,13 +71,13 @@ def changed_files(record: RunRecord, files: Iterable[Path], mask: Masker) -> lis
 
 
 def undo_run(record: RunRecord, request: RunRequest, ports: Ports, open_host: OpenHost, *, task: str = "") -> RunSummary:
-    """Take back what a run changed, the last change first, on the hosts of ``request.limit`` and of one `task` where given.
+    """Undo the changes of a run, last first, on the hosts of ``request.limit``, and of one `task` if given.
 
-    It is a run of its own, with its own journal. What cannot be taken back is said first. Raises `UsageError` where the run
-    changed nothing that could be.
+    Undoing is a run with its own journal. Changes that cannot be undone are listed first. Raises `UsageError` if the run
+    changed nothing.
     """
     selected = set(request.inventory.select("all", request.limit))
-    with intact(f"run {record.run}", f"see remediate show {record.run}, and put back by hand what it changed"):
+    with intact(f"run {record.run}", f"see remediate show {record.run}, and restore manually what it changed"):
         plan = undo_plan(record.events, wanted=selected.__contains__, task=task)
     if not plan.steps and not plan.lasting:
         of = f" in the task {task!r}" if task else ""
@@ -86,9 +86,9 @@ def undo_run(record: RunRecord, request: RunRequest, ports: Ports, open_host: Op
 
 
 def apply_plan(plan: Plan, request: RunRequest, ports: Ports, open_host: OpenHost, *, only: tuple[str, ...] = ()) -> RunSummary:
-    """Apply a saved plan or the changes of it that `only` names; raises `StalePlan` where a fresh look differs.
+    """Apply a saved plan, or only its changes named by `only`. Raises `StalePlan` if a fresh observation differs.
 
-    `request` is the plan's own, made again from its header; its limits (``--max-risk``) are those of today.
+    `request` is the plan's own, rebuilt from its header; its limits (``--max-risk``) are today's.
     """
     selection = plan.select(only, ports.mask)
     verify_hosts(plan, chosen_hosts(request))
@@ -98,7 +98,7 @@ def apply_plan(plan: Plan, request: RunRequest, ports: Ports, open_host: OpenHos
 
 
 def fresh_plan(request: RunRequest, ports: Ports, open_host: OpenHost, header: Mapping[str, Any]) -> Plan:
-    """Return what the same run would change now; told to nobody, nothing changed."""
+    """Return what the same run would change now, without emitting events or changing anything."""
     heard: list[Event] = []
     policy = dataclasses.replace(request.policy, check=True, interactive=False)
     silent = dataclasses.replace(ports, emit=Emitter([heard.append], ports.mask), prompt=NoPrompt())

@@ -1,4 +1,4 @@
-"""A saved plan: what a look predicted, applied later, exactly or in part, and refused where a fresh look differs."""
+"""Saved plans: the changes predicted by check mode, applied later, and refused if a fresh observation differs."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ FORMAT = 1
 
 
 class StalePlan(Blocked):
-    """A fresh look differs from the saved plan."""
+    """A fresh observation differs from the saved plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
-    """One change of a plan; ``id`` is what ``--only`` takes. ``reached`` is False for rungs beyond the predicted goal."""
+    """One change of a plan; ``--only`` takes its ``id``. ``reached`` is False for rungs beyond the predicted goal."""
 
     id: int
     host: str
@@ -39,7 +39,7 @@ class PlannedChange:
 
     @property
     def identity(self) -> tuple[str, str, str, str, str]:
-        """What a fresh look must find again. Amounts may move (VRAM does), the text of an edit may not."""
+        """The fields that a fresh observation must reproduce. Amounts may change (VRAM does), the text of an edit may not."""
         return (self.host, self.step, self.change.summary, self.change.subject, self.change.diff)
 
     def __str__(self) -> str:
@@ -48,22 +48,22 @@ class PlannedChange:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run in check mode predicted. ``header`` is what `apply` needs to run the same playbook on the same hosts."""
+    """What check mode predicted. ``header`` holds what `apply` needs to run the same playbook on the same hosts."""
 
     header: Mapping[str, Any]
     hosts: tuple[str, ...]
     entries: tuple[PlannedChange, ...]
 
     def select(self, only: Sequence[str] = (), mask: Masker | None = None) -> PlanSelection:
-        """Return the part to be applied; `only` are ids. Raises `UsageError` on one that is not in the plan.
+        """Return the part to apply; `only` are ids. Raises `UsageError` on an id that is not in the plan.
 
-        The plan's texts have secrets masked; `mask` does the same with the changes of the run.
+        The texts of the plan are masked; `mask` masks the changes of the run for comparison.
         """
         known = {str(entry.id): entry for entry in self.entries}
         strange = [name for name in only if name not in known]
         if strange:
-            ids = ", ".join(known) or "none: it holds no change"
-            raise UsageError(f"the plan has no change {strange[0]!r}", next_step=f"its changes are {ids}")
+            ids = ", ".join(known) or "none: the plan is empty"
+            raise UsageError(f"the plan has no change {strange[0]!r}", next_step=f"valid ids: {ids}")
         return PlanSelection(self, frozenset(int(name) for name in only) if only else None, mask or Masker())
 
 
@@ -76,7 +76,7 @@ class PlanSelection:
     mask: Masker = field(default_factory=Masker)
 
     def __call__(self, host: str, path: str, change: Change) -> Selected:
-        """Return what the plan says of a change at a task of a host."""
+        """Return whether the plan contains a change at a task of a host."""
         key = (self.mask.text(change.summary), self.mask.text(change.subject))
         for entry in self.plan.entries:
             here = entry.host == host and entry.change.key == key
@@ -86,7 +86,7 @@ class PlanSelection:
 
 
 def plan_of(events: Iterable[Event], header: Mapping[str, Any]) -> Plan:
-    """Return the plan that the events of a run in check mode tell; ids count from 1."""
+    """Return the plan predicted by the events of a check-mode run; ids count from 1."""
     hosts: list[str] = []
     found: list[tuple[str, str, str, Change, bool]] = []
     paths: dict[str, list[str]] = {}
@@ -107,7 +107,7 @@ def plan_of(events: Iterable[Event], header: Mapping[str, Any]) -> Plan:
 
 
 def _beyond(data: Mapping[str, Any]) -> Iterable[tuple[str, Change]]:
-    """Yield the changes of rungs that a ladder lists beyond its predicted end: `apply` may need them (design 5)."""
+    """Yield the changes of the rungs that a ladder lists beyond its predicted end: `apply` may need them."""
     rungs = (data.get("result") or {}).get("foreseen") or ()
     for rung in rungs:
         if isinstance(rung, Mapping) and not rung.get("reached", True):
@@ -116,55 +116,55 @@ def _beyond(data: Mapping[str, Any]) -> Iterable[tuple[str, Change]]:
 
 
 def plan_difference(saved: Plan, fresh: Plan) -> list[str]:
-    """Return how a fresh look differs, a line each; empty when the saved plan still holds."""
+    """Return how a fresh plan differs, one line per change; empty if the saved plan still holds."""
     before = {entry.identity: entry for entry in saved.entries if entry.reached}
     now = {entry.identity: entry for entry in fresh.entries if entry.reached}
-    gone = [f"- {entry} (no longer to be done)" for identity, entry in before.items() if identity not in now]
+    gone = [f"- {entry} (no longer needed)" for identity, entry in before.items() if identity not in now]
     new = [f"+ {entry} (not in the plan)" for identity, entry in now.items() if identity not in before]
     return [*gone, *new]
 
 
 def verify_plan(saved: Plan, fresh: Plan) -> None:
-    """Raise `StalePlan` with the difference when a fresh look does not find what was planned."""
+    """Raise `StalePlan` with the differences if a fresh plan differs."""
     lines = plan_difference(saved, fresh)
     if lines:
-        text = "\n  ".join(["stale plan: the hosts are not as they were when it was made", *lines])
-        raise StalePlan(text, next_step="look again and save a new plan: --check --out")
+        text = "\n  ".join(["stale plan: the hosts have changed since the plan was saved", *lines])
+        raise StalePlan(text, next_step="save a new plan with --check --out")
 
 
 def verify_hosts(saved: Plan, hosts: Iterable[str]) -> None:
-    """Raise `StalePlan` when the plan was made for other hosts than `hosts`."""
+    """Raise `StalePlan` if the plan was made for hosts other than `hosts`."""
     here, there = set(hosts), set(saved.hosts)
     if here != there:
         odd = ", ".join(sorted(here ^ there))
-        raise StalePlan(f"the plan was made for other hosts: {odd}", next_step="make a plan with this inventory and --limit")
+        raise StalePlan(f"the plan was made for other hosts: {odd}", next_step="save a plan with this inventory and --limit")
 
 
 def save_plan(plan: Plan, path: Path) -> None:
-    """Write a plan, for its owner alone; one that was edited is refused. Raises `UsageError` where it cannot be written."""
+    """Write a plan, readable only by its owner, with a digest that detects edits. Raises `UsageError` if it cannot be written."""
     body = _to_json(plan)
     try:
         write_private(path, visible_json({**body, "digest": _digest(body)}, indent=1) + "\n")
     except OSError as error:
         raise UsageError(
-            f"the plan cannot be written to {path}: {error.strerror or error}",
-            next_step="name a file in a folder that may be written to",
+            f"cannot write the plan to {path}: {error.strerror or error}",
+            next_step="name a file in a writable folder",
         ) from None
 
 
 def load_plan(path: Path) -> Plan:
-    """Read a plan; raises `UsageError` when it is none, and `StalePlan` when it was edited."""
+    """Read a plan. Raises `UsageError` if the file is not a plan, `StalePlan` if it was edited."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         digest = value.pop("digest")
         version = value["format"]
     except OSError as error:
-        raise UsageError(f"the plan {path} cannot be read: {error.strerror}") from None
+        raise UsageError(f"cannot read the plan {path}: {error.strerror}") from None
     except (*ODD, MemoryError):
-        raise UsageError(f"{path} is no saved plan", next_step="make one with --check --out") from None
+        raise UsageError(f"{path} is not a saved plan", next_step="save one with --check --out") from None
     if version != FORMAT or digest != _digest(value):
-        raise StalePlan(f"the plan {path} was edited, or made by another version", next_step="make it anew: --check --out")
-    with intact(f"the plan {path}", "make it anew: --check --out"):
+        raise StalePlan(f"the plan {path} was edited or saved by another version", next_step="save a new plan with --check --out")
+    with intact(f"the plan {path}", "save a new plan with --check --out"):
         return _from_json(value)
 
 
@@ -197,7 +197,7 @@ def _from_json(value: Mapping[str, Any]) -> Plan:
     )
     header, hosts = value["header"], value["hosts"]
     if not isinstance(header, Mapping) or not isinstance(hosts, list):
-        raise TypeError("its header or hosts are of another kind")
+        raise TypeError("its header or hosts have the wrong type")
     return Plan(header, tuple(map(str, hosts)), entries)
 
 

@@ -1,4 +1,4 @@
-"""Taking a run back: the steps that its changes recorded beforehand, walked backwards, by any process at any later time."""
+"""Undo a run: executes the undo steps that its changes recorded, last first. Any later process can do it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from remediation.model.secrets.names import MASK
 
 @dataclass(frozen=True, slots=True)
 class Undoing:
-    """One change of a run that is to be taken back, where it was made, and by which rights (``become``)."""
+    """One change to undo, where it was made, and with which ``become`` settings."""
 
     host: str
     task: str
@@ -30,27 +30,28 @@ class Undoing:
 
 @dataclass(frozen=True, slots=True)
 class UndoPlan:
-    """What would be taken back, the last change first, and what cannot be (changes without an undo)."""
+    """The changes to undo, last first, and the changes that have no undo."""
 
     steps: tuple[Undoing, ...]
     lasting: tuple[Undoing, ...]
 
     def of(self, host: str) -> UndoPlan:
-        """Return the part that concerns one host."""
+        """Return the part for one host."""
         return UndoPlan(
             tuple(item for item in self.steps if item.host == host), tuple(item for item in self.lasting if item.host == host)
         )
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The hosts on which something would be taken back."""
+        """The hosts with changes to undo."""
         return tuple(dict.fromkeys(item.host for item in self.steps))
 
 
 def undo_plan(events: Iterable[Event], *, wanted: Callable[[str], bool] = bool, task: str = "") -> UndoPlan:
-    """Return what undoing a run takes: of the hosts that `wanted` accepts, and of the task named `task` where given.
+    """Return the undo plan of a run, for the hosts that `wanted` accepts and the task named `task` if given.
 
-    A change that was sent and never ended belongs to it as well: its undo is a state, and does nothing where that holds.
+    A change that was sent but never ended is included: its undo is a desired state, and does nothing if that state already
+    holds.
     """
     begun: dict[tuple[str, int], Undoing] = {}
     for event in events:
@@ -67,17 +68,20 @@ def undo_plan(events: Iterable[Event], *, wanted: Callable[[str], bool] = bool, 
 
 
 def _can_be_undone(change: Change) -> bool:
-    """Return whether the journal says how; a masked secret is not what stood there, and must not be written in its place."""
+    """Return whether the journal records the undo completely.
+
+    A masked secret is not the original value and must not be written.
+    """
     return change.undo is not None and MASK not in json.dumps(change.undo.params, ensure_ascii=False, default=str)
 
 
 def lasting(changes: Iterable[Change]) -> tuple[Change, ...]:
-    """Return the changes that no undo takes back: to be said before a run, in its plan."""
+    """Return the changes that have no undo; the plan of a run lists them."""
     return tuple(change for change in changes if change.undo is None)
 
 
 def undo_calls(plan: UndoPlan, context: StepContext) -> Sequence[tuple[Undoing, Result]]:
-    """Take one host's changes back, the last first; ends at the first that does not come to a good end."""
+    """Undo one host's changes, last first; stop at the first failure."""
     results: list[tuple[Undoing, Result]] = []
     for item in plan.of(context.host).steps:
         if item.change.undo is None or context.ports.cancelled():

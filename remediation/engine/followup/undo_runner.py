@@ -1,4 +1,4 @@
-"""Carries an undo out: per host and in parallel, one recorded step after the other, the last change first."""
+"""Runs an undo on all hosts in parallel; on each host, the last change first."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Undoer:
         self.play = PlayState(self.stage, play, hosts, hosts, self.title)
 
     def run(self) -> RunSummary:
-        """Take everything back that can be, and return what came of it."""
+        """Undo every change that has an undo, and return the summary."""
         begun = self.ports.clock.now()
         policy = self.request.policy
         self.stage.emit(
@@ -58,7 +58,7 @@ class Undoer:
         )
         self.stage.emit("play_start", play=self.title, hosts=list(self.play.hosts))
         for item in self.plan.lasting:
-            text = f"cannot be taken back: {item.change.summary}"
+            text = f"cannot be undone: {item.change.summary}"
             self.stage.emit("note", host=item.host, play=self.title, task=item.task, text=text, level="warning")
         try:
             if self.plan.hosts:
@@ -74,7 +74,7 @@ class Undoer:
         return self._summary(self.ports.clock.now() - begun)
 
     def _guarded(self, state: HostState) -> Generator[Any, Any, None]:
-        """Walk, and turn an exception of our own code into the host's end."""
+        """Undo one host's changes; an internal error ends the host."""
         try:
             with contained(state.name, self.ports.crashed):
                 yield from self._walk(state)
@@ -112,7 +112,7 @@ class Undoer:
             return Result(outcome_of(error), error.message, next_step=error.next_step)
         except RemediationError as error:
             return Result(Outcome.FAILED, error.message, next_step=error.next_step)
-        return results[0][1] if results else Result(Outcome.SKIPPED, f"interrupted before: {item.change.summary} is taken back")
+        return results[0][1] if results else Result(Outcome.SKIPPED, f"interrupted before undoing: {item.change.summary}")
 
     def _count(self, state: HostState, result: Result) -> None:
         recap = state.recap

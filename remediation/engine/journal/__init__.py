@@ -1,1 +1,1 @@
-"""The journal of a run, earlier runs, and the JSON form of what they hold."""
+"""The journal of a run, earlier runs, and their JSON form."""

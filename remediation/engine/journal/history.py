@@ -1,4 +1,4 @@
-"""Earlier runs, and the one that is going on, read from their journals."""
+"""Earlier and current runs, read from their journals."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from remediation.model.errors import UsageError
 from remediation.model.event import Event
 
 KEEP = 200
-"""How many runs are kept unless the user says otherwise; the oldest go first."""
+"""How many runs are kept by default; the oldest are removed first."""
 
 
 _LATEST = 253402214400.0
-"""The last day of the year 9999: no later time can be shown."""
+"""The last day of the year 9999: later times cannot be formatted."""
 
 
 def showable_time(value: object) -> float:
-    """Return a time in seconds since the epoch that can be shown; 0 for what is none."""
+    """Return `value` if it is a time in seconds since the epoch that can be formatted, otherwise 0."""
     number = _number(value)
     return number if number is not None and 0 <= number < _LATEST else 0.0
 
@@ -35,13 +35,13 @@ def _number(value: object) -> float | None:
 
 
 def damaged(run: str, what: str) -> UsageError:
-    """Return the error for a run whose folder is not as this program left it."""
+    """Return the error for a run folder whose content is invalid."""
     return UsageError(f"run {run} is damaged: {what}", next_step="see remediate history for other runs")
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run as its folder tells it: the header, the events so far, and how many lines of its journal cannot be read."""
+    """One run as its folder records it: the header, the events so far, and the number of unreadable journal lines."""
 
     folder: Path
     header: Mapping[str, Any]
@@ -60,13 +60,13 @@ class RunRecord:
 
     @property
     def end(self) -> Event | None:
-        """The ``run_end`` event; None while the run goes on, and of one that was cut off, also when it was resumed before."""
+        """The ``run_end`` event; None if the run is in progress or was interrupted, even after an earlier resume."""
         last = next((event for event in reversed(self.events) if event.kind in {"run_start", "run_end"}), None)
         return last if last is not None and last.kind == "run_end" else None
 
     @property
     def state(self) -> str:
-        """``running``, ``ended`` or ``cut off``; where nobody can tell whether a process works on it, ``running or cut off``."""
+        """``running``, ``ended`` or ``cut off``; ``running or cut off`` if it is unknown whether a process works on the run."""
         running = is_running(self.folder)
         if running:
             return "running"
@@ -75,7 +75,7 @@ class RunRecord:
         return "cut off" if running is False else "running or cut off"
 
     def file(self, name: str) -> str | None:
-        """Return a text that was kept with the run (its playbook), None when there is none of that name."""
+        """Return a text saved with the run (its playbook), None if there is none of that name."""
         path = self.folder / FILES / name
         try:
             return path.read_text(encoding="utf-8") if path.is_file() else None
@@ -83,7 +83,7 @@ class RunRecord:
             raise damaged(self.run, f"{FILES}/{name} cannot be read") from None
 
     def summary(self) -> dict[str, Any]:
-        """Return the run in one line's worth of JSON, for ``history``."""
+        """Return the run as JSON for ``history``."""
         state = self.state
         end = self.end if state == "ended" else None
         hosts = self.header.get("hosts")
@@ -103,7 +103,7 @@ class RunRecord:
 
 
 def runs(root: Path | None = None) -> list[RunRecord]:
-    """Return all runs, the newest first; a folder that is no run, or whose journal cannot be read, is passed over."""
+    """Return all runs, newest first. Folders that are not runs or whose journal cannot be read are skipped."""
     root = root or runs_folder()
     found = []
     for folder in root.iterdir() if root.is_dir() else ():
@@ -114,7 +114,7 @@ def runs(root: Path | None = None) -> list[RunRecord]:
 
 
 def find_run(run: str, root: Path | None = None) -> RunRecord:
-    """Return the run whose id is or starts with `run`; raises `UsageError` when there is none or more than one."""
+    """Return the run whose id is or starts with `run`. Raises `UsageError` if none or several match."""
     root = root or runs_folder()
     exact = _read(root / run) if run.isalnum() else None
     if exact is not None:
@@ -125,14 +125,14 @@ def find_run(run: str, root: Path | None = None) -> RunRecord:
     if len(like) == 1 and (record := _read(root / like[0])) is not None:
         return record
     if like:
-        raise UsageError(f"run {run!r} may be any of {', '.join(like)}", next_step="give more of its id")
-    raise UsageError(f"there is no run {run!r}", next_step="see remediate history")
+        raise UsageError(f"run {run!r} is ambiguous: {', '.join(like)}", next_step="give more of its id")
+    raise UsageError(f"no such run: {run!r}", next_step="see remediate history")
 
 
 def prune(root: Path | None = None, *, keep: int = KEEP) -> list[str]:
-    """Remove the oldest runs that have ended beyond `keep`, and return their ids; one that was cut off can be resumed and stays.
+    """Remove the oldest ended runs beyond `keep` and return their ids. Interrupted runs can be resumed and are kept.
 
-    Every run begins with this, so no journal is read but of those that may go.
+    Every run starts with this, so only the journals of removal candidates are read.
     """
     root = root or runs_folder()
     folders = list(root.iterdir()) if root.is_dir() else []
@@ -165,7 +165,7 @@ def _header(folder: Path) -> dict[str, Any] | None:
 
 
 def fate_of(host: str, run: str, token: str) -> Fate:
-    """Return what became of the process that holds `host` for `run`, as far as this machine's run folders tell."""
+    """Return what happened to the process that holds `host` for `run`, according to this machine's run folders."""
     folder = runs_folder() / run
     if not token or not run.isalnum() or holder_of(folder).get("token") != token or is_running(folder) is not False:
         return Fate.UNKNOWN

@@ -2,14 +2,14 @@
 
 ::
 
-    <user state folder>/remediation/runs/<id>/
-      run.json        id, version, command, start, check, hosts, and what resume needs
-      files/...       the playbook and variables as they were read (secrets masked)
-      events.jsonl    one event per line; on disk before and after each change
-      errors/...      tracebacks of exceptions in our own code, by host
-      lock            held while a process works on the run
+  <user state folder>/remediation/runs/<id>/
+    run.json        id, version, command, start, check, hosts, and what resume needs
+    files/...       the playbook and variables as they were read (secrets masked)
+    events.jsonl    one event per line; on disk before and after each change
+    errors/...      tracebacks of internal errors, by host
+    lock            held while a process works on the run
 
-All of it is readable by its owner alone. A reader may read while the run goes on; a line that is not whole is skipped.
+Only its owner can read it. The log can be read while the run is in progress; an incomplete line is skipped.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ EVENTS = "events.jsonl"
 HEADER = "run.json"
 FILES = "files"
 ERRORS = "errors"
-_BALLAST = "ballast"
-_BALLAST_BYTES = 1 << 20
-"""Room that is taken before a host is touched and given back to the log when the disk fills up during the run."""
+_RESERVE = "reserve"
+_RESERVE_BYTES = 1 << 20
+"""Disk space reserved before a host is touched, and released for the log if the disk fills up during the run."""
 
 DURABLE = frozenset({"run_start", "change_start", "change_end", "host_end", "run_end"})
-"""Events that are on the disk itself when `Journal.write` returns; the others have left the process."""
+"""Events that are synced to disk when `Journal.write` returns; the others have only left the process."""
 
 _HEAD = frozenset({"event", "time", "host", "play", "task"})
-_SHORT, _LONG = 2, 4  # bytes of a run's id: four hex digits are easy to type; more once those are used up
+_SHORT, _LONG = 2, 4  # bytes of a run's id: four hex digits are easy to type; more are used once those run out
 _TRIES = 64
 
 
 class JournalError(RemediationError):
-    """The journal cannot be written: nothing may be changed without a record of it."""
+    """The journal cannot be written: nothing may be changed without a record."""
 
 
 def runs_folder() -> Path:
@@ -60,39 +60,39 @@ def runs_folder() -> Path:
 
 
 class Journal:
-    """The log of one run, open for appending; `write` may be called from several threads."""
+    """The log of one run, open for appending; `write` is thread-safe."""
 
     def __init__(self, folder: Path, lock: RunLock | None = None) -> None:
-        """Open the log in `folder`, an existing run's, and lock the run unless `lock` is held already.
+        """Open the log of an existing run in `folder`, and lock the run unless `lock` is passed.
 
-        Raises `JournalError`, and `RunAlive` where another process has the run.
+        Raises `JournalError`, and `RunAlive` if another process works on the run.
         """
         self.folder = folder
         self.run = folder.name
         self._lock = threading.Lock()
         self._open = False
         self._broken = False
-        """Whether the log ends in the middle of a line."""
+        """Whether the log ends with an incomplete line."""
         try:
             self._run_lock = lock or RunLock(folder)
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
             self._descriptor = os.open(folder / EVENTS, flags, 0o600)
             self._broken = _ends_in_a_line(self._descriptor)
-            self._take_ballast()
+            self._allocate_reserve()
         except OSError as error:
             raise _failed(folder, error) from None
         self._open = True
 
     @property
     def token(self) -> str:
-        """What tells this process of the run from others (`remediation.engine.journal.run_lock`)."""
+        """Identifies this process of the run (`remediation.engine.journal.run_lock`)."""
         return self._run_lock.token
 
     @classmethod
     def create(
         cls, header: Mapping[str, Any], files: Mapping[str, str], *, root: Path | None = None, mask: Masker | None = None
     ) -> Journal:
-        """Start a new run's journal. `files` are texts by name; raises `JournalError` before any host is touched."""
+        """Create the journal of a new run. `files` are texts by name. Raises `JournalError` before any host is touched."""
         hide = mask or Masker()
         root = root or runs_folder()
         try:
@@ -106,7 +106,7 @@ class Journal:
         return cls(folder)
 
     def write(self, event: Event) -> None:
-        """Append one event; it is on disk when this returns if it concerns a change. Raises `JournalError`."""
+        """Append one event; it is synced to disk if it concerns a change. Raises `JournalError`."""
         line = visible_json(event.to_json(), compact=True).encode() + b"\n"
         with self._lock:
             if not self._open:
@@ -119,47 +119,50 @@ class Journal:
                 raise _failed(self.folder, error) from None
 
     def close(self) -> None:
-        """End the log; the folder stays for ``resume``, ``show`` and ``undo``."""
+        """Close the log; the folder remains for ``resume``, ``show`` and ``undo``."""
         with self._lock:
             if self._open:
                 self._open = False
-                self._drop_ballast()
+                self._release_reserve()
                 os.close(self._descriptor)
                 self._run_lock.release()
 
     def _append(self, line: bytes) -> None:
-        """Write a whole line at the end; one that is cut short is ended, and written again once there is room."""
+        """Append a whole line; if the disk is full, release the reserve, end the incomplete line and write it again."""
         try:
-            self._put(line)
+            self._write_line(line)
         except OSError:
-            if not self._drop_ballast():
+            if not self._release_reserve():
                 raise
-            self._put(line)
+            self._write_line(line)
 
-    def _put(self, line: bytes) -> None:
+    def _write_line(self, line: bytes) -> None:
         content = b"\n" + line if self._broken else line
         self._broken = True
         _write_all(self._descriptor, content)
         self._broken = False
 
-    def _take_ballast(self) -> None:
-        _write(self.folder / _BALLAST, b"\0" * _BALLAST_BYTES)
+    def _allocate_reserve(self) -> None:
+        _write(self.folder / _RESERVE, b"\0" * _RESERVE_BYTES)
 
-    def _drop_ballast(self) -> bool:
-        ballast = self.folder / _BALLAST
-        there = ballast.exists()
+    def _release_reserve(self) -> bool:
+        reserve = self.folder / _RESERVE
+        there = reserve.exists()
         with suppress(OSError):
-            ballast.unlink(missing_ok=True)
+            reserve.unlink(missing_ok=True)
         return there
 
 
 def read_events(folder: Path) -> Iterator[Event]:
-    """Yield the events of a run, also of one that is going on; a line that is not whole is skipped."""
+    """Yield the events of a run, which may be in progress; incomplete lines are skipped."""
     return (event for event in read_lines(folder) if event is not None)
 
 
 def read_lines(folder: Path) -> Iterator[Event | None]:
-    """Yield the events of a run line by line, None for a line that is not whole; a journal that cannot be read raises `JournalError`."""
+    """Yield the events of a run line by line, None for an incomplete line.
+
+    Raises `JournalError` if the journal cannot be read.
+    """
     try:
         with (folder / EVENTS).open("rb") as log:
             for line in log:
@@ -169,7 +172,7 @@ def read_lines(folder: Path) -> Iterator[Event | None]:
         return
     except OSError as error:
         raise JournalError(
-            f"the journal of run {folder.name} cannot be read: {error.strerror or error}", next_step=f"look at {folder / EVENTS}"
+            f"cannot read the journal of run {folder.name}: {error.strerror or error}", next_step=f"check {folder / EVENTS}"
         ) from None
 
 
@@ -218,7 +221,7 @@ def _write_all(descriptor: int, content: bytes) -> None:
 
 
 def _ends_in_a_line(descriptor: int) -> bool:
-    """Return whether a crash cut the last line, so that the next event has to end it first."""
+    """Return whether the log ends with an incomplete line, which the next event must terminate."""
     size = os.lseek(descriptor, 0, os.SEEK_END)
     if size == 0:
         return False
@@ -233,6 +236,6 @@ def _flat(name: str) -> str:
 
 def _failed(folder: Path, error: OSError) -> JournalError:
     return JournalError(
-        f"the run's journal in {folder} cannot be written: {error.strerror or error}",
-        next_step="make room or rights there, or set XDG_STATE_HOME to another folder",
+        f"cannot write the run's journal in {folder}: {error.strerror or error}",
+        next_step="free disk space or fix its permissions, or set XDG_STATE_HOME to another folder",
     )

@@ -1,7 +1,7 @@
-"""What a run that was cut off had come to: a fold of its journal, per host.
+"""The progress of an interrupted run, per host, computed from its journal.
 
-Every task whose ``task_result`` is there is finished. Of the one under way, the changes that ended are counted, and one that
-was sent without an end is handed to the executor, which looks at it before anything else.
+Every task with a ``task_result`` is finished. Of the unfinished task, the completed changes are counted; a change that was
+sent without a recorded end is passed to the executor, which checks it first.
 """
 
 from __future__ import annotations
@@ -18,16 +18,22 @@ from remediation.model.event import Event
 from remediation.model.outcome import Outcome
 
 COMMAND = "command"
-"""The step that ``change_start`` names for a program, and the action of its task. A step looks at its state before it sends anything again."""
+"""The step name in ``change_start`` for a program, and the action of its task.
+
+Other steps check their state before they send a change again.
+"""
 
 
 @dataclass(slots=True)
 class Progress:
-    """One host of a run that was cut off.
+    """One host of an interrupted run.
 
-    ``finished`` holds the ``task_result`` of every finished task by `task_key`, ``under_way`` the paths of those that were
-    begun and not ended (the outermost first), ``undecided`` the commands of which nobody knows whether they did
-    their work, ``outcome`` the host's end if it had come to one. ``interrupted`` says that Ctrl-C kept the last task from its end. ``memory`` is what the engine goes on with.
+    - ``finished``: the ``task_result`` of every finished task, by `task_key`.
+    - ``under_way``: the paths of tasks that started but did not end, outermost first.
+    - ``undecided``: commands whose effect is unknown.
+    - ``outcome``: the host's outcome if it had ended.
+    - ``interrupted``: whether Ctrl-C stopped the last task.
+    - ``memory``: what the engine continues with.
     """
 
     memory: HostMemory = field(default_factory=HostMemory)
@@ -39,12 +45,12 @@ class Progress:
 
 
 def task_key(path: str, item: object = None) -> str:
-    """Return what identifies one result of a run: the task's path, and the item of its loop where it has one."""
+    """Return the key of one task result: the task's path, and the loop item if any."""
     return path if item is None else f"{path}#{json.dumps(item, sort_keys=True, default=str)}"
 
 
 def progress_of(events: Iterable[Event]) -> dict[str, Progress]:
-    """Return how far each host of a run had come; raises one of `remediation.model.text.shape.ODD` for events that are damaged."""
+    """Return the progress of each host. Raises one of `remediation.model.text.shape.ODD` for damaged events."""
     hosts: dict[str, Progress] = {}
     for event in events:
         fold = _FOLDS.get(event.kind)
@@ -57,7 +63,7 @@ def progress_of(events: Iterable[Event]) -> dict[str, Progress]:
 
 def _task_start(host: Progress, data: Mapping[str, Any]) -> None:
     path = str(data.get("path", ""))
-    host.outcome = ""  # a later process took the host up again
+    host.outcome = ""  # a later process resumed the host
     if path not in host.under_way:
         host.under_way.append(path)
 
@@ -69,18 +75,18 @@ def _task_result(host: Progress, data: Mapping[str, Any]) -> None:
     path = str(data["path"]) if "path" in data else (host.under_way[-1] if host.under_way else "")
     host.interrupted = bool(data.get("interrupted"))
     if host.interrupted:
-        return  # not ended: it is carried out again, and what it has changed is known
+        return  # not ended: it runs again, with its completed changes known
     host.finished[task_key(path, data.get("item"))] = data
     if path in host.under_way:
         del host.under_way[host.under_way.index(path) :]
     if str(data["outcome"]) != Outcome.UNVERIFIED:
         host.undecided.pop(path, None)
     elif data.get("action") == COMMAND and path in host.memory.in_flight:
-        host.undecided[path] = host.memory.in_flight[path]  # tried again, it must not be sent again
+        host.undecided[path] = host.memory.in_flight[path]  # a retry must not send it again
     inner = any(under(path, outer) for outer in host.under_way)
     for changes in (host.memory.done, host.memory.in_flight):
         for other in [known for known in changes if under(known, path) or (known == path and not inner)]:
-            del changes[other]  # a task inside a ladder is kept until the ladder has ended: its changes are the ladder's
+            del changes[other]  # tasks inside a ladder are kept until the ladder ends: their changes belong to it
     host.memory.climbed.pop(path, None)
     host.memory.climbing.pop(path, None)
 
@@ -114,7 +120,7 @@ def _rung_start(host: Progress, data: Mapping[str, Any]) -> None:
 def _rung_end(host: Progress, data: Mapping[str, Any]) -> None:
     path = str(data.get("path", ""))
     if data.get("interrupted"):
-        return  # climbed to its end first when the run goes on
+        return  # the resumed run finishes this rung first
     host.memory.climbing.pop(path, None)
     host.memory.climbed[path] = (*host.memory.climbed.get(path, ()), str(data["rung"]))
 

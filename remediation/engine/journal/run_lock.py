@@ -1,7 +1,7 @@
-"""The lock on a run's folder: held while a process works on the run, and released by the system when that process dies.
+"""The lock on a run's folder, held while a process works on the run and released by the operating system when that process dies.
 
-The lock's file names the process, and holds a token that the run's leases carry as well. So whoever finds a lease of a run whose
-folder is on this machine can tell whether its process still lives.
+The lock file names the process and holds a token that the run's leases carry as well. A process that finds a lease of a run
+stored on this machine can therefore tell whether the lease's process is still alive.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ from remediation.model.text.json_text import load_json
 
 LOCK = "lock"
 _BEYOND = 1 << 20
-"""The byte that is locked on Windows: it lies beyond the text, which others may then read."""
+"""The byte that is locked on Windows. It lies beyond the text, so that other processes can read the text."""
 _PATIENCE = 1.0
 _PAUSE = 0.05
 
 
 class RunAlive(Blocked):
-    """Another process is at work on the run."""
+    """Another process is working on the run."""
 
 
 class Fate(Enum):
-    """What became of the process that wrote a lease."""
+    """What happened to the process that wrote a lease."""
 
     UNKNOWN = "unknown"
-    """It lives, or nothing is known of it: it may be another machine's."""
+    """The process is alive, or its state is unknown: it may run on another machine."""
     GONE = "gone"
     MID_CHANGE = "mid-change"
-    """It is dead, and a change on the host was in flight."""
+    """The process is dead, and a change on the host was in flight."""
 
 
 class RunLock:
     """The lock of one run's folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the lock; raises `RunAlive` where another process has it, OSError where the folder cannot be written."""
+        """Take the lock. Raises `RunAlive` if another process holds it, OSError if the folder cannot be written."""
         self.token = ""
         self._number = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
-        until = time.monotonic() + _PATIENCE  # whoever only asks holds it for a moment
+        until = time.monotonic() + _PATIENCE  # `is_running` holds it briefly
         while (taken := _taken(self._number)) is False:
             if time.monotonic() > until:
                 os.close(self._number)
                 raise RunAlive(
                     f"run {folder.name} is still running{_described(folder)}",
-                    next_step=f"wait for it to end, or end it; see remediate show {folder.name}",
+                    next_step=f"wait for it to end or stop it; see remediate show {folder.name}",
                 )
             time.sleep(_PAUSE)
         if taken:
@@ -74,7 +74,7 @@ class RunLock:
 
 
 def is_running(folder: Path) -> bool | None:
-    """Return whether a process is at work on the run; None where that cannot be told."""
+    """Return whether a process is working on the run; None if unknown."""
     try:
         number = os.open(folder / LOCK, os.O_RDWR | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
@@ -89,7 +89,7 @@ def is_running(folder: Path) -> bool | None:
 
 
 def unknown_fate(host: str, run: str, token: str) -> Fate:
-    """Return that nothing is known."""
+    """Return that the fate is unknown."""
     return Fate.UNKNOWN
 
 
@@ -99,7 +99,7 @@ def _described(folder: Path) -> str:
 
 
 def holder_of(folder: Path) -> dict[str, Any]:
-    """Return what the lock of a run's folder says of its process; empty where it says nothing."""
+    """Return the content of a run's lock file; empty if there is none."""
     try:
         value = load_json((folder / LOCK).read_bytes())
     except (OSError, ValueError):
@@ -121,7 +121,7 @@ else:
     import fcntl
 
     def _taken(number: int) -> bool | None:
-        """Take the lock without waiting; None where the file system has no locks."""
+        """Take the lock without waiting; None if the file system has no locks."""
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Changes, results and steps as the JSON of events, and back: one form for the journal, saved plans and ``--json``."""
+"""JSON forms of changes, results and steps: one form for the journal, saved plans and ``--json``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def build(call: StepCall, steps: Mapping[str, type[Step[Any]]]) -> Step[Any]:
-    """Return the step that `call` names, with its parameters checked; raises `UsageError`."""
+    """Return the step named by `call` with validated parameters. Raises `UsageError`."""
     cls = steps.get(call.step)
     if cls is None:
         like = nearest(call.step)
@@ -31,7 +31,7 @@ def build(call: StepCall, steps: Mapping[str, type[Step[Any]]]) -> Step[Any]:
 
 
 def resolved(change: Change, step: Step[Any]) -> Change:
-    """Return the change with the step's risk and needs where it has none of its own."""
+    """Return the change with the step's risk and needs where it has none itself."""
     return dataclasses.replace(
         change,
         risk=step.risk if change.risk is None else change.risk,
@@ -83,7 +83,7 @@ def change_from_json(value: Mapping[str, Any]) -> Change:
 
 
 def result_to_json(result: Result) -> dict[str, Any]:
-    """Return the fields of a ``task_result`` event that a result knows itself."""
+    """Return the fields of a ``task_result`` event that come from the result."""
     return {
         "outcome": str(result.outcome),
         "reason": result.reason,

@@ -1,7 +1,7 @@
-"""What a ladder says where it ends without its goal: what its rungs came to, and the one thing to do next; pure.
+"""How a ladder ends without meeting its goal: a summary of its rungs, and the one thing to do next. Pure functions.
 
-The diagnosis that stands at the end decides, not the rung that failed last. A confirmed cause comes first: the option that its
-blocked rung needs, what its failed rung said to do, or its cure. A rung that treats no confirmed cause decides nothing.
+The final diagnosis decides, not the last failed rung. A confirmed cause comes first: the option that its blocked rung needs,
+the next step of its failed rung, or its cure. A rung that treats no confirmed cause is not considered.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from remediation.model.finding import Cause, Diagnosis
 
 _LONGEST = 160
-"""Characters of a rung's reason in the last line; its own line has told the whole."""
-_EMPTY_PLAN = "the state is not met, and nothing that this step may do would reach it: "
+"""Maximum length of a rung's reason in the last line; the rung's own line has the full text."""
+_EMPTY_PLAN = "not converged, and no permitted change would help: "
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """The next action; ``blocked`` is what was refused where it is an option that the user may give."""
+    """The next action. ``blocked`` is the refused rung if the user can allow it with an option."""
 
     next_step: str
     blocked: tuple[str, Result] | None = None
@@ -31,7 +31,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class LadderEnding:
-    """What is known where a ladder ran out of rungs. ``destroys`` tells whether a rung may delete data."""
+    """The state of a ladder that has no rungs left. ``destroys`` returns whether a rung may delete data."""
 
     rungs: Sequence[Rung]
     tried: Mapping[str, Result]
@@ -43,7 +43,7 @@ class LadderEnding:
 
 
 def advise(ending: LadderEnding) -> Advice:
-    """Return the one thing that a person should do now."""
+    """Return the one thing that the user should do next."""
     sure = proven(ending.diagnosis)
     if sure:
         return _of_confirmed(ending, [one.cause for one in sure])
@@ -63,7 +63,7 @@ def _of_confirmed(ending: LadderEnding, causes: Sequence[Cause]) -> Advice:
 
 
 def _tried(ending: LadderEnding, cause: Cause) -> Iterator[tuple[Rung, Result]]:
-    """Yield the rungs that treat `cause` as they were tried, with what they came to."""
+    """Yield the rungs that treat `cause` and were tried, with their results."""
     by_name = {rung.name: rung for rung in ending.rungs}
     for name, result in ending.tried.items():
         if cause in by_name[name].treats:
@@ -71,7 +71,7 @@ def _tried(ending: LadderEnding, cause: Cause) -> Iterator[tuple[Rung, Result]]:
 
 
 def _guesses(ending: LadderEnding) -> Iterator[Advice]:
-    """Yield what may be done where no cause is confirmed, the best first."""
+    """Yield what can be done while no cause is confirmed, best first."""
     found = explaining(ending.diagnosis)
     resorts = [item.rung for item in ending.left if not item.allowed and not ending.destroys(item.rung)]
     for finding in found:
@@ -86,9 +86,7 @@ def _guesses(ending: LadderEnding) -> Iterator[Advice]:
         if result.outcome is Outcome.BLOCKED and result.next_step:
             yield Advice(result.next_step, (name, result))
     if not ending.diagnosis.findings:
-        yield from (
-            Advice(f"allow {one.name!r} with --last-resort: nothing speaks against {_causes(one)}") for one in resorts[:1]
-        )
+        yield from (Advice(f"allow {one.name!r} with --last-resort: no evidence against {_causes(one)}") for one in resorts[:1])
 
 
 def _causes(rung: Rung) -> str:
@@ -96,7 +94,7 @@ def _causes(rung: Rung) -> str:
 
 
 def summarize(tried: Mapping[str, Result]) -> str:
-    """Return what the rungs came to, those that came to the same together."""
+    """Return a summary of the rungs' results; rungs with the same result are grouped."""
     names: dict[str, list[str]] = {}
     for name, result in tried.items():
         names.setdefault(_brief(result), []).append(name)
@@ -114,7 +112,7 @@ def _brief(result: Result) -> str:
 
 
 def untreated(rungs: Sequence[Rung], absent: Container[str], diagnosis: Diagnosis) -> str:
-    """Say of which causes that were found no rung is a remedy on this host; "" where each has one that was left out."""
+    """Return which causes have no rung that treats them on this host; "" if each has one that was skipped."""
     found = proven(diagnosis) or explaining(diagnosis)
     if not found:
         return "" if rungs else "no rung of this ladder treats it"

@@ -1,4 +1,4 @@
-"""The goal of a ladder: steps that must all be met, looked at together, with three values."""
+"""The goal of a ladder: steps that must all be met, observed together, with three values."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GoalObservation:
-    """What the goal looked like: met, unmet, or None where it is not known and ``clarifying`` may make it so.
+    """The observed goal: met, unmet, or None if unknown; the steps in ``clarifying`` may then determine it.
 
-    ``snapshot`` is the look that it was seen by, None where nothing answered: what else is to be judged can rest on it too. ``advice`` is what a person has to do where no remedy can help, ``silent`` that nothing answered.
+    ``snapshot`` is the snapshot it was observed with, None if nothing answered; further checks can reuse it. ``advice`` is
+    what a person must do if no remedy can help; ``silent`` means that nothing answered.
     """
 
     state: bool | None
@@ -36,18 +37,18 @@ class GoalObservation:
 
     @property
     def word(self) -> str:
-        """The state as events tell it."""
+        """The state as a word, as used in events."""
         return {True: "met", False: "unmet", None: "unknown"}[self.state]
 
 
 def observe_goal(goal: Sequence[StepCall], context: StepContext, *, patient: bool) -> GoalObservation:
-    """Look at every step of the goal. One that seems met is confirmed, except in check mode, which reads only.
+    """Observe every step of the goal. A step that seems met is confirmed, except in check mode, which only reads.
 
-    Where a part of the host does not answer, the goal is unmet and the text says so; ``patient`` waits for it as long as
-    the step allows its state to settle, because a rung may just have restarted it.
+    If a part of the host does not answer, the goal is unmet and the text says so. With ``patient``, the step's settle time is
+    waited for first, because a rung may just have restarted that part.
     """
     steps = context.ports.steps()
-    observations = [_look(build(call, steps), context, patient=patient) for call in goal]
+    observations = [_observe_patiently(build(call, steps), context, patient=patient) for call in goal]
     states = [observation.state for observation in observations]
     state = False if False in states else (None if None in states else True)
     values = {name: value for observation in observations for name, value in observation.values.items()}
@@ -63,23 +64,23 @@ def observe_goal(goal: Sequence[StepCall], context: StepContext, *, patient: boo
     )
 
 
-def _look(step: Step[Any], context: StepContext, *, patient: bool) -> GoalObservation:
+def _observe_patiently(step: Step[Any], context: StepContext, *, patient: bool) -> GoalObservation:
     observation = GoalObservation(None, "", {})
     for _last in rounds(step.settle if patient else 0.0, context.access.clock, context.ports):
-        observation = _glance(step, context)
+        observation = _observe_once(step, context)
         if not observation.silent:
             break
     return observation
 
 
-def _glance(step: Step[Any], context: StepContext) -> GoalObservation:
-    """Return what was seen; silent where the host did not answer at all. Raises `Undecided`."""
+def _observe_once(step: Step[Any], context: StepContext) -> GoalObservation:
+    """Return the observation; ``silent`` if the host did not answer. Raises `Undecided`."""
     try:
         observation = observe(step, context, reuse=True)
         doubt = confirm(step, context, observation) if observation.state else ""
-        again = observe(step, context) if doubt else observation  # the request left its traces in the log
+        again = observe(step, context) if doubt else observation  # the confirming request changed the log
     except Undecided:
-        raise  # no remedy can be right
+        raise  # no remedy can be chosen
     except (CallFailed, DeadlineExceeded) as error:
         return GoalObservation(state=False, text=error.message, values={}, next_step=error.next_step, silent=True)
     if doubt:
@@ -100,9 +101,9 @@ def _glance(step: Step[Any], context: StepContext) -> GoalObservation:
 
 
 def probe_goal(goal: GoalObservation, context: StepContext) -> tuple[Change, ...]:
-    """Make an unknown goal known by its steps' own safe means, each once; return what was (or would be) changed."""
+    """Run the steps' own safe probes of an unknown goal, once each; return the changes made (or predicted)."""
     results = [execute_step(call, context.below(f"clarify.{index}")) for index, call in enumerate(goal.clarifying)]
     for result in results:
         if result.outcome.bad and not result.repeated:
-            context.note(f"the goal could not be made known: {result.reason}", level="warning")
+            context.note(f"the goal's state could not be determined: {result.reason}", level="warning")
     return tuple(change for result in results for change in result.changes)

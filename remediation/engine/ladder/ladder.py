@@ -1,9 +1,9 @@
-"""A ladder on one host: the goal first, then the least destructive remedy that what was found calls for, until it is met.
+"""A ladder on one host: tries the least destructive remedy that the diagnosis calls for until the goal is met.
 
-The goal has three values. Met: nothing is changed. Unknown: it is made known once by its own safe means and looked at
-again. Unmet: a diagnosis orders the rungs (`remediation.engine.ladder.rung_order`), and after each one the goal is looked at again.
-In check mode the rungs are listed (`dry_run`): nothing is promised that a run would not do. A rung that would fail or be refused is
-shown so, and a rung is the last one only where its own prediction meets the goal.
+The goal has three values. Met: nothing is changed. Unknown: its own safe probes are run once and it is observed again. Unmet:
+a diagnosis orders the rungs (`remediation.engine.ladder.rung_order`), and the goal is observed again after each one. In check
+mode the rungs are listed (`dry_run`): a rung that would fail or be refused is shown so, and the list ends at a rung only if
+that rung's own prediction meets the goal.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ if TYPE_CHECKING:
 
 
 RunRung = Callable[[Rung], Sequence[Result]]
-"""Runs a rung's tasks as the play would, stopping at the first bad one, and returns what became of each."""
+"""Runs a rung's tasks as the play would, stopping at the first failure, and returns their results."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """A goal (steps that must all be met) and the remedies that may lead to it.
+    """A goal (steps that must all be met) and the remedies that may meet it.
 
-    ``again`` evaluates the goal's parameters anew: a rung may have chosen another model.
+    ``reevaluate`` evaluates the goal's parameters again, because a rung may have chosen another model.
     """
 
     goal: tuple[StepCall, ...]
     rungs: tuple[Rung, ...]
-    again: Callable[[], tuple[StepCall, ...]] | None = None
+    reevaluate: Callable[[], tuple[StepCall, ...]] | None = None
 
     def wanted(self) -> tuple[StepCall, ...]:
-        """Return the goal as it is now."""
-        return self.again() if self.again is not None else self.goal
+        """Return the goal with its current parameters."""
+        return self.reevaluate() if self.reevaluate is not None else self.goal
 
 
 def run_ladder(ladder: Ladder, context: StepContext, run_rung: RunRung) -> Result:
-    """Reach the ladder's goal, or in check mode list what would be tried; never raises `RemediationError`."""
+    """Meet the ladder's goal, or in check mode list what would be tried; never raises `RemediationError`."""
     attempt = LadderRun(ladder, context, run_rung)
     context.memory.failed = {}
     try:
@@ -65,11 +65,11 @@ def run_ladder(ladder: Ladder, context: StepContext, run_rung: RunRung) -> Resul
 
 @dataclass(slots=True)
 class LadderRun:
-    """One pass over a ladder.
+    """One run of a ladder.
 
-    ``tried`` are the rungs with what they came to, ``absent`` those with a step that does not apply to this kind of host,
-    ``excluded`` the causes that a step found excluded. ``snapshot`` is the look by which the host was judged last: goal, causes
-    and order of the rungs rest on the same one.
+    ``tried`` are the rungs with their results, ``absent`` the rungs with a step that does not apply to this kind of host,
+    ``excluded`` the causes that a step ruled out. ``snapshot`` is the latest snapshot: goal, causes and rung order are all
+    based on it.
     """
 
     ladder: Ladder
@@ -77,7 +77,7 @@ class LadderRun:
     run_rung: RunRung
     done: list[Change] = field(default_factory=list)
     tried: dict[str, Result] = field(default_factory=dict)
-    told: set[tuple[str, str]] = field(default_factory=set)
+    emitted: set[tuple[str, str]] = field(default_factory=set)
     diagnosis: Diagnosis = field(default_factory=nothing_proven)
     excluded: dict[Cause, RuledOut] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
@@ -86,19 +86,19 @@ class LadderRun:
     snapshot: Reader | None = None
 
     def run(self) -> Result:
-        """Walk the ladder to its end."""
-        self._take_up()
-        # a rung that a lost process had begun is climbed to its end before anything else: its own tasks may have unloaded the model
+        """Run the ladder to its end."""
+        self._restore_progress()
+        # finish the rung of an interrupted process first: its tasks may have unloaded the model
         under_way = self.context.path in self.context.memory.climbing and not self.context.policy.check
         goal = self._goal(patient=False, clarifying=not under_way)
         if goal.state and not under_way:
             return self.end(Outcome.CHANGED if self.done else Outcome.OK, goal.text, goal)
         if self.context.policy.check:
             return dry_run(self, goal)
-        return self._climb(goal)
+        return self._run_rungs(goal)
 
-    def _take_up(self) -> None:
-        """Count what an earlier process of this run did on this ladder, so that the result says changed."""
+    def _restore_progress(self) -> None:
+        """Add the changes that an earlier process of this run made on this ladder, so that the result is "changed"."""
         memory = self.context.memory
         for changes in (memory.done, memory.in_flight):
             for path, of_path in changes.items():
@@ -106,20 +106,20 @@ class LadderRun:
                     self.done += of_path
 
     def _goal(self, *, patient: bool, clarifying: bool = True) -> GoalObservation:
-        goal = self._looked(patient=patient)
+        goal = self._observe_goal(patient=patient)
         if goal.state is not None or not clarifying:
             return goal
         self.done += probe_goal(goal, self.context)
-        return goal if self.context.policy.check else self._looked(patient=True)
+        return goal if self.context.policy.check else self._observe_goal(patient=True)
 
-    def _looked(self, *, patient: bool) -> GoalObservation:
+    def _observe_goal(self, *, patient: bool) -> GoalObservation:
         goal = observe_goal(self.ladder.wanted(), self.context, patient=patient)
         self.snapshot = goal.snapshot
         self.context.emit("goal", state=goal.word, text=goal.text, values=dict(goal.values))
         return goal
 
     def diagnose(self) -> None:
-        """Find out the causes; what a step has excluded for good stays so."""
+        """Diagnose the causes; causes that a step ruled out permanently stay ruled out."""
         from remediation.diagnosis.diagnose import to_json
 
         self.snapshot = self.context.access.reader_for("diagnosis", snapshot=self.snapshot)
@@ -130,7 +130,7 @@ class LadderRun:
         self.context.emit("findings", diagnosis=to_json(self.diagnosis))
 
     def _exclude(self, found: Sequence[RuledOut]) -> bool:
-        """Take the causes in `found` out of the diagnosis; return whether one of them was in it until now."""
+        """Rule out the causes in `found`; return whether the diagnosis had not ruled out one of them before."""
         self.excluded.update({item.cause: item for item in found})
         known = self.diagnosis
         new = any(not known.rules_out(cause) for cause in self.excluded)
@@ -142,7 +142,7 @@ class LadderRun:
         return new
 
     def order(self, rungs: Sequence[Rung]) -> RungOrder:
-        """Return the rungs in their order; those of a confirmed cause are rehearsed before, as what they find decides it."""
+        """Return the ordered rungs. Those of a confirmed cause are dry-run first, because the findings affect the order."""
         policy = self.context.policy
         while True:
             here = [rung for rung in rungs if rung.name not in self.absent]
@@ -159,7 +159,7 @@ class LadderRun:
         return order
 
     def _past(self) -> list[tuple[Rung, bool]]:
-        """Return the rungs that were tried, here or by a process that was cut off, with whether they changed something."""
+        """Return the rungs tried here or by an interrupted process, with whether they changed something."""
         climbed = self.context.memory.climbed.get(self.context.path, ())
         known = [
             (rung, self.tried.get(rung.name)) for rung in self.ladder.rungs if rung.name in self.tried or rung.name in climbed
@@ -167,7 +167,7 @@ class LadderRun:
         return [(rung, bool(self.done) if result is None else bool(result.changes)) for rung, result in known]
 
     def learned(self, rung: Rung) -> bool:
-        """Return whether a rehearsal of the rung changes the order: it does not apply here, or excludes a cause."""
+        """Return whether a dry run of the rung changes the order: it does not apply here, or rules out a cause."""
         reason = self.foresee(rung).inapplicable
         if reason and rung.name not in self.absent:
             self.absent[rung.name] = reason
@@ -176,20 +176,20 @@ class LadderRun:
         return self._exclude(self._lasting(self.foresee(rung).ruled_out, changed=bool(self.foresee(rung).changes)))
 
     def _lasting(self, found: Sequence[RuledOut], *, changed: bool) -> Sequence[RuledOut]:
-        """Return what of `found` still holds: all of it where the rung changes nothing, else only what no change can undo."""
+        """Return the part of `found` that still holds: all of it if nothing changed, otherwise the permanent exclusions."""
         return [item for item in found if item.cause.excluded_for_good or not changed]
 
     def skip(self, rung: Rung, reason: str, risk: Risk | None = None) -> None:
-        """Tell once that a rung is left out, and why."""
-        if (rung.name, reason) not in self.told:
-            self.told.add((rung.name, reason))
+        """Emit once that a rung is skipped, and why."""
+        if (rung.name, reason) not in self.emitted:
+            self.emitted.add((rung.name, reason))
             known = {} if risk is None else {"risk": str(risk)}
             self.context.emit(
                 "rung_skipped", rung=rung.name, treats=[str(cause) for cause in rung.treats], reason=reason, **known
             )
 
     def foresee(self, rung: Rung) -> Foresight:
-        """Return what the rung would do as things are."""
+        """Return what the rung would do now."""
         if rung.name not in self.foreseen:
             self.foreseen[rung.name] = foresee(rung, self.context, self.snapshot)
         return self.foreseen[rung.name]
@@ -197,14 +197,14 @@ class LadderRun:
     def _risk_of(self, rung: Rung) -> Risk:
         return self.foresee(rung).risk
 
-    def _climb(self, goal: GoalObservation) -> Result:
+    def _run_rungs(self, goal: GoalObservation) -> Result:
         path, memory = self.context.path, self.context.memory
         climbed = set(memory.climbed.get(path, ()))
         remaining = [rung for rung in self.ladder.rungs if rung.name not in climbed]
         self.diagnose()
         for rung in self.ladder.rungs:
             if rung.name in climbed:
-                self.learned(rung)  # what it excluded is known to the process that was cut off
+                self.learned(rung)  # repeat what it ruled out, which only the interrupted process knew
         while not self.context.ports.cancelled():
             choice = self._next(remaining, goal, memory.climbing.pop(path, ""))
             if choice is None:
@@ -213,7 +213,7 @@ class LadderRun:
             if result.outcome is Outcome.UNREACHABLE:
                 return self.end(result.outcome, result.reason, goal, next_step=result.next_step)
             remaining.remove(choice.rung)
-            goal = self._goal(patient=bool(result.changes))  # where nothing was changed there is nothing to wait for
+            goal = self._goal(patient=bool(result.changes))  # without a change there is nothing to wait for
             if goal.state:
                 return self.end(Outcome.CHANGED if self.done else Outcome.OK, goal.text, goal)
             if result.changes:
@@ -223,20 +223,20 @@ class LadderRun:
         return replace(self.end(outcome, f"interrupted; {goal.text}", goal), interrupted=True)
 
     def _next(self, remaining: Sequence[Rung], goal: GoalObservation, under_way: str) -> RungChoice | None:
-        """Return the rung to try next: the one a lost process had begun, else the first in order."""
+        """Return the rung to try next: the interrupted process's current rung, otherwise the first in order."""
         for rung in remaining:
             if rung.name == under_way:
-                return RungChoice(rung, confirmed=True, risk=None, reason="was under way when the run was cut off")
+                return RungChoice(rung, confirmed=True, risk=None, reason="was in progress when the run was interrupted")
         choice = next(iter(self.order(remaining).choices), None)
         if choice is not None and not choice.confirmed and goal.advice:
-            self.skip(choice.rung, f"not confirmed, and it is known what to do: {goal.text}")
+            self.skip(choice.rung, f"not confirmed, and the goal already says what to do: {goal.text}")
             return None
         return choice
 
     def _try(self, choice: RungChoice) -> Result:
         rung = choice.rung
         self.start(choice)
-        self.foresee(rung)  # read off what is known already: each of its steps then asks for all it needs at once (`facets.look`)
+        self.foresee(rung)  # from the current snapshot; its steps can then fetch all they need at once
         refused = self._refusal(rung)
         results = (refused,) if refused else tuple(self.run_rung(rung))
         changes = () if refused else tuple(change for result in results for change in result.changes)
@@ -247,7 +247,7 @@ class LadderRun:
         next_step = bad.next_step if bad else ""
         result = Result(outcome, bad.reason if bad else "", changes, {}, next_step, ruled_out=excluded)
         self.tried[rung.name] = result
-        cut_short = self.context.ports.cancelled()  # its tasks may not all have been begun
+        cut_short = self.context.ports.cancelled()  # some tasks may not have started
         self.context.emit(
             "rung_end", rung=rung.name, path=self.context.path, outcome=str(outcome), reason=result.reason,
             **({"interrupted": True} if cut_short else {}),
@@ -255,7 +255,7 @@ class LadderRun:
         return result
 
     def _refusal(self, rung: Rung) -> Result | None:
-        """Return why the rung as a whole may not be climbed, before its first change: half a remedy helps nobody."""
+        """Return a refusal of the whole rung before its first change: half a remedy is useless."""
         policy, classes = self.context.policy, [build(call, self.context.ports.steps()) for call in rung.calls]
         if all(step.risk <= policy.max_risk and step.risk is not Risk.DESTRUCTIVE and not step.needs for step in classes):
             return None
@@ -267,7 +267,7 @@ class LadderRun:
         return Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step) if refusal else None
 
     def start(self, choice: RungChoice, **more: Any) -> None:
-        """Tell that a rung is taken up."""
+        """Emit that a rung starts."""
         self.context.emit(
             "rung_start",
             rung=choice.rung.name,
@@ -279,7 +279,7 @@ class LadderRun:
         )
 
     def not_met(self, goal: GoalObservation) -> Result:
-        """Return the end of a ladder that ran out of rungs, with what is left to do by hand."""
+        """Return the result of a ladder that ran out of rungs, with the remaining manual work."""
         left = [item for item in self.left if item.allowed or not self.learned(item.rung)]
         known = (goal.advice, goal.next_step)
         advice = advise(LadderEnding(self.ladder.rungs, self.tried, self.diagnosis, left, self._destroys, *known))
@@ -312,12 +312,12 @@ class LadderRun:
 
 
 def dry_run(climb: LadderRun, goal: GoalObservation) -> Result:
-    """Return what a run would come to on this ladder."""
+    """Return what a run of this ladder would do."""
     climb.diagnose()
     if goal.state is None and not proven(climb.diagnosis):
         first = ", ".join(change.summary for change in climb.done) or "the model is loaded"
-        return climb.end(Outcome.WOULD_CHANGE, f"not known before {first}: {goal.text}", goal)
-    # where a rung is tried the goal is known, and what made it known has failed or was not enough
+        return climb.end(Outcome.WOULD_CHANGE, f"unknown until {first}: {goal.text}", goal)
+    # once a rung is tried the goal is known: its probe failed or was not enough
     pending = climb.context.memory.pending
     pending[:] = [change for change in pending if change not in climb.done]
     order = climb.order(climb.ladder.rungs)
@@ -334,11 +334,11 @@ def dry_run(climb: LadderRun, goal: GoalObservation) -> Result:
             continue
         enough = next((name for name, treats in carried_out.items() if treats.issuperset(choice.rung.treats)), "")
         if stop or enough:
-            why = f"not reached: {stop} is predicted to meet the goal" if stop else f"only where {enough} is not enough"
+            why = f"not reached: {stop} is predicted to meet the goal" if stop else f"only if {enough} is not enough"
             climb.skip(choice.rung, why, choice.risk)
             listed.append(_entry(choice, foresight, stops=False, reached=False))
             continue
-        stops = _show(climb, choice, foresight)
+        stops = _preview(climb, choice, foresight)
         stop = choice.rung.name if stops else ""
         if choice.rung.name not in climb.tried:
             carried_out[choice.rung.name] = frozenset(choice.rung.treats)
@@ -349,8 +349,8 @@ def dry_run(climb: LadderRun, goal: GoalObservation) -> Result:
     return climb.end(Outcome.WOULD_CHANGE, f"{goal.text}; {end}", goal, foreseen=listed)
 
 
-def _show(climb: LadderRun, choice: RungChoice, foresight: Foresight) -> bool:
-    """Tell one rung and its changes, and keep what would stop it; return whether it is predicted to meet the goal."""
+def _preview(climb: LadderRun, choice: RungChoice, foresight: Foresight) -> bool:
+    """Emit one rung and its changes, and record what would stop it; return whether it is predicted to meet the goal."""
     refusal = foresight.refusal(climb.context)
     failing = foresight.bad
     carried_out = refusal is None and failing is None and bool(foresight.changes)

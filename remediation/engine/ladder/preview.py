@@ -1,4 +1,4 @@
-"""What a rung would do on a host now, by its steps in check mode: whether it applies, is refused, fails, and what it predicts."""
+"""Predicts what a rung would do on a host now, from its steps in check mode."""
 
 from __future__ import annotations
 
@@ -21,45 +21,45 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Foresight:
-    """The results of a rung's steps in check mode, and the highest risk of what they would do."""
+    """The results of a rung's steps in check mode, and the highest risk of their changes."""
 
     results: tuple[Result, ...]
     risk: Risk
 
     @property
     def inapplicable(self) -> str:
-        """Why a step of the rung does not apply to this kind of host, "" where all of them do."""
+        """Why a step of the rung does not apply to this kind of host; "" if all of them do."""
         return next((result.reason for result in self.results if not result.applies), "")
 
     @property
     def bad(self) -> Result | None:
-        """The first step that would fail or be blocked, None where the rung can be carried out."""
+        """The first step that would fail or be blocked, None if there is none."""
         return next((result for result in self.results if result.outcome.bad), None)
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """What the rung would change."""
+        """The changes that the rung would make."""
         return tuple(change for result in self.results for change in result.changes)
 
     @property
     def safe(self) -> bool:
-        """Whether the rung can be carried out, would change something, and nothing of it is disruptive."""
+        """Whether the rung can run, would change something, and none of its changes is disruptive."""
         return self.bad is None and bool(self.changes) and self.risk <= Risk.SAFE
 
     @property
     def ruled_out(self) -> tuple[RuledOut, ...]:
-        """The causes that a step of the rung found excluded."""
+        """The causes that a step of the rung ruled out."""
         return tuple(item for result in self.results for item in result.ruled_out)
 
     @property
     def predicted(self) -> Any:
-        """What the last step that predicts something predicts, None where none does or nothing would be changed."""
+        """The last prediction among the rung's steps; None if there is none or nothing would change."""
         if self.bad is not None or not self.changes:
             return None
         return next((result.values["predicted"] for result in reversed(self.results) if result.values.get("predicted")), None)
 
     def refusal(self, context: StepContext) -> Refusal | None:
-        """Return what a run would refuse the rung for: a need that is not there, or the user's limits."""
+        """Return why a run would refuse the rung: an unmet need, or the user's limits."""
         blocked = next((result for result in self.results if result.outcome is Outcome.BLOCKED), None)
         if blocked is not None:
             return Refusal(blocked.reason, blocked.next_step)
@@ -74,7 +74,7 @@ class Foresight:
 
 
 def foresee(rung: Rung, context: StepContext, snapshot: Reader | None) -> Foresight:
-    """Return what `rung` would do, seen by one `snapshot`; a step that cannot say counts with its own risk."""
+    """Return what `rung` would do according to `snapshot`. A step that fails without changes counts with its own risk."""
     rehearsal = context.rehearsal(snapshot)
     results = tuple(execute_step(call, rehearsal) for call in rung.calls)
     own = [

@@ -1,4 +1,4 @@
-"""In which order the rungs of a ladder are tried, and which are left out (design 5); pure."""
+"""The order in which the rungs of a ladder are tried, and which are skipped. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 from remediation.model.text.words import verb
 
 CONFIRMED = 0.8
-"""The confidence from which a cause counts as confirmed (design 5)."""
+"""The confidence from which a cause counts as confirmed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One remedy: a name, the causes that its tasks treat together, and its steps as far as they are known beforehand.
+    """One remedy: a name, the causes that its tasks treat together, and its steps as known beforehand.
 
-    ``calls`` serves to foresee what the rung would do; its tasks are run by whoever made the ladder.
+    ``calls`` predict what the rung would do; the ladder's `RunRung` runs its tasks.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class RungChoice:
-    """A rung that may be tried: whether a cause that it treats is confirmed, how risky it is where that was asked, and why."""
+    """A rung that may be tried: whether one of its causes is confirmed, its risk if that was determined, and the reason."""
 
     rung: Rung
     confirmed: bool
@@ -41,7 +41,7 @@ class RungChoice:
 
 @dataclass(frozen=True, slots=True)
 class SkippedRung:
-    """A rung that is left out, and why; ``allowed`` is False for a last resort that the user may allow."""
+    """A skipped rung with the reason; ``allowed`` is False for a last resort that the user may allow."""
 
     rung: Rung
     reason: str
@@ -50,19 +50,19 @@ class SkippedRung:
 
 @dataclass(frozen=True, slots=True)
 class RungOrder:
-    """The rungs in the order in which they are tried, and those that are not."""
+    """The rungs in the order in which they are tried, and the skipped rungs."""
 
     choices: tuple[RungChoice, ...]
     left: tuple[SkippedRung, ...]
 
 
 def explaining(diagnosis: Diagnosis) -> tuple[Finding, ...]:
-    """Return the findings that may explain why the goal is not met, the most certain first."""
+    """Return the findings that may explain why the goal is not met, most certain first."""
     return tuple(one for one in diagnosis.findings if one.cause.explains)
 
 
 def proven(diagnosis: Diagnosis) -> tuple[Finding, ...]:
-    """Return the findings that are confirmed and explain why the goal is not met, the most certain first."""
+    """Return the confirmed findings that explain why the goal is not met, most certain first."""
     sure = (one for one in explaining(diagnosis) if one.confidence >= CONFIRMED)
     return tuple(sorted(sure, key=lambda one: -one.confidence))
 
@@ -77,14 +77,16 @@ def arrange(
     tried: Sequence[tuple[Rung, bool]] = (),
     safe: Callable[[Rung], bool] = lambda _: True,
 ) -> RungOrder:
-    """Return the order of `rungs`, by rising risk. While a cause is confirmed, only what treats a confirmed cause is tried.
+    """Order `rungs` by rising risk. While a cause is confirmed, only rungs that treat a confirmed cause are tried.
 
-    ``tried`` holds the rungs that were tried before, with whether they changed something. Where the confirmed cause that comes
-    first is treated by none of them all, nothing is tried: a guess cannot replace its cure. Where its cure changed something
-    and was not enough, rungs that are ``safe`` may still bring into effect what it did; where its cures were tried in vain, so may
-    last resorts that the user allowed and that treat something that was found. Without a confirmed cause every rung is tried
-    whose causes are not ruled out. ``risk_of`` costs a look at the host, so it is asked only where it decides something, unless
-    ``every_risk``.
+    ``tried`` holds the rungs tried before, with whether they changed something.
+
+    - If no rung treats the first confirmed cause, nothing is tried: a guess cannot replace its cure.
+    - If its cure changed something and was not enough, ``safe`` rungs may still bring that change into effect.
+    - If its cures failed, last resorts that the user allowed and that treat a finding may run too.
+    - Without a confirmed cause, every rung is tried whose causes are not ruled out.
+
+    ``risk_of`` observes the host, so it is called only if it decides something, unless ``every_risk``.
     """
     rungs = tuple(rungs)
     causes = proven(diagnosis)
@@ -97,21 +99,21 @@ def arrange(
         else:
             groups[bool(confirmed(rung, diagnosis))].append(rung)
     if causes and not treated(causes[0], (*rungs, *(rung for rung, _ in tried))):
-        reason = f"{_named(causes[0])} is confirmed, and no rung treats it"
+        reason = f"{_named(causes[0])} is confirmed, but no rung treats it"
         return RungOrder((), (*left, *(SkippedRung(rung, reason) for group in groups.values() for rung in group)))
     if causes:
         done = [changed for rung, changed in tried if confirmed(rung, diagnosis)] if not groups[True] else []
         kept = [
             rung
             for rung in groups[False]
-            # a last resort is here only if the user allowed it, which does not stretch to deleting data on a suspicion
+            # last resorts reach this point only if the user allowed them; that does not cover deleting data on a suspicion
             if (
                 done and _suspected(rung, diagnosis) and risk_of(rung) is not Risk.DESTRUCTIVE
                 if rung.last_resort
                 else any(done) and safe(rung)
             )
         ]
-        left += [SkippedRung(rung, f"not confirmed, and {_named(causes[0])} is") for rung in groups[False] if rung not in kept]
+        left += [SkippedRung(rung, f"not confirmed, but {_named(causes[0])} is") for rung in groups[False] if rung not in kept]
         groups[False] = kept
     choices: list[RungChoice] = []
     for sure, group in groups.items():
@@ -122,13 +124,13 @@ def arrange(
 
 
 def left_out(rung: Rung, diagnosis: Diagnosis, *, last_resort: bool) -> SkippedRung | None:
-    """Return why `rung` is left out whatever the order of the others, None where it may be tried."""
+    """Return why `rung` is skipped regardless of the others, None if it may be tried."""
     excluded = [cause for cause in rung.treats if diagnosis.rules_out(cause)]
     if rung.treats and len(excluded) == len(rung.treats):
         return SkippedRung(rung, "; ".join(_ruled_out(excluded, diagnosis)))
     if rung.last_resort and not last_resort and not confirmed(rung, diagnosis):
         causes = " and ".join(map(str, rung.treats))
-        unproven = f", and {causes} {verb(len(rung.treats))} not confirmed" if causes else ""
+        unproven = f", but {causes} {verb(len(rung.treats))} not confirmed" if causes else ""
         return SkippedRung(rung, f"a last resort{unproven}", allowed=False)
     return None
 
@@ -139,18 +141,18 @@ def _ruled_out(causes: Sequence[Cause], diagnosis: Diagnosis) -> list[str]:
 
 
 def confirmed(rung: Rung, diagnosis: Diagnosis) -> list[str]:
-    """Return which causes that `rung` treats are confirmed, each with how sure that is."""
+    """Return the confirmed causes that `rung` treats, each with its confidence."""
     sure = {cause: diagnosis.confidence(cause) for cause in rung.treats}
     return [f"{cause} {confidence:.2f}" for cause, confidence in sure.items() if confidence >= CONFIRMED]
 
 
 def _suspected(rung: Rung, diagnosis: Diagnosis) -> bool:
-    """Return whether one of the causes that `rung` treats was found at all."""
+    """Return whether a cause that `rung` treats was found."""
     return any(diagnosis.confidence(cause) > 0 for cause in rung.treats)
 
 
 def treated(finding: Finding, rungs: Iterable[Rung]) -> bool:
-    """Return whether one of `rungs` is a remedy for what was found."""
+    """Return whether one of `rungs` treats the finding."""
     return not finding.by_hand and any(finding.cause in rung.treats for rung in rungs)
 
 
@@ -163,4 +165,4 @@ def _reason(rung: Rung, diagnosis: Diagnosis) -> str:
     if sure:
         return f"treats {', '.join(sure)}"
     found = [f"{cause} {diagnosis.confidence(cause):.2f}" for cause in rung.treats if diagnosis.confidence(cause) > 0]
-    return f"not confirmed: {', '.join(found)}" if found else "nothing speaks for it, nothing against it"
+    return f"not confirmed: {', '.join(found)}" if found else "no evidence for or against it"

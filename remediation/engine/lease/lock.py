@@ -1,11 +1,12 @@
 """One run at a time on a host: a lease with owner, purpose and expiry by the host's own clock.
 
-Lease directories are numbered. Whoever makes number n + 1 holds the host, and may only do so once n has expired or was given
-back; ``mkdir`` lets one of two succeed. Whoever writes lease n lists afterwards, and whoever makes n + 1 reads n afterwards: so
-of a holder who renews late and a run that takes over at that moment, one sees the other and gives way.
+Lease directories are numbered. The run that creates number n + 1 holds the host, and may do so only once n has expired or was
+returned; ``mkdir`` is atomic, so only one of two runs succeeds. A run that writes lease n lists the directories afterwards,
+and a run that creates n + 1 reads n afterwards. If a holder renews late while another run takes over, one of them therefore
+sees the other and yields.
 
-Several logins of a host have lease directories apart from each other, which all of them read: no login can be given a folder in
-which another one could put something. Of two that begin at once each sees the other; the one with the lower key goes on.
+Each login of a host has its own lease folder, which all logins can read: no login can place anything in another's folder. If
+two logins start at once, each sees the other, and the one with the lower key continues.
 """
 
 from __future__ import annotations
@@ -31,31 +32,34 @@ if TYPE_CHECKING:
     from remediation.engine.context import Ports
 
 TTL = 60.0
-"""Seconds of the host's time for which a lease is taken. It is renewed before each change, and while one is in flight
-(`remediation.engine.lease.renewal`), so a host is free a minute after its run has died."""
+"""Duration of a lease in seconds of host time.
+
+It is renewed before each change and while one is in flight (`remediation.engine.lease.renewal`), so a host is free a minute
+after its run has died.
+"""
 
 WRITING = 15.0
-"""Seconds that somebody who made a directory is given to write who they are, before they count as gone."""
+"""Seconds that a run has to write its lease after creating the directory, before it counts as dead."""
 
 POLL = 2.0
 
 MOST_FAILURES = 3
-"""How often in a row the same directory may fail to be made with nobody there before the folder itself is at fault."""
+"""How often in a row creating the same directory may fail without a holder before the folder is considered unusable."""
 
 _YIELDING, _LOOKS = 0.5, 4
-"""Seconds between two looks at a run of another login that began at the same moment, and how many it gets to give way."""
+"""Seconds between two checks of a run of another login that started at the same time, and how many checks it gets to yield."""
 
 
 class LockHeld(Blocked):
-    """Another run works on the host."""
+    """Another run is working on the host."""
 
 
 class LockLost(Blocked):
-    """The lease expired and another run has taken it."""
+    """The lease expired and another run took it."""
 
 
 class SameMachine(Exception):
-    """The lease is held by this very process, for the same machine under another name; `key` is its `HostLock`'s."""
+    """This process already holds the lease, for the same machine under another name; `key` is its `HostLock`'s."""
 
     def __init__(self, key: str) -> None:
         super().__init__(key)
@@ -64,10 +68,11 @@ class SameMachine(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who asks for a host: the run's id, "user@controller", what for, and the run that it takes back, if any.
+    """Who requests a host: the run's id, "user@controller", the purpose, and the run that it undoes, if any.
 
-    What that run left of its lease, cut off as it was, is no hindrance; should it go on after all, it loses the lease.
-    ``token`` tells this process of the run from others; ``fate`` says what became of the process that wrote a lease.
+    The lease that an interrupted run left does not block the run that undoes it; if the interrupted run is resumed after all,
+    it loses the lease. ``token`` identifies this process of the run; ``fate`` returns what happened to the process that wrote
+    a lease.
     """
 
     run: str
@@ -79,30 +84,30 @@ class Claim:
 
 
 def claim(run: str, purpose: str, *, undoes: str = "", token: str = "") -> Claim:
-    """Return the claim of this controller's user for a run; `purpose` is what they started."""
+    """Return the claim of this controller's user for a run; `purpose` is the command they started."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container's user without a name
-        user = "somebody"
+    except (KeyError, OSError, ImportError):  # a container user without a name
+        user = "unknown"
     return Claim(run, f"{user}@{socket.gethostname()}", purpose, undoes, token, fate_of)
 
 
-def _unheard(text: str) -> None:
-    """Drop what nobody wants to be told."""
+def _ignore(text: str) -> None:
+    """Ignore the message."""
 
 
 def _never() -> bool:
     return False
 
 
-def _at_work(lease: Lease) -> str:
+def _describe_holder(lease: Lease) -> str:
     when = datetime.fromtimestamp(lease.expires, tz=timezone.utc).strftime("%H:%M:%S UTC")
     login = f", login {lease.login}" if lease.login else ""
-    return f"{lease.owner} is at work here: {lease.purpose} (run {lease.id}{login}, at most until {when} by the host's clock)"
+    return f"{lease.owner} is working on this host: {lease.purpose} (run {lease.id}{login}, at most until {when} by the host's clock)"
 
 
 class HostLock:
-    """The lease of one run on one host; belongs to the host's thread. `siblings` are the keys of the locks of the same process."""
+    """The lease of one run on one host; used only by the host's thread. `siblings` are the keys of this process's other locks."""
 
     def __init__(self, host: str, store: LeaseStore, clock: Clock, claim: Claim, *, siblings: Container[str] = ()) -> None:
         self.key = secrets.token_hex(8)
@@ -112,19 +117,19 @@ class HostLock:
         self._clock = clock
         self._claim = claim
         self._number = 0
-        self._former: tuple[int, ...] = ()
-        """Directories of leases that are over: removed with the next message about ours."""
+        self._obsolete: tuple[int, ...] = ()
+        """Directories of ended leases, removed with the next write."""
         self._lease: Lease | None = None
         self._offset = 0.0
 
     def take(
-        self, *, wait: float = 0.0, tell: Callable[[str], None] = _unheard, ports: Ports | None = None
+        self, *, wait: float = 0.0, tell: Callable[[str], None] = _ignore, ports: Ports | None = None
     ) -> None:  # fmt: skip
-        """Take the lease, waiting at most `wait` seconds for its holder; `tell` is told who holds it and of a take-over.
+        """Take the lease, waiting at most `wait` seconds for its holder. `tell` receives the holder and any take-over.
 
-        A run of this machine that is certainly dead holds nothing, unless it died during a change on this host: what it sent may
-        still be carried out, so its lease is waited for, a minute at most. Raises `LockHeld` with the holder's name, `SameMachine`
-        where this process holds it already.
+        A run of this machine that is certainly dead holds nothing, unless it died during a change on this host: that change
+        may still be running, so its lease is waited for, at most a minute. Raises `LockHeld` with the holder's name, and
+        `SameMachine` if this process holds the lease already.
         """
         cancelled, pause = (ports.cancelled, ports.wait) if ports is not None else (_never, time.sleep)
         until = self._clock.monotonic() + wait
@@ -135,36 +140,38 @@ class HostLock:
             if holder is None:
                 if self._make(place, tell):
                     return
-                # a number that went on is a race that was lost, and no failure
+                # a higher number means a lost race, not a failure
                 failures, number = failures + 1 if place.number == number else 1, place.number
                 if failures == MOST_FAILURES:
                     raise CallFailed(
-                        f"{self._host}: no lease can be taken in the host's lease folder",
+                        f"{self._host}: cannot take a lease in the host's lease folder",
                         host=self._host,
-                        next_step="see whether the login may write there",
+                        next_step="check that the login may write there",
                     )
                 continue
             failures = 0
             mid_change = self._fate(holder) is Fate.MID_CHANGE
             if (self._clock.monotonic() >= until and not mid_change) or cancelled():
-                sentence = f"{self._host}: {_at_work(holder)}"
-                cut_off = f"; if it was cut off: remediate resume {holder.id}, or undo {holder.id}" if self._mine(holder) else ""
+                sentence = f"{self._host}: {_describe_holder(holder)}"
+                cut_off = (
+                    f"; if it was interrupted: remediate resume {holder.id}, or undo {holder.id}" if self._mine(holder) else ""
+                )
                 step = f"wait for it to end, or let this run wait with --wait{cut_off}"
                 raise LockHeld(sentence, host=self._host, next_step=step)
             if holder.id != told:
                 told = holder.id
-                died = f"run {holder.id} was cut off during a change; waiting until its lease expires"
-                tell(died if mid_change else f"waiting: {_at_work(holder)}")
+                died = f"run {holder.id} was interrupted during a change; waiting until its lease expires"
+                tell(died if mid_change else f"waiting: {_describe_holder(holder)}")
             left = holder.expires - place.now if mid_change else until - self._clock.monotonic()
             self._clock.sleep(min(POLL, max(0.1, left)), pause)
 
     @property
     def due(self) -> bool:
-        """Whether half of the lease is over."""
+        """Whether half of the lease's duration has passed."""
         return self._lease is not None and self._lease.expires - self._now() < TTL / 2
 
     def hold(self, store: LeaseStore | None = None) -> None:
-        """Renew the lease where that is due, through `store` where it is given; raises `LockLost`."""
+        """Renew the lease if due, through `store` if given. Raises `LockLost`."""
         if self._lease is None:
             raise LockLost(f"{self._host}: no lease is held", host=self._host)
         if self.due:
@@ -176,20 +183,20 @@ class HostLock:
         return self._clock.monotonic() + self._offset
 
     def give_back(self) -> None:
-        """Give the lease back, for the next run to take at once; a host that is gone lets it expire.
+        """Return the lease, so that the next run can take it at once. On an unreachable host it expires.
 
-        Where another run has taken over meanwhile, its directory has a higher number and ours says nothing any more.
+        If another run has taken over, its directory has a higher number and ours is ignored.
         """
         lease, self._lease = self._lease, None
         if lease is None:
             return
         try:
-            self._store.write(self._number, dataclasses.replace(lease, expires=0.0), clear=self._former)
+            self._store.write(self._number, dataclasses.replace(lease, expires=0.0), clear=self._obsolete)
         except HostError:
-            return  # nobody is there to take it; it expires by itself
+            return  # the host is unreachable; the lease expires
 
     def give_back_left(self) -> None:
-        """Give back the lease that an earlier process of this run left."""
+        """Return the lease that an earlier process of this run left behind."""
         place = self._newest()
         lease = place.lease
         if lease is not None and self._own(lease) and lease.expires > place.now and lease.key not in self._siblings:
@@ -202,7 +209,7 @@ class HostLock:
         return place
 
     def _holder(self, place: LeaseSnapshot) -> Lease | None:
-        """Return who holds the host, None when it is free; waits for one who is just writing down who they are."""
+        """Return the holder of the host, None if it is free; waits for a run that is still writing its lease."""
         until = self._clock.monotonic() + WRITING
         while place.number and place.lease is None and self._clock.monotonic() < until:
             self._clock.sleep(POLL)
@@ -211,7 +218,7 @@ class HostLock:
         return next(holders, None)
 
     def _holds(self, lease: Lease, now: float) -> bool:
-        """Whether another run holds the host by this lease; raises `SameMachine` where this process does."""
+        """Return whether another run holds the host by this lease. Raises `SameMachine` if this process does."""
         if lease.expires <= now:
             return False
         if lease.key in self._siblings and lease.key != self.key:
@@ -222,7 +229,7 @@ class HostLock:
         return self._claim.fate(self._host, lease.id, lease.token)
 
     def _mine(self, lease: Lease) -> bool:
-        """Whether a run of this very controller and user holds it: its journal is at hand."""
+        """Return whether a run of this controller and user holds the lease: its journal is on this machine."""
         return lease.owner == self._claim.owner
 
     def _own(self, lease: Lease) -> bool:
@@ -239,18 +246,18 @@ class HostLock:
         foreign = old is not None and not self._own(old)
         gone = old is not None and self._fate(old) is Fate.GONE
         renewed = old is not None and foreign and not gone and old.expires > place.now
-        if written.newest != number or renewed or not self._first_of(written.others, place.now):
+        if written.newest != number or renewed or not self._wins_tie(written.others, place.now):
             self._store.clear(number)
             return False
         self._number, self._lease = number, lease
-        self._former = (place.number, *place.older) if place.number else ()
+        self._obsolete = (place.number, *place.older) if place.number else ()
         if old is not None and foreign and old.expires > 0:
-            why = "which was cut off" if gone else "whose lease had expired"
+            why = "which was interrupted" if gone else "whose lease had expired"
             tell(f"took over from {old.owner} ({old.purpose}, run {old.id}), {why}")
         return True
 
-    def _first_of(self, others: Sequence[Lease], now: float) -> bool:
-        """Whether the other logins' runs leave the host to this one: of those that began at the same moment the lowest key goes on."""
+    def _wins_tie(self, others: Sequence[Lease], now: float) -> bool:
+        """Return whether the runs of other logins leave the host to this one: of simultaneous runs, the lowest key continues."""
         for _ in range(_LOOKS):
             holders = [lease for lease in others if self._holds(lease, now)]
             if not holders:
@@ -265,15 +272,15 @@ class HostLock:
         lease = dataclasses.replace(self._lease or Lease("", "", "", 0.0), expires=expires)
         others: tuple[Lease, ...] = ()
         try:
-            written = store.write(self._number, lease, clear=self._former)
+            written = store.write(self._number, lease, clear=self._obsolete)
             others = tuple(other for other in written.others if self._holds(other, self._now()))
             renewed = written.newest == self._number and not others
-        except CallFailed:  # whoever took over has cleared the directory away
+        except CallFailed:  # the run that took over has removed the directory
             renewed = False
             if store.newest().number == self._number:
                 raise
         if renewed:
-            self._lease, self._former = lease, ()
+            self._lease, self._obsolete = lease, ()
             return
         self._lease = None
         other = others[0] if others else store.newest().lease
@@ -284,7 +291,7 @@ class HostLock:
 
 
 def leases_on(connection: Connection) -> LeaseStore:
-    """Return the leases of the host behind a connection."""
+    """Return the lease store of the host behind a connection."""
     if connection.platform == "windows":
         from remediation.engine.lease.windows_store import WindowsLeases
 

@@ -1,4 +1,4 @@
-"""Leases on a POSIX host, by ``lease.sh``, which trusts neither a folder nor a file before it knows whose it is."""
+"""Leases on a POSIX host, taken by ``lease.sh``, which checks the owner of each folder and file before trusting it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed, UsageError
 
 FOLDER_VARIABLE = "REMEDIATION_LEASE_FOLDER"
-"""Names the lease folder; all runs on a host must name the same. Without it, every login has one of its own, and reads all."""
+"""Environment variable with the lease folder, which must be the same for all runs on a host.
+
+By default every login has its own folder and reads those of the others.
+"""
 _MISSING = "missing"
 _OURS = "-"
 
@@ -37,28 +40,28 @@ class PosixLeases:
         return LeaseSnapshot(number, shown.get(number), self._now, tuple(older), self._others(lines))
 
     def make(self, number: int) -> bool:
-        """Make the directory; False where another run was faster."""
+        """Create the directory; return False if another run was faster."""
         if number > MOST:
             raise full(self._connection.host, self._named or self.folder, MOST)
         ((word, self.folder, *_),) = self._do("make", str(number), writes=True)
         return word == "made"
 
     def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> Written:
-        """Write the lease as a whole, and look."""
+        """Write the lease atomically, then list the directories."""
         lines = self._do("write", str(number), str(before), *map(str, clear), stdin=lease.to_json(), writes=True)
         if any(line[0] == "gone" for line in lines):
             raise CallFailed(
-                f"{self._connection.host}: the lease could not be written: its directory {number} in {self.folder} is gone",
+                f"{self._connection.host}: cannot write the lease: its directory {number} in {self.folder} is gone",
                 host=self._connection.host,
             )
         return Written(max(self._numbers(lines), default=0), self._shown(lines).get(before), self._others(lines))
 
     def clear(self, *numbers: int) -> None:
-        """Remove directories; one that belongs to another login stays, and does no harm."""
+        """Remove directories. A directory of another login is left in place."""
         self._do("clear", *map(str, numbers), writes=True)
 
     def _do(self, verb: str, *words: str, stdin: bytes = b"", writes: bool = False) -> list[Line]:
-        """Run the script; raises `CallFailed` where it refuses."""
+        """Run the script. Raises `CallFailed` if it refuses."""
         host = self._connection.host
         argv = ("sh", "-c", shell("lease"), "lease", verb, self._named, self.folder, *words)
         (done,) = self._connection.exchange([Run(argv, stdin, writes=writes)])
@@ -70,15 +73,15 @@ class PosixLeases:
                 if isinstance(done, Completed)
                 else ""
             )
-            raise CallFailed(f"{host}: no lease can be taken: {said or 'the script for it failed'}", host=host)
+            raise CallFailed(f"{host}: cannot take a lease: {said or 'the lease script failed'}", host=host)
         lines = [tuple(line.split("\t")[:-1]) for line in done.text.split("\n") if line]
         for word, *rest in lines:
             if word == "refused":
                 path, reason = rest
                 raise CallFailed(
-                    f"{host}: the lease folder {path} is not used: {reason}",
+                    f"{host}: the lease folder {path} is unusable: {reason}",
                     host=host,
-                    next_step=f"put that right on the host, or name another folder with {FOLDER_VARIABLE}; every run on the host needs the same",
+                    next_step=f"fix that on the host, or set {FOLDER_VARIABLE} to another folder; every run on the host needs the same",
                 )
             if word == "now":
                 self._now = float(rest[0])
@@ -91,7 +94,7 @@ class PosixLeases:
         return sorted((int(line[1]) for line in lines if line[0] == "entry"), reverse=True)
 
     def _shown(self, lines: Sequence[Line]) -> dict[int, Lease | None]:
-        """Return what the lease directories of our own folder say; raises `CallFailed` for one that says something else."""
+        """Return the leases in our own folder. Raises `CallFailed` for a directory without a valid lease."""
         found: dict[int, Lease | None] = {}
         for word, *rest in lines:
             if word == "lease" and rest[0] == self.folder:
@@ -105,7 +108,7 @@ class PosixLeases:
         return found
 
     def _others(self, lines: Sequence[Line]) -> tuple[Lease, ...]:
-        """Return what lies in other logins' folders; what is no lease there was not written by a run, and holds nobody up."""
+        """Return the leases in other logins' folders. Invalid ones were not written by a run and are ignored."""
         found = []
         for word, *rest in lines:
             if word == "lease" and rest[0] != self.folder:
@@ -130,6 +133,6 @@ def _named() -> str:
     folder = os.environ.get(FOLDER_VARIABLE) or ""
     if folder and (not folder.startswith("/") or not folder.isprintable() or ".." in folder.split("/")):
         raise UsageError(
-            f"{FOLDER_VARIABLE}: {folder!r} is not the full path of a folder", next_step="set it to one, or unset it"
+            f"{FOLDER_VARIABLE}: {folder!r} is not an absolute path", next_step="set it to an absolute path, or unset it"
         )
     return folder.rstrip("/") or folder

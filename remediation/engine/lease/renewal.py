@@ -1,7 +1,7 @@
-"""Keeps leases alive while a change is in flight, so that a lease need not be taken for as long as the change may take.
+"""Renews leases while a change is in flight, so that a lease can be shorter than a change.
 
-A lease lasts a minute (`remediation.engine.lease.lock.TTL`). The host's own connection is busy during a change, so the lease is
-renewed through a second one, which is opened for changes that take long enough to need it.
+A lease lasts a minute (`remediation.engine.lease.lock.TTL`). The host's own connection is busy during a change, so the lease
+is renewed through a second connection, which is opened only for changes that take long enough to need it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from remediation.facets.access import HostAccess
 
 POLL = 0.25
-"""Seconds between two looks at the leases that are kept."""
+"""Seconds between two checks of the leases to renew."""
 
 
 @dataclass(slots=True, eq=False)
 class SharedLock:
-    """The lease of one machine, for all hosts that are that machine. ``reopen`` opens a second connection to it."""
+    """The lease of one machine, shared by all hosts that are that machine. ``reopen`` opens a second connection to it."""
 
     guard: threading.Lock = field(default_factory=threading.Lock)
     lock: HostLock | None = None
@@ -36,7 +36,7 @@ class SharedLock:
     renewing: bool = False
 
     def hold(self, seconds: float) -> None:
-        """Make sure of the lease before a change that may take `seconds`, and keep it until `hold(0)` says that the change is over.
+        """Renew the lease before a change that may take `seconds`, and keep it until `hold(0)` reports the end of the change.
 
         Raises `LockLost`.
         """
@@ -53,9 +53,9 @@ class SharedLock:
             self.keeper.keep(self)
 
     def renew(self) -> None:
-        """Renew the lease through the second connection, where a change is in flight and half of the lease is over.
+        """Renew the lease through the second connection if a change is in flight and half of the lease has passed.
 
-        Where that fails it is tried again; where the lease is lost, the next `hold` says so.
+        A failed renewal is retried; if the lease is lost, the next `hold` raises.
         """
         with self.guard:
             if self.lock is None or not self.in_flight or not self.lock.due or self.reopen is None:
@@ -69,7 +69,7 @@ class SharedLock:
                 self._close_second()
 
     def give_back(self) -> None:
-        """Give the lease back."""
+        """Return the lease."""
         with self.guard:
             lock, self.lock = self.lock, None
             try:
@@ -85,7 +85,7 @@ class SharedLock:
 
 
 class Keeper:
-    """One thread that renews the leases of all hosts of a run; each renewal has a thread of its own, since a host may hang."""
+    """One thread that renews the leases of all hosts of a run. Each renewal has its own thread, since a host may hang."""
 
     def __init__(self, crashed: Crashed) -> None:
         self._crashed = crashed
@@ -94,7 +94,7 @@ class Keeper:
         self._thread: threading.Thread | None = None
 
     def keep(self, shared: SharedLock) -> None:
-        """Keep a lease for as long as a change is in flight under it."""
+        """Renew a lease for as long as a change is in flight under it."""
         with self._changed:
             self._kept.add(shared)
             if self._thread is None:
@@ -103,7 +103,7 @@ class Keeper:
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Keep nothing any more."""
+        """Stop renewing."""
         with self._changed:
             self._kept.clear()
             self._thread = None
@@ -127,7 +127,7 @@ class Keeper:
     def _renew(self, shared: SharedLock) -> None:
         try:
             shared.renew()
-        except Exception as error:  # noqa: BLE001 - the lease may lapse; the host's next change finds out
+        except Exception as error:  # noqa: BLE001 - the lease may expire; the host's next change detects it
             self._crashed("lease", error)
         finally:
             shared.renewing = False

@@ -1,4 +1,4 @@
-"""Leases on a Windows host, by the probe ``lease`` and the connection's files."""
+"""Leases on a Windows host, taken by the probe ``lease`` and the connection's file calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class WindowsLeases:
         self._now = 0.0
 
     def newest(self) -> LeaseSnapshot:
-        """Return the newest lease; two round trips, one where there never was any."""
+        """Return the newest lease, in two round trips; in one if there has never been a lease."""
         listed, clock = self._exchange(self._list(), Probe("system"))
         (number, *older), now = self._numbers(listed) or [0], _time(clock)
         self._now = now
@@ -32,32 +32,32 @@ class WindowsLeases:
         return LeaseSnapshot(number, self._lease(number, content), now, tuple(older))
 
     def make(self, number: int) -> bool:
-        """Make the directory, with the folders above it; False where another run was faster."""
+        """Create the directory and its parents; return False if another run was faster."""
         if number > MOST:
             raise full(self._connection.host, self.folder, MOST)
         (reply,) = self._exchange(self._lease_probe(make=number))
         value = _value(reply)
         if isinstance(value.get("Made"), bool):
             return bool(value["Made"])
-        said = _problem(reply, "Made") or f"{self._path(number)} cannot be made"
+        said = _problem(reply, "Made") or f"{self._path(number)} cannot be created"
         raise CallFailed(
-            f"{self._connection.host}: no lease could be taken: {said}",
+            f"{self._connection.host}: cannot take a lease: {said}",
             host=self._connection.host,
-            next_step=f"see whether the login may write to {self.folder}, and whether the disk is full",
+            next_step=f"check that the login may write to {self.folder}, and that the disk is not full",
         )
 
     def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> Written:
-        """Write the lease as a whole, list again and do the rest, in one round trip."""
+        """Write the lease atomically, list the directories and read and remove the others, in one round trip."""
         calls: list[Call] = [WriteFile(self._path(number, FILE), lease.to_json()), self._list()]
         calls += [self._content(before)] if before else []
         calls += [self._removal(clear)] if clear else []
         written, listed, *more = self._exchange(*calls)
         if isinstance(written, Failed):
-            raise CallFailed(f"the lease could not be written: {written.message}", host=self._connection.host)
+            raise CallFailed(f"cannot write the lease: {written.message}", host=self._connection.host)
         return Written(max(self._numbers(listed), default=0), self._lease(before, more[0]) if before else None)
 
     def clear(self, *numbers: int) -> None:
-        """Remove directories; one that belongs to another login stays, and does no harm."""
+        """Remove directories. A directory of another login is left in place."""
         self._exchange(self._removal(numbers))
 
     def _lease(self, number: int, content: Reply) -> Lease | None:
@@ -93,12 +93,12 @@ class WindowsLeases:
         return Probe("lease", {"folder": self.folder, **data}, writes=True)
 
     def _numbers(self, listed: Reply) -> list[int]:
-        """Return the numbers listed, the highest first; a folder that is not there lists nothing."""
+        """Return the numbers listed, highest first; a missing folder has none."""
         names = _value(listed).get("Names")
         if names is None:
             said = _problem(listed, "Names") or "its directories cannot be listed"
             raise CallFailed(
-                f"{self._connection.host}: the lease folder {self.folder} is not used: {said}", host=self._connection.host
+                f"{self._connection.host}: the lease folder {self.folder} is unusable: {said}", host=self._connection.host
             )
         digits = len(str(MOST))
         numbers = (str(name) for name in names)
@@ -113,7 +113,7 @@ def _value(reply: Reply) -> Mapping[str, Any]:
 
 
 def _problem(reply: Reply, part: str) -> str:
-    """Return why a part of an answer is missing, empty where that is not known."""
+    """Return why a part of an answer is missing, "" if unknown."""
     if isinstance(reply, Failed):
         return reply.message
     return problems(_value(reply)).get(part, "")
@@ -123,4 +123,4 @@ def _time(clock: Reply) -> float:
     now = _value(clock).get("Now")
     if isinstance(now, int | float):
         return float(now)
-    raise CallFailed("the host does not tell its time, so no lease can be taken")
+    raise CallFailed("cannot take a lease: the host does not report its time")

@@ -1,4 +1,4 @@
-"""How a host's walk is left early, and what it says where hosts have to meet. None of this reaches a user."""
+"""Control flow of a host's walk: early exits and barriers. Internal to the engine."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from remediation.playbook.model import Task
 
 
 class ControlFlow(BaseException):
-    """The host's walk through this play is over. No error, so no handler of errors takes it for one."""
+    """Ends the host's walk through this play. Not an Exception, so that error handlers do not catch it."""
 
 
 class TaskFailed(ControlFlow):
-    """A task failed; a ``rescue`` above it may take over. Of ``run_once`` every host fails, and only the first counts."""
+    """A task failed; an enclosing ``rescue`` may handle it.
+
+    If a ``run_once`` task fails, every host fails and only the first counts.
+    """
 
     def __init__(self, task: Task, ending: TaskResult) -> None:
         super().__init__(task.title)
@@ -25,7 +28,7 @@ class TaskFailed(ControlFlow):
 
 
 class HostLost(ControlFlow):
-    """The host cannot be reached: no rescue, no always."""
+    """The host is unreachable: neither rescue nor always run."""
 
     def __init__(self, ending: TaskResult) -> None:
         super().__init__(ending.reason)
@@ -33,11 +36,11 @@ class HostLost(ControlFlow):
 
 
 class UnknownHandler(UsageError):
-    """A handler that nobody answers to: the whole run ends, as in Ansible."""
+    """A notified handler does not exist: the whole run ends, as in Ansible."""
 
 
 class HostFinished(ControlFlow):
-    """``meta: end_host``, or the play is over for everybody."""
+    """The host left by ``meta: end_host``, or the play ended for all hosts."""
 
 
 class Interrupted(ControlFlow):
@@ -53,15 +56,15 @@ class Barrier:
 
 @dataclass(frozen=True, slots=True)
 class LeaderTurn:
-    """The answer to the first of those who met: this host carries the task out."""
+    """The answer to the first host at a barrier: this host runs the task."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaderResult:
-    """What the leading host tells the others, who are answered with it."""
+    """The leading host's result, which the other hosts receive."""
 
     value: Any
 
 
 Walk: TypeAlias = Generator[Barrier | LeaderResult, Any, None]
-"""A host on its way through a play: it stops where hosts have to meet."""
+"""A host's walk through a play: a generator that stops at barriers."""

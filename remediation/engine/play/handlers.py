@@ -1,4 +1,4 @@
-"""Handlers: called by what changed, run once per flush in the order of their definition."""
+"""Handlers: notified by changes, run once per flush in the order of their definition."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from remediation.playbook.model import Node, Task, tasks_of
 
 
 class RunTask(Protocol):
-    """Runs one task of the host; `chosen` is a handler that was called."""
+    """Runs one task of the host; `chosen` marks a notified handler."""
 
     def __call__(self, task: Task, *, chosen: bool) -> Walk:
-        """Return the host's way through the task."""
+        """Return the host's walk through the task."""
 
 
 class Handlers:
-    """The handlers of one host in one play; ``host.notified`` holds the paths of those that are owed."""
+    """The handlers of one host in one play; ``host.notified`` holds the paths of notified handlers."""
 
     def __init__(self, play: PlayState, host: HostState, run_task: RunTask) -> None:
         self._play, self._host, self._run_task = play, host, run_task
         host.notified.clear()
 
     def call(self, names: Sequence[str], site: TaskContext) -> None:
-        """Owe the handlers of these names or topics; raises `UnknownHandler` on one that nobody answers to."""
+        """Queue the handlers with these names or topics. Raises `UnknownHandler`."""
         for name in names:
             found = list(self._answering(name, site))
             if not found:
                 known = [known for task in self._tasks() for known in (self._name(task), *task.listen) if known]
                 raise UnknownHandler(
-                    f"the handler {name!r} is not known{meant(name, known)}",
+                    f"unknown handler {name!r}{meant(name, known)}",
                     next_step="define it in the play's handlers, or correct notify",
                     place=site.place,
                 )
             self._host.notified += [path for path in found if path not in self._host.notified]
 
     def flush(self) -> Walk:
-        """Run the handlers that are owed, once through the list; one that notifies an earlier one has it run at the next flush."""
+        """Run the queued handlers in one pass. A handler that notifies an earlier one queues it for the next flush."""
         owed = self._host.notified
         for node in self._play.play.handlers:
             mine = [path for path in owed if path in self._paths(node)]
@@ -60,7 +60,7 @@ class Handlers:
                     raise
 
     def _answering(self, name: str, site: TaskContext) -> Iterator[str]:
-        """Yield the paths of the handlers that listen to `name`, and of the first one that is named so."""
+        """Yield the paths of the handlers that listen to `name`, and of the first handler with that name."""
         named = [task.path for task in self._tasks() if name == self._name(task, site)]
         listening = [task.path for task in self._tasks() if name in task.listen]
         yield from dict.fromkeys((*named[:1], *listening))

@@ -1,6 +1,6 @@
-"""One host's walk through one play: tasks in order, blocks with their rescue, handlers, includes, and where hosts meet.
+"""One host's walk through one play: tasks in order, blocks with rescue, handlers, includes, and barriers.
 
-A generator: it yields where it has to meet the others (`Barrier`), and is driven by `remediation.engine.play.scheduler`.
+The walk is a generator that yields a `Barrier` where hosts meet; `remediation.engine.play.scheduler` drives it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from remediation.templating.templar import Scope
 
 
 class HostRunner:
-    """Walks one host through one play; `walk` is the way, the attributes are what it carries along."""
+    """Walks one host through one play."""
 
     def __init__(self, play: PlayState, host: HostState, selection: TaskSelection) -> None:
         self.play = play
@@ -54,13 +54,13 @@ class HostRunner:
 
     @property
     def variables(self) -> TaskVariables:
-        """The host's variables in this play; a file of theirs that cannot be read raises `InputError`."""
+        """The host's variables in this play. Raises `InputError` if one of their files cannot be read."""
         if self._variables is None:
             self._variables = TaskVariables(self.play, self.host)
         return self._variables
 
     def walk(self) -> Walk:
-        """Walk through the play's sections, handlers after each; raises one of `ControlFlow` where it ends early."""
+        """Walk through the play's sections, with a handler flush after each. Raises a `ControlFlow` if the walk ends early."""
         try:
             for section in self.play.play.sections:
                 yield from self.nodes(section)
@@ -102,7 +102,7 @@ class HostRunner:
             yield from self.nodes(block.rescue, included)
 
     def task(self, task: Task, included: Sequence[Layer] = (), *, chosen: bool = False) -> Walk:
-        """Carry out one task, unless tags or ``--start-at-task`` leave it out; `chosen` is a handler that was called."""
+        """Run one task unless tags or ``--start-at-task`` exclude it; `chosen` marks a notified handler."""
         if not (chosen or self.selection.takes(task, self.host)):
             return
         if self.play.stage.ports.cancelled():
@@ -113,7 +113,7 @@ class HostRunner:
                 yield from self._carry_out(site)
         except (UnknownHandler, JournalError):
             raise
-        except RemediationError as error:  # a keyword of the task cannot be evaluated, or our own code failed
+        except RemediationError as error:  # a keyword cannot be evaluated, or an internal error
             ending = failed_task(error)
             emit_task_end(site, ending)
             self.counting.count(task, ending)
@@ -138,10 +138,10 @@ class HostRunner:
     def _act(self, task: Task) -> Callable[[TaskContext, Scope], ActionResult]:
         if task.ladder is not None:
             return ladder_action(self._run_rung)
-        return act if task.action in DOES else step_action  # a step: the loader lets nothing else through
+        return act if task.action in DOES else step_action  # a step: the loader rejects everything else
 
     def _once(self, site: TaskContext) -> Walk:
-        """Carry the task out on one host for all that meet here; each takes the result as its own."""
+        """Run the task on one host for all hosts at this barrier; each takes the result as its own."""
         answer = yield Barrier(site.path)
         if isinstance(answer, LeaderTurn):
             ending = self._perform(site)
@@ -150,7 +150,7 @@ class HostRunner:
             return
         ending = answer
         if ending.outcome.bad and not ending.ignored:
-            raise HostLost(ending)  # with the first host, whatever rescue there is: as Ansible does
+            raise HostLost(ending)  # fails with the first host regardless of any rescue, as in Ansible
         self.host.facts.update(ending.facts if not ending.outcome.bad else {})
         self.host.included.update(ending.included if not ending.outcome.bad else {})
         if site.task.register:
@@ -162,7 +162,7 @@ class HostRunner:
         if not isinstance(answer, LeaderTurn):
             if answer.outcome.bad and not answer.ignored:
                 raise HostLost(answer)
-            return  # the file is the first host's alone
+            return  # only the first host runs the included file
         files, ending = include(site)
         if once:
             yield LeaderResult(ending)
@@ -175,20 +175,20 @@ class HostRunner:
         yield from self.nodes(file.nodes, (*site.included, file.vars))
 
     def _run_rung(self, site: TaskContext, rung: RungTasks) -> Sequence[Result]:
-        """Run a rung's tasks as a play would, counting none of them: they are the ladder's; stop at the first bad one."""
+        """Run a rung's tasks as a play would, without counting them: the ladder counts. Stop at the first failure."""
         before, self.results = self.results, []
         try:
             with self.counting.aside():
                 run_without_barriers(self.nodes(rung.tasks, site.included))
         except (TaskFailed, HostLost, Interrupted):
-            pass  # the ladder is told by the results
+            pass  # the ladder reads the results
         finally:
             endings, self.results = self.results, before
         return [result_of(ending) for ending in endings]
 
 
 def result_of(ending: TaskResult) -> Result:
-    """Return what a ladder is told of one task of a rung."""
+    """Return the result of one task of a rung for the ladder."""
     if ending.told is not None and ending.told.outcome is ending.outcome:
         return ending.told
     outcome = Outcome.OK if ending.ignored else ending.outcome

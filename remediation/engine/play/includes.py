@@ -1,4 +1,4 @@
-"""``include_tasks``: the tasks of a file, chosen when the host gets there, once per item of a loop."""
+"""``include_tasks``: loads the tasks of a file when the host reaches it, once per item of a loop."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from remediation.playbook.model import Node
 
 @dataclass(frozen=True, slots=True)
 class IncludedFile:
-    """The tasks that one include brings in, and the variables that only they see."""
+    """The tasks of one include, and the variables that only they see."""
 
     nodes: tuple[Node, ...]
     vars: Layer
 
 
 def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
-    """Return what the include brings in, and how it ended: skipped and failed ones are told; never raises."""
+    """Return the included files and the include's result, and emit it if it was skipped or failed; never raises."""
     told = site.host.recorded(site.path) is not None  # by an earlier process of this run
     if not told:
         site.emit("task_start", path=site.path)
@@ -44,11 +44,11 @@ def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
     if site.task.register:
         site.host.facts[site.task.register] = dict(ending.result)
     if not told:
-        _tell(site, ending)
+        _emit_result(site, ending)
     return files, ending
 
 
-def _tell(site: TaskContext, ending: TaskResult) -> None:
+def _emit_result(site: TaskContext, ending: TaskResult) -> None:
     site.emit(
         "task_result",
         path=site.path,
@@ -76,28 +76,28 @@ def _items(site: TaskContext) -> list[TaskContext]:
 
 
 DEEPEST = 60
-"""How deep files may include one another; more is a file that includes itself without end."""
+"""Maximum depth of nested includes; deeper means that a file includes itself endlessly."""
 
 
 def _file(site: TaskContext) -> IncludedFile:
     if len(site.included) >= DEEPEST:
-        raise UsageError(f"include_tasks: files include one another more than {DEEPEST} deep", place=site.place)
+        raise UsageError(f"include_tasks: includes are nested more than {DEEPEST} levels deep", place=site.place)
     scope = site.scope()
     given = action_parameters(site, scope)
     if not isinstance(given, IncludeTasks):
-        raise UsageError("include_tasks: the name of a file is wanted", place=site.place)
+        raise UsageError("include_tasks: expected the name of a file", place=site.place)
     request = site.play.stage.request
     path = find_file(given.file, (site.task.folder, request.playbook.path.parent), "tasks")
     if path is None:
         raise UsageError(
-            f"include_tasks: there is no file {given.file!r} in {site.task.folder}",
-            next_step="correct its name; it is looked for beside the file that names it",
+            f"include_tasks: no file {given.file!r} in {site.task.folder}",
+            next_step="correct its name; the search starts in the folder of the file that names it",
             place=site.place,
         )
     try:
         nodes = site.play.stage.tasks_of(path, site.task.inner or site.task.outer, f"{site.path}.")
     except InputError as error:
         raise UsageError(str(error), next_step=f"correct {path.name}") from None
-    # its own vars are templates that may hold the item, which is known in here alone
+    # its own vars may be templates with the loop item, which is only in scope here
     own = {name: value for level in site.settings.vars[len(site.task.outer.vars) :] for name, value in level.items()}
     return IncludedFile(nodes, {**site.loop, **own})

@@ -1,4 +1,4 @@
-"""What a loop goes over: ``loop`` and Ansible's older ``with_...`` forms."""
+"""Loop items: ``loop`` and Ansible's older ``with_...`` forms."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from remediation.templating.yaml.located import place_of
 
 
 def items_of(loop: Loop, scope: Scope) -> list[Any]:
-    """Return the items; raises `RemediationError` where there is nothing to go over."""
+    """Return the items. Raises `RemediationError` if the value is not iterable."""
     value = scope.render(loop.over)
     if loop.kind == "loop":
         if isinstance(value, (list, tuple)):
             return list(value)
         kind = "a mapping" if isinstance(value, Mapping) else repr(value)
-        raise UsageError(f"loop: a list is wanted, not {kind}", place=place_of(loop.over) or loop.place)
+        raise UsageError(f"loop: expected a list, got {kind}", place=place_of(loop.over) or loop.place)
     terms = value if isinstance(value, (list, tuple)) else [value]
     try:
         found: list[Any] = query(LOOKUPS, scope, wantlist=True)(loop.kind.removeprefix("with_"), *terms)
@@ -30,7 +30,7 @@ def items_of(loop: Loop, scope: Scope) -> list[Any]:
 
 
 def names_of(loop: Loop, number: int, items: Sequence[Any]) -> dict[str, Any]:
-    """Return the variables that one item of a loop has."""
+    """Return the variables of one loop item."""
     names: dict[str, Any] = {loop.variable: items[number], "ansible_loop_var": loop.variable}
     if loop.index:
         names |= {loop.index: number, "ansible_index_var": loop.index}
@@ -52,7 +52,7 @@ def names_of(loop: Loop, number: int, items: Sequence[Any]) -> dict[str, Any]:
 
 
 def kept(names: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an item's result keeps of its variables; all items in each of the results would be their number squared."""
+    """Return the loop variables that an item's result keeps. Without ``allitems``, whose total size would be quadratic."""
     found = dict(names)
     if "ansible_loop" in found:
         found["ansible_loop"] = {name: value for name, value in names["ansible_loop"].items() if name != "allitems"}

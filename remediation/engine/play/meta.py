@@ -1,4 +1,4 @@
-"""``meta``: what steers the run itself."""
+"""``meta``: actions that control the run."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from remediation.engine.play.task_runner import false_condition
 from remediation.model.errors import RemediationError
 
 TOGETHER = frozenset({"clear_facts", "clear_host_errors", "end_batch", "end_play"})
-"""What concerns all hosts of the batch: they meet, and the condition is asked of the first one only."""
+"""Actions that concern all hosts of the batch: the hosts meet, and the condition is evaluated only for the first one."""
 
 
 class MetaActions:
-    """Carries out ``meta`` on one host."""
+    """Runs ``meta`` actions on one host."""
 
     def __init__(self, play: PlayState, host: HostState, flush: Callable[[], Walk]) -> None:
         self._play, self._host, self._flush = play, host, flush
 
     def run(self, site: TaskContext) -> Walk:
-        """Do what the task says; raises `HostFinished` where that ends the host's walk, `RemediationError` on a bad condition."""
+        """Run the action. Raises `HostFinished` if it ends the host's walk, `RemediationError` on an invalid condition."""
         word = str(site.scope().render(site.task.arguments.get("free_form", "noop")))
         if word in TOGETHER:
             answer = yield Barrier(site.path)
@@ -56,5 +56,5 @@ class MetaActions:
 
 
 def sentence(error: RemediationError) -> str:
-    """Return an error in its sentence with its place."""
+    """Return an error's message with its place."""
     return f"{error.place}: {error.message}" if error.place else error.message

@@ -1,4 +1,4 @@
-"""A host's counters, and what a bad ending means for it: rescued, failed, blocked or lost."""
+"""A host's counters, and the consequence of a failure: rescued, failed, blocked or lost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from remediation.playbook.model import Task
 
 
 class RecapCounter:
-    """Counts what becomes of the tasks of one host in one play."""
+    """Counts the task results of one host in one play."""
 
     def __init__(self, play: PlayState, host: HostState) -> None:
         self._play = play
@@ -23,7 +23,7 @@ class RecapCounter:
 
     @contextmanager
     def rescuable(self) -> Iterator[None]:
-        """Count failures as rescued meanwhile: a block around them has a rescue."""
+        """Count failures as rescued inside a block with a rescue."""
         self._rescues += 1
         try:
             yield
@@ -32,7 +32,7 @@ class RecapCounter:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Count nothing meanwhile: the tasks are part of another one."""
+        """Count nothing: the tasks are part of another task."""
         self._aside += 1
         try:
             yield
@@ -40,7 +40,7 @@ class RecapCounter:
             self._aside -= 1
 
     def count(self, task: Task, ending: TaskResult) -> None:
-        """Count one task; raises `TaskFailed` or `HostLost` where the host does not go on with its next task."""
+        """Count one task. Raises `TaskFailed` or `HostLost` if the host does not continue with its next task."""
         recap, counted = self._host.recap, not self._aside
         if not ending.outcome.bad:
             if counted and ending.outcome is Outcome.SKIPPED:
@@ -72,6 +72,6 @@ class RecapCounter:
             recap.failed += 1
 
     def count_include(self, task: Task, ending: TaskResult, files: int) -> None:
-        """Count an include that was not carried out; each file that was brought in has been counted."""
+        """Count an include without files or with a failure; included files are counted separately."""
         if ending.outcome.bad or not files:
             self.count(task, ending)

@@ -1,4 +1,4 @@
-"""Runs a playbook: play after play, wave after wave, each host at its own pace; what comes of it is told as events."""
+"""Runs a playbook: its plays and waves in order, each host at its own pace. Results are emitted as events."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from remediation.templating.templar import Scope
 
 
 def run_playbook(request: RunRequest, ports: Ports, open_host: OpenHost) -> RunSummary:
-    """Run the playbook to its end and return what came of it; raises `UsageError` where nothing can be begun.
+    """Run the playbook and return its summary. Raises `UsageError` if it cannot start.
 
-    What goes wrong on a host is its outcome. What ends the run as a whole (a handler that nobody knows) is `RunSummary.error`.
+    An error on a host becomes the host's outcome. `RunSummary.error` is what ended the run as a whole (an unknown handler).
     """
     return PlaybookRunner(request, ports, open_host).run()
 
 
 def hosts_of(play: Play, request: RunRequest) -> tuple[str, ...]:
-    """Return the hosts of a play, its pattern filled in with what is known before any host is; raises `RemediationError`."""
+    """Return the hosts of a play; its pattern may use extra variables and the play's vars. Raises `RemediationError`."""
     value = Scope((request.extra, play.vars)).render(play.hosts)
     pattern = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     return tuple(request.inventory.select(pattern, request.limit))
 
 
 def chosen_hosts(request: RunRequest) -> list[str]:
-    """Return all hosts that a run is about, in the order in which its plays name them."""
+    """Return all hosts of a run, in the order in which its plays name them."""
     return list(dict.fromkeys(name for play in request.playbook.plays for name in hosts_of(play, request)))
 
 
 class PlaybookRunner:
-    """One run: its plays in order. Everything that hosts share is in ``stage``."""
+    """One run: its plays in order. ``stage`` holds the state that hosts share."""
 
     def __init__(self, request: RunRequest, ports: Ports, open_host: OpenHost) -> None:
         self.request = request
@@ -58,10 +58,10 @@ class PlaybookRunner:
         self.fatal = False
 
     def run(self) -> RunSummary:
-        """Run all plays; hosts are closed and leases given back whatever happens."""
+        """Run all plays; in every case, leases are returned and hosts are closed."""
         begun = self.ports.clock.now()
         chosen = {play.index: hosts_of(play, self.request) for play in self.request.playbook.plays}
-        self._tell_start(list(dict.fromkeys(name for hosts in chosen.values() for name in hosts)))
+        self._emit_start(list(dict.fromkeys(name for hosts in chosen.values() for name in hosts)))
         try:
             for play in self.request.playbook.plays:
                 if self.fatal or self.ports.cancelled():
@@ -77,10 +77,10 @@ class PlaybookRunner:
         finally:
             self.stage.opened.close()
         for state in self.stage.hosts.values():
-            self._tell_host_end(state)
+            self._emit_host_end(state)
         return self._summary(self.ports.clock.now() - begun)
 
-    def _tell_start(self, hosts: Sequence[str]) -> None:
+    def _emit_start(self, hosts: Sequence[str]) -> None:
         request = self.request
         self.stage.emit(
             "run_start",
@@ -102,7 +102,7 @@ class PlaybookRunner:
             return
         later = {name for index, names in chosen.items() if index > play.index for name in names}
         if not any(self.stage.host(name).alive for name in hosts):
-            return  # all of them failed before
+            return  # all of them failed earlier
         self.stage.emit("play_start", play=title, hosts=list(hosts))
         scope = Scope((self.request.extra, play.vars))
         for batch in waves(play, hosts, scope):
@@ -121,7 +121,7 @@ class PlaybookRunner:
             self.fatal = True
 
     def _guarded(self, stage: PlayState, state: HostState, later: set[str]) -> Generator[Any, Any, None]:
-        """Walk, and turn the ways in which a walk ends early into the host's end."""
+        """Walk one host through the play, and turn early exits into the host's outcome."""
         try:
             with contained(state.name, self.ports.crashed):
                 yield from HostRunner(stage, state, self.selection).walk()
@@ -130,22 +130,22 @@ class PlaybookRunner:
         except Interrupted:
             state.reason = state.reason or "interrupted"
         except HostLost as lost:
-            _leave(state, lost.ending)
+            _mark_lost(state, lost.ending)
         except TaskFailed as failure:
-            _leave(state, failure.ending)
+            _mark_lost(state, failure.ending)
             stage.fatal = stage.fatal or _fatal(stage, state, failure)
         except (UnknownHandler, JournalError):
-            raise  # the run as a whole
+            raise  # these end the whole run
         except RemediationError as error:
             state.recap.failed += 1
-            _leave(state, failed_task(error))
+            _mark_lost(state, failed_task(error))
         if not state.alive or state.name not in later:
-            self._tell_host_end(state)
+            self._emit_host_end(state)
 
     def _variables(self, name: str) -> Mapping[str, Any]:
         return rendered(Scope(self.stage.host_layers(name)))
 
-    def _tell_host_end(self, state: HostState) -> None:
+    def _emit_host_end(self, state: HostState) -> None:
         if not state.ended:
             state.ended = True
             self.stage.emit("host_end", host=state.name, outcome=str(state.outcome), reason=state.reason)
@@ -162,7 +162,7 @@ class PlaybookRunner:
         return RunSummary(code, hosts, outcomes, seconds, self.stage.broken)
 
 
-def _leave(state: HostState, ending: TaskResult) -> None:
+def _mark_lost(state: HostState, ending: TaskResult) -> None:
     state.lost = ending.outcome
     state.reason = ending.reason or str(ending.result.get("msg") or "")
 
@@ -175,4 +175,4 @@ def _fatal(stage: PlayState, state: HostState, failure: TaskFailed) -> bool:
         scope = Scope((stage.stage.request.extra, stage.play.vars, *stage.stage.host_layers(state.name)))
         return bool(scope.render(wanted))
     except RemediationError:
-        return True  # who asks for it, whatever their words, wants the run to stop
+        return True  # an invalid value counts as true: the run stops

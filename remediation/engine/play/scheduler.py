@@ -1,7 +1,7 @@
-"""Drives the walks of many hosts, each at its own pace, and brings them together where they have to meet.
+"""Runs the walks of many hosts, each at its own pace, and synchronizes them at barriers.
 
-A segment of a walk, from one meeting to the next, runs in one thread of a pool; who waits for the others holds no thread.
-So any number of forks will do, and a slow host holds back only those that wait for it at a meeting.
+A segment of a walk, from one barrier to the next, runs in one thread of a pool; a waiting host occupies no thread. Any number
+of forks therefore works, and a slow host delays only the hosts that wait for it at a barrier.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from remediation.engine.workers import AWAKE, Workers
 
 
 def segment(walk: Walk, answer: Any) -> Barrier | LeaderResult | None:
-    """Walk on to the next meeting, or to the end (None)."""
+    """Run a walk to its next barrier, or to its end (None)."""
     try:
         return walk.send(answer)
     except StopIteration:
@@ -26,23 +26,25 @@ def segment(walk: Walk, answer: Any) -> Barrier | LeaderResult | None:
 
 @dataclass
 class Scheduler:
-    """The walks of one wave; ``waiting`` are the hosts that have come to a meeting, by its path."""
+    """The walks of one wave; ``waiting`` maps the waiting hosts to the paths of their barriers."""
 
     walks: Mapping[str, Walk]
     waiting: dict[str, str] = field(default_factory=dict)
     followers: dict[str, list[str]] = field(default_factory=dict)
 
     def run(self, forks: int) -> None:
-        """Walk all to their ends; an exception of one ends the others at their next meeting, and is raised.
+        """Run all walks to their ends. An exception in one ends the others at their next barrier and is raised.
 
-        One host has a thread of its own as well: the main thread is then free to take signals.
+        A single host runs in a thread too, so that the main thread can handle signals.
         """
         with Workers(min(forks, len(self.walks))) as pool:
             self._together(pool)
 
     def _together(self, pool: Workers) -> None:
         running: dict[Future[Barrier | LeaderResult | None], str] = {}
-        ended: SimpleQueue[Future[Barrier | LeaderResult | None]] = SimpleQueue()  # to wait for any of n costs n each time
+        ended: SimpleQueue[Future[Barrier | LeaderResult | None]] = (
+            SimpleQueue()
+        )  # waiting for any of n futures costs n each time
 
         def start(ready: Iterator[tuple[str, Any]] | list[tuple[str, Any]]) -> None:
             for name, answer in ready:
@@ -68,21 +70,21 @@ class Scheduler:
             raise failure
 
     def _next(self, name: str, came_to: Barrier | LeaderResult | None) -> list[tuple[str, Any]]:
-        """Return who walks on now that `name` came to a meeting, shared what it led to, or ended."""
+        """Return the walks that can continue now that `name` reached a barrier, shared its result, or ended."""
         if isinstance(came_to, Barrier):
             self.waiting[name] = came_to.path
             return []
         followers = self.followers.pop(name, [])
         if isinstance(came_to, LeaderResult):
             return [(name, None), *((other, came_to.value) for other in followers)]
-        for other in followers:  # the leader ended without a word: another one leads
+        for other in followers:  # the leader ended without a result: another host leads
             self.waiting[other] = self._left_at
         return []
 
     _left_at: str = ""
 
     def _meeting(self) -> list[tuple[str, Any]]:
-        """Return who leads the meeting of the first host that waits; all who wait at the same task follow."""
+        """Return the leader of the first waiting host's barrier; the other hosts at that task follow."""
         first = next((name for name in self.walks if name in self.waiting), None)
         if first is None:
             return []

@@ -1,4 +1,4 @@
-"""Which tasks a run takes: ``--tags``, ``--skip-tags`` and ``--start-at-task``, with Ansible's meanings."""
+"""Which tasks a run includes: ``--tags``, ``--skip-tags`` and ``--start-at-task``, as in Ansible."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ UNTAGGED = frozenset({"untagged"})
 
 @dataclass(frozen=True, slots=True)
 class TaskSelection:
-    """The tags to run and to skip, and the task to begin with."""
+    """The tags to run and to skip, and the task to start at."""
 
     tags: frozenset[str] = frozenset()
     skip: frozenset[str] = frozenset()
     start_at: str = ""
 
     def takes(self, task: Task, host: HostState) -> bool:
-        """Return whether the host carries the task out; before ``start_at`` it carries out nothing."""
+        """Return whether the host runs the task; it runs nothing before ``start_at``."""
         if self.start_at and not host.began:
             host.began = task.name == self.start_at or fnmatchcase(task.name, self.start_at)
             if not host.began:
@@ -31,7 +31,7 @@ class TaskSelection:
         return self.tagged(task.settings.tags)
 
     def tagged(self, tags: frozenset[str]) -> bool:
-        """Return whether tags choose a task that has these."""
+        """Return whether a task with these tags is selected."""
         own = tags or UNTAGGED
         return self._wanted(own) and not self._unwanted(own)
 
@@ -48,7 +48,7 @@ class TaskSelection:
 
 
 def selection(tags: Iterable[str], skip: Iterable[str], start_at: str, playbook: Playbook) -> TaskSelection:
-    """Return what the command line selects; raises `UsageError` where no task has the name to start at."""
+    """Return the selection of the command line. Raises `UsageError` if no task matches ``start_at``."""
     if start_at:
         names = [task.name for play in playbook.plays for section in play.sections for task in tasks_of(section)]
         if not any(name == start_at or fnmatchcase(name, start_at) for name in names):

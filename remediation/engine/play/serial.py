@@ -1,4 +1,4 @@
-"""``serial``: which hosts go together, and when a wave's failures end the run."""
+"""``serial``: the waves of a play, and when their failures end the run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from remediation.templating.templar import Scope
 
 
 def waves(play: Play, hosts: Sequence[str], scope: Scope) -> Iterator[tuple[str, ...]]:
-    """Yield the waves of a play; the last size goes on until no host is left. Hosts that failed before fill places too."""
+    """Yield the waves of a play; the last size repeats until no host is left. Hosts that failed earlier count as well."""
     wanted = [_size(item, len(hosts), play, scope) for item in play.serial] or [len(hosts)]
     rest = tuple(hosts)
     for number in range(len(hosts)):
@@ -34,11 +34,11 @@ def _size(item: Any, hosts: int, play: Play, scope: Scope) -> int:
             return int(hosts * float(text[:-1]) / 100) or 1
         return int(text)
     except ValueError:
-        raise UsageError(f"serial: a number or a percentage is wanted, not {text!r}", place=where(item, play.place)) from None
+        raise UsageError(f"serial: expected a number or a percentage, got {text!r}", place=where(item, play.place)) from None
 
 
 def fatal_share(stage: PlayState, lost: Sequence[HostState], scope: Scope) -> bool:
-    """Return whether what a wave lost ends the run: all of it, more than is allowed, or any where that is fatal."""
+    """Return whether the hosts lost in a wave end the run: all of them, more than allowed, or any if that is fatal."""
     if stage.fatal or (lost and len(lost) == len(stage.batch)):
         return True
     most = stage.play.max_fail_percentage

@@ -1,4 +1,4 @@
-"""Steps and ladders as tasks: their parameters are evaluated, the host is leased, and the runner carries them out."""
+"""Runs steps and ladders as tasks: evaluates their parameters, takes the host's lease, and executes them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RunTasks = Callable[[TaskContext, RungTasks], Sequence[Result]]
 
 
 def step_action(site: TaskContext, scope: Scope) -> ActionResult:
-    """Reach the state that a step names; raises `RemediationError` where its parameters cannot be evaluated."""
+    """Reach the state that a step names. Raises `RemediationError` if its parameters cannot be evaluated."""
     call = StepCall(site.task.action, evaluated(site.task.arguments, scope))
     site.learn(call.params)
     site.learn_hidden(call.params)
@@ -40,13 +40,13 @@ def step_action(site: TaskContext, scope: Scope) -> ActionResult:
 
 
 def evaluated(given: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
-    """Return parameters with their templates evaluated, what is ``omit`` left out."""
+    """Return parameters with their templates evaluated; ``omit`` values are left out."""
     found = {str(key): scope.render(value) for key, value in given.items()}
     return {key: value for key, value in found.items() if value is not OMIT}
 
 
 def ladder_action(run_tasks: RunTasks) -> Callable[[TaskContext, Scope], ActionResult]:
-    """Return what climbs a ladder, its rungs' tasks carried out by `run_tasks`."""
+    """Return the action that runs a ladder; `run_tasks` runs the tasks of its rungs."""
 
     def climb_once(site: TaskContext, scope: Scope) -> ActionResult:
         known = site.task.ladder
@@ -81,7 +81,7 @@ def _call(call: Call, scope: Scope) -> StepCall:
 
 
 def _calls(rung: RungTasks, site: TaskContext) -> tuple[StepCall, ...]:
-    """Return a rung's steps as far as they are known before it is climbed; others are not foreseen."""
+    """Return a rung's steps that can be evaluated beforehand; the others are not predicted."""
     steps = site.play.stage.ports.steps()
     found = []
     for task in tasks_of(rung.tasks):
@@ -97,7 +97,7 @@ def _calls(rung: RungTasks, site: TaskContext) -> tuple[StepCall, ...]:
 
 
 def run_without_barriers(walk: Generator[Any, Any, Any]) -> None:
-    """Walk to the end without meeting anybody: inside a rung a host is on its own (the loader refuses what would meet)."""
+    """Run a walk that must not meet a barrier: a rung runs on one host (the loader rejects barriers inside rungs)."""
     for _meeting in walk:
-        msg = "hosts cannot meet inside a rung"
+        msg = "barriers are not allowed inside a rung"
         raise AssertionError(msg)

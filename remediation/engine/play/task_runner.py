@@ -1,4 +1,4 @@
-"""Carries one task out on one host: its conditions, its loop, its tries, and what is to be made of the result."""
+"""Runs one task on one host: its conditions, its loop, its retries, and the evaluation of its result."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from remediation.model.text.words import plural
 from remediation.templating.templar import Scope
 
 Act = Callable[[TaskContext, Scope], ActionResult]
-"""Does what a task says, once; may raise `RemediationError`."""
+"""Runs a task's action once; may raise `RemediationError`."""
 
 TRIES = 3
-"""Retries of a task that says ``until`` and no number, as Ansible's."""
+"""Default number of retries of a task with ``until``, as in Ansible."""
 
 DELAY = 5.0
 UNMET = "Conditional result was False"
 
 
 def run_task(site: TaskContext, act: Act, call: Callable[[Sequence[str]], None]) -> TaskResult:
-    """Carry the task out, told by its events; raises `RemediationError` only where `call` does, of a handler nobody knows."""
+    """Run the task and emit its events. Raises `RemediationError` only if `call` does, for an unknown handler."""
     if site.host.recorded(site.path) is None:
         site.emit("task_start", path=site.path)
     with _throttled(site):
@@ -61,7 +61,7 @@ def _looped(site: TaskContext, act: Act) -> TaskResult:
         def refuse(site: TaskContext, scope: Scope) -> ActionResult:
             raise broken
 
-        return one(site, refuse)  # a condition that is false wins over a broken loop
+        return one(site, refuse)  # a false condition takes precedence over an invalid loop
     if not items:
         return TaskResult(
             Outcome.SKIPPED,
@@ -71,7 +71,7 @@ def _looped(site: TaskContext, act: Act) -> TaskResult:
     endings = []
     for number, item in enumerate(items):
         if number and site.cancelled:
-            raise Interrupted  # what the items so far came to is recorded: `resume` goes on with the next one
+            raise Interrupted  # the finished items are recorded: `resume` continues with the next one
         names = names_of(loop, number, items)
         inner = site.item(number, names)
         if site.host.recorded(inner.path, site.masked(item)) is None:
@@ -91,13 +91,13 @@ def _looped(site: TaskContext, act: Act) -> TaskResult:
 
 
 def pause(site: TaskContext, seconds: Any, *, last: bool) -> None:
-    """Wait between two items where the loop says so."""
+    """Wait between two items if the loop has a pause."""
     if seconds is not None and not last:
         site.pause(site.number(seconds, 0.0))
 
 
 def together(endings: Sequence[TaskResult]) -> TaskResult:
-    """Return the ending of a looped task from those of its items."""
+    """Return the result of a looped task from the results of its items."""
     results = [dict(ending.result) for ending in endings]
     bad = [ending for ending in endings if ending.outcome.bad]
     skipped = all(ending.outcome is Outcome.SKIPPED for ending in endings)
@@ -125,7 +125,7 @@ def together(endings: Sequence[TaskResult]) -> TaskResult:
 
 
 def one(site: TaskContext, act: Act) -> TaskResult:
-    """Carry out one item, or a task without a loop."""
+    """Run one item, or a task without a loop."""
     looped = site.task.loop is not None and site.task.loop.variable in site.loop
     item = site.loop[site.task.loop.variable] if looped and site.task.loop else None
     known = site.host.recorded(site.path, site.masked(item))
@@ -147,7 +147,7 @@ def one(site: TaskContext, act: Act) -> TaskResult:
 
 
 def false_condition(site: TaskContext, scope: Scope) -> Any:
-    """Return the first level of ``when`` that does not hold, None when all do; raises `RemediationError`."""
+    """Return the first level of ``when`` that is false, None if all are true. Raises `RemediationError`."""
     for condition in site.settings.when:
         if not scope.condition(condition, site.place):
             return condition
@@ -173,12 +173,12 @@ def _tried(site: TaskContext, act: Act) -> TaskResult:
         if met:
             return ending
         if attempt < tries and not site.cancelled:
-            site.note(f"try {attempt} of {tries}: {ending.reason or 'not there yet'}")
+            site.note(f"try {attempt} of {tries}: {ending.reason or 'condition not met'}")
             site.pause(delay)
         if site.cancelled:
             return _cut_short(ending, attempt)
     failed = {**ending.result, "attempts": tries - 1, "failed": True}
-    if ending.result.get("failed_when_result") is False:  # the task's own word on what counts as failed is the last one
+    if ending.result.get("failed_when_result") is False:  # failed_when takes precedence
         return dataclasses.replace(ending, result=failed)
     outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
     reason = ending.reason or f"not met after {plural(tries, 'try', 'tries')}"
@@ -186,7 +186,7 @@ def _tried(site: TaskContext, act: Act) -> TaskResult:
 
 
 def _cut_short(ending: TaskResult, tries: int) -> TaskResult:
-    """Return the ending of a task that Ctrl-C kept from being tried again."""
+    """Return the result of a task whose retries Ctrl-C stopped."""
     reason = f"interrupted after {plural(tries, 'try', 'tries')}: {ending.reason or 'the condition is not met'}"
     outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
     return dataclasses.replace(ending, outcome=outcome, result={**ending.result, "failed": True, "msg": reason}, reason=reason)
@@ -198,7 +198,7 @@ def _once(site: TaskContext, act: Act, **more: Any) -> TaskResult:
             acted = act(site, site.scope())
     except RemediationError as error:
         acted = refused_result(error)
-    site.tell_notes()  # some become known by the exchange alone
+    site.tell_notes()  # some appear only after an exchange
     return _ending(site, dataclasses.replace(acted, values={**acted.values, **more}))
 
 
@@ -211,7 +211,7 @@ def _ending(site: TaskContext, acted: ActionResult) -> TaskResult:
 
 
 def _judged(site: TaskContext, acted: ActionResult) -> TaskResult:
-    """Return the ending after the task's own word on what counts as changed and as failed."""
+    """Return the result after ``changed_when`` and ``failed_when``."""
     task = site.task
     result = registered(acted)
     ending = TaskResult(
@@ -246,7 +246,7 @@ def _with_failed(ending: TaskResult, *, failed: bool) -> TaskResult:
     result = {**ending.result, "failed_when_result": failed, "failed": failed}
     if failed:
         outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
-        reason = ending.reason if ending.outcome.bad else "failed_when holds"
+        reason = ending.reason if ending.outcome.bad else "failed_when is true"
         return dataclasses.replace(ending, outcome=outcome, result={**result, "outcome": str(outcome)}, reason=reason)
     if not ending.outcome.bad:
         return dataclasses.replace(ending, result=result)
@@ -266,7 +266,7 @@ def _ignoring(site: TaskContext, ending: TaskResult) -> TaskResult:
 
 
 def _keep(site: TaskContext, ending: TaskResult) -> None:
-    """Set the variables that the task leaves behind."""
+    """Set the variables that the task registers and defines."""
     _set(site, ending)
     if site.task.register:
         site.host.facts[site.task.register] = dict(ending.result)
@@ -280,7 +280,7 @@ def _set(site: TaskContext, ending: TaskResult) -> None:
 
 
 def _called(site: TaskContext, ending: TaskResult) -> tuple[str, ...]:
-    """Return the handlers that a task's change calls for."""
+    """Return the handlers that a task's change notifies."""
     return _wanted(site, ending) if ending.changed else ()
 
 

@@ -1,4 +1,4 @@
-"""What sending one change came to, and the outcome that an error at a host stands for."""
+"""The result of sending one change, and the outcome for each host error."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ChangeAttempt:
-    """What sending one change came to: ``applied`` and ``error`` as the call says, corrected by the look; its ``measured_effect``.
+    """The result of sending one change: ``applied`` and ``error`` from the call, corrected by observation, and its measured effect.
 
-    ``applied`` is None where it is not known whether the change was made, or how far it went.
+    ``applied`` is None if it is unknown whether, or how far, the change was made.
     """
 
     applied: bool | None = False
@@ -34,7 +34,7 @@ class ChangeAttempt:
 
 
 def outcome_of(error: HostError) -> Outcome:
-    """Return the outcome that an error at a host stands for."""
+    """Return the outcome for an error at a host."""
     if isinstance(error, Unreachable):
         return Outcome.UNREACHABLE
     if isinstance(error, Blocked):
@@ -47,19 +47,19 @@ def outcome_of(error: HostError) -> Outcome:
 
 
 def applied_by(error: RemediationError) -> bool | None:
-    """Return whether the call that raised `error` made its change: False where the host refused it or never had it, None where that is not known."""
+    """Return whether the call that raised `error` made its change: False if it was refused or not delivered, None if unknown."""
     return None if isinstance(error, OutcomeUnknown | DeadlineExceeded) else False
 
 
 class PullReporter:
-    """Takes the lines of a pull and tells few of them: each new word, and of each layer every percent once."""
+    """Emits the progress of a pull: each new status once, and of each layer every percent once."""
 
     def __init__(self, tell: Callable[..., None], change: Mapping[str, Any]) -> None:
         self._tell, self._change = tell, change
         self._last: dict[str, int | None] = {}
 
     def __call__(self, line: PullProgress) -> None:
-        """Take one line."""
+        """Handle one line."""
         percent = 100 * line.completed // line.total if line.total and line.completed is not None else None
         if line.status in self._last and self._last[line.status] == percent:
             return

@@ -1,4 +1,4 @@
-"""One look at a host through one step: what was seen, whether the state is met, and how that is told."""
+"""One observation of a host through one step: what was read, whether the state is met, and its description."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a step saw. ``state`` is whether it is met, None when that cannot be told; ``plan`` is empty once it is met.
+    """What a step read. ``state`` is whether the state is met, None if unknown; ``plan`` is empty once it is met.
 
-    ``snapshot`` is the look it was seen by.
+    ``snapshot`` is the reader it was observed with.
     """
 
     seen: Any
@@ -46,14 +46,14 @@ class Observation:
     snapshot: Reader
 
     def plans(self, change: Change) -> bool:
-        """Return whether that very change is still to be done."""
+        """Return whether that change is still to be made."""
         return any(item.key == change.key for item in self.plan)
 
 
 def observe(step: Step[Any], context: StepContext, *, reuse: bool = False) -> Observation:
-    """Look through `step`; reads only. Raises what the facets raise.
+    """Observe the host through `step`; reads only. Raises the errors of the facets.
 
-    Where `reuse`, the last look stands for this one while nothing has been changed since; what did not answer then is asked again.
+    With ``reuse``, the latest snapshot is used while nothing has changed since; readings that failed are repeated.
     """
     memory, clock = context.memory, context.ports.clock
     if memory.begun is None:
@@ -71,21 +71,21 @@ def observe(step: Step[Any], context: StepContext, *, reuse: bool = False) -> Ob
 
 
 def confirm(step: Step[Any], context: StepContext, observation: Observation) -> str:
-    """Return what contradicts a state that looks met, by the proof that the step asks for; "" in check mode, which asks nothing."""
+    """Return what contradicts a state that looks met, using the step's own confirming request; "" in check mode."""
     from remediation.steps.contract import Step as Contract
 
     if context.policy.check or type(step).confirm is Contract.confirm:
         return ""
     doubt = step.confirm(context.access.writer(), observation.seen)
     if doubt:
-        context.memory.seen = None  # the request left its traces on the host: the next look is a new one
+        context.memory.seen = None  # the request changed the host's log: the next observation needs a new snapshot
     return doubt
 
 
 def _looked(step: Step[Any], context: StepContext, snapshot: Reader) -> Observation:
     seen = step.look(_reader(step, context, snapshot))
     state = step.met(seen)
-    # an earlier process of the run, and a saved plan, know a change by its masked sentence
+    # an earlier process of the run and a saved plan identify a change by its masked summary
     hide = context.ports.mask.text
     made = () if state else tuple(resolved(change, step) for change in step.plan(seen))
     plan = tuple(dataclasses.replace(change, summary=hide(change.summary)) for change in made)
@@ -103,18 +103,18 @@ def _reader(step: Step[Any], context: StepContext, snapshot: Reader) -> Reader:
 
 
 def _run_started(context: StepContext) -> float:
-    """Return the run's start by the host's own clock, asked for once per host: the controller's may be minutes off."""
+    """Return the run's start by the host's own clock, read once per host: the controller's clock may be minutes off."""
     memory = context.memory
     if memory.started is None:
         by_controller = context.ports.clock.now() - context.policy.run_started
-        by_host = context.access.clock.monotonic() - (memory.begun or 0.0)  # more than the controller's in scaled time
+        by_host = context.access.clock.monotonic() - (memory.begun or 0.0)  # larger than the controller's if time is scaled
         memory.started = context.access.reader.system.facts().now - max(0.0, by_controller, by_host)
         context.emit("host_clock", run_started=memory.started)
     return memory.started
 
 
 class Informed:
-    """A reader whose variables hold more: when the run began, what check mode has predicted so far (`ports`)."""
+    """A reader with additional variables: when the run began, and what check mode has predicted so far."""
 
     def __init__(self, reader: Reader, known: Mapping[str, Any]) -> None:
         self._reader = reader
@@ -122,61 +122,61 @@ class Informed:
 
     @property
     def name(self) -> str:
-        """As the reader's."""
+        """The wrapped reader's name."""
         return self._reader.name
 
     @property
     def gpu(self) -> GpuReader:
-        """As the reader's."""
+        """The wrapped reader's GPU facet."""
         return self._reader.gpu
 
     @property
     def processes(self) -> ProcessReader:
-        """As the reader's."""
+        """The wrapped reader's process facet."""
         return self._reader.processes
 
     @property
     def engine(self) -> EngineReader:
-        """As the reader's."""
+        """The wrapped reader's engine facet."""
         return self._reader.engine
 
     @property
     def compose(self) -> ComposeReader:
-        """As the reader's."""
+        """The wrapped reader's Compose facet."""
         return self._reader.compose
 
     @property
     def ollama(self) -> OllamaReader:
-        """As the reader's."""
+        """The wrapped reader's Ollama facet."""
         return self._reader.ollama
 
     @property
     def desktop(self) -> DesktopReader:
-        """As the reader's."""
+        """The wrapped reader's desktop facet."""
         return self._reader.desktop
 
     @property
     def system(self) -> SystemReader:
-        """As the reader's."""
+        """The wrapped reader's system facet."""
         return self._reader.system
 
     @property
     def files(self) -> FilesReader:
-        """As the reader's."""
+        """The wrapped reader's file facet."""
         return self._reader.files
 
     def target(self) -> Target:
-        """As the reader's."""
+        """Return the wrapped reader's target."""
         return self._reader.target()
 
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 2.0
-"""Seconds of the host's time between two looks; doubled from the first to the longest."""
+"""Seconds of host time between two observations; doubled each time up to the maximum."""
 
 
 def rounds(seconds: float, clock: Clock, ports: Ports) -> Iterator[bool]:
-    """Yield once per look, whether it is the last one: `seconds` are over then, or Ctrl-C was pressed."""
+    """Yield once per observation whether it is the last one: `seconds` have passed, or Ctrl-C was pressed."""
     until = clock.monotonic() + seconds
     pause = FIRST_PAUSE
     while True:

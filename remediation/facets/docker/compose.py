@@ -1,4 +1,4 @@
-"""Compose projects by the ``docker compose`` plugin; there is no other implementation (design 7)."""
+"""Compose projects through the ``docker compose`` plugin, Docker's only implementation of Compose."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NO_PLUGIN = "install the Compose plugin: docker compose version must answer"
 
 @checked("compose")
 class CommandCompose:
-    """By ``docker compose``; `containers` lists those of the engine, against whose labels the definition is compared."""
+    """Reads projects through ``docker compose``. `listed` returns the engine's containers, whose labels show their definition."""
 
     def __init__(self, look: Snapshot, environment: Mapping[str, str], listed: Callable[[], Sequence[Container]]) -> None:
         self._snapshot = look
@@ -29,11 +29,11 @@ class CommandCompose:
         self._containers = listed
 
     def config_run(self, project: ComposeProject) -> Run:
-        """Return the command that resolves the definition."""
+        """Return the call that resolves the definition."""
         return self._run(project, "config", "--format", "json")
 
     def hash_run(self, project: ComposeProject) -> Run:
-        """Return the command that prints each service's configuration hash."""
+        """Return the call that prints each service's configuration hash."""
         return self._run(project, "config", "--hash", "*")
 
     def config(self, project: ComposeProject) -> Mapping[str, Any]:
@@ -42,17 +42,17 @@ class CommandCompose:
         try:
             found: dict[str, Any] = load_json(done.text)
         except ValueError as error:
-            raise CallFailed(f"Compose's definition of {project.name} is no JSON: {error}", host=self._snapshot.host) from error
+            raise CallFailed(f"Compose's definition of {project.name} is not JSON: {error}", host=self._snapshot.host) from error
         return found
 
     def warnings(self, project: ComposeProject) -> Sequence[str]:
-        """Return what Compose warns of while it reads the project."""
+        """Return Compose's warnings about the project."""
         return warned(
             self._ended(self._snapshot.ask(self.config_run(project))[0], project).stderr.decode("utf-8", errors="replace")
         )
 
     def stale(self, project: ComposeProject) -> Sequence[str]:
-        """Return the services whose container differs from the definition, or that have none."""
+        """Return the services without a container, or with one that differs from the definition."""
         wanted = hashes(self._ended(self._snapshot.ask(self.hash_run(project))[0], project).text)
         running: dict[str, set[str]] = {}
         for each in self._containers():
@@ -79,12 +79,12 @@ class CommandCompose:
 
 @checked("compose")
 class CommandComposeWriter(CommandCompose):
-    """And bringing projects up and down; no services given means all."""
+    """Adds bringing projects up and down. No services means all services."""
 
     def up(
         self, project: ComposeProject, services: Sequence[str], *, recreate: bool = False, deps: bool = True, timeout: float = 600.0
     ) -> None:  # fmt: skip
-        """Create or recreate what differs; with `recreate` in any case, without `deps` these services alone."""
+        """Create or recreate services that differ; with `recreate` always, without `deps` only these services."""
         flags = [flag for flag, said in (("--force-recreate", recreate), ("--no-deps", not deps)) if said]
         self._change(project, timeout, "up", "--detach", *flags, *services)
 
@@ -93,19 +93,19 @@ class CommandComposeWriter(CommandCompose):
         self._change(project, timeout, "build", *services)
 
     def start(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:
-        """Start containers that are there."""
+        """Start existing containers."""
         self._change(project, timeout, "start", *services)
 
     def stop(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:
-        """Stop containers and keep them."""
+        """Stop containers without removing them."""
         self._change(project, timeout, "stop", *services)
 
     def remove(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:
-        """Stop and remove containers, never their volumes."""
+        """Stop and remove containers; volumes are kept."""
         self._change(project, timeout, "rm", "--stop", "--force", *services)
 
     def down(self, project: ComposeProject, *, timeout: float = 180.0) -> None:
-        """Stop and remove the project's containers and networks, never its volumes."""
+        """Stop and remove the project's containers and networks; volumes are kept."""
         self._change(project, timeout, "down")
 
     def _change(self, project: ComposeProject, timeout: float, *words: str) -> None:
@@ -113,13 +113,13 @@ class CommandComposeWriter(CommandCompose):
 
 
 def warned(stderr: str) -> tuple[str, ...]:
-    """Return the warnings among the lines that Compose wrote, each once, in order."""
+    """Return the warnings in Compose's output, in order and without duplicates."""
     found = (re.sub(r"\\(.)", r"\1", each) for each in _WARNING.findall(stderr))
     return tuple(dict.fromkeys(found))
 
 
 def hashes(text: str) -> dict[str, str]:
-    """Return the configuration hash of each service from ``config --hash``."""
+    """Parse ``config --hash`` into the configuration hash of each service."""
     found = {}
     for line in text.splitlines():
         service, _, fingerprint = line.strip().rpartition(" ")
@@ -129,10 +129,10 @@ def hashes(text: str) -> dict[str, str]:
 
 
 def complaint(done: Completed) -> str:
-    """Return Compose's own words on what went wrong, without its progress and its warnings."""
+    """Return Compose's error message without progress and warnings."""
     lines = done.stderr.decode("utf-8", errors="replace").splitlines()
     kept = [line.strip() for line in lines if line.strip() and not _WARNING.search(line) and not _progress(line)]
-    return " ".join(" ".join(kept[-3:]).split()) or last_words(done) or f"it ended with {done.rc}"
+    return " ".join(" ".join(kept[-3:]).split()) or last_words(done) or f"exit code {done.rc}"
 
 
 def _progress(line: str) -> bool:
@@ -140,7 +140,7 @@ def _progress(line: str) -> bool:
 
 
 def advice_on(said: str) -> str:
-    """Return what to do about what Compose said."""
+    """Return the next step for an error message of Compose."""
     low = said.lower()
     if "credentials" in low or "daemon running" in low or "error during connect" in low or "docker daemon" in low:
         return engine_advice(said)
@@ -152,7 +152,7 @@ def advice_on(said: str) -> str:
     ):
         return _NO_PLUGIN
     if "no such file" in low or "cannot find the" in low or "no configuration file" in low:
-        return "say where the project's files are: compose_files and compose_project in the inventory"
+        return "set compose_files and compose_project in the inventory"
     if "could not select device driver" in low:
-        return "the engine has no NVIDIA runtime: install the NVIDIA container toolkit (Linux) or switch on WSL 2 (Windows)"
+        return "the engine has no NVIDIA runtime: install the NVIDIA container toolkit (Linux) or enable WSL 2 (Windows)"
     return "correct the Compose file; docker compose config shows the place"

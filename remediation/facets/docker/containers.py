@@ -1,4 +1,4 @@
-"""The engine's records as typed facts: the same for the Docker SDK and for the CLI's JSON, since both pass the API's on."""
+"""Converts the Docker API's records to typed facts. The SDK and the CLI's JSON output contain the same records."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from remediation.model.facts import Container, ContainerStats, EngineFacts, Exec
 
 PROJECT = "com.docker.compose.project"
 HELPER = "remediation.helper"
-"""The label of one-off containers of our own."""
+"""Label of the one-off containers that this package creates."""
 SERVICE = "com.docker.compose.service"
 CONFIG_FILES = "com.docker.compose.project.config_files"
 WORKING_DIR = "com.docker.compose.project.working_dir"
@@ -21,7 +21,7 @@ _SIZES = {"B": 1, "kB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 
 
 
 def container(record: Mapping[str, Any]) -> Container:
-    """Return one container from its ``inspect`` record."""
+    """Convert an ``inspect`` record to a container."""
     config, state, host = record.get("Config") or {}, record.get("State") or {}, record.get("HostConfig") or {}
     return Container(
         id=str(record["Id"]),
@@ -45,7 +45,7 @@ def container(record: Mapping[str, Any]) -> Container:
 
 
 def engine(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineFacts:
-    """Return the engine from what ``info`` and ``version`` say."""
+    """Convert ``info`` and ``version`` to facts about the engine."""
     server = version.get("Server") or version
     return EngineFacts(
         version=str(info.get("ServerVersion") or server.get("Version") or ""),
@@ -59,12 +59,12 @@ def engine(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineFacts:
 
 
 def helper(target: str) -> str:
-    """Return the name of the one-off container that copies into a volume: one that a lost controller left is found by it."""
+    """Return the name of the one-off container that copies into a volume, by which an abandoned one is found."""
     return f"remediation-copy-{target}"
 
 
 def volume(record: Mapping[str, Any], users: Sequence[Container]) -> Volume:
-    """Return one volume from its ``inspect`` record, and who of `users` mounts it."""
+    """Convert an ``inspect`` record to a volume, with the containers of `users` that mount it."""
     name = str(record["Name"])
     return Volume(
         name=name,
@@ -76,9 +76,9 @@ def volume(record: Mapping[str, Any], users: Sequence[Container]) -> Volume:
 
 
 def executed(code: int, stdout: str, stderr: str) -> Executed:
-    """Return what a program in a container came to; one that could not be started gets the code that a shell gives it.
+    """Return the result of a program in a container. A program that could not be started gets a shell's exit code.
 
-    The CLI ends with 126 or 127 then, by its version, and the runtime's words are on either stream.
+    Depending on its version, the CLI then exits with 126 or 127 and prints the runtime's error to either stream.
     """
     words = f"{stdout}\n{stderr}"
     if code in {NOT_FOUND, NOT_RUNNABLE} and ("OCI runtime exec failed" in words or "exec failed" in words):
@@ -88,7 +88,7 @@ def executed(code: int, stdout: str, stderr: str) -> Executed:
 
 
 def stats(value: Mapping[str, Any], limit: int | None) -> ContainerStats | None:
-    """Return what a container uses, from the API's two samples, reckoned as the CLI does; None where memory is not accounted."""
+    """Compute a container's resource use from the API's two samples, as the CLI does. None if memory is not accounted."""
     memory = value.get("memory_stats") or {}
     if "usage" not in memory:
         return None
@@ -103,25 +103,25 @@ def stats(value: Mapping[str, Any], limit: int | None) -> ContainerStats | None:
 
 
 def printed_stats(value: Mapping[str, Any], limit: int | None) -> ContainerStats | None:
-    """Return what ``docker stats`` printed in JSON; None where it printed no memory."""
+    """Parse the JSON output of ``docker stats``. None if it contains no memory."""
     used = size_of(str(value.get("MemUsage", "")).partition("/")[0])
     percent = re.match(r"[\d.]+", str(value.get("CPUPerc", "")))
     return None if used is None else ContainerStats(used, limit, float(percent[0]) if percent else None)
 
 
 def memory_limit(found: Container) -> int | None:
-    """Return a container's own memory limit, None where it has none."""
+    """Return a container's own memory limit, or None."""
     return (found.raw.get("HostConfig") or {}).get("Memory") or None
 
 
 def size_of(text: str) -> int | None:
-    """Return a size that Docker prints (``12.3MiB``) in bytes."""
+    """Parse a size printed by Docker (``12.3MiB``) into bytes."""
     match = re.fullmatch(r"\s*(\d{1,30}(?:\.\d{1,30})?)\s*([kKMGT]?i?B)\s*", text)
     return round(float(match[1]) * _SIZES[match[2]]) if match and match[2] in _SIZES else None
 
 
 def wants_gpu(host: Mapping[str, Any]) -> bool:
-    """Return whether a GPU was asked for, in whichever of the ways there are (facts/windows 3.4)."""
+    """Return whether a container requests a GPU: by device request, CDI, runtime or device node."""
     for request in host.get("DeviceRequests") or ():
         capabilities = {name for group in request.get("Capabilities") or () for name in group}
         cdi = request.get("Driver") == "cdi" and any("nvidia.com/gpu" in each for each in request.get("DeviceIDs") or ())
@@ -132,12 +132,12 @@ def wants_gpu(host: Mapping[str, Any]) -> bool:
 
 
 def pairs(environment: Sequence[str]) -> dict[str, str]:
-    """Return ``NAME=value`` lines as a mapping, in order."""
+    """Convert ``NAME=value`` lines to a mapping, in order."""
     return dict(each.partition("=")[::2] for each in environment)
 
 
 def _ports(record: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Return where each port is published as ``address:port``; asked for is what counts while the container is stopped."""
+    """Return the published addresses of each port as ``address:port``. A stopped container has only its requested bindings."""
     network = (record.get("NetworkSettings") or {}).get("Ports") or {}
     asked = (record.get("HostConfig") or {}).get("PortBindings") or {}
     return {

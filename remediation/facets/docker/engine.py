@@ -1,4 +1,4 @@
-"""The Docker engine by its command line, in JSON."""
+"""The Docker engine through the ``docker`` command and its JSON output."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from remediation.model.errors import CallFailed
 from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
 from remediation.model.text.json_text import load_json
 
-WHAT = "asking the Docker engine"
-NOT_INSTALLED = "install Docker, or say where Ollama is: endpoint: http://127.0.0.1:11434"
+WHAT = "querying the Docker engine"
+NOT_INSTALLED = "install Docker, or set the address of Ollama: endpoint: http://127.0.0.1:11434"
 START = "start Docker (Docker Desktop, or systemctl start docker) and try again"
-RIGHTS = "let the login use Docker: root or the group docker on Linux, an administrator or the user who started Docker Desktop on Windows"
+RIGHTS = "give the login access to Docker: root or the group docker on Linux, an administrator or the user who started Docker Desktop on Windows"
 CREDENTIALS = "pull the images at the desktop (docker compose pull): a remote login has no access to Docker's credential store"
 
 
 @checked("engine")
 class CommandEngine:
-    """By ``docker``; `environment` is what the command needs to find the engine (``DOCKER_HOST``)."""
+    """Reads the engine through ``docker``; `environment` is passed to the command (``DOCKER_HOST``)."""
 
     def __init__(self, look: Snapshot, environment: Mapping[str, str]) -> None:
         self._snapshot = look
@@ -37,7 +37,7 @@ class CommandEngine:
         return Run(("docker", *words), timeout=timeout, writes=writes, env=self._environment)
 
     def facts(self) -> EngineFacts:
-        """Return what the engine says about itself."""
+        """Return the engine's version, memory and runtimes."""
         asked, version = self._snapshot.ask(self.info, self.version)
         info = _json(self._ended(asked))
         if info.get("ServerErrors"):
@@ -45,22 +45,22 @@ class CommandEngine:
         return containers.engine(info, _json(self._ended(version)))
 
     def containers(self) -> Sequence[Container]:
-        """Return all containers, in one more exchange after the list of their ids."""
+        """Return all containers. Needs a second exchange after the list of their IDs."""
         ids = self._ended(self._snapshot.ask(*self.first_calls())[0]).text.split()
         if not ids:
             return ()
         self._snapshot.hints["ids"] = ids
-        # a container that went away in between is an error for the command, but the others' records are printed
+        # the command fails for containers removed in between but prints the records of the others
         done = self._ended(self._snapshot.ask(self._records(ids))[0], codes=(0, 1))
         return _listed(done)
 
     def first_calls(self) -> tuple[Run, ...]:
-        """Return what `containers` asks first: the ids, and the records of those that were there at the last look."""
+        """Return the first calls of `containers`: the IDs, and the records of the containers of the previous snapshot."""
         before = self._snapshot.hints.get("ids")
         return (self.ids, self._records(before)) if before else (self.ids,)
 
     def record_calls(self) -> tuple[Run, ...]:
-        """Return what `containers` will ask for, from the ids that this look knows; nothing where it knows none."""
+        """Return the further calls of `containers` for the IDs in this snapshot, if it has any."""
         reply = self._snapshot.ask(self.ids)[0]
         ids = reply.text.split() if isinstance(reply, Completed) and reply.rc == 0 else []
         return (self._records(ids),) if ids else ()
@@ -70,7 +70,7 @@ class CommandEngine:
 
     def inspect(self, name: str) -> Container | None:
         """Return one container, or None."""
-        if self._snapshot.knows(self.ids):  # then the records of all are known, or are the next thing to be asked
+        if self._snapshot.knows(self.ids):  # the records of all containers are known or will be read next
             return next((each for each in self.containers() if name in {each.name, each.id}), None)
         asked = self._snapshot.ask(self._run("inspect", "--type", "container", name))[0]
         if isinstance(asked, Completed) and asked.rc != 0 and "no such" in last_words(asked).lower():
@@ -78,12 +78,12 @@ class CommandEngine:
         return containers.container(_json(self._ended(asked))[0])
 
     def logs(self, name: str, *, tail: int = 4000) -> str:
-        """Return the end of both streams, in the order in which the lines were written."""
+        """Return the end of both output streams, sorted by time."""
         done = self._ended(self._snapshot.ask(self.log_call(name, tail))[0])
         return merged_records(done.stdout, done.stderr)
 
     def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
-        """Run a program that only looks inside a running container."""
+        """Run a read-only program inside a running container."""
         return self._executed(self._snapshot.ask(self._run("exec", name, *argv, timeout=timeout))[0], name, argv)
 
     def _executed(self, reply: Reply, name: str, argv: Sequence[str]) -> Executed:
@@ -93,18 +93,18 @@ class CommandEngine:
         return containers.executed(done.rc, done.text, done.stderr.decode("utf-8", errors="replace"))
 
     def stats(self, name: str) -> ContainerStats:
-        """Return what a running container uses."""
+        """Return the resource use of a running container."""
         found = self.inspect(name)
         if found is None or found.status != "running":
-            raise CallFailed(f"the container {name} does not run", host=self._snapshot.host)
+            raise CallFailed(f"container {name} is not running", host=self._snapshot.host)
         done = self._ended(self._snapshot.ask(self._run("stats", "--no-stream", "--format", "{{json .}}", name))[0])
         seen = containers.printed_stats(_json(done), containers.memory_limit(found))
         if seen is None:
-            raise CallFailed(f"the engine does not say how much memory {name} uses", host=self._snapshot.host)
+            raise CallFailed(f"the engine does not report the memory use of {name}", host=self._snapshot.host)
         return seen
 
     def volumes(self) -> Sequence[Volume]:
-        """Return the named volumes, each with the containers that mount it."""
+        """Return the named volumes with the containers that mount them."""
         names = self._ended(self._snapshot.ask(self._run("volume", "ls", "--quiet"))[0]).text.split()
         if not names:
             return ()
@@ -113,7 +113,7 @@ class CommandEngine:
         return tuple(containers.volume(record, users) for record in _json(done))
 
     def log_call(self, name: str, tail: int) -> Run:
-        """Return the command for the end of a container's log."""
+        """Return the call for the end of a container's log."""
         return self._run("logs", "--timestamps", "--tail", str(tail), name, timeout=60.0)
 
     def _ended(self, reply: Reply, what: str = WHAT, *, codes: Sequence[int] = (0,)) -> Completed:
@@ -136,10 +136,10 @@ class CommandEngine:
 
 @checked("engine")
 class CommandEngineWriter(CommandEngine):
-    """And changing containers."""
+    """Adds changing containers and volumes."""
 
     def restart(self, name: str, *, timeout: float = 30.0) -> None:
-        """Restart one container; it has `timeout` seconds to stop by itself."""
+        """Restart a container, which is killed if it does not stop within `timeout` seconds."""
         self._ended(
             self._snapshot.write(self._run("restart", "--time", str(round(timeout)), name, timeout=timeout + 60, writes=True)),
             f"restarting {name}",
@@ -150,29 +150,29 @@ class CommandEngineWriter(CommandEngine):
         return self._executed(self._snapshot.write(self._run("exec", name, *argv, timeout=60.0, writes=True)), name, argv)
 
     def start(self, name: str) -> None:
-        """Start one container; nothing where it runs."""
+        """Start a container. A running container is left as it is."""
         self._change("starting", name, "start", name)
 
     def stop(self, name: str, *, timeout: float = 30.0) -> None:
-        """Stop one container, killing it after `timeout` seconds."""
+        """Stop a container, which is killed after `timeout` seconds."""
         self._change("stopping", name, "stop", "--time", str(round(timeout)), name, timeout=timeout + 60)
 
     def create_volume(self, name: str, *, labels: Mapping[str, str] | None = None) -> None:
-        """Create a local volume; nothing where it is there."""
+        """Create a local volume unless it exists."""
         words = [word for key, value in (labels or {}).items() for word in ("--label", f"{key}={value}")]
         self._change("creating the volume", name, "volume", "create", *words, name)
 
     def remove_volume(self, name: str) -> None:
-        """Remove a volume with all it holds; nothing where it is not there."""
+        """Remove a volume and its content, if it exists."""
         reply = self._snapshot.write(self._run("volume", "rm", name, timeout=120, writes=True))
         if isinstance(reply, Completed) and reply.rc != 0 and "no such volume" in last_words(reply).lower():
             return
         self._ended(reply, f"removing the volume {name}")
 
     def copy_volume(self, source: str, target: str, *, image: str, paths: Sequence[str] = (".",), timeout: float = 3600.0) -> int:
-        """Copy parts of one volume into another, in a one-off container of an image that is there."""
+        """Copy paths from one volume to another in a one-off container, using an image that is already present."""
         name = containers.helper(target)
-        self._snapshot.write(self._run("rm", "--force", name, timeout=60.0, writes=True))  # one that a lost controller left
+        self._snapshot.write(self._run("rm", "--force", name, timeout=60.0, writes=True))  # an abandoned helper container
         words = (
             "run", "--rm", "--name", name, "--label", f"{containers.HELPER}=copy", "--pull", "never", "--network", "none", "--user", "0", "--volume", f"{source}:/from:ro", "--volume", f"{target}:/to",
             "--entrypoint", "/bin/sh", image, "-c", shell("copy"), "copy", *paths,
@@ -187,7 +187,7 @@ class CommandEngineWriter(CommandEngine):
 
 
 def engine_advice(said: str) -> str:
-    """Return what to do about an engine that does not answer or refuses, from its own words."""
+    """Return the next step for an engine that does not answer or refuses access, from its error message."""
     low = said.lower()
     if "error getting credentials" in low or "logon session does not exist" in low:
         return CREDENTIALS
@@ -195,7 +195,7 @@ def engine_advice(said: str) -> str:
 
 
 def is_forbidden(said: str) -> bool:
-    """Whether an engine's words mean that it runs, and that this login may not use it."""
+    """Whether the error message means that the engine runs but denies access to this login."""
     low = said.lower()
     return "access is denied" in low or "permission denied" in low
 
@@ -215,25 +215,25 @@ def _json(done: Completed) -> Any:
     try:
         return load_json(done.text)
     except ValueError as error:
-        raise CallFailed(f"{WHAT} failed: its answer is no JSON ({error})", output=done.text[:200]) from error
+        raise CallFailed(f"{WHAT} failed: its answer is not JSON ({error})", output=done.text[:200]) from error
 
 
 def _listed(done: Completed) -> tuple[Container, ...]:
     try:
         return _containers(done.text)
     except ValueError as error:
-        raise CallFailed(f"{WHAT} failed: its answer is no JSON ({error})", output=done.text[:200]) from error
+        raise CallFailed(f"{WHAT} failed: its answer is not JSON ({error})", output=done.text[:200]) from error
 
 
 @lru_cache(maxsize=128)
 def _containers(text: str) -> tuple[Container, ...]:
-    """Return the containers that a list of records tells; the same list comes with nearly every look."""
+    """Parse a list of container records. Cached, because most snapshots contain the same list."""
     return tuple(containers.container(record) for record in load_json(text))
 
 
 def merged_records(stdout: bytes, stderr: bytes) -> str:
-    """Return the lines of both streams in order of their timestamps, without these."""
-    if not (stdout and stderr):  # one stream is in order, and most programs write to one
+    """Merge the lines of both streams by timestamp, and remove the timestamps."""
+    if not (stdout and stderr):  # a single stream is in order, and most programs use only one
         lines = (stdout or stderr).decode("utf-8", errors="replace").splitlines()
         return "".join(f"{line.partition(' ')[2]}\n" for line in lines)
     rows = []
@@ -245,6 +245,6 @@ def merged_records(stdout: bytes, stderr: bytes) -> str:
 
 
 def _comparable(stamp: str) -> str:
-    """Return an RFC 3339 time with nine digits: the engine drops zeros at the end, and so the texts would not compare."""
+    """Pad an RFC 3339 time to nine fractional digits. The engine drops trailing zeros, so the raw strings do not sort."""
     whole, _, fraction = stamp.rstrip("Z").partition(".")
     return f"{whole}.{fraction:0<9}"

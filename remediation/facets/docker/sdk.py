@@ -1,4 +1,4 @@
-"""The Docker engine of this machine through the Docker SDK, without starting a program."""
+"""The local Docker engine through the Docker SDK, without starting a process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STDERR = 2
 
 @checked("dockersdk")
 class SdkEngine:
-    """By the engine's API; `environment` may name the engine (``DOCKER_HOST``)."""
+    """Reads the engine through its API; `environment` may contain its address (``DOCKER_HOST``)."""
 
     def __init__(self, look: Snapshot, environment: Mapping[str, str]) -> None:
         self._snapshot = look
@@ -39,7 +39,7 @@ class SdkEngine:
         self._negotiated = ""
 
     def facts(self) -> EngineFacts:
-        """Return what the engine says about itself."""
+        """Return the engine's version, memory and runtimes."""
         return self._snapshot.once("engine", lambda: self._ask(lambda api: containers.engine(api.info(), api.version())))
 
     def containers(self) -> Sequence[Container]:
@@ -51,30 +51,30 @@ class SdkEngine:
         return self._snapshot.once(f"inspect {name}", lambda: self._ask(lambda api: _inspect(api, name)))
 
     def logs(self, name: str, *, tail: int = 4000) -> str:
-        """Return the end of both streams, in the order in which the lines were written."""
+        """Return the end of both output streams in order."""
         return self._snapshot.once(f"logs {name} {tail}", lambda: self._ask(lambda api: _logs(api, name, tail)))
 
     def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
-        """Run a program that only looks inside a running container."""
+        """Run a read-only program inside a running container."""
         return self._snapshot.once(
             f"exec {name} {list(argv)}", lambda: self._ask(lambda api: _executed(api, name, argv), patience=timeout)
         )
 
     def stats(self, name: str) -> ContainerStats:
-        """Return what a running container uses."""
+        """Return the resource use of a running container."""
         return self._snapshot.once(f"stats {name}", lambda: self._ask(lambda api: self._stats(api, name)))
 
     def volumes(self) -> Sequence[Volume]:
-        """Return the named volumes, each with the containers that mount it."""
+        """Return the named volumes with the containers that mount them."""
         return self._snapshot.once("volumes", lambda: self._ask(self._volumes))
 
     def _stats(self, api: APIClient, name: str) -> ContainerStats:
         found = _inspect(api, name)
         if found is None or found.status != "running":
-            raise CallFailed(f"the container {name} does not run", host=self._snapshot.host)
+            raise CallFailed(f"container {name} is not running", host=self._snapshot.host)
         seen = containers.stats(api.stats(name, stream=False), containers.memory_limit(found))
         if seen is None:
-            raise CallFailed(f"the engine does not say how much memory {name} uses", host=self._snapshot.host)
+            raise CallFailed(f"the engine does not report the memory use of {name}", host=self._snapshot.host)
         return seen
 
     def _volumes(self, api: APIClient) -> tuple[Volume, ...]:
@@ -86,7 +86,7 @@ class SdkEngine:
         return tuple(each for each in found if each is not None)
 
     def _ask(self, read: Callable[[APIClient], T], *, patience: float = _TIMEOUT) -> T:
-        """Return what `read` gets from the engine; raises with the engine's own words."""
+        """Call `read` with a client of the engine. Raises with the engine's own error message."""
         import docker
         import requests
 
@@ -97,10 +97,10 @@ class SdkEngine:
         except requests.exceptions.TooManyRedirects as error:
             raise CallFailed(
                 "the Docker engine redirects to another address, and redirects are not followed", host=self._snapshot.host,
-                next_step="name the engine itself in DOCKER_HOST or docker_host",
+                next_step="set the engine's own address in DOCKER_HOST or docker_host",
             ) from error  # fmt: skip
         except LimitExceeded as error:
-            raise CallFailed(f"the Docker engine answered too much: {error.message}", host=self._snapshot.host) from error
+            raise CallFailed(f"the Docker engine's answer is too large: {error.message}", host=self._snapshot.host) from error
         except docker.errors.APIError as error:
             said = str(error.explanation or error)
             raise CallFailed(
@@ -117,9 +117,9 @@ class SdkEngine:
             ) from error
 
     def _version(self) -> str:
-        """Return the newest version of its API that the engine speaks: old ones are refused by new engines, and the reverse.
+        """Return the engine's newest API version: new engines reject old versions and vice versa.
 
-        Asked for by a client of its own: one that negotiates as it is made leaves its socket open where nobody answers.
+        Uses a separate client: a client that negotiates in its constructor leaks its socket if the engine does not answer.
         """
         if not self._negotiated:
             import docker
@@ -133,7 +133,7 @@ class SdkEngine:
         return self._negotiated
 
     def _address(self) -> str | None:
-        """Return where the engine is, as the CLI would find it: DOCKER_HOST, else the current context."""
+        """Return the engine's address as the CLI resolves it: DOCKER_HOST, else the current context."""
         named = self._environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST")
         if named:
             return named
@@ -149,10 +149,10 @@ class SdkEngine:
 
 @checked("dockersdk")
 class SdkEngineWriter(SdkEngine):
-    """And changing containers."""
+    """Adds changing containers and volumes."""
 
     def restart(self, name: str, *, timeout: float = 30.0) -> None:
-        """Restart one container; it has `timeout` seconds to stop by itself."""
+        """Restart a container, which is killed if it does not stop within `timeout` seconds."""
         self._change(lambda api: api.restart(name, timeout=round(timeout)), patience=timeout + _TIMEOUT)
 
     def execute(self, name: str, argv: Sequence[str]) -> Executed:
@@ -160,19 +160,19 @@ class SdkEngineWriter(SdkEngine):
         return self._change(lambda api: _executed(api, name, argv), patience=60.0)
 
     def start(self, name: str) -> None:
-        """Start one container; nothing where it runs."""
+        """Start a container. A running container is left as it is."""
         self._change(lambda api: api.start(name))
 
     def stop(self, name: str, *, timeout: float = 30.0) -> None:
-        """Stop one container, killing it after `timeout` seconds."""
+        """Stop a container, which is killed after `timeout` seconds."""
         self._change(lambda api: api.stop(name, timeout=round(timeout)), patience=timeout + _TIMEOUT)
 
     def create_volume(self, name: str, *, labels: Mapping[str, str] | None = None) -> None:
-        """Create a local volume; nothing where it is there."""
+        """Create a local volume unless it exists."""
         self._change(lambda api: api.create_volume(name, labels=dict(labels or {})))
 
     def remove_volume(self, name: str) -> None:
-        """Remove a volume with all it holds; nothing where it is not there."""
+        """Remove a volume and its content, if it exists."""
         try:
             self._change(lambda api: api.remove_volume(name), patience=120)
         except CallFailed as error:
@@ -180,7 +180,7 @@ class SdkEngineWriter(SdkEngine):
                 raise
 
     def copy_volume(self, source: str, target: str, *, image: str, paths: Sequence[str] = (".",), timeout: float = 3600.0) -> int:
-        """Copy parts of one volume into another, in a one-off container of an image that is there."""
+        """Copy paths from one volume to another in a one-off container, using an image that is already present."""
         what = f"copying the volume {source} into {target}"
 
         def copy(api: APIClient) -> int:
@@ -210,12 +210,12 @@ class SdkEngineWriter(SdkEngine):
 
 
 def _confine(api: APIClient) -> None:
-    """Let no redirect be followed: a change must not reach another engine."""
+    """Disable redirects, so that a change cannot reach another engine."""
     api.max_redirects = 0
 
 
 def _knock(address: str | None) -> None:
-    """Raise OSError where nobody listens at a socket file: the SDK would leave its own socket open then."""
+    """Raise OSError if no server listens on the socket file. The SDK would leak its own socket."""
     path = "/var/run/docker.sock" if address is None else address.removeprefix("unix://")
     if sys.platform != "win32" and path.startswith("/"):
         with socket.socket(socket.AF_UNIX) as knocking:
@@ -232,7 +232,7 @@ def _inspect(api: APIClient, name: str) -> Container | None:
 
 
 def _drop(api: APIClient, name: str) -> None:
-    """Remove a container that a lost controller left; nothing where there is none."""
+    """Remove an abandoned helper container, if there is one."""
     import docker
 
     try:
@@ -248,11 +248,11 @@ def _executed(api: APIClient, name: str, argv: Sequence[str]) -> Executed:
     out, err = Gathered("stdout"), Gathered("stderr")
     stream: Any = api.exec_start(run, socket=True)
     with closing(getattr(stream, "_response", stream)), socket.socket(fileno=os.dup(stream.fileno())) as same:
-        # the SDK takes the timeout off such a socket, so a program that hangs would hold this one for ever
+        # the SDK removes the timeout of such a socket, so a hanging program would block forever
         with watchdog(api.timeout or _TIMEOUT, lambda: same.shutdown(socket.SHUT_RDWR)) as dog:
-            for number, piece in frames.frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]  # docker's own
+            for number, piece in frames.frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]  # untyped in docker
                 (err if number == _STDERR else out).take(piece)
-        if dog.bit:
+        if dog.expired:
             raise TimeoutError
     stdout, stderr = (sink.content().decode("utf-8", errors="replace") for sink in (out, err))
     return containers.executed(int(api.exec_inspect(run)["ExitCode"] or 0), stdout, stderr)
@@ -264,10 +264,10 @@ def _logs(api: APIClient, name: str, tail: int) -> str:
 
 
 def _innermost(error: BaseException) -> str:
-    """Return the words of the cause: requests wraps them several times."""
+    """Return the message of the original error, which requests wraps several times."""
     seen = error
     while seen.__context__ is not None:
         seen = seen.__context__
     if isinstance(seen, FileNotFoundError):
-        return "its socket is not there"
+        return "its socket does not exist"
     return str(seen) or type(error).__name__

@@ -1,4 +1,4 @@
-"""GPUs: nvidia-smi, NVML, and the performance counters of Windows."""
+"""GPUs: nvidia-smi, NVML and the Windows performance counters."""
 
 from remediation.facets.gpu.devices import PosixGpu, WindowsGpu
 

@@ -1,4 +1,4 @@
-"""The NVIDIA devices by command: nvidia-smi's CSV, and on Windows the performance classes beside it."""
+"""The NVIDIA devices through commands: nvidia-smi's CSV output and, on Windows, performance counters."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ NO_DRIVER = "install the NVIDIA driver; without it no program here can use the G
 
 @checked("gpu")
 class WindowsGpu:
-    """By the ``gpu`` probe."""
+    """Reads the GPUs with the ``gpu`` probe."""
 
     def __init__(self, look: Snapshot) -> None:
         self._snapshot = look
 
     def use(self) -> GpuUse:
-        """Return devices and processes with resident GPU memory; both are asked for in one exchange."""
+        """Return devices and processes with resident GPU memory, read in one exchange."""
         self._snapshot.ask(USE_PROBE, processes.LIST_PROBE)
-        value = self._snapshot.probe(USE_PROBE, "asking the GPU")
+        value = self._snapshot.probe(USE_PROBE, "querying the GPU")
         running: Sequence[Process] = ()
         unlisted = ""
         try:
             running = processes.WindowsProcesses(self._snapshot).list()
         except (CallFailed, DeadlineExceeded) as error:
-            unlisted = error.message  # the card is known all the same; who uses it is not
+            unlisted = error.message  # the cards are known, only their processes are not
         use = use_from_probe(value, running, self._snapshot.host)
         return replace(use, reliable=False, why_unreliable=unlisted) if unlisted and use.reliable else use
 
     def sample(self, *, seconds: float, every: float = 1.0) -> Sequence[GpuSample]:
-        """Return every card's load and memory, once per `every` seconds for `seconds`."""
+        """Sample every card's load and memory, every `every` seconds for `seconds`."""
         return sampling.by_probe(self._snapshot, seconds, every)
 
 
 @checked("gpu")
 class PosixGpu:
-    """By nvidia-smi."""
+    """Reads the GPUs with nvidia-smi."""
 
     def __init__(self, look: Snapshot) -> None:
         self._snapshot = look
@@ -64,18 +64,18 @@ class PosixGpu:
             raise CallFailed("nvidia-smi is not installed", host=self._snapshot.host, next_step=NO_DRIVER)
         if isinstance(asked, Completed) and asked.rc != 0:
             raise refused_devices(asked.rc, asked.text.strip(), self._snapshot.host)
-        gpus = nvidia_smi.gpus(self._snapshot.ended(asked, "asking the GPU").text, fields, self._snapshot.host)
+        gpus = nvidia_smi.gpus(self._snapshot.ended(asked, "querying the GPU").text, fields, self._snapshot.host)
         apps = nvidia_smi.apps(listed.text) if isinstance(listed, Completed) and listed.rc == 0 else ()
         known = processes.processes_from_shell(running.text) if isinstance(running, Completed) else ()
         return use_from_apps(gpus, apps, known)
 
     def sample(self, *, seconds: float, every: float = 1.0) -> Sequence[GpuSample]:
-        """Return every card's load and memory, once per `every` seconds for `seconds`."""
+        """Sample every card's load and memory, every `every` seconds for `seconds`."""
         return sampling.by_shell(self._snapshot, seconds, every)
 
 
 def use_from_probe(value: Mapping[str, Any], running: tuple[Process, ...] | Any, host: str) -> GpuUse:
-    """Return what the ``gpu`` probe says, joined with the processes. Raises `CallFailed` where nvidia-smi did not answer."""
+    """Convert the ``gpu`` probe's answer, joined with the processes. Raises `CallFailed` if nvidia-smi did not answer."""
     if value["rc"] is None:
         raise absent(value, host)
     if value["rc"] != 0:
@@ -91,7 +91,7 @@ def use_from_probe(value: Mapping[str, Any], running: tuple[Process, ...] | Any,
 
 
 def use_from_apps(gpus: tuple[Gpu, ...], apps: tuple[nvidia_smi.App, ...], running: tuple[Process, ...] | Any) -> GpuUse:
-    """Return the devices and who has a context on them; an amount that the driver does not give stays None."""
+    """Return the devices and the processes with a context on them. Amounts that the driver does not report are None."""
     by_pid = {each.pid: each for each in running}
     memory: dict[int, int | None] = {}
     names: dict[int, str] = {}
@@ -115,17 +115,15 @@ def use_from_apps(gpus: tuple[Gpu, ...], apps: tuple[nvidia_smi.App, ...], runni
 
 
 def absent(value: Mapping[str, Any], host: str) -> CallFailed:
-    """Return the error for a probe that has no exit code of nvidia-smi: it is not there, or it could not be started."""
+    """Return the error for a probe without an exit code of nvidia-smi: it is missing or could not be started."""
     reason = problems(value).get("rc")
     if reason is None:
         return CallFailed("nvidia-smi is not installed", host=host, next_step=NO_DRIVER)
-    return CallFailed(
-        f"nvidia-smi could not be started: {reason}", host=host, next_step="look at the login's rights to the program"
-    )
+    return CallFailed(f"nvidia-smi could not be started: {reason}", host=host, next_step="check the login's permission to run it")
 
 
 def refused_devices(rc: int, said: str, host: str) -> CallFailed:
-    """Return the error for an nvidia-smi that ended with `rc`."""
+    """Return the error for an nvidia-smi that exited with `rc`."""
     words = " ".join(said.split())
     reason = nvidia_smi.refusal(rc, words)
     return CallFailed(f"the GPU does not answer: {reason}", host=host, next_step=NEXT.get(rc, ""), status=rc, output=words)

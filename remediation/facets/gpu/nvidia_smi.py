@@ -1,4 +1,4 @@
-"""What nvidia-smi prints, read field by field (facts/windows 4.1); its texts for people are not stable and not read."""
+"""Parses nvidia-smi's query output by field. Its human-readable output is not stable and not used."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ FIELDS = (
     "index", "uuid", "name", "driver_version", "memory.total", "memory.used", "memory.free", "memory.reserved", "utilization.gpu",
     "driver_model.current", "compute_cap",
 )  # fmt: skip
-"""What is asked for; ``memory.reserved`` and ``compute_cap`` need a driver of 2021 or later."""
+"""The queried fields. ``memory.reserved`` and ``compute_cap`` need a driver of 2021 or later."""
 FALLBACK = ("index", "uuid", "name", "driver_version", "memory.total", "memory.used", "memory.free", "utilization.gpu")
-"""What every driver knows: one unknown field fails the whole query with code 2."""
+"""The fields every driver supports. One unknown field fails the whole query with exit code 2."""
 UNKNOWN_FIELD = 2
 AMOUNTS = ("memory.total", "memory.used", "memory.free")
 _RESET = re.compile(r"\[? ?(?:gpu )?requires reset ?\]?", re.IGNORECASE)
 _WORDS = 200
 APPS = ("gpu_uuid", "pid", "used_gpu_memory", "process_name")
-"""The name last: it may contain commas."""
+"""The name comes last, because it may contain commas."""
 
 CODES: Mapping[int, str] = {
-    4: "the login has no permission to ask the driver",
+    4: "the login has no permission to query the driver",
     8: "the GPU's power cable is not connected",
     9: "the NVIDIA driver is not loaded",
     12: "the NVML library is missing",
@@ -36,12 +36,12 @@ CODES: Mapping[int, str] = {
     14: "the GPU's infoROM is corrupt",
     15: "the GPU has fallen off the bus",
 }
-"""Exit codes of nvidia-smi and what they mean."""
+"""Exit codes of nvidia-smi (NVIDIA: nvidia-smi manual, "RETURN VALUE")."""
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """A process that holds GPU memory as nvidia-smi lists it; ``memory`` in bytes, None where the driver does not say."""
+    """A process with GPU memory in nvidia-smi's list. ``memory`` is in bytes, None if the driver does not report it."""
 
     pid: int
     name: str
@@ -49,7 +49,7 @@ class App:
 
 
 def query_call(fields: Sequence[str]) -> tuple[str, ...]:
-    """Return the command that asks for `fields` of every GPU."""
+    """Return the command that queries `fields` of every GPU."""
     return ("nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits")
 
 
@@ -59,7 +59,7 @@ def query_apps() -> tuple[str, ...]:
 
 
 def gpus(text: str, fields: Sequence[str], host: str = "") -> tuple[Gpu, ...]:
-    """Return the GPUs of an answer to `query`; rows of another shape are left out. Raises `CallFailed` where no row can be read."""
+    """Parse the output of `query_call`. Malformed rows are skipped. Raises `CallFailed` if no row can be parsed."""
     found: list[Gpu] = []
     try:
         for row in csv.reader(io.StringIO(text), skipinitialspace=True):
@@ -70,22 +70,22 @@ def gpus(text: str, fields: Sequence[str], host: str = "") -> tuple[Gpu, ...]:
     except csv.Error as error:
         raise _unreadable(text, host, str(error)) from error
     if not found and text.strip():
-        raise _unreadable(text, host, "it names no card")
+        raise _unreadable(text, host, "it lists no card")
     return tuple(found)
 
 
 def _unreadable(text: str, host: str, why: str) -> CallFailed:
     words = " ".join(text[:_WORDS].split())
     return CallFailed(
-        f"the answer of nvidia-smi cannot be read: {why}" + (f" ({words})" if words else ""),
+        f"cannot parse the output of nvidia-smi: {why}" + (f" ({words})" if words else ""),
         host=host,
-        next_step="run nvidia-smi there and look at what it says",
+        next_step="run nvidia-smi on the host and check its output",
         output=words,
     )
 
 
 def apps(text: str) -> tuple[App, ...]:
-    """Return the processes of an answer to `query_apps`."""
+    """Parse the output of `query_apps`."""
     found = []
     for line in text.splitlines():
         parts = [part.strip() for part in line.split(",", len(APPS) - 1)]
@@ -96,7 +96,7 @@ def apps(text: str) -> tuple[App, ...]:
 
 
 def number(text: str) -> int | None:
-    """Return a whole number, None for ``[N/A]`` and its likes: unknown is never 0."""
+    """Return a whole number, or None for ``[N/A]`` and similar texts. Unknown is never 0."""
     try:
         return int(float(text))
     except (ValueError, OverflowError):
@@ -104,18 +104,18 @@ def number(text: str) -> int | None:
 
 
 def refusal(rc: int, said: str) -> str:
-    """Return in words why nvidia-smi ended with `rc`."""
+    """Return the reason for exit code `rc` of nvidia-smi."""
     meaning = CODES.get(rc)
     if meaning and said:
-        return f"{meaning} (nvidia-smi ended with {rc}: {said})"
-    return meaning or said or f"nvidia-smi ended with {rc}"
+        return f"{meaning} (nvidia-smi exited with {rc}: {said})"
+    return meaning or said or f"nvidia-smi exited with {rc}"
 
 
 def _gpu(cells: Mapping[str, str], place: int) -> Gpu | None:
     total, used, free = (number(cells.get(name, "")) for name in ("memory.total", "memory.used", "memory.free"))
     index = number(cells.get("index", ""))
     if index is None and not cells.get("uuid", "").startswith("GPU-"):
-        return None  # no card's row
+        return None  # not the row of a card
     reserved = number(cells.get("memory.reserved", ""))
     return Gpu(
         index=place if index is None else index,
@@ -134,16 +134,16 @@ def _gpu(cells: Mapping[str, str], place: int) -> Gpu | None:
 
 
 def _problem(cells: Mapping[str, str]) -> str:
-    """Return why a card does not tell its memory, and what to do; "" where it does."""
-    untold = [name for name in AMOUNTS if number(cells.get(name, "")) is None]
+    """Return why a card does not report its memory, and what to do. Returns "" if it does."""
+    missing = [name for name in AMOUNTS if number(cells.get(name, "")) is None]
     marks = [cell for cell in cells.values() if cell.startswith("[")]
-    said = ", ".join(dict.fromkeys([*(cells.get(name) or "nothing" for name in untold), *marks]))
+    said = ", ".join(dict.fromkeys([*(cells.get(name) or "nothing" for name in missing), *marks]))
     if any(map(_RESET.fullmatch, cells.values())):
         which = cells["uuid"] if number(cells["index"]) is None else cells["index"]
-        return f"it needs a reset (nvidia-smi says {said}): restart the machine, or run nvidia-smi --gpu-reset -i {which}"
-    if not untold:
+        return f"it needs a reset (nvidia-smi reports {said}): restart the machine, or run nvidia-smi --gpu-reset -i {which}"
+    if not missing:
         return ""
-    return f"the driver does not tell {', '.join(untold)} (nvidia-smi says {said}): restart the machine if it told them before"
+    return f"the driver does not report {', '.join(missing)} (nvidia-smi reports {said}): restart the machine if it reported them before"
 
 
 def _bytes(mib: int | None) -> int | None:
@@ -151,5 +151,5 @@ def _bytes(mib: int | None) -> int | None:
 
 
 def _known(text: str) -> str | None:
-    """Return a cell's text, None for ``[N/A]``, ``[GPU requires reset]`` and whatever else stands in brackets."""
+    """Return a cell's text, or None for texts in brackets such as ``[N/A]`` and ``[GPU requires reset]``."""
     return None if not text or text.startswith("[") or text.lower() in {"n/a", "not supported", "unknown error"} else text

@@ -1,4 +1,4 @@
-"""The NVIDIA devices of this machine through NVML, without starting a program."""
+"""The local NVIDIA devices through NVML, without starting a process."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _NEXT = {
 
 @checked("nvml")
 class NvmlGpu:
-    """By nvidia-ml-py; where no NVML library lies on this machine, nvidia-smi is asked, and its answer counts."""
+    """Reads the GPUs with nvidia-ml-py, or with nvidia-smi if this machine has no NVML library."""
 
     def __init__(self, look: Snapshot, clock: Clock) -> None:
         self._snapshot, self._clock = look, clock
 
     def use(self) -> GpuUse:
-        """Return devices and processes with a context on them."""
+        """Return devices and the processes with a context on them."""
         return self._snapshot.once("gpu", self._use)
 
     def sample(self, *, seconds: float, every: float = 1.0) -> Sequence[GpuSample]:
-        """Return every card's load and memory, once per `every` seconds for `seconds`."""
+        """Sample every card's load and memory, every `every` seconds for `seconds`."""
         try:
             with session(self._snapshot.host) as nvml:
                 return sampling.by_library(nvml, self._clock, seconds, every)
@@ -55,12 +55,12 @@ class NvmlGpu:
 
 
 class NoLibrary(Exception):
-    """There is no NVML library here."""
+    """There is no NVML library on this machine."""
 
 
 @contextmanager
 def session(host: str) -> Iterator[Any]:
-    """Initialise NVML and hand out pynvml; raises `NoLibrary`, or `CallFailed` with NVML's own words."""
+    """Initialize NVML and yield pynvml. Raises `NoLibrary`, or `CallFailed` with NVML's message."""
     import pynvml  # type: ignore[import-untyped]
 
     try:
@@ -83,7 +83,7 @@ def _failed(error: Exception, host: str) -> CallFailed:
 
 
 def _gpu(nvml: Any, index: int, card: Any, driver: str) -> Gpu:
-    # the newer structure tells what is reserved apart; a driver that does not know it has the older one
+    # only the newer structure contains the reserved memory; old drivers lack it
     newer = _maybe(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(card, version=nvml.nvmlMemory_v2))
     memory = newer or nvml.nvmlDeviceGetMemoryInfo(card)
     busy = _maybe(nvml, lambda: nvml.nvmlDeviceGetUtilizationRates(card))
@@ -110,7 +110,7 @@ def _apps(nvml: Any, card: Any) -> Iterator[App]:
 
 
 def _maybe(nvml: Any, read: Callable[[], Any]) -> Any:
-    """Return what this card or driver can tell, None for what it does not support."""
+    """Return what `read` returns, or None if the card or driver does not support it."""
     try:
         return read()
     except (nvml.NVMLError_NotSupported, nvml.NVMLError_FunctionNotFound, nvml.NVMLError_ArgumentVersionMismatch):
@@ -118,7 +118,7 @@ def _maybe(nvml: Any, read: Callable[[], Any]) -> Any:
 
 
 def utilization(host: str) -> int | None:
-    """Return how busy the first card is now, in percent; None where nobody can tell."""
+    """Return the first card's load in percent, or None if unknown."""
     try:
         with session(host) as nvml:
             return int(nvml.nvmlDeviceGetUtilizationRates(nvml.nvmlDeviceGetHandleByIndex(0)).gpu)

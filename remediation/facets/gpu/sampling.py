@@ -1,4 +1,4 @@
-"""The cards' load and memory again and again, in one call to the host."""
+"""Samples the cards' load and memory over time in one call to the host."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ WHAT = "sampling the GPU"
 
 
 def looks(seconds: float, every: float) -> int:
-    """Return how often is looked: at the beginning, and every so many seconds until the end."""
+    """Return the number of samples: one at the start and one per interval."""
     return max(1, math.floor(seconds / every + 1e-9) + 1)
 
 
 def by_probe(look: Snapshot, seconds: float, every: float) -> tuple[GpuSample, ...]:
-    """Sample by the probe ``sample``."""
+    """Sample with the ``sample`` probe."""
     data = {"fields": list(FIELDS), "every": every, "count": looks(seconds, every)}
     value = look.probe(Probe("sample", data, timeout=seconds + _MARGIN), WHAT)
     if value["rc"] is None and not value["rows"]:
@@ -35,14 +35,14 @@ def by_probe(look: Snapshot, seconds: float, every: float) -> tuple[GpuSample, .
         raise CallFailed(
             f"nvidia-smi could not be started: {reason}" if reason else "nvidia-smi is not installed", host=look.host
         )
-    # what was sampled before nvidia-smi failed counts
+    # samples taken before nvidia-smi failed are used
     if value["rc"] and not value["rows"]:
         raise CallFailed(f"{WHAT} failed: {nvidia_smi.refusal(int(value['rc']), str(value['stderr']).strip())}", host=look.host)
     return tuple(each for row in value["rows"] for each in rows(str(row["Text"]), float(row["At"])))
 
 
 def by_shell(look: Snapshot, seconds: float, every: float) -> tuple[GpuSample, ...]:
-    """Sample by ``sample.sh``."""
+    """Sample with ``sample.sh``."""
     words = (",".join(FIELDS), f"{every:g}", str(looks(seconds, every)))
     done = look.run(Run(("sh", "-c", shell("sample"), "sample", *words), timeout=seconds + _MARGIN), WHAT)
     found: list[GpuSample] = []
@@ -56,7 +56,7 @@ def by_shell(look: Snapshot, seconds: float, every: float) -> tuple[GpuSample, .
 
 
 def by_library(nvml: Any, clock: Clock, seconds: float, every: float) -> tuple[GpuSample, ...]:
-    """Sample by NVML."""
+    """Sample with NVML."""
     cards = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
     found: list[GpuSample] = []
     for left in reversed(range(looks(seconds, every))):
@@ -70,7 +70,7 @@ def by_library(nvml: Any, clock: Clock, seconds: float, every: float) -> tuple[G
 
 
 def rows(text: str, at: float) -> Sequence[GpuSample]:
-    """Return the samples in CSV lines of `FIELDS`."""
+    """Parse CSV lines of `FIELDS`."""
     found = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split(",")]

@@ -1,8 +1,8 @@
-"""Video memory per process on Windows, from the GPU performance classes: the only source there is (facts/windows 4.3).
+"""Video memory per process on Windows, from the GPU performance counter classes, the only source under WDDM.
 
-``LocalUsage`` is what is resident; ``DedicatedUsage`` per process is a committed size that also leaks after sleep, so it is
-not read. What is resident in all processes together must not exceed what the card says is in use: where it does, no amount
-is believed, and an amount nobody knows is None, never 0.
+``LocalUsage`` is the resident size. ``DedicatedUsage`` per process is a committed size that also leaks after sleep, so it is
+not used. The sum of the resident sizes must not exceed what the card reports as used. If it does, no amount is trusted.
+Unknown amounts are None, never 0.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from remediation.model.facts import Gpu
 _PROCESS = re.compile(r"^pid_(\d+)_luid_(0x[0-9A-Fa-f]+_0x[0-9A-Fa-f]+)_phys_(\d+)")
 _ADAPTER = re.compile(r"^luid_(0x[0-9A-Fa-f]+_0x[0-9A-Fa-f]+)_phys_(\d+)")
 SLACK = 128 * 1024**2
-"""The counters and the card are read a moment apart."""
+"""The counters and the card are not read at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Residents:
-    """Bytes resident on the NVIDIA card by PID, and of the same those in shared system memory; None where Windows has no value.
+    """Resident bytes on the NVIDIA cards by PID, and the part of them in shared system memory. None where Windows has no value.
 
-    Both are empty and not ``reliable`` where they cannot be believed.
+    Both are empty, and ``reliable`` is False, if they cannot be trusted.
     """
 
     by_pid: Mapping[int, int | None] = field(default_factory=dict)
@@ -37,19 +37,19 @@ class Residents:
 def residents(
     process_rows: Sequence[Mapping[str, Any]], adapter_rows: Sequence[Mapping[str, Any]], gpus: Sequence[Gpu], error: str | None
 ) -> Residents:
-    """Return who holds how much of the NVIDIA cards' memory."""
+    """Return the processes' memory on the NVIDIA cards."""
     if error and is_refusal(error):
-        return Residents(reliable=False, why=f"Windows does not let this login read its GPU counters ({error.strip()})")
+        return Residents(reliable=False, why=f"Windows denies this login access to its GPU counters ({error.strip()})")
     if error:
         return Residents(
-            reliable=False, why=f"Windows has no GPU counters here ({error.strip()}); winmgmt /resyncperf may bring them back"
+            reliable=False, why=f"Windows has no GPU counters here ({error.strip()}); winmgmt /resyncperf may restore them"
         )
     silent = next((gpu for gpu in gpus if gpu.used is None), None)
     if silent is not None:
-        return Residents(reliable=False, why=f"{silent.name} does not tell its memory: {silent.problem}")
+        return Residents(reliable=False, why=f"{silent.name} does not report its memory: {silent.problem}")
     luids = _nvidia(adapter_rows, gpus)
     if not luids:
-        return Residents(reliable=False, why="no adapter of the Windows counters has the NVIDIA card's use of memory")
+        return Residents(reliable=False, why="no adapter in the Windows counters matches the NVIDIA card's memory use")
     held: dict[int, int | None] = {}
     spilled: dict[int, int | None] = {}
     for row in process_rows:
@@ -65,17 +65,17 @@ def residents(
 
 
 def _sum(before: int | None, more: object) -> int | None:
-    """Return a sum, None where a part of it is not known."""
+    """Return the sum, or None if a part is unknown."""
     return None if before is None or more is None else before + int(str(more))
 
 
 def contradiction(total: int, used: int) -> str:
-    """Return why amounts per process are not believed."""
-    return f"the processes' memory adds up to {_mib(total)}, but the card says {_mib(used)} are in use"
+    """Return why the amounts per process are not trusted."""
+    return f"the processes' memory adds up to {_mib(total)}, but the card reports {_mib(used)} in use"
 
 
 def _nvidia(rows: Sequence[Mapping[str, Any]], gpus: Sequence[Gpu]) -> frozenset[str]:
-    """Return the LUIDs of the NVIDIA adapters: for each card the adapter whose use comes nearest to the card's own."""
+    """Return the LUIDs of the NVIDIA adapters: for each card, the adapter with the closest memory use."""
     adapters: dict[str, int] = {}
     for row in rows:
         match = _ADAPTER.match(str(row.get("Name", "")))

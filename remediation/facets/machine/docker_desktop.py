@@ -1,4 +1,4 @@
-"""Docker Desktop: its state from what runs and whether the engine answers, its settings file, starting and stopping (facts/windows 2, 3)."""
+"""Docker Desktop: its state (from its processes and the engine), its settings file, and starting and stopping it."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from remediation.model.text.json_text import load_json
 
 STATE_PROBE = Probe("desktop", timeout=45.0)
 _START_SECONDS = 300.0
-"""A healthy start takes under a minute; what runs for longer without an engine has no known state."""
+"""A healthy start takes less than a minute. Running longer without an engine is an unknown state."""
 _POLITE = 120.0
 _POLL = 2.0
 _TASK = 60.0
-"""For how long a task that is to start it may wait for its turn, in seconds."""
+"""Seconds that the scheduled task that starts it may wait to run."""
 _BACKEND = "com.docker.backend"
 
 
 @dataclass(frozen=True, slots=True)
 class Desktop:
-    """Docker Desktop of a Windows host; `engine` says what the engine answers, and raises where it does not."""
+    """Docker Desktop of a Windows host. `engine` queries the engine and raises if it does not answer."""
 
     look: Snapshot
     engine: Callable[[], EngineFacts]
 
     def read(self) -> DockerDesktop | None:
-        """Return Docker Desktop as it is, None where it is not installed."""
-        value = self.look.probe(STATE_PROBE, "asking for Docker Desktop")
+        """Return Docker Desktop's state, or None if it is not installed."""
+        value = self.look.probe(STATE_PROBE, "querying Docker Desktop")
         if not value["Installed"] and "Installed" not in problems(value):
             return None
         return described(value, answers=self._answers())
@@ -51,10 +51,10 @@ class Desktop:
 
 
 def described(value: Mapping[str, Any], *, answers: bool) -> DockerDesktop:
-    """Return what the probe ``desktop`` says."""
+    """Convert the ``desktop`` probe's answer."""
     refused = problems(value)
     if answers or value["Processes"]:
-        refused.pop("Installed", None)  # what runs is installed
+        refused.pop("Installed", None)  # a running program is installed
     started = [float(each["CreationDate"]) for each in value["Processes"] if program(each) == _BACKEND and each["CreationDate"]]
     return DockerDesktop(
         version=str(value["Version"] or ""),
@@ -81,12 +81,12 @@ def _state(there: bool, started: Sequence[float], now: float, *, answers: bool) 
 
 
 def _unseen(*, answers: bool) -> str:
-    """Return the state where Windows does not tell what runs."""
+    """Return the state if Windows does not report the processes."""
     return "running" if answers else "unknown"
 
 
 def program(row: Mapping[str, Any]) -> str:
-    """Return a process's name without its suffix, lower case."""
+    """Return a process's name in lower case, without ``.exe``."""
     return str(row["Name"]).lower().removesuffix(".exe")
 
 
@@ -99,12 +99,12 @@ def _settings(text: str | None) -> dict[str, Any]:
 
 
 def locked(text: str | None) -> tuple[str, ...]:
-    """Return the settings that an administrator locked."""
+    """Return the settings locked by an administrator."""
     return tuple(sorted(name for name, each in _settings(text).items() if isinstance(each, dict) and each.get("locked") is True))
 
 
 def changed_settings(text: str, settings: Mapping[str, Any]) -> str:
-    """Return a settings file's text with `settings` in it; None takes one out, and the spelling of a key that is there is kept."""
+    """Return a settings file's text with `settings` applied. None removes a key; the spelling of existing keys is kept."""
     value = _settings(text)
     spelled = {name.lower(): name for name in value}
     for name, wanted in settings.items():
@@ -118,18 +118,18 @@ def changed_settings(text: str, settings: Mapping[str, Any]) -> str:
 
 @checked("docker_desktop")
 class DesktopControl:
-    """Stopping, starting and setting Docker Desktop, in the session of whoever sits at the desktop."""
+    """Starts, stops and configures Docker Desktop in the session of the user at the desktop."""
 
     def __init__(self, look: Snapshot, clock: Clock, engine: Callable[[], EngineFacts]) -> None:
         self._snapshot, self._clock, self._engine = look, clock, engine
 
     def stop(self, *, timeout: float) -> None:
-        """Stop it completely: its own command first, with our watchdog, then its processes."""
+        """Stop Docker Desktop completely: first with its own command, limited in time, then by killing its processes."""
         until = self._clock.monotonic() + timeout
         reason = ""
         if self._processes():
             done = self._act("stop", seconds=round(min(_POLITE, timeout)))
-            # where its own command could not be started, nobody is waited for
+            # do not wait if its own command could not be started
             asked = task_of(done).outcome not in {NO_USER, REFUSED, FAILED}
             self._gone(min(until, self._clock.monotonic() + (_POLITE if asked else 0.0)))
         if self._processes():
@@ -137,13 +137,13 @@ class DesktopControl:
         if not self._gone(until):
             left = ", ".join(sorted({program(each) for each in self._processes()}))
             raise DeadlineExceeded(
-                f"Docker Desktop did not stop within {timeout:.0f} s: {left} still run" + (f" ({reason})" if reason else ""),
+                f"Docker Desktop did not stop within {timeout:.0f} s: still running: {left}" + (f" ({reason})" if reason else ""),
                 host=self._snapshot.host,
-                next_step="end them in the task manager, or log the desktop's user off",
+                next_step="end them in the task manager, or log off the desktop user",
             )
 
     def start(self, *, timeout: float) -> None:
-        """Start it and wait until the engine answers twice in a row; a start that is still under way is waited for as well."""
+        """Start Docker Desktop and wait until the engine answers twice in a row. Also waits for a start in progress."""
         until = self._clock.monotonic() + timeout
         done = self._act("start", seconds=round(min(_TASK, timeout)))
         task = task_of(done)
@@ -152,7 +152,7 @@ class DesktopControl:
             raise refusal
         if not done["done"] and task.outcome != RUNNING:
             raise CallFailed(f"Docker Desktop could not be started: {done['problem']}", host=self._snapshot.host)
-        under_way = f" (the task that starts it {task.state})" if task.outcome == RUNNING else ""
+        under_way = f" (its scheduled task {task.state})" if task.outcome == RUNNING else ""
         times = 0
         while times < 2:
             self._snapshot.forget()
@@ -165,17 +165,17 @@ class DesktopControl:
                     raise DeadlineExceeded(
                         f"Docker Desktop was started, but its engine did not answer within {timeout:.0f} s{under_way}",
                         host=self._snapshot.host,
-                        next_step="look at the desktop: Docker Desktop may wait for an answer there",
+                        next_step="check the desktop: Docker Desktop may be waiting for user input",
                     ) from None
             self._clock.sleep(_POLL)
 
     def set(self, settings: Mapping[str, Any]) -> str:
-        """Write settings into its file and return the backup's path."""
+        """Write settings to its file and return the path of the backup."""
         self._snapshot.forget()
-        value = self._snapshot.probe(STATE_PROBE, "asking for Docker Desktop")
+        value = self._snapshot.probe(STATE_PROBE, "querying Docker Desktop")
         if self._running(value):
             raise Blocked(
-                "Docker Desktop runs and would overwrite its settings",
+                "Docker Desktop is running and would overwrite its settings",
                 host=self._snapshot.host,
                 next_step="stop Docker Desktop first",
             )
@@ -194,14 +194,14 @@ class DesktopControl:
 
     def _processes(self) -> Sequence[Mapping[str, Any]]:
         self._snapshot.forget()
-        return self._running(self._snapshot.probe(STATE_PROBE, "asking for Docker Desktop"))
+        return self._running(self._snapshot.probe(STATE_PROBE, "querying Docker Desktop"))
 
     def _running(self, value: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-        """Return what runs of it; raises where Windows does not say, since it may run."""
+        """Return Docker Desktop's processes. Raises if Windows does not report them, because it may be running."""
         reason = problems(value).get("Processes")
         if reason is not None:
             raise CallFailed(
-                f"whether Docker Desktop runs is not known: {reason}", host=self._snapshot.host,
+                f"cannot determine whether Docker Desktop is running: {reason}", host=self._snapshot.host,
                 next_step="log in with an elevated account (docs/windows.md)",
             )  # fmt: skip
         found: Sequence[Mapping[str, Any]] = value["Processes"]

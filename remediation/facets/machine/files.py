@@ -1,4 +1,4 @@
-"""Files on the host, by paths as the host writes them."""
+"""Files on the host. Paths have the host's notation."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _RIGHTS = "check the login's rights to the folder"
 
 @checked("files")
 class HostFiles:
-    """Reading. On Windows by the probe ``folder``, elsewhere by ``stat`` and ``df``."""
+    """Reads files: with the ``folder`` probe on Windows, with ``stat`` and ``df`` elsewhere."""
 
     def __init__(self, look: Snapshot) -> None:
         self._snapshot = look
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's bytes, None when there is no such file."""
+        """Return a file's content, or None if it does not exist."""
         return self._snapshot.content(ReadFile(path))
 
     def list(self, path: str) -> Sequence[FileEntry] | None:
-        """Return the entries of a folder, None when there is no such folder."""
+        """Return a folder's entries, or None if it does not exist."""
         if self._windows:
             value = self._snapshot.probe(Probe("folder", {"path": path}), f"listing {path}")
             entries, reason = value["Entries"], problems(value).get("Entries")
@@ -44,16 +44,16 @@ class HostFiles:
         return None if done.rc == _NO_FOLDER else entries_of(done.text)
 
     def space(self, path: str) -> DiskSpace:
-        """Return the space of the file system that `path` lies on."""
+        """Return the disk space of the file system that contains `path`."""
         if self._windows:
-            what = f"asking for the space at {path}"
+            what = f"reading the disk space at {path}"
             value = self._snapshot.probe(Probe("folder", {"path": path, "entries": False}), what)
             if value["Total"] is None or value["Free"] is None:
                 reason = problems(value).get("Total")
-                message = f"{what} failed: {reason}" if reason else f"{path} lies on no drive of this host"
+                message = f"{what} failed: {reason}" if reason else f"{path} is not on any drive of this host"
                 raise CallFailed(message, host=self._snapshot.host)
             return DiskSpace(int(value["Total"]), int(value["Free"]))
-        done = self._snapshot.run(Run(("sh", "-c", shell("space"), "space", path)), f"asking for the space at {path}")
+        done = self._snapshot.run(Run(("sh", "-c", shell("space"), "space", path)), f"reading the disk space at {path}")
         row = done.text.strip().splitlines()[-1].split()
         return DiskSpace(int(row[1]) * _KIB, int(row[3]) * _KIB)
 
@@ -64,10 +64,10 @@ class HostFiles:
 
 @checked("files")
 class HostFilesWriter(HostFiles):
-    """And replacing as a whole, renaming and removing."""
+    """Adds writing, renaming and removing files."""
 
     def write(self, path: str, content: bytes, *, backup: str | None = None) -> None:
-        """Replace a file, keeping a copy at `backup` where given; folders above it are made."""
+        """Replace a file, with a copy of the old one at `backup` if given. Missing parent folders are created."""
         call = WriteFile(path, content, backup=backup)
         reply = self._snapshot.write(call)
         if isinstance(reply, Failed) and reply.kind == "not-found" and self.make_folder(parent(path)):
@@ -76,7 +76,7 @@ class HostFilesWriter(HostFiles):
             self._snapshot.refuse(reply, f"writing {path}", next_step="check the folder and the login's rights to it")
 
     def rename(self, path: str, to: str) -> None:
-        """Rename a file; raises `CallFailed` when it is not there or `to` is."""
+        """Rename a file. Raises `CallFailed` if it does not exist or `to` does."""
         what = f"renaming {path} to {to}"
         if self._windows:
             self._file("rename", what, path, to)
@@ -84,7 +84,7 @@ class HostFilesWriter(HostFiles):
         self._snapshot.run(entry_call("move", path, to), what)
 
     def remove(self, path: str) -> None:
-        """Remove a file; nothing where it is not there."""
+        """Remove a file, if it exists."""
         what = f"removing {path}"
         if self._windows:
             self._file("remove", what, path)
@@ -97,7 +97,7 @@ class HostFilesWriter(HostFiles):
             raise CallFailed(f"{what} failed: {value['Problem']}", host=self._snapshot.host)
 
     def make_folder(self, folder: str) -> bool:
-        """Make a folder and those above it; return whether that went well."""
+        """Create a folder and its parents. Returns whether that succeeded."""
         if self._windows:
             reply = self._snapshot.write(Probe("file", {"action": "make", "path": folder, "to": None}, writes=True))
             return isinstance(reply, ProbeReply) and bool(reply.value["Done"])
@@ -106,7 +106,7 @@ class HostFilesWriter(HostFiles):
 
 
 def entries_of(text: str) -> tuple[FileEntry, ...]:
-    """Return the entries that ``folder.sh`` printed."""
+    """Parse the output of ``folder.sh``."""
     found = []
     for line in text.splitlines():
         head, bar, name = line.partition("|")
@@ -117,6 +117,6 @@ def entries_of(text: str) -> tuple[FileEntry, ...]:
 
 
 def parent(path: str) -> str:
-    """Return the folder that a path of either kind of host lies in."""
+    """Return the parent folder of a Windows or POSIX path."""
     cut = max(path.rfind("/"), path.rfind("\\"))
     return path[:cut] if cut > 0 else path[: cut + 1]

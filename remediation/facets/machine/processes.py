@@ -1,4 +1,4 @@
-"""Programs that run: Win32_Process through a probe, or ``ps`` and ``/proc``; and closing a whole tree, politely first."""
+"""Running programs (Win32_Process through a probe, or ``ps`` and ``/proc``), and closing process trees."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ LIST_RUN = Run(("sh", "-c", shell("processes")), timeout=30.0)
 _MARGIN = 20.0
 _STAT = re.compile(r"^(\d+) \((.*)\) (\S) (.*)$")
 _RUNNER = re.compile(r"^(?:\S{0,1000}\b(?:ollama runner|ollama_llama_server)\b|\S{0,1000}/ollama/\S{0,1000}llama-server\b)")
-"""The command line of a process that serves one model for Ollama."""
-_START_FIELD = 22 - 4  # of proc(5), counted after the state
+"""Command line of a process that serves one model for Ollama."""
+_START_FIELD = 22 - 4  # field 22 of proc(5), counted after the state
 _COMM = 15
 
 
 @checked("processes")
 class WindowsProcesses:
-    """By the ``processes`` probe."""
+    """Lists processes with the ``processes`` probe."""
 
     def __init__(self, look: Snapshot) -> None:
         self._snapshot = look
@@ -48,18 +48,18 @@ class WindowsProcesses:
 
 @checked("processes")
 class WindowsProcessWriter(WindowsProcesses):
-    """And closing them by the ``close`` probe."""
+    """Adds closing processes with the ``close`` probe."""
 
     def close(self, pid: int, started: float, *, grace: float, force: bool = False) -> bool:
-        """Ask the tree to close as the desktop's user, wait, and with `force` end it; return whether it ended."""
+        """Ask the tree to close as the desktop user, wait, and kill it with `force`. Returns whether it ended."""
         if not started:
             raise Blocked(
-                f"when process {pid} was started is not known, so it cannot be told from a later one with its number",
+                f"the start time of process {pid} is unknown, so a later process with the same ID cannot be excluded",
                 host=self._snapshot.host,
                 next_step="close it at the desktop",
             )
         data = {"pid": pid, "started": started, "grace": grace, "force": force}
-        # a task that is slow to begin is waited for as long as the grace, which begins once it has asked
+        # the scheduled task may start late; `grace` begins after the close request
         done = self._snapshot.probe(Probe("close", data, timeout=2 * grace + 60.0, writes=True), f"closing process {pid}")
         if done["how"] == "own":
             raise own(pid, self._snapshot.host)
@@ -68,32 +68,32 @@ class WindowsProcessWriter(WindowsProcesses):
         return bool(done["ended"])
 
     def _explain(self, done: Mapping[str, Any], pid: int) -> None:
-        """Raise why a process is still there, unless it was asked and stayed."""
+        """Raise the reason why a process is still running, unless it received a close request and did not close."""
         host, reasons, task = self._snapshot.host, problems(done), task_of(done)
         if "Process" in reasons and not task.outcome:
             kind = Blocked if is_refusal(reasons["Process"]) else CallFailed
             raise kind(
-                f"whether process {pid} runs is not known: {reasons['Process']}", host=host,
+                f"cannot determine whether process {pid} is running: {reasons['Process']}", host=host,
                 next_step="log in with an elevated account (docs/windows.md)",
             )  # fmt: skip
         if done["asked"]:
             return
-        what = f"process {pid} has a window and was not asked to close it"
-        refusal = task.refusal(what, host, no_user_step="log on at the desktop, or allow the program to be ended (force: true)")
+        what = f"process {pid} has a window and was not asked to close"
+        refusal = task.refusal(what, host, no_user_step="log on at the desktop, or allow killing the program (force: true)")
         if refusal is not None:
             raise refusal
         if task.outcome == RUNNING:
-            raise task.late(f"process {pid} did not close, and it may not have been asked yet", host)
+            raise task.late(f"process {pid} did not close, and it may not have received the close request yet", host)
         if "ended" in reasons:
             raise CallFailed(
-                f"process {pid} could not be ended: {reasons['ended']}", host=host,
+                f"process {pid} could not be killed: {reasons['ended']}", host=host,
                 next_step="log in with an elevated account (docs/windows.md), or end it at the desktop",
             )  # fmt: skip
 
 
 @checked("processes")
 class PosixProcesses:
-    """By ``ps`` and ``/proc``."""
+    """Lists processes with ``ps`` and ``/proc``."""
 
     def __init__(self, look: Snapshot) -> None:
         self._snapshot = look
@@ -107,37 +107,37 @@ class PosixProcesses:
 
 @checked("processes")
 class PosixProcessWriter(PosixProcesses):
-    """And ending them by signals."""
+    """Adds ending processes with signals."""
 
     def close(self, pid: int, started: float, *, grace: float, force: bool = False) -> bool:
-        """Send SIGTERM to the tree, wait, and with `force` SIGKILL; return whether it ended."""
+        """Send SIGTERM to the tree, wait, and send SIGKILL with `force`. Returns whether it ended."""
         words = (str(pid), str(round(started * 100)), str(max(0, round(grace))), "1" if force else "0")
         call = Run(("sh", "-c", shell("close"), "close", *words), timeout=grace + _MARGIN, writes=True)
         done = self._snapshot.run(
-            call, f"closing process {pid}", next_step="the login may only end programs of its own, or as root"
+            call, f"closing process {pid}", next_step="the login may only end its own programs; root may end others"
         )
         said = done.text.strip()
         if said == "own":
             raise own(pid, self._snapshot.host)
         if said not in {"gone", "polite", "forced", "still-there"}:
-            raise CallFailed(f"closing process {pid} failed: {said!r} is no answer", host=self._snapshot.host)
+            raise CallFailed(f"closing process {pid} failed: {said!r} is not a valid answer", host=self._snapshot.host)
         return said != "still-there"
 
 
 def own(pid: int, host: str) -> Blocked:
-    """Return the error for a process that must not be closed from here."""
+    """Return the error for a process that must not be closed from this login."""
     return Blocked(
-        f"process {pid} is this login's own program or one that it was started from",
+        f"process {pid} is this login's own program or one of its parents",
         host=host,
-        next_step="leave it out of what may be closed",
+        next_step="remove it from the programs to close",
     )
 
 
 def processes_from_probe(value: Any, host: str) -> tuple[Process, ...]:
-    """Return the processes of the ``processes`` probe; raises `CallFailed` where they are not told. In older recordings it is a list."""
+    """Convert the ``processes`` probe's answer, a list in older recordings. Raises `CallFailed` if it has no processes."""
     rows, reasons = (value.get("Processes"), problems(value)) if isinstance(value, Mapping) else (value, {})
     rows = rows or ()
-    # some of them would be taken for all: a server whose process is missing has not ended
+    # an incomplete list is an error: a server missing from it would be considered stopped
     reason = reasons.get("Processes") or ("" if rows else "Windows lists none")
     if reason:
         raise CallFailed(f"{_LISTING} failed: {reason}", host=host, next_step=_RIGHTS if is_refusal(reason) else "")
@@ -145,7 +145,7 @@ def processes_from_probe(value: Any, host: str) -> tuple[Process, ...]:
 
 
 def from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[Process, ...]:
-    """Return the processes of the ``processes`` probe."""
+    """Convert the rows of the ``processes`` probe."""
     found = [
         Process(
             pid=int(row["ProcessId"]),
@@ -163,7 +163,7 @@ def from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[Process, ...]:
 
 
 def _windows(found: tuple[Process, ...]) -> tuple[Process, ...]:
-    """Mark who may have a window. Windows does not say it to session 0, so it is assumed of each program's root at a desktop."""
+    """Mark processes that may have a window. Session 0 cannot see windows, so every desktop program's root process counts."""
     by_pid = {each.pid: each for each in found}
 
     def root(process: Process) -> bool:
@@ -176,7 +176,7 @@ def _windows(found: tuple[Process, ...]) -> tuple[Process, ...]:
 
 
 def processes_from_shell(text: str) -> tuple[Process, ...]:
-    """Return the processes of ``processes.sh``; those that ended while it ran are left out."""
+    """Parse the output of ``processes.sh``. Processes that ended meanwhile are skipped."""
     hz, boot = 100.0, 0.0
     known: dict[int, tuple[int, int, str, str]] = {}
     starts: dict[int, tuple[str, float]] = {}
@@ -217,7 +217,7 @@ def processes_from_shell(text: str) -> tuple[Process, ...]:
 
 
 def _name(short: str, command: str, path: str | None) -> str:
-    """Return the program's whole name: the kernel keeps 15 characters of it."""
+    """Return the full program name. The kernel keeps only 15 characters."""
     if len(short) < _COMM:
         return short
     for word in (path or "", command.split(" ", 1)[0]):
@@ -232,11 +232,11 @@ def _whole(value: object) -> int | None:
 
 
 _REAPERS = frozenset({"systemd", "init", "tini", "docker-init", "dumb-init", "catatonit", "s6-svscan", "launchd"})
-"""What a process becomes the child of when its parent ends."""
+"""Processes that adopt orphans."""
 
 
 def marked(running: Sequence[Process]) -> tuple[Process, ...]:
-    """Return the processes with the runners marked whose server has ended."""
+    """Return the processes, with the runners marked whose server has ended."""
     by_pid = {each.pid: each for each in running}
     return tuple(
         replace(each, orphan=True) if each.is_runner and _alone(each, by_pid.get(each.parent or 0)) else each for each in running
@@ -244,13 +244,13 @@ def marked(running: Sequence[Process]) -> tuple[Process, ...]:
 
 
 def _alone(process: Process, parent: Process | None) -> bool:
-    """Whether no server owns a runner; who is in doubt may be a server under another name."""
-    if not process.started:  # where Windows does not tell when it started, nothing is certain
+    """Whether no server owns a runner. In doubt, the parent may be a server under another name."""
+    if not process.started:  # without a start time, ownership is uncertain
         return False
-    if parent is None or parent.started > process.started:  # ended, or its number was given to another
+    if parent is None or parent.started > process.started:  # the parent has ended, or its PID was reused
         return True
     if parent.pid == 1 or parent.program in _REAPERS:
-        return SERVER not in parent.program  # in a container the server may be the first process
-    # `ollama runner` is the server's own program started once more
+        return SERVER not in parent.program  # in a container, the server may be PID 1
+    # `ollama runner` is the server's own executable
     itself = process.program == SERVER and process.path is not None and parent.path is not None
     return itself and SERVER not in parent.program and parent.path != process.path

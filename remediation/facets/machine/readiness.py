@@ -1,6 +1,6 @@
-"""What a repair rests on before it begins, for ``check-host``: quotas of the way in, classes of counters, WSL, Compose, the container toolkit.
+"""The prerequisites of a repair, for ``check-host``: WinRM quotas, performance counter classes, WSL, Compose, container toolkit.
 
-No step asks for it: whatever is missing here shows at the step that needs it as well.
+Steps do not use this: a missing prerequisite also shows in the step that needs it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COMPOSE = ("docker", "compose", "version", "--short")
 
 @dataclass(frozen=True, slots=True)
 class Compose:
-    """The Compose plugin: its ``version``, or what ``problem`` there is with it."""
+    """The Compose plugin: its ``version``, or its ``problem``."""
 
     version: str = ""
     problem: str = ""
@@ -34,7 +34,7 @@ class Compose:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """A distribution of WSL: ``own`` says whether it is this login's."""
+    """A WSL distribution. ``own`` means that it belongs to this login."""
 
     name: str
     version: int | None
@@ -43,7 +43,7 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class Wsl:
-    """The Windows Subsystem for Linux; ``service`` is empty where it is not installed, ``version`` where Windows brought it along."""
+    """The Windows Subsystem for Linux. ``service`` is empty if it is not installed, ``version`` if it is part of Windows."""
 
     service: str = ""
     state: str = ""
@@ -53,7 +53,7 @@ class Wsl:
 
 @dataclass(frozen=True, slots=True)
 class WindowsReadiness:
-    """A Windows host. ``quotas`` by their names in WinRM's configuration, without those that were not told; ``by_policy`` names some."""
+    """A Windows host. ``quotas`` has the known WinRM quotas by name; ``by_policy`` names those set by a group policy."""
 
     compose: Compose
     quotas: Mapping[str, int] = field(default_factory=dict)
@@ -63,12 +63,12 @@ class WindowsReadiness:
     classes_problem: str = ""
     wsl: Wsl = field(default_factory=Wsl)
     problems: Mapping[str, str] = field(default_factory=dict)
-    """Why a part is not known, by its name in the probe."""
+    """Reasons for missing parts, by their name in the probe."""
 
 
 @dataclass(frozen=True, slots=True)
 class PosixReadiness:
-    """A Linux host. ``socket`` is ``writable``, ``closed`` or empty; ``units`` are services known to systemd with their states."""
+    """A Linux host. ``socket`` is ``writable``, ``closed`` or empty; ``units`` maps systemd services to their states."""
 
     compose: Compose
     groups: tuple[str, ...] = ()
@@ -81,20 +81,20 @@ class PosixReadiness:
 
 @checked_function("readiness")
 def windows_readiness(look: Snapshot, environment: Mapping[str, str]) -> WindowsReadiness:
-    """Ask a Windows host, in one exchange."""
+    """Query a Windows host in one exchange."""
     _, version = look.ask(PROBE, _compose_call(environment))
-    return readiness_from_probe(look.probe(PROBE, "asking for quotas, counters and WSL"), _compose(version))
+    return readiness_from_probe(look.probe(PROBE, "reading quotas, counters and WSL"), _compose(version))
 
 
 @checked_function("readiness")
 def posix_readiness(look: Snapshot, environment: Mapping[str, str]) -> PosixReadiness:
-    """Ask a Linux host, in one exchange."""
-    told, version = look.ask(SCRIPT, _compose_call(environment))
-    return from_lines(look.ended(told, "asking for what is installed").text, _compose(version))
+    """Query a Linux host in one exchange."""
+    installed, version = look.ask(SCRIPT, _compose_call(environment))
+    return from_lines(look.ended(installed, "reading the installed software").text, _compose(version))
 
 
 def readiness_from_probe(value: Mapping[str, Any], compose: Compose) -> WindowsReadiness:
-    """Return what the probe ``readiness`` says."""
+    """Convert the ``readiness`` probe's answer."""
     quotas = {name: int(text) for name, text in (value["Quotas"] or {}).items() if is_whole(str(text))}
     return WindowsReadiness(
         compose,
@@ -114,23 +114,23 @@ def readiness_from_probe(value: Mapping[str, Any], compose: Compose) -> WindowsR
 
 
 def from_lines(text: str, compose: Compose) -> PosixReadiness:
-    """Return what the script ``readiness.sh`` says."""
+    """Parse the output of ``readiness.sh``."""
     lines = [line.partition(" ") for line in text.splitlines()]
-    told = {name: value for name, _, value in lines}
+    values = {name: value for name, _, value in lines}
     units = (value.partition(" ") for name, _, value in lines if name == "unit")
     return PosixReadiness(
         compose,
-        tuple(told.get("groups", "").split()),
-        told.get("socket", ""),
-        told.get("module", ""),
-        told.get("toolkit", ""),
+        tuple(values.get("groups", "").split()),
+        values.get("socket", ""),
+        values.get("module", ""),
+        values.get("toolkit", ""),
         tuple(value for name, _, value in lines if name == "program"),
         {name: state for name, _, state in units},
     )
 
 
 def _sentence(problem: str) -> str:
-    """Return what a problem says; a WSMan command that is refused gives it inside XML."""
+    """Return the message of a problem. A denied WSMan command wraps it in XML."""
     match = _FAULT_MESSAGE.search(problem)
     return html.unescape(match[1]).strip() if match else problem
 
@@ -142,7 +142,5 @@ def _compose_call(environment: Mapping[str, str]) -> Run:
 def _compose(reply: object) -> Compose:
     if isinstance(reply, Completed):
         said = reply.text.strip()
-        return (
-            Compose(said.removeprefix("v")) if reply.rc == 0 and said else Compose(problem=last_words(reply) or "it says nothing")
-        )
+        return Compose(said.removeprefix("v")) if reply.rc == 0 and said else Compose(problem=last_words(reply) or "no output")
     return Compose(problem=str(getattr(reply, "message", reply)))

@@ -22,23 +22,23 @@ NUMBER_RUN = Run(("id", "-u"), timeout=15.0)
 
 @checked("desktop")
 class WindowsDesktop:
-    """By the ``session`` probe. A network logon has no credential store (facts/windows 2), whoever logs in."""
+    """Uses the ``session`` probe. A network logon has no access to the credential store (Microsoft: logon types)."""
 
     def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts], *, remote: bool) -> None:
         self._snapshot, self._engine, self._remote = look, engine, remote
 
     def session(self) -> SessionFacts:
-        """Return what this login may do and who sits at the desktop."""
-        return session_from_probe(self._snapshot.probe(SESSION_PROBE, "asking for the session"), remote=self._remote)
+        """Return the login's rights and the desktop user."""
+        return session_from_probe(self._snapshot.probe(SESSION_PROBE, "querying the session"), remote=self._remote)
 
     def docker(self) -> DockerDesktop | None:
-        """Return Docker Desktop as it is."""
+        """Return the state of Docker Desktop."""
         return Desktop(self._snapshot, self._engine).read()
 
 
 @checked("desktop")
 class WindowsDesktopWriter(WindowsDesktop):
-    """And messages, and Docker Desktop stopped, started and set."""
+    """Adds messages, and stopping, starting and configuring Docker Desktop."""
 
     def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts], clock: Clock, *, remote: bool) -> None:
         super().__init__(look, engine, remote=remote)
@@ -46,15 +46,15 @@ class WindowsDesktopWriter(WindowsDesktop):
         self.unshown = ""
 
     def notify(self, message: str, *, seconds: float) -> bool:
-        """Show a message to whoever sits at the desktop; return whether it could be shown, else `unshown` says why not."""
+        """Show a message to the desktop user. Returns whether it was shown; otherwise `unshown` has the reason."""
         call = Probe("notify", {"message": message, "seconds": round(seconds)}, timeout=60.0, writes=True)
-        value = self._snapshot.probe(call, "telling whoever sits at the desktop")
+        value = self._snapshot.probe(call, "notifying the desktop user")
         self.unshown = "" if value["shown"] else self._why_unshown(value)
         return bool(value["shown"])
 
     def _why_unshown(self, value: Mapping[str, Any]) -> str:
         if "task" not in value:
-            return "Windows does not say who sits at the desktop"
+            return "Windows does not report the desktop user"
         error = task_of(value).refusal("it failed", self._snapshot.host)
         return "" if error is None else error.message.partition(": ")[2]
 
@@ -67,58 +67,58 @@ class WindowsDesktopWriter(WindowsDesktop):
         self._control.start(timeout=timeout)
 
     def set_docker(self, settings: Mapping[str, Any]) -> str:
-        """Write settings into Docker Desktop's file and return the backup's path."""
+        """Write settings to Docker Desktop's file and return the path of the backup."""
         return self._control.set(settings)
 
 
 @checked("desktop")
 class PosixDesktop:
-    """A login on Linux: closing programs and starting the engine need no desktop there."""
+    """A login on Linux. Closing programs and starting the engine need no desktop there."""
 
     def __init__(self, look: Snapshot) -> None:
         self._snapshot = look
 
     def session(self) -> SessionFacts:
-        """Return what this login may do."""
+        """Return the login's rights."""
         user, number = self._snapshot.ask(USER_RUN, NUMBER_RUN)
-        name = self._snapshot.ended(user, "asking for the login").text.strip()
-        return SessionFacts(user=name, elevated=self._snapshot.ended(number, "asking for the login").text.strip() == "0")
+        name = self._snapshot.ended(user, "querying the login").text.strip()
+        return SessionFacts(user=name, elevated=self._snapshot.ended(number, "querying the login").text.strip() == "0")
 
     def docker(self) -> DockerDesktop | None:
-        """Know of none: Docker Desktop for Linux runs the engine in a machine of its own, which sees no GPU."""
+        """Return None: Docker Desktop for Linux runs the engine in a virtual machine without a GPU."""
         return None
 
 
 @checked("desktop")
 class PosixDesktopWriter(PosixDesktop):
-    """No message reaches a desktop from a login on Linux, and there is no Docker Desktop to be handled."""
+    """A login on Linux cannot show messages on a desktop and has no Docker Desktop."""
 
     def notify(self, message: str, *, seconds: float) -> bool:
-        """Show nothing."""
+        """Return False without showing anything."""
         return False
 
     def stop_docker(self, *, timeout: float = 180.0) -> None:
-        """Refuse."""
+        """Raise `Blocked`."""
         raise self._none()
 
     def start_docker(self, *, timeout: float = 300.0) -> None:
-        """Refuse."""
+        """Raise `Blocked`."""
         raise self._none()
 
     def set_docker(self, settings: Mapping[str, Any]) -> str:
-        """Refuse."""
+        """Raise `Blocked`."""
         raise self._none()
 
     def _none(self) -> Blocked:
         return Blocked(
             "there is no Docker Desktop on this host",
             host=self._snapshot.host,
-            next_step="the engine is a service here: systemctl",
+            next_step="manage the engine with systemctl",
         )
 
 
 def session_from_probe(value: Mapping[str, Any], *, remote: bool) -> SessionFacts:
-    """Return what the ``session`` probe says."""
+    """Convert the ``session`` probe's answer."""
     return SessionFacts(
         user=str(value["User"] or "this login"),
         elevated=bool(value["Elevated"]),

@@ -1,4 +1,4 @@
-"""The machine: Win32_OperatingSystem through a probe, or what the Linux kernel tells of itself."""
+"""The machine: Win32_OperatingSystem through a probe, or the Linux kernel's own information."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from remediation.model.text.digits import is_whole
 KIB = 1024
 _POLL = 5.0
 _DOWN = 40.0
-"""Seconds that no machine comes back in; asking it meanwhile would only be met by silence."""
+"""Seconds during which no machine can have rebooted; requests would only time out."""
 _LOOKS = 3
 FACTS_PROBE = Probe("system", timeout=30.0)
 FACTS_RUN = Run(("sh", "-c", shell("system")), timeout=15.0)
@@ -29,65 +29,65 @@ FACTS_RUN = Run(("sh", "-c", shell("system")), timeout=15.0)
 
 @checked("system")
 class WindowsSystem:
-    """By the ``system`` probe; `engine` is what the engine says, and raises where it does not answer."""
+    """Uses the ``system`` probe. `engine` queries the engine and raises if it does not answer."""
 
     def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts]) -> None:
         self._snapshot, self._engine = look, engine
 
     def facts(self) -> SystemFacts:
         """Return operating system, memory and the host's clock."""
-        return system_from_probe(self._snapshot.probe(FACTS_PROBE, "asking Windows about itself"))
+        return system_from_probe(self._snapshot.probe(FACTS_PROBE, "querying Windows"))
 
     def limits(self) -> SystemLimits:
-        """Return what bounds the memory of containers: the engine's machine, and what ``.wslconfig`` says of it."""
-        value = self._snapshot.probe(STATE_PROBE, "asking for the limits of WSL")
+        """Return the limits of container memory: the engine's machine and ``.wslconfig``."""
+        value = self._snapshot.probe(STATE_PROBE, "reading the limits of WSL")
         path = str(value["WslConfigPath"] or "")
         return SystemLimits(self.facts().memory_total, _engine_memory(self._engine), wsl_memory(value["WslConfig"]), path)
 
 
 @checked("system")
 class WindowsSystemWriter(WindowsSystem):
-    """And restarting it."""
+    """Adds restarting the machine."""
 
     def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts], clock: Clock) -> None:
         super().__init__(look, engine)
         self._clock = clock
 
     def reboot(self, *, delay: float = 5.0, message: str = "", timeout: float = 900.0) -> None:
-        """Restart the machine and return when it answers again with a later boot time."""
+        """Restart the machine and wait until it answers with a later boot time."""
         words = ("shutdown.exe", "/r", "/t", str(round(delay)), *(("/c", message) if message else ()))
         rebooted(self._snapshot, self._clock, self.facts, Run(words, writes=True), timeout, delay=delay)
 
 
 @checked("system")
 class PosixSystem:
-    """By ``uname``, ``date`` and ``/proc``."""
+    """Uses ``uname``, ``date`` and ``/proc``."""
 
     def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts]) -> None:
         self._snapshot, self._engine = look, engine
 
     def facts(self) -> SystemFacts:
         """Return operating system, memory and the host's clock."""
-        return system_from_shell(self._snapshot.run(FACTS_RUN, "asking the system about itself").text, self._snapshot.host)
+        return system_from_shell(self._snapshot.run(FACTS_RUN, "querying the system").text, self._snapshot.host)
 
     def limits(self) -> SystemLimits:
-        """Return what bounds the memory of containers."""
+        """Return the limits of container memory."""
         return SystemLimits(self.facts().memory_total, _engine_memory(self._engine))
 
 
 @checked("system")
 class PosixSystemWriter(PosixSystem):
-    """And restarting it."""
+    """Adds restarting the machine."""
 
     def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts], clock: Clock, *, local: bool) -> None:
         super().__init__(look, engine)
         self._clock, self._local = clock, local
 
     def reboot(self, *, delay: float = 5.0, message: str = "", timeout: float = 900.0) -> None:
-        """Restart the machine and return when it answers again with a later boot time."""
+        """Restart the machine and wait until it answers with a later boot time."""
         if self._local:
             raise Blocked(
-                "this program runs on the machine that is to be restarted, and would end with it",
+                "this program runs on the machine to be restarted, and would end with it",
                 host=self._snapshot.host,
                 next_step="restart it by hand, or run this from another machine",
             )
@@ -98,12 +98,12 @@ class PosixSystemWriter(PosixSystem):
 def rebooted(
     look: Snapshot, clock: Clock, facts: Callable[[], SystemFacts], call: Run, timeout: float, *, delay: float
 ) -> None:  # fmt: skip
-    """Send the command that restarts a host, and wait until it answers with a later boot time."""
+    """Send the restart command, and wait until the host answers with a later boot time."""
     known = facts()
     if known.booted is None:
-        reason = known.problems.get("LastBootUpTime", "nothing is said of it")
+        reason = known.problems.get("LastBootUpTime", "no reason given")
         raise Blocked(
-            f"when the host was started is not known ({reason}), so a restart could not be told from none", host=look.host,
+            f"the boot time of the host is unknown ({reason}), so a restart could not be verified", host=look.host,
             next_step="restart it by hand, or log in with an account that is an administrator",
         )  # fmt: skip
     before = known.booted
@@ -111,7 +111,7 @@ def rebooted(
     try:
         done = look.write(call)
     except (Unreachable, OutcomeUnknown, DeadlineExceeded):
-        done = None  # it went down while it answered
+        done = None  # the host went down while answering
     if isinstance(done, Failed) or (isinstance(done, Completed) and done.rc != 0):
         said = done.message if isinstance(done, Failed) else last_words(done)
         raise Blocked(f"the host may not be restarted: {said}", host=look.host, next_step="log in with the right to restart it")
@@ -125,17 +125,17 @@ def rebooted(
             now = None
         if now is not None and now > before + 1.0:
             return
-        # a connection tries for a while by itself, so a look may take longer than it seems by a lab host's clock
+        # a connection retries on its own, so one attempt may take longer than a lab host's scaled clock suggests
         if clock.monotonic() >= until and tries >= _LOOKS:
             raise DeadlineExceeded(
-                f"the host was told to restart and did not come back within {timeout:.0f} s",
+                f"the host was restarted but did not answer within {timeout:.0f} s",
                 host=look.host,
-                next_step="look at its screen",
+                next_step="check its screen",
             )
 
 
 def wsl_memory(text: str | None) -> int | None:
-    """Return the memory limit in a ``.wslconfig``, None where it sets none."""
+    """Return the memory limit in a ``.wslconfig``, or None."""
     section = ""
     for raw in (text or "").lstrip("\ufeff").splitlines():
         line = raw.strip()
@@ -156,7 +156,7 @@ def _engine_memory(engine: Callable[[], EngineFacts]) -> int | None:
 
 
 def system_from_probe(value: Mapping[str, Any]) -> SystemFacts:
-    """Return what the ``system`` probe says; the class gives memory in KiB."""
+    """Convert the ``system`` probe's answer. Win32_OperatingSystem reports memory in KiB."""
     return SystemFacts(
         os="windows",
         version=str(value["Version"] or ""),
@@ -170,11 +170,11 @@ def system_from_probe(value: Mapping[str, Any]) -> SystemFacts:
 
 
 def system_from_shell(text: str, host: str) -> SystemFacts:
-    """Return what ``system.sh`` says; raises `CallFailed` for a system that is no Linux."""
+    """Parse the output of ``system.sh``. Raises `CallFailed` if the system is not Linux."""
     values = {name: rest.strip() for name, _, rest in (line.partition(" ") for line in text.splitlines())}
     kernel = values.get("kernel", "")
     if kernel != "Linux":
-        raise CallFailed(f"{kernel or 'this system'} is not known: hosts run Windows or Linux", host=host)
+        raise CallFailed(f"{kernel or 'this system'} is not supported: hosts run Windows or Linux", host=host)
     return SystemFacts(
         os="linux",
         version=" ".join(each for each in (values.get("name", ""), values.get("release", "")) if each),

@@ -1,4 +1,4 @@
-"""What became of a one-shot task in the session of the desktop's user (``Invoke-UserTask`` in ``scripts/functions.ps1``)."""
+"""The outcome of a scheduled task in the desktop user's session (``Invoke-UserTask`` in ``scripts/functions.ps1``)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNDER_WAY = {267009: "runs", 267011: "has not run yet", 267045: "is queued"}
 
 @dataclass(frozen=True, slots=True)
 class UserTask:
-    """A task's outcome, "" where there was no task; ``code`` is the unsigned code of Windows, where there is one."""
+    """A task's outcome, "" if there was no task. ``code`` is Windows' unsigned result code, if any."""
 
     outcome: str = ""
     code: int | None = None
@@ -25,38 +25,38 @@ class UserTask:
 
     @property
     def state(self) -> str:
-        """What a task does that has not ended, as far as Windows says."""
+        """What an unfinished task is doing, according to Windows."""
         return _UNDER_WAY.get(self.code or 0, "may still run")
 
     def refusal(self, what: str, host: str, *, no_user_step: str = "log on at the desktop and try again") -> HostError | None:
-        """Return the error where the task could not do its work; `what` says what that means. None where it ended or still runs."""
+        """Return the error if the task failed, else None. `what` describes the consequence."""
         why = f" ({self.reason})" if self.reason else ""
         if self.outcome == NO_USER:
-            return Blocked(f"{what}: nobody is logged on at the desktop", host=host, next_step=no_user_step)
+            return Blocked(f"{what}: no user is logged on at the desktop", host=host, next_step=no_user_step)
         if self.outcome == REFUSED:
             return Blocked(
-                f"{what}: this login may start nothing in the session of the desktop's user{why}", host=host,
+                f"{what}: this login may not start programs in the desktop user's session{why}", host=host,
                 next_step="log in with an elevated account (docs/windows.md)",
             )  # fmt: skip
         if self.outcome == FAILED:
             code = "without a code" if self.code is None else f"with 0x{self.code:X}"
             return CallFailed(
-                f"{what}: the task in the session of the desktop's user ended {code}{why}", host=host,
+                f"{what}: the task in the desktop user's session ended {code}{why}", host=host,
                 next_step="look up that code, and try again",
             )  # fmt: skip
         return None
 
     def late(self, what: str, host: str) -> HostError:
-        """Return the error for a task that had not ended in time."""
+        """Return the error for a task that has not ended in time."""
         why = f" ({self.reason})" if self.reason else ""
         return DeadlineExceeded(
-            f"{what}: the task in the session of the desktop's user {self.state}{why}", host=host,
-            next_step="look at the desktop, and try again when the host has less to do",
+            f"{what}: the task in the desktop user's session {self.state}{why}", host=host,
+            next_step="check the desktop, and try again when the host is less busy",
         )  # fmt: skip
 
 
 def task_of(value: Mapping[str, Any]) -> UserTask:
-    """Return the task of a probe's answer; older recordings name only the code of Windows, with which a task could not be told apart."""
+    """Return the task in a probe's answer. Older recordings have only the result code."""
     reason = problems(value).get("task", "")
     result = value.get("task_code") if "task" in value else value.get("task_result")
     code = None if result is None else int(result) & 0xFFFFFFFF

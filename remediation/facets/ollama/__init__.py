@@ -1,1 +1,1 @@
-"""The Ollama server, its store of models, its log and its clients."""
+"""The Ollama server, its model store, its log and its clients."""

@@ -1,4 +1,4 @@
-"""The Ollama server of the target, by HTTP from the host itself (facts/ollama 3)."""
+"""The target's Ollama server, queried through HTTP from the host itself (Ollama documentation: API)."""
 
 from __future__ import annotations
 
@@ -22,46 +22,46 @@ from remediation.model.text.timestamps import parse_timestamp
 OK = 200
 NOT_FOUND = 404
 PATIENCE = 10.0
-"""Seconds within which a server answers what it knows by heart: its version, what is loaded."""
+"""Timeout in seconds for answers from memory: the version and the loaded models."""
 FROM_DISK = 20.0
-"""Seconds within which it answers what it reads from disk: what is stored, a model's metadata."""
+"""Timeout in seconds for answers that read the disk: the stored models and their metadata."""
 BEHIND_A_PROXY = frozenset({502, 503, 504})
-"""What a proxy says whose server does not answer."""
+"""Status codes of a proxy whose server does not answer."""
 _WAITED = re.compile(r"was not answered within ([\d.]+) s")
-START = "start Ollama, or say where it is: endpoint: http://127.0.0.1:11434"
+START = "start Ollama, or set its address: endpoint: http://127.0.0.1:11434"
 
 
 class EngineLogs(Protocol):
-    """What is needed of the engine's facet."""
+    """The part of the engine facet used here."""
 
     def inspect(self, name: str) -> Container | None:
         """Return one container, or None."""
 
     def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
-        """Run a program that only looks inside a container."""
+        """Run a read-only program inside a container."""
 
     def logs(self, name: str, *, tail: int = 4000) -> str:
         """Return the end of a container's log."""
 
 
 class NoLogs:
-    """An engine of whose containers nothing is asked."""
+    """Stands in for an engine whose containers are not needed."""
 
     def inspect(self, name: str) -> Container | None:
-        """Know none."""
+        """Return None."""
         return None
 
     def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
-        """Refuse."""
-        raise CallFailed(f"{argv[0]} is not run in {name} here, for {timeout:.0f} s or less")
+        """Raise `CallFailed`."""
+        raise CallFailed(f"{argv[0]} cannot run in {name} here (limit {timeout:.0f} s)")
 
     def logs(self, name: str, *, tail: int = 4000) -> str:
-        """Refuse."""
-        raise CallFailed(f"the last {tail} lines of {name} are not known here")
+        """Raise `CallFailed`."""
+        raise CallFailed(f"the last {tail} lines of {name} are not available here")
 
 
 def at(endpoint: str) -> Target:
-    """Return a target of which only the endpoint is known."""
+    """Return a target with only an endpoint."""
     return Target(endpoint=Found(endpoint, "given"))
 
 
@@ -71,23 +71,23 @@ def version_call(endpoint: str) -> Http:
 
 
 def running_call(endpoint: str) -> Http:
-    """Return the request for what is loaded."""
+    """Return the request for the loaded models."""
     return Http("GET", f"{endpoint}/api/ps", timeout=PATIENCE)
 
 
 def models_call(endpoint: str) -> Http:
-    """Return the request for what is stored."""
+    """Return the request for the stored models."""
     return Http("GET", f"{endpoint}/api/tags", timeout=FROM_DISK)
 
 
 def show_call(endpoint: str, model: str) -> Http:
-    """Return the request for a model's metadata; servers up to v0.1.39 read ``name``."""
+    """Return the request for a model's metadata. Servers up to v0.1.39 read ``name``."""
     return Http("POST", f"{endpoint}/api/show", {"model": model, "name": model}, timeout=FROM_DISK)
 
 
 @checked("ollama")
 class OllamaByHttp:
-    """The server at the target's endpoint. `registry` is asked instead of a model's own; `seen` keeps what was loaded."""
+    """The server at the target's endpoint. `registry` replaces the models' own registry; `seen` keeps the last seen runners."""
 
     def __init__(
         self, look: Snapshot, target: Callable[[], Target], engine: EngineLogs, registry: str | None = None, seen: dict[str, Runner] | None = None
@@ -97,38 +97,38 @@ class OllamaByHttp:
 
     @property
     def endpoint(self) -> str:
-        """The target's URL; raises `CallFailed` where there is none."""
+        """The target's URL. Raises `CallFailed` if there is none."""
         found = self._target().endpoint
         if found is None:
             raise CallFailed("no Ollama was found on this host", host=self._snapshot.host, next_step=START)
         return str(found.value)
 
     def version(self) -> str:
-        """Return its version."""
+        """Return the server's version."""
         return str(self._get(version_call(self.endpoint))["version"])
 
     def running(self) -> Sequence[Runner]:
-        """Return what is loaded."""
+        """Return the loaded models."""
         found = runners(self._get(running_call(self.endpoint)))
         self._seen.update({runner.model: runner for runner in found if not self._leaves(runner)})
         return found
 
     def _leaves(self, runner: Runner) -> bool:
-        """Whether a runner was told to go since it was last seen: it is listed until its process has ended, and expires now."""
+        """Whether a runner is being unloaded: it is still listed, with an earlier expiry than before."""
         earlier = self._seen.get(runner.model)
         before, now = (parse_timestamp(each.expires_at) if each is not None else None for each in (earlier, runner))
         return before is not None and now is not None and now < before
 
     def last_runner(self, model: str) -> Runner | None:
-        """Return a model's runner as it was last seen in this run."""
+        """Return a model's runner as last seen in this run."""
         return next((runner for name, runner in self._seen.items() if same_name(name, model)), None)
 
     def models(self) -> Sequence[ModelEntry]:
-        """Return what is stored."""
+        """Return the stored models."""
         return json_entries(self._get(models_call(self.endpoint)))
 
     def show(self, model: str) -> ModelShow | None:
-        """Return a model's metadata, None when the server does not know it."""
+        """Return a model's metadata, or None if the server does not have it."""
         call = show_call(self.endpoint, model)
         reply = self._answer(call)
         if reply.status == NOT_FOUND:
@@ -136,24 +136,26 @@ class OllamaByHttp:
         return shown_model(model, self._json(call, reply.status, reply.body))
 
     def log(self, *, tail: int = 4000) -> str:
-        """Return the end of the server's log, from the container or the service."""
+        """Return the end of the server's log, from its container or service."""
         container = self._target().container
         if container is not None:
             return self._engine.logs(str(container.value), tail=tail)
         return ServiceLog(self._snapshot).read(tail=tail)
 
     def blobs(self, model: str, *, verify: bool = False, timeout: float = 900.0) -> Sequence[Blob] | None:
-        """Return the layers of a stored model by its manifest on disk, None when there is no manifest."""
+        """Return the layers in a stored model's manifest, or None if it has no manifest."""
         return self._store().blobs(model, verify=verify, timeout=timeout)
 
     def aside(self) -> Sequence[str]:
-        """Return the digests of blobs that were set aside."""
+        """Return the digests of the blobs that were moved aside."""
         return self._store().aside()
 
     def registry(self, model: str) -> Manifest | None:
-        """Return a model as its registry holds it, None when no registry does."""
+        """Return a model's manifest in its registry, or None if the registry does not have it."""
         call = model_store.registry_call(model, self._registry)
-        reply = self._snapshot.http(call, f"asking the registry at {call.url}", next_step="check the host's way to the internet")
+        reply = self._snapshot.http(
+            call, f"querying the registry at {call.url}", next_step="check the host's internet connection"
+        )
         return model_store.manifest(model, reply.status, reply.body, call.url)
 
     def _store(self) -> ModelStore:
@@ -166,7 +168,7 @@ class OllamaByHttp:
         return ModelStore(model_store.OnHost(self._snapshot, self._folder()))
 
     def _folder(self) -> str:
-        """Return the folder of a native server's models: what systemd gives it, else the service's own or the login's."""
+        """Return a native server's model folder: from its systemd unit, else the service's default, else root's."""
         call = Run(("systemctl", "show", "ollama", "--property=Environment", "--value"))
         reply = self._snapshot.ask(call)[0]
         named = re.search(r"OLLAMA_MODELS=(\S+)", reply.text) if isinstance(reply, Completed) else None
@@ -179,18 +181,18 @@ class OllamaByHttp:
         raise CallFailed("the folder of Ollama's models was not found", host=self._snapshot.host)
 
     def _execute(self, name: str, argv: list[str]) -> Executed:
-        raise CallFailed(f"{argv[0]} in {name} would change it, and this is a reader", host=self._snapshot.host)
+        raise CallFailed(f"{argv[0]} in {name} would change it, which a reader must not do", host=self._snapshot.host)
 
     def _get(self, call: Http) -> Any:
         reply = self._answer(call)
         return self._json(call, reply.status, reply.body)
 
     def _answer(self, call: Http) -> HttpReply:
-        """Return the answer to a request; raises `DeadlineExceeded` saying how to restart a server that is there and silent."""
+        """Send a request. If the server accepts connections but does not answer, the error says how to restart it."""
         try:
             return self._snapshot.http(call, what_for(call), next_step=START)
         except DeadlineExceeded as late:
-            waited = _WAITED.search(late.message)  # another request of the same look may have waited for both
+            waited = _WAITED.search(late.message)  # an earlier request of the same snapshot may have timed out for both
             seconds = waited[1] if waited else f"{call.timeout:g}"
             raise DeadlineExceeded(
                 f"Ollama at {call.url.partition('/api/')[0]} accepts connections but does not answer ({seconds} s)",
@@ -210,9 +212,9 @@ class OllamaByHttp:
         said = value.get("error") if isinstance(value, dict) else None
         if value is None and status in BEHIND_A_PROXY:
             raise CallFailed(
-                f"what answers at {call.url} is a proxy, and the server behind it does not answer (HTTP {status})",
+                f"a proxy answers at {call.url}, but the server behind it does not (HTTP {status})",
                 host=self._snapshot.host,
-                next_step="start or restart Ollama behind the proxy, or say where it is: endpoint: http://127.0.0.1:11434",
+                next_step="start or restart Ollama behind the proxy, or set its address: endpoint: http://127.0.0.1:11434",
                 status=status,
             )
         if status != OK or said:
@@ -220,7 +222,7 @@ class OllamaByHttp:
             raise CallFailed(f"Ollama refused {call.url}: {words}", host=self._snapshot.host, status=status, output=words)
         if not isinstance(value, dict):
             raise CallFailed(
-                f"what answers at {call.url} is no Ollama: its answer is no JSON",
+                f"the server at {call.url} is not Ollama: its answer is not JSON",
                 host=self._snapshot.host,
                 next_step=START,
                 status=status,
@@ -230,12 +232,12 @@ class OllamaByHttp:
 
 @lru_cache(maxsize=128)
 def _loaded(body: bytes) -> Any:
-    """Return what JSON says, to be read only: a model's metadata is the same at every look, and long."""
+    """Parse JSON for reading only. Cached, because a model's metadata is long and the same in every snapshot."""
     return load_json(body)
 
 
 def runners(value: Mapping[str, Any]) -> tuple[Runner, ...]:
-    """Return what ``/api/ps`` lists."""
+    """Convert the answer of ``/api/ps``."""
     return tuple(
         Runner(
             model=str(each.get("model") or each["name"]),
@@ -250,7 +252,7 @@ def runners(value: Mapping[str, Any]) -> tuple[Runner, ...]:
 
 
 def json_entries(value: Mapping[str, Any]) -> tuple[ModelEntry, ...]:
-    """Return what ``/api/tags`` lists."""
+    """Convert the answer of ``/api/tags``."""
     return tuple(
         ModelEntry(str(each["name"]), int(each.get("size") or 0), str(each.get("digest", "")), dict(each.get("details") or {}))
         for each in value.get("models") or ()
@@ -258,7 +260,7 @@ def json_entries(value: Mapping[str, Any]) -> tuple[ModelEntry, ...]:
 
 
 def shown_model(model: str, value: Mapping[str, Any]) -> ModelShow:
-    """Return what ``/api/show`` says."""
+    """Convert the answer of ``/api/show``."""
     return ModelShow(
         model=model,
         parameters=model_parameters(str(value.get("parameters") or "")),
@@ -269,7 +271,7 @@ def shown_model(model: str, value: Mapping[str, Any]) -> ModelShow:
 
 
 def model_parameters(text: str) -> dict[str, str]:
-    """Return the parameters' text as a mapping; of one that is given several times (``stop``) the last."""
+    """Parse the parameters into a mapping. For repeated ones (``stop``), the last is kept."""
     found = {}
     for line in text.splitlines():
         name, *value = line.strip().split(None, 1)[:2] or [""]
@@ -279,10 +281,10 @@ def model_parameters(text: str) -> dict[str, str]:
 
 
 def same_name(loaded: str, wanted: str) -> bool:
-    """Return whether both names mean the same model; a missing tag is ``latest``."""
+    """Return whether two names refer to the same model. A missing tag means ``latest``."""
     return loaded in {wanted, f"{wanted}:latest"} or f"{loaded}:latest" == wanted
 
 
 def what_for(call: Http) -> str:
-    """Return what a request is about, for an error's sentence."""
-    return f"asking Ollama at {call.url}"
+    """Return what a request does, for error messages."""
+    return f"querying Ollama at {call.url}"

@@ -1,6 +1,6 @@
-"""Who asks the Ollama server: requests that it wrote down, connections to its port, configuration that applications mount.
+"""Clients of the Ollama server: logged requests, connections to its port, and mounted configuration files of applications.
 
-Nothing here is needed to look at a host; where a host cannot tell, it is as if there were nothing.
+This information is optional. Where a host cannot provide it, the result is empty.
 """
 
 from __future__ import annotations
@@ -27,36 +27,36 @@ _CONFIGURATION = re.compile(
 _TCP = re.compile(r"^\s*TCP\s+(\S+):(\d+)\s+(\S+):(\d+)\s+ESTABLISHED\s+(\d+)", re.IGNORECASE)
 _SS = re.compile(r"^\d+\s+\d+\s+(\S+):(\d+)\s+(\S+):(\d+)(?:\s+users:\(\(\"([^\"]+)\",pid=(\d+))?")
 
-# what a request says of its model and of layers, and no word of its prompt (facts/ollama 1.3: v0.18.3 and newer)
+# extracts the model and layer fields of a request but not its prompt; written by v0.18.3 and newer
 _FIND = (
-    "find", "/tmp",  # noqa: S108 - where the server writes them
+    "find", "/tmp",  # noqa: S108 - the server writes them there
     "-maxdepth", "2", "-path", "*ollama-request-logs-*", "-type", "f", "-size", "-1024k",
     "-exec", "grep", "-HoE", request_log.FRAGMENT, "{}", "+",
 )  # fmt: skip
 
 
 def connections_call(windows: bool, port: int = _PORT) -> Run:
-    """Return the command that lists connections with their programs."""
+    """Return the command that lists connections and their programs."""
     if windows:
         return Run(("netstat", "-ano", "-p", "TCP"), timeout=20.0)
     return Run(("ss", "-Htnp", "state", "established", f"( sport = :{port} or dport = :{port} )"), timeout=20.0)
 
 
 def requests_call(container: Container | None, environment: Mapping[str, str]) -> Run | None:
-    """Return the command that finds what the server wrote of its requests; None where it was not told to write."""
+    """Return the command that reads logged requests, or None if request logging is off."""
     if container is None or container.environment.get(_SWITCH, "").strip().lower() in _OFF:
         return None
     return Run(("docker", "exec", container.name, *_FIND), timeout=20.0, env=environment)
 
 
 def native_requests(look: Snapshot) -> tuple[str, ...]:
-    """Return the bodies that a native server wrote, as its log names them; nothing where there is no log."""
+    """Return the request bodies named in a native server's log. Returns nothing if there is no log."""
     log = attempt(lambda: ServiceLog(look).read(tail=LINES)) or ""
     return request_log.named(log, windows=look.platform == "windows")
 
 
 def mounted_configuration(containers: Sequence[Container]) -> tuple[str, ...]:
-    """Return the files of configuration that are bound into `containers`, as the host names them."""
+    """Return the host paths of configuration files that are bind-mounted into `containers`."""
     paths = []
     for container in containers:
         mounts = container.raw.get("Mounts")
@@ -69,7 +69,7 @@ def mounted_configuration(containers: Sequence[Container]) -> tuple[str, ...]:
 
 @checked("callers")
 class Callers:
-    """Who asks the server of the target."""
+    """Reads the clients of the target's server."""
 
     def __init__(
         self,
@@ -83,9 +83,9 @@ class Callers:
         self._environment = dict(environment)
 
     def requests(self) -> Sequence[tuple[str, str]]:
-        """Return (path, what is said of model and layers) of each request that the server wrote down.
+        """Return (path, model and layer fields) of each logged request.
 
-        Raises `CallFailed` where the log of a native server names some and this login may read none of them.
+        Raises `CallFailed` if a native server's log names requests but this login may read none of them.
         """
         named = self._target().container
         if named is None:
@@ -95,7 +95,7 @@ class Callers:
         return request_log.written(reply.text) if isinstance(reply, Completed) else ()
 
     def connections(self) -> Sequence[str]:
-        """Return who holds a connection to the server's port, one phrase each."""
+        """Return a description of each client connected to the server's port."""
         windows = self._snapshot.platform == "windows"
         endpoint = self._target().endpoint
         port = (urlsplit(str(endpoint.value)).port if endpoint is not None else None) or _PORT
@@ -109,19 +109,19 @@ class Callers:
 
 
 def from_netstat(text: str, port: int, names: Mapping[int, str]) -> tuple[str, ...]:
-    """Return the clients among ``netstat -ano`` lines: whose remote port is the server's."""
+    """Return the clients in ``netstat -ano`` output: rows whose remote port is the server's."""
     rows = [match for line in text.splitlines() if (match := _TCP.match(line)) and int(match[4]) == port]
     found = (f"{ntpath.basename(names.get(int(each[5]), 'a program'))} (pid {each[5]}) from {each[1]}:{each[2]}" for each in rows)
     return tuple(dict.fromkeys(found))
 
 
 def from_ss(text: str, port: int) -> tuple[str, ...]:
-    """Return the clients among ``ss -Htnp`` lines; one from elsewhere is seen from the server's end alone."""
+    """Return the clients in ``ss -Htnp`` output. Remote clients appear only at the server's end."""
     rows = [match for line in text.splitlines() if (match := _SS.match(line.strip()))]
     here = [f"{each[5] or 'a program'} (pid {each[6] or '?'}) from {each[1]}:{each[2]}" for each in rows if int(each[4]) == port]
     local = {(each[1], each[2]) for each in rows if int(each[4]) == port}
     away = [
-        f"somebody at {each[3]}"
+        f"a client at {each[3]}"
         for each in rows
         if int(each[2]) == port and int(each[4]) != port and (each[3], each[4]) not in local
     ]

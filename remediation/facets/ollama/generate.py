@@ -1,4 +1,4 @@
-"""The figures of one request to a model, and how it is asked while the loads are sampled."""
+"""The figures of one model request, and the ways to send it while GPU and CPU load are sampled."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from remediation.model.text.words import plural
 _OK = 200
 _NANO = 1e9
 _EVERY = 0.2
-WHAT = "asking the model"
+WHAT = "querying the model"
 CUT_OFF = "cut off"
-"""The ``done_reason`` of an answer that its deadline ended: its figures are those of the tokens that had come."""
+"""The ``done_reason`` of an answer that timed out. Its figures cover the tokens received until then."""
 
 
 class Tokens:
-    """What has come of a streamed answer, and when: a slow model's tokens count though the answer never ended."""
+    """The received part of a streamed answer with timing, so that an answer that times out still has figures."""
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
@@ -40,7 +40,7 @@ class Tokens:
         self.last = 0.0
 
     def on_chunk(self, piece: bytes) -> None:
-        """Take in a piece of the body."""
+        """Add a chunk of the body."""
         self.last = time.monotonic() - self._begun
         self.first = self.last if self.first is None else self.first
         self.body += piece
@@ -49,7 +49,7 @@ class Tokens:
 def so_far(
     body: bytes, first: float | None, last: float, gpu: Sequence[float] = (), cpu: Sequence[float] = ()
 ) -> GenerationFigures | None:
-    """Return the figures of an answer that was cut off, from the tokens that had come; None where none had."""
+    """Return the figures of an answer that timed out, from the received tokens. None if there are none."""
     tokens = sum(1 for line in body.split(b"\n")[:-1] if _says_token(line))
     if not tokens or first is None:
         return None
@@ -70,13 +70,13 @@ def _says_token(line: bytes) -> bool:
 
 @checked("generation")
 class ProbeAsker:
-    """By the ``generate`` probe, which runs the request and samples beside it: the worker does one thing at a time."""
+    """Uses the ``generate`` probe, which samples in parallel on the host: the worker handles one call at a time."""
 
     def __init__(self, look: Snapshot) -> None:
         self._snapshot = look
 
     def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
-        """Return the figures of one streamed request."""
+        """Send a streamed request and return its figures."""
         data = {"url": url, "body": json.dumps(body), "timeout": timeout, "sample": sample}
         value = self._snapshot.probe(Probe("generate", data, timeout=timeout + 15.0, writes=True), WHAT)
         from base64 import b64decode
@@ -104,13 +104,13 @@ class ProbeAsker:
 
 @checked("generation")
 class PosixAsker:
-    """By an HTTP request of the connection, which does one thing at a time: a script on the host samples in the background."""
+    """Sends the request through the connection, which handles one call at a time. A background script on the host samples."""
 
     def __init__(self, look: Snapshot) -> None:
         self._snapshot = look
 
     def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
-        """Return the figures of one streamed request."""
+        """Send a streamed request and return its figures."""
         place = self._watch("start", str(round(timeout) + 30)) if sample else None
         tokens = Tokens()
         try:
@@ -121,7 +121,7 @@ class PosixAsker:
         return judged(answer, tokens, self._snapshot.host, gpu, cpu)
 
     def _watch(self, *words: str) -> str | None:
-        """Return what the script said; a host that cannot sample is asked all the same."""
+        """Run the sampling script. A failure of sampling does not prevent the request."""
         call = Run(("sh", "-c", shell("watch"), "watch", *words), timeout=15.0, writes=True)
         done = attempt(lambda: self._snapshot.run(call, "sampling the host"))
         return None if done is None else done.text
@@ -129,13 +129,13 @@ class PosixAsker:
 
 @checked("generation")
 class LocalAsker:
-    """On this machine: a thread reads NVML and ``/proc/stat`` meanwhile."""
+    """On this machine, a thread samples NVML and ``/proc/stat`` during the request."""
 
     def __init__(self, look: Snapshot) -> None:
         self._snapshot = look
 
     def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
-        """Return the figures of one streamed request."""
+        """Send a streamed request and return its figures."""
         tokens = Tokens()
         if not sample:
             return judged(figures_of(self._snapshot, url, body, timeout, tokens), tokens, self._snapshot.host)
@@ -149,7 +149,7 @@ class LocalAsker:
 
 
 def figures_of(look: Snapshot, url: str, body: Mapping[str, Any], timeout: float, tokens: Tokens) -> HttpReply | DeadlineExceeded:
-    """Ask, and return the answer, or the deadline that ended it."""
+    """Send the request and return its answer or its timeout."""
     call = Http("POST", url, dict(body), timeout=timeout, writes=True, stream=True, on_chunk=tokens.on_chunk)
     try:
         return look.http(call, WHAT)
@@ -160,7 +160,7 @@ def figures_of(look: Snapshot, url: str, body: Mapping[str, Any], timeout: float
 def judged(
     answer: HttpReply | DeadlineExceeded, tokens: Tokens, host: str, gpu: Sequence[float] = (), cpu: Sequence[float] = ()
 ) -> GenerationFigures:  # fmt: skip
-    """Return the figures of an answer; of one that its deadline ended those of its tokens, and raises it where none had come."""
+    """Return the figures of an answer. A timeout without tokens is raised."""
     if isinstance(answer, HttpReply):
         return figures(answer, host, gpu, cpu)
     found = so_far(bytes(tokens.body), tokens.first, tokens.last, gpu, cpu)
@@ -170,7 +170,7 @@ def judged(
 
 
 class Sampler(threading.Thread):
-    """Reads how busy GPU and CPU are until it is told to end; once at the least."""
+    """Samples GPU and CPU load until `end` is called, at least once."""
 
     def __init__(self, host: str) -> None:
         super().__init__(daemon=True)
@@ -202,7 +202,7 @@ class Sampler(threading.Thread):
 
 
 def cpu_times() -> tuple[int, int] | None:
-    """Return the machine's idle and total time in ticks; None where the kernel does not tell."""
+    """Return the machine's idle and total CPU time in ticks, or None."""
     try:
         first = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
     except OSError:
@@ -212,14 +212,14 @@ def cpu_times() -> tuple[int, int] | None:
 
 
 def cpu_share(before: tuple[int, int] | None, after: tuple[int, int] | None) -> float | None:
-    """Return how much of the CPUs' time was used between two readings, in percent."""
+    """Return the CPU use between two readings in percent."""
     if before is None or after is None or after[1] <= before[1]:
         return None
     return 100.0 * (1.0 - (after[0] - before[0]) / (after[1] - before[1]))
 
 
 def watched(text: str) -> tuple[list[float], list[float]]:
-    """Return the loads of GPU and CPU in percent from what ``watch.sh`` gathered; of several cards the busiest counts."""
+    """Parse the output of ``watch.sh`` into GPU and CPU loads in percent. With several cards, the busiest counts."""
     gpu: list[float] = []
     cpu: list[float] = []
     before: tuple[int, int] | None = None
@@ -243,7 +243,7 @@ def watched(text: str) -> tuple[list[float], list[float]]:
 
 
 def figures(answer: HttpReply, host: str, gpu: Sequence[float] = (), cpu: Sequence[float] = ()) -> GenerationFigures:
-    """Return the figures in a streamed answer's last line; raises with the server's words where it refused or broke off."""
+    """Return the figures in the last line of a streamed answer. Raises if the server refused or the answer is incomplete."""
     last = _last(answer.body)
     said = last.get("error")
     if answer.status != _OK or said:
@@ -265,7 +265,7 @@ def figures(answer: HttpReply, host: str, gpu: Sequence[float] = (), cpu: Sequen
 
 
 def _last(body: bytes) -> dict[str, Any]:
-    """Return the last object of a streamed answer."""
+    """Return the last JSON object of a streamed answer."""
     for line in backwards(body):
         with suppress(ValueError):
             value = load_json(line)

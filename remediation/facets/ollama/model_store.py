@@ -1,4 +1,4 @@
-"""An Ollama server's store of models: manifests and blobs, inside a container or in a folder of the host (facts/ollama 3)."""
+"""An Ollama server's model store (manifests and blobs), inside a container or in a folder of the host."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from remediation.model.text.json_text import load_json
 
 REGISTRY = "registry.ollama.ai"
 _DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
-# no part begins with a dot: a name becomes a path in the store
+# no part starts with a dot, because names become paths in the store
 _NAME = re.compile(
     r"(?:(?P<host>\w[\w.-]*(?::\d+)?)/)??(?:(?P<space>\w[\w.-]*)/)?(?P<model>\w[\w.-]*)(?::(?P<tag>\w[\w.-]*))?", re.ASCII
 )
@@ -29,7 +29,7 @@ _ASIDE = "set-aside"
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A model's whole name."""
+    """A model's full name."""
 
     host: str
     space: str
@@ -38,27 +38,27 @@ class Name:
 
     @classmethod
     def parse(cls, text: str) -> Name:
-        """Read a model's name as people write it; raises `CallFailed` for one that is none."""
+        """Parse a model's name. Raises `CallFailed` if it is not valid."""
         match = _NAME.fullmatch(text)
         if match is None:
-            raise CallFailed(f"{text!r} is no name of a model")
+            raise CallFailed(f"{text!r} is not a valid model name")
         return cls(match["host"] or REGISTRY, match["space"] or "library", match["model"], match["tag"] or "latest")
 
     @property
     def path(self) -> str:
-        """Where its manifest lies below ``manifests``."""
+        """Path of its manifest below ``manifests``."""
         return posixpath.join(self.host, self.space, self.model, self.tag)
 
     def url(self, registry: str | None = None) -> str:
-        """Return where its registry has its manifest."""
+        """Return the URL of its manifest in its registry."""
         return f"{registry or f'https://{self.host}'}/v2/{self.space}/{self.model}/manifests/{self.tag}"
 
 
 class BlobStore(Protocol):
-    """Files of a store, by paths relative to it."""
+    """The files of a store. Paths are relative to it."""
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's bytes, None where there is none."""
+        """Return a file's content, or None if it does not exist."""
 
     def sizes(self, folder: str) -> Mapping[str, int]:
         """Return the sizes of a folder's files by name."""
@@ -67,7 +67,7 @@ class BlobStore(Protocol):
         """Return the SHA-256 of a file."""
 
     def move(self, path: str, to: str) -> None:
-        """Move a file over what is at `to`; the folder of `to` is made."""
+        """Move a file, replacing `to`. The folder of `to` is created."""
 
     def remove(self, path: str) -> None:
         """Delete a file."""
@@ -75,12 +75,12 @@ class BlobStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelStore:
-    """What can be done with a store, whichever shelf it lies on."""
+    """Operations on a model store, independent of its location."""
 
     shelf: BlobStore
 
     def blobs(self, model: str, *, verify: bool, timeout: float) -> tuple[Blob, ...] | None:
-        """Return a model's layers by its manifest on disk, None when there is no manifest."""
+        """Return the layers in a model's manifest, or None if it has no manifest."""
         content = self.shelf.read(f"manifests/{Name.parse(model).path}")
         if content is None:
             return None
@@ -95,32 +95,32 @@ class ModelStore:
         return tuple(found)
 
     def quarantine(self, digest: str) -> None:
-        """Move a blob out of ``blobs``; nothing where it was moved already."""
+        """Move a blob out of ``blobs``, unless it was moved before."""
         name = _file(digest)
         if name not in self.shelf.sizes("blobs"):
             if name in self.shelf.sizes(_ASIDE):
                 return
-            raise CallFailed(f"there is no blob {digest} in the store")
+            raise CallFailed(f"the store has no blob {digest}")
         self.shelf.move(f"blobs/{name}", f"{_ASIDE}/{name}")
 
     def aside(self) -> tuple[str, ...]:
-        """Return the digests of blobs that were set aside."""
+        """Return the digests of the blobs that were moved aside."""
         return tuple(f"sha256:{match[1]}" for name in self.shelf.sizes(_ASIDE) if (match := _DIGEST.fullmatch(name)))
 
     def restore(self, digest: str) -> None:
-        """Move a blob that was set aside back, over what is there now."""
+        """Move a blob back, replacing the current one."""
         name = _file(digest)
         if name not in self.shelf.sizes(_ASIDE):
-            raise CallFailed(f"no blob {digest} was set aside")
+            raise CallFailed(f"blob {digest} was not moved aside")
         self.shelf.move(f"{_ASIDE}/{name}", f"blobs/{name}")
 
     def discard(self, digest: str) -> None:
-        """Delete a blob that was set aside."""
+        """Delete a blob that was moved aside."""
         self.shelf.remove(f"{_ASIDE}/{_file(digest)}")
 
 
 class InContainer:
-    """The store of a server in a container, by small programs inside it."""
+    """The store of a server in a container, accessed with programs inside it."""
 
     def __init__(
         self, look: Snapshot, container: Container, run: Callable[..., Executed], write: Callable[[str, list[str]], Executed]
@@ -129,7 +129,7 @@ class InContainer:
         self._folder = container.environment.get("OLLAMA_MODELS") or "/root/.ollama/models"
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's bytes."""
+        """Return a file's content."""
         done = self._run(self._name, ["cat", self._path(path)])
         if done.code != 0 and "no such file" in done.stderr.lower():
             return None
@@ -171,13 +171,13 @@ class InContainer:
 
 @checked("models")
 class OnHost:
-    """The store of a native server on Linux, by programs of the host."""
+    """The store of a native server on Linux, accessed with programs on the host."""
 
     def __init__(self, look: Snapshot, folder: str) -> None:
         self._snapshot, self._folder = look, folder
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's bytes."""
+        """Return a file's content."""
         from remediation.connections.calls import ReadFile
 
         return self._snapshot.content(ReadFile(self._path(path)))
@@ -211,7 +211,7 @@ class OnHost:
 
 
 def layers_of(content: bytes, what: str) -> tuple[Blob, ...]:
-    """Return the layers that a manifest names, its configuration among them; raises `CallFailed` for a damaged one."""
+    """Return the layers in a manifest, including its configuration. Raises `CallFailed` if the manifest is damaged."""
     try:
         value: Any = load_json(content)
         layers = [value["config"], *value["layers"]]
@@ -219,7 +219,7 @@ def layers_of(content: bytes, what: str) -> tuple[Blob, ...]:
     except (ValueError, KeyError, TypeError) as error:
         raise CallFailed(f"{what} is damaged: {error!r}", next_step="fetch the model again: ollama pull") from error
     if not all(_DIGEST.fullmatch(each.digest) for each in found):
-        raise CallFailed(f"{what} is damaged: it names a layer by no digest", next_step="fetch the model again: ollama pull")
+        raise CallFailed(f"{what} is damaged: a layer has no valid digest", next_step="fetch the model again: ollama pull")
     return found
 
 
@@ -229,7 +229,7 @@ def registry_call(model: str, registry: str | None) -> Http:
 
 
 def manifest(model: str, status: int, body: bytes, url: str) -> Manifest | None:
-    """Return what a registry answered, None where it has no such model. The digest is that of the manifest's very bytes."""
+    """Parse a registry's answer, None if it does not have the model. The digest is that of the manifest's raw bytes."""
     if status == _NOT_FOUND:
         return None
     if status != _OK:
@@ -238,7 +238,7 @@ def manifest(model: str, status: int, body: bytes, url: str) -> Manifest | None:
 
 
 def sizes_of(listing: str) -> dict[str, int]:
-    """Return the sizes of the plain files in a listing of ``ls -ln``."""
+    """Parse ``ls -ln`` into the sizes of the plain files."""
     found = {}
     for line in listing.splitlines():
         parts = line.split(None, 8)
@@ -250,5 +250,5 @@ def sizes_of(listing: str) -> dict[str, int]:
 def _file(digest: str) -> str:
     match = _DIGEST.fullmatch(digest)
     if match is None:
-        raise CallFailed(f"{digest!r} is no digest")
+        raise CallFailed(f"{digest!r} is not a digest")
     return f"sha256-{match[1]}"

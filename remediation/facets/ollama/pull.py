@@ -1,4 +1,4 @@
-"""What a pull tells line by line, and how a release wants a model made."""
+"""Parses the progress of a pull, and builds the ``/api/create`` body for a release."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from remediation.model.facts import PullProgress
 from remediation.model.text.json_text import load_json
 
 Progress = Callable[[PullProgress], None]
-AGAIN = "do it again; it goes on where it ended"
+AGAIN = "try again; it continues where it stopped"
 SILENCE = 900.0
-"""Seconds without a byte: the server tells of its progress several times a second, and hashes for minutes without a word."""
+"""Seconds without data before a pull times out. The server reports progress several times a second but is silent while hashing."""
 _STRUCTURED = (0, 5, 5)
-"""Since this release ``/api/create`` takes fields instead of a Modelfile's text (facts/ollama 3)."""
+"""Since v0.5.5, ``/api/create`` takes fields instead of a Modelfile (Ollama's server/create.go)."""
 
 
 class Follower:
-    """Follows a pull: tells its progress line by line as it is heard, and judges it once all of it is there."""
+    """Reports the progress of a pull line by line as it arrives, and checks the complete answer."""
 
     def __init__(self, what: str, host: str, progress: Progress | None = None) -> None:
         self._what, self._host, self._progress = what, host, progress
         self._rest = b""
-        self._told: PullProgress | None = None
+        self._reported: PullProgress | None = None
 
     def on_chunk(self, piece: bytes) -> None:
-        """Take what came; a line is told once it is complete."""
+        """Add a chunk. Complete lines are reported."""
         *lines, rest = piece.split(b"\n")
         if lines:
             lines[0], self._rest = self._rest + lines[0], b""
-        self._rest = (self._rest + rest)[: limits.FOLLOWED]  # of a longer line nothing can be told
-        for told in _progress(lines):
-            if self._progress is not None and told != self._told:
-                self._told = told
-                self._progress(told)
+        self._rest = (self._rest + rest)[: limits.FOLLOWED]  # longer lines are not reported
+        for state in _progress(lines):
+            if self._progress is not None and state != self._reported:
+                self._reported = state
+                self._progress(state)
 
     def judge(self, body: bytes) -> None:
-        """Raise what the whole stream means where it does not end with success."""
+        """Raise the error of a stream that does not end with success."""
         for line in _objects(each for each in io.BytesIO(body) if b'"error"' in each):
             if line.get("error"):
                 said = str(line["error"])
@@ -54,7 +54,7 @@ class Follower:
 
 
 def backwards(body: bytes) -> Iterator[bytes]:
-    """Yield the lines of a body from its last to its first, without a copy of all of them."""
+    """Yield the lines of a body in reverse order, without copying it."""
     end = len(body)
     while end > 0:
         start = body.rfind(b"\n", 0, end) + 1
@@ -71,7 +71,7 @@ def _progress(lines: Iterable[bytes]) -> Iterator[PullProgress]:
 
 
 def _amount(value: object) -> int | None:
-    """Return a number of bytes, None for anything else."""
+    """Return a number of bytes, or None for any other type."""
     return int(value) if isinstance(value, int | float) else None
 
 
@@ -84,10 +84,10 @@ def _objects(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def pull_advice(said: str) -> str:
-    """Return what to do about a pull that failed."""
+    """Return the next step for a failed pull."""
     low = said.lower()
     if "no space left" in low:
-        return "free space on the disk that the models lie on; the pull goes on where it ended"
+        return "free space on the disk with the models; the pull continues where it stopped"
     if "file does not exist" in low or "not found" in low:
         return "check the model's name and tag"
     if "digest mismatch" in low:
@@ -96,7 +96,7 @@ def pull_advice(said: str) -> str:
 
 
 def create_body(version: str, model: str, source: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of ``/api/create`` in the release's own form."""
+    """Return the ``/api/create`` body in the format of the release."""
     numbers = tuple(int(each) for each in re.findall(r"\d+", version)[:3])
     if numbers >= _STRUCTURED or numbers == (0, 0, 0):
         return {"model": model, "from": source, "parameters": dict(parameters), "stream": False}

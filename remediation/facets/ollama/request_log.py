@@ -1,7 +1,7 @@
-"""What a native server wrote of its requests with OLLAMA_DEBUG_LOG_REQUESTS (v0.18.3 and newer).
+"""Requests logged by a native server with OLLAMA_DEBUG_LOG_REQUESTS (v0.18.3 and newer).
 
-The server names each body that it wrote in its own log (server/inference_request_log.go: ``logged to PATH, replay using curl``),
-so nobody has to know its temporary folder. Of a body leaves the host what it says of model and layers, and no word of a prompt.
+The server log contains the path of each body (server/inference_request_log.go: ``logged to PATH, replay using curl``), so its
+temporary folder need not be known. Only model and layer fields of a body leave the host, never a prompt.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
 
 MOST = 16
-"""So many requests are read, the latest."""
+"""Number of requests read, the latest ones."""
 FRAGMENT = r'"(model|num_gpu)" *: *("[^"]*"|-?[0-9]+)'
 WROTE = re.compile(r"^(\S*ollama-request-logs-[^:]*):(.*)$")
 _NAMED = re.compile(
     r"\blogged to (\S.{0,1000}?[\\/]ollama-request-logs-\d{1,20}[\\/]{1,4}[\w.-]{1,200}_body\.json), replay using "
 )
 _DEPTH = "4"
-"""A service with a temporary folder of its own (PrivateTmp) has it at ``/tmp/systemd-private-…/tmp``."""
-_WHAT = "reading the requests that Ollama wrote down"
-_RIGHTS = "they belong to the server's user: log in as root, or say become: true"
+"""A service with PrivateTmp has its folder at ``/tmp/systemd-private-…/tmp``."""
+_WHAT = "reading the requests logged by Ollama"
+_RIGHTS = "they belong to the server's user: log in as root, or set become: true"
 
 
 def named(log: str, *, windows: bool) -> tuple[str, ...]:
-    """Return the bodies that a server's log names, the latest last; Go's log doubles the backslashes of a quoted text."""
+    """Return the bodies named in a server's log, the latest last. Go's log escapes backslashes in quoted strings."""
     paths = (match[1].replace("\\\\", "\\") if windows else match[1] for match in _NAMED.finditer(log))
     fit = (path for path in paths if windows or path.startswith("/"))
     return tuple(dict.fromkeys(fit))[-MOST:]
 
 
 def call(paths: Sequence[str], *, windows: bool) -> Run | Probe | None:
-    """Return the call that reads these bodies; None where there are none."""
+    """Return the call that reads these bodies, or None if there are none."""
     if not paths:
         return None
     if windows:
@@ -44,7 +44,7 @@ def call(paths: Sequence[str], *, windows: bool) -> Run | Probe | None:
     folder = posixpath.dirname(paths[-1])
     names: list[str] = []
     for path in paths:
-        if posixpath.dirname(path) == folder:  # an earlier start of the server wrote elsewhere, and is over
+        if posixpath.dirname(path) == folder:  # other folders belong to earlier starts of the server
             names += ["-o", "-name", posixpath.basename(path)]
     find = ("find", posixpath.dirname(folder), "-maxdepth", _DEPTH, "-type", "f", "-size", "-1024k")
     where = ("-path", f"*/{posixpath.basename(folder)}/*", "(", *names[1:], ")")
@@ -53,7 +53,7 @@ def call(paths: Sequence[str], *, windows: bool) -> Run | Probe | None:
 
 
 def read_requests(look: Snapshot, paths: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Return (path, what is said of model and layers) of each body; raises `CallFailed` where the login may not read them."""
+    """Return (path, model and layer fields) of each body. Raises `CallFailed` if the login may not read them."""
     windows = look.platform == "windows"
     asked = call(paths, windows=windows)
     if asked is None:
@@ -77,7 +77,7 @@ def read_requests(look: Snapshot, paths: Sequence[str]) -> tuple[tuple[str, str]
 
 
 def written(text: str) -> tuple[tuple[str, str], ...]:
-    """Return (path, fragments) from grep's ``path:match`` lines, the latest last: a body's name begins with its time."""
+    """Parse grep's ``path:match`` lines into (path, fragments), the latest last: a body's name starts with its time."""
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
         if match := WROTE.match(line):

@@ -1,4 +1,4 @@
-"""Ollama as a service of systemd, restarted by ``systemctl``; and how a person restarts an Ollama server."""
+"""Restarts an Ollama systemd service, and describes how to restart an Ollama server manually."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ UNIT = "ollama"
 _RESTART = Run(("systemctl", "restart", UNIT), timeout=60.0, writes=True)
 _WHAT = "restarting the service ollama"
 _RIGHTS = ("authentication required", "access denied", "not permitted", "permission denied")
-"""What systemd and polkit say to a login that may not (systemd 219 to 257)."""
-_BECOME = "let the task or its play become root: become: true"
-_BY_HAND = f"systemd has no unit {UNIT} here: restart Ollama as it was started"
+"""Messages of systemd and polkit for a login without permission (systemd 219 to 257)."""
+_BECOME = "run the task or its play as root: become: true"
+_BY_HAND = f"systemd has no unit {UNIT} here: restart Ollama the way it was started"
 _LOOK = f"systemctl status {UNIT}; journalctl -u {UNIT} -n 50"
 
 
 def restart_unit(look: Snapshot) -> None:
-    """Restart the unit; raises `CallFailed` with systemctl's own sentence and what to do about it."""
+    """Restart the unit. Raises `CallFailed` with systemctl's message and the next step."""
     reply = look.write(_RESTART)
     if isinstance(reply, Failed):
         look.refuse(reply, _WHAT, next_step=_BY_HAND if reply.kind == "not-found" else "")
@@ -25,7 +25,7 @@ def restart_unit(look: Snapshot) -> None:
         raise look.odd(_WHAT, reply)
     if reply.rc != 0:
         lines = reply.stderr.decode("utf-8", errors="replace").split("\n")
-        said = next((line.strip() for line in lines if line.strip()), f"systemctl ended with {reply.rc}").rstrip(".")
+        said = next((line.strip() for line in lines if line.strip()), f"systemctl exited with {reply.rc}").rstrip(".")
         raise CallFailed(f"{_WHAT} failed: {said}", host=look.host, next_step=_cure(said), status=reply.rc, output=said)
 
 
@@ -37,7 +37,7 @@ def _cure(said: str) -> str:
 
 
 def restart_advice(container: str, *, windows: bool) -> str:
-    """Return the next step that restarts the server: in its container, "" where it has none."""
+    """Return the next step that restarts the server, in its container if it has one."""
     if container:
         return f"restart the server: docker restart {container}"
     if windows:

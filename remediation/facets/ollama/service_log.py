@@ -1,4 +1,4 @@
-"""The log of an Ollama that runs natively: systemd's journal, or the file of the Windows app."""
+"""The log of a native Ollama server: systemd's journal, or the file of the Windows app."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import CallFailed
 
 LINES = 4000
-"""Lines of the end that a diagnosis reads."""
+"""Lines at the end that a diagnosis reads."""
 PROGRAMS = frozenset({"ollama.exe", "ollama app.exe"})
 _LINE = 250
-"""Bytes that a line of the log takes at most on average; the end of the file is read by size."""
+"""Average length of a log line in bytes, rounded up. The end of the file is read by size."""
 _INSTALLED = re.compile(r"(?i)^(.+\\AppData\\Local)\\Programs\\Ollama\\[^\\]+$")
-"""Where the installer puts the program: it tells %LOCALAPPDATA% of whoever runs it, and the log lies there as well."""
+"""Default installation path. It contains the %LOCALAPPDATA% of the server's user, where the log is too."""
 
 
 @checked("service_log")
 class ServiceLog:
-    """Where a native server's log lies."""
+    """Reads a native server's log."""
 
     def __init__(self, look: Snapshot) -> None:
         self._snapshot = look
 
     def call(self, tail: int) -> Run | ReadFile:
-        """Return the call that reads the log's end; on Windows the processes are asked for first where they are not known."""
+        """Return the call that reads the end of the log. On Windows, the processes are read first if they are unknown."""
         if self._snapshot.platform == "windows":
             return ReadFile(self._path(), limit=tail * _LINE, tail=True)
         return Run(("journalctl", "--unit", "ollama", "--no-pager", "--output", "cat", "--lines", str(tail)), timeout=60.0)
 
     def read(self, *, tail: int) -> str:
-        """Return the log's last `tail` lines."""
+        """Return the last `tail` lines of the log."""
         call = self.call(tail)
         return self._windows(call, tail) if isinstance(call, ReadFile) else self._journal(call)
 
     def _journal(self, call: Run) -> str:
         reply = self._snapshot.ask(call)[0]
         if isinstance(reply, Failed) and reply.kind == "not-found":
-            raise CallFailed("Ollama runs in no container here and there is no systemd journal", host=self._snapshot.host)
+            raise CallFailed("Ollama does not run in a container here, and there is no systemd journal", host=self._snapshot.host)
         done = self._snapshot.ended(reply, "reading Ollama's journal")
         if not done.text.strip() and isinstance(reply, Completed):
             raise CallFailed(
-                "the journal holds nothing of the unit ollama",
+                "the journal has no entries of the unit ollama",
                 host=self._snapshot.host,
                 next_step="only members of the groups adm and systemd-journal may read it; or Ollama was not started by systemd",
             )
@@ -56,17 +56,17 @@ class ServiceLog:
         content = self._snapshot.content(call)
         if content is None:
             raise CallFailed(
-                f"no container that this login may see runs Ollama, and {call.path} does not exist", host=self._snapshot.host
+                f"no container visible to this login runs Ollama, and {call.path} does not exist", host=self._snapshot.host
             )
         lines = content.decode("utf-8", errors="replace").splitlines()
         return "".join(f"{line}\n" for line in lines[-tail:])
 
     def _path(self) -> str:
-        """Return where the log is: beside the program that runs, else in the profile of whoever sits at the desktop."""
+        """Return the path of the log: in the profile of the running program's user, else of the desktop user."""
         for each in attempt(WindowsProcesses(self._snapshot).list) or ():
             match = _INSTALLED.match(each.path or "") if each.name.lower() in PROGRAMS else None
             if match:
                 return ntpath.join(match[1], "Ollama", "server.log")
-        session = self._snapshot.probe(SESSION_PROBE, "asking for the session")
+        session = self._snapshot.probe(SESSION_PROBE, "querying the session")
         user = str(session.get("DesktopUser") or session["User"])
         return ntpath.join("C:\\Users", user.rpartition("\\")[2], "AppData", "Local", "Ollama", "server.log")

@@ -1,4 +1,4 @@
-"""The store of an Ollama that runs natively on Windows: a folder of the desktop user's profile."""
+"""The model store of a native Ollama server on Windows: a folder in the desktop user's profile."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _HASH = re.compile(r"^[0-9a-f]{64}$", re.MULTILINE)
 
 
 def folder(look: Snapshot) -> str:
-    """Return where the models of the desktop's user lie."""
-    value = look.probe(STATE_PROBE, "asking for the desktop user's profile")
+    """Return the folder of the desktop user's models."""
+    value = look.probe(STATE_PROBE, "reading the desktop user's profile")
     config = value["WslConfigPath"]
     if not config:
         why = problems(value).get("Profile")
@@ -36,7 +36,7 @@ class OnWindows:
         self._files = HostFilesWriter(look)
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's bytes."""
+        """Return a file's content."""
         return self._files.read(self._path(path))
 
     def sizes(self, folder: str) -> Mapping[str, int]:
@@ -44,7 +44,7 @@ class OnWindows:
         return {each.name: each.size for each in self._files.list(self._path(folder)) or () if not each.folder}
 
     def digest(self, path: str, *, timeout: float) -> str:
-        """Return the SHA-256 of a file. The program's sentences are in the host's language, the hash is a line of its own."""
+        """Return the SHA-256 of a file. certutil's messages are localized, but the hash is on a separate line."""
         call = Run(("certutil.exe", "-hashfile", self._path(path), "SHA256"), timeout=timeout)
         text = self._snapshot.run(call, f"hashing {path}").text.lower().replace(" ", "")
         match = _HASH.search(text.replace("\r", ""))
@@ -53,7 +53,7 @@ class OnWindows:
         return f"sha256:{match[0]}"
 
     def move(self, path: str, to: str) -> None:
-        """Move a file over what is at `to`."""
+        """Move a file, replacing `to`."""
         self._files.make_folder(ntpath.dirname(self._path(to)))
         self._files.remove(self._path(to))
         self._files.rename(self._path(path), self._path(to))

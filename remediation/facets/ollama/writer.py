@@ -1,4 +1,4 @@
-"""The Ollama server of the target, changed: loading and asking models, fetching, making and deleting them, restarting it."""
+"""Changes the target's Ollama server: loads, queries, pulls, creates and deletes models, and restarts the server."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import Executed, GenerationFigures, Runner, Target
 
 _PROMPT = 20.0
-"""Seconds within which a server confirms that it unloads a model; it does not wait for the runner's end."""
+"""Timeout in seconds for the confirmation of an unload, which does not wait for the runner to exit."""
 _PAUSE = 0.5
 
 
 class Asker(Protocol):
-    """Asks a model while the loads of GPU and CPU are sampled."""
+    """Queries a model while GPU and CPU load are sampled."""
 
     def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
-        """Return the figures of one streamed request."""
+        """Send a streamed request and return its figures."""
 
 
 class EngineChanges(EngineLogs, Protocol):
-    """What a writer needs of the engine's facet."""
+    """The part of the engine facet that the writer uses."""
 
     def execute(self, name: str, argv: Sequence[str]) -> Executed:
         """Run a program that changes something inside a container."""
@@ -40,47 +40,47 @@ class EngineChanges(EngineLogs, Protocol):
 
 @checked("ollama_writer")
 class OllamaWriterByHttp(OllamaByHttp):
-    """And loading and asking models."""
+    """Adds methods that change the server."""
 
     def __init__(
         self, look: Snapshot, target: Callable[[], Target], engine: EngineChanges, *, clock: Clock, asker: Asker, registry: str | None = None,
-        told: fetching.Progress | None = None, seen: dict[str, Runner] | None = None,
+        on_progress: fetching.Progress | None = None, seen: dict[str, Runner] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(look, target, engine, registry, seen)
-        self._clock, self._asker, self._changes, self._told = clock, asker, engine, told
+        self._clock, self._asker, self._changes, self._on_progress = clock, asker, engine, on_progress
 
     def load(self, model: str, *, options: Mapping[str, Any], keep_alive: str | None = None, timeout: float = 330.0) -> None:
-        """Preload a model; returns when it is loaded."""
+        """Load a model and wait until it is loaded."""
         body: dict[str, Any] = {"model": model, "stream": False, "options": dict(options)}
         if keep_alive is not None:
             body["keep_alive"] = _seconds(keep_alive)
         self._post("generate", body, timeout)
 
     def unload(self, model: str, *, timeout: float = 60.0) -> None:
-        """Unload a model and wait until it is gone; the server answers before that."""
+        """Unload a model and wait until it is gone. The server answers before that."""
         until = self._clock.monotonic() + timeout
         self._post("generate", {"model": model, "stream": False, "keep_alive": 0}, min(timeout, _PROMPT))
         while any(same_name(runner.model, model) for runner in self._now()):
             if self._clock.monotonic() >= until:
                 raise DeadlineExceeded(
-                    f"{model} was told to unload and is still loaded after {timeout:.0f} s",
+                    f"{model} is still loaded {timeout:.0f} s after the request to unload it",
                     host=self._snapshot.host,
-                    next_step="a request may keep it busy; wait for it to end, or restart the server",
+                    next_step="a request may be running; wait for it to end, or restart the server",
                 )
             self._clock.sleep(_PAUSE)
 
     def generate(
         self, model: str, prompt: str, *, options: Mapping[str, Any], timeout: float, sample: bool = True
     ) -> GenerationFigures:
-        """Ask for tokens and return the figures."""
+        """Generate tokens and return the figures."""
         body = {"model": model, "prompt": prompt, "stream": True, "options": dict(options)}
         url = f"{self.endpoint}/api/generate"
         self._snapshot.forget()
         return self._asker.ask(url, body, timeout=timeout, sample=sample)
 
     def pull(self, model: str, *, progress: fetching.Progress | None = None, timeout: float = 7200.0) -> None:
-        """Fetch a model by the server's own pull, going on where an interrupted one ended; returns when it is stored."""
-        what, progress = f"pulling {model}", progress or self._told
+        """Pull a model through the server and wait until it is stored. Continues an interrupted pull."""
+        what, progress = f"pulling {model}", progress or self._on_progress
         follower = fetching.Follower(what, self._snapshot.host, progress)
         call = Http(
             "POST", f"{self.endpoint}/api/pull", {"model": model, "name": model, "stream": True}, timeout=timeout, writes=True,
@@ -92,37 +92,37 @@ class OllamaWriterByHttp(OllamaByHttp):
         follower.judge(reply.body)
 
     def delete(self, model: str) -> None:
-        """Delete a model; nothing where the server does not know it."""
+        """Delete a model, if the server has it."""
         call = Http("DELETE", f"{self.endpoint}/api/delete", {"model": model, "name": model}, timeout=60.0, writes=True)
         reply = self._snapshot.http(call, what_for(call), next_step=START)
         if reply.status not in {OK, NOT_FOUND}:
             self._json(call, reply.status, reply.body)
 
     def create(self, model: str, *, source: str, parameters: Mapping[str, Any], timeout: float = 300.0) -> None:
-        """Make `model` from `source` with these parameters on top."""
+        """Create `model` from `source` with additional parameters."""
         self._post("create", fetching.create_body(self.version(), model, source, parameters), timeout)
 
     def quarantine(self, digest: str) -> None:
-        """Move a blob out of the store's ``blobs``, so that a pull fetches it anew."""
+        """Move a blob out of ``blobs``, so that the next pull downloads it again."""
         self._store().quarantine(digest)
 
     def restore(self, digest: str) -> None:
-        """Move a blob that was set aside back."""
+        """Move a blob back."""
         self._store().restore(digest)
 
     def discard(self, digest: str) -> None:
-        """Delete a blob that was set aside."""
+        """Delete a blob that was moved aside."""
         self._store().discard(digest)
 
     def restart(self, *, timeout: float = 60.0) -> None:
-        """Restart the server, container or service, and wait until it answers."""
+        """Restart the container or service, and wait until the server answers."""
         until = self._clock.monotonic() + timeout
         found = self._target().container
         if found is not None:
             self._changes.restart(str(found.value), timeout=min(timeout, 30.0))
         elif self._snapshot.platform == "windows":
             raise Blocked(
-                "Ollama runs natively here, and its Windows app is no service",
+                "Ollama runs natively here, and its Windows app is not a service",
                 host=self._snapshot.host,
                 next_step="restart it from its tray icon",
             )
@@ -143,7 +143,7 @@ class OllamaWriterByHttp(OllamaByHttp):
         return self._changes.execute(name, argv)
 
     def _now(self) -> Sequence[Runner]:
-        """Return what is loaded at this moment, whatever the look knows."""
+        """Return the currently loaded models, ignoring the snapshot."""
         self._snapshot.forget()
         return self.running()
 
@@ -154,5 +154,5 @@ class OllamaWriterByHttp(OllamaByHttp):
 
 
 def _seconds(keep_alive: str) -> str | int:
-    """Return a bare number as a number: Ollama reads a text only with its unit."""
+    """Convert a number to an integer: Ollama requires a unit in strings."""
     return int(keep_alive) if re.fullmatch(r"-?\d+", keep_alive) else keep_alive

@@ -1,4 +1,4 @@
-"""What a step sees of a host. A `Reader` has no method that changes anything; only `Step.apply` gets a `Writer`.
+"""The view of a host that steps get. A `Reader` has no methods that change anything; only `Step.apply` gets a `Writer`.
 
 Facets raise `Unreachable`, `DeadlineExceeded`, `CallFailed` or `Blocked` (`remediation.model.errors`).
 """
@@ -49,15 +49,15 @@ __all__ = [
 
 
 class Reader(Protocol):
-    """A host through its facets, read only."""
+    """A host and its facets, read only."""
 
     @property
     def name(self) -> str:
-        """The inventory's name of the host."""
+        """The host's name in the inventory."""
 
     @property
     def variables(self) -> Mapping[str, Any]:
-        """The host's variables (inventory and play), for what only the user can know."""
+        """The host's variables from inventory and play."""
 
     @property
     def gpu(self) -> GpuReader:
@@ -92,15 +92,15 @@ class Reader(Protocol):
         """The files."""
 
     def target(self) -> Target:
-        """Return what is to be repaired here, each part with its source."""
+        """Return the target on this host, each part with its source."""
 
 
 class Writer(Protocol):
-    """A host through its facets, with the methods that change it. Not a `Reader` to be handed around: only `apply` has it."""
+    """A host and its facets with methods that change it. Only `Step.apply` gets one."""
 
     @property
     def name(self) -> str:
-        """The inventory's name of the host."""
+        """The host's name in the inventory."""
 
     @property
     def variables(self) -> Mapping[str, Any]:
@@ -139,4 +139,4 @@ class Writer(Protocol):
         """The files."""
 
     def target(self) -> Target:
-        """Return what is to be repaired here, each part with its source."""
+        """Return the target on this host, each part with its source."""

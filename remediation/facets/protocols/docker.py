@@ -1,4 +1,4 @@
-"""The Docker engine and Compose. A reader has no method that changes anything."""
+"""Protocols of the Docker engine and Compose."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class EngineReader(Protocol):
     """The Docker engine."""
 
     def facts(self) -> EngineFacts:
-        """Return what the engine says about itself; raises `CallFailed` when it does not answer."""
+        """Return the engine's version, memory and runtimes. Raises `CallFailed` if it does not answer."""
 
     def containers(self) -> Sequence[Container]:
-        """Return all containers, stopped ones too."""
+        """Return all containers, including stopped ones."""
 
     def inspect(self, name: str) -> Container | None:
         """Return one container, or None."""
@@ -32,61 +32,61 @@ class EngineReader(Protocol):
         """Return the last `tail` lines of a container's stdout and stderr."""
 
     def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
-        """Run a program that only looks (``nvidia-smi -L``, ``env``) inside a running container.
+        """Run a read-only program (``nvidia-smi -L``, ``env``) inside a running container.
 
-        A program that is not there is code 127 (126 where it may not be run), as a shell says it; raises `CallFailed` when
-        the container does not run or the engine does not answer.
+        A missing program has exit code 127, one that may not run 126, as in a shell. Raises `CallFailed` if the container is not
+        running or the engine does not answer.
         """
 
     def stats(self, name: str) -> ContainerStats:
-        """Return what a running container uses (``docker stats``, page cache not counted)."""
+        """Return a running container's resource use (``docker stats``, without the page cache)."""
 
     def volumes(self) -> Sequence[Volume]:
-        """Return the named volumes, each with the containers that mount it."""
+        """Return the named volumes with the containers that mount them."""
 
 
 class EngineWriter(EngineReader, Protocol):
-    """The Docker engine: containers started and stopped, volumes made, filled and removed."""
+    """The Docker engine, with methods that change containers and volumes."""
 
     def restart(self, name: str, *, timeout: float = 30.0) -> None:
         """Restart one container."""
 
     def start(self, name: str) -> None:
-        """Start one container; nothing where it runs."""
+        """Start a container. A running container is left as it is."""
 
     def stop(self, name: str, *, timeout: float = 30.0) -> None:
-        """Stop one container, killing it after `timeout` seconds; nothing where it does not run."""
+        """Stop a container, which is killed after `timeout` seconds. A stopped container is left as it is."""
 
     def create_volume(self, name: str, *, labels: Mapping[str, str] | None = None) -> None:
-        """Create a local volume; nothing where it is there."""
+        """Create a local volume unless it exists."""
 
     def remove_volume(self, name: str) -> None:
-        """Remove a volume with all it holds; nothing where it is not there; raises `CallFailed` while a container mounts it."""
+        """Remove a volume and its content, if it exists. Raises `CallFailed` while a container mounts it."""
 
     def copy_volume(self, source: str, target: str, *, image: str, paths: Sequence[str] = (".",), timeout: float = 3600.0) -> int:
-        """Copy `paths` (relative to the volume's root) from one volume into another and return the bytes copied.
+        """Copy `paths` (relative to the volume's root) from one volume to another. Returns the number of bytes copied.
 
-        Files that are there already with the same size stay; modes and times are kept; a path that is not in `source` is
-        left out. Runs in a one-off container of `image`, which is on the host already: nothing is ever pulled for it, it has
-        no network, and it is removed afterwards. Raises `CallFailed` with what was said (a full disk).
+        Existing files of the same size are skipped, modes and times are kept, and missing paths are ignored. Runs in a one-off
+        container of `image`, which must be present: nothing is pulled, the container has no network, and it is removed afterwards.
+        Raises `CallFailed` with the error message, for example when the disk is full.
         """
 
 
 class ComposeReader(Protocol):
-    """Compose projects, by the ``docker compose`` plugin, and their files."""
+    """Compose projects, through the ``docker compose`` plugin."""
 
     def config(self, project: ComposeProject) -> Mapping[str, Any]:
-        """Return the resolved definition (``config --format json``); raises `CallFailed` with Compose's own words."""
+        """Return the resolved definition (``config --format json``). Raises `CallFailed` with Compose's error message."""
 
     def warnings(self, project: ComposeProject) -> Sequence[str]:
-        """Return what Compose warns of (unset variables) while it reads the project."""
+        """Return Compose's warnings about the project (unset variables)."""
 
     def stale(self, project: ComposeProject) -> Sequence[str]:
-        """Return the services whose container differs from the definition (``up --dry-run`` or config hashes)."""
+        """Return the services whose container differs from the definition, by configuration hash."""
 
 
 class ComposeWriter(ComposeReader, Protocol):
-    """Compose projects, and bringing them up and down. ``services`` empty means all of the project."""
+    """Compose projects, with methods that bring them up and down. Empty ``services`` means all services."""
 
     def up(
         self,
@@ -97,19 +97,19 @@ class ComposeWriter(ComposeReader, Protocol):
         deps: bool = True,
         timeout: float = 600.0,
     ) -> None:
-        """Create or recreate what differs (``up -d``); with `recreate` in any case, without `deps` these services alone."""
+        """Create or recreate services that differ (``up -d``); with `recreate` always, without `deps` only these services."""
 
     def build(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 1800.0) -> None:
-        """Build the images of services that have a build section (``build``); may take long, so it runs detached."""
+        """Build the images of services with a build section (``build``). Runs detached, because it may take long."""
 
     def start(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:
-        """Start containers that are there (``start``)."""
+        """Start existing containers (``start``)."""
 
     def stop(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:
-        """Stop containers and keep them (``stop``)."""
+        """Stop containers without removing them (``stop``)."""
 
     def remove(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 120.0) -> None:
-        """Stop and remove containers (``rm --stop --force``), never their volumes."""
+        """Stop and remove containers (``rm --stop --force``); volumes are kept."""
 
     def down(self, project: ComposeProject, *, timeout: float = 180.0) -> None:
-        """Stop and remove the project's containers and networks (``down``), never its volumes: there is no ``-v`` here."""
+        """Stop and remove the project's containers and networks (``down``); volumes are kept."""

@@ -1,4 +1,4 @@
-"""A machine's own facets: GPU, processes, desktop, system, files. A reader has no method that changes anything."""
+"""Protocols of the machine's facets: GPU, processes, desktop, system, files."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 
 
 class GpuReader(Protocol):
-    """The NVIDIA devices and what holds their memory."""
+    """The NVIDIA devices and the processes that use their memory."""
 
     def use(self) -> GpuUse:
         """Return devices and processes with resident GPU memory."""
 
     def sample(self, *, seconds: float, every: float = 1.0) -> Sequence[GpuSample]:
-        """Return every card's load and memory, once per `every` seconds for `seconds`, in one call to the host."""
+        """Sample every card's load and memory, every `every` seconds for `seconds`, in one call to the host."""
 
 
 class ProcessReader(Protocol):
-    """Programs that run on the host."""
+    """Running programs."""
 
     def list(self) -> Sequence[Process]:
         """Return all processes."""
 
 
 class ProcessWriter(ProcessReader, Protocol):
-    """Programs that run on the host, and closing them."""
+    """Running programs, with a method to close them."""
 
     def close(self, pid: int, started: float, *, grace: float, force: bool = False) -> bool:
-        """Ask the tree of `pid` to close, wait `grace` seconds; with `force` end it afterwards. Return whether it ended.
+        """Ask the tree of `pid` to close and wait `grace` seconds; with `force`, kill it afterwards. Returns whether it ended.
 
-        Does nothing and returns True when that very process (PID and start time) is gone already. Never closes the caller
-        itself or a parent of it: raises `Blocked`.
+        Returns True at once if this process (PID and start time) has already ended. Raises `Blocked` for the caller itself and its
+        parents, which are never closed.
         """
 
 
@@ -51,40 +51,40 @@ class DesktopReader(Protocol):
     """The login and the desktop."""
 
     def session(self) -> SessionFacts:
-        """Return what this login may do and who sits at the desktop."""
+        """Return the login's rights and the desktop user."""
 
     def docker(self) -> DockerDesktop | None:
-        """Return Docker Desktop as it is, None where it is not installed."""
+        """Return the state of Docker Desktop, or None if it is not installed."""
 
 
 @runtime_checkable
 class DesktopNotifier(Protocol):
-    """A desktop on which a message can be shown; a `Writer`'s desktop may be one."""
+    """A desktop that can show messages. A `Writer`'s desktop may be one."""
 
     def notify(self, message: str, *, seconds: float) -> bool:
-        """Show `message` to whoever sits at the desktop for `seconds`; return whether it could be shown."""
+        """Show `message` to the desktop user for `seconds`. Returns whether it was shown."""
 
 
 class DesktopWriter(DesktopReader, DesktopNotifier, Protocol):
-    """The desktop: messages, and Docker Desktop stopped, started and set, in the session of whoever sits there (facts/windows 2)."""
+    """The desktop, with methods that show messages and stop, start and configure Docker Desktop in the desktop user's session."""
 
     def stop_docker(self, *, timeout: float = 180.0) -> None:
-        """Stop Docker Desktop completely: its own command first, with our watchdog, then its processes (facts/windows 2.2).
+        """Stop Docker Desktop completely: first with its own command, limited in time, then by killing its processes.
 
-        Containers are stopped by the caller before; ``wsl --shutdown`` is never used. Returns when no backend is left.
+        The caller stops the containers first. ``wsl --shutdown`` is never used. Returns when no backend process is left.
         """
 
     def start_docker(self, *, timeout: float = 300.0) -> None:
-        """Start Docker Desktop in the desktop user's session and wait until the engine answers twice (facts/windows 2.3).
+        """Start Docker Desktop in the desktop user's session and wait until the engine answers twice in a row.
 
-        Raises `Blocked` when nobody is logged on, `DeadlineExceeded` when the engine does not answer in time.
+        Raises `Blocked` if no user is logged on, and `DeadlineExceeded` if the engine does not answer in time.
         """
 
     def set_docker(self, settings: Mapping[str, Any]) -> str:
-        """Write settings into Docker Desktop's file and return the backup's path; None as a value takes one out.
+        """Write settings to Docker Desktop's file and return the path of the backup. None removes a setting.
 
-        The spelling of a key that is there is kept, whatever its case (facts/windows 3.1). Raises `Blocked` while Docker
-        Desktop runs, because it would overwrite them.
+        Existing keys are matched regardless of case and keep their spelling. Raises `Blocked` while Docker Desktop is running,
+        because it would overwrite the file.
         """
 
 
@@ -95,40 +95,40 @@ class SystemReader(Protocol):
         """Return operating system, memory and the host's clock."""
 
     def limits(self) -> SystemLimits:
-        """Return what bounds the memory of containers."""
+        """Return the limits of container memory."""
 
 
 class SystemWriter(SystemReader, Protocol):
-    """The machine, and restarting it."""
+    """The machine, with a method to restart it."""
 
     def reboot(self, *, delay: float = 5.0, message: str = "", timeout: float = 900.0) -> None:
-        """Restart the machine and return when it answers again with a later boot time.
+        """Restart the machine and wait until it answers with a later boot time.
 
-        Reconnects by itself; raises `DeadlineExceeded` when it does not come back, `Blocked` where the login may not.
+        Reconnects automatically. Raises `DeadlineExceeded` if it does not come back, and `Blocked` if the login lacks the right.
         """
 
 
 class FilesReader(Protocol):
-    """Files on the host, by paths as the host writes them."""
+    """Files on the host. Paths have the host's notation."""
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's bytes, None when there is no such file."""
+        """Return a file's content, or None if it does not exist."""
 
     def list(self, path: str) -> Sequence[FileEntry] | None:
-        """Return the entries of a folder, None when there is no such folder."""
+        """Return a folder's entries, or None if it does not exist."""
 
     def space(self, path: str) -> DiskSpace:
-        """Return the space of the file system that `path` lies on (of its nearest parent that is there)."""
+        """Return the disk space of the file system that contains `path` or its nearest existing parent."""
 
 
 class FilesWriter(FilesReader, Protocol):
-    """Files on the host, and replacing, renaming and removing them."""
+    """Files on the host, with methods that replace, rename and remove them."""
 
     def write(self, path: str, content: bytes, *, backup: str | None = None) -> None:
-        """Replace a file as a whole, keeping a copy at `backup` where given; folders above it are made."""
+        """Replace a file, with a copy of the old one at `backup` if given. Missing parent folders are created."""
 
     def rename(self, path: str, to: str) -> None:
-        """Rename a file; raises `CallFailed` when it is not there or `to` is."""
+        """Rename a file. Raises `CallFailed` if it does not exist or `to` does."""
 
     def remove(self, path: str) -> None:
-        """Remove a file; nothing where it is not there."""
+        """Remove a file, if it exists."""

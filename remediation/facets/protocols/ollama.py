@@ -1,4 +1,4 @@
-"""The Ollama server. A reader has no method that changes anything."""
+"""Protocols of the Ollama server."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ if TYPE_CHECKING:
 
 
 class OllamaReader(Protocol):
-    """The Ollama server of the target, by HTTP from the host itself."""
+    """The target's Ollama server, queried through HTTP from the host itself."""
 
     def version(self) -> str:
-        """Return its version; raises `CallFailed` when it does not answer."""
+        """Return the server's version. Raises `CallFailed` if it does not answer."""
 
     def running(self) -> Sequence[Runner]:
-        """Return what ``/api/ps`` lists."""
+        """Return the loaded models (``/api/ps``)."""
 
     def last_runner(self, model: str) -> Runner | None:
-        """Return a model's runner as it was last seen in this run, though it may be unloaded by now; None where it never was."""
+        """Return a model's runner as last seen in this run, even if it is unloaded now. None if it was never seen."""
 
     def models(self) -> Sequence[ModelEntry]:
-        """Return what ``/api/tags`` lists."""
+        """Return the stored models (``/api/tags``)."""
 
     def show(self, model: str) -> ModelShow | None:
-        """Return what ``/api/show`` says of a model, None when the server does not know it."""
+        """Return a model's metadata (``/api/show``), or None if the server does not have it."""
 
     def log(self, *, tail: int = 4000) -> str:
-        """Return the end of the server's log, from the container or the service."""
+        """Return the end of the server's log, from its container or service."""
 
     def blobs(self, model: str, *, verify: bool = False, timeout: float = 900.0) -> Sequence[Blob] | None:
-        """Return the layers of a stored model by its manifest on disk, None when there is no manifest.
+        """Return the layers in a stored model's manifest, or None if it has no manifest.
 
-        With `verify` each is hashed where it lies (inside the container, on the host), which takes a while: a pull never
-        does (facts/ollama 3). A manifest that is damaged raises `CallFailed`.
+        With `verify`, each layer is hashed in place (inside the container or on the host), which takes time and which a pull never
+        does. Raises `CallFailed` for a damaged manifest.
         """
 
     def aside(self) -> Sequence[str]:
-        """Return the digests of blobs that `OllamaWriter.set_aside` moved away."""
+        """Return the digests of the blobs that `OllamaWriter.quarantine` moved aside."""
 
     def registry(self, model: str) -> Manifest | None:
-        """Return a model as its registry holds it, None when no registry does; nothing is downloaded but the manifest.
+        """Return a model's manifest in its registry, or None if the registry does not have it. Downloads only the manifest.
 
-        Raises `CallFailed` when the registry cannot be reached: that is not the same as None.
+        Raises `CallFailed` if the registry cannot be reached.
         """
 
 
 class OllamaWriter(OllamaReader, Protocol):
-    """The Ollama server: loading and asking models, fetching, making and deleting them."""
+    """The Ollama server, with methods that load, query, pull, create and delete models."""
 
     def load(self, model: str, *, options: Mapping[str, Any], keep_alive: str | None = None, timeout: float = 330.0) -> None:
-        """Preload a model with these options; returns when it is loaded (facts/ollama 3).
+        """Load a model with these options and wait until it is loaded.
 
-        Without `keep_alive` the model stays as long as the server keeps any.
+        Without `keep_alive`, the server's default applies.
         """
 
     def unload(self, model: str, *, timeout: float = 60.0) -> None:
@@ -70,31 +70,32 @@ class OllamaWriter(OllamaReader, Protocol):
     def generate(
         self, model: str, prompt: str, *, options: Mapping[str, Any], timeout: float, sample: bool = True
     ) -> GenerationFigures:
-        """Ask for tokens and return the figures; GPU and CPU are sampled meanwhile when `sample`."""
+        """Generate tokens and return the figures. With `sample`, GPU and CPU load are sampled during the request."""
 
     def pull(self, model: str, *, progress: Callable[[PullProgress], None] | None = None, timeout: float = 7200.0) -> None:
-        """Fetch a model by the server's own pull, going on where an interrupted one ended; returns when it is stored.
+        """Pull a model through the server and wait until it is stored. Continues an interrupted pull.
 
-        Whoever asked for the writer hears how it goes on where `progress` is not given. A failure inside the stream (often under HTTP 200) raises `CallFailed` with its words: disk full, no such tag.
+        Without `progress`, the callback given to `HostAccess.writer` receives the progress. An error inside the stream (usually with
+        HTTP 200) raises `CallFailed` with its message: disk full, no such tag.
         """
 
     def delete(self, model: str) -> None:
-        """Delete a model; layers that others use stay; nothing where the server does not know it."""
+        """Delete a model, if the server has it. Layers used by other models are kept."""
 
     def create(self, model: str, *, source: str, parameters: Mapping[str, Any], timeout: float = 300.0) -> None:
-        """Make `model` from `source` with these parameters on top (``/api/create``, in the release's own form, facts/ollama 3)."""
+        """Create `model` from `source` with additional parameters (``/api/create``, in the format of the release)."""
 
     def quarantine(self, digest: str) -> None:
-        """Move a blob out of the store's ``blobs`` into ``set-aside`` beside it, so that a pull fetches it anew.
+        """Move a blob from ``blobs`` to ``set-aside`` next to it, unless it was moved before, so that a pull downloads it again.
 
-        Not within ``blobs``: the server deletes what has no valid name there. Nothing where it was moved already.
+        It cannot stay inside ``blobs``, where the server deletes files without a valid name.
         """
 
     def restore(self, digest: str) -> None:
-        """Move a blob that was set aside back, over what is there now."""
+        """Move a blob back, replacing the current one."""
 
     def discard(self, digest: str) -> None:
-        """Delete a blob that was set aside."""
+        """Delete a blob that was moved aside."""
 
     def restart(self, *, timeout: float = 60.0) -> None:
-        """Restart the server, container or service, and wait until it answers."""
+        """Restart the container or service, and wait until the server answers."""

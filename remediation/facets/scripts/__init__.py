@@ -1,7 +1,7 @@
-"""The probes: PowerShell scripts that answer with JSON (``docs/worker-protocol.md``), and POSIX scripts.
+"""Probes: PowerShell scripts that answer with JSON (``docs/worker-protocol.md``), and POSIX scripts.
 
-A PowerShell probe is put together when it is sent: its own file, with those functions of ``functions.ps1`` behind the ``param`` line
-that it uses, without comments. So a function exists once, and no host gets more than it needs.
+The text of a PowerShell probe is assembled from its own file and the functions of ``functions.ps1`` that it uses, placed after
+the ``param`` line, without comments. Each function is defined once, and hosts receive only what they need.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ SHARED = "functions"
 PARAMETERS = "param($Data)\n"
 _BLOCK = re.compile(r"\n\n(?=(?:#[^\n]*\n)*function )")
 _NOT_SENT = re.compile(r"^\s*(?:#[^\n]*)?\n", re.MULTILINE)
-"""Comments and empty lines; no script has a text of several lines, in which they would count."""
+"""Comments and blank lines. No script has a multi-line string in which they would matter."""
 _NAME = re.compile(r"^function ([\w-]+)", re.MULTILINE)
 
 
 @functools.cache
 def script(name: str) -> str:
-    """Return the text of the probe `name` for PowerShell; raises `UsageError` for a name that is none."""
+    """Return the PowerShell text of the probe `name`. Raises `UsageError` if there is no such probe."""
     head, parameters, body = _text(f"{name}.ps1").partition(PARAMETERS)
     if not parameters:
         raise UsageError(
-            f"{name} is no probe: it has no line {PARAMETERS.strip()}", next_step=f"the probes are the other files in {FOLDER}"
+            f"{name} is not a probe: it has no line {PARAMETERS.strip()}", next_step=f"the probes are the other files in {FOLDER}"
         )
     beginning, functions = shared()
     text = "\n".join((head + parameters + beginning, *(functions[each] for each in used(body, functions)), body))
@@ -37,13 +37,13 @@ def script(name: str) -> str:
 
 @functools.cache
 def shared() -> tuple[str, Mapping[str, str]]:
-    """Return what every probe begins with, and each shared function's text by its name."""
+    """Return the common beginning of all probes, and the shared functions by name."""
     beginning, *blocks = _BLOCK.split(_text(f"{SHARED}.ps1"))
     return beginning + "\n", {name[1]: block.rstrip("\n") + "\n" for block in blocks if (name := _NAME.search(block))}
 
 
 def used(text: str, functions: Mapping[str, str]) -> list[str]:
-    """Return the names of those functions that `text` uses, and of those that they use, in the order of the file."""
+    """Return the names of the functions that `text` uses, directly or through other functions, in file order."""
     found: set[str] = set()
     waiting = [text]
     while waiting:
@@ -63,5 +63,5 @@ def shell(name: str) -> str:
 def _text(name: str) -> str:
     path = FOLDER / name
     if path.parent != FOLDER or not path.is_file():
-        raise UsageError(f"there is no probe {name}", next_step=f"the probes are the files in {FOLDER}")
+        raise UsageError(f"probe {name} does not exist", next_step=f"the probes are the files in {FOLDER}")
     return path.read_text(encoding="utf-8")

@@ -1,14 +1,14 @@
-# Ask the tree of one process to close as the desktop's user would, wait, and with force end it.
-# Data: pid, started (seconds since the epoch), grace (seconds), force. WM_CLOSE reaches only windows of the caller's own session, so
-# a one-shot task of the desktop's user posts it and answers with the number of windows that it asked.
+# Asks a process tree to close as its user would, waits, and kills it with force.
+# Data: pid, started (Unix time), grace (seconds), force. WM_CLOSE reaches only windows of the caller's own session, so a one-shot
+# scheduled task of the desktop user posts it and returns the number of windows that it asked.
 param($Data)
 
 $root = [int] $Data.pid
 $started = [double] $Data.started
 $grace = [double] $Data.grace
 
-# The process that was meant: PIDs are reused, so its start time counts as well. Nothing where it is gone; throws where Windows does
-# not say.
+# The process with this PID and start time, because PIDs are reused. Returns nothing if it has ended; throws if Windows does not
+# answer.
 function Get-Meant {
     foreach ($found in @(Get-CimInstance -ClassName Win32_Process -Filter "ProcessId=$root" -ErrorAction Stop)) {
         if ($null -eq $found) { continue }
@@ -18,7 +18,7 @@ function Get-Meant {
     }
 }
 
-# Whether it is gone. What Windows does not say counts as no, with the reason in $Problems.Process.
+# Whether the process has ended. If Windows does not answer, the result is false and $Problems.Process has the reason.
 function Test-Gone {
     try { $gone = $null -eq (Get-Meant) }
     catch {
@@ -29,7 +29,7 @@ function Test-Gone {
     $gone
 }
 
-# Times are compared in UTC: local time has an hour once a year in which a child seems older than its parent
+# Times are compared in UTC: in the repeated hour of a DST change, a child may seem older than its parent.
 function Get-Tree($Top) {
     $all = New-Object Collections.ArrayList
     foreach ($one in @(Get-CimInstance -ClassName Win32_Process -Property @('ProcessId', 'ParentProcessId', 'CreationDate') -ErrorAction Stop)) {
@@ -50,7 +50,7 @@ function Get-Tree($Top) {
     $found | ForEach-Object { $_.id }
 }
 
-# Each window once: a program that asks whether to save must not be asked again and again. A process may end at any time.
+# Each window is asked once, so that a program does not show its save dialog repeatedly. A process may end at any time.
 $ask = {
     $seen = @{}
     for ($round = 0; $round -lt 10; $round++) {
@@ -72,7 +72,7 @@ $ask = {
     $seen.Count
 }
 
-# End the tree by force; the reason stands in $Problems.ended where that fails.
+# Kills the tree. On failure, $Problems.ended has the reason.
 function Stop-Tree {
     try {
         $info = New-Object Diagnostics.ProcessStartInfo
@@ -102,25 +102,25 @@ try {
     if ($null -eq $top) { $how = 'gone' }
     else {
         $numbers = @(Get-Tree $top)
-        # this very process, or one that it came from
+        # this process itself, or one of its parents
         if ($numbers -contains $PID) { $how = 'own' }
     }
 }
 catch { $Problems['Process'] = Get-Reason $_ }
 
-# where Windows does not show the process, nothing is done to it
+# a process that Windows does not show is left alone
 if ($how -eq 'still-there' -and -not $Problems.ContainsKey('Process')) {
     if ($top.SessionId -ne 0) {
         if ($top.SessionId -eq [Diagnostics.Process]::GetCurrentProcess().SessionId) { $asked = [int] (& $ask) }
         else {
-            # a command line has an end
+            # the length of a command line is limited
             $list = @($numbers | Select-Object -First 1500) -join ','
-            # a task that has not ended within 15 s may have asked all the same: it is given the grace as well
+            # a task that is still running after 15 s may have asked the windows, so the grace period applies too
             $done = Invoke-UserTask ('$numbers = @(' + $list + '); ' + $ask.ToString()) (15 + $grace) { Test-Gone }
             if ($done.task -eq 'ended') { $asked = [int] $done.answer }
         }
     }
-    # with force the grace is kept whatever became of the task: it may have asked, and whoever was asked may be saving
+    # with force, always wait for the grace period: the task may have asked, and programs may be saving
     if ($done.task -ne 'running' -and ($asked -gt 0 -or $Data.force -or $done.task -eq 'failed')) {
         $watch = [Diagnostics.Stopwatch]::StartNew()
         while ($watch.Elapsed.TotalSeconds -lt $grace -and -not (Test-Gone)) { Start-Sleep -Milliseconds 250 }

@@ -1,11 +1,11 @@
-# Ask the tree of one process to end, wait, and with force end it. Arguments: pid, start in hundredths of a second since the epoch,
-# seconds of grace, 1 to force. Prints: gone, polite, forced, still-there, or own for the caller itself and its parents.
+# Asks a process tree to end, waits, and kills it with force. Arguments: pid, start time (hundredths of a second, Unix time),
+# grace period (seconds), 1 to force. Prints: gone, polite, forced, still-there, or own for the caller itself and its parents.
 LC_ALL=C; export LC_ALL
 pid=$1; started=$2; grace=$3; force=$4
 hz=$(getconf CLK_TCK 2>/dev/null || echo 100)
 boot=$(sed -n 's/^btime //p' /proc/stat)
 
-# The PID may belong to another process by now: its start time must be the one that was meant. A zombie has ended.
+# PIDs are reused, so the start time must match too. A zombie has ended.
 same() {
   read -r line 2>/dev/null < "/proc/$pid/stat" || return 1
   set -- ${line##*) }

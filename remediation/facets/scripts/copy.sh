@@ -1,6 +1,6 @@
-# Copy parts of the volume at /from into the one at /to. Arguments: paths relative to the volume's root; one that is not there is
-# left out. What is there already stays: a large file by its size, a small one (a manifest, which keeps its size when it changes) by
-# what it says. Prints the bytes that were copied. Runs in whatever image there is: sh, ls, cat, cp, mv and mkdir are needed.
+# Copies paths from the volume at /from to the one at /to. Arguments: paths relative to the volume's root; missing ones are
+# skipped. Existing files are kept: large ones by size, small ones (a manifest may change without changing its size) by content.
+# Prints the number of copied bytes. Runs in any image that has sh, ls, cat, cp, mv and mkdir.
 set -u
 LC_ALL=C; export LC_ALL
 copied=0
@@ -23,7 +23,7 @@ one() {
   fi
   bytes=$(size "$1")
   if [ -f "$2" ] && [ "$(size "$2")" = "$bytes" ] && same "$1" "$2" "$bytes"; then return; fi
-  rm -f "$2.remediation-part" # what lies there may be a link to anywhere
+  rm -f "$2.remediation-part" # it may be a link to another place
   cp -p "$1" "$2.remediation-part" && mv -f "$2.remediation-part" "$2" || exit 1
   copied=$((copied + bytes))
 }

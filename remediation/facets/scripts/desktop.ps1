@@ -1,9 +1,9 @@
-# Docker Desktop: where it is installed, what of it runs, its settings file, and the limits of WSL. The files are those of the
-# desktop's user, not of this login.
+# Docker Desktop: its installation, its processes, its settings file, and the limits of WSL. Uses the files of the desktop user,
+# not of this login.
 param($Data)
 
-# The profile of whoever sits at the desktop, by the owner of the shell; of this login where nobody does. Throws where Windows does not
-# say whose it is: the files of another user would be the wrong ones.
+# The profile of the desktop user (the owner of explorer.exe), or of this login if there is none. Throws if Windows does not name
+# the owner, because another user's files would be wrong.
 function Get-Profile {
     $refused = $null
     foreach ($shell in @(Get-Shell)) {
@@ -24,18 +24,18 @@ function Get-Profile {
     [string] $env:USERPROFILE
 }
 
-# A place in that profile
+# A path in that profile.
 function Get-Place([string] $Below) {
     if (-not $userFolder) { throw ('the profile of the desktop user is not known: ' + $Problems['Profile']) }
     Join-Path $userFolder $Below
 }
 
-# Whether there is such a file; throws where this login may not look
+# Whether a file exists; throws if this login has no access.
 function Test-File([string] $Path) { Test-Path -LiteralPath $Path -PathType Leaf -ErrorAction Stop }
 
 $userFolder = Get-Part 'Profile' { Get-Profile }
 
-# Where it is found in one place, it is there, whatever is known of the other
+# found in one place is enough, even if the other is inaccessible
 $program = Get-Part 'Installed' {
     $refused = $null
     foreach ($find in @(
@@ -59,7 +59,7 @@ $rows = New-Object Collections.ArrayList
 Get-Part 'Processes' {
     foreach ($process in @(Get-CimInstance -ClassName Win32_Process -ErrorAction Stop)) {
         if ([string] $process.Name -notmatch '^(Docker Desktop|com\.docker\..*|docker-agent|vpnkit.*)\.exe$') { continue }
-        # the privileged helper is a service that starts with Windows and stays when Docker Desktop ends
+        # the privileged helper is a service that keeps running when Docker Desktop exits
         if ($process.Name -eq 'com.docker.service.exe') { continue }
         $null = $rows.Add(@{
                 Name = [string] $process.Name

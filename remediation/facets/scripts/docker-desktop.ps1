@@ -1,9 +1,9 @@
-# Start or stop Docker Desktop as the desktop's user, or end its processes. Data: action (start, stop or kill), seconds: for a start,
-# how long the task may take (20 at least); for a stop, after how long Docker Desktop gives up.
-# What is started runs on by itself: the task's script starts it and ends, and nothing here waits for it.
+# Starts or stops Docker Desktop as the desktop user, or kills its processes. Data: action (start, stop or kill); seconds: for a
+# start, the time limit of the task (at least 20); for a stop, the time limit of Docker Desktop's own command.
+# The started program keeps running: the task only starts it and ends.
 param($Data)
 
-# Both run in the user's session. All-users installation first, else the user's own
+# Both scripts run in the user's session. The installation for all users comes first, then the user's own.
 $start = {
     $places = @(@($env:ProgramFiles, 'Docker\Docker\Docker Desktop.exe'), @($env:LOCALAPPDATA, 'Programs\DockerDesktop\Docker Desktop.exe'))
     foreach ($place in $places) {
@@ -24,14 +24,14 @@ $stop = {
         $path = Join-Path $place[0] $place[1]
         if (Test-Path -LiteralPath $path) { $program = $path }
     }
-    # elsewhere only by the search path: a bare name would be looked for in the current folder first
+    # use only the search path: for a bare name, the current folder would come first
     if (-not $program) { $program = @(Get-Command -Name 'docker.exe' -CommandType Application -ErrorAction SilentlyContinue)[0].Path }
     if (-not $program) { return 2 }
     $null = Start-Process -FilePath $program -ArgumentList ('desktop stop --timeout ' + $seconds) -WindowStyle Hidden
     0
 }
 
-# End its processes, and return why some could not be ended; one that has ended by itself is no failure.
+# Kills the processes. Returns why some could not be killed; one that has ended meanwhile is not a failure.
 function Stop-Programs {
     $left = New-Object Collections.ArrayList
     foreach ($process in @(Get-CimInstance -ClassName Win32_Process -ErrorAction Stop)) {
@@ -42,7 +42,7 @@ function Stop-Programs {
         catch {
             if ($_.CategoryInfo.Category -eq 'ObjectNotFound') { continue }
             $why = Get-Reason $_
-            # it may have ended on the way; where Windows does not say, it has not
+            # it may have ended meanwhile; if Windows does not answer, assume that it has not
             try { $null = Get-Process -Id $number -ErrorAction Stop }
             catch { if ($_.CategoryInfo.Category -eq 'ObjectNotFound') { continue } }
             $null = $left.Add([string] $process.Name + ' (' + $number + '): ' + $why)

@@ -1,4 +1,5 @@
-# Rename or remove one file, or make a folder and those above it. Data: action (rename, remove or make), path, to. What is there already is never overwritten by a rename.
+# Renames or removes a file, or creates a folder and its parents. Data: action (rename, remove or make), path, to. A rename never
+# overwrites an existing file.
 param($Data)
 
 $done = $false
@@ -7,7 +8,7 @@ try {
     switch ([string] $Data.action) {
         'rename' { [IO.File]::Move([string] $Data.path, [string] $Data.to); $done = $true }
         'remove' {
-            # .NET takes a missing file for removed, and a missing folder for an error
+            # .NET ignores a missing file but throws for a missing folder
             try { [IO.File]::Delete([string] $Data.path) }
             catch { if (-not (Test-Cause $_ @([IO.DirectoryNotFoundException]))) { throw } }
             $done = $true

@@ -1,11 +1,11 @@
-# The entries of a folder, and the space of the drive that it lies on. Data: path; entries, false where only the space is wanted.
+# The entries of a folder, and the space of its drive. Data: path; entries, false to return only the space.
 param($Data)
 
 $path = [string] $Data.path
 
 function Test-Folder {
     if (Test-Path -LiteralPath $path -PathType Container) { return $true }
-    # a folder that may not be seen is not a missing one: asking for its attributes tells them apart
+    # an inaccessible folder looks missing to Test-Path: reading its attributes tells the difference
     try { $null = [IO.File]::GetAttributes($path) }
     catch { if (-not (Test-Cause $_ @([IO.FileNotFoundException], [IO.DirectoryNotFoundException]))) { throw } }
     $false
@@ -14,7 +14,7 @@ function Test-Folder {
 function Add-Entry($Item) {
     $length = 0
     if (-not $Item.PSIsContainer) { $length = $Item.Length }
-    # what is removed while the folder is listed is no entry: PowerShell gives null for a property that cannot be read
+    # PowerShell returns null for the properties of a file that was removed meanwhile
     if ($null -eq $length -or $null -eq $Item.LastWriteTime) { return }
     $null = $found.Add(@{
             Name = [string] $Item.Name

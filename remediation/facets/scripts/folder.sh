@@ -1,4 +1,4 @@
-# The entries of a folder, one per line: size, modified (seconds since the epoch), type, name. Argument: the folder. Code 2: there is none.
+# Lists a folder, one entry per line: size, modification time (Unix time), type, name. Argument: the folder. Exit code 2: not a folder.
 LC_ALL=C; export LC_ALL
 [ -d "$1" ] || exit 2
 cd "$1" || exit 1

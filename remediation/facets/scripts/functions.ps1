@@ -1,24 +1,24 @@
-# Functions that several probes use. Each probe is sent with those that it names, and with what these name (__init__.py).
-# What stands before the first function is sent with every probe.
+# Functions shared by several probes. Each probe is sent with the functions that it uses, directly or indirectly (__init__.py).
+# The lines before the first function are sent with every probe.
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
-# Why a part of the answer is null, by the part's name: whoever reads the answer can tell "refused" from "not there".
+# The reason for each missing part of the answer, by name. It distinguishes "access denied" from "does not exist".
 $Problems = @{}
 # A query that hangs must leave time for the other parts. Commands without this parameter are not affected.
 $PSDefaultParameterValues = @{}
 foreach ($each in 'Get-CimInstance', 'Get-CimClass', 'Invoke-CimMethod') { $PSDefaultParameterValues[$each + ':OperationTimeoutSec'] = 15 }
 
-# The value of a part that may be refused: null, and the reason in $Problems, where reading it fails. Wrap a list in @( ).
+# Reads a part of the answer. On failure, returns null and puts the reason into $Problems. Wrap a list in @( ).
 function Get-Part([string] $Name, [ScriptBlock] $Read) {
     try { & $Read }
     catch { $Problems[$Name] = Get-Reason $_ }
 }
 
-# Why a command failed, in one line. CIM's code says in every language whether it was refused or whether there is no such class.
+# The reason of a failure, in one line. It includes CIM's code, because messages are localized.
 function Get-Reason($Record) {
     $cause = $Record.Exception.GetBaseException()
     $text = [string] $cause.Message
-    # a command of WSMan says it inside the fault's XML
+    # WSMan commands wrap the message in the XML of a fault
     if ($text -match '<(?:\w+:)?Message>([^<]+)</') { $text = [Net.WebUtility]::HtmlDecode($Matches[1]) }
     $text = ($text -replace '\s+', ' ').Trim()
     if (-not $text) { $text = $cause.GetType().Name }
@@ -26,7 +26,7 @@ function Get-Reason($Record) {
     $text
 }
 
-# Whether an exception of one of these types is the cause of a failure, at whatever depth.
+# Whether an exception of one of these types is among the causes of a failure.
 function Test-Cause($Record, [Type[]] $Types) {
     for ($cause = $Record.Exception; $null -ne $cause; $cause = $cause.InnerException) {
         foreach ($type in $Types) { if ($type.IsInstanceOfType($cause)) { return $true } }
@@ -34,21 +34,21 @@ function Test-Cause($Record, [Type[]] $Types) {
     $false
 }
 
-# Seconds since the epoch; null for null.
+# Unix time, or null for null.
 function ConvertTo-Epoch($Time) {
     if ($null -eq $Time) { return $null }
     (([DateTime] $Time).ToUniversalTime().Ticks - 621355968000000000) / 1e7
 }
 
-# The shells with a screen. Session 0 has the services.
+# Instances of explorer.exe with a screen. Session 0 contains the services.
 function Get-Shell {
     foreach ($shell in @(Get-CimInstance -ClassName Win32_Process -Filter "Name='explorer.exe'" -ErrorAction Stop)) {
         if ($null -ne $shell -and $shell.SessionId -ne 0) { $shell }
     }
 }
 
-# Who sits at the desktop: the owner of a shell with a screen, else whoever the console belongs to; nothing where nobody does.
-# Throws where Windows does not say. A shell may end between two queries: then the next one answers.
+# The desktop user: the owner of explorer.exe in a session with a screen, else the user of the console; nothing if there is none.
+# Throws if Windows does not answer. If explorer.exe ends between two queries, the next query is used.
 function Get-DesktopUser {
     $refused = $null
     try {
@@ -71,7 +71,7 @@ function Get-DesktopUser {
     if ($null -ne $refused) { throw $refused }
 }
 
-# The unsigned code of Windows for a failure; nothing where it has none. A CimException has it in its identifiers, not in HResult.
+# The unsigned Windows code of a failure, or nothing. A CimException has it in its identifiers, not in HResult.
 function Get-WindowsCode($Record) {
     $cause = $Record.Exception.GetBaseException()
     foreach ($text in @($cause.MessageId, $Record.FullyQualifiedErrorId)) {
@@ -81,12 +81,11 @@ function Get-WindowsCode($Record) {
         return 2147942400 + $cause.NativeErrorCode
     }
     $code = [int64] $cause.HResult -band 4294967295
-    # 0x8013xxxx are codes of .NET: they do not say what Windows reported
+    # 0x8013xxxx are .NET codes, which do not say what Windows reported
     if ([Math]::Floor($code / 65536) -ne 32787) { $code }
 }
 
-# A file's text, nothing where there is none. Whoever has it open may go on writing; where a program keeps it to itself for a moment,
-# it is read a little later.
+# The text of a file, or nothing if it does not exist. The file may be open for writing; an exclusive lock is retried briefly.
 function Read-Text([string] $Path) {
     for ($round = 0; $true; $round++) {
         try {
@@ -103,14 +102,14 @@ function Read-Text([string] $Path) {
     }
 }
 
-# Run a script as a one-shot task of the desktop's user. `task` in the result says what became of it:
+# Runs a script as a one-shot scheduled task of the desktop user. `task` in the result is one of:
 #   ended    it ran to its end; `answer` is the number from 0 to 65535 that it returned
 #   failed   it ended in another way; `code` is what Windows reports
-#   running  it had not ended after so many seconds, or when $Enough, which gets the latest code, returned true
+#   running  it had not ended within $Seconds, or $Enough, which gets the latest code, returned true
 #   refused  Windows did not let this login start it
-#   no-user  nobody is logged on
-# The reason stands in $Problems.task. The scheduler's number means several things, so the script answers in a file, and where it may
-# not write one, by an exit code with bit 29 set: Windows reserves that bit for applications.
+#   no-user  no user is logged on
+# The reason is in $Problems.task. The scheduler's result is ambiguous, so the script writes its answer to a file or, if it cannot,
+# exits with a code in which bit 29 is set, which Windows reserves for applications.
 function Invoke-UserTask([string] $Text, [double] $Seconds, [ScriptBlock] $Enough) {
     $done = @{ task = 'refused'; answer = $null; code = $null; user = $null }
     try { $done.user = Get-DesktopUser }
@@ -126,7 +125,7 @@ function Invoke-UserTask([string] $Text, [double] $Seconds, [ScriptBlock] $Enoug
     }
     $mark = 760872960 # 0x2D5A0000
     $name = 'remediation-' + [guid]::NewGuid().ToString('N')
-    # In a folder that is removed with the task: one that ends later writes nothing. All users may write below ProgramData.
+    # The folder is removed with the task, so a task that ends late writes nothing. All users may write below ProgramData.
     $folder = $null
     $file = $null
     try {
@@ -145,11 +144,11 @@ function Invoke-UserTask([string] $Text, [double] $Seconds, [ScriptBlock] $Enoug
     $encoded = [Convert]::ToBase64String([Text.Encoding]::Unicode.GetBytes($whole))
     $registered = $false
     try {
-        # commands of a module see the session's preference, not that of this script
+        # commands of a module use the session's preference variables, not this script's
         $program = Join-Path $env:SystemRoot 'System32\WindowsPowerShell\v1.0\powershell.exe'
         $action = New-ScheduledTaskAction -Execute $program -Argument ('-NoProfile -NonInteractive -WindowStyle Hidden -EncodedCommand ' + $encoded) -ErrorAction Stop
         $principal = New-ScheduledTaskPrincipal -UserId $done.user -LogonType Interactive -RunLevel Limited -ErrorAction Stop
-        # what the task starts inherits its priority: with the usual one it would stay slow
+        # child processes inherit the priority, and the default of a scheduled task would keep them slow
         $settings = New-ScheduledTaskSettingsSet -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries -Priority 4 -ExecutionTimeLimit (New-TimeSpan -Minutes 10) -ErrorAction Stop
         if ($null -eq $action -or $null -eq $principal -or $null -eq $settings) { throw 'Windows returned no description of the task' }
         $registered = $null -ne (Register-ScheduledTask -TaskName $name -Action $action -Principal $principal -Settings $settings -ErrorAction Stop)
@@ -172,7 +171,7 @@ function Invoke-UserTask([string] $Text, [double] $Seconds, [ScriptBlock] $Enoug
     $done
 }
 
-# What has become of a task that was started: changes `task`, `answer` and `code`.
+# Updates `task`, `answer` and `code` of a started task.
 function Update-UserTask([string] $Name, [string] $File, [int] $Mark, $Done) {
     $code = $null
     $answer = ''
@@ -185,7 +184,7 @@ function Update-UserTask([string] $Name, [string] $File, [int] $Mark, $Done) {
     }
     # it was started, so it may be running
     catch { $Problems['task'] = 'Windows does not say what became of the task: ' + (Get-Reason $_) }
-    # read after the code: whoever has ended has written it
+    # read after the code: a task that has ended has written its answer
     try { if ($File) { $answer = [string] (Read-Text $File) } } catch { $null = $_ }
     if ($answer -match '^answer (\d+)\.$') { $Done.answer = [int] $Matches[1] }
     elseif ($null -ne $code -and [Math]::Floor($code / 65536) -eq $Mark / 65536) { $Done.answer = [int] ($code - $Mark) }
@@ -195,11 +194,11 @@ function Update-UserTask([string] $Name, [string] $File, [int] $Mark, $Done) {
         $Problems.Remove('task')
     }
     elseif ($code -eq 2147946720) { $Done.task = 'no-user' }
-    # 267009: it runs, 267011: it has not run yet, 267045: it is queued
+    # 267009: running, 267011: has not run yet, 267045: queued
     elseif ($null -ne $code -and @(267009, 267011, 267045) -notcontains $code) { $Done.task = 'failed' }
 }
 
-# Remove a task and the folder of its answer, with further tries where that fails: nothing may stay behind.
+# Removes a task and its folder, with retries, so that nothing is left behind.
 function Remove-UserTask([string] $Name, [bool] $Registered, [string] $Folder) {
     $task = $true
     for ($round = 0; $round -lt 4; $round++) {
@@ -211,7 +210,7 @@ function Remove-UserTask([string] $Name, [bool] $Registered, [string] $Folder) {
                 $task = $false
             }
             catch {
-                # a registration that failed has most often left none
+                # a failed registration has usually left nothing
                 $task = $Registered -and $_.CategoryInfo.Category -ne 'ObjectNotFound'
                 if ($task) { $Problems['task_left'] = 'the task ' + $Name + ' stays behind: ' + (Get-Reason $_) }
             }
@@ -222,7 +221,7 @@ function Remove-UserTask([string] $Name, [bool] $Registered, [string] $Folder) {
     }
 }
 
-# The path of nvidia-smi; nothing where there is none. Throws where a folder may not be looked into and it is in no other.
+# The path of nvidia-smi, or nothing. Throws if a folder is inaccessible and nvidia-smi is in no other.
 function Find-Smi {
     $refused = $null
     foreach ($place in @(@($env:SystemRoot, 'System32\nvidia-smi.exe'), @($env:ProgramFiles, 'NVIDIA Corporation\NVSMI\nvidia-smi.exe'))) {
@@ -238,7 +237,7 @@ function Find-Smi {
     if ($null -ne $refused) { throw $refused }
 }
 
-# Start a program, by its full path, and begin to read what it writes. Nothing that it starts can hold up its reader.
+# Starts a program by its full path and begins to read its output. Its child processes cannot block the reader.
 function Start-Reading([string] $Path, [string] $Arguments) {
     $info = New-Object Diagnostics.ProcessStartInfo
     $info.FileName = $Path
@@ -262,7 +261,7 @@ function Start-Reading([string] $Path, [string] $Arguments) {
     $started
 }
 
-# Take in what a program writes, for so many milliseconds at the most; true once it has ended and written everything.
+# Reads a program's output for a limited time. Returns true when the program has ended and its output is complete.
 function Wait-Reading($Started, [double] $Milliseconds) {
     $watch = [Diagnostics.Stopwatch]::StartNew()
     $quiet = $null
@@ -274,14 +273,14 @@ function Wait-Reading($Started, [double] $Milliseconds) {
             $count = 0
             if ($one.reading.Status -eq 'RanToCompletion') { $count = $one.reading.Result }
             if ($count -le 0) { $one.reading = $null; continue }
-            # what is more than anybody reads is dropped, so that the program goes on
+            # output beyond the limit is dropped, so that the program can continue
             if ($one.text.Length -lt 1000000) { $null = $one.text.Append([Text.Encoding]::UTF8.GetString($one.buffer, 0, $count)) }
             $one.reading = $one.stream.ReadAsync($one.buffer, 0, $one.buffer.Length)
         }
         if ($came) { $quiet = $null }
         $open = @(@($Started.stdout, $Started.stderr) | Where-Object { $null -ne $_.reading } | ForEach-Object { $_.reading })
         if ($Started.process.HasExited) {
-            # a program that it started may hold the pipes for ever: half a second without a byte is the end
+            # a child process may keep the pipes open forever, so half a second without output is the end
             if ($open.Count -eq 0) { return $true }
             if ($null -eq $quiet) { $quiet = $watch.ElapsedMilliseconds }
             if ($watch.ElapsedMilliseconds - $quiet -gt 500) { return $true }
@@ -294,12 +293,12 @@ function Wait-Reading($Started, [double] $Milliseconds) {
     }
 }
 
-# End a program without waiting for its end: one that hangs in a driver has none.
+# Kills a program without waiting for it: a program that hangs in a driver never ends.
 function Stop-Reading($Started) {
     try { if (-not $Started.process.HasExited) { $Started.process.Kill() } } catch { $null = $_ }
 }
 
-# nvidia-smi's answer about these fields; a code of 255 and the reason where it has not come after so many seconds.
+# Runs nvidia-smi for these fields. On timeout, the code is 255 with the reason.
 function Invoke-Smi([string] $Program, $Fields, [double] $Seconds) {
     $started = Start-Reading $Program ('--query-gpu=' + (@($Fields) -join ',') + ' --format=csv,noheader,nounits')
     if (-not (Wait-Reading $started ($Seconds * 1000))) {
@@ -310,32 +309,32 @@ function Invoke-Smi([string] $Program, $Fields, [double] $Seconds) {
     @{ rc = $code; stdout = $started.stdout.text.ToString(); stderr = $started.stderr.text.ToString() }
 }
 
-# One HTTP request. Web: method, url, body (JSON text or null), timeout in seconds; silence (seconds without a byte after which it is
-# given up, or null); tell: what has been read is sent about once a second by the worker's Send-Told, and the body is then the rest;
-# keep: where the time is over in the middle of an answer, what has come stands beside the error. A redirect is not followed.
-# All of it is in this one function, so that it also runs in a runspace of its own.
+# Sends one HTTP request. Web: method, url, body (JSON text or null), timeout (seconds); silence (seconds without data before the
+# request times out, or null); tell: send received data about once a second with the worker's Send-Told, and return the rest as body;
+# keep: on a timeout within an answer, return the received part with the error. Redirects are not followed.
+# Everything is in this one function, so that it can run in a separate runspace.
 function Invoke-Web {
     param($Web)
     $ErrorActionPreference = 'Stop'
     $watch = [Diagnostics.Stopwatch]::StartNew()
     $limit = [double] $Web.timeout * 1000
-    # as in remediation/model/limits.py: what is not told in pieces has to fit into one line of the worker
+    # as in remediation/model/limits.py: an answer that is not streamed must fit into one line of the worker
     $megabytes = if ($Web.tell) { 64 } else { 16 }
     $most = $megabytes * 1048576
     $tooLarge = 'the answer is larger than ' + $megabytes + ' MB, the most that is accepted'
     [Net.ServicePointManager]::Expect100Continue = $false
-    # 5.1 offers old protocols alone unless told otherwise; a registry wants 1.2
+    # Windows PowerShell 5.1 offers only old protocols by default; registries need TLS 1.2
     [Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
 
     function Get-Left { [int] [Math]::Max(1, [Math]::Min([int]::MaxValue, $limit - $watch.ElapsedMilliseconds)) }
 
-    # For how long the next byte is waited.
+    # Milliseconds to wait for the next byte.
     function Get-Patience {
         if ($Web.silence) { [int] [Math]::Max(1, [Math]::Min((Get-Left), [double] $Web.silence * 1000)) }
         else { Get-Left }
     }
 
-    # Wait for what is being read; meanwhile what waits to be told is told. False where the time is over.
+    # Waits for a read and sends pending data meanwhile. Returns false on timeout.
     function Wait-Bytes($Reading, $Target) {
         $until = $watch.ElapsedMilliseconds + (Get-Patience)
         while ($true) {
@@ -347,7 +346,7 @@ function Invoke-Web {
         }
     }
 
-    # At most one frame a second, and none too large for a line.
+    # At most one frame per second, and none too large for a line.
     function Step-Telling($Target) {
         if (-not $Web.tell -or $Target.Length -eq 0) { return }
         if ($Target.Length -lt 200000 -and $watch.ElapsedMilliseconds - $told[0] -lt 1000) { return }
@@ -363,7 +362,7 @@ function Invoke-Web {
         $last = $null
         $cut = $false
         $all = [long] 0
-        $told = @(-1000)  # when something was told last
+        $told = @(-1000)  # time of the last frame
         $reading = $null
         $buffer = New-Object byte[] 65536
         try {
@@ -385,7 +384,7 @@ function Invoke-Web {
             }
         }
         finally {
-            # what is still being read ends with the request, and closing is no news after that
+            # abort a pending read with the request; errors on closing are then expected
             if ($null -ne $reading -and -not $reading.IsCompleted) { $request.Abort() }
             try { $source.Close() } catch { $null = $_ }
         }
@@ -397,7 +396,7 @@ function Invoke-Web {
         }
         if ($Web.keep) { $said.last_byte = $last; $said.cut = $cut }
         if ($cut) { $said.error = @{ kind = 'timeout'; message = 'the answer was not complete within ' + $Web.timeout + ' s' } }
-        # a redirect is not followed, it is told
+        # redirects are returned, not followed
         if ($said.status -ge 300 -and $said.status -lt 400) { $said.location = [string] $Response.Headers['Location'] }
         $said
     }
@@ -421,7 +420,7 @@ function Invoke-Web {
         }
         try { $response = $request.GetResponse() }
         catch {
-            # an answer with a code of 400 or more is an exception that carries the answer
+            # a status of 400 or more is an exception that contains the response
             $failure = $_.Exception.GetBaseException()
             if ($failure -is [Net.WebException] -and $null -ne $failure.Response) { $response = $failure.Response }
             else { throw }

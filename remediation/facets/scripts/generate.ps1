@@ -1,15 +1,15 @@
-# One request to the model while the loads of GPU and CPU are sampled. Data: url, body (JSON text), timeout in seconds, sample.
-# The request runs in a runspace of its own, because this process does one thing at a time.
+# Sends one request to the model while GPU and CPU load are sampled. Data: url, body (JSON text), timeout (seconds), sample.
+# The request runs in a separate runspace, because this process handles one call at a time.
 param($Data)
 
-# nvidia-smi prints a line for each card every 250 ms: starting it for each sample would load the machine that is measured
+# nvidia-smi prints a line per card every 250 ms: starting it for each sample would load the measured machine
 function Start-Loop {
     $program = Find-Smi
     if (-not $program) { throw 'nvidia-smi was not found' }
     Start-Reading $program '--query-gpu=utilization.gpu --format=csv,noheader,nounits --loop-ms=250'
 }
 
-# Of what came since the last sample, the load of the busiest card: a model that runs on one card leaves the others idle.
+# The load of the busiest card since the last sample: a model on one card leaves the others idle.
 function Add-Load($Smi) {
     $text = $Smi.stdout.text
     $whole = $text.ToString().LastIndexOf("`n") + 1
@@ -26,7 +26,7 @@ $answer = $null
 $limit = [double] $Data.timeout * 1000
 $web = @{ method = 'POST'; url = $Data.url; body = $Data.body; timeout = $Data.timeout; keep = $true }
 $shell = [PowerShell]::Create()
-# opened before the time begins: on a busy machine this takes a while
+# opened before the time starts: this takes a while on a busy machine
 $shell.Runspace = [Management.Automation.Runspaces.RunspaceFactory]::CreateRunspace()
 $shell.Runspace.Open()
 $watch = New-Object Diagnostics.Stopwatch
@@ -35,7 +35,7 @@ try {
     $null = $shell.AddScript(${function:Invoke-Web}.ToString()).AddArgument($web)
     $watch.Start()
     $running = $shell.BeginInvoke()
-    # the request keeps to its time by itself; where even that hangs (a name server that does not answer) it is left alone
+    # the request enforces its own time limit; if even that hangs (a DNS server that does not answer), it is abandoned
     while (-not $running.IsCompleted -and $watch.ElapsedMilliseconds -lt $limit + 700) {
         if ($Data.sample) {
             $patience = [int] [Math]::Max(1, [Math]::Min(5, ($limit - $watch.ElapsedMilliseconds) / 1000))
@@ -60,10 +60,10 @@ finally {
         Add-Load $smi
         if ($code) { $Problems.gpu = 'nvidia-smi ended with ' + $code + ': ' + ($smi.stderr.text.ToString() -replace '\s+', ' ').Trim() }
     }
-    # disposing waits for what still runs
+    # disposing would wait for a running request
     if ($ended) { $shell.Runspace.Dispose(); $shell.Dispose() } else { $null = $shell.BeginStop($null, $null) }
 }
-# what failed now and then does not count where there are samples
+# single failures do not matter if there are samples
 if ($gpu.Count -gt 0) { $Problems.Remove('gpu') }
 if ($cpu.Count -gt 0) { $Problems.Remove('cpu') }
 
@@ -81,7 +81,7 @@ if ($null -ne $answer.status) {
         cpu = $cpu.ToArray()
         Problems = $Problems
     }
-    # whose time was over in the middle
+    # the answer timed out before it was complete
     if ($null -ne $answer.error) { $value.error = $answer.error }
     if ($null -ne $answer.location) { $value.location = $answer.location }
 }

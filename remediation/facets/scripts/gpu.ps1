@@ -1,5 +1,5 @@
-# nvidia-smi's CSV as it is, and the GPU performance classes: under WDDM they alone know the memory of a process.
-# Data: fields to ask for, and fallback, fewer of them: one unknown name fails the whole query with code 2.
+# nvidia-smi's CSV output, and the GPU performance counter classes, the only source of per-process memory under WDDM.
+# Data: fields to query, and fallback, a subset: one unknown field fails the whole query with code 2.
 param($Data)
 
 $limit = 20  # seconds, for both queries together
@@ -16,7 +16,7 @@ if ($program) {
 }
 if ($null -eq $done) { $done = @{ rc = $null; stdout = ''; stderr = '' } }
 
-# the classes' names are the same in every language, the counters' are not
+# class names are not localized, counter names are
 $rows = @(Get-Part 'process_memory' { Get-CimInstance -ClassName Win32_PerfFormattedData_GPUPerformanceCounters_GPUProcessMemory })
 $processMemory = New-Object Collections.ArrayList
 foreach ($row in $rows) {

@@ -1,6 +1,6 @@
-# One HTTP request from this host. Data: method, url, body (JSON text or null), timeout in seconds, stream; silence (seconds without a
-# byte after which it is given up, or null) and tell: what has been read is told about once a second by the worker's Send-Told, and the
-# value's body is then what is left. A server that refuses or does not answer is a value here, not an error of the script.
+# Sends one HTTP request from this host. Data: method, url, body (JSON text or null), timeout (seconds), stream; silence (seconds
+# without data before the request times out, or null) and tell: received data is sent about once a second with the worker's Send-Told,
+# and the returned body is the rest. A server that refuses or does not answer is a value here, not a script error.
 param($Data)
 
 $web = @{

@@ -1,10 +1,10 @@
-# Lease directories: numbers below one folder. Data: folder; make, a number to make; remove, numbers to remove; list, true to list.
-# Made is true where this call made the directory, false where it was there.
+# Lease directories: numbers in one folder. Data: folder; make, a number to create; remove, numbers to remove; list, true to list.
+# Made is true if this call created the directory, false if it existed.
 param($Data)
 
 $folder = [string] $Data.folder
 
-# Windows has no call that makes a directory and says whether it was there; a rename onto one that is there fails.
+# Windows has no call that creates a directory and reports whether it existed, but renaming to an existing name fails.
 function Add-Lease([string] $Target) {
     $new = $Target + '-' + [guid]::NewGuid().ToString('N')
     $null = [IO.Directory]::CreateDirectory($new)
@@ -12,7 +12,7 @@ function Add-Lease([string] $Target) {
     catch {
         $reason = $_
         try { [IO.Directory]::Delete($new) } catch { $Problems['Left'] = $new + ': ' + (Get-Reason $_) }
-        # taken by another run, or not to be had: the list tells
+        # taken by another run, or impossible: the list shows which
         if (@(Get-Lease) -contains [IO.Path]::GetFileName($Target)) { return $false }
         throw $reason
     }
@@ -32,7 +32,7 @@ foreach ($number in @($Data.remove)) {
     if ($null -eq $number) { continue }
     try { [IO.Directory]::Delete((Join-Path $folder ([int] $number)), $true) }
     catch {
-        # gone already is as good as removed
+        # a missing directory counts as removed
         if (Test-Cause $_ @([IO.DirectoryNotFoundException])) { continue }
         $null = $kept.Add([int] $number)
         $Problems['Kept'] = Get-Reason $_

@@ -1,13 +1,13 @@
-# Leases on a POSIX host. Arguments: a verb, the folder that was named for leases or "", the lease folder that is in use or "", and then
-#   look                               what is there
-#   make NUMBER                        make a lease directory
-#   write NUMBER BEFORE CLEAR...       write what the lease says (on stdin), remove other lease directories, and look
+# Leases on a POSIX host. Arguments: a verb, the configured lease folder or "", the lease folder in use or "", and then
+#   look                               list the leases
+#   make NUMBER                        create a lease directory
+#   write NUMBER BEFORE CLEAR...       write the lease from stdin, remove other lease directories, and list the leases
 #   clear NUMBER...                    remove lease directories
-# Prints lines of words with tabs between them: now, own, entry, lease, made, there, gone, and refused with a path and a reason.
+# Prints lines of tab-separated words: now, own, entry, lease, made, there, gone, and refused with a path and a reason.
 #
-# Without a name, every login has a lease folder of its own in /var/tmp, and reads those of all others. It is made by mktemp, so nobody
-# can make it first, and since only its owner may write there, its content is what that login wrote. No folder or file is used before
-# its owner and mode are known, and each is entered as the working directory first: what is renamed or replaced then changes nothing.
+# Without a configured folder, every login has its own lease folder in /var/tmp and reads those of all others. mktemp creates it, so no
+# other user can create it first, and only its owner may write there. No folder or file is used before its owner and mode have been
+# checked, and each folder is first made the working directory, so that renaming or replacing it has no effect.
 LC_ALL=C; export LC_ALL
 verb=$1; named=$2; own=$3; shift 3
 me=$(id -u)
@@ -16,7 +16,7 @@ umask 022
 say() { printf '%s\t' "$@"; echo; }
 refuse() { say refused "$1" "$2"; exit 0; }
 
-# Whether others than the owner may change the working directory. Sets `owner`.
+# Whether users other than the owner may change the working directory. Sets `owner`.
 open_to_others() {
   owner=$(stat -c '%u %a' .); bits=${owner#* }; owner=${owner% *}
   case $bits in [1357]???) return 1 ;; *[2367] | *[2367]?) return 0 ;; *) return 1 ;; esac
@@ -27,13 +27,13 @@ trusted() {
   [ "$owner" = 0 ] || [ "$owner" = "$me" ] || refuse "$(pwd -P)" "it belongs to $(stat -c %U .), and only a folder of root or of this login is used"
 }
 
-# Enter a directory of the working directory; not where it is a link, or was replaced by one.
+# Enters a subdirectory of the working directory, unless it is a link or was replaced by one.
 enter() {
   here=$(pwd -P)
   [ -d "./$1" ] && [ ! -L "./$1" ] && cd -P "./$1" 2>/dev/null && [ "$(pwd -P)" = "${here%/}/$1" ]
 }
 
-# Enter the folder that was named, component by component; "make" makes what is missing. Returns 1 where it is not there.
+# Enters the configured folder, component by component; "make" creates missing ones. Returns 1 if it does not exist.
 enter_named() {
   cd / || exit 1
   rest=$named
@@ -45,7 +45,7 @@ enter_named() {
     [ "$part" != . ] || continue
     if [ ! -e "./$part" ] && [ ! -L "./$part" ]; then
       [ "$verb" = make ] || return 1
-      # every login of the host is to see the same leases, but only its owner may remove one
+      # all logins of the host must see the same leases, but only the owner of a lease may remove it
       mkdir -m "$([ -n "$rest" ] && echo 755 || echo 1777)" "./$part" 2>/dev/null || [ -d "./$part" ] || refuse "$named" "it cannot be made: there is no right to write to $(pwd -P)"
     fi
     path=$(pwd -P); path=${path%/}/$part
@@ -62,7 +62,7 @@ enter_shared() {
   trusted
 }
 
-# Enter this login's own lease folder: the one that is in use, or the first of those that are there.
+# Enters this login's own lease folder: the one in use, or the first existing one.
 enter_own() {
   if [ -n "$own" ]; then cd "${own%/*}/" 2>/dev/null && enter "${own##*/}" || return 1; return; fi
   for each in remediation-lease.*; do
@@ -73,13 +73,13 @@ enter_own() {
 
 enter_mine() { if [ -n "$named" ]; then enter_named; else enter_shared && enter_own; fi; }
 
-# The file's owner may put a link or a FIFO in its place at any moment: neither is followed or waited for.
+# The owner may replace the file by a link or FIFO at any time: neither is followed or waited for.
 first_bytes() {
   if dd if=/dev/null iflag=nofollow,nonblock 2>/dev/null; then dd if="$1" iflag=nofollow,nonblock bs=4096 count=1 2>/dev/null
   else head -c 4096 "$1"; fi
 }
 
-# What the lease directory $1 of the working directory says.
+# Prints the content of the lease directory $1 in the working directory.
 show() {
   (
     path=$(pwd -P)/$1
@@ -101,7 +101,7 @@ show() {
   )
 }
 
-# The lease directories in the working directory, and what the newest says.
+# Lists the lease directories in the working directory, and prints the newest.
 list() {
   newest=
   for each in [1-9]*; do
@@ -124,12 +124,12 @@ look() {
   [ -z "$named" ] || return
   enter_shared
   for folder in remediation-lease.*; do
-    case $folder in *[!A-Za-z0-9.-]*) continue ;; esac # whoever makes a folder chooses its name, and the name is printed
+    case $folder in *[!A-Za-z0-9.-]*) continue ;; esac # the creator of a folder chooses its name, which is printed
     [ "$(pwd -P)/$folder" = "$mine" ] || (enter "$folder" && ! open_to_others && list "")
   done
 }
 
-# Remove lease directories of the working directory.
+# Removes lease directories in the working directory.
 remove() {
   for each in "$@"; do
     case $each in '' | *[!0-9]*) continue ;; esac

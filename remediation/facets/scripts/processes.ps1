@@ -1,11 +1,11 @@
-# All processes with owners and services. Who may not see an owner or a path gets null there.
+# All processes with owners and services. Owners and paths that this login may not see are null.
 param($Data)
 
 $limit = 15  # seconds for all owners
 $watch = [Diagnostics.Stopwatch]::StartNew()
 
-# One pass for all owners where the login is elevated; else process by process, and only at the desktop: that is slow.
-# What ends meanwhile has no owner, and is no reason to lose the others'.
+# One query for all owners if the login is elevated; otherwise one per process in desktop sessions, which is slow.
+# A process that ends meanwhile has no owner and does not affect the others.
 $owners = @{}
 try {
     foreach ($process in @(Get-Process -IncludeUserName -ErrorAction SilentlyContinue)) { $owners[[int] $process.Id] = $process.UserName }

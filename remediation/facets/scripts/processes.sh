@@ -1,4 +1,4 @@
-# What runs here: the clock's ticks per second, the boot time, ps's view, and each process's start in ticks after the boot.
+# The processes: clock ticks per second, boot time, the output of ps, and each process's start in ticks after boot.
 LC_ALL=C; export LC_ALL
 echo "hz $(getconf CLK_TCK 2>/dev/null || echo 100)"
 grep '^btime' /proc/stat

@@ -1,9 +1,9 @@
-# What a repair rests on before it begins: WinRM's quotas, the classes that know the memory of programs, WSL. Only reads.
+# The prerequisites of a repair: WinRM quotas, the performance counter classes of per-process memory, WSL. Read only.
 param($Data)
 
 $byPolicy = New-Object Collections.ArrayList
 
-# A value that a policy sets comes as an element with an attribute beside its text
+# A value set by a policy is an element with an attribute besides its text.
 function Read-Value($Parent, [string] $Name) {
     if ($null -eq $Parent) { return $null }
     $value = $Parent.$Name
@@ -31,7 +31,7 @@ function Read-Quotas {
     }
 }
 
-# The program below System32 is there on machines without WSL as well; a service is not
+# System32\wsl.exe exists without WSL too, but a service does not.
 function Find-Wsl {
     foreach ($name in @('WSLService', 'LxssManager')) {
         try { $there = Get-Service -Name $name | Select-Object -First 1 }
@@ -41,7 +41,7 @@ function Find-Wsl {
         }
         if ($there) { return $there }
     }
-    # to a login that may not ask for a service, Windows says that there is none
+    # Windows reports a service as missing if the login may not query it
     foreach ($name in @('WSLService', 'LxssManager')) {
         $hidden = $version -or (Test-Path -LiteralPath ('HKLM:\SYSTEM\CurrentControlSet\Services\' + $name))
         if ($hidden) { throw 'WSL is there, and Windows does not tell this login of its service' }
@@ -54,7 +54,7 @@ function Read-Version {
     if (Test-Path -LiteralPath $program) { [string] [Diagnostics.FileVersionInfo]::GetVersionInfo($program).ProductVersion }
 }
 
-# What may not be opened is told, what is not there is not: a user without WSL, one who has logged off meanwhile, a service's account
+# Reports inaccessible keys but not missing ones: a user without WSL, one who has logged off, a service account.
 function Add-Refusal($Records) {
     foreach ($record in @($Records)) {
         if ($null -eq $record -or $record.CategoryInfo.Category -eq 'ObjectNotFound') { continue }
@@ -63,7 +63,7 @@ function Add-Refusal($Records) {
     }
 }
 
-# A user's distributions stand in that user's part of the registry, loaded while they are logged on
+# A user's distributions are in that user's registry hive, which is loaded while the user is logged on.
 function Read-Distributions {
     $own = [Security.Principal.WindowsIdentity]::GetCurrent().User.Value
     $errors = $null

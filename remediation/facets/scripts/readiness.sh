@@ -1,4 +1,4 @@
-# What a repair rests on before it begins, a name and a value per line; nothing where there is none. Only reads.
+# The prerequisites of a repair, one name and value per line; missing ones are omitted. Read only.
 LC_ALL=C; export LC_ALL
 echo "groups $(id -nG)"
 for socket in /var/run/docker.sock /run/docker.sock; do

@@ -1,4 +1,4 @@
-# What request bodies that Ollama wrote say of model and layers, and no word of their prompts. Data: paths.
+# The model and layer fields of requests logged by Ollama, without prompts. Data: paths.
 param($Data)
 
 $most = 1MB

@@ -1,4 +1,4 @@
-# nvidia-smi again and again. Data: fields, every (seconds between two samples), count (how many).
+# Runs nvidia-smi repeatedly. Data: fields, every (seconds between samples), count (number of samples).
 param($Data)
 
 $limit = 20  # seconds
@@ -14,7 +14,7 @@ for ($at = 0; $program -and $at -lt [int] $Data.count; $at++) {
     if ($null -eq $done) { $done = @{ rc = $null; stderr = '' }; break }
     if ($done.rc -ne 0) { $done.stderr = [string] $done.stderr + [string] $done.stdout; break }
     $null = $rows.Add(@{ At = $moment; Text = [string] $done.stdout })
-    # an nvidia-smi that takes longer than the time between two samples makes fewer of them
+    # a slow nvidia-smi yields fewer samples
     if ($whole.ElapsedMilliseconds -ge $every * ([int] $Data.count - 1)) { break }
     $left = [int] ($every - $watch.ElapsedMilliseconds)
     if ($left -gt 0) { Start-Sleep -Milliseconds $left }

@@ -1,4 +1,4 @@
-# nvidia-smi again and again. Arguments: the fields, seconds between two looks, how many looks. Each look begins with "at" and the time.
+# Runs nvidia-smi repeatedly. Arguments: fields, seconds between samples, number of samples. Each sample starts with "at" and the time.
 LC_ALL=C; export LC_ALL
 left=$3
 while [ "$left" -gt 0 ]; do

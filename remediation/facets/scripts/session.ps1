@@ -1,8 +1,8 @@
-# Who is logged in here, and who sits at the desktop. A login without rights learns at least the first.
+# The login and the desktop user. A login without rights learns at least its own name.
 param($Data)
 
 $identity = [Security.Principal.WindowsIdentity]::GetCurrent()
-# the name of a domain's account needs the domain
+# resolving the name of a domain account needs the domain
 $user = Get-Part 'User' { [string] $identity.Name }
 if (-not $user -and $env:USERNAME) { $user = $env:USERDOMAIN + '\' + $env:USERNAME }
 $elevated = Get-Part 'Elevated' {

@@ -1,5 +1,5 @@
-# The machine as Win32_OperatingSystem knows it. Memory in KiB, times in seconds since the epoch, UTC.
-# Its name and its version are known without that class as well.
+# The machine according to Win32_OperatingSystem. Memory in KiB, times as Unix time.
+# Name and version are available without that class too.
 param($Data)
 
 $class = 'Win32_OperatingSystem'

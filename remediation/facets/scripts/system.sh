@@ -1,4 +1,4 @@
-# The machine about itself, a name and a value per line. Memory in KiB; times in seconds since the epoch.
+# The machine, one name and value per line. Memory in KiB, times as Unix time.
 LC_ALL=C; export LC_ALL
 echo "kernel $(uname -s)"
 echo "release $(uname -r)"

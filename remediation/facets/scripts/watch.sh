@@ -1,12 +1,12 @@
-# How busy the machine is, into a file, in the background, until it is told to stop or the time is over. Arguments: "start" and the most
-# seconds, which prints the file's name; or "stop" and that name, which prints what was gathered and leaves nothing behind.
+# Samples the machine's load in the background into a file until stopped or timed out. Arguments: "start" and the time limit in
+# seconds, which prints the file's name; or "stop" and that name, which prints the samples and removes the file.
 # Lines: "cpu" and the ticks of /proc/stat, "gpu" and a percentage.
 LC_ALL=C; export LC_ALL
 case $1 in
   start)
     umask 077
     file=$(mktemp "${TMPDIR:-/tmp}/remediation-watch.XXXXXX") || exit 1
-    # the first look before anything is in the background: a quick request may be over before that has begun
+    # sample once before the background process starts: a quick request may end before that
     sed -n '1s/^cpu */cpu /p' /proc/stat >> "$file"
     (
       end=$(($(date +%s) + $2))

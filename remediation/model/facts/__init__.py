@@ -1,6 +1,7 @@
-"""One part of a host as typed objects: what facets read. Sizes are bytes, times seconds since the epoch by the host's clock.
+"""The state of a host as typed objects, read by facets.
 
-A value that is not known is ``None``, never 0 (under WDDM an unknown amount of VRAM must not be summed as nothing).
+Sizes are in bytes, times in seconds since the epoch by the host's clock. An unknown value is ``None``, never 0: under WDDM an
+unknown amount of VRAM must not be summed as nothing.
 """
 
 from __future__ import annotations

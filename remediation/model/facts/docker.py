@@ -1,4 +1,4 @@
-"""What a Docker engine, Compose and Docker Desktop say."""
+"""The state of a Docker engine, Compose and Docker Desktop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """A Docker engine that answers; ``memory_total`` is what its (virtual) machine has."""
+    """A Docker engine that answers; ``memory_total`` is the memory of its (virtual) machine."""
 
     version: str
     api_version: str
@@ -22,10 +22,10 @@ class EngineFacts:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What ``docker inspect`` says; ``environment`` in order, ``raw`` the whole record.
+    """The result of ``docker inspect``; ``environment`` in order, ``raw`` the whole record.
 
-    ``created_at``, ``started_at`` and ``finished_at`` as Docker writes them (RFC 3339); ``volumes`` are the names of the
-    named volumes that it mounts.
+    ``created_at``, ``started_at`` and ``finished_at`` are in Docker's format (RFC 3339); ``volumes`` are the names of the
+    mounted named volumes.
     """
 
     id: str
@@ -46,13 +46,13 @@ class Container:
 
     @property
     def service(self) -> str | None:
-        """The Compose service it belongs to, from its label."""
+        """The Compose service of the container, from its label."""
         return self.labels.get("com.docker.compose.service")
 
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """What a program inside a container came to."""
+    """The result of a program inside a container."""
 
     code: int
     stdout: str
@@ -61,7 +61,7 @@ class Executed:
 
 @dataclass(frozen=True, slots=True)
 class ContainerStats:
-    """What a container uses: memory without the page cache, ``memory_limit`` None where it has none, CPU in percent of one core."""
+    """A container's usage: memory without the page cache, ``memory_limit`` None if unlimited, CPU in percent of one core."""
 
     memory_used: int
     memory_limit: int | None = None
@@ -70,7 +70,7 @@ class ContainerStats:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A named volume; ``users`` are the containers that mount it, stopped ones too, ``created_at`` as Docker writes it."""
+    """A named volume; ``users`` are the containers that mount it, including stopped ones; ``created_at`` in Docker's format."""
 
     name: str
     driver: str = "local"
@@ -81,7 +81,7 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class ComposeProject:
-    """A Compose project: its name, files in order, working folder and active profiles, all as the host writes them."""
+    """A Compose project: its name, files in order, working folder and active profiles, as written on the host."""
 
     name: str
     files: tuple[str, ...]
@@ -91,12 +91,12 @@ class ComposeProject:
 
 @dataclass(frozen=True, slots=True)
 class DockerDesktop:
-    """Docker Desktop (facts/windows 2 and 3): ``state`` is ``running``, ``starting``, ``stopping``, ``stopped`` or ``unknown``.
+    """Docker Desktop; ``state`` is ``running``, ``starting``, ``stopping``, ``stopped`` or ``unknown``.
 
-    ``started`` is when its oldest backend process started, by the host's clock, None while there is none. ``settings`` are
-    those of the desktop user's settings file (only what is not a default stands there), ``locked`` the keys that an
-    administrator locked. ``engine`` says whether the engine answers. ``problems`` says why a part is not known, by its name in the
-    probe (``Processes``, ``Settings``).
+    ``started`` is the start time of its oldest backend process by the host's clock, None without one. ``settings`` are from
+    the desktop user's settings file, which only holds non-default values; ``locked`` are the keys locked by an administrator.
+    ``engine`` is whether the engine answers. ``problems`` maps unknown parts to reasons, by their names in the probe
+    (``Processes``, ``Settings``).
     """
 
     version: str

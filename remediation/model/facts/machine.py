@@ -1,4 +1,4 @@
-"""What a machine is: its login, its system, its GPUs and processes, its files; values that readers return."""
+"""The state of a machine: its login session, system, GPUs, processes and files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """What the login may do on the host; ``wsl`` and ``credential_store`` say whether those are within its reach.
+    """The login's rights on the host; ``wsl`` and ``credential_store`` are whether the login can reach those.
 
-    ``problems`` says why a part is not known, by its name in the probe: without a ``DesktopUser`` and with a problem of that name
-    nobody knows who sits at the desktop.
+    ``problems`` maps unknown parts to reasons, by their names in the probe. If ``DesktopUser`` is missing and has a problem,
+    the desktop user is unknown.
     """
 
     user: str
@@ -25,15 +25,15 @@ class SessionFacts:
 
     @property
     def desktop_problem(self) -> str:
-        """Why it is not known who sits at the desktop; "" where that is known, or where nobody does."""
+        """Why the desktop user is unknown; "" if the user is known or no user is logged in."""
         return self.problems.get("DesktopUser", "")
 
 
 @dataclass(frozen=True, slots=True)
 class SystemFacts:
-    """The machine: ``os`` is ``windows`` or ``linux``; ``now`` and ``booted`` by the host's own clock.
+    """The machine: ``os`` is ``windows`` or ``linux``; ``now`` and ``booted`` are by the host's own clock.
 
-    ``problems`` says why a part is not known, by its name in the probe.
+    ``problems`` maps unknown parts to reasons, by their names in the probe.
     """
 
     os: str
@@ -48,9 +48,9 @@ class SystemFacts:
 
 @dataclass(frozen=True, slots=True)
 class SystemLimits:
-    """What bounds the memory of containers: ``engine`` is the engine's machine, ``wsl`` what ``.wslconfig`` says of it.
+    """The memory limits of containers: ``engine`` is the engine's machine, ``wsl`` the limit in ``.wslconfig``.
 
-    Bytes; None where it is not known or not set. ``wslconfig`` is the file's path.
+    Bytes; None if unknown or not set. ``wslconfig`` is the file's path.
     """
 
     host: int | None = None
@@ -63,7 +63,7 @@ class SystemLimits:
 class Gpu:
     """One NVIDIA device; ``utilization`` in percent, ``compute_capability`` like ``8.6``.
 
-    Amounts in bytes, None where the driver does not tell them; ``problem`` says why, and what to do.
+    Amounts are in bytes, None if the driver does not report them; ``problem`` is the reason with the fix.
     """
 
     index: int
@@ -82,11 +82,10 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A program that runs; (pid, started) is its identity because PIDs are reused. ``vram`` is resident GPU memory.
+    """A running process; (pid, started) identifies it because PIDs are reused. ``vram`` is resident GPU memory.
 
-    ``spilled`` is GPU memory of it that lies in shared system memory (NonLocalUsage on Windows), where that is known.
-    ``runner`` says whether its command line makes it a runner of Ollama, None where that is not known. ``orphan`` says that it is
-    one whose server has ended.
+    ``spilled`` is its GPU memory in shared system memory (NonLocalUsage on Windows), if known. ``runner`` is whether its
+    command line marks it as a runner of Ollama, None if unknown. ``orphan`` means that the runner's server has ended.
     """
 
     pid: int
@@ -110,12 +109,15 @@ class Process:
 
     @property
     def program(self) -> str:
-        """The program's name without ``.exe``, lower case: ``chrome`` and ``Chrome.exe`` are one."""
+        """The program's name without ``.exe``, in lower case."""
         return self.name.lower().removesuffix(".exe")
 
     @property
     def is_runner(self) -> bool:
-        """Whether it serves one model for Ollama; without its command line, by its name: a llama-server may be another program's."""
+        """Whether the process serves one model for Ollama.
+
+        Without a command line, by name: a llama-server may be another program's.
+        """
         if self.runner is not None:
             return self.runner
         of_ollama = "ollama" in (self.path or "").lower()
@@ -124,7 +126,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class GpuUse:
-    """The GPUs and who uses them; ``reliable`` is False where per-process amounts contradict the device's own total."""
+    """The GPUs and their processes; ``reliable`` is False if per-process amounts contradict the device's total."""
 
     gpus: tuple[Gpu, ...]
     processes: tuple[Process, ...] = ()
@@ -133,29 +135,29 @@ class GpuUse:
 
     @property
     def free(self) -> int:
-        """Free dedicated memory of the GPU with most free memory, in bytes; 0 without a GPU that tells it."""
+        """Free dedicated memory of the GPU with the most free memory, in bytes; 0 if no GPU reports it."""
         return max((gpu.free for gpu in self.gpus if gpu.free is not None), default=0)
 
     @property
     def used(self) -> int:
-        """Memory in use on all GPUs that tell it, in bytes."""
+        """Memory in use on all GPUs that report it, in bytes."""
         return sum(gpu.used for gpu in self.gpus if gpu.used is not None)
 
     @property
     def largest(self) -> int:
-        """Memory of the largest GPU that tells it, in bytes; 0 without one."""
+        """Memory of the largest GPU that reports it, in bytes; 0 if none does."""
         return max((gpu.total for gpu in self.gpus if gpu.total is not None), default=0)
 
     @property
     def silent(self) -> Gpu | None:
-        """A GPU that does not tell its memory, where none does."""
+        """A GPU that does not report its memory, if none does."""
         told = any(gpu.free is not None and gpu.total is not None for gpu in self.gpus)
         return self.gpus[0] if self.gpus and not told else None
 
 
 @dataclass(frozen=True, slots=True)
 class GpuSample:
-    """One card at one moment: ``at`` by the host's clock, ``utilization`` in percent, ``used`` in bytes."""
+    """One GPU at one time: ``at`` by the host's clock, ``utilization`` in percent, ``used`` in bytes."""
 
     at: float
     index: int
@@ -175,7 +177,7 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class DiskSpace:
-    """The file system that a path lies on, in bytes."""
+    """The file system of a path, in bytes."""
 
     total: int
     free: int

@@ -1,4 +1,4 @@
-"""What an Ollama server says of itself and its models."""
+"""The state of an Ollama server and its models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """One loaded model as ``/api/ps`` lists it (facts/ollama 3); ``expires_at`` as sent (RFC 3339)."""
+    """One loaded model as listed by ``/api/ps``; ``expires_at`` as sent (RFC 3339)."""
 
     model: str
     size: int
@@ -21,7 +21,7 @@ class Runner:
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """One stored model as ``/api/tags`` lists it; ``size`` on disk."""
+    """One stored model as listed by ``/api/tags``; ``size`` on disk."""
 
     name: str
     size: int
@@ -31,7 +31,7 @@ class ModelEntry:
 
 @dataclass(frozen=True, slots=True)
 class ModelShow:
-    """What ``/api/show`` says: ``parameters`` parsed to name -> text, ``info`` the GGUF metadata."""
+    """The result of ``/api/show``: ``parameters`` parsed to name -> text, ``info`` the GGUF metadata."""
 
     model: str
     parameters: Mapping[str, str]
@@ -42,9 +42,9 @@ class ModelShow:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One layer of a stored model: ``size`` as its manifest says, ``present`` bytes on disk, None where it is missing.
+    """One layer of a stored model: ``size`` from its manifest, ``present`` bytes on disk, None if it is missing.
 
-    ``actual`` is the digest of what lies on disk, None where it was not hashed. Digests read ``sha256:<64 hex>``.
+    ``actual`` is the digest of the file on disk, None if it was not hashed. Digests have the form ``sha256:<64 hex>``.
     """
 
     digest: str
@@ -55,7 +55,7 @@ class Blob:
 
     @property
     def sound(self) -> bool | None:
-        """Whether what lies on disk is what the manifest names; None where only its hash could tell."""
+        """Whether the file on disk matches the manifest; None if only its hash could show it."""
         if self.present is None or self.present != self.size:
             return False
         return None if self.actual is None else self.actual == self.digest
@@ -63,7 +63,7 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A model as a registry holds it: the digest of its manifest (as ``/api/tags`` shows it) and its layers."""
+    """A model in a registry: the digest of its manifest (as shown by ``/api/tags``) and its layers."""
 
     model: str
     digest: str
@@ -71,13 +71,13 @@ class Manifest:
 
     @property
     def size(self) -> int:
-        """Bytes to download at most."""
+        """Maximum bytes to download."""
         return sum(layer.size for layer in self.layers)
 
 
 @dataclass(frozen=True, slots=True)
 class PullProgress:
-    """One line of a pull: ``completed`` and ``total`` in bytes of the layer ``digest``, None where the line names none."""
+    """One line of a pull: ``completed`` and ``total`` in bytes of the layer ``digest``, None if the line has none."""
 
     status: str
     digest: str = ""
@@ -87,9 +87,9 @@ class PullProgress:
 
 @dataclass(frozen=True, slots=True)
 class GenerationFigures:
-    """The figures of one request, from Ollama's own durations (seconds); None where not known.
+    """The figures of one request, from Ollama's own durations in seconds; None if unknown.
 
-    ``first_token`` is stamped at the first streamed chunk by whoever ran the request on the host.
+    ``first_token`` is measured at the first streamed chunk, on the machine that ran the request.
     """
 
     tokens: int

@@ -1,4 +1,4 @@
-"""What is to be repaired on a host, each part with where it was found."""
+"""The repair target on a host, each part with its source."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value of the target and where it came from ("from .env: OLLAMA_MODEL")."""
+    """A value of the target and its source ("from .env: OLLAMA_MODEL")."""
 
     value: Any
     source: str
@@ -16,13 +16,17 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is to be repaired on a host (design 7); each part says where it came from, ``None`` where there is none.
+    """The repair target on a host; each part has its source, ``None`` if it does not exist.
 
-    ``endpoint`` is a URL as reached from the host itself; ``container`` a container name; ``project`` a ComposeProject;
-    ``service`` the Ollama service of the project; ``application`` the service that uses it. ``configured`` is the model that
-    the project's ``.env`` or the application names, "" where they name none, ``None`` where they could not be read.
-    ``candidates`` are the models of which one may be meant, where that is not clear; ``gone`` those that are still loaded
-    and no longer stored.
+    - ``endpoint``: a URL as reached from the host itself.
+    - ``container``: a container name.
+    - ``project``: a ComposeProject.
+    - ``service``: the Ollama service of the project.
+    - ``application``: the service that uses it.
+    - ``configured``: the model named by the project's ``.env`` or the application, "" if they name none, ``None`` if
+      unreadable.
+    - ``candidates``: the possible models if the choice is ambiguous.
+    - ``gone``: models that are still loaded but no longer stored.
     """
 
     model: Found | None = None

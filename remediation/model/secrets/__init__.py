@@ -1,1 +1,1 @@
-"""Secrets: how they are recognised and masked."""
+"""Recognizes and masks secrets."""

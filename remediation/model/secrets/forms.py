@@ -1,4 +1,4 @@
-"""The ways in which a program writes a text: quoted, escaped or encoded. A secret is recognised in each of them."""
+"""The forms in which programs write a text: quoted, escaped or encoded. A secret is recognized in each of them."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 4
-"""Shorter texts are not searched for: masking every "a" would hide the message and not the secret."""
+"""Minimum length of a secret to search for: masking every "a" would hide the message, not the secret."""
 
 SHORTEST_LINE = 8
-"""A line of a secret of several lines is a secret of its own from this length on."""
+"""Minimum length of a line of a multi-line secret to be masked separately."""
 
 _GO_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'": "\\u0027"}
-"""What Go's and PowerShell's JSON, and Jinja's ``tojson``, escape beyond the standard."""
+"""Characters that Go's and PowerShell's JSON, and Jinja's ``tojson``, escape beyond the standard."""
 
 _YAML_ESCAPES = {"\0": "0", "\x07": "a", "\x08": "b", "\t": "t", "\n": "n", "\x0b": "v", "\x0c": "f", "\r": "r", "\x1b": "e",
                  '"': '"', "\\": "\\", "\x85": "N", "\xa0": "_", "\u2028": "L", "\u2029": "P"}  # fmt: skip
 
 LONGEST = 16_384
-"""Of longer texts (a whole encrypted file) only the text itself and its lines are searched for."""
+"""Of longer texts (a whole encrypted file), only the text itself and its lines are searched for."""
 
-# base64 spells three bytes as four characters: a secret in the middle of a text starts at one of three places
+# base64 encodes three bytes as four characters: a secret inside a text starts at one of three offsets
 _OFFSETS = ((0, 0), (1, 2), (2, 3))
 
 
 @lru_cache(maxsize=4096)
 def forms_of(secret: str) -> frozenset[str]:
-    """Return every form of `secret` that is long enough to be searched for."""
+    """Return every form of `secret` that is long enough to search for."""
     written = {secret, *secret.splitlines()} if "\n" in secret else {secret}
     whole = {text.strip() if text != secret else text for text in written}
     whole = {text for text in whole if len(text) >= (SHORTEST if text == secret else SHORTEST_LINE)}
@@ -51,7 +51,7 @@ def forms_of(secret: str) -> frozenset[str]:
 
 
 def _escaped(text: str) -> set[str]:
-    """Return `text` as it stands between the quotes of the languages that the program writes or passes on."""
+    """Return the escaped forms of `text` in the languages that the program writes or passes on."""
     as_json = json.dumps(text)[1:-1]
     readable = json.dumps(text, ensure_ascii=False)[1:-1]
     found = {text, as_json, readable, *_represented(text)}
@@ -85,7 +85,7 @@ def _escaped(text: str) -> set[str]:
 
 
 def _yaml_ascii(character: str) -> str:
-    """Return a character as PyYAML writes it between double quotes where it may use ASCII alone."""
+    """Return a character as PyYAML writes it in double quotes, ASCII only."""
     if character in _YAML_ESCAPES or " " <= character <= "~":
         return f"\\{_YAML_ESCAPES[character]}" if character in _YAML_ESCAPES else character
     code = ord(character)
@@ -96,7 +96,7 @@ _LAST_BYTE, _LAST_SHORT = 0xFF, 0xFFFF
 
 
 def across_lines(secret: str) -> re.Pattern[str] | None:
-    """Return what finds a secret of several words wherever its lines were broken and indented; None for one of one word."""
+    """Return a pattern for a secret of several words across line breaks and indentation; None for one word."""
     if len(secret.split()) < _WORDS:
         return None
     broken = {
@@ -109,8 +109,8 @@ _WORDS = 2
 
 
 def _represented(text: str) -> Iterator[str]:
-    """Yield Python's own notation of `text`; which quotes are escaped depends on what else stands in the same value."""
-    for form in (repr(f"{text}'\"")[1:-4], ascii(f"{text}'\"")[1:-4]):  # both quotes are there: the single ones are escaped
+    """Yield Python's representations of `text`; which quotes are escaped depends on the rest of the value."""
+    for form in (repr(f"{text}'\"")[1:-4], ascii(f"{text}'\"")[1:-4]):  # with both kinds of quotes, the single ones are escaped
         plain = form.replace("\\'", "'")
         yield from (form, plain, plain.replace('"', '\\"'), form.replace('"', '\\"'))
 
@@ -126,7 +126,7 @@ def _replaced(text: str, table: dict[str, str]) -> str:
 
 
 def _encoded(text: str) -> Iterator[str]:
-    """Yield `text` in base64, by itself and in the middle of something longer, as UTF-8 and as PowerShell's UTF-16."""
+    """Yield `text` in base64, alone and inside a longer text, as UTF-8 and as PowerShell's UTF-16."""
     for encoding in ("utf-8", "utf-16-le"):
         yield from _base64(text.encode(encoding, "surrogatepass"))
 

@@ -1,10 +1,10 @@
-"""The masker: the one place where secrets are taken out of what leaves the program.
+"""The masker: the only place that removes secrets from the program's output.
 
 It learns secrets (`Masker.learn`) and replaces them, in every form in which a program may write them, in texts and JSON
-values. Connections, journal, plans, reports, recordings and the terminal share one masker for each command.
+values. Connections, journal, plans, reports, recordings and the terminal share one masker per command.
 
 A secret of fewer than four characters is not searched for in texts, because that would mask half of every message. It is
-masked where a name says that it is secret: under such a key, after ``password=``, in the login of a URL.
+masked where a name marks it as secret: under such a key, after ``password=``, in the login of a URL.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from remediation.model.secrets.names import MASK, sounds_secret, url_passwords, 
 __all__ = ["MASK", "SHORTEST", "Masker", "secrets_in"]
 
 _FEW = 64
-"""Up to so many different beginnings of secrets, a regular expression finds them faster than a loop."""
+"""Up to this many distinct prefixes of secrets, a regular expression finds them faster than a loop."""
 
 _FOLD = re.compile(r"\\\n[ \t]{0,200}(?:\\(?= ))?")
-"""Where YAML breaks a double-quoted text that is too long for its line."""
+"""Where YAML folds a long double-quoted text."""
 
 WORDS = frozenset(
     [
@@ -123,11 +123,11 @@ WORDS = frozenset(
         "version",
     ]
 )
-"""Whole values and keys that the readers of events rely on: they stay, even if somebody chose one of them as a password."""
+"""Values and keys that consumers of events rely on. They are never masked, even if one of them is a password."""
 
 
 def secrets_in(value: Any, *, named: bool = False) -> Iterator[str]:
-    """Yield every secret in `value`: hidden values, what stands under a name that says so (``named``), passwords in URLs."""
+    """Yield every secret in `value`: hidden values, values under a secret name (``named``), and passwords in URLs."""
     reveal = getattr(value, "reveal", None)
     if callable(reveal):
         yield str(reveal())
@@ -139,14 +139,14 @@ def secrets_in(value: Any, *, named: bool = False) -> Iterator[str]:
             yield from secrets_in(item, named=named)
     elif isinstance(value, str):
         yield from url_passwords(value)
-        if named and not getattr(value, "template", False):  # the user's texts know whether they are templates
+        if named and not getattr(value, "template", False):  # user texts carry a template flag
             yield str(value)
     elif named and isinstance(value, (int, float)) and not isinstance(value, bool):
         yield str(value)
 
 
 class Masker:
-    """Replaces secrets in texts and JSON values. It may be used, and may learn more, from any thread."""
+    """Replaces secrets in texts and JSON values; thread-safe."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
@@ -157,7 +157,7 @@ class Masker:
         self.add(*secrets)
 
     def add(self, *secrets: str) -> None:
-        """Learn secrets; those that are too short to be searched for are left out."""
+        """Learn secrets; those too short to search for are ignored."""
         with self._lock:
             stripped = (secret.strip("\r\n") for secret in secrets)
             new = {secret for secret in stripped if len(secret.strip()) >= SHORTEST} - self._known
@@ -168,16 +168,16 @@ class Masker:
                 heads.setdefault(form[:SHORTEST], set()).add(form)
             self._spaced += tuple(pattern for secret in sorted(new) if (pattern := across_lines(secret)) is not None)
             self._known |= new
-            # replaced as a whole: a thread that is masking goes on with the table that it began with
+            # replaced atomically: a thread that is masking keeps using the old table
             self._heads = {head: tuple(sorted(forms, key=len, reverse=True)) for head, forms in heads.items()}
             self._start = re.compile("|".join(map(re.escape, self._heads))) if len(self._heads) <= _FEW else None
 
     def learn(self, value: Any) -> None:
-        """Learn every secret that a value holds (`secrets_in`)."""
+        """Learn every secret in a value (`secrets_in`)."""
         self.add(*secrets_in(value))
 
     def __call__(self, value: Any) -> Any:
-        """Return `value` with every secret masked, in keys as well."""
+        """Return `value` with every secret masked, including in keys."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
@@ -193,7 +193,7 @@ class Masker:
         return without_evident_secrets(self.known(text))
 
     def known(self, text: str) -> str:
-        """Return `text` with the learned secrets masked, and nothing that only looks like one."""
+        """Return `text` with only the learned secrets masked, not texts that merely look like secrets."""
         if not self._heads or len(text) < SHORTEST:
             return text
         if "\\\n" in text and (unfolded := _FOLD.sub("", text)) != text:
@@ -204,7 +204,7 @@ class Masker:
         return self._replaced(text)
 
     def error(self, error: RemediationError) -> RemediationError:
-        """Mask the sentences of an error in place, and return it."""
+        """Mask the texts of an error in place, and return it."""
         error.message = self.text(error.message)
         error.next_step = self.text(error.next_step)
         error.args = tuple(self.text(each) if isinstance(each, str) else each for each in error.args)
@@ -240,7 +240,7 @@ class Masker:
 
 
 def _hidden(value: Any) -> Any:
-    """Return what stands under a name that sounds secret, without its values; a template is no value."""
+    """Mask the values under a secret name; templates are kept."""
     if isinstance(value, Mapping):
         return {key: _hidden(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

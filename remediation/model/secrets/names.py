@@ -1,4 +1,4 @@
-"""Which names say that their value is secret, and what secrets look like that nobody named."""
+"""Names that mark a value as secret, and the forms of common secrets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import unquote, unquote_plus
 
 MASK = "***"
-"""What stands in place of a secret, in every output of the program."""
+"""Replaces every secret in the program's output."""
 
 _ANSIBLES = re.compile(r"^ansible_(\w+_)?(pass|password|passphrase)$")
 _SECRET_NAME = re.compile(
@@ -18,7 +18,7 @@ _SECRET_NAME = re.compile(
 )
 _WORD = r"password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key|secret[_-]?key|access[_-]?key"
 
-# Every pattern here is linear: a repeat is bounded, or nothing that could match it stands in front of it.
+# Every pattern here is linear: a repetition is bounded, or nothing before it can match the same text.
 _URL_LOGIN = re.compile(r"(?<=://)([^\s/?#:@\"'<>`]{0,256}:)([^\s/\"'<>`]{1,1024})(?=@)")
 _AUTHORIZATION = re.compile(
     r"(?P<kept>Authorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:Bearer|Basic|Token|Digest)\s{1,4})(?P<hidden>(?:[^\s\"',;\\]|\\(?![\"'])){4,8192})",
@@ -32,7 +32,7 @@ _DECLARED = re.compile(
     r"(?P<kept>(?<![a-z])(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|SECRET_?KEY|ACCESS_?KEY)[\"']?:[ \t]{1,8}[\"']?)"
     r"(?P<hidden>(?!\d{1,20}\b|[!$|>{*&])(?:[^\s\"',;}\]{\\]|\\(?![\"'])){1,4096})"
 )
-"""A variable of the environment as YAML and JSON declare it (``HF_TOKEN: hf_...``)."""
+"""An environment variable as declared in YAML and JSON (``HF_TOKEN: hf_...``)."""
 _TOKEN = re.compile(
     r"(?<![\w-])(?:sk-[A-Za-z0-9_-]{16,512}|gh[pousr]_[A-Za-z0-9]{20,512}|github_pat_\w{20,512}|glpat-[\w-]{16,512}|hf_[A-Za-z0-9]{20,512}"
     r"|xox[abp]-[A-Za-z0-9-]{10,512}|eyJ[\w-]{10,2048}\.[\w-]{10,4096}\.[\w-]{1,2048}|AKIA[A-Z0-9]{16})"
@@ -40,12 +40,12 @@ _TOKEN = re.compile(
 
 
 def is_password(name: str) -> bool:
-    """Return whether a variable holds a password by Ansible's own naming."""
+    """Return whether a variable is a password by Ansible's naming."""
     return _ANSIBLES.search(name) is not None
 
 
 def sounds_secret(name: str) -> bool:
-    """Return whether a variable's name says that its value is secret."""
+    """Return whether a variable's name marks its value as secret."""
     return len(name) <= _LONGEST_NAME and _SECRET_NAME.search(name) is not None
 
 
@@ -60,7 +60,7 @@ def url_passwords(text: str) -> Iterator[str]:
 
 
 def without_evident_secrets(text: str) -> str:
-    """Return `text` without what is secret by its form: logins in URLs, ``Authorization`` headers, ``password=...``, tokens."""
+    """Return `text` without secrets recognizable by form: logins in URLs, ``Authorization`` headers, ``password=...``, tokens."""
     if "://" in text:
         text = _URL_LOGIN.sub(rf"\1{MASK}", text)
     if "uthorization" in text or "UTHORIZATION" in text:

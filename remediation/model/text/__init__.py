@@ -1,1 +1,1 @@
-"""Reading and writing text: JSON, YAML limits, timestamps, numbers, counted nouns."""
+"""Reads and writes text: JSON, YAML limits, timestamps, numbers, counted nouns."""

@@ -1,6 +1,6 @@
-"""Whole numbers in text that somebody else wrote.
+"""Integers in untrusted text.
 
-``str.isdigit`` is no test for ``int``: it accepts "²", and Python refuses to convert more than 4,300 digits.
+``str.isdigit`` does not guarantee that ``int`` works: it accepts "²", and Python refuses to convert more than 4,300 digits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""JSON that a host sent: read within limits, with one kind of error for whatever is wrong with it."""
+"""JSON from a host: read within limits, with one kind of error."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _TOO_DEEP = f"the JSON text is nested deeper than {JSON_DEPTH} levels"
 
 
 def load_json(text: str | bytes, size: int = JSON_SIZE) -> Any:
-    """Return the value of a JSON text; raises `ValueError` for a text that is none, or exceeds a limit.
+    """Return the value of a JSON text. Raises `ValueError` if it is invalid or exceeds a limit.
 
-    Values that JSON does not know (NaN, Infinity) are refused, as are numbers that no field of ours could hold. Half of a
-    surrogate pair, which no encoding can write, becomes U+FFFD. Of a key that occurs twice the last value counts.
+    NaN and Infinity are rejected, as are numbers too large for any field. An unpaired surrogate, which no encoding can write,
+    becomes U+FFFD. If a key occurs twice, the last value counts.
     """
     if len(text) > size:
         raise ValueError(f"the JSON text is longer than {size} characters")
@@ -54,7 +54,7 @@ _DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_decimal, parse_consta
 
 
 def _check_depth(value: object) -> None:
-    """Go down level by level: whoever reads the value later may do it by recursion."""
+    """Check the depth level by level, because later readers of the value may recurse."""
     level: list[object] = [value]
     for _ in range(JSON_DEPTH):
         level = [child for each in level for child in _children(each) if isinstance(child, dict | list)]

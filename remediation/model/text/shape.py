@@ -1,7 +1,7 @@
-"""What was read from outside has the shape that its type says: checked once, where it comes in.
+"""Checks that external data has the shape of its declared type, once, when it is read.
 
-Hosts answer, and files hold, whatever they like. `mismatch` names the first part of a value that is not of the declared type,
-`explain` says in a few words what an exception of reading such a value was about.
+Hosts and files may return anything. `mismatch` names the first part of a value that does not have the declared type;
+`explain_error` describes an exception of reading such a value in a few words.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from remediation.model.text.visible import brief
 from remediation.model.text.words import plural
 
 ODD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, AssertionError)
-"""What code raises that reads a value of another shape than it expects."""
+"""The exceptions of code that reads a value of an unexpected shape."""
 
 _LONGEST = 80
 _DEEPEST = 20
@@ -28,7 +28,7 @@ _LARGEST = 1 << 63
 
 
 def mismatch(value: object, expected: Any, path: str = "", depth: int = 0) -> str | None:
-    """Return what in `value` is not as `expected`, a type, declares it; None where all is."""
+    """Return the first part of `value` that does not match the type `expected`; None if all matches."""
     where = path or "the value"
     if depth > _DEEPEST:
         return f"{where} is nested too deeply"
@@ -46,7 +46,7 @@ def mismatch(value: object, expected: Any, path: str = "", depth: int = 0) -> st
 
 
 def check_shape(value: object, path: str = "") -> str | None:
-    """Return what in `value` is not as the dataclasses in it declare it; None where all is."""
+    """Return the first part of `value` that does not match the declarations of the dataclasses in it; None if all matches."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _dataclass(value, path, 0)
     if isinstance(value, Mapping):
@@ -57,18 +57,18 @@ def check_shape(value: object, path: str = "") -> str | None:
 
 
 def explain_error(error: BaseException) -> str:
-    """Return in a few words what was odd about a value that could not be read."""
+    """Return in a few words what is wrong with a value that could not be read."""
     text = brief(str(error), _LONGEST)
     if isinstance(error, KeyError):
         return f"{text} is missing"
     if isinstance(error, RecursionError):
-        return "it is nested too deeply"
+        return "nested too deeply"
     return text or type(error).__name__
 
 
 @contextmanager
 def intact(what: str, next_step: str) -> Iterator[None]:
-    """Turn what reading a damaged file leads to into a `UsageError`; `what` names the file or run."""
+    """Turn exceptions of reading a damaged file into a `UsageError`; `what` names the file or run."""
     try:
         yield
     except ODD as error:
@@ -85,7 +85,7 @@ def _dataclass(value: Any, path: str, depth: int) -> str | None:
 def _hints(kind: Any) -> Mapping[str, Any]:
     try:
         known = typing.get_type_hints(kind)
-    except NameError:  # a type that is imported for type checkers alone
+    except NameError:  # a type imported only for type checkers
         return {}
     return {each.name: known[each.name] for each in dataclasses.fields(kind) if each.name in known}
 
@@ -100,7 +100,7 @@ def _container(value: object, origin: Any, arguments: tuple[Any, ...], path: str
             mismatch(each, kind, _below(path, name), depth + 1) for name, each in value.items()
         )
     if not issubclass(origin, (Sequence, AbstractSet)):
-        return None  # a callable, a class: nothing that comes from outside
+        return None  # a callable or a class never comes from outside
     if not isinstance(value, (origin, list, tuple)) or isinstance(value, (str, bytes)):
         return _not(where, "a list", value)
     kinds: Sequence[Any] = arguments[:1] * len(value)
@@ -114,7 +114,7 @@ def _container(value: object, origin: Any, arguments: tuple[Any, ...], path: str
 
 def _plain(value: object, expected: Any, where: str) -> str | None:
     if expected in {Any, object} or not isinstance(expected, type) or getattr(expected, "_is_protocol", False):
-        return None  # also a type variable: anything will do
+        return None  # also a type variable: any value matches
     if expected is float:
         fits = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST  # false for NaN
         return None if fits else _out_of_range(where, value) or _not(where, "a number", value)

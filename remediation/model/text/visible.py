@@ -1,7 +1,7 @@
-r"""Text that is safe to show: what would steer a terminal, or change the order in which text is read, is spelled out.
+r"""Text that is safe to display: control characters and bidirectional marks are escaped.
 
-A host, a log or a file may hold an escape that clears the screen, or a mark that turns a line round. Such a character is
-shown as its escape (``\x1b``, ``\u202e``), so that it does nothing and nothing is hidden.
+A host, a log or a file may contain an escape that clears the screen, or a mark that reverses a line. Such a character is
+shown as its escape (``\\x1b``, ``\\u202e``), so that it has no effect and nothing is hidden.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import re
 from typing import Any
 
 _STEERING = (
-    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and newline, DEL, C1
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 except tab and newline, DEL, C1
     "\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # invisible, line ends, direction
-    "\ud800-\udfff"  # half of a character, which no stream can encode
+    "\ud800-\udfff"  # surrogates, which no stream can encode
     "\U000e0000-\U000e0fff"
 )
 _PATTERN = re.compile(f"[{_STEERING}]")
@@ -22,23 +22,23 @@ _LAST_BYTE, _LAST_SHORT = 0xFF, 0xFFFF
 
 
 def visible(text: str) -> str:
-    """Return `text` with every control character but tab and newline spelled out; Windows' line ends become newlines."""
+    """Return `text` with every control character except tab and newline escaped; Windows line ends become newlines."""
     return text if text.isprintable() else _PATTERN.sub(_spelled, text.replace("\r\n", "\n"))
 
 
 def visible_line(text: str) -> str:
-    """Return `text` in one line: tabs and newlines are spelled out as well, so that it cannot look like several lines."""
+    """Return `text` in one line: tabs and newlines are escaped as well, so that it cannot look like several lines."""
     return text if text.isprintable() else _IN_ONE_LINE.sub(_spelled, text)
 
 
 def brief(text: str, most: int = 400) -> str:
-    """Return the beginning of a text that a host or a file may hold, fit for a sentence: one line of at most `most` characters."""
+    """Return the beginning of an untrusted text for use in a message: one line of at most `most` characters."""
     line = visible_line(" ".join(text[: 2 * most].split()))
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def visible_json(value: Any, *, indent: int | None = None, compact: bool = False) -> str:
-    """Return `value` as JSON that is safe to show and to write: readable, with control characters as JSON's own escapes."""
+    """Return `value` as readable JSON with control characters escaped."""
     separators = (",", ":") if compact else None
     text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, default=str)
     return text if text.isprintable() else _PATTERN.sub(_as_json, text)
@@ -54,4 +54,4 @@ def _spelled(match: re.Match[str]) -> str:
 
 
 def _as_json(match: re.Match[str]) -> str:
-    return json.dumps(match[0])[1:-1]  # such characters are in JSON's strings only
+    return json.dumps(match[0])[1:-1]  # in JSON, such characters occur only in strings

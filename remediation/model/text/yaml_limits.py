@@ -1,7 +1,7 @@
-"""What a YAML text may hold: checked on its events, before anything is built of it, so that no text can fill the memory.
+"""Limits on YAML texts, checked on parser events before values are built, so that no text can exhaust the memory.
 
-Nesting is limited because readers of the values go down by recursion; aliases because nine lines can stand for a billion values,
-and values because each takes hundreds of times the memory of the character that it may be.
+Nesting is limited because readers of the values recurse; aliases because nine lines can represent a billion values; values
+because each takes hundreds of times the memory of its source text.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 import yaml
 
 DEEPEST = 100
-"""How deep values lie in one another."""
+"""Maximum nesting depth of values."""
 MOST_WRITTEN = 500_000
-"""Values that are written out; each takes half a kilobyte of memory or more."""
+"""Maximum number of values written out; each takes half a kilobyte of memory or more."""
 MOST_ALIASED = 100_000
-"""Values that aliases stand for, beyond those that are written out."""
+"""Maximum number of additional values that aliases represent."""
 LONGEST_NUMBER = 3_000
-"""Characters of the longest number: written in hexadecimal it has a fifth more digits, and Python writes none of more than 4,300."""
+"""Maximum length of a number. A hexadecimal number has a fifth more digits in decimal, and Python converts at most 4,300."""
 FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's loader where PyYAML was built with it: eight times as fast, with the same nodes and places."""
+"""libyaml's loader if PyYAML was built with it: eight times as fast, with the same nodes and positions."""
 
 _BRACKETS = re.compile(r"[\[\]{}]")
 _INDENTED = re.compile(rf"^[ \-?:]{{{DEEPEST}}}", re.MULTILINE)
@@ -28,18 +28,18 @@ _NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 
 
 class TooMuch(yaml.MarkedYAMLError):
-    """A text that is YAML, and holds more than is read."""
+    """A valid YAML text that exceeds the limits."""
 
 
 UNREADABLE = (yaml.YAMLError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
-"""What PyYAML raises for a value that is not what its tag says, such as ``!!int ''`` and ``!!timestamp x``."""
+"""The exceptions that PyYAML raises for a value that contradicts its tag, such as ``!!int ''`` and ``!!timestamp x``."""
 
 
 def check_limits(text: str, *, circles: bool = True, most: int | None = None) -> None:
-    """Raise `TooMuch`, with its place, where a text is nested too deep, or it or its aliases hold too much.
+    """Raise `TooMuch`, with its position, if a text is nested too deeply, or it or its aliases hold too many values.
 
-    Without `circles` a value that contains itself is refused as well. `most` is how many values the text may hold at all, each
-    counted as often as an alias repeats it.
+    Without `circles`, a value that contains itself is rejected too. `most` limits the total number of values, counting each
+    alias repetition.
     """
     if most is not None or "&" in text or may_be_deep(text) or _may_be_many(text):
         counted = _Counted(circles=circles, most=most)
@@ -50,13 +50,13 @@ def check_limits(text: str, *, circles: bool = True, most: int | None = None) ->
 
 
 def refuse_long_number(node: yaml.Node) -> None:
-    """Raise ValueError where a scalar is a number that is too long to be one."""
+    """Raise ValueError if a scalar is a number with too many digits."""
     if node.tag in _NUMBERS and len(node.value) > LONGEST_NUMBER:
         raise ValueError(f"a number has at most {LONGEST_NUMBER:,} digits")
 
 
 def plain_documents(text: str) -> list[Any]:
-    """Return the documents of a YAML text as built-in types; raises one of `UNREADABLE`."""
+    """Return the documents of a YAML text as built-in types. Raises one of `UNREADABLE`."""
     check_limits(text, circles=False)
     loader = FASTEST(text)
     found = []
@@ -83,7 +83,7 @@ def _refuse_long_numbers(root: yaml.Node | None) -> None:
 
 
 def may_be_deep(text: str) -> bool:
-    """Return whether brackets or indentation could lie deeper than allowed; brackets inside of quotes count as well."""
+    """Return whether brackets or indentation may exceed the depth limit; brackets inside quotes count too."""
     depth = 0
     for bracket in _BRACKETS.finditer(text):
         depth = depth + 1 if bracket[0] in "[{" else max(0, depth - 1)
@@ -93,12 +93,12 @@ def may_be_deep(text: str) -> bool:
 
 
 def _may_be_many(text: str) -> bool:
-    """Return whether a text could hold more values than allowed: each stands behind one of these characters."""
+    """Return whether a text may exceed the value limit: each value follows one of these characters."""
     return len(text) > MOST_WRITTEN and sum(map(text.count, "\n\r,:[{-?")) >= MOST_WRITTEN
 
 
 class _Counted:
-    """How many values the events so far stand for, ``written`` of them by themselves and the others by aliases."""
+    """Counts the values of the events so far: ``written`` are written out, the others come from aliases."""
 
     def __init__(self, *, circles: bool, most: int | None) -> None:
         self.circles, self.most = circles, most
@@ -107,7 +107,7 @@ class _Counted:
         self.written = self.total = 0
 
     def take(self, event: yaml.Event) -> str:
-        """Count one event and return what is too much, empty where nothing is."""
+        """Count one event and return what exceeds a limit, "" if nothing does."""
         if isinstance(event, yaml.AliasEvent):
             if not self.circles and any(anchor == event.anchor for anchor, _ in self.open):
                 return "this value contains itself"
@@ -126,11 +126,11 @@ class _Counted:
         return self.too_much()
 
     def too_much(self) -> str:
-        """Return what is too much so far, empty where nothing is."""
+        """Return what exceeds a limit so far, "" if nothing does."""
         if len(self.open) > DEEPEST:
-            return f"values lie more than {DEEPEST} levels deep in one another"
+            return f"values are nested more than {DEEPEST} levels deep"
         if self.most is not None and self.total > self.most:
-            return f"it holds more than {self.most:,} values, with those that its aliases stand for"
+            return f"it holds more than {self.most:,} values, including those of its aliases"
         if self.written > MOST_WRITTEN:
             return f"the file holds more than {MOST_WRITTEN:,} values"
-        return f"its aliases stand for more than {MOST_ALIASED:,} values" if self.total - self.written > MOST_ALIASED else ""
+        return f"its aliases represent more than {MOST_ALIASED:,} values" if self.total - self.written > MOST_ALIASED else ""

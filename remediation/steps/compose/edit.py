@@ -1,4 +1,4 @@
-"""Editing nested keys of a service in a Compose file's text, and nothing beside them."""
+"""Edits nested keys of a service in the text of a Compose file and leaves everything else untouched."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _INDENT = "  "
 
 
 def with_value(path: str, text: str, service: str, keys: Sequence[str], value: str) -> str:
-    """Return the text with a scalar of a service set, its mappings made where they are missing."""
+    """Return the text with a scalar of a service set; missing parent mappings are created."""
     parsed = ComposeText(path, text)
     found = _walk(_service(parsed, service), keys)
     if found is not None:
         if not isinstance(found, ScalarNode):
-            raise CallFailed(f"{path}: {'.'.join(keys)} of service {service} is no value", next_step=f"edit {path} by hand")
+            raise CallFailed(f"{path}: {'.'.join(keys)} of service {service} is not a scalar", next_step=f"edit {path} by hand")
         return text[: found.start_mark.index] + value + text[found.end_mark.index :]
     return _added(parsed, service, keys, (value,), inline=True)
 
 
 def with_devices(path: str, text: str, service: str) -> str:
-    """Return the text with the reservation of all NVIDIA devices for a service."""
+    """Return the text with a reservation of all NVIDIA devices for a service."""
     return _added(
         ComposeText(path, text), service, ("deploy", "resources", "reservations", "devices"), _DEVICE_LINES, inline=False
     )
 
 
 def value_at(path: str, text: str, service: str, keys: Sequence[str]) -> str | None:
-    """Return a scalar of a service as it stands in this file, None where it does not."""
+    """Return a scalar of a service as this file defines it, or None."""
     parsed = ComposeText(path, text)
     if service not in parsed.services:
         return None
@@ -59,7 +59,7 @@ def _walk(node: MappingNode, keys: Sequence[str]) -> Any:
 
 
 def _added(parsed: ComposeText, service: str, keys: Sequence[str], lines: Sequence[str], *, inline: bool) -> str:
-    """Insert the missing keys in front of the first entry of the deepest mapping that is there."""
+    """Insert the missing keys before the first entry of the deepest existing mapping."""
     node, depth = _service(parsed, service), 0
     while depth < len(keys):
         inner = _walk(node, keys[depth : depth + 1])
@@ -68,8 +68,8 @@ def _added(parsed: ComposeText, service: str, keys: Sequence[str], lines: Sequen
         node, depth = inner, depth + 1
     if node.flow_style or not node.value:
         raise CallFailed(
-            f"{parsed.path}: service {service} is written on one line, and nothing is put into that",
-            next_step=f"write {'.'.join(keys)} of service {service} in {parsed.path} by hand",
+            f"{parsed.path}: service {service} is in flow style, which is not edited automatically",
+            next_step=f"add {'.'.join(keys)} of service {service} in {parsed.path} by hand",
         )
     first = node.value[0][0].start_mark
     start = parsed.text.rfind("\n", 0, first.index) + 1

@@ -1,4 +1,4 @@
-"""Settings in the project's ``.env``, and the services that read them recreated."""
+"""Settings in the project's ``.env`` file, and recreation of the services that read them."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _PLAIN = re.compile(r"^[\w./:@%+,-]*$")
 
 @dataclass(frozen=True, slots=True)
 class EnvFile:
-    """A file of settings: its path and text, None where it is not there."""
+    """An ``.env`` file: its path and its text, or None if it does not exist."""
 
     path: str
     text: str | None
 
     @property
     def settings(self) -> dict[str, str]:
-        """The settings by name, the last of each counts, quotes taken off."""
+        """The settings by name. The last definition wins; quotes are removed."""
         return settings_of(self.text or "")
 
 
 def settings_of(text: str) -> dict[str, str]:
-    """Return what an ``.env`` file sets."""
+    """Parse the text of an ``.env`` file."""
     found = {}
     for line in text.splitlines():
         match = _LINE.match(line)
@@ -52,15 +52,15 @@ def settings_of(text: str) -> dict[str, str]:
 
 @step("env_file.set", settle=5.0)
 class EnvFileSet(Step[EnvFile]):
-    """The project's ``.env`` says so; it is edited in place, with a backup, and its comments stay.
+    """The project's ``.env`` contains these settings. It is edited in place with a backup, and comments are preserved.
 
-    Who reads it keeps what it had until it is recreated (service.recreated): ``docker compose restart`` ignores what changed
-    there (facts/ollama 7.10).
+    Containers keep their old values until they are recreated (service.recreated): ``docker compose restart`` does not apply
+    changes to the file (Docker documentation, "docker compose restart").
     """
 
     set: dict[str, str] = param("settings by name", example={"OLLAMA_MODEL": "mistral:7b-instruct-q3_K_M"}, min_length=1)
     path: str | None = param(
-        "which file; .env in the project's folder by default", default=None, example="C:\\dev\\activia1\\.env"
+        "path of the file; defaults to .env in the project directory", default=None, example="C:\\dev\\activia1\\.env"
     )
 
     @field_validator("set", mode="before")
@@ -70,15 +70,14 @@ class EnvFileSet(Step[EnvFile]):
             return value
         for name, one in value.items():
             if not re.fullmatch(r"[A-Za-z_]\w*", str(name)):
-                msg = f"{name!r} is no name of a setting"
+                msg = f"{name!r} is not a valid setting name"
                 raise ValueError(msg)
             if isinstance(one, str) and ("\n" in one or "\r" in one):
-                msg = f"{name} may not span several lines"
+                msg = f"{name} must be a single line"
                 raise ValueError(msg)
         return {str(name): str(one).lower() if isinstance(one, bool) else str(one) for name, one in value.items()}
 
     def look(self, host: Reader) -> EnvFile:
-        """Read the file."""
         path = self.path or dotenv_path(wanted_project(host))
         content = host.files.read(path)
         try:
@@ -87,12 +86,10 @@ class EnvFileSet(Step[EnvFile]):
             raise CallFailed(f"{path} is not UTF-8", host=host.name, next_step=f"save {path} as UTF-8") from None
 
     def met(self, seen: EnvFile) -> bool:
-        """Whether each is as wanted."""
         settings = seen.settings
         return all(settings.get(name) == value for name, value in self.set.items())
 
     def plan(self, seen: EnvFile) -> Iterator[Change]:
-        """Edit or make the file."""
         now = seen.settings
         lacking = {name: value for name, value in self.set.items() if now.get(name) != value}
         if not lacking:
@@ -110,22 +107,20 @@ class EnvFileSet(Step[EnvFile]):
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Write the file as a whole."""
         host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
     def describe(self, seen: EnvFile) -> str:
-        """Say what stands there."""
         now = seen.settings
         return f"{seen.path}: " + ", ".join(f"{name} is {now.get(name, 'not set')}" for name in self.set)
 
     def values(self, seen: EnvFile) -> dict[str, Any]:
-        """Register what was asked for, not the rest: there are secrets in such files."""
+        """Register only the requested settings, because ``.env`` files hold secrets."""
         return {"path": seen.path, "settings": {name: seen.settings.get(name) for name in self.set}}
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service's container, when the run began, and whether it differs from its definition."""
+    """A service's container, the start of the run, and whether the container differs from its definition."""
 
     project: ComposeProject
     name: str
@@ -135,24 +130,23 @@ class Service:
 
     @property
     def fresh(self) -> bool:
-        """Whether its container was made in this run."""
+        """Whether the container was created during this run."""
         created = parse_timestamp(self.container.created_at) if self.container is not None else None
         return created is not None and created >= self.since
 
 
 @step("service.recreated", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0)
 class ServiceRecreated(Step[Service]):
-    """The service runs in a container that has what its definition and ``.env`` say now.
+    """The service runs in a container that matches its current definition and ``.env``.
 
-    One that has it already stays, unless ``always``: then it is made anew once per run. By default the service that uses
+    A matching container stays, unless ``always`` is set: then it is recreated once per run. Defaults to the service that uses
     Ollama.
     """
 
-    service: str | None = param("which service; the one that uses Ollama by default", default=None, example="api")
-    always: bool = param("whether one that does not differ is made anew as well", default=False)
+    service: str | None = param("service name; defaults to the service that uses Ollama", default=None, example="api")
+    always: bool = param("recreate the container even if it matches its definition", default=False)
 
     def look(self, host: Reader) -> Service:
-        """Read container and definition."""
         project = wanted_project(host)
         known = host.compose.config(project).get("services") or {}
         target = host.target().application
@@ -160,20 +154,18 @@ class ServiceRecreated(Step[Service]):
         if name not in known:
             raise CallFailed(
                 f"the project has no service {name!r}; it has {', '.join(known) or 'none'}" if name
-                else f"it is not clear which service uses Ollama; the project has {', '.join(known) or 'none'}",
-                host=host.name, next_step="name it with service",
+                else f"cannot determine which service uses Ollama; the project has {', '.join(known) or 'none'}",
+                host=host.name, next_step="set service",
             )  # fmt: skip
         container = containers_of(host.engine.containers(), project).get(name)
         stale = name in host.compose.stale(project) or name in pending_services(host) or pending_dotenv(host)
         return Service(project, name, container, run_started(host), stale)
 
     def met(self, seen: Service) -> bool:
-        """Whether it runs and does not differ."""
         runs = seen.container is not None and seen.container.status == RUNNING
         return runs and not seen.stale and (seen.fresh or not self.always)
 
     def plan(self, seen: Service) -> Iterator[Change]:
-        """Recreate it, without what it depends on."""
         if not self.met(seen):
             word = "create" if seen.container is None else "recreate" if seen.stale or self.always else "start"
             yield Change(
@@ -182,11 +174,9 @@ class ServiceRecreated(Step[Service]):
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Bring it up."""
         host.compose.up(wanted_project(host), [change.subject], recreate=change.data["recreate"], deps=False)
 
     def describe(self, seen: Service) -> str:
-        """Say how it stands."""
         if seen.container is None:
             return f"{seen.name} has no container"
         differs = "differs from its definition" if seen.stale else "is as defined"
@@ -200,7 +190,7 @@ def dotenv_path(project: ComposeProject) -> str:
 
 
 def _with(text: str, name: str, value: str) -> str:
-    """Return the text with a setting changed where it last stands, or put at the end."""
+    """Return the text with the last definition of a setting replaced, or the setting appended."""
     lines = text.splitlines(keepends=True)
     written = (
         value

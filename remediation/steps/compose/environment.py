@@ -1,4 +1,4 @@
-"""The settings of Ollama's service in its Compose files: the harmful ones out, wanted ones in, the rest as it is."""
+"""Environment of Ollama's service in its Compose files: removes harmful settings, adds requested ones, keeps the rest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IMAGES = ("ollama/", "/ollama", "ollama:")
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of a project: its text, and the settings of the service that stand in it."""
+    """One Compose file: its text and the service's settings in it."""
 
     path: str
     text: str
@@ -33,7 +33,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """The settings of a service as its project declares them: per file, and resolved as Compose reads them."""
+    """The settings of a service as the project declares them, per file and as resolved by Compose."""
 
     project: ComposeProject
     service: str
@@ -45,17 +45,17 @@ class Declared:
 
 @step("compose.environment", settle=5.0)
 class ComposeEnvironment(Step[Declared]):
-    """The Compose files give Ollama's service no harmful setting, and those that are asked for.
+    """The Compose files give Ollama's service no harmful settings, and all requested ones.
 
-    Which settings harm depends on the Ollama release (facts/ollama 1): ``OLLAMA_LLM_LIBRARY=cuda`` turns the GPU off from
-    v0.12.4 on. Dead ones are reported and stay, unless ``prune`` says otherwise. Only the setting's own characters are
-    touched; a backup is kept beside the file. The container runs with its old settings until stack.up recreates it.
+    Which settings are harmful depends on the Ollama release: since v0.12.4, for example, ``OLLAMA_LLM_LIBRARY=cuda`` disables
+    the GPU. Settings that the release ignores are reported and kept, unless ``prune`` is set. Only the text of the setting
+    itself is changed, and a backup is written next to the file. The container keeps its old settings until stack.up recreates it.
     """
 
-    service: str | None = param("which service; the one that runs Ollama by default", default=None, example="ollama")
-    set: dict[str, str] = param("settings to make, name to value", default={}, example={"OLLAMA_MAX_LOADED_MODELS": "1"})
-    remove: tuple[str, ...] = param("settings to take out in any case", default=(), example=["OLLAMA_GPU_OVERHEAD"])
-    prune: bool = param("whether settings that this release does not read are taken out as well", default=False)
+    service: str | None = param("service name; defaults to the service that runs Ollama", default=None, example="ollama")
+    set: dict[str, str] = param("settings to add or change, by name", default={}, example={"OLLAMA_MAX_LOADED_MODELS": "1"})
+    remove: tuple[str, ...] = param("settings to remove unconditionally", default=(), example=["OLLAMA_GPU_OVERHEAD"])
+    prune: bool = param("also remove settings that this release ignores", default=False)
 
     @field_validator("set", mode="before")
     @classmethod
@@ -65,15 +65,12 @@ class ComposeEnvironment(Step[Declared]):
         return value
 
     def look(self, host: Reader) -> Declared:
-        """Read the project's files and what Compose makes of them."""
         return declared(host, self.service)
 
     def met(self, seen: Declared) -> bool:
-        """Whether nothing harmful stands there and all that is wanted does."""
         return not self._going(seen) and not self._lacking(seen)
 
     def plan(self, seen: Declared) -> Iterator[Change]:
-        """Edit each file in which something is to be changed."""
         going, lacking = self._going(seen), self._lacking(seen)
         for place in seen.files:
             names = [entry.name for entry in place.entries if entry.name in going]
@@ -86,7 +83,7 @@ class ComposeEnvironment(Step[Declared]):
                 yield self._edit(seen, place, text, dict.fromkeys(names), made)
 
     def _edit(self, seen: Declared, place: File, text: str, gone: Mapping[str, None], made: Mapping[str, str]) -> Change:
-        words = [f"take {name} out" for name in gone] + [f"set {name}={value}" for name, value in made.items()]
+        words = [f"remove {name}" for name in gone] + [f"set {name}={value}" for name, value in made.items()]
         backup = backup_of(place.path, place.text)
         return Change(
             f"{', '.join(words)} of service {seen.service} in {place.path}" if gone else f"{', '.join(words)} for service {seen.service} in {place.path}",
@@ -99,27 +96,24 @@ class ComposeEnvironment(Step[Declared]):
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Write the file as a whole, with a backup beside it."""
         host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
     def describe(self, seen: Declared) -> str:
-        """Say what is wrong with the settings, and what stays though it does nothing."""
         going = self._going(seen)
         parts = [f"{one.name}={one.value}: {one.because}" for one in seen.judged if one.name in going]
-        parts += [f"{name} is to go" for name in self.remove if name in going]
-        parts += [f"{name} is to be {value}" for name, value in self._lacking(seen).items()]
+        parts += [f"{name} is to be removed" for name in self.remove if name in going]
+        parts += [f"{name} must be {value}" for name, value in self._lacking(seen).items()]
         elsewhere = [name for name in going if all(name not in {entry.name for entry in file.entries} for file in seen.files)]
         if elsewhere:
             parts.append(
-                f"{', '.join(elsewhere)} stands in none of {', '.join(file.path for file in seen.files)}: look in env_file"
+                f"{', '.join(elsewhere)} is defined in none of {', '.join(file.path for file in seen.files)}; check env_file"
             )
         dead = [f"{one.name}={one.value} ({one.because})" for one in seen.judged if one.verdict == DEAD and one.name not in going]
         if dead:
-            parts.append(f"without effect, left alone: {', '.join(dead)}")
+            parts.append(f"ignored by this release, kept: {', '.join(dead)}")
         return "; ".join(parts) or f"no harmful setting in service {seen.service}"
 
     def values(self, seen: Declared) -> dict[str, Any]:
-        """Register what was judged."""
         return {
             "service": seen.service,
             "settings": [
@@ -137,7 +131,7 @@ class ComposeEnvironment(Step[Declared]):
 
 
 def declared(host: Reader, service: str | None) -> Declared:
-    """Read what a project declares for Ollama's service; raises `CallFailed` where files or service are not to be had."""
+    """Return what the project declares for Ollama's service. Raises `CallFailed` if the files or the service cannot be read."""
     project = wanted_project(host)
     resolved = host.compose.config(project)
     services = resolved.get("services") or {}
@@ -149,7 +143,7 @@ def declared(host: Reader, service: str | None) -> Declared:
 
 
 def wanted_service(host: Reader, services: Mapping[str, Any], given: str | None) -> str:
-    """Return the service that is meant: the one given, else the target's, else the only one that runs Ollama."""
+    """Return the selected service: `given`, else the target's, else the only service that runs Ollama."""
     target = host.target()
     name = given or (str(target.service.value) if target.service is not None else None)
     if name is not None:
@@ -163,11 +157,11 @@ def wanted_service(host: Reader, services: Mapping[str, Any], given: str | None)
     if len(running) == 1:
         return running[0]
     said = f"{', '.join(running)} all run Ollama" if running else f"none of {', '.join(services) or 'no services'} runs Ollama"
-    raise CallFailed(f"it is not clear which service is meant: {said}", host=host.name, next_step="name it with service")
+    raise CallFailed(f"cannot determine the service: {said}", host=host.name, next_step="set service")
 
 
 def project_files(host: Reader, project: ComposeProject, service: str) -> Iterator[File]:
-    """Yield the project's files, and those that they include or extend, each once."""
+    """Yield the project's files and the files they include or extend, each once."""
     waiting, seen = list(project.files), set()
     while waiting:
         path = waiting.pop(0)
@@ -177,7 +171,7 @@ def project_files(host: Reader, project: ComposeProject, service: str) -> Iterat
         content = host.files.read(path)
         if content is None:
             if path in project.files:
-                raise CallFailed(f"the Compose file {path} is not there", host=host.name, next_step="correct compose_files")
+                raise CallFailed(f"the Compose file {path} does not exist", host=host.name, next_step="correct compose_files")
             continue
         try:
             text = content.decode("utf-8")
@@ -189,7 +183,7 @@ def project_files(host: Reader, project: ComposeProject, service: str) -> Iterat
 
 
 def home_of(files: Sequence[File], service: str, name: str) -> File:
-    """Return the file in which a setting is made: the last in which it stands, else the last that gives the service any."""
+    """Return the file to edit for a setting: the last that defines it, else the last that defines any for the service."""
     standing = [place for place in files if any(entry.name == name for entry in place.entries)]
     if standing:
         return standing[-1]
@@ -201,7 +195,7 @@ def home_of(files: Sequence[File], service: str, name: str) -> File:
 
 
 def _version(host: Reader, definition: Mapping[str, Any]) -> Version | None:
-    """Return the release that will read the settings: what answers, else the image's tag."""
+    """Return the Ollama release that will read the settings: from the running server, else from the image tag."""
     try:
         return parse_version(host.ollama.version())
     except NO_ANSWER:
@@ -217,12 +211,12 @@ def _environment(definition: Mapping[str, Any]) -> dict[str, str]:
 
 
 def backup_of(path: str, text: str) -> str:
-    """Return where a file's backup is kept: beside it, named by what it said."""
+    """Return the backup path of a file: next to it, named by a digest of its content."""
     return f"{path}.{digest(text)[:8]}.bak"
 
 
 def digest(text: str) -> str:
-    """Return the sha256 of a text as it is written to a file."""
+    """Return the SHA-256 of the UTF-8 text."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 

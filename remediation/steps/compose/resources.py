@@ -1,4 +1,4 @@
-"""Memory and processors of a service, within what the engine's machine has."""
+"""Memory and CPU limits of a service, within what the Docker engine's machine has."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from remediation.steps.contract import Step, param, step
 from remediation.steps.resolve import wanted_project
 
 _SPARE = 512 * MIB
-"""Left to the engine's own machine."""
+"""Reserved for the engine's own operating system."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """A service's limits as Compose resolves them (None where none is set), its file, and what the engine has."""
+    """A service's limits as Compose resolves them (None: unlimited), its file, and the engine's memory."""
 
     service: str
     memory: int | None
@@ -36,16 +36,17 @@ class Resources:
 
 @step("compose.resources", settle=5.0)
 class ComposeResources(Step[Resources]):
-    """The Compose file gives Ollama's service these limits of system memory and processors.
+    """The Compose file gives Ollama's service these memory and CPU limits.
 
-    Capped by what the engine's machine really has: the guide's 12G is more than WSL's default half of 16 GiB. These limits
-    never change how many layers are on the GPU (facts/ollama 7.8); too little fails loads. stack.up makes them effective.
+    Limits are capped by the memory of the engine's machine: WSL 2 gets half of the RAM by default, so 12G is too much on a 16 GiB
+    host. These limits never change how many layers are on the GPU, but a limit that is too low makes loads fail. Apply them
+    with stack.up.
     """
 
-    memory: int | None = param("limit of system memory, as Compose writes it", default=None, example="12G", ge=64 * MIB)
-    reserve: int | None = param("memory that is kept for it", default=None, example="4G", ge=16 * MIB)
-    cpus: float | None = param("limit of processors", default=None, example=6.0, gt=0)
-    service: str | None = param("which service; the one that runs Ollama by default", default=None, example="ollama")
+    memory: int | None = param("system memory limit, in Compose notation", default=None, example="12G", ge=64 * MIB)
+    reserve: int | None = param("memory reservation", default=None, example="4G", ge=16 * MIB)
+    cpus: float | None = param("CPU limit", default=None, example=6.0, gt=0)
+    service: str | None = param("service name; defaults to the service that runs Ollama", default=None, example="ollama")
 
     @field_validator("memory", "reserve", mode="before")
     @classmethod
@@ -54,12 +55,11 @@ class ComposeResources(Step[Resources]):
             return value
         size = bytes_of(value)
         if size is None:
-            msg = f"a size such as 12G or 512M is wanted, not {value!r}"
+            msg = f"expected a size such as 12G or 512M, got {value!r}"
             raise ValueError(msg)
         return size
 
     def look(self, host: Reader) -> Resources:
-        """Read the resolved limits, the files, and the engine's memory."""
         project = wanted_project(host)
         services = host.compose.config(project).get("services") or {}
         service = wanted_service(host, services, self.service)
@@ -75,11 +75,9 @@ class ComposeResources(Step[Resources]):
         )  # fmt: skip
 
     def met(self, seen: Resources) -> bool:
-        """Whether each is as wanted, as far as the engine has it."""
         return not self._lacking(seen)
 
     def plan(self, seen: Resources) -> Iterator[Change]:
-        """Edit the file."""
         lacking = self._lacking(seen)
         if not lacking:
             return
@@ -98,20 +96,17 @@ class ComposeResources(Step[Resources]):
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Write the file, with a backup beside it."""
         host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
     def describe(self, seen: Resources) -> str:
-        """Say what is set, and what the engine has."""
         parts = [f"{seen.service}: memory {human(seen.memory) if seen.memory else 'unlimited'}, cpus {seen.cpus or 'unlimited'}"]
         wanted = int(self.memory) if self.memory is not None else 0
         if seen.engine is not None and wanted > self._cap(seen):
-            where = "; .wslconfig bounds it" if seen.wsl else ""
+            where = "; limited by .wslconfig" if seen.wsl else ""
             parts.append(f"{human(wanted)} is more than the engine's machine has ({human(seen.engine)}{where})")
         return "; ".join(parts)
 
     def values(self, seen: Resources) -> dict[str, Any]:
-        """Register what is set and what there is."""
         return {"memory": seen.memory, "reserve": seen.reserved, "cpus": seen.cpus, "engine": seen.engine}
 
     def _cap(self, seen: Resources) -> int:
@@ -133,7 +128,7 @@ class ComposeResources(Step[Resources]):
 
 
 def bytes_of(value: object) -> int | None:
-    """Return Compose's byte value (``12G``, ``"12884901888"``) in bytes, units by 1024 as Compose reads them; None for none."""
+    """Parse a Compose byte value (``12G``, ``"12884901888"``; units are powers of 1024). Returns None if there is none."""
     text = str(value if value is not None else "").strip().lower().removesuffix("b").removesuffix("i").replace(" ", "")
     units = {"k": 1024, "m": MIB, "g": GIB, "t": 1024 * GIB}
     factor = units.get(text[-1:], 1)

@@ -1,4 +1,4 @@
-"""A Compose project brought up: what its files changed is recreated, nothing else."""
+"""Brings a Compose project up and recreates only the services whose definition changed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ RUNNING = "running"
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A project: its services, those whose container differs from the files (or is missing), and those that do not run.
+    """A project: its services, those whose container differs from the files or is missing, and those that are not running.
 
-    ``silent`` is why Ollama does not answer though its service belongs to the project, "" when it does.
+    ``silent`` is the reason why Ollama does not answer although its service belongs to the project, else "".
     """
 
     project: ComposeProject
@@ -40,16 +40,16 @@ class Stack:
 
 @step("stack.up", risk=Risk.DISRUPTIVE, settle=90.0, deadline=900.0)
 class StackUp(Step[Stack]):
-    """The project's containers run as its files say; only what differs is recreated.
+    """The project's containers run as its files define them. Only services that differ are recreated.
 
-    Refused where this session's environment would resolve the files otherwise than the user's did: a variable that is not
-    set, or a value that Compose fills in and that differs from what the running container got (design 7).
+    Blocked if the environment of this login would resolve the files differently from the environment the project was started
+    in: a variable is unset, or an interpolated value differs from the value in the running container.
     """
 
-    services: tuple[str, ...] = param("which services; all by default", default=(), example=["ollama"])
+    services: tuple[str, ...] = param("service names; defaults to all", default=(), example=["ollama"])
 
     def look(self, host: Reader) -> Stack:
-        """Read the definition, what differs from it, and refuse where this session would read it otherwise."""
+        """Read the definition and its differences. Raises `Blocked` if this login would resolve the files differently."""
         project = wanted_project(host)
         config = host.compose.config(project)
         names = tuple(self._chosen(host, config))
@@ -68,11 +68,10 @@ class StackUp(Step[Stack]):
         )
 
     def met(self, seen: Stack) -> bool:
-        """Whether all of them run as defined, and Ollama answers where it is one of them."""
         return not seen.due and not seen.silent
 
     def plan(self, seen: Stack) -> Iterator[Change]:
-        """Bring up what is due, in one call."""
+        """Bring all due services up in one call."""
         if not seen.due:
             return
         words = [
@@ -94,24 +93,20 @@ class StackUp(Step[Stack]):
         )
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Run ``up -d`` for those services."""
         host.compose.up(wanted_project(host), change.data["services"])
 
     def describe(self, seen: Stack) -> str:
-        """Say which services differ."""
         if not seen.due:
             return seen.silent or f"{', '.join(seen.services)} of {seen.project.name} run as defined"
         parts = [f"{', '.join(seen.stale)} differs from the files"] if seen.stale else []
-        parts += [f"{', '.join(seen.stopped)} does not run"] if seen.stopped else []
+        parts += [f"{', '.join(seen.stopped)} is not running"] if seen.stopped else []
         parts += [f"{', '.join(seen.missing)} has no container"] if seen.missing else []
         return "; ".join(parts)
 
     def measured_effect(self, change: Change, before: Stack, after: Stack) -> str:
-        """Say what runs now."""
         return self.describe(after)
 
     def values(self, seen: Stack) -> dict[str, Any]:
-        """Register what is due."""
         return {"project": seen.project.name, "services": list(seen.services), "due": list(seen.due)}
 
     def _chosen(self, host: Reader, config: Mapping[str, Any]) -> Sequence[str]:
@@ -126,13 +121,13 @@ class StackUp(Step[Stack]):
 
 
 def containers_of(containers: Sequence[Container], project: ComposeProject) -> dict[str, Container]:
-    """Return the project's containers by service."""
+    """Return the project's containers by service name."""
     label = "com.docker.compose.project"
     return {item.service: item for item in containers if item.service and item.labels.get(label, project.name) == project.name}
 
 
 def silence(host: Reader, services: Sequence[str]) -> str:
-    """Return why Ollama does not answer, "" when it does or belongs to none of these services."""
+    """Return why Ollama does not answer. Returns "" if it does, or if it belongs to none of these services."""
     service = host.target().service
     if service is None or service.value not in services:
         return ""
@@ -140,7 +135,7 @@ def silence(host: Reader, services: Sequence[str]) -> str:
 
 
 def silence_of(host: Reader) -> str:
-    """Return why Ollama does not answer, "" when it does."""
+    """Return why Ollama does not answer, or ""."""
     try:
         host.ollama.version()
     except (CallFailed, DeadlineExceeded) as error:
@@ -149,20 +144,20 @@ def silence_of(host: Reader) -> str:
 
 
 def refuse_unset(host: Reader, project: ComposeProject) -> None:
-    """Raise `Blocked` where Compose finds no value for a variable: the user's session had one (design 7)."""
+    """Raise `Blocked` if Compose reports an unset variable: the session that started the project had a value for it."""
     warnings = [text for text in host.compose.warnings(project) if "not set" in text]
     if warnings:
         raise Blocked(
-            f"this session has not the environment that {project.name} was started with: {'; '.join(warnings)}",
+            f"this session lacks environment variables that {project.name} was started with: {'; '.join(warnings)}",
             host=host.name,
-            next_step=f"put the variable into the .env file in {project.working_dir}, or run it there yourself",
+            next_step=f"set the variable in the .env file in {project.working_dir}, or run stack.up in that session",
         )
 
 
 def _refuse_foreign(
     host: Reader, project: ComposeProject, config: Mapping[str, Any], stale: Sequence[str], running: Mapping[str, Container]
 ) -> None:
-    """Raise `Blocked` where a value that Compose fills in differs from what the running container got."""
+    """Raise `Blocked` if an interpolated value differs from the value in the running container."""
     differing: list[str] = []
     texts = [ComposeText(path, (host.files.read(path) or b"").decode("utf-8", errors="replace")) for path in project.files]
     for name in stale:
@@ -181,7 +176,7 @@ def _refuse_foreign(
             differing.append(f"{name}: its image is {image} here and {container.image} in the container")
     if differing:
         raise Blocked(
-            f"Compose reads {project.name} otherwise in this session than where it was started: {'; '.join(differing)}",
+            f"Compose resolves {project.name} differently in this session than in the one that started it: {'; '.join(differing)}",
             host=host.name,
-            next_step=f"write the values into the files or into .env in {project.working_dir}, or run stack.up there",
+            next_step=f"write the values into the files or into .env in {project.working_dir}, or run stack.up in that session",
         )

@@ -1,4 +1,4 @@
-"""The project's own images built, and its containers made from them."""
+"""Builds the project's images and recreates their containers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUILD_TIMEOUT = 1800.0
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A project, its services that have a build section, and those whose container is older than this run."""
+    """A project, its services with a build section, and those whose container is older than this run."""
 
     project: ComposeProject
     services: tuple[str, ...]
@@ -29,15 +29,14 @@ class Built:
 
 @step("stack.built", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=BUILD_TIMEOUT + 600.0)
 class StackBuilt(Step[Built]):
-    """The images that the project builds were built in this run, and its containers run from them.
+    """The project's images were built in this run, and its containers run from them.
 
-    Settings need no build (facts/ollama 7.10): stack.up recreates what differs. This is for changed sources alone.
+    Use this for changed sources only. Changed settings need no build: stack.up recreates the services that differ.
     """
 
-    services: tuple[str, ...] = param("which services; all that are built by default", default=(), example=["api"])
+    services: tuple[str, ...] = param("service names; defaults to all with a build section", default=(), example=["api"])
 
     def look(self, host: Reader) -> Built:
-        """Read which services are built, and when their containers were made."""
         project, since = wanted_project(host), run_started(host)
         refuse_unset(host, project)
         defined = host.compose.config(project).get("services") or {}
@@ -48,11 +47,9 @@ class StackBuilt(Step[Built]):
         return Built(project, built, tuple(name for name in built if not _fresh(containers.get(name), since)))
 
     def met(self, seen: Built) -> bool:
-        """Whether all of them are of this run."""
         return not seen.old
 
     def plan(self, seen: Built) -> Iterator[Change]:
-        """Build, then recreate."""
         if seen.old:
             yield Change(
                 f"build {', '.join(seen.old)} and recreate from the new image ({seen.project.name})", subject=seen.project.name,
@@ -60,19 +57,18 @@ class StackBuilt(Step[Built]):
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Build, then bring up."""
         project, services = wanted_project(host), change.data["services"]
         host.compose.build(project, services, timeout=BUILD_TIMEOUT)
         host.compose.up(project, services, recreate=True, deps=False)
 
     def describe(self, seen: Built) -> str:
-        """Say which are older."""
         if not seen.services:
-            return f"nothing of {seen.project.name} is built"
-        return f"{', '.join(seen.old)} is older than this run" if seen.old else f"{', '.join(seen.services)} is of this run"
+            return f"no service of {seen.project.name} has a build section"
+        return (
+            f"{', '.join(seen.old)} is older than this run" if seen.old else f"{', '.join(seen.services)} was built in this run"
+        )
 
     def values(self, seen: Built) -> dict[str, Any]:
-        """Register them."""
         return {"services": list(seen.services), "old": list(seen.old)}
 
 

@@ -1,4 +1,4 @@
-"""A Compose project stopped, and started in an order that leaves the GPU to the model first."""
+"""Stops a Compose project, and starts it in an order that gives the model the GPU first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STILL = 32 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """A project, its containers that run, those that are there, and the free VRAM (None without a GPU)."""
+    """A project, its running and existing containers, and the free VRAM (None without a GPU)."""
 
     project: ComposeProject
     running: tuple[str, ...]
@@ -33,17 +33,15 @@ class Stopped:
 
 @step("stack.stopped", risk=Risk.DISRUPTIVE, settle=20.0, deadline=300.0)
 class StackStopped(Step[Stopped]):
-    """No container of the project runs, and the VRAM that they held has come back.
+    """No container of the project is running, and the VRAM they used has been released.
 
-    It waits until the card's free memory no longer moves, not for a number of seconds. Volumes are never touched: there is no
-    ``-v`` here (facts/ollama 7.10).
+    Waits until the free memory of the card is stable instead of for a fixed time. Volumes are never removed.
     """
 
-    services: tuple[str, ...] = param("which services; all by default", default=(), example=["api"])
-    remove: bool = param("whether containers and networks are removed as well (down)", default=False)
+    services: tuple[str, ...] = param("service names; defaults to all", default=(), example=["api"])
+    remove: bool = param("also remove containers and networks (down)", default=False)
 
     def look(self, host: Reader) -> Stopped:
-        """Read the project's containers and the card."""
         project = wanted_project(host)
         containers = containers_of(host.engine.containers(), project)
         chosen = {name: item for name, item in containers.items() if not self.services or name in self.services}
@@ -51,11 +49,9 @@ class StackStopped(Step[Stopped]):
         return Stopped(project, running, tuple(chosen), _free(host))
 
     def met(self, seen: Stopped) -> bool:
-        """Whether none runs (none is there)."""
         return not (seen.there if self.remove else seen.running)
 
     def plan(self, seen: Stopped) -> Iterator[Change]:
-        """Stop them in one call."""
         names = seen.there if self.remove else seen.running
         if names:
             yield Change(
@@ -66,7 +62,7 @@ class StackStopped(Step[Stopped]):
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Stop them, and wait until the card's free memory stands still."""
+        """Stop the containers, then wait until the card's free memory is stable."""
         project, names = wanted_project(host), change.data["services"]
         if not self.remove:
             host.compose.stop(project, names)
@@ -77,24 +73,21 @@ class StackStopped(Step[Stopped]):
         _settle(host)
 
     def describe(self, seen: Stopped) -> str:
-        """Say what runs and what is free."""
         free = f"; {human(seen.free)} of VRAM free" if seen.free is not None else ""
-        return f"{', '.join(seen.running) or 'nothing'} of {seen.project.name} runs{free}"
+        return f"{', '.join(seen.running) or 'nothing'} of {seen.project.name} is running{free}"
 
     def measured_effect(self, change: Change, before: Stopped, after: Stopped) -> str:
-        """Say how much VRAM came back."""
         if before.free is None or after.free is None:
             return ""
-        return f"{human(max(0, after.free - before.free))} of VRAM came back"
+        return f"{human(max(0, after.free - before.free))} of VRAM released"
 
     def values(self, seen: Stopped) -> dict[str, Any]:
-        """Register what runs and what is free."""
         return {"running": list(seen.running), "free": seen.free}
 
 
 @dataclass(frozen=True, slots=True)
 class StartOrder:
-    """A project: the service of Ollama, whether it answers and holds the model, and the services that do not run."""
+    """A project: Ollama's service, whether it answers and holds the model, and the services that are not running."""
 
     project: ComposeProject
     service: str
@@ -106,15 +99,14 @@ class StartOrder:
 
 @step("stack.ordered_start", settle=90.0, deadline=900.0)
 class StackOrderedStart(Step[StartOrder]):
-    """The project runs, and the model was loaded before anything else of it could take the GPU.
+    """The project runs, and the model was loaded before any other service could use the GPU.
 
-    Ollama's service first, then the model, then the rest. It waits for the model to be loaded, not for a log line.
+    Starts Ollama's service, loads the model, then starts the other services. Waits for the model to be loaded, not for a log line.
     """
 
-    model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
+    model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
 
     def look(self, host: Reader) -> StartOrder:
-        """Read what runs, and whether the model is loaded."""
         project = wanted_project(host)
         services = host.compose.config(project).get("services") or {}
         service = wanted_service(host, services, None)
@@ -126,13 +118,11 @@ class StackOrderedStart(Step[StartOrder]):
         return StartOrder(project, service, model, down, silent, loaded)
 
     def met(self, seen: StartOrder) -> bool:
-        """Whether all run and the model is loaded."""
         return not seen.down and seen.loaded
 
     def plan(self, seen: StartOrder) -> Iterator[Change]:
-        """Start Ollama, load the model, start the rest."""
         if self.met(seen) or seen.silent:
-            return  # one that was just started does not answer at once
+            return  # it takes time to answer after a start
         if seen.service in seen.down:
             yield self._start(seen, [seen.service])
         if not seen.loaded:
@@ -148,21 +138,18 @@ class StackOrderedStart(Step[StartOrder]):
         return Change(f"start {', '.join(names)} ({seen.project.name})", subject=",".join(names), undo=undo, data=data)
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Start services, or preload."""
         if change.data["action"] == "load":
             host.ollama.load(change.subject, options={}, timeout=LOAD_TIMEOUT)
         else:
             host.compose.up(wanted_project(host), change.data["services"], deps=change.data["deps"])
 
     def describe(self, seen: StartOrder) -> str:
-        """Say what is missing."""
-        parts = [f"{', '.join(seen.down)} does not run"] if seen.down else []
+        parts = [f"{', '.join(seen.down)} is not running"] if seen.down else []
         parts += [seen.silent] if seen.silent else []
         parts += [f"{seen.model} is {'' if seen.loaded else 'not '}loaded"]
         return "; ".join(parts)
 
     def values(self, seen: StartOrder) -> dict[str, Any]:
-        """Register what is missing."""
         return {"down": list(seen.down), "loaded": seen.loaded}
 
 
@@ -174,11 +161,11 @@ def _free(host: Reader) -> int | None:
 
 
 def _settle(host: Writer) -> None:
-    """Return once three readings in a row show the same free memory, or after half a minute."""
+    """Return after three equal readings of the free memory, or after half a minute."""
     for _round in range(_ROUNDS):
         try:
             used = [sample.used for sample in host.gpu.sample(seconds=3.0, every=1.0) if sample.used is not None]
         except NO_ANSWER:
-            return  # no card to wait for
+            return  # no GPU
         if not used or max(used) - min(used) < _STILL:
             return

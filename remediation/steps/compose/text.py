@@ -1,7 +1,7 @@
-"""A Compose file as its user wrote it: settings are found by YAML nodes and edited in the text, so nothing else moves.
+"""Parses Compose files into YAML nodes and edits the original text, so that everything else stays as written.
 
-Comments, quotes, indentation and line ends survive because only the characters of the setting itself are touched. Anchors
-are followed to where the setting really stands, merge keys (``<<``) too.
+Only the characters of a setting change, so comments, quotes, indentation and line endings are preserved. Anchors and merge
+keys (``<<``) are followed to the definition they refer to.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _INTERPOLATED = re.compile(r"(?<!\$)(?:\$\$)*\$[{A-Za-z_]")
 
 @lru_cache(maxsize=128)
 def _composed(text: str) -> Node | None:
-    """Return a text's nodes, which nobody changes: several steps read the same file at the same moment."""
+    """Parse a text once. The nodes are shared and must not be modified."""
     found: Node | None = YAML(typ="rt", pure=True).compose(text)
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class YamlEntry:
-    """One setting as it stands in a file: ``start``/``end`` are the characters of its node, ``listed`` says list form.
+    """One setting in a file. ``start`` and ``end`` delimit its node; ``listed`` means list form (``NAME=value``).
 
-    ``value`` is None where only the name stands (it is taken from the caller's environment). ``flow`` says ``[a, b]`` or
-    ``{a: b}`` on one line. ``line`` counts from 1. ``block`` are the characters of the mapping or list that it stands in,
-    ``anchor`` that one's name; ``alone`` says that it is the service's own, nothing merged in or merged from.
+    ``value`` is None if only the name is given (Compose then takes the value from the caller's environment). ``flow`` means flow
+    style (``[a, b]`` or ``{a: b}``). ``line`` is 1-based. ``block`` delimits the enclosing mapping or list, and ``anchor`` is its
+    name. ``alone`` means that the block belongs to the service alone and has no merge keys.
     """
 
     name: str
@@ -56,12 +56,12 @@ class YamlEntry:
 
     @property
     def interpolated(self) -> bool:
-        """Whether Compose fills something in."""
+        """Whether Compose interpolates the value."""
         return self.value is None or bool(_INTERPOLATED.search(self.value))
 
 
 class ComposeText:
-    """One file's text and its nodes. Raises `CallFailed` with the line where the text is no YAML."""
+    """The text of one file and its nodes. Raises `CallFailed` with the line if the text is not valid YAML."""
 
     def __init__(self, path: str, text: str) -> None:
         self.path = path
@@ -71,19 +71,19 @@ class ComposeText:
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-            failed = CallFailed(f"{error.problem or 'this is no YAML'}", next_step=f"correct {path}, then run again")
+            failed = CallFailed(f"{error.problem or 'not valid YAML'}", next_step=f"correct {path}, then run again")
             failed.message, failed.place = f"{path}:{line}: {failed.message}", Place(path, line, column)
             raise failed from None
         except (
             YAMLError,
             ValueError,
             RecursionError,
-        ) as error:  # a control character, a number of a million digits, deep nesting
+        ) as error:  # control characters, integers with a million digits, deep nesting
             raise CallFailed(f"{path}: {explain_error(error)}", next_step=f"correct {path}, then run again") from None
 
     @property
     def services(self) -> Mapping[str, MappingNode]:
-        """The services with their definitions."""
+        """The definitions of the services by name."""
         found = _get(self._root, "services")
         if not isinstance(found, MappingNode):
             return {}
@@ -98,7 +98,7 @@ class ComposeText:
         return list(self._entries(environment)) if environment is not None else []
 
     def others(self) -> list[str]:
-        """Return the files that this one takes services from: ``include`` and ``extends``."""
+        """Return the files that this one references through ``include`` and ``extends``."""
         found: list[str] = []
         included = _get(self._root, "include")
         for item in included.value if isinstance(included, SequenceNode) else ():
@@ -114,7 +114,7 @@ class ComposeText:
         return [beside(self.path, name) for name in dict.fromkeys(found) if "$" not in name]
 
     def remove(self, service: str, names: Sequence[str]) -> str:
-        """Return the text without these settings of a service."""
+        """Return the text without the named settings of a service."""
         text = self.text
         entries = self.entries(service)
         going = [entry for entry in entries if entry.name in names]
@@ -125,17 +125,17 @@ class ComposeText:
             elif entry.anchor:
                 if (
                     entry.block not in emptied
-                ):  # what others refer to must stay, and stay a mapping; its last entry comes first here
+                ):  # other services refer to the anchor, so it must stay a mapping; entries are visited from the last to the first
                     emptied.add(entry.block)
                     text = f"{text[: entry.block[0]]}&{entry.anchor} {{}}{text[entry.end :]}"
             elif entry.alone:
                 return self._without_block(text, service)
             else:
-                text = self._without(text, entry, entries)  # something is merged in beside it
+                text = self._without(text, entry, entries)  # the block also has merge keys
         return text
 
     def put(self, service: str, name: str, value: str) -> str:
-        """Return the text with a setting of a service made or changed."""
+        """Return the text with a setting of a service added or changed."""
         entries = self.entries(service)
         old = next((entry for entry in reversed(entries) if entry.name == name), None)
         if old is not None:
@@ -145,7 +145,7 @@ class ComposeText:
         return self._new_block(service, name, value)
 
     def strings(self, service: str) -> Iterator[tuple[str, str]]:
-        """Yield the path and text of every scalar of a service in which Compose fills something in."""
+        """Yield the path and text of each scalar of a service that Compose interpolates."""
         node = self.services.get(service)
         if node is not None:
             yield from (one for one in _scalars(node, "") if _INTERPOLATED.search(one[1]))
@@ -188,7 +188,7 @@ class ComposeText:
         return text[:start] + ("" if end < 0 else text[end + 1 :])
 
     def _without_block(self, text: str, service: str) -> str:
-        """Take the whole ``environment`` out: an empty one is refused by Compose."""
+        """Remove the whole ``environment`` key: Compose rejects an empty one."""
         for key, value in self.services[service].value:
             if key.value == "environment":
                 start = text.rfind("\n", 0, key.start_mark.index) + 1
@@ -210,11 +210,11 @@ class ComposeText:
         return self.text[: end + 1] + line + self.text[end + 1 :]
 
     def _new_block(self, service: str, name: str, value: str) -> str:
-        """Begin an ``environment`` in front of the service's first key."""
+        """Insert an ``environment`` block before the service's first key."""
         node = self.services.get(service)
         if node is None or not node.value or node.flow_style:
             raise CallFailed(
-                f"{self.path}: service {service} has no environment, and it is not clear where to put one",
+                f"{self.path}: service {service} has no environment, and there is no safe place to add one",
                 next_step=f"add environment: to service {service} in {self.path} by hand",
             )
         first = node.value[0][0].start_mark
@@ -226,14 +226,14 @@ class ComposeText:
 
 
 def beside(path: str, name: str) -> str:
-    """Return `name` as seen from the file at `path`, both as the host writes them."""
+    """Resolve `name` relative to the folder of the file at `path`, with the host's path rules."""
     flavour: Any = ntpath if "\\" in path or path[1:2] == ":" else posixpath
     return str(flavour.normpath(flavour.join(flavour.dirname(path), name)))
 
 
 def unified(path: str, before: str, after: str) -> str:
-    """Return the change of a file as a unified diff."""
-    # no context: a neighbouring line may hold somebody's secret, and a diff is journaled
+    """Return a unified diff of a file."""
+    # no context lines: they may contain secrets, and diffs are written to the journal
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), path, path, lineterm="", n=0)
     return "\n".join(lines)
 
@@ -243,7 +243,7 @@ def _written(name: str, value: str, *, listed: bool, flow: bool) -> str:
         text = f"{name}={value}"
         safe = _PLAIN.match(value) and not (flow and "," in value) and not value.endswith(":")
         return text if safe else json.dumps(text, ensure_ascii=False)
-    # a mapping's value that YAML would read as a number or a boolean is quoted, Compose wants text
+    # Compose requires strings, so values that YAML would read as numbers or booleans are quoted
     return f"{name}: {json.dumps(value, ensure_ascii=False)}"
 
 

@@ -1,1 +1,1 @@
-"""Steps on the container of Ollama and on its volume."""
+"""Steps for Ollama's container and its model volume."""

@@ -1,4 +1,4 @@
-"""Ollama's container: whether it sees the GPU, what its server read, and how much memory it has left."""
+"""Ollama's container: whether it sees the GPU, which settings its server read, and how much memory it has left."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _GPU = re.compile(r"^GPU \d+: (.+?)(?: \(UUID: .*\))?$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Sees:
-    """What a container has of the GPU: asked for, shown by nvidia-smi in it, by its libraries, and by the server itself.
+    """What a container has of the GPU: the request, ``nvidia-smi`` and libcuda inside, and what the server found.
 
-    ``smi`` is what ``nvidia-smi -L`` said, None where the image has none; ``library`` whether libcuda is there, None where
-    that cannot be told; ``server`` the devices that Ollama found, None where its log does not say.
+    ``smi`` is the error of ``nvidia-smi -L``, None if the image has no ``nvidia-smi``. ``library`` is whether libcuda is present,
+    None if unknown. ``server`` lists the devices that Ollama found, None if its log does not say.
     """
 
     container: Container
@@ -49,24 +49,23 @@ class Sees:
 
     @property
     def fresh(self) -> bool:
-        """Whether it was started after the run began."""
+        """Whether the container was started during this run."""
         started = parse_timestamp(self.container.started_at)
         return started is not None and started >= self.since
 
 
 @step("container.sees_gpu", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0)
 class ContainerSeesGpu(Step[Sees]):
-    """Ollama's container asks for the GPU, and the GPU is seen inside.
+    """Ollama's container requests the GPU, and the GPU is visible inside it.
 
-    What Ollama itself found counts first; NVIDIA's variables in the environment prove nothing (facts/ollama 7.4), nor does
-    libcuda alone (7.19). A container that asks for none gets a device reservation in the Compose file; one that has lost the
-    card is recreated, once.
+    The devices in Ollama's own log take precedence. NVIDIA's environment variables prove nothing (the CUDA images set them
+    themselves), and neither does libcuda alone. A container without a request gets a device reservation in the Compose file. A
+    container that has lost the card is recreated once.
     """
 
-    container: str | None = param("which container; the target's by default", default=None, example="ai-native-ollama")
+    container: str | None = param("container name; defaults to the target's", default=None, example="ai-native-ollama")
 
     def look(self, host: Reader) -> Sees:
-        """Read the request, and ask inside."""
         name = wanted_container(self.container, host)
         found = host.engine.inspect(name)
         if found is None:
@@ -79,19 +78,18 @@ class ContainerSeesGpu(Step[Sees]):
         return Sees(found, run_started(host), host.engine.facts().runtimes, cards, smi, _library(host, found), server, *place)
 
     def met(self, seen: Sees) -> bool:
-        """Whether the server found a card, or where it does not say, nvidia-smi did."""
+        """Whether the server found a GPU or, if its log does not say, whether ``nvidia-smi`` did."""
         if not seen.container.gpu_requested or seen.container.status != RUNNING:
             return False
         return bool(seen.server) if seen.server is not None else bool(seen.cards) or bool(seen.smi is None and seen.library)
 
     def plan(self, seen: Sees) -> Iterator[Change]:
-        """Ask for the device where nobody did, then recreate."""
         if self.met(seen) or not seen.service:
             return
         if not seen.container.gpu_requested and not seen.declared:
             text = with_devices(seen.file, seen.text, seen.service)
             yield Change(
-                f"ask for the GPU for service {seen.service} in {seen.file}", subject=seen.file, risk=Risk.SAFE,
+                f"request the GPU for service {seen.service} in {seen.file}", subject=seen.file, risk=Risk.SAFE,
                 diff=unified(seen.file, seen.text, text), before="no device reservation", after=DEVICES,
                 undo=StepCall("file.restored", {"path": seen.file, "backup": backup_of(seen.file, seen.text), "expect": digest(text), "service": seen.service}),
                 data={"text": text, "backup": backup_of(seen.file, seen.text), "service": seen.service, "environment": {}},
@@ -102,37 +100,33 @@ class ContainerSeesGpu(Step[Sees]):
             )
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Edit the file, or recreate."""
         if "recreate" in change.data:
             host.compose.up(wanted_project(host), [change.data["recreate"]], recreate=True, deps=False)
         else:
             host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
     def describe(self, seen: Sees) -> str:
-        """Say what is seen and what is not."""
         parts = []
         if seen.container.status != RUNNING:
             parts.append(f"{seen.container.name} is {seen.container.status}")
         if not seen.container.gpu_requested:
-            parts.append(f"{seen.container.name} asks for no GPU")
+            parts.append(f"{seen.container.name} does not request a GPU")
         if seen.server is not None:
-            parts.append(f"Ollama found {', '.join(seen.server)}" if seen.server else "Ollama found no GPU, only the processor")
+            parts.append(f"Ollama found {', '.join(seen.server)}" if seen.server else "Ollama found no GPU, only the CPU")
         if seen.cards:
             parts.append(f"nvidia-smi inside shows {', '.join(seen.cards)}")
         elif seen.smi:
-            parts.append(f"nvidia-smi inside says: {seen.smi}")
+            parts.append(f"nvidia-smi inside reports: {seen.smi}")
         if seen.library is False:
-            parts.append("libcuda is not there inside")
+            parts.append("libcuda is missing inside")
         if "nvidia" not in seen.runtimes and not self.met(seen):
-            parts.append("the engine knows no NVIDIA runtime (it may use CDI)")
-        return "; ".join(parts) or f"nothing tells whether {seen.container.name} sees a GPU"
+            parts.append("the engine has no NVIDIA runtime (it may use CDI)")
+        return "; ".join(parts) or f"cannot tell whether {seen.container.name} sees a GPU"
 
     def rules_out(self, seen: Sees) -> Iterator[RuledOut]:
-        """Exclude what this step would cure: the card is seen."""
         yield RuledOut(Cause.GPU_NOT_VISIBLE_TO_CONTAINER, self.describe(seen))
 
     def values(self, seen: Sees) -> dict[str, Any]:
-        """Register what is seen."""
         return {
             "requested": seen.container.gpu_requested, "cards": list(seen.cards), "nvidia_smi": seen.smi, "libcuda": seen.library,
             "server": None if seen.server is None else list(seen.server),
@@ -158,7 +152,7 @@ def _library(host: Reader, container: Container) -> bool | None:
 
 
 def _place(host: Reader, container: Container) -> tuple[str, str, str, bool]:
-    """Return the file in which a device reservation belongs, its text, the service, and whether one stands there already."""
+    """Return the file for a device reservation, its text, the service, and whether a reservation already exists."""
     if container.service is None or host.target().project is None:
         return "", "", "", True
     project = wanted_project(host)
@@ -174,7 +168,7 @@ def _place(host: Reader, container: Container) -> tuple[str, str, str, bool]:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Settings as the container was given them, and as the server printed them (empty where the log does not show it)."""
+    """Settings in the container's environment, and as printed by the server (empty if the log does not contain them)."""
 
     given: Mapping[str, str]
     read: Mapping[str, str]
@@ -182,16 +176,16 @@ class Read:
 
 @step("container.environment")
 class ContainerEnvironment(Step[Read]):
-    """The server itself read these settings: a check, it changes nothing.
+    """The server itself read these settings. This step only checks.
 
-    A setting that is in the container's environment and not in the server's own list is read by no code (facts/ollama 1.1).
+    A setting that is in the container's environment but missing from the server's printed configuration is not read by this
+    release (Ollama's envconfig/config.go).
     """
 
-    expect: dict[str, str] = param("settings and the values that the server should have read", example={"OLLAMA_DEBUG": "1"})
-    container: str | None = param("which container; the target's by default", default=None, example="ai-native-ollama")
+    expect: dict[str, str] = param("expected values by setting name", example={"OLLAMA_DEBUG": "1"})
+    container: str | None = param("container name; defaults to the target's", default=None, example="ai-native-ollama")
 
     def look(self, host: Reader) -> Read:
-        """Read the container's environment and the server's start-up line."""
         name = wanted_container(self.container, host)
         found = host.engine.inspect(name)
         if found is None:
@@ -199,15 +193,12 @@ class ContainerEnvironment(Step[Read]):
         return Read(found.environment, log_of(host).environment)
 
     def met(self, seen: Read) -> bool:
-        """Whether each is as expected."""
         return all(_alike(self._value(seen, name), value) for name, value in self.expect.items())
 
     def plan(self, seen: Read) -> Iterator[Change]:
-        """Plan nothing: compose.environment makes settings."""
         return iter(())
 
     def describe(self, seen: Read) -> str:
-        """Say which are not as expected."""
         parts = []
         for name, value in self.expect.items():
             now = self._value(seen, name)
@@ -217,7 +208,6 @@ class ContainerEnvironment(Step[Read]):
         return "; ".join(parts) or f"the server read {', '.join(f'{name}={value}' for name, value in self.expect.items())}"
 
     def values(self, seen: Read) -> dict[str, Any]:
-        """Register both."""
         wanted = ("OLLAMA_", "CUDA_", "NVIDIA_", "GGML_", "LLAMA_ARG_")
         return {
             "server": dict(seen.read),
@@ -229,7 +219,7 @@ class ContainerEnvironment(Step[Read]):
 
 
 def _alike(value: str | None, wanted: str) -> bool:
-    """Whether a printed value is the one that was set: the server prints what it parsed (facts/ollama 1.1, 1.2)."""
+    """Whether a printed value equals the one that was set. The server prints parsed values: ``1`` becomes ``true`` or ``DEBUG``."""
     if value is None:
         return False
     words = {"1": "true", "debug": "true", "0": "false", "info": "false"}
@@ -239,7 +229,7 @@ def _alike(value: str | None, wanted: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Headroom:
-    """What a container uses of its memory; ``limit`` is its own, or what the engine's machine has."""
+    """The memory use of a container. ``limit`` is its own limit or, if ``own`` is False, the memory of the engine's machine."""
 
     container: Container
     stats: ContainerStats
@@ -248,49 +238,44 @@ class Headroom:
 
     @property
     def share(self) -> float | None:
-        """Used part of the limit."""
+        """The used fraction of the limit."""
         return self.stats.memory_used / self.limit if self.limit else None
 
 
 @step("container.headroom")
 class ContainerHeadroom(Step[Headroom]):
-    """The container is not close to its memory limit: a check, it changes nothing (compose.resources does).
+    """The container stays below its memory limit. This step only checks; compose.resources sets the limit.
 
-    This is system memory. It never decides how many layers are on the GPU; a lack of it fails loads or ends the server
-    (facts/ollama 7.8). The page cache does not count.
+    This is system memory. It never decides how many layers are on the GPU, but a shortage makes loads fail or kills the server.
+    The page cache is not counted.
     """
 
-    container: str | None = param("which container; the target's by default", default=None, example="ai-native-ollama")
-    at_most: float = param("used share of the limit", default=0.9, gt=0, le=1)
+    container: str | None = param("container name; defaults to the target's", default=None, example="ai-native-ollama")
+    at_most: float = param("highest used fraction of the limit", default=0.9, gt=0, le=1)
 
     def look(self, host: Reader) -> Headroom:
-        """Read what it uses and what bounds it."""
         name = wanted_container(self.container, host)
         found = host.engine.inspect(name)
         if found is None or found.status != RUNNING:
-            raise CallFailed(f"{name} does not run", host=host.name, next_step="bring the stack up (stack.up)")
+            raise CallFailed(f"{name} is not running", host=host.name, next_step="bring the stack up (stack.up)")
         stats = host.engine.stats(name)
         machine = host.engine.facts().memory_total
         own = stats.memory_limit is not None and (machine is None or stats.memory_limit < machine)
         return Headroom(found, stats, stats.memory_limit if own else machine, own)
 
     def met(self, seen: Headroom) -> bool | None:
-        """Whether enough is left, and it was not ended for lack of memory."""
         if seen.container.oom_killed:
             return False
         return None if seen.share is None else seen.share <= self.at_most
 
     def plan(self, seen: Headroom) -> Iterator[Change]:
-        """Plan nothing."""
         return iter(())
 
     def describe(self, seen: Headroom) -> str:
-        """Say what is used of what."""
-        killed = "it was ended for lack of memory; " if seen.container.oom_killed else ""
+        killed = "it was killed for lack of memory; " if seen.container.oom_killed else ""
         bound = "its limit" if seen.own else "the engine's memory"
         of = f" of {human(seen.limit)} ({bound})" if seen.limit else ""
         return f"{killed}{seen.container.name} uses {human(seen.stats.memory_used)}{of}"
 
     def values(self, seen: Headroom) -> dict[str, Any]:
-        """Register the figures."""
         return {"used": seen.stats.memory_used, "limit": seen.limit, "share": seen.share, "cpu_percent": seen.stats.cpu_percent}

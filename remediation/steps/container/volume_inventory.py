@@ -1,4 +1,4 @@
-"""What a volume of models holds besides what the server lists: manifests that it cannot read, and files of another kind."""
+"""Lists the content of a model volume that the server does not list: unreadable manifests, and other files."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _MANIFEST_PARTS = 4
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Manifests by the name of their model, and what lies beside the store (the server's key, its history), by path."""
+    """Manifests by model name, and files outside the store (the server's key, its history) by path."""
 
     models: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 
 
 def unlisted_content(host: Reader, container: str, place: StorePlace) -> Held:
-    """Return what lies in the volume of a running container; nothing where its image has no ``ls``."""
+    """Return the unlisted content of a running container's volume. Returns nothing if its image has no ``ls``."""
     try:
         done = host.engine.exec(container, ("ls", "-R", place.mount))
     except NO_ANSWER:
@@ -34,7 +34,7 @@ def unlisted_content(host: Reader, container: str, place: StorePlace) -> Held:
 
 
 def _folders(lines: Iterable[str]) -> dict[str, list[str]]:
-    """Return the entries of each folder of a recursive listing."""
+    """Group the lines of a recursive listing by folder."""
     found: dict[str, list[str]] = {}
     entries: list[str] = []
     for line in lines:

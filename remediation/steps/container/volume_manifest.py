@@ -1,4 +1,4 @@
-"""What a volume of models held, written down before it is removed, so that any later run can complete what one began."""
+"""The record of a model volume's content, written before the volume is removed so that any later run can complete the work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from remediation.steps.model.model_store import StorePlace, store_place
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One model: ``local`` says that no registry holds it as it is; ``paths`` are its files within the volume."""
+    """One model. ``local`` means that no registry has this version; ``paths`` are its files within the volume."""
 
     name: str
     digest: str
@@ -28,11 +28,11 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A volume as it was: its models, by which image and service it is filled, and whether the local ones are saved.
+    """A volume before its removal: its models, its image and services, and the progress of the recreation.
 
-    ``others`` is what lies beside the store. ``saved`` says that what no registry holds was copied, ``restored`` that it was
-    copied back. ``damaged`` are layers that were no longer what their name says when they were saved, None where nobody could
-    hash them. ``finished`` is when everything was there again, by the host's clock; None while something is still to be done.
+    ``others`` are files outside the store. ``saved`` means that content missing from every registry was copied, and ``restored``
+    that it was copied back. ``damaged`` lists layers whose hash was already wrong when they were saved, or is None if they could
+    not be hashed. ``finished`` is the time of completion by the host's clock, None while work remains.
     """
 
     volume: str
@@ -50,26 +50,26 @@ class Record:
 
     @property
     def local(self) -> tuple[Kept, ...]:
-        """The models that no registry holds as they are."""
+        """The models that no registry has in this version."""
         return tuple(one for one in self.models if one.local)
 
     @property
     def kept_paths(self) -> tuple[str, ...]:
-        """The files that no registry holds; a model's manifest after its layers, so that half a copy is no model yet."""
+        """The files that no registry has. A model's manifest comes after its layers, so a partial copy is never listed as a model."""
         return tuple(dict.fromkeys((*(path for one in self.local for path in one.paths), *self.others)))
 
     @property
     def local_size(self) -> int:
-        """Their bytes, shared layers counted once per model."""
+        """Total size of the local models in bytes; shared layers count once per model."""
         return sum(one.size for one in self.local)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record as JSON."""
+        """Return the record as JSON data."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Record:
-        """Return the record that `to_json` wrote."""
+        """Return the record from the output of `to_json`."""
         models = tuple(Kept(**{**one, "paths": tuple(one["paths"])}) for one in data["models"])
         damaged = data.get("damaged")
         return cls(**{
@@ -79,32 +79,32 @@ class Record:
 
     @classmethod
     def read(cls, content: bytes, path: str, host: str) -> Record:
-        """Return the record in a file; raises `CallFailed` where it is damaged, because what it names must not be lost."""
+        """Parse a record. Raises `CallFailed` if it is damaged, because it names models that could otherwise be lost."""
         try:
             return cls.from_json(load_json(content))
         except (ValueError, KeyError, TypeError):
             raise CallFailed(
-                f"{path} is damaged; it names the models that a volume held before it was to be made anew", host=host,
-                next_step="look at it, then move it away to begin anew",
+                f"{path} is damaged; it lists the models of a volume that was to be recreated", host=host,
+                next_step="inspect it, then move it away to start over",
             ) from None  # fmt: skip
 
 
 def manifest_folder(container: Container, given: str | None, host: str) -> StorePlace:
-    """Return where a container's models lie; raises `CallFailed` where no named volume holds them."""
+    """Return the location of a container's models. Raises `CallFailed` unless they are in a named volume."""
     found = store_place(container)
     if found is None or (given is not None and found.volume != given):
         raise CallFailed(
-            f"the models of {container.name} lie in {f'volume {found.volume}' if found else 'no named volume'}"
+            f"the models of {container.name} are in {f'volume {found.volume}' if found else 'no named volume'}"
             + (f", not in {given}" if given else ""),
-            host=host, next_step="correct volume" if given else "a folder of the host is not made anew by this step",
+            host=host, next_step="correct volume" if given else "this step does not recreate host folders",
         )  # fmt: skip
     return found
 
 
 def kept_models(host: Reader, place: StorePlace, present: Mapping[str, str], found: Held) -> tuple[Kept, ...]:
-    """Return the models with what could be fetched again; raises `Blocked` where a registry cannot be asked.
+    """Return the models and whether they can be fetched again. Raises `Blocked` if the registry does not answer.
 
-    A model whose manifest is there and which the server does not list is damaged: it counts as far as a registry holds it.
+    A model with a manifest that the server does not list is damaged. It is included if a registry has it.
     """
     listed = [_kept(host, place, name, digest) for name, digest in sorted(present.items())]
     return (*listed, *(_unlisted(host, name) for name in found.models if name not in present))
@@ -116,7 +116,7 @@ def _kept(host: Reader, place: StorePlace, name: str, digest: str) -> Kept:
     local = manifest is None or manifest.digest != digest
     if local and not blobs:
         raise Blocked(
-            f"{name} is in no registry as it is, and its layers cannot be read: it would be lost", host=host.name,
+            f"{name} exists in no registry in this version and its layers cannot be read, so it would be lost", host=host.name,
             next_step=f"save or delete {name} yourself, then run again",
         )  # fmt: skip
     paths = (*(place.blob(blob.digest) for blob in blobs), place.manifest(name))
@@ -128,7 +128,7 @@ def _unlisted(host: Reader, name: str) -> Kept:
     manifest = _registry(host, name)
     if manifest is None:
         raise Blocked(
-            f"the volume holds a manifest of {name}, which the server does not list and no registry holds: it would be lost",
+            f"the volume holds a manifest of {name}that the server does not list and no registry has, so it would be lost",
             host=host.name, next_step=f"save or delete {name} yourself, then run again",
         )  # fmt: skip
     return Kept(name, manifest.digest, manifest.size, local=False)
@@ -139,6 +139,6 @@ def _registry(host: Reader, name: str) -> Manifest | None:
         return host.ollama.registry(name)
     except NO_ANSWER as error:
         raise Blocked(
-            f"the registry cannot be asked whether {name} could be fetched again ({error.message}), so nothing is removed",
+            f"cannot determine whether the registry has {name} ({error.message}), so nothing is removed",
             host=host.name, next_step="connect the host to the registry, then run again",
         ) from None  # fmt: skip

@@ -1,4 +1,4 @@
-"""How far a volume of models is on its way to be made anew, and what is left of that way: for whichever step walks it."""
+"""The state of a volume recreation and its remaining changes, shared by the steps that perform and undo it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from remediation.steps.model.present import PULL_TIMEOUT
 from remediation.steps.resolve import wanted_project
 
 RECORD, PROJECT, FILES, FOLDER = (f"remediation.{name}" for name in ("record", "project", "files", "folder"))
-"""Labels of the second volume: while the project's containers are gone, it alone says which project they belong to."""
+"""Labels of the second volume. They identify the project while its containers do not exist."""
 
 _NAMING = ("container", "endpoint", "compose_files", "compose_dir", "compose_project")
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeState:
-    """How far the volume is: the record of what it held (None: not begun), the volume now, and what the server holds.
+    """The progress of a recreation: the record (None: not started), the current volume, and the server's models.
 
-    ``present`` is what the server holds whole by name and digest, None while it does not answer; ``planned`` the record that
-    is to be written.
+    ``present`` maps the complete models to their digests, None while the server does not answer. ``planned`` is the record to
+    be written.
     """
 
     project: ComposeProject
@@ -44,55 +44,55 @@ class VolumeState:
 
     @property
     def known(self) -> Record | None:
-        """The record, or the one that is to be written."""
+        """The record, or the one to be written."""
         return self.record or self.planned
 
     @property
     def fresh(self) -> bool:
-        """Whether the volume is not the one that the record was made of."""
+        """Whether the volume is a new one rather than the one in the record."""
         return self.volume is not None and self.record is not None and self.volume.created_at != self.record.created_at
 
     @property
     def differing(self) -> list[str]:
-        """The models that are there under another digest than before."""
+        """The models whose digest differs from the record."""
         known, present = self.known, self.present or {}
         return [one.name for one in known.models if present.get(one.name, one.digest) != one.digest] if known else []
 
 
 def record_path(project: ComposeProject) -> str:
-    """Return where the record of a project's volume lies."""
+    """Return the path of the record of a project's volume."""
     return beside(project.files[0], f".remediation-volume-{project.name}.json")
 
 
 def read_record(host: Reader, path: str) -> Record | None:
-    """Return the record at `path`, None where there is none; raises `CallFailed` where it is damaged."""
+    """Return the record at `path`, or None. Raises `CallFailed` if it is damaged."""
     content = host.files.read(path)
     return Record.read(content, path, host.name) if content is not None else None
 
 
 def note(host: Writer, path: str, **more: Any) -> None:
-    """Write into the record what has been done."""
+    """Update fields of the record."""
     record = Record.read(host.files.read(path) or b"", path, host.name)
     write_record(host, path, {**record.to_json(), **more})
 
 
 def write_record(host: Writer, path: str, record: Mapping[str, Any]) -> None:
-    """Write the record down."""
+    """Write the record."""
     host.files.write(path, json.dumps(record, indent=1, ensure_ascii=False).encode("utf-8"))
 
 
 def labels_of(project: ComposeProject, path: str, source: str) -> dict[str, str]:
-    """Return what the second volume says of itself."""
+    """Return the labels of the second volume."""
     said = {RECORD: path, PROJECT: project.name, FILES: ",".join(project.files), FOLDER: project.working_dir}
     return {"remediation.saved-from": source, **said}
 
 
 def known_project(host: Reader) -> ComposeProject:
-    """Return the target's project; where its containers were removed on the way, the one that the second volume names."""
+    """Return the target's project or, if its containers were removed on the way, the project named by the second volume."""
     try:
         left = None if any(host.variables.get(name) for name in _NAMING[1:]) else _interrupted(host)
     except NO_ANSWER:
-        wanted_project(host)  # without an engine there is nothing to repair: say so where that is as it should be
+        wanted_project(host)  # without an engine, report the failure of the normal lookup
         raise
     try:
         found = wanted_project(host)
@@ -105,7 +105,7 @@ def known_project(host: Reader) -> ComposeProject:
 
 
 def _interrupted(host: Reader) -> ComposeProject | None:
-    """Return the one project whose volume is half made anew and whose containers are gone."""
+    """Return the project of an unfinished recreation whose containers do not exist, if there is exactly one."""
     found: dict[str, ComposeProject] = {}
     for volume in host.engine.volumes():
         path = volume.labels.get(RECORD)
@@ -124,11 +124,11 @@ def _labelled(host: Reader, project: ComposeProject) -> list[Container]:
 
 
 def state_of(host: Reader, project: ComposeProject, record: Record, since: float) -> VolumeState:
-    """Return how far the volume of an unfinished record is; raises `Blocked` where others use it."""
+    """Return the state of an unfinished record. Raises `Blocked` if other containers use the volume."""
     volumes = {each.name: each for each in host.engine.volumes()}
     volume = volumes.get(record.volume)
     if record.saved_in not in volumes:
-        record = replace(record, saved=False)  # somebody removed the copy: as long as the old volume is there, it is made again
+        record = replace(record, saved=False)  # the copy was removed; it can be repeated while the old volume exists
     refuse_others(host, volume, containers_of(host.engine.containers(), project))
     state = VolumeState(project, record.service, since, volume, record, record_path(project), present(host))
     if not state.fresh or state.present is None:
@@ -138,7 +138,7 @@ def state_of(host: Reader, project: ComposeProject, record: Record, since: float
 
 
 def present(host: Reader) -> Mapping[str, str] | None:
-    """Return what the server lists by name and digest, None while it does not answer."""
+    """Return the server's models and their digests, or None while it does not answer."""
     try:
         return {entry.name: entry.digest for entry in host.ollama.models()}
     except NO_ANSWER:
@@ -146,7 +146,7 @@ def present(host: Reader) -> Mapping[str, str] | None:
 
 
 def _whole(host: Reader, model: Kept) -> bool:
-    """Whether each layer of a model is there in its size: a manifest alone is listed as well."""
+    """Whether each layer of a model has its full size. The server lists models by their manifest alone."""
     try:
         blobs = host.ollama.blobs(model.name) or ()
     except NO_ANSWER:
@@ -155,7 +155,7 @@ def _whole(host: Reader, model: Kept) -> bool:
 
 
 def harmed(host: Reader, record: Record) -> tuple[str, ...] | None:
-    """Return the layers of local models that are not what their name says, by hashing each; None where that cannot be done."""
+    """Hash the layers of the local models and return the digests that do not match. Returns None if hashing is not possible."""
     try:
         found = [host.ollama.blobs(one.name, verify=True, timeout=PULL_TIMEOUT / 2) or () for one in record.local]
     except NO_ANSWER:
@@ -164,22 +164,22 @@ def harmed(host: Reader, record: Record) -> tuple[str, ...] | None:
 
 
 def refuse_others(host: Reader, volume: Volume | None, containers: Mapping[str, Container]) -> None:
-    """Raise where a container of another project, or of none, uses the volume; a copy of ours that a lost controller left is none."""
+    """Raise `Blocked` if containers outside the project use the volume. A helper container left by a lost controller is ignored."""
     own = {container.name for container in containers.values()}
     own |= {each.name for each in host.engine.containers() if HELPER in each.labels}
     others = [name for name in (volume.users if volume is not None else ()) if name not in own]
     if volume is not None and others:
         raise Blocked(
-            f"volume {volume.name} is also used by {', '.join(others)}, which is not of this project", host=host.name,
-            next_step=f"stop and remove {others[0]} yourself if its data may go",
+            f"volume {volume.name} is also used by {', '.join(others)}, which is not part of this project", host=host.name,
+            next_step=f"stop and remove {others[0]} yourself if its data may be deleted",
         )  # fmt: skip
 
 
 def refill(seen: VolumeState, record: Record) -> Iterator[Change]:
-    """Yield what is left once the old volume is gone: bring up, restore, pull, compare."""
+    """Yield the remaining changes after the old volume is gone: start, restore, pull, compare."""
     if not seen.fresh or seen.present is None:
         yield Change(
-            f"bring {record.service} up, with a new volume {record.volume}", subject=record.service, risk=Risk.SAFE,
+            f"start {record.service} with a new volume {record.volume}", subject=record.service, risk=Risk.SAFE,
             data={"action": "up", "services": [record.service]},
         )  # fmt: skip
     there = seen.present if seen.fresh and seen.present is not None else {}
@@ -201,13 +201,13 @@ def refill(seen: VolumeState, record: Record) -> Iterator[Change]:
             )
     if not seen.fresh or not seen.differing:
         yield Change(
-            f"call volume {record.volume} complete: every model is there by its digest", subject=seen.path, risk=Risk.SAFE,
+            f"mark volume {record.volume} complete: every model is present with its digest", subject=seen.path, risk=Risk.SAFE,
             data={"action": "done"},
         )  # fmt: skip
 
 
 def apply_change(host: Writer, change: Change) -> None:
-    """Carry one change of `refill` out."""
+    """Carry out one change of `refill`."""
     action = change.data["action"]
     if action == "up":
         host.compose.up(known_project(host), change.data["services"], deps=False)
@@ -223,11 +223,11 @@ def apply_change(host: Writer, change: Change) -> None:
 
 
 def _compare(host: Writer, record: Record) -> None:
-    """Raise `CallFailed` where a restored layer is not what was saved."""
+    """Raise `CallFailed` if a restored layer differs from the saved one."""
     now = harmed(host, record) if record.damaged is not None else None
     worse = [digest for digest in now or () if digest not in (record.damaged or ())]
     if worse:
         raise CallFailed(
-            f"{worse[0]} in volume {record.volume} is not what was saved: its hash differs", host=host.name,
-            next_step=f"nothing is lost: volume {record.saved_in} has it; see that the disk is sound, then run again",
+            f"{worse[0]} in volume {record.volume} differs from what was saved: its hash does not match", host=host.name,
+            next_step=f"no data is lost: volume {record.saved_in} has a copy; check the disk, then run again",
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The volume of models made anew, with nothing lost: what could not be fetched again is saved first and compared afterwards."""
+"""Recreates the models' volume without losing models: those that cannot be fetched again are saved first and compared afterwards."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ from remediation.steps.resolve import wanted_container
 from remediation.steps.run_info import run_started
 
 BACK = StepCall("volume.completed")
-"""What takes each part of it back: nothing can bring the old volume back, but everything that it held."""
+"""Undoes each part: the old volume cannot be restored, but its content can."""
 
 
 @step("volume.recreated", risk=Risk.DESTRUCTIVE, settle=60.0, once_per_run=True, deadline=PULL_TIMEOUT)
 class VolumeRecreated(Step[VolumeState]):
-    """The models' volume was made anew after this run began and holds every model that the old one held, by digest.
+    """The models' volume was recreated during this run and holds every model of the old one, by digest.
 
-    A last resort, against a store that cannot be repaired in place. First it is written down which models there are; those
-    that no registry holds as they are, and what lies beside the store (the server's key), are copied into a second volume by
-    the service's own image. Then containers and volume are removed, the service is brought up, and everything is restored,
-    pulled and compared. The record beside the Compose file lets another run go on wherever this one stopped; record and
-    second volume stay. Other users of the volume, and a model that could neither be saved nor fetched again, stop it at once.
+    A last resort for a store that cannot be repaired in place. The step first records the models. It copies files outside the
+    store (the server's key) and models that no registry has in this version into a second volume, using the service's own image.
+    It then removes containers and volume, starts the service, and restores, pulls and compares the content. The record next to
+    the Compose file lets another run continue after an interruption. Record and second volume are kept. Blocked if other
+    containers use the volume, or if a model can be neither saved nor fetched again.
     """
 
     volume: str | None = param(
-        "which volume; the one that holds the models by default", default=None, example="ai-native_ollama_data"
+        "volume name; defaults to the one that holds the models", default=None, example="ai-native_ollama_data"
     )
 
     def look(self, host: Reader) -> VolumeState:
-        """Read volume, record and models; refuse where something could be lost."""
+        """Read volume, record and models. Raises `Blocked` if data could be lost."""
         project = known_project(host)
         path, since = record_path(project), run_started(host)
         record = read_record(host, path)
         if record is not None and record.finished is not None and record.finished < since:
-            record = None  # an earlier run made it anew; this one begins again
+            record = None  # finished by an earlier run; this run starts over
         if record is not None:
             state = state_of(host, project, record, since)
             if not _outdated(state, record):
@@ -72,24 +72,22 @@ class VolumeRecreated(Step[VolumeState]):
         place = manifest_folder(container, self.volume, host.name)
         volume = next((each for each in host.engine.volumes() if each.name == place.volume), None)
         if volume is None:
-            raise CallFailed(f"there is no volume {place.volume}", host=host.name, next_step="name it with volume")
+            raise CallFailed(f"volume {place.volume} does not exist", host=host.name, next_step="set volume")
         refuse_others(host, volume, containers_of(host.engine.containers(), project))
         now = present(host)
         planned = _record(host, container, place, volume.created_at, now)
         return VolumeState(project, container.service, since, volume, None, path, now, planned)
 
     def met(self, seen: VolumeState) -> bool:
-        """Whether it is fresh and complete."""
         return seen.record is not None and seen.record.finished is not None
 
     def plan(self, seen: VolumeState) -> Iterator[Change]:
-        """Write down, save, remove, bring up, restore, pull, compare."""
         record = seen.known
         if self.met(seen) or record is None:
             return
         if seen.record is None:
             yield Change(
-                f"write down what volume {record.volume} holds: {plural(len(record.models), 'model')}", subject=seen.path, risk=Risk.SAFE,
+                f"record the content of volume {record.volume}: {plural(len(record.models), 'model')}", subject=seen.path, risk=Risk.SAFE,
                 after={one.name: one.digest for one in record.models}, data={"action": "record", "record": record.to_json()},
             )  # fmt: skip
         if not seen.fresh:
@@ -100,7 +98,7 @@ class VolumeRecreated(Step[VolumeState]):
         if not record.saved:
             what = f"save {human(record.local_size)} of models that no registry holds" if record.local else "save its other files"
             yield Change(
-                f"{what} into volume {record.saved_in}" if record.kept_paths else f"make volume {record.saved_in}, which names the project",
+                f"{what} into volume {record.saved_in}" if record.kept_paths else f"create volume {record.saved_in}, which names the project",
                 subject=record.saved_in, risk=Risk.SAFE, data={"action": "save", "record": record.to_json(), "path": seen.path},
             )  # fmt: skip
         if seen.volume is not None and seen.volume.users:
@@ -111,12 +109,11 @@ class VolumeRecreated(Step[VolumeState]):
             )  # fmt: skip
         if seen.volume is not None:
             yield Change(
-                f"remove volume {record.volume}; what it holds cannot be taken back but from the saved copy and the registry",
+                f"remove volume {record.volume}; its content can only be restored from the saved copy and the registry",
                 subject=record.volume, before=record.created_at, risk=Risk.DESTRUCTIVE, undo=BACK, data={"action": "volume"},
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Carry one of them out."""
         action = change.data["action"]
         if action == "record":
             write_record(host, change.subject, change.data["record"])
@@ -140,7 +137,6 @@ class VolumeRecreated(Step[VolumeState]):
         note(host, path, saved=True, damaged=None if damaged is None else list(damaged))
 
     def describe(self, seen: VolumeState) -> str:
-        """Say how far it is."""
         record = seen.known
         if self.met(seen) or record is None:
             return f"volume {seen.volume.name if seen.volume else '?'} was made in this run and holds its models"
@@ -150,35 +146,34 @@ class VolumeRecreated(Step[VolumeState]):
             + (f", {', '.join(local)} in no registry" if local else "")
         ]
         if seen.volume is None:
-            parts.append("it is removed and not yet made anew")
+            parts.append("it is removed and not yet recreated")
         elif not seen.fresh:
-            parts.append("it is still the old one")
+            parts.append("it is still the original")
         differing = seen.differing if seen.fresh else []
         if differing:
-            parts.append(f"not as before: {', '.join(differing)}; the record {seen.path} stays")
+            parts.append(f"different from the record: {', '.join(differing)}; the record {seen.path} is kept")
         return "; ".join(parts)
 
     def values(self, seen: VolumeState) -> dict[str, Any]:
-        """Register the models by digest, before and now."""
         record = seen.known
         before = {one.name: one.digest for one in record.models} if record is not None else {}
         return {"before": before, "now": dict(seen.present) if seen.present is not None else None}
 
 
 def _refuse_unsaved(host: Writer, project: ComposeProject) -> None:
-    """Raise right before something is removed where the record or the copy is not what it was when this was planned."""
+    """Raise `CallFailed` right before a removal if the record or the copy is no longer what the plan was made from."""
     path = record_path(project)
     record = read_record(host, path)
     state = state_of(host, project, record, since=0.0) if record is not None else None
     if state is None or state.record is None or not state.record.saved or _outdated(state, state.record):
         raise CallFailed(
-            f"what {path} names is not saved as it is now, so nothing is removed", host=host.name,
-            next_step="play recreate-volume.yml anew: it writes down and saves what is there now",
+            f"the content named by {path} is not saved in its current state, so nothing is removed", host=host.name,
+            next_step="play recreate-volume.yml again: it records and saves the current content",
         )  # fmt: skip
 
 
 def _outdated(state: VolumeState, record: Record) -> bool:
-    """Whether the old volume holds other models by now than were written down: then it is written down anew."""
+    """Whether the old volume's models differ from the record. The record is then written again."""
     if state.fresh or state.volume is None or state.present is None or record.finished is not None:
         return False
     listed = {one.name: one.digest for one in record.models}
@@ -186,10 +181,10 @@ def _outdated(state: VolumeState, record: Record) -> bool:
 
 
 def _record(host: Reader, container: Container, place: StorePlace, created: str, now: Mapping[str, str] | None) -> Record:
-    """Return what is to be written down; raises where a model could neither be saved nor fetched again."""
+    """Return the record to be written. Raises `Blocked` if a model can be neither saved nor fetched again."""
     if now is None:
         raise Blocked(
-            "Ollama does not answer, so it cannot be written down which models the volume holds", host=host.name,
+            "Ollama does not answer, so the models in the volume cannot be recorded", host=host.name,
             next_step="start it, or restart the host; then run again",
         )  # fmt: skip
     found = unlisted_content(host, container.name, place)
@@ -204,7 +199,7 @@ def _record(host: Reader, container: Container, place: StorePlace, created: str,
     free = free_disk(host)
     if free is not None and free < record.local_size:
         raise Blocked(
-            f"{human(record.local_size)} of models that no registry holds are to be saved, and {human(free)} of disk are free",
-            host=host.name, next_step="make room on the disk, or delete models that are not needed",
+            f"{human(record.local_size)} of models that no registry holds must be saved, but only {human(free)} of disk space is free",
+            host=host.name, next_step="free disk space, or delete models that are not needed",
         )  # fmt: skip
     return record

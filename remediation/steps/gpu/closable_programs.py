@@ -1,4 +1,4 @@
-"""Programs that may be closed to free VRAM, and whole trees of them (facts/windows 5)."""
+"""Programs that may be closed to free VRAM, with their process trees."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ CLOSABLE = (
     "chrome", "msedge", "firefox", "brave", "opera", "vivaldi", "discord", "slack", "teams", "ms-teams", "spotify", "steam",
     "steamwebhelper", "epicgameslauncher", "eadesktop", "nvidia share", "nvidia overlay", "widgets", "whatsapp", "telegram",
 )  # fmt: skip
-"""Closed by default, politely: they hold nothing unsaved that they do not restore."""
+"""Closed by default with a close request: these programs restore their state."""
 
 ASK_FIRST = frozenset({
     "code", "devenv", "rider64", "pycharm64", "idea64", "winword", "excel", "powerpnt", "onenote", "outlook", "photoshop",
     "illustrator", "afterfx", "adobe premiere pro", "resolve", "blender", "unity", "unrealeditor", "obs64", "zoom", "webex",
     "lm studio",
 })  # fmt: skip
-"""Windows with possibly unsaved work, recorders, calls: closed only when the user names them."""
+"""Editors, recorders and call clients that may hold unsaved work: closed only if the user names them."""
 
-UNKNOWN_OWNER = "its owner is not known"
+UNKNOWN_OWNER = "its owner is unknown"
 
 _SYSTEM_OWNERS = ("system", "localsystem", "local service", "localservice", "network service", "networkservice", "root")
 
 
 def why_protected(process: Process) -> str:
-    """Return why this process is never closed, "" when it may be; what nobody knows the owner of is protected."""
+    """Return why a process is never closed, or "". A process without a known owner is protected."""
     if process.orphan:
-        return ""  # no server uses it
+        return ""  # not used by any server
     if is_protected(process.program):
         return "it belongs to the system, Docker or Ollama"
     if process.session_id == 0:
@@ -42,15 +42,16 @@ def why_protected(process: Process) -> str:
     if process.owner.lower().rsplit("\\", 1)[-1] in _SYSTEM_OWNERS:
         return f"it belongs to {process.owner}"
     if process.path and ntpath.splitdrive(process.path)[1].lower().startswith("\\windows\\"):
-        return "it lies in the Windows folder"
+        return "its executable is in the Windows folder"
     return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A program with all it started: closed as a whole, because a browser starts its GPU process anew.
+    """A program with all its child processes. It is closed as a whole, because a browser restarts its GPU process.
 
-    ``vram`` sums what is known, ``unknown`` counts members whose share nobody can know, ``window`` says that one has a window.
+    ``vram`` is the sum of the known amounts, ``unknown`` the number of processes without one. ``window`` means that at least one
+    process has a window.
     """
 
     root: Process
@@ -61,14 +62,14 @@ class Tree:
 
     @property
     def name(self) -> str:
-        """The program's name as the host writes it."""
+        """The program's name as reported by the host."""
         return self.root.name
 
 
 def trees(holders: Iterable[Process], running: Sequence[Process]) -> list[Tree]:
-    """Return the programs that hold GPU memory as whole trees, those with most first.
+    """Return the programs that use GPU memory as process trees, largest first.
 
-    `holders` are the processes with what they hold, `running` all processes, for parents and windows.
+    `holders` are the processes with their GPU memory; `running` are all processes, for parents and windows.
     """
     known = {process.pid: process for process in running}
     held: dict[int, int | None] = {}
@@ -95,10 +96,10 @@ def trees(holders: Iterable[Process], running: Sequence[Process]) -> list[Tree]:
 
 
 def _root(process: Process, known: Mapping[int, Process]) -> Process:
-    """Walk up while the parent is the same program; a web view belongs to whoever shows it."""
+    """Follow parents while they are the same program. A web view belongs to the program that embeds it."""
     seen = {process.pid}
     while (parent := known.get(process.parent or -1)) is not None and parent.pid not in seen:
-        older = parent.started <= process.started  # a PID that was reused is nobody's parent
+        older = parent.started <= process.started  # otherwise the parent's PID was reused
         embedded = process.program == "msedgewebview2"
         if not older or not (parent.program == process.program or embedded):
             break

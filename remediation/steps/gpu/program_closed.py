@@ -1,4 +1,4 @@
-"""One program closed, by its name or by the very process that is meant."""
+"""Closes one program, by name or by process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from remediation.steps.gpu.closable_programs import ASK_FIRST, Tree, trees, why_
 
 @dataclass(frozen=True, slots=True)
 class RunningPrograms:
-    """The trees of the program that run, and those of them that are protected with the reason."""
+    """The running process trees of the program, and the protected ones with the reason."""
 
     trees: tuple[Tree, ...]
     kept: tuple[tuple[Tree, str], ...] = ()
@@ -27,17 +27,17 @@ class RunningPrograms:
 
 @step("program.closed", risk=Risk.DISRUPTIVE, settle=10.0, deadline=180.0)
 class ProgramClosed(Step[RunningPrograms]):
-    """No such program runs, with all that it started.
+    """The program and all its child processes are closed.
 
-    By name, or by PID with the start time, because PIDs are used again. Asked to close first; what may hold unsaved work is
-    ended only with ``force``. Programs of the system, of Docker and of Ollama are never closed.
+    Identified by name, or by PID and start time, because PIDs are reused. It receives a close request, and is killed only with
+    ``force``. Programs of the system, of Docker and of Ollama are never closed.
     """
 
-    program: str | None = param("its name, without .exe", default=None, example="chrome")
-    pid: int | None = param("or the very process", default=None, gt=0, example=4711)
-    started: float | None = param("when that process started, seconds since the epoch by the host's clock", default=None)
-    grace: float = param("seconds it has to close by itself", default=15.0, ge=1, le=120)
-    force: bool = param("whether it is ended when it does not", default=False)
+    program: str | None = param("program name without .exe", default=None, example="chrome")
+    pid: int | None = param("process ID, instead of program", default=None, gt=0, example=4711)
+    started: float | None = param("start time of the process, as Unix time by the host's clock", default=None)
+    grace: float = param("seconds to wait for the program to close", default=15.0, ge=1, le=120)
+    force: bool = param("kill the program if it does not close", default=False)
 
     @field_validator("program")
     @classmethod
@@ -53,27 +53,24 @@ class ProgramClosed(Step[RunningPrograms]):
             msg = "give program, or pid with started"
             raise ValueError(msg)
         if self.pid is not None and self.started is None:
-            msg = "a pid needs started beside it: PIDs are used again"
+            msg = "pid requires started, because PIDs are reused"
             raise ValueError(msg)
         return self
 
     def look(self, host: Reader) -> RunningPrograms:
-        """Find it among all processes."""
         running = host.processes.list()
         found = trees([process for process in running if self._meant(process)], running)
         kept = tuple((tree, why) for tree in found if (why := why_protected(tree.root)))
         return RunningPrograms(tuple(tree for tree in found if tree not in [one for one, _ in kept]), kept)
 
     def met(self, seen: RunningPrograms) -> bool:
-        """Whether none is left."""
         return not seen.trees and not seen.kept
 
     def plan(self, seen: RunningPrograms) -> Iterator[Change]:
-        """Close each tree."""
         for tree in seen.trees:
             unsaved = " with possibly unsaved work" if tree.root.program in ASK_FIRST else ""
             yield Change(
-                f"close {tree.name}{', ending it where it does not close by itself' if self.force else ''}",
+                f"close {tree.name}{', killing it if it does not close' if self.force else ''}",
                 subject=tree.root.key, before="runs", after="closed",
                 needs=needs(Need.DESKTOP) if tree.window and not self.force else needs(),
                 asks=f"closes a window of {tree.name}{unsaved}" if tree.window else "",
@@ -81,7 +78,6 @@ class ProgramClosed(Step[RunningPrograms]):
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Ask the tree to close."""
         pid, _, started = change.subject.partition("@")
         if not host.processes.close(int(pid), float(started), grace=self.grace, force=self.force):
             raise CallFailed(
@@ -90,13 +86,11 @@ class ProgramClosed(Step[RunningPrograms]):
             )  # fmt: skip
 
     def describe(self, seen: RunningPrograms) -> str:
-        """Say what runs."""
         parts = [f"{tree.name} runs as process {tree.root.pid}" for tree in seen.trees]
-        parts += [f"{tree.name} (process {tree.root.pid}) stays: {why}" for tree, why in seen.kept]
-        return "; ".join(parts) or f"{self.program or f'process {self.pid}'} does not run"
+        parts += [f"{tree.name} (process {tree.root.pid}) is kept: {why}" for tree, why in seen.kept]
+        return "; ".join(parts) or f"{self.program or f'process {self.pid}'} is not running"
 
     def values(self, seen: RunningPrograms) -> dict[str, Any]:
-        """Register the processes."""
         return {"running": [{"program": tree.name, "pid": tree.root.pid, "started": tree.root.started} for tree in seen.trees]}
 
     def _meant(self, process: Process) -> bool:

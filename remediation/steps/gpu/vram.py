@@ -1,4 +1,4 @@
-"""Room on the GPU: closing what the user's own programs hold of it."""
+"""Frees GPU memory by closing the user's own programs."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from remediation.steps.model.vram_room import held_vram
 from remediation.steps.resolve import runner_of, wanted_model
 
 _NEAR = 10
-"""A plan that falls short by less than a tenth is tried all the same: what closing frees is measured, not known."""
+"""A plan may fall short by a tenth and is still tried, because the memory released by closing is only estimated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """VRAM on a host: what is free (the target's own runner counts as free, a reload gives it back), and who holds the rest.
+    """GPU memory of a host: what is free (the target's own runner counts as free, because a reload releases it) and who uses the rest.
 
-    ``want`` is what is to be free, None where neither the user nor the memory model says. ``unreliable`` says why the
-    amounts per program are not to be trusted: then nothing is closed.
+    ``want`` is the amount that must be free, None if neither the user nor the memory model gives one. ``unreliable`` says why
+    the amounts per program cannot be trusted; nothing is closed then.
     """
 
     free: int
@@ -44,33 +44,33 @@ class Room:
 
     @property
     def lacking(self) -> int:
-        """Bytes short of what is wanted."""
+        """Missing bytes."""
         return max(0, (self.want or 0) - self.free)
 
 
 class Closing(Step[Room]):
-    """What closing programs has in common: which, how, and what is said of it."""
+    """Base of the steps that close programs to free GPU memory."""
 
     close: tuple[str, ...] = param(
-        "programs that may be closed, without .exe; named ones are closed even where they may hold unsaved work",
+        "programs that may be closed, without .exe; programs named here are closed even if they may hold unsaved work",
         default=CLOSABLE,
         example=["chrome", "Discord"],
     )
-    least: ByteSize = param("programs that hold less are left alone", default=ByteSize(200 * MIB), example="200 MiB")
-    grace: float = param("seconds a program has to close by itself", default=15.0, ge=1, le=120)
-    force: bool = param("whether one that does not close by itself is ended", default=False)
+    least: ByteSize = param("programs that use less are kept", default=ByteSize(200 * MIB), example="200 MiB")
+    grace: float = param("seconds to wait for a program to close", default=15.0, ge=1, le=120)
+    force: bool = param("kill programs that do not close", default=False)
 
     @field_validator("close")
     @classmethod
     def _close(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             if is_protected(name):
-                msg = f"{name} belongs to the system, Docker or Ollama and is never closed; take it out of close"
+                msg = f"{name} belongs to the system, Docker or Ollama and is never closed; remove it from close"
                 raise ValueError(msg)
         return value
 
     def plan(self, seen: Room) -> Iterator[Change]:
-        """Close programs, largest first, until it is enough; nothing where that cannot be enough."""
+        """Close programs, largest first, until enough memory is free. Plan nothing if that cannot be enough."""
         if self.met(seen) or seen.unreliable or seen.want is None:
             return
         closable = self._closable(seen)
@@ -86,10 +86,10 @@ class Closing(Step[Room]):
     def _change(self, tree: Tree) -> Change:
         if tree.root.orphan:
             return Change(
-                f"end {tree.name} (process {tree.root.pid}), a runner that a server which is gone left behind", subject=tree.root.key,
+                f"end {tree.name} (process {tree.root.pid}), a runner left behind by a server that has exited", subject=tree.root.key,
                 before=tree.vram, after=0, risk=Risk.SAFE, data={"frees": tree.vram, "name": tree.name, "orphan": True},
             )  # fmt: skip
-        how = "" if not self.force else ", ending it where it does not close by itself"
+        how = "" if not self.force else ", killing it if it does not close"
         return Change(
             f"close {tree.name}{how}",
             subject=tree.root.key,
@@ -101,7 +101,6 @@ class Closing(Step[Room]):
         )
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Ask the whole tree to close; the very process, by its start time."""
         pid, _, started = change.subject.partition("@")
         if not host.processes.close(
             int(pid), float(started), grace=self.grace, force=self.force or bool(change.data.get("orphan"))
@@ -110,15 +109,13 @@ class Closing(Step[Room]):
             raise CallFailed(
                 f"{name} (process {pid}) did not close within {self.grace:g} s; it may be asking about unsaved work",
                 host=host.name,
-                next_step=f"answer it at the desktop, take {name} out of close, or allow force: true",
+                next_step=f"answer it at the desktop, remove {name} from close, or allow force: true",
             )
 
     def measured_effect(self, change: Change, before: Room, after: Room) -> str:
-        """Compare what was predicted with what was measured."""
         return f"predicted +{human(int(change.data['frees']))}, measured {_signed(after.free - before.free)}"
 
     def values(self, seen: Room) -> dict[str, Any]:
-        """Register what is free, what was wanted, and who holds how much."""
         return {
             "free": seen.free,
             "want": seen.want,
@@ -126,7 +123,7 @@ class Closing(Step[Room]):
         }
 
     def advice(self, seen: Room) -> str:
-        """Name the program that a person has to close, where those that this step leaves alone hold most of what lacks."""
+        """Name the program to close by hand if the programs that this step keeps use most of the missing memory."""
         kept = [
             (tree, self._kept(tree)) for tree in seen.holders if tree.vram >= self.least and not is_protected(tree.root.program)
         ]
@@ -135,19 +132,18 @@ class Closing(Step[Room]):
             return ""
         tree, why = max(kept, key=lambda item: item[0].vram)
         if why.endswith(UNKNOWN_OWNER):
-            return f"use a login that is an administrator: whose {tree.name} is, this one does not learn, so it is not closed"
+            return f"log in as an administrator: this login cannot see the owner of {tree.name}, so it is not closed"
         owner = f", of {tree.root.owner}" if tree.root.owner else ""
-        return f"close {tree.name} (process {tree.root.pid}{owner}): it holds {human(tree.vram)}; then run this again"
+        return f"close {tree.name} (process {tree.root.pid}{owner}): it uses {human(tree.vram)}; then run this again"
 
     def rules_out(self, seen: Room) -> Iterator[RuledOut]:
-        """Exclude that other programs hold the memory, where enough of it is free."""
         yield RuledOut(Cause.VRAM_OCCUPIED, f"{human(seen.free)} of {human(seen.total)} are free")
 
     def _closable(self, seen: Room) -> list[Tree]:
         return sorted((tree for tree in seen.holders if not self._kept(tree)), key=lambda tree: not tree.root.orphan)
 
     def _kept(self, tree: Tree) -> str:
-        """Return why a program stays, "" when it may be closed."""
+        """Return why a program is kept, or "" if it may be closed."""
         program = tree.root.program
         protected = why_protected(tree.root)
         if protected:
@@ -157,13 +153,13 @@ class Closing(Step[Room]):
         if program not in {program_name(name) for name in self.close}:
             return "ask first: name it in close" if program in ASK_FIRST else "not in close"
         if tree.vram == 0 and tree.unknown:
-            return "how much it holds is not known"
+            return "its GPU memory is unknown"
         return "" if tree.vram >= self.least else f"less than {human(self.least)}"
 
     def _left(self, seen: Room) -> str:
-        """Say who holds the rest and why it stays."""
+        """Describe the programs that use the rest and why they are kept."""
         if seen.unreliable:
-            return f"the amounts per program contradict the card's own total ({seen.unreliable}), so nothing is closed"
+            return f"the amounts per program contradict the card's total ({seen.unreliable}), so nothing is closed"
         kept = [(tree, self._kept(tree)) for tree in seen.holders]
         named = [f"{tree.name} {human(tree.vram)} ({why})" for tree, why in kept if why and tree.vram >= self.least]
         return f"not closed: {', '.join(named)}" if named else ""
@@ -171,21 +167,20 @@ class Closing(Step[Room]):
 
 @step("vram.free", risk=Risk.DISRUPTIVE, settle=20.0, deadline=180.0)
 class FreeVram(Closing):
-    """So much VRAM is free for the model; where it is not, programs that hold it are closed, largest first.
+    """Enough VRAM is free for the model. If not, programs that use VRAM are closed, largest first.
 
-    How much is wanted follows from the model by the memory model (facts/ollama 4) unless it is given. What the model's own
-    runner holds counts as free: reload the model afterwards (model.reloaded), a loaded one keeps its layers.
+    Unless given, the required amount comes from the model's memory requirements. The memory of the model's own runner counts as
+    free. Reload the model afterwards (model.reloaded), because a loaded model keeps its layers.
     """
 
-    want: ByteSize | None = param("free VRAM to reach; what the model needs by default", default=None, example="4.5 GiB")
-    model: str | None = param("for which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
+    want: ByteSize | None = param("VRAM that must be free; defaults to what the model needs", default=None, example="4.5 GiB")
+    model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
 
     def look(self, host: Reader) -> Room:
-        """Read the card, its programs, and what the model needs."""
         use = self._use(host)
         holders = tuple(trees(use.processes, host.processes.list()))
         total = use.largest
-        unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are not to be trusted")
+        unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are unreliable")
         if self.want is not None and self.model is None and host.target().model is None:
             return Room(use.free, total, int(self.want), "as given", holders, unreliable)
         state = load_state(host, wanted_model(self.model, host))
@@ -194,7 +189,7 @@ class FreeVram(Closing):
         return Room(min(free, total), total, want, because, holders, unreliable)
 
     def _use(self, host: Reader) -> GpuUse:
-        """Read the card; where a GPU serves the model and no tool tells its memory (not NVIDIA's, WSL), nothing can be freed by plan."""
+        """Read the cards. Raises `NotApplicable` if a GPU serves the model but no tool reports its memory (not NVIDIA, or WSL)."""
         try:
             return measurable(host)
         except Unreadable:
@@ -204,31 +199,29 @@ class FreeVram(Closing):
             if runner is None or not runner.size_vram:
                 raise
             raise NotApplicable(
-                f"does not apply, since how much VRAM is free is not known here: {error.message}", host=host.name
+                f"does not apply, because the free VRAM cannot be determined: {error.message}", host=host.name
             ) from error
 
     def met(self, seen: Room) -> bool | None:
-        """Whether it is enough; None where nothing says how much is wanted."""
         return None if seen.want is None else seen.free >= seen.want
 
     def describe(self, seen: Room) -> str:
-        """Say what is free and what is wanted, and who holds the rest."""
         if seen.want is None:
-            return f"{human(seen.free)} of {human(seen.total)} are free; {seen.because}: give want"
-        text = f"{human(seen.free)} of {human(seen.total)} are free, {human(seen.want)} are wanted ({seen.because})"
+            return f"{human(seen.free)} of {human(seen.total)} are free; {seen.because}: set want"
+        text = f"{human(seen.free)} of {human(seen.total)} are free, {human(seen.want)} are required ({seen.because})"
         if self.met(seen):
             return text
         if seen.want > seen.total:
-            return f"{text}; the card has not that much at all: a smaller model or context is needed (model.smaller)"
+            return f"{text}; the card has less in total: use a smaller model or context (model.smaller)"
         return "; ".join(filter(None, (text, self._left(seen))))
 
 
 def measurable(host: Reader) -> GpuUse:
-    """Return the cards and their programs; raises `CallFailed` where no card tells how much of it is free."""
+    """Return the cards and their programs. Raises `CallFailed` if a card does not report its free memory."""
     use = host.gpu.use()
     if use.silent is not None:
         why, _, cure = use.silent.problem.partition(": ")
-        raise CallFailed(f"{use.silent.name} does not tell its memory: {why}", host=host.name, next_step=cure)
+        raise CallFailed(f"{use.silent.name} does not report its memory: {why}", host=host.name, next_step=cure)
     return use
 
 
@@ -237,14 +230,14 @@ def _own(state: LoadState) -> int:
 
 
 def _needed(state: LoadState) -> tuple[int | None, str]:
-    """Return what all layers need, and by what that is known."""
+    """Return the memory that all layers need, and the source of that figure."""
     fit = state.fit
     if fit is not None:
         return fit.need_all, f"all {fit.total} layers of {state.model} at {state.setup.context} context"
     if state.runner is not None and state.runner.size > state.runner.size_vram:
         reserve = 1024 * MIB
-        return state.runner.size + reserve, f"the size that the server gives for {state.model}, and 1.0 GiB to spare"
-    return None, f"what {state.model} needs is not known (no rule for its architecture)"
+        return state.runner.size + reserve, f"the size that the server reports for {state.model}, and 1.0 GiB to spare"
+    return None, f"the memory that {state.model} needs is unknown (no rule for its architecture)"
 
 
 def _signed(amount: int) -> str:
@@ -253,30 +246,28 @@ def _signed(amount: int) -> str:
 
 @step("vram.at_most", risk=Risk.DISRUPTIVE, settle=20.0, deadline=180.0)
 class VramAtMost(Closing):
-    """Programs other than Ollama use at most so much VRAM; where they use more, they are closed, largest first.
+    """Programs other than Ollama use at most this much VRAM. If they use more, they are closed, largest first.
 
-    The guide's thresholds are values for it (1500, 1000 or 500 MiB before the containers start). Better ask for what the
-    model needs: vram.free.
+    Suited to the guide's thresholds (1500, 1000 or 500 MiB before the containers start). To free what a model needs, use
+    vram.free.
     """
 
-    used: ByteSize = param("VRAM that may be in use", example="1500 MiB")
+    used: ByteSize = param("highest amount of VRAM that other programs may use", example="1500 MiB")
 
     def look(self, host: Reader) -> Room:
-        """Read the card and its programs; what Ollama's models hold does not count."""
+        """Read the card and its programs. Memory of Ollama's models is excluded."""
         use = measurable(host)
         total = use.largest
         free = min(total, use.free + given_back(use, _models(host)))
-        unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are not to be trusted")
+        unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are unreliable")
         want = max(0, total - int(self.used))
         return Room(free, total, want, "as given", tuple(trees(use.processes, host.processes.list())), unreliable)
 
     def met(self, seen: Room) -> bool | None:
-        """Whether no more is in use."""
         return seen.want is None or seen.free >= seen.want
 
     def describe(self, seen: Room) -> str:
-        """Say what is in use, and who holds it."""
-        text = f"{human(seen.total - seen.free)} in use beside Ollama, at most {human(int(self.used))} wanted"
+        text = f"{human(seen.total - seen.free)} used by programs other than Ollama, at most {human(int(self.used))} allowed"
         return text if self.met(seen) else "; ".join(filter(None, (text, self._left(seen))))
 
 
@@ -285,4 +276,4 @@ def _models(host: Reader) -> int:
         version = parse_version(host.ollama.version())
         return sum(held_vram(runner, version) for runner in host.ollama.running())
     except NO_ANSWER:
-        return 0  # the guide looks before the containers run
+        return 0  # the containers may not be running yet

@@ -1,1 +1,1 @@
-"""Steps on the host: driver, restart, Docker Desktop, files."""
+"""Steps for the host: driver, restart, Docker Desktop, files."""

@@ -1,4 +1,4 @@
-"""Docker Desktop: restarted completely, and its settings that bear on the GPU (facts/windows 2 and 3)."""
+"""Docker Desktop: a full restart, and the settings that concern the GPU."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from remediation.steps.run_info import run_started
 
 RUNNING, STOPPED = "running", "stopped"
 SETTINGS = ("Profile", "SettingsPath", "Settings", "AdminSettings")
-"""What the settings of Docker Desktop are read from, by the names of the probe's parts."""
+"""The parts of the probe that read Docker Desktop's settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Docker Desktop, when the run began, the containers that run, and those that ran then and do not now."""
+    """Docker Desktop, the start of the run, the running containers, and those that have stopped since the run began."""
 
     desktop: DockerDesktop
     since: float
@@ -32,20 +32,19 @@ class Restart:
 
     @property
     def fresh(self) -> bool:
-        """Whether it started after the run began."""
+        """Whether Docker Desktop was started during this run."""
         return self.desktop.started is not None and self.desktop.started >= self.since
 
 
 @step("docker_desktop.restarted", risk=Risk.DISRUPTIVE, needs=needs(Need.DESKTOP), settle=60.0, once_per_run=True, deadline=600.0)
 class DockerDesktopRestarted(Step[Restart]):
-    """Docker Desktop was started after this run began, the engine answers, and the containers that ran run again.
+    """Docker Desktop was started during this run, the engine answers, and the containers that were running run again.
 
-    The containers are stopped first, or Docker Desktop would kill them. It is stopped and started in the session of whoever
-    sits at the desktop: a remote login cannot.
+    The containers are stopped first, because Docker Desktop kills them when it exits. Docker Desktop is stopped and started in
+    the session of the user at the desktop: a remote login cannot do that.
     """
 
     def look(self, host: Reader) -> Restart:
-        """Read its state, and which containers ran when the run began."""
         desktop = wanted_desktop(host)
         since = run_started(host)
         containers = host.engine.containers() if desktop.engine else ()
@@ -55,11 +54,9 @@ class DockerDesktopRestarted(Step[Restart]):
         return Restart(desktop, since, running, tuple(_lost(containers, since)), silent)
 
     def met(self, seen: Restart) -> bool:
-        """Whether it is fresh, answers, and nothing is missing."""
         return seen.fresh and seen.desktop.engine and not seen.lost and not seen.silent
 
     def plan(self, seen: Restart) -> Iterator[Change]:
-        """Stop containers and Docker Desktop, start it, start what ran."""
         if self.met(seen):
             return
         if not seen.fresh:
@@ -68,33 +65,30 @@ class DockerDesktopRestarted(Step[Restart]):
             if seen.desktop.state != STOPPED:
                 yield _stop(seen.desktop)
             yield _start()
-        # fresh and silent: its engine is on its way, or never comes; settle tells
+        # started, but the engine does not answer yet; `settle` limits the wait
         for name in (*(() if seen.fresh else seen.running), *seen.lost):
             yield _again(name)
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Stop or start."""
         apply_setting(host, change)
 
     def describe(self, seen: Restart) -> str:
-        """Say how it stands."""
         parts = [f"Docker Desktop {seen.desktop.version} is {seen.desktop.state}"]
         parts.append("started in this run" if seen.fresh else "not restarted in this run")
         if not seen.desktop.engine:
             parts.append("its engine does not answer")
         if seen.lost:
-            parts.append(f"{', '.join(seen.lost)} ran before and does not run")
+            parts.append(f"{', '.join(seen.lost)} ran before and is not running")
         if seen.silent:
             parts.append(seen.silent)
         return "; ".join(parts)
 
     def values(self, seen: Restart) -> dict[str, Any]:
-        """Register its state."""
         return {"state": seen.desktop.state, "engine": seen.desktop.engine, "version": seen.desktop.version}
 
 
 def _lost(containers: Iterable[Container], since: float) -> Iterator[str]:
-    """Yield the containers that ended after the run began: those ran when it did."""
+    """Yield the containers that stopped after the run began."""
     for one in containers:
         ended = parse_timestamp(one.finished_at)
         if one.status != RUNNING and ended is not None and ended >= since:
@@ -103,7 +97,7 @@ def _lost(containers: Iterable[Container], since: float) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class DesktopSettings:
-    """Docker Desktop, what its settings file says of the wanted keys, and the containers that run or ran when the run began."""
+    """Docker Desktop, the current values of the requested settings, and the containers that run or ran when the run began."""
 
     desktop: DockerDesktop
     now: Mapping[str, Any]
@@ -113,26 +107,25 @@ class DesktopSettings:
 
 @step("docker_desktop.setting", risk=Risk.DISRUPTIVE, needs=needs(Need.DESKTOP), settle=60.0, once_per_run=True, deadline=600.0)
 class DockerDesktopSetting(Step[DesktopSettings]):
-    """Docker Desktop runs with these settings; its file is edited only while it is stopped, or it would overwrite it.
+    """Docker Desktop runs with these settings. Its file is edited only while it is stopped, because Docker Desktop overwrites it.
 
-    The guide's "Use GPU for Docker Desktop" does not exist. The nearest real ones (facts/windows 3.2):
-    ``disableHardwareAcceleration`` (its window off the GPU), ``openUIOnStartupDisabled`` (no window at start),
-    ``enableInference`` (Docker Model Runner, which competes with Ollama for the GPU). GPU support of containers is no setting
-    and is never turned off here.
+    The guide's "Use GPU for Docker Desktop" does not exist. Docker Desktop's settings-store.json has these related keys:
+    ``disableHardwareAcceleration`` (draw its window without the GPU), ``openUIOnStartupDisabled`` (no window at start) and
+    ``enableInference`` (Docker Model Runner, which competes with Ollama for the GPU). GPU support of containers is not a setting
+    and is never disabled here.
     """
 
     set: dict[str, bool | int | str | None] = param(
-        "settings by name, null for the default", example={"openUIOnStartupDisabled": True}, min_length=1
+        "settings by name, null restores the default", example={"openUIOnStartupDisabled": True}, min_length=1
     )
 
     def look(self, host: Reader) -> DesktopSettings:
-        """Read the settings file, and which containers run."""
         desktop = wanted_desktop(host, *SETTINGS)
         locked = [name for name in self.set if name.lower() in {key.lower() for key in desktop.locked}]
         if locked:
             raise Blocked(
-                f"an administrator has locked {', '.join(locked)} of Docker Desktop on {host.name}",
-                host=host.name, next_step="change it in admin-settings.json, or ask whoever manages it",
+                f"{', '.join(locked)} of Docker Desktop on {host.name} is locked by an administrator",
+                host=host.name, next_step="change it in admin-settings.json, or ask its administrator",
             )  # fmt: skip
         known = {key.lower(): value for key, value in desktop.settings.items()}
         now = {name: known.get(name.lower()) for name in self.set}
@@ -141,11 +134,9 @@ class DockerDesktopSetting(Step[DesktopSettings]):
         return DesktopSettings(desktop, now, running, tuple(_lost(containers, run_started(host))))
 
     def met(self, seen: DesktopSettings) -> bool:
-        """Whether the file says so and all runs."""
         return not self._lacking(seen) and seen.desktop.engine and not seen.lost
 
     def plan(self, seen: DesktopSettings) -> Iterator[Change]:
-        """Stop, edit, start again."""
         lacking = self._lacking(seen)
         if lacking:
             if seen.running:
@@ -165,21 +156,18 @@ class DockerDesktopSetting(Step[DesktopSettings]):
             yield _again(name)
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Stop, edit or start."""
         if change.data["action"] == "set":
             host.desktop.set_docker(change.data["settings"])
         else:
             apply_setting(host, change)
 
     def describe(self, seen: DesktopSettings) -> str:
-        """Say what the file says, and what does not run."""
         parts = [", ".join(f"{name} is {_worded(value)}" for name, value in seen.now.items())]
         if not seen.desktop.engine:
             parts.append(f"Docker Desktop is {seen.desktop.state}, its engine does not answer")
         return "; ".join(parts)
 
     def values(self, seen: DesktopSettings) -> dict[str, Any]:
-        """Register what the file says."""
         return {"settings": dict(seen.now)}
 
     def _lacking(self, seen: DesktopSettings) -> dict[str, Any]:
@@ -187,7 +175,7 @@ class DockerDesktopSetting(Step[DesktopSettings]):
 
 
 def apply_setting(host: Writer, change: Change) -> None:
-    """Stop or start containers and Docker Desktop as a change says."""
+    """Stop or start containers and Docker Desktop, as the change says."""
     action = change.data["action"]
     if action == "halt":
         for name in change.data["containers"]:
@@ -225,19 +213,19 @@ def _worded(value: object) -> str:
 
 
 def wanted_desktop(host: Reader, *parts: str) -> DockerDesktop:
-    """Return Docker Desktop; raises `NotApplicable` where it is not installed, and `CallFailed` where Windows refuses what is needed.
+    """Return Docker Desktop. Raises `NotApplicable` if it is not installed, and `CallFailed` if Windows denies required information.
 
-    That is what runs of it, and the further `parts`.
+    Required are its installation and processes, and the further `parts`.
     """
     found = host.desktop.docker()
     if found is None:
-        raise NotApplicable(f"does not apply, since Docker Desktop is not installed on {host.name}", host=host.name)
+        raise NotApplicable(f"does not apply, because Docker Desktop is not installed on {host.name}", host=host.name)
     for part in ("Installed", "Processes", *parts):
         if part in found.problems:
             known = {"Installed": "whether Docker Desktop is installed", "Processes": "whether Docker Desktop runs"}
-            words = known.get(part, "what Docker Desktop is set to")
+            words = known.get(part, "the settings of Docker Desktop")
             raise CallFailed(
-                f"{words} on {host.name} is not known: {found.problems[part]}", host=host.name,
-                next_step="log in with an elevated account (docs/windows.md), or try again where a file was in use",
+                f"cannot determine {words} on {host.name}: {found.problems[part]}", host=host.name,
+                next_step="log in with an elevated account (docs/windows.md), or try again if a file was in use",
             )  # fmt: skip
     return found

@@ -1,4 +1,4 @@
-"""A file that was edited, put back as its backup has it; one that was made, taken away again."""
+"""Restores an edited file from its backup, and removes a file that a run created."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from remediation.steps.resolve import project_of, wanted_project
 
 @dataclass(frozen=True, slots=True)
 class Restorable:
-    """A file and its backup with what they say, None where there is none.
+    """A file and its backup, with their contents (None: does not exist).
 
-    Of a file that a run ``made``, ``backup`` is where what it says is kept once it is gone. ``due`` are the services whose container got what the file says or said after the edit: to be recreated once it is restored.
+    For a file that a run created (``made``), ``backup`` is where its content is kept after removal. ``due`` are the services to
+    recreate after the restore, because their container was created from the edited file.
     """
 
     path: str
@@ -41,37 +42,38 @@ class Restorable:
 
     @property
     def possible(self) -> bool:
-        """Whether it is known what the file is to say."""
+        """Whether the content to restore is known."""
         return self.made or self.saved is not None
 
 
 @step("file.restored", settle=60.0)
 class FileRestored(Step[Restorable]):
-    """A file that was edited says again what its backup says, and one that was made is gone; somebody else's edit is left alone.
+    """An edited file has the content of its backup again, and a file created by a run is removed. Other edits are kept.
 
-    Without a path, the project's file with the newest backup. What the edit said is kept beside the file.
+    Without a path, the project's file with the newest backup is restored. The replaced content is kept next to the file.
     """
 
     path: str | None = param(
-        "which file; the project's with the newest backup by default", default=None, example="docker-compose.gpu.yml"
+        "path of the file; defaults to the project's file with the newest backup", default=None, example="docker-compose.gpu.yml"
     )
-    backup: str | None = param("its backup; the newest by default", default=None, example="docker-compose.gpu.yml.1f3a77c0.bak")
-    expect: str | None = param("sha256 of what it says now; anything else is somebody's own edit", default=None)
-    service: str | None = param("the Compose service that it defines, recreated where its container got the edit", default=None)
-    readers: bool = param(
-        "whether it is an .env file, so that every service that got a value of the edit is recreated", default=False
+    backup: str | None = param(
+        "path of the backup; defaults to the newest", default=None, example="docker-compose.gpu.yml.1f3a77c0.bak"
     )
-    made: bool = param("whether a run made the file, which has no backup and is to go; needs path and expect", default=False)
+    expect: str | None = param("SHA-256 of the expected content; a file with other content is left alone", default=None)
+    service: str | None = param(
+        "the Compose service that the file defines; recreated if its container uses the edit", default=None
+    )
+    readers: bool = param("the file is an .env file: recreate every service that uses a value of the edit", default=False)
+    made: bool = param("the file was created by a run and is to be removed; requires path and expect", default=False)
 
     @model_validator(mode="after")
     def _made(self) -> FileRestored:
         if self.made and (self.path is None or self.expect is None or self.backup is not None):
-            msg = "made needs path and expect, and no backup"
+            msg = "made requires path and expect, and excludes backup"
             raise ValueError(msg)
         return self
 
     def look(self, host: Reader) -> Restorable:
-        """Read both."""
         path, backup = self.path, self.backup
         if self.made and path is not None:
             found = Restorable(path, _kept(path, self.expect or ""), host.files.read(path), None, made=True)
@@ -84,14 +86,14 @@ class FileRestored(Step[Restorable]):
     def _due(self, host: Reader, found: Restorable) -> tuple[str, ...]:
         project = wanted_project(host) if self.service is not None else project_of(host.target())
         if project is None:
-            return ()  # a file of settings that belongs to no Compose project
+            return ()  # a settings file outside any Compose project
         names = (self.service,) if self.service is not None else self._readers(host, project, found)
-        # a container that agrees with the edited file differs from the restored one, and the other way round
+        # a container that matches the edited file differs from the restored one, and vice versa
         stale = set(host.compose.stale(project)) if names else set()
         return tuple(name for name in names if name is not None and (name in stale) == found.same)
 
     def _readers(self, host: Reader, project: ComposeProject, found: Restorable) -> tuple[str, ...]:
-        """Return the services whose container holds a value that the edit brought in."""
+        """Return the services whose container has a value that the edit introduced."""
         edited = host.files.read(_kept(found.path, self.expect or "")) if found.same else found.now
         old, new = (settings_of((part or b"").decode("utf-8", errors="replace")) for part in (found.saved, edited))
         values = [value for name, value in new.items() if value and old.get(name) != value]
@@ -99,18 +101,17 @@ class FileRestored(Step[Restorable]):
         return tuple(sorted(name for name, one in members.items() if any(value in _holds(one) for value in values)))
 
     def met(self, seen: Restorable) -> bool:
-        """Whether they say the same."""
         return seen.possible and seen.same and not seen.due
 
     def plan(self, seen: Restorable) -> Iterator[Change]:
-        """Put the backup in place; what is there now is kept under a name that is no backup's."""
+        """Restore the backup. The current content is kept under a name that does not match a backup."""
         if self.met(seen) or not seen.possible or self._foreign(seen):
             return
         if not seen.same:
             before, after = ((part or b"").decode("utf-8", errors="replace") for part in (seen.now, seen.saved))
             kept = _kept(seen.path, digest(before))
             yield Change(
-                f"remove {seen.path}, which the run made" if seen.made else f"restore {seen.path} from {seen.backup}", subject=seen.path, diff=unified(seen.path, before, after), risk=Risk.SAFE,
+                f"remove {seen.path}, which the run created" if seen.made else f"restore {seen.path} from {seen.backup}", subject=seen.path, diff=unified(seen.path, before, after), risk=Risk.SAFE,
                 undo=StepCall("file.restored", {"path": seen.path, "backup": kept, "expect": digest(after)}),
                 data={"kept": kept, "backup": None if seen.made else seen.backup},
             )  # fmt: skip
@@ -118,12 +119,13 @@ class FileRestored(Step[Restorable]):
             yield Change(f"recreate {name}", subject=name, risk=Risk.DISRUPTIVE, data={"up": name})
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Write what the backup holds, take the file away, or recreate the service."""
         if "up" in change.data:
             host.compose.up(wanted_project(host), [change.data["up"]], deps=False)
             return
         if change.data["backup"] is None:
-            host.files.remove(change.data["kept"])  # of an earlier undo that said the same: nothing is renamed over it
+            host.files.remove(
+                change.data["kept"]
+            )  # left by an earlier undo with the same content; a rename must not overwrite a file
             host.files.rename(change.subject, change.data["kept"])
             return
         content = host.files.read(change.data["backup"])
@@ -132,17 +134,16 @@ class FileRestored(Step[Restorable]):
         host.files.write(change.subject, content, backup=change.data["kept"])
 
     def describe(self, seen: Restorable) -> str:
-        """Say why it is not restored where it is not."""
         if not seen.possible:
-            return f"{seen.backup} is not there"
+            return f"{seen.backup} does not exist"
         if self._foreign(seen):
-            own = "; take out by hand what the run wrote" if seen.made else ""
-            return f"{seen.path} was edited by somebody else since, so it is left as it is{own}"
+            own = "; remove the run's settings by hand" if seen.made else ""
+            return f"{seen.path} was edited since, so it is left unchanged{own}"
         if seen.due and seen.same:
-            return f"{', '.join(seen.due)} still runs with what the edit said"
+            return f"{', '.join(seen.due)} still runs with the edited settings"
         if seen.made:
-            return f"{seen.path} is {'gone again' if seen.same else 'still there'}"
-        return f"{seen.path} says {'the same as' if self.met(seen) else 'something else than'} {seen.backup}"
+            return f"{seen.path} is {'removed' if seen.same else 'still present'}"
+        return f"{seen.path} {'equals' if self.met(seen) else 'differs from'} {seen.backup}"
 
     def _foreign(self, seen: Restorable) -> bool:
         if seen.same:
@@ -151,17 +152,17 @@ class FileRestored(Step[Restorable]):
 
 
 def _kept(path: str, edited: str) -> str:
-    """Return where what the edit said is kept once it is undone; no backup's name. `edited` is the digest of it."""
+    """Return where undone content is kept. The name does not match a backup; `edited` is the content's digest."""
     return f"{path}.{edited[:8]}.undone"
 
 
 def _holds(container: Container) -> str:
-    """Return what a container was made with, as far as Compose fills values in."""
+    """Return the container's image, environment and arguments: the places where Compose interpolates values."""
     return "\n".join((container.image, *container.environment.values(), *map(str, container.raw.get("Args") or ())))
 
 
 def _newest(host: Reader, path: str | None) -> tuple[str, str]:
-    """Return the file with the newest backup, and that backup; raises `CallFailed` where there is none."""
+    """Return the file with the newest backup, and that backup. Raises `CallFailed` if there is none."""
     if path is not None:
         paths: tuple[str, ...] = (path,)
     else:
@@ -176,6 +177,8 @@ def _newest(host: Reader, path: str | None) -> tuple[str, str]:
             if entry.name.startswith(f"{name}.") and entry.name.endswith(".bak") and not entry.folder
         ]
     if not found:
-        raise CallFailed(f"no backup lies beside {' or '.join(paths)}", host=host.name, next_step="nothing is to be rolled back")
+        raise CallFailed(
+            f"no backup found next to {' or '.join(paths)}", host=host.name, next_step="there is nothing to roll back"
+        )
     _, newest, backup = max(found)
     return newest, backup

@@ -1,1 +1,1 @@
-"""Steps on models: loaded, offloaded, present, responding."""
+"""Steps for models: loaded, offloaded, present, responding."""

@@ -1,6 +1,6 @@
-"""Whether a loaded model answers: what the server's log says of its last requests, and a short request of our own.
+"""Whether a loaded model answers, from the server log's last requests and from a short request.
 
-A runner that the kernel killed stays in ``/api/ps`` until the next request, whole and with all its layers (facts/ollama 3).
+A runner that the kernel killed stays in ``/api/ps`` with all its layers until the next request (Ollama's server/sched.go).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from remediation.model.facts import Runner
 from remediation.steps.model.load_state import log_of
 
 SECONDS = 60.0
-"""How long a model whose layers are all on the GPU may take for one token."""
+"""Time limit in seconds for one token of a model that is entirely on the GPU."""
 
 
 def last_death(host: Reader) -> str:
-    """Return what the log says of a runner that died while it answered, "" where a later load or answer contradicts it."""
+    """Return what the log says about a runner that died while answering. Returns "" if a later load or answer contradicts it."""
     log = log_of(host)
     died = next((hit for hit in reversed(log.hits) if hit.key == "runner_died" and hit.server == log.server), None)
     if died is None or any(load.number > died.load and load.started_at is not None for load in log.loads):
@@ -29,9 +29,9 @@ def last_death(host: Reader) -> str:
 
 
 def unanswered(host: Writer, runner: Runner) -> str:
-    """Ask a loaded model for one token; return why it did not answer, "" where it did or cannot be asked.
+    """Request one token from a loaded model. Returns why it did not answer, or "" if it did or has no known context size.
 
-    It is asked with the context that it was loaded with: another one would load it anew.
+    The request uses the context size of the load. Another size would reload the model.
     """
     if runner.context_length is None:
         return ""
@@ -43,5 +43,5 @@ def unanswered(host: Writer, runner: Runner) -> str:
             return ""  # an embedding model
         return f"it does not answer: {error.message}"
     except DeadlineExceeded:
-        return f"it gave no token within {SECONDS:g} s"
+        return f"it returned no token within {SECONDS:g} s"
     return ""

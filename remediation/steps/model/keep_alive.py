@@ -1,4 +1,4 @@
-"""How long a model stays loaded: what a load has to ask for so that a repair changes nothing of it (facts/ollama 1.3, 3)."""
+"""How long a model stays loaded: the ``keep_alive`` that a repair must send to preserve it (Ollama FAQ: keep_alive)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from remediation.model.text.timestamps import parse_timestamp
 
 FOREVER = "-1"
 BRIEFLY = "2m"
-"""Where the server keeps no model at all: as long as it takes to see how it was loaded, and to measure it."""
+"""Used if the server unloads models at once: long enough to inspect and measure the load."""
 _BRIEFLY = 120.0
 _DEFAULT = 300.0
 _CENTURIES_AWAY = 2200
@@ -22,19 +22,19 @@ _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|m|s|us|\u00b5s|ns)")
 
 
 def for_good(runner: Runner) -> bool:
-    """Whether a runner was told to stay: ``keep_alive: -1`` is written as a moment centuries away."""
+    """Whether a runner never expires. The server reports ``keep_alive: -1`` as a date centuries away."""
     year = runner.expires_at[:4]
     return is_whole(year) and int(year) >= _CENTURIES_AWAY
 
 
 def server_keeps(environment: Mapping[str, str]) -> float:
-    """Return the seconds that the server keeps a model by itself; infinite for ever, five minutes where nothing says so."""
+    """Return the server's default keep_alive in seconds: infinity for "forever", five minutes if unset."""
     seconds = _seconds(environment.get("OLLAMA_KEEP_ALIVE", ""))
     return _DEFAULT if seconds is None else inf if seconds < 0 else seconds
 
 
 def keep_alive_for(host: Reader, model: str, environment: Mapping[str, str]) -> str | None:
-    """Return the keep_alive of a load that leaves `model` as long as it would have stayed; None where the server's own does."""
+    """Return the ``keep_alive`` that preserves the model's remaining time. None if the server's default is enough."""
     runner = host.ollama.last_runner(model)
     by_itself = server_keeps(environment)
     if runner is not None and for_good(runner):
@@ -48,7 +48,7 @@ def keep_alive_for(host: Reader, model: str, environment: Mapping[str, str]) -> 
 
 
 def _seconds(text: str) -> float | None:
-    """Return a duration as Go reads it, or a number of seconds; None where it is neither."""
+    """Parse a Go duration or a number of seconds. Returns None for anything else."""
     words = text.strip().strip("\"'")
     negative = words.startswith("-")
     bare = words.lstrip("+-")

@@ -1,4 +1,4 @@
-"""What a load of a model depends on beside memory: release, context, slots, cache and what is kept free (facts/ollama 1)."""
+"""What a load depends on besides memory: release, context, parallel requests, cache type and reserved memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from remediation.steps.model.ollama_settings import hides_the_gpu
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a load depends on beside memory; ``environment`` is what the server read, ``hidden`` why it sees no GPU."""
+    """What a load depends on besides memory. ``hidden`` says why the server sees no GPU, or is ""."""
 
     version: Version | None
     context: int
@@ -26,7 +26,7 @@ class Setup:
     hidden: str = ""
 
     def fit(self, model: ModelMetadata, free: int) -> Fit | None:
-        """Return how many layers would fit into `free` bytes."""
+        """Return how many layers fit into `free` bytes."""
         found = fit(
             model, context=self.context, free=free, version=self.version, parallel=self.parallel,
             cache_type=self.cache_type, overhead=self.overhead, margin=self.margin,
@@ -37,7 +37,7 @@ class Setup:
 def setup_of(
     version: Version | None, environment: Mapping[str, str], show: ModelShow | None, use: GpuUse | None, *, trained: int | None
 ) -> Setup:
-    """Return what a plain load depends on: Modelfile before environment before the release's defaults (facts/ollama 1.2, 1.3)."""
+    """Return the settings of a load without options: Modelfile parameters override the environment, which overrides defaults."""
     context = _number(show.parameters.get("num_ctx") if show is not None else None)
     if context is None and at_least(version, "0.5.13") is not False:
         context = _number(environment.get("OLLAMA_CONTEXT_LENGTH"))
@@ -55,7 +55,7 @@ def setup_of(
 
 
 def _default_context(version: Version | None, use: GpuUse | None, trained: int | None) -> int:
-    """facts/ollama 4.6: by the card's total memory from v0.15.5, before that one number."""
+    """Return the default context size: fixed before v0.15.5, by total VRAM since then (Ollama FAQ: context window size)."""
     if not at_least(version, "0.15.5"):
         return 2048 if at_least(version, "0.6.7") is False else 4096
     total = sum(gpu.total or 0 for gpu in use.gpus) if use is not None else 0

@@ -1,4 +1,4 @@
-"""What a load of a model finds on a host, and how the loaded one came about: what several steps judge (facts/ollama 1-4)."""
+"""What a model load finds on a host and how the current load was decided. Several steps use it."""
 
 from __future__ import annotations
 
@@ -24,17 +24,16 @@ from remediation.steps.run_info import pending_environment, pending_frees, pendi
 
 @dataclass(frozen=True, slots=True)
 class LoadState:
-    """A model on a host: loaded or not, with how many layers, and what a fresh automatic load would give.
+    """A model on a host: whether it is loaded, with how many layers, and the expected result of a fresh automatic load.
 
-    ``layers`` is (on the GPU, of the model), None where neither ``/api/ps`` nor the log tells. ``requested`` is the num_gpu
-    that the load was asked for (-1: the server decided), ``free_then`` the VRAM that was free at that load. ``room`` is what
-    a fresh load would find free, the model's own runner unloaded, on the card with most of it; ``beside`` the same with the
-    other models unloaded too; both None with several cards. ``best`` bounds what is free there as well, None where no card
-    answers. ``baked`` is a num_gpu in the model's own parameters, ``trouble`` what the server says of a model it cannot read.
-    ``unread`` says why the server's log could not be read: then ``requested`` and ``free_then`` are None, and of a model that
-    lies on the GPU by a part only the share is known. ``keep_alive`` is what a load has to ask for so that the model stays as
-    long as it would have, None where the server's own does; ``briefly`` says that the server itself keeps no model.
-    ``earlier`` are the options that bring back the runner that was seen last, None where the model was not loaded.
+    ``layers`` is (on the GPU, total), None if neither ``/api/ps`` nor the log shows it. ``requested`` is the num_gpu of the load
+    (-1: automatic), ``free_then`` the free VRAM at that time. ``room`` is the free VRAM for a fresh load with the model's own
+    runner unloaded, on the card with the most; ``beside`` is the same with other models unloaded too. Both are None with several
+    cards. ``best`` is an upper bound that also covers those, None if no card answers. ``baked`` is a num_gpu in the model's own
+    parameters. ``trouble`` is the server's error for an unreadable model. ``unread`` says why the server log could not be read;
+    ``requested`` and ``free_then`` are then None. ``keep_alive`` is the value that preserves the model's remaining time, None if
+    the server's default does. ``briefly`` means that the server unloads models at once. ``earlier`` are the options that restore
+    the last seen runner, None if the model was not loaded.
     """
 
     model: str
@@ -62,7 +61,7 @@ class LoadState:
 
     @property
     def whole(self) -> bool | None:
-        """Whether all of it lies in the GPU's own memory; None where it is not loaded or that cannot be told."""
+        """Whether the whole model is in GPU memory. None if it is not loaded or the placement is unknown."""
         if self.runner is None:
             return None
         if self.runner.size_vram < self.runner.size or self.runner.size == 0 or self.spill:
@@ -71,12 +70,12 @@ class LoadState:
 
     @property
     def fit(self) -> Fit | None:
-        """What a fresh automatic load would give as things are; None where the facts give no rule."""
+        """The expected result of a fresh automatic load now. None if no rule applies."""
         return self._fit(self.room)
 
     @property
     def fit_alone(self) -> Fit | None:
-        """The same with the other models unloaded."""
+        """The same with other models unloaded."""
         return self._fit(self.beside)
 
     def _fit(self, free: int | None) -> Fit | None:
@@ -84,7 +83,7 @@ class LoadState:
 
     @property
     def words(self) -> str:
-        """How many layers are on the GPU, in words."""
+        """The number of layers on the GPU, as text."""
         if self.runner is None:
             return f"{self.model} is not loaded"
         if self.layers is not None:
@@ -98,7 +97,7 @@ class LoadState:
 
 
 def load_state(host: Reader, model: str) -> LoadState:
-    """Read how `model` is loaded and what a fresh load would find. Raises `CallFailed` where Ollama does not answer."""
+    """Read how `model` is loaded and what a fresh load would find. Raises `CallFailed` if Ollama does not answer."""
     version = parse_version(host.ollama.version())
     runners = host.ollama.running()
     show, trouble = _show(host, model)
@@ -127,12 +126,12 @@ def load_state(host: Reader, model: str) -> LoadState:
 
 
 def log_of(host: Reader) -> LogReading:
-    """Return what the server's log says; nothing where it cannot be read, since the API says most of it too."""
+    """Return the server log, or an empty reading if it cannot be read. The API provides most of it too."""
     return read_server_log(host)[0]
 
 
 def read_server_log(host: Reader) -> tuple[LogReading, str]:
-    """Return what the server's log says, and why it cannot be read if so."""
+    """Return the server log, and the reason if it cannot be read."""
     try:
         return read_again(host.ollama.log()), ""
     except (CallFailed, DeadlineExceeded, Blocked) as error:
@@ -140,7 +139,7 @@ def read_server_log(host: Reader) -> tuple[LogReading, str]:
 
 
 def _earlier(host: Reader, model: str, load: Load | None, total: int | None) -> dict[str, int] | None:
-    """Return the options that load a model as it was last seen; never all layers by force, which can hang the server."""
+    """Return the options that restore the last load. Forcing all layers is excluded, because it can hang the server."""
     runner = host.ollama.last_runner(model)
     if runner is None:
         return None
@@ -154,12 +153,12 @@ def _show(host: Reader, model: str) -> tuple[ModelShow | None, str]:
         return host.ollama.show(model), ""
     except CallFailed as error:
         if error.status is None:
-            raise  # nothing answered at all
-        return None, error.message  # a damaged file, and the server says so
+            raise  # no answer
+        return None, error.message  # the server reports a damaged file
 
 
 def baked_layers(show: ModelShow | None) -> int | None:
-    """Return the num_gpu that the model's own parameters hold, None where the server decides."""
+    """Return the num_gpu in the model's own parameters, or None if the server decides."""
     text = show.parameters.get("num_gpu") if show is not None else None
     try:
         value = int(float(text)) if text is not None else -1
@@ -172,7 +171,7 @@ def _use(host: Reader) -> GpuUse | None:
     try:
         return host.gpu.use()
     except NO_ANSWER:
-        return None  # no driver, no tool: what fits cannot be told, what is loaded can
+        return None  # without a driver, only the current load is known
 
 
 def _layers_of(show: ModelShow | None, load: Load | None) -> int | None:
@@ -184,7 +183,7 @@ def _layers_of(show: ModelShow | None, load: Load | None) -> int | None:
 
 
 def _layers(runner: Runner | None, load: Load | None, total: int | None) -> tuple[int, int] | None:
-    """``/api/ps`` first, the log second (facts/ollama 3): the ratio says none, part or all; only the log counts layers."""
+    """Count layers from ``/api/ps`` and the log: the API shows none, some or all; only the log has the number."""
     if runner is None:
         return None
     if runner.size_vram == 0:
@@ -196,7 +195,7 @@ def _layers(runner: Runner | None, load: Load | None, total: int | None) -> tupl
 
 
 def _load_of(show: ModelShow | None, loads: Sequence[Load], *, last_only: bool) -> Load | None:
-    """Return the last load of this model: by its blob where both sides name one, else the last of all if only one is loaded."""
+    """Return the last load of this model: matched by blob if both sides name one, else the last load if only one model is loaded."""
     blob = blob_in(show.modelfile) if show is not None else ""
     for load in reversed(loads):
         named = blob_in(load.model)
@@ -209,7 +208,7 @@ def _load_of(show: ModelShow | None, loads: Sequence[Load], *, last_only: bool) 
 
 
 def _hung(host: Reader, load: Load | None, runner: Runner | None) -> str:
-    """Return the log's line where a forced load went silent, "" where none did."""
+    """Return the log line after which a forced load stalled, or ""."""
     if load is None or runner is not None or not load.forced or load.requested_at is None:
         return ""
     return load.requested_at.where if load.hangs_for(host.system.facts().now) is not None else ""
@@ -221,7 +220,7 @@ def _container(host: Reader) -> str:
 
 
 def server_environment(host: Reader) -> Mapping[str, str]:
-    """Return what the server read of its environment, by its log or its container; nothing where neither can be read."""
+    """Return the environment that the server read, from its log or its container. Returns an empty mapping if neither is readable."""
     return log_of(host).environment or _container_environment(host)
 
 
@@ -237,7 +236,7 @@ def _container_environment(host: Reader) -> Mapping[str, str]:
 
 
 def layer_values(seen: LoadState, *, alone: bool) -> dict[str, Any]:
-    """Return what is registered of a load, as JSON."""
+    """Return the values to register for a load, as JSON data."""
     fit = seen.fit_alone if alone else seen.fit
     runner = seen.runner
     return {

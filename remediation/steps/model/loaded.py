@@ -1,4 +1,4 @@
-"""A model in memory: loaded at all, loaded anew with what fits, and loaded as the goal wants it."""
+"""Models in memory: load, unload, and reload with as many layers as fit."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from remediation.steps.model.load_state import LoadState, layer_values, load_sta
 from remediation.steps.resolve import runner_of, wanted_model
 
 LOAD_TIMEOUT = 330.0
-"""Seconds: a little more than Ollama's own OLLAMA_LOAD_TIMEOUT (facts/ollama 3)."""
-_BRIEFLY = f"kept for {BRIEFLY} to see how it is loaded, since OLLAMA_KEEP_ALIVE is 0 here"
+"""Seconds: slightly more than Ollama's default OLLAMA_LOAD_TIMEOUT of five minutes (envconfig/config.go)."""
+_BRIEFLY = f"kept for {BRIEFLY} for inspection, because OLLAMA_KEEP_ALIVE is 0 here"
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model's name and its runner, None while it is not loaded; the rest as in `remediation.steps.model.load_state.LoadState`."""
+    """A model's name and its runner (None: not loaded). The other fields are those of `LoadState`."""
 
     model: str
     runner: Runner | None
@@ -33,17 +33,16 @@ class Loaded:
 
 @step("model.loaded", deadline=LOAD_TIMEOUT + 30.0)
 class ModelLoaded(Step[Loaded]):
-    """The model is in memory, loaded as a plain request would load it; one that is loaded already stays as it is."""
+    """The model is in memory, loaded as a plain request would load it. A loaded model is left as it is."""
 
-    model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
+    model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
     keep_alive: str | None = param(
-        "how long it stays loaded without a request; by default as long as it did, else as the server keeps any",
+        "how long the model stays loaded without requests; defaults to its previous remaining time, else to the server's setting",
         default=None,
         example="10m",
     )
 
     def look(self, host: Reader) -> Loaded:
-        """Read ``/api/ps``, and how long the server keeps a model."""
         model = wanted_model(self.model, host)
         runner = runner_of(model, host.ollama.running())
         if runner is not None or self.keep_alive is not None:
@@ -52,11 +51,10 @@ class ModelLoaded(Step[Loaded]):
         return Loaded(model, None, keep_alive_for(host, model, environment), briefly=server_keeps(environment) == 0)
 
     def met(self, seen: Loaded) -> bool:
-        """Whether it is listed."""
         return seen.runner is not None
 
     def plan(self, seen: Loaded) -> Iterator[Change]:
-        """Load it, with no option of ours: what a client would get is what is wanted."""
+        """Load without options, as a client's request would."""
         if seen.runner is None:
             undo = StepCall("model.unloaded", {"model": seen.model})
             yield Change(
@@ -69,35 +67,30 @@ class ModelLoaded(Step[Loaded]):
             )
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Preload and wait until it is loaded."""
         host.ollama.load(change.subject, options={}, keep_alive=change.data.get("keep_alive"), timeout=LOAD_TIMEOUT)
 
     def measured_effect(self, change: Change, before: Loaded, after: Loaded) -> str:
-        """Say that it stays for a moment only, where that is so."""
+        """Mention a short keep-alive."""
         return _BRIEFLY if before.briefly and after.runner is not None else ""
 
     def describe(self, seen: Loaded) -> str:
-        """Say whether it is loaded."""
         return f"{seen.model} is {'not ' if seen.runner is None else ''}loaded"
 
 
 @step("model.unloaded", deadline=90.0)
 class ModelUnloaded(Step[Loaded]):
-    """The model is not in memory: what its runner held of the GPU is free."""
+    """The model is not in memory, and the VRAM of its runner is free."""
 
-    model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
+    model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
 
     def look(self, host: Reader) -> Loaded:
-        """Read ``/api/ps``."""
         model = wanted_model(self.model, host)
         return Loaded(model, runner_of(model, host.ollama.running()))
 
     def met(self, seen: Loaded) -> bool:
-        """Whether it is listed no more."""
         return seen.runner is None
 
     def plan(self, seen: Loaded) -> Iterator[Change]:
-        """Unload it."""
         if seen.runner is not None:
             yield Change(
                 f"unload {seen.model}", subject=seen.model, before=seen.runner.size_vram, after=0,
@@ -105,11 +98,10 @@ class ModelUnloaded(Step[Loaded]):
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Ask with keep_alive 0 and wait until it is gone."""
+        """Send ``keep_alive: 0`` and wait until the runner is gone."""
         host.ollama.unload(change.subject)
 
     def describe(self, seen: Loaded) -> str:
-        """Say whether it is loaded."""
         return f"{seen.model} is {'not ' if seen.runner is None else ''}loaded"
 
 
@@ -117,25 +109,24 @@ class ModelUnloaded(Step[Loaded]):
 class ModelReloaded(Step[LoadState]):
     """The model is loaded with as many layers as fit now.
 
-    A loaded runner keeps its layers whatever is freed around it, and plain requests keep using one that a client loaded with
-    few (facts/ollama 1.4): so it is unloaded and preloaded with num_gpu -1. Never with 99: that can hang the server for good
-    when little VRAM is free. A server that hangs so is recognised by its log and restarted.
+    A runner keeps its layers even if memory is released later, and plain requests reuse a runner that a client loaded with few
+    layers. The model is therefore unloaded and preloaded with num_gpu -1. It is never loaded with num_gpu 99, which can hang the
+    server when little VRAM is free. A server that hangs in a forced load is detected from its log and restarted.
     """
 
-    model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
+    model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
     keep_alive: str | None = param(
-        "how long it stays loaded without a request; by default as long as it did, else as the server keeps any",
+        "how long the model stays loaded without requests; defaults to its previous remaining time, else to the server's setting",
         default=None,
         example="10m",
     )
-    others: bool = param("whether other models are unloaded where they take the room", default=True)
+    others: bool = param("also unload other models if they use the required memory", default=True)
 
     def look(self, host: Reader) -> LoadState:
-        """Read how it is loaded and what a fresh load would find."""
         return load_state(host, wanted_model(self.model, host))
 
     def met(self, seen: LoadState) -> bool:
-        """Whether a fresh automatic load would give no more than there is."""
+        """Whether a fresh automatic load would give no more layers."""
         if seen.runner is None or seen.hung_since:
             return False
         if seen.whole:
@@ -145,13 +136,13 @@ class ModelReloaded(Step[LoadState]):
         return not seen.spill and (_enough(seen) or _same_chance(seen))
 
     def plan(self, seen: LoadState) -> Iterator[Change]:
-        """Unload what is in the way, then load."""
+        """Unload what occupies the memory, then load."""
         if self.met(seen):
             return
         if seen.hung_since:
             name = seen.container or "the service ollama"
             yield Change(
-                f"restart {name}: its server hangs since a load was forced ({seen.hung_since})",
+                f"restart {name}: its server hangs in a forced load ({seen.hung_since})",
                 subject=name, risk=Risk.DISRUPTIVE, data={"action": "restart", "container": bool(seen.container)},
             )  # fmt: skip
         if self._crowded(seen):
@@ -167,7 +158,6 @@ class ModelReloaded(Step[LoadState]):
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Restart, unload or load."""
         action = change.data["action"]
         if action == "restart":
             if change.data["container"]:
@@ -180,12 +170,12 @@ class ModelReloaded(Step[LoadState]):
             self._load(host, change)
 
     def _load(self, host: Writer, change: Change) -> None:
-        """Load; where that fails and the model was loaded before, bring it back as it was or say that it is gone."""
+        """Load the model. If that fails and it was loaded before, restore the earlier load or report that it is now unloaded."""
         model, keep_alive, earlier = change.subject, change.data.get("keep_alive"), change.data.get("earlier")
         try:
             host.ollama.load(model, options={"num_gpu": -1}, keep_alive=keep_alive, timeout=LOAD_TIMEOUT)
         except DeadlineExceeded as error:
-            # a server that hangs in a load answers no other (recordings, surprise 1): another one would only wait as long
+            # a server that hangs in a load answers no other load, so a second attempt would only wait as long
             raise DeadlineExceeded(_left(error, model, earlier), host=host.name, next_step=error.next_step) from error
         except CallFailed as error:
             if earlier is None:
@@ -195,32 +185,30 @@ class ModelReloaded(Step[LoadState]):
             except HostError:
                 said = _left(error, model, earlier)
             else:
-                said = f"{error.message}; {model} is loaded again as it was before"
+                said = f"{error.message}; {model} is loaded again with its previous options"
             raise CallFailed(said, host=host.name, next_step=error.next_step, status=error.status, output=error.output) from error
 
     def describe(self, seen: LoadState) -> str:
-        """Say what is loaded and what would fit."""
         parts = [seen.words]
         if not seen.whole and seen.fit is not None:
             parts.append(seen.fit.sentence)
         if self._crowded(seen):
-            parts.append(f"{', '.join(one.model for one in seen.others)} loaded beside it")
+            parts.append(f"{', '.join(one.model for one in seen.others)} also loaded")
         if seen.best is None and not seen.whole:
-            parts.append("how much VRAM is free is not known")
+            parts.append("the free VRAM is unknown")
         if seen.unread and not seen.whole:
-            parts.append(f"judged by /api/ps alone, since {seen.unread}")
+            parts.append(f"judged by /api/ps alone, because {seen.unread}")
         if seen.trouble:
             parts.append(seen.trouble)
         if seen.baked is not None:
             parts.append(
-                f"the model itself asks for num_gpu {seen.baked}, so a plain request loads it so again (model.parameter)"
+                f"the model itself sets num_gpu {seen.baked}, so a plain request loads it that way again (model.parameter)"
             )
         if seen.hung_since:
             parts.append(f"the server hangs in a forced load ({seen.hung_since})")
         return "; ".join(parts)
 
     def measured_effect(self, change: Change, before: LoadState, after: LoadState) -> str:
-        """Say how many layers it has now, or what was freed."""
         if change.data["action"] == "load":
             return "; ".join(filter(None, (after.words, _BRIEFLY if before.briefly else "")))
         if before.room is None or after.room is None:
@@ -228,11 +216,10 @@ class ModelReloaded(Step[LoadState]):
         return f"{human(after.room)} free for the load"
 
     def values(self, seen: LoadState) -> dict[str, Any]:
-        """Register the layers, and those that a reload is predicted to give."""
         return layer_values(seen, alone=self.others)
 
     def _crowded(self, seen: LoadState) -> bool:
-        """Whether other models take the room that this one lacks."""
+        """Whether other models use memory that this one needs."""
         if not self.others or not seen.others or seen.whole:
             return False
         with_them, without = seen.fit, seen.fit_alone
@@ -240,7 +227,7 @@ class ModelReloaded(Step[LoadState]):
 
 
 def _left(error: HostError, model: str, earlier: object) -> str:
-    """Return an error's sentence with what it leaves of a model that was loaded before."""
+    """Return an error message, extended by the state of a model that was loaded before."""
     return error.message if earlier is None else f"{error.message}; {model} was loaded before and is unloaded now"
 
 
@@ -252,32 +239,32 @@ def _unload(runner: Runner) -> Change:
 
 
 def _loaded_again(runner: Runner) -> StepCall:
-    """Return the step that undoes an unloading; one that was to stay for ever does so again."""
+    """Return the step that undoes an unload. A model that had no expiry gets none again."""
     return StepCall("model.loaded", {"model": runner.model, **({"keep_alive": FOREVER} if for_good(runner) else {})})
 
 
 def _enough(seen: LoadState) -> bool:
-    """Whether the memory model gives no more layers than there are."""
+    """Whether the memory model predicts no more layers than are loaded."""
     if seen.fit is None or seen.runner is None:
         return False
     if seen.layers is not None:
         return seen.layers[0] >= seen.fit.layers
-    # no log counts them: the share of the bytes stands for the share of the layers
+    # the log does not count layers: the fraction of bytes approximates the fraction of layers
     return seen.runner.size_vram * seen.fit.total >= seen.runner.size * (seen.fit.layers - 1)
 
 
 def _same_chance(seen: LoadState) -> bool:
-    """Whether the server decided by itself, and no layer's worth of VRAM came free since.
+    """Whether the server decided automatically, and less than one layer's worth of VRAM has become free since.
 
-    The memory model may promise more than the server takes; what it takes by itself is then what fits. One that found no GPU
-    when it started finds none for another load.
+    The memory model may predict more layers than the server loads; the server's own decision then counts as what fits. A server
+    that found no GPU at start-up finds none for another load.
     """
     if seen.requested not in {-1, None}:
         return False
     if seen.setup.hidden or (seen.best is None and not seen.unread):
         return True
     if seen.runner is not None and (seen.runner.context_length or 0) > seen.setup.context * seen.setup.parallel:
-        return False  # a client asked for a longer context than a fresh load would have
+        return False  # a client requested a longer context than a fresh load would use
     if seen.requested is None or seen.free_then is None:
         return False
     layer = 256 * MIB

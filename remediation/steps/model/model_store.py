@@ -1,4 +1,4 @@
-"""Where a server keeps its models, and the room there."""
+"""The location of a server's model store, and the free disk space there."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _REGISTRY, _LIBRARY = "registry.ollama.ai", "library"
 
 
 def free_disk(host: Reader) -> int | None:
-    """Return the bytes free where models are stored, None where that cannot be told.
+    """Return the free bytes where models are stored, or None if unknown.
 
-    A container's volume lies in the engine's machine, so the container itself is asked.
+    A container's volume is on the engine's machine, so ``df`` runs inside the container.
     """
     target = host.target()
     if target.container is None:
@@ -32,7 +32,7 @@ def free_disk(host: Reader) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class StorePlace:
-    """The named volume that holds a container's models, the path of the store within it, and where the container sees it."""
+    """The named volume that holds a container's models, the path of the store within it, and its mount point in the container."""
 
     volume: str
     prefix: str
@@ -54,7 +54,7 @@ class StorePlace:
 
 
 def store_place(container: Container) -> StorePlace | None:
-    """Return where a container's models lie, None where no named volume holds them."""
+    """Return where a container's models are stored, or None if they are not in a named volume."""
     store = container.environment.get("OLLAMA_MODELS") or posixpath.join(HOME, "models")
     mounts = [
         (str(mount.get("Name")), str(mount.get("Destination")))

@@ -1,4 +1,4 @@
-"""The goal: so many layers of the model on the GPU."""
+"""The goal of a repair: a given number of the model's layers on the GPU."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from remediation.steps.resolve import not_stored, wanted_model
 
 @dataclass(frozen=True, slots=True)
 class Offload:
-    """How a model is loaded, and what the log says of a runner that died while it answered ("" where it did not)."""
+    """How a model is loaded, and what the log says about a runner that died while answering (or "")."""
 
     load: LoadState
     died: str
@@ -29,14 +29,14 @@ class Offload:
 
 @step("model.offloaded", settle=30.0)
 class ModelOffloaded(Step[Offload]):
-    """So many of the model's layers are on the GPU, and it answers: a goal, it changes nothing itself.
+    """The given number of the model's layers is on the GPU, and the model answers. This step only checks; it serves as a goal.
 
-    ``/api/ps`` says none, part or all, the log's last line counts them. What spills into shared system memory is no success,
-    nor is a runner that died and is still listed.
+    ``/api/ps`` shows whether none, some or all of the model is on the GPU; the server log counts layers. Memory that spilled into
+    shared system memory and a dead runner that is still listed do not count as success.
     """
 
-    model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
-    layers: str = param("all, a number of layers, or a share of them", default="all", example="90%")
+    model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
+    layers: str = param("all, a number of layers, or a percentage", default="all", example="90%")
 
     @field_validator("layers", mode="before")
     @classmethod
@@ -44,15 +44,14 @@ class ModelOffloaded(Step[Offload]):
         text = str(value).strip().lower()
         number = text.removesuffix("%").strip()
         if text != "all" and not (is_whole(number) and not isinstance(value, bool)):
-            msg = f"all, a number of layers or a share such as 90% is wanted, not {value!r}"
+            msg = f"expected all, a number of layers or a percentage such as 90%, got {value!r}"
             raise ValueError(msg)
         if text.endswith("%") and int(number) > 100:
-            msg = f"a share of at most 100% is wanted, not {value!r}"
+            msg = f"expected at most 100%, got {value!r}"
             raise ValueError(msg)
         return text
 
     def look(self, host: Reader) -> Offload:
-        """Read how it is loaded, and whether it answered the last request."""
         model = wanted_model(self.model, host)
         state = load_state(host, model)
         if not state.stored and not _on_disk(host, model):
@@ -60,7 +59,7 @@ class ModelOffloaded(Step[Offload]):
         return Offload(state, last_death(host) if state.runner is not None else "")
 
     def met(self, seen: Offload) -> bool | None:
-        """Whether enough layers are there of a model that answers; None while it is not loaded or nothing counts them."""
+        """Whether enough layers of an answering model are on the GPU. None if it is not loaded or the layers are not counted."""
         return False if seen.died or not seen.load.stored else self._enough(seen.load)
 
     def _enough(self, seen: LoadState) -> bool | None:
@@ -82,31 +81,27 @@ class ModelOffloaded(Step[Offload]):
         return min(int(self.layers), total)
 
     def plan(self, seen: Offload) -> Iterator[Change]:
-        """Plan nothing."""
         return iter(())
 
     def probe_step(self, seen: Offload) -> StepCall | None:
-        """Load it where it is not loaded, as a client's request would."""
+        """Load an unloaded model as a client's request would."""
         return StepCall("model.loaded", {"model": seen.load.model}) if seen.load.runner is None else None
 
     def confirm(self, host: Writer, seen: Offload) -> str:
-        """Ask for one token: a runner that died is still listed with all its layers."""
+        """Request one token: a dead runner is still listed with all its layers."""
         return unanswered(host, seen.load.runner) if seen.load.runner is not None else ""
 
     def advice(self, seen: Offload) -> str:
-        """Say where to look where the model does not answer."""
         if not seen.died:
             return ""
         log = f"docker logs --tail 50 {seen.load.container}" if seen.load.container else "the end of the server's log"
-        return f"see why its runner ended ({log}): too little memory, or a fault of the driver or of this release"
+        return f"find out why its runner exited ({log}): out of memory, or a bug in the driver or in this release"
 
     def reached_by(self, foreseen: Mapping[str, Any]) -> bool | None:
-        """Compare the layers that are predicted with those that are wanted."""
         predicted = foreseen.get("predicted")
         return predicted[0] >= self._wanted(predicted[1]) if predicted else None
 
     def describe(self, seen: Offload) -> str:
-        """Say how many layers there are, and why not more."""
         load = seen.load
         if not load.stored:
             return f"{load.model} is not stored on this server"
@@ -121,14 +116,14 @@ class ModelOffloaded(Step[Offload]):
         return "; ".join(parts)
 
     def values(self, seen: Offload) -> dict[str, Any]:
-        """Register layers, sizes and what would fit; the context it was loaded with, whether for good, and the server's container."""
+        """Register layers, sizes, what would fit, the context size and expiry of the load, and the server's container."""
         load, runner = seen.load, seen.load.runner
         kept = {"context": runner.context_length, "kept": for_good(runner)} if runner is not None else {}
         return {**layer_values(load, alone=False), **kept, "container": load.container}
 
 
 def _on_disk(host: Reader, model: str) -> bool:
-    """Whether a model that the server does not list has a manifest: then a layer of it is gone, which is damage to repair."""
+    """Whether a model that the server does not list has a manifest. A layer is then missing, which can be repaired."""
     try:
         return host.ollama.blobs(model) is not None
     except HostError:

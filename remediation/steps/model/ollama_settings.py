@@ -1,4 +1,4 @@
-"""Which settings of Ollama's service harm on this release, and which do nothing (facts/ollama 1)."""
+"""Decides which settings of Ollama's service are harmful or ignored on a release."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["DEAD", "HARMFUL", "Judged", "cards_of", "hides_the_gpu", "judge_decl
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One setting with the verdict (`DEAD` or `HARMFUL`) and the reason."""
+    """One setting with its verdict (`DEAD` or `HARMFUL`) and the reason."""
 
     name: str
     value: str
@@ -32,9 +32,9 @@ class Judged:
 
 
 def judge_declared(environment: Mapping[str, str], version: Version | None, cards: int | None = None) -> tuple[Judged, ...]:
-    """Return what is wrong among the declared settings of a server of this release, in the order declared.
+    """Return the faulty settings among those declared for a server of this release, in declaration order.
 
-    `cards` is the number of the host's cards, None where it is not known: an index beyond it names none of them.
+    `cards` is the number of the host's GPUs, or None. An index beyond it selects no GPU.
     """
     text = ".".join(map(str, version)) if version else None
     declared = tuple(Declared(name, value, Quote(name, value)) for name, value in environment.items())
@@ -47,18 +47,18 @@ def judge_declared(environment: Mapping[str, str], version: Version | None, card
 
 
 def hides_the_gpu(environment: Mapping[str, str], version: Version | None, cards: int | None = None) -> str:
-    """Return the sentence that says which setting keeps this server from seeing any GPU, "" when none does."""
+    """Return a sentence naming the setting that hides every GPU from this server, or ""."""
     library = environment.get("OLLAMA_LLM_LIBRARY", "").strip().lower()
     if library in {"cuda", "gpu", "nvidia", "cublas"} and at_least(version, "0.12.4") is not False:
         return f"OLLAMA_LLM_LIBRARY={library} skips every GPU library: 0 layers"
-    for name in VISIBILITY:  # the server prints each variable it knows, an unset one as empty (facts/ollama 1.1)
+    for name in VISIBILITY:  # the server prints every variable it knows, unset ones as empty
         if environment.get(name, "").strip() and _hidden_by(environment[name], cards):
             return f"{name}={environment[name]} hides every card: 0 layers"
     return ""
 
 
 def cards_of(host: Reader) -> int | None:
-    """Return how many cards the host has, None where nothing tells."""
+    """Return the number of the host's GPUs, or None."""
     try:
         return len(host.gpu.use().gpus) or None
     except NO_ANSWER:

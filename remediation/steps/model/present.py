@@ -1,4 +1,4 @@
-"""Models in the server's store: there, not there, with the parameters that are wanted."""
+"""Models in the server's store: present, absent, or with given parameters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PULL_TIMEOUT = 7200.0
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A model as the server holds it, None where it does not; ``manifest`` as the registry does, looked up only then."""
+    """A stored model (None: not stored). ``manifest`` is the registry's, looked up only if the model is not stored."""
 
     model: str
     entry: ModelEntry | None
@@ -32,22 +32,20 @@ class Holding:
 
     @property
     def fits(self) -> bool:
-        """Whether there is room on the disk, as far as that is known."""
+        """Whether the disk has room for the model, if known."""
         return self.manifest is None or self.disk is None or self.manifest.size <= self.disk
 
 
 @step("model.present", settle=5.0, deadline=PULL_TIMEOUT)
 class ModelPresent(Step[Holding]):
-    """The server holds the model; where it does not, it pulls it by itself.
+    """The server has the model. A missing model is pulled by the server.
 
-    An interrupted pull goes on where it ended. What is on disk already is not hashed again: against a damaged model
-    model.repulled helps.
+    An interrupted pull continues where it stopped. Existing files are not hashed again; use model.repulled for a damaged model.
     """
 
-    model: str | None = param("which model; the target's by default", default=None, example="phi3:3.8b")
+    model: str | None = param("model name; defaults to the target's", default=None, example="phi3:3.8b")
 
     def look(self, host: Reader) -> Holding:
-        """Read what is stored, and where it is missing what the registry has."""
         model = wanted_model(self.model, host)
         entry = entry_of(model, host.ollama.models())
         if entry is not None:
@@ -58,11 +56,9 @@ class ModelPresent(Step[Holding]):
             return Holding(model, None, offline=error.message)
 
     def met(self, seen: Holding) -> bool:
-        """Whether it is stored."""
         return seen.entry is not None
 
     def plan(self, seen: Holding) -> Iterator[Change]:
-        """Pull it, where the registry has it and the disk the room."""
         if seen.entry is None and seen.manifest is not None and seen.fits:
             yield Change(
                 f"pull {seen.model} ({human(seen.manifest.size)})", subject=seen.model, before="not stored", after=seen.manifest.digest,
@@ -70,34 +66,30 @@ class ModelPresent(Step[Holding]):
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Let the server pull."""
         host.ollama.pull(change.subject, timeout=PULL_TIMEOUT - 60.0)
 
     def describe(self, seen: Holding) -> str:
-        """Say why it cannot be pulled where it cannot."""
         if seen.entry is not None:
             return f"{seen.model} is stored ({human(seen.entry.size)})"
         if seen.offline:
-            return f"{seen.model} is not stored, and its registry cannot be asked: {seen.offline}"
+            return f"{seen.model} is not stored, and its registry cannot be reached: {seen.offline}"
         if seen.manifest is None:
-            return f"{seen.model} is not stored, and no registry knows that name"
+            return f"{seen.model} is not stored, and no registry has a model of that name"
         if not seen.fits and seen.disk is not None:
-            return f"{seen.model} needs {human(seen.manifest.size)} of disk, {human(seen.disk)} are free"
+            return f"{seen.model} needs {human(seen.manifest.size)} of disk space, {human(seen.disk)} is free"
         return f"{seen.model} is not stored"
 
     def values(self, seen: Holding) -> dict[str, Any]:
-        """Register name and digest."""
         return {"model": seen.model, "digest": seen.entry.digest if seen.entry else None}
 
 
 @step("model.absent", risk=Risk.DISRUPTIVE, settle=5.0)
 class ModelAbsent(Step[Holding]):
-    """The server does not hold the model. One that no registry holds is lost with it: that is destructive."""
+    """The server does not have the model. Deleting a model that no registry has is destructive."""
 
-    model: str = param("which model", example="phi3:3.8b")
+    model: str = param("model name", example="phi3:3.8b")
 
     def look(self, host: Reader) -> Holding:
-        """Read what is stored, and whether it could be pulled again."""
         entry = entry_of(self.model, host.ollama.models())
         if entry is None:
             return Holding(self.model, None)
@@ -107,28 +99,26 @@ class ModelAbsent(Step[Holding]):
             return Holding(self.model, entry, offline=error.message)
 
     def met(self, seen: Holding) -> bool:
-        """Whether it is not stored."""
         return seen.entry is None
 
     def plan(self, seen: Holding) -> Iterator[Change]:
-        """Delete it; layers that other models use stay."""
+        """Delete the model. Layers used by other models are kept."""
         if seen.entry is None:
             return
         again = seen.manifest is not None and seen.manifest.digest == seen.entry.digest
         yield Change(
-            f"delete {seen.model} ({human(seen.entry.size)})" + ("" if again else ": no registry holds it as it is"),
+            f"delete {seen.model} ({human(seen.entry.size)})" + ("" if again else ": no registry has this version"),
             subject=seen.model, before=seen.entry.digest, after=None, risk=Risk.DISRUPTIVE if again else Risk.DESTRUCTIVE,
             undo=StepCall("model.present", {"model": seen.model}) if again else None,
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Delete it, unloaded first: a deleted model stays in memory until its time is over, and no request unloads it then."""
+        """Unload the model first: a deleted model stays in memory until it expires, and requests can no longer unload it."""
         if runner_of(change.subject, host.ollama.running()) is not None:
             host.ollama.unload(change.subject)
         host.ollama.delete(change.subject)
 
     def describe(self, seen: Holding) -> str:
-        """Say whether it is stored."""
         return f"{seen.model} is {'not ' if seen.entry is None else ''}stored"
 
 
@@ -142,37 +132,35 @@ class Parameters:
 
 @step("model.parameter", settle=5.0)
 class ModelParameter(Step[Parameters]):
-    """The model's own parameters say so: a num_gpu that was baked in is neutralised with -1 by default.
+    """The model itself has these parameters. By default, num_gpu is reset to -1.
 
-    By ``/api/create`` from the model itself, which shares the weights and costs a few KB. A parameter cannot be taken out
-    again, only overwritten (facts/ollama 3). A loaded runner keeps what it has: model.reloaded afterwards.
+    Uses ``/api/create`` with the model as its own source, which shares the weights and takes a few KB. Ollama cannot remove a
+    parameter, only overwrite it. A loaded runner keeps its values: run model.reloaded afterwards.
     """
 
     set: dict[str, int | float | bool | str] = param(
         "parameters by name", default={"num_gpu": -1}, example={"num_gpu": -1}, min_length=1
     )
-    model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
+    model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
 
     @field_validator("set")
     @classmethod
     def _set(cls, value: dict[str, int | float | bool | str]) -> dict[str, int | float | bool | str]:
         for name in ("num_gpu", "num_ctx"):
             if name in value and (isinstance(value[name], bool) or not isinstance(value[name], int)):
-                msg = f"{name} is a number of {'layers' if name == 'num_gpu' else 'tokens'}, not {value[name]!r}: the server would refuse every request"
+                msg = f"{name} is a number of {'layers' if name == 'num_gpu' else 'tokens'}, not {value[name]!r}; the server would reject every request"
                 raise ValueError(msg)
         return value
 
     def look(self, host: Reader) -> Parameters:
-        """Read ``/api/show``."""
         model = wanted_model(self.model, host)
         return Parameters(model, host.ollama.show(model))
 
     def met(self, seen: Parameters) -> bool:
-        """Whether each is as wanted; where none is set, num_gpu is -1."""
+        """Whether each parameter has the requested value. An unset num_gpu counts as -1."""
         return seen.show is not None and not self._lacking(seen.show)
 
     def plan(self, seen: Parameters) -> Iterator[Change]:
-        """Make the model from itself."""
         if seen.show is None:
             return
         lacking = self._lacking(seen.show)
@@ -182,22 +170,19 @@ class ModelParameter(Step[Parameters]):
         undo = StepCall("model.parameter", {"set": before, "model": seen.model}) if len(before) == len(lacking) else None
         words = ", ".join(f"{name} {value}" for name, value in lacking.items())
         yield Change(
-            f"give {seen.model} {words} as its own parameter{'s' if len(lacking) > 1 else ''}", subject=seen.model,
+            f"set {words} as parameter{'s' if len(lacking) > 1 else ''} of {seen.model}", subject=seen.model,
             before=before, after=dict(lacking), undo=undo, data={"parameters": dict(lacking)},
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Create it from itself."""
         host.ollama.create(change.subject, source=change.subject, parameters=change.data["parameters"])
 
     def describe(self, seen: Parameters) -> str:
-        """Say what it has."""
         if seen.show is None:
             return f"{seen.model} is not stored on this server"
         return f"{seen.model}: " + ", ".join(f"{name} {seen.show.parameters.get(name, 'not set')}" for name in self.set)
 
     def values(self, seen: Parameters) -> dict[str, Any]:
-        """Register the parameters."""
         return {"model": seen.model, "parameters": dict(seen.show.parameters) if seen.show else {}}
 
     def _lacking(self, show: ModelShow) -> Mapping[str, int | float | bool | str]:
@@ -210,7 +195,7 @@ class ModelParameter(Step[Parameters]):
 
 
 def _number(text: str) -> int | float | str:
-    """Return a parameter as ``/api/show`` prints it (``1.048576e+06``) as the number that it is."""
+    """Convert a parameter as printed by ``/api/show`` (``1.048576e+06``) to a number."""
     try:
         value = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A damaged model made whole: only what is damaged is fetched again, and can be put back."""
+"""Repairs a damaged model: only damaged layers are fetched again, and the change can be undone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import NO_ANSWER, CallFailed
 from remediation.model.facts import Blob, Manifest
 from remediation.model.finding import Cause, RuledOut
-from remediation.model.text.words import verb
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.model_store import free_disk
 from remediation.steps.model.present import PULL_TIMEOUT
@@ -21,7 +20,7 @@ from remediation.steps.resolve import wanted_model
 
 @dataclass(frozen=True, slots=True)
 class Soundness:
-    """A model's layers as they lie on disk, hashed; None where its manifest is missing or ``damaged``."""
+    """The hashed layers of a model, None if its manifest is missing or ``damaged``."""
 
     model: str
     blobs: tuple[Blob, ...] | None
@@ -32,17 +31,17 @@ class Soundness:
 
     @property
     def bad(self) -> tuple[Blob, ...]:
-        """Layers that are not what the manifest names."""
+        """Layers whose content does not match the manifest."""
         return tuple(blob for blob in self.blobs or () if blob.sound is False)
 
     @property
     def sound(self) -> bool:
-        """Whether all of them are."""
+        """Whether all layers match the manifest."""
         return self.blobs is not None and not self.damaged and all(blob.sound for blob in self.blobs)
 
     @property
     def needed(self) -> int:
-        """Bytes to fetch."""
+        """Bytes to download."""
         if self.blobs is None:
             return self.manifest.size if self.manifest is not None else 0
         return sum(blob.size for blob in self.bad)
@@ -50,18 +49,17 @@ class Soundness:
 
 @step("model.repulled", risk=Risk.DISRUPTIVE, settle=10.0, deadline=PULL_TIMEOUT)
 class ModelRepulled(Step[Soundness]):
-    """Every layer of the model on disk is what its manifest names, by its hash.
+    """Every layer of the model on disk matches the hash in its manifest.
 
-    A pull does not hash what is there, so a damaged layer is moved aside first, that one alone, and pulled; undo moves it
-    back. Damage shows as load errors, never as few layers (facts/ollama 7.11): a last resort. A model that no registry holds is
-    left as it is.
+    A pull does not hash existing files, so a damaged layer is first moved aside and then pulled again; undo moves it back. Damage
+    causes load errors, never a low number of layers: use this step as a last resort. A model that no registry has is left alone.
     """
 
-    model: str | None = param("which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M")
-    discard: bool = param("whether what was moved aside is deleted at the end; undo cannot put it back then", default=False)
+    model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
+    discard: bool = param("delete the moved layers at the end, which makes undo impossible", default=False)
 
     def look(self, host: Reader) -> Soundness:
-        """Hash the layers where they lie; ask the registry only where one is damaged."""
+        """Hash the stored layers. The registry is queried only if one is damaged."""
         model = wanted_model(self.model, host)
         damaged = ""
         try:
@@ -77,11 +75,10 @@ class ModelRepulled(Step[Soundness]):
             return Soundness(model, blobs, damaged, None, error.message, None)
 
     def met(self, seen: Soundness) -> bool:
-        """Whether all are sound."""
         return seen.sound
 
     def plan(self, seen: Soundness) -> Iterator[Change]:
-        """Move the damaged ones aside, pull."""
+        """Move the damaged layers aside, then pull."""
         if seen.sound or seen.manifest is None or (seen.disk is not None and seen.disk < seen.needed):
             return
         for blob in seen.bad:
@@ -97,7 +94,6 @@ class ModelRepulled(Step[Soundness]):
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Move aside, or pull."""
         if change.data["action"] == "aside":
             host.ollama.quarantine(change.subject)
             return
@@ -107,37 +103,33 @@ class ModelRepulled(Step[Soundness]):
                 host.ollama.discard(digest)
 
     def describe(self, seen: Soundness) -> str:
-        """Say what is damaged, and why it stays so where it does."""
         if seen.sound:
             number = len(seen.blobs or ())
-            return (
-                f"{f'all {number} layers' if number > 1 else 'the layer'} of {seen.model} {verb(number)} what its manifest names"
-            )
+            return f"{f'all {number} layers' if number > 1 else 'the layer'} of {seen.model} {'match' if number > 1 else 'matches'} its manifest"
         what = seen.damaged or (f"{seen.model} has no manifest" if seen.blobs is None else "")
         parts = [what] if what else []
         parts += [f"layer {blob.digest[7:19]} is {'missing' if blob.present is None else 'damaged'}" for blob in seen.bad]
         if seen.offline:
-            parts.append(f"its registry cannot be asked ({seen.offline}), so nothing is touched")
+            parts.append(f"its registry cannot be reached ({seen.offline}), so nothing is changed")
         elif seen.manifest is None:
-            parts.append("no registry holds it, so what is left of it is not touched")
+            parts.append("no registry has it, so the remaining files are left alone")
         elif seen.disk is not None and seen.disk < seen.needed:
-            parts.append(f"{human(seen.needed)} of disk are needed and {human(seen.disk)} are free")
+            parts.append(f"{human(seen.needed)} of disk space is needed and {human(seen.disk)} is free")
         return "; ".join(parts)
 
     def advice(self, seen: Soundness) -> str:
-        """Say what the layers can be fetched with."""
         if seen.offline:
-            return "let the host reach the model's registry, then run this again: it fetches only the layers that are damaged"
+            return (
+                "give the host access to the model's registry, then run this again: it fetches only the layers that are damaged"
+            )
         if seen.manifest is not None and seen.disk is not None and seen.disk < seen.needed:
-            return f"free {human(seen.needed - seen.disk)} of disk, then run this again"
-        return f"restore {seen.model} from where it came from (a backup, or ollama create): no registry holds it"
+            return f"free {human(seen.needed - seen.disk)} of disk space, then run this again"
+        return f"restore {seen.model} from its source (a backup, or ollama create): no registry has it"
 
     def rules_out(self, seen: Soundness) -> Iterator[RuledOut]:
-        """Exclude damage where every layer was hashed and is sound."""
         yield RuledOut(Cause.MODEL_CORRUPT, self.describe(seen))
 
     def values(self, seen: Soundness) -> dict[str, Any]:
-        """Register the layers."""
         rows = [{"digest": blob.digest, "size": blob.size, "sound": blob.sound} for blob in seen.blobs or ()]
         return {"model": seen.model, "layers": rows}
 
@@ -151,27 +143,22 @@ class Aside:
 
 @step("model.layer_restored", risk=Risk.DISRUPTIVE)
 class ModelLayerRestored(Step[Aside]):
-    """A layer that model.repulled moved aside lies in the store again, over what was pulled in its place: its undo."""
+    """A layer that model.repulled moved aside is back in the store and replaces the pulled one. This is its undo."""
 
-    digest: str = param("which layer", example="sha256:ff82381e2bea77d91c1b824c7afb83f6fb73e9f7de9dda631bcdbca564aa5435")
+    digest: str = param("digest of the layer", example="sha256:ff82381e2bea77d91c1b824c7afb83f6fb73e9f7de9dda631bcdbca564aa5435")
 
     def look(self, host: Reader) -> Aside:
-        """Read what was moved aside."""
         return Aside(self.digest in host.ollama.aside())
 
     def met(self, seen: Aside) -> bool:
-        """Whether it is no longer aside."""
         return not seen.moved
 
     def plan(self, seen: Aside) -> Iterator[Change]:
-        """Move it back."""
         if seen.moved:
             yield Change(f"move layer {self.digest[7:19]} back", subject=self.digest)
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Move it back."""
         host.ollama.restore(change.subject)
 
     def describe(self, seen: Aside) -> str:
-        """Say where it is."""
-        return f"layer {self.digest[7:19]} {'was moved aside' if seen.moved else 'is in its place'}"
+        return f"layer {self.digest[7:19]} {'was moved aside' if seen.moved else 'is in the store'}"

@@ -1,4 +1,4 @@
-"""A harder quantisation of the same model that fits whole, or another model where none does."""
+"""Chooses a smaller quantization of the same model that fits the GPU, or another model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from remediation.steps.model.present import PULL_TIMEOUT
 from remediation.steps.resolve import canonical, entry_of, wanted_model
 
 LEVELS = ("Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S", "Q3_K_M", "Q3_K_S", "Q2_K")
-"""From fine to hard; each smaller than the one before."""
+"""From largest to smallest."""
 
 _KNOWN = {
     "phi3:3.8b": {
@@ -28,14 +28,14 @@ _KNOWN = {
         "phi3.attention.head_count": 32, "phi3.attention.head_count_kv": 32, "phi3.vocab_size": 32064, "general.file_type": 2,
     },
 }  # fmt: skip
-"""Dimensions of models that may take the place and are not stored yet (facts/ollama 4.8), so that none is pulled in vain."""
+"""Dimensions of fallback models that may not be stored (their GGUF metadata on ollama.com), so that their fit is known before a pull."""
 
 _LEVEL = re.compile(r"-(?:q\d\w*|fp16|f16|bf16)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model that may take the place: its tag, whether it is stored, what would fit (None: not known), and its manifest."""
+    """A replacement model: its tag, whether it is stored, the predicted fit (None: unknown), and its manifest."""
 
     model: str
     stored: bool
@@ -46,7 +46,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """The model as it is, and the candidates in order up to the one that is chosen (the last, None where none will do)."""
+    """The current model and the candidates in order. ``chosen`` is the last one, None if none is suitable."""
 
     state: LoadState
     tried: tuple[Candidate, ...]
@@ -60,23 +60,19 @@ class ModelChoice:
 
 @step("model.smaller", settle=5.0, deadline=PULL_TIMEOUT)
 class ModelSmaller(Step[ModelChoice]):
-    """A model is stored that fits the GPU whole: the same one where it does, else its largest quantisation that does.
+    """A model that fits the GPU completely is stored: the same model if it fits, else its largest quantization that does.
 
-    The memory model says which (facts/ollama 4.8), the registry whether there is such a tag. Q3_K_M of the same model comes
-    before another model: phi3:3.8b has a smaller file and three times the cache (facts/ollama 7.12). It is registered as
-    ``model``; whoever asks for the old one is switched by env_file.set and service.recreated.
+    The memory model predicts the fit, and the registry shows which tags exist. A Q3_K_M of the same model is preferred to another
+    model: phi3:3.8b has a smaller file but needs three times the KV cache. The result is registered as ``model``. To switch
+    the application to it, use env_file.set and service.recreated.
     """
 
-    model: str | None = param(
-        "in place of which model; the target's by default", default=None, example="mistral:7b-instruct-q4_K_M"
-    )
-    levels: tuple[str, ...] = param(
-        "quantisations that may be taken", default=LEVELS[LEVELS.index("Q4_K_M") :], example=["Q3_K_M"]
-    )
-    fallback: tuple[str, ...] = param("other models, where no quantisation fits", default=("phi3:3.8b",), example=["phi3:3.8b"])
+    model: str | None = param("model to replace; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
+    levels: tuple[str, ...] = param("permitted quantizations", default=LEVELS[LEVELS.index("Q4_K_M") :], example=["Q3_K_M"])
+    fallback: tuple[str, ...] = param("other models, used if no quantization fits", default=("phi3:3.8b",), example=["phi3:3.8b"])
 
     def look(self, host: Reader) -> ModelChoice:
-        """Ask the memory model, then the registry, in order, up to the first that will do."""
+        """Check the memory model, then the registry, in order up to the first suitable candidate."""
         model = wanted_model(self.model, host)
         state = load_state(host, model)
         fit = state.fit
@@ -90,7 +86,7 @@ class ModelSmaller(Step[ModelChoice]):
         return ModelChoice(state, tuple(tried), None)
 
     def met(self, seen: ModelChoice) -> bool | None:
-        """Whether the model that fits is stored; None where nothing tells what fits."""
+        """Whether a model that fits is stored. None if the fit is unknown."""
         if seen.chosen is not None:
             return seen.chosen.stored
         if seen.state.fit is None:
@@ -98,7 +94,6 @@ class ModelSmaller(Step[ModelChoice]):
         return seen.state.fit.whole
 
     def plan(self, seen: ModelChoice) -> Iterator[Change]:
-        """Pull the chosen one."""
         chosen = seen.chosen
         if chosen is not None and not chosen.stored and chosen.manifest is not None:
             fits = f", {chosen.fit.total}/{chosen.fit.total} layers predicted" if chosen.fit is not None else ""
@@ -108,28 +103,26 @@ class ModelSmaller(Step[ModelChoice]):
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Let the server pull."""
         host.ollama.pull(change.subject, timeout=PULL_TIMEOUT - 60.0)
 
     def describe(self, seen: ModelChoice) -> str:
-        """Say which fits and which does not."""
         if not seen.tried:
             fit = seen.state.fit
             return (
-                f"{seen.state.model} fits whole"
+                f"{seen.state.model} fits completely"
                 if fit is not None and fit.whole
-                else f"{seen.state.model}: nothing tells what fits"
+                else f"{seen.state.model}: cannot predict what fits"
             )
         parts = [f"{one.model}: {one.because}" for one in seen.tried if one is not seen.chosen and one.because]
         if seen.chosen is not None:
-            unknown = "" if seen.chosen.fit is not None else " (whether it fits whole is not known beforehand)"
-            parts.append(f"{seen.chosen.model} is {'stored' if seen.chosen.stored else 'to be had'}{unknown}")
+            unknown = "" if seen.chosen.fit is not None else " (its fit cannot be predicted)"
+            parts.append(f"{seen.chosen.model} is {'stored' if seen.chosen.stored else 'available'}{unknown}")
         else:
-            parts.append("none of them will do")
+            parts.append("none of them is suitable")
         return "; ".join(parts)
 
     def advice(self, seen: ModelChoice) -> str:
-        """Say which comes closest, and how to take another one."""
+        """Name the closest candidate and the command to switch to another model."""
         closest = max(
             (one for one in seen.tried if one.fit is not None), key=lambda one: one.fit.layers if one.fit else 0, default=None
         )
@@ -142,7 +135,6 @@ class ModelSmaller(Step[ModelChoice]):
         return f"choose a smaller model{room}: remediate play switch-model.yml -e to=MODEL{nearest}"
 
     def values(self, seen: ModelChoice) -> dict[str, Any]:
-        """Register the model to use from now on."""
         fit = seen.chosen.fit if seen.chosen is not None else seen.state.fit
         return {"model": seen.model, "predicted": [fit.layers, fit.total] if fit is not None else None}
 
@@ -180,7 +172,7 @@ class ModelSmaller(Step[ModelChoice]):
 
 
 def _tags(state: LoadState, level: str) -> Iterator[str]:
-    """Yield the tags under which a registry may hold this quantisation."""
+    """Yield the tags that a registry may use for this quantization."""
     name, _, tag = state.model.partition(":")
     written = level[0].lower() + level[1:]  # q3_K_M
     base = _LEVEL.sub("", tag)
@@ -194,7 +186,7 @@ def _tags(state: LoadState, level: str) -> Iterator[str]:
 
 
 def _billions(model: ModelMetadata) -> int:
-    """Return the number of weights as tags name it: 7 for 7.2 billions."""
+    """Return the number of weights in billions, as used in tags: 7 for 7.2 billion."""
     attention = model.heads * model.key_length + model.kv_heads * (model.key_length + model.value_length)
     block = model.embedding * (attention + model.heads * model.value_length + 3 * model.feed_forward)
     return round((model.blocks * block + 2 * model.embedding * model.vocabulary) / 1e9)

@@ -1,4 +1,4 @@
-"""The VRAM that a load of a model finds, and what models hold of it: measured where that is possible (facts/ollama 3)."""
+"""The VRAM available to a model load and used by loaded models, measured if possible."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ _NOTICEABLE_SPILL = 512 * MIB
 def rooms(
     use: GpuUse | None, runner: Runner | None, others: Sequence[Runner], *, version: Version | None, freed: int, load: Load | None
 ) -> tuple[int | None, int | None]:
-    """Return what a fresh load finds free, and what it would with the other models unloaded; None with several cards.
+    """Return the VRAM available to a fresh load, now and with other models unloaded. Both are None with several cards.
 
-    What a model holds is measured where the driver or the log tells it. The API's figure is an estimate: it counts a compute
-    graph that may be several times what is allocated (recordings, context-too-large-env), and no more can come back than is in
-    use beside other programs.
+    The memory of a model is taken from the driver or the log if they report it. The API's figure is an estimate that includes a
+    compute graph and can exceed the allocation several times. The result is limited to what other programs leave free.
     """
     if use is None or len(use.gpus) != 1:
         return None, None
@@ -41,22 +40,23 @@ def rooms(
 
 
 def held_vram(runner: Runner, version: Version | None) -> int:
-    """Return the VRAM that unloading gives back: G1's figures hold a reserve that nobody uses (facts/ollama 3)."""
+    """Return the VRAM released by an unload. Estimates of releases before the new memory management include an unused reserve."""
     estimated = generation(version) in {Generation.G0, Generation.G1, Generation.G1B}
     return max(0, runner.size_vram - RESERVE) if estimated else runner.size_vram
 
 
 def most_free(use: GpuUse | None, runner: Runner | None) -> int | None:
-    """Return what bounds the free VRAM of all cards once the model is unloaded, None where no card tells it."""
+    """Return an upper bound of the free VRAM on all cards after an unload, or None if no card reports it."""
     if use is None or all(gpu.free is None for gpu in use.gpus):
         return None
     return use.free + (runner.size_vram if runner is not None else 0)
 
 
 def spilled_bytes(use: GpuUse | None, runner: Runner | None) -> int:
-    """Return what of the GPU's memory lies in shared system memory while the model is loaded (facts/windows 3.3).
+    """Return the GPU memory that has spilled into shared system memory while the model is loaded.
 
-    Containers' memory is charged to the WSL machine's process; a native server's to itself. A little is always there.
+    Windows charges a container's memory to the WSL machine's process and a native server's to the server. Small amounts are
+    always present and are ignored.
     """
     if use is None or runner is None or not use.reliable:
         return 0

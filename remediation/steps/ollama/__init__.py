@@ -1,1 +1,1 @@
-"""Steps on the Ollama server."""
+"""Steps for the Ollama server."""

@@ -1,4 +1,4 @@
-"""Ollama's debug log, on for one diagnosis and then as it was before."""
+"""Enables Ollama's debug log for a diagnosis and disables it afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OFF = frozenset({"", "0", "f", "false"})
 
 @dataclass(frozen=True, slots=True)
 class Debugging:
-    """What the files declare, whether the running container differs from it, and why Ollama does not answer."""
+    """The declared settings, whether the running container differs from them, and why Ollama does not answer (or "")."""
 
     declared: Declared
     stale: bool
@@ -32,26 +32,24 @@ class Debugging:
 class OllamaDebug(Step[Debugging]):
     """Ollama's server logs at debug level, or no longer does.
 
-    With 1; from v0.12.4 on errors of GPU discovery are printed at 2 only (facts/ollama 1.2). The setting is made in the
-    Compose file and the service recreated, so what is loaded is unloaded: leave it on for one diagnosis, then set ``on: false``.
+    Level 1 is enough for old releases. Since v0.12.4, errors of GPU discovery are printed at level 2 only. The setting is
+    written to the Compose file and the service is recreated, which unloads its models. Set ``on: false`` after the diagnosis.
     """
 
-    on: bool = param("whether it logs at debug level", default=True)
-    level: int | None = param("1 or 2; by default what shows GPU discovery in this release", default=None, ge=1, le=2)
-    service: str | None = param("which service; the one that runs Ollama by default", default=None, example="ollama")
+    on: bool = param("enable the debug level", default=True)
+    level: int | None = param("1 or 2; defaults to the level that shows GPU discovery in this release", default=None, ge=1, le=2)
+    service: str | None = param("service name; defaults to the service that runs Ollama", default=None, example="ollama")
 
     def look(self, host: Reader) -> Debugging:
-        """Read what the files declare, and whether the container has it."""
         seen = declared(host, self.service)
         stale = seen.service in host.compose.stale(wanted_project(host))
         return Debugging(seen, stale, silence(host, [seen.service]))
 
     def met(self, seen: Debugging) -> bool:
-        """Whether it is declared so, and the server has it."""
+        """Whether the setting is declared and in effect."""
         return self._declared(seen.declared) and not seen.stale and not seen.silent
 
     def plan(self, seen: Debugging) -> Iterator[Change]:
-        """Edit the file, recreate."""
         if self.met(seen):
             return
         if not self._declared(seen.declared):
@@ -66,9 +64,9 @@ class OllamaDebug(Step[Debugging]):
         else:
             text = ComposeText(file.path, file.text).remove(seen.service, [NAME])
         backup = backup_of(file.path, file.text)
-        word = f"set {NAME}={self._level(seen.version)}" if self.on else f"take {NAME} out"
+        word = f"set {NAME}={self._level(seen.version)}" if self.on else f"remove {NAME}"
         return Change(
-            f"{word} in service {seen.service} in {file.path}", subject=file.path, risk=Risk.SAFE,
+            f"{word} {'in' if self.on else 'from'} service {seen.service} in {file.path}", subject=file.path, risk=Risk.SAFE,
             before=seen.resolved.get(NAME), after=str(self._level(seen.version)) if self.on else None,
             diff=unified(file.path, file.text, text),
             undo=StepCall("file.restored", {"path": file.path, "backup": backup, "expect": digest(text), "service": seen.service}),
@@ -76,14 +74,12 @@ class OllamaDebug(Step[Debugging]):
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Write the file, or recreate the service."""
         if "up" in change.data:
             host.compose.up(wanted_project(host), [change.data["up"]], deps=False)
         else:
             host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
     def describe(self, seen: Debugging) -> str:
-        """Say what is declared and what the server has."""
         value = seen.declared.resolved.get(NAME)
         parts = [f"{NAME} is {value if value is not None else 'not set'} in the Compose files"]
         if seen.stale:
@@ -91,7 +87,6 @@ class OllamaDebug(Step[Debugging]):
         return "; ".join(filter(None, (*parts, seen.silent)))
 
     def values(self, seen: Debugging) -> dict[str, Any]:
-        """Register what is declared."""
         return {"debug": seen.declared.resolved.get(NAME)}
 
     def _declared(self, seen: Declared) -> bool:

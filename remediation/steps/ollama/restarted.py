@@ -1,4 +1,4 @@
-"""The Ollama server started anew, to see what of a repair outlives that."""
+"""Restarts the Ollama server, to show which part of a repair survives a restart."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from remediation.steps.run_info import run_started
 
 _SYSTEMD = 1
 _GRAIN = 1.0
-"""A process's start is told from the boot on, and Linux tells that in whole seconds, rounded down."""
+"""Start times of processes derive from the boot time, which Linux reports in whole seconds, rounded down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Container or native service, when the run began and when the server was started, and why it does not answer if so.
+    """A container or native service, the start of the run and of the server, and why it does not answer (or "").
 
-    ``by_hand`` says that no Compose file defines the container: its environment lives in it alone. ``keep_alive`` is what that
-    says of how long a model stays.
+    ``by_hand`` means that the container is not defined in a Compose file: its environment exists only in the container.
+    ``keep_alive`` is the value in that environment.
     """
 
     name: str
@@ -36,28 +36,25 @@ class Server:
 
     @property
     def fresh(self) -> bool:
-        """Whether it was started after the run began."""
+        """Whether the server was started during this run."""
         return self.started is not None and self.started >= self.since
 
 
 @step("ollama.restarted", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=180.0)
 class OllamaRestarted(Step[Server]):
-    """Ollama's container or service was restarted after this run began, and answers.
+    """Ollama's container or service was restarted during this run and answers.
 
-    The container stays the same one, with the environment that it was made with; what was loaded is lost. Ollama's app on
-    Windows is no service and is not restarted.
+    The container is kept, with its original environment. Loaded models are lost. Ollama's desktop app on Windows is not a
+    service and is not restarted.
     """
 
-    hanging: bool = param(
-        "only a server that accepts connections and does not answer; to others it does not apply", default=False
-    )
+    hanging: bool = param("restart only a server that accepts connections but does not answer", default=False)
 
     def look(self, host: Reader) -> Server:
-        """Read when it was started."""
         seen = self._server(host)
         if self.hanging and not seen.fresh and not _hangs(host):
             why = seen.silent or "the server answers"
-            raise NotApplicable(f"does not apply, since the server does not hang: {why}", host=host.name)
+            raise NotApplicable(f"does not apply, because the server does not hang: {why}", host=host.name)
         return seen
 
     def _server(self, host: Reader) -> Server:
@@ -66,7 +63,7 @@ class OllamaRestarted(Step[Server]):
             return Server("the service ollama", since, _process_started(host), silence_of(host))
         container = host.engine.inspect(str(found.value))
         if container is None:
-            raise CallFailed(f"there is no container {found.value}", host=host.name, next_step="bring the stack up (stack.up)")
+            raise CallFailed(f"container {found.value} does not exist", host=host.name, next_step="bring the stack up (stack.up)")
         started = parse_timestamp(container.started_at) if container.status == "running" else None
         return Server(
             f"the container {container.name}", since, started, silence_of(host), by_hand=container.service is None,
@@ -74,28 +71,25 @@ class OllamaRestarted(Step[Server]):
         )  # fmt: skip
 
     def met(self, seen: Server) -> bool:
-        """Whether it was, and answers."""
         return seen.fresh and not seen.silent
 
     def plan(self, seen: Server) -> Iterator[Change]:
-        """Restart it once; one that is fresh and silent is on its way."""
+        """Restart once. A restarted server that is still silent is starting up."""
         if not seen.fresh:
             yield Change(
-                f"restart {seen.name}: what is loaded is lost until it is asked for again", subject=seen.name, before=seen.started
+                f"restart {seen.name}: loaded models are lost until the next request", subject=seen.name, before=seen.started
             )
 
     def apply(self, host: Writer, change: Change) -> None:
-        """Restart the server."""
         host.ollama.restart()
 
     def describe(self, seen: Server) -> str:
-        """Say how it stands."""
         when = "was restarted in this run" if seen.fresh else "was not restarted in this run"
-        hand = "; it was started by hand, so a new container would not have its environment" if seen.by_hand else ""
+        hand = "; it was started manually, so a new container would not have its environment" if seen.by_hand else ""
         return f"{seen.name} {when}{f', {seen.silent}' if seen.silent else ''}{hand}"
 
     def values(self, seen: Server) -> dict[str, Any]:
-        """Register whether its settings live in the container alone, and how long it keeps a model."""
+        """Register whether its settings exist only in the container, and its keep_alive."""
         return {"by_hand": seen.by_hand, "keep_alive": seen.keep_alive}
 
 
@@ -110,9 +104,10 @@ def _hangs(host: Reader) -> bool:
 
 
 def _process_started(host: Reader) -> float | None:
-    """Return when at the latest the native server was started: the oldest process of its program.
+    """Return the latest possible start time of the native server: that of the oldest process of its program.
 
-    Runners are left out: those of a killed server outlive it as children of systemd. Those of containers are seen from a Linux host as well; what systemd has started is a child of its own.
+    Runners are excluded: those of a killed server survive it as children of systemd. A Linux host also sees the processes of
+    containers; a service started by systemd is a direct child of systemd.
     """
     try:
         found = [one for one in host.processes.list() if one.program == "ollama" and not one.runner]

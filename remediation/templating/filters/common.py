@@ -1,4 +1,4 @@
-"""Ansible's common filters, by Ansible's names (Jinja2's own are there as well)."""
+"""Ansible's common filters, under Ansible's names, in addition to Jinja2's own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRUE = frozenset({"true", "yes", "on", "1"})
 
 
 def to_bool(value: Any) -> bool:
-    """Return the boolean that a text or number stands for; anything unknown is False."""
+    """Return the boolean for a text or number; anything unknown is False."""
     text = str(value).lower()
     if isinstance(value, float):
         return value == 1
@@ -35,7 +35,7 @@ def to_bool(value: Any) -> bool:
 
 
 def combine(*terms: Any, recursive: bool = False, list_merge: str = "replace") -> dict[Any, Any]:
-    """Return the mappings merged, later ones stronger."""
+    """Return the merged mappings; later ones take precedence."""
     merged: dict[Any, Any] = {}
     for term in _flat(terms):
         if term is None:
@@ -82,14 +82,14 @@ def _lists(old: list[Any], new: list[Any], how: str) -> list[Any]:
 
 
 def ternary(value: Any, true_value: Any, false_value: Any, none_value: Any = None) -> Any:
-    """Return one of the values by whether `value` is true, false, or nothing."""
+    """Return one of the values depending on whether `value` is true, false, or None."""
     if value is None and none_value is not None:
         return none_value
     return true_value if value else false_value
 
 
 def mandatory(value: Any, msg: str | None = None) -> Any:
-    """Return `value`, or fail with `msg` where it is not defined."""
+    """Return `value`, or fail with `msg` if it is undefined."""
     if isinstance(value, Undefined):
         name = value._undefined_name  # noqa: SLF001 - Jinja keeps the name nowhere else
         raise TemplateError(msg or f"the mandatory variable {name!r} is not defined")
@@ -111,7 +111,7 @@ def items2dict(value: Any, key_name: str = "key", value_name: str = "value") -> 
 
 
 def flatten(value: Any, levels: int | None = None, skip_nulls: bool = True) -> list[Any]:
-    """Return a list without lists inside, `levels` deep."""
+    """Return the list with nested lists flattened, `levels` deep."""
     flat: list[Any] = []
     for item in value:
         if item in (None, "None", "null") and skip_nulls:
@@ -124,23 +124,23 @@ def flatten(value: Any, levels: int | None = None, skip_nulls: bool = True) -> l
 
 
 def subelements(value: Any, path: str | list[str], skip_missing: bool = False) -> list[tuple[Any, Any]]:
-    """Return each item with each item of a list inside it."""
+    """Return each item paired with each element of a list inside it."""
     if not isinstance(value, (Mapping, list, tuple)):
         raise TemplateError(f"subelements takes a list or a mapping, not {type_name(value)}")
     if not isinstance(path, (str, list)):
-        raise TemplateError(f"subelements: the path is a text or a list, not {type_name(path)}")
+        raise TemplateError(f"subelements: the path must be text or a list, got {type_name(path)}")
     steps = path.split(".") if isinstance(path, str) else path
     pairs: list[tuple[Any, Any]] = []
     for item in value.values() if isinstance(value, Mapping) else value:
         inner: Any = item
         for step in steps:
             if not isinstance(inner, Mapping):
-                raise TemplateError(f"subelements: {step!r} is looked for in {type_name(inner)}, not in a mapping")
+                raise TemplateError(f"subelements: {step!r} needs a mapping, got {type_name(inner)}")
             if step not in inner:
                 if skip_missing:
                     inner = []
                     break
-                raise TemplateError(f"subelements: there is no {step!r} in {item!r}")
+                raise TemplateError(f"subelements: no {step!r} in {item!r}")
             inner = inner[step]
         if not isinstance(inner, (list, tuple)):
             raise TemplateError(f"subelements: {path!r} points to {inner!r}, not to a list")
@@ -150,7 +150,7 @@ def subelements(value: Any, path: str | list[str], skip_missing: bool = False) -
 
 @pass_environment
 def extract(environment: Environment, item: Any, container: Any, morekeys: Any = None) -> Any:
-    """Return the item of a container, and on inside it."""
+    """Return an item of a container, or of nested containers with ``morekeys``."""
     keys = [item, *(morekeys if isinstance(morekeys, list) else [morekeys] if morekeys is not None else [])]
     for key in keys:
         container = environment.getitem(container, key)
@@ -160,17 +160,17 @@ def extract(environment: Environment, item: Any, container: Any, morekeys: Any =
 def hashed(value: Any, kind: str = "sha1") -> str:
     """Return the digest of a text in hexadecimal."""
     if kind not in hashlib.algorithms_available:
-        raise TemplateError(f"hash: there is no algorithm {kind!r}")
+        raise TemplateError(f"hash: unknown algorithm {kind!r}")
     return hashlib.new(kind, str(value).encode(), usedforsecurity=False).hexdigest()
 
 
 def to_datetime(value: str, pattern: str = "%Y-%m-%d %H:%M:%S") -> datetime:
-    """Return the time that a text tells, without a zone unless the pattern reads one."""
-    return datetime.strptime(value, pattern)  # noqa: DTZ007 - Ansible's meaning: as the text says
+    """Return the datetime of a text, without a time zone unless the pattern reads one."""
+    return datetime.strptime(value, pattern)  # noqa: DTZ007 - as in Ansible: the text decides
 
 
 def strftime(pattern: str, second: float | None = None, utc: bool = False) -> str:
-    """Return a time (seconds since the epoch, now without) by a pattern."""
+    """Format a time (seconds since the epoch, by default now)."""
     moment = datetime.now(timezone.utc) if second is None else datetime.fromtimestamp(float(second), timezone.utc)
     return (moment if utc else moment.astimezone()).strftime(pattern)
 
@@ -182,18 +182,18 @@ def split(value: str, separator: str | None = None, most: int = -1) -> list[str]
 
 def pick(value: Any, start: int | None = None, step: int | None = None, seed: Any = None) -> Any:
     """Return a random number below `value`, or a random item of it."""
-    choose = random.Random(seed) if seed is not None else random.SystemRandom()  # noqa: S311 - a seed asks for repetition
+    choose = random.Random(seed) if seed is not None else random.SystemRandom()  # noqa: S311 - a seed makes the result repeatable
     if isinstance(value, int):
         return choose.randrange(start or 0, value, step or 1)
     if start or step:
-        raise TemplateError("random: start and step go with a number, not with a list")
+        raise TemplateError("random: start and step need a number, not a list")
     if isinstance(value, Mapping) or not isinstance(value, Iterable):
         raise TemplateError(f"random takes a number or a list, not {type_name(value)}")
     return choose.choice(list(value))
 
 
 def shuffle(value: Any, seed: Any = None) -> list[Any]:
-    """Return the items in a random order."""
+    """Return the items in random order."""
     items = list(value)
     (random.Random(seed) if seed is not None else random.SystemRandom()).shuffle(items)  # noqa: S311 - as above
     return items
@@ -203,14 +203,14 @@ _UNITS = {"B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1
 
 
 def human_to_bytes(value: Any, default_unit: str = "B", isbits: bool = False) -> int:
-    """Return the number of bytes that a text such as ``4.5G`` means."""
+    """Return the number of bytes for a text such as ``4.5G``."""
     match = re.match(r"^\s{0,100}(\d{0,20}\.?\d{1,20})\s{0,100}([A-Za-z]?)(i?[Bb](?:ytes?|its?)?)?\s{0,100}$", str(value))
     if match is None:
-        raise TemplateError(f"human_to_bytes: {value!r} is no size")
+        raise TemplateError(f"human_to_bytes: {value!r} is not a size")
     counted = (match[3] or "").removeprefix("i")
     if match[2] and counted[:1] == ("B" if isbits else "b"):
         wanted, other = ("b", "bytes") if isbits else ("B", "bits")
-        raise TemplateError(f"human_to_bytes: {value!r} counts {other}; write {match[2]}{wanted}, or change isbits")
+        raise TemplateError(f"human_to_bytes: {value!r} counts {other}; write {match[2]}{wanted}, or set isbits accordingly")
     unit = (match[2] or default_unit[:1]).upper()
     if unit not in _UNITS:
         raise TemplateError(f"human_to_bytes: {value!r} has the unknown unit {unit!r}")
@@ -218,7 +218,7 @@ def human_to_bytes(value: Any, default_unit: str = "B", isbits: bool = False) ->
 
 
 def human_readable(value: Any, isbits: bool = False, unit: str | None = None) -> str:
-    """Return a number of bytes as people write it."""
+    """Return a number of bytes in a readable unit."""
     base = "bits" if isbits else "Bytes"
     amount = float(value)
     for name, factor in sorted(_UNITS.items(), key=lambda pair: -pair[1]):

@@ -22,7 +22,7 @@ def json_filter(value: Any, **options: Any) -> str:
 
 
 def to_nice_json(value: Any, indent: int = 4, sort_keys: bool = True) -> str:
-    """Return JSON for people."""
+    """Return indented JSON."""
     return json.dumps(materialised(value), default=_plainly, indent=indent, sort_keys=sort_keys, separators=(",", ": "))
 
 
@@ -38,21 +38,21 @@ def to_yaml(value: Any, default_flow_style: bool | None = None, **options: Any) 
 
 
 def to_nice_yaml(value: Any, indent: int = 4, default_flow_style: bool = False, **options: Any) -> str:
-    """Return YAML for people."""
+    """Return indented YAML."""
     return _dumped(value, default_flow_style=default_flow_style, indent=indent, **options)
 
 
 def _dumped(value: Any, **options: Any) -> str:
     text: str = yaml.safe_dump(materialised(value), allow_unicode=True, **options)
-    return text.removesuffix("...\n")  # what PyYAML writes behind a lone text
+    return text.removesuffix("...\n")  # PyYAML's end marker after a lone scalar
 
 
 def from_json(value: Any) -> Any:
-    """Return what a JSON text holds."""
+    """Return the value of a JSON text."""
     try:
         return json.loads(value)
     except RecursionError:
-        raise TemplateError("from_json: values lie too deep in one another") from None
+        raise TemplateError("from_json: nested too deeply") from None
 
 
 def from_yaml(value: str, *, all_documents: bool = False) -> list[Any]:
@@ -62,9 +62,9 @@ def from_yaml(value: str, *, all_documents: bool = False) -> list[Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise TemplateError(f"from_yaml: this is no YAML: {getattr(error, 'problem', None) or error}{where}") from None
+        raise TemplateError(f"from_yaml: invalid YAML: {getattr(error, 'problem', None) or error}{where}") from None
     if not all_documents and len(found) > 1:
-        raise TemplateError("from_yaml: there is more than one document; use from_yaml_all")
+        raise TemplateError("from_yaml: more than one document; use from_yaml_all")
     return found or [None]
 
 

@@ -1,4 +1,4 @@
-"""Filters on regular expressions."""
+"""Filters with regular expressions."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def replace(
     count: int = 0,
     mandatory_count: int = 0,
 ) -> str:
-    """Return the text with what matches replaced."""
+    """Return the text with all matches replaced."""
     text = str(value)
     flags, replacement = _flags(ignorecase, multiline), str(replacement)
-    if len(text) * len(replacement) > len(text) + 1_000_000:  # so many matches may make much of little
+    if len(text) * len(replacement) > len(text) + 1_000_000:  # the result may be much larger than the text
         matches = len(patterns.all_matches(pattern, flags, text))
         affordable(matches * len(replacement) + (1 + len(_GROUP.findall(replacement))) * len(text), "regex_replace")
     made, replaced = patterns.replaced(pattern, flags, text, replacement, count)
@@ -41,7 +41,7 @@ def replace(
 
 
 def search(value: Any, pattern: str, *groups: str, ignorecase: bool = False, multiline: bool = False) -> Any:
-    r"""Return the first match, or the named groups of it (``\1``, ``\g<name>``); None where nothing matches."""
+    r"""Return the first match, or the given groups of it (``\\1``, ``\\g<name>``); None without a match."""
     flags = _flags(ignorecase, multiline)
     wanted = [_group(name, patterns.compile_pattern(pattern, flags)) for name in groups]
     found = patterns.groups("search", pattern, flags, str(value))
@@ -51,12 +51,12 @@ def search(value: Any, pattern: str, *groups: str, ignorecase: bool = False, mul
 
 
 def _group(name: str, pattern: re.Pattern[str]) -> int:
-    r"""Return the number of the group that ``\1`` or ``\g<name>`` means."""
+    r"""Return the number of the group ``\\1`` or ``\\g<name>``."""
     named = re.fullmatch(r"\\g<(\S+)>", name)
     numbered = re.fullmatch(r"\\(\d{1,3})", name)
     known = pattern.groupindex.get(named[1]) if named else int(numbered[1]) if numbered else None
     if known is None or known > pattern.groups:
-        raise TemplateError(f"regex_search: {name!r} names no group of the pattern; write \\\\1 or \\\\g<name>")
+        raise TemplateError(f"regex_search: {name!r} is not a group of the pattern; write \\\\1 or \\\\g<name>")
     return known
 
 
@@ -66,12 +66,12 @@ def find_all(value: Any, pattern: str, multiline: bool = False, ignorecase: bool
 
 
 def escape(value: Any, re_type: str = "python") -> str:
-    """Return the text so that a pattern takes it as it is."""
+    """Return the text escaped for use in a pattern."""
     if re_type == "python":
         return re.escape(str(value))
     if re_type == "posix_basic":
         return _POSIX_BASIC.sub(r"\\\1", str(value))
-    raise TemplateError(f"regex_escape: the type is python or posix_basic, not {re_type!r}")
+    raise TemplateError(f"regex_escape: re_type must be python or posix_basic, got {re_type!r}")
 
 
 REGEX: Mapping[str, Callable[..., Any]] = {

@@ -10,7 +10,7 @@ from remediation.templating.errors import TemplateError
 
 
 def unique(value: Iterable[Any], case_sensitive: bool = True, attribute: str | None = None) -> list[Any]:
-    """Return the items without repetitions."""
+    """Return the items without duplicates."""
     kept: list[Any] = []
     seen: list[Any] = []
     for item in value:
@@ -25,30 +25,30 @@ def unique(value: Iterable[Any], case_sensitive: bool = True, attribute: str | N
 
 
 def intersect(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
-    """Return the items that are in both."""
+    """Return the items that are in both lists."""
     others = list(other)
     return unique(item for item in value if item in others)
 
 
 def difference(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
-    """Return the items that are not in the other."""
+    """Return the items that are not in the other list."""
     others = list(other)
     return unique(item for item in value if item not in others)
 
 
 def symmetric_difference(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
-    """Return the items that are in one of the two."""
+    """Return the items that are in exactly one of the lists."""
     first, second = list(value), list(other)
     return unique([*difference(first, second), *difference(second, first)])
 
 
 def union(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
-    """Return the items of both."""
+    """Return the items of both lists."""
     return unique([*value, *other])
 
 
 def rekey(value: Any, key: str, duplicates: str = "error") -> dict[Any, Any]:
-    """Return mappings by one of their values."""
+    """Return mappings keyed by one of their values."""
     if duplicates not in {"error", "overwrite"}:
         raise TemplateError(f"rekey_on_member: duplicates is error or overwrite, not {duplicates!r}")
     if not isinstance(value, (Mapping, list, tuple)):
@@ -56,9 +56,9 @@ def rekey(value: Any, key: str, duplicates: str = "error") -> dict[Any, Any]:
     keyed: dict[Any, Any] = {}
     for item in value.values() if isinstance(value, Mapping) else value:
         if not isinstance(item, Mapping) or key not in item:
-            raise TemplateError(f"rekey_on_member: there is no {key!r} in {item!r}")
+            raise TemplateError(f"rekey_on_member: no {key!r} in {item!r}")
         if item[key] in keyed and duplicates == "error":
-            raise TemplateError(f"rekey_on_member: {item[key]!r} is there twice")
+            raise TemplateError(f"rekey_on_member: {item[key]!r} occurs twice")
         keyed[item[key]] = item
     return keyed
 

@@ -1,4 +1,4 @@
-"""Filters on paths and other texts, by Ansible's names."""
+"""Filters on paths and other texts, under Ansible's names."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ STYLES: Mapping[str, tuple[str, str, str]] = {
     "cblock": ("/*", " * ", " */"),
     "xml": ("<!--", " - ", "-->"),
 }
-"""What stands before, on each line of, and after a comment."""
+"""For each style: the text before a comment, on each of its lines, and after it."""
 
 
 def comment(value: object, style: str = "plain", **own: Any) -> str:
-    """Return a text as a comment, with an empty line of it before and after."""
+    """Return a text as a comment, with an empty comment line before and after."""
     if style not in STYLES:
         raise TemplateError(f"comment: the style is one of {', '.join(STYLES)}, not {style!r}")
     beginning, mark, end = STYLES[style]
@@ -40,12 +40,12 @@ def comment(value: object, style: str = "plain", **own: Any) -> str:
 
 
 def path_join(value: Any) -> str:
-    """Return the parts of a path as one."""
+    """Return the joined parts of a path."""
     return posixpath.join(*([value] if isinstance(value, str) else value))
 
 
 def common_path(value: Any) -> str:
-    """Return the longest path that all of the paths begin with."""
+    """Return the longest common prefix of several paths."""
     if not isinstance(value, (list, tuple)):
         raise TemplateError(f"commonpath takes a list of paths, not {value!r}")
     return posixpath.commonpath(value)

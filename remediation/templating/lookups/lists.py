@@ -1,4 +1,4 @@
-"""Lookups that take all their terms together and give a list: ``first_found``, ``fileglob``, ``dict``, ``template`` and others of Ansible's."""
+"""Lookups that take all their terms together and return a list: ``first_found``, ``fileglob``, ``dict``, ``template`` and others."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from remediation.templating.lookups.sequences import sequence
 from remediation.templating.yaml.located import Text
 
 ListLookup: TypeAlias = Callable[[Sequence[Any], "LookupContext", Mapping[str, Any]], list[Any]]
-"""Takes the terms, the names in scope and the lookup's own options; returns a list; raises `RemediationError`."""
+"""Takes the terms, the names in scope and the lookup's options; returns a list. Raises `RemediationError`."""
 
 SEARCH_PATH = "ansible_search_path"
 
 
 class LookupContext(Protocol):
-    """The variables in scope, which evaluate what they are given."""
+    """The variables in scope, with template evaluation."""
 
     def render(self, value: Any) -> Any:
         """Return `value` with its templates evaluated."""
@@ -35,17 +35,17 @@ class LookupContext(Protocol):
         """Return a variable."""
 
     def __contains__(self, name: object) -> bool:
-        """Return whether there is such a variable."""
+        """Return whether a variable exists."""
 
     def __iter__(self) -> Iterator[str]:
         """Yield the variables' names."""
 
     def overlaid(self, *layers: Mapping[str, Any]) -> LookupContext:
-        """Return the same variables with `layers` before them."""
+        """Return the same variables with `layers` taking precedence."""
 
 
 def folders(names: LookupContext, subfolder: str = "files") -> list[Path]:
-    """Return where files are looked for: beside the task's file and the playbook, first in their `subfolder`."""
+    """Return the folders searched for files: those of the task's file and the playbook, each with its `subfolder` first."""
     roots = [Path(str(each)) for each in names[SEARCH_PATH]] if SEARCH_PATH in names else []
     if not roots:
         roots = [Path(str(names["playbook_dir"])) if "playbook_dir" in names else Path.cwd()]
@@ -71,12 +71,12 @@ def _first_found(terms: Sequence[Any], names: LookupContext, options: Mapping[st
         wanted += [str(Path(path) / file) for path in paths for file in files] or files
     for name in wanted:
         inner = folders(names)
-        path = found_in(name, [*inner[1::2], *inner[::2]])  # beside the playbook first, as in Ansible
+        path = found_in(name, [*inner[1::2], *inner[::2]])  # the playbook's folder first, as in Ansible
         if path is not None:
             return [str(path.absolute())]
     if skip:
         return []
-    raise TemplateError(f"lookup('first_found'): there is none of {', '.join(map(repr, wanted)) or 'no names at all'}")
+    raise TemplateError(f"lookup('first_found'): none found of: {', '.join(map(repr, wanted)) or 'no names given'}")
 
 
 def _fileglob(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
@@ -84,23 +84,23 @@ def _fileglob(terms: Sequence[Any], names: LookupContext, options: Mapping[str, 
     for term in map(str, _flat(terms)):
         path = Path(term).expanduser()
         places = [path] if path.is_absolute() else [place / path for place in folders(names)]
-        matches = (sorted(glob.glob(str(place))) for place in places)  # noqa: PTH207 - an absolute pattern is none for Path.glob
+        matches = (sorted(glob.glob(str(place))) for place in places)  # noqa: PTH207 - Path.glob does not accept an absolute pattern
         found += [match for match in next(filter(None, matches), []) if Path(match).is_file()]
     return found
 
 
 def file_text(kind: str, name: str, names: LookupContext, subfolder: str) -> tuple[Path, str]:
-    """Return a file that a lookup names, and its text; raises `TemplateError`."""
+    """Return the path and text of a lookup's file. Raises `TemplateError`."""
     path = found_in(name, folders(names, subfolder))
     if path is None:
         raise TemplateError(
-            f"lookup({kind!r}): there is no file {name!r}", next_step=f"it belongs beside the playbook or in {subfolder}/"
+            f"lookup({kind!r}): no file {name!r}", next_step=f"put it in the playbook's folder or in {subfolder}/"
         )
     try:
         return path, read_text(path)
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise TemplateError(f"lookup({kind!r}): {path} cannot be read: {reason}") from None
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise TemplateError(f"lookup({kind!r}): cannot read {path}: {reason}") from None
 
 
 def _template(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
@@ -108,7 +108,7 @@ def _template(terms: Sequence[Any], names: LookupContext, options: Mapping[str, 
     for term in map(str, _flat(terms)):
         path, text = file_text("template", term, names, "templates")
         own = options.get("template_vars")
-        first = str(path.parent.absolute())  # what it includes is looked for beside it first
+        first = str(path.parent.absolute())  # its includes are searched for in its own folder first
         there = [
             first,
             *(
@@ -174,7 +174,7 @@ def _subelements(terms: Sequence[Any], names: LookupContext, options: Mapping[st
 
 
 def _without(item: Mapping[Any, Any], path: Sequence[str]) -> dict[Any, Any]:
-    """Return a mapping without what lies at `path`, as Ansible tells the item beside its parts."""
+    """Return a mapping without the value at `path`, as Ansible returns the item next to its elements."""
     first, *inner = path
     if first in item and inner:
         return {**item, first: _without(item[first], inner)}

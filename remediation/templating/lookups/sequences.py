@@ -14,7 +14,7 @@ FIELDS = ("start", "end", "count", "stride", "format")
 
 
 def sequence(terms: Sequence[Any], names: object, options: Mapping[str, Any]) -> list[Any]:
-    """Return the numbers of all `terms`; raises `TemplateError` where one of them says none."""
+    """Return the numbers of all `terms`. Raises `TemplateError` for an invalid term."""
     values: list[str] = []
     for term in map(str, terms) if terms else [""]:
         known = dict(options)
@@ -25,7 +25,7 @@ def sequence(terms: Sequence[Any], names: object, options: Mapping[str, Any]) ->
             known |= dict(_pair(word, term) for word in term.split())
         strange = [name for name in known if name not in FIELDS]
         if strange:
-            raise TemplateError(f"sequence: {strange[0]!r} is not known; it takes {', '.join(FIELDS)}")
+            raise TemplateError(f"sequence: unknown option {strange[0]!r}; use {', '.join(FIELDS)}")
         values += _counted(known, term)
     return values
 
@@ -33,7 +33,7 @@ def sequence(terms: Sequence[Any], names: object, options: Mapping[str, Any]) ->
 def _pair(word: str, term: str) -> tuple[str, str]:
     name, equals, value = word.partition("=")
     if not equals:
-        raise TemplateError(f"sequence: {term!r} says no numbers; write 4, 2-6/2, 4:host%02d or start=1 end=4")
+        raise TemplateError(f"sequence: {term!r} is not a sequence; write 4, 2-6/2, 4:host%02d or start=1 end=4")
     return name, value
 
 
@@ -42,23 +42,23 @@ def _counted(known: Mapping[str, Any], term: str) -> Iterator[str]:
         start, stride = int(known.get("start", 1)), int(known.get("stride", 1))
         end, count = known.get("end"), known.get("count")
         if (end is None) is (count is None):
-            raise TemplateError("sequence: either an end or a count is wanted")
+            raise TemplateError("sequence: give either end or count")
         if count is not None and not int(count):
             return
         end = int(end) if end is not None else start + int(count or 0) * stride - 1
     except (TypeError, ValueError):
-        raise TemplateError(f"sequence: {term!r}: start, end, count and stride are whole numbers") from None
+        raise TemplateError(f"sequence: {term!r}: start, end, count and stride must be whole numbers") from None
     if (stride > 0 and end < start) or (stride < 0 and end > start):
-        raise TemplateError(f"sequence: it begins with {start} and ends with {end}, so the stride {stride} leads nowhere")
+        raise TemplateError(f"sequence: the stride {stride} does not lead from {start} to {end}")
     if not stride:
         return
     shape = str(known.get("format", "%d"))
     if shape.count("%") != 1:
-        raise TemplateError(f"sequence: the format {shape!r} has to hold one number, such as %d or %02x")
+        raise TemplateError(f"sequence: the format {shape!r} must contain one number, such as %d or %02x")
     check_format(shape)
     numbers = range(start, end + (1 if stride > 0 else -1), stride)
     affordable(len(numbers) * len(shape), "sequence")
     try:
         yield from (shape % number for number in numbers)
     except (TypeError, ValueError) as error:
-        raise TemplateError(f"sequence: the format {shape!r} takes no number: {error}") from None
+        raise TemplateError(f"sequence: the format {shape!r} does not accept a number: {error}") from None

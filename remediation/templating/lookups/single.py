@@ -1,7 +1,7 @@
-"""``lookup('env', 'NAME')`` and its like: values from the controller, read when a template asks for them.
+"""``lookup('env', 'NAME')`` and others: values from the controller, read when a template uses them.
 
-``password_file password_command keyring prompt`` give a `Secret`. A command is a list of words, or a text that is split into
-words; no shell ever sees it, unlike with Ansible's ``pipe``.
+``password_file password_command keyring prompt`` return a `Secret`. A command is a list of words, or a text that is split
+into words; it never runs in a shell, unlike Ansible's ``pipe``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from remediation.templating.yaml.secret import Secret, revealed
 from remediation.templating.yaml.secret_sources import from_command, from_file, from_keyring, from_prompt, output_of
 
 Lookup: TypeAlias = Callable[[Any, Mapping[str, Any]], Any]
-"""Takes a term and the names in scope, returns a value; raises `RemediationError`."""
+"""Takes a term and the names in scope, returns a value. Raises `RemediationError`."""
 
 
 def _env(term: str, names: Mapping[str, Any]) -> str:
@@ -44,7 +44,7 @@ def _lines(term: object, names: Mapping[str, Any]) -> list[str]:
 
 def _vars(term: str, names: Mapping[str, Any]) -> Any:
     if term not in names:
-        raise TemplateError(f"lookup('vars', {term!r}): there is no such variable")
+        raise TemplateError(f"lookup('vars', {term!r}): no such variable")
     return names[term]
 
 
@@ -57,7 +57,7 @@ def _words(term: object) -> list[str]:
     try:
         words = [str(revealed(word)) for word in term] if isinstance(term, (list, tuple)) else shlex.split(str(revealed(term)))
     except ValueError as error:
-        raise TemplateError(f"the command {str(term)!r} has an open quote: {error}") from None
+        raise TemplateError(f"the command {str(term)!r} has an unclosed quote: {error}") from None
     return words
 
 
@@ -76,7 +76,7 @@ def _password_command(term: object, names: Mapping[str, Any]) -> Secret:
 def _keyring(term: str, names: Mapping[str, Any]) -> Secret:
     service, _, user = term.partition(" ")
     if not user.strip():
-        raise TemplateError(f"lookup('keyring', {term!r}): a service and a user are wanted, with a blank between them")
+        raise TemplateError(f"lookup('keyring', {term!r}): expected a service and a user, separated by a space")
     return from_keyring(service, user.strip())
 
 
@@ -98,17 +98,17 @@ LOOKUPS: Mapping[str, Lookup] = {
 LISTS: Mapping[str, ListLookup] = {**LISTS_OF_VALUES, "file": _file}
 
 COMMANDS = frozenset({"lines", "pipe", "password_command"})
-"""Lookups whose term may be a list: it is one command, not many terms."""
+"""Lookups for which a list is one command, not several terms."""
 
 
 def query(lookups: Mapping[str, Lookup], names: Any, *, wantlist: bool) -> Callable[..., Any]:
-    """Return the function that templates call: ``lookup(name, term, ...)``, one value, or all of them in a list."""
+    """Return the function that templates call: ``lookup(name, term, ...)`` for one value, ``query`` for a list."""
 
     def look_up(name: str, *terms: Any, wantlist: bool = wantlist, errors: str = "strict", **options: Any) -> Any:
         known = name.rpartition(".")[2]  # ansible.builtin.env, community.general.keyring
         if known not in lookups and known not in LISTS:
             there = ", ".join(sorted({*lookups, *LISTS}))
-            raise TemplateError(f"there is no lookup {name!r}", next_step=f"there are {there}")
+            raise TemplateError(f"unknown lookup {name!r}", next_step=f"known lookups: {there}")
         try:
             if known in lookups:
                 values = _each(lookups[known], known, terms, names, options.get("default"))
@@ -128,7 +128,7 @@ def query(lookups: Mapping[str, Lookup], names: Any, *, wantlist: bool) -> Calla
 
 
 def _each(source: Lookup, known: str, terms: Sequence[Any], names: Any, default: Any) -> list[Any]:
-    """Return what a lookup gives for each term; a list among them is many terms, but for a command one."""
+    """Return a lookup's value for each term. A list is several terms, except for a command."""
     whole = known in COMMANDS
     flat = [part for term in terms for part in (term if isinstance(term, list) and not whole else [term])]
     values = []
@@ -146,6 +146,6 @@ def _each(source: Lookup, known: str, terms: Sequence[Any], names: Any, default:
 
 
 def now(utc: bool = False, fmt: str = "") -> datetime | str:
-    """Return the controller's time: a datetime, or text by ``fmt``."""
+    """Return the controller's time: a datetime, or text formatted by ``fmt``."""
     moment = datetime.now(timezone.utc) if utc else datetime.now(timezone.utc).astimezone()
     return moment.strftime(fmt) if fmt else moment

@@ -1,1 +1,1 @@
-"""YAML files whose values know their place; vault and other sources of secrets."""
+"""YAML files whose values know their position; vault and other sources of secrets."""

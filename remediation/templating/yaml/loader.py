@@ -1,6 +1,6 @@
-"""Reads a YAML file of the user's on PyYAML's node tree: every value knows its line, every mistake is told with its place.
+"""Reads the user's YAML files from PyYAML's node tree: every value knows its line, every error has its position.
 
-Types are YAML 1.1's, as Ansible's: ``yes`` is true, ``0755`` is 493, ``1:30`` is 90.
+Types follow YAML 1.1, as in Ansible: ``yes`` is true, ``0755`` is 493, ``1:30`` is 90.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from remediation.templating.yaml.secret import Secret, revealed
 from remediation.templating.yaml.vault import NEXT, is_vault
 
 Decrypt = Callable[[str], str]
-"""Takes the text of an Ansible Vault (its header line included), returns what it holds; raises `RemediationError`."""
+"""Takes the text of an Ansible Vault with its header line, returns the plain text. Raises `RemediationError`."""
 
 LARGEST_SLOWLY = 1_000_000
-"""Characters of the longest text that PyYAML's own loader reads again to say better what is wrong."""
+"""Maximum length of a text that is parsed again with PyYAML's slower loader for a better error message."""
 MOST_EXCERPTS = 50
-"""Mistakes of one file that are shown with their line."""
+"""Maximum number of errors of one file that are shown with their line."""
 
 UNSAFE = "!unsafe"
 _EQUALS = "tag:yaml.org,2002:value"
@@ -35,23 +35,23 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 
 def read_yaml(path: Path, *, decrypt: Decrypt | None = None) -> Any:
-    """Return what a file holds as `Table`, `Rows`, `Text` and plain values; None for an empty one.
+    """Return a file's content as `Table`, `Rows`, `Text` and plain values; None for an empty file.
 
-    Raises `InputError` with every mistake in it: it cannot be read, is not UTF-8, is no YAML, has a key twice, holds a
-    vault whose password nobody gave.
+    Raises `InputError` with every error in it: the file cannot be read, is not UTF-8, is not YAML, has a duplicate key, or
+    contains a vault without a known password.
     """
     try:
         text = files.read_text(path, encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError((Problem(f"{path}: it is not UTF-8 text (byte {error.start})"),)) from None
+        raise InputError((Problem(f"{path}: not UTF-8 text (byte {error.start})"),)) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in its name
         reason = error.strerror if isinstance(error, OSError) else None
-        raise InputError((Problem(f"{path}: it cannot be read: {reason or error}"),)) from None
+        raise InputError((Problem(f"{path}: cannot be read: {reason or error}"),)) from None
     return read_content(text, path, decrypt=decrypt)
 
 
 def read_content(text: str, path: Path, *, decrypt: Decrypt | None = None) -> Any:
-    """Return what the text of a file holds, as `read_yaml` does."""
+    """Return the content of a file's text, as `read_yaml` does."""
     vaulted = is_vault(text)
     if vaulted:
         text = _opened(text, decrypt, Place(str(path), 1, 1))
@@ -59,9 +59,9 @@ def read_content(text: str, path: Path, *, decrypt: Decrypt | None = None) -> An
 
 
 def load_text(text: str, name: str, *, decrypt: Decrypt | None = None, secret: bool = False) -> Any:
-    """Return what YAML text holds, its places in a file called `name`; raises `InputError`.
+    """Return the content of YAML text, with positions in a file called `name`. Raises `InputError`.
 
-    Of a ``secret`` text nothing is quoted, and its texts are `Secret` unless they are templates.
+    A ``secret`` text is never quoted, and its strings are `Secret` unless they are templates.
     """
     reader = _Reader(text, name, decrypt, secret=secret)
     value = reader.read()
@@ -71,9 +71,9 @@ def load_text(text: str, name: str, *, decrypt: Decrypt | None = None, secret: b
 
 
 def excerpt(place: Place | None, text: str | None = None) -> str:
-    """Return the line at a place with a mark under its column; nothing where it cannot be read.
+    """Return the line at a position with a mark under its column, "" if it cannot be read.
 
-    What stands on it under a name that sounds secret is starred out.
+    Values under a secret name are replaced by asterisks.
     """
     if place is None:
         return ""
@@ -90,7 +90,7 @@ def excerpt(place: Place | None, text: str | None = None) -> str:
 
 
 WIDEST = 200
-"""Characters of a line that an excerpt shows."""
+"""Maximum length of an excerpt's line."""
 
 
 def _lines(path: Path) -> tuple[str, ...]:
@@ -107,20 +107,20 @@ _STARRED = re.compile(
     r"((?:^|[\s{,\"'])[\w-]{0,100}(?:pass|password|passwd|passphrase|secret|token|api_?key)[\"']?\s{0,20}:\s{1,20})(?![\"']?\{\{|!)([^,}\n]+)",
     re.IGNORECASE,
 )
-"""A value in the open under such a name; a template or a vault says nothing by itself."""
+"""A plain value under a secret name; a template or a vault reveals nothing."""
 
 
 LIKE_ENOUGH, LIKE_ENOUGH_SHORT, SHORT_NAME = 0.75, 0.6, 3
-"""How alike a misspelt name and an offered one are; a hint that is far off sends its reader the wrong way.
+"""Minimum similarity of a misspelled name and its suggestion; a wrong suggestion misleads the reader.
 
-In a name of three letters, two that changed places are a third of it.
+In a name of three letters, two swapped letters are a third of it.
 """
 LONGEST_NAME = 100
-"""Characters of a name that are compared."""
+"""Maximum length of the names compared."""
 
 
 def meant(name: object, known: Iterable[str]) -> str:
-    """Return the words that offer the nearest right name, none where nothing is near."""
+    """Return a "did you mean" clause with the closest known name, "" if none is close."""
     names = {each.lower(): each for each in map(str, known)}
     wanted = str(name).lower()[:LONGEST_NAME]
     like = LIKE_ENOUGH if len(wanted) > SHORT_NAME else LIKE_ENOUGH_SHORT
@@ -129,13 +129,13 @@ def meant(name: object, known: Iterable[str]) -> str:
 
 
 def problem(message: str, place: Place | None) -> Problem:
-    """Return a mistake at a place of a file, with its excerpt."""
+    """Return an error at a position in a file, with its excerpt."""
     return Problem(message, place, excerpt(place))
 
 
 def _opened(text: str, decrypt: Decrypt | None, place: Place) -> str:
     if decrypt is None:
-        raise InputError((Problem(f"this is encrypted by Ansible Vault, and no password is known; {NEXT}", place),))
+        raise InputError((Problem(f"encrypted by Ansible Vault, and no password is known; {NEXT}", place),))
     try:
         return decrypt(text)
     except RemediationError as error:
@@ -144,7 +144,7 @@ def _opened(text: str, decrypt: Decrypt | None, place: Place) -> str:
 
 
 class _Reader:
-    """One reading: the loader gives nodes and scalars, everything else is made here."""
+    """One reading: the loader provides nodes and scalars, everything else is built here."""
 
     def __init__(self, text: str, name: str, decrypt: Decrypt | None, *, secret: bool = False) -> None:
         self.text = text
@@ -160,14 +160,14 @@ class _Reader:
             self.loader = yaml_limits.FASTEST(self.text)
             node = self.loader.get_single_node()
         except yaml_limits.TooMuch as error:
-            return self.refuse_yaml(error, "this is too much")
+            return self.refuse_yaml(error, "too large")
         except yaml.YAMLError as error:
             if len(self.text) > LARGEST_SLOWLY or yaml_limits.may_be_deep(self.text):
                 return self.refuse_yaml(error)
-            return self.read_slowly()  # which says better what is wrong
+            return self.read_slowly()  # its error messages are better
         return None if node is None else self.value(node, ())
 
-    def refuse_yaml(self, error: yaml.YAMLError, what: str = "this is no YAML") -> None:
+    def refuse_yaml(self, error: yaml.YAMLError, what: str = "invalid YAML") -> None:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         words = getattr(error, "problem", None) or str(error)
         hint = _hint(error, self.text) if isinstance(error, yaml.MarkedYAMLError) else ""
@@ -177,7 +177,7 @@ class _Reader:
         try:
             self.loader = yaml.SafeLoader(self.text)
         except yaml.YAMLError as error:  # a character that YAML does not allow
-            self.refuse(f"this is no YAML: {getattr(error, 'reason', error)}", self.at_offset(getattr(error, "position", 0)))
+            self.refuse(f"invalid YAML: {getattr(error, 'reason', error)}", self.at_offset(getattr(error, "position", 0)))
             return None
         try:
             node = self.loader.get_single_node()
@@ -200,10 +200,10 @@ class _Reader:
 
     def value(self, node: yaml.Node, outer: tuple[yaml.Node, ...]) -> Any:
         if node in outer or len(outer) > yaml_limits.DEEPEST:
-            what = "contains itself" if node in outer else f"lies more than {yaml_limits.DEEPEST} levels deep"
+            what = "contains itself" if node in outer else f"is nested more than {yaml_limits.DEEPEST} levels deep"
             self.refuse(f"this value {what}", self.place(node))
             return None
-        if node not in self.made:  # an alias is the very value of its anchor, so nine lines cannot become a billion
+        if node not in self.made:  # an alias shares the value of its anchor, so nine lines cannot become a billion values
             self.made[node] = self.made_of(node, (*outer, node))
         return self.made[node]
 
@@ -211,7 +211,7 @@ class _Reader:
         if not isinstance(node, (yaml.MappingNode, yaml.SequenceNode)):
             return self.scalar(node)
         if node.tag.startswith("!") and node.tag != UNSAFE:
-            self.refuse(f"the tag {node.tag} is not known here; {UNSAFE} is", self.place(node))
+            self.refuse(f"unknown tag {node.tag}; only {UNSAFE} is allowed here", self.place(node))
             return None
         if isinstance(node, yaml.MappingNode):
             whole: Table | Rows = self.table(node, inner)
@@ -241,7 +241,7 @@ class _Reader:
                 continue
             key = str(key) if isinstance(key, str) else key
             if key in items:
-                self.refuse(f"the key {key!r} stands here a second time", self.place(key_node))
+                self.refuse(f"duplicate key {key!r}", self.place(key_node))
                 continue
             items[key] = self.value(value_node, inner)
             keys[key], values[key] = self.place(key_node), self.place(value_node)
@@ -251,7 +251,7 @@ class _Reader:
         return Table(items, self.place(node), keys, values)
 
     def with_quotes(self, node: yaml.Node) -> str:
-        """Return the line of a template without quotes as it should be."""
+        """Return the line of an unquoted template with quotes added."""
         line = self.text.splitlines()[node.start_mark.line]
         before, _, after = line.partition("{{")
         clear = before.rstrip().endswith((":", "-")) and not set("{}\"'") & set(before) and "}}" in after and '"' not in after
@@ -263,7 +263,7 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             return [entry for part in node.value for entry in self.merged(part, inner)]
         if not isinstance(node, yaml.MappingNode):
-            self.refuse("<< merges mappings, and this is none", self.place(node))
+            self.refuse("<< merges mappings, and this is not a mapping", self.place(node))
             return []
         table = self.value(node, inner)
         if not isinstance(table, Table):
@@ -285,16 +285,16 @@ class _Reader:
         if node.tag == UNSAFE:
             return str(node.value)
         if node.tag.startswith("!"):
-            self.refuse(f"the tag {node.tag} is not known; !vault and !unsafe are", place)
+            self.refuse(f"unknown tag {node.tag}; only !vault and !unsafe are allowed", place)
             return None
         try:
             yaml_limits.refuse_long_number(node)
-            # a lone = has a tag of its own in YAML 1.1, for which nobody has a use
+            # a lone = has its own tag in YAML 1.1, which is unused
             value = node.value if node.tag == _EQUALS else self.loader.construct_object(node)
         except yaml_limits.UNREADABLE as error:
             quoted = repr(node.value if len(node.value) <= WIDEST else f"{node.value[:WIDEST]}…")
             shown, why = ("a value", "") if self.secret else (quoted, f": {getattr(error, 'problem', None) or error}")
-            self.refuse(f"{shown} is not what it looks like{why}", place)
+            self.refuse(f"{shown} is not a valid value{why}", place)
             return None
         if not isinstance(value, str):
             return value
@@ -307,9 +307,9 @@ def _hint(error: yaml.MarkedYAMLError, text: str) -> str:
     lines = text.splitlines()
     line = lines[mark.line] if mark and mark.line < len(lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())]:
-        return "(a tab stands in the indentation; YAML wants spaces)"
+        return "(the indentation contains a tab; YAML requires spaces)"
     if "{{" in line and "found unhashable" in str(error):
         return "(a value that begins with {{ needs quotes)"
     if "mapping values are not allowed" in str(error.problem):
-        return "(a colon in a plain text needs quotes, or the indentation is off)"
+        return "(a colon in plain text needs quotes, or the indentation is wrong)"
     return ""

@@ -1,7 +1,7 @@
-"""Values that know where they stand: what YAML files are read into.
+"""Values of YAML files with their positions.
 
-A `Text` may be a template; any other string is data and is never evaluated, whatever it contains. So text that came out of
-a command cannot be taken for a template.
+A `Text` may be a template; any other string is data and is never evaluated regardless of its content, so that the output of a
+command cannot be mistaken for a template.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ OPENINGS = ("{{", "{%", "{#")
 
 
 def looks_like_template(text: str) -> bool:
-    """Return whether `text` holds an opening of Jinja2's."""
+    """Return whether `text` contains an opening delimiter of Jinja2."""
     return "{" in text and any(opening in text for opening in OPENINGS)
 
 
 class Text(str):
-    """A string of a user's file; ``template`` says whether it is to be evaluated."""
+    """A string of a user's file; ``template`` is whether it will be evaluated."""
 
     __slots__ = ("place", "template")
 
@@ -28,7 +28,7 @@ class Text(str):
     template: bool
 
     def __new__(cls, value: str, place: Place | None = None) -> Text:  # noqa: PYI034 - Self is not in Python 3.10's typing
-        """Make a text that stands at `place`."""
+        """Create a text at `place`."""
         text = super().__new__(cls, value)
         text.place = place
         text.template = looks_like_template(value)
@@ -39,7 +39,7 @@ class Text(str):
 
 
 class Table(dict[Any, Any]):
-    """A mapping of a user's file: where it, its keys and its values stand."""
+    """A mapping of a user's file, with the positions of itself, its keys and its values."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Table(dict[Any, Any]):
 
 
 class Rows(list[Any]):
-    """A list of a user's file: where it and its items stand."""
+    """A list of a user's file, with the positions of itself and its items."""
 
     def __init__(self, items: list[Any], place: Place | None = None, places: tuple[Place, ...] = ()) -> None:
         super().__init__(items)
@@ -66,12 +66,12 @@ class Rows(list[Any]):
 
 
 def has_template(value: object) -> bool:
-    """Return whether something in `value` is still to be evaluated."""
+    """Return whether `value` contains something to evaluate."""
     return isinstance(value, (Text, Table, Rows)) and value.template
 
 
 def texts_in(value: object) -> Iterator[Text]:
-    """Yield the texts of a value, however deep they lie."""
+    """Yield the texts in a value, at any depth."""
     if isinstance(value, Text):
         yield value
     elif isinstance(value, Mapping):
@@ -84,7 +84,7 @@ def texts_in(value: object) -> Iterator[Text]:
 
 
 def place_of(value: object) -> Place | None:
-    """Return where a value stands, None when it does not know."""
+    """Return the position of a value, None if it has none."""
     return value.place if isinstance(value, (Text, Table, Rows)) else None
 
 
@@ -102,7 +102,7 @@ def trusted(value: Any, place: Place | None = None) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Return `value` without its places, as built-in types; templates stay text."""
+    """Return `value` as built-in types without positions; templates stay text."""
     if isinstance(value, str):
         return str(value)
     if isinstance(value, Mapping):

@@ -1,7 +1,7 @@
-"""The text of a file of the user's with its secrets masked, found where they stand in the source and not by their value.
+"""Masks secrets in the source text of a user's file, located by position and not by value.
 
-A value may be quoted, escaped, folded or spread over many lines: its text in the file then differs from the secret. YAML's
-own marks say where a value begins and ends.
+A value may be quoted, escaped, folded or spread over several lines, so that its source text differs from the secret. YAML's
+marks show where each value begins and ends.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _ENCRYPTED = frozenset({"!vault", "!vault-encrypted"})
 _NAME = r"[\w.-]{0,100}(?:pass|passwd|password|passphrase|secret|token|key|credentials?)"
 _LINE = re.compile(rf"^(?P<kept>[ \t]{{0,200}}(?:export )?[\"']?{_NAME}[\"']?[ \t]{{0,20}}[=:][ \t]{{0,20}})(?P<hidden>\S.*)$",
                    re.IGNORECASE | re.MULTILINE)  # fmt: skip
-"""A setting under a secret name in a file that is no YAML (``.env``, INI, or YAML with a mistake in it)."""
+"""A setting under a secret name in a file that is not YAML (``.env``, INI, or invalid YAML)."""
 
 
 def masked_source(text: str, mask: Masker) -> str:
-    """Return a file's text with the values under secret names, and whatever `mask` knows, masked; what is encrypted stays."""
+    """Return a file's text with the values under secret names, and the secrets known to `mask`, masked; encrypted text stays."""
     if is_vault(text):
         return text
     try:
@@ -38,7 +38,7 @@ def masked_source(text: str, mask: Masker) -> str:
         if start >= end:
             kept += (text[end:start], f'"{MASK}"')
             end = stop
-    return mask.text("".join((*kept, text[end:])))  # comments repeat secrets as well
+    return mask.text("".join((*kept, text[end:])))  # comments may repeat secrets
 
 
 def _line_masked(match: re.Match[str]) -> str:
@@ -49,11 +49,11 @@ def _line_masked(match: re.Match[str]) -> str:
 
 
 def _secret_spans(text: str, mask: Masker) -> Iterator[tuple[int, int]]:
-    """Yield where the values that are to be masked begin and end in the text."""
+    """Yield the start and end of each value to mask."""
     starts = {end: start for start, end in _scalars(text)}
     for document in yaml.compose_all(text, Loader=_LOADER):
         if isinstance(document, yaml.ScalarNode):
-            raise yaml.YAMLError("no settings")  # lines of NAME=VALUE are one long text to YAML
+            raise yaml.YAMLError("no settings")  # lines of NAME=VALUE are one scalar in YAML
         for node in _secret_nodes(document, mask):
             stop = node.end_mark.index
             start = starts.get(stop, node.start_mark.index)
@@ -62,7 +62,7 @@ def _secret_spans(text: str, mask: Masker) -> Iterator[tuple[int, int]]:
 
 
 def _scalars(text: str) -> Iterator[tuple[int, int]]:
-    # a node's mark includes its anchor and tag, a token's does not
+    # the mark of a node includes its anchor and tag, that of a token does not
     for token in yaml.scan(text, Loader=_LOADER):
         if isinstance(token, yaml.ScalarToken):
             yield token.start_mark.index, token.end_mark.index

@@ -1,4 +1,4 @@
-"""A value that must not be shown: it prints as ``***`` wherever it comes by."""
+"""A value that must not be shown: it is printed as ``***``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from remediation.model.secrets.names import MASK, sounds_secret, without_evident
 
 
 class Secret:
-    """A text that only `reveal` gives away. JSON, pickling and formatting see ``***`` or refuse."""
+    """A text that only `reveal` returns. JSON, pickling and formatting produce ``***`` or fail."""
 
     __slots__ = ("_text",)
 
@@ -47,16 +47,16 @@ class Secret:
         return len(self._text)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not written anywhere")
+        raise TypeError("a secret cannot be pickled")
 
 
 def revealed(value: object) -> object:
-    """Return the text of a secret, anything else as it is."""
+    """Return the text of a secret, any other value unchanged."""
     return value.reveal() if isinstance(value, Secret) else value
 
 
 def masked(value: Any) -> Any:
-    """Return `value` as built-in types, with whatever is secret in it, or sounds so, as ``***``."""
+    """Return `value` as built-in types, with secrets and values under secret names as ``***``."""
     if isinstance(value, Secret):
         return MASK
     if isinstance(value, Mapping):

@@ -1,6 +1,6 @@
-"""Ansible Vault, read: ``$ANSIBLE_VAULT;1.1;AES256`` and ``1.2`` with an id, as ``!vault`` values and as whole files.
+"""Decrypts Ansible Vault: ``$ANSIBLE_VAULT;1.1;AES256`` and ``1.2`` with an id, as ``!vault`` values and as whole files.
 
-The format is Ansible's: PBKDF2 (SHA-256, 10,000 rounds) gives a key, a second one for the HMAC, and AES-CTR's counter.
+Ansible's format: PBKDF2 (SHA-256, 10,000 rounds) derives the AES key, the HMAC key, and the counter of AES-CTR.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _KEY = 32
 _BLOCK = 16
 
 Password = Callable[[], Secret]
-"""Asks for a vault's password: once, when the first value wants it. Raises `RemediationError`."""
+"""Obtains a vault's password when the first value needs it. Raises `RemediationError`."""
 
 
 class VaultError(RemediationError):
-    """Something encrypted that cannot be opened."""
+    """Encrypted text cannot be decrypted."""
 
 
 @dataclass(slots=True)
 class Vault:
-    """Opens what Ansible Vault encrypted. ``passwords`` are pairs of an id and what asks for its password.
+    """Decrypts Ansible Vault texts. ``passwords`` are pairs of an id and a function that obtains its password.
 
-    The password whose id a value names is tried first, then the others in their order, as Ansible does.
+    The password with a value's id is tried first, then the others in order, as in Ansible.
     """
 
     passwords: Sequence[tuple[str, Password]] = ()
@@ -45,20 +45,20 @@ class Vault:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __call__(self, text: str) -> str:
-        """Return what `text` (its header line included) holds; raises `VaultError`."""
+        """Return the plain text of `text`, which includes its header line. Raises `VaultError`."""
         sealed = _parsed(text)
         if not self.passwords:
-            raise VaultError("this is encrypted by Ansible Vault, and no password is known", next_step=NEXT)
+            raise VaultError("encrypted by Ansible Vault, and no password is known", next_step=NEXT)
         numbered = list(enumerate(self.passwords))
         for index, (_, ask) in sorted(numbered, key=lambda each: each[1][0] != sealed.label):
             plain = sealed.opened(self._password(index, ask).reveal())
             if plain is not None:
                 return plain
         named = f" (its id is {sealed.label!r})" if sealed.label != DEFAULT_ID else ""
-        raise VaultError(f"none of the known vault passwords opens this{named}", next_step=NEXT)
+        raise VaultError(f"none of the known vault passwords decrypts this{named}", next_step=NEXT)
 
     def _password(self, index: int, ask: Password) -> Secret:
-        with self._lock:  # a prompt appears once, however many hosts need the password at a time
+        with self._lock:  # a prompt appears once, even if several hosts need the password
             if index not in self._known:
                 self._known[index] = ask()
             return self._known[index]
@@ -66,7 +66,7 @@ class Vault:
 
 @dataclass(frozen=True, slots=True)
 class _VaultText:
-    """One encrypted text, taken apart."""
+    """One encrypted text, parsed."""
 
     label: str
     salt: bytes
@@ -74,7 +74,7 @@ class _VaultText:
     data: bytes
 
     def opened(self, password: str) -> str | None:
-        """Return the text, None where the password is another one; raises `VaultError` for what is no text."""
+        """Return the plain text, None if the password is wrong. Raises `VaultError` if the content is not text."""
         from cryptography.hazmat.primitives import padding
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -88,9 +88,9 @@ class _VaultText:
             plain = unpadder.update(decryptor.update(self.data) + decryptor.finalize()) + unpadder.finalize()
             return plain.decode()
         except UnicodeDecodeError:
-            raise VaultError("what this vault holds is not UTF-8 text") from None
+            raise VaultError("the vault's content is not UTF-8 text") from None
         except ValueError:
-            raise VaultError("this vault is damaged: what it holds is incomplete") from None
+            raise VaultError("the vault is damaged: its content is incomplete") from None
 
 
 def is_vault(text: str) -> bool:
@@ -102,13 +102,13 @@ def _parsed(text: str) -> _VaultText:
     header, *lines = text.strip().splitlines() or [""]
     parts = [part.strip() for part in header.split(";")]
     if parts[0] != HEADER or len(parts) < len(("name", "version", "cipher")):
-        raise VaultError(f"an encrypted text begins with {HEADER};1.1;{CIPHER}")
+        raise VaultError(f"encrypted text must begin with {HEADER};1.1;{CIPHER}")
     if parts[1] not in VERSIONS or parts[2] != CIPHER:
         known = " and ".join(f"{version};{CIPHER}" for version in VERSIONS)
-        raise VaultError(f"this vault is of the form {';'.join(parts[1:3])}; {known} can be read", next_step="encrypt it again")
+        raise VaultError(f"unsupported vault format {';'.join(parts[1:3])}; supported: {known}", next_step="encrypt it again")
     try:
         inner = binascii.unhexlify("".join(line.strip() for line in lines))
         salt, digest, data = (binascii.unhexlify(part) for part in inner.split(b"\n", 2))
     except (binascii.Error, ValueError):
-        raise VaultError("this vault is damaged: what follows its header is incomplete or changed") from None
+        raise VaultError("the vault is damaged: the text after its header is incomplete or changed") from None
     return _VaultText(":".join(parts[3:]) or DEFAULT_ID, salt, digest, data)

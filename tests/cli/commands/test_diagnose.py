@@ -47,7 +47,7 @@ def test_json_is_one_list_with_one_object_per_evidence(remediate: Remediate) -> 
     ("words", "sentence"),
     [
         (["--evidence", "no-such.log"], "no-such.log: there is no such file"),
-        (["--evidence", "their-log.txt", "--limit", "x"], "--evidence is diagnosed without hosts, so --limit has no meaning"),
+        (["--evidence", "their-log.txt", "--limit", "x"], "--limit needs hosts and cannot be combined with --evidence"),
         (["--evidence"], "--evidence needs a value"),
     ],
 )
@@ -104,8 +104,8 @@ def test_a_host_that_is_not_there_is_no_finding(remediate: Remediate, tmp_path: 
     inventory.write_text(json.dumps({"all": {"hosts": hosts}}), "utf-8")
     done = remediate("diagnose", "--inventory", str(inventory))
     assert done.returncode == 3, done.stdout + done.stderr
-    assert "gone  could not be looked at: gone: nothing listens at that address and port" in done.stdout
-    assert "lost  could not be looked at: lost: nothing answers at 127.0.0.9:1" in done.stdout
+    assert "gone  could not be checked: gone: connection refused at that address and port" in done.stdout
+    assert "lost  could not be checked: lost: nothing answers at 127.0.0.9:1" in done.stdout
     assert done.stderr.count("next:") == 2
     assert "unknown" not in done.stdout
     told = json.loads(remediate("diagnose", "--inventory", str(inventory), "--json", "--fail-on", "unknown").stdout)
@@ -122,8 +122,8 @@ def test_a_refused_login_is_tried_once(remediate: Remediate) -> None:
     before = logins()
     done = remediate("diagnose", "--inventory", "lab", "-e", "ansible_password=not-the-one")
     assert done.returncode == 3, done.stdout + done.stderr
-    assert "could not be looked at: laptop-07: the login ops was refused by ntlm" in done.stdout
-    assert "not tried again" in done.stderr
+    assert "could not be checked: laptop-07: the login ops was refused by ntlm" in done.stdout
+    assert "not retried" in done.stderr
     assert logins() - before == 2  # the two messages of one login
 
 
@@ -132,4 +132,4 @@ def test_a_powershell_that_is_held_back_is_no_finding(remediate: Remediate) -> N
     remediate("lab.fault", "laptop-07", "constrained-language")
     done = remediate("diagnose", "--inventory", "lab")
     assert done.returncode == 5, done.stdout + done.stderr
-    assert "PowerShell is in ConstrainedLanguage mode there" in done.stdout
+    assert "PowerShell runs in ConstrainedLanguage mode there" in done.stdout

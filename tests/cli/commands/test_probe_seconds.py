@@ -92,10 +92,10 @@ def test_without_the_option_nothing_is_asked(remediate: Remediate) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--probe-seconds", "soon"], "--probe-seconds: a time such as 90"),
-        (["--probe-seconds", "0"], "--probe-seconds: a time above 0"),
-        (["--probe-seconds", "2h"], "--probe-seconds: a time above 0 and up to 600 s"),
-        (["--probe-seconds", "5", "--evidence", "a.log"], "so --probe-seconds has no model to ask"),
+        (["--probe-seconds", "soon"], "--probe-seconds: expected a time such as 90"),
+        (["--probe-seconds", "0"], "--probe-seconds: expected a time above 0"),
+        (["--probe-seconds", "2h"], "--probe-seconds: expected a time above 0 and up to 600 s"),
+        (["--probe-seconds", "5", "--evidence", "a.log"], "--probe-seconds needs hosts"),
     ],
 )
 def test_what_means_nothing_is_refused_before_any_host_is_touched(remediate: Remediate, words: list[str], sentence: str) -> None:

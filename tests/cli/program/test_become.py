@@ -136,7 +136,7 @@ def test_windows_has_no_sudo_and_says_so(remediate: Remediate, tmp_path: Path) -
     play = write(tmp_path / "play.yml", [{"hosts": "all", "tasks": [{**task, "ignore_errors": True} for task in tasks]}])
     done = remediate("play", play, "-i", "lab", "--json")
     assert {task: event["outcome"] for task, event in told(done).items()} == {"a step": "blocked", "a command": "blocked"}
-    assert all("become has no meaning on Windows" in event["msg"] for event in told(done).values())
+    assert all("become is not supported on Windows" in event["msg"] for event in told(done).values())
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_windows_has_no_sudo_and_says_so(remediate: Remediate, tmp_path: Path) -
     [
         ({"become": True}, "install sudo on the host, or run the task without become"),
         ({}, "install no-such-program on the host, or correct its name"),
-        ({"args": {"chdir": "/no/such/folder"}}, "make that folder on the host, or correct chdir"),
+        ({"args": {"chdir": "/no/such/folder"}}, "create that folder on the host, or correct chdir"),
     ],
 )
 def test_the_advice_names_what_is_missing(remediate: Remediate, tmp_path: Path, keywords: dict[str, object], advice: str) -> None:

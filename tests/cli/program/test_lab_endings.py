@@ -69,17 +69,17 @@ BY_HAND: dict[str, tuple[int, int, list[str], str]] = {
     ),
     "no-gpu-runtime": (2, 2, [], "switch Docker Desktop to its WSL 2 engine"),
     "card-too-small": (2, 2, [SMALLER], "choose a smaller model that needs at most 3.8 GiB"),
-    "not-elevated": (2, 2, [ROOM], "use a login that is an administrator"),
+    "not-elevated": (2, 2, [ROOM], "log in as an administrator"),
     "nobody-logged-on": (5, 5, [ROOM], "log in at the host's desktop"),
 }
 """Exit codes of the run and of check mode, the rungs that are tried, and how the next step begins."""
 
 UNFORESEEN: dict[str, tuple[int, int, list[str], str]] = {
-    "chrome-immortal": (4, 2, [ROOM], "answer it at the desktop, take chrome.exe out of close"),
+    "chrome-immortal": (4, 2, [ROOM], "answer it at the desktop, remove chrome.exe from close"),
     "discord-hides": (4, 2, [ROOM, CLIENT], ""),
     "discord-uncounted": (2, 2, [ROOM], "close "),
     "no-gpu-counters": (2, 2, [ROOM], "close "),
-    "desktop-hangs": (4, 2, [DESKTOP], "look at the desktop"),
+    "desktop-hangs": (4, 2, [DESKTOP], "check the desktop"),
     "vram-occupied-0.32": (4, 2, [ROOM, CLIENT], ""),
     "margin-0.32": (2, 2, [ROOM], ""),
     "task-refused": (4, 5, [ROOM], "log in with an elevated account"),

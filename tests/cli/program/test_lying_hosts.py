@@ -126,8 +126,8 @@ def test_the_hosts_that_lie_are_named_and_all_others_end_as_usual(
     assert [name for name in lying if f"\n✗ {name} " not in f"\n{shown}"] == []
     assert [text for text in (done.stderr, shown) if "Traceback" in text or "internal error" in text] == []
     odd = {way: ended[name]["reason"] for way, name in zip(WAYS, lying, strict=False)}
-    assert "the answer to gpu.use cannot be read: 'stdout' is missing" in odd["a key is missing"]
-    assert "the answer to ollama.running cannot be read" in odd["odd API"]
+    assert "cannot parse the answer to gpu.use: 'stdout' is missing" in odd["a key is missing"]
+    assert "cannot parse the answer to ollama.running" in odd["odd API"]
 
 
 @pytest.mark.parametrize("command", ["diagnose", "check-host"])

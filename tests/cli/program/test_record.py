@@ -92,4 +92,4 @@ def test_what_follows_a_run_is_recorded_and_leaves_the_run_s_own_recording_alone
 def test_a_file_that_cannot_be_written_is_told_before_a_host_is_asked(remediate: Remediate, tmp_path: Path) -> None:
     done = remediate("diagnose", "--inventory", "lab", "--record", str(tmp_path / "none" / "tape"))
     assert done.returncode == 1
-    assert "--record: no file can be written" in done.stderr
+    assert "--record: cannot write a file" in done.stderr

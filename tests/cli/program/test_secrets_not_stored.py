@@ -92,7 +92,7 @@ def test_a_plan_is_private_and_holds_no_secret_and_is_applied_with_it(remediate:
     assert header["secret_vars"] == ["api_token", "ansible_password"]
     without = remediate("apply", "plan.json", "-e", f"api_token={TOKEN}")
     assert without.returncode == 1
-    assert "plan.json was made with -e ansible_password, and no secret is stored with it" in without.stderr
+    assert "plan.json was made with -e ansible_password, and secrets are not stored" in without.stderr
     assert "next: give it again: -e ansible_password=VALUE" in without.stderr
     applied = remediate(
         "apply", "plan.json", "-e", f"api_token={TOKEN}", "-e", f"ansible_password={PASSWORD}", "--report", "page.html"
@@ -205,7 +205,7 @@ def test_no_log_hides_errors_reasons_and_settings_everywhere(remediate: Remediat
     assert not [text for text in (*shown, *(path.read_text("utf-8") for path in files)) if "HIDDEN" in text]
     (run,) = {path.parent.name for path in (tmp_path / "state").rglob("events.jsonl") if "change_end" in path.read_text("utf-8")}
     undone = remediate("undo", run)
-    assert "cannot be taken back: set ENDPOINT" not in undone.stdout, undone.stdout + undone.stderr
+    assert "cannot be undone: set ENDPOINT" not in undone.stdout, undone.stdout + undone.stderr
     assert (tmp_path / "a.env").read_text("utf-8") == "ENDPOINT=old-HIDDEN7\n", undone.stdout + undone.stderr
 
 

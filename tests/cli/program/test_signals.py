@@ -190,7 +190,7 @@ def test_a_run_that_waits_for_another_one_stops_waiting(tmp_path: Path, environm
     waiting.until("note")
     said = waiting.end(signal.SIGINT)
     assert waiting.process.returncode == 130, said
-    assert "is at work here" in waiting.of("task_result")[0]["reason"]
+    assert "is working on this host" in waiting.of("task_result")[0]["reason"]
     holder.end(signal.SIGTERM, signal.SIGTERM)
     assert holder.process.returncode == 130
 

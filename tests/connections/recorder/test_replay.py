@@ -145,7 +145,7 @@ def test_several_hosts_share_one(tmp_path: Path) -> None:
     recorded.save()
     for number in (1, 2):
         assert opened(replay(tmp_path / "t", number)).exchange([Run(("x",))]) == [Completed(number, b"", b"")]
-    with pytest.raises(UsageError, match="t:1: this line is none of a cassette with host 3"):
+    with pytest.raises(UsageError, match="t:1: not a line of a cassette with host 3"):
         opened(replay(tmp_path / "t", 3))
 
 
@@ -182,7 +182,7 @@ def test_this_machine_s_names_are_taken_out(tmp_path: Path) -> None:
     ("content", "said"),
     [
         ("", "the cassette is empty"),
-        ("{}", r"t:1: this line is none"),
+        ("{}", r"t:1: not a line"),
         ("{", r"t:1: "),
         ('{"hosts": [{"host": 1, "platform": "posix"}]}\n{}', "t:2: "),
     ],
@@ -195,7 +195,7 @@ def test_a_file_that_is_none(tmp_path: Path, content: str, said: str) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="cannot read the cassette"):
         opened(replay(tmp_path / "none"))
 
 

@@ -34,7 +34,7 @@ TRUE = Run(("true",))
 def test_an_unknown_host_is_refused_with_its_fingerprint(ssh_server: Sshd, tmp_path: Path) -> None:
     empty = tmp_path / "known_hosts"
     guard = opened(ssh_server.variables(ansible_ssh_known_hosts_file=str(empty)))
-    with pytest.raises(HostKeyRefused, match="is in no known_hosts file: ssh-ed25519 SHA256:") as caught:
+    with pytest.raises(HostKeyRefused, match="is not in any known_hosts file: ssh-ed25519 SHA256:") as caught:
         guard.exchange([TRUE])
     shown = subprocess.run(
         [need_program("ssh-keygen", "openssh-client"), "-lf", str(ssh_server.folder / "host.pub")],
@@ -103,7 +103,7 @@ def test_a_key_with_a_passphrase(ssh_server: Sshd, tmp_path: Path) -> None:
 
 
 def test_files_and_ports_that_are_not_there(ssh_server: Sshd, tmp_path: Path) -> None:
-    with pytest.raises(Unreachable, match=r"there is no file .*none"):
+    with pytest.raises(Unreachable, match=r"file .*none does not exist"):
         opened(ssh_server.variables(ansible_ssh_private_key_file=str(tmp_path / "none"))).exchange([TRUE])
     with pytest.raises(Unreachable, match=r"nothing answers at 127\.0\.0\.1:1"):
         opened(ssh_server.variables(ansible_port=1)).exchange([TRUE])

@@ -178,7 +178,7 @@ def test_a_login_that_is_refused_before_it_began_is_said(lab: control.Lab) -> No
     guard.close()
     for each in (found, again):
         assert isinstance(each, AuthenticationFailed), each
-        assert "refusal, without a challenge" in each.message
+        assert "refused an NTLM login without a challenge" in each.message
         assert "winrm/config/service/auth" in each.next_step
         assert "password" not in each.next_step
     writes, now = seen(lab)

@@ -49,7 +49,7 @@ def test_a_host_that_takes_no_message_at_all_is_told_which_setting_to_raise(
     assert not isinstance(found, OutcomeUnknown)
     assert "winrm set winrm/config '@{MaxEnvelopeSizekb=\"500\"}'" in str(found.next_step)
     assert not (tmp_path / "count").exists()
-    assert not any(clock.slept), "it is not tried again"
+    assert not any(clock.slept), "it is not retried"
     assert server.shells == {}
 
 

@@ -32,7 +32,7 @@ def test_a_worker_that_dies(start_peer: StartPeer, tmp_path: Path, variable: str
 def test_a_language_mode_that_forbids_the_worker_is_said(start_peer: StartPeer) -> None:
     server = start_peer(environment={"PEER_MODE": "ConstrainedLanguage"})
     guard = opened(winrm_variables(server))
-    with pytest.raises(Blocked, match="PowerShell is in ConstrainedLanguage mode") as caught:
+    with pytest.raises(Blocked, match="PowerShell runs in ConstrainedLanguage mode") as caught:
         guard.exchange([Run(("x",))])
     assert "FullLanguage" in caught.value.next_step
     guard.close()
@@ -48,7 +48,7 @@ def test_falling_back_is_said(start_peer: StartPeer, tmp_path: Path) -> None:
         assert isinstance(ended(guard, add(tmp_path / "count", writes=True)), Completed)
         assert len((tmp_path / "count").read_text("utf-8")) == count
     assert heard == guard.notes
-    assert "each call starts a PowerShell of its own" in heard[0]
+    assert "each call starts a separate PowerShell process" in heard[0]
     guard.close()
     assert server.shells == {}
     assert server.counts["Create"] == 1

@@ -128,7 +128,7 @@ class WritableDesktop(FakeDesktop):
         world.wrote(f"set {settings}")
         assert world.docker is not None
         if world.docker.state != "stopped":
-            raise Blocked("Docker Desktop runs and would overwrite its settings")
+            raise Blocked("Docker Desktop is running and would overwrite its settings")
         kept = {name: value for name, value in {**world.docker.settings, **settings}.items() if value is not None}
         world.docker = replace(world.docker, settings=kept)
         return f"{world.docker.settings_path}.bak"

@@ -76,7 +76,7 @@ def test_a_subset_leaves_the_rest_alone() -> None:
     results = applied(made, checked(made), "3")
     assert [result.outcome for result in results] == [Outcome.SKIPPED, Outcome.CHANGED]
     assert made.world.writes == ["close Discord.exe"]
-    assert "left out by the user: close chrome.exe" in results[1].reason
+    assert "excluded by the user: close chrome.exe" in results[1].reason
 
 
 def test_a_change_that_is_not_in_the_plan_is_refused() -> None:
@@ -96,8 +96,8 @@ def test_a_fresh_look_that_differs_is_told_line_by_line() -> None:
     made.world.start("chrome.exe", pid=900)
     fresh = checked(made)
     assert plan_difference(plan, fresh) == [
-        "- laptop-07: toy.closed: close chrome.exe (no longer to be done)",
-        "- laptop-07: toy.closed: close Discord.exe (no longer to be done)",
+        "- laptop-07: toy.closed: close chrome.exe (no longer needed)",
+        "- laptop-07: toy.closed: close Discord.exe (no longer needed)",
         "+ laptop-07: toy.closed: close chrome.exe (not in the plan)",
     ]
     with pytest.raises(StalePlan) as told:
@@ -127,7 +127,7 @@ def test_a_plan_that_was_edited_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_plan_is_a_usage_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "plan.json"
     path.write_text(text)
-    with pytest.raises(UsageError, match="no saved plan"):
+    with pytest.raises(UsageError, match="is not a saved plan"):
         load_plan(path)
 
 
@@ -137,7 +137,7 @@ def test_a_plan_for_other_hosts_and_a_change_it_does_not_have_are_refused(tmp_pa
         verify_hosts(plan, ["laptop-07", "desk-2"])
     with pytest.raises(UsageError, match="'9'"):
         plan.select(["9"])
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="cannot read the plan"):
         load_plan(tmp_path / "none.json")
 
 

@@ -143,7 +143,7 @@ def kill_at(tmp_path: Path, which: slice, *, written: bool) -> None:
         again = Journal(journal.folder)
         record = find_run(journal.run, tmp_path / "runs")
         if dies_at == len(told) and written:
-            with pytest.raises(UsageError, match="come to its end"):
+            with pytest.raises(UsageError, match="is complete"):
                 resume_run(record, made.request(policy=POLICY), made.ports(again.write), made.open)
             again.close()
             continue
@@ -197,7 +197,7 @@ def interrupt_at(tmp_path: Path, which: slice) -> None:
         try:
             ended = resume_run(record, made.request(policy=POLICY), made.ports(again.write), made.open)
         except UsageError as error:
-            assert "come to its end" in str(error), where  # noqa: PT017 - only at the very last moments
+            assert "is complete" in str(error), where  # noqa: PT017 - only at the very last moments
             ended = None
         again.close()
         assert ended is None or (ended.exit_code, ended.hosts) == (0, summary.hosts), where

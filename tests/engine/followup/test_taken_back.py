@@ -45,7 +45,7 @@ def test_a_run_is_taken_back_the_last_change_first_and_what_cannot_be_is_said_be
     record = find_run(run_id, tmp_path / "runs")
     checked = undo_run(record, made.request(policy={"check": True}), made.ports(told), made.open)
     assert (checked.exit_code, world.texts["a"]) == (4, b"new")
-    assert [note["text"] for note in told.of("note")] == ["cannot be taken back: run work now"]
+    assert [note["text"] for note in told.of("note")] == ["cannot be undone: run work now"]
     told = Told()
     undone = undo_run(record, made.request(), made.ports(told), made.open)
     assert (undone.exit_code, world.texts) == (0, {"a": b"old", "b": b"old"})
@@ -98,7 +98,7 @@ def test_a_plan_is_applied_in_part_and_refused_where_the_host_is_another(tmp_pat
     summary = apply_plan(plan, made.request(), made.ports(Told()), made.open, only=("2",))
     assert (summary.exit_code, world.texts) == (0, {"b": b"new"})
     assert world.writes == ["write b"]
-    with pytest.raises(StalePlan, match=r"(?s)stale plan.*- one: toy.file: write b \(no longer to be done\)"):
+    with pytest.raises(StalePlan, match=r"(?s)stale plan.*- one: toy.file: write b \(no longer needed\)"):
         apply_plan(plan, made.request(), made.ports(Told()), made.open)
     assert world.writes == ["write b"]
 

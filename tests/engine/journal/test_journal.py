@@ -164,7 +164,7 @@ def test_a_run_whose_journal_cannot_be_read_is_passed_over_in_the_list_and_named
     (bad.folder / EVENTS).unlink()
     (bad.folder / EVENTS).mkdir()
     assert [record.run for record in runs(tmp_path)] == [good.run]
-    with pytest.raises(JournalError, match=f"the journal of run {bad.run} cannot be read"):
+    with pytest.raises(JournalError, match=f"cannot read the journal of run {bad.run}"):
         find_run(bad.run, tmp_path)
 
 
@@ -222,8 +222,8 @@ def test_no_room_for_the_journal_is_said_before_anything_else(tmp_path: Path) ->
     done = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path), "4096"], capture_output=True, text=True, check=True, cwd=Path.cwd()
     )
-    assert done.stdout.startswith(f"the run's journal in {tmp_path}")
-    assert "cannot be written: File too large" in done.stdout
+    assert done.stdout.startswith(f"cannot write the run's journal in {tmp_path}")
+    assert ": File too large" in done.stdout
 
 
 def test_a_folder_that_cannot_be_made_is_said_with_what_to_do(tmp_path: Path) -> None:

@@ -204,8 +204,8 @@ def test_rungs_that_did_not_help_leave_it_unverified_with_what_each_came_to() ->
 
 def test_why_a_last_resort_is_left_out_is_said_of_each_of_its_causes() -> None:
     for treats, words in (
-        ((Cause.MODEL_CORRUPT,), "a last resort, and model_corrupt is not confirmed"),
-        ((Cause.MODEL_CORRUPT, Cause.DRIVER_LOST), "a last resort, and model_corrupt and driver_lost are not confirmed"),
+        ((Cause.MODEL_CORRUPT,), "a last resort, but model_corrupt is not confirmed"),
+        ((Cause.MODEL_CORRUPT, Cause.DRIVER_LOST), "a last resort, but model_corrupt and driver_lost are not confirmed"),
         ((), "a last resort"),
     ):
         order = arrange([replace(RESTART, treats=treats)], Diagnosis(), last_resort=False, risk_of=lambda _rung: Risk.SAFE)

@@ -92,7 +92,7 @@ def test_a_confirmed_cause_that_no_rung_treats_ends_the_run_with_its_cure(check:
     assert (result.outcome, rungs(made), made.world.writes) == (Outcome.FAILED, [], [])
     assert result.next_step == "cure driver_too_old"
     assert result.reason.endswith("no rung of this ladder treats driver_too_old")
-    assert left_out(made)["Make room"] == "driver_too_old 0.92 is confirmed, and no rung treats it"
+    assert left_out(made)["Make room"] == "driver_too_old 0.92 is confirmed, but no rung treats it"
 
 
 def test_where_the_confirmed_cure_fails_nothing_is_guessed() -> None:
@@ -100,7 +100,7 @@ def test_where_the_confirmed_cure_fails_nothing_is_guessed() -> None:
     made.world.fails["processes.close"] = [CallFailed("it does not end", next_step="close it by hand")] * 1000
     result = run(made, Ladder(GOAL, (NUM_GPU, ROOM)))
     assert (rungs(made), result.next_step) == (["Make room"], "close it by hand")
-    assert left_out(made)["A client left few layers"] == "not confirmed, and vram_occupied 0.97 is"
+    assert left_out(made)["A client left few layers"] == "not confirmed, but vram_occupied 0.97 is"
 
 
 def test_what_a_cure_freed_in_part_is_brought_into_effect_by_a_safe_rung() -> None:
@@ -252,7 +252,7 @@ def test_a_load_that_failed_is_not_tried_again_before_something_has_changed() ->
     run(made, Ladder(GOAL, tuple(Rung(name, calls=(RELOAD,)) for name in names)))
     assert rungs(made) == list(names)
     assert made.world.writes.count(f"load {MODEL}") == 1
-    assert len([data for data in made.told.of("note") if "could not be made known" in data["text"]]) == 1
+    assert len([data for data in made.told.of("note") if "could not be determined" in data["text"]]) == 1
 
 
 def test_after_a_change_the_load_is_tried_again() -> None:

@@ -103,7 +103,7 @@ def test_a_lease_is_taken_renewed_and_given_back(connection: Guard, folder: Path
         "id": "7f3a", "owner": "ana@desk", "purpose": "play", "key": held.key,
     }  # fmt: skip
     assert time.time() < said["expires"] < time.time() + 120
-    with pytest.raises(LockHeld, match="ana@desk is at work here: play"):
+    with pytest.raises(LockHeld, match="ana@desk is working on this host: play"):
         lock(leases_on(connection), "8888", "bob@desk").take()
     held.give_back()
     other = lock(leases_on(connection), "8888", "bob@desk")
@@ -140,7 +140,7 @@ def test_two_logins_see_each_other_in_a_folder_that_root_made(folder: Path) -> N
     held = lock(leases_on(nobody()))
     held.take()
     assert (folder / "1").owner() == "nobody"
-    with pytest.raises(LockHeld, match=r"ana@desk is at work here: play \(run 7f3a, login nobody"):
+    with pytest.raises(LockHeld, match=r"ana@desk is working on this host: play \(run 7f3a, login nobody"):
         lock(leases_on(connect({"ansible_connection": "local"})), "8888").take()
     held.give_back()
     lock(leases_on(connect({"ansible_connection": "local"})), "8888").take()
@@ -199,23 +199,23 @@ WRONG: dict[str, tuple[str, str]] = {
     "a link": ("link", "lease.json is a symbolic link"),
     "a fifo": ("fifo", "lease.json is not a regular file"),
     "a folder": ("folder", "lease.json is not a regular file"),
-    "nothing": ("", "lease.json is no lease"),
-    "no JSON": ("{", "lease.json is no lease"),
-    "a list": ("[1]", "lease.json is no lease"),
-    "a deep list": ("[" * 4_000, "lease.json is no lease"),
+    "nothing": ("", "lease.json is not a lease"),
+    "no JSON": ("{", "lease.json is not a lease"),
+    "a list": ("[1]", "lease.json is not a lease"),
+    "a deep list": ("[" * 4_000, "lease.json is not a lease"),
     "too much": (json.dumps({**GOOD, "purpose": HUGE}), "lease.json is larger than any lease"),
-    "a long name": (json.dumps({**GOOD, "owner": "x" * 300}), "lease.json is no lease"),
-    "an escape": (json.dumps({**GOOD, "owner": "\x1b[2J"}), "lease.json is no lease"),
-    "a number as a name": (json.dumps({**GOOD, "owner": 5}), "lease.json is no lease"),
-    "no expiry": (json.dumps({**GOOD, "expires": None}), "lease.json is no lease"),
-    "an expiry in words": (json.dumps({**GOOD, "expires": "1e9"}), "lease.json is no lease"),
-    "a true expiry": (json.dumps({**GOOD, "expires": True}), "lease.json is no lease"),
-    "NaN": (json.dumps({**GOOD, "expires": float("nan")}), "an expiry that is no time"),
-    "Infinity": (json.dumps({**GOOD, "expires": float("inf")}), "an expiry that is no time"),
-    "-Infinity": (json.dumps({**GOOD, "expires": float("-inf")}), "an expiry that is no time"),
-    "before 1970": (json.dumps({**GOOD, "expires": -1}), "an expiry that is no time"),
+    "a long name": (json.dumps({**GOOD, "owner": "x" * 300}), "lease.json is not a lease"),
+    "an escape": (json.dumps({**GOOD, "owner": "\x1b[2J"}), "lease.json is not a lease"),
+    "a number as a name": (json.dumps({**GOOD, "owner": 5}), "lease.json is not a lease"),
+    "no expiry": (json.dumps({**GOOD, "expires": None}), "lease.json is not a lease"),
+    "an expiry in words": (json.dumps({**GOOD, "expires": "1e9"}), "lease.json is not a lease"),
+    "a true expiry": (json.dumps({**GOOD, "expires": True}), "lease.json is not a lease"),
+    "NaN": (json.dumps({**GOOD, "expires": float("nan")}), "an invalid expiry time"),
+    "Infinity": (json.dumps({**GOOD, "expires": float("inf")}), "an invalid expiry time"),
+    "-Infinity": (json.dumps({**GOOD, "expires": float("-inf")}), "an invalid expiry time"),
+    "before 1970": (json.dumps({**GOOD, "expires": -1}), "an invalid expiry time"),
     "1e300": (json.dumps({**GOOD, "expires": 1e300}), "after the year 9999"),
-    "400 digits": (json.dumps(GOOD).replace("0.0", "9" * 400), "an expiry that is no time"),
+    "400 digits": (json.dumps(GOOD).replace("0.0", "9" * 400), "an invalid expiry time"),
     "the year 5138": (json.dumps({**GOOD, "expires": 99_999_999_999}), "on 5138-11-16"),
 }
 
@@ -274,14 +274,14 @@ def test_a_file_in_the_place_of_a_lease_directory_is_an_error(folder: Path, kind
 def test_the_last_number_is_an_error_that_names_it(folder: Path) -> None:
     (folder / "999999999").mkdir(parents=True)
     (folder / "999999999" / "lease.json").write_text(json.dumps(GOOD), "utf-8")
-    with pytest.raises(CallFailed, match="999999999, and numbers end there"):
+    with pytest.raises(CallFailed, match="999999999 has the highest possible number"):
         lock(leases_on(connect({"ansible_connection": "local"}))).take()
 
 
 @pytest.mark.parametrize("name", ["lease", "./lease", "/srv/../lease", "/srv/a\nb"])
 def test_the_variable_names_a_whole_path(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(FOLDER_VARIABLE, name)
-    with pytest.raises(UsageError, match=f"{FOLDER_VARIABLE}: .* is not the full path"):
+    with pytest.raises(UsageError, match=f"{FOLDER_VARIABLE}: .* is not an absolute path"):
         leases_on(connect({"ansible_connection": "local"}))
 
 
@@ -292,7 +292,7 @@ def test_the_variable_names_a_whole_path(monkeypatch: pytest.MonkeyPatch, name: 
 def test_a_folder_that_another_user_made_first_is_not_used(connection: Guard, folder: Path) -> None:
     folder.parent.chmod(0o1777)
     as_nobody("import os, sys; os.mkdir(sys.argv[1]); os.chmod(sys.argv[1], 0o1777)", str(folder))
-    with pytest.raises(CallFailed, match=f"{folder} is not used: it belongs to nobody") as refused:
+    with pytest.raises(CallFailed, match=f"{folder} is unusable: it belongs to nobody") as refused:
         lock(leases_on(connection)).take(wait=3600.0)
     assert FOLDER_VARIABLE in refused.value.next_step
     assert list(folder.iterdir()) == []
@@ -303,7 +303,7 @@ def test_a_folder_that_others_may_write_to_needs_the_sticky_bit(connection: Guar
     for mode, refused in ((0o777, True), (0o775, True), (0o757, True), (0o1777, False), (0o1775, False), (0o755, False)):
         folder.chmod(mode)
         if refused:
-            with pytest.raises(CallFailed, match=f"{folder} is not used: other users may replace"):
+            with pytest.raises(CallFailed, match=f"{folder} is unusable: other users may replace"):
                 lock(leases_on(connection)).take()
         else:
             held = lock(leases_on(connection))
@@ -320,7 +320,7 @@ def test_no_link_leads_to_the_folder(
     link.symlink_to(tmp_path / "elsewhere")
     if where != "the folder":
         monkeypatch.setenv(FOLDER_VARIABLE, str(link / "lease"))
-    with pytest.raises(CallFailed, match=f"{link} is not used: it is a symbolic link"):
+    with pytest.raises(CallFailed, match=f"{link} is unusable: it is a symbolic link"):
         lock(leases_on(connection)).take()
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
@@ -458,7 +458,7 @@ def test_a_lost_race_is_told_from_a_folder_without_rights_on_windows() -> None:
     content = FileContent(json.dumps(GOOD).encode())
     assert leases_on(WindowsHost(content, made=True)).make(2) is True
     assert leases_on(WindowsHost(content, made=False)).make(2) is False
-    with pytest.raises(CallFailed, match=r"no lease could be taken: Access is denied\."):
+    with pytest.raises(CallFailed, match=r"cannot take a lease: Access is denied\."):
         leases_on(WindowsHost(content)).make(2)
 
 

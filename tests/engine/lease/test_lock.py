@@ -79,7 +79,7 @@ def test_a_second_run_is_told_who_holds_the_host() -> None:
     lock(host, "7f3a").take()
     with pytest.raises(LockHeld) as told:
         lock(host, "8888", "bob@desk").take()
-    assert "laptop-07: ana@desk is at work here: fix-offload (run 7f3a, at most until" in told.value.message
+    assert "laptop-07: ana@desk is working on this host: fix-offload (run 7f3a, at most until" in told.value.message
     assert "--wait" in told.value.next_step
     assert told.value.exit_code == 5
 
@@ -195,7 +195,7 @@ class NoRights(Directories):
 
 
 def test_a_folder_without_rights_is_said_and_not_tried_for_ever() -> None:
-    with pytest.raises(CallFailed, match="no lease can be taken"):
+    with pytest.raises(CallFailed, match="cannot take a lease"):
         lock(NoRights(FakeClock()), "7f3a").take()
 
 
@@ -345,14 +345,14 @@ def test_a_run_whose_process_is_dead_is_taken_over_at_once() -> None:
     host, told = store(), []
     lock(host, "7f3a").take()
     with_fate(host, "8888", Fate.GONE).take(tell=told.append)
-    assert (told, host.clock.passed) == (["took over from ana@desk (fix-offload, run 7f3a), which was cut off"], 0.0)
+    assert (told, host.clock.passed) == (["took over from ana@desk (fix-offload, run 7f3a), which was interrupted"], 0.0)
 
 
 def test_a_run_that_died_during_a_change_is_waited_for_until_its_lease_expires() -> None:
     host, told = store(), []
     lock(host, "7f3a").take()
     with_fate(host, "8888", Fate.MID_CHANGE).take(tell=told.append)
-    assert told[0] == "run 7f3a was cut off during a change; waiting until its lease expires"
+    assert told[0] == "run 7f3a was interrupted during a change; waiting until its lease expires"
     assert TTL <= host.clock.passed <= TTL + 5
 
 

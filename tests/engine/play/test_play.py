@@ -167,7 +167,7 @@ def test_a_handler_nobody_knows_ends_the_run_with_its_place(tmp_path: Path) -> N
     text = "- hosts: all\n  tasks:\n    - command: work a\n      notify: restart\n    - debug: {msg: never}\n"
     summary, told = run(Flow.of(tmp_path, text, "one"))
     assert summary.exit_code == 1
-    assert f"{tmp_path}/play.yml:3:7: the handler 'restart' is not known" in summary.error
+    assert f"{tmp_path}/play.yml:3:7: unknown handler 'restart'" in summary.error
     assert told.kinds[-1] == "run_end"
 
 
@@ -192,9 +192,7 @@ def test_a_variable_by_no_valid_name_is_a_mistake_with_its_place(tmp_path: Path,
     text = f"- hosts: all\n  tasks:\n    - command: work\n      environment: {{{name!r}: x}}\n"
     summary, told = run(made := Flow.of(tmp_path, text, "one"))
     assert (summary.exit_code, made.worlds["one"].writes) == (2, [])
-    assert told.of("task_result")[0]["msg"] == (
-        f"{tmp_path}/play.yml:3:7: environment: {name!r} is not a valid name of a variable"
-    )
+    assert told.of("task_result")[0]["msg"] == (f"{tmp_path}/play.yml:3:7: environment: {name!r} is not a valid variable name")
 
 
 def test_start_at_task_leaves_out_what_comes_before_and_knows_the_nearest_name(tmp_path: Path) -> None:
@@ -214,7 +212,7 @@ def test_a_host_that_another_run_holds_is_blocked_and_its_holder_named(tmp_path:
     world.variables["leases"] = {1: json.dumps(lease).encode()}
     summary, told = run(made)
     assert (summary.exit_code, results(told, "one"), world.writes) == (5, [("toy.file", "blocked")], [])
-    assert "maria@ws-14 is at work here: fix-offload (run 9a2c" in told.of("task_result")[0]["reason"]
+    assert "maria@ws-14 is working on this host: fix-offload (run 9a2c" in told.of("task_result")[0]["reason"]
 
 
 def test_a_keyword_that_cannot_be_evaluated_fails_its_task_and_can_be_rescued(tmp_path: Path) -> None:
@@ -278,7 +276,7 @@ def test_notes_of_connections_are_told_once_per_host_also_of_a_playbook_of_comma
         exchange = access.connection.exchange
 
         def slow(calls: Any) -> Any:
-            access.notes = [*access.notes, f"{host}: each call starts a PowerShell of its own"]
+            access.notes = [*access.notes, f"{host}: each call starts a separate PowerShell process"]
             return exchange(calls)
 
         access.connection.exchange = slow  # type: ignore[method-assign]
@@ -291,5 +289,5 @@ def test_notes_of_connections_are_told_once_per_host_also_of_a_playbook_of_comma
     assert sorted(notes) == [
         (host, f"{host}: {text}", "warning")
         for host in ("one", "two")
-        for text in ("each call starts a PowerShell of its own", "the certificate is not verified")
+        for text in ("each call starts a separate PowerShell process", "the certificate is not verified")
     ]

@@ -99,7 +99,7 @@ def test_a_plan_that_cannot_reach_the_state_says_so() -> None:
     execute_step(StepCall("toy.preloaded", {"model": MODEL}), bench.context())
     result = execute_step(StepCall("toy.whole", {"model": MODEL}), bench.context())
     assert result.outcome is Outcome.FAILED
-    assert "nothing that this step may do would reach it" in result.reason
+    assert "no permitted change would help" in result.reason
 
 
 def test_check_mode_does_not_judge_a_state_that_hangs_on_a_change_predicted_above() -> None:
@@ -111,7 +111,7 @@ def test_check_mode_does_not_judge_a_state_that_hangs_on_a_change_predicted_abov
     execute_step(FILE, context)
     result = execute_step(StepCall("toy.whole", {"model": MODEL}), context)
     assert result.outcome is Outcome.SKIPPED
-    assert "cannot be judged" in result.reason
+    assert "unknown until the changes above are made" in result.reason
 
 
 def test_an_unknown_state_is_made_known_once_by_a_journaled_change() -> None:
@@ -137,7 +137,7 @@ def test_a_lost_answer_is_looked_at_and_never_repeated() -> None:
     result = execute_step(FILE, bench.context())
     assert (result.outcome, bench.world.writes) == (Outcome.UNVERIFIED, ["write a.txt"])
     end = bench.told.of("change_end")[0]
-    assert (end["applied"], end["error"]) == (False, "the answer was lost; looked at again, not repeated")
+    assert (end["applied"], end["error"]) == (False, "the answer was lost; checked again, not repeated")
 
 
 def test_a_lost_answer_of_a_change_that_happened_is_a_change() -> None:
@@ -183,7 +183,7 @@ def test_a_change_after_which_the_host_cannot_be_looked_at_is_unknown(error: Exc
     bench.steps = {"toy.file": Lost}
     assert execute_step(FILE, bench.context()).outcome is Outcome.UNREACHABLE
     end = bench.told.of("change_end")[0]
-    assert (end["applied"], end["error"]) == (None, f"{error}; the host could not be looked at afterwards: the host is gone")
+    assert (end["applied"], end["error"]) == (None, f"{error}; the host could not be observed afterwards: the host is gone")
 
 
 def test_a_change_of_several_calls_of_which_one_came_through_is_unknown() -> None:
@@ -291,4 +291,4 @@ def test_a_change_after_which_the_host_falls_silent_is_told_and_counted_as_done(
     (end,) = bench.told.of("change_end")
     assert (result.outcome, len(result.changes)) == (Outcome.FAILED, 1)
     assert (end["applied"], end["error"]) == (True, "")
-    assert end["effect"] == "done, and the host could not be looked at afterwards: connection refused"
+    assert end["effect"] == "done, but the host could not be observed afterwards: connection refused"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from remediation.engine.step.executor import UNFORESEEN, execute_step
+from remediation.engine.step.executor import EXTRA_CHANGES, execute_step
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.outcome import Outcome
 from tests.engine.calls import CLOSED, FILE, with_file
@@ -17,7 +17,7 @@ def test_a_need_that_is_not_there_blocks_at_once() -> None:
     bench.world.start("chrome.exe", has_window=True)
     result = execute_step(CLOSED, bench.context(max_risk=Risk.DISRUPTIVE, close_programs=True))
     assert result.outcome is Outcome.BLOCKED
-    assert result.reason == "close chrome.exe needs somebody logged in at the desktop (no interactive session)"
+    assert result.reason == "close chrome.exe needs a user logged in at the desktop (no interactive session)"
     assert bench.world.writes == []
 
 
@@ -29,8 +29,8 @@ def test_a_program_that_comes_back_each_time_is_given_up() -> None:
     bench.world.settles["close"] = 0.25
     result = execute_step(CLOSED, bench.context(max_risk=Risk.DISRUPTIVE))
     assert result.outcome is Outcome.UNVERIFIED
-    assert len(bench.world.writes) == 1 + UNFORESEEN
-    assert "left over: close chrome.exe" in result.reason
+    assert len(bench.world.writes) == 1 + EXTRA_CHANGES
+    assert "remaining: close chrome.exe" in result.reason
 
 
 def test_ctrl_c_finishes_the_change_in_flight_and_makes_no_other() -> None:
@@ -70,7 +70,7 @@ def test_a_change_that_takes_longer_than_its_deadline_has_timed_out() -> None:
     bench.world.stubborn.add("chrome.exe")
     result = execute_step(CLOSED, bench.context(max_risk=Risk.DISRUPTIVE))
     assert result.outcome is Outcome.TIMED_OUT
-    assert result.reason == "close chrome.exe: took 1.0 s, and 0.5 s are allowed"
+    assert result.reason == "close chrome.exe: took 1.0 s, more than the allowed 0.5 s"
 
 
 def test_restarted_is_measured_from_the_runs_start_and_reached_once() -> None:
@@ -107,7 +107,7 @@ def test_a_change_in_flight_when_the_run_was_cut_off_is_looked_at_not_repeated()
     bench.memory.in_flight["0.0"] = (Change("write a.txt", subject="a.txt"),)
     result = execute_step(FILE, bench.context())
     assert (result.outcome, bench.world.writes) == (Outcome.CHANGED, [])
-    assert "has happened" in bench.told.of("note")[0]["text"]
+    assert "did happen" in bench.told.of("note")[0]["text"]
 
 
 def test_a_change_in_flight_that_has_not_happened_is_made() -> None:

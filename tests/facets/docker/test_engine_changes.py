@@ -73,7 +73,7 @@ def test_a_program_in_a_stopped_container_is_refused(host: Any, writer: Any, bed
         assert found.finished_at > found.started_at > found.created_at
         with pytest.raises(CallFailed, match="not running"):
             host.reader.engine.exec("ai-native-api", ["env"])
-        with pytest.raises(CallFailed, match="does not run"):
+        with pytest.raises(CallFailed, match="is not running"):
             host.reader.engine.stats("ai-native-api")
     finally:
         writer.engine.start("ai-native-api")
@@ -183,7 +183,7 @@ def test_a_bad_blob_is_found_set_aside_and_fetched_anew(real: Bed, guide: Projec
     writer.ollama.pull(MODEL)
     assert all(each.sound for each in host.reader.ollama.blobs(MODEL, verify=True))
     writer.ollama.discard(weights.digest)
-    with pytest.raises(CallFailed, match=r"no blob .* was set aside"):
+    with pytest.raises(CallFailed, match=r"blob .* was not moved aside"):
         writer.ollama.restore(weights.digest)
 
 

@@ -49,7 +49,7 @@ def test_a_card_that_tells_its_amounts_has_no_problem() -> None:
     "text", ["x" * 200_000, f"{KNOWN}\n{'x' * 200_000}", "Unable to determine the device handle", "No devices were found"]
 )
 def test_an_answer_that_cannot_be_read_is_an_error_of_this_host(text: str) -> None:
-    with pytest.raises(CallFailed, match="nvidia-smi cannot be read") as caught:
+    with pytest.raises(CallFailed, match="cannot parse the output of nvidia-smi") as caught:
         cards(text)
     assert (caught.value.host, len(caught.value.message) < 400) == ("dev-07", True)
 
@@ -83,7 +83,7 @@ def test_what_windows_does_not_count_is_unknown_and_not_zero() -> None:
 
 
 def test_counters_that_are_refused_are_not_called_missing() -> None:
-    assert "does not let this login" in wddm.residents([], [], (), "Access denied (0x80041003)").why
+    assert "denies this login access" in wddm.residents([], [], (), "Access denied (0x80041003)").why
     assert wddm.residents([], [], (), "Invalid class ").why.startswith("Windows has no GPU counters here (Invalid class);")
 
 

@@ -62,10 +62,10 @@ def test_nobody_at_the_desktop_is_told_nothing_and_starts_nothing(opened: Callab
     writer = host.writer()
     assert writer.desktop.notify("in a minute", seconds=5) is False
     chrome = next(each for each in host.reader.processes.list() if each.program == "chrome" and each.has_window)
-    with pytest.raises(Blocked, match="nobody is logged on") as raised:
+    with pytest.raises(Blocked, match="no user is logged on") as raised:
         writer.processes.close(chrome.pid, chrome.started, grace=1)
     assert "log on" in raised.value.next_step
-    with pytest.raises(Blocked, match="nobody is logged on"):
+    with pytest.raises(Blocked, match="no user is logged on"):
         writer.desktop.start_docker()
 
 

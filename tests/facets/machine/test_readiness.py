@@ -113,7 +113,7 @@ def test_the_kernel_module_s_version_is_cut_out(line: str, version: str) -> None
     [
         (Completed(0, b"v2.40.3\r\n", b""), Compose("2.40.3")),
         (Completed(1, b"", b"docker: 'compose' is not a docker command."), Compose(problem="docker: 'compose' is not a docker command.")),
-        (Completed(0, b"", b""), Compose(problem="it says nothing")),
+        (Completed(0, b"", b""), Compose(problem="no output")),
         (Failed("not-found", "there is no docker"), Compose(problem="there is no docker")),
     ],
 )  # fmt: skip

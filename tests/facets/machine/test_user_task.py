@@ -50,7 +50,7 @@ def control(value: Mapping[str, Any], state: Mapping[str, Any] = STATE, *, up_af
 @pytest.mark.parametrize("value", [task("running", 267009), {"done": False, "problem": "267009", "task_result": 267045}])
 def test_a_start_that_is_under_way_is_waited_for(value: dict[str, Any]) -> None:
     control(value, up_after=100.0).start(timeout=300.0)
-    with pytest.raises(DeadlineExceeded, match=r"within 300 s \(the task that starts it (runs|is queued)\)"):
+    with pytest.raises(DeadlineExceeded, match=r"within 300 s \(its scheduled task (runs|is queued)\)"):
         control(value, up_after=1e9).start(timeout=300.0)
 
 
@@ -60,9 +60,9 @@ def test_a_start_that_is_under_way_is_waited_for(value: dict[str, Any]) -> None:
         (
             task("refused", 0x80070005, Problems={"task": "Access is denied."}),
             Blocked,
-            r"may start nothing .* \(Access is denied\.\)",
+            r"may not start programs .* \(Access is denied\.\)",
         ),
-        (task("no-user", 0x800710E0), Blocked, "nobody is logged on"),
+        (task("no-user", 0x800710E0), Blocked, "no user is logged on"),
         (task("failed", 0x8007042B), CallFailed, "ended with 0x8007042B"),
         (task("ended", done=False, problem="Docker Desktop.exe is nowhere"), CallFailed, "is nowhere"),
     ],
@@ -75,13 +75,15 @@ def test_a_start_that_failed_says_how(value: dict[str, Any], kind: type[Exceptio
 def test_processes_that_windows_does_not_show_are_not_stopped_ones() -> None:
     hidden = {**STATE, "Problems": {"Processes": "Access denied"}}
     for call in (lambda: control(task(None), hidden).stop(timeout=5.0), lambda: control(task(None), hidden).set({"a": 1})):
-        with pytest.raises(CallFailed, match="whether Docker Desktop runs is not known: Access denied"):
+        with pytest.raises(CallFailed, match="cannot determine whether Docker Desktop is running: Access denied"):
             call()
 
 
 def test_a_stop_that_fails_names_the_reason() -> None:
     value = task("refused", problem="com.docker.backend.exe (8): Access is denied")
-    with pytest.raises(DeadlineExceeded, match=r"still run \(com\.docker\.backend\.exe \(8\): Access is denied\)"):
+    with pytest.raises(
+        DeadlineExceeded, match=r"still running: com.docker.backend \(com\.docker\.backend\.exe \(8\): Access is denied\)"
+    ):
         control(value, {**STATE, "Processes": [ROW]}).stop(timeout=5.0)
 
 
@@ -99,11 +101,19 @@ def test_older_answers_are_read_as_well(value: dict[str, Any], outcome: str) -> 
 @pytest.mark.parametrize(
     ("more", "kind", "words"),
     [
-        ({"task": None, "Problems": {"Process": "Access denied (0x80041003)"}}, Blocked, "whether process 4 runs is not known"),
-        ({"task": None, "Problems": {"Process": "Call cancelled"}}, CallFailed, "whether process 4 runs is not known"),
+        (
+            {"task": None, "Problems": {"Process": "Access denied (0x80041003)"}},
+            Blocked,
+            "cannot determine whether process 4 is running",
+        ),
+        ({"task": None, "Problems": {"Process": "Call cancelled"}}, CallFailed, "cannot determine whether process 4 is running"),
         ({"task": "running", "task_code": 267045}, DeadlineExceeded, "is queued"),
         ({"task": "failed", "task_code": 0xC0000142}, CallFailed, "ended with 0xC0000142"),
-        ({"task": None, "Problems": {"ended": "taskkill ended with 5"}}, CallFailed, "could not be ended: taskkill ended with 5"),
+        (
+            {"task": None, "Problems": {"ended": "taskkill ended with 5"}},
+            CallFailed,
+            "could not be killed: taskkill ended with 5",
+        ),
     ],
 )
 def test_why_a_process_is_still_there_is_said(more: dict[str, Any], kind: type[Exception], words: str) -> None:

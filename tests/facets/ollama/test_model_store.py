@@ -144,11 +144,11 @@ def test_a_blob_is_set_aside_put_back_over_a_new_one_and_discarded(shelf: BlobSt
     store.quarantine(name)
     store.discard(name)
     assert store.aside() == ()
-    with pytest.raises(CallFailed, match="was set aside"):
+    with pytest.raises(CallFailed, match="was not moved aside"):
         store.restore(name)
-    with pytest.raises(CallFailed, match="there is no blob"):
+    with pytest.raises(CallFailed, match="the store has no blob"):
         store.quarantine(name)
-    with pytest.raises(CallFailed, match="no digest"):
+    with pytest.raises(CallFailed, match="not a digest"):
         store.quarantine("sha256:../../etc")
 
 
@@ -178,7 +178,7 @@ def test_a_name_is_read_as_ollama_reads_it(text: str, path: str) -> None:
 
 @pytest.mark.parametrize("text", ["../etc/passwd", "a/../b", "a:..", "", "a b", "a/b/c/d", "-x", "a;b"])
 def test_what_would_lead_out_of_the_store_is_no_name(text: str) -> None:
-    with pytest.raises(CallFailed, match="no name of a model"):
+    with pytest.raises(CallFailed, match="not a valid model name"):
         Name.parse(text)
 
 

@@ -45,7 +45,7 @@ def puller() -> Iterator[str]:
     ("model", "error", "words", "step"),
     [
         ("full", CallFailed, "no space left", "free space"),
-        ("cut", DeadlineExceeded, "broke off at 'pulling aa'", "goes on where it ended"),
+        ("cut", DeadlineExceeded, "broke off at 'pulling aa'", "continues where it stopped"),
         ("broken", CallFailed, "refused", ""),
     ],
 )

@@ -55,7 +55,7 @@ def test_undoing_the_making_of_an_env_file_takes_it_away_and_brings_its_readers_
     run(world, "service.recreated", {"service": "api"})
     assert world.containers["ai-native-api"].environment["OLLAMA_MODEL"] == "phi3:3.8b"
     undone = undo(world, change)
-    assert (undone.outcome, summaries(undone)) == (Outcome.CHANGED, [f"remove {DOTENV}, which the run made", "recreate api"])
+    assert (undone.outcome, summaries(undone)) == (Outcome.CHANGED, [f"remove {DOTENV}, which the run created", "recreate api"])
     assert DOTENV not in world.texts
     assert world.containers["ai-native-api"].environment == before
     assert undo(world, change).outcome is Outcome.OK
@@ -81,13 +81,13 @@ def test_an_env_file_that_somebody_else_has_edited_since_stays() -> None:
     world.texts[DOTENV] += b"TOKEN=mine\n"
     refused = undo(world, change)
     assert (refused.outcome.bad, refused.changes) == (True, ())
-    assert f"{DOTENV} was edited by somebody else since" in refused.reason
+    assert f"{DOTENV} was edited since" in refused.reason
     assert world.texts[DOTENV] == b"OLLAMA_MODEL=phi3:3.8b\nTOKEN=mine\n"
 
 
 @pytest.mark.parametrize("params", [{}, {"path": DOTENV}, {"path": DOTENV, "expect": "0" * 64, "backup": f"{DOTENV}.bak"}])
 def test_no_file_is_taken_away_without_knowing_what_the_run_wrote(params: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="made needs path and expect"):
+    with pytest.raises(UsageError, match="made requires path and expect"):
         build(StepCall("file.restored", {"made": True, **params}), registry())
 
 

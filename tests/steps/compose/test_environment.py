@@ -18,7 +18,7 @@ def test_the_guides_environment_loses_the_harmful_setting_alone() -> None:
     assert result.outcome is Outcome.CHANGED
     assert world.texts[GPU] == before.replace(b"      - OLLAMA_LLM_LIBRARY=cuda\n", b"")
     assert b"# every card" in world.texts[GPU]
-    assert "without effect, left alone: OLLAMA_NUM_GPU=99" in result.reason
+    assert "ignored by this release, kept: OLLAMA_NUM_GPU=99" in result.reason
     assert "-      - OLLAMA_LLM_LIBRARY=cuda" in result.changes[0].diff
     backup = next(path for path in world.texts if path.endswith(".bak"))
     assert world.texts[backup] == before
@@ -69,7 +69,7 @@ def test_undo_restores_the_file_to_the_byte_unless_somebody_edited_it_since() ->
     world.texts[GPU] = repaired + b"# mine\n"
     refused = undo(world, change)
     assert (refused.outcome, world.texts[GPU]) == (Outcome.FAILED, repaired + b"# mine\n")
-    assert "somebody else" in refused.reason
+    assert "was edited since" in refused.reason
     world.texts[GPU] = repaired
     assert undo(world, change).outcome is Outcome.CHANGED
     assert world.texts[GPU] == before
@@ -97,7 +97,7 @@ def test_the_newest_backup_is_found() -> None:
 def test_no_backup_is_said_in_a_sentence() -> None:
     result = run(stack(), "file.restored")
     assert (result.outcome, result.changes) == (Outcome.FAILED, ())
-    assert "no backup lies beside" in result.reason
+    assert "no backup found next to" in result.reason
 
 
 def test_a_setting_in_an_included_file_is_taken_out_there() -> None:
@@ -118,11 +118,11 @@ def test_a_setting_that_stands_in_no_file_is_not_guessed_at() -> None:
     hidden = replace(found, judged=step.look.__globals__["judge_declared"]({"OLLAMA_LLM_LIBRARY": "cuda"}, (0, 13, 5)))
     assert plan == []
     assert list(step.plan(hidden)) == []
-    assert "look in env_file" in step.describe(hidden)
+    assert "check env_file" in step.describe(hidden)
 
 
 @pytest.mark.parametrize(
-    ("given", "said"), [("nope", "has no service 'nope'; it has ollama, api"), (None, "it is not clear which service")]
+    ("given", "said"), [("nope", "has no service 'nope'; it has ollama, api"), (None, "cannot determine the service")]
 )
 def test_no_service_or_two_are_said_with_the_candidates(given: str | None, said: str) -> None:
     world = stack()

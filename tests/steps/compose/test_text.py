@@ -191,7 +191,7 @@ def test_a_device_reservation_is_what_compose_takes() -> None:
 
 
 def test_nothing_is_put_into_a_service_on_one_line() -> None:
-    with pytest.raises(CallFailed, match="on one line"):
+    with pytest.raises(CallFailed, match="in flow style"):
         with_devices("c.yml", "services: {ollama: {image: x}}\n", "ollama")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from remediation.model.facts import ContainerStats, Executed, SystemLimits
 from remediation.model.outcome import Outcome
-from remediation.steps.compose.resources import memory_limit
+from remediation.steps.compose.resources import bytes_of
 from tests.engine.fakes.examples import (
     GPU,
     stack,
@@ -20,7 +20,7 @@ def test_a_container_that_asks_for_no_gpu_gets_a_reservation_and_is_recreated() 
     world = without_gpu_request()
     world.answers["nvidia-smi", "-L"] = Executed(0, "GPU 0: NVIDIA GeForce RTX 3060 (UUID: GPU-1)\n")
     result = run(world, "container.sees_gpu")
-    assert summaries(result) == [f"ask for the GPU for service ollama in {GPU}", "recreate ollama"]
+    assert summaries(result) == [f"request the GPU for service ollama in {GPU}", "recreate ollama"]
     assert b"capabilities: [gpu]" in world.texts[GPU]
     assert undo(world, result.changes[0]).outcome is Outcome.CHANGED
     assert b"capabilities: [gpu]" not in world.texts[GPU]
@@ -47,7 +47,7 @@ def test_what_ollama_found_counts_first() -> None:
     world.log = 'time=2026-01-01T00:00:01.000Z level=INFO source=types.go:60 msg="inference compute" id=cpu library=cpu compute="" name=cpu\n'
     step, found, _ = seen(world, "container.sees_gpu")
     assert step.met(found) is False
-    assert "only the processor" in step.describe(found)
+    assert "only the CPU" in step.describe(found)
 
 
 def test_what_the_server_ignores_is_said() -> None:
@@ -83,4 +83,4 @@ def test_limits_are_capped_by_what_the_engine_has() -> None:
     ("text", "size"), [("12G", 12 * GIB), ("512m", 512 * 1024**2), ("12884901888", 12 * GIB), ("8gb", 8 * GIB), ("1.5g", 3 * GIB // 2), ("0", None), (None, None), ("1e999", None)]
 )  # fmt: skip
 def test_compose_writes_sizes_in_several_ways(text: str | None, size: int | None) -> None:
-    assert memory_limit(text) == size
+    assert bytes_of(text) == size

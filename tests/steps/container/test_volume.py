@@ -55,14 +55,14 @@ def test_every_model_is_there_afterwards_by_its_digest() -> None:
     assert digests(world) == before
     assert world.volumes[VOLUME].created_at != created
     assert summaries(result) == [
-        f"write down what volume {VOLUME} holds: 2 models",
+        f"record the content of volume {VOLUME}: 2 models",
         f"save 1.0 GiB of models that no registry holds into volume {SAVED}",
         f"remove the containers that use volume {VOLUME}: {OLLAMA}",
-        f"remove volume {VOLUME}; what it holds cannot be taken back but from the saved copy and the registry",
-        f"bring ollama up, with a new volume {VOLUME}",
+        f"remove volume {VOLUME}; its content can only be restored from the saved copy and the registry",
+        f"start ollama with a new volume {VOLUME}",
         f"restore {LOCAL} from volume {SAVED}",
         f"pull {MODEL} (4.1 GiB)",
-        f"call volume {VOLUME} complete: every model is there by its digest",
+        f"mark volume {VOLUME} complete: every model is present with its digest",
     ]
     assert set(world.volumes[f"{SAVED}"].files) == LOCAL_FILES
 
@@ -93,7 +93,7 @@ def test_one_model_is_told_in_the_singular() -> None:
     run(world, "model.absent", {"model": LOCAL})
     world.fails["ollama.pull"] = [CallFailed("broken off")]
     result = run(world, "volume.recreated")
-    assert summaries(result)[0] == f"write down what volume {VOLUME} holds: 1 model"
+    assert summaries(result)[0] == f"record the content of volume {VOLUME}: 1 model"
     step, state, _ = seen(world, "volume.recreated")
     assert f"volume {VOLUME} held 1 model" in step.describe(state)
     step, state, _ = seen(world, "volume.completed")
@@ -123,7 +123,7 @@ def test_too_little_disk_is_refused_before_anything_is_done() -> None:
     world.answers["df", "-Pk", "/root/.ollama"] = Executed(0, f"Filesystem Size Used Available\n{line}\n")
     result = run(world, "volume.recreated")
     assert (result.outcome, world.writes) == (Outcome.BLOCKED, [])
-    assert "of disk are free" in result.reason
+    assert "of disk space is free" in result.reason
 
 
 @pytest.mark.parametrize("user", ["another-project-ollama-1", "by-hand"])
@@ -143,7 +143,7 @@ def test_a_registry_that_does_not_answer_stops_it_at_once() -> None:
     world.fails["ollama.registry"] = [CallFailed("no route to host")]
     result = run(world, "volume.recreated")
     assert (result.outcome, world.writes) == (Outcome.BLOCKED, [])
-    assert "could be fetched again" in result.reason
+    assert "cannot determine whether the registry has" in result.reason
 
 
 def test_a_model_of_which_the_registry_holds_another_version_is_saved_too() -> None:
@@ -171,7 +171,7 @@ def test_what_differs_afterwards_is_said_and_the_record_stays() -> None:
     world.registry[MODEL] = replace(changed, digest="sha256:another")
     result = run(world, "volume.recreated")
     assert result.outcome is Outcome.UNVERIFIED
-    assert f"not as before: {MODEL}" in result.reason
+    assert f"different from the record: {MODEL}" in result.reason
     assert [path for path in world.texts if "remediation-volume" in path]
 
 

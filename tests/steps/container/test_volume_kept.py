@@ -67,7 +67,7 @@ def test_a_model_made_after_it_was_written_down_is_written_down_too() -> None:
     result = run(world, "volume.recreated")
     assert result.outcome is Outcome.CHANGED, result.reason
     assert digests(world) == before
-    assert f"write down what volume {VOLUME} holds: 3 models" in summaries(result)
+    assert f"record the content of volume {VOLUME}: 3 models" in summaries(result)
 
 
 def test_half_a_restored_model_is_no_model() -> None:
@@ -88,7 +88,7 @@ def test_a_copy_that_differs_from_what_was_saved_is_never_called_complete() -> N
     world.volumes[VOLUME].files[blob_path(TUNED)] = Stored(whole.size, "sha256:rotten")
     result = run(world, "volume.recreated")
     assert result.outcome is Outcome.FAILED
-    assert "is not what was saved" in result.reason
+    assert "differs from what was saved" in result.reason
     assert world.volumes[SAVED].files[blob_path(TUNED)] == whole
 
 
@@ -158,7 +158,7 @@ def test_what_is_no_longer_saved_when_it_is_to_be_removed_is_not_removed(loss: s
             world.volumes[VOLUME].files[manifest_path(LOCAL)], digest="new"
         )
     for change in plan[:2]:
-        with pytest.raises(CallFailed, match="not saved as it is now"):
+        with pytest.raises(CallFailed, match="not saved in its current state"):
             step.apply(FakeWriter(world), change)
     assert (VOLUME in world.volumes, OLLAMA in world.containers) == (True, True)
 

@@ -88,7 +88,7 @@ def test_contradicting_counters_close_nothing(monkeypatch: pytest.MonkeyPatch) -
         ({"name": "com.docker.backend.exe"}, "Docker"),
         ({"name": "vmmemWSL"}, "system"),
         ({"name": "chrome.exe", "session_id": 0}, "session 0"),
-        ({"name": "chrome.exe", "owner": None}, "owner is not known"),
+        ({"name": "chrome.exe", "owner": None}, "owner is unknown"),
         ({"name": "chrome.exe", "owner": "NT AUTHORITY\\SYSTEM"}, "belongs to NT AUTHORITY"),
         ({"name": "chrome.exe", "service": "Chrome"}, "service Chrome"),
         ({"name": "chrome.exe", "path": "C:\\Windows\\chrome.exe"}, "Windows folder"),
@@ -179,7 +179,7 @@ def test_it_says_before_the_first_change_what_is_lacking_on_a_small_card() -> No
     world = stack()
     world.vram = 4 * GIB
     result = run(loaded(world), "vram.free")
-    assert "the card has not that much at all" in result.reason
+    assert "the card has less in total" in result.reason
     assert world.writes == []
 
 
@@ -240,4 +240,4 @@ def test_a_card_that_does_not_tell_its_memory_is_an_error_with_its_reason(monkey
     monkeypatch.setattr(FakeGpu, "use", silent)
     result = run(world, step, {} if step == "vram.free" else {"used": "1 GiB"})
     assert (result.outcome, world.writes) == (Outcome.FAILED, [])
-    assert "does not tell its memory: it needs a reset" in result.reason
+    assert "does not report its memory: it needs a reset" in result.reason

@@ -51,7 +51,7 @@ def test_docker_desktop_that_is_not_there_is_said() -> None:
     result = run(stack(), "docker_desktop.restarted")
     assert (result.outcome, result.reason) == (
         Outcome.SKIPPED,
-        "does not apply, since Docker Desktop is not installed on laptop-07",
+        "does not apply, because Docker Desktop is not installed on laptop-07",
     )
 
 

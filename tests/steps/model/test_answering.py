@@ -59,7 +59,7 @@ def asked(world: World) -> str:
     [
         (CallFailed("asking the model failed: model runner has unexpectedly stopped", status=500), "it does not answer: asking the model failed"),
         (CallFailed("asking the model failed: HTTP 502", status=502), "it does not answer"),
-        (DeadlineExceeded("no answer"), "it gave no token within 60 s"),
+        (DeadlineExceeded("no answer"), "it returned no token within 60 s"),
         (CallFailed('asking the model failed: "bge-m3" does not support generate', status=400), ""),
     ],
 )  # fmt: skip

@@ -172,7 +172,7 @@ def test_which_model_is_meant_is_asked_with_the_candidates() -> None:
     world = World()
     result = run(world, "model.reloaded")
     assert (result.outcome, world.writes) == (Outcome.FAILED, [])
-    assert "not clear which model" in result.reason
+    assert "cannot determine the model" in result.reason
 
 
 def test_a_baked_in_number_of_layers_is_neutralised_and_can_be_put_back() -> None:
@@ -204,7 +204,7 @@ def test_answers_are_judged_warm_and_by_their_rate() -> None:
     world.eval_rate = 2.0
     slow = run(world, "model.responds", {"samples": 2, "within": 5})
     assert slow.outcome is Outcome.UNVERIFIED
-    assert "at most 5 s wanted" in slow.reason
+    assert "limit 5 s" in slow.reason
 
 
 @pytest.mark.parametrize("error", [CallFailed("the journal holds nothing"), DeadlineExceeded("no answer"), Blocked("no right")])
@@ -230,7 +230,7 @@ def test_without_nvidia_smi_a_number_of_layers_that_a_client_asked_for_is_repair
     world.fails["gpu.use"] = [error] * 99
     result = run(world, "model.reloaded")
     assert (result.outcome, result.values["layers"]) == (Outcome.CHANGED, [33, 33])
-    assert "how much VRAM is free is not known" in build(StepCall("model.reloaded"), registry()).describe(
+    assert "the free VRAM is unknown" in build(StepCall("model.reloaded"), registry()).describe(
         seen(without_card(left_by_a_client()), "model.reloaded")[1]
     )
 
@@ -249,7 +249,7 @@ def test_a_model_that_is_not_stored_is_never_a_goal_that_is_met(still_loaded: bo
     result = run(world, "model.offloaded")
     assert result.outcome is Outcome.FAILED
     assert f"{MODEL} is not stored on this server" in result.reason
-    assert result.next_step == f"pull it: ollama pull {MODEL}, or name one that is stored: -e model=phi3:3.8b"
+    assert result.next_step == f"pull it: ollama pull {MODEL}, or choose a stored model: -e model=phi3:3.8b"
 
 
 class Unclear(FakeReader):
@@ -263,9 +263,9 @@ def test_a_model_that_is_not_clear_is_asked_for_by_name() -> None:
     with pytest.raises(Undecided) as refused:
         build(StepCall("model.reloaded"), registry()).look(Unclear(stack()))
     assert refused.value.message == (
-        f"it is not clear which model is meant: the server holds {MODEL}, phi3:3.8b (old:1b is still loaded and was deleted)"
+        f"cannot determine the model: the server has {MODEL}, phi3:3.8b (old:1b is still loaded but was deleted)"
     )
-    assert refused.value.next_step == f"name it: -e model={MODEL} or -e model=phi3:3.8b, or model in the inventory"
+    assert refused.value.next_step == f"set it: -e model={MODEL} or -e model=phi3:3.8b, or model in the inventory"
 
 
 def test_a_server_that_hangs_is_not_said_to_hold_no_model() -> None:
@@ -303,7 +303,7 @@ def test_what_only_a_container_or_docker_desktop_has_does_not_apply_to_a_native_
         world.engine_up = installed
         result = run(world, step, params)
         assert (result.outcome, result.applies, world.writes) == (Outcome.SKIPPED, False, []), result.reason
-        assert result.reason.startswith("does not apply, since ")
+        assert result.reason.startswith("does not apply, because ")
 
 
 def test_where_the_login_may_not_ask_the_engine_nothing_is_said_not_to_apply() -> None:
@@ -318,7 +318,7 @@ def test_where_the_load_fails_what_was_loaded_before_is_brought_back() -> None:
     world.fails["ollama.load"] = [CallFailed("llama runner process has terminated", status=500)]
     result = run(world, "model.reloaded")
     assert (result.outcome, summaries(result)) == (Outcome.FAILED, [f"unload {MODEL}"])
-    assert result.reason == f"llama runner process has terminated; {MODEL} is loaded again as it was before"
+    assert result.reason == f"llama runner process has terminated; {MODEL} is loaded again with its previous options"
     assert world.writes == [f"unload {MODEL}", f"load {MODEL}", f"load {MODEL}"]
     assert world.runners[MODEL].size_vram < world.runners[MODEL].size
 

@@ -40,7 +40,7 @@ def test_a_pull_that_was_interrupted_goes_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "said"), [("unknown", "no registry knows"), ("offline", "cannot be asked"), ("full", "of disk")]
+    ("case", "said"), [("unknown", "no registry has a model"), ("offline", "cannot be reached"), ("full", "of disk")]
 )
 def test_what_cannot_be_pulled_is_said_before_anything_is_tried(case: str, said: str) -> None:
     world = stored()
@@ -96,7 +96,7 @@ def test_a_damaged_model_that_exists_only_here_is_not_touched() -> None:
     world.store[blob_path("sha256:" + "a" * 64)] = Stored(GIB, "sha256:" + "0" * 64)
     result = run(world, "model.repulled", {"model": LOCAL})
     assert (result.outcome, world.writes, world.aside) == (Outcome.FAILED, [], {})
-    assert "no registry holds it" in result.reason
+    assert "no registry has it" in result.reason
 
 
 def test_a_broken_manifest_is_fetched_anew() -> None:
@@ -133,7 +133,7 @@ def test_nothing_is_pulled_in_vain() -> None:
     world.registry["phi3:3.8b"] = manifest("phi3:3.8b", "sha256:" + "b" * 64, size=2 * GIB)
     result = run(world, "model.smaller")
     assert (result.outcome, world.writes) == (Outcome.FAILED, [])
-    assert "none of them will do" in result.reason
+    assert "none of them is suitable" in result.reason
 
 
 def test_a_model_that_fits_needs_no_smaller_one() -> None:

@@ -26,7 +26,7 @@ def test_a_container_is_restarted_once_per_run_and_what_was_loaded_is_gone() -> 
     before = world.containers[OLLAMA]
     result = run(world, "ollama.restarted")
     assert result.outcome is Outcome.CHANGED, result.reason
-    assert summaries(result) == [f"restart the container {OLLAMA}: what is loaded is lost until it is asked for again"]
+    assert summaries(result) == [f"restart the container {OLLAMA}: loaded models are lost until the next request"]
     assert (world.containers[OLLAMA].id, world.runners) == (before.id, {})
     assert run(world, "ollama.restarted").outcome is Outcome.OK
     world.clock.sleep(60.0)
@@ -37,9 +37,7 @@ def test_a_native_service_is_fresh_once_its_process_is() -> None:
     world = native()
     step, state, plan = seen(world, "ollama.restarted")
     assert (state.name, state.started, step.met(state)) == ("the service ollama", BOOT + 1.0, False)
-    assert [change.summary for change in plan] == [
-        "restart the service ollama: what is loaded is lost until it is asked for again"
-    ]
+    assert [change.summary for change in plan] == ["restart the service ollama: loaded models are lost until the next request"]
     world.programs = {pid: replace(each, started=world.clock.now()) for pid, each in world.programs.items()}
     step, state, plan = seen(world, "ollama.restarted")
     assert (step.met(state), plan) == (True, [])
@@ -73,7 +71,7 @@ def test_a_container_that_was_started_by_hand_is_said_to_hold_its_settings_alone
     world.containers[OLLAMA] = replace(world.containers[OLLAMA], labels={})
     step, state, _ = seen(world, "ollama.restarted")
     assert (state.by_hand, step.values(state)["by_hand"]) == (True, True)
-    assert "it was started by hand" in step.describe(state)
+    assert "it was started manually" in step.describe(state)
 
 
 def test_a_server_that_hangs_is_restarted_where_only_such_a_one_is_to_be() -> None:

@@ -40,13 +40,13 @@ def test_windows_line_ends_and_spaces_around_do_no_harm() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (VALUE.text.replace("AES256", "AES"), "of the form 1.1;AES; 1.1;AES256 and 1.2;AES256 can be read"),
-        (VALUE.text.replace("1.1", "2.0"), "of the form 2.0;AES256"),
-        ("$ANSIBLE_VAULT;1.1\n00\n", "begins with $ANSIBLE_VAULT;1.1;AES256"),
+        (VALUE.text.replace("AES256", "AES"), "unsupported vault format 1.1;AES; supported: 1.1;AES256 and 1.2;AES256"),
+        (VALUE.text.replace("1.1", "2.0"), "unsupported vault format 2.0;AES256"),
+        ("$ANSIBLE_VAULT;1.1\n00\n", "must begin with $ANSIBLE_VAULT;1.1;AES256"),
         (VALUE.text[:-100], "damaged"),
         ("$ANSIBLE_VAULT;1.1;AES256\nzz\n", "damaged"),
         ("$ANSIBLE_VAULT;1.1;AES256\n", "damaged"),
-        (VALUE_OF_OPS.text, "none of the known vault passwords opens this (its id is 'ops')"),
+        (VALUE_OF_OPS.text, "none of the known vault passwords decrypts this (its id is 'ops')"),
     ],
 )
 def test_what_cannot_be_opened_is_told(text: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The flow actions: what each does on a host. What they take is said in `remediation.playbook.actions`."""
+"""Runs the flow actions on a host. `remediation.playbook.actions` describes their parameters."""
 
 from __future__ import annotations
 
@@ -31,43 +31,43 @@ DOES: Mapping[str, Callable[[Any, TaskContext, Scope], ActionResult]] = {
     "wait_for": wait_for,
 }
 
-ASKED_RAW = frozenset({("assert", "that"), ("debug", "var"), ("include_tasks", "apply")})
-"""Parameters that are not evaluated here: expressions, which the action evaluates itself, and keywords of other tasks."""
+UNEVALUATED = frozenset({("assert", "that"), ("debug", "var"), ("include_tasks", "apply")})
+"""Parameters that are not evaluated here: expressions, which the action evaluates, and keywords of other tasks."""
 
 
-TELLS = frozenset({"assert", "debug", "fail", "include_vars", "set_fact"})
+LOCAL_ACTIONS = frozenset({"assert", "debug", "fail", "include_vars", "set_fact"})
 """Actions that touch no host and take no time."""
 
 
 def act(site: TaskContext, scope: Scope) -> ActionResult:
-    """Do what the task of `site` says; raises `RemediationError`."""
+    """Run the action of the task of `site`. Raises `RemediationError`."""
     name = site.task.action
     try:
         return DOES[name](action_parameters(site, scope), site, scope)
     finally:
-        if name not in TELLS:
+        if name not in LOCAL_ACTIONS:
             site.forget()
 
 
 def _named(key: object, action: str, scope: Scope) -> str:
-    """Return a parameter's name; where any name will do (``set_fact``), it may be a template."""
+    """Return a parameter's name, which may be a template if the action accepts any name (``set_fact``)."""
     if ACTIONS[action].open and isinstance(key, str) and looks_like_template(key):
         return str(scope.render(Text(key)))
     return str(key)
 
 
 def action_parameters(site: TaskContext, scope: Scope) -> Action:
-    """Return the task's parameters with everything evaluated and checked; raises `RemediationError`."""
+    """Return the task's parameters, evaluated and validated. Raises `RemediationError`."""
     name = site.task.action
     given: dict[str, Any] = {}
     for key, value in site.task.arguments.items():
-        found = value if (name, key) in ASKED_RAW else scope.render(value)
+        found = value if (name, key) in UNEVALUATED else scope.render(value)
         if found is not OMIT:
             given[_named(key, name, scope)] = found
     site.learn(given)
     try:
         return ACTIONS[name].model_validate(given)
     except ValidationError as error:
-        # the given value is not told: it may be a secret
+        # the value is left out: it may be a secret
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}".lstrip(": ") for item in error.errors())
         raise UsageError(f"{name}: {wrong}", place=site.place) from None

@@ -1,4 +1,7 @@
-"""``command``: a program with arguments, no shell. It counts as a change each time, is weighed, journaled, and never repeated."""
+"""``command``: runs a program with arguments, without a shell.
+
+Every call counts as a change; it passes the risk gate, is journaled, and is never repeated.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +31,18 @@ from remediation.templating.templar import Scope
 from remediation.templating.yaml.secret import revealed
 
 LONGEST = 3600.0
-"""Seconds that a program may take where the task does not say ``timeout``."""
+"""Default time limit of a program in seconds, if the task has no ``timeout``."""
 
 NO_SUCH_PROGRAM = 2
 NOT_STARTED = frozenset({"not-found", "denied", "refused", "not-recorded"})
-"""What a host answers where it did not start the program. Of a program that it started and that gave no exit code, nobody knows how far it came."""
-SEE = "see on the host whether it was done; it is not repeated"
+"""Failures in which the host did not start the program. If a program started but returned no exit code, its effect is unknown."""
+SEE = "check on the host whether it was done; it is not repeated"
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What is run: ``words`` and ``shown`` have secrets masked, ``arguments`` has not."""
+    """The program to run: ``words`` and ``shown`` have secrets masked, ``arguments`` does not."""
 
     arguments: tuple[str, ...]
     words: tuple[str, ...]
@@ -49,7 +52,7 @@ class Program:
 
 
 def command_action(given: Command, site: TaskContext, scope: Scope) -> ActionResult:
-    """Run the program; check mode leaves it out."""
+    """Run the program; check mode skips it."""
     try:
         unnecessary = _unnecessary(given, site)
         if unnecessary:
@@ -68,7 +71,7 @@ def command_action(given: Command, site: TaskContext, scope: Scope) -> ActionRes
 
 
 def _timed(acted: ActionResult, program: Program, begun: float, ended: float) -> ActionResult:
-    """Return the result with what was run and when, as Ansible's."""
+    """Add the command line and the times to the result, as Ansible does."""
     if "rc" not in acted.values:
         return acted
     start, end = (datetime.fromtimestamp(moment, tz=timezone.utc) for moment in (begun, ended))
@@ -77,7 +80,7 @@ def _timed(acted: ActionResult, program: Program, begun: float, ended: float) ->
 
 
 def _foreseen(given: Command, site: TaskContext) -> ActionResult:
-    """Leave the program out, as Ansible's check mode does; a saved plan holds it all the same. The host is not asked."""
+    """Skip the program, as Ansible's check mode does; a saved plan still lists it. The host is not contacted."""
     words = given.argv if given.argv is not None else _words(given.cmd or "", site, site.opened())
     if site.task.changed_when is not False and site.play.stage.request.policy.check:
         change = _change(_shown(words, site), _risk(site))
@@ -95,12 +98,12 @@ def _change(shown: str, risk: Risk) -> Change:
 def _shown(words: Sequence[Any], site: TaskContext) -> str:
     if site.hidden():
         return "a program (no_log)"
-    # masked here, and not only in events: a plan and an earlier process of the run know it in this form
+    # masked here, not only in events: a saved plan and an earlier process of the run identify the change by this text
     return site.play.stage.ports.mask.text(shlex.join(str(word) for word in words))
 
 
 def environment_of(site: TaskContext, scope: Scope) -> dict[str, str]:
-    """Return the task's environment, the innermost level counting most."""
+    """Return the task's environment; inner levels take precedence."""
     found: dict[str, str] = {}
     for level in site.settings.environment:
         value = scope.render(level)
@@ -108,21 +111,24 @@ def environment_of(site: TaskContext, scope: Scope) -> dict[str, str]:
             if part is None:
                 continue
             if not isinstance(part, Mapping):
-                raise UsageError(f"environment: a mapping is wanted, not {part!r}", place=site.place)
+                raise UsageError(f"environment: expected a mapping, got {part!r}", place=site.place)
             site.learn(part)
             found |= {str(name): str(revealed(item)) for name, item in part.items()}
     return found
 
 
 def _valid(environment: Mapping[str, str], site: TaskContext, opened: Opened) -> Mapping[str, str]:
-    """Return `environment`; raises `UsageError` for what the host could not be given."""
+    """Return `environment`. Raises `UsageError` for names and values that the host cannot set."""
     windows = opened.access.connection.platform == "windows"
     for name, value in environment.items():
         if not (name and not set("=\0") & set(name) if windows else is_environment_name(name)):
-            step = "take the = out of it" if windows else "use letters, digits and underscores, and no digit first"
-            raise UsageError(f"environment: {name!r} is not a valid name of a variable", place=site.place, next_step=step)
+            step = "remove the = from it" if windows else "use letters, digits and underscores, not starting with a digit"
+            raise UsageError(f"environment: {name!r} is not a valid variable name", place=site.place, next_step=step)
         if "\0" in value:
-            raise UsageError(f"environment: the value of {name} holds a NUL, which no program can be given", place=site.place)
+            raise UsageError(
+                f"environment: the value of {name} contains a NUL character, which cannot be passed to a program",
+                place=site.place,
+            )
     return environment
 
 
@@ -131,7 +137,7 @@ def _program(given: Command, site: TaskContext, opened: Opened, environment: Map
     known = {**os.environ, **environment} if opened.machine == "local" else environment
     arguments = tuple(_filled(str(revealed(word)), known) for word in words)
     if not arguments:
-        raise UsageError("command: there is no program to run", place=site.place)
+        raise UsageError("command: no program given", place=site.place)
     return Program(arguments, tuple(map(str, words)), _shown(words, site), given, environment)
 
 
@@ -143,14 +149,14 @@ def _words(text: str, site: TaskContext, opened: Opened) -> list[str]:
 
 
 def _filled(word: str, known: Mapping[str, str]) -> str:
-    """Return an argument with ``$NAME`` replaced by the environment's value; names that it does not hold stay."""
+    """Return an argument with ``$NAME`` replaced from the environment; unknown names stay."""
     filled = _VARIABLE.sub(lambda match: known.get(match[1] or match[2], match[0]), word)
     home = known.get("HOME", "")
     return home + filled[1:] if home and (filled == "~" or filled.startswith("~/")) else filled
 
 
 def _unnecessary(given: Command, site: TaskContext) -> str:
-    """Return why the program need not run, empty where it must; the host is asked only where the task says what to look for."""
+    """Return why the program need not run, "" if it must; the host is read only for ``creates`` and ``removes``."""
     if given.creates is None and given.removes is None:
         return ""
     opened = site.opened()
@@ -162,7 +168,7 @@ def _unnecessary(given: Command, site: TaskContext) -> str:
 
 
 def _quoted(reason: str) -> str:
-    """Return a reason with its path in quotes, as Ansible's message has it."""
+    """Return a reason with its path quoted, as in Ansible's message."""
     for end in (" does not exist", " exists"):
         if reason.endswith(end):
             return f"{reason.removesuffix(end)!r}{end}"
@@ -176,7 +182,7 @@ def _exists(path: str, folder: str | None, opened: Opened) -> bool:
 
 
 def exists(reply: Reply) -> bool:
-    """Return whether a file that was read is there; a folder cannot be read and is there all the same."""
+    """Return whether a path exists, from the reply to reading it; a folder exists although it cannot be read."""
     if isinstance(reply, FileContent):
         return not reply.missing
     return not (isinstance(reply, Failed) and reply.kind == "not-found")
@@ -191,14 +197,14 @@ def _run(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
     if earlier is not None:
         return earlier
     selected = context.ports.select(context.host, context.path, change)
-    quiet = site.task.changed_when is False  # it says that it changes nothing: nothing to plan, nothing to record
+    quiet = site.task.changed_when is False  # the task declares that it changes nothing: nothing to plan or record
     if selected is Selected.LEFT_OUT:
         return ActionResult(
-            Outcome.SKIPPED, {"msg": f"left out by the user: {change.summary}"}, f"left out by the user: {change.summary}"
+            Outcome.SKIPPED, {"msg": f"excluded by the user: {change.summary}"}, f"excluded by the user: {change.summary}"
         )
     refusal = check_risk([change], context)
     if selected is Selected.UNPLANNED and not quiet:
-        refusal = Refusal(f"stale plan: {change.summary} is not in it", "look again and save a new plan: --check --out")
+        refusal = Refusal(f"stale plan: {change.summary} is not in it", "save a new plan with --check --out")
     if refusal is not None:
         told = Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step)
         return ActionResult(Outcome.BLOCKED, {"msg": refusal.reason}, refusal.reason, refusal.next_step, told=told)
@@ -213,7 +219,7 @@ def _run(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
 
 
 def _unheld(seconds: float) -> None:
-    """Hold nothing: what is safe does not keep other runs away."""
+    """Do nothing: a safe program needs no lease."""
 
 
 def _risk(site: TaskContext) -> Risk:
@@ -226,20 +232,20 @@ def _risk(site: TaskContext) -> Risk:
 
 
 def _earlier(change: Change, context: StepContext, *, repeat: bool) -> ActionResult | None:
-    """Return what an earlier process of this run came to with the very program, None where it was not sent."""
+    """Return the recorded result of this program from an earlier process of the run, None if it was not sent."""
     memory, path = context.memory, context.path
     done, in_flight = memory.done.pop(path, ()), memory.in_flight.pop(path, ())
     for known in done:
         if known.key == change.key and "rc" in known.data:
             return _result(int(known.data["rc"]), str(known.data["stdout"]), str(known.data["stderr"]), change)
     if any(known.key == change.key for known in in_flight) and not repeat:
-        reason = f"{change.summary}: was in flight when the run was cut off, and is not repeated"
-        return ActionResult(Outcome.UNVERIFIED, {"msg": reason}, reason, "see whether it was done, or resume with --repeat")
+        reason = f"{change.summary}: was in flight when the run was interrupted, and is not repeated"
+        return ActionResult(Outcome.UNVERIFIED, {"msg": reason}, reason, "check whether it was done, or resume with --repeat")
     return None
 
 
 def _recorded(change: Change, program: Program, site: TaskContext, context: StepContext, opened: Opened) -> ActionResult:
-    """Run the program with its start and its end on disk."""
+    """Run the program, with its start and end in the journal."""
     limit = context.timeout or LONGEST
     index, context.memory.changes = context.memory.changes, context.memory.changes + 1
     told: dict[str, Any] = {"index": index, "step": "command", "path": context.path}
@@ -288,7 +294,7 @@ def _acted(reply: Reply, program: Program, change: Change | None) -> ActionResul
     if reply.kind == "not-found":
         missing = reply.missing or program.arguments[0]
         if missing == program.given.chdir:
-            return ActionResult(Outcome.FAILED, values, reply.message, "make that folder on the host, or correct chdir")
+            return ActionResult(Outcome.FAILED, values, reply.message, "create that folder on the host, or correct chdir")
         correct = "run the task without become" if missing == "sudo" else "correct its name"
         return ActionResult(Outcome.FAILED, values, reply.message, f"install {missing} on the host, or {correct}")
     next_step = SEE if reply.kind == "uncertain" else ""

@@ -1,4 +1,4 @@
-"""How a command line falls into words: by the shell's quotes on POSIX, by the rules of Windows programs on Windows."""
+"""Splits a command line into words: by shell quoting on POSIX, by the rules of Windows programs on Windows."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import shlex
 
 
 def split_command(text: str, *, windows: bool) -> list[str]:
-    """Return the words of a command line; raises ValueError where a quote stays open."""
+    """Return the words of a command line. Raises ValueError on an unclosed quote."""
     return _windows(text) if windows else shlex.split(text)
 
 
 def _windows(text: str) -> list[str]:
-    """Return the words as CommandLineToArgvW does: a backslash is itself but before a double quote, and no other quote is one."""
+    """Return the words as CommandLineToArgvW does: only double quotes quote, and a backslash escapes only before a double quote."""
     words: list[str] = []
     word: str | None = None
     quoted = False
@@ -32,7 +32,7 @@ def _windows(text: str) -> list[str]:
         position += 1
         if character == '"':
             word = word or ""
-            if quoted and text[position : position + 1] == '"':  # two of them inside of quotes are one
+            if quoted and text[position : position + 1] == '"':  # inside quotes, two double quotes are one literal quote
                 word += '"'
                 position += 1
             else:

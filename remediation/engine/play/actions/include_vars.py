@@ -1,4 +1,4 @@
-"""``include_vars``: variables from a file, chosen when the host gets there."""
+"""``include_vars``: loads variables from a file when the host reaches the task."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def _files(given: IncludeVars, site: TaskContext) -> list[Path]:
     if given.file is not None:
         path = find_file(given.file, folders, "vars", subfolder_first=True)
         if path is None:
-            raise UsageError(f"include_vars: there is no file {given.file!r} in {folders[0]}", place=site.place)
+            raise UsageError(f"include_vars: no file {given.file!r} in {folders[0]}", place=site.place)
         return [path]
     for folder in folders:
         there = folder / str(given.dir)
         if there.is_dir():
             return sorted(path for path in there.rglob("*") if path.is_file() and path.suffix in ENDINGS)
-    raise UsageError(f"include_vars: there is no folder {given.dir!r} in {folders[0]}", place=site.place)
+    raise UsageError(f"include_vars: no folder {given.dir!r} in {folders[0]}", place=site.place)

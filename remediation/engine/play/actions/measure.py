@@ -1,4 +1,4 @@
-"""``measure``: figures before and after, told as a ``measurement``."""
+"""``measure``: measures figures and emits them as a ``measurement``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from remediation.playbook.actions import Measure
 from remediation.templating.templar import Scope
 
 SCALED = "lab_scale"
-"""The host variable of a lab: its figures are a simulation's."""
+"""Host variable of a lab: its figures are simulated."""
 
 
 def measure_action(given: Measure, site: TaskContext, scope: Scope) -> ActionResult:
-    """Ask the loaded model for a few tokens; what cannot be measured says why, and fails nothing."""
+    """Measure with the loaded model. A figure that cannot be measured has a reason and does not fail the task."""
     try:
         opened = site.opened()
         look_once(site, opened)

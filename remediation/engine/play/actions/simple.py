@@ -1,4 +1,4 @@
-"""``debug``, ``fail``, ``assert`` and ``set_fact``: they need no host."""
+"""``debug``, ``fail``, ``assert`` and ``set_fact``: actions that need no host."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ GREETING = "Hello world!"
 
 
 def debug(given: Debug, site: TaskContext, scope: Scope) -> ActionResult:
-    """Tell a message, or the value of an expression."""
+    """Print a message, or the value of an expression."""
     if given.verbosity > site.play.stage.request.verbosity:
-        return ActionResult(Outcome.SKIPPED, {"skipped_reason": "Verbosity threshold not met."}, "told only with more -v")
+        return ActionResult(Outcome.SKIPPED, {"skipped_reason": "Verbosity threshold not met."}, "shown only with more -v")
     if given.var is not None:
         try:
             value = scope.render(given.var) if has_template(given.var) else scope.expression(str(given.var), site.place)
         except UndefinedVariable as error:
-            value = f"<< error 1 - {error.message.rsplit(' in ', 1)[0]} >>"  # to look at what is not there is no mistake
+            value = f"<< error 1 - {error.message.rsplit(' in ', 1)[0]} >>"  # showing an undefined variable is not an error
         return ActionResult(values={str(given.var): value, "msg": value})
     return ActionResult(values={"msg": given.msg if "msg" in given.model_fields_set else GREETING})
 
@@ -33,7 +33,7 @@ def fail(given: Fail, site: TaskContext, scope: Scope) -> ActionResult:
 
 
 def assert_(given: Assert, site: TaskContext, scope: Scope) -> ActionResult:
-    """Fail at the first condition that does not hold."""
+    """Fail at the first condition that is false."""
     for condition in given.that if isinstance(given.that, list) else [given.that]:
         if not scope.condition(condition, site.place):
             message = "Assertion failed" if given.fail_msg is None else given.fail_msg
@@ -43,9 +43,9 @@ def assert_(given: Assert, site: TaskContext, scope: Scope) -> ActionResult:
 
 
 def set_fact(given: SetFact, site: TaskContext, scope: Scope) -> ActionResult:
-    """Set variables; those of one task do not see each other."""
+    """Set variables; variables of the same task do not see each other."""
     wrong = next((name for name in given.model_extra or () if not is_variable(name)), None)
     if wrong is not None:
-        reason = f"set_fact: {wrong!r} cannot be the name of a variable"
+        reason = f"set_fact: {wrong!r} is not a valid variable name"
         return ActionResult(Outcome.FAILED, {"msg": reason}, reason, "use the letters a to z, digits and underscores")
     return ActionResult(facts=dict(given.model_extra or {}))

@@ -1,4 +1,4 @@
-"""``wait_for``: a port, a file, or a text in a file, looked at from the host until it is as wanted."""
+"""``wait_for``: waits for a port, a file, or a text in a file, as seen from the host."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ GONE = frozenset({"stopped", "absent", "drained"})
 
 
 def wait_for(given: WaitFor, site: TaskContext, scope: Scope) -> ActionResult:
-    """Look again and again until the state is there or the time is over; check mode waits for nothing."""
+    """Check repeatedly until the state is reached or the timeout expires; check mode does not wait."""
     if site.check():
         return ActionResult(
-            Outcome.SKIPPED, {"msg": "check mode: not waited for"}, "check mode: what was not done is not waited for"
+            Outcome.SKIPPED, {"msg": "check mode: no waiting"}, "check mode: no waiting for changes that were not made"
         )
     try:
         return _waited(given, site)
@@ -84,7 +84,7 @@ def _there(given: WaitFor, pattern: re.Pattern[str] | None, opened: Opened) -> b
                 return True
         except OSError:
             return False
-    # whatever answers, even with nonsense, listens
+    # any answer, even an invalid one, means that the port is open
     url = f"http://{given.host}:{given.port}/"
     reply = opened.access.connection.exchange([Http("GET", url, timeout=given.connect_timeout)])[0]
     return not (isinstance(reply, Failed) and reply.kind in {"refused", "timeout", "not-found"})

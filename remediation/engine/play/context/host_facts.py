@@ -1,4 +1,4 @@
-"""What a host is, told once as it is first worked on: one composite look, and what is to be repaired there."""
+"""Host facts: emitted once when the run first works on a host, from one composite snapshot and the repair target."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ FIRST_WINDOWS_11 = 22000
 
 
 def look_once(site: TaskContext, opened: Opened) -> Reader | None:
-    """Tell ``host_facts`` of the task's own host, the first time, and return what was looked through; raises `Unreachable`.
+    """Emit ``host_facts`` of the task's own host the first time, and return the reader used. Raises `Unreachable`.
 
-    What does not answer is left out.
+    Readings that fail are left out.
     """
     host = site.host
     if host.looked or opened.name != host.name:
         return None
     host.looked = True
     access = opened.access
-    _take_up(host.memory, access)
-    clock = site.play.stage.ports.clock  # of the one who waits, not the host's: a simulated one runs faster
+    _restore_target(host.memory, access)
+    clock = site.play.stage.ports.clock  # the controller's clock, not the host's: a simulated one runs faster
     begun, trips = clock.monotonic(), access.round_trips
     reader = access.reader_for("diagnosis")
-    ahead = getattr(reader, "prefetch", None)  # a reader that can ask for all of it in few exchanges
+    ahead = getattr(reader, "prefetch", None)  # a reader that can fetch everything in few round trips
     if ahead is not None:
         ahead()
-    told = {name: text for name, ask in _ASKED.items() if (text := _answer(reader, ask))}
+    told = {name: text for name, ask in _FACTS.items() if (text := _answer(reader, ask))}
     target = _target(reader)
     if told.get("ollama") and "container" in target:
         told["ollama"] += f" in {target['container']['value']}"
@@ -55,8 +55,8 @@ def look_once(site: TaskContext, opened: Opened) -> Reader | None:
     return reader
 
 
-def _take_up(memory: HostMemory, access: HostAccess) -> None:
-    """Go on with what an earlier process of this run found: its model may be unloaded by now."""
+def _restore_target(memory: HostMemory, access: HostAccess) -> None:
+    """Continue with the target that an earlier process of this run found: its model may be unloaded by now."""
     from remediation.model.facts import Found, Runner
 
     take_up = getattr(access, "take_up", None)
@@ -92,7 +92,7 @@ def _system(reader: Reader) -> str:
 
 
 def windows_name(version: str) -> str:
-    """Return the product's name: Windows 11 still calls itself 10.0, from build 22000 on."""
+    """Return the product name: Windows 11 still reports version 10.0, from build 22000 on."""
     build = version.rpartition(".")[2]
     if not version.startswith("10.0.") or not is_whole(build):
         return f"Windows {version}".strip()
@@ -116,11 +116,11 @@ def _ollama(reader: Reader) -> str:
     return f"Ollama {reader.ollama.version()}"
 
 
-_ASKED: dict[str, Callable[[Reader], str]] = {"system": _system, "gpus": _gpus, "engine": _engine, "ollama": _ollama}
+_FACTS: dict[str, Callable[[Reader], str]] = {"system": _system, "gpus": _gpus, "engine": _engine, "ollama": _ollama}
 
 
 def _target(reader: Reader) -> dict[str, Any]:
-    """Return the target's parts with their sources; one that is not clear is told by the step that needs it."""
+    """Return the target's parts with their sources; the step that needs an ambiguous part reports it."""
     from remediation.model.facts import Found, Target
 
     try:

@@ -1,4 +1,4 @@
-"""What is known of each host during a run: a fold of its events, so that it can be had again from the journal."""
+"""The state of each host during a run, computed from its events so that the journal can restore it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from remediation.model.outcome import Outcome, Result
 
 @dataclass(slots=True)
 class Recap:
-    """A host's counters, with Ansible's meanings: ``ok`` includes ``changed`` and ``ignored``; items are not counted."""
+    """A host's counters, as Ansible defines them: ``ok`` includes ``changed`` and ``ignored``; loop items are not counted."""
 
     ok: int = 0
     changed: int = 0
@@ -31,10 +31,10 @@ class Recap:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What became of one task (or one item of its loop) on one host.
+    """The result of one task, or of one item of its loop, on one host.
 
-    ``result`` is what ``register`` keeps, ``outcome`` one word; ``ignored`` says that the host goes on all the same.
-    ``facts`` and ``included`` are variables that it set, ``notify`` the handlers that its changes call for.
+    ``result`` is what ``register`` stores and ``outcome`` one word; ``ignored`` means that the host continues after a
+    failure. ``facts`` and ``included`` are variables set by the task, ``notify`` the handlers to run.
     """
 
     outcome: Outcome
@@ -49,15 +49,15 @@ class TaskResult:
 
     @property
     def changed(self) -> bool:
-        """Whether something was (or would be) changed, also by a task that failed."""
+        """Whether something was (or would be) changed, even if the task failed."""
         return bool(self.result.get("changed"))
 
 
 @dataclass(slots=True)
 class HostState:
-    """One host over the whole run. ``lost`` is the bad outcome that took it out of the run, with ``reason``.
+    """One host during the whole run. ``lost`` is the outcome that removed it from the run, with ``reason``.
 
-    ``cleared`` counts how often ``meta: clear_host_errors`` forgave its failures.
+    ``cleared`` counts how often ``meta: clear_host_errors`` reset its failures.
     """
 
     name: str
@@ -83,7 +83,7 @@ class HostState:
 
     @property
     def outcome(self) -> Outcome:
-        """How the host stands."""
+        """The host's outcome so far."""
         if self.lost is not None:
             return self.lost
         if self.pending:
@@ -91,24 +91,24 @@ class HostState:
         return Outcome.CHANGED if self.recap.changed else Outcome.OK
 
     def clear(self) -> None:
-        """Take the host back (``meta: clear_host_errors``); a failure whose ``always`` is running is forgotten too."""
+        """Return the host to the run (``meta: clear_host_errors``); a failure whose ``always`` is running is cleared too."""
         self.lost, self.reason, self.ended = None, "", False
         self.cleared += 1
 
     def recorded(self, path: str, item: object = None) -> Mapping[str, Any] | None:
-        """Return what an earlier process of this run recorded of a task, None where it had not ended."""
+        """Return the recorded result of a task from an earlier process of this run, None if it had not ended."""
         return self.finished.get(task_key(path, item)) if self.finished else None
 
 
 def taken_up(name: str, progress: Progress | None) -> HostState:
-    """Return the state with which a host goes on; the task that took it out of the run before is tried again."""
+    """Return a host's state for a resumed run; the task that removed it from the run is retried."""
     if progress is None:
         return HostState(name)
     finished = dict(progress.finished)
     if progress.outcome and Outcome(progress.outcome).bad:
         bad = [key for key, data in finished.items() if Outcome(str(data["outcome"])).bad and not data.get("ignored")]
         for key in bad[-1:]:
-            # items of a loop lie under their task's own path: the whole task is tried again
+            # loop items lie below their task's path: the whole task is retried
             for other in [known for known in finished if known == key or known.startswith(f"{key}/")]:
                 del finished[other]
     return HostState(name, memory=progress.memory, finished=finished, looked=False)

@@ -1,4 +1,4 @@
-"""The hosts that a run has opened: once each, leased where something may change, looked at as a whole, closed at the end."""
+"""The open hosts of a run: opened once each, leased where something may change, closed at the end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAMED = ("ansible_connection", "ansible_host", "ansible_port", "ansible_ssh_por
 
 
 def machine_of(name: str, variables: Mapping[str, Any]) -> str:
-    """Return what tells machines apart: several hosts of an inventory may be one, and share its lease."""
+    """Return the identity of a machine: several hosts of an inventory may be the same machine and share its lease."""
     if variables.get("ansible_connection") == "local":
         return "local"
     where = [str(variables[key]) for key in _NAMED if variables.get(key)]
@@ -33,7 +33,7 @@ def machine_of(name: str, variables: Mapping[str, Any]) -> str:
 
 @dataclass
 class Opened:
-    """One opened host: its access, the machine it is, and what opens a second connection to it."""
+    """One opened host: its access, the machine's identity, and a function that opens a second connection."""
 
     name: str
     access: HostAccess
@@ -43,7 +43,7 @@ class Opened:
 
 @dataclass
 class OpenHosts:
-    """Opens hosts and closes them; a host belongs to the thread that works on it, the leases to all."""
+    """Opens and closes hosts. A host belongs to the thread that works on it; the leases are shared."""
 
     open_host: OpenHost
     claim: Claim
@@ -63,9 +63,9 @@ class OpenHosts:
     def open(
         self, owner: str, name: str, variables: Callable[[], Mapping[str, Any]], *, check: bool, rights: Mapping[str, Any]
     ) -> Opened:  # fmt: skip
-        """Return the host `name` as `owner` works on it: itself, or another one that delegates to it.
+        """Return the host `name` for the work of `owner`: `owner` itself, or a host that it delegates to.
 
-        `rights` are variables that hold where the host's own say nothing: other rights are another connection.
+        `rights` are variables used where the host defines none. Other rights need another connection.
         """
         key = (owner, name, check, *sorted(rights.items()))
         found = self._opened.get(key)
@@ -79,14 +79,14 @@ class OpenHosts:
         return found
 
     def news(self, opened: Opened) -> list[str]:
-        """Return what the user should know of the connection and was not told yet in this run."""
+        """Return the connection's notes that were not reported yet in this run."""
         with self._lock:
             new = [note for note in dict.fromkeys(opened.access.notes) if (opened.name, note) not in self._told]
             self._told.update((opened.name, note) for note in new)
         return new
 
     def lease(self, opened: Opened, tell: Callable[[str], None]) -> Callable[[float], None]:
-        """Take the host's lease where this run does not have it yet, and return what renews it; raises `LockHeld`."""
+        """Take the host's lease unless this run holds it, and return the function that renews it. Raises `LockHeld`."""
         with self._lock:
             shared = self._locks.setdefault(opened.machine, SharedLock())
         with shared.guard:
@@ -99,9 +99,9 @@ class OpenHosts:
             try:
                 lock.take(wait=self.wait, tell=tell, ports=self.ports)
             except SameMachine as same:
-                # another host of the inventory is this machine under another name, and a lease is a machine's
+                # another host of the inventory is the same machine, and a lease belongs to a machine
                 del self._by_key[lock.key]
-                other = self._by_key.get(same.key, shared)  # or it has just given up
+                other = self._by_key.get(same.key, shared)  # unless it was just released
             except BaseException:
                 del self._by_key[lock.key]
                 raise
@@ -113,7 +113,7 @@ class OpenHosts:
         return self.lease(opened, tell)
 
     def give_back_left(self, names: Iterable[str], variables: Callable[[str], Mapping[str, Any]]) -> None:
-        """Give back the leases that an earlier process of this run left on hosts whose lease this one has not taken."""
+        """Return the leases that an earlier process of this run left on hosts whose lease this process has not taken."""
 
         def one(name: str) -> None:
             opened = self.open(name, name, partial(variables, name), check=False, rights={})
@@ -124,15 +124,15 @@ class OpenHosts:
         gather(lambda name: self._quietly(partial(one, name)), names, CLOSING)
 
     def close(self, *, hasty: bool = False) -> None:
-        """Give all leases back and close all hosts, many at once; whatever goes wrong with that changes nothing any more.
+        """Return all leases and close all hosts, in parallel; errors are logged and otherwise ignored.
 
-        Where it is `hasty` each of the two gets a few seconds: a host may be in the middle of a call.
+        If `hasty`, each of the two phases has a few seconds: a host may be in the middle of a call.
         """
         self._ended = True
         opened = list(self._opened.values())
         self._opened.clear()
         self._keeper.stop()
-        # all leases, before any connection that they need is closed
+        # all leases first: they need open connections
         try:
             finish((partial(self._quietly, shared.give_back) for shared in set(self._locks.values())), HASTE if hasty else None)
         except KeyboardInterrupt:
@@ -142,7 +142,7 @@ class OpenHosts:
             finish((partial(self._quietly, each.access.close) for each in opened), PARTING if hasty else None)
 
     def _refuse_late(self, name: str) -> None:
-        """Let no thread that is still at work open a host or take a lease that nobody would give back."""
+        """Refuse to open a host or take a lease once the run is ending: nothing would close or return it."""
         if self._ended:
             raise Blocked(f"{name}: the run is ending", host=name, next_step="resume the run")
 

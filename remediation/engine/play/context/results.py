@@ -1,4 +1,4 @@
-"""Results as ``register`` keeps them and as events tell them."""
+"""Results in the form that ``register`` stores, and in the form of events."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ CENSORED = "the output is hidden: no_log was set for this task"
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """What one try of a task came to, before its own conditions are asked.
+    """The result of one attempt at a task, before the task's own conditions are evaluated.
 
-    ``values`` go into the registered result, ``facts`` and ``included`` into the host's variables, ``told`` holds the
-    changes of a step.
+    ``values`` go into the registered result, ``facts`` and ``included`` into the host's variables; ``told`` holds the changes
+    of a step.
     """
 
     outcome: Outcome = Outcome.OK
@@ -34,18 +34,18 @@ class ActionResult:
 
 
 def of_result(result: Result) -> ActionResult:
-    """Return what a step or a ladder came to."""
+    """Return the action result of a step or a ladder."""
     return ActionResult(result.outcome, {**result.values, "msg": result.reason}, result.reason, result.next_step, told=result)
 
 
 def refused_result(error: RemediationError, outcome: Outcome = Outcome.FAILED) -> ActionResult:
-    """Return what an error stands for: its sentence, with its place."""
+    """Return the action result of an error: its message with its place."""
     where = f"{error.place}: " if error.place else ""
     return ActionResult(outcome, {"msg": f"{where}{error.message}"}, f"{where}{error.message}", error.next_step)
 
 
 def registered(acted: ActionResult) -> dict[str, Any]:
-    """Return the result as Ansible keeps it: what was returned, and whether it changed, failed or was skipped."""
+    """Return the result as Ansible registers it: the returned values, and whether it changed, failed or was skipped."""
     outcome = acted.outcome
     changed = outcome in {Outcome.CHANGED, Outcome.WOULD_CHANGE} or bool(acted.told and acted.told.changes)
     result = {"changed": changed, **acted.values, "failed": outcome.bad, "outcome": str(outcome)}
@@ -59,7 +59,7 @@ def registered(acted: ActionResult) -> dict[str, Any]:
 
 
 def censored(event: Event) -> Event:
-    """Return an event of a task with ``no_log``: of a change only what it is, and what resuming and undoing it need."""
+    """Return an event of a task with ``no_log``: of a change it keeps the summary, and what resume and undo need."""
     change = event.data.get("change")
     if not isinstance(change, Mapping):
         return event
@@ -72,7 +72,7 @@ def censored(event: Event) -> Event:
 
 
 def jsonable(value: Any) -> Any:
-    """Return `value` as JSON can write it; a secret is masked."""
+    """Return `value` in a JSON-compatible form; secrets are masked."""
     found = value
     if isinstance(value, Mapping):
         found = {item if isinstance(item, str) else str(item): jsonable(value[item]) for item in value}
@@ -83,5 +83,5 @@ def jsonable(value: Any) -> Any:
     elif isinstance(value, (date, datetime)):
         found = value.isoformat()
     elif not (value is None or isinstance(value, (bool, int))) and not (isinstance(value, float) and math.isfinite(value)):
-        found = str(value)  # a secret says *** of itself
+        found = str(value)  # str() of a secret is masked
     return found

@@ -1,4 +1,4 @@
-"""What a run of a playbook is asked for, what it comes to, and what it needs of the inventory."""
+"""The request for a run of a playbook, its summary, and the inventory interface it needs."""
 
 from __future__ import annotations
 
@@ -15,37 +15,36 @@ if TYPE_CHECKING:
     from remediation.playbook.model import Playbook
 
 FORKS = 50
-"""How many hosts are worked on at a time unless the user says otherwise; each waits for its host most of the time."""
+"""Default number of hosts processed in parallel; each mostly waits for its host."""
 
 
 class InventoryView(Protocol):
-    """What the flow asks of an inventory (`remediation.inventory.load.Inventory`)."""
+    """The inventory interface that plays need (`remediation.inventory.load.Inventory`)."""
 
     def select(self, pattern: str, limit: str | None = None) -> tuple[str, ...]:
-        """Return the hosts that a pattern names, in its order, as far as `limit` allows."""
+        """Return the hosts that a pattern selects, in its order, restricted by `limit`."""
 
     def layers(self, host: str) -> Sequence[Mapping[str, Any]]:
-        """Return a host's variables, the strongest layer first."""
+        """Return a host's variables, highest precedence first."""
 
     def magic(self, host: str) -> Mapping[str, Any]:
-        """Return what is known of a host without any variable file: its name, its groups, all groups."""
+        """Return a host's variables that come from no file: its name, its groups, all groups."""
 
 
 class OpenHost(Protocol):
-    """Opens a host lazily; with ``check`` its connection refuses whatever is marked as a write."""
+    """Opens a host lazily. With ``check``, its connection refuses calls that are marked as writes."""
 
     def __call__(self, host: str, variables: Mapping[str, Any], *, check: bool) -> HostAccess:
-        """Return the host; raises a `RemediationError` where its variables name no possible connection."""
+        """Return the host. Raises `RemediationError` if its variables do not describe a connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """One run of a playbook. ``sources`` are the inventories as they were named, ``start_at`` a task's name.
+    """One run of a playbook.
 
-    ``cut_off`` is when an earlier process of this run told its last event, if it came to no end. ``token`` tells this process of
-    the run from others. ``verbosity`` is how often -v was given. ``progress`` is how far each host had come in an earlier process
-    of the same run, ``kept`` what `header` adds to the
-    journal's own fields so that another process can go on.
+    ``sources`` are the inventories as named by the user, ``start_at`` is a task name. ``cut_off`` is the time of the last
+    event of an earlier, interrupted process of this run. ``token`` identifies this process of the run. ``verbosity`` counts
+    -v. ``progress`` is the progress of each host in an earlier process of the same run.
     """
 
     command: str
@@ -70,7 +69,7 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """How a run ended: its exit code, each host's counters and its end. ``error`` says what ended the run as a whole."""
+    """How a run ended: its exit code, and each host's counters and outcome. ``error`` is what ended the run as a whole."""
 
     exit_code: int
     hosts: Mapping[str, Mapping[str, int]]

@@ -1,4 +1,4 @@
-"""What all hosts of a run share, and what those of a play do."""
+"""State shared by all hosts of a run, and by all hosts of a play."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Counted = threading.Semaphore
 
 @dataclass
 class RunState:
-    """One run: its request, ports, hosts and their connections. ``broken`` is why the whole run ends."""
+    """One run: its request, ports, hosts and their connections. ``broken`` is the reason why the whole run ends."""
 
     request: RunRequest
     ports: Ports
@@ -36,35 +36,35 @@ class RunState:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """All hosts of the inventory, whatever the limit."""
+        """All hosts of the inventory, regardless of the limit."""
         return tuple(self.request.inventory.select("all"))
 
     def host(self, name: str) -> HostState:
-        """Return a host's state, made at its first mention."""
+        """Return a host's state; it is created on first use."""
         if name not in self.hosts:
             self.hosts[name] = taken_up(name, self.request.progress.get(name))
         return self.hosts[name]
 
     def host_layers(self, name: str) -> list[Mapping[str, Any]]:
-        """Return a host's variables without those of any play, the strongest layer first."""
+        """Return a host's variables without those of any play, highest precedence first."""
         inventory = self.request.inventory
         state = self.hosts.get(name)
         own = [state.facts, state.included] if state else []
         return [self.request.extra, *own, *inventory.layers(name), inventory.magic(name)]
 
     def emit(self, kind: str, *, host: str = "", play: str = "", task: str = "", **data: Any) -> None:
-        """Tell one event."""
+        """Emit one event."""
         self.ports.emit(Event(kind, self.ports.clock.now(), host=host, play=play, task=task, data=data))
 
     def throttle(self, path: str, most: int) -> Counted:
-        """Return what lets at most `most` hosts at a task at a time."""
+        """Return a semaphore that admits at most `most` hosts to a task at a time."""
         with self._lock:
             return self._throttles.setdefault((path, most), threading.Semaphore(most))
 
     def tasks_of(self, path: Path, outer: TaskSettings, prefix: str) -> tuple[Node, ...]:
-        """Return the tasks of an included file; read once for all hosts. Raises `InputError`.
+        """Return the tasks of an included file, read once for all hosts. Raises `InputError`.
 
-        `outer` is part of the tasks. The cache keeps it and compares the object itself, so no other settings pass for it.
+        `outer` is part of the tasks. The cache keeps it and compares its identity, so that other settings never match.
         """
         request = self.request
         with self._lock:
@@ -86,7 +86,10 @@ class RunState:
 
 @dataclass
 class PlayState:
-    """One wave of one play. ``gone`` are hosts that left it, ``over`` ends the play for later waves, ``fatal`` the run after this wave."""
+    """One wave of one play.
+
+    ``gone`` are the hosts that left it; ``over`` ends the play for later waves; ``fatal`` ends the run after this wave.
+    """
 
     stage: RunState
     play: Play
@@ -110,6 +113,6 @@ class PlayState:
 
 
 def title_of(play: Play, extra: Mapping[str, Any]) -> str:
-    """Return a play's name with what is known early filled in."""
+    """Return a play's name, rendered with the variables known before any host."""
     scope = Scope((extra, play.vars))
     return str(scope.render(play.title)) if "{" in play.title else play.title

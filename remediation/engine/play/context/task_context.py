@@ -1,4 +1,4 @@
-"""One task on one host: its variables, its limits, the host behind it, and what is told of it."""
+"""Everything needed to run one task on one host."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ POLICY = ("max_risk", "close_programs", "warn_seconds", "ansible_connection")
 
 @dataclass(frozen=True)
 class TaskContext:
-    """Where a task is carried out. ``included`` are the vars of the includes around it, ``loop`` those of its item."""
+    """One task on one host. ``included`` are the vars of the includes around it, ``loop`` the variables of its loop item."""
 
     play: PlayState
     host: HostState
@@ -46,7 +46,7 @@ class TaskContext:
         return self.task.settings
 
     def scope(self, own: Layer | None = None) -> Scope:
-        """Return the variables that hold here; `own` is the result that the task's own conditions see."""
+        """Return the variables in scope; `own` is the result that the task's own conditions see."""
         return self.variables.scope(self.settings, loop=self.loop, included=self.included, own=own, special=self._special)
 
     @cached_property
@@ -58,35 +58,35 @@ class TaskContext:
         return dataclasses.replace(self, loop={**self.loop, **names}, path=f"{self.path}/{number}")
 
     def switch(self, value: Any, *, default: bool = False, scope: Scope | None = None) -> bool:
-        """Return a keyword that is true or false; raises `RemediationError`."""
+        """Return the value of a boolean keyword. Raises `RemediationError`."""
         if value is None or isinstance(value, bool):
             return default if value is None else value
         result = (scope or self.scope()).render(value)
         text = str(result).strip().lower()
         if text in {"true", "yes", "on", "1", "false", "no", "off", "0"}:
             return text in {"true", "yes", "on", "1"}
-        raise UsageError(f"true or false is wanted, not {result!r}", place=place_of(value) or self.task.place)
+        raise UsageError(f"expected true or false, got {result!r}", place=place_of(value) or self.task.place)
 
     def number(self, value: Any, default: float, scope: Scope | None = None) -> float:
-        """Return a keyword that is a number; raises `RemediationError`."""
+        """Return the value of a numeric keyword. Raises `RemediationError`."""
         if value is None:
             return default
         result = (scope or self.scope()).render(value) if has_template(value) else value
         try:
             return float(result)
         except (TypeError, ValueError):
-            raise UsageError(f"a number is wanted, not {result!r}", place=place_of(value) or self.task.place) from None
+            raise UsageError(f"expected a number, got {result!r}", place=place_of(value) or self.task.place) from None
 
     def check(self) -> bool:
-        """Return whether this task only looks."""
+        """Return whether this task runs in check mode."""
         return self.switch(self.settings.check_mode, default=self.play.stage.request.policy.check)
 
     def hidden(self) -> bool:
-        """Return whether nothing of the task may be told (``no_log``)."""
+        """Return whether the task's output is hidden (``no_log``)."""
         try:
             return self.switch(self.settings.no_log)
         except RemediationError:
-            return True  # rather too little than a secret
+            return True  # when in doubt, hide
 
     def timeout(self) -> float | None:
         """Return the task's own time limit in seconds."""
@@ -94,7 +94,7 @@ class TaskContext:
         return seconds or None
 
     def policy(self) -> Policy:
-        """Return the user's limits for the host that carries the task out; no playbook can raise them, only who starts it."""
+        """Return the user's limits for the host that runs the task; a playbook cannot raise them."""
         request = self.play.stage.request
         name = self.delegate()
         base, inventory = request.policy, request.inventory
@@ -103,12 +103,12 @@ class TaskContext:
         return dataclasses.replace(own, check=self.check(), diff=self.switch(self.settings.diff, default=own.diff))
 
     def delegate(self) -> str:
-        """Return the host that carries the task out: the one it is delegated to, or its own."""
+        """Return the name of the host that runs the task: the delegate, or the task's own host."""
         wanted = self.settings.delegate_to
         return str(self.scope().render(wanted)) if wanted is not None else self.host.name
 
     def opened(self) -> Opened:
-        """Return the host behind this task; raises `RemediationError` where its variables name no connection."""
+        """Return the host that runs this task. Raises `RemediationError` if its variables do not describe a connection."""
         stage = self.play.stage
         name = self.delegate()
 
@@ -122,7 +122,7 @@ class TaskContext:
         rights = self.rights()
         found = stage.opened.open(self.host.name, name, variables, check=self.check(), rights=rights)
         if "ansible_become" in rights and found.access.connection.platform == "windows":
-            sentence = f"{name}: become has no meaning on Windows: the login's own rights count"
+            sentence = f"{name}: become is not supported on Windows: the login's own rights apply"
             raise Blocked(sentence, host=name, next_step="use a login that is an administrator, and become: false for this host")
         if not any(found is known for known in self.used):
             self.used.append(found)
@@ -130,25 +130,25 @@ class TaskContext:
         return found
 
     def tell_notes(self) -> None:
-        """Tell what the user should know of the connections of this task: how safe each is, and how fast. Once per host and run."""
+        """Report the notes of this task's connections (security and speed), once per host and run."""
         for opened in self.used:
             for text in self.play.stage.opened.news(opened):
                 self.note(text, level="warning")
 
     def rights(self) -> Mapping[str, Any]:
-        """Return what ``become`` and ``become_user`` say, as the connection's variables; those count more, as they do with Ansible."""
+        """Return ``become`` and ``become_user`` as connection variables; the host's own variables take precedence, as in Ansible."""
         user = self.settings.become_user
         found: dict[str, Any] = {} if user is None else {"ansible_become_user": str(self.scope().render(user))}
         return {"ansible_become": True, **found} if self.switch(self.settings.become) else found
 
     def hold(self, opened: Opened) -> Callable[[float], None]:
-        """Take the host's lease; what is held is renewed before each change. Check mode takes none."""
+        """Take the host's lease, and return the function that renews it before each change. Check mode takes none."""
         if self.check():
             return _unlocked
         return self.play.stage.opened.lease(opened, self.note)
 
     def context(self, opened: Opened, hold: Callable[[float], None]) -> StepContext:
-        """Return what a step needs to be carried out here."""
+        """Return the context in which a step runs."""
         own = opened.name == self.host.name
         return StepContext(
             opened.name,
@@ -164,44 +164,44 @@ class TaskContext:
         )
 
     def contained(self) -> AbstractContextManager[None]:
-        """Turn an exception of our own code into an `InternalError` of this host."""
+        """Turn an internal error into an `InternalError` of this host."""
         return contained(self.host.name, self.play.stage.ports.crashed)
 
     @property
     def cancelled(self) -> bool:
-        """Whether the run is to stop."""
+        """Whether the run should stop."""
         return self.play.stage.ports.cancelled()
 
     def cut_short(self, ending: TaskResult) -> bool:
-        """Return whether Ctrl-C kept a task from its end: `resume` carries it out again, knowing what it has changed already."""
+        """Return whether Ctrl-C stopped the task early; `resume` then repeats it, knowing its completed changes."""
         return self.cancelled and (ending.outcome.bad or bool(ending.told and ending.told.interrupted))
 
     def pause(self, seconds: float) -> None:
-        """Let time pass, by the controller's clock; returns early on Ctrl-C."""
+        """Wait by the controller's clock; return early on Ctrl-C."""
         ports = self.play.stage.ports
         ports.clock.sleep(seconds, ports.wait)
         self.forget()
 
     def forget(self) -> None:
-        """Let no earlier look stand for the host that carries the task out: something was done there, or time passed."""
+        """Invalidate the snapshot of the host that runs the task: something was done there, or time passed."""
         state = self.play.stage.hosts.get(self.delegate())
         if state is not None:
             state.memory.seen = None
 
     def _listening(self, event: Event) -> None:
-        """Pass an event on, keeping the layers that the goal was last seen with for the figures; a change tells by which rights."""
+        """Pass an event on. Remember the layers of the latest goal for the figures, and add the become settings to a change."""
         if event.kind == "goal":
             layers = event.data.get("values", {}).get("layers")
             known = isinstance(layers, Sequence) and len(layers) == 2
             self.host.layers = (int(layers[0]), int(layers[1])) if known else None
         if event.kind == "change_start" and (rights := self.rights()):
-            event = dataclasses.replace(event, data={**event.data, "rights": rights})  # whoever undoes it needs them as well
+            event = dataclasses.replace(event, data={**event.data, "rights": rights})  # undo needs them as well
         if self.hidden():
             event = censored(event)
         self.play.stage.ports.emit(event)
 
     def title(self) -> str:
-        """Return the task's name with its templates filled in as far as they can be."""
+        """Return the task's name with its templates rendered where possible."""
         name = self.task.title
         if not has_template(name):
             return str(name)
@@ -211,32 +211,32 @@ class TaskContext:
             return str(name)
 
     def emit(self, kind: str, **data: Any) -> None:
-        """Tell one event of this task on this host."""
+        """Emit one event of this task on this host."""
         self.play.stage.emit(kind, host=self.host.name, play=self.play.title, task=self.title(), **data)
 
     def learn(self, value: Any) -> None:
-        """Mask from now on what is secret in `value`: what this task made of secrets, what it sets under a secret name."""
+        """Mask the secrets in `value` from now on: those that this task derived or sets under a secret name."""
         self.play.stage.ports.mask.learn(value)
 
     def learn_hidden(self, parameters: Mapping[str, Any]) -> None:
-        """Mask from now on the settings that a step with ``no_log`` is given (``env_file.set``, ``environment.set``)."""
+        """Mask the settings of a step with ``no_log`` from now on (``env_file.set``, ``environment.set``)."""
         if self.hidden():
             tables = [value for value in parameters.values() if isinstance(value, Mapping)]
             self.play.stage.ports.mask.add(*secrets_in(tables, named=True))
 
     def masked(self, item: Any) -> Any:
-        """Return an item as the run's events have it."""
+        """Return an item in the form of the run's events."""
         return self.play.stage.ports.mask(jsonable(item))
 
     def note(self, text: str, *, level: str = "info") -> None:
-        """Tell something worth knowing."""
+        """Emit a note."""
         self.emit("note", text=text, level=level)
 
     @property
     def place(self) -> Place | None:
-        """Where the task stands."""
+        """The task's position in its file."""
         return self.task.place
 
 
 def _unlocked(seconds: float) -> None:
-    """Hold nothing: check mode takes no lease."""
+    """Do nothing: check mode takes no lease."""

@@ -1,4 +1,4 @@
-"""Tells what became of a task, and reads what an earlier process of the same run told."""
+"""Emits task results, and restores results that an earlier process of the same run emitted."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from remediation.model.outcome import Outcome
 from remediation.model.secrets.names import MASK
 
 SETTING = frozenset({"include_vars", "set_fact"})
-"""Actions that set variables; where the record has a secret masked, they are evaluated again: that changes nothing."""
+"""Actions that set variables. They run again if their record contains a masked secret, which changes nothing on the host."""
 
 
 def failed_task(error: RemediationError) -> TaskResult:
-    """Return the ending of a task that could not even be begun."""
+    """Return the result of a task that could not start."""
     acted = refused_result(error)
     return TaskResult(acted.outcome, registered(acted), acted.reason, acted.next_step)
 
 
 def remembered(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
-    """Return the ending that an earlier process of this run recorded; None where its variables are not to be had from it."""
+    """Return the result that an earlier process of this run recorded; None if its variables cannot be restored."""
     result = dict(data.get("result") or {})
     given = result.get("ansible_facts")
     facts = given if isinstance(given, Mapping) else {}
@@ -45,7 +45,7 @@ def remembered(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
 
 
 def emit_task_end(site: TaskContext, ending: TaskResult, *, item: Any = None, looped: bool = False) -> None:
-    """Tell a result, unless an earlier process of this run has told it."""
+    """Emit a result, unless an earlier process of this run emitted it."""
     if site.host.finished and task_key(site.path, site.masked(item) if looped else None) in site.host.finished:
         return
     censored = site.hidden()
@@ -70,10 +70,10 @@ def emit_task_end(site: TaskContext, ending: TaskResult, *, item: Any = None, lo
 
 
 def _slim(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a result without its items' results: each of those has been told on its own."""
+    """Return a result without its items' results: each of them has its own event."""
     return {name: value for name, value in result.items() if name != "results"}
 
 
 def shown_result(site: TaskContext, item: Any) -> Any:
-    """Return an item as it may be told."""
+    """Return an item in the form of events, None if it is hidden."""
     return None if site.hidden() else jsonable(item)

@@ -1,4 +1,4 @@
-"""Which variables hold at a task: all layers of design 5, the strongest first, evaluated where they are used."""
+"""The variables in scope at a task: all layers, highest precedence first, evaluated on use."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 Layer = Mapping[str, Any]
 
 LANGUAGE: Mapping[str, Any] = {"string": "2.19.0", "full": "2.19.0", "major": 2, "minor": 19, "revision": 0}
-"""The Ansible whose language this is; ``remediation_version`` is the program's own."""
+"""The Ansible version whose language is supported; ``remediation_version`` is the program's own version."""
 
 UNSENT = frozenset({"hostvars", "groups", "vars", "ansible_delegated_vars"})
-"""Variables that hold the whole inventory: no connection and no step reads them."""
+"""Variables that hold the whole inventory; connections and steps never read them."""
 
 
 class Live(Mapping[str, Any]):
-    """Names whose values are asked for when they are read."""
+    """A mapping whose values are computed when they are read."""
 
     def __init__(self, names: Mapping[str, Callable[[], Any]]) -> None:
         self._names = names
@@ -74,7 +74,7 @@ class HostVars(Mapping[str, Any]):
 
 
 class TaskVariables:
-    """The variables of one host in one play; `scope` gives those that hold at a task."""
+    """The variables of one host in one play; `scope` returns those in scope at a task."""
 
     def __init__(self, play: PlayState, host: HostState) -> None:
         self._extra = play.stage.request.extra
@@ -98,9 +98,10 @@ class TaskVariables:
         own: Layer | None = None,
         special: Layer | None = None,
     ) -> Scope:
-        """Return what holds at a task.
+        """Return the variables in scope at a task.
 
-        ``loop`` is its item, ``included`` the vars of includes around it, ``own`` its result, ``special`` what Ansible knows of it.
+        ``loop`` are those of its item, ``included`` those of the includes around it, ``own`` its result, ``special``
+        Ansible's special variables.
         """
         layers = [self._extra, *reversed(included), self._host.facts, self._host.included, *reversed(settings.vars), *self._tail]
         if special:
@@ -142,7 +143,7 @@ def _magic(play: PlayState) -> Mapping[str, Callable[[], Any]]:
 
 
 def of_task(play: PlayState, settings: TaskSettings, folder: Path, delegate: Callable[[], str]) -> Layer:
-    """Return the special variables of one task: where its files are looked for, its environment, whom it is delegated to."""
+    """Return the special variables of one task: its file search path, its environment, and its delegate."""
     roots = (folder, play.play.file.parent, play.stage.request.playbook.path.parent)
     names: dict[str, Callable[[], Any]] = {
         SEARCH_PATH: lambda: list(dict.fromkeys(str(root.absolute()) for root in roots)),
@@ -158,7 +159,10 @@ def _same(value: Any) -> Any:
 
 
 def vars_files(play: Play, scope: Scope, decrypt: Decrypt | None = None) -> list[Layer]:
-    """Return the layers of a play's ``vars_files``, the strongest first; of a list within the list the first that exists counts."""
+    """Return the layers of a play's ``vars_files``, highest precedence first.
+
+    In a nested list, the first existing file counts.
+    """
     layers: list[Layer] = []
     for entry in play.vars_files:
         names = entry if isinstance(entry, list) else [entry]
@@ -167,26 +171,26 @@ def vars_files(play: Play, scope: Scope, decrypt: Decrypt | None = None) -> list
         path = next((path for path in found if path), None)
         if path is None:
             place = where(names[0], play.place)
-            message = f"vars_files: there is no file {' or '.join(map(repr, texts))} in {play.file.parent}"
+            message = f"vars_files: no file {' or '.join(map(repr, texts))} in {play.file.parent}"
             raise InputError((Problem(message, place, excerpt(place)),))
         layers.insert(0, variables_of(path, decrypt))
     return layers
 
 
 def variables_of(path: Path, decrypt: Decrypt | None = None) -> Layer:
-    """Return the variables in a file; raises `InputError` where it holds none."""
+    """Return the variables in a file. Raises `InputError` if it is not a mapping."""
     content = read_yaml(path, decrypt=decrypt)
     if content is None:
         return {}
     if not isinstance(content, Mapping):
-        raise InputError((Problem(f"{path}: a mapping of variables is wanted", where(content, None)),))
+        raise InputError((Problem(f"{path}: expected a mapping of variables", where(content, None)),))
     return content
 
 
 def rendered(scope: Scope) -> dict[str, Any]:
-    """Return all variables of a scope as plain values; one that cannot be evaluated is left out, but not a connection's.
+    """Return all variables of a scope as plain values. Variables that cannot be evaluated are left out, except connection variables.
 
-    A connection must not fail for a variable that it does not read. Secrets stay secrets.
+    A connection must not fail because of a variable that it does not read. Secrets stay secrets.
     """
     values: dict[str, Any] = {}
     for name in scope:
