@@ -84,6 +84,6 @@ def _settings(settings: Sequence[Mapping[str, Any]]) -> list[Line]:
             if item.get("verdict") == verdict:
                 reasons.setdefault(str(item.get("because", "")), []).append(f"{item.get('name')}={item.get('value')}")
         for because, names in reasons.items():
-            left = " (unchanged)" if verdict == "dead" else ""
+            left = " (left alone)" if verdict == "dead" else ""
             lines.append(_named("", f"{verdict} settings", f"{', '.join(names)}: {because}{left}"))
     return lines

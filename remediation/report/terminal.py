@@ -156,7 +156,7 @@ class Terminal:
         seconds = event.data.get("seconds")
         took = duration(seconds if seconds is not None else max(0.0, event.time - self.started))
         if self.check:
-            return [*lines, Line(f"no changes made · {took} · exit {code}")]
+            return [*lines, Line(f"nothing was changed · {took} · exit {code}")]
         parts = [*self._counts(event.data.get("hosts") or {}), took]
         if code:
             parts.append(f"exit {code}")

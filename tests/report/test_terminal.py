@@ -135,7 +135,7 @@ def test_check_lists_the_changes_with_their_risk_and_the_diff() -> None:
     assert any(row.strip() == "-      - OLLAMA_LLM_LIBRARY=cuda" for row in rows)
     (would,) = starting(rows, "  would")
     assert "change 2 things (1 safe, 1 disruptive), predicted 33/33 layers" in would
-    assert rows[-1] == "no changes made · 38 s · exit 4"
+    assert rows[-1] == "nothing was changed · 38 s · exit 4"
     assert not any("OLLAMA_LLM_LIBRARY" in row for row in page(events))
 
 
