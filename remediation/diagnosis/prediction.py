@@ -12,7 +12,7 @@ from remediation.diagnosis.memory import Fit, ModelMetadata, Parts, fit, fit_par
 from remediation.diagnosis.memory.metadata import DENSE
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.runners import given_back, orphans
-from remediation.diagnosis.shortage import DEFAULT_CONTEXT, RESERVE, Shortage, shortage
+from remediation.diagnosis.facts.shortage import DEFAULT_CONTEXT, RESERVE, Shortage, shortage
 from remediation.diagnosis.units import MIB, human, rounding
 from remediation.diagnosis.versions import Generation
 from remediation.model.digits import is_whole

@@ -13,7 +13,7 @@ from remediation.diagnosis.codes import CudaCode, read_codes
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.logs import Device, Load, LogReading, Request, read_again, read_log
 from remediation.diagnosis.present import Present, is_live, model_blob
-from remediation.diagnosis.signs import Hit
+from remediation.diagnosis.logs.scan import Hit
 from remediation.diagnosis.texts.asks import Ask, Setting, read_asks, read_settings
 from remediation.diagnosis.texts.docker import DockerReading, read_docker, read_inspect
 from remediation.diagnosis.texts.gpus import GpuText, read_gpu
@@ -139,6 +139,17 @@ class Reading:
         texts = [piece.text for piece in self.evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL]
         lines = [line for text in texts for line in text.splitlines() if "msg=" not in line and not line.startswith("$ ")]
         return "\n".join([self.evidence.symptom or "", self.evidence.gpu or "", *lines]).lower()
+
+    @cached_property
+    def raw(self) -> str:
+        """Every small text that is no log, as it was written, without lines that are comments."""
+        texts = [piece.text for piece in self.evidence.pieces if piece.kind != "server_log" and len(piece.text) < _SMALL]
+        return "\n".join([*texts, self.evidence.symptom or "", self.evidence.gpu or ""])
+
+    @cached_property
+    def log_text(self) -> str:
+        """Every small log as it was written."""
+        return "\n".join(piece.text for piece in self.evidence.pieces if piece.kind == "server_log" and len(piece.text) < _SMALL)
 
     @cached_property
     def all_text(self) -> str:

@@ -11,7 +11,7 @@ from remediation.diagnosis.logs import common, g0, g1, g2, g3, slog
 from remediation.diagnosis.logs.lines import plain_lines
 from remediation.diagnosis.logs.model import LogReading
 from remediation.diagnosis.logs.state import Handler, State
-from remediation.diagnosis.signs import SIGNS, Scanner, When
+from remediation.diagnosis.logs.scan import Scanner, When, signs
 from remediation.model.finding import Quote
 
 _SLOG: Mapping[str, Handler] = {**common.SLOG, **g0.SLOG, **g1.SLOG, **g2.SLOG, **g3.SLOG}
@@ -76,7 +76,7 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
 
     `source` is the text or its lines (an open file streams, whatever its size); `name` is what quotes call it.
     """
-    state, scanner, processes = State(), Scanner(SIGNS), _Processes()
+    state, scanner, processes = State(), Scanner(signs()), _Processes()
     number, idle = 0, set[str]()
     for number, line in plain_lines(processes.watch(source)):
         if processes.changed(number, line):

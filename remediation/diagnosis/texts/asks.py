@@ -19,6 +19,7 @@ _SETTING = re.compile(
     r"(?P<sep>\s{0,100}[=:]\s?|\s{2,100}|\t)(?P<value>\"[^\"\n]{0,400}\"|'[^'\n]{0,400}'|<[^>\n]{0,400}>|[^\s,;\"'\]}|)]*)"
 )
 _SETTING_NAMES = ("OLLAMA_", "LLAMA_ARG_", "GGML_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "HSA_", "GPU_")
+_PROMPT = re.compile(r"#\s{1,4}(?:docker|podman|sudo|curl|ollama) ")
 _NAMES = {"num_gpu": "num_gpu", "numgpu": "num_gpu", "ngpulayers": "num_gpu", "gpulayers": "num_gpu", "numgpulayers": "num_gpu", "numgpus": "num_gpu",
           "numctx": "num_ctx", "contextlength": "num_ctx", "contextwindow": "num_ctx", "maxcontext": "num_ctx",
           "numparallel": "num_parallel"}  # fmt: skip
@@ -44,6 +45,12 @@ class Setting:
     effective: bool = False
 
 
+def commented(line: str) -> bool:
+    """Whether a line is a comment, and no command at root's prompt."""
+    text = line.lstrip(" \t-")
+    return text.startswith(("#", ";", "//", "REM ", "rem ")) and not _PROMPT.match(text)
+
+
 def read_asks(text: str, label: str) -> tuple[Ask, ...]:
     """Return the options asked for in a text that is no server log."""
     found = []
@@ -53,6 +60,7 @@ def read_asks(text: str, label: str) -> tuple[Ask, ...]:
             or "layers." in line
             or ".go:" in line
             or "map[" in line
+            or commented(line)
             or line.lstrip().startswith(("//", "llama_", "print_info"))
         ):
             continue
@@ -76,7 +84,7 @@ def read_settings(text: str, label: str) -> tuple[Setting, ...]:
     for number, line in enumerate(text.splitlines(), start=1):
         if "map[" in line or "_" not in line or not any(name in line for name in _SETTING_NAMES):
             continue
-        if line.lstrip().startswith("#") and "=" not in line:
+        if commented(line):
             continue
         for match in _SETTING.finditer(line):
             if match["sep"].strip() == ":" and match["value"].startswith("//"):

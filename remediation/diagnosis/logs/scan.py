@@ -1,4 +1,4 @@
-"""Finding signs in lines, cheaply enough for logs of 100 MB."""
+"""Finding known messages in lines, cheaply enough for logs of 100 MB."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
+from remediation.diagnosis.logs.messages import MESSAGES
 from remediation.model.finding import Quote
 
 # one of these must be in a line before any sign is looked for; a test holds every sign to it
@@ -19,6 +20,8 @@ TRIGGERS = (
     "unavailable", "137", "undefined", "requires more", "exit code", "cuda_error", "dynamic llm", "compatib",
     "cpu backend", "runners/cpu", '="0 b"', "libraries: []", "communicate", "cuinit", "unsatisfied", "permission",
     "nvidia-container", "predict", "virus", "must be", "closed before", "segment", "busy", "out of range", "wsl/", "stopped", "docker engine", "wrong number",
+    "rejected", "0xc0000", "0xe06d", "illegal", "slowdown", "overhead", "file exists", "avc:", "both as a flag", "hook directly", "msg=system", "loaded cpu", "loaded cuda", "cuda_init",
+    "mmap", "load_mode", "load progress", "flash", "prompt cache", "e3b0c44298fc", "no space", "fabric", "hmm", "legacy", "ldcache", "compiled without", "stat nvidia", "cuinit",
 )  # fmt: skip
 
 _FIRST, _LATEST = 2, 2
@@ -33,6 +36,12 @@ class Sign:
     key: str
     needle: str
     pattern: re.Pattern[str]
+
+
+@lru_cache(maxsize=1)
+def signs() -> tuple[Sign, ...]:
+    """Return the known messages as signs, each pattern compiled once."""
+    return tuple(sign(*entry) for entry in MESSAGES)
 
 
 def sign(key: str, needle: str, pattern: str | None = None) -> Sign:
