@@ -11,6 +11,7 @@ from functools import cached_property
 
 from remediation.diagnosis.codes import CudaCode, read_codes
 from remediation.diagnosis.evidence import Evidence, Piece
+from remediation.diagnosis.logs.lines import gathered
 from remediation.diagnosis.logs import Device, Load, LogReading, Request, read_again, read_log
 from remediation.diagnosis.present import Present, is_live, model_blob
 from remediation.diagnosis.logs.scan import Hit
@@ -233,9 +234,13 @@ def _bounded(evidence: Evidence) -> Evidence:
         evidence,
         symptom=bounded_lines(evidence.symptom) if evidence.symptom else evidence.symptom,
         gpu=bounded_lines(evidence.gpu) if evidence.gpu else evidence.gpu,
-        pieces=tuple(dataclasses.replace(piece, text=bounded_lines(piece.text)) for piece in evidence.pieces),
+        pieces=tuple(dataclasses.replace(piece, text=_gathered(bounded_lines(piece.text))) for piece in evidence.pieces),
         compose_files={path: bounded_lines(text) for path, text in evidence.compose_files.items()},
     )
+
+
+def _gathered(text: str) -> str:
+    return gathered(text) if len(text) < _SMALL else text
 
 
 def _labelled(evidence: Evidence) -> Iterator[tuple[str, Piece]]:

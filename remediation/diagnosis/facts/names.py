@@ -14,6 +14,7 @@ place.short: not all of the model is on the GPU
 place.none: nothing of the model is on the GPU
 place.part: part of the model is on the GPU
 place.planned: only the plan of the placement is known
+place.told: only somebody's words say where the model is
 place.listed_only: only a list of loaded models says where the model is
 place.unallocated: layers were planned for the card, and no buffer lies on it
 place.phantom: layers on a GPU are claimed, and no buffer lies on a device
@@ -90,6 +91,7 @@ overhead.of_projector: the estimate reserves gigabytes beside the layers without
 graph.huge: a compute graph of more than any single card's memory was planned
 slots.one: one slot
 slots.many: three slots or more
+slots.loaded: three slots or more were loaded with a cache of 32768 tokens and more
 slots.very_many: eight slots or more
 cache.huge: the slots' cache, not the model, asks for the system memory
 context.small: the context is the default or less
@@ -188,6 +190,7 @@ visible.uuid: a visibility variable names a UUID
 visible.chosen: a visibility variable chooses among the cards
 limit.set: the container has a memory limit
 limit.none: the container has no memory limit
+ram.ended: system memory ended the load
 ram.refused: the server refused the load for want of system memory
 release.blind_to_limit: the release does not see a container's memory limit
 release.default_by_vram: the release picks the default context by the card's memory

@@ -51,7 +51,9 @@ def derive(sheet: Sheet) -> None:
         sheet.say("vram.free", True, f"{human(figures.free or 0)} of {human(figures.total)} are free", load.free_at if load else None)
     _reserve(sheet)
     _spilled(sheet)
-    if not bound and not sheet.holds("place.whole"):
+    loaded = load is not None and (load.parallel or 0) >= _MANY and (load.context or 0) >= _VERY_LONG
+    sheet.say("slots.loaded", (loaded and not sheet.holds("place.whole")) or None, f"{figures.parallel} slots of {figures.context} tokens were loaded", _quotes(sheet)[0] or (load.command_at if load else None))
+    if not bound and not sheet.holds("place.whole", "ram.ended"):
         _decides(sheet, used)
         _graph(sheet)
         _estimate(sheet)

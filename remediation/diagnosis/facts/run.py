@@ -122,6 +122,10 @@ def _placement(sheet: Sheet) -> None:
         sheet.say("place.unallocated", True, text, unallocated, of=load)
         share, at = 0.0, unallocated
     sheet.say("place.phantom", phantom or None, "layers on a GPU are claimed, and no buffer lies on a device", at)
+    told = next((sheet.known[name] for name in ("told.split", "told.on_cpu") if name in sheet.known), None)
+    if share is None and not sheet.holds("discovery.empty") and told is not None:
+        share, at, text = (0.5 if told.name == "told.split" else 0.0), told.quotes[0], told.said
+        sheet.say("place.told", True, told.said, at)
     if share is None and sheet.holds("discovery.empty"):
         share, at, text = 0.0, sheet.known["discovery.empty"].quotes[0], "the server found no GPU"
     if share is None:
@@ -231,6 +235,8 @@ def _ends(sheet: Sheet) -> None:
     if died_without_layers(reading):
         sheet.say("load.died_without_layers", True, "the load died although no layer was to be on the card")
     terminated = reading.hit("runner_terminated", "gpu_oom", "ram_refused", "killed", "ram_allocation", "load_timeout", "unloadable", "truncated", "bad_magic")
+    starved = reading.hit("killed", "ram_refused", "ram_allocation", "signalled", "exit_137")
+    sheet.say("ram.ended", (starved is not None) or None, "system memory ended the load", starved.at if starved else None, of=starved)
     sheet.say("load.died", (terminated is not None) or None, "the load failed", terminated.at if terminated else None, of=terminated)
 
 

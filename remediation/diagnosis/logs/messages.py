@@ -11,6 +11,7 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     # drivers
     ("nvml_unknown", "nvml", "Failed to initialize NVML: Unknown Error"),
     ("nvml_mismatch", "mismatch", "Driver/library version mismatch|API mismatch: the client has the version|kernel version .* does not match"),
+    ("nvml_mismatch", "does not match", r"kernel version \S+ does not match|does not match (?:the )?(?:DSO|kernel|driver) version"),
     ("nvml_blocked", "blocked by the operating system"),
     ("nvml_absent", "nvml", "Failed to initialize NVML: (?:Driver Not Loaded|Uninitialized|Not Found|Insufficient Permissions|N/A)|couldn't find libnvidia-ml"),
     ("smi_no_driver", "communicate with the nvidia driver"),

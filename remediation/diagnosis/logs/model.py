@@ -111,6 +111,7 @@ class Load:
     graph_partial: int | None = None
     projector: int | None = None
     parallel: int | None = None
+    per_slot: int | None = None
     context: int | None = None
     cache_type: str = ""
     flash: str = ""

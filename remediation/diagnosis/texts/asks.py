@@ -12,17 +12,19 @@ from remediation.model.finding import Quote
 _ASK = re.compile(
     r"(?<![A-Za-z_])(?P<name>num_gpu(?:_layers)?|num(?:Gpu|GPU)(?:Layers)?|num-gpu|n_gpu_layers|n-gpu-layers|gpu_layers|num_gpus"
     r"|num_ctx|numCtx|num-ctx|context_length|contextLength|context_window|max_context"
-    r"|num_parallel|numParallel)[\"']?\s{0,100}(?:parameter\s{0,100})?(?:\([^()\n]{1,24}\)\s{0,100})?(?:[:=]\s{0,100}|\s{1,100}(?:to\s{1,100}|is\s{1,100}|of\s{1,100})?|\()[\"']?(?P<value>-?\d{1,20}|[A-Za-z_(][^\n,;]{3,})"
+    r"|(?:size of )?[Cc]ontext (?:size|window|length)|ctx[-_ ]size|n_ctx|num_parallel|numParallel)[\"']?\s{0,100}(?:parameter\s{0,100})?(?:\([^()\n]{1,24}\)\s{0,100})?(?:[:=|]\s{0,100}|\s{1,100}[|]?\s{0,100}(?:to\s{1,100}|is\s{1,100}|of\s{1,100})?|\()[\"']?(?P<value>-?\d{1,20}|[A-Za-z_(][^\n,;]{3,})"
 )
 _SETTING = re.compile(
     r"(?<![A-Za-z0-9_])(?P<name>(?:OLLAMA|LLAMA_ARG|GGML|CUDA|NVIDIA|HIP|ROCR|HSA|GPU)_[A-Z0-9_]{1,60})"
     r"(?P<sep>\s{0,100}[=:]\s?|\s{2,100}|\t)(?P<value>\"[^\"\n]{0,400}\"|'[^'\n]{0,400}'|<[^>\n]{0,400}>|[^\s,;\"'\]}|)]*)"
 )
 _SETTING_NAMES = ("OLLAMA_", "LLAMA_ARG_", "GGML_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "HSA_", "GPU_")
+_NUMBER = re.compile(r"(?<![\w.])(\d{3,7})(?![\w.])")
 _PROMPT = re.compile(r"#\s{1,4}(?:docker|podman|sudo|curl|ollama) ")
 _NAMES = {"num_gpu": "num_gpu", "numgpu": "num_gpu", "ngpulayers": "num_gpu", "gpulayers": "num_gpu", "numgpulayers": "num_gpu", "numgpus": "num_gpu",
           "numctx": "num_ctx", "contextlength": "num_ctx", "contextwindow": "num_ctx", "maxcontext": "num_ctx",
-          "numparallel": "num_parallel"}  # fmt: skip
+          "contextsize": "num_ctx", "sizeofcontextwindow": "num_ctx", "sizeofcontextsize": "num_ctx", "sizeofcontextlength": "num_ctx", "ctxsize": "num_ctx",
+          "nctx": "num_ctx", "numparallel": "num_parallel"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +67,23 @@ def read_asks(text: str, label: str) -> tuple[Ask, ...]:
         ):
             continue
         for match in _ASK.finditer(line):
-            what = _NAMES[match["name"].lower().replace("_", "").replace("-", "")] if match["name"] != "num_gpu" else "num_gpu"
+            what = _NAMES[match["name"].lower().replace("_", "").replace("-", "").replace(" ", "")] if match["name"] != "num_gpu" else "num_gpu"
             value = match["value"]
             if what == "num_ctx" and "context_length" in match["name"].lower() and "model_info" in text:
                 continue
-            number_value = int(value) if is_whole(value.removeprefix("-")) else None
+            number_value = int(value) if is_whole(value.removeprefix("-")) else _usual(value)
             if number_value is None and not any(sign in value for sign in "*+("):
                 continue
             found.append(
                 Ask(what, number_value, Quote(f"{label}:{number}", line.strip()[:300]), "" if number_value is not None else value)
             )
     return tuple(found)
+
+
+def _usual(expression: str) -> int | None:
+    """Return the number that an expression comes to unless somebody says otherwise, None where it is computed."""
+    found = _NUMBER.findall(expression)
+    return int(found[-1]) if len(found) == 1 and not any(sign in expression for sign in "*+") else None
 
 
 def read_settings(text: str, label: str) -> tuple[Setting, ...]:
