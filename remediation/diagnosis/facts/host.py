@@ -213,7 +213,7 @@ def _folder(sheet: Sheet) -> None:
         sheet.say("folder.complete", bool(_GPU_LIBRARY.search(piece.text)) or None, "Ollama's library folder holds the GPU backend", Quote(piece.label, folder[0]))
         if _BASE_LIBRARY.search(piece.text) and not _GPU_FOLDER.search(piece.text):
             sheet.say("folder.cpu_only", True, "Ollama's library folder holds libraries for the processor alone", Quote(piece.label, folder[0]))
-        elif _LISTING.search(piece.text) and _GPU_FOLDER.search(piece.text) and not _GPU_LIBRARY.search(piece.text):
+        elif _LISTING.search(piece.text) and _GPU_FOLDER.search(piece.text) and not (_GPU_LIBRARY.search(piece.text) and _BASE_LIBRARY.search(piece.text)):
             sheet.say("folder.incomplete", True, "Ollama's library folder lacks the GPU backend", Quote(piece.label, folder[0]))
 
 

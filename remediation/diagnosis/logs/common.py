@@ -34,7 +34,7 @@ _BUFFER = re.compile(
 _DEVICE = re.compile(r"using device (\w{1,40}) \((.{0,200}?)\)(?: \([^)]{0,200}\))? - (\d{1,20}) MiB free")
 _CONTEXT = re.compile(r"\bn_ctx\s*=\s*(\d+)")
 _SLOTS = re.compile(r"\bn_seq_max\s*=\s*(\d+)")
-_PER_SLOT = re.compile(r"\bn_ctx_(?:per_)?seq\s*=\s*(\d+)")
+_PER_SLOT = re.compile(r"\bn_ctx_(?:per_)?seq\s*(?:=\s*|\()(\d+)")
 _CELLS = re.compile(r"\bkv_size\s*=\s*(\d+)")
 _FILE_SIZE = re.compile(r"(?:file size|model size)\s*=\s*([\d.]+ [MG]iB)")
 _GENERAL_NAME = re.compile(r"general\.name\s{0,60}(?:str\s{0,60})?=\s{0,20}(\S.{0,400}?)\s{0,40}$")
