@@ -128,6 +128,9 @@ def _placement(sheet: Sheet) -> None:
         sheet.say("place.told", True, told.said, at)
     if share is None and sheet.holds("discovery.empty"):
         share, at, text = 0.0, sheet.known["discovery.empty"].quotes[0], "the server found no GPU"
+    if share == 1 and load is not None and load.started_at is None and reading.hit("gpu_oom", "runner_terminated") is not None:
+        sheet.say("place.planned", True, "only the plan is known: the load died", at)
+        return
     if share is None:
         return
     short = share < 1
