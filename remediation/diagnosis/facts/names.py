@@ -32,6 +32,7 @@ request.unexplained: fewer layers than fit were loaded, and nobody is known to a
 request.fails: a request to the loaded model failed
 ask.small: a client or Modelfile names a small num_gpu
 ask.large: a client or Modelfile names a large num_gpu
+ask.contexts_differ: several values of num_ctx are asked
 ask.computed_context: a client computes num_ctx anew for each request
 result.one_layer: exactly one layer was placed
 server.silent: the server gives no answer

@@ -188,6 +188,8 @@ def _slots_and_context(sheet: Sheet) -> None:
     sheet.say("context.very_long", (length >= _VERY_LONG) or None, words, where)
     sheet.say("context.tier", (length in {32768, 262144} and at_least(reading.version, "0.15.5") is not False) or None, words, where)
     sheet.say("context.absurd", (length >= 1_000_000) or None, words, where)  # noqa: PLR2004 - tokens
+    lengths = {one.value for one in reading.asks if one.what == "num_ctx" and one.value}
+    sheet.say("ask.contexts_differ", (len(lengths) > 1) or None, f"num_ctx is asked as {', '.join(str(one) for one in sorted(lengths))}", ask)
     if ask is not None:
         sheet.say("context.asked_by", True, words, ask)
         sheet.say("context.modelfile", "PARAMETER" in ask.text or ask.where.startswith(("modelfile", "/api/show")) or None, words, ask)

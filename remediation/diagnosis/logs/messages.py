@@ -219,6 +219,7 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("load_timeout", "timed out waiting for llama", "timed out waiting for llama[- ](?:runner|server)"),
     ("client_gone", "client connection closed before", "client connection closed before server finished loading"),
     ("load_retry", "evicting all other models"),
+    ("default_tier", "default_num_ctx", r"default_num_ctx=(?:32768|262144)"),
     ("mmap_override", "mmap enabled", r"overrides to CPU are used with mmap enabled"),
     ("mmap_load", "load_mode", r"load_mode = mmap"),
     ("load_progress", "model load progress", r"model load progress (\d\.\d+)"),
