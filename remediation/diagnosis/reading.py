@@ -17,7 +17,7 @@ from remediation.diagnosis.present import Present, is_live, model_blob
 from remediation.diagnosis.logs.scan import Hit
 from remediation.diagnosis.texts.asks import Ask, Setting, read_asks, read_settings
 from remediation.diagnosis.texts.docker import DockerReading, read_docker, read_inspect
-from remediation.diagnosis.texts.gpus import GpuText, read_gpu
+from remediation.diagnosis.texts.gpus import GpuText, card_size, read_gpu
 from remediation.diagnosis.texts.ps import PsRow, read_ps, row_of
 from remediation.diagnosis.texts.smi import GpuProcess, SmiReading, read_smi
 from remediation.diagnosis.texts.speed import Speed, read_speed
@@ -223,7 +223,9 @@ def read_evidence(evidence: Evidence) -> Reading:
     prose = read_gpu("\n".join(filter(None, (evidence.gpu, *listed))))
     if not prose.named:
         texts = "\n".join(piece.text for piece in evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL)
-        prose = read_gpu("\n".join([evidence.gpu or "", evidence.symptom or "", texts])) if texts or evidence.symptom else prose
+        if texts or evidence.symptom:
+            prose = read_gpu("\n".join([evidence.gpu or "", evidence.symptom or "", texts]))
+            prose = dataclasses.replace(prose, memory=read_gpu(evidence.gpu).memory or card_size(f"{evidence.symptom or ''}\n{texts}"))
     return Reading(
         evidence, tuple(logs), tuple(ps), tuple(smi), tuple(asks), tuple(declared), tuple(docker), prose, tuple(speeds)
     )

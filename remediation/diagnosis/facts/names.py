@@ -146,6 +146,7 @@ card.unlicensed: the virtual GPU has no licence
 card.gfx_outside: an AMD card whose type is not in ROCm's list
 card.gfx_apu: an AMD APU by its type
 card.amd_integrated: an AMD APU by its name
+card.size_known: how much memory the card has is known
 card.several: several cards
 card.second_small: a small second card
 card.busy: nvidia-smi shows the card computing

@@ -118,7 +118,8 @@ def _weights(sheet: Sheet, at: tuple[Quote | None, ...]) -> None:
     room = figures.empty_card if figures.empty_card is not None else figures.free
     known = figures.empty_card is not None
     text = f"{human(figures.weights)} of weights; {figures.words()}" if figures.weights else figures.words()
-    if room is None or (load is not None and load.result is not None and load.requested not in {None, -1} and load.requested is not None and 0 <= load.result[0] <= load.requested < load.result[1]):
+    sheet.say("card.size_known", known or None)
+    if room is None or (figures.graph or 0) > room or (load is not None and load.result is not None and load.requested not in {None, -1} and load.requested is not None and 0 <= load.result[0] <= load.requested < load.result[1]):
         return
     if figures.weights is not None:
         small = figures.need(context=min(DEFAULT_CONTEXT, figures.context or DEFAULT_CONTEXT), parallel=1)
@@ -202,8 +203,8 @@ def _graph(sheet: Sheet) -> None:
     if load is None:
         return
     per_card = sheet.reading.gpu.memory if not load.free and sheet.reading.gpu.memory else None
-    if per_card is None and figures.total is not None:
-        per_card = figures.total // max(1, figures.cards)
+    if per_card is None and (figures.total or figures.free) is not None:
+        per_card = (figures.total or figures.free or 0) // max(1, figures.cards)
     free = max(load.free, default=None) if load.free else per_card
     graph = min(filter(None, (load.graph_full, load.graph_partial)), default=None) or load.graph or None
     if graph is not None and free is not None and graph > free:
@@ -226,7 +227,7 @@ def _estimate(sheet: Sheet) -> None:
         return
     free, full = figures.free, load.required_full
     graph_too_big = (figures.graph or 0) > (free or 0)
-    if free is not None and full is not None and full <= free and load.requested in {None, -1} and not graph_too_big and len(load.free) <= 1:
+    if free is not None and full is not None and full <= free and figures.graph and load.requested in {None, -1} and not graph_too_big and len(load.free) <= 1:
         placed = load.result[0] if load.result else 0
         text = f"the server counts {human(full)} for everything, {human(free)} are free, and yet {plural(placed, 'layer')} {'was' if placed == 1 else 'were'} placed"
         sheet.say("estimate.contradicts_itself", True, text, load.planned_at, of=load)

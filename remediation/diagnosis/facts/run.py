@@ -96,7 +96,7 @@ def _unallocated(sheet: Sheet) -> Quote | None:
     planned = (load.planned or load.command_layers or 0) if load is not None else 0
     row = worst_row(reading)
     if load is not None and load.offloaded is None and planned:
-        if load.model_cpu and not load.model_gpu:
+        if load.model_cpu and not (load.model_gpu or load.kv_gpu or load.graph_gpu or load.compute_gpu):
             return load.planned_at or load.command_at
         if (hit := reading.hit("system_cpu_only", "none_compatible", "cpu_runner")) is not None and not load.model_gpu:
             return hit.at

@@ -62,6 +62,8 @@ def read_asks(text: str, label: str) -> tuple[Ask, ...]:
             or "layers." in line
             or ".go:" in line
             or "map[" in line
+            or "--n-gpu-layers" in line
+            or "--ctx-size" in line
             or commented(line)
             or line.lstrip().startswith(("//", "llama_", "print_info"))
         ):

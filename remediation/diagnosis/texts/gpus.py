@@ -81,6 +81,15 @@ def read_gpu(text: str | None) -> GpuText:
     )
 
 
+_CARD_SIZE = re.compile(r"(?<![<>=] )(?<![<>=\d])(\d{1,3}(?:\.\d{1,2})?)\s?(GiB|GB|G)\b (?:of )?(?:vram|video memory|gpu memory|card|gpu|graphics)", re.IGNORECASE)
+
+
+def card_size(text: str) -> int | None:
+    """Return the memory of a card that a sentence names as such ("a 24 GiB card"), None where none does."""
+    match = _CARD_SIZE.search(text)
+    return _bytes(match[1], match[2]) if match else None
+
+
 def _bytes(number: str, unit: str) -> int:
     # cards are sold in GB that are GiB
     return int(float(number) * (MIB if unit[0] in "mM" else GIB))
