@@ -9,7 +9,9 @@ A line of such a file is JSON behind a dash, which YAML reads as well: `json` ta
 
 from __future__ import annotations
 
+import collections
 import functools
+import json
 import pathlib
 import re
 from collections.abc import Iterable, Mapping
@@ -26,6 +28,16 @@ _WORD = re.compile(r"\w{4,}", re.ASCII)
 _QUOTED_BREAK = re.compile(r"\\+[nrt]")
 _LETTER = re.compile(r"[A-Za-z]")
 _PART_OF_A_WORD = re.compile(r"\w", re.ASCII)
+
+_EVERYDAY = frozenset(
+    "apply arch architecture attention auto available backend bool buffer cache compute config create_tensor data default device"
+    " devices error false file format free from full general generate ggml GGUF graph info INFO keys layer layers length level library"
+    " llama llama_context llama_kv_cache llama_model_loader load load_backend load_tensors loaded loading memory meta metadata model"
+    " models name ollama output pairs params port POST print_info request responding routes runner runners sched seconds server size"
+    " source start started starting system tensor tensors time token tokenizer tokens total true type unknown using value values"
+    " version vocab vulkan Vulkan waiting warning WARN weight weights with".split()
+)
+"""Words of ordinary log lines: a message is filed under one of them only if it has no other. Nothing but speed depends on it."""
 
 Release = Annotated[str, StringConstraints(pattern=r"^\d+(?:\.\d+)+(?:-[a-z]+\d*)?$")]
 Meaning = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(?:[-.][a-z0-9_]+)+$")]
@@ -54,8 +66,6 @@ class Message(BaseModel):
     def _one_meaning(self) -> Message:
         if (self.means is None) == (self.benign is None):
             raise ValueError(f"{self.text!r} needs either `means` or `benign`")
-        if letters(self.text) < LEAST_LETTERS or not _needle_words(self.text):
-            raise ValueError(f"{self.text!r} is too short to be told from other programs' words")
         return self
 
     @property
@@ -71,33 +81,36 @@ def letters(text: str) -> int:
 
 def fragments(text: str) -> tuple[str, ...]:
     """Return what a line must contain, in this order, for the message to be in it."""
-    return tuple(part for piece in _plain(text).split("{}") if (part := piece.strip()))
+    return tuple(part for piece in text.split("{}") if (part := piece.strip()))
 
 
 def _plain(text: str) -> str:
     """Return a text without what quoting adds, once or several times: ``\\"`` is a quote again, ``\\n`` parts two words."""
-    return _QUOTED_BREAK.sub(" ", text).replace("\\", "") if "\\" in text else text
+    return _QUOTED_BREAK.sub(" ", text).replace("\\", "")
 
 
 def _needle_words(text: str) -> list[str]:
     """Return the words that stand in every line with this message: those that no placeholder can lengthen."""
-    plain = _plain(text)
     return [
         match[0]
-        for match in _WORD.finditer(plain)
-        if not plain.startswith("{}", match.end()) and not plain.endswith("{}", 0, match.start())
+        for match in _WORD.finditer(text)
+        if not text.startswith("{}", match.end()) and not text.endswith("{}", 0, match.start())
     ]
 
 
 class _Needle:
     """One message, ready to be looked for."""
 
-    __slots__ = ("fragments", "message", "whole_end", "whole_start")
+    __slots__ = ("fragments", "letters", "message", "whole_end", "whole_start", "words")
 
     def __init__(self, message: Message) -> None:
         text = _plain(message.text).strip()
         self.message = message
-        self.fragments = fragments(message.text)
+        self.letters = letters(text)
+        self.words = frozenset(_needle_words(text))
+        if self.letters < LEAST_LETTERS or not self.words:
+            raise ValueError(f"{message.text!r} is too short to be told from other programs' words")
+        self.fragments = fragments(text)
         self.whole_start = bool(_PART_OF_A_WORD.match(text))
         self.whole_end = bool(_PART_OF_A_WORD.match(text[-1:]))
 
@@ -122,35 +135,42 @@ class _Needle:
 class Catalogue:
     """All messages, and where they stand in a log.
 
-    Each message is filed under its rarest word. A line is cut into words once; only the messages filed under one of
-    them are compared with it. So the work grows with the length of the line and not with the number of messages.
+    Each message is filed under its rarest word. A line is cut into words once; only a message filed under one of them
+    whose other words are there as well is looked for in it. So the work grows with the length of the line and not with
+    the number of messages.
     """
 
     def __init__(self, messages: Iterable[Message]) -> None:
-        self.messages = tuple(messages)
-        often: dict[str, int] = {}
-        for message in self.messages:
-            for word in set(_needle_words(message.text)):
-                often[word] = often.get(word, 0) + 1
+        needles = [_Needle(message) for message in messages]
+        self.messages = tuple(needle.message for needle in needles)
+        often = collections.Counter(word for needle in needles for word in needle.words)
         index: dict[str, list[_Needle]] = {}
-        for message in self.messages:
-            word = min(_needle_words(message.text), key=lambda word: (often[word], -len(word), word))
-            index.setdefault(word, []).append(_Needle(message))
-        self._index = {word: tuple(needles) for word, needles in index.items()}
-        self._words = frozenset(self._index)
+        for needle in needles:
+            index.setdefault(min(needle.words, key=lambda word: (word in _EVERYDAY, often[word], -len(word), word)), []).append(needle)
+        self._index = index
+        self._filed = frozenset(index)
 
     def find(self, line: str) -> list[Message]:
         """Return the messages that stand in a line of a log, the one with the most letters first."""
-        plain = _plain(line)
-        words = self._words.intersection(_WORD.findall(plain))
-        if not words:
+        plain = _plain(line) if "\\" in line else line
+        possible = self._possible(plain)
+        if not possible:
             return []
-        found = [needle.message for word in words for needle in self._index[word] if needle.is_in(plain)]
-        return sorted(found, key=lambda message: (-letters(message.text), message.project, message.text))
+        found = [needle for needle in possible if needle.is_in(plain)]
+        if len(found) > 1:
+            found.sort(key=lambda needle: (-needle.letters, needle.message.project, needle.message.text))
+        return [needle.message for needle in found]
 
-    def candidates(self, line: str) -> list[Message]:
-        """Return the messages that `find` compares with a line: the measure of its work."""
-        return [needle.message for word in self._words.intersection(_WORD.findall(_plain(line))) for needle in self._index[word]]
+    def possible(self, line: str) -> list[Message]:
+        """Return the messages all of whose words are in a line: those that `find` looks for, the measure of its work."""
+        return [needle.message for needle in self._possible(_plain(line))]
+
+    def _possible(self, plain: str) -> list[_Needle]:
+        words = _WORD.findall(plain)
+        if self._filed.isdisjoint(words):
+            return []
+        there = set(words)
+        return [needle for word in self._filed & there for needle in self._index[word] if needle.words <= there]
 
 
 _MESSAGES = TypeAdapter(list[Message])
@@ -159,12 +179,12 @@ _MESSAGES = TypeAdapter(list[Message])
 def of_project(text: str, project: str) -> list[Message]:
     """Return the messages of one file's text."""
     lines = (line for line in text.splitlines() if line and not line.startswith("#"))
-    rows = "[" + ",".join(line.removeprefix("- ") for line in lines) + "]"
+    end = f',"project":{json.dumps(project)}}}'
+    rows = ",".join(line.removeprefix("- ").removesuffix("}") + end for line in lines)
     try:
-        found = _MESSAGES.validate_json(rows)
+        return _MESSAGES.validate_json(f"[{rows}]")
     except ValueError as error:
         raise ValueError(f"the catalogue of {project} cannot be read: {error}") from error
-    return [message.model_copy(update={"project": project}) for message in found]
 
 
 @functools.cache
