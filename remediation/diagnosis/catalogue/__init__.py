@@ -20,14 +20,17 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
 
-LEAST_LETTERS = 10
+LEAST_LETTERS = 9
 """A message with fewer letters of its own is no sign of anything: other programs print such words too."""
 
 _FOLDER = pathlib.Path(__file__).parent
 _WORD = re.compile(r"\w{4,}", re.ASCII)
 _QUOTED_BREAK = re.compile(r"\\+[nrt]")
 _LETTER = re.compile(r"[A-Za-z]")
+_BLANKS = re.compile(r"\s{2,}")
 _PART_OF_A_WORD = re.compile(r"\w", re.ASCII)
+_DIGIT = re.compile(r"\d", re.ASCII)
+_NEVER = re.compile(r"(?!)")
 
 _EVERYDAY = frozenset(
     "apply arch architecture attention auto available backend bool buffer cache compute config create_tensor data default device"
@@ -98,10 +101,20 @@ def _needle_words(text: str) -> list[str]:
     ]
 
 
+def _more_of(character: str) -> re.Pattern[str]:
+    """Return what may not stand beside a message: more of its first or last word, more digits of its number.
+
+    A library's message without a line end touches the next line, so that letters may follow a number.
+    """
+    if character.isdigit():
+        return _DIGIT
+    return _PART_OF_A_WORD if _PART_OF_A_WORD.match(character) else _NEVER
+
+
 class _Needle:
     """One message, ready to be looked for."""
 
-    __slots__ = ("fragments", "letters", "message", "whole_end", "whole_start", "words")
+    __slots__ = ("fragments", "goes_on", "letters", "message", "went_before", "words")
 
     def __init__(self, message: Message) -> None:
         text = _plain(message.text).strip()
@@ -111,8 +124,8 @@ class _Needle:
         if self.letters < LEAST_LETTERS or not self.words:
             raise ValueError(f"{message.text!r} is too short to be told from other programs' words")
         self.fragments = fragments(text)
-        self.whole_start = bool(_PART_OF_A_WORD.match(text))
-        self.whole_end = bool(_PART_OF_A_WORD.match(text[-1:]))
+        self.went_before = _more_of(text[0])
+        self.goes_on = _more_of(text[-1])
 
     def is_in(self, line: str) -> bool:
         """Tell whether the message's words stand in a line, in their order, the first and last of them whole."""
@@ -123,8 +136,8 @@ class _Needle:
                 if at < 0:
                     return False
                 end = at + len(fragment)
-                cut_before = number == 0 and self.whole_start and at > 0 and _PART_OF_A_WORD.match(line, at - 1)
-                cut_after = number == last and self.whole_end and _PART_OF_A_WORD.match(line, end)
+                cut_before = number == 0 and at > 0 and self.went_before.match(line, at - 1)
+                cut_after = number == last and self.goes_on.match(line, end)
                 if not cut_before and not cut_after:
                     break
                 at = end
@@ -156,6 +169,7 @@ class Catalogue:
         possible = self._possible(plain)
         if not possible:
             return []
+        plain = _BLANKS.sub(" ", plain)
         found = [needle for needle in possible if needle.is_in(plain)]
         if len(found) > 1:
             found.sort(key=lambda needle: (-needle.letters, needle.message.project, needle.message.text))
