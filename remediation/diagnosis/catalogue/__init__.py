@@ -127,22 +127,25 @@ class _Needle:
         self.went_before = _more_of(text[0])
         self.goes_on = _more_of(text[-1])
 
-    def is_in(self, line: str) -> bool:
-        """Tell whether the message's words stand in a line, in their order, the first and last of them whole."""
-        at, last = 0, len(self.fragments) - 1
+    def span(self, line: str) -> tuple[int, int] | None:
+        """Return where the message's words stand in a line, in their order, the first and last of them whole."""
+        start = at = 0
+        last = len(self.fragments) - 1
         for number, fragment in enumerate(self.fragments):
             while True:
                 at = line.find(fragment, at)
                 if at < 0:
-                    return False
+                    return None
                 end = at + len(fragment)
                 cut_before = number == 0 and at > 0 and self.went_before.match(line, at - 1)
                 cut_after = number == last and self.goes_on.match(line, end)
                 if not cut_before and not cut_after:
                     break
                 at = end
+            if number == 0:
+                start = at
             at = end
-        return True
+        return start, at
 
 
 class Catalogue:
@@ -164,16 +167,25 @@ class Catalogue:
         self._filed = frozenset(index)
 
     def find(self, line: str) -> list[Message]:
-        """Return the messages that stand in a line of a log, the one with the most letters first."""
+        """Return the messages that stand in a line of a log, in their order.
+
+        A message inside the words of a longer one is not told: ``failed to allocate graph, reserving`` is no ``failed to allocate graph``.
+        """
         plain = _plain(line) if "\\" in line else line
         possible = self._possible(plain)
         if not possible:
             return []
         plain = _BLANKS.sub(" ", plain)
-        found = [needle for needle in possible if needle.is_in(plain)]
+        found = [(span[0], -span[1], -needle.letters, needle) for needle in possible if (span := needle.span(plain))]
         if len(found) > 1:
-            found.sort(key=lambda needle: (-needle.letters, needle.message.project, needle.message.text))
-        return [needle.message for needle in found]
+            found.sort(key=lambda each: (*each[:3], each[3].message.text))
+        told: list[Message] = []
+        furthest = 0
+        for _, end, _, needle in found:
+            if -end > furthest:
+                furthest = -end
+                told.append(needle.message)
+        return told
 
     def possible(self, line: str) -> list[Message]:
         """Return the messages all of whose words are in a line: those that `find` looks for, the measure of its work."""
