@@ -12,9 +12,9 @@ from __future__ import annotations
 import collections
 import functools
 import json
-import pathlib
 import re
 from collections.abc import Iterable, Mapping
+from importlib import resources
 from typing import Annotated
 
 import yaml
@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 LEAST_LETTERS = 9
 """A message with fewer letters of its own is no sign of anything: other programs print such words too."""
 
-_FOLDER = pathlib.Path(__file__).parent
+_FACTS = "facts.yml"
 _WORD = re.compile(r"\w{4,}", re.ASCII)
 _QUOTED_BREAK = re.compile(r"\\+[nrt]")
 _LETTER = re.compile(r"[A-Za-z]")
@@ -33,12 +33,17 @@ _DIGIT = re.compile(r"\d", re.ASCII)
 _NEVER = re.compile(r"(?!)")
 
 _EVERYDAY = frozenset(
-    "apply arch architecture attention auto available backend bool buffer cache compute config create_tensor data default device"
-    " devices error false file format free from full general generate ggml GGUF graph info INFO keys layer layers length level library"
-    " llama llama_context llama_kv_cache llama_model_loader load load_backend load_tensors loaded loading memory meta metadata model"
-    " models name ollama output pairs params port POST print_info request responding routes runner runners sched seconds server size"
-    " source start started starting system tensor tensors time token tokenizer tokens total true type unknown using value values"
-    " version vocab vulkan Vulkan waiting warning WARN weight weights with".split()
+    _WORD.findall(
+        """
+        apply arch architecture attention auto available backend bool buffer cache compute config create_tensor data default
+        device devices error false file format free from full general generate ggml GGUF graph info INFO keys layer layers
+        length level library llama llama_context llama_kv_cache llama_model_loader load load_backend load_tensors loaded
+        loading memory meta metadata model models name ollama output pairs params port POST print_info request responding
+        routes runner runners sched seconds server size source start started starting system tensor tensors time token
+        tokenizer tokens total true type unknown using value values version vocab vulkan Vulkan waiting warning WARN weight
+        weights with
+        """
+    )
 )
 """Words of ordinary log lines: a message is filed under one of them only if it has no other. Nothing but speed depends on it."""
 
@@ -88,7 +93,7 @@ def fragments(text: str) -> tuple[str, ...]:
 
 
 def _plain(text: str) -> str:
-    """Return a text without what quoting adds, once or several times: ``\\"`` is a quote again, ``\\n`` parts two words."""
+    r"""Return a text without what quoting adds, once or several times: ``\"`` is a quote again, ``\n`` parts two words."""
     return _QUOTED_BREAK.sub(" ", text).replace("\\", "")
 
 
@@ -162,7 +167,9 @@ class Catalogue:
         often = collections.Counter(word for needle in needles for word in needle.words)
         index: dict[str, list[_Needle]] = {}
         for needle in needles:
-            index.setdefault(min(needle.words, key=lambda word: (word in _EVERYDAY, often[word], -len(word), word)), []).append(needle)
+            index.setdefault(min(needle.words, key=lambda word: (word in _EVERYDAY, often[word], -len(word), word)), []).append(
+                needle
+            )
         self._index = index
         self._filed = frozenset(index)
 
@@ -218,14 +225,14 @@ def catalogue() -> Catalogue:
     """Return the catalogue that comes with this program; it is read once, when it is first asked for."""
     return Catalogue(
         message
-        for path in sorted(_FOLDER.glob("*.yml"))
-        if path.name != "facts.yml"
-        for message in of_project(path.read_text(encoding="utf-8"), path.stem)
+        for file in sorted(resources.files(__name__).iterdir(), key=lambda file: file.name)
+        if file.name.endswith(".yml") and file.name != _FACTS
+        for message in of_project(file.read_text(encoding="utf-8"), file.name.removesuffix(".yml"))
     )
 
 
 @functools.cache
 def facts() -> Mapping[str, str]:
     """Return the facts that messages speak for, each with what it says."""
-    found: dict[str, str] = yaml.safe_load((_FOLDER / "facts.yml").read_text(encoding="utf-8"))
+    found: dict[str, str] = yaml.safe_load((resources.files(__name__) / _FACTS).read_text(encoding="utf-8"))
     return found

@@ -12,7 +12,7 @@ _COLUMNS = "{:<26} {:>8} {:>7} {:>10} {:>6} {:>7}  {}\n"
 
 
 def _order(release: str) -> list[int]:
-    return [int(part) for part in release.split("-")[0].split(".")]
+    return [int(part) for part in release.partition("-")[0].split(".")]
 
 
 def releases(messages: Sequence[Message]) -> str:
@@ -32,7 +32,9 @@ def table(messages: Iterable[Message]) -> str:
     for project, own in sorted(by_project.items()):
         lines.append(_line(project, own, releases(own)))
     everything = [message for own in by_project.values() for message in own]
-    lines.append(_line("all", everything, f"{len({one.means for one in everything if one.means})} meanings, {len(facts())} of them facts"))
+    lines.append(
+        _line("all", everything, f"{len({one.means for one in everything if one.means})} meanings, {len(facts())} of them facts")
+    )
     return "".join(lines)
 
 
