@@ -25,7 +25,7 @@ LEAST_LETTERS = 9
 
 _FACTS = "facts.yml"
 _WORD = re.compile(r"\w{4,}", re.ASCII)
-_QUOTED_BREAK = re.compile(r"\\+[nrt]")
+_QUOTED_BREAK = re.compile(r"\\[nrt]")
 _LETTER = re.compile(r"[A-Za-z]")
 _BLANKS = re.compile(r"\s{2,}")
 _PART_OF_A_WORD = re.compile(r"\w", re.ASCII)
