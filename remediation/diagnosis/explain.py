@@ -18,7 +18,9 @@ def meaning(name: str) -> str:
         return f"somebody says: {WORDS[name][0]}"
     if name.startswith("cuda."):
         return f"CUDA gives error {name[5:]}"
-    needle = next((one[1] for one in MESSAGES if one[0] == name.removeprefix("msg.")), name.removeprefix("catalogue."))
+    if name.startswith("seen."):
+        return f"a message of the catalogue says so ({name[5:]})"
+    needle = next((one[1] for one in MESSAGES if one[0] == name.removeprefix("msg.")), name)
     return f"a message is seen such as “{needle}” ({name.removeprefix('msg.')})"
 
 

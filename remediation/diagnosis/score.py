@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 
-from remediation.diagnosis.facts.base import Fact, Facts
+from remediation.diagnosis.facts.base import Fact, Facts, seen_name
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.knowledge.schema import Entry, telling, value
 from remediation.model.finding import Cause, RuledOut
@@ -122,7 +122,8 @@ def _weigh(entry: Entry, facts: Facts, w: Weights, without: frozenset[tuple[str,
     if out is not None:
         return Scored(entry, None, why=out)
     proven = tuple(dict.fromkeys(_true(entry, entry.proves, facts, without)))
-    supported = tuple(_true(entry, entry.supports, facts, without))
+    seen = seen_name(entry.id)
+    supported = (*_true(entry, entry.supports, facts, without), *((seen, seen) if facts.holds(seen) and (entry.id, seen) not in without else ()))
     if not proven and not supported:
         return Scored(entry, w.prior)
     against = len(set(_true(entry, entry.against, facts, without)))

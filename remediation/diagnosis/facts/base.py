@@ -13,6 +13,11 @@ from remediation.diagnosis.reading import Reading
 from remediation.model.finding import Quote
 
 
+def seen_name(means: str) -> str:
+    """Return the name of the fact that a message of the catalogue was seen, by what it means."""
+    return "seen." + means.replace(".", "_").replace("-", "_")
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """A proposition. ``said`` is what it says with this incident's figures; ``server``, ``load`` and ``time`` say of what it is true."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
+from remediation.diagnosis.catalogue import catalogue
 from remediation.diagnosis.logs.messages import MESSAGES
 from remediation.model.finding import Quote
 
@@ -23,6 +24,9 @@ TRIGGERS = (
     "rejected", "0xc0000", "0xe06d", "illegal", "slowdown", "overhead", "file exists", "avc:", "both as a flag", "hook directly", "msg=system", "loaded cpu", "loaded cuda", "cuda_init",
     "mmap", "default_num_ctx", "load_mode", "load progress", "flash", "prompt cache", "e3b0c44298fc", "no space", "fabric", "hmm", "legacy", "ldcache", "compiled without", "stat nvidia", "cuinit",
 )  # fmt: skip
+
+SEEN = "seen."
+"""What a message of the catalogue means has a key that begins so."""
 
 _FIRST, _LATEST = 2, 2
 """Of each sign so many hits are kept from the beginning and from the end: what was first said, and what holds now."""
@@ -113,7 +117,8 @@ class Scanner:
             match = one.pattern.search(line) if one.needle in low else None
             if match is not None:
                 found.append((one.key, tuple(group or "" for group in match.groups())))
-        return tuple(found)
+        meant = dict.fromkeys(message.means for message in catalogue().find(line) if message.means is not None)
+        return (*found, *((f"{SEEN}{means}", ()) for means in meant))
 
     def _keep(self, hit: Hit) -> None:
         first = self._first.setdefault(hit.key, [])
