@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from typing import NamedTuple
 
 from remediation.diagnosis.facts.base import Fact, Facts, seen_name
 from remediation.diagnosis.knowledge import knowledge
@@ -45,18 +46,12 @@ def weights() -> Weights:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A mechanism with what speaks for it; ``score`` None where it is excluded, ``why`` then says by what."""
+    """A mechanism with its log weight and what speaks for it."""
 
     entry: Entry
-    score: float | None
+    score: float
     proven: tuple[str, ...] = ()
     supported: tuple[str, ...] = ()
-    why: Fact | None = None
-
-    @property
-    def stands(self) -> bool:
-        """Whether anything speaks for it."""
-        return self.score is not None and bool(self.proven or self.supported)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +70,37 @@ class Scores:
     causes: tuple[Weighed, ...]
     ruled_out: tuple[RuledOut, ...]
     unknown: float
-    out: dict[str, Scored] = field(default_factory=dict)
 
 
-def score(facts: Facts, chosen: Weights | None = None, without: frozenset[tuple[str, str]] = frozenset()) -> Scores:
-    """Return the shares of all causes. `without` leaves out rules, as (mechanism, condition), for leave-one-out figures."""
-    w = chosen or weights()
+class Tally(NamedTuple):
+    """A mechanism with the conditions that hold; ``why`` says what excludes it."""
+
+    entry: Entry
+    proven: tuple[str, ...] = ()
+    supported: tuple[str, ...] = ()
+    against: int = 0
+    why: Fact | None = None
+
+
+def tally(facts: Facts, without: frozenset[tuple[str, str]] = frozenset()) -> tuple[Tally, ...]:
+    """Return what holds for each mechanism that something speaks for, and for those that are excluded.
+
+    `without` leaves out rules, as (mechanism, condition), for leave-one-out figures.
+    """
     known = knowledge()
     excluded = {cause: fact for cause, entry in known.causes.items() if (fact := _first(entry.ruled_out_by, facts)) is not None}
-    every = [_weigh(entry, facts, w, without, excluded.get(entry.cause)) for entry in known.mechanisms.values()]
-    standing = [one for one in every if one.stands]
-    exponents = {one.entry.id: math.exp(min(50.0, (one.score or 0.0) / w.temperature)) for one in standing}
+    return tuple(one for entry in known.mechanisms.values() if (one := _tally(entry, facts, without, excluded.get(entry.cause))) is not None)
+
+
+def score(facts: Facts, chosen: Weights | None = None) -> Scores:
+    """Return the shares of all causes, and which of them are excluded."""
+    return shares(tally(facts), chosen or weights(), _ruled_out(facts))
+
+
+def shares(tallies: Sequence[Tally], w: Weights, ruled_out: Sequence[RuledOut] = ()) -> Scores:
+    """Return the shares of all causes."""
+    standing = [Scored(one.entry, _total(one, w), one.proven, one.supported) for one in tallies if one.why is None]
+    exponents = {one.entry.id: math.exp(min(50.0, one.score / w.temperature)) for one in standing}
     total = 1.0 + sum(exponents.values())
     by_cause: dict[Cause, list[Scored]] = {}
     for one in standing:
@@ -95,11 +110,19 @@ def score(facts: Facts, chosen: Weights | None = None, without: frozenset[tuple[
         share = sum(exponents[one.entry.id] for one in group) / total
         if not any(one.proven for one in group):
             share = min(share, w.cap)
-        causes.append(Weighed(cause, share, tuple(sorted(group, key=lambda one: -(one.score or 0.0)))))
+        causes.append(Weighed(cause, share, tuple(sorted(group, key=lambda one: -one.score))))
     causes.sort(key=lambda one: -one.share)
-    proven = {one.cause for one in causes}
-    ruled_out = tuple(RuledOut(cause, fact.said or _title(fact)) for cause, fact in excluded.items() if cause not in proven)
-    return Scores(tuple(causes), ruled_out, 1.0 / total, {one.entry.id: one for one in every if one.score is None})
+    return Scores(tuple(causes), tuple(one for one in ruled_out if one.cause not in by_cause), 1.0 / total)
+
+
+def _total(one: Tally, w: Weights) -> float:
+    total = w.prior + w.supports * min(_MOST, len(one.supported)) - w.against * min(_MOST, one.against)
+    return total + (w.proves + w.more * min(_MOST, len(one.proven) - 1) if one.proven else 0.0)
+
+
+def _ruled_out(facts: Facts) -> list[RuledOut]:
+    found = ((cause, _first(entry.ruled_out_by, facts)) for cause, entry in knowledge().causes.items())
+    return [RuledOut(cause, fact.said or _title(fact)) for cause, fact in found if fact is not None]
 
 
 def _title(fact: Fact) -> str:
@@ -114,23 +137,18 @@ def _first(conditions: tuple[str, ...], facts: Facts) -> Fact | None:
     return None
 
 
-def _weigh(entry: Entry, facts: Facts, w: Weights, without: frozenset[tuple[str, str]], ruled_out: Fact | None) -> Scored:
+def _tally(entry: Entry, facts: Facts, without: frozenset[tuple[str, str]], ruled_out: Fact | None) -> Tally | None:
     unmet = next((need for need in entry.needs if value(need, facts) is False), None)
-    if unmet is not None:
-        return Scored(entry, None, why=Fact(unmet, holds=False))
-    out = ruled_out or _first(entry.excludes, facts)
+    out = Fact(unmet, holds=False) if unmet is not None else ruled_out or _first(entry.excludes, facts)
     if out is not None:
-        return Scored(entry, None, why=out)
+        return Tally(entry, why=out)
     proven = tuple(dict.fromkeys(_true(entry, entry.proves, facts, without)))
     seen = seen_name(entry.id)
-    supported = (*_true(entry, entry.supports, facts, without), *((seen, seen) if facts.holds(seen) and (entry.id, seen) not in without else ()))
+    noticed = (seen, seen) if facts.holds(seen) and (entry.id, seen) not in without else ()
+    supported = (*_true(entry, entry.supports, facts, without), *noticed)
     if not proven and not supported:
-        return Scored(entry, w.prior)
-    against = len(set(_true(entry, entry.against, facts, without)))
-    total = w.prior + w.supports * min(_MOST, len(supported)) - w.against * min(_MOST, against)
-    if proven:
-        total += w.proves + w.more * min(_MOST, len(proven) - 1)
-    return Scored(entry, total, proven, supported)
+        return None
+    return Tally(entry, proven, supported, len(set(_true(entry, entry.against, facts, without))))
 
 
 def _true(entry: Entry, conditions: tuple[str, ...], facts: Facts, without: frozenset[tuple[str, str]]) -> Iterator[str]:

@@ -253,6 +253,9 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
     files = {match[1]: int(float(match[2]) * (GIB if match[3] == "GB" else MIB)) for match in _FILE.finditer(reading.raw)}
     shown = [row.name] if row is not None and row.name else list(files)
     file_size = max((files[name] for name in shown if name in files), default=None)
+    held = max(load.model_cpu, load.model_gpu) if load is not None and load.mapped else 0
+    if total and held > total and sheet.holds("place.short"):
+        sheet.say("size.exceeds_card", True, f"{human(held)} of weights do not fit a card of {human(total)}", load.result_at if load else None)
     if total and file_size is not None and file_size > total and (sheet.holds("place.short", "speed.slow") or row is None):
         sheet.say("size.exceeds_card", True, f"the file of {human(file_size)} does not fit a card of {human(total)}", row.at if row else Quote("text", f"{human(file_size)}"))
     if file_size is not None and whole_size is not None and whole_size > 2 * file_size and not sheet.holds("slots.many"):

@@ -27,7 +27,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "told.other_programs": ("other programs share the card", r"(?<!no )(?:other|another) (?:gpu )?(?:process(?:es)?|programs?|applications?|apps?|tenants?|containers?|vm|software|jobs?|users?|service)[^\n.]{0,60}(?:vram|gpu|card|memory)|(?:vram|gpu|card)[^\n.]{0,40}(?:shared|taken|held|occupied|in use) (?:by|with)|tenants? resident|resident vram|(?:while|when|with) [^\n.]{0,40}(?:is|are) (?:open|running|resident|rendering)|comfyui|stable[- ]diffusion|automatic1111|faster-whisper|\bvllm\b|\bblender\b|playing|\bgames?\b|shares the (?:machine|card|gpu)"),
     "told.other_models": ("more than one model is in use", r"(?:two|second|another|other|both|multiple|several) (?:\w+ )?models?[^\n.]{0,60}(?:load|memory|vram|resident|same time|at once|running|take turns|switch)|take turns|switch(?:es|ing)? between (?:two |the )?models|loaded second"),
     "told.unused": ("memory of the card stays unused", r"(?:gib|gb|vram|memory)[^\n.]{0,40}(?:stays?|remains?|left|still|is|are) (?:free|unused|available)|(?:leav(?:es|ing)|left) [^\n.]{0,40}(?:gib|gb|vram|memory)[^\n.]{0,40}(?:unused|free|idle)|(?:only|fills only|uses only)[^\n]{0,20}\d+ ?(?:gb|gib)[^\n]{0,30}of|under-?utili[sz]|(?:plenty|lots?|enough) of (?:free )?[^\n.]{0,20}(?:vram|memory)"),
-    "told.fits_elsewhere": ("another program holds the same model whole on the same card", r"(?:llama\.cpp|lm studio|koboldcpp|vllm|exllama|text-generation)[^\n.]{0,60}(?:whole|all|fully|entire|fits?|works|fine|faster)"),
+    "told.fits_elsewhere": ("another program holds the same model whole on the same card", r"(?:llama\.cpp|lm studio|koboldcpp|vllm|exllama|text-generation|by hand|manually)[^\n.]{0,60}(?:whole|all\b|fully|entire|everything|fits?|works|fine|faster)"),
     "told.should_fit": ("the reporter expects the model to fit", r"(?:although|but|though|even though|while|should) [^\n.]{0,60}(?:large enough|enough for|should (?:have|fit|be)|would fit|fits?\b|is free|plenty)|should (?:fit|hold)|that fits"),
     "told.loads_slowly": ("loading is what takes long", r"(?:load|reload)(?:s|ed|ing)? (?:the |a |of the |of |each |every )?(?:\w+ )?(?:model )?[^\n.]{0,40}(?:takes? (?:much )?(?:long|minutes|over|\d)|slow|longer|minutes)|takes? [^\n.]{0,30}(?:to load|to start|loading)|slow(?:ly)? (?:to |model |start|in )?load|(?:first|cold)[ -](?:request|prompt|start|call|answer|word|token|response)[^\n.]{0,60}(?:slow|long|seconds|minute|wait)|model load(?:ing)? time"),
     "told.pause": ("the first answer after a pause is the slow one", r"after (?:a |some |each |every |\w+ )?(?:pause|break|idle|inactiv|minutes|while)[^\n.]{0,60}|(?:first|each|next)[^\n.]{0,30}after [^\n.]{0,20}(?:pause|idle|minutes|hour)|(?:nobody|no one|idle|unused|not (?:been )?(?:used|asked|active))[^\n.]{0,40}(?:minutes|hour|while|time)[^\n.]{0,60}(?:next|first|again|slow|load)|(?:then|afterwards|following)[^\n.]{0,30}(?:immediate|fast again|instant)"),
@@ -79,11 +79,19 @@ WORDS: Mapping[str, tuple[str, str]] = {
 _PATTERNS = {name: re.compile(pattern, re.IGNORECASE | re.MULTILINE) for name, (_, pattern) in WORDS.items()}
 
 
+_WRITTEN = frozenset({"told.cpu_chosen", "told.daemon_json", "told.two_installs", "told.package", "told.wsl1", "told.same_device_twice", "told.measured"})
+"""What also configurations and listings say."""
+_STATED = frozenset({"told.split", "told.on_cpu"})
+"""What a question does not say."""
+_QUESTION = re.compile(r"[^.,;\n?]{0,300}\?")
+
+
 def derive(sheet: Sheet) -> Iterator[str]:
     """Note what the texts say in words; yields the names, for tests."""
-    prose = sheet.reading.prose
+    prose, written = sheet.reading.prose, sheet.reading.raw.lower()
+    stated = _QUESTION.sub("", prose)
     for name, pattern in _PATTERNS.items():
-        match = pattern.search(prose)
+        match = pattern.search(written if name in _WRITTEN else stated if name in _STATED else prose)
         if match is not None:
             sheet.say(name, True, WORDS[name][0], Quote("text", " ".join(match[0].split())[:160]))
             yield name
