@@ -63,7 +63,9 @@ class Quote:
 class Finding:
     """A cause with the evidence that proves it; ``confidence`` lies between 0 and 1.
 
-    ``by_hand`` says that only a person can cure this form of the cause, whatever rungs treat the others.
+    ``mechanism`` names what is wrong in concrete terms (`remediation.diagnosis.knowledge`), ``confirm`` how to see afterwards
+    that the cure helped. ``by_hand`` says that only a person can cure this form of the cause, whatever rungs treat the others.
+    ``weighed`` are other mechanisms of the cause that something speaks for.
     """
 
     cause: Cause
@@ -72,6 +74,9 @@ class Finding:
     quotes: tuple[Quote, ...] = ()
     cure: str = ""
     by_hand: bool = False
+    mechanism: str = ""
+    confirm: str = ""
+    weighed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

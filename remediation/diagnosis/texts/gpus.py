@@ -10,13 +10,16 @@ from remediation.diagnosis.units import GIB, MIB
 _COUNT = re.compile(r"\b(\d{1,2})\s*(?:x|\u00d7)\s*(?=[A-Za-z0-9])", re.IGNORECASE)
 _MEMORY = re.compile(r"(\d{1,3}(?:\.\d+)?|\d{4,6})\s?(GiB|GB|G|MiB|MB)\b", re.IGNORECASE)
 _NVIDIA = re.compile(
-    r"nvidia|geforce|\brtx\b|\bgtx\b|\bgt \d{3}\b|quadro|tesla|titan|jetson|orin|\b(?:rtx|gtx) ?\d{3,4}|\b[ALHPVT]\d{1,3}0?\b(?!\w)|\b[2345]0[5-9]0(?: ?ti)?\b",
+    r"nvidia|geforce|\brtx\b|\bgtx\b|\bgt \d{3}\b|quadro|tesla|titan|jetson|orin|\b(?:rtx|gtx) ?\d{3,4}|\b(?-i:A(?:2|10G?|16|30|40|100|800|[2-6]000)|L(?:4|20|40S?)|[HB][12]00|H800|P(?:4|6|40|100|[2-6]000)|T(?:4|[46]00|1000)|V100|M(?:40|60))\b|\b[2345]0[5-9]0(?: ?ti)?\b",
     re.IGNORECASE,
 )
 _AMD = re.compile(
     r"\bamd\b|radeon|\brx ?\d{3,4}|gfx\d|instinct|\bmi\d{2,3}\b|vega|\bnavi|ryzen|\b[678]\d0m\b|strix|\brocm\b", re.IGNORECASE
 )
-_INTEL = re.compile(r"intel|\barc\b|\biris\b|\buhd\b", re.IGNORECASE)
+_INTEL = re.compile(
+    r"intel(?!(?:\(r\))?[ -]{0,2}(?:xeon|core|pentium|celeron|atom|cpu|processor|i[3579]\b|i?mac|based))|\barc\b|\biris\b|\buhd\b",
+    re.IGNORECASE,
+)
 _APPLE = re.compile(r"\bapple\b|\bm[1-5](?: ?(?:pro|max|ultra))?\b|macos|\bmac\b|macbook", re.IGNORECASE)
 _QUALCOMM = re.compile(r"qualcomm|adreno|snapdragon", re.IGNORECASE)
 # NVIDIA cards below compute capability 5.0 (Kepler, Fermi and older; facts/ollama 6: minimum 5.0)
@@ -79,6 +82,18 @@ def read_gpu(text: str | None) -> GpuText:
         count=int(count[1]) if count else 1,
         available_only="available" in text.lower() or "free" in text.lower(),
     )
+
+
+_CARD_SIZE = re.compile(
+    r"(?<![<>=] )(?<![<>=\d])(\d{1,3}(?:\.\d{1,2})?)\s?(GiB|GB|G)\b (?:of )?(?:vram|video memory|gpu memory|card|gpu|graphics)",
+    re.IGNORECASE,
+)
+
+
+def card_size(text: str) -> int | None:
+    """Return the memory of a card that a sentence names as such ("a 24 GiB card"), None where none does."""
+    match = _CARD_SIZE.search(text)
+    return _bytes(match[1], match[2]) if match else None
 
 
 def _bytes(number: str, unit: str) -> int:
