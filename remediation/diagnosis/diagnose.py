@@ -22,6 +22,8 @@ from remediation.model.finding import Cause, Diagnosis, Finding, Sender
 _CONSIDERED = 0.005
 """The least share with which a cause is told at all."""
 _SURE = 0.5
+_AHEAD = 2.0
+"""So much likelier than the second cause a weak first one has to be in order to be named."""
 _MOST_QUOTES = 5
 
 
@@ -39,7 +41,7 @@ def judge(reading: Reading) -> Diagnosis:
     senders = find_senders(reading.evidence, reading.shown) if _asked_for(findings) else ()
     findings = [_followed(one, senders) for one in findings]
     forecast = predict(reading)
-    named = bool(findings) and findings[0].confidence >= max(weights().least, scores.unknown)
+    named = _stands_out(findings, scores.unknown)
     collect = to_collect(reading, facts, findings if named else [])
     if not named:
         rights = reading.evidence.rights
@@ -57,6 +59,12 @@ def judge(reading: Reading) -> Diagnosis:
         notes=(*reading.evidence.skipped, *_beside(reading.evidence)),
         senders=senders,
     )
+
+
+def _stands_out(findings: list[Finding], unknown: float) -> bool:
+    """Whether the first cause is likelier than ``unknown``, or well ahead of every other cause."""
+    first, second = (*(one.confidence for one in findings[:2]), 0.0, 0.0)[:2]
+    return first >= weights().least and (first >= unknown or first >= _AHEAD * second)
 
 
 def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
