@@ -64,7 +64,7 @@ def judge(reading: Reading) -> Diagnosis:
 def _stands_out(findings: list[Finding], unknown: float) -> bool:
     """Whether the first cause is likelier than ``unknown``, or well ahead of every other cause."""
     first, second = (*(one.confidence for one in findings[:2]), 0.0, 0.0)[:2]
-    return first >= weights().least and (first >= unknown or first >= _AHEAD * second)
+    return first > 0 and first >= unknown or first >= max(weights().least, _AHEAD * second)
 
 
 def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:

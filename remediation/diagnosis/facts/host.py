@@ -9,6 +9,7 @@ from remediation.diagnosis.facts.base import Sheet
 from remediation.diagnosis.present import is_live
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.texts.asks import Setting
+from remediation.diagnosis.texts.gpus import capability
 from remediation.diagnosis.versions import Version, at_least
 from remediation.model.finding import Quote
 from remediation.model.text.digits import is_whole
@@ -28,6 +29,8 @@ _HIDDEN = ("", "void", "none")
 _RUNTIME = frozenset({700, 702, 719, 4})  # codes that also a bug in a kernel of the runner gives: the driver may be well
 # facts/ollama 6: from which release which driver (major version) is needed, enforced ones first
 _ENFORCED: tuple[tuple[Version, int], ...] = (((0, 30, 11), 550), ((0, 9, 3), 525), ((0, 0, 1), 450))
+_NEEDS_570 = 570  # Blackwell cards, and cards before Volta from v0.30 on
+_DROPS_VOLTA = 590  # the first branch without Maxwell, Pascal and Volta
 _OLDEST_CUDA = (11, 0)
 _LIBRARY = re.compile(r"^(?:cuda_v\d+|cuda_jetpack\d|vulkan|rocm(?:_v[\d.]+)?|metal\w*)$")
 _FOLDER = re.compile(r"lib[\\/]+ollama\b|ollama[\\/]+lib\b", re.IGNORECASE)
@@ -40,7 +43,7 @@ _GPU_FOLDER = re.compile(r"cuda|rocm|hip|vulkan|metal", re.IGNORECASE)
 _BASE_LIBRARY = re.compile(r"ggml-(?:base|cpu)", re.IGNORECASE)
 _LISTING = re.compile(r"\b(?:ls|dir|get-childitem|gci|find|tree|du)\b", re.IGNORECASE)
 _NO_LIBRARY = re.compile(
-    r"(?:no|without|missing|lacks?|not contain|absent)[^\n.]{0,40}(?:lib)?ggml-(?:cuda|hip|vulkan)|(?:lib)?ggml-(?:cuda|hip)[^\n]{0,40}(?:missing|not (?:there|found|present)|absent|gone)",
+    r"(?:no|without|missing|lacks?|not contain|absent)[^\n.]{0,40}(?:(?:lib)?ggml-(?:cuda|hip|vulkan)|(?:rocm|cuda(?:_v\d{1,2})?|hip|vulkan)(?:_v[\d.]{1,4})? (?:folder|director|librar|backend|runner|dll|subfolder))|(?:lib)?ggml-(?:cuda|hip)[^\n]{0,40}(?:missing|not (?:there|found|present)|absent|gone)",
     re.IGNORECASE,
 )
 _VGPU = re.compile(r"-\d{1,2}[QBCA]\b|virtual workstation|\bgrid\b|\bvgpu\b", re.IGNORECASE)
@@ -54,6 +57,14 @@ _APU = re.compile(
     r"\b[678]\d0m\b|\b8[89]0m\b|\b80[456]0s\b|vega (?:3|6|7|8|10|11)\b|radeon\(tm\) graphics|ryzen[^\n]{0,30}(?:apu|graphics|igpu)|strix|phoenix|integrated (?:amd|radeon)|(?:amd|radeon)[^\n]{0,20}integrated",
     re.IGNORECASE,
 )
+_FLAGS = re.compile(r"^\s{0,8}flags\s{0,20}:[^\n]{20,4000}", re.IGNORECASE | re.MULTILINE)
+# before Sandy Bridge and Bulldozer, and the small ones that never got it
+_OLD_PROCESSOR = re.compile(
+    r"\bXeon\W{0,4}(?:\(R\) )?(?:CPU )?\W{0,10}[EXLW][35][2-7]\d\d\b|\bCore ?(?:\(TM\))? ?2 (?:Duo|Quad)|\bi[357](?:-| CPU {1,8})[5-9]\d\d\b|\bPhenom\b|\bAthlon ?(?:\(tm\))? ?(?:II|64)\b|\bOpteron ?(?:\(tm\))? ?[1268][1-4]\d\d\b"
+    r"|\b(?:Celeron|Pentium)\W{0,4}(?:\(R\) )?(?:CPU )?\W{0,4}(?:[JN]\d{4}|G\d{3,4}|Gold G5\d{3})\b|\bAtom\W{0,4}(?:\(TM\))? ?(?:CPU )?[CDENZ]\d{3,4}\b|\bno avx2?\b|without avx\b|lacks avx\b",
+    re.IGNORECASE,
+)
+_NO_CUDA = re.compile(r"CUDA Version\s{0,4}:\s{0,4}(?:N/A|ERR!)")
 _BUILD = re.compile(r"\b10\.0\.(\d{5})|\bbuild[: ]{1,3}(\d{5})\b", re.IGNORECASE)
 _KERNEL_MODULE = re.compile(
     r"NVRM version:[^\n]{0,80}?\b(\d{3})\.(\d{1,3})(?:\.\d{1,3})?\b|(?:nvidia )?driver(?: version)?[\s:=(]{1,4}(?:grid )?v?(\d{3})\.(\d{1,3})",
@@ -67,6 +78,7 @@ _TOOLKIT = re.compile(
 def derive(sheet: Sheet) -> None:
     """Note what is known of the host."""
     _machine(sheet)
+    _processor(sheet)
     _card(sheet)
     _engine(sheet)
     _driver(sheet)
@@ -101,6 +113,18 @@ def _machine(sheet: Sheet) -> None:
         Quote("text", str(old)) if old else None,
     )
     sheet.say("windows.ten", any(10240 <= build < 22000 for build in builds) or "windows 10" in text or None)  # noqa: PLR2004 - builds of Windows 10
+
+
+def _processor(sheet: Sheet) -> None:
+    """Look for a processor without AVX: its flags, llama.cpp's line about it, or a model that never had it."""
+    reading = sheet.reading
+    flags = _FLAGS.search(reading.raw)
+    if flags is not None and "sse2" in flags[0].lower() and "avx" not in flags[0].lower():
+        sheet.say("cpu.no_avx", True, "the processor's flags name no AVX", Quote("text", flags[0][:120]))
+    old = _OLD_PROCESSOR.search(reading.raw)
+    if old is not None:
+        sheet.say("cpu.no_avx", True, f"{old[0].strip()} has no AVX", Quote("text", old[0].strip()))
+    sheet.say("release.needs_avx", None if reading.version is None else at_least(reading.version, "0.5.8") is False or None)
 
 
 def _card(sheet: Sheet) -> None:
@@ -162,6 +186,12 @@ def _engine(sheet: Sheet) -> None:
         "a release of the toolkit is named",
         Quote("text", toolkit[0]) if toolkit else None,
     )
+    parts, blank = reading.declared_setting("NVIDIA_DRIVER_CAPABILITIES"), _NO_CUDA.search(reading.raw)
+    if parts is not None and parts.value and not re.search(r"\b(?:all|compute)\b", parts.value.lower()):
+        sheet.say("container.no_compute", True, f"{parts.name}={parts.value} leaves the compute libraries out", parts.at)
+    if blank is not None and (sheet.holds("on.container") or reading.in_container):
+        text = "nvidia-smi runs and names no CUDA version: the driver's compute libraries are not in the container"
+        sheet.say("container.no_compute", True, text, Quote("nvidia-smi", blank[0]))
     speaks = reading.hit(
         "container_cli",
         "hook_failed",
@@ -209,6 +239,7 @@ def _driver(sheet: Sheet) -> None:
         sheet.say(f"cuda.{code.code}", True, f"CUDA error {code.code}", at, of=code.hit)
         if code.code == OUT_OF_MEMORY and code.hit.key == "cuda_code" and "init failure" in at.text:
             sheet.say("cuda.no_device", True, f"CUDA fails to start with error {code.code}", at, of=code.hit)
+    _generation(sheet)
     runtime = next((smi for smi in reading.smi if smi.cuda), None)
     if runtime is not None and tuple(int(part) for part in (runtime.cuda.split(".") + ["0"])[:2]) < _OLDEST_CUDA:
         sheet.say(
@@ -220,6 +251,10 @@ def _driver(sheet: Sheet) -> None:
     if not number:
         return
     major, needed = int(number.split(".")[0]), needed_driver(reading.version)
+    if needed is not None and sheet.holds("card.before_volta") and at_least(reading.version, "0.30.0") or sheet.holds("card.blackwell"):
+        needed = max(_NEEDS_570, needed or 0)
+    if major >= _DROPS_VOLTA and sheet.holds("card.before_turing"):
+        sheet.say("driver.drops_card", True, f"driver {number} no longer serves cards before Turing", at)
     if needed is not None and major < needed:
         sheet.say("driver.below_floor", True, f"driver {number} is below the {needed} that this release needs", at)
     elif reading.version is None and major < 450:  # noqa: PLR2004 - the oldest minimum of all
@@ -227,6 +262,24 @@ def _driver(sheet: Sheet) -> None:
     elif needed is not None or major >= 550:  # noqa: PLR2004 - the newest minimum
         sheet.say("driver.new_enough", True, f"driver {number}", at)
     sheet.say("driver.555_or_newer", (major >= 555) or None, f"driver {number}", at)  # noqa: PLR2004 - its WSL libraries have another symbol
+
+
+def _generation(sheet: Sheet) -> None:
+    """Note the card's generation by its compute capability: what discovery printed, else what a text states or names."""
+    reading = sheet.reading
+    if not reading.gpu.nvidia:
+        return
+    names = " ".join(name for smi in reading.smi for name in smi.names)
+    printed = [float(one.compute) for one in reading.gpu_devices if re.fullmatch(r"\d{1,2}\.\d", one.compute)]
+    number = min(printed, default=None) or capability("\n".join(filter(None, (reading.evidence.gpu, names)))) or capability(reading.raw)
+    if number is None:
+        return
+    text, at = f"the card's compute capability is {number}", Quote("gpu", reading.evidence.gpu or names)
+    sheet.say("card.ancient", number < 5.0 or None, text, at)
+    sheet.say("card.before_volta", number < 7.0 or None, text, at)
+    sheet.say("card.before_turing", number < 7.5 or None, text, at)
+    sheet.say("card.blackwell", number >= 10.0 or None, text, at)
+    sheet.say("release.before_blackwell", at_least(reading.version, "0.5.13") is False and number >= 10.0 or None, f"{text}: releases before v0.5.13 have no code for it")
 
 
 def _library(sheet: Sheet) -> None:

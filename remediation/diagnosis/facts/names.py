@@ -47,7 +47,7 @@ load.slow: the load took a minute or more
 load.dominates: most of a request's time is loading
 load.small_part: loading is the smaller part of a request's time
 load.options_differ: one model was loaded with several contexts in turn
-keep_alive.zero: OLLAMA_KEEP_ALIVE=0 unloads the model after each answer
+keep_alive.zero: OLLAMA_KEEP_ALIVE or keep_alive of the request unloads the model after each answer
 speed.brisk: the server writes as fast as a card does
 speed.slow: the server writes as slowly as a processor does
 happened.load_died: what happened is a load that died
@@ -63,6 +63,7 @@ vram.orphans: runners of a server that was killed hold the card
 vram.programs: other programs are listed with much of the card's memory
 vram.programs_much: other programs hold a large part of the card, and the model would fit without them
 vram.smi_full: more than half of the card is in use although no model is loaded
+vram.taken_at_start: much of the card was in use when the server started
 vram.spare: memory stays free beside the loaded model
 vram.no_context: no context could be made on the card for want of memory
 vram.no_longer: memory that was in use at the load is free again
@@ -133,6 +134,8 @@ on.linux: the server runs on Linux
 on.live: a host was looked at
 windows.old: Windows is older than 21H2
 windows.ten: Windows 10
+cpu.no_avx: the processor has no AVX
+release.needs_avx: the GPU libraries of the release need AVX
 card.nvidia: an NVIDIA card
 card.amd: an AMD card
 card.apple: an Apple GPU
@@ -140,6 +143,11 @@ card.only_apple: an Apple GPU and no other
 card.intel: Intel or Qualcomm graphics and no other
 card.qualcomm: Qualcomm graphics
 card.ancient: an NVIDIA card below compute capability 5.0
+card.before_volta: an NVIDIA card below compute capability 7.0
+card.before_turing: an NVIDIA card below compute capability 7.5
+card.blackwell: an NVIDIA card of compute capability 10.0 or newer
+release.before_blackwell: the release is older than the card's generation
+driver.drops_card: the driver no longer serves the card's generation
 card.none_named: no card is named
 card.vgpu: a virtual GPU
 card.unlicensed: the virtual GPU has no licence
@@ -159,6 +167,7 @@ container.asked: the container asks for the GPU
 container.no_request: the container does not ask for the GPU
 container.no_request_recorded: the engine's record of the container has no device request
 container.given: the engine's record shows that the container was given the GPU
+container.no_compute: the container gets the driver without its compute libraries
 image.rocm: the image holds ROCm
 image.plain: the image holds CUDA
 toolkit.version: a release of the container toolkit is named

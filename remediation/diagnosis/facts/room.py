@@ -441,6 +441,15 @@ def _two_loads(sheet: Sheet, less: Load, more: Load) -> None:
         sheet.say("compared.free", True, text, less.free_at, more.free_at, of=less)
 
 
+def _taken_at_start(sheet: Sheet) -> None:
+    """Compare what discovery found free with the cards' size: at that time no model of this server was loaded."""
+    known = [device for device in sheet.reading.gpu_devices if device.total and device.free is not None and device.library != "metal"]
+    taken, total = sum((one.total or 0) - (one.free or 0) for one in known), sum(one.total or 0 for one in known)
+    if known and taken > max(2 * GIB, total // 5) and not sheet.holds("place.whole", "room.weights_decide"):
+        text = f"{human(taken)} of {human(total)} were in use by others when the server started"
+        sheet.say("vram.taken_at_start", True, text, known[0].at)
+
+
 def _holders(sheet: Sheet) -> None:
     """Look at who holds the card: programs, runners without a server, memory that is free again."""
     reading, figures, load = sheet.reading, sheet.figures, sheet.load
@@ -461,6 +470,7 @@ def _holders(sheet: Sheet) -> None:
             and not sheet.holds("room.weights_exceed", "size.exceeds_card")
         )
         sheet.say("vram.programs_much", much or None, text, at)
+    _taken_at_start(sheet)
     totals = [device.total or 0 for device in reading.gpu_devices]
     sheet.say("card.several", (len(totals) > 1 or reading.gpu.count > 1) or None)
     sheet.say("card.second_small", (len(totals) > 1 and min(totals) < max(totals) / 2) or None, "a small second card")

@@ -29,6 +29,11 @@ SLOW_SECONDS = 60.0
 _LOAD_SHARE = 0.5
 
 
+_KEPT = re.compile(r"(?<![A-Za-z_])keep_?alive[\"']?\s{0,4}[=:]\s{0,4}[\"']?(0s?|[1-9]s|[1-5]\ds)(?![\w.])", re.IGNORECASE)
+_IN_WORDS = re.compile(
+    r"(?:(?:only|just|first|offload\w*)\W{1,3})?\b(\d{1,3}) ?(?:of|/|out of) ?(?:the |all )?(\d{1,3}) (?:repeating )?layers?\b", re.IGNORECASE
+)
+"""Layers that somebody counts in a sentence."""
 _CPU_GRAPH = re.compile(r'msg="compute graph"[^\n]{0,80}(?:backend|device)=CPU[^\n]{0,60}size="([\d.]{1,8} [KMG]iB)"')
 
 
@@ -129,6 +134,10 @@ def _placement(sheet: Sheet) -> None:
     if share is None and not sheet.holds("discovery.empty") and told is not None:
         share, at, text = (0.5 if told.name == "told.split" else 0.0), told.quotes[0], told.said
         sheet.say("place.told", True, told.said, at)
+    counted = _IN_WORDS.search(reading.raw)
+    if share in {None, 0.5} and counted is not None and 0 < int(counted[2]) >= int(counted[1]) and not sheet.holds("discovery.empty"):
+        share, at, text = int(counted[1]) / int(counted[2]), Quote("text", counted[0]), f"{counted[0]} are said to be on the GPU"
+        sheet.say("place.told", True, text, at)
     if share is None and sheet.holds("discovery.empty"):
         share, at, text = 0.0, sheet.known["discovery.empty"].quotes[0], "the server found no GPU"
     if share == 1 and load is not None and load.started_at is None and reading.hit("gpu_oom", "runner_terminated") is not None:
@@ -372,6 +381,10 @@ def _times(sheet: Sheet) -> None:
     keep = reading.setting("OLLAMA_KEEP_ALIVE")
     if keep is not None and keep.value in {"0", "0s"}:
         sheet.say("keep_alive.zero", True, "OLLAMA_KEEP_ALIVE=0 unloads the model after each answer", keep.at)
+    asked = _KEPT.search(reading.raw)
+    if asked is not None:
+        text = f"{asked[0].strip()} in the request unloads the model {'after each answer' if asked[1] in {'0', '0s'} else 'soon'}"
+        sheet.say("keep_alive.zero", True, text, Quote("request", asked[0].strip()))
 
 
 def _happened(sheet: Sheet) -> None:

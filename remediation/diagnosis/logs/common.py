@@ -64,6 +64,7 @@ def inference_compute(state: State, line: str, at: Quote) -> None:
     library = values.get("library", "").lower()
     if values.get("id") == "cpu":
         library = "cpu"
+        state.devices = []  # it is printed where no card was kept: cards before it are another start's
     state.devices.append(
         Device(
             at=at,

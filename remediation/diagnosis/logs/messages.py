@@ -145,6 +145,9 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     # libraries and runners
     ("no_avx", "avx", "(?:CPU does not have (?:AVX|minimum vector)|no AVX|does not support AVX|AVX (?:instructions )?(?:is |are )?(?:not supported|missing|disabled))"),
     ("no_avx", "vector extensions", "does not have minimum vector extensions"),
+    ("mac_cpu_type", "bad cpu type"),
+    ("torch_no_driver", "found no nvidia driver"),
+    ("torch_no_driver", "torch not compiled with cuda", "Torch not compiled with CUDA enabled"),
     ("runner_missing", "no suitable llama servers"),
     ("runner_missing", "runner", r"unable to locate llm runner|llm runner directory|runner[^\n]{0,80}(?:not found|no such file|cannot find)|no (?:cuda|gpu|rocm) runners?"),
     ("runner_missing", "ollama_llama_server", r"ollama_llama_server[^\n]{0,60}(?:no such file|not found|permission denied|cannot find|operation did not complete)"),

@@ -26,6 +26,8 @@ _LIMIT = re.compile(
     r"(?:mem_limit:|memory:|--memory[= ]|(?<!\w)-m |\"Memory\":|^\s{0,40}Memory:)\s{0,40}[\"']?(\d{1,20}(?:\.\d{1,20})?\s{0,40}[kmgKMG]?i?[bB]?)\b",
     re.MULTILINE,
 )
+_TRIAL = re.compile(r"(?:docker|podman) (?:container )?run\b[^\n]{0,300}\bnvidia-smi\b")
+"""A container that only tries the card says nothing of the server's."""
 _COMPOSE = re.compile(r"^\s*services:\s*$|^\s+image:\s", re.MULTILINE)
 _RUN = re.compile(r"\b(?:docker|podman) (?:container )?run\b")
 
@@ -49,7 +51,7 @@ def _quote(text: str, start: int, label: str) -> Quote:
 
 def read_docker(text: str, label: str) -> DockerReading | None:
     """Return what a text says about a container's GPU and memory; None when it is about none."""
-    asked, none = _REQUESTED.search(text), _NO_REQUEST.search(text)
+    asked, none = _REQUESTED.search(_TRIAL.sub("", text)), _NO_REQUEST.search(text)
     runc, image = _RUNC.search(text), _IMAGE.search(text)
     limit = next((match for match in _LIMIT.finditer(text) if (parse_size(match[1]) or 0) > 0), None)
     at, requested, why = Quote(label, ""), None, ""

@@ -27,6 +27,17 @@ _ANCIENT = re.compile(
     r"\b(?:gtx|gt) ?(?:[4-6]\d0|7[0-3]0|760|770|780)(?:m|\b)|quadro (?:k|fx |[4-6]000\b|[nN]vs)|\bnvs \d|tesla (?:k\d|[cm]20\d\d)|\bk(?:10|20|40|80)\b|grid k[12]",
     re.IGNORECASE,
 )
+# compute capability by family (NVIDIA's list of CUDA GPUs), newest first
+_CAPABILITIES: tuple[tuple[float, str], ...] = (
+    (12.0, r"\b(?:rtx )?50[5-9]0\b|rtx pro [2-6]000 blackwell|blackwell"),
+    (10.0, r"\bg?b[23]00\b"), (9.0, r"\bg?h[12]00\b"), (8.9, r"\b(?:rtx )?40[5-9]0\b|\bl(?:4|40s?)\b|\bada\b"),
+    (8.6, r"\b(?:rtx )?30[5-9]0\b|\brtx a[2-6]000\b|\ba(?:2|10g?|16|40)\b"), (8.0, r"\ba(?:30|100|800)\b"),
+    (7.5, r"\b(?:rtx )?20[6-8]0\b|\bgtx ?16[356]0|\bt4\b|\bt[46]00\b|\bt1000\b|quadro rtx|titan rtx|\bmx[45]50\b"),
+    (7.0, r"\bv100s?\b|titan v\b"),
+    (6.1, r"\bgtx ?10[1-8]0|\b10[5-8]0 ?ti\b|\bgt ?1030\b|\bp(?:4|40)\b|quadro p\d{3,4}|\bp[1-6]000\b|titan x[p ]|\bmx[123][1-5]0\b|\bp1?06-100\b"),
+    (6.0, r"\bp100\b"), (5.2, r"\bgtx ?9[5-8]0|\bm(?:4|40|60)\b|titan x\b|quadro m[2-6]000"), (5.0, r"\bgtx ?(?:745|750|8[4-6]0m|9[3-6]0m)|quadro m\d{3,4}\b|\bm10\b"),
+)  # fmt: skip
+_STATED = re.compile(r"compute capability[^\d\n]{0,40}(\d{1,2}\.\d)\b|\bsm_(\d{2,3})\b", re.IGNORECASE)
 # GB of dedicated memory by model, where each model was sold with one size only
 _SIZES: tuple[tuple[str, int], ...] = (
     ("5090", 32), ("5080", 16), ("5070 ti", 16), ("5070", 12), ("4090", 24), ("4080", 16), ("4070 ti super", 16), ("4070", 12),
@@ -82,6 +93,14 @@ def read_gpu(text: str | None) -> GpuText:
         count=int(count[1]) if count else 1,
         available_only="available" in text.lower() or "free" in text.lower(),
     )
+
+
+def capability(text: str) -> float | None:
+    """Return the compute capability that a text states, else that of the NVIDIA card it names; None where it does neither."""
+    low = text.lower()
+    if (stated := _STATED.search(low)) is not None:
+        return float(stated[1]) if stated[1] else int(stated[2]) / 10
+    return next((number for number, names in _CAPABILITIES if re.search(names, low)), None)
 
 
 _CARD_SIZE = re.compile(
