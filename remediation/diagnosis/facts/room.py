@@ -372,6 +372,9 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
             f"it takes {human(whole_size)}, its file {human(file_size)}: the rest is context",
             row.at if row else None,
         )
+    if not sheet.holds("place.whole") and total and billions and billions * 1e9 * _BITS_FLOOR > total:
+        text = f"{billions:g} billion parameters need at least {human(int(billions * 1e9 * _BITS_FLOOR))}, the card has {human(total)}"
+        sheet.say("size.exceeds_card", True, text, *_quotes(sheet)[-1:])
     if not sheet.holds("place.short"):
         return
     if total and whole_size is not None and whole_size > total and small:
@@ -389,9 +392,6 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
         sheet.say("size.nearly_fits", True, "all but a tenth fits; the listed size is the server's estimate", row.at)
     if total and whole_size is not None and whole_size < total * 0.9 and small:
         sheet.say("size.fits_card", True, f"it takes {human(whole_size)}, the card has {human(total)}", row.at if row else None)
-    if total and billions and billions * 1e9 * _BITS_FLOOR > total:
-        text = f"{billions:g} billion parameters need at least {human(int(billions * 1e9 * _BITS_FLOOR))}, the card has {human(total)}"
-        sheet.say("size.exceeds_card", True, text, *_quotes(sheet)[-1:])
     if reading.offloaded and 0 < reading.offloaded[0] < reading.offloaded[1]:
         at = load.result_at if load else None
         if figures.full is None and reading.offloaded[1] > _MANY_LAYERS and (total or 24 * GIB) <= 24 * GIB:

@@ -29,6 +29,7 @@ SLOW_SECONDS = 60.0
 _LOAD_SHARE = 0.5
 
 
+_PACE = re.compile(r"(?<![\d.,-])(\d{1,3}(?:\.\d{1,2})?) ?(?:tokens?|tok|t) ?(?:/|per) ?(?:s\b|sec)", re.IGNORECASE)
 _KEPT = re.compile(r"(?<![A-Za-z_])keep_?alive[\"']?\s{0,4}[=:]\s{0,4}[\"']?(0s?|[1-9]s|[1-5]\ds)(?![\w.])", re.IGNORECASE)
 _IN_WORDS = re.compile(
     r"(?:(?:only|just|first|offload\w*)\W{1,3})?\b(\d{1,3}) ?(?:of|/|out of) ?(?:the |all )?(\d{1,3}) (?:repeating )?layers?\b", re.IGNORECASE
@@ -348,6 +349,7 @@ def _times(sheet: Sheet) -> None:
             paces[0].at,
             of=paces[0],
         )
+    pace = _PACE.search(reading.prose)
     told = next((one for one in reading.speeds if one.total or one.rate or one.load), None)
     for one in reading.speeds:
         if one.load and one.load >= 10 and (not one.total or one.load >= one.total * _LOAD_SHARE):  # noqa: PLR2004 - longer than anybody waits gladly
@@ -357,6 +359,8 @@ def _times(sheet: Sheet) -> None:
     if told is not None and told.rate is not None:
         sheet.say("speed.brisk", told.rate >= _BRISK, f"the server writes {told.rate:.0f} tokens/s", told.at)
         sheet.say("speed.slow", told.rate < _SLOW, f"it writes only {told.rate:.1f} tokens/s", told.at)
+    elif pace is not None:
+        sheet.say("speed.slow", float(pace[1]) < _SLOW or None, f"it writes {pace[1]} tokens/s", Quote("text", pace[0]))
     computed = next(
         (
             ask

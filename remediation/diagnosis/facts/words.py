@@ -65,7 +65,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "told.host_plenty": ("the host has memory enough", r"(?:host|machine)[^\n.]{0,30}(?:plenty|enough|\d+ ?g[i]?b)[^\n.]{0,20}(?:memory|ram|free)?|while the host has"),
     "told.same_device_twice": ("cards are chosen by device nodes and by index at once", r"/dev/nvidia[1-9]\b"),
     "told.unified": ("the card shares the machine's memory", r"unified memory|\bapu\b|strix halo|ryzen ai|\bgtt\b|jetson|\borin\b|grace|gb10|dgx spark|shared memory architecture|\bcarveout\b"),
-    "told.works_on_host": ("nvidia-smi works on the host", r"nvidia-smi[^\n.]{0,40}(?:works?|fine|ok|sees|shows?)[^\n.]{0,20}(?:on the host|in windows|on windows|outside)|(?:host|windows)[^\n.]{0,20}(?:still )?(?:sees|shows)"),
+    "told.works_on_host": ("nvidia-smi works on the host", r"nvidia-smi (?:on|from) the host[^\n.]{0,20}(?:works|fine|ok|sees|shows|lists)|on the host,? nvidia-smi[^\n.]{0,20}(?:works|fine|ok|sees|shows|lists)|nvidia-smi[^\n.]{0,40}(?:works?|fine|ok|sees|shows?)[^\n.]{0,20}(?:on the host|in windows|on windows|outside)|(?:host|windows)[^\n.]{0,20}(?:still )?(?:sees|shows)"),
     "told.crash": ("requests end with an error", r"crash|500|error|fails?\b|does not (?:start|answer|load)|cannot (?:be loaded|start|run|load)|no longer starts?|terminated|hang"),
     "told.pull": ("a download fails", r"\bpull(?:ing|s|ed)?\b|download"),
     "told.projector": ("the vision projector stays on the processor", r"(?:projector|mmproj|vision|clip)[^\n.]{0,60}(?:on (?:the )?cpu|cpu|not offloaded)"),

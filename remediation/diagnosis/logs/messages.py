@@ -70,7 +70,7 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("no_gpu", "discovered gpu libraries: []"),
     ("cudart_unloadable", "unable to load cudart"),
     ("unlicensed", "unlicensed"),
-    ("nouveau", "nouveau", r"nouveau[^\n]*(?:error|fail|loaded|in use)|(?:not|error)[^\n]*nouveau"),
+    ("nouveau", "nouveau", r"driver in use: nouveau|nouveau[^\n]*(?:error|fail|loaded|in use)|(?:not|error)[^\n]*nouveau"),
     ("cuda_code", "cuinit returned", r"cuInit (?:returned|failed with|error)[^\d\n]{0,12}(\d{1,3})\b"),
     ("cuda_code", "result", r"cu(?:da)?(?:Init|GetDeviceCount)[^\n]{0,40}(?:result|returned|code)[^\d\n]{0,8}(\d{1,3})\b"),
     ("uvm_node", "/dev/nvidia", r"(?:stat failed: |error gathering device information[^\n]*)\"?/dev/nvidia[\w-]*\"?:? no such file"),
