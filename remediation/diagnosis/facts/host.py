@@ -384,7 +384,7 @@ def _visible(sheet: Sheet, setting: Setting) -> None:
     count = max((len(smi.total) for smi in reading.smi), default=0) or reading.gpu.count
     if indexes and min(indexes) >= count and min(indexes) > 0:
         sheet.say("visible.no_such_card", True, f"{setting.name}={setting.value} names a card that is not there", setting.at)
-    if value.startswith("gpu-"):
+    if value.startswith(("gpu-", "mig-")):
         sheet.say("visible.uuid", True, f"{setting.name} names a UUID, and no such card is found", setting.at)
     if setting.name != "NVIDIA_VISIBLE_DEVICES" and value not in {"all", ""}:
         sheet.say("visible.chosen", True, f"{setting.name}={setting.value} chooses among the cards", setting.at)

@@ -147,6 +147,7 @@ def _placement(sheet: Sheet) -> None:
     if share is None:
         return
     short = share < 1
+    sheet.say("place.told", False)
     sheet.say("place.whole", not short, text, at, of=load)
     sheet.say("place.short", short, text, at, of=load)
     sheet.say("place.none", share == 0, text, at, of=load)

@@ -22,6 +22,10 @@ _RUNC = re.compile(r"(?<![A-Za-z])Runtime\"?\s{0,40}[:=]\s{0,40}\"?runc\b")
 _IMAGE = re.compile(
     r"(?:image:\s*[\"']?|docker run[^\n]{0,1000}\s|podman run[^\n]{0,1000}\s)((?:[\w.-]{1,100}/){0,4}ollama(?:/ollama)?(?::[\w.-]{1,128})?)"
 )
+_COMPUTES = re.compile(
+    r"(?:image:\s*[\"']?|(?:docker|podman) run[^\n]{0,400}\s)[\w./-]{0,80}(?:torch|tensorflow|cuda|vllm|text-generation|llama|localai|whisper|diffusion|comfyui|triton)[\w./:-]{0,80}", re.IGNORECASE
+)
+"""Images of programs that compute on a card, Ollama's aside."""
 _LIMIT = re.compile(
     r"(?:mem_limit:|memory:|--memory[= ]|(?<!\w)-m |\"Memory\":|^\s{0,40}Memory:)\s{0,40}[\"']?(\d{1,20}(?:\.\d{1,20})?\s{0,40}[kmgKMG]?i?[bB]?)\b",
     re.MULTILINE,
@@ -61,6 +65,8 @@ def read_docker(text: str, label: str) -> DockerReading | None:
         requested, at, why = False, _quote(text, none.start(), label), "the container has no device request"
     elif runc:
         requested, at, why = False, _quote(text, runc.start(), label), "the container runs under runc, not the NVIDIA runtime"
+    elif not image and (computes := _COMPUTES.search(_TRIAL.sub("", text))) is not None:
+        requested, at, why = False, _quote(text, computes.start(), label), "the container is started without asking for a GPU"
     elif image and (_COMPOSE.search(text) or _RUN.search(text)):
         requested, at, why = False, _quote(text, image.start(), label), "the container is started without asking for a GPU"
     if requested is None and limit is None and image is None:

@@ -37,7 +37,7 @@ _CAPABILITIES: tuple[tuple[float, str], ...] = (
     (6.1, r"\bgtx ?10[1-8]0|\b10[5-8]0 ?ti\b|\bgt ?1030\b|\bp(?:4|40)\b|quadro p\d{3,4}|\bp[1-6]000\b|titan x[p ]|\bmx[123][1-5]0\b|\bp1?06-100\b"),
     (6.0, r"\bp100\b"), (5.2, r"\bgtx ?9[5-8]0|\bm(?:4|40|60)\b|titan x\b|quadro m[2-6]000"), (5.0, r"\bgtx ?(?:745|750|8[4-6]0m|9[3-6]0m)|quadro m\d{3,4}\b|\bm10\b"),
 )  # fmt: skip
-_STATED = re.compile(r"compute capability[^\d\n]{0,40}(\d{1,2}\.\d)\b|\bsm_(\d{2,3})\b", re.IGNORECASE)
+_STATED = re.compile(r"capability[^\d\n]{0,40}(\d{1,2}\.\d)\b|capability sm_(\d{2,3})\b", re.IGNORECASE)
 # GB of dedicated memory by model, where each model was sold with one size only
 _SIZES: tuple[tuple[str, int], ...] = (
     ("5090", 32), ("5080", 16), ("5070 ti", 16), ("5070", 12), ("4090", 24), ("4080", 16), ("4070 ti super", 16), ("4070", 12),
