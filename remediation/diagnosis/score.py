@@ -19,6 +19,10 @@ from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.knowledge.schema import Entry, telling, value
 from remediation.model.finding import Cause, RuledOut
 
+_HEARSAY = ("told.", "on.", "card.", "release.")
+"""What people say and what kind of machine it is: no proof rests on these alone."""
+_HEARD = 0.89
+"""The most that a cause gets whose only proofs are hearsay."""
 _MOST = 3
 """So many hints of one kind count; more of them add nothing."""
 
@@ -52,6 +56,7 @@ class Scored:
     score: float
     proven: tuple[str, ...] = ()
     supported: tuple[str, ...] = ()
+    firm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,8 @@ class Tally(NamedTuple):
     supported: tuple[str, ...] = ()
     against: int = 0
     why: Fact | None = None
+    firm: bool = False
+    """Whether one of the proofs is more than hearsay."""
 
 
 def tally(facts: Facts, without: frozenset[tuple[str, str]] = frozenset()) -> tuple[Tally, ...]:
@@ -103,7 +110,7 @@ def score(facts: Facts, chosen: Weights | None = None) -> Scores:
 
 def shares(tallies: Sequence[Tally], w: Weights, ruled_out: Sequence[RuledOut] = ()) -> Scores:
     """Return the shares of all causes."""
-    standing = [Scored(one.entry, _total(one, w), one.proven, one.supported) for one in tallies if one.why is None]
+    standing = [Scored(one.entry, _total(one, w), one.proven, one.supported, one.firm) for one in tallies if one.why is None]
     exponents = {one.entry.id: math.exp(min(50.0, one.score / w.temperature)) for one in standing}
     total = 1.0 + sum(exponents.values())
     by_cause: dict[Cause, list[Scored]] = {}
@@ -114,6 +121,8 @@ def shares(tallies: Sequence[Tally], w: Weights, ruled_out: Sequence[RuledOut] =
         share = sum(exponents[one.entry.id] for one in group) / total
         if not any(one.proven for one in group):
             share = min(share, w.cap)
+        elif not any(one.firm for one in group):
+            share = min(share, _HEARD)
         causes.append(Weighed(cause, share, tuple(sorted(group, key=lambda one: -one.score))))
     causes.sort(key=lambda one: -one.share)
     return Scores(tuple(causes), tuple(one for one in ruled_out if one.cause not in by_cause), 1.0 / total)
@@ -152,7 +161,14 @@ def _tally(entry: Entry, facts: Facts, without: frozenset[tuple[str, str]], rule
     supported = (*_true(entry, entry.supports, facts, without), *noticed)
     if not proven and not supported:
         return None
-    return Tally(entry, proven, supported, len(set(_true(entry, entry.against, facts, without))))
+    firm = any(_is_firm(one, facts) for one in proven)
+    return Tally(entry, proven, supported, len(set(_true(entry, entry.against, facts, without))), firm=firm)
+
+
+def _is_firm(condition: str, facts: Facts) -> bool:
+    """Whether what makes a condition true is more than what people say; a placement that is only told is no more than that."""
+    hearsay = (*_HEARSAY, "place.") if facts.holds("place.told") else _HEARSAY
+    return any(fact.holds and not fact.name.startswith(hearsay) for fact in telling(condition, facts))
 
 
 def _true(entry: Entry, conditions: tuple[str, ...], facts: Facts, without: frozenset[tuple[str, str]]) -> Iterator[str]:
