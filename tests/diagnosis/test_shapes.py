@@ -53,11 +53,22 @@ def test_a_small_input_leads_to_its_mechanism(case: dict[str, Any]) -> None:
 
 
 def test_what_people_say_is_never_sure() -> None:
-    said = {"expected": [], "platform": "linux", "gpu": "NVIDIA RTX 3070", "evidence": []}
-    for symptom in ("After suspend the card is not used.", "A CPU-only server without a GPU is slow.", "An Intel MacBook Pro is slow on the CPU."):
-        first = judged({**said, "symptom": symptom}).findings[0]
+    for symptom in (
+        "After suspend the NVIDIA card is not used.",
+        "A CPU-only server without a GPU is slow.",
+        "An Intel MacBook Pro is slow on the CPU.",
+    ):
+        first = judged({"platform": "linux", "symptom": symptom, "evidence": []}).findings[0]
         assert first.cause is not Cause.UNKNOWN
         assert first.confidence < 0.9
+
+
+def test_a_listed_size_that_is_mostly_cache_is_not_the_weights() -> None:
+    row = "llama3.1:8b  0123456789ab  34 GB  33%/67% CPU/GPU  4 minutes from now\n"
+    case = {"platform": "linux", "gpu": "RTX 3090 24GB", "evidence": [{"kind": "ollama_ps", "text": row}]}
+    assert judged(case).findings[0].cause is Cause.CONTEXT_TOO_LARGE
+    whole = {**case, "evidence": [{"kind": "ollama_ps", "text": row.replace("llama3.1:8b", "llama3.3:70b").replace("34 GB", "46 GB")}]}
+    assert judged(whole).findings[0].cause is Cause.MODEL_TOO_LARGE
 
 
 def test_two_weak_causes_beside_each_other_stay_unknown() -> None:

@@ -339,6 +339,14 @@ def _estimate(sheet: Sheet) -> None:
             sheet.say("estimate.inflated", True, text, load.planned_at, of=load)
 
 
+def _usual_weights(name: str) -> int | None:
+    """Return about how large the weights of a model of this name are, None where the name has no number of parameters."""
+    billions = max((float(match) for match in _BILLIONS.findall(name)), default=None)
+    low = name.lower()
+    bits = 16 if re.search(r"fp?16|bf16", low) else 8.5 if "q8" in low else 6.6 if "q6" in low else 5.0
+    return None if billions is None else int(billions * 1e9 * bits / 8)
+
+
 def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
     """Without figures of a load: the listed size, or the parameters in the model's name, against the card."""
     reading, load, figures = sheet.reading, sheet.load, sheet.figures
@@ -377,10 +385,10 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
         sheet.say("size.exceeds_card", True, text, *_quotes(sheet)[-1:])
     if not sheet.holds("place.short"):
         return
-    if total and whole_size is not None and whole_size > total and small:
-        sheet.say(
-            "size.exceeds_card", True, f"it takes {human(whole_size)}, the card has {human(total)}", row.at if row else None
-        )
+    if total and whole_size is not None and whole_size > total and small and row is not None:
+        text, weights = f"it takes {human(whole_size)}, the card has {human(total)}", _usual_weights(row.name)
+        cache = weights is not None and whole_size > 2 * weights + 2 * GIB
+        sheet.say("size.listed_exceeds" if weights is None else "size.mostly_cache" if cache else "size.exceeds_card", True, text, row.at)
     if (
         total
         and whole_size is not None
