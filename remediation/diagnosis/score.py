@@ -86,7 +86,7 @@ class Tally(NamedTuple):
     against: int = 0
     why: Fact | None = None
     firm: bool = False
-    """Whether one of the proofs is more than hearsay."""
+    """Whether one of the proofs, or of the hints where there is no proof, is more than hearsay."""
 
 
 def tally(facts: Facts, without: frozenset[tuple[str, str]] = frozenset()) -> tuple[Tally, ...]:
@@ -161,7 +161,7 @@ def _tally(entry: Entry, facts: Facts, without: frozenset[tuple[str, str]], rule
     supported = (*_true(entry, entry.supports, facts, without), *noticed)
     if not proven and not supported:
         return None
-    firm = any(_is_firm(one, facts) for one in proven)
+    firm = any(_is_firm(one, facts) for one in proven or supported)
     return Tally(entry, proven, supported, len(set(_true(entry, entry.against, facts, without))), firm=firm)
 
 

@@ -34,8 +34,9 @@ _MANY_LAYERS = 60  # dense models of 60 and more layers have 27 billion paramete
 _SMALL_CARD = 3 * GIB  # with less free and the card not known, it is as likely that others hold the rest
 _WDDM = frozenset({"windows", "wsl", "docker-windows"})
 _BILLIONS = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d)?)\s?b(?![a-z0-9])", re.IGNORECASE)
+_EXPERTS = re.compile(r"(?<!\d)(\d{1,2})x(\d{1,3})b", re.IGNORECASE)
 _LARGE_QUANTISATION = re.compile(r"(?:fp16|bf16|f16|q8_0|q6_k|q5_k)", re.IGNORECASE)
-_FILE = re.compile(r"^(\S{1,80}:\S{1,60})\s{1,20}[0-9a-f]{12}\s{1,20}(\d{1,5}(?:\.\d)?) (GB|MB)\s{1,20}\d", re.MULTILINE)
+_FILE = re.compile(r"^(\S{1,80}:\S{1,60})\s{1,20}[0-9a-f]{12}\s{1,20}(\d{1,5}(?:\.\d)?) (GB|MB)\s{1,20}(?:\d{1,3} [a-z]|About|Less)", re.MULTILINE)
 
 
 def derive(sheet: Sheet) -> None:
@@ -341,7 +342,9 @@ def _estimate(sheet: Sheet) -> None:
 
 def _usual_weights(name: str) -> int | None:
     """Return about how large the weights of a model of this name are, None where the name has no number of parameters."""
+    experts = _EXPERTS.search(name)
     billions = max((float(match) for match in _BILLIONS.findall(name)), default=None)
+    billions = int(experts[1]) * int(experts[2]) * 0.85 if experts else billions  # they share their attention
     low = name.lower()
     bits = 16 if re.search(r"fp?16|bf16", low) else 8.5 if "q8" in low else 6.6 if "q6" in low else 5.0
     return None if billions is None else int(billions * 1e9 * bits / 8)
