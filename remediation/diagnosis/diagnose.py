@@ -6,22 +6,28 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from remediation.diagnosis.causes import FINDERS
-from remediation.diagnosis.causes.base import CIRCUMSTANCE, Verdict
-from remediation.diagnosis.cures import on_host
+from remediation.diagnosis.cures import cure_of
 from remediation.diagnosis.evidence import Evidence
+from remediation.diagnosis.facts.base import Fact, Facts
+from remediation.diagnosis.facts.derive import derive
+from remediation.diagnosis.knowledge.schema import telling
 from remediation.diagnosis.missing import to_collect
 from remediation.diagnosis.prediction import predict
 from remediation.diagnosis.reading import Reading, read_evidence
+from remediation.diagnosis.score import Scored, Weighed, score, weights
 from remediation.diagnosis.sender import find_senders
 from remediation.diagnosis.settings import judge_settings
 from remediation.model.facts import Runner
-from remediation.model.finding import Cause, Diagnosis, Finding, RuledOut, Sender
+from remediation.model.finding import Cause, Diagnosis, Finding, Sender
 
 _log = logging.getLogger(__name__)
 
-_LEAST = 0.35
+_CONSIDERED = 0.005
+"""The least share with which a cause is told at all."""
 _SURE = 0.5
+_AHEAD = 2.0
+"""So much likelier than the second cause a weak first one has to be in order to be named."""
+_MOST_QUOTES = 5
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
@@ -34,23 +40,24 @@ def diagnose(evidence: Evidence) -> Diagnosis:
 
 def judge(reading: Reading) -> Diagnosis:
     """Return the diagnosis of evidence that has been read."""
-    verdicts = [_of_silent(finder(reading), reading) for finder in FINDERS]
-    findings = sorted(
-        (one for one in verdicts if isinstance(one, Finding) and one.confidence >= _LEAST), key=lambda one: -one.confidence
-    )
-    ruled_out = tuple(one for one in verdicts if isinstance(one, RuledOut))
+    facts = derive(reading)
+    scores = score(facts)
+    findings = [_finding(one, facts, reading) for one in scores.causes if one.share >= _CONSIDERED]
+    findings = sorted((_of_silent(one, reading) for one in findings), key=lambda one: -one.confidence)
     senders = find_senders(reading.evidence, reading.shown) if _asked_for(findings) else ()
-    findings = [_followed(on_host(one, reading), senders) for one in findings]
+    findings = [_followed(one, senders) for one in findings]
     forecast = predict(reading)
-    collect = to_collect(reading, findings)
-    if not findings:
+    firm = {one.cause for one in scores.causes if one.mechanisms[0].firm}
+    named = _stands_out(findings, scores.unknown, firm)
+    collect = to_collect(reading, facts, findings if named else [])
+    if not named:
         rights = reading.evidence.rights
         refused = "; the host refuses this login what would prove one" if rights else ""
         cure = rights or next(iter(collect), "")
-        findings = [Finding(Cause.UNKNOWN, 0.0, f"the evidence proves no cause{refused}", cure=cure)]
+        findings = [Finding(Cause.UNKNOWN, 0.0, f"the evidence proves no cause{refused}", cure=cure), *findings]
     return Diagnosis(
         findings=tuple(findings),
-        ruled_out=ruled_out,
+        ruled_out=scores.ruled_out,
         settings=judge_settings(reading),
         offloaded=reading.offloaded,
         predicted=(forecast.fit.layers, forecast.fit.total) if forecast and forecast.known else None,
@@ -61,12 +68,40 @@ def judge(reading: Reading) -> Diagnosis:
     )
 
 
-def _of_silent(verdict: Verdict, reading: Reading) -> Verdict:
+def _stands_out(findings: list[Finding], unknown: float, firm: set[Cause]) -> bool:
+    """Whether the first cause is likelier than ``unknown``, or rests on more than words and is well ahead of every other cause."""
+    first, second = (*(one.confidence for one in findings[:2]), 0.0, 0.0)[:2]
+    if first >= unknown:
+        return first > 0
+    return first >= max(weights().least, _AHEAD * second) and findings[0].cause in firm
+
+
+def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
+    """Return a cause as its likeliest mechanism explains it."""
+    best, *others = weighed.mechanisms
+    told = list(_told(best, facts))
+    said = list(dict.fromkeys(fact.said for fact in told if fact.said))
+    quotes = list(dict.fromkeys(quote for fact in told for quote in fact.quotes))
+    because = f"{best.entry.title}: {said[0]}" if said else best.entry.title
+    return Finding(
+        weighed.cause, round(weighed.share, 3), because, tuple(quotes[:_MOST_QUOTES]), cure_of(best.entry, facts, reading), bool(best.entry.by_hand),
+        best.entry.id, best.entry.confirm, tuple(one.entry.id for one in others[:4]),
+    )  # fmt: skip
+
+
+def _told(best: Scored, facts: Facts) -> list[Fact]:
+    """Return the facts that speak for a mechanism: what proves it first, then where the model runs."""
+    found = [fact for rule in (*best.proven, *best.supported) for fact in telling(rule, facts)]
+    return [
+        *found,
+        *(facts[name] for name in ("place.short", "discovery.empty") if facts.holds(name) and any(f.quotes for f in found)),
+    ]
+
+
+def _of_silent(finding: Finding, reading: Reading) -> Finding:
     """Return a finding that rests on the log of a server that does not answer as what it is: how things were, which proves nothing now."""
-    if not reading.evidence.silent or not isinstance(verdict, Finding) or not verdict.quotes:
-        return verdict
-    logged = all(quote.where.startswith("server.log") for quote in verdict.quotes)
-    return replace(verdict, confidence=min(verdict.confidence, CIRCUMSTANCE)) if logged else verdict
+    logged = finding.quotes and all(quote.where.startswith("server.log") for quote in finding.quotes)
+    return replace(finding, confidence=min(finding.confidence, _SURE)) if reading.evidence.silent and logged else finding
 
 
 def _beside(evidence: Evidence) -> tuple[str, ...]:
@@ -108,6 +143,10 @@ def to_json(diagnosis: Diagnosis, *, target: str | None = None) -> dict[str, Any
                 "because": one.because,
                 "quotes": [{"where": quote.where, "text": quote.text} for quote in one.quotes],
                 "cure": one.cure,
+                "mechanism": one.mechanism,
+                "confirm": one.confirm,
+                "by_hand": one.by_hand,
+                "weighed": list(one.weighed),
             }
             for one in diagnosis.findings
         ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from remediation.diagnosis.causes.base import died_without_layers
+from remediation.diagnosis.facts.base import Facts
 from remediation.diagnosis.reading import Reading
 from remediation.model.finding import Finding
 
@@ -13,7 +13,7 @@ _LIMIT_OF_CONTAINER = "docker inspect --format '{{.HostConfig.Memory}} {{.State.
 _LIMIT_OF_SERVICE = "systemctl show ollama --property=MemoryMax; dmesg | grep -i oom"
 
 
-def to_collect(reading: Reading, findings: Sequence[Finding]) -> tuple[str, ...]:
+def to_collect(reading: Reading, facts: Facts, findings: Sequence[Finding]) -> tuple[str, ...]:
     """Return the commands whose output would decide it, the most telling first."""
     if findings and findings[0].confidence >= _ENOUGH:
         return ()
@@ -29,7 +29,9 @@ def to_collect(reading: Reading, findings: Sequence[Finding]) -> tuple[str, ...]
         wanted.append("nvidia-smi" if not container else "docker exec ollama nvidia-smi")
     if container and not reading.docker:
         wanted.append("docker inspect ollama")
-    if (died_without_layers(reading) or reading.hit("runner_died") is not None) and reading.evidence.platform != "windows":
+    if (
+        facts.holds("load.died_without_layers") or reading.hit("runner_died") is not None
+    ) and reading.evidence.platform != "windows":
         wanted.append(_LIMIT_OF_CONTAINER if container else _LIMIT_OF_SERVICE)
     if not reading.asks:
         wanted.append("ollama show --parameters MODEL")

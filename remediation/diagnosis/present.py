@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.logs import Load, LogReading, Request
-from remediation.diagnosis.signs import Hit
+from remediation.diagnosis.logs.scan import Hit
 
 # said before a load or in it, and true of that load alone
 _OF_A_LOAD = frozenset(

@@ -12,11 +12,12 @@ from functools import cached_property
 from remediation.diagnosis.codes import CudaCode, read_codes
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.logs import Device, Load, LogReading, Request, read_again, read_log
+from remediation.diagnosis.logs.lines import gathered
+from remediation.diagnosis.logs.scan import Hit
 from remediation.diagnosis.present import Present, is_live, model_blob
-from remediation.diagnosis.signs import Hit
 from remediation.diagnosis.texts.asks import Ask, Setting, read_asks, read_settings
 from remediation.diagnosis.texts.docker import DockerReading, read_docker, read_inspect
-from remediation.diagnosis.texts.gpus import GpuText, read_gpu
+from remediation.diagnosis.texts.gpus import GpuText, card_size, read_gpu
 from remediation.diagnosis.texts.ps import PsRow, read_ps, row_of
 from remediation.diagnosis.texts.smi import GpuProcess, SmiReading, read_smi
 from remediation.diagnosis.texts.speed import Speed, read_speed
@@ -141,6 +142,17 @@ class Reading:
         return "\n".join([self.evidence.symptom or "", self.evidence.gpu or "", *lines]).lower()
 
     @cached_property
+    def raw(self) -> str:
+        """Every small text that is no log, as it was written, without lines that are comments."""
+        texts = [piece.text for piece in self.evidence.pieces if piece.kind != "server_log" and len(piece.text) < _SMALL]
+        return "\n".join([*texts, self.evidence.symptom or "", self.evidence.gpu or ""])
+
+    @cached_property
+    def log_text(self) -> str:
+        """Every small log as it was written."""
+        return "\n".join(piece.text for piece in self.evidence.pieces if piece.kind == "server_log" and len(piece.text) < _SMALL)
+
+    @cached_property
     def all_text(self) -> str:
         """Every small text, in lower case."""
         return "\n".join(piece.text for piece in self.evidence.pieces if len(piece.text) < _SMALL).lower() + "\n" + self.prose
@@ -211,7 +223,11 @@ def read_evidence(evidence: Evidence) -> Reading:
     prose = read_gpu("\n".join(filter(None, (evidence.gpu, *listed))))
     if not prose.named:
         texts = "\n".join(piece.text for piece in evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL)
-        prose = read_gpu("\n".join([evidence.gpu or "", evidence.symptom or "", texts])) if texts or evidence.symptom else prose
+        if texts or evidence.symptom:
+            prose = read_gpu("\n".join([evidence.gpu or "", evidence.symptom or "", texts]))
+            prose = dataclasses.replace(
+                prose, memory=read_gpu(evidence.gpu).memory or card_size(f"{evidence.symptom or ''}\n{texts}")
+            )
     return Reading(
         evidence, tuple(logs), tuple(ps), tuple(smi), tuple(asks), tuple(declared), tuple(docker), prose, tuple(speeds)
     )
@@ -222,9 +238,13 @@ def _bounded(evidence: Evidence) -> Evidence:
         evidence,
         symptom=bounded_lines(evidence.symptom) if evidence.symptom else evidence.symptom,
         gpu=bounded_lines(evidence.gpu) if evidence.gpu else evidence.gpu,
-        pieces=tuple(dataclasses.replace(piece, text=bounded_lines(piece.text)) for piece in evidence.pieces),
+        pieces=tuple(dataclasses.replace(piece, text=_gathered(bounded_lines(piece.text))) for piece in evidence.pieces),
         compose_files={path: bounded_lines(text) for path, text in evidence.compose_files.items()},
     )
+
+
+def _gathered(text: str) -> str:
+    return gathered(text) if len(text) < _SMALL else text
 
 
 def _labelled(evidence: Evidence) -> Iterator[tuple[str, Piece]]:

@@ -63,7 +63,9 @@ class Quote:
 class Finding:
     """A cause with the evidence that proves it; ``confidence`` is between 0 and 1.
 
-    ``by_hand`` means that only a person can fix this form of the cause, even if rungs treat other forms.
+    ``mechanism`` names what is wrong in concrete terms (`remediation.diagnosis.knowledge`), ``confirm`` how to
+    check that the cure helped. ``by_hand`` means that only a person can fix this form of the cause, even if rungs treat other forms.
+    ``weighed`` are other mechanisms of the cause that some evidence supports.
     """
 
     cause: Cause
@@ -72,6 +74,9 @@ class Finding:
     quotes: tuple[Quote, ...] = ()
     cure: str = ""
     by_hand: bool = False
+    mechanism: str = ""
+    confirm: str = ""
+    weighed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-
 from remediation.diagnosis.causes import FINDERS
+
 from remediation.diagnosis.diagnose import diagnose, to_json
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.load import load_evidence, of_incident

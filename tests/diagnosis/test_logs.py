@@ -7,8 +7,7 @@ import pytest
 
 from remediation.diagnosis.logs import read_log
 from remediation.diagnosis.logs.lines import plain_lines, unframe
-from remediation.diagnosis.signs import SIGNS, Scanner
-from remediation.diagnosis.signs.scan import TRIGGERS
+from remediation.diagnosis.logs.scan import TRIGGERS, Scanner, signs
 from remediation.diagnosis.units import GIB, MIB, parse_size
 from remediation.diagnosis.versions import Generation
 
@@ -138,13 +137,13 @@ def test_the_header_dump_of_a_model_is_kept_for_the_memory_model() -> None:
 def test_every_sign_can_be_reached_through_a_trigger() -> None:
     # a line with the needle of a sign and none of the triggers would never be looked at; words around it are allowed
     # for needles that are names, so here each such sign's pattern must name a trigger of its own
-    reached = [one for one in SIGNS if any(trigger in (one.needle + " " + one.pattern.pattern).lower() for trigger in TRIGGERS)]
-    unreached = {one.key + ":" + one.needle for one in SIGNS} - {one.key + ":" + one.needle for one in reached}
+    reached = [one for one in signs() if any(trigger in (one.needle + " " + one.pattern.pattern).lower() for trigger in TRIGGERS)]
+    unreached = {one.key + ":" + one.needle for one in signs()} - {one.key + ":" + one.needle for one in reached}
     assert unreached == set()
 
 
 def test_a_repeated_message_is_kept_a_few_times_only() -> None:
-    scanner = Scanner(SIGNS)
+    scanner = Scanner(signs())
     for number in range(1000):
         scanner.scan("log", number, "cudaSetDevice err: 999")
     assert 0 < len(scanner.hits) < 10

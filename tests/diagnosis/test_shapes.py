@@ -16,6 +16,7 @@ from remediation.model.finding import Cause, Diagnosis
 
 HERE = pathlib.Path(__file__).parent
 SHAPES: list[dict[str, Any]] = yaml.safe_load((HERE / "fixtures" / "shapes.yml").read_text(encoding="utf-8"))
+MECHANISMS: list[dict[str, Any]] = yaml.safe_load((HERE / "fixtures" / "mechanisms.yml").read_text(encoding="utf-8"))
 LOGS = sorted((HERE / "fixtures" / "logs").glob("*.log"))
 
 CARRIERS: dict[str, Callable[[str], str]] = {
@@ -41,6 +42,43 @@ def judged(case: dict[str, Any]) -> Diagnosis:
 @pytest.mark.parametrize("case", SHAPES, ids=[f"{number:03d}-{case['expected'][0]}" for number, case in enumerate(SHAPES)])
 def test_a_shape_leads_to_its_cause(case: dict[str, Any]) -> None:
     assert str(judged(case).findings[0].cause) in case["expected"]
+
+
+@pytest.mark.parametrize("case", MECHANISMS, ids=[f"{number:03d}-{case['mechanism']}" for number, case in enumerate(MECHANISMS)])
+def test_a_small_input_leads_to_its_mechanism(case: dict[str, Any]) -> None:
+    first = judged({key: value for key, value in case.items() if key != "mechanism"}).findings[0]
+    assert first.mechanism == case["mechanism"]
+    assert str(first.cause) in case["expected"]
+    assert first.cure
+
+
+def test_what_people_say_is_never_sure() -> None:
+    for symptom in (
+        "After suspend the NVIDIA card is not used.",
+        "A CPU-only server without a GPU is slow.",
+        "An Intel MacBook Pro is slow on the CPU.",
+    ):
+        first = judged({"platform": "linux", "symptom": symptom, "evidence": []}).findings[0]
+        assert first.cause is not Cause.UNKNOWN
+        assert first.confidence < 0.9
+
+
+def test_a_listed_size_that_is_mostly_cache_is_not_the_weights() -> None:
+    row = "llama3.1:8b  0123456789ab  34 GB  33%/67% CPU/GPU  4 minutes from now\n"
+    case = {"platform": "linux", "gpu": "RTX 3090 24GB", "evidence": [{"kind": "ollama_ps", "text": row}]}
+    assert judged(case).findings[0].cause is Cause.CONTEXT_TOO_LARGE
+    whole = {**case, "evidence": [{"kind": "ollama_ps", "text": row.replace("llama3.1:8b", "llama3.3:70b").replace("34 GB", "46 GB")}]}
+    assert judged(whole).findings[0].cause is Cause.MODEL_TOO_LARGE
+
+
+def test_two_weak_causes_beside_each_other_stay_unknown() -> None:
+    case = {
+        "platform": "linux",
+        "gpu": "NVIDIA RTX 3070",
+        "symptom": "Memory of the card stays unused, and several models are loaded at the same time.",
+        "evidence": [],
+    }
+    assert judged(case).findings[0].cause is Cause.UNKNOWN
 
 
 def test_one_item_less_never_makes_another_cause_sure() -> None:

@@ -34,6 +34,8 @@ _BUFFER = re.compile(
 _DEVICE = re.compile(r"using device (\w{1,40}) \((.{0,200}?)\)(?: \([^)]{0,200}\))? - (\d{1,20}) MiB free")
 _CONTEXT = re.compile(r"\bn_ctx\s*=\s*(\d+)")
 _SLOTS = re.compile(r"\bn_seq_max\s*=\s*(\d+)")
+_PER_SLOT = re.compile(r"\bn_ctx_(?:per_)?seq\s*(?:=\s*|\()(\d+)")
+_CELLS = re.compile(r"\bkv_size\s*=\s*(\d+)")
 _FILE_SIZE = re.compile(r"(?:file size|model size)\s*=\s*([\d.]+ [MG]iB)")
 _GENERAL_NAME = re.compile(r"general\.name\s{0,60}(?:str\s{0,60})?=\s{0,20}(\S.{0,400}?)\s{0,40}$")
 _ARCHITECTURE = re.compile(r"(?:general\.architecture str|\barch)\s*=\s*(\S+)")
@@ -62,6 +64,7 @@ def inference_compute(state: State, line: str, at: Quote) -> None:
     library = values.get("library", "").lower()
     if values.get("id") == "cpu":
         library = "cpu"
+        state.devices = []  # it is printed where no card was kept: cards before it are another start's
     state.devices.append(
         Device(
             at=at,
@@ -91,6 +94,8 @@ def gpu_memory(state: State, line: str, at: Quote) -> None:
 def started(state: State, line: str, at: Quote) -> None:
     """Note that the runner answers."""
     match = _STARTED.search(line)
+    if not state.loads and match:
+        state.load(at)  # the text begins in the middle of a load
     state.finish(float(match[1]) if match else None, at)
 
 
@@ -197,6 +202,12 @@ def context(state: State, line: str, at: Quote) -> None:
         load.context = load.context or int(match[1])
     elif match := _SLOTS.search(line):
         load.parallel = load.parallel or int(match[1])
+    elif match := _PER_SLOT.search(line):
+        load.per_slot = int(match[1])
+    elif match := _CELLS.search(line):
+        load.context = load.context or int(match[1])
+    if load.context and load.per_slot and not load.parallel and load.context % load.per_slot == 0:
+        load.parallel = load.context // load.per_slot
 
 
 def model_file(state: State, line: str, at: Quote) -> None:

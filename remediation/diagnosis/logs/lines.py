@@ -80,6 +80,29 @@ def _docker_json(line: str) -> str:
     return log.rstrip("\r\n") if isinstance(log, str) else line
 
 
+_FIELD = re.compile(r"^\s{0,8}(level|source|msg|time|[a-z_.]{2,40})=(.{0,400})$")
+
+
+def gathered(text: str) -> str:
+    """Return a text in whose lines each field of Ollama's logger stands alone, as viewers copy it, with the fields of a record in one line."""
+    if "\nmsg=" not in text or "\nlevel=" not in f"\n{text}":
+        return text
+    lines: list[str] = []
+    for line in text.splitlines():
+        match = _FIELD.match(line)
+        if match is None or " " in line.split("=", 1)[0].strip():
+            lines.append(line)
+            continue
+        value = match[2].strip()
+        field = f'{match[1]}="{value}"' if " " in value and not value.startswith('"') else f"{match[1]}={value}"
+        begins = match[1] in {"time", "level"} and not (lines and lines[-1].startswith("time=") and " level=" not in lines[-1])
+        if begins or not lines or not lines[-1].startswith(("time=", "level=")):
+            lines.append(field)
+        else:
+            lines[-1] += f" {field}"
+    return "\n".join(lines)
+
+
 def plain_lines(source: str | Iterable[str]) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, plain line); lines that a web page or terminal wrapped are joined again.
 

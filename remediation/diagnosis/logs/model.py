@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from remediation.diagnosis.signs.scan import Hit
+from remediation.diagnosis.logs.scan import Hit
 from remediation.diagnosis.versions import Generation, Version
 from remediation.model.finding import Quote
 from remediation.model.text.timestamps import parse_timestamp
@@ -111,6 +111,7 @@ class Load:
     graph_partial: int | None = None
     projector: int | None = None
     parallel: int | None = None
+    per_slot: int | None = None
     context: int | None = None
     cache_type: str = ""
     flash: str = ""

@@ -10,8 +10,8 @@ from functools import lru_cache
 from remediation.diagnosis.logs import common, g0, g1, g2, g3, slog
 from remediation.diagnosis.logs.lines import plain_lines
 from remediation.diagnosis.logs.model import LogReading
+from remediation.diagnosis.logs.scan import Scanner, When, signs
 from remediation.diagnosis.logs.state import Handler, State
-from remediation.diagnosis.signs import SIGNS, Scanner, When
 from remediation.model.finding import Quote
 
 _SLOG: Mapping[str, Handler] = {**common.SLOG, **g0.SLOG, **g1.SLOG, **g2.SLOG, **g3.SLOG}
@@ -35,6 +35,9 @@ _RAW_NEEDLES: tuple[tuple[str, Handler], ...] = (
     ("using device", common.using_device),
     ("n_ctx ", common.context),
     ("n_seq_max", common.context),
+    ("n_ctx_per_seq ", common.context),
+    ("n_ctx_seq ", common.context),
+    ("kv_size ", common.context),
     ("layers.requested", g1.offload),
     ("too little memory", g1.too_little),
     ("VRAM ", g0.vram_line),
@@ -76,7 +79,7 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
 
     `source` is the text or its lines (an open file streams, whatever its size); `name` is what quotes call it.
     """
-    state, scanner, processes = State(), Scanner(SIGNS), _Processes()
+    state, scanner, processes = State(), Scanner(signs()), _Processes()
     number, idle = 0, set[str]()
     for number, line in plain_lines(processes.watch(source)):
         if processes.changed(number, line):

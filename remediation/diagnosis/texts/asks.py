@@ -12,16 +12,19 @@ from remediation.model.text.digits import is_whole
 _ASK = re.compile(
     r"(?<![A-Za-z_])(?P<name>num_gpu(?:_layers)?|num(?:Gpu|GPU)(?:Layers)?|num-gpu|n_gpu_layers|n-gpu-layers|gpu_layers|num_gpus"
     r"|num_ctx|numCtx|num-ctx|context_length|contextLength|context_window|max_context"
-    r"|num_parallel|numParallel)[\"']?\s{0,100}(?:parameter\s{0,100})?(?:\([^()\n]{1,24}\)\s{0,100})?(?:[:=]\s{0,100}|\s{1,100}(?:to\s{1,100}|is\s{1,100}|of\s{1,100})?|\()[\"']?(?P<value>-?\d{1,20}|[A-Za-z_(][^\n,;]{3,})"
+    r"|(?:size of )?[Cc]ontext (?:size|window|length)|ctx[-_ ]size|n_ctx|num_parallel|numParallel)[\"']?\s{0,100}(?:parameter\s{0,100})?(?:\([^()\n]{1,24}\)\s{0,100})?(?:[:=|]\s{0,100}|\s{1,100}[|]?\s{0,100}(?:to\s{1,100}|is\s{1,100}|of\s{1,100})?|\()[\"']?(?P<value>-?\d{1,20}|[A-Za-z_(][^\n,;(]{2,80}(?:\([^\n;]{0,120}\)[^\n,;]{0,80}|[^\n,;]{0,200}))"
 )
 _SETTING = re.compile(
     r"(?<![A-Za-z0-9_])(?P<name>(?:OLLAMA|LLAMA_ARG|GGML|CUDA|NVIDIA|HIP|ROCR|HSA|GPU)_[A-Z0-9_]{1,60})"
     r"(?P<sep>\s{0,100}[=:]\s?|\s{2,100}|\t)(?P<value>\"[^\"\n]{0,400}\"|'[^'\n]{0,400}'|<[^>\n]{0,400}>|[^\s,;\"'\]}|)]*)"
 )
 _SETTING_NAMES = ("OLLAMA_", "LLAMA_ARG_", "GGML_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "HSA_", "GPU_")
+_NUMBER = re.compile(r"(?<![\w.])(\d{3,7})(?![\w.])")
+_PROMPT = re.compile(r"#\s{1,4}(?:docker|podman|sudo|curl|ollama) ")
 _NAMES = {"num_gpu": "num_gpu", "numgpu": "num_gpu", "ngpulayers": "num_gpu", "gpulayers": "num_gpu", "numgpulayers": "num_gpu", "numgpus": "num_gpu",
           "numctx": "num_ctx", "contextlength": "num_ctx", "contextwindow": "num_ctx", "maxcontext": "num_ctx",
-          "numparallel": "num_parallel"}  # fmt: skip
+          "contextsize": "num_ctx", "sizeofcontextwindow": "num_ctx", "sizeofcontextsize": "num_ctx", "sizeofcontextlength": "num_ctx", "ctxsize": "num_ctx",
+          "nctx": "num_ctx", "numparallel": "num_parallel"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,12 @@ class Setting:
     effective: bool = False
 
 
+def commented(line: str) -> bool:
+    """Whether a line is a comment, and no command at root's prompt."""
+    text = line.lstrip(" \t-")
+    return text.startswith(("#", ";", "//", "REM ", "rem ")) and not _PROMPT.match(text)
+
+
 def read_asks(text: str, label: str) -> tuple[Ask, ...]:
     """Return the options asked for in a text that is no server log."""
     found = []
@@ -53,15 +62,22 @@ def read_asks(text: str, label: str) -> tuple[Ask, ...]:
             or "layers." in line
             or ".go:" in line
             or "map[" in line
+            or "--n-gpu-layers" in line
+            or "--ctx-size" in line
+            or commented(line)
             or line.lstrip().startswith(("//", "llama_", "print_info"))
         ):
             continue
         for match in _ASK.finditer(line):
-            what = _NAMES[match["name"].lower().replace("_", "").replace("-", "")] if match["name"] != "num_gpu" else "num_gpu"
+            what = (
+                _NAMES[match["name"].lower().replace("_", "").replace("-", "").replace(" ", "")]
+                if match["name"] != "num_gpu"
+                else "num_gpu"
+            )
             value = match["value"]
             if what == "num_ctx" and "context_length" in match["name"].lower() and "model_info" in text:
                 continue
-            number_value = int(value) if is_whole(value.removeprefix("-")) else None
+            number_value = int(value) if is_whole(value.removeprefix("-")) else _usual(value)
             if number_value is None and not any(sign in value for sign in "*+("):
                 continue
             found.append(
@@ -70,13 +86,19 @@ def read_asks(text: str, label: str) -> tuple[Ask, ...]:
     return tuple(found)
 
 
+def _usual(expression: str) -> int | None:
+    """Return the number that an expression comes to unless somebody says otherwise, None where it is computed."""
+    found = _NUMBER.findall(expression)
+    return int(found[-1]) if len(found) == 1 and not any(sign in expression for sign in "*+") else None
+
+
 def read_settings(text: str, label: str) -> tuple[Setting, ...]:
     """Return the environment variables that a text sets (not those in a server's own ``map[…]``)."""
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
         if "map[" in line or "_" not in line or not any(name in line for name in _SETTING_NAMES):
             continue
-        if line.lstrip().startswith("#") and "=" not in line:
+        if commented(line):
             continue
         for match in _SETTING.finditer(line):
             if match["sep"].strip() == ":" and match["value"].startswith("//"):

@@ -22,10 +22,16 @@ _RUNC = re.compile(r"(?<![A-Za-z])Runtime\"?\s{0,40}[:=]\s{0,40}\"?runc\b")
 _IMAGE = re.compile(
     r"(?:image:\s*[\"']?|docker run[^\n]{0,1000}\s|podman run[^\n]{0,1000}\s)((?:[\w.-]{1,100}/){0,4}ollama(?:/ollama)?(?::[\w.-]{1,128})?)"
 )
+_COMPUTES = re.compile(
+    r"(?:image:\s*[\"']?|(?:docker|podman) run[^\n]{0,400}\s)[\w./-]{0,80}(?:torch|tensorflow|cuda|vllm|text-generation|llama|localai|whisper|diffusion|comfyui|triton)[\w./:-]{0,80}", re.IGNORECASE
+)
+"""Images of programs that compute on a card, Ollama's aside."""
 _LIMIT = re.compile(
     r"(?:mem_limit:|memory:|--memory[= ]|(?<!\w)-m |\"Memory\":|^\s{0,40}Memory:)\s{0,40}[\"']?(\d{1,20}(?:\.\d{1,20})?\s{0,40}[kmgKMG]?i?[bB]?)\b",
     re.MULTILINE,
 )
+_TRIAL = re.compile(r"(?:docker|podman) (?:container )?run\b[^\n]{0,300}\bnvidia-smi\b")
+"""A container that only tries the card says nothing of the server's."""
 _COMPOSE = re.compile(r"^\s*services:\s*$|^\s+image:\s", re.MULTILINE)
 _RUN = re.compile(r"\b(?:docker|podman) (?:container )?run\b")
 
@@ -49,7 +55,7 @@ def _quote(text: str, start: int, label: str) -> Quote:
 
 def read_docker(text: str, label: str) -> DockerReading | None:
     """Return what a text says about a container's GPU and memory; None when it is about none."""
-    asked, none = _REQUESTED.search(text), _NO_REQUEST.search(text)
+    asked, none = _REQUESTED.search(_TRIAL.sub("", text)), _NO_REQUEST.search(text)
     runc, image = _RUNC.search(text), _IMAGE.search(text)
     limit = next((match for match in _LIMIT.finditer(text) if (parse_size(match[1]) or 0) > 0), None)
     at, requested, why = Quote(label, ""), None, ""
@@ -59,6 +65,8 @@ def read_docker(text: str, label: str) -> DockerReading | None:
         requested, at, why = False, _quote(text, none.start(), label), "the container has no device request"
     elif runc:
         requested, at, why = False, _quote(text, runc.start(), label), "the container runs under runc, not the NVIDIA runtime"
+    elif not image and (computes := _COMPUTES.search(_TRIAL.sub("", text))) is not None:
+        requested, at, why = False, _quote(text, computes.start(), label), "the container is started without asking for a GPU"
     elif image and (_COMPOSE.search(text) or _RUN.search(text)):
         requested, at, why = False, _quote(text, image.start(), label), "the container is started without asking for a GPU"
     if requested is None and limit is None and image is None:

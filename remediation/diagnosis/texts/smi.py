@@ -33,6 +33,7 @@ _NEEDLES = (
     "Memory Usage",
     "| GPU",
     "|   0 ",
+    "N/A  N/A ",
 )
 _LICENSE = re.compile(r"License Status\s{0,100}:\s{0,100}(.+)")
 
@@ -102,7 +103,7 @@ def read_smi(text: str, label: str) -> SmiReading | None:  # noqa: C901 - one br
             reading.license = match[1].strip()
         if free is None and "memory." in line and "," in line:
             free = _csv(text.splitlines()[number - 1 :], reading, label, number)
-    return reading if reading.driver or reading.works else None
+    return reading if reading.driver or reading.works or reading.processes else None
 
 
 def _amount(reading: SmiReading, what: str, size: int, at: Quote) -> None:

@@ -1,0 +1,48 @@
+"""One mechanism in words: what it is, how it shows, what cures it, how to confirm it, and where that is from."""
+
+from __future__ import annotations
+
+from remediation.diagnosis.facts.names import FACTS
+from remediation.diagnosis.facts.words import WORDS
+from remediation.diagnosis.knowledge.schema import Entry, parse
+from remediation.diagnosis.logs.messages import MESSAGES
+
+_WEIGHTS = (
+    ("proves", "it is proven where"),
+    ("supports", "it is likely where"),
+    ("against", "it is unlikely where"),
+    ("excludes", "it is excluded where"),
+)
+
+
+def meaning(name: str) -> str:
+    """Return what a fact means."""
+    if name in FACTS:
+        return FACTS[name]
+    if name in WORDS:
+        return f"somebody says: {WORDS[name][0]}"
+    if name.startswith("cuda."):
+        return f"CUDA gives error {name[5:]}"
+    if name.startswith("seen."):
+        return f"a message of the catalogue says so ({name[5:]})"
+    needle = next((one[1] for one in MESSAGES if one[0] == name.removeprefix("msg.")), name)
+    return f"a message is seen such as “{needle}” ({name.removeprefix('msg.')})"
+
+
+def condition(text: str) -> str:
+    """Return a condition in words."""
+    no = {"": "", "!": "not: ", "~": "not known: "}
+    return "; or ".join(", and ".join(no[atom.sign] + meaning(atom.name) for atom in side) for side in parse(text))
+
+
+def explained(entry: Entry) -> list[tuple[str, list[str]]]:
+    """Return the entry as headings with their rows."""
+    rows: list[tuple[str, list[str]]] = [("cause", [str(entry.cause)]), ("what", [entry.title])]
+    rows += [
+        (heading, [condition(one) for one in dict.fromkeys(getattr(entry, name))])
+        for name, heading in _WEIGHTS
+        if getattr(entry, name)
+    ]
+    rows.append(("cure", [entry.cure, *(f"{name}: {words}" for name, words in entry.on.items())]))
+    rows.append(("performed by", [entry.step]) if entry.step else ("by hand", [entry.by_hand]))
+    return [*rows, ("confirm", [entry.confirm]), ("sources", list(entry.sources))]

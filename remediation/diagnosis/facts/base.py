@@ -1,0 +1,91 @@
+"""A fact: a proposition about one incident that is true, false or unknown, with the words that say so and the load that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from remediation.diagnosis.facts.shortage import Shortage, shortage
+from remediation.diagnosis.logs import Load
+from remediation.diagnosis.logs.scan import Hit
+from remediation.diagnosis.reading import Reading
+from remediation.model.finding import Quote
+
+
+def seen_name(means: str) -> str:
+    """Return the name of the fact that a message of the catalogue was seen, by what it means."""
+    return "seen." + means.replace(".", "_").replace("-", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A proposition. ``said`` is what it says with this incident's figures; ``server``, ``load`` and ``time`` say of what it is true."""
+
+    name: str
+    holds: bool | None = None
+    said: str = ""
+    quotes: tuple[Quote, ...] = ()
+    server: int | None = None
+    load: int | None = None
+    time: str = ""
+
+
+class Facts(Mapping[str, Fact]):
+    """The facts of one incident by name; what nothing speaks of is unknown."""
+
+    def __init__(self, known: Mapping[str, Fact]) -> None:
+        self._known = known
+
+    def __getitem__(self, name: str) -> Fact:
+        """Return a fact; one that was not derived is unknown."""
+        return self._known.get(name) or Fact(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def holds(self, *names: str) -> bool:
+        """Return whether one of the facts is known to be true."""
+        return any(self[name].holds is True for name in names)
+
+    def first(self, *names: str) -> Fact | None:
+        """Return the first of the facts that is known to be true."""
+        return next((self[name] for name in names if self[name].holds is True), None)
+
+
+@dataclass
+class Sheet:
+    """The facts while they are derived, beside what they are derived from."""
+
+    reading: Reading
+    known: dict[str, Fact] = field(default_factory=dict)
+
+    @cached_property
+    def figures(self) -> Shortage:
+        """The sums of the load that the incident is about."""
+        return shortage(self.reading)
+
+    @property
+    def load(self) -> Load | None:
+        """The load that the incident is about."""
+        return self.reading.shown
+
+    def say(self, name: str, holds: object = True, said: str = "", *quotes: Quote | None, of: Load | Hit | None = None) -> None:
+        """Note a fact; of two that contradict each other the first stays. None as `holds` notes nothing."""
+        if holds is None or (name in self.known and self.known[name].holds):
+            return
+        kept = tuple(dict.fromkeys(quote for quote in quotes if quote is not None))
+        number = of.load if isinstance(of, Hit) else of.number if of is not None else None
+        time = of.time if isinstance(of, Load) else ""
+        self.known[name] = Fact(name, bool(holds), said, kept, of.server if of is not None else None, number, time)
+
+    def holds(self, *names: str) -> bool:
+        """Return whether one of the facts is known to be true."""
+        return any((fact := self.known.get(name)) is not None and fact.holds is True for name in names)
+
+    def fails(self, name: str) -> bool:
+        """Return whether a fact is known to be false."""
+        return (fact := self.known.get(name)) is not None and fact.holds is False

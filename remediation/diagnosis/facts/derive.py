@@ -1,0 +1,22 @@
+"""From what was read to facts: once, in one place."""
+
+from __future__ import annotations
+
+from remediation.diagnosis.facts import host, room, run, words
+from remediation.diagnosis.facts.base import Facts, Sheet, seen_name
+from remediation.diagnosis.logs.scan import SEEN
+from remediation.diagnosis.reading import Reading
+
+
+def derive(reading: Reading) -> Facts:
+    """Return the facts of one incident; the order is that in which they rest on each other."""
+    sheet = Sheet(reading)
+    for hit in reading.hits:
+        seen = hit.key.startswith(SEEN)
+        sheet.say(seen_name(hit.key[len(SEEN) :]) if seen else f"msg.{hit.key}", True, "", hit.at, of=hit)
+    for _ in words.derive(sheet):
+        pass
+    run.derive(sheet)
+    host.derive(sheet)
+    room.derive(sheet)
+    return Facts(sheet.known)

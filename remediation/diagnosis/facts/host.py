@@ -1,0 +1,459 @@
+"""Machine, card, driver, engine, libraries and settings: what is there, what is asked of it, and what speaks although it is not."""
+
+from __future__ import annotations
+
+import re
+
+from remediation.diagnosis.codes import CONTAINER, LOST, NO_DEVICE, NO_KERNEL, OUT_OF_MEMORY, STUB, TOO_OLD
+from remediation.diagnosis.facts.base import Sheet
+from remediation.diagnosis.present import is_live
+from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.texts.asks import Setting
+from remediation.diagnosis.texts.gpus import capability
+from remediation.diagnosis.versions import Version, at_least
+from remediation.model.finding import Quote
+from remediation.model.text.digits import is_whole
+
+VISIBILITY = (
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "GGML_VK_VISIBLE_DEVICES",
+    "GPU_DEVICE_ORDINAL",
+)
+SEES_CGROUP_V2 = "0.13.0"
+"""From this release on the server reads memory.max and memory.current (facts/ollama 4.7)."""
+_NOTHING = frozenset({"-1", "none", "void", "nodevfiles"})
+_HIDDEN = ("", "void", "none")
+_RUNTIME = frozenset({700, 702, 719, 4})  # codes that also a bug in a kernel of the runner gives: the driver may be well
+# facts/ollama 6: from which release which driver (major version) is needed, enforced ones first
+_ENFORCED: tuple[tuple[Version, int], ...] = (((0, 30, 11), 550), ((0, 9, 3), 525), ((0, 0, 1), 450))
+_NEEDS_570 = 570  # Blackwell cards, and cards before Volta from v0.30 on
+_DROPS_VOLTA = 590  # the first branch without Maxwell, Pascal and Volta
+_OLDEST_CUDA = (11, 0)
+_LIBRARY = re.compile(r"^(?:cuda_v\d+|cuda_jetpack\d|vulkan|rocm(?:_v[\d.]+)?|metal\w*)$")
+_FOLDER = re.compile(r"lib[\\/]+ollama\b|ollama[\\/]+lib\b", re.IGNORECASE)
+_ABSENT = re.compile(
+    r"(?:lib[\\/]+ollama|ollama[\\/]+lib)[^\n]{0,80}(?:does not exist|no such file|cannot find|not found)|(?:cannot (?:find|access)|no such file)[^\n]{0,60}(?:lib[\\/]+ollama)",
+    re.IGNORECASE,
+)
+_GPU_LIBRARY = re.compile(r"ggml-(?:cuda|hip|rocm|vulkan|metal)", re.IGNORECASE)
+_GPU_FOLDER = re.compile(r"cuda|rocm|hip|vulkan|metal", re.IGNORECASE)
+_BASE_LIBRARY = re.compile(r"ggml-(?:base|cpu)", re.IGNORECASE)
+_LISTING = re.compile(r"\b(?:ls|dir|get-childitem|gci|find|tree|du)\b", re.IGNORECASE)
+_NO_LIBRARY = re.compile(
+    r"(?:no|without|missing|lacks?|not contain|absent)[^\n.]{0,40}(?:(?:lib)?ggml-(?:cuda|hip|vulkan)|(?:rocm|cuda(?:_v\d{1,2})?|hip|vulkan)(?:_v[\d.]{1,4})? (?:folder|director|librar|backend|runner|dll|subfolder))|(?:lib)?ggml-(?:cuda|hip)[^\n]{0,40}(?:missing|not (?:there|found|present)|absent|gone)",
+    re.IGNORECASE,
+)
+_VGPU = re.compile(r"-\d{1,2}[QBCA]\b|virtual workstation|\bgrid\b|\bvgpu\b", re.IGNORECASE)
+_GFX = re.compile(r"\bgfx(\d{3,4}[a-f]?)\b", re.IGNORECASE)
+# what ROCm lists by itself, and integrated ones that only newer builds or Vulkan serve (facts/ollama 2.1)
+_GFX_LISTED = frozenset(
+    {"900", "906", "908", "90a", "940", "941", "942", "1010", "1012", "1030", "1100", "1101", "1102", "1151", "1200", "1201"}
+)
+_GFX_APU = frozenset({"902", "909", "90c", "1033", "1035", "1036", "1103", "1150", "1152"})
+_APU = re.compile(
+    r"\b[678]\d0m\b|\b8[89]0m\b|\b80[456]0s\b|vega (?:3|6|7|8|10|11)\b|radeon\(tm\) graphics|ryzen[^\n]{0,30}(?:apu|graphics|igpu)|strix|phoenix|integrated (?:amd|radeon)|(?:amd|radeon)[^\n]{0,20}integrated",
+    re.IGNORECASE,
+)
+_FLAGS = re.compile(r"^\s{0,8}flags\s{0,20}:[^\n]{20,4000}", re.IGNORECASE | re.MULTILINE)
+# before Sandy Bridge and Bulldozer, and the small ones that never got it
+_OLD_PROCESSOR = re.compile(
+    r"\bXeon\W{0,4}(?:\(R\) )?(?:CPU )?\W{0,10}[EXLW][35][2-7]\d\d\b|\bCore ?(?:\(TM\))? ?2 (?:Duo|Quad)|\bi[357](?:-| CPU {1,8})[5-9]\d\d\b|\bPhenom\b|\bAthlon ?(?:\(tm\))? ?(?:II|64)\b|\bOpteron ?(?:\(tm\))? ?[1268][1-4]\d\d\b"
+    r"|\b(?:Celeron|Pentium)\W{0,4}(?:\(R\) )?(?:CPU )?\W{0,4}(?:[JN]\d{4}|G\d{3,4}|Gold G5\d{3})\b|\bAtom\W{0,4}(?:\(TM\))? ?(?:CPU )?[CDENZ]\d{3,4}\b|\bno avx2?\b|without avx\b|lacks avx\b",
+    re.IGNORECASE,
+)
+_NO_CUDA = re.compile(r"CUDA Version\s{0,4}:\s{0,4}(?:N/A|ERR!)")
+_BUILD = re.compile(r"\b10\.0\.(\d{5})|\bbuild[: ]{1,3}(\d{5})\b", re.IGNORECASE)
+_KERNEL_MODULE = re.compile(
+    r"NVRM version:[^\n]{0,80}?\b(\d{3})\.(\d{1,3})(?:\.\d{1,3})?\b|(?:nvidia )?driver(?: version)?[\s:=(]{1,4}(?:grid )?v?(\d{3})\.(\d{1,3})",
+    re.IGNORECASE,
+)
+_TOOLKIT = re.compile(
+    r"(?:toolkit|libnvidia-container\w*|nvidia-docker2?)[^\n]{0,30}\b(?:1\.\d{1,2}\.\d{1,2}|2\.\d{1,2}\.\d)", re.IGNORECASE
+)
+
+
+def derive(sheet: Sheet) -> None:
+    """Note what is known of the host."""
+    _machine(sheet)
+    _processor(sheet)
+    _card(sheet)
+    _engine(sheet)
+    _driver(sheet)
+    _library(sheet)
+    _visibility(sheet)
+    _memory(sheet)
+    _store(sheet)
+
+
+def needed_driver(version: Version | None) -> int | None:
+    """Return the driver (major version) that a release needs, None where the release is not known."""
+    return None if version is None else next((driver for first, driver in _ENFORCED if version >= first), None)
+
+
+def _machine(sheet: Sheet) -> None:
+    reading = sheet.reading
+    platform, text = reading.evidence.platform, reading.all_text
+    sheet.say("on.container", reading.in_container or None)
+    sheet.say("on.bare", (not reading.in_container and platform in {"linux", "windows", "wsl"}) or None)
+    sheet.say("on.windows", platform == "windows")
+    sheet.say("on.desktop", platform == "docker-windows" or ("docker desktop" in text and "macos" not in text) or None)
+    sheet.say("on.wsl", platform in {"wsl", "docker-windows"} or "wsl" in text or None)
+    sheet.say("on.windows_host", platform in {"windows", "wsl", "docker-windows"} or None)
+    sheet.say("on.linux", platform in {"linux", "docker-linux"} or None)
+    sheet.say("on.live", is_live(reading.evidence) or None)
+    builds = [int(one or two) for one, two in _BUILD.findall(reading.raw)]
+    old = next((build for build in builds if 10240 <= build < 19044), None)  # noqa: PLR2004 - Windows 10 before 21H2
+    sheet.say(
+        "windows.old",
+        (old is not None) or None,
+        f"Windows build {old} is older than 19044 (21H2)",
+        Quote("text", str(old)) if old else None,
+    )
+    sheet.say("windows.ten", any(10240 <= build < 22000 for build in builds) or "windows 10" in text or None)  # noqa: PLR2004 - builds of Windows 10
+
+
+def _processor(sheet: Sheet) -> None:
+    """Look for a processor without AVX: its flags, llama.cpp's line about it, or a model that never had it."""
+    reading = sheet.reading
+    flags = _FLAGS.search(reading.raw)
+    if flags is not None and "sse2" in flags[0].lower() and "avx" not in flags[0].lower():
+        sheet.say("cpu.no_avx", True, "the processor's flags name no AVX", Quote("text", flags[0][:120]))
+    old = _OLD_PROCESSOR.search(reading.raw)
+    if old is not None:
+        sheet.say("cpu.no_avx", True, f"{old[0].strip()} has no AVX", Quote("text", old[0].strip()))
+    sheet.say("release.needs_avx", None if reading.version is None else at_least(reading.version, "0.5.8") is False or None)
+
+
+def _card(sheet: Sheet) -> None:
+    reading, gpu = sheet.reading, sheet.reading.gpu
+    at = Quote("gpu", reading.evidence.gpu) if reading.evidence.gpu else None
+    for name, holds in (("nvidia", gpu.nvidia), ("amd", gpu.amd), ("apple", gpu.apple)):
+        sheet.say(f"card.{name}", holds or None, "", at)
+    only_other = (gpu.intel or gpu.qualcomm) and not (gpu.nvidia or gpu.amd or gpu.apple)
+    sheet.say("card.intel", only_other or None, "Intel and Qualcomm graphics are not supported by this build", at)
+    sheet.say("card.qualcomm", (gpu.qualcomm and only_other) or None, "Qualcomm graphics are not supported by this build", at)
+    sheet.say("card.only_apple", (gpu.apple and not (gpu.nvidia or gpu.amd)) or None, "the card is Apple's", at)
+    sheet.say("card.ancient", gpu.ancient or None, "the card's compute capability is below 5.0", at)
+    sheet.say("card.none_named", not gpu.named or None)
+    names = " ".join(name for smi in reading.smi for name in smi.names) + " " + (reading.evidence.gpu or "")
+    sheet.say(
+        "card.vgpu",
+        bool(_VGPU.search(names)) or None,
+        "a virtual GPU, which its driver slows down without a licence",
+        at or (reading.smi[0].at if reading.smi else None),
+    )
+    sheet.say(
+        "card.unlicensed",
+        any("unlicensed" in smi.license.lower() for smi in reading.smi) or reading.hit("unlicensed") is not None or None,
+        "the virtual GPU has no licence",
+        reading.smi[0].at if reading.smi else None,
+    )
+    types = [name.lower() for name in _GFX.findall(reading.raw + "\n" + reading.prose)]
+    outside = next((one for one in types if one not in _GFX_LISTED), None) if gpu.amd or types else None
+    if outside is not None:
+        sheet.say("card.gfx_outside", True, f"gfx{outside} is not in ROCm's list", Quote("text", f"gfx{outside}"))
+        sheet.say(
+            "card.gfx_apu", outside in _GFX_APU or None, f"gfx{outside} is an integrated AMD GPU", Quote("text", f"gfx{outside}")
+        )
+    sheet.say("card.amd_integrated", (gpu.amd and bool(_APU.search(reading.prose))) or None, "an integrated AMD GPU", at)
+    works = next((smi for smi in reading.smi if smi.works), None)
+    sheet.say("driver.works", (works is not None) or None, "nvidia-smi shows the card", works.at if works else None)
+    busy = [smi for smi in reading.smi if smi.utilization and max(smi.utilization) >= 50]  # noqa: PLR2004 - busy
+    sheet.say("card.busy", bool(busy) or None, "the card computes", busy[0].at if busy else None)
+
+
+def _engine(sheet: Sheet) -> None:
+    reading = sheet.reading
+    asked = next((docker for docker in reading.docker if docker.requested), None)
+    missing = next((docker for docker in reading.docker if docker.requested is False), None)
+    sheet.say("container.asked", (asked is not None) or None, "the container asks for the GPU", asked.at if asked else None)
+    if missing is not None and asked is None:
+        sheet.say("container.no_request", True, missing.why, missing.at)
+        sheet.say("container.no_request_recorded", "device request" in missing.why or None, missing.why, missing.at)
+    given = _given(reading)
+    sheet.say("container.given", (given is not None) or None, "the container was given the GPU", given)
+    image = next((docker for docker in reading.docker if docker.image), None)
+    if image is not None:
+        sheet.say("image.rocm", "rocm" in image.image, f"the image {image.image} holds no CUDA library", image.at)
+        sheet.say("image.plain", "rocm" not in image.image, f"the image {image.image} holds no ROCm library", image.at)
+    toolkit = _TOOLKIT.search(reading.raw)
+    sheet.say(
+        "toolkit.version",
+        (toolkit is not None) or None,
+        "a release of the toolkit is named",
+        Quote("text", toolkit[0]) if toolkit else None,
+    )
+    parts, blank = reading.declared_setting("NVIDIA_DRIVER_CAPABILITIES"), _NO_CUDA.search(reading.raw)
+    if parts is not None and parts.value and not re.search(r"\b(?:all|compute)\b", parts.value.lower()):
+        sheet.say("container.no_compute", True, f"{parts.name}={parts.value} leaves the compute libraries out", parts.at)
+    if blank is not None and (sheet.holds("on.container") or reading.in_container):
+        text = "nvidia-smi runs and names no CUDA version: the driver's compute libraries are not in the container"
+        sheet.say("container.no_compute", True, text, Quote("nvidia-smi", blank[0]))
+    speaks = reading.hit(
+        "container_cli",
+        "hook_failed",
+        "bpf_load",
+        "cgroup_denied",
+        "cgroup_old",
+        "cli_no_driver",
+        "rpc_timeout",
+        "unknown_device",
+        "nvml_permissions",
+    )
+    sheet.say(
+        "toolkit.speaks",
+        (speaks is not None) or None,
+        "the toolkit prints the message itself, so it is installed",
+        speaks.at if speaks else None,
+    )
+
+
+def _given(reading: Reading) -> Quote | None:
+    """Return the record by which the container was given the card.
+
+    An engine that cannot meet a device request does not start the container, so one that was started had the card; only
+    NVIDIA_VISIBLE_DEVICES can still hide it (facts/ollama 1.2, 5.2). A compose file says what was wished for, not what came of it.
+    """
+    record = next((one for one in reading.docker if one.requested and "DeviceRequests" in f"{one.at.where} {one.at.text}"), None)
+    visible = reading.declared_setting("NVIDIA_VISIBLE_DEVICES")
+    environment = (reading.evidence.container or {}).get("Config", {}).get("Env") or ()
+    hidden = any(f"NVIDIA_VISIBLE_DEVICES={value}" in environment for value in _HIDDEN)
+    return None if record is None or hidden or (visible is not None and visible.value in _HIDDEN) else record.at
+
+
+def _driver(sheet: Sheet) -> None:
+    reading = sheet.reading
+    kinds = (("cuda.too_old", TOO_OLD, "the driver does not match the CUDA runtime"), ("cuda.lost", LOST - _RUNTIME, "the driver does not answer"),
+             ("cuda.stopped", _RUNTIME, "the device stopped while it worked"), ("cuda.no_device", NO_DEVICE, "CUDA finds no device"),
+             ("cuda.no_kernel", NO_KERNEL, "the build has no code for this card's compute capability"), ("cuda.stub", STUB, "the library that was found is the toolkit's stub"),
+             ("cuda.container", CONTAINER, "the container's access to the driver is gone"))  # fmt: skip
+    for code in reading.codes:
+        at = code.hit.at
+        sheet.say("cuda.any", (code.code != OUT_OF_MEMORY) or None, f"CUDA error {code.code}", at, of=code.hit)
+        for name, codes, text in kinds:
+            if code.code in codes:
+                sheet.say(name, True, f"CUDA error {code.code}: {text}", at, of=code.hit)
+        sheet.say(f"cuda.{code.code}", True, f"CUDA error {code.code}", at, of=code.hit)
+        if code.code == OUT_OF_MEMORY and code.hit.key == "cuda_code" and "init failure" in at.text:
+            sheet.say("cuda.no_device", True, f"CUDA fails to start with error {code.code}", at, of=code.hit)
+    _generation(sheet)
+    runtime = next((smi for smi in reading.smi if smi.cuda), None)
+    if runtime is not None and tuple(int(part) for part in (runtime.cuda.split(".") + ["0"])[:2]) < _OLDEST_CUDA:
+        sheet.say(
+            "driver.below_any", True, f"the driver serves CUDA {runtime.cuda}, every release needs 11 or newer", runtime.driver_at
+        )
+    module = _KERNEL_MODULE.search(reading.raw) if reading.driver is None else None
+    number = reading.driver[0] if reading.driver else ".".join(filter(None, module.groups())) if module else ""
+    at = reading.driver[1] if reading.driver else Quote("text", module[0].strip()[:160]) if module else None
+    if not number:
+        return
+    major, needed = int(number.split(".")[0]), needed_driver(reading.version)
+    if needed is not None and sheet.holds("card.before_volta") and at_least(reading.version, "0.30.0") or sheet.holds("card.blackwell"):
+        needed = max(_NEEDS_570, needed or 0)
+    if major >= _DROPS_VOLTA and sheet.holds("card.before_turing"):
+        sheet.say("driver.drops_card", True, f"driver {number} no longer serves cards before Turing", at)
+    if needed is not None and major < needed:
+        sheet.say("driver.below_floor", True, f"driver {number} is below the {needed} that this release needs", at)
+    elif reading.version is None and major < 450:  # noqa: PLR2004 - the oldest minimum of all
+        sheet.say("driver.below_any", True, f"driver {number} is below the minimum of every release", at)
+    elif needed is not None or major >= 550:  # noqa: PLR2004 - the newest minimum
+        sheet.say("driver.new_enough", True, f"driver {number}", at)
+    sheet.say("driver.555_or_newer", (major >= 555) or None, f"driver {number}", at)  # noqa: PLR2004 - its WSL libraries have another symbol
+
+
+def _generation(sheet: Sheet) -> None:
+    """Note the card's generation by its compute capability: what discovery printed, else what a text states or names."""
+    reading = sheet.reading
+    if not reading.gpu.nvidia:
+        return
+    names = " ".join(name for smi in reading.smi for name in smi.names)
+    printed = [float(one.compute) for one in reading.gpu_devices if re.fullmatch(r"\d{1,2}\.\d", one.compute)]
+    number = min(printed, default=None) or capability("\n".join(filter(None, (reading.evidence.gpu, names)))) or capability(reading.raw)
+    if number is None:
+        return
+    text, at = f"the card's compute capability is {number}", Quote("gpu", reading.evidence.gpu or names)
+    sheet.say("card.ancient", number < 5.0 or None, text, at)
+    sheet.say("card.before_volta", number < 7.0 or None, text, at)
+    sheet.say("card.before_turing", number < 7.5 or None, text, at)
+    sheet.say("card.blackwell", number >= 10.0 or None, text, at)
+    sheet.say("release.before_blackwell", at_least(reading.version, "0.5.13") is False and number >= 10.0 or None, f"{text}: releases before v0.5.13 have no code for it")
+
+
+def _library(sheet: Sheet) -> None:
+    reading = sheet.reading
+    setting, skip = reading.setting("OLLAMA_LLM_LIBRARY"), reading.hit("library_filtered")
+    on_cpu = sheet.holds("discovery.empty", "place.none")
+    if setting is not None and setting.value.startswith("cpu"):
+        sheet.say("library.cpu_chosen", True, f"OLLAMA_LLM_LIBRARY={setting.value} chooses the processor", setting.at)
+    elif setting is not None and not _LIBRARY.match(setting.value):
+        newer = at_least(reading.version, "0.12.4")
+        text = f"OLLAMA_LLM_LIBRARY={setting.value} names no library directory"
+        at = (
+            setting.at,
+            skip.at if skip else None,
+            *(sheet.known["discovery.empty"].quotes if sheet.holds("discovery.empty") else ()),
+        )
+        if newer is False:
+            sheet.say("library.ignored_name", True, f"{text} (releases before v0.12.4 ignore it)", *at)
+        elif on_cpu or newer:
+            sheet.say("library.filter", True, f"{text}: every GPU library is skipped", *at)
+        told = newer or (newer is None and skip is not None)
+        sheet.say(
+            "library.never_looked",
+            told or None,
+            f"the container was given the GPU, and {setting.at.text} keeps the server from looking",
+            setting.at,
+        )
+    elif setting is not None and on_cpu:
+        sheet.say("library.only_one", True, f"only {setting.value} may be loaded, and it finds no device", setting.at)
+    elif skip is not None and on_cpu:
+        sheet.say("library.filter", True, "libraries were skipped at the user's request", skip.at, of=skip)
+    device = reading.setting("LLAMA_ARG_DEVICE")
+    if device is not None and device.value.lower() == "none":
+        sheet.say("device.none", True, "LLAMA_ARG_DEVICE=none takes all devices away", device.at)
+    vulkan = reading.setting("OLLAMA_VULKAN")
+    sheet.say("vulkan.on", (vulkan is not None and vulkan.value.lower() in {"1", "true"}) or None)
+    sheet.say("vulkan.default", at_least(reading.version, "0.30.0"))
+    cache = reading.setting("OLLAMA_KV_CACHE_TYPE")
+    sheet.say(
+        "cache.quantised",
+        (cache is not None and cache.value.lower() not in {"", "f16", "fp16", "bf16"}) or None,
+        f"the cache is quantised ({cache.value if cache else ''})",
+        cache.at if cache else None,
+    )
+    _folder(sheet)
+
+
+def _folder(sheet: Sheet) -> None:
+    """Look at what is said of Ollama's library folder: absent, for the processor alone, or without its main libraries."""
+    for piece in sheet.reading.evidence.pieces:
+        if piece.kind == "server_log":
+            continue
+        if (match := _ABSENT.search(piece.text)) is not None:
+            sheet.say("folder.absent", True, "Ollama's library folder is not there", Quote(piece.label, match[0][:160]))
+        if (match := _NO_LIBRARY.search(piece.text)) is not None:
+            sheet.say(
+                "folder.incomplete", True, "Ollama's library folder lacks the GPU backend", Quote(piece.label, match[0][:160])
+            )
+        folder = _FOLDER.search(piece.text)
+        if folder is None:
+            continue
+        sheet.say(
+            "folder.complete",
+            bool(_GPU_LIBRARY.search(piece.text)) or None,
+            "Ollama's library folder holds the GPU backend",
+            Quote(piece.label, folder[0]),
+        )
+        if _BASE_LIBRARY.search(piece.text) and not _GPU_FOLDER.search(piece.text):
+            sheet.say(
+                "folder.cpu_only",
+                True,
+                "Ollama's library folder holds libraries for the processor alone",
+                Quote(piece.label, folder[0]),
+            )
+        elif (
+            _LISTING.search(piece.text)
+            and _GPU_FOLDER.search(piece.text)
+            and not (_GPU_LIBRARY.search(piece.text) and _BASE_LIBRARY.search(piece.text))
+        ):
+            sheet.say("folder.incomplete", True, "Ollama's library folder lacks the GPU backend", Quote(piece.label, folder[0]))
+
+
+def _visibility(sheet: Sheet) -> None:
+    """Look at every visibility variable: one that hides all, one that names a card that is not there."""
+    reading = sheet.reading
+    for name in VISIBILITY:
+        setting = reading.setting(name)
+        if setting is not None:
+            _visible(sheet, setting)
+            continue
+        empty = reading.declared_setting(name)
+        if empty is not None and empty.value == "" and empty.at.text.rstrip().endswith(("=", '""', "''", '="')):
+            sheet.say("visible.empty", True, f"{name} is empty: all cards are hidden", empty.at)
+
+
+def _visible(sheet: Sheet, setting: Setting) -> None:
+    reading, value = sheet.reading, setting.value.strip().lower()
+    if value in _NOTHING or value.startswith("-1"):
+        sheet.say("visible.nothing", True, f"{setting.name}={setting.value} hides every card", setting.at)
+        return
+    indexes = [int(part) for part in value.split(",") if is_whole(part.strip())]
+    count = max((len(smi.total) for smi in reading.smi), default=0) or reading.gpu.count
+    if indexes and min(indexes) >= count and min(indexes) > 0:
+        sheet.say("visible.no_such_card", True, f"{setting.name}={setting.value} names a card that is not there", setting.at)
+    if value.startswith(("gpu-", "mig-")):
+        sheet.say("visible.uuid", True, f"{setting.name} names a UUID, and no such card is found", setting.at)
+    if setting.name != "NVIDIA_VISIBLE_DEVICES" and value not in {"all", ""}:
+        sheet.say("visible.chosen", True, f"{setting.name}={setting.value} chooses among the cards", setting.at)
+
+
+def _memory(sheet: Sheet) -> None:
+    reading = sheet.reading
+    limit = next((docker for docker in reading.docker if docker.memory_limit), None)
+    if limit is not None:
+        sheet.say("limit.set", True, "the container has a memory limit", limit.limit_at)
+    unlimited = re.search(r"\"?\bMemory\"?: 0\b", reading.raw)
+    sheet.say(
+        "limit.none",
+        (limit is None and unlimited is not None) or None,
+        "the container has no memory limit",
+        Quote("text", unlimited[0]) if unlimited else None,
+    )
+    refused = reading.hit("ram_refused")
+    if refused is not None:
+        amounts = f" ({refused.groups[0]} of {refused.groups[1]})" if len(refused.groups) == 2 else ""  # noqa: PLR2004 - both amounts
+        sheet.say(
+            "ram.refused",
+            True,
+            f"the server refused the load: it needs more system memory than there is{amounts}",
+            refused.at,
+            of=refused,
+        )
+    if at_least(reading.version, SEES_CGROUP_V2) is False:
+        sheet.say(
+            "release.blind_to_limit", True, f"a release before v{SEES_CGROUP_V2} does not see a container's limit (cgroup v2)"
+        )
+    before = at_least(reading.version, "0.15.5")
+    sheet.say("release.before_tiers", None if before is None else not before)
+    for name, first in (("release.default_by_vram", "0.15.5"), ("release.fits", "0.30.0"), ("release.needs_550", "0.30.11")):
+        sheet.say(name, at_least(reading.version, first))
+
+
+_EMBEDS = re.compile(r"embed|bge|minilm|nomic", re.IGNORECASE)
+_LISTED = re.compile(r"/api/tags[^\n]{0,200}200:? ([^\n]*)")
+# an end of a connection is no end of a file
+_TRANSPORT = re.compile(r"while running the model|predict|pull|retries|Post \\?\"|connection|/completion", re.IGNORECASE)
+
+
+def _store(sheet: Sheet) -> None:
+    """Look for models that are listed and cannot be used, and for files that end early."""
+    reading = sheet.reading
+    ended = next((hit for hit in reading.hits if hit.key == "unexpected_eof" and not _TRANSPORT.search(hit.at.text)), None)
+    sheet.say(
+        "store.ended", (ended is not None) or None, "the model's files end too early", ended.at if ended else None, of=ended
+    )
+    listed = _LISTED.search("\n".join(piece.text for piece in reading.evidence.pieces if piece.kind == "api"))
+    names = {name.strip() for name in listed[1].split(",")} if listed else set()
+    missing, refused = reading.hit("not_found"), reading.hit("no_generate")
+    if missing is not None and missing.groups and missing.groups[0] in names:
+        sheet.say(
+            "store.listed_not_found",
+            True,
+            "the server lists the model and cannot find it",
+            missing.at,
+            refused.at if refused else None,
+        )
+    if refused is not None and not _EMBEDS.search(refused.at.text):
+        text = "the model's file is empty or missing: it has no abilities left"
+        proven = bool(refused.groups) and refused.groups[0].strip('\\"') in names
+        sheet.say("store.no_abilities_listed", proven or None, text, refused.at)
+        sheet.say("store.no_abilities", True, text, refused.at)
+    panic = reading.hit("gguf_panic")
+    if panic is not None and "gguf" in reading.all_text:
+        sheet.say("store.panic", True, "the model file's header is damaged: the reader panics in it", panic.at, of=panic)
+    unloadable = reading.hit("unloadable")
+    if unloadable is not None and reading.hit("unknown_architecture", "gpu_oom") is None:
+        sheet.say("store.unloadable", True, "the model file cannot be loaded", unloadable.at, of=unloadable)

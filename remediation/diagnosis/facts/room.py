@@ -1,0 +1,649 @@
+"""Memory of the card: which single change would make all layers fit, what holds the card, and what the estimate counts.
+
+The counterfactuals of `Shortage` are asked once, in this order: without the reserve, with one slot, at the default context,
+on an empty card. The first that is answered yes decides (``room.… decides``); no cause of a shortage stands without it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from remediation.diagnosis.codes import OUT_OF_MEMORY
+from remediation.diagnosis.facts.base import Sheet
+from remediation.diagnosis.facts.run import worst_row
+from remediation.diagnosis.facts.shortage import DEFAULT_CONTEXT, FIT_MARGIN, Shortage
+from remediation.diagnosis.logs import Load
+from remediation.diagnosis.prediction import own_memory, predict
+from remediation.diagnosis.present import is_live
+from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.runners import orphans
+from remediation.diagnosis.texts.ps import PsRow
+from remediation.diagnosis.units import GIB, MIB, human
+from remediation.diagnosis.versions import Generation, at_least
+from remediation.model.finding import Quote
+from remediation.model.text.digits import is_whole
+from remediation.model.text.words import plural
+
+_BIG = 512 * MIB
+_NOTICEABLE = 64 * MIB
+_LEAST = int(1.8 * GIB)
+_LONG, _VERY_LONG = 16384, 32768
+_MANY, _VERY_MANY = 3, 8
+_BITS_FLOOR = 0.45  # bytes per parameter of the hardest common quantisation (about 3.6 bits)
+_MANY_LAYERS = 60  # dense models of 60 and more layers have 27 billion parameters and more
+_SMALL_CARD = 3 * GIB  # with less free and the card not known, it is as likely that others hold the rest
+_WDDM = frozenset({"windows", "wsl", "docker-windows"})
+_BILLIONS = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d)?)\s?b(?![a-z0-9])", re.IGNORECASE)
+_EXPERTS = re.compile(r"(?<!\d)(\d{1,2})x(\d{1,3})b", re.IGNORECASE)
+_LARGE_QUANTISATION = re.compile(r"(?:fp16|bf16|f16|q8_0|q6_k|q5_k)", re.IGNORECASE)
+_FILE = re.compile(r"^(\S{1,80}:\S{1,60})\s{1,20}[0-9a-f]{12}\s{1,20}(\d{1,5}(?:\.\d)?) (GB|MB)\s{1,20}(?:\d{1,3} [a-z]|About|Less)", re.MULTILINE)
+
+
+def derive(sheet: Sheet) -> None:
+    """Note what memory says."""
+    reading, load, figures = sheet.reading, sheet.load, sheet.figures
+    _slots_and_context(sheet)
+    _other_models(sheet)
+    if load is not None and load.short and sheet.holds("backend.live") is False and sheet.holds("discovery.empty"):
+        return
+    bound = sheet.holds("request.few", "request.inherited")
+    used = None if figures.total is None or figures.free is None else figures.total - figures.free
+    if used is not None and figures.total and used < _BIG + figures.cards * 256 * MIB:
+        sheet.say(
+            "vram.free", True, f"{human(figures.free or 0)} of {human(figures.total)} are free", load.free_at if load else None
+        )
+    _reserve(sheet)
+    _spilled(sheet)
+    loaded = load is not None and (load.parallel or 0) >= _MANY and (load.context or 0) >= _VERY_LONG
+    sheet.say(
+        "slots.loaded",
+        (loaded and not sheet.holds("place.whole")) or None,
+        f"{figures.parallel} slots of {figures.context} tokens were loaded",
+        _quotes(sheet)[0] or (load.command_at if load else None),
+    )
+    if not bound and not sheet.holds("place.whole", "ram.ended"):
+        _decides(sheet, used)
+        _graph(sheet)
+        _estimate(sheet)
+        _sizes(sheet)
+        _compared(sheet)
+    _holders(sheet)
+    if (
+        reading.hit("gpu_oom") is not None
+        and figures.parallel >= _VERY_MANY
+        and (figures.context or 0) * figures.parallel >= 65536
+    ):  # noqa: PLR2004 - tokens
+        sheet.say(
+            "room.slots_oom", True, f"{figures.parallel} slots of {figures.context} tokens asked for more than the card has"
+        )
+
+
+def _quotes(sheet: Sheet) -> tuple[Quote | None, ...]:
+    load = sheet.load
+    return (
+        (load.free_at, load.planned_at or load.assigned_at, load.result_at)
+        if load
+        else (next((row.at for row in sheet.reading.ps), None),)
+    )
+
+
+def _decides(sheet: Sheet, used: int | None) -> None:  # noqa: C901 - the counterfactuals, one after the other
+    """Ask the counterfactuals in their order; the first that is answered yes decides."""
+    figures, load = sheet.figures, sheet.load
+    short, unmet = (
+        sheet.holds("place.short"),
+        load is None or load.requested in {None, -1} or not load.short or sheet.holds("request.unmet"),
+    )
+    if not short and not sheet.holds("load.died"):
+        return
+    room, at, length = (
+        figures.free if figures.free is not None else figures.empty_card,
+        _quotes(sheet),
+        figures.context or DEFAULT_CONTEXT,
+    )
+    now, words = figures.fits(room), figures.words()
+    if now and figures.free is None:
+        now = None  # it would fit an empty card; how empty it was is not known
+    one = figures.fits(room, parallel=1) if figures.parallel > 1 else None
+    default = figures.fits(room, context=DEFAULT_CONTEXT) if length > DEFAULT_CONTEXT else None
+    empty = figures.fits(figures.empty_card)
+    weigh_more = figures.parallel > length / DEFAULT_CONTEXT
+    holders = sorted((item for item in sheet.reading.processes if item.memory), key=lambda item: -(item.memory or 0))
+    names = f"{', '.join(f'{item.name} {human(item.memory or 0)}' for item in holders[:4])} hold the card: " if holders else ""
+    taken = f"{names}{human(used or 0)} of the card are in use by others; {words}"
+    share = (used or 0) / max(1, figures.total or 1)
+    if sheet.holds("reserve.decides"):
+        return
+    if now is False and one and (weigh_more or not default):
+        sheet.say("room.slots_decide", True, f"{figures.parallel} parallel slots multiply the cache: {words}", *at, of=load)
+    elif now is False and default:
+        sheet.say(
+            "room.context_decides",
+            True,
+            f"a context of {length} tokens: {words}; at {DEFAULT_CONTEXT} they would fit",
+            *at,
+            of=load,
+        )
+        sheet.say("room.slots_help", one or None, f"{figures.parallel} slots multiply the cache: {words}", *at)
+    elif now is False and used is not None and used >= _BIG and empty and unmet:
+        sheet.say("room.others_decide", share >= 0.12 or None, taken, *at, of=load)  # noqa: PLR2004 - a desktop takes less
+        sheet.say("room.others_count", True, taken, *at, of=load)
+    elif now is False and figures.fits(figures.empty_card, context=DEFAULT_CONTEXT) and not empty and length > DEFAULT_CONTEXT:
+        sheet.say("room.context_decides", True, f"a context of {length} tokens: {words}", *at, of=load)
+    if used is not None and unmet and share >= 0.5:  # noqa: PLR2004 - half of it
+        if (figures.free or 0) < GIB:
+            # facts/ollama 4.8: below about 1 GiB free no layer of any 7B model fits
+            sheet.say("room.full", True, taken, *at, of=load)
+        elif now is not True and load is not None and figures.is_short:
+            sheet.say("room.half_taken", True, taken, *at, of=load)
+    if used is None and load is not None and figures.is_short and unmet and 0 < (figures.free or 0) < _LEAST:
+        sheet.say(
+            "room.little",
+            True,
+            f"only {human(figures.free or 0)} are free, less than any card in use today has; {words}",
+            *at,
+            of=load,
+        )
+    if now is False and figures.weights:
+        heavy = (figures.kv or 0) / figures.weights >= 0.2 or length >= _VERY_LONG  # noqa: PLR2004 - a fifth of the weights is a cache worth naming
+        sheet.say(
+            "room.cache_heavy",
+            (heavy and length > DEFAULT_CONTEXT) or None,
+            f"a context of {length} tokens: {words}",
+            *at,
+            of=load,
+        )
+    _weights(sheet, at)
+
+
+def _weights(sheet: Sheet, at: tuple[Quote | None, ...]) -> None:
+    figures, load = sheet.figures, sheet.load
+    room = figures.empty_card if figures.empty_card is not None else figures.free
+    known = figures.empty_card is not None
+    text = f"{human(figures.weights)} of weights; {figures.words()}" if figures.weights else figures.words()
+    sheet.say("card.size_known", known or None)
+    if (
+        room is None
+        or (figures.graph or 0) > room
+        or (
+            load is not None
+            and load.result is not None
+            and load.requested not in {None, -1}
+            and load.requested is not None
+            and 0 <= load.result[0] <= load.requested < load.result[1]
+        )
+    ):
+        return
+    if figures.weights is not None:
+        small = figures.need(context=min(DEFAULT_CONTEXT, figures.context or DEFAULT_CONTEXT), parallel=1)
+        if figures.weights + figures.projector > room:
+            sheet.say("room.weights_decide", known or None, text, *at, of=load)
+            sheet.say("room.weights_exceed", (known or room >= _SMALL_CARD) or None, text, *at, of=load)
+        elif small is not None and small > room and sheet.holds("place.short"):
+            sheet.say("room.weights_decide", known or None, text, *at, of=load)
+            sheet.say("room.weights_exceed", True, text, *at, of=load)
+        elif small is not None and known:
+            sheet.say(
+                "room.weights_decide",
+                False,
+                f"{human(small)} at the default context fit a card of {human(figures.total or room)}",
+            )
+            sheet.say(
+                "room.model_fits", True, f"{human(small)} at the default context fit a card of {human(figures.total or room)}"
+            )
+    elif figures.full is not None and figures.full > room and sheet.holds("place.short"):
+        sheet.say("room.weights_exceed", True, text, *at, of=load)
+
+
+def _reserve(sheet: Sheet) -> None:
+    reading, load, figures = sheet.reading, sheet.load, sheet.figures
+    at = load.result_at if load else None
+    if load is not None and load.margin is not None and load.margin > FIT_MARGIN + _NOTICEABLE and load.short:
+        sheet.say(
+            "reserve.decides",
+            True,
+            f"llama-server keeps {human(load.margin)} free (LLAMA_ARG_FIT_TARGET); its default is 1.0 GiB",
+            load.fit_at,
+            at,
+        )
+        sheet.say("reserve.fit_target")
+    target = reading.setting("LLAMA_ARG_FIT_TARGET")
+    set_high = target is not None and is_whole(target.value) and int(target.value) * MIB > FIT_MARGIN + _NOTICEABLE
+    if (
+        target is not None
+        and set_high
+        and sheet.holds("place.short")
+        and at_least(reading.version, "0.30.0") is not False
+        and (load is None or load.short_by is None)
+    ):
+        sheet.say(
+            "reserve.decides", True, f"LLAMA_ARG_FIT_TARGET keeps {target.value} MiB free; its default is 1024", target.at, at
+        )
+        sheet.say("reserve.fit_target")
+    if at_least(reading.version, "0.30.0") or (load is not None and load.generation is Generation.G3):
+        sheet.say("reserve.none", True, "this release does not apply OLLAMA_GPU_OVERHEAD")  # facts/ollama 1.3
+        return
+    setting = reading.setting("OLLAMA_GPU_OVERHEAD")
+    declared = int(setting.value) if setting is not None and is_whole(setting.value) else 0
+    overhead = max(load.overhead or 0 if load else 0, declared)
+    if overhead < _NOTICEABLE:
+        if load is not None and load.overhead is not None:
+            sheet.say("reserve.none", True, f"overhead is {human(load.overhead)}")
+        return
+    if not sheet.holds("place.short"):
+        return
+    text = f"{human(overhead)} of VRAM are reserved by OLLAMA_GPU_OVERHEAD; {figures.words()}"
+    useless = figures.fits(figures.free) is False and overhead < (figures.free or overhead) // 8
+    sheet.say("reserve.decides", not useless, text, setting.at if setting else None, load.free_at if load else None, at)
+
+
+def _slots_and_context(sheet: Sheet) -> None:
+    reading, load, figures = sheet.reading, sheet.load, sheet.figures
+    setting = reading.setting("OLLAMA_NUM_PARALLEL")
+    at = setting.at if setting else load.assigned_at or load.command_at if load else None
+    text = f"{figures.parallel} parallel slots multiply the cache: {figures.words()}"
+    if load is not None and load.parallel == 1:
+        sheet.say("slots.one", True, "one slot")
+    sheet.say("slots.many", (figures.parallel >= _MANY) or None, text, at)
+    sheet.say("slots.very_many", (figures.parallel >= _VERY_MANY) or None, text, at)
+    length, refused = figures.context, reading.hit("ram_refused")
+    huge = (length or 0) * figures.parallel >= _VERY_LONG
+    sheet.say("cache.huge", (refused is not None and huge) or None, text, refused.at if refused else None)
+    if length is None:
+        return
+    ask = next((one.at for one in reading.asks if one.what == "num_ctx" and one.value == length), None)
+    own = reading.setting("OLLAMA_CONTEXT_LENGTH")
+    row = next((row for row in reading.ps if row.context == length), None)
+    where = ask or (own.at if own is not None and own.value == str(length) else None) or (row.at if row else None)
+    words = f"a context of {length} tokens: {figures.words()}"
+    if length <= DEFAULT_CONTEXT and load is not None and load.context:
+        sheet.say("context.small", True, f"the context is {length}")
+    sheet.say("context.long", (length >= _LONG) or None, words, where)
+    sheet.say("context.very_long", (length >= _VERY_LONG) or None, words, where)
+    sheet.say(
+        "context.tier", (length in {32768, 262144} and at_least(reading.version, "0.15.5") is not False) or None, words, where
+    )
+    sheet.say("context.absurd", (length >= 1_000_000) or None, words, where)  # noqa: PLR2004 - tokens
+    lengths = {one.value for one in reading.asks if one.what == "num_ctx" and one.value}
+    sheet.say(
+        "ask.contexts_differ",
+        (len(lengths) > 1) or None,
+        f"num_ctx is asked as {', '.join(str(one) for one in sorted(lengths))}",
+        ask,
+    )
+    if ask is not None:
+        sheet.say("context.asked_by", True, words, ask)
+        sheet.say(
+            "context.modelfile", "PARAMETER" in ask.text or ask.where.startswith(("modelfile", "/api/show")) or None, words, ask
+        )
+    elif own is not None and own.value == str(length):
+        sheet.say("context.server", True, words, own.at)
+
+
+def _graph(sheet: Sheet) -> None:
+    load, figures = sheet.load, sheet.figures
+    if load is None:
+        return
+    per_card = sheet.reading.gpu.memory if not load.free and sheet.reading.gpu.memory else None
+    if per_card is None and (figures.total or figures.free) is not None:
+        per_card = (figures.total or figures.free or 0) // max(1, figures.cards)
+    free = max(load.free, default=None) if load.free else per_card
+    graph = min(filter(None, (load.graph_full, load.graph_partial)), default=None) or load.graph or None
+    if graph is not None and free is not None and graph > free:
+        at = load.too_little_at or load.planned_at or load.assigned_at or load.at
+        text = f"the compute graph of this context alone takes {human(graph)}, more than the card: {figures.words()}"
+        sheet.say("room.graph_decides", True, text, at, of=load)
+    sheet.say(
+        "graph.huge",
+        (graph is not None and graph >= 24 * GIB and per_card is None) or None,
+        f"a compute graph of {human(graph or 0)} was planned",
+        load.at,
+        of=load,
+    )
+    if load.overhead and load.overhead >= 2 * GIB and sheet.reading.setting("OLLAMA_GPU_OVERHEAD") is None and load.too_little_at:
+        sheet.say(
+            "overhead.of_projector", True, f"{human(load.overhead)} are reserved beside the layers", load.too_little_at, of=load
+        )
+    if load.projector and load.free and load.projector > sum(load.free) // 2:
+        text = f"the projector alone takes {human(load.projector)} of {human(sum(load.free))}"
+        sheet.say("room.projector_decides", True, text, load.too_little_at or load.planned_at, of=load)
+    if load.projector and graph is not None and figures.weights and load.short:
+        sheet.say("room.projector", True, f"the projector takes {human(load.projector)}", load.planned_at)
+
+
+def _estimate(sheet: Sheet) -> None:
+    load, figures = sheet.load, sheet.figures
+    if load is None or not load.short or load.generation is Generation.G3 or load.library == "cpu":
+        return
+    free, full = figures.free, load.required_full
+    graph_too_big = (figures.graph or 0) > (free or 0)
+    if (
+        free is not None
+        and full is not None
+        and full <= free
+        and figures.graph
+        and load.requested in {None, -1}
+        and not graph_too_big
+        and len(load.free) <= 1
+    ):
+        placed = load.result[0] if load.result else 0
+        text = f"the server counts {human(full)} for everything, {human(free)} are free, and yet {plural(placed, 'layer')} {'was' if placed == 1 else 'were'} placed"
+        sheet.say("estimate.contradicts_itself", True, text, load.planned_at, of=load)
+    if load.requested and load.requested == load.layers and full is not None:
+        text = f"all {load.layers} layers were asked and would load, the estimate said {load.planned}"
+        sheet.say("estimate.overruled", True, text, load.planned_at, of=load)
+    if None not in (figures.full, free, figures.weights, figures.kv) and figures.cards <= 1 and load.requested in {None, -1}:
+        parts = (figures.weights or 0) + (figures.kv or 0) + (figures.graph or 0) + figures.projector + figures.reserve
+        parts += (figures.weights or 0) // max(1, load.layers or 1)  # the spare layer
+        if parts <= (free or 0) < (figures.full or 0) and (figures.full or 0) - parts > GIB:
+            text = f"the server counts {human(figures.full or 0)} for everything, its own parts sum up to {human(parts)}, {human(free or 0)} are free"
+            sheet.say("estimate.inflated", True, text, load.planned_at, of=load)
+
+
+def _usual_weights(name: str) -> int | None:
+    """Return about how large the weights of a model of this name are, None where the name has no number of parameters."""
+    experts = _EXPERTS.search(name)
+    billions = max((float(match) for match in _BILLIONS.findall(name)), default=None)
+    billions = int(experts[1]) * int(experts[2]) * 0.85 if experts else billions  # they share their attention
+    low = name.lower()
+    bits = 16 if re.search(r"fp?16|bf16", low) else 8.5 if "q8" in low else 6.6 if "q6" in low else 5.0
+    return None if billions is None else int(billions * 1e9 * bits / 8)
+
+
+def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
+    """Without figures of a load: the listed size, or the parameters in the model's name, against the card."""
+    reading, load, figures = sheet.reading, sheet.load, sheet.figures
+    total, row = reading.card_total, worst_row(reading)
+    small = figures.parallel <= 1 and (figures.context is None or figures.context <= DEFAULT_CONTEXT)
+    whole_size = row.size if row is not None and row.size else None
+    names = [one.name for one in reading.ps] + [name for log in reading.logs for name in log.models_seen]
+    billions = max((float(match) for match in _BILLIONS.findall(" ".join([*names, reading.prose]))), default=0.0)
+    files = {match[1]: int(float(match[2]) * (GIB if match[3] == "GB" else MIB)) for match in _FILE.finditer(reading.raw)}
+    shown = [row.name] if row is not None and row.name else list(files)
+    file_size = max((files[name] for name in shown if name in files), default=None)
+    held = max(load.model_cpu, load.model_gpu) if load is not None and load.mapped else 0
+    if total and held > total and sheet.holds("place.short"):
+        sheet.say(
+            "size.exceeds_card",
+            True,
+            f"{human(held)} of weights do not fit a card of {human(total)}",
+            load.result_at if load else None,
+        )
+    if total and file_size is not None and file_size > total and (sheet.holds("place.short", "speed.slow") or row is None):
+        sheet.say(
+            "size.exceeds_card",
+            True,
+            f"the file of {human(file_size)} does not fit a card of {human(total)}",
+            row.at if row else Quote("text", f"{human(file_size)}"),
+        )
+    if file_size is not None and whole_size is not None and whole_size > 2 * file_size and not sheet.holds("slots.many"):
+        sheet.say(
+            "size.mostly_cache",
+            True,
+            f"it takes {human(whole_size)}, its file {human(file_size)}: the rest is context",
+            row.at if row else None,
+        )
+    if not sheet.holds("place.whole") and total and billions and billions * 1e9 * _BITS_FLOOR > total:
+        text = f"{billions:g} billion parameters need at least {human(int(billions * 1e9 * _BITS_FLOOR))}, the card has {human(total)}"
+        sheet.say("size.exceeds_card", True, text, *_quotes(sheet)[-1:])
+    if not sheet.holds("place.short"):
+        return
+    if total and whole_size is not None and whole_size > total and small and row is not None:
+        text, weights = f"it takes {human(whole_size)}, the card has {human(total)}", _usual_weights(row.name)
+        cache = weights is not None and whole_size > 2 * weights + 2 * GIB
+        sheet.say("size.listed_exceeds" if weights is None else "size.mostly_cache" if cache else "size.exceeds_card", True, text, row.at)
+    if (
+        total
+        and whole_size is not None
+        and row is not None
+        and row.gpu is not None
+        and whole_size <= total * 1.35
+        and row.gpu >= 0.85
+    ):  # noqa: PLR2004 - nearly whole
+        sheet.say("size.nearly_fits", True, "all but a tenth fits; the listed size is the server's estimate", row.at)
+    if total and whole_size is not None and whole_size < total * 0.9 and small:
+        sheet.say("size.fits_card", True, f"it takes {human(whole_size)}, the card has {human(total)}", row.at if row else None)
+    if reading.offloaded and 0 < reading.offloaded[0] < reading.offloaded[1]:
+        at = load.result_at if load else None
+        if figures.full is None and reading.offloaded[1] > _MANY_LAYERS and (total or 24 * GIB) <= 24 * GIB:
+            text = f"{reading.offloaded[1]} layers are those of a model of 27 billion parameters or more"
+            sheet.say("size.exceeds_card", bool(total) or None, text, at)
+            sheet.say("size.many_layers", True, text, at)
+        sheet.say("size.part", True, "not all layers fit", at)
+        if reading.offloaded[0] == reading.offloaded[1] - 1 and load is not None and load.requested in {None, -1}:
+            sheet.say("size.output_layer", True, "all blocks fit, the output layer does not", at)
+
+
+def _compared(sheet: Sheet) -> None:
+    """Compare lists and loads of one model: what differs names the cause."""
+    reading = sheet.reading
+    rows = [row for row in reading.ps if row.gpu is not None]
+    for worse in rows:
+        for better in rows:
+            if worse.gpu is None or better.gpu is None or worse.gpu >= better.gpu or worse.name != better.name:
+                continue
+            if worse.context and better.context and worse.context > better.context:
+                text = f"at {better.context} tokens {better.gpu:.0%} of it is on the GPU, at {worse.context} only {worse.gpu:.0%}"
+                sheet.say("compared.context", True, text, worse.at, better.at)
+            elif worse.size and better.size and worse.size > better.size * 1.1 and not (worse.context or better.context):
+                sheet.say(
+                    "compared.size",
+                    True,
+                    "the same model took more memory: weights do not grow, the cache does",
+                    worse.at,
+                    better.at,
+                )
+            if (worse.context or 0) <= (better.context or 0) and worse.gpu == 0:
+                sheet.say("compared.not_context", True, "with a context as long it was on the card before", worse.at, better.at)
+    loads = [load for load in reading.loads if load.free and load.result and load.requested in {None, -1}]
+    for less in (load for load in loads if load is reading.shown or not is_live(reading.evidence)):
+        for more in loads:
+            _two_loads(sheet, less, more)
+
+
+def _two_loads(sheet: Sheet, less: Load, more: Load) -> None:
+    if not (less.result and more.result and less.result[1] == more.result[1] and less.result[0] < more.result[0]):
+        return
+    same = (less.context or 0) in {0, more.context or 0} or not more.context
+    if sum(more.free) - sum(less.free) > _BIG and same and (less.overhead or 0) == (more.overhead or 0):
+        text = (
+            f"{human(sum(more.free))} free gave {plural(more.result[0], 'layer')}, {human(sum(less.free))} only {less.result[0]}"
+        )
+        sheet.say("compared.free", True, text, less.free_at, more.free_at, of=less)
+
+
+def _taken_at_start(sheet: Sheet) -> None:
+    """Compare what discovery found free with the cards' size: at that time no model of this server was loaded."""
+    known = [device for device in sheet.reading.gpu_devices if device.total and device.free is not None and device.library != "metal"]
+    taken, total = sum((one.total or 0) - (one.free or 0) for one in known), sum(one.total or 0 for one in known)
+    if known and taken > max(2 * GIB, total // 5) and not sheet.holds("place.whole", "room.weights_decide"):
+        text = f"{human(taken)} of {human(total)} were in use by others when the server started"
+        sheet.say("vram.taken_at_start", True, text, known[0].at)
+
+
+def _holders(sheet: Sheet) -> None:
+    """Look at who holds the card: programs, runners without a server, memory that is free again."""
+    reading, figures, load = sheet.reading, sheet.figures, sheet.load
+    at = reading.smi[0].memory_at if reading.smi else None
+    lost = orphans(reading.evidence)
+    if lost and reading.smi and not sheet.holds("place.whole"):
+        names = ", ".join(f"pid {one.pid}{f', {human(one.vram)}' if one.vram else ''}" for one in lost)
+        whose = "an orphan runner of an earlier ollama holds" if len(lost) == 1 else "orphan runners of an earlier ollama hold"
+        sheet.say("vram.orphans", True, f"{whose} the card's memory ({names})", at)
+    others = [one for one in reading.processes if one.memory and one.memory >= _BIG]
+    if others and not sheet.holds("place.whole"):
+        text = f"programs hold the card: {', '.join(f'{one.name} {human(one.memory or 0)}' for one in others[:4])}"
+        sheet.say("vram.programs", True, text, at)
+        held = sum(one.memory or 0 for one in others)
+        much = (
+            figures.total is not None
+            and held > figures.total * 0.3
+            and not sheet.holds("room.weights_exceed", "size.exceeds_card")
+        )
+        sheet.say("vram.programs_much", much or None, text, at)
+    _taken_at_start(sheet)
+    totals = [device.total or 0 for device in reading.gpu_devices]
+    sheet.say("card.several", (len(totals) > 1 or reading.gpu.count > 1) or None)
+    sheet.say("card.second_small", (len(totals) > 1 and min(totals) < max(totals) / 2) or None, "a small second card")
+    large = next((row for row in reading.ps if _LARGE_QUANTISATION.search(row.name)), None)
+    sheet.say(
+        "quantisation.large",
+        (large is not None) or None,
+        "the model is of a larger quantisation than the default",
+        large.at if large else None,
+    )
+    for smi in reading.smi:
+        loaded = any((row.size_vram or row.gpu or 0) > 0 for row in reading.ps) or any(
+            "ollama" in one.name.lower() for one in smi.processes
+        )
+        if smi.total and len(smi.total) == len(smi.used):
+            used, total = sum(smi.used), sum(smi.total)
+            sheet.say(
+                "vram.smi_full",
+                (used > total * 0.5 and not loaded) or None,
+                f"{human(used)} of {human(total)} are in use",
+                smi.memory_at,
+            )
+            spare = total - used
+            sheet.say(
+                "vram.spare",
+                (spare > 2 * GIB and used > GIB and any("ollama" in one.name.lower() for one in smi.processes)) or None,
+                f"{human(spare)} of the card stay free beside the loaded model",
+                smi.memory_at,
+            )
+    code = next((one for one in reading.codes if one.code == OUT_OF_MEMORY and one.hit.key != "cuda_text"), None)
+    if code is not None and reading.cpu_device is not None and reading.hit("device_context") is not None:
+        sheet.say("vram.no_context", True, "no context could be made on the card for want of memory", code.hit.at)
+    hit = reading.hit("os_overhead")
+    amount = hit.groups[0] if hit is not None and hit.groups else ""
+    sheet.say(
+        "vram.os_overhead",
+        (hit is not None and "GiB" in amount and float(amount.split()[0]) >= 1) or None,
+        f"Windows keeps {amount} of the card for itself",
+        hit.at if hit else None,
+    )
+    _no_longer(sheet, load, figures)
+    _foreseen(sheet)
+
+
+def _no_longer(sheet: Sheet, load: Load | None, figures: Shortage) -> None:
+    """Note memory that was in use when the model was loaded and is free now: a loaded runner keeps its layers all the same."""
+    use = sheet.reading.evidence.use
+    used = None if figures.total is None or figures.free is None else figures.total - figures.free
+    if (
+        use is None
+        or len(use.gpus) != 1
+        or load is None
+        or not load.short
+        or load.requested not in {None, -1}
+        or not used
+        or used < _BIG
+    ):
+        return
+    card = use.gpus[0]
+    if card.total is None or card.free is None:
+        return
+    room = min(card.total, card.free + own_memory(sheet.reading))
+    if (
+        figures.fits(room) is False
+        or (figures.fits(room) is None and card.total - room > used // 2)
+        or figures.fits(figures.free) is True
+    ):
+        return
+    text = f"{human(used)} of the card were in use by others when the model was loaded; now {human(room)} are free for it"
+    sheet.say("vram.no_longer", True, text, load.free_at, sheet.reading.smi[0].memory_at if sheet.reading.smi else None, of=load)
+
+
+def _foreseen(sheet: Sheet) -> None:
+    """Note where nothing is loaded on a live host, and by the memory model others hold what the model would need."""
+    reading = sheet.reading
+    use = reading.evidence.use
+    if use is None or not use.gpus or reading.evidence.runners or "place.short" in sheet.known:
+        return
+    forecast, card = predict(reading), max(use.gpus, key=lambda gpu: gpu.free or 0)
+    if card.total is None or card.used is None or card.free is None:
+        return
+    if forecast is None or forecast.most == forecast.fit.total or forecast.fit.need_all > card.total - card.total // 10:
+        return
+    text = f"the model is not loaded; {human(card.used)} of the card are in use by others, so it {forecast.sentence}"
+    sheet.say("vram.foreseen", True, text, reading.smi[0].memory_at if reading.smi else None)
+
+
+def _spilled(sheet: Sheet) -> None:
+    """Note layers forced onto a card that cannot hold them: under Windows and WSL the driver puts the rest into shared memory."""
+    load, figures = sheet.load, sheet.figures
+    if load is None or sheet.reading.evidence.platform not in _WDDM or load.result is None or load.short:
+        return
+    if load.requested is None or load.requested < (load.layers or load.result[1]):
+        return
+    need = figures.need()
+    if need is None or figures.free is None or need - figures.reserve * figures.cards <= figures.free:
+        return
+    text = f"num_gpu {load.requested} forced all {load.result[1]} layers: {figures.words()}, so the rest lies in shared memory"
+    sheet.say("room.spilled", True, text, load.requested_at, load.free_at, of=load)
+
+
+def _other_models(sheet: Sheet) -> None:
+    """Note other models of the same server that held the card when this one was loaded."""
+    reading, figures = sheet.reading, sheet.figures
+    if sheet.holds("place.whole"):
+        return
+    listed, hit = _listed_together(reading), reading.hit("existing_models")
+    if len([row for row in listed if row.size_vram or (row.size_vram is None and (row.gpu or 0) > 0)]) <= _has_layers(reading):
+        listed = []  # the others lie in system memory
+    held = sum(row.size_vram or 0 for row in reading.ps if row is not worst_row(reading))
+    in_vain = bool(held) and figures.fits(None if figures.free is None else figures.free + held) is False
+    sheet.say("other_model.in_vain", in_vain or None, "without the other model there would not be room either")
+    if len(listed) > 1:
+        names = ", ".join(row.name for row in listed[:3])
+        sheet.say(
+            "other_model.listed",
+            True,
+            f"{len(listed)} models are loaded: {names}",
+            hit.at if hit else None,
+            *(row.at for row in listed[:2]),
+        )
+    if hit is not None:
+        sheet.say("other_model.resident", True, "another model was resident when this one was loaded", hit.at, of=hit)
+    for log in reading.logs:
+        for device, seen in log.free_seen.items():
+            if len(log.blobs) > 1 and len(seen) > 1 and seen[-1] < seen[0] - GIB:
+                text = f"a second model was loaded after another: {device} had {seen[0] / GIB:.1f} GiB free at first, then {seen[-1] / GIB:.1f}"
+                sheet.say("other_model.dropped", True, text, Quote(log.name, f"{log.blobs[0]} … {log.blobs[-1]}"))
+    evicted, files = reading.hit("evicting"), {load.model for load in reading.loads if load.model}
+    if evicted is None and (len(files) > 1 or len(reading.evidence.runners or ()) > 1 or not (files or reading.loads)):
+        evicted = reading.hit("vram_not_recovered")  # with one model it is that one's own unloading
+    if evicted is not None:
+        sheet.say("other_model.evicted", True, "another model had to be evicted for it", evicted.at, of=evicted)
+        again = [one for one in reading.hits if one.key == "evicting"]
+        sheet.say(
+            "other_model.turns",
+            len(again) > 1 or None,
+            "models are evicted for each other again and again",
+            again[0].at if again else None,
+        )
+
+
+def _has_layers(reading: Reading) -> bool:
+    """Whether the model in question is on the card itself, as far as its load or its row tells."""
+    own = next((row for row in reading.ps if row.name == reading.evidence.model), None)
+    if own is not None:
+        return bool(own.size_vram) if own.gpu is None else own.gpu > 0
+    return reading.offloaded is not None and reading.offloaded[0] > 0
+
+
+def _listed_together(reading: Reading) -> list[PsRow]:
+    """Return rows of one list: neighbours with different names, each with memory."""
+    rows = [row for row in reading.ps if row.name and (row.size or row.gpu is not None)]
+    best: list[PsRow] = []
+    for row in rows:
+        where, _, line = row.at.where.rpartition(":")
+        group = [row]
+        for other in rows:
+            place, _, number = other.at.where.rpartition(":")
+            near = number == line or (is_whole(number) and is_whole(line) and 0 < int(number) - int(line) <= len(group))
+            if place == where and near and other.name not in {one.name for one in group}:
+                group.append(other)
+        if len(group) > len(best):
+            best = group
+    return best

@@ -1,0 +1,410 @@
+"""Discovery, placement, requests and how a load ended: what happened, derived once.
+
+Buffers outrank the ``offloaded`` line, which outranks the plan (facts/ollama 2.3, 5.2; recordings, surprises 2, 3 and 15).
+"""
+
+from __future__ import annotations
+
+import re
+
+from remediation.diagnosis.facts.base import Sheet
+from remediation.diagnosis.logs import Load
+from remediation.diagnosis.present import is_live
+from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.runners import dead_runner, listed_at
+from remediation.diagnosis.texts.ps import PsRow
+from remediation.diagnosis.units import GIB, parse_size
+from remediation.diagnosis.versions import Generation
+from remediation.facets.ollama.service import restart_advice as restart
+from remediation.model.finding import Quote
+from remediation.model.text.digits import is_whole
+from remediation.model.text.timestamps import parse_timestamp
+from remediation.model.text.words import plural, verb
+
+_SMALL = 16
+"""So few layers nobody asks for who means all: models have more."""
+_BRISK = 15.0  # tokens per second; a processor alone seldom writes a 7B model so fast
+_SLOW = 5.0
+SLOW_SECONDS = 60.0
+_LOAD_SHARE = 0.5
+
+
+_PACE = re.compile(r"(?<![\d.,-])(\d{1,3}(?:\.\d{1,2})?) ?(?:tokens?|tok|t) ?(?:/|per) ?(?:s\b|sec)", re.IGNORECASE)
+_KEPT = re.compile(r"(?<![A-Za-z_])keep_?alive[\"']?\s{0,4}[=:]\s{0,4}[\"']?(0s?|[1-9]s|[1-5]\ds)(?![\w.])", re.IGNORECASE)
+_IN_WORDS = re.compile(
+    r"(?:(?:only|just|first|offload\w*)\W{1,3})?\b(\d{1,3}) ?(?:of|/|out of) ?(?:the |all )?(\d{1,3}) (?:repeating )?layers?\b", re.IGNORECASE
+)
+"""Layers that somebody counts in a sentence."""
+_CPU_GRAPH = re.compile(r'msg="compute graph"[^\n]{0,80}(?:backend|device)=CPU[^\n]{0,60}size="([\d.]{1,8} [KMG]iB)"')
+
+
+def derive(sheet: Sheet) -> None:
+    """Note discovery, placement, requests, ends and times."""
+    _discovery(sheet)
+    _placement(sheet)
+    _requests(sheet)
+    _ends(sheet)
+    _times(sheet)
+    _happened(sheet)
+
+
+def worst_row(reading: Reading) -> PsRow | None:
+    """Return the listed model with the smallest share on the GPU; of two rows of one model, the one that is listed last."""
+    rows = [row for row in reading.ps if row.gpu is not None]
+    return min(rows, key=lambda row: row.gpu if row.gpu is not None else 1.0) if rows else None
+
+
+def died_without_layers(reading: Reading) -> bool:
+    """Whether a load died for which the server itself had put no layer on the card (facts/ollama 5.2)."""
+    load = reading.shown
+    if load is None or load.seconds is not None or load.requested not in {None, -1} or load.result is None or load.result[0]:
+        return False
+    return reading.hit("runner_terminated") is not None
+
+
+def how_to_restart(reading: Reading) -> str:
+    """Return how the server is restarted where it runs."""
+    name = str((reading.evidence.container or {}).get("Name") or "").lstrip("/")
+    return restart(name or ("ollama" if reading.in_container else ""), windows=reading.evidence.platform == "windows")
+
+
+def _discovery(sheet: Sheet) -> None:
+    reading, load = sheet.reading, sheet.load
+    gone = reading.hit("no_gpu", "ggml_no_device")
+    if reading.gpu_devices:
+        one = reading.gpu_devices[0]
+        sheet.say("card.kept", True, f"discovery lists {one.name or one.library}", one.at)
+    elif reading.cpu_device is not None or gone is not None:
+        at = gone.at if gone else reading.cpu_device.at if reading.cpu_device else None
+        sheet.say("card.kept", False, "the server found no GPU", at, of=gone)
+        sheet.say("discovery.empty", True, "the server found no GPU", at, of=gone)
+    live = (
+        bool(reading.gpu_devices)
+        or reading.hit("cuda_found", "cuda_backend") is not None
+        or (
+            load is not None
+            and (load.model_gpu > 0 or bool(load.offloaded and load.offloaded[0]) or load.library not in {"", "cpu"})
+        )
+        or any(row.gpu for row in reading.ps)
+    )
+    absent = sheet.holds("discovery.empty") and (load is None or load.library in {"", "cpu"})
+    sheet.say("card.none_there", (absent and not live) or None)
+    sheet.say("backend.live", False if absent and not live else True if live else None)
+
+
+def _phantom(load: Load | None) -> bool:
+    """Whether the log claims layers on a GPU that is not there (recordings, surprise 3): nothing lies in device memory."""
+    if load is None or load.offloaded is None or not load.offloaded[0]:
+        return False
+    return load.model_cpu > 0 and load.model_gpu == 0 and load.kv_gpu == 0 and load.kv_cpu > 0
+
+
+def _unallocated(sheet: Sheet) -> Quote | None:
+    """Return what shows that a plan for the card was not carried out: buffers in system memory alone, or no backend for it."""
+    reading, load = sheet.reading, sheet.load
+    planned = (load.planned or load.command_layers or 0) if load is not None else 0
+    row = worst_row(reading)
+    if load is not None and load.offloaded is None and planned:
+        if load.model_cpu and not (load.model_gpu or load.kv_gpu or load.graph_gpu or load.compute_gpu):
+            return load.planned_at or load.command_at
+        if (hit := reading.hit("system_cpu_only", "none_compatible", "cpu_runner")) is not None and not load.model_gpu:
+            return hit.at
+    if row is not None and row.gpu and reading.offloaded is None and load is not None and load.model_cpu and not load.model_gpu:
+        return row.at
+    return None
+
+
+def _placement(sheet: Sheet) -> None:
+    reading, load = sheet.reading, sheet.load
+    unallocated, phantom = _unallocated(sheet), _phantom(load)
+    row, short, at = worst_row(reading), None, None
+    share: float | None = None
+    if reading.offloaded is not None and load is not None:
+        share, at = reading.offloaded[0] / reading.offloaded[1], load.result_at
+        text = f"{reading.offloaded[0]} of {reading.offloaded[1]} layers {verb(reading.offloaded[0])} on the GPU"
+        share = 0.0 if phantom else share
+    elif row is not None and row.gpu is not None:
+        share, at, text = row.gpu, row.at, f"{row.gpu:.0%} of the model is on the GPU"
+    if unallocated is not None:
+        number = (load.planned or load.command_layers or 0) if load else 0
+        text = f"{plural(number, 'layer')} {verb(number, 'was', 'were')} planned for the card, and the runner loaded all of it into system memory"
+        sheet.say("place.unallocated", True, text, unallocated, of=load)
+        share, at = 0.0, unallocated
+    sheet.say("place.phantom", phantom or None, "layers on a GPU are claimed, and no buffer lies on a device", at)
+    told = next((sheet.known[name] for name in ("told.split", "told.on_cpu") if name in sheet.known), None)
+    if share is None and not sheet.holds("discovery.empty") and told is not None:
+        share, at, text = (0.5 if told.name == "told.split" else 0.0), told.quotes[0], told.said
+        sheet.say("place.told", True, told.said, at)
+    counted = _IN_WORDS.search(reading.raw)
+    if share in {None, 0.5} and counted is not None and 0 < int(counted[2]) >= int(counted[1]) and not sheet.holds("discovery.empty"):
+        share, at, text = int(counted[1]) / int(counted[2]), Quote("text", counted[0]), f"{counted[0]} are said to be on the GPU"
+        sheet.say("place.told", True, text, at)
+    if share is None and sheet.holds("discovery.empty"):
+        share, at, text = 0.0, sheet.known["discovery.empty"].quotes[0], "the server found no GPU"
+    if share == 1 and load is not None and load.started_at is None and reading.hit("gpu_oom", "runner_terminated") is not None:
+        sheet.say("place.planned", True, "only the plan is known: the load died", at)
+        return
+    if share is None:
+        return
+    short = share < 1
+    sheet.say("place.told", False)
+    sheet.say("place.whole", not short, text, at, of=load)
+    sheet.say("place.short", short, text, at, of=load)
+    sheet.say("place.none", share == 0, text, at, of=load)
+    sheet.say("place.part", 0 < share < 1, text, at, of=load)
+    planned = (
+        load is not None and load.offloaded is None and load.assigned is None and not load.model_gpu and load.started_at is None
+    )
+    sheet.say("place.planned", (planned and reading.offloaded is not None) or None, "only the plan is known")
+    if (
+        row is not None
+        and load is not None
+        and load.result
+        and row.gpu is not None
+        and row.gpu < 0.7 < load.result[0] / load.result[1]
+    ):  # noqa: PLR2004 - mostly
+        text = f"{load.result[0]} of {load.result[1]} layers are on the GPU, and yet only {row.gpu:.0%} of the bytes"
+        sheet.say("place.bytes_lag", True, text, load.result_at, row.at)
+    sheet.say("place.listed_only", reading.offloaded is None or None, "a list says where the model is", row.at if row else None)
+    computes = [match for match in _CPU_GRAPH.finditer(reading.log_text) if (parse_size(match[1]) or 0) > 4 * GIB]
+    sheet.say(
+        "place.compute_on_cpu",
+        bool(computes) or None,
+        f"a compute graph of {computes[0][1]} lies in system memory" if computes else "",
+    )
+    listed = [one for one in reading.ps if one.gpu is not None and one.gpu < 1]
+    sheet.say(
+        "place.list_contradicts",
+        bool(listed) and sheet.holds("place.whole") or None,
+        "a list shows less on the GPU",
+        *(one.at for one in listed[:1]),
+    )
+
+
+def _requests(sheet: Sheet) -> None:
+    reading, load = sheet.reading, sheet.load
+    _hanging(sheet)
+    if load is not None and load.requested is not None:
+        _asked(sheet, load, load.requested)
+    told = [one for one in reading.asks if one.what == "num_gpu" and one.value is not None and one.value >= 0]
+    layers = (load.layers if load else None) or (reading.offloaded[1] if reading.offloaded else None)
+    for ask in told:
+        value = ask.value or 0
+        if value < (layers or _SMALL):
+            met = reading.offloaded is None or value >= reading.offloaded[0]
+            ignored = load is not None and (load.requested == -1 or (load.requested is not None and load.requested != value))
+            if met and not ignored:
+                sheet.say("ask.small", True, f"num_gpu {value} is asked: it counts layers, not GPUs", ask.at)
+        else:
+            sheet.say("ask.large", True, f"num_gpu {value} forces layers, whatever fits", ask.at)
+    setting = reading.setting("LLAMA_ARG_N_GPU_LAYERS")
+    if setting is not None and is_whole(setting.value.removeprefix("-")) and sheet.holds("place.short"):
+        sheet.say(
+            "request.inherited",
+            True,
+            f"llama-server reads LLAMA_ARG_N_GPU_LAYERS={setting.value} from the environment",
+            setting.at,
+        )
+    elif load is not None and load.generation is Generation.G3 and load.requested == -1 and load.short and load.short_by is None:
+        if load.command_at is not None and load.projected is None:
+            text = "the command names no -ngl and no fit took place, so llama-server took the number of layers from its environment (LLAMA_ARG_N_GPU_LAYERS)"
+            sheet.say("request.inherited", True, text, load.command_at, load.result_at)
+        elif load.projected is not None:
+            sheet.say(
+                "request.unexplained",
+                True,
+                "fit needed no change, yet few layers were loaded: their number came from the environment",
+                load.result_at,
+            )
+    if reading.offloaded is not None and load is not None and load.requested is None and load.planned is None:
+        sheet.say(
+            "result.one_layer",
+            (reading.offloaded[0] == 1 < reading.offloaded[1]) or None,
+            "one layer, which seldom is what just fits",
+            load.result_at,
+        )
+
+
+def _asked(sheet: Sheet, load: Load, asked: int) -> None:
+    layers = load.layers or (load.result[1] if load.result else None)
+    if asked == -1:
+        sheet.say("request.default", True, "requested=-1: the server decided", load.requested_at, of=load)
+        sheet.say("request.few", False, "requested=-1: the server decided", load.requested_at)
+        return
+    if load.requested_at is None or asked < 0:
+        return
+    sheet.say("request.default", False)
+    result = load.result
+    engine = load.engine_new or load.generation in {Generation.G2, Generation.G2N, Generation.G3}
+    met = result is None or result[0] == asked or (result[0] < asked and asked <= 1 and engine) or (asked == 0 and result[0] == 0)
+    few = asked <= 1 if layers is None else asked < layers
+    of = load.layers or (result[1] if result else "?")
+    sheet.say(
+        "request.few",
+        few and met,
+        f"num_gpu {asked} was asked for a model of {of} layers",
+        load.requested_at,
+        load.result_at,
+        of=load,
+    )
+    if few and not met and result is not None:
+        sheet.say(
+            "request.unmet",
+            True,
+            f"num_gpu {asked} was asked and {result[0]} layers were placed: memory, not the request, bounds them",
+            load.requested_at,
+        )
+    over = load.planned is not None and asked > load.planned
+    failed = sheet.reading.hit("gpu_oom", "layout_failed", "layers_set_by_user")
+    if asked > 0 and not (few and met and not over) and failed is not None and (over or not load.short):
+        sheet.say(
+            "request.forces",
+            True,
+            f"num_gpu {asked} forces more layers than the card holds",
+            load.requested_at,
+            failed.at,
+            of=load,
+        )
+    if layers is not None and asked >= layers:
+        sheet.say("request.all", True, f"all {layers} layers were asked", load.requested_at, of=load)
+
+
+def _hanging(sheet: Sheet) -> None:
+    """Note a load that was forced and never ended (recordings, surprise 1)."""
+    reading, load = sheet.reading, sheet.load
+    log = next((one for one in reading.logs if load in one.loads), None)
+    if load is None or log is None:
+        return
+    seconds = load.hangs_for(reading.evidence.collected_at if is_live(reading.evidence) else parse_timestamp(log.time))
+    if seconds is not None:
+        text = f"the server hangs: num_gpu {load.requested} forced a load that has not ended after {seconds:.0f} s, and every later load waits for it"
+        sheet.say("request.hangs", True, text, load.requested_at, of=load)
+
+
+def _ends(sheet: Sheet) -> None:
+    reading = sheet.reading
+    evidence = reading.evidence
+    if evidence.silent:
+        sheet.say("server.silent", True, evidence.silent, Quote("GET /api/version", evidence.silent))
+        sheet.say("server.behind_proxy", "proxy" in evidence.silent)
+    dead, died, last = dead_runner(evidence), reading.hit("runner_died"), reading.last_request
+    failed = last.at if last is not None and last.failed else None
+    if dead is not None:
+        text = f"the runner of {dead.model} has died: /api/ps lists it, and no process of a runner is left"
+        sheet.say("runner.dead", True, text, listed_at(dead), failed)
+        sheet.say("runner.dead_seen", died is not None or failed is not None or bool(evidence.probe))
+    if died is not None:
+        sheet.say("runner.died", True, "the runner ended while it answered a request", died.at, failed, of=died)
+    if dead is not None or died is not None:
+        sheet.say(
+            "runner.gone", True, "the runner died while it answered, as it does when memory runs out", died.at if died else failed
+        )
+    if evidence.probe or failed is not None:
+        text = (
+            f"the loaded model was asked and did not answer: {evidence.probe}"
+            if evidence.probe
+            else f"the last request was answered with {last.status if last else 500}"
+        )
+        sheet.say("request.fails", True, text, failed)
+    if died_without_layers(reading):
+        sheet.say("load.died_without_layers", True, "the load died although no layer was to be on the card")
+    terminated = reading.hit(
+        "runner_terminated",
+        "gpu_oom",
+        "ram_refused",
+        "killed",
+        "ram_allocation",
+        "load_timeout",
+        "unloadable",
+        "truncated",
+        "bad_magic",
+    )
+    starved = reading.hit("killed", "ram_refused", "ram_allocation", "signalled", "exit_137")
+    sheet.say(
+        "ram.ended", (starved is not None) or None, "system memory ended the load", starved.at if starved else None, of=starved
+    )
+    sheet.say(
+        "load.died", (terminated is not None) or None, "the load failed", terminated.at if terminated else None, of=terminated
+    )
+
+
+def _times(sheet: Sheet) -> None:
+    reading = sheet.reading
+    loads = (reading.shown,) if is_live(reading.evidence) else reading.loads
+    slow = next((load for load in loads if load is not None and load.seconds and load.seconds >= SLOW_SECONDS), None)
+    if slow is not None:
+        sheet.say("load.slow", True, f"loading took {slow.seconds:.0f} s", slow.started_at or slow.result_at or slow.at, of=slow)
+    paces = [hit for hit in reading.hits if hit.key == "load_progress"]
+    stamps = [
+        (parse_timestamp(hit.at.text[5:].partition(" ")[0]), float(hit.groups[0]))
+        for hit in paces
+        if hit.at.text.startswith("time=")
+    ]
+    known = [(when, part) for when, part in stamps if when is not None]
+    if len(known) > 1 and known[-1][1] > known[0][1]:
+        whole = (known[-1][0] - known[0][0]) / (known[-1][1] - known[0][1])
+        sheet.say(
+            "load.slow",
+            whole >= 2 * SLOW_SECONDS or None,
+            f"by its own progress the load takes {whole / 60:.0f} minutes",
+            paces[0].at,
+            of=paces[0],
+        )
+    pace = _PACE.search(reading.prose)
+    told = next((one for one in reading.speeds if one.total or one.rate or one.load), None)
+    for one in reading.speeds:
+        if one.load and one.load >= 10 and (not one.total or one.load >= one.total * _LOAD_SHARE):  # noqa: PLR2004 - longer than anybody waits gladly
+            sheet.say("load.dominates", True, f"of the whole time {one.load:.0f} s are loading", one.at)
+        if one.load and one.total and one.load < one.total * _LOAD_SHARE:
+            sheet.say("load.small_part", True, f"loading is {one.load:.0f} of {one.total:.0f} s", one.at)
+    if told is not None and told.rate is not None:
+        sheet.say("speed.brisk", told.rate >= _BRISK, f"the server writes {told.rate:.0f} tokens/s", told.at)
+        sheet.say("speed.slow", told.rate < _SLOW, f"it writes only {told.rate:.1f} tokens/s", told.at)
+    elif pace is not None:
+        sheet.say("speed.slow", float(pace[1]) < _SLOW or None, f"it writes {pace[1]} tokens/s", Quote("text", pace[0]))
+    computed = next(
+        (
+            ask
+            for ask in reading.asks
+            if ask.what == "num_ctx" and ask.value is None and any(sign in ask.expression for sign in "*+")
+        ),
+        None,
+    )
+    if computed is not None:
+        sheet.say(
+            "ask.computed_context",
+            True,
+            "the context is computed anew for each request, and each change reloads the model",
+            computed.at,
+        )
+    contexts = {load.context for load in reading.loads if load.context and load.started_at is not None}
+    files = {load.model for load in reading.loads if load.model}
+    if len(contexts) > 1 and len(files) <= 1 and len(reading.loads) > 2 and not sheet.holds("place.short"):  # noqa: PLR2004 - to and fro
+        sheet.say(
+            "load.options_differ", True, f"one model was loaded with {len(contexts)} contexts in turn", reading.loads[-1].at
+        )
+    keep = reading.setting("OLLAMA_KEEP_ALIVE")
+    if keep is not None and keep.value in {"0", "0s"}:
+        sheet.say("keep_alive.zero", True, "OLLAMA_KEEP_ALIVE=0 unloads the model after each answer", keep.at)
+    asked = _KEPT.search(reading.raw)
+    if asked is not None:
+        text = f"{asked[0].strip()} in the request unloads the model {'after each answer' if asked[1] in {'0', '0s'} else 'soon'}"
+        sheet.say("keep_alive.zero", True, text, Quote("request", asked[0].strip()))
+
+
+def _happened(sheet: Sheet) -> None:
+    """Note what happened: the first that is true."""
+    live, whole = sheet.holds("backend.live"), sheet.holds("place.whole")
+    for name, true in (
+        ("happened.load_died", sheet.holds("load.died")),
+        ("happened.died_generating", sheet.holds("runner.gone")),
+        ("happened.no_device", sheet.holds("discovery.empty") and not live),
+        ("happened.none_placed", sheet.holds("place.none") and live),
+        ("happened.part", sheet.holds("place.part")),
+        ("happened.slow_load", whole and sheet.holds("load.slow", "load.dominates")),
+        ("happened.slow_on_gpu", whole and sheet.holds("speed.slow", "told.slow", "told.cpu_works")),
+        ("happened.nothing_wrong", whole and not sheet.holds("request.fails", "told.crash", "place.planned")),
+    ):
+        if true:
+            sheet.say(name)
+            return

@@ -1,0 +1,145 @@
+"""The shape of an entry of the knowledge, and the small language of its conditions.
+
+A condition names facts: ``a & b`` both hold, ``!a`` is known to be false, ``~a`` is not known to hold, ``x | y`` one of both.
+It is true, false or unknown. ``msg.KEY`` is a message that was seen, ``cuda.N`` an error code, ``told.…`` what somebody said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Annotated, NamedTuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from remediation.diagnosis.facts.base import Fact, Facts
+from remediation.diagnosis.facts.names import FACTS
+from remediation.diagnosis.facts.words import WORDS
+from remediation.diagnosis.logs.scan import signs
+from remediation.model.finding import Cause
+
+_ATOM = re.compile(r"([!~]?)([a-z_]+\.[a-z0-9_]+)$")
+_CODE = re.compile(r"cuda\.\d{1,3}$")
+
+
+class Atom(NamedTuple):
+    """One fact of a condition; ``sign`` is "", "!" or "~"."""
+
+    sign: str
+    name: str
+
+    def value(self, facts: Facts) -> bool | None:
+        """Return whether it is true, None where it is not known."""
+        holds = facts[self.name].holds
+        if self.sign == "~":
+            return holds is not True
+        return holds if not self.sign or holds is None else not holds
+
+
+@lru_cache(maxsize=2048)
+def parse(text: str) -> tuple[tuple[Atom, ...], ...]:
+    """Return a condition's alternatives, each the atoms that must all hold. Raises `ValueError` where it is none."""
+    alternatives = []
+    for side in text.split(" | "):
+        atoms = []
+        for part in side.split(" & "):
+            match = _ATOM.match(part.strip())
+            if match is None or not known(match[2]):
+                raise ValueError(f"{text!r}: {part.strip()!r} is no fact")
+            atoms.append(Atom(match[1], match[2]))
+        alternatives.append(tuple(atoms))
+    return tuple(alternatives)
+
+
+@lru_cache(maxsize=1)
+def _keys() -> frozenset[str]:
+    return frozenset(one.key for one in signs())
+
+
+def known(name: str) -> bool:
+    """Whether a fact of this name is derived."""
+    return (
+        name in FACTS
+        or name in WORDS
+        or bool(_CODE.match(name))
+        or (name.startswith("msg.") and name[4:] in _keys())
+        or name.startswith("seen.")
+    )
+
+
+def value(condition: str, facts: Facts) -> bool | None:
+    """Return whether a condition is true, false or unknown (Kleene's logic)."""
+    sides = [[atom.value(facts) for atom in side] for side in parse(condition)]
+    each = [False if False in side else None if None in side else True for side in sides]
+    return True if True in each else None if None in each else False
+
+
+def telling(condition: str, facts: Facts) -> Iterator[Fact]:
+    """Yield the facts that make a condition true, those that are said first."""
+    for side in parse(condition):
+        if all(atom.value(facts) is True for atom in side):
+            yield from (facts[atom.name] for atom in side if facts[atom.name].holds is not None and atom.sign != "~")
+            return
+
+
+def _condition(text: object) -> str:
+    parse(str(text))
+    return str(text)
+
+
+Condition = Annotated[str, BeforeValidator(_condition)]
+Conditions = tuple[Condition, ...]
+
+
+class Entry(BaseModel):
+    """One mechanism: what is wrong in concrete terms, how it shows, what cures it.
+
+    ``needs`` must not be false. Evidence has five weights: what proves it, what speaks for it (once for each time it is
+    listed), what speaks against it, what excludes it; everything else is neutral. ``on`` has the cure's words for a platform
+    (``windows``, ``linux``, ``wsl``, ``docker-windows``, ``docker-linux``; ``live`` and ``live-PLATFORM`` on a host that was
+    looked at), ``setting`` the variable that is to be set or taken out, ``step`` what performs the cure, ``by_hand`` why nothing does.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    id: str = Field(pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$")
+    cause: Cause
+    title: str
+    needs: Conditions = ()
+    proves: Conditions = ()
+    supports: Conditions = Field(default=(), alias="for")
+    against: Conditions = ()
+    excludes: Conditions = ()
+    cure: str
+    on: dict[str, str] = {}
+    setting: str = ""
+    step: str = ""
+    by_hand: str = ""
+    confirm: str
+    sources: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Entry:
+        if not self.proves and not self.supports:
+            raise ValueError(f"{self.id}: nothing proves it and nothing speaks for it")
+        if bool(self.step) == bool(self.by_hand):
+            raise ValueError(f"{self.id}: give either the step that cures it or by_hand with why none does")
+        return self
+
+
+class CauseEntry(BaseModel):
+    """What excludes a whole cause, whatever its mechanism."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ruled_out_by: Conditions = ()
+
+
+class Part(BaseModel):
+    """One file of the knowledge."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    causes: dict[Cause, CauseEntry]
+    mechanisms: tuple[Entry, ...]

@@ -1,0 +1,175 @@
+"""From facts to probabilities: log weights are added per mechanism, a softmax over them and ``unknown`` makes shares of them.
+
+A cause is the sum of its mechanisms. The weights and the temperature are fitted by ``scripts/calibrate_diagnosis.py`` and
+checked in; nothing else in the program states a confidence.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import NamedTuple
+
+from remediation.diagnosis.facts.base import Fact, Facts, seen_name
+from remediation.diagnosis.knowledge import knowledge
+from remediation.diagnosis.knowledge.schema import Entry, telling, value
+from remediation.model.finding import Cause, RuledOut
+
+_HEARSAY = ("told.", "on.", "card.", "release.")
+"""What people say and what kind of machine it is: no proof rests on these alone."""
+_HEARD = 0.89
+"""The most that a cause gets whose only proofs are hearsay."""
+_MOST = 3
+"""So many hints of one kind count; more of them add nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The calibration: log weights, the temperature, the cap without a proof, and the least share that names a cause."""
+
+    prior: float
+    proves: float
+    more: float
+    supports: float
+    against: float
+    temperature: float
+    cap: float
+    least: float
+
+
+@lru_cache(maxsize=1)
+def weights() -> Weights:
+    """Return the calibration that is checked in."""
+    text = resources.files("remediation.diagnosis").joinpath("calibration.json").read_text("utf-8")
+    return Weights(**json.loads(text)["weights"])
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A mechanism with its log weight and what speaks for it."""
+
+    entry: Entry
+    score: float
+    proven: tuple[str, ...] = ()
+    supported: tuple[str, ...] = ()
+    firm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A cause with its share and its mechanisms, the likeliest first."""
+
+    cause: Cause
+    share: float
+    mechanisms: tuple[Scored, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """All causes that something speaks for, the likeliest first; ``unknown`` is the share of none of them."""
+
+    causes: tuple[Weighed, ...]
+    ruled_out: tuple[RuledOut, ...]
+    unknown: float
+
+
+class Tally(NamedTuple):
+    """A mechanism with the conditions that hold; ``why`` says what excludes it."""
+
+    entry: Entry
+    proven: tuple[str, ...] = ()
+    supported: tuple[str, ...] = ()
+    against: int = 0
+    why: Fact | None = None
+    firm: bool = False
+    """Whether one of the proofs, or of the hints where there is no proof, is more than hearsay."""
+
+
+def tally(facts: Facts, without: frozenset[tuple[str, str]] = frozenset()) -> tuple[Tally, ...]:
+    """Return what holds for each mechanism that something speaks for, and for those that are excluded.
+
+    `without` leaves out rules, as (mechanism, condition), for leave-one-out figures.
+    """
+    known = knowledge()
+    excluded = {cause: fact for cause, entry in known.causes.items() if (fact := _first(entry.ruled_out_by, facts)) is not None}
+    return tuple(
+        one
+        for entry in known.mechanisms.values()
+        if (one := _tally(entry, facts, without, excluded.get(entry.cause))) is not None
+    )
+
+
+def score(facts: Facts, chosen: Weights | None = None) -> Scores:
+    """Return the shares of all causes, and which of them are excluded."""
+    return shares(tally(facts), chosen or weights(), _ruled_out(facts))
+
+
+def shares(tallies: Sequence[Tally], w: Weights, ruled_out: Sequence[RuledOut] = ()) -> Scores:
+    """Return the shares of all causes."""
+    standing = [Scored(one.entry, _total(one, w), one.proven, one.supported, one.firm) for one in tallies if one.why is None]
+    exponents = {one.entry.id: math.exp(min(50.0, one.score / w.temperature)) for one in standing}
+    total = 1.0 + sum(exponents.values())
+    by_cause: dict[Cause, list[Scored]] = {}
+    for one in standing:
+        by_cause.setdefault(one.entry.cause, []).append(one)
+    causes = []
+    for cause, group in by_cause.items():
+        share = sum(exponents[one.entry.id] for one in group) / total
+        if not any(one.proven for one in group):
+            share = min(share, w.cap)
+        elif not any(one.firm for one in group):
+            share = min(share, _HEARD)
+        causes.append(Weighed(cause, share, tuple(sorted(group, key=lambda one: -one.score))))
+    causes.sort(key=lambda one: -one.share)
+    return Scores(tuple(causes), tuple(one for one in ruled_out if one.cause not in by_cause), 1.0 / total)
+
+
+def _total(one: Tally, w: Weights) -> float:
+    total = w.prior + w.supports * min(_MOST, len(one.supported)) - w.against * min(_MOST, one.against)
+    return total + (w.proves + w.more * min(_MOST, len(one.proven) - 1) if one.proven else 0.0)
+
+
+def _ruled_out(facts: Facts) -> list[RuledOut]:
+    found = ((cause, _first(entry.ruled_out_by, facts)) for cause, entry in knowledge().causes.items())
+    return [RuledOut(cause, fact.said or _title(fact)) for cause, fact in found if fact is not None]
+
+
+def _title(fact: Fact) -> str:
+    return fact.quotes[0].text if fact.quotes else fact.name
+
+
+def _first(conditions: tuple[str, ...], facts: Facts) -> Fact | None:
+    """Return the fact that makes the first true condition true; one without words where it rests on what is not known."""
+    for condition in conditions:
+        if value(condition, facts) is True:
+            return next(telling(condition, facts), Fact(condition, holds=True))
+    return None
+
+
+def _tally(entry: Entry, facts: Facts, without: frozenset[tuple[str, str]], ruled_out: Fact | None) -> Tally | None:
+    unmet = next((need for need in entry.needs if value(need, facts) is False), None)
+    out = Fact(unmet, holds=False) if unmet is not None else ruled_out or _first(entry.excludes, facts)
+    if out is not None:
+        return Tally(entry, why=out)
+    proven = tuple(dict.fromkeys(_true(entry, entry.proves, facts, without)))
+    seen = seen_name(entry.id)
+    noticed = (seen, seen) if facts.holds(seen) and (entry.id, seen) not in without else ()
+    supported = (*_true(entry, entry.supports, facts, without), *noticed)
+    if not proven and not supported:
+        return None
+    firm = any(_is_firm(one, facts) for one in proven or supported)
+    return Tally(entry, proven, supported, len(set(_true(entry, entry.against, facts, without))), firm=firm)
+
+
+def _is_firm(condition: str, facts: Facts) -> bool:
+    """Whether what makes a condition true is more than what people say; a placement that is only told is no more than that."""
+    hearsay = (*_HEARSAY, "place.") if facts.holds("place.told") else _HEARSAY
+    return any(fact.holds and not fact.name.startswith(hearsay) for fact in telling(condition, facts))
+
+
+def _true(entry: Entry, conditions: tuple[str, ...], facts: Facts, without: frozenset[tuple[str, str]]) -> Iterator[str]:
+    return (one for one in conditions if (entry.id, one) not in without and value(one, facts) is True)
