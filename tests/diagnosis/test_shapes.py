@@ -67,7 +67,10 @@ def test_a_listed_size_that_is_mostly_cache_is_not_the_weights() -> None:
     row = "llama3.1:8b  0123456789ab  34 GB  33%/67% CPU/GPU  4 minutes from now\n"
     case = {"platform": "linux", "gpu": "RTX 3090 24GB", "evidence": [{"kind": "ollama_ps", "text": row}]}
     assert judged(case).findings[0].cause is Cause.CONTEXT_TOO_LARGE
-    whole = {**case, "evidence": [{"kind": "ollama_ps", "text": row.replace("llama3.1:8b", "llama3.3:70b").replace("34 GB", "46 GB")}]}
+    whole = {
+        **case,
+        "evidence": [{"kind": "ollama_ps", "text": row.replace("llama3.1:8b", "llama3.3:70b").replace("34 GB", "46 GB")}],
+    }
     assert judged(whole).findings[0].cause is Cause.MODEL_TOO_LARGE
 
 

@@ -105,14 +105,14 @@ def _machine(sheet: Sheet) -> None:
     sheet.say("on.linux", platform in {"linux", "docker-linux"} or None)
     sheet.say("on.live", is_live(reading.evidence) or None)
     builds = [int(one or two) for one, two in _BUILD.findall(reading.raw)]
-    old = next((build for build in builds if 10240 <= build < 19044), None)  # noqa: PLR2004 - Windows 10 before 21H2
+    old = next((build for build in builds if 10240 <= build < 19044), None)
     sheet.say(
         "windows.old",
         (old is not None) or None,
         f"Windows build {old} is older than 19044 (21H2)",
         Quote("text", str(old)) if old else None,
     )
-    sheet.say("windows.ten", any(10240 <= build < 22000 for build in builds) or "windows 10" in text or None)  # noqa: PLR2004 - builds of Windows 10
+    sheet.say("windows.ten", any(10240 <= build < 22000 for build in builds) or "windows 10" in text or None)
 
 
 def _processor(sheet: Sheet) -> None:
@@ -161,7 +161,7 @@ def _card(sheet: Sheet) -> None:
     sheet.say("card.amd_integrated", (gpu.amd and bool(_APU.search(reading.prose))) or None, "an integrated AMD GPU", at)
     works = next((smi for smi in reading.smi if smi.works), None)
     sheet.say("driver.works", (works is not None) or None, "nvidia-smi shows the card", works.at if works else None)
-    busy = [smi for smi in reading.smi if smi.utilization and max(smi.utilization) >= 50]  # noqa: PLR2004 - busy
+    busy = [smi for smi in reading.smi if smi.utilization and max(smi.utilization) >= 50]
     sheet.say("card.busy", bool(busy) or None, "the card computes", busy[0].at if busy else None)
 
 
@@ -239,29 +239,36 @@ def _driver(sheet: Sheet) -> None:
         sheet.say(f"cuda.{code.code}", True, f"CUDA error {code.code}", at, of=code.hit)
         if code.code == OUT_OF_MEMORY and code.hit.key == "cuda_code" and "init failure" in at.text:
             sheet.say("cuda.no_device", True, f"CUDA fails to start with error {code.code}", at, of=code.hit)
-    _generation(sheet)
     runtime = next((smi for smi in reading.smi if smi.cuda), None)
-    if runtime is not None and tuple(int(part) for part in (runtime.cuda.split(".") + ["0"])[:2]) < _OLDEST_CUDA:
-        sheet.say(
-            "driver.below_any", True, f"the driver serves CUDA {runtime.cuda}, every release needs 11 or newer", runtime.driver_at
-        )
-    module = _KERNEL_MODULE.search(reading.raw) if reading.driver is None else None
-    number = reading.driver[0] if reading.driver else ".".join(filter(None, module.groups())) if module else ""
-    at = reading.driver[1] if reading.driver else Quote("text", module[0].strip()[:160]) if module else None
+    if runtime is not None and tuple(int(part) for part in [*runtime.cuda.split("."), "0"][:2]) < _OLDEST_CUDA:
+        text = f"the driver serves CUDA {runtime.cuda}, every release needs 11 or newer"
+        sheet.say("driver.below_any", True, text, runtime.driver_at)
+    _generation(sheet)
+    _release_of_driver(sheet)
+
+
+def _release_of_driver(sheet: Sheet) -> None:
+    """Compare the driver's number with what the release and the card need."""
+    reading = sheet.reading
+    number, at = reading.driver or ("", None)
+    module = _KERNEL_MODULE.search(reading.raw) if not number else None
+    if module is not None:
+        number, at = ".".join(filter(None, module.groups())), Quote("text", module[0].strip()[:160])
     if not number:
         return
     major, needed = int(number.split(".")[0]), needed_driver(reading.version)
-    if needed is not None and sheet.holds("card.before_volta") and at_least(reading.version, "0.30.0") or sheet.holds("card.blackwell"):
+    early = sheet.holds("card.before_volta") and at_least(reading.version, "0.30.0")
+    if sheet.holds("card.blackwell") or early:
         needed = max(_NEEDS_570, needed or 0)
-    if major >= _DROPS_VOLTA and sheet.holds("card.before_turing"):
-        sheet.say("driver.drops_card", True, f"driver {number} no longer serves cards before Turing", at)
+    if sheet.holds("card.before_turing"):
+        sheet.say("driver.drops_card", major >= _DROPS_VOLTA or None, f"driver {number} no longer serves cards before Turing", at)
     if needed is not None and major < needed:
         sheet.say("driver.below_floor", True, f"driver {number} is below the {needed} that this release needs", at)
-    elif reading.version is None and major < 450:  # noqa: PLR2004 - the oldest minimum of all
+    elif reading.version is None and major < 450:
         sheet.say("driver.below_any", True, f"driver {number} is below the minimum of every release", at)
-    elif needed is not None or major >= 550:  # noqa: PLR2004 - the newest minimum
+    elif needed is not None or major >= 550:
         sheet.say("driver.new_enough", True, f"driver {number}", at)
-    sheet.say("driver.555_or_newer", (major >= 555) or None, f"driver {number}", at)  # noqa: PLR2004 - its WSL libraries have another symbol
+    sheet.say("driver.555_or_newer", (major >= 555) or None, f"driver {number}", at)
 
 
 def _generation(sheet: Sheet) -> None:
@@ -271,7 +278,11 @@ def _generation(sheet: Sheet) -> None:
         return
     names = " ".join(name for smi in reading.smi for name in smi.names)
     printed = [float(one.compute) for one in reading.gpu_devices if re.fullmatch(r"\d{1,2}\.\d", one.compute)]
-    number = min(printed, default=None) or capability("\n".join(filter(None, (reading.evidence.gpu, names)))) or capability(reading.raw)
+    number = (
+        min(printed, default=None)
+        or capability("\n".join(filter(None, (reading.evidence.gpu, names))))
+        or capability(reading.raw)
+    )
     if number is None:
         return
     text, at = f"the card's compute capability is {number}", Quote("gpu", reading.evidence.gpu or names)
@@ -279,7 +290,11 @@ def _generation(sheet: Sheet) -> None:
     sheet.say("card.before_volta", number < 7.0 or None, text, at)
     sheet.say("card.before_turing", number < 7.5 or None, text, at)
     sheet.say("card.blackwell", number >= 10.0 or None, text, at)
-    sheet.say("release.before_blackwell", at_least(reading.version, "0.5.13") is False and number >= 10.0 or None, f"{text}: releases before v0.5.13 have no code for it")
+    sheet.say(
+        "release.before_blackwell",
+        (at_least(reading.version, "0.5.13") is False and number >= 10.0) or None,
+        f"{text}: releases before v0.5.13 have no code for it",
+    )
 
 
 def _library(sheet: Sheet) -> None:
@@ -404,7 +419,7 @@ def _memory(sheet: Sheet) -> None:
     )
     refused = reading.hit("ram_refused")
     if refused is not None:
-        amounts = f" ({refused.groups[0]} of {refused.groups[1]})" if len(refused.groups) == 2 else ""  # noqa: PLR2004 - both amounts
+        amounts = f" ({refused.groups[0]} of {refused.groups[1]})" if len(refused.groups) == 2 else ""
         sheet.say(
             "ram.refused",
             True,

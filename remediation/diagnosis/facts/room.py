@@ -11,12 +11,12 @@ import re
 from remediation.diagnosis.codes import OUT_OF_MEMORY
 from remediation.diagnosis.facts.base import Sheet
 from remediation.diagnosis.facts.run import worst_row
-from remediation.diagnosis.facts.shortage import DEFAULT_CONTEXT, FIT_MARGIN, Shortage
 from remediation.diagnosis.logs import Load
 from remediation.diagnosis.prediction import own_memory, predict
 from remediation.diagnosis.present import is_live
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.runners import orphans
+from remediation.diagnosis.shortage import DEFAULT_CONTEXT, FIT_MARGIN, Shortage
 from remediation.diagnosis.texts.ps import PsRow
 from remediation.diagnosis.units import GIB, MIB, human
 from remediation.diagnosis.versions import Generation, at_least
@@ -36,7 +36,10 @@ _WDDM = frozenset({"windows", "wsl", "docker-windows"})
 _BILLIONS = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d)?)\s?b(?![a-z0-9])", re.IGNORECASE)
 _EXPERTS = re.compile(r"(?<!\d)(\d{1,2})x(\d{1,3})b", re.IGNORECASE)
 _LARGE_QUANTISATION = re.compile(r"(?:fp16|bf16|f16|q8_0|q6_k|q5_k)", re.IGNORECASE)
-_FILE = re.compile(r"^(\S{1,80}:\S{1,60})\s{1,20}[0-9a-f]{12}\s{1,20}(\d{1,5}(?:\.\d)?) (GB|MB)\s{1,20}(?:\d{1,3} [a-z]|About|Less)", re.MULTILINE)
+_FILE = re.compile(
+    r"^(\S{1,80}:\S{1,60})\s{1,20}[0-9a-f]{12}\s{1,20}(\d{1,5}(?:\.\d)?) (GB|MB)\s{1,20}(?:\d{1,3} [a-z]|About|Less)",
+    re.MULTILINE,
+)
 
 
 def derive(sheet: Sheet) -> None:
@@ -72,7 +75,7 @@ def derive(sheet: Sheet) -> None:
         reading.hit("gpu_oom") is not None
         and figures.parallel >= _VERY_MANY
         and (figures.context or 0) * figures.parallel >= 65536
-    ):  # noqa: PLR2004 - tokens
+    ):
         sheet.say(
             "room.slots_oom", True, f"{figures.parallel} slots of {figures.context} tokens asked for more than the card has"
         )
@@ -126,11 +129,11 @@ def _decides(sheet: Sheet, used: int | None) -> None:  # noqa: C901 - the counte
         )
         sheet.say("room.slots_help", one or None, f"{figures.parallel} slots multiply the cache: {words}", *at)
     elif now is False and used is not None and used >= _BIG and empty and unmet:
-        sheet.say("room.others_decide", share >= 0.12 or None, taken, *at, of=load)  # noqa: PLR2004 - a desktop takes less
+        sheet.say("room.others_decide", share >= 0.12 or None, taken, *at, of=load)
         sheet.say("room.others_count", True, taken, *at, of=load)
     elif now is False and figures.fits(figures.empty_card, context=DEFAULT_CONTEXT) and not empty and length > DEFAULT_CONTEXT:
         sheet.say("room.context_decides", True, f"a context of {length} tokens: {words}", *at, of=load)
-    if used is not None and unmet and share >= 0.5:  # noqa: PLR2004 - half of it
+    if used is not None and unmet and share >= 0.5:
         if (figures.free or 0) < GIB:
             # facts/ollama 4.8: below about 1 GiB free no layer of any 7B model fits
             sheet.say("room.full", True, taken, *at, of=load)
@@ -145,7 +148,7 @@ def _decides(sheet: Sheet, used: int | None) -> None:  # noqa: C901 - the counte
             of=load,
         )
     if now is False and figures.weights:
-        heavy = (figures.kv or 0) / figures.weights >= 0.2 or length >= _VERY_LONG  # noqa: PLR2004 - a fifth of the weights is a cache worth naming
+        heavy = (figures.kv or 0) / figures.weights >= 0.2 or length >= _VERY_LONG
         sheet.say(
             "room.cache_heavy",
             (heavy and length > DEFAULT_CONTEXT) or None,
@@ -263,7 +266,7 @@ def _slots_and_context(sheet: Sheet) -> None:
     sheet.say(
         "context.tier", (length in {32768, 262144} and at_least(reading.version, "0.15.5") is not False) or None, words, where
     )
-    sheet.say("context.absurd", (length >= 1_000_000) or None, words, where)  # noqa: PLR2004 - tokens
+    sheet.say("context.absurd", (length >= 1_000_000) or None, words, where)
     lengths = {one.value for one in reading.asks if one.what == "num_ctx" and one.value}
     sheet.say(
         "ask.contexts_differ",
@@ -391,7 +394,12 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
     if total and whole_size is not None and whole_size > total and small and row is not None:
         text, weights = f"it takes {human(whole_size)}, the card has {human(total)}", _usual_weights(row.name)
         cache = weights is not None and whole_size > 2 * weights + 2 * GIB
-        sheet.say("size.listed_exceeds" if weights is None else "size.mostly_cache" if cache else "size.exceeds_card", True, text, row.at)
+        sheet.say(
+            "size.listed_exceeds" if weights is None else "size.mostly_cache" if cache else "size.exceeds_card",
+            True,
+            text,
+            row.at,
+        )
     if (
         total
         and whole_size is not None
@@ -399,7 +407,7 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
         and row.gpu is not None
         and whole_size <= total * 1.35
         and row.gpu >= 0.85
-    ):  # noqa: PLR2004 - nearly whole
+    ):
         sheet.say("size.nearly_fits", True, "all but a tenth fits; the listed size is the server's estimate", row.at)
     if total and whole_size is not None and whole_size < total * 0.9 and small:
         sheet.say("size.fits_card", True, f"it takes {human(whole_size)}, the card has {human(total)}", row.at if row else None)
@@ -454,7 +462,9 @@ def _two_loads(sheet: Sheet, less: Load, more: Load) -> None:
 
 def _taken_at_start(sheet: Sheet) -> None:
     """Compare what discovery found free with the cards' size: at that time no model of this server was loaded."""
-    known = [device for device in sheet.reading.gpu_devices if device.total and device.free is not None and device.library != "metal"]
+    known = [
+        device for device in sheet.reading.gpu_devices if device.total and device.free is not None and device.library != "metal"
+    ]
     taken, total = sum((one.total or 0) - (one.free or 0) for one in known), sum(one.total or 0 for one in known)
     if known and taken > max(2 * GIB, total // 5) and not sheet.holds("place.whole", "room.weights_decide"):
         text = f"{human(taken)} of {human(total)} were in use by others when the server started"

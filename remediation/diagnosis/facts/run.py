@@ -32,7 +32,8 @@ _LOAD_SHARE = 0.5
 _PACE = re.compile(r"(?<![\d.,-])(\d{1,3}(?:\.\d{1,2})?) ?(?:tokens?|tok|t) ?(?:/|per) ?(?:s\b|sec)", re.IGNORECASE)
 _KEPT = re.compile(r"(?<![A-Za-z_])keep_?alive[\"']?\s{0,4}[=:]\s{0,4}[\"']?(0s?|[1-9]s|[1-5]\ds)(?![\w.])", re.IGNORECASE)
 _IN_WORDS = re.compile(
-    r"(?:(?:only|just|first|offload\w*)\W{1,3})?\b(\d{1,3}) ?(?:of|/|out of) ?(?:the |all )?(\d{1,3}) (?:repeating )?layers?\b", re.IGNORECASE
+    r"(?:(?:only|just|first|offload\w*)\W{1,3})?\b(\d{1,3}) ?(?:of|/|out of) ?(?:the |all )?(\d{1,3}) (?:repeating )?layers?\b",
+    re.IGNORECASE,
 )
 """Layers that somebody counts in a sentence."""
 _CPU_GRAPH = re.compile(r'msg="compute graph"[^\n]{0,80}(?:backend|device)=CPU[^\n]{0,60}size="([\d.]{1,8} [KMG]iB)"')
@@ -136,7 +137,12 @@ def _placement(sheet: Sheet) -> None:
         share, at, text = (0.5 if told.name == "told.split" else 0.0), told.quotes[0], told.said
         sheet.say("place.told", True, told.said, at)
     counted = _IN_WORDS.search(reading.raw)
-    if share in {None, 0.5} and counted is not None and 0 < int(counted[2]) >= int(counted[1]) and not sheet.holds("discovery.empty"):
+    if (
+        share in {None, 0.5}
+        and counted is not None
+        and 0 < int(counted[2]) >= int(counted[1])
+        and not sheet.holds("discovery.empty")
+    ):
         share, at, text = int(counted[1]) / int(counted[2]), Quote("text", counted[0]), f"{counted[0]} are said to be on the GPU"
         sheet.say("place.told", True, text, at)
     if share is None and sheet.holds("discovery.empty"):
@@ -162,7 +168,7 @@ def _placement(sheet: Sheet) -> None:
         and load.result
         and row.gpu is not None
         and row.gpu < 0.7 < load.result[0] / load.result[1]
-    ):  # noqa: PLR2004 - mostly
+    ):
         text = f"{load.result[0]} of {load.result[1]} layers are on the GPU, and yet only {row.gpu:.0%} of the bytes"
         sheet.say("place.bytes_lag", True, text, load.result_at, row.at)
     sheet.say("place.listed_only", reading.offloaded is None or None, "a list says where the model is", row.at if row else None)
@@ -175,7 +181,7 @@ def _placement(sheet: Sheet) -> None:
     listed = [one for one in reading.ps if one.gpu is not None and one.gpu < 1]
     sheet.say(
         "place.list_contradicts",
-        bool(listed) and sheet.holds("place.whole") or None,
+        (bool(listed) and sheet.holds("place.whole")) or None,
         "a list shows less on the GPU",
         *(one.at for one in listed[:1]),
     )
@@ -353,7 +359,7 @@ def _times(sheet: Sheet) -> None:
     pace = _PACE.search(reading.prose)
     told = next((one for one in reading.speeds if one.total or one.rate or one.load), None)
     for one in reading.speeds:
-        if one.load and one.load >= 10 and (not one.total or one.load >= one.total * _LOAD_SHARE):  # noqa: PLR2004 - longer than anybody waits gladly
+        if one.load and one.load >= 10 and (not one.total or one.load >= one.total * _LOAD_SHARE):
             sheet.say("load.dominates", True, f"of the whole time {one.load:.0f} s are loading", one.at)
         if one.load and one.total and one.load < one.total * _LOAD_SHARE:
             sheet.say("load.small_part", True, f"loading is {one.load:.0f} of {one.total:.0f} s", one.at)
@@ -362,6 +368,12 @@ def _times(sheet: Sheet) -> None:
         sheet.say("speed.slow", told.rate < _SLOW, f"it writes only {told.rate:.1f} tokens/s", told.at)
     elif pace is not None:
         sheet.say("speed.slow", float(pace[1]) < _SLOW or None, f"it writes {pace[1]} tokens/s", Quote("text", pace[0]))
+    _reloads(sheet)
+
+
+def _reloads(sheet: Sheet) -> None:
+    """Note why a model would be loaded again and again."""
+    reading = sheet.reading
     computed = next(
         (
             ask
@@ -379,7 +391,7 @@ def _times(sheet: Sheet) -> None:
         )
     contexts = {load.context for load in reading.loads if load.context and load.started_at is not None}
     files = {load.model for load in reading.loads if load.model}
-    if len(contexts) > 1 and len(files) <= 1 and len(reading.loads) > 2 and not sheet.holds("place.short"):  # noqa: PLR2004 - to and fro
+    if len(contexts) > 1 and len(files) <= 1 and len(reading.loads) > 2 and not sheet.holds("place.short"):
         sheet.say(
             "load.options_differ", True, f"one model was loaded with {len(contexts)} contexts in turn", reading.loads[-1].at
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from remediation.diagnosis.explain import explained
 from remediation.diagnosis.knowledge import knowledge
+from remediation.diagnosis.knowledge.explain import explained
 
 _HEAD = """# Mechanisms
 

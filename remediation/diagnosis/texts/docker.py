@@ -23,7 +23,8 @@ _IMAGE = re.compile(
     r"(?:image:\s*[\"']?|docker run[^\n]{0,1000}\s|podman run[^\n]{0,1000}\s)((?:[\w.-]{1,100}/){0,4}ollama(?:/ollama)?(?::[\w.-]{1,128})?)"
 )
 _COMPUTES = re.compile(
-    r"(?:image:\s*[\"']?|(?:docker|podman) run[^\n]{0,400}\s)[\w./-]{0,80}(?:torch|tensorflow|cuda|vllm|text-generation|llama|localai|whisper|diffusion|comfyui|triton)[\w./:-]{0,80}", re.IGNORECASE
+    r"(?:image:\s*[\"']?|(?:docker|podman) run[^\n]{0,400}\s)[\w./-]{0,80}(?:torch|tensorflow|cuda|vllm|text-generation|llama|localai|whisper|diffusion|comfyui|triton)[\w./:-]{0,80}",
+    re.IGNORECASE,
 )
 """Images of programs that compute on a card, Ollama's aside."""
 _LIMIT = re.compile(
