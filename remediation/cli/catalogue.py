@@ -1,4 +1,4 @@
-"""``steps``: which steps there are, and what one of them takes."""
+"""``steps``: which steps there are, and what one of them takes; ``explain``: what is known of a mechanism."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from remediation.cli.command import command
-from remediation.cli.options import Steps
+from remediation.cli.options import Explain, Steps
 
 
 @command(Steps)
@@ -27,6 +27,35 @@ def steps(options: Steps) -> int:
         sys.stdout.write(document(described[0] if options.name else described))
     else:
         sys.stdout.writelines(f"{row}\n" for row in (_page(described[0]) if options.name else _list(described)))
+    return 0
+
+
+@command(Explain)
+def explain(options: Explain) -> int:
+    """Say what a mechanism is, how it shows, what cures it and how to confirm that."""
+    import difflib  # noqa: PLC0415 - loaded when asked for
+
+    from remediation.diagnosis.explain import explained  # noqa: PLC0415 - pydantic is loaded when asked for
+    from remediation.diagnosis.knowledge import knowledge  # noqa: PLC0415 - as above
+    from remediation.model.errors import UsageError  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.json_lines import document  # noqa: PLC0415 - loaded when asked for
+    from remediation.report.lines import Line  # noqa: PLC0415 - loaded when asked for
+
+    known = knowledge().mechanisms
+    entry = known.get(options.mechanism)
+    if entry is None:
+        near = difflib.get_close_matches(options.mechanism, known, n=1, cutoff=0.4)
+        of_cause = [name for name, one in known.items() if one.cause == options.mechanism]
+        hint = f"; of this cause there are {', '.join(of_cause)}" if of_cause else f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(f"there is no mechanism {options.mechanism!r}{hint}", next_step="docs/mechanisms.md lists all mechanisms")
+    if options.json:
+        sys.stdout.write(document(entry.model_dump(mode="json", by_alias=True)))
+        return 0
+    lines = [Line(entry.title, lead=f"{entry.id}  ")]
+    for heading, rows in explained(entry):
+        if heading != "what":
+            lines += [Line(row, lead=f"  {heading if not number else '':22}") for number, row in enumerate(rows)]
+    sys.stdout.writelines(f"{row}\n" for line in lines for row in line.rows())
     return 0
 
 

@@ -20,6 +20,7 @@ namespace = Collection(
     inventory_queries.hosts,
     inventory_queries.variables,
     catalogue.steps,
+    catalogue.explain,
     writing.lint,
     writing.schema,
     monitor.monitor,

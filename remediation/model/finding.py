@@ -126,10 +126,10 @@ class Diagnosis:
     notes: tuple[str, ...] = ()
     senders: tuple[Sender, ...] = ()
 
-    def confidence(self, cause: Cause) -> float:
-        """Return how sure the diagnosis is of `cause`; 0 when it is not among the findings."""
-        return max((finding.confidence for finding in self.findings if finding.cause is cause), default=0.0)
+    def confidence(self, what: str) -> float:
+        """Return how sure the diagnosis is of a cause or mechanism; 0 when it is not among the findings."""
+        return max((one.confidence for one in self.findings if what in (one.cause, one.mechanism)), default=0.0)
 
-    def rules_out(self, cause: Cause) -> bool:
-        """Return whether the evidence excludes `cause`."""
-        return any(item.cause is cause for item in self.ruled_out)
+    def rules_out(self, what: str) -> bool:
+        """Return whether the evidence excludes a cause; of a mechanism alone none says so."""
+        return any(item.cause == what for item in self.ruled_out)

@@ -56,12 +56,13 @@ def _rung(raw: Any, reader: TaskReader, loading: Loading, task: Task, number: in
     loading.expect(raw, keywords.RUNG, "a rung")
     if not raw.get("tasks"):
         loading.problems.add("a rung needs tasks", place)
-    treats = []
+    treats: list[str] = []
     for name in texts_of(raw.get("treats")):
-        if name in CAUSES:
-            treats.append(Cause(name))
+        known = name in CAUSES or name in _mechanisms()
+        if known:
+            treats.append(Cause(name) if name in CAUSES else name)
         else:
-            loading.problems.unknown("the cause", name, CAUSES, value_place(raw, "treats"))
+            loading.problems.unknown("the cause or mechanism", name, [*CAUSES, *_mechanisms()], value_place(raw, "treats"))
     nodes = reader.nodes(raw.get("tasks"), task.settings, f"{task.path}/{number}.", place)
     for inner in tasks_of(nodes):
         if inner.action in UNFIT or inner.settings.run_once:
@@ -74,6 +75,13 @@ def _rung(raw: Any, reader: TaskReader, loading: Loading, task: Task, number: in
         last_resort=as_switch(raw.get("last_resort") or False),
         place=place,
     )
+
+
+def _mechanisms() -> list[str]:
+    """Return the names of all mechanisms; they are read where something else than a cause is named."""
+    from remediation.diagnosis.knowledge import knowledge  # noqa: PLC0415 - read only where a rung names a mechanism
+
+    return list(knowledge().mechanisms)
 
 
 def _named_once(rungs: list[Rung | None], loading: Loading) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from remediation.model.errors import Place
-    from remediation.model.finding import Cause
     from remediation.templating.reading import Decrypt
 
 
@@ -60,11 +59,11 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One remedy of a ladder, in the file's order: its tasks treat these causes together."""
+    """One remedy of a ladder, in the file's order: its tasks treat these causes and mechanisms together."""
 
     name: str
     tasks: tuple[Node, ...]
-    treats: tuple[Cause, ...] = ()
+    treats: tuple[str, ...] = ()
     last_resort: bool = False
     place: Place | None = None
 

@@ -75,10 +75,17 @@ def schema(steps: Mapping[str, type[Step[Any]]] | None = None) -> Schema:
             "task": _task(calls),
             "ladder": _ladder(goals),
             "rung": _object(
-                {**_properties(keywords.RUNG), "treats": _texts([str(cause) for cause in Cause])}, required=["tasks"]
+                {**_properties(keywords.RUNG), "treats": _texts(_treated())}, required=["tasks"]
             ),
         },
     }
+
+
+def _treated() -> list[str]:
+    """Return the names of all causes and mechanisms."""
+    from remediation.diagnosis.knowledge import knowledge  # noqa: PLC0415 - read only for the schema
+
+    return [*(str(cause) for cause in Cause), *knowledge().mechanisms]
 
 
 def _task(calls: Mapping[str, Schema]) -> Schema:

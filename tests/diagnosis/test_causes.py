@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from remediation.diagnosis.causes import FINDERS
 from remediation.diagnosis.diagnose import diagnose, to_json
 from remediation.diagnosis.evidence import Evidence, Piece
+from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.load import load_evidence, of_incident
 from remediation.diagnosis.verdict import verdict
 from remediation.model.finding import Cause, Diagnosis
@@ -34,9 +34,9 @@ def test_each_cause_is_named_with_a_quote_that_stands_in_the_evidence(case: dict
             assert any(part.strip() in shown for part in (quote.text, quote.text.split(":", 1)[-1])), quote
 
 
-def test_every_cause_but_unknown_has_a_finder_and_a_case() -> None:
+def test_every_cause_but_unknown_has_a_mechanism_and_a_case() -> None:
     assert {case["expected"] for case in CASES} == {str(cause) for cause in Cause}
-    assert len(FINDERS) == len(Cause) - 1
+    assert {entry.cause for entry in knowledge().mechanisms.values()} == set(Cause) - {Cause.UNKNOWN}
 
 
 def test_num_gpu_in_the_log_rules_out_occupied_vram() -> None:
