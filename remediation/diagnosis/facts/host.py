@@ -118,6 +118,10 @@ def _engine(sheet: Sheet) -> None:
     toolkit = _TOOLKIT.search(reading.raw)
     sheet.say("toolkit.version", (toolkit is not None) or None, "a release of the toolkit is named", Quote("text", toolkit[0]) if toolkit else None)
     speaks = reading.hit("container_cli", "hook_failed", "bpf_load", "cgroup_denied", "cgroup_old", "cli_no_driver", "rpc_timeout", "unknown_device", "nvml_permissions")
+    state = reading.hit("desktop_state", "wsl_error")
+    if state is not None:
+        told = next((word for word in ("is stopped", "hangs") if f" {word}" in state.at.text and state.at.where.startswith("docker desktop")), "")
+        sheet.say("desktop.state", True, f"Docker Desktop {told}" if told else "Docker Desktop or WSL reports an error of its own", state.at)
     sheet.say("toolkit.speaks", (speaks is not None) or None, "the toolkit prints the message itself, so it is installed", speaks.at if speaks else None)
 
 

@@ -134,6 +134,9 @@ def _placement(sheet: Sheet) -> None:
     if share is None:
         return
     short = share < 1
+    if not short and reading.evidence.runners == ():
+        text = "the last load put all layers on the GPU; no model is loaded now"
+        sheet.say("place.past", True, text, at)
     sheet.say("place.whole", not short, text, at, of=load)
     sheet.say("place.short", short, text, at, of=load)
     sheet.say("place.none", share == 0, text, at, of=load)

@@ -88,10 +88,10 @@ _QUESTION = re.compile(r"[^.,;\n?]{0,300}\?")
 
 def derive(sheet: Sheet) -> Iterator[str]:
     """Note what the texts say in words; yields the names, for tests."""
-    prose, written = sheet.reading.prose, sheet.reading.raw.lower()
+    prose, written = sheet.reading.words, sheet.reading.raw
     stated = _QUESTION.sub("", prose)
     for name, pattern in _PATTERNS.items():
         match = pattern.search(written if name in _WRITTEN else stated if name in _STATED else prose)
         if match is not None:
-            sheet.say(name, True, WORDS[name][0], Quote("text", " ".join(match[0].split())[:160]))
+            sheet.say(name, True, WORDS[name][0], Quote("text", match[0].strip().split("\n")[0][:160]))
             yield name
