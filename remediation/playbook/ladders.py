@@ -62,7 +62,7 @@ def _rung(raw: Any, reader: TaskReader, loading: Loading, task: Task, number: in
         if known:
             treats.append(Cause(name) if name in CAUSES else name)
         else:
-            loading.problems.unknown("the cause or mechanism", name, [*CAUSES, *_mechanisms()], value_place(raw, "treats"))
+            loading.problems.unknown("the cause", name, [*CAUSES, *_mechanisms()], value_place(raw, "treats"))
     nodes = reader.nodes(raw.get("tasks"), task.settings, f"{task.path}/{number}.", place)
     for inner in tasks_of(nodes):
         if inner.action in UNFIT or inner.settings.run_once:

@@ -108,6 +108,7 @@ estimate.contradicts_itself: everything fits by the server's own figure, and lay
 estimate.overruled: all layers were asked and load, although the estimate said fewer
 estimate.inflated: the server's total is larger than the sum of its parts
 size.exceeds_card: the listed size or the model's parameters do not fit the card
+size.listed_exceeds: the listed size, with a context that is not known, does not fit the card
 size.mostly_cache: the model takes twice its file's size and more
 size.nearly_fits: all but a tenth is on the card, which is about as large as the listed size
 size.fits_card: the listed size is smaller than the card

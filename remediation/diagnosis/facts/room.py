@@ -263,7 +263,8 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
     if not sheet.holds("place.short"):
         return
     if total and whole_size is not None and whole_size > total and small:
-        sheet.say("size.exceeds_card", True, f"it takes {human(whole_size)}, the card has {human(total)}", row.at if row else None)
+        name = "size.exceeds_card" if figures.context is not None else "size.listed_exceeds"
+        sheet.say(name, True, f"it takes {human(whole_size)}, the card has {human(total)}", row.at if row else None)
     if total and whole_size is not None and row is not None and row.gpu is not None and whole_size <= total * 1.35 and row.gpu >= 0.85:  # noqa: PLR2004 - nearly whole
         sheet.say("size.nearly_fits", True, "all but a tenth fits; the listed size is the server's estimate", row.at)
     if total and whole_size is not None and whole_size < total * 0.9 and small:

@@ -273,7 +273,7 @@ def _times(sheet: Sheet) -> None:
     contexts = {load.context for load in reading.loads if load.context and load.started_at is not None}
     files = {load.model for load in reading.loads if load.model}
     if len(contexts) > 1 and len(files) <= 1 and len(reading.loads) > 2 and not sheet.holds("place.short"):  # noqa: PLR2004 - to and fro
-        sheet.say("load.options_differ", True, f"one model was loaded with {len(contexts)} contexts in turn", reading.loads[-1].at)
+        sheet.say("load.options_differ", True, f"one model was loaded with {plural(len(contexts), 'context')} in turn", reading.loads[-1].at)
     keep = reading.setting("OLLAMA_KEEP_ALIVE")
     if keep is not None and keep.value in {"0", "0s"}:
         sheet.say("keep_alive.zero", True, "OLLAMA_KEEP_ALIVE=0 unloads the model after each answer", keep.at)

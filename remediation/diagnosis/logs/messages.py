@@ -157,7 +157,7 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("library_missing", "no cuda", r"\bno cuda(?:_v\d+)?(?: (?:or|and) cuda\w*)? (?:libraries|library|backend|folders?|runtime|director(?:y|ies))"),
     ("library_missing", "failed to load", r"failed to load[^\n]*ggml-(?:cuda|hip|rocm|vulkan)"),
     ("rocm_library_missing", "rocm", r"no compatible rocm library found|no suitable rocm found|unable to verify rocm library"),
-    ("system_cpu_only", "msg=system", r"msg=system(?: CPU\.\d+\.\w+=\S+)+ compiler="),
+    ("system_cpu_only", "msg=system", r"msg=system CPU\.(?![^\n]{0,3000} (?:CUDA|ROCm|HIP|Vulkan|Metal|SYCL|MUSA)\.)"),
     ("cpu_backend_only", "loaded cpu backend"),
     ("cuda_backend", "loaded cuda backend"),
     ("cuda_found", "found", r"ggml_cuda_init: found (?!0\b)\d+ (?:CUDA|ROCm) devices"),
