@@ -33,7 +33,13 @@ READ = ("platform", "ollama_version", "gpu", "symptom", "evidence")
 BYSTANDERS = ("OLLAMA_NUM_PARALLEL=4", "OLLAMA_KEEP_ALIVE=5m", "# OLLAMA_GPU_OVERHEAD=8589934592")
 SENTENCE = "A print server and the backup of the file share run on another machine of the same network."
 LINES = 6
-STEPS = {"prior": (-1.0, -0.4, 0.4, 1.0), "proves": (-1.0, 1.0), "more": (-0.3, 0.3), "supports": (-0.4, 0.4), "against": (-0.6, 0.6)}
+STEPS = {
+    "prior": (-1.0, -0.4, 0.4, 1.0),
+    "proves": (-1.0, 1.0),
+    "more": (-0.3, 0.3),
+    "supports": (-0.4, 0.4),
+    "against": (-0.6, 0.6),
+}
 BOUNDS = {"prior": (-6.0, -1.0), "proves": (6.0, 12.0), "more": (0.0, 1.5), "supports": (1.2, 4.0), "against": (1.0, 5.0)}
 FOLDS = 10
 SURE = 0.9
@@ -60,7 +66,10 @@ def variants(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {**document, "evidence": [piece for piece in pieces if piece["text"].strip()]}
     said = yaml.safe_dump(document)
     for line in (*(one for one in BYSTANDERS if one.strip("# ").partition("=")[0] not in said), SENTENCE):
-        yield {**document, "evidence": [*document["evidence"], {"kind": "other" if line is SENTENCE else "env", "text": line + "\n"}]}
+        yield {
+            **document,
+            "evidence": [*document["evidence"], {"kind": "other" if line is SENTENCE else "env", "text": line + "\n"}],
+        }
 
 
 def cases(folders: Sequence[pathlib.Path], *, changed: bool) -> list[Case]:
@@ -74,7 +83,16 @@ def cases(folders: Sequence[pathlib.Path], *, changed: bool) -> list[Case]:
             accepted = frozenset({expected["cause"], *(expected.get("other_causes") or ())})
             for number, document in enumerate((shown, *(variants(shown) if changed else ()))):
                 facts = derive(read_evidence(of_incident(document)))
-                found.append(Case(f"{folder.name}/{file.stem}", accepted, whole.get("strength") == "strong", facts, tally(facts), number == 0))
+                found.append(
+                    Case(
+                        f"{folder.name}/{file.stem}",
+                        accepted,
+                        whole.get("strength") == "strong",
+                        facts,
+                        tally(facts),
+                        number == 0,
+                    )
+                )
     return found
 
 

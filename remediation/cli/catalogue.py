@@ -47,7 +47,9 @@ def explain(options: Explain) -> int:
         near = difflib.get_close_matches(options.mechanism, known, n=1, cutoff=0.4)
         of_cause = [name for name, one in known.items() if one.cause == options.mechanism]
         hint = f"; of this cause there are {', '.join(of_cause)}" if of_cause else f"; did you mean {near[0]!r}?" if near else ""
-        raise UsageError(f"there is no mechanism {options.mechanism!r}{hint}", next_step="docs/mechanisms.md lists all mechanisms")
+        raise UsageError(
+            f"there is no mechanism {options.mechanism!r}{hint}", next_step="docs/mechanisms.md lists all mechanisms"
+        )
     if options.json:
         sys.stdout.write(document(entry.model_dump(mode="json", by_alias=True)))
         return 0

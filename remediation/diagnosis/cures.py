@@ -78,7 +78,9 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
     windows = evidence.platform in {"windows", "docker-windows", "wsl"}
     variable = facts.first("visible.nothing", "visible.no_such_card", "visible.empty", "visible.uuid", "visible.chosen")
     pids = [str(one.pid) for one in orphans(evidence)]
-    end = " ".join(["taskkill", "/F", *(f"/PID {pid}" for pid in pids)] if evidence.platform == "windows" else ["sudo", "kill", *pids])
+    end = " ".join(
+        ["taskkill", "/F", *(f"/PID {pid}" for pid in pids)] if evidence.platform == "windows" else ["sudo", "kill", *pids]
+    )
     known: Mapping[str, str] = {
         "driver": str(needed_driver(reading.version) or "the newest release"),
         "host": "Windows" if windows else "the host",
@@ -89,7 +91,11 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
         "holder": _holder(reading),
     }
     text = re.sub(r"\{(\w+)\}", lambda match: known.get(match[1], match[0]), words)
-    return text.replace("; )", ")").replace("NVIDIA driver to the newest release or newer", "NVIDIA driver to the newest release").replace("driver the newest release or newer", "driver of the newest release")
+    return (
+        text.replace("; )", ")")
+        .replace("NVIDIA driver to the newest release or newer", "NVIDIA driver to the newest release")
+        .replace("driver the newest release or newer", "driver of the newest release")
+    )
 
 
 def _holder(reading: Reading) -> str:

@@ -17,7 +17,7 @@ from remediation.diagnosis.score import Scored, Weighed, score, weights
 from remediation.diagnosis.sender import find_senders
 from remediation.diagnosis.settings import judge_settings
 from remediation.model.facts import Runner
-from remediation.model.finding import Cause, Diagnosis, Finding, Quote, Sender
+from remediation.model.finding import Cause, Diagnosis, Finding, Sender
 
 _CONSIDERED = 0.005
 """The least share with which a cause is told at all."""
@@ -78,7 +78,10 @@ def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
 def _told(best: Scored, facts: Facts) -> list[Fact]:
     """Return the facts that speak for a mechanism: what proves it first, then where the model runs."""
     found = [fact for rule in (*best.proven, *best.supported) for fact in telling(rule, facts)]
-    return [*found, *(facts[name] for name in ("place.short", "discovery.empty") if facts.holds(name) and any(f.quotes for f in found))]
+    return [
+        *found,
+        *(facts[name] for name in ("place.short", "discovery.empty") if facts.holds(name) and any(f.quotes for f in found)),
+    ]
 
 
 def _past(findings: list[Finding], reading: Reading) -> list[Finding]:
@@ -88,7 +91,11 @@ def _past(findings: list[Finding], reading: Reading) -> list[Finding]:
     """
     if not reading.evidence.silent:
         return findings
-    past = {one.cause: one.confidence for one in findings if one.quotes and all(quote.where.startswith("server.log") for quote in one.quotes)}
+    past = {
+        one.cause: one.confidence
+        for one in findings
+        if one.quotes and all(quote.where.startswith("server.log") for quote in one.quotes)
+    }
     freed = sum(past.values()) * (1 - _PAST)
     return [
         replace(one, confidence=round(one.confidence * _PAST if one.cause in past else min(_SUREST, one.confidence + freed), 3))

@@ -7,7 +7,12 @@ from remediation.diagnosis.facts.words import WORDS
 from remediation.diagnosis.knowledge.schema import Entry, parse
 from remediation.diagnosis.logs.messages import MESSAGES
 
-_WEIGHTS = (("proves", "it is proven where"), ("supports", "it is likely where"), ("against", "it is unlikely where"), ("excludes", "it is excluded where"))
+_WEIGHTS = (
+    ("proves", "it is proven where"),
+    ("supports", "it is likely where"),
+    ("against", "it is unlikely where"),
+    ("excludes", "it is excluded where"),
+)
 
 
 def meaning(name: str) -> str:
@@ -33,7 +38,11 @@ def condition(text: str) -> str:
 def explained(entry: Entry) -> list[tuple[str, list[str]]]:
     """Return the entry as headings with their rows."""
     rows: list[tuple[str, list[str]]] = [("cause", [str(entry.cause)]), ("what", [entry.title])]
-    rows += [(heading, [condition(one) for one in dict.fromkeys(getattr(entry, name))]) for name, heading in _WEIGHTS if getattr(entry, name)]
+    rows += [
+        (heading, [condition(one) for one in dict.fromkeys(getattr(entry, name))])
+        for name, heading in _WEIGHTS
+        if getattr(entry, name)
+    ]
     rows.append(("cure", [entry.cure, *(f"{name}: {words}" for name, words in entry.on.items())]))
     rows.append(("performed by", [entry.step]) if entry.step else ("by hand", [entry.by_hand]))
     return [*rows, ("confirm", [entry.confirm]), ("sources", list(entry.sources))]

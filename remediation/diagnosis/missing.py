@@ -29,7 +29,9 @@ def to_collect(reading: Reading, facts: Facts, findings: Sequence[Finding]) -> t
         wanted.append("nvidia-smi" if not container else "docker exec ollama nvidia-smi")
     if container and not reading.docker:
         wanted.append("docker inspect ollama")
-    if (facts.holds("load.died_without_layers") or reading.hit("runner_died") is not None) and reading.evidence.platform != "windows":
+    if (
+        facts.holds("load.died_without_layers") or reading.hit("runner_died") is not None
+    ) and reading.evidence.platform != "windows":
         wanted.append(_LIMIT_OF_CONTAINER if container else _LIMIT_OF_SERVICE)
     if not reading.asks:
         wanted.append("ollama show --parameters MODEL")

@@ -51,7 +51,18 @@ _DIGEST = re.compile(r"sha256[-:]([0-9a-f]{12})")
 
 
 _SEEN_LOAD = ("fit.", "load.no_layer", "load.model_evicted", "other-ollama-model-resident")
-_SEEN_ENDS = ("load.", "runner.", "generate.", "host-ram-oom", "container-memory-limit-oom", "card-memory-ran-out", "runner-", "num-gpu-", "compute-graph", "context-beyond")
+_SEEN_ENDS = (
+    "load.",
+    "runner.",
+    "generate.",
+    "host-ram-oom",
+    "container-memory-limit-oom",
+    "card-memory-ran-out",
+    "runner-",
+    "num-gpu-",
+    "compute-graph",
+    "context-beyond",
+)
 _SEEN_CARD = ("uvm-lost", "gpu.driver_error", "gpu.backend", "driver-does", "cgroup-device")
 _SEEN_STORE = ("model.", "gguf-", "digest-", "architecture-", "store-")
 

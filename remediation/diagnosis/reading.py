@@ -11,10 +11,10 @@ from functools import cached_property
 
 from remediation.diagnosis.codes import CudaCode, read_codes
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.logs.lines import gathered
 from remediation.diagnosis.logs import Device, Load, LogReading, Request, read_again, read_log
-from remediation.diagnosis.present import Present, is_live, model_blob
+from remediation.diagnosis.logs.lines import gathered
 from remediation.diagnosis.logs.scan import Hit
+from remediation.diagnosis.present import Present, is_live, model_blob
 from remediation.diagnosis.texts.asks import Ask, Setting, read_asks, read_settings
 from remediation.diagnosis.texts.docker import DockerReading, read_docker, read_inspect
 from remediation.diagnosis.texts.gpus import GpuText, card_size, read_gpu
@@ -230,7 +230,9 @@ def read_evidence(evidence: Evidence) -> Reading:
         texts = "\n".join(piece.text for piece in evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL)
         if texts or evidence.symptom:
             prose = read_gpu("\n".join([evidence.gpu or "", evidence.symptom or "", texts]))
-            prose = dataclasses.replace(prose, memory=read_gpu(evidence.gpu).memory or card_size(f"{evidence.symptom or ''}\n{texts}"))
+            prose = dataclasses.replace(
+                prose, memory=read_gpu(evidence.gpu).memory or card_size(f"{evidence.symptom or ''}\n{texts}")
+            )
     return Reading(
         evidence, tuple(logs), tuple(ps), tuple(smi), tuple(asks), tuple(declared), tuple(docker), prose, tuple(speeds)
     )

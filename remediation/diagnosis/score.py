@@ -89,7 +89,11 @@ def tally(facts: Facts, without: frozenset[tuple[str, str]] = frozenset()) -> tu
     """
     known = knowledge()
     excluded = {cause: fact for cause, entry in known.causes.items() if (fact := _first(entry.ruled_out_by, facts)) is not None}
-    return tuple(one for entry in known.mechanisms.values() if (one := _tally(entry, facts, without, excluded.get(entry.cause))) is not None)
+    return tuple(
+        one
+        for entry in known.mechanisms.values()
+        if (one := _tally(entry, facts, without, excluded.get(entry.cause))) is not None
+    )
 
 
 def score(facts: Facts, chosen: Weights | None = None) -> Scores:

@@ -74,9 +74,7 @@ def schema(steps: Mapping[str, type[Step[Any]]] | None = None) -> Schema:
             "block": _object(_properties(keywords.BLOCK), required=["block"]),
             "task": _task(calls),
             "ladder": _ladder(goals),
-            "rung": _object(
-                {**_properties(keywords.RUNG), "treats": _texts(_treated())}, required=["tasks"]
-            ),
+            "rung": _object({**_properties(keywords.RUNG), "treats": _texts(_treated())}, required=["tasks"]),
         },
     }
 

@@ -41,9 +41,11 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
     if not verbose and findings and float(findings[0]["confidence"]) >= SURE:
         cures = cures[:1]  # one thing at a time, then look again
     lines += [line for cure in cures for line in _cure(cure)]
-    confirm = next((str(one["confirm"]) for one in findings[:1] if one.get("confirm")), "")
-    if confirm and float(findings[0]["confidence"]) >= GUESS:
-        lines.append(_part("confirm", confirm, indent=1))
+    lines += [
+        _part("confirm", str(one["confirm"]), indent=1)
+        for one in findings[:1]
+        if one.get("confirm") and float(one["confidence"]) >= GUESS
+    ]
     ruled_out = [item for item in diagnosis.get("ruled_out") or [] if item["cause"] != "healthy" or verbose]
     if ruled_out:
         text = " · ".join(f"{item['cause']} ({item['because']})" for item in ruled_out)

@@ -34,7 +34,11 @@ def findings(page: HostPage, event: Event) -> list[Line]:
     need = _news(str(diagnosis.get("need") or ""), page)
     if need:
         lines.append(below(need))
-    for item in found if page.verbose else [one for number, one in enumerate(found[:3]) if not number or float(one["confidence"]) >= _LEAST]:
+    for item in (
+        found
+        if page.verbose
+        else [one for number, one in enumerate(found[:3]) if not number or float(one["confidence"]) >= _LEAST]
+    ):
         head = f"{item['cause']} {float(item['confidence']):.2f}"
         label = "found" if item is found[0] else ""
         lines.append(_named(label, head, str(item.get("because", ""))))

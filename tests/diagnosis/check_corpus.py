@@ -23,11 +23,11 @@ from typing import Any
 import yaml
 
 from remediation.diagnosis.diagnose import diagnose
+from remediation.diagnosis.facts.shortage import shortage
 from remediation.diagnosis.load import of_incident
 from remediation.diagnosis.logs import Load
 from remediation.diagnosis.prediction import Forecast, predict
 from remediation.diagnosis.reading import read_evidence
-from remediation.diagnosis.facts.shortage import shortage
 from remediation.diagnosis.units import MIB
 from remediation.model.finding import Cause, Diagnosis
 

@@ -38,7 +38,7 @@ def incident(case: dict[str, Any]) -> dict[str, Any]:
 def test_an_input_leads_to_its_mechanism(case: dict[str, Any]) -> None:
     wanted = [case["m"]] if isinstance(case["m"], str) else case["m"]
     found = [one.mechanism for one in diagnose(of_incident(incident(case))).findings if one.cause is not Cause.UNKNOWN]
-    assert found[0] in wanted or (wanted[0] in OF_PEOPLE and not found[0] == "all-layers-on-gpu")
+    assert found[0] in wanted or (wanted[0] in OF_PEOPLE and found[0] != "all-layers-on-gpu")
 
 
 def test_every_mechanism_that_an_input_is_written_for_is_known() -> None:
@@ -48,7 +48,7 @@ def test_every_mechanism_that_an_input_is_written_for_is_known() -> None:
 
 
 def test_conditions_follow_the_logic_of_what_is_not_known() -> None:
-    facts = Facts({"place.part": Fact("place.part", True), "place.none": Fact("place.none", False)})
+    facts = Facts({"place.part": Fact("place.part", holds=True), "place.none": Fact("place.none", holds=False)})
     said = ("place.part", "place.none", "place.whole", "!place.none", "!place.whole", "~place.whole", "~place.part")
     assert [value(one, facts) for one in said] == [True, False, None, True, None, True, False]
     assert value("place.whole & place.none", facts) is False
@@ -59,7 +59,14 @@ def test_conditions_follow_the_logic_of_what_is_not_known() -> None:
 def test_an_entry_is_refused_where_it_is_not_complete_or_names_no_fact() -> None:
     entry = next(iter(ENTRIES.values())).model_dump(by_alias=True)
     Entry.model_validate(entry)
-    for wrong in ({"proves": ("no.such_fact",)}, {"by_hand": "both"}, {"sources": ()}, {"id": "Not An Id"}, {"cause": "none"}, {"extra": 1}):
+    for wrong in (
+        {"proves": ("no.such_fact",)},
+        {"by_hand": "both"},
+        {"sources": ()},
+        {"id": "Not An Id"},
+        {"cause": "none"},
+        {"extra": 1},
+    ):
         with pytest.raises(ValidationError):
             Entry.model_validate({**entry, **wrong})
     with pytest.raises(ValidationError):
@@ -76,7 +83,6 @@ def test_every_message_of_the_catalogue_a_mechanism_or_fact() -> None:
     assert mechanisms <= ENTRIES.keys()
 
 
-
 def test_the_page_of_all_mechanisms_is_the_one_that_is_kept() -> None:
     assert (ROOT / "docs" / "mechanisms.md").read_text("utf-8") == page(), (
         "make it anew: python -m remediation.diagnosis.knowledge > docs/mechanisms.md"
@@ -86,11 +92,15 @@ def test_the_page_of_all_mechanisms_is_the_one_that_is_kept() -> None:
 def test_a_cure_names_steps_that_exist_and_a_rung_that_treats_it() -> None:
     plays = load_playbook(ROOT / "playbooks" / "fix-offload.yml").plays
     tasks = [task for play in plays for section in play.sections for task in section]
-    treated = {str(name) for task in tasks if isinstance(task, Task) and task.ladder for rung in task.ladder.rungs for name in rung.treats}
+    treated = {
+        str(name)
+        for task in tasks
+        if isinstance(task, Task) and task.ladder
+        for rung in task.ladder.rungs
+        for name in rung.treats
+    }
     for entry in ENTRIES.values():
         for name in filter(None, entry.step.split(", ")):
             assert name in registry(), f"{entry.id}: there is no step {name}"
         if entry.step:
             assert {str(entry.cause), entry.id} & treated, f"{entry.id}: no rung treats it"
-
-

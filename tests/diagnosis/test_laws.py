@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 import yaml
 
 from remediation.diagnosis.diagnose import diagnose, judge
@@ -34,7 +33,10 @@ BYSTANDERS = ("OLLAMA_NUM_PARALLEL=4", "OLLAMA_KEEP_ALIVE=5m", "# OLLAMA_GPU_OVE
 def inputs() -> Iterator[dict[str, Any]]:
     """Yield the project's own inputs, and the corpora's where they are there."""
     for name in ("shapes", "causes"):
-        yield from ({key: case.get(key) for key in READ} for case in yaml.safe_load((HERE / "fixtures" / f"{name}.yml").read_text("utf-8")))
+        yield from (
+            {key: case.get(key) for key in READ}
+            for case in yaml.safe_load((HERE / "fixtures" / f"{name}.yml").read_text("utf-8"))
+        )
     for folder in ("incidents", "incidents-new", "kinds") if CORPUS else ():
         for file in sorted((pathlib.Path(CORPUS or ".") / folder).glob("*.yml")):
             case = yaml.safe_load(file.read_text("utf-8"))
@@ -52,7 +54,7 @@ def with_line(case: dict[str, Any], line: str) -> dict[str, Any]:
     return {**case, "evidence": [*case["evidence"], {"kind": "env", "text": f"{line}\n"}]}
 
 
-def log(text: str, **more: Any) -> Diagnosis:
+def log(text: str, **more: str) -> Diagnosis:
     return judged({"platform": "linux", "evidence": [{"kind": "server_log", "text": text}], **more})
 
 
@@ -65,9 +67,18 @@ def test_never_healthy_on_a_plan_nor_where_a_request_fails_or_the_complaint_is_n
     assert log(plan).findings[0].cause is not Cause.HEALTHY
     placed = "load_tensors: offloaded 33/33 layers to GPU\n"
     assert log(placed).findings[0].cause is Cause.HEALTHY
-    assert log(placed + '[GIN] 2026/03/01 - 10:00:05 | 500 | 1.2s | 127.0.0.1 | POST "/api/chat"\n').findings[0].cause is not Cause.HEALTHY
-    listed = {"platform": "linux", "evidence": [{"kind": "ollama_ps", "text": "llama3.1:8b  aaa  6 GB  100% GPU  4096  4 minutes from now\n"}]}
-    assert judged({**listed, "symptom": "Since the update half of the layers stay on the CPU."}).findings[0].cause is not Cause.HEALTHY
+    assert (
+        log(placed + '[GIN] 2026/03/01 - 10:00:05 | 500 | 1.2s | 127.0.0.1 | POST "/api/chat"\n').findings[0].cause
+        is not Cause.HEALTHY
+    )
+    listed = {
+        "platform": "linux",
+        "evidence": [{"kind": "ollama_ps", "text": "llama3.1:8b  aaa  6 GB  100% GPU  4096  4 minutes from now\n"}],
+    }
+    assert (
+        judged({**listed, "symptom": "Since the update half of the layers stay on the CPU."}).findings[0].cause
+        is not Cause.HEALTHY
+    )
 
 
 def test_no_cause_without_its_effect() -> None:
@@ -86,15 +97,27 @@ def test_no_shortage_without_a_live_backend() -> None:
 def test_a_sign_belongs_to_its_load_and_its_server() -> None:
     start = 'time=2026-03-01T09:00:00.000Z level=INFO source=routes.go:1 msg="server config" env="map[OLLAMA_DEBUG:INFO]"\n'
     failed = "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9000.00 MiB on device 0: cudaMalloc failed: out of memory\n"
-    found = log(start + "load_tensors: offloaded 12/33 layers to GPU\n" + failed + start + "load_tensors: offloaded 33/33 layers to GPU\n")
-    assert all("out of memory" not in quote.text for one in found.findings for quote in one.quotes) or found.findings[0].cause is not Cause.HEALTHY
-    later = log("load_tensors: offloaded 8/33 layers to GPU\n" + 'time=2026-03-01T09:30:00.000Z level=INFO source=sched.go:583 msg="llama runner started in 2.0 seconds"\n' + 'time=2026-03-01T09:31:00.000Z level=INFO source=sched.go:583 msg="updated VRAM based on existing loaded models" gpu=GPU-1 library=cuda\n')
+    found = log(
+        start + "load_tensors: offloaded 12/33 layers to GPU\n" + failed + start + "load_tensors: offloaded 33/33 layers to GPU\n"
+    )
+    assert (
+        all("out of memory" not in quote.text for one in found.findings for quote in one.quotes)
+        or found.findings[0].cause is not Cause.HEALTHY
+    )
+    later = log(
+        "load_tensors: offloaded 8/33 layers to GPU\n"
+        'time=2026-03-01T09:30:00.000Z level=INFO source=sched.go:583 msg="llama runner started in 2.0 seconds"\n'
+        'time=2026-03-01T09:31:00.000Z level=INFO source=sched.go:583 msg="updated VRAM based on existing loaded models" gpu=GPU-1 library=cuda\n'
+    )
     assert Cause.OTHER_MODEL_LOADED is not later.findings[0].cause
 
 
 def test_comments_and_other_products_settings_are_not_settings_of_this_server() -> None:
     listed = {"kind": "ollama_ps", "text": "llama3.1:8b  aaa  6 GB  40%/60% CPU/GPU  4096  4 minutes from now\n"}
-    commented = {"kind": "docker_compose", "text": "environment:\n  # - OLLAMA_GPU_OVERHEAD=8589934592\n  # - OLLAMA_NUM_PARALLEL=32\n"}
+    commented = {
+        "kind": "docker_compose",
+        "text": "environment:\n  # - OLLAMA_GPU_OVERHEAD=8589934592\n  # - OLLAMA_NUM_PARALLEL=32\n",
+    }
     causes = {one.cause for one in judged({"platform": "docker-linux", "evidence": [listed, commented]}).findings}
     assert not {Cause.GPU_OVERHEAD_RESERVED, Cause.NUM_PARALLEL_TOO_HIGH} & causes
 
@@ -151,7 +174,10 @@ def test_every_named_cause_says_what_to_do_and_how_to_confirm_it() -> None:
 
 def test_the_time_grows_with_the_input() -> None:
     def took(lines: int) -> float:
-        text = "".join(f'time=2026-03-01T10:00:{i % 60:02d}.000Z level=INFO source=server.go:{i} msg="unable to do {i}"\n' for i in range(lines))
+        text = "".join(
+            f'time=2026-03-01T10:00:{i % 60:02d}.000Z level=INFO source=server.go:{i} msg="unable to do {i}"\n'
+            for i in range(lines)
+        )
         began = time.perf_counter()
         judge(read_evidence(Evidence(pieces=(Piece("server_log", text),))))
         return time.perf_counter() - began

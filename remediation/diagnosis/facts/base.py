@@ -73,9 +73,7 @@ class Sheet:
         """The load that the incident is about."""
         return self.reading.shown
 
-    def say(
-        self, name: str, holds: object = True, said: str = "", *quotes: Quote | None, of: Load | Hit | None = None
-    ) -> None:
+    def say(self, name: str, holds: object = True, said: str = "", *quotes: Quote | None, of: Load | Hit | None = None) -> None:
         """Note a fact; of two that contradict each other the first stays. None as `holds` notes nothing."""
         if holds is None or (name in self.known and self.known[name].holds):
             return

@@ -4,6 +4,9 @@ The counterfactuals of `Shortage` are asked once, in this order: without the res
 on an empty card. The first that is answered yes decides (``room.… decides``); no cause of a shortage stands without it.
 """
 
+# one fact a line, so that they can be read as a table
+# fmt: off
+
 from __future__ import annotations
 
 import re

@@ -3,6 +3,9 @@
 Buffers outrank the ``offloaded`` line, which outranks the plan (facts/ollama 2.3, 5.2; recordings, surprises 2, 3 and 15).
 """
 
+# one fact a line, so that they can be read as a table
+# fmt: off
+
 from __future__ import annotations
 
 import re
@@ -23,6 +26,7 @@ from remediation.model.words import plural, verb
 
 _SMALL = 16
 """So few layers nobody asks for who means all: models have more."""
+_MOSTLY = 0.7
 _BRISK = 15.0  # tokens per second; a processor alone seldom writes a 7B model so fast
 _SLOW = 5.0
 SLOW_SECONDS = 60.0
@@ -143,14 +147,14 @@ def _placement(sheet: Sheet) -> None:
     sheet.say("place.part", 0 < share < 1, text, at, of=load)
     planned = load is not None and load.offloaded is None and load.assigned is None and not load.model_gpu and load.started_at is None
     sheet.say("place.planned", (planned and reading.offloaded is not None) or None, "only the plan is known")
-    if row is not None and load is not None and load.result and row.gpu is not None and row.gpu < 0.7 < load.result[0] / load.result[1]:  # noqa: PLR2004 - mostly
+    if row is not None and load is not None and load.result and row.gpu is not None and row.gpu < _MOSTLY < load.result[0] / load.result[1]:
         text = f"{load.result[0]} of {load.result[1]} layers are on the GPU, and yet only {row.gpu:.0%} of the bytes"
         sheet.say("place.bytes_lag", True, text, load.result_at, row.at)
     sheet.say("place.listed_only", reading.offloaded is None or None, "a list says where the model is", row.at if row else None)
     computes = [match for match in _CPU_GRAPH.finditer(reading.log_text) if (parse_size(match[1]) or 0) > 4 * GIB]
     sheet.say("place.compute_on_cpu", bool(computes) or None, f"a compute graph of {computes[0][1]} lies in system memory" if computes else "")
     listed = [one for one in reading.ps if one.gpu is not None and one.gpu < 1]
-    sheet.say("place.list_contradicts", bool(listed) and sheet.holds("place.whole") or None, "a list shows less on the GPU", *(one.at for one in listed[:1]))
+    sheet.say("place.list_contradicts", (bool(listed) and sheet.holds("place.whole")) or None, "a list shows less on the GPU", *(one.at for one in listed[:1]))
 
 
 def _requests(sheet: Sheet) -> None:

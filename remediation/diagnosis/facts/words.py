@@ -79,7 +79,17 @@ WORDS: Mapping[str, tuple[str, str]] = {
 _PATTERNS = {name: re.compile(pattern, re.IGNORECASE | re.MULTILINE) for name, (_, pattern) in WORDS.items()}
 
 
-_WRITTEN = frozenset({"told.cpu_chosen", "told.daemon_json", "told.two_installs", "told.package", "told.wsl1", "told.same_device_twice", "told.measured"})
+_WRITTEN = frozenset(
+    {
+        "told.cpu_chosen",
+        "told.daemon_json",
+        "told.two_installs",
+        "told.package",
+        "told.wsl1",
+        "told.same_device_twice",
+        "told.measured",
+    }
+)
 """What also configurations and listings say."""
 _STATED = frozenset({"told.split", "told.on_cpu"})
 """What a question does not say."""

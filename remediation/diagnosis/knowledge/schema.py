@@ -59,7 +59,13 @@ def _keys() -> frozenset[str]:
 
 def known(name: str) -> bool:
     """Whether a fact of this name is derived."""
-    return name in FACTS or name in WORDS or bool(_CODE.match(name)) or (name.startswith("msg.") and name[4:] in _keys()) or name.startswith("seen.")
+    return (
+        name in FACTS
+        or name in WORDS
+        or bool(_CODE.match(name))
+        or (name.startswith("msg.") and name[4:] in _keys())
+        or name.startswith("seen.")
+    )
 
 
 def value(condition: str, facts: Facts) -> bool | None:

@@ -69,7 +69,11 @@ def read_asks(text: str, label: str) -> tuple[Ask, ...]:
         ):
             continue
         for match in _ASK.finditer(line):
-            what = _NAMES[match["name"].lower().replace("_", "").replace("-", "").replace(" ", "")] if match["name"] != "num_gpu" else "num_gpu"
+            what = (
+                _NAMES[match["name"].lower().replace("_", "").replace("-", "").replace(" ", "")]
+                if match["name"] != "num_gpu"
+                else "num_gpu"
+            )
             value = match["value"]
             if what == "num_ctx" and "context_length" in match["name"].lower() and "model_info" in text:
                 continue

@@ -16,7 +16,10 @@ _NVIDIA = re.compile(
 _AMD = re.compile(
     r"\bamd\b|radeon|\brx ?\d{3,4}|gfx\d|instinct|\bmi\d{2,3}\b|vega|\bnavi|ryzen|\b[678]\d0m\b|strix|\brocm\b", re.IGNORECASE
 )
-_INTEL = re.compile(r"intel(?!(?:\(r\))?[ -]{0,2}(?:xeon|core|pentium|celeron|atom|cpu|processor|i[3579]\b|i?mac|based))|\barc\b|\biris\b|\buhd\b", re.IGNORECASE)
+_INTEL = re.compile(
+    r"intel(?!(?:\(r\))?[ -]{0,2}(?:xeon|core|pentium|celeron|atom|cpu|processor|i[3579]\b|i?mac|based))|\barc\b|\biris\b|\buhd\b",
+    re.IGNORECASE,
+)
 _APPLE = re.compile(r"\bapple\b|\bm[1-5](?: ?(?:pro|max|ultra))?\b|macos|\bmac\b|macbook", re.IGNORECASE)
 _QUALCOMM = re.compile(r"qualcomm|adreno|snapdragon", re.IGNORECASE)
 # NVIDIA cards below compute capability 5.0 (Kepler, Fermi and older; facts/ollama 6: minimum 5.0)
@@ -81,7 +84,10 @@ def read_gpu(text: str | None) -> GpuText:
     )
 
 
-_CARD_SIZE = re.compile(r"(?<![<>=] )(?<![<>=\d])(\d{1,3}(?:\.\d{1,2})?)\s?(GiB|GB|G)\b (?:of )?(?:vram|video memory|gpu memory|card|gpu|graphics)", re.IGNORECASE)
+_CARD_SIZE = re.compile(
+    r"(?<![<>=] )(?<![<>=\d])(\d{1,3}(?:\.\d{1,2})?)\s?(GiB|GB|G)\b (?:of )?(?:vram|video memory|gpu memory|card|gpu|graphics)",
+    re.IGNORECASE,
+)
 
 
 def card_size(text: str) -> int | None:
