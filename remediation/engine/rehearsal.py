@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from remediation.engine.foresight import Foresight
     from remediation.engine.goal import GoalSight
     from remediation.engine.ladder import Climb
-    from remediation.model.finding import Cause
 
 
 def rehearse(climb: Climb, goal: GoalSight) -> Result:
