@@ -21,6 +21,9 @@ from remediation.model.finding import Cause, Diagnosis, Finding, Sender
 
 _CONSIDERED = 0.005
 """The least share with which a cause is told at all."""
+_WITHOUT_ROOM = frozenset({Cause.ESTIMATE_TOO_CONSERVATIVE, Cause.MODEL_TOO_LARGE})
+"""What is left to do where nobody may give way on the card: these are named beside it, however little speaks for them."""
+_LEAST_SHARE = 0.001
 _SURE, _SUREST = 0.5, 0.99
 _PAST = 0.25
 """What of a share stays where the server has stopped answering since."""
@@ -37,7 +40,12 @@ def judge(reading: Reading) -> Diagnosis:
     """Return the diagnosis of evidence that has been read."""
     facts = derive(reading)
     scores = score(facts)
-    findings = [_finding(one, facts, reading) for one in scores.causes if one.share >= _CONSIDERED]
+    occupied = bool(scores.causes) and scores.causes[0].cause is Cause.VRAM_OCCUPIED and facts.holds("on.live")
+    findings = [
+        _finding(one, facts, reading)
+        for one in scores.causes
+        if one.share >= _CONSIDERED or (occupied and one.cause in _WITHOUT_ROOM)
+    ]
     findings = sorted(_past(findings, reading), key=lambda one: -one.confidence)
     senders = find_senders(reading.evidence, reading.shown) if _asked_for(findings) else ()
     findings = [_followed(one, senders) for one in findings]
@@ -70,7 +78,7 @@ def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
     quotes = list(dict.fromkeys(quote for fact in told for quote in fact.quotes))
     because = f"{best.entry.title}: {said[0]}" if said else best.entry.title
     return Finding(
-        weighed.cause, round(min(_SUREST, weighed.share), 3), because, tuple(quotes[:_MOST_QUOTES]), cure_of(best.entry, facts, reading), bool(best.entry.by_hand),
+        weighed.cause, round(min(_SUREST, max(_LEAST_SHARE, weighed.share)), 3), because, tuple(quotes[:_MOST_QUOTES]), cure_of(best.entry, facts, reading), bool(best.entry.by_hand),
         best.entry.id, best.entry.confirm, tuple(one.entry.id for one in others[:4]),
     )  # fmt: skip
 
