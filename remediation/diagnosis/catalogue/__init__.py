@@ -1,10 +1,9 @@
 """What the programs around a GPU print, and what each message means.
 
-Every project has a file of its own here, one message a line: the text with ``{}`` for what the program fills in, the
-releases that print it, the source file, and either what it means or why it means nothing. The texts are the programs'
-own; no code of theirs is here.
+Each project has one file here, with one message a line: the text with ``{}`` for what the program fills in, the releases
+that print it, the source file, and either what it means or why it means nothing. Only texts are listed; no code is copied.
 
-A line of such a file is JSON behind a dash, which YAML reads as well: `json` takes milliseconds for what YAML takes a second for.
+A line of such a file is JSON behind a dash. YAML reads it as well, but many times more slowly.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
 
 LEAST_LETTERS = 9
-"""A message with fewer letters of its own is no sign of anything: other programs print such words too."""
+"""The fewest letters of a message, without what is filled in. Other programs print shorter texts too."""
 
 _FACTS = "facts.yml"
 _WORD = re.compile(r"\w{4,}", re.ASCII)
@@ -127,7 +126,7 @@ class _Needle:
         self.letters = letters(text)
         self.words = frozenset(_needle_words(text))
         if self.letters < LEAST_LETTERS or not self.words:
-            raise ValueError(f"{message.text!r} is too short to be told from other programs' words")
+            raise ValueError(f"{message.text!r} is too short to be distinguished from other programs' words")
         self.fragments = fragments(text)
         self.went_before = _more_of(text[0])
         self.goes_on = _more_of(text[-1])
@@ -176,7 +175,8 @@ class Catalogue:
     def find(self, line: str) -> list[Message]:
         """Return the messages that stand in a line of a log, in their order.
 
-        A message inside the words of a longer one is not told: ``failed to allocate graph, reserving`` is no ``failed to allocate graph``.
+        Of two messages in the same words only the longer one is returned: ``failed to allocate graph, reserving`` is no
+        ``failed to allocate graph``.
         """
         plain = _plain(line) if "\\" in line else line
         possible = self._possible(plain)
@@ -186,13 +186,13 @@ class Catalogue:
         found = [(span[0], -span[1], -needle.letters, needle) for needle in possible if (span := needle.span(plain))]
         if len(found) > 1:
             found.sort(key=lambda each: (*each[:3], each[3].message.text))
-        told: list[Message] = []
+        shown: list[Message] = []
         furthest = 0
         for _, end, _, needle in found:
             if -end > furthest:
                 furthest = -end
-                told.append(needle.message)
-        return told
+                shown.append(needle.message)
+        return shown
 
     def possible(self, line: str) -> list[Message]:
         """Return the messages all of whose words are in a line: those that `find` looks for, the measure of its work."""
@@ -222,7 +222,7 @@ def of_project(text: str, project: str) -> list[Message]:
 
 @functools.cache
 def catalogue() -> Catalogue:
-    """Return the catalogue that comes with this program; it is read once, when it is first asked for."""
+    """Return the catalogue that comes with this program; it is read once, at the first call."""
     return Catalogue(
         message
         for file in sorted(resources.files(__name__).iterdir(), key=lambda file: file.name)
