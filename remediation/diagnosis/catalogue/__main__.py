@@ -34,7 +34,11 @@ def table(messages: Iterable[Message]) -> str:
         lines.append(_line(project, own, releases(own)))
     everything = [message for own in by_project.values() for message in own]
     lines.append(
-        _line("all", everything, f"{plural(len({one.means for one in everything if one.means}), 'meaning')}, {len(facts())} of them facts")
+        _line(
+            "all",
+            everything,
+            f"{plural(len({one.means for one in everything if one.means}), 'meaning')}, {len(facts())} of them facts",
+        )
     )
     return "".join(lines)
 
