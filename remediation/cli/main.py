@@ -34,6 +34,7 @@ namespace = Collection(
     inventory.hosts,
     inventory.variables,
     steps.steps,
+    steps.explain,
     lint.lint,
     lint.schema,
     monitor.monitor,

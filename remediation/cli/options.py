@@ -211,6 +211,13 @@ class Steps(Output):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class Explain(Output):
+    """Which mechanism to explain."""
+
+    mechanism: str = required("The mechanism's name, as a diagnosis prints it.")
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class OneRun(Output):
     """A query about one run."""
 

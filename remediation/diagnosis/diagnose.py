@@ -24,7 +24,13 @@ _log = logging.getLogger(__name__)
 
 _CONSIDERED = 0.005
 """The least share with which a cause is told at all."""
-_SURE = 0.5
+_WITHOUT_ROOM = frozenset({Cause.ESTIMATE_TOO_CONSERVATIVE, Cause.MODEL_TOO_LARGE})
+"""What is left to do where nobody may give way on the card: these are named beside it, however little speaks for them."""
+_LEAST_SHARE = 0.001
+_SURE, _SUREST = 0.5, 0.99
+_PAST = 0.25
+"""What of a share stays where the server has stopped answering since."""
+_SILENT = frozenset({"server-does-not-answer", "nothing-behind-the-proxy"})
 _AHEAD = 2.0
 """So much likelier than the second cause a weak first one has to be in order to be named."""
 _MOST_QUOTES = 5
@@ -42,8 +48,13 @@ def judge(reading: Reading) -> Diagnosis:
     """Return the diagnosis of evidence that has been read."""
     facts = derive(reading)
     scores = score(facts)
-    findings = [_finding(one, facts, reading) for one in scores.causes if one.share >= _CONSIDERED]
-    findings = sorted((_of_silent(one, reading) for one in findings), key=lambda one: -one.confidence)
+    occupied = bool(scores.causes) and scores.causes[0].cause is Cause.VRAM_OCCUPIED and facts.holds("on.live")
+    findings = [
+        _finding(one, facts, reading)
+        for one in scores.causes
+        if one.share >= _CONSIDERED or (occupied and one.cause in _WITHOUT_ROOM)
+    ]
+    findings = sorted(_past(findings, reading), key=lambda one: -one.confidence)
     senders = find_senders(reading.evidence, reading.shown) if _asked_for(findings) else ()
     findings = [_followed(one, senders) for one in findings]
     forecast = predict(reading)
@@ -84,7 +95,7 @@ def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
     quotes = list(dict.fromkeys(quote for fact in told for quote in fact.quotes))
     because = f"{best.entry.title}: {said[0]}" if said else best.entry.title
     return Finding(
-        weighed.cause, round(weighed.share, 3), because, tuple(quotes[:_MOST_QUOTES]), cure_of(best.entry, facts, reading), bool(best.entry.by_hand),
+        weighed.cause, round(min(_SUREST, max(_LEAST_SHARE, weighed.share)), 3), because, tuple(quotes[:_MOST_QUOTES]), cure_of(best.entry, facts, reading), bool(best.entry.by_hand),
         best.entry.id, best.entry.confirm, tuple(one.entry.id for one in others[:4]),
     )  # fmt: skip
 
@@ -98,10 +109,25 @@ def _told(best: Scored, facts: Facts) -> list[Fact]:
     ]
 
 
-def _of_silent(finding: Finding, reading: Reading) -> Finding:
-    """Return a finding that rests on the log of a server that does not answer as what it is: how things were, which proves nothing now."""
-    logged = finding.quotes and all(quote.where.startswith("server.log") for quote in finding.quotes)
-    return replace(finding, confidence=min(finding.confidence, _SURE)) if reading.evidence.silent and logged else finding
+def _past(findings: list[Finding], reading: Reading) -> list[Finding]:
+    """Return the findings as they stand where the server does not answer: what its log alone says is how things were.
+
+    Of such a finding's share most goes to the silence itself.
+    """
+    if not reading.evidence.silent:
+        return findings
+    past = {
+        one.cause: one.confidence
+        for one in findings
+        if one.quotes and all(quote.where.startswith("server.log") for quote in one.quotes)
+    }
+    freed = sum(past.values()) * (1 - _PAST)
+    return [
+        replace(one, confidence=round(one.confidence * _PAST if one.cause in past else min(_SUREST, one.confidence + freed), 3))
+        if one.cause in past or one.mechanism in _SILENT
+        else one
+        for one in findings
+    ]
 
 
 def _beside(evidence: Evidence) -> tuple[str, ...]:

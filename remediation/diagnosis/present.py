@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.logs import Load, LogReading, Request
-from remediation.diagnosis.logs.scan import Hit
+from remediation.diagnosis.logs.scan import SEEN, Hit
 
 # said before a load or in it, and true of that load alone
 _OF_A_LOAD = frozenset(
@@ -48,6 +48,30 @@ _HEADER = frozenset(
 # what ends the server itself: the next process knows nothing of it
 _FATAL = frozenset({"gguf_panic", "killed"})
 _DIGEST = re.compile(r"sha256[-:]([0-9a-f]{12})")
+
+
+_SEEN_LOAD = ("fit.", "load.no_layer", "load.model_evicted", "other-ollama-model-resident")
+_SEEN_ENDS = (
+    "load.",
+    "runner.",
+    "generate.",
+    "host-ram-oom",
+    "container-memory-limit-oom",
+    "card-memory-ran-out",
+    "runner-",
+    "num-gpu-",
+    "compute-graph",
+    "context-beyond",
+)
+_SEEN_CARD = ("uvm-lost", "gpu.driver_error", "gpu.backend", "driver-does", "cgroup-device")
+_SEEN_STORE = ("model.", "gguf-", "digest-", "architecture-", "store-")
+
+
+def _class(key: str) -> frozenset[str] | None:
+    """Return the class of a message's key; one of the catalogue has it by what it means."""
+    classes = ((_OF_A_LOAD, _SEEN_LOAD), (_ENDS, _SEEN_ENDS), (_OF_THE_CARD, _SEEN_CARD), (STORE, _SEEN_STORE))
+    means = key.removeprefix(SEEN)
+    return next((keys for keys, seen in classes if (means.startswith(seen) if key.startswith(SEEN) else key in keys)), None)
 
 
 def is_live(evidence: Evidence) -> bool:
@@ -130,15 +154,16 @@ class Present:
     def _holds(self, hit: Hit, shown: Load | None, first: int) -> bool:
         if hit.server < first:
             return hit.key in _FATAL and hit.server == self._before(first) and not self._loaded_since(first)
-        if hit.key in _OF_A_LOAD:
+        of = _class(hit.key)
+        if of is _OF_A_LOAD:
             return shown is None or self._owner(hit) is shown
-        if hit.key in _ENDS:
+        if of is _ENDS:
             return self._not_over(hit, shown)
-        if hit.key in _OF_THE_CARD:
+        if of is _OF_THE_CARD:
             return not any(
                 load.number > hit.load and self._runs(load) and load.offloaded and load.offloaded[0] for load in self.log.loads
             )
-        return hit.key not in STORE or self._unreadable(hit)
+        return of is not STORE or self._unreadable(hit)
 
     def _before(self, server: int) -> int:
         return max((hit.server for hit in self.log.hits if hit.server < server), default=-1)
@@ -164,7 +189,7 @@ class Present:
         return load.started_at is not None and load.failed_at is None and not died
 
     def _unreadable(self, hit: Hit) -> bool:
-        if self.readable and hit.key in _HEADER:
+        if self.readable and (hit.key in _HEADER or hit.key.startswith(SEEN)):
             return False
         named = blob_in(hit.at.text)
         its = next((load for load in self.log.loads if load.number == hit.load and not hit.after), None)

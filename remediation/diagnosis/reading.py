@@ -136,10 +136,15 @@ class Reading:
 
     @cached_property
     def prose(self) -> str:
-        """What people wrote: symptom, card and free texts without log lines, in lower case."""
+        """What people wrote, in lower case."""
+        return self.words.lower()
+
+    @cached_property
+    def words(self) -> str:
+        """What people wrote: symptom, card and free texts without log lines."""
         texts = [piece.text for piece in self.evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL]
         lines = [line for text in texts for line in text.splitlines() if "msg=" not in line and not line.startswith("$ ")]
-        return "\n".join([self.evidence.symptom or "", self.evidence.gpu or "", *lines]).lower()
+        return "\n".join([self.evidence.symptom or "", self.evidence.gpu or "", *lines])
 
     @cached_property
     def raw(self) -> str:

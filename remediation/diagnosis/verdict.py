@@ -5,14 +5,19 @@ from __future__ import annotations
 from remediation.model.finding import Diagnosis
 
 _QUOTE = 220
+_LEAST = 0.1
 
 
 def verdict(diagnosis: Diagnosis) -> str:
     """Return the verdict as plain text."""
     lines = []
     for number, one in enumerate(diagnosis.findings[:3]):
+        if number and one.confidence < _LEAST:
+            continue
         lines.append(f"{one.cause}   {one.confidence:.2f}   {one.because}")
         lines += [f"   {quote.where}   {quote.text[:_QUOTE]}" for quote in one.quotes[:3]]
+        if one.mechanism and not number:
+            lines.append(f" is     {one.mechanism}")
         if one.cure and not number:
             lines.append(f" cure   {one.cure}")
     if diagnosis.offloaded:

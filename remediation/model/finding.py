@@ -127,10 +127,10 @@ class Diagnosis:
     notes: tuple[str, ...] = ()
     senders: tuple[Sender, ...] = ()
 
-    def confidence(self, cause: Cause) -> float:
-        """Return the confidence of `cause`, 0 if it is not among the findings."""
-        return max((finding.confidence for finding in self.findings if finding.cause is cause), default=0.0)
+    def confidence(self, what: str) -> float:
+        """Return the confidence of a cause or mechanism, 0 if it is not among the findings."""
+        return max((one.confidence for one in self.findings if what in (one.cause, one.mechanism)), default=0.0)
 
-    def rules_out(self, cause: Cause) -> bool:
-        """Return whether the evidence rules out `cause`."""
-        return any(item.cause is cause for item in self.ruled_out)
+    def rules_out(self, what: str) -> bool:
+        """Return whether the evidence rules out a cause. Mechanisms alone are never ruled out."""
+        return any(item.cause == what for item in self.ruled_out)

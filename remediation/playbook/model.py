@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from remediation.model.errors import Place
-    from remediation.model.finding import Cause
     from remediation.templating.yaml.loader import Decrypt
 
 
@@ -60,11 +59,11 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class RungNode:
-    """One remedy of a ladder, in file order. Its tasks together treat these causes."""
+    """One remedy of a ladder, in file order. Its tasks together treat these causes and mechanisms."""
 
     name: str
     tasks: tuple[Node, ...]
-    treats: tuple[Cause, ...] = ()
+    treats: tuple[str, ...] = ()
     last_resort: bool = False
     place: Place | None = None
 

@@ -74,11 +74,16 @@ def playbook_schema(steps: Mapping[str, type[Step[Any]]] | None = None) -> Schem
             "block": _object(_properties(keywords.BLOCK), required=["block"]),
             "task": _task(calls),
             "ladder": _ladder(goals),
-            "rung": _object(
-                {**_properties(keywords.RUNG), "treats": _texts([str(cause) for cause in Cause])}, required=["tasks"]
-            ),
+            "rung": _object({**_properties(keywords.RUNG), "treats": _texts(_treated())}, required=["tasks"]),
         },
     }
+
+
+def _treated() -> list[str]:
+    """Return the names of all causes and mechanisms."""
+    from remediation.diagnosis.knowledge import knowledge
+
+    return [*(str(cause) for cause in Cause), *knowledge().mechanisms]
 
 
 def _task(calls: Mapping[str, Schema]) -> Schema:

@@ -335,12 +335,14 @@ def _rung(raw: Any, reader: TaskReader, loading: Loading, task: Task, number: in
     loading.expect(raw, keywords.RUNG, "a rung")
     if not raw.get("tasks"):
         loading.problems.add("a rung needs tasks", place)
-    treats = []
+    treats: list[str] = []
     for name in texts_of(raw.get("treats")):
         if name in causes:
             treats.append(Cause(name))
+        elif name in _mechanisms():
+            treats.append(name)
         else:
-            loading.problems.unknown("the cause", name, causes, value_place(raw, "treats"))
+            loading.problems.unknown("the cause", name, [*causes, *_mechanisms()], value_place(raw, "treats"))
     nodes = reader.nodes(raw.get("tasks"), task.settings, f"{task.path}/{number}.", place)
     for inner in tasks_of(nodes):
         if inner.action in UNFIT or inner.settings.run_once:
@@ -353,6 +355,13 @@ def _rung(raw: Any, reader: TaskReader, loading: Loading, task: Task, number: in
         last_resort=as_switch(raw.get("last_resort") or False),
         place=place,
     )
+
+
+def _mechanisms() -> list[str]:
+    """Return the ids of all mechanisms. The knowledge is read only if a rung names something other than a cause."""
+    from remediation.diagnosis.knowledge import knowledge
+
+    return list(knowledge().mechanisms)
 
 
 def _named_once(rungs: list[RungNode | None], loading: Loading) -> None:

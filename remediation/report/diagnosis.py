@@ -13,7 +13,7 @@ INDENT = 3
 QUOTE = 240
 MOST = 3
 """How many findings are shown without ``verbose``."""
-GUESS, SURE = 0.5, 0.8
+LEAST, GUESS, SURE = 0.1, 0.5, 0.8
 
 
 def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str = "", verbose: bool = False) -> list[Line]:
@@ -41,6 +41,11 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
     if not verbose and findings and float(findings[0]["confidence"]) >= SURE:
         cures = cures[:1]  # one fix at a time, then diagnose again
     lines += [line for cure in cures for line in _cure(cure)]
+    lines += [
+        _part("confirm", str(one["confirm"]), indent=1)
+        for one in findings[:1]
+        if one.get("confirm") and float(one["confidence"]) >= GUESS
+    ]
     ruled_out = [item for item in diagnosis.get("ruled_out") or [] if item["cause"] != "healthy" or verbose]
     if ruled_out:
         text = " · ".join(f"{item['cause']} ({item['because']})" for item in ruled_out)
@@ -83,7 +88,11 @@ def _finding(finding: Mapping[str, Any], *, verbose: bool) -> list[Line]:
     lines = [Line(str(finding.get("because", "")), lead=head, style="head")]
     quotes = finding.get("quotes") or []
     told = list(dict.fromkeys(_quoted(quote, verbose=verbose) for quote in (quotes if verbose else quotes[:3])))
-    return lines + [Line(text, lead=" " * INDENT, style="dim") for text in told]
+    lines += [Line(text, lead=" " * INDENT, style="dim") for text in told]
+    if finding.get("mechanism"):
+        others = f"; also weighed: {', '.join(finding['weighed'])}" if finding.get("weighed") and verbose else ""
+        lines.append(_part("is", f"{finding['mechanism']} (remediate explain {finding['mechanism']}){others}"))
+    return lines
 
 
 def _quoted(quote: Mapping[str, Any], *, verbose: bool) -> str:

@@ -12,6 +12,9 @@ from remediation.report.text import Line, below, labelled, shortened
 NAME = 24
 """Column width of the name of a cause or step."""
 
+_LEAST = 0.1
+"""What is less likely is told with -v only."""
+
 QUOTE = 180
 """Maximum length of a quoted log line."""
 
@@ -41,12 +44,18 @@ def findings(page: FindingsView, event: Event) -> list[Line]:
     need = _news(str(diagnosis.get("need") or ""), page)
     if need:
         lines.append(below(need))
-    for item in found if page.verbose else found[:3]:
+    for item in (
+        found
+        if page.verbose
+        else [one for number, one in enumerate(found[:3]) if not number or float(one["confidence"]) >= _LEAST]
+    ):
         head = f"{item['cause']} {float(item['confidence']):.2f}"
         label = "found" if item is found[0] else ""
         lines.append(_named(label, head, str(item.get("because", ""))))
         quotes = item.get("quotes") or []
         lines += [_quote(quote) for quote in (quotes if page.verbose else quotes[:2])]
+        if item is found[0] and item.get("mechanism"):
+            lines.append(below(f"{item['mechanism']} (remediate explain {item['mechanism']})", style="dim"))
     if not found:
         lines.append(labelled("found", "nothing proven"))
     lines += _settings(diagnosis.get("settings") or [])

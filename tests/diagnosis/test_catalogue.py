@@ -200,7 +200,7 @@ def test_no_line_makes_the_matcher_fail(line: str) -> None:
     [
         (
             'time=2025-02-17T19:48:25.000Z level=INFO source=types.go:60 msg="inference compute" id=cpu library=cpu compute=""',
-            ["gpu.backend_absent"],
+            ["gpu.backend_absent", "gpu.backend_absent"],
         ),
         (
             'time=2024-06-13T10:00:28.9-07:00 level=INFO source=gpu.go:1 msg="inference compute" id=GPU-1 library=cuda',
@@ -261,6 +261,11 @@ def test_of_two_messages_in_the_same_words_the_longer_is_told_and_of_two_beside_
     assert small.find("x: failed to allocate graph, reserving") == [long]
     assert small.find("x: failed to allocate graph") == [short]
     assert small.find("the runner has ended: failed to allocate graph") == [other, short]
+
+
+def test_a_message_between_the_words_of_another_is_told() -> None:
+    around, between = message("the load of {} was given up"), message("no device was found")
+    assert Catalogue([between, around]).find("the load of x (no device was found) was given up") == [around, between]
 
 
 def test_the_work_grows_with_the_line_and_not_faster() -> None:

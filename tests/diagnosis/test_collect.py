@@ -254,7 +254,7 @@ def test_the_state_of_docker_desktop_proves_what_a_silent_engine_does_not_say(st
     assert world.docker is not None
     world.docker, world.engine_up = replace(world.docker, state=state), False
     found = [one for one in diagnose_host(FakeReader(world)).findings if one.cause is Cause.DOCKER_DESKTOP_STATE]
-    assert [(one.because, one.confidence >= 0.8) for one in found] == ([(said, True)] if said else [])
+    assert [(one.because.rpartition(": ")[2], one.confidence >= 0.8) for one in found] == ([(said, True)] if said else [])
 
 
 def test_a_native_server_that_hangs_is_no_fault_of_an_engine_that_is_not_there() -> None:
@@ -267,6 +267,6 @@ def test_a_native_server_that_hangs_is_no_fault_of_an_engine_that_is_not_there()
     ] * 9
     diagnosis = diagnose_host(FakeReader(world))
     first = diagnosis.findings[0]
-    assert diagnosis.confidence(Cause.EXPLICIT_NUM_GPU) == 0.65, "the log says how it was"
+    assert 0 < diagnosis.confidence(Cause.EXPLICIT_NUM_GPU) < 0.5, "the log says how it was"
     assert (first.cause, Cause.DOCKER_DESKTOP_STATE in [one.cause for one in diagnosis.findings]) == (Cause.OTHER, False)
     assert "systemctl restart ollama" in first.cure

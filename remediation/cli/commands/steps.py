@@ -1,11 +1,11 @@
-"""``steps``: lists the steps, or describes one."""
+"""``steps``: lists the steps, or describes one. ``explain``: describes a mechanism."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-from remediation.cli.options import Steps
+from remediation.cli.options import Explain, Steps
 from remediation.cli.task import command_task
 
 
@@ -27,6 +27,37 @@ def steps(options: Steps) -> int:
         sys.stdout.write(document(described[0] if options.name else described))
     else:
         sys.stdout.writelines(f"{row}\n" for row in (_page(described[0]) if options.name else _list(described)))
+    return 0
+
+
+@command_task(Explain)
+def explain(options: Explain) -> int:
+    """Say what a mechanism is, how it shows, what cures it and how to confirm that."""
+    import difflib
+
+    from remediation.diagnosis.knowledge import knowledge
+    from remediation.diagnosis.knowledge.explain import explained
+    from remediation.model.errors import UsageError
+    from remediation.report.json_lines import document
+    from remediation.report.text import Line
+
+    known = knowledge().mechanisms
+    entry = known.get(options.mechanism)
+    if entry is None:
+        near = difflib.get_close_matches(options.mechanism, known, n=1, cutoff=0.4)
+        of_cause = [name for name, one in known.items() if one.cause == options.mechanism]
+        hint = f"; of this cause there are {', '.join(of_cause)}" if of_cause else f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(
+            f"there is no mechanism {options.mechanism!r}{hint}", next_step="docs/mechanisms.md lists all mechanisms"
+        )
+    if options.json:
+        sys.stdout.write(document(entry.model_dump(mode="json", by_alias=True)))
+        return 0
+    lines = [Line(entry.title, lead=f"{entry.id}  ")]
+    for heading, rows in explained(entry):
+        if heading != "what":
+            lines += [Line(row, lead=f"  {heading if not number else '':22}") for number, row in enumerate(rows)]
+    sys.stdout.writelines(f"{row}\n" for line in lines for row in line.rows())
     return 0
 
 

@@ -1,10 +1,9 @@
 """What the programs around a GPU print, and what each message means.
 
-Every project has a file of its own here, one message a line: the text with ``{}`` for what the program fills in, the
-releases that print it, the source file, and either what it means or why it means nothing. The texts are the programs'
-own; no code of theirs is here.
+Each project has one file here, with one message a line: the text with ``{}`` for what the program fills in, the releases
+that print it, the source file, and either what it means or why it means nothing. Only texts are listed; no code is copied.
 
-A line of such a file is JSON behind a dash, which YAML reads as well: `json` takes milliseconds for what YAML takes a second for.
+A line of such a file is JSON behind a dash. YAML reads it as well, but many times more slowly.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
 
 LEAST_LETTERS = 9
-"""A message with fewer letters of its own is no sign of anything: other programs print such words too."""
+"""The fewest letters of a message, without what is filled in. Other programs print shorter texts too."""
 
 _FACTS = "facts.yml"
 _WORD = re.compile(r"\w{4,}", re.ASCII)
@@ -119,38 +118,49 @@ def _more_of(character: str) -> re.Pattern[str]:
 class _Needle:
     """One message, ready to be looked for."""
 
-    __slots__ = ("fragments", "goes_on", "letters", "message", "went_before", "words")
+    __slots__ = ("fragments", "goes_on", "message", "size", "went_before", "words")
 
     def __init__(self, message: Message) -> None:
         text = _plain(message.text).strip()
         self.message = message
-        self.letters = letters(text)
         self.words = frozenset(_needle_words(text))
-        if self.letters < LEAST_LETTERS or not self.words:
-            raise ValueError(f"{message.text!r} is too short to be told from other programs' words")
+        if letters(text) < LEAST_LETTERS or not self.words:
+            raise ValueError(f"{message.text!r} is too short to be distinguished from other programs' words")
         self.fragments = fragments(text)
+        self.size = sum(map(len, self.fragments))
         self.went_before = _more_of(text[0])
         self.goes_on = _more_of(text[-1])
 
-    def span(self, line: str) -> tuple[int, int] | None:
-        """Return where the message's words stand in a line, in their order, the first and last of them whole."""
-        start = at = 0
-        last = len(self.fragments) - 1
+    def places(self, line: str) -> list[tuple[int, int]]:
+        """Return where each fragment stands in a line, in their order, the first and last of them whole; nothing where one is missing."""
+        found: list[tuple[int, int]] = []
+        at, last = 0, len(self.fragments) - 1
         for number, fragment in enumerate(self.fragments):
             while True:
                 at = line.find(fragment, at)
                 if at < 0:
-                    return None
+                    return []
                 end = at + len(fragment)
                 cut_before = number == 0 and at > 0 and self.went_before.match(line, at - 1)
                 cut_after = number == last and self.goes_on.match(line, end)
                 if not cut_before and not cut_after:
                     break
                 at = end
-            if number == 0:
-                start = at
+            found.append((at, end))
             at = end
-        return start, at
+        return found
+
+
+def _outermost(found: list[tuple[list[tuple[int, int]], _Needle]], length: int) -> list[tuple[list[tuple[int, int]], _Needle]]:
+    """Return the messages that have at least one word outside the words of longer ones, in the order of the line."""
+    seen = bytearray(length)
+    shown = []
+    for places, needle in sorted(found, key=lambda each: (-each[1].size, each[1].message.text)):
+        if any(0 in seen[start:end] for start, end in places):
+            shown.append((places, needle))
+            for start, end in places:
+                seen[start:end] = b"\1" * (end - start)
+    return sorted(shown, key=lambda each: each[0])
 
 
 class Catalogue:
@@ -176,23 +186,18 @@ class Catalogue:
     def find(self, line: str) -> list[Message]:
         """Return the messages that stand in a line of a log, in their order.
 
-        A message inside the words of a longer one is not told: ``failed to allocate graph, reserving`` is no ``failed to allocate graph``.
+        Of two messages in the same words only the longer one is returned: ``failed to allocate graph, reserving`` is no
+        ``failed to allocate graph``.
         """
         plain = _plain(line) if "\\" in line else line
         possible = self._possible(plain)
         if not possible:
             return []
         plain = _BLANKS.sub(" ", plain)
-        found = [(span[0], -span[1], -needle.letters, needle) for needle in possible if (span := needle.span(plain))]
+        found = [(places, needle) for needle in possible if (places := needle.places(plain))]
         if len(found) > 1:
-            found.sort(key=lambda each: (*each[:3], each[3].message.text))
-        told: list[Message] = []
-        furthest = 0
-        for _, end, _, needle in found:
-            if -end > furthest:
-                furthest = -end
-                told.append(needle.message)
-        return told
+            found = _outermost(found, len(plain))
+        return [needle.message for _, needle in found]
 
     def possible(self, line: str) -> list[Message]:
         """Return the messages all of whose words are in a line: those that `find` looks for, the measure of its work."""
@@ -222,7 +227,7 @@ def of_project(text: str, project: str) -> list[Message]:
 
 @functools.cache
 def catalogue() -> Catalogue:
-    """Return the catalogue that comes with this program; it is read once, when it is first asked for."""
+    """Return the catalogue that comes with this program; it is read once, at the first call."""
     return Catalogue(
         message
         for file in sorted(resources.files(__name__).iterdir(), key=lambda file: file.name)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from remediation.diagnosis.catalogue import Message, catalogue, facts
 from remediation.model.text.visible import visible
+from remediation.model.text.words import plural
 
 _COLUMNS = "{:<26} {:>8} {:>7} {:>10} {:>6} {:>7}  {}\n"
 
@@ -33,7 +34,11 @@ def table(messages: Iterable[Message]) -> str:
         lines.append(_line(project, own, releases(own)))
     everything = [message for own in by_project.values() for message in own]
     lines.append(
-        _line("all", everything, f"{len({one.means for one in everything if one.means})} meanings, {len(facts())} of them facts")
+        _line(
+            "all",
+            everything,
+            f"{plural(len({one.means for one in everything if one.means}), 'meaning')}, {len(facts())} of them facts",
+        )
     )
     return "".join(lines)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from remediation.diagnosis.facts import host, room, run, words
 from remediation.diagnosis.facts.base import Facts, Sheet, seen_name
+from remediation.diagnosis.logs.messages import SAYS
 from remediation.diagnosis.logs.scan import SEEN
 from remediation.diagnosis.reading import Reading
 
@@ -13,7 +14,7 @@ def derive(reading: Reading) -> Facts:
     sheet = Sheet(reading)
     for hit in reading.hits:
         seen = hit.key.startswith(SEEN)
-        sheet.say(seen_name(hit.key[len(SEEN) :]) if seen else f"msg.{hit.key}", True, "", hit.at, of=hit)
+        sheet.say(seen_name(hit.key[len(SEEN) :]) if seen else f"msg.{hit.key}", True, SAYS.get(hit.key, ""), hit.at, of=hit)
     for _ in words.derive(sheet):
         pass
     run.derive(sheet)

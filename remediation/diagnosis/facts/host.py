@@ -1,5 +1,8 @@
 """Machine, card, driver, engine, libraries and settings: what is there, what is asked of it, and what speaks although it is not."""
 
+# one fact a line, so that they can be read as a table
+# fmt: off
+
 from __future__ import annotations
 
 import re
@@ -209,6 +212,10 @@ def _engine(sheet: Sheet) -> None:
         "the toolkit prints the message itself, so it is installed",
         speaks.at if speaks else None,
     )
+    state = reading.hit("desktop_state", "wsl_error")
+    if state is not None:
+        told = next((word for word in ("is stopped", "hangs") if f" {word}" in state.at.text and state.at.where.startswith("docker desktop")), "")
+        sheet.say("desktop.state", True, f"Docker Desktop {told}" if told else "Docker Desktop or WSL reports an error of its own", state.at)
 
 
 def _given(reading: Reading) -> Quote | None:
@@ -231,14 +238,14 @@ def _driver(sheet: Sheet) -> None:
              ("cuda.no_kernel", NO_KERNEL, "the build has no code for this card's compute capability"), ("cuda.stub", STUB, "the library that was found is the toolkit's stub"),
              ("cuda.container", CONTAINER, "the container's access to the driver is gone"))  # fmt: skip
     for code in reading.codes:
-        at = code.hit.at
-        sheet.say("cuda.any", (code.code != OUT_OF_MEMORY) or None, f"CUDA error {code.code}", at, of=code.hit)
+        said = code.hit.at
+        sheet.say("cuda.any", (code.code != OUT_OF_MEMORY) or None, f"CUDA error {code.code}", said, of=code.hit)
         for name, codes, text in kinds:
             if code.code in codes:
-                sheet.say(name, True, f"CUDA error {code.code}: {text}", at, of=code.hit)
-        sheet.say(f"cuda.{code.code}", True, f"CUDA error {code.code}", at, of=code.hit)
-        if code.code == OUT_OF_MEMORY and code.hit.key == "cuda_code" and "init failure" in at.text:
-            sheet.say("cuda.no_device", True, f"CUDA fails to start with error {code.code}", at, of=code.hit)
+                sheet.say(name, True, f"CUDA error {code.code}: {text}", said, of=code.hit)
+        sheet.say(f"cuda.{code.code}", True, f"CUDA error {code.code}", said, of=code.hit)
+        if code.code == OUT_OF_MEMORY and code.hit.key == "cuda_code" and "init failure" in said.text:
+            sheet.say("cuda.no_device", True, f"CUDA fails to start with error {code.code}", said, of=code.hit)
     runtime = next((smi for smi in reading.smi if smi.cuda), None)
     if runtime is not None and tuple(int(part) for part in [*runtime.cuda.split("."), "0"][:2]) < _OLDEST_CUDA:
         text = f"the driver serves CUDA {runtime.cuda}, every release needs 11 or newer"

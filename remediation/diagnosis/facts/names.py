@@ -15,6 +15,7 @@ place.none: nothing of the model is on the GPU
 place.part: part of the model is on the GPU
 place.planned: only the plan of the placement is known
 place.told: only somebody's words say where the model is
+place.past: the model was on the GPU, and none is loaded now
 place.listed_only: only a list of loaded models says where the model is
 place.unallocated: layers were planned for the card, and no buffer lies on it
 place.phantom: layers on a GPU are claimed, and no buffer lies on a device
@@ -171,6 +172,7 @@ container.given: the engine's record shows that the container was given the GPU
 container.no_compute: the container gets the driver without its compute libraries
 image.rocm: the image holds ROCm
 image.plain: the image holds CUDA
+desktop.state: Docker Desktop or WSL reports an error of its own
 toolkit.version: a release of the container toolkit is named
 toolkit.speaks: the container toolkit prints the message itself, so it is installed
 cuda.any: CUDA gives an error code other than out of memory

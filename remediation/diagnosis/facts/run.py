@@ -3,6 +3,9 @@
 Buffers outrank the ``offloaded`` line, which outranks the plan (facts/ollama 2.3, 5.2; recordings, surprises 2, 3 and 15).
 """
 
+# one fact a line, so that they can be read as a table
+# fmt: off
+
 from __future__ import annotations
 
 import re
@@ -23,6 +26,7 @@ from remediation.model.text.words import plural, verb
 
 _SMALL = 16
 """So few layers nobody asks for who means all: models have more."""
+_MOSTLY = 0.7
 _BRISK = 15.0  # tokens per second; a processor alone seldom writes a 7B model so fast
 _SLOW = 5.0
 SLOW_SECONDS = 60.0
@@ -115,7 +119,7 @@ def _unallocated(sheet: Sheet) -> Quote | None:
     return None
 
 
-def _placement(sheet: Sheet) -> None:
+def _placement(sheet: Sheet) -> None:  # noqa: C901 - one statement per kind of place
     reading, load = sheet.reading, sheet.load
     unallocated, phantom = _unallocated(sheet), _phantom(load)
     row, short, at = worst_row(reading), None, None
@@ -154,6 +158,9 @@ def _placement(sheet: Sheet) -> None:
         return
     short = share < 1
     sheet.say("place.told", False)
+    if not short and reading.evidence.runners == ():
+        text = "the last load put all layers on the GPU; no model is loaded now"
+        sheet.say("place.past", True, text, at)
     sheet.say("place.whole", not short, text, at, of=load)
     sheet.say("place.short", short, text, at, of=load)
     sheet.say("place.none", share == 0, text, at, of=load)
@@ -393,7 +400,7 @@ def _reloads(sheet: Sheet) -> None:
     files = {load.model for load in reading.loads if load.model}
     if len(contexts) > 1 and len(files) <= 1 and len(reading.loads) > 2 and not sheet.holds("place.short"):
         sheet.say(
-            "load.options_differ", True, f"one model was loaded with {len(contexts)} contexts in turn", reading.loads[-1].at
+            "load.options_differ", True, f"one model was loaded with {plural(len(contexts), 'context')} in turn", reading.loads[-1].at
         )
     keep = reading.setting("OLLAMA_KEEP_ALIVE")
     if keep is not None and keep.value in {"0", "0s"}:

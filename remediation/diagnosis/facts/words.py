@@ -13,7 +13,7 @@ _RELEASE = r"v?\.?0\.\d{1,2}(?:\.\d{1,2})?"
 
 # fmt: off
 WORDS: Mapping[str, tuple[str, str]] = {
-    "told.slept": ("it began after suspend, sleep or hibernation", r"suspend|hibernat|resum(?:e|ed|ing) from|(?:after|from|to|went to|computer|laptop|machine|pc|host|system|notebook)[ -](?:\w+ )?(?:the )?(?:sleep(?:s|ing)?\b|slept)|slept|sleep mode|woke|wak(?:e|es|ing) up|standby"),
+    "told.slept": ("it began after suspend, sleep or hibernation", r"suspend|hibernat|resum(?:e|ed|ing) from|(?:after|from|to|went to|computer|laptop|machine|pc|host|system|notebook)[ -](?:\w{1,20} )?(?:the )?(?:sleep(?:s|ing)?\b|slept)|slept|sleep mode|woke|wak(?:e|es|ing) up|standby"),
     "told.after_while": ("the card works in the container at first and is lost later", r"(?:after|for) (?:some|a while|a few|several|a certain|about|approximately|an? (?:long|idle)|\d+)[^\n.]{0,30}(?:time|while|idle|hours?|days?|minutes|weeks?)|after (?:a|some) while|at first|initially|loses? (?:its |the |access to )?(?:gpu|card|device)|lost (?:its |the )?(?:gpu|card)|no longer (?:sees?|has) the (?:gpu|card)|until (?:it|the container) is (?:restart|recreat)|(?:randomly|eventually|periodically|overnight|every few|suddenly|intermittent)"),
     "told.daemon_reload": ("systemd was reloaded", r"daemon-reload|systemctl reload|unattended[- ]upgrade|docker update"),
     "told.after_reboot": ("it is lost with each restart of the host", r"(?:after|on|since|with) (?:each|every|a|the|any|host|system|windows)?[^\n.]{0,20}(?:reboot|restart of the (?:host|machine|pc|server)|boot)"),
@@ -29,12 +29,12 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "told.unused": ("memory of the card stays unused", r"(?:gib|gb|vram|memory)[^\n.]{0,40}(?:stays?|remains?|left|still|is|are) (?:free|unused|available)|(?:leav(?:es|ing)|left) [^\n.]{0,40}(?:gib|gb|vram|memory)[^\n.]{0,40}(?:unused|free|idle)|(?:only|fills only|uses only)[^\n]{0,20}\d+ ?(?:gb|gib)[^\n]{0,30}of|under-?utili[sz]|(?:plenty|lots?|enough) of (?:free )?[^\n.]{0,20}(?:vram|memory)"),
     "told.fits_elsewhere": ("another program holds the same model whole on the same card", r"(?:llama\.cpp|lm studio|koboldcpp|vllm|exllama|text-generation|by hand|manually)[^\n.]{0,60}(?:whole|all\b|fully|entire|everything|fits?|works|fine|faster)"),
     "told.should_fit": ("the reporter expects the model to fit", r"(?:although|but|though|even though|while|should) [^\n.]{0,60}(?:large enough|enough for|should (?:have|fit|be)|would fit|fits?\b|is free|plenty)|should (?:fit|hold)|that fits"),
-    "told.loads_slowly": ("loading is what takes long", r"(?:load|reload)(?:s|ed|ing)? (?:the |a |of the |of |each |every )?(?:\w+ )?(?:model )?[^\n.]{0,40}(?:takes? (?:much )?(?:long|minutes|over|\d)|slow|longer|minutes)|takes? [^\n.]{0,30}(?:to load|to start|loading)|slow(?:ly)? (?:to |model |start|in )?load|(?:first|cold)[ -](?:request|prompt|start|call|answer|word|token|response)[^\n.]{0,60}(?:slow|long|seconds|minute|wait)|model load(?:ing)? time"),
-    "told.pause": ("the first answer after a pause is the slow one", r"after (?:a |some |each |every |\w+ )?(?:pause|break|idle|inactiv|minutes|while)[^\n.]{0,60}|(?:first|each|next)[^\n.]{0,30}after [^\n.]{0,20}(?:pause|idle|minutes|hour)|(?:nobody|no one|idle|unused|not (?:been )?(?:used|asked|active))[^\n.]{0,40}(?:minutes|hour|while|time)[^\n.]{0,60}(?:next|first|again|slow|load)|(?:then|afterwards|following)[^\n.]{0,30}(?:immediate|fast again|instant)"),
+    "told.loads_slowly": ("loading is what takes long", r"(?:load|reload)(?:s|ed|ing)? (?:the |a |of the |of |each |every )?(?:\w{1,20} )?(?:model )?[^\n.]{0,40}(?:takes? (?:much )?(?:long|minutes|over|\d)|slow|longer|minutes)|takes? [^\n.]{0,30}(?:to load|to start|loading)|slow(?:ly)? (?:to |model |start|in )?load|(?:first|cold)[ -](?:request|prompt|start|call|answer|word|token|response)[^\n.]{0,60}(?:slow|long|seconds|minute|wait)|model load(?:ing)? time"),
+    "told.pause": ("the first answer after a pause is the slow one", r"after (?:a |some |each |every |\w{1,20} )?(?:pause|break|idle|inactiv|minutes|while)[^\n.]{0,60}|(?:first|each|next)[^\n.]{0,30}after [^\n.]{0,20}(?:pause|idle|minutes|hour)|(?:nobody|no one|idle|unused|not (?:been )?(?:used|asked|active))[^\n.]{0,40}(?:minutes|hour|while|time)[^\n.]{0,60}(?:next|first|again|slow|load)|(?:then|afterwards|following)[^\n.]{0,30}(?:immediate|fast again|instant)"),
     "told.reloads": ("the model is loaded anew with each request", r"(?:reload|unload)(?:s|ed|ing)?[^\n.]{0,40}(?:each|every|again|between|all the time|constantly|per)|(?:each|every)[^\n.]{0,60}(?:reload|loads? (?:the model|again)|loaded (?:again|anew)|begins with (?:a load|loading|a long silence))|loaded (?:again|anew) (?:each|every|for)"),
     "told.cpu_works": ("the processor does the work", r"(?:cpu|processor|cores?)[^\n.]{0,20}(?:does the work|doing|is used|at (?:\d{2,3} ?%|100)|usage|spikes?|100 ?%)|%cpu\(s\):\s{0,4}(?:[3-9]\d|100)\.\d+ us"),
     "told.gpu_idle": ("the card stays idle", r"(?:gpu|card|vram)[^\n.]{0,30}(?:idle|stays? (?:cold|idle|empty)|at 0 ?%|0 ?% util|not (?:being )?used|unused|no load)|no load on the (?:card|gpu)"),
-    "told.one_client": ("one client gets the processor, another client of the same server the card", r"(?:called|from|by|in|with|when using) [^\n.;]{2,60}(?:cpu|ram|split|half|slow)[^\n]{0,60}[;,.] ?(?:but |while |whereas )?[^\n]{0,60}(?:terminal|command[- ]line|curl|cli|another client|ollama run)|(?:one|1) (?:\w+ )?(?:client|application|app|program|front ?end)\b[^\n.]{0,80}(?:cpu|slow|copy|split)|(?:in|from) one \w+ application|(?:command line|terminal|curl|ollama run|cli)[^\n.]{0,30}(?:is fast|fast|on the gpu|works|fine)"),
+    "told.one_client": ("one client gets the processor, another client of the same server the card", r"(?:called|from|by|in|with|when using) [^\n.;]{2,60}(?:cpu|ram|split|half|slow)[^\n]{0,60}[;,.] ?(?:but |while |whereas )?[^\n]{0,60}(?:terminal|command[- ]line|curl|cli|another client|ollama run)|(?:one|1) (?:\w{1,20} )?(?:client|application|app|program|front ?end)\b[^\n.]{0,80}(?:cpu|slow|copy|split)|(?:in|from) one \w{1,20} application|(?:command line|terminal|curl|ollama run|cli)[^\n.]{0,30}(?:is fast|fast|on the gpu|works|fine)"),
     "told.cpu_chosen": ("a variant for the processor was chosen", r"profile[s:\s\[\"'-]{1,12}cpu\b|cpu[- ]only (?:image|build|profile|mode|setup|install)|--cpu\b|device[\"']?\s{0,4}[:=]\s{0,4}[\"']?cpu\b"),
     "told.intel_mac": ("a Mac with an Intel processor", r"\bintel[^\n.]{0,25}\bi?mac(?:book\w*|os|s)?\b|\bi?mac(?:book ?(?:pro|air)?|os|s| pro| mini)?\b[^\n.]{0,40}\bintel\b|\bimac (?:20(?:1\d|20)|27)|\bmac ?pro 20(?:13|19)"),
     "told.front_end": ("it is the front end's own work that stays off the card", r"(?:pars(?:e|es|ed|ing)|ocr|chunk\w*|document\w*|embedding\w*|index\w*|transcri\w+|upload\w{0,12})[^\n.]{0,60}(?:gpu|card|cpu)|(?:gpu|card)s?[^\n.]{0,60}(?:while|when|during|for) [^\n.]{0,30}(?:pars|ocr|documents?|index|embedding)"),
@@ -52,7 +52,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "told.antivirus": ("antivirus software is at work", r"anti-?virus|defender|quarantin|kaspersky|norton|mcafee|avast|bitdefender"),
     "told.moved": ("the program was copied, moved or only partly written", r"(?:mov(?:e|ed|ing)|copied|copy|portable|unzipped|extracted|unpacked)[^\n.]{0,40}(?:folder|drive|director|program|binary|disk)|disk (?:was |is )?full|(?:only|just) the (?:binary|executable)"),
     "told.package": ("it was installed from a distribution's package", r"\bnixos\b|nixpkgs|\bpacman\b|\barch\b|artix|manjaro|cachyos|gentoo|\baur\b|homebrew|\bsnap\b|flatpak|scoop|winget|chocolatey|distribution'?s? package|package manager|ollama-(?:cuda|rocm|vulkan)"),
-    "told.built": ("it was built from source", r"(?:built|build|compil\w+)[^\n.]{0,30}(?:from source|myself|ourselves|by hand|own)|(?:package|build|compile)[^\n.]{0,12}ourselves|go build|go generate|\bcmake\b|docker build|self-?built"),
+    "told.built": ("it was built from source", r"(?:built|build|compil\w{1,20})[^\n.]{0,30}(?:from source|myself|ourselves|by hand|own)|(?:package|build|compile)[^\n.]{0,12}ourselves|go build|go generate|\bcmake\b|docker build|self-?built"),
     "told.two_installs": ("two installations are mixed", r"/usr/local/lib/ollama[\s\S]{0,400}/usr/(?:lib|bin)/ollama|-c /usr\b[\s\S]{0,400}install\.sh|install\.sh[\s\S]{0,400}-c /usr\b|cleaning up old version|two (?:ollama )?install|both (?:/usr|a manual)"),
     "told.tcc": ("the card is in TCC mode", r"\btcc\b"),
     "told.wsl1": ("the distribution runs as WSL1", r"\bwsl ?1\b|wsl version 1\b|^\s{0,8}\*?\s{0,8}(?:ubuntu|debian)\S{0,20}\s{1,40}(?:running|stopped)\s{1,40}1\s*$"),
@@ -61,7 +61,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "told.each_read": ("the digest differs with each try", r"(?:each|every) (?:time|try|pull|attempt)[^\n.]{0,30}(?:different|another)|(?:differ\w{0,12}|different|another|changes)[^\n.]{0,30}(?:digest|hash|sha)[^\n.]{0,30}(?:each|every|time)|(?:digest|hash|sha\w{0,6})[^\n.]{0,40}(?:differ|chang)\w*[^\n.]{0,20}(?:each|every|time)|overclock|memtest|\becc\b|bad ram"),
     "told.slow_storage": ("the models lie on slow storage", r"\bhdd\b|hard (?:disk|drive)|\bnfs\b|\bsmb\b|\bcifs\b|network (?:drive|share|storage)|\bnas\b|bind mount|/mnt/[a-z]/|\busb\b|\befs\b|s3fs|spinning|slow (?:disk|storage|drive)|ceph|longhorn"),
     "told.page_cache": ("the page cache is counted as used", r"page cache|buff/cache|drop_caches|cached memory"),
-    "told.ram_short": ("loading fails for want of system memory", r"system memory[^\n]{0,60}(?:lack|require|insufficient|not enough|fail|available)|(?:lack|want|require\w*|insufficient|not enough)[^\n]{0,30}(?:system memory|\bram\b)|out of (?:system )?(?:memory|ram)\b"),
+    "told.ram_short": ("loading fails for want of system memory", r"system memory[^\n]{0,60}(?:lack|require|insufficient|not enough|fail|available)|(?:lack|want|require\w{0,20}|insufficient|not enough)[^\n]{0,30}(?:system memory|\bram\b)|out of (?:system )?(?:memory|ram)\b"),
     "told.host_plenty": ("the host has memory enough", r"(?:host|machine)[^\n.]{0,30}(?:plenty|enough|\d+ ?g[i]?b)[^\n.]{0,20}(?:memory|ram|free)?|while the host has"),
     "told.same_device_twice": ("cards are chosen by device nodes and by index at once", r"/dev/nvidia[1-9]\b"),
     "told.unified": ("the card shares the machine's memory", r"unified memory|\bapu\b|strix halo|ryzen ai|\bgtt\b|jetson|\borin\b|grace|gb10|dgx spark|shared memory architecture|\bcarveout\b"),
@@ -71,7 +71,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "told.projector": ("the vision projector stays on the processor", r"(?:projector|mmproj|vision|clip)[^\n.]{0,60}(?:on (?:the )?cpu|cpu|not offloaded)"),
     "told.layer_huge": ("a single layer with its cache takes gigabytes", r"layer size[^\n.]{0,10}\d(?:\.\d)? ?g|no layers? can be loaded"),
     "told.daemon_json": ("daemon.json names the nvidia runtime", r"daemon\.json[\s\S]{0,400}nvidia|nvidia-ctk runtime configure|\"runtimes\"\s{0,4}:\s{0,4}\{[\s\S]{0,80}nvidia"),
-    "told.toolkit_updated": ("it began with another release of the container toolkit", r"(?:after|since|with) [^\n.]{0,40}(?:updat|upgrad|install)\w*[^\n.]{0,40}(?:toolkit|libnvidia-container|nvidia-docker)|(?:toolkit|libnvidia-container\w*|nvidia-docker2?)[^\n.]{0,20}(?:updat|upgrad|1\.\d+\.\d+|2\.\d+)[^\n.]{0,60}(?:works?|fail|broken|break|no longer)"),
+    "told.toolkit_updated": ("it began with another release of the container toolkit", r"(?:after|since|with) [^\n.]{0,40}(?:updat|upgrad|install)\w{0,20}[^\n.]{0,40}(?:toolkit|libnvidia-container|nvidia-docker)|(?:toolkit|libnvidia-container\w{0,20}|nvidia-docker2?)[^\n.]{0,20}(?:updat|upgrad|1\.\d+\.\d+|2\.\d+)[^\n.]{0,60}(?:works?|fail|broken|break|no longer)"),
     "told.image_libraries": ("the image holds driver libraries of its own", r"(?:image|docker commit|baked)[^\n.]{0,80}lib(?:cuda|nvidia)|lib(?:cuda|nvidia)[^\n.]{0,60}(?:in|inside|baked|of) the image"),
     "told.slow": ("it is slow", r"\bslow|takes? [^\n.]{0,20}(?:long|minutes|seconds)|tokens?/s|\bt/s\b|longer than"),
 }
@@ -98,10 +98,10 @@ _QUESTION = re.compile(r"[^.,;\n?]{0,300}\?")
 
 def derive(sheet: Sheet) -> Iterator[str]:
     """Note what the texts say in words; yields the names, for tests."""
-    prose, written = sheet.reading.prose, sheet.reading.raw.lower()
+    prose, written = sheet.reading.words, sheet.reading.raw
     stated = _QUESTION.sub("", prose)
     for name, pattern in _PATTERNS.items():
         match = pattern.search(written if name in _WRITTEN else stated if name in _STATED else prose)
         if match is not None:
-            sheet.say(name, True, WORDS[name][0], Quote("text", " ".join(match[0].split())[:160]))
+            sheet.say(name, True, WORDS[name][0], Quote("text", match[0].strip().split("\n")[0][:160]))
             yield name

@@ -19,8 +19,8 @@ from remediation.diagnosis.facts.words import WORDS
 from remediation.diagnosis.logs.scan import signs
 from remediation.model.finding import Cause
 
-_ATOM = re.compile(r"([!~]?)([a-z_]+\.[a-z0-9_]+)$")
-_CODE = re.compile(r"cuda\.\d{1,3}$")
+_ATOM = re.compile(r"^([!~]?)([a-z_]{1,40}\.[a-z0-9_]{1,80})$")
+_CODE = re.compile(r"^cuda\.\d{1,3}$")
 
 
 class Atom(NamedTuple):

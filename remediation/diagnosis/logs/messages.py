@@ -6,6 +6,8 @@ not decide; groups are kept. What a message proves is for the knowledge to say.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 # fmt: off
 MESSAGES: tuple[tuple[str, ...], ...] = (
     # drivers
@@ -77,7 +79,6 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("unlicensed", "unlicensed"),
     ("nouveau", "nouveau", r"driver in use: nouveau|nouveau[^\n]*(?:error|fail|loaded|in use)|(?:not|error)[^\n]*nouveau"),
     ("cuda_code", "cuinit returned", r"cuInit (?:returned|failed with|error)[^\d\n]{0,12}(\d{1,3})\b"),
-    ("cuda_code", "result", r"cu(?:da)?(?:Init|GetDeviceCount)[^\n]{0,40}(?:result|returned|code)[^\d\n]{0,8}(\d{1,3})\b"),
     ("uvm_node", "/dev/nvidia", r"(?:stat failed: |error gathering device information[^\n]*)\"?/dev/nvidia[\w-]*\"?:? no such file"),
     ("secure_boot", "key was rejected by service"),
     ("secure_boot", "required key not available"),
@@ -167,7 +168,7 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("library_missing", "no cuda", r"\bno cuda(?:_v\d+)?(?: (?:or|and) cuda\w*)? (?:libraries|library|backend|folders?|runtime|director(?:y|ies))"),
     ("library_missing", "failed to load", r"failed to load[^\n]*ggml-(?:cuda|hip|rocm|vulkan)"),
     ("rocm_library_missing", "rocm", r"no compatible rocm library found|no suitable rocm found|unable to verify rocm library"),
-    ("system_cpu_only", "msg=system", r"msg=system(?: CPU\.\d+\.\w+=\S+)+ compiler="),
+    ("system_cpu_only", "msg=system", r"msg=system CPU\.(?![^\n]{0,3000} (?:CUDA|ROCm|HIP|Vulkan|Metal|SYCL|MUSA)\.)"),
     ("cpu_backend_only", "loaded cpu backend"),
     ("cuda_backend", "loaded cuda backend"),
     ("cuda_found", "found", r"ggml_cuda_init: found (?!0\b)\d+ (?:CUDA|ROCm) devices"),
@@ -275,3 +276,26 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("data_invalid", "unexpectedly", r"(?:model )?(?:data|blob)[^\n]{0,40}unexpectedly"),
 )
 # fmt: on
+
+SAYS: Mapping[str, str] = {
+    "digest_mismatch": "what was downloaded does not have the digest it should",
+    "truncated": "the model file ends before its tensors do",
+    "bad_magic": "the file is no model file",
+    "gguf_invalid": "the model file is damaged",
+    "bad_manifest": "the model's manifest is damaged",
+    "blob_missing": "the model's file is not in the store",
+    "blob_unreadable": "the model's file is there and cannot be read: it is damaged",
+    "disk_error": "the disk fails while the model file is read",
+    "metadata_failed": "the model's metadata cannot be read",
+    "tensor_read": "the model file cannot be read",
+    "killed": "the process was killed, as the kernel does when memory runs out",
+    "exit_137": "the process ended with code 137: it was killed",
+    "signalled": "a signal ended the runner while it loaded, as the kernel does when memory runs out",
+    "ram_allocation": "an allocation in system memory failed",
+    "nvml_mismatch": "the driver's library and its kernel module differ",
+    "old_driver": "the driver is older than this build needs",
+    "nvml_unknown": "NVML fails with Unknown Error",
+    "load_timeout": "the load took longer than somebody waits",
+    "client_gone": "the load took longer than somebody waits",
+}
+"""What a message says where its key does not."""

@@ -10,11 +10,11 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from remediation.engine.ladder.rung_order import Rung, SkippedRung, explaining, proven, treated
+from remediation.engine.ladder.rung_order import Rung, SkippedRung, explaining, named, proven, treated
 from remediation.model.outcome import Outcome, Result
 
 if TYPE_CHECKING:
-    from remediation.model.finding import Cause, Diagnosis
+    from remediation.model.finding import Diagnosis, Finding
 
 _LONGEST = 160
 """Maximum length of a rung's reason in the last line; the rung's own line has the full text."""
@@ -46,15 +46,15 @@ def advise(ending: LadderEnding) -> Advice:
     """Return the one thing that the user should do next."""
     sure = proven(ending.diagnosis)
     if sure:
-        return _of_confirmed(ending, [one.cause for one in sure])
+        return _of_confirmed(ending, sure)
     if ending.goal_advice or ending.goal_next:
         return Advice(ending.goal_advice or ending.goal_next)
     return next(_guesses(ending), Advice(""))
 
 
-def _of_confirmed(ending: LadderEnding, causes: Sequence[Cause]) -> Advice:
-    for cause in causes:
-        for rung, result in _tried(ending, cause):
+def _of_confirmed(ending: LadderEnding, found: Sequence[Finding]) -> Advice:
+    for finding in found:
+        for rung, result in _tried(ending, finding):
             if result.outcome.bad and result.next_step:
                 blocked = result.outcome is Outcome.BLOCKED
                 return Advice(result.next_step, (rung.name, result) if blocked else None)
@@ -62,11 +62,11 @@ def _of_confirmed(ending: LadderEnding, causes: Sequence[Cause]) -> Advice:
     return Advice(next(cures, ending.goal_advice or ending.goal_next))
 
 
-def _tried(ending: LadderEnding, cause: Cause) -> Iterator[tuple[Rung, Result]]:
-    """Yield the rungs that treat `cause` and were tried, with their results."""
+def _tried(ending: LadderEnding, finding: Finding) -> Iterator[tuple[Rung, Result]]:
+    """Yield the rungs that treat the finding and were tried, with their results."""
     by_name = {rung.name: rung for rung in ending.rungs}
     for name, result in ending.tried.items():
-        if cause in by_name[name].treats:
+        if named(finding, by_name[name]):
             yield by_name[name], result
 
 
@@ -76,7 +76,7 @@ def _guesses(ending: LadderEnding) -> Iterator[Advice]:
     resorts = [item.rung for item in ending.left if not item.allowed and not ending.destroys(item.rung)]
     for finding in found:
         for rung in resorts:
-            if finding.cause in rung.treats:
+            if named(finding, rung):
                 yield Advice(f"allow {rung.name!r} with --last-resort: {finding.cause} {finding.confidence:.2f} may be the cause")
         if finding.cure:
             yield Advice(finding.cure)

@@ -324,7 +324,7 @@ def dry_run(climb: LadderRun, goal: GoalObservation) -> Result:
     choices = order.choices if not goal.advice else [choice for choice in order.choices if choice.confirmed]
     listed: list[dict[str, Any]] = []
     stop = ""
-    carried_out: dict[str, frozenset[Cause]] = {}
+    carried_out: dict[str, frozenset[str]] = {}
     for choice in choices:
         foresight = climb.foresee(choice.rung)
         climb.learned(choice.rung)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from remediation.model.change import Risk, StepCall
 
 if TYPE_CHECKING:
-    from remediation.model.finding import Cause, Diagnosis, Finding
+    from remediation.model.finding import Diagnosis, Finding
 from remediation.model.text.words import verb
 
 CONFIRMED = 0.8
@@ -18,13 +18,13 @@ CONFIRMED = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One remedy: a name, the causes that its tasks treat together, and its steps as known beforehand.
+    """One remedy: a name, the causes and mechanisms that its tasks treat together, and its steps as known beforehand.
 
     ``calls`` predict what the rung would do; the ladder's `RunRung` runs its tasks.
     """
 
     name: str
-    treats: tuple[Cause, ...] = ()
+    treats: tuple[str, ...] = ()
     last_resort: bool = False
     calls: tuple[StepCall, ...] = ()
 
@@ -135,8 +135,8 @@ def left_out(rung: Rung, diagnosis: Diagnosis, *, last_resort: bool) -> SkippedR
     return None
 
 
-def _ruled_out(causes: Sequence[Cause], diagnosis: Diagnosis) -> list[str]:
-    reasons = {item.cause: item.because for item in diagnosis.ruled_out}
+def _ruled_out(causes: Sequence[str], diagnosis: Diagnosis) -> list[str]:
+    reasons: dict[str, str] = {item.cause: item.because for item in diagnosis.ruled_out}
     return [f"{cause} is ruled out ({reasons[cause]})" for cause in causes]
 
 
@@ -153,7 +153,12 @@ def _suspected(rung: Rung, diagnosis: Diagnosis) -> bool:
 
 def treated(finding: Finding, rungs: Iterable[Rung]) -> bool:
     """Return whether one of `rungs` treats the finding."""
-    return not finding.by_hand and any(finding.cause in rung.treats for rung in rungs)
+    return any(named(finding, rung) and (not finding.by_hand or finding.mechanism in rung.treats) for rung in rungs)
+
+
+def named(finding: Finding, rung: Rung) -> bool:
+    """Return whether `rung` names the cause or the mechanism of the finding."""
+    return finding.cause in rung.treats or (bool(finding.mechanism) and finding.mechanism in rung.treats)
 
 
 def _named(finding: Finding) -> str:

@@ -1,0 +1,106 @@
+"""The knowledge as data: its shape, its conditions, the page made of it, and an input for its mechanisms."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from remediation.diagnosis.catalogue import catalogue
+from remediation.diagnosis.diagnose import diagnose
+from remediation.diagnosis.facts.base import Fact, Facts, seen_name
+from remediation.diagnosis.knowledge import knowledge
+from remediation.diagnosis.knowledge.__main__ import page
+from remediation.diagnosis.knowledge.schema import Entry, parse, value
+from remediation.diagnosis.load import of_incident
+from remediation.model.finding import Cause
+from remediation.playbook.load import load_playbook
+from remediation.playbook.model import Task
+from remediation.steps.registry import registry
+
+ROOT = pathlib.Path(__file__).parents[2]
+CASES: list[dict[str, Any]] = yaml.safe_load((pathlib.Path(__file__).parent / "fixtures" / "mechanisms.yml").read_text("utf-8"))
+NAMES = {"p": "platform", "v": "ollama_version", "gpu": "gpu", "s": "symptom"}
+WEIGHTS = ("needs", "proves", "supports", "against", "excludes")
+ENTRIES = knowledge().mechanisms
+OF_PEOPLE = {"idle-unload", "app-computes-on-cpu"}
+
+
+def incident(case: dict[str, Any]) -> dict[str, Any]:
+    told = {NAMES[key]: text for key, text in case.items() if key in NAMES}
+    return {**told, "evidence": [{"kind": key, "text": f"{text}\n"} for key, text in case.items() if key not in {*NAMES, "m"}]}
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{number:03d}-{case['m']}" for number, case in enumerate(CASES)])
+def test_an_input_leads_to_its_mechanism(case: dict[str, Any]) -> None:
+    wanted = [case["m"]] if isinstance(case["m"], str) else case["m"]
+    found = [one.mechanism for one in diagnose(of_incident(incident(case))).findings if one.cause is not Cause.UNKNOWN]
+    assert found[0] in wanted or (wanted[0] in OF_PEOPLE and found[0] != "all-layers-on-gpu")
+
+
+def test_every_mechanism_that_an_input_is_written_for_is_known() -> None:
+    named = {name for case in CASES for name in ([case["m"]] if isinstance(case["m"], str) else case["m"])}
+    assert named <= ENTRIES.keys()
+    assert len(named) >= 80
+
+
+def test_conditions_follow_the_logic_of_what_is_not_known() -> None:
+    facts = Facts({"place.part": Fact("place.part", holds=True), "place.none": Fact("place.none", holds=False)})
+    said = ("place.part", "place.none", "place.whole", "!place.none", "!place.whole", "~place.whole", "~place.part")
+    assert [value(one, facts) for one in said] == [True, False, None, True, None, True, False]
+    assert value("place.whole & place.none", facts) is False
+    assert value("place.whole & place.part", facts) is None
+    assert value("place.none | place.part", facts) is True
+
+
+def test_an_entry_is_refused_where_it_is_not_complete_or_names_no_fact() -> None:
+    entry = next(iter(ENTRIES.values())).model_dump(by_alias=True)
+    Entry.model_validate(entry)
+    for wrong in (
+        {"proves": ("no.such_fact",)},
+        {"by_hand": "both"},
+        {"sources": ()},
+        {"id": "Not An Id"},
+        {"cause": "none"},
+        {"extra": 1},
+    ):
+        with pytest.raises(ValidationError):
+            Entry.model_validate({**entry, **wrong})
+    with pytest.raises(ValidationError):
+        Entry.model_validate({**entry, "proves": (), "for": ()})
+
+
+def test_every_message_of_the_catalogue_a_mechanism_or_fact() -> None:
+    conditions = [one for entry in ENTRIES.values() for name in WEIGHTS for one in getattr(entry, name)]
+    conditions += [one for cause in knowledge().causes.values() for one in cause.ruled_out_by]
+    used = {atom.name for condition in conditions for side in parse(condition) for atom in side}
+    means = {seen_name(message.means) for message in catalogue().messages if message.means}
+    assert {name for name in used if name.startswith("seen.")} <= means
+    mechanisms = {message.means for message in catalogue().messages if message.means and not message.is_fact}
+    assert mechanisms <= ENTRIES.keys()
+
+
+def test_the_page_of_all_mechanisms_is_the_one_that_is_kept() -> None:
+    assert (ROOT / "docs" / "mechanisms.md").read_text("utf-8") == page(), (
+        "make it anew: python -m remediation.diagnosis.knowledge > docs/mechanisms.md"
+    )
+
+
+def test_a_cure_names_steps_that_exist_and_a_rung_that_treats_it() -> None:
+    plays = load_playbook(ROOT / "playbooks" / "fix-offload.yml").plays
+    tasks = [task for play in plays for section in play.sections for task in section]
+    treated = {
+        str(name)
+        for task in tasks
+        if isinstance(task, Task) and task.ladder
+        for rung in task.ladder.rungs
+        for name in rung.treats
+    }
+    for entry in ENTRIES.values():
+        for name in filter(None, entry.step.split(", ")):
+            assert name in registry(), f"{entry.id}: there is no step {name}"
+        if entry.step:
+            assert {str(entry.cause), entry.id} & treated, f"{entry.id}: no rung treats it"
