@@ -19,7 +19,7 @@ from remediation.diagnosis.facts.words import WORDS
 from remediation.diagnosis.logs.scan import signs
 from remediation.model.finding import Cause
 
-_ATOM = re.compile(r"([!~]?)([a-z_]+\.[a-z0-9_]+)$")
+_ATOM = re.compile(r"^([!~]?)([a-z_]{1,20}\.[a-z0-9_]{1,80})$")
 _CODE = re.compile(r"cuda\.\d{1,3}$")
 
 
