@@ -58,7 +58,7 @@ def judge(reading: Reading) -> Diagnosis:
     senders = find_senders(reading.evidence, reading.shown) if _asked_for(findings) else ()
     findings = [_followed(one, senders) for one in findings]
     forecast = predict(reading)
-    firm = {one.cause for one in scores.causes if one.mechanisms[0].firm}
+    firm = {one.cause for one in scores.causes if one.mechanisms[0].firm or one.mechanisms[0].score > 0}
     named = _stands_out(findings, scores.unknown, firm)
     collect = to_collect(reading, facts, findings if named else [])
     if not named:
@@ -82,9 +82,8 @@ def judge(reading: Reading) -> Diagnosis:
 def _stands_out(findings: list[Finding], unknown: float, firm: set[Cause]) -> bool:
     """Whether the first cause is likelier than ``unknown``, or rests on more than words and is well ahead of every other cause."""
     first, second = (*(one.confidence for one in findings[:2]), 0.0, 0.0)[:2]
-    if first >= unknown:
-        return first > 0
-    return first >= max(weights().least, _AHEAD * second) and findings[0].cause in firm
+    ahead = first >= unknown or first >= max(weights().least, _AHEAD * second)
+    return first > 0 and ahead and findings[0].cause in firm
 
 
 def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:

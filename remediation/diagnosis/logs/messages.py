@@ -128,6 +128,7 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("daemon_config", "default runtime", r"specified default runtime '?nvidia'? does not exist"),
     ("hook_mode", "hook directly", r"invoking the NVIDIA Container Runtime Hook directly"),
     ("selinux", "avc", r"avc: +denied[^\n]*(?:nvidia|xserver_misc_device|container_(?:t|file_t))"),
+    ("no_gpu_resource", "no suitable node", r"no suitable node[^\n]{0,40}insufficient resources"),
     ("no_gpu_resource", "nvidia.com/gpu", r"insufficient (?:nvidia|amd)\.com/gpu"),
     ("restarting", "restarting", r'Restarting \(\d+\)|\"Restarting\":\s*true'),
     ("no_adapters", "no adapters were found"),
