@@ -184,7 +184,7 @@ def test_a_stream_has_its_own_limit(host: Guard, servers: Servers) -> None:
 def test_a_line_of_a_stream_has_a_limit(servers: Servers) -> None:
     line = servers.start([b"HTTP/1.1 200 OK\r\n\r\n", *[b"x" * 65536] * 1000])
     said = failed(opened({"ansible_connection": "local"}), pull(line, timeout=60.0))
-    assert "a line of the answer is larger than 16 MB" in said.message
+    assert "a line of the answer exceeds the limit of 16 MB" in said.message
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
@@ -196,7 +196,7 @@ def test_a_program_that_writes_without_end_is_ended(host: Guard, stream: str, tm
     )
     said = failed(host, Run((sys.executable, "-I", "-c", code, str(lock), stream), timeout=50.0))
     assert said.kind == "error"
-    assert f"its {stream} is larger than 128 MB" in said.message
+    assert f"its {stream} exceeds the limit of 128 MB" in said.message
     free = "import fcntl, sys; fcntl.flock(open(sys.argv[1], 'w'), fcntl.LOCK_EX); print('free')"
     (reply,) = host.exchange([Run((sys.executable, "-I", "-c", free, str(lock)), timeout=20.0)])
     assert isinstance(reply, Completed), reply
@@ -206,7 +206,7 @@ def test_a_program_that_writes_without_end_is_ended(host: Guard, stream: str, tm
 def test_a_program_that_changes_something_is_not_cut_short(host: Guard, tmp_path: Path) -> None:
     code = "import sys; [sys.stdout.write('x' * 1000000) for _ in range(140)]; open(sys.argv[1], 'w').close()"
     said = failed(host, Run((sys.executable, "-I", "-c", code, str(tmp_path / "done")), timeout=50.0, writes=True))
-    assert "its stdout is larger than 128 MB" in said.message
+    assert "its stdout exceeds the limit of 128 MB" in said.message
     assert (tmp_path / "done").exists()
 
 
@@ -438,7 +438,7 @@ def test_a_local_powershell_that_writes_without_end_is_ended() -> None:
     connection = WorkerConnection("here", ChildChannel("here", before=program), scripts=lambda _: "", opening=1.0, greeting=60.0)
     with pytest.raises(HostError) as caught:
         connection.exchange([Run(("x",), timeout=1.0)])
-    assert "a line of the worker is larger than 32 MB" in caught.value.message
+    assert "a line of the worker exceeds the limit of 32 MB" in caught.value.message
     connection.close()
 
 

@@ -78,7 +78,7 @@ def test_a_probe_that_failed_counts() -> None:
     assert diagnose(evidence).findings[0].cause is Cause.HEALTHY
     found = diagnose(replace(evidence, probe="no answer within 20 s"))
     assert Cause.HEALTHY not in causes(found)
-    words = "asking the model failed: model runner has unexpectedly stopped, this may be due to resource limitations"
+    words = "querying the model failed: model runner has unexpectedly stopped, this may be due to resource limitations"
     died = diagnose(replace(evidence, probe=words, pieces=(*evidence.pieces, Piece("api", words, "probe"))))
     assert died.findings[0].cause is Cause.OTHER
     assert died.findings[0].quotes[0].where == "probe:1"
@@ -87,7 +87,7 @@ def test_a_probe_that_failed_counts() -> None:
 @pytest.mark.parametrize(
     ("tokens", "reason", "counts"),
     [
-        (0, "not measured: asking the model failed: model runner has unexpectedly stopped", True),
+        (0, "not measured: querying the model failed: model runner has unexpectedly stopped", True),
         (0, "not measured: no answer within 20 s", True),
         (6, "no answer within 20 s", False),
         (0, "not measured: this Ollama version does not report the context length of its runner", False),

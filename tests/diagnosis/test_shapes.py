@@ -16,7 +16,7 @@ from remediation.model.finding import Cause, Diagnosis
 
 HERE = pathlib.Path(__file__).parent
 SHAPES: list[dict[str, Any]] = yaml.safe_load((HERE / "fixtures" / "shapes.yml").read_text(encoding="utf-8"))
-MECHANISMS: list[dict[str, Any]] = yaml.safe_load((HERE / "fixtures" / "mechanisms.yml").read_text(encoding="utf-8"))
+MECHANISMS: list[dict[str, Any]] = yaml.safe_load((HERE / "fixtures" / "kinds.yml").read_text(encoding="utf-8"))
 LOGS = sorted((HERE / "fixtures" / "logs").glob("*.log"))
 
 CARRIERS: dict[str, Callable[[str], str]] = {

@@ -130,7 +130,7 @@ def test_mistakes_are_one_sentence_before_a_host_is_touched(project: Scratch) ->
         assert done.returncode == 1
     known = project.remediate("play", "site.yml", "-i", "localhost,", "--report", "run.pdf")
     assert (known.returncode, known.stdout) == (1, "")
-    assert "end it with .html, .json, .jsonl, .xml, .md" in known.stderr
+    assert "use one of .html, .json, .jsonl, .xml, .md" in known.stderr
 
 
 def test_an_extension_that_cannot_be_loaded_is_named(project: Scratch) -> None:

@@ -65,7 +65,7 @@ def test_a_password_that_others_may_read_is_refused(tmp_path: Path) -> None:
 def test_without_a_terminal_there_is_no_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     with open(os.devnull, encoding="utf-8") as nothing:
         monkeypatch.setattr("sys.stdin", nothing)
-        with pytest.raises(RemediationError, match="there is no terminal"):
+        with pytest.raises(RemediationError, match="no terminal"):
             vault_of(["prompt"])(VALUE.text)
 
 

@@ -73,7 +73,7 @@ def test_a_program_of_another_user_is_named_and_left_alone(tmp_path: Path) -> No
                     ended = fixed(host, tmp_path, *words)
                     assert (ended.code, ended.rungs, ended.steps) == (2, ["Make room on the GPU"], []), ended.ladder
                     assert (
-                        ended.next_step == f"close sleep (process {program.pid}, of root): it holds 5.0 GiB; then run this again"
+                        ended.next_step == f"close sleep (process {program.pid}, of root): it uses 5.0 GiB; then run this again"
                     )
                 assert program.poll() is None
         finally:

@@ -56,5 +56,6 @@ def test_a_program_that_writes_too_much_keeps_no_memory(host: WorkerConnection) 
     code = "head -c 140000000 /dev/zero"  # Linux
     said, after = host.exchange([Run(("sh", "-c", code), timeout=100.0), Run(("echo", "on"))])
     assert isinstance(said, Failed), said
-    assert "its stdout is larger than 128 MB" in said.message
+    assert "its stdout" in said.message
+    assert "128 MB" in said.message
     assert isinstance(after, Completed), after

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from remediation.engine.ladder.rung_order import Rung, SkippedRung, explaining, named, proven, treated
+from remediation.engine.ladder.rung_order import Rung, SkippedRung, explaining, names_finding, proven, treated
 from remediation.model.outcome import Outcome, Result
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _tried(ending: LadderEnding, finding: Finding) -> Iterator[tuple[Rung, Resul
     """Yield the rungs that treat the finding and were tried, with their results."""
     by_name = {rung.name: rung for rung in ending.rungs}
     for name, result in ending.tried.items():
-        if named(finding, by_name[name]):
+        if names_finding(finding, by_name[name]):
             yield by_name[name], result
 
 
@@ -76,7 +76,7 @@ def _guesses(ending: LadderEnding) -> Iterator[Advice]:
     resorts = [item.rung for item in ending.left if not item.allowed and not ending.destroys(item.rung)]
     for finding in found:
         for rung in resorts:
-            if named(finding, rung):
+            if names_finding(finding, rung):
                 yield Advice(f"allow {rung.name!r} with --last-resort: {finding.cause} {finding.confidence:.2f} may be the cause")
         if finding.cure:
             yield Advice(finding.cure)

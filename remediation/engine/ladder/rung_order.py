@@ -153,10 +153,10 @@ def _suspected(rung: Rung, diagnosis: Diagnosis) -> bool:
 
 def treated(finding: Finding, rungs: Iterable[Rung]) -> bool:
     """Return whether one of `rungs` treats the finding."""
-    return any(named(finding, rung) and (not finding.by_hand or finding.mechanism in rung.treats) for rung in rungs)
+    return any(names_finding(finding, rung) and (not finding.by_hand or finding.mechanism in rung.treats) for rung in rungs)
 
 
-def named(finding: Finding, rung: Rung) -> bool:
+def names_finding(finding: Finding, rung: Rung) -> bool:
     """Return whether `rung` names the cause or the mechanism of the finding."""
     return finding.cause in rung.treats or (bool(finding.mechanism) and finding.mechanism in rung.treats)
 

@@ -73,7 +73,7 @@ def test_playbooks_and_inventories(remediate: Remediate, folder: Path, name: str
         (HEAD + "    - debug: {msg: \"{{ 'a' * 10**9 }}\"}\n", 2, "result too large"),
         (HEAD + "    - debug: {msg: " + "9" * 4400 + "}\n", 1, "at most 3,000 digits"),
         (HEAD + "    - include_tasks: site.yml\n", 2, "task"),
-        (HEAD + '    - include_vars: "a\\0b"\n', 2, "there is no file"),
+        (HEAD + '    - include_vars: "a\\0b"\n', 2, "no file"),
         (HEAD + "    - debug: {msg: \"{{ lookup('pipe', 'cat /dev/zero') }}\"}\n", 2, "printed more than 16 MiB"),
         ('- hosts: "~(a+)+$"\n  tasks: [{debug: }]\n', 1, "could take forever"),
     ],
@@ -98,7 +98,7 @@ def test_a_file_of_tasks_that_includes_itself_ends(remediate: Remediate, folder:
 @pytest.mark.parametrize(
     ("inventory", "message"),
     [
-        ('all: {hosts: {"a[0:99999][0:99999]": }}\n', "stand for 10,000,000,000 hosts"),
+        ('all: {hosts: {"a[0:99999][0:99999]": }}\n', "expand to 10,000,000,000 hosts"),
         ("".join(f"g{n}: {{children: {{g{n + 1}: }}}}\n" for n in range(3000)) + "g3000: {hosts: a}\n", "more than 100 deep"),
         ("all: {vars: {v: !vault ''}, hosts: a}\n", "encrypted text must begin with"),
         ("all: {vars: {v: " + "[" * 3000 + "}, hosts: a}\n", "nesting depth|levels deep"),

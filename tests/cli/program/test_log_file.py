@@ -152,8 +152,8 @@ def test_the_file_is_private_and_appended_to(remediate: Remediate, local: Path) 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--log-file", "none/a.log"), "--log-file none/a.log: there is no folder"),
-        (("--log-file", "."), "--log-file .: that is a folder"),
+        (("--log-file", "none/a.log"), "--log-file none/a.log: the folder"),
+        (("--log-file", "."), "--log-file .: is a folder"),
         (("--log-file", "a.log", "--log-level", "loud"), "--log-level cannot be 'loud'"),
         (("--log-level", "debug"), "--log-level has no effect without --log-file"),
     ],
