@@ -112,7 +112,8 @@ def _unallocated(sheet: Sheet) -> Quote | None:
     if load is not None and load.offloaded is None and planned:
         if load.model_cpu and not (load.model_gpu or load.kv_gpu or load.graph_gpu or load.compute_gpu):
             return load.planned_at or load.command_at
-        if (hit := reading.hit("system_cpu_only", "none_compatible", "cpu_runner")) is not None and not load.model_gpu:
+        # before the runner has started, a list of backends says nothing about the load
+        if load.started_at is not None and (hit := reading.hit("system_cpu_only", "none_compatible", "cpu_runner")) is not None and not load.model_gpu:
             return hit.at
     if row is not None and row.gpu and reading.offloaded is None and load is not None and load.model_cpu and not load.model_gpu:
         return row.at
@@ -166,7 +167,7 @@ def _placement(sheet: Sheet) -> None:  # noqa: C901 - one statement per kind of 
     sheet.say("place.none", share == 0, text, at, of=load)
     sheet.say("place.part", 0 < share < 1, text, at, of=load)
     planned = (
-        load is not None and load.offloaded is None and load.assigned is None and not load.model_gpu and load.started_at is None
+        load is not None and load.offloaded is None and not load.model_gpu and load.started_at is None
     )
     sheet.say("place.planned", (planned and reading.offloaded is not None) or None, "only the plan is known")
     if (
