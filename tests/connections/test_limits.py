@@ -513,4 +513,4 @@ def test_a_deadline_of_a_connection_that_is_gone_already_prints_nothing() -> Non
         assert closed.wait(30)
     for timer in (each for each in threading.enumerate() if isinstance(each, threading.Timer)):
         timer.join(30)
-    assert dog.bit
+    assert dog.expired

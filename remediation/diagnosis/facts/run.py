@@ -113,7 +113,8 @@ def _unallocated(sheet: Sheet) -> Quote | None:
         if load.model_cpu and not (load.model_gpu or load.kv_gpu or load.graph_gpu or load.compute_gpu):
             return load.planned_at or load.command_at
         # before the runner has started, a list of backends says nothing about the load
-        if load.started_at is not None and (hit := reading.hit("system_cpu_only", "none_compatible", "cpu_runner")) is not None and not load.model_gpu:
+        keys = ("none_compatible", "cpu_runner", *(["system_cpu_only"] if load.started_at is not None else []))
+        if (hit := reading.hit(*keys)) is not None and not load.model_gpu:
             return hit.at
     if row is not None and row.gpu and reading.offloaded is None and load is not None and load.model_cpu and not load.model_gpu:
         return row.at
