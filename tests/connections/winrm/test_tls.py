@@ -87,6 +87,6 @@ def test_the_environment_s_proxies_and_bundles_are_not_used(
 def test_an_authority_s_file_that_is_not_there(start_peer: StartPeer, tmp_path: Path) -> None:
     _, context = certificates.made(tmp_path, "127.0.0.1")
     guard = opened(over_https(start_peer(tls=context), ansible_winrm_ca_trust_path=str(tmp_path / "none.pem")))
-    with pytest.raises(Unreachable, match=r"there is no file .*none\.pem"):
+    with pytest.raises(Unreachable, match=r"file .*none\.pem does not exist"):
         guard.exchange([Run(("true",))])
     guard.close()
