@@ -198,6 +198,14 @@ def envelope(action: str, shell: str, body: str) -> soap.Request:
     return soap.parse(text.encode())
 
 
+def test_shells_of_a_host_that_restarted_take_no_new_one() -> None:
+    shells = Shells(lambda _: None, lambda _: {})
+    shells.end()
+    with pytest.raises(ConnectionResetError):
+        shells.answer(envelope(f"{soap.TRANSFER}/Create", "", "<rsp:Shell/>"), "ops")
+    assert shells.counts()["shells_open"] == 0
+
+
 def opened(shells: Shells) -> str:
     answer = shells.answer(envelope(f"{soap.TRANSFER}/Create", "", "<rsp:Shell/>"), "ops").decode()
     return answer.partition('<w:Selector Name="ShellId">')[2].partition("<")[0]

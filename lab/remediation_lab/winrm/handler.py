@@ -31,6 +31,7 @@ class Handler(BaseHTTPRequestHandler):
         """Begin with a stranger."""
         super().setup()
         self.peer = Connection()
+        self.shells = self.server.shells_of(self.request)
 
     def do_POST(self) -> None:  # a name that http.server looks up
         """Answer one request."""
@@ -93,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.server.count("faults")
                 self._reply(500, soap.fault(request.message_id, SOAP[fault_of_wire.kind], self.server.name), back, sealed=sealed)
                 return
-        status, message = self.server.answer(request, self.peer.user, fault_of_wire)
+        status, message = self.server.answer(request, self.peer.user, self.shells, fault_of_wire)
         if fault_of_wire is None or not self._spoilt(fault_of_wire, message, back, sealed=sealed):
             self._reply(status, message, back, sealed=sealed)
 
@@ -109,15 +110,15 @@ class Handler(BaseHTTPRequestHandler):
         if kind == "drop-before":
             self._hang_up()
         elif kind == "reboot":
-            self._hang_up()
             self.server.reboot(fault.seconds)
+            self._hang_up()
         elif kind == "http-401":
             self.peer = Connection()
             self._send(401)
         elif kind.startswith("http-"):
             self._send(int(kind.removeprefix("http-")))
         elif kind == "shell-lost":
-            self.server.shells.close()
+            self.shells.close()
             return False
         return True
 
@@ -127,8 +128,8 @@ class Handler(BaseHTTPRequestHandler):
             case "drop-after":
                 self._hang_up()
             case "reboot-after":
-                self._hang_up()
                 self.server.reboot(fault.seconds)
+                self._hang_up()
             case "silent":
                 self.server.closing.wait(fault.seconds)
                 self._hang_up()

@@ -46,12 +46,12 @@ class WinRmServer(ThreadingHTTPServer):
         self.closing = threading.Event()
         self._tls, self._booted = tls, booted
         self._away_until = 0.0
-        self._peers: set[socket.socket] = set()
+        self._peers: dict[socket.socket, Shells] = {}
         self._given = dict(environment or {})
         self._programs = programs
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self.shells = Shells(self._launch, self._surroundings, self.count)
+        self.shells = self._no_shells()
         super().__init__(address, Handler)
 
     @property
@@ -77,10 +77,18 @@ class WinRmServer(ThreadingHTTPServer):
             self._counts.clear()
         self.faults.clear()
 
-    def answer(self, request: soap.Request, user: str, fault: Fault | None = None) -> tuple[int, bytes]:
-        """Answer one request with an HTTP status and an envelope; `fault` may say what happens to the shell's programs."""
+    def shells_of(self, connection: socket.socket) -> Shells:
+        """Return the shells that a connection may reach: those of the boot in which it was accepted."""
+        with self._lock:
+            return self._peers.get(connection, self.shells)
+
+    def answer(self, request: soap.Request, user: str, shells: Shells, fault: Fault | None = None) -> tuple[int, bytes]:
+        """Answer one request with an HTTP status and an envelope; `fault` may say what happens to the shell's programs.
+
+        Raises ConnectionResetError where the host has restarted since the connection that carried the request was accepted.
+        """
         try:
-            return 200, self.shells.answer(request, user, fault)
+            return 200, shells.answer(request, user, fault)
         except soap.Fault as refused:
             self.count("faults")
             return 500, soap.fault(request.message_id, refused, self.name)
@@ -93,8 +101,8 @@ class WinRmServer(ThreadingHTTPServer):
         self.count("reboots")
         with self._lock:
             self._away_until = time.monotonic() + seconds
-            peers = list(self._peers)
-        self.shells.close()
+            peers, before, self.shells = list(self._peers), self.shells, self._no_shells()
+        before.end()
         if tell and self._booted is not None:
             self._booted()
         for peer in peers:
@@ -107,7 +115,7 @@ class WinRmServer(ThreadingHTTPServer):
         with self._lock:
             away = time.monotonic() < self._away_until
             if not away:
-                self._peers.add(request)
+                self._peers[request] = self.shells
         if away:
             request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             request.close()
@@ -117,7 +125,7 @@ class WinRmServer(ThreadingHTTPServer):
     def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
         """Forget a connection that has ended."""
         with self._lock:
-            self._peers.discard(request)
+            self._peers.pop(request, None)
         super().shutdown_request(request)
 
     def server_bind(self) -> None:
@@ -147,12 +155,15 @@ class WinRmServer(ThreadingHTTPServer):
         """End the listener, the shells and their programs, where a `Door` accepts for it."""
         self.closing.set()
         self.server_close()
-        self.shells.close()
+        self.shells.end()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Drop a connection that broke; other errors are shown."""
         if not isinstance(sys.exc_info()[1], OSError):  # a broken connection, or a TLS client that trusts us not
             super().handle_error(request, client_address)  # type: ignore[arg-type]  # as socketserver calls it
+
+    def _no_shells(self) -> Shells:
+        return Shells(self._launch, self._surroundings, self.count)
 
     def _launch(self, words: Sequence[str]) -> Sequence[str] | None:
         name = PureWindowsPath(words[0]).name.lower().removesuffix(".exe")

@@ -51,6 +51,7 @@ class Shells:
         self._launch, self._environment, self._count = launch, environment, count
         self._shells: dict[str, Shell] = {}
         self._lock = threading.Lock()
+        self._ended = False
         self._actions: Mapping[str, Callable[[Request, str], tuple[str, str]]] = {
             f"{TRANSFER}/Create": self._create,
             f"{TRANSFER}/Delete": self._delete,
@@ -122,6 +123,11 @@ class Shells:
         for each in shells:
             _end(each)
 
+    def end(self) -> None:
+        """End all shells for good; a request that comes later is cut off, as its connection is."""
+        self._ended = True
+        self.close()
+
     def _create(self, request: Request, user: str) -> tuple[str, str]:
         given = request.body.find("rsp:Shell", NS)
         if request.resource != soap.CMD_URI or given is None:
@@ -141,6 +147,8 @@ class Shells:
             touched=now,
         )
         with self._lock:
+            if self._ended:
+                raise ConnectionResetError
             if sum(each.owner == user for each in self._shells.values()) >= MAX_SHELLS:
                 raise Fault(
                     soap.SHELL_QUOTA,
