@@ -182,6 +182,20 @@ class CheckHost(Recorded):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class Doctor(Logged):
+    """Which inventory to check."""
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class Init:
+    """Which project to write."""
+
+    folder: str = required("The project's folder; it may exist.")
+    connection: str | None = option("How the hosts are reached: local (the default), ssh or winrm.")
+    host: tuple[str, ...] = option("A host of the inventory, such as dev-01.example. May be repeated.", default=())
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Monitor(Logged):
     """How often to take samples, and for how long."""
 

@@ -24,7 +24,13 @@ EVERY = 2.0
 """Seconds between two samples, as in the guide."""
 
 
-@command_task(Monitor)
+@command_task(
+    Monitor,
+    examples=(
+        "remediate monitor                                   # this machine, until Ctrl-C",
+        "remediate monitor --inventory fleet.yml --every 5s --for 10m",
+    ),
+)
 def monitor(options: Monitor) -> int:
     """Watch the GPUs and the models on them, until Ctrl-C or for --for. Changes nothing."""
     from remediation.cli.context import open_session
