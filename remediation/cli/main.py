@@ -14,8 +14,10 @@ from invoke.program import Program
 
 from remediation import __version__
 from remediation.cli.argv import REFUSED, understand
-from remediation.cli.commands import check_host, diagnose, history, inventory, lint, monitor, play, steps
+from remediation.cli.commands import check_host, diagnose, history, inventory, lint, play, steps
 from remediation.cli.commands.project import doctor, init
+from remediation.cli.commands.reporting import report
+from remediation.cli.commands.watching import monitor
 from remediation.cli.plugins import add_commands, plugins
 from remediation.cli.stdio import install
 from remediation.cli.task import INTERRUPTED, OptionTask, end_now, guarded
@@ -41,6 +43,7 @@ namespace = Collection(
     lint.lint,
     lint.schema,
     monitor.monitor,
+    report.report,
 )
 """The built-in tasks; `add_commands` adds those of plugins when needed."""
 

@@ -190,7 +190,7 @@ def _read(options: type[Any], context: Context, values: dict[str, Any], *, chang
     if context.config.run.dry:
         if "check" in read:
             read["check"] = True
-        elif changes or read.get("probe_seconds"):
+        elif changes or read.get("probe_seconds") or read.get("tokens"):
             raise UsageError(
                 "this task does not support --dry (or INVOKE_RUN_DRY); nothing was done",
                 next_step="run it without --dry",

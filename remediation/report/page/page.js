@@ -15,7 +15,7 @@
     for (const row of rows) {
       const text = row.dataset.text;
       const fits = words.every((word) => text.includes(word)) && (!outcome.value || row.dataset.outcome === outcome.value)
-        && (!cause.value || row.dataset.cause === cause.value);
+        && (!cause?.value || row.dataset.cause === cause.value);
       row.hidden = !fits;
       document.getElementById(row.dataset.host).closest("details").hidden = !fits;
       shown += fits;
