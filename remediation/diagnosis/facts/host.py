@@ -275,6 +275,7 @@ def _release_of_driver(sheet: Sheet) -> None:
         sheet.say("driver.below_any", True, f"driver {number} is below the minimum of every release", at)
     elif needed is not None or major >= 550:
         sheet.say("driver.new_enough", True, f"driver {number}", at)
+    sheet.say("driver.before_550", (major < 550) or None, f"driver {number}", at)
     sheet.say("driver.555_or_newer", (major >= 555) or None, f"driver {number}", at)
 
 
