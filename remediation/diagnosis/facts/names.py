@@ -144,6 +144,7 @@ cpu.no_avx: the processor has no AVX
 release.needs_avx: the GPU libraries of the release need AVX
 card.nvidia: an NVIDIA card
 card.amd: an AMD card
+card.jetson: an NVIDIA Jetson board
 card.apple: an Apple GPU
 card.only_apple: an Apple GPU and no other
 card.intel: Intel or Qualcomm graphics and no other

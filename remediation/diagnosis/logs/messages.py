@@ -93,8 +93,10 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("nt_dll", "0xc0000135"),
     ("nt_cpp", "0xe06d7363"),
     ("illegal", "illegal instruction"),
+    ("illegal", "invalid opcode"),
     ("illegal", "0xc000001d"),
-    ("throttled", "throttl", r"(?:HW|SW)? ?(?:Thermal |Power (?:Brake )?)?Slowdown\s*: Active\b|throttl\w*[^\n]{0,40}: Active\b|SW Power Cap\s*: Active"),
+    ("throttled", "throttl", r"throttl\w*[^\n]{0,40}: Active\b"),
+    ("throttled", "power cap", r"(?:SW|HW) Power Cap\s*: Active\b"),
     ("throttled", "slowdown", r"(?:Thermal|Power Brake|HW) Slowdown\s*: Active\b"),
     ("os_overhead", "detected os vram overhead", r"detected OS VRAM overhead[^\n]*overhead=\"?([\d.]+ [KMG]iB)"),
 
@@ -122,7 +124,8 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("toolkit_fault", "nvidia-container", r"nvidia-container-(?:cli|runtime\S*)[^\n]*(?:symbol lookup error|undefined symbol|segmentation fault|core dumped|SIGSEGV)|nvidia-container-cli: (?:mount error: mount operation failed|container error: (?!cgroup))"),
     ("file_exists", "file exists", r"file creation failed:[^\n]*file exists"),
     ("unknown_device", "unknown device", r"device error: ?[^\n]*unknown device|unknown device id"),
-    ("detection", "detection error"),
+    ("detection", "detection error", r"detection error:? (?!(?:open|stat|path)[^\n]{0,300}no such file)"),
+    ("toolkit_fault", "detection error", r"detection error:? (?:open|stat|path)[^\n]{0,300}no such file"),
     ("toolkit_absent", "not found", r"exec: \\?\"?nvidia-container-(?:runtime|cli|toolkit)[\w-]*\\?\"?: executable file not found|couldn't find binary nvidia-container-cli"),
     ("toolkit_absent", "nvidia-container-runtime", r"fork/exec [^\n]*nvidia-container-runtime[\w-]*: no such file|nvidia-container-runtime[^\n]{0,20}: (?:command not found|No such file)"),
     ("daemon_twice", "specified both as a flag"),
@@ -172,6 +175,8 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("library_missing", "failed to load", r"failed to load[^\n]*ggml-(?:cuda|hip|rocm|vulkan)"),
     ("rocm_library_missing", "rocm", r"no compatible rocm library found|no suitable rocm found|unable to verify rocm library"),
     ("system_cpu_only", "msg=system", r"msg=system CPU\.(?![^\n]{0,3000} (?:CUDA|ROCm|HIP|Vulkan|Metal|SYCL|MUSA)\.)"),
+    ("system_cpu_only", 'info="cpu :', r"info=\"CPU : (?![^\n]{0,3000}(?:CUDA|ROCm|HIP|Vulkan|Metal|SYCL) :)"),
+    ("library_missing", "ggml_backend_load", r"ggml_backend_load\w*: failed to (?:load|find)"),
     ("cpu_backend_only", "loaded cpu backend"),
     ("cuda_backend", "loaded cuda backend"),
     ("cuda_found", "found", r"ggml_cuda_init: found (?!0\b)\d+ (?:CUDA|ROCm) devices"),
@@ -276,6 +281,7 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("empty_blob", "e3b0c44298fc"),
     ("no_space", "no space left on device"),
     ("pull_failed", "max retries exceeded"),
+    ("pull_failed", "pull", r"pull[^\n]{0,120}(?:: EOF|i/o timeout|TLS handshake|no such host|connection (?:reset|refused)|certificate)"),
     ("data_invalid", "unexpectedly", r"(?:model )?(?:data|blob)[^\n]{0,40}unexpectedly"),
 )
 # fmt: on
