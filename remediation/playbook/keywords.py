@@ -107,6 +107,11 @@ HANDED_DOWN: Mapping[str, Kind] = {
     "throttle": WHOLE,
     "timeout": NUMBER,
     "vars": MAPPING,
+    "become_method": TEXT,
+    "connection": TEXT,
+    "module_defaults": MAPPINGS,
+    "port": WHOLE,
+    "remote_user": TEXT,
 }
 """Keywords that plays, blocks and imports pass to their tasks."""
 
@@ -146,6 +151,9 @@ TASK: Mapping[str, Kind] = {
     "when": CONDITION,
 }
 
+ROLE: Mapping[str, Kind] = {**HANDED_DOWN, "delegate_to": TEXT, "when": CONDITION}
+"""Keywords of an entry of ``roles``; its other keys are variables of the role."""
+
 IMPORT: Mapping[str, Kind] = {**HANDED_DOWN, "args": MAPPING, "delegate_to": TEXT, "name": TEXT, "when": CONDITION}
 
 IMPORT_PLAYBOOK: Mapping[str, Kind] = {"name": TEXT, "tags": TEXTS, "vars": MAPPING, "when": CONDITION}
@@ -167,8 +175,14 @@ PLAY: Mapping[str, Kind] = {
     "hosts": TEXTS,
     "max_fail_percentage": NUMBER,
     "name": TEXT,
+    "gather_subset": TEXTS,
+    "gather_timeout": NUMBER,
+    "order": TEXT,
     "post_tasks": LIST,
     "pre_tasks": LIST,
+    "roles": LIST,
+    "strategy": TEXT,
+    "vars_prompt": LIST,
     "serial": BATCHES,
     "tasks": LIST,
     "vars_files": FILES,
@@ -177,15 +191,34 @@ PLAY: Mapping[str, Kind] = {
 LADDER: Mapping[str, Kind] = {"goal": LIST, "rungs": LIST}
 RUNG: Mapping[str, Kind] = {"last_resort": SWITCH, "name": TEXT, "tasks": LIST, "treats": TEXTS}
 LOOP_CONTROL: Mapping[str, Kind] = {
+    "break_when": CONDITION,
     "extended": SWITCH,
+    "extended_allitems": SWITCH,
     "index_var": NAME,
     "label": ANYTHING,
     "loop_var": NAME,
     "pause": NUMBER,
 }
 
+PROMPT = frozenset({"confirm", "default", "encrypt", "name", "private", "prompt", "salt", "salt_size", "unsafe"})
+"""Keys of an entry of ``vars_prompt``."""
+
 STATIC = frozenset(
-    {"register", "name", "loop_var", "index_var", "tasks", "block", "rescue", "always", "handlers", "goal", "rungs"}
+    {
+        "register",
+        "name",
+        "roles",
+        "vars_prompt",
+        "loop_var",
+        "index_var",
+        "tasks",
+        "block",
+        "rescue",
+        "always",
+        "handlers",
+        "goal",
+        "rungs",
+    }
 )
 """Keywords that cannot be templates, or whose elements are checked one by one."""
 

@@ -36,6 +36,7 @@ from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome, Result
 from remediation.playbook.model import Block, Node, Task
 from remediation.playbook.model import RungNode as RungTasks
+from remediation.playbook.tasks import INCLUDES
 from remediation.templating.templar import Scope
 
 
@@ -122,7 +123,7 @@ class HostRunner:
         task = site.task
         if task.action == "meta":
             yield from self.metas.run(site)
-        elif task.action == "include_tasks":
+        elif task.action in INCLUDES:
             yield from self._include(site)
         elif site.switch(task.settings.run_once):
             yield from self._once(site)
@@ -172,6 +173,8 @@ class HostRunner:
 
     def _included(self, file: IncludedFile, site: TaskContext) -> Walk:
         self.host.recap.ok += 1
+        self.handlers.add(file.handlers, (*site.included, file.vars))
+        self.host.roles += [role for role in file.roles if role not in self.host.roles]
         yield from self.nodes(file.nodes, (*site.included, file.vars))
 
     def _run_rung(self, site: TaskContext, rung: RungTasks) -> Sequence[Result]:

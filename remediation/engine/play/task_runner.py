@@ -85,10 +85,19 @@ def _looped(site: TaskContext, act: Act) -> TaskResult:
         emit_task_end(inner, ending, item=item, looped=True)
         if inner.cut_short(ending):
             raise Interrupted
-        if ending.outcome is Outcome.UNREACHABLE:
+        if ending.outcome is Outcome.UNREACHABLE or _broken_off(inner, ending):
             break
         pause(site, loop.pause, last=number == len(items) - 1)
     return together(endings)
+
+
+def _broken_off(site: TaskContext, ending: TaskResult) -> bool:
+    """Return whether ``break_when`` ends the loop after this item. Raises `RemediationError`."""
+    loop = site.task.loop
+    if loop is None or loop.break_when is None:
+        return False
+    own = {site.task.register: ending.result} if site.task.register else None
+    return site.scope(own).condition(loop.break_when, site.place)
 
 
 def pause(site: TaskContext, seconds: Any, *, last: bool) -> None:

@@ -28,7 +28,13 @@ def include_vars(given: IncludeVars, site: TaskContext, scope: Scope) -> ActionR
 
 
 def _files(given: IncludeVars, site: TaskContext) -> list[Path]:
-    folders = (site.task.folder, site.play.play.file.parent, site.play.stage.request.playbook.path.parent)
+    role = site.settings.role
+    folders = (
+        *(role.roots if role else ()),
+        site.task.folder,
+        site.play.play.file.parent,
+        site.play.stage.request.playbook.path.parent,
+    )
     if given.file is not None:
         path = find_file(given.file, folders, "vars", subfolder_first=True)
         if path is None:

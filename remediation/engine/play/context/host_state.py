@@ -9,6 +9,7 @@ from typing import Any
 from remediation.engine.context import HostMemory
 from remediation.engine.journal.progress import Progress, task_key
 from remediation.model.outcome import Outcome, Result
+from remediation.playbook.model import Node, Role
 
 
 @dataclass(slots=True)
@@ -57,6 +58,7 @@ class TaskResult:
 class HostState:
     """One host during the whole run. ``lost`` is the outcome that removed it from the run, with ``reason``.
 
+    ``handlers`` and ``roles`` are those that includes added to the current play; the handlers keep the vars of their include.
     ``cleared`` counts how often ``meta: clear_host_errors`` reset its failures.
     """
 
@@ -66,6 +68,8 @@ class HostState:
     facts: dict[str, Any] = field(default_factory=dict)
     included: dict[str, Any] = field(default_factory=dict)
     notified: list[str] = field(default_factory=list)
+    handlers: dict[str, tuple[Node, Any]] = field(default_factory=dict)
+    roles: list[Role] = field(default_factory=list)
     finished: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     layers: tuple[int, int] | None = None
     pending: bool = False
