@@ -143,6 +143,12 @@ class IncludeVars(Action):
     file: str | None = Field(None, description="file in vars/ or next to the playbook")
     dir: str | None = Field(None, description="folder of files, read in the order of their names")
     name: str | None = Field(None, description="variable that receives the loaded variables")
+    depth: int = Field(0, description="how deep to look into dir; 0 is unlimited")
+    extensions: Any = Field(None, description="endings of the files in dir; default: json, yaml, yml")
+    files_matching: str | None = Field(None, description="regular expression that the names of the files in dir match")
+    ignore_files: Any = Field(None, description="names of files in dir to leave out, as regular expressions")
+    ignore_unknown_extensions: bool = Field(default=False, description="whether files in dir with other endings are left out")
+    hash_behaviour: Literal["replace", "merge"] | None = Field(None, description="whether mappings are replaced or merged")
 
     @model_validator(mode="after")
     def _one_source(self) -> IncludeVars:
@@ -189,6 +195,15 @@ class IncludeRole(ImportRole):
     apply: dict[str, Any] | None = Field(None, description="keywords applied to its tasks")
 
 
+class Setup(Action):
+    """Gather the host's facts."""
+
+    gather_subset: Any = Field(None, description="all, min, hardware, network, virtual, gpu, ollama; ! excludes one")
+    filter: Any = Field(None, description="patterns of the names to keep")
+    gather_timeout: float = Field(60, description="seconds after which the host has not answered")
+    fact_path: str | None = Field(None, description="folder of local facts (*.fact)")
+
+
 class Measure(Action):
     """Measure the response time of the loaded model, before and after a repair."""
 
@@ -204,12 +219,14 @@ ACTIONS: Mapping[str, type[Action]] = {
     "debug": Debug,
     "fail": Fail,
     "import_role": ImportRole,
+    "gather_facts": Setup,
     "include_role": IncludeRole,
     "include_tasks": IncludeTasks,
     "include_vars": IncludeVars,
     "measure": Measure,
     "meta": Meta,
     "set_fact": SetFact,
+    "setup": Setup,
     "wait_for": WaitFor,
 }
 """The flow actions by name. Those of Ansible are also available as ``ansible.builtin.*``."""

@@ -22,10 +22,8 @@ KEYWORDS: Mapping[str, str] = {
     **dict.fromkeys(("async", "poll"), _WAIT),
     **dict.fromkeys(("become_flags", "become_exe"), _LOGIN),
     "fact_path": _FACTS,
-    **dict.fromkeys(("action", "local_action"), "write the step as the key, as in command: ...; use delegate_to: localhost to run it on this machine"),
     "collections": "modules and roles of collections are not installed here; remove it, name modules in full (ansible.builtin.NAME) and copy roles into roles/",
     "debugger": "there is no debugger; --check shows what would be done",
-    "delegate_facts": "variables belong to the host that sets them",
     "validate_argspec": _VALIDATE,
 }  # fmt: skip
 
@@ -41,7 +39,7 @@ MODULES: Mapping[str, str] = {
         ("apt", "apt_key", "apt_repository", "dnf", "dnf5", "yum", "yum_repository", "package", "pip", "deb822_repository", "rpm_key",
          "package_facts", "win_package", "win_chocolatey", "win_feature", "git", "subversion"), _PACKAGES
     ),
-    **dict.fromkeys(("setup", "gather_facts", "getent"), _FACTS),
+    **dict.fromkeys(("getent",), _FACTS),
     **dict.fromkeys(("add_host", "group_by"), _HOSTS),
     **dict.fromkeys(("reboot", "win_reboot"), "reboot the machine yourself, then continue with remediate resume"),
     **dict.fromkeys(("ping", "win_ping", "wait_for_connection"), "the first task that needs a host connects to it; remediate check-host tests the connection"),

@@ -119,6 +119,7 @@ BLOCK: Mapping[str, Kind] = {
     **HANDED_DOWN,
     "always": LIST,
     "block": LIST,
+    "delegate_facts": SWITCH,
     "delegate_to": TEXT,
     "name": TEXT,
     "notify": TEXTS,
@@ -126,7 +127,7 @@ BLOCK: Mapping[str, Kind] = {
     "when": CONDITION,
 }
 
-APPLY: Mapping[str, Kind] = {**HANDED_DOWN, "delegate_to": TEXT, "name": TEXT, "notify": TEXTS, "when": CONDITION}
+APPLY: Mapping[str, Kind] = {**HANDED_DOWN, "delegate_facts": SWITCH, "delegate_to": TEXT, "name": TEXT, "notify": TEXTS, "when": CONDITION}
 """Keywords that ``apply`` of an include passes to the included tasks."""
 
 LOOPS: Mapping[str, Kind] = {"loop": ANYTHING, **{f"with_{name}": ANYTHING for name in (*LISTS, *LOOKUPS)}}
@@ -138,6 +139,7 @@ TASK: Mapping[str, Kind] = {
     "args": MAPPING,
     "changed_when": CONDITION,
     "delay": NUMBER,
+    "delegate_facts": SWITCH,
     "delegate_to": TEXT,
     "failed_when": CONDITION,
     "listen": TEXTS,
@@ -151,10 +153,10 @@ TASK: Mapping[str, Kind] = {
     "when": CONDITION,
 }
 
-ROLE: Mapping[str, Kind] = {**HANDED_DOWN, "delegate_to": TEXT, "when": CONDITION}
+ROLE: Mapping[str, Kind] = {**HANDED_DOWN, "delegate_facts": SWITCH, "delegate_to": TEXT, "when": CONDITION}
 """Keywords of an entry of ``roles``; its other keys are variables of the role."""
 
-IMPORT: Mapping[str, Kind] = {**HANDED_DOWN, "args": MAPPING, "delegate_to": TEXT, "name": TEXT, "when": CONDITION}
+IMPORT: Mapping[str, Kind] = {**HANDED_DOWN, "args": MAPPING, "delegate_facts": SWITCH, "delegate_to": TEXT, "name": TEXT, "when": CONDITION}
 
 IMPORT_PLAYBOOK: Mapping[str, Kind] = {"name": TEXT, "tags": TEXTS, "vars": MAPPING, "when": CONDITION}
 

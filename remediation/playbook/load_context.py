@@ -173,7 +173,7 @@ def tags_of(value: Any) -> frozenset[str]:
 
 
 OWN = ("ignore_errors", "ignore_unreachable", "any_errors_fatal", "check_mode", "diff", "no_log", "become", "become_user",
-       "delegate_to", "run_once", "throttle", "timeout", "connection", "remote_user", "port", "become_method")  # fmt: skip
+       "delegate_to", "delegate_facts", "run_once", "throttle", "timeout", "connection", "remote_user", "port", "become_method")  # fmt: skip
 """Keywords for which the innermost value applies; `when`, `vars`, `environment`, `tags` and `notify` accumulate."""
 
 

@@ -99,6 +99,7 @@ class TaskSettings:
     become: Any = None
     become_user: Any = None
     delegate_to: Any = None
+    delegate_facts: Any = None
     run_once: Any = None
     throttle: Any = None
     timeout: Any = None

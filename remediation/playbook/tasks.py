@@ -19,7 +19,7 @@ from remediation.playbook.model import Block, Call, LadderNode, Loop, Node, Rung
 from remediation.playbook.parameters import check_parameters, given_parameters
 from remediation.playbook.roles.reader import RoleUse, read_role
 from remediation.templating.templar import flaw
-from remediation.templating.yaml.located import Table, has_template, texts_in
+from remediation.templating.yaml.located import Table, Text, has_template, texts_in
 
 IMPORT = "import_tasks"
 INCLUDE = "include_tasks"
@@ -66,6 +66,7 @@ class TaskReader:
             if stray in raw:
                 self._problems.add(f"{stray} belongs to a block, and this task has none", key_place(raw, stray))
                 return None
+        raw = _spelled_out(raw)
         action = self._action(raw, place)
         if action is None:
             return None
@@ -150,7 +151,7 @@ class TaskReader:
     def _import_role(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings, path: str, place: Place | None) -> Block | None:
         own = {name: value for name, value in raw.items() if name != key}
         self._loading.expect(_part(raw, own), keywords.IMPORT, IMPORT_ROLE)
-        given = self._arguments(raw, key, IMPORT_ROLE)
+        given = self._arguments(raw, key, IMPORT_ROLE, outer)
         name = given.get("name") or given.get("role")
         if not name:
             return None
@@ -206,7 +207,7 @@ class TaskReader:
             task = replace(task, name=raw["name"])
         if action == LADDER:
             return replace(task, ladder=read_ladder(raw[key], self, self._loading, task, value_place(raw, key)))
-        return replace(task, arguments=self._arguments(raw, key, action))
+        return replace(task, arguments=self._arguments(raw, key, action, settings))
 
     def _check_templates(self, given: Mapping[Any, Any], settings: TaskSettings, bare: Container[str] = CONDITIONS) -> None:
         """Add a problem for invalid templates. Variables (`vars`) are checked when they are used.
@@ -243,16 +244,19 @@ class TaskReader:
             except ValueError as error:
                 self._problems.add(f"risk: {error}", value_place(raw, "risk"))
 
-    def _arguments(self, raw: Mapping[Any, Any], key: str, action: str) -> Mapping[str, Any]:
+    def _arguments(self, raw: Mapping[Any, Any], key: str, action: str, settings: TaskSettings) -> Mapping[str, Any]:
         place = value_place(raw, key)
+        defaults = _defaults(action, settings)
         if action in ACTIONS:
             model = ACTIONS[action]
             values = given_parameters(model, raw[key], place, self._problems)
             if isinstance(raw.get("args"), Mapping):
                 values = _merged(raw["args"], values)
-            check_parameters(model, action, values, place, self._problems)
-            return values
-        return self.parameters(key, raw[key], place)
+            if not defaults:
+                check_parameters(model, action, values, place, self._problems)
+            return _merged(defaults, values) if defaults else values
+        values = self.parameters(key, raw[key], place)
+        return _merged(defaults, values) if defaults else values
 
     def parameters(self, name: str, raw: Any, place: Place | None) -> Mapping[str, Any]:
         """Return a step's parameters, checked unless they are templates."""
@@ -288,6 +292,31 @@ class TaskReader:
         )
 
 
+ACTION, LOCAL_ACTION = "action", "local_action"
+
+
+def _spelled_out(raw: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Return a task with ``action: NAME ...`` or ``local_action`` written as ``NAME: ...``."""
+    key = next((key for key in (ACTION, LOCAL_ACTION) if key in raw), None)
+    if key is None or not isinstance(raw, Table):
+        return raw
+    value, at = raw[key], value_place(raw, key)
+    if isinstance(value, Mapping) and isinstance(value.get("module"), str):
+        name: Any = value["module"]
+        rest: Any = _part(value, {known: item for known, item in value.items() if known != "module"})
+    elif isinstance(value, str) and value.strip():
+        name, _, text = str(value).strip().partition(" ")
+        rest = Text(text.strip(), at) if text.strip() else None
+    else:
+        return raw
+    items = {known: item for known, item in raw.items() if known != key}
+    if key == LOCAL_ACTION:
+        items = {"delegate_to": "localhost", "connection": "local", **items}
+    keys = {**raw.key_places, **({name: at} if at else {})}
+    values = {**raw.value_places, **({name: at} if at else {})}
+    return Table({**items, name: rest}, raw.place, keys, values)
+
+
 def role_parts(given: Mapping[str, Any]) -> dict[str, str]:
     """Return the files of a role that a task names (``tasks_from`` and others)."""
     parts = ("tasks", "vars", "defaults", "handlers")
@@ -303,6 +332,17 @@ def _given(raw: Any, action: str) -> Mapping[Any, Any]:
     if action == LADDER:  # the tasks of rungs are read separately
         return {"goal": raw.get("goal")} if isinstance(raw, Mapping) else {}
     return raw if isinstance(raw, Mapping) else {action: raw}
+
+
+def _defaults(action: str, settings: TaskSettings) -> Mapping[Any, Any]:
+    """Return the parameters that ``module_defaults`` give an action, the inner levels over the outer ones."""
+    found: Mapping[Any, Any] = {}
+    for level in settings.module_defaults:
+        for table in level if isinstance(level, list) else [level]:
+            for name, values in table.items() if isinstance(table, Mapping) else ():
+                if plain_name(str(name)) == action and isinstance(values, Mapping):
+                    found = values  # as in Ansible, a level replaces the outer ones
+    return found
 
 
 def _merged(weak: Mapping[Any, Any], strong: Mapping[Any, Any]) -> Mapping[Any, Any]:

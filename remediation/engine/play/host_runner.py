@@ -6,9 +6,11 @@ The walk is a generator that yields a `Barrier` where hosts meet; `remediation.e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from remediation.engine.journal.journal import JournalError
 from remediation.engine.play.actions import DOES, act
+from remediation.engine.play.actions.setup import gather
 from remediation.engine.play.context.host_state import HostState, TaskResult
 from remediation.engine.play.context.results import ActionResult
 from remediation.engine.play.context.run_state import PlayState
@@ -34,7 +36,8 @@ from remediation.engine.play.step_runner import ladder_action, run_without_barri
 from remediation.engine.play.task_runner import run_task
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome, Result
-from remediation.playbook.model import Block, Node, Task
+from remediation.playbook.actions import Setup
+from remediation.playbook.model import Block, GatherFacts, Node, Play, Task
 from remediation.playbook.model import RungNode as RungTasks
 from remediation.playbook.tasks import INCLUDES
 from remediation.templating.templar import Scope
@@ -63,6 +66,7 @@ class HostRunner:
     def walk(self) -> Walk:
         """Walk through the play's sections, with a handler flush after each. Raises a `ControlFlow` if the walk ends early."""
         try:
+            yield from self._gather_facts()
             for section in self.play.play.sections:
                 yield from self.nodes(section)
                 yield from self.handlers.flush()
@@ -70,6 +74,17 @@ class HostRunner:
             if self.play.play.force_handlers:
                 yield from self.handlers.flush()
             raise
+
+    def _gather_facts(self) -> Walk:
+        """Gather facts if the play says so; if it does not say, let the first template that reads one gather them."""
+        wanted = self.play.play.gather
+        task = gathering_task(self.play.play)
+        site = TaskContext(self.play, self.host, self.variables, task, path=task.path)
+        self.host.gather = None
+        if wanted is None or wanted.wanted is None:
+            self.host.gather = lambda: gather(Setup(), site, site.scope())
+        elif site.switch(wanted.wanted):
+            yield from self.task(task)
 
     def nodes(self, nodes: Iterable[Node], included: Sequence[Layer] = ()) -> Walk:
         """Walk through a list of tasks; `included` are the vars of the includes around them."""
@@ -188,6 +203,15 @@ class HostRunner:
         finally:
             endings, self.results = self.results, before
         return [result_of(ending) for ending in endings]
+
+
+def gathering_task(play: Play) -> Task:
+    """Return the task that gathers facts at the beginning of a play."""
+    settings = replace(play.settings, tags=play.settings.tags | {"always"}, role=None)
+    given = play.gather or GatherFacts()
+    named = {"gather_subset": given.subset, "gather_timeout": given.timeout}
+    arguments = {name: value for name, value in named.items() if value is not None}
+    return Task("Gathering Facts", "gather_facts", arguments, f"{play.index}.facts", settings=settings, place=play.place)
 
 
 def result_of(ending: TaskResult) -> Result:

@@ -50,6 +50,8 @@ class MetaActions:
         if word in {"end_play", "end_batch"}:
             play.over = play.over or word == "end_play"
             raise HostFinished
+        if word == "clear_facts":
+            self._host.gathered.clear()
         if word == "clear_host_errors":
             for name in play.hosts:
                 play.stage.host(name).clear()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from remediation.engine.context import Ports
@@ -18,10 +20,11 @@ from remediation.engine.play.context.task_events import failed_task
 from remediation.engine.play.context.variables import rendered
 from remediation.engine.play.control_flow import HostFinished, HostLost, Interrupted, TaskFailed, UnknownHandler
 from remediation.engine.play.host_runner import HostRunner
+from remediation.engine.play.prompts import with_answers
 from remediation.engine.play.scheduler import Scheduler
 from remediation.engine.play.selection import TaskSelection, selection
 from remediation.engine.play.serial import fatal_share, waves
-from remediation.model.errors import RemediationError
+from remediation.model.errors import RemediationError, UsageError
 from remediation.playbook.model import Play
 from remediation.templating.templar import Scope
 
@@ -38,7 +41,21 @@ def hosts_of(play: Play, request: RunRequest) -> tuple[str, ...]:
     """Return the hosts of a play; its pattern may use extra variables and the play's vars. Raises `RemediationError`."""
     value = Scope((request.extra, play.vars)).render(play.hosts)
     pattern = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-    return tuple(request.inventory.select(pattern, request.limit))
+    return _ordered(tuple(request.inventory.select(pattern, request.limit)), play, request)
+
+
+def _ordered(hosts: tuple[str, ...], play: Play, request: RunRequest) -> tuple[str, ...]:
+    """Return the hosts in the play's ``order``."""
+    order = "" if play.order is None else str(Scope((request.extra, play.vars)).render(play.order))
+    if order not in ORDERS:
+        raise UsageError(f"order: expected one of {', '.join(filter(None, ORDERS))}, got {order!r}", place=play.place)
+    if order == "shuffle":
+        return tuple(random.SystemRandom().sample(hosts, len(hosts)))
+    found = sorted(hosts) if order.endswith("sorted") else list(hosts)
+    return tuple(reversed(found)) if order.startswith("reverse") else tuple(found)
+
+
+ORDERS = ("", "inventory", "sorted", "reverse_sorted", "reverse_inventory", "shuffle")
 
 
 def chosen_hosts(request: RunRequest) -> list[str]:
@@ -50,6 +67,7 @@ class PlaybookRunner:
     """One run: its plays in order. ``stage`` holds the state that hosts share."""
 
     def __init__(self, request: RunRequest, ports: Ports, open_host: OpenHost) -> None:
+        request = replace(request, playbook=with_answers(request.playbook, request.extra))
         self.request = request
         self.ports = ports
         opened = OpenHosts(open_host, claim(request.run, request.command, token=request.token), ports, request.wait)

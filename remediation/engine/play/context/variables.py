@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from remediation import __version__
+from remediation.engine.play.context.gathered import INJECTED, Gathered
 from remediation.inventory.inventory import IMPLICIT
 from remediation.model.errors import InputError, Problem, RemediationError
 from remediation.playbook.errors import excerpt, where
@@ -29,7 +30,7 @@ Layer = Mapping[str, Any]
 LANGUAGE: Mapping[str, Any] = {"string": "2.19.0", "full": "2.19.0", "major": 2, "minor": 19, "revision": 0}
 """The Ansible version whose language is supported; ``remediation_version`` is the program's own version."""
 
-UNSENT = frozenset({"hostvars", "groups", "vars", "ansible_delegated_vars"})
+UNSENT = frozenset({"ansible_facts", *INJECTED, "hostvars", "groups", "vars", "ansible_delegated_vars"})
 """Variables that hold the whole inventory; connections and steps never read them."""
 
 
@@ -82,7 +83,9 @@ class TaskVariables:
         self._roles = play.play.roles
         inventory = play.stage.request.inventory
         self._magic = Live(_magic(play))
-        known: tuple[Layer, ...] = (*inventory.layers(host.name), self._magic, inventory.magic(host.name))
+        known: tuple[Layer, ...] = (
+            Gathered(host), *inventory.layers(host.name), self._magic, inventory.magic(host.name)
+        )  # fmt: skip
         early = Scope((self._extra, host.facts, host.included, play.play.vars, *known))
         self._of_roles: tuple[Layer, ...] = tuple(layer for role in reversed(self._roles) for layer in role.public_vars)
         self._tail: tuple[Layer, ...] = (
@@ -137,7 +140,6 @@ def _magic(play: PlayState) -> Mapping[str, Callable[[], Any]]:
         "ansible_check_mode": request.policy.check,
         "ansible_config_file": None,
         "ansible_diff_mode": request.policy.diff,
-        "ansible_facts": {},
         "ansible_forks": request.forks,
         "ansible_inventory_sources": list(request.sources),
         "ansible_play_hosts_all": list(play.hosts),
@@ -174,6 +176,10 @@ def of_task(play: PlayState, settings: TaskSettings, folder: Path, delegate: Cal
         SEARCH_PATH: lambda: list(dict.fromkeys(str(root.absolute()) for root in roots)),
         "environment": lambda: Rows(list(settings.environment)),
     }
+    if settings.connection is not None:
+        names["ansible_connection"] = lambda: settings.connection
+    if settings.remote_user is not None:
+        names["ansible_user"] = lambda: settings.remote_user
     if settings.delegate_to is not None:
         names["ansible_delegated_vars"] = lambda: {(name := delegate()): HostVars(play.stage)[name]}
     return Live(names)
