@@ -109,7 +109,16 @@ class Meta(Action):
     free: ClassVar[str] = "free_form"
 
     free_form: Literal[
-        "noop", "flush_handlers", "end_host", "end_play", "end_batch", "clear_host_errors", "clear_facts", "reset_connection"
+        "noop",
+        "flush_handlers",
+        "end_host",
+        "end_play",
+        "end_batch",
+        "clear_host_errors",
+        "clear_facts",
+        "reset_connection",
+        "end_role",
+        "refresh_inventory",
     ] = Field(..., description="what to do")
 
 
@@ -195,7 +204,7 @@ class IncludeRole(ImportRole):
     apply: dict[str, Any] | None = Field(None, description="keywords applied to its tasks")
 
 
-class Setup(Action):
+class SetupFacts(Action):
     """Gather the host's facts."""
 
     gather_subset: Any = Field(None, description="all, min, hardware, network, virtual, gpu, ollama; ! excludes one")
@@ -219,14 +228,14 @@ ACTIONS: Mapping[str, type[Action]] = {
     "debug": Debug,
     "fail": Fail,
     "import_role": ImportRole,
-    "gather_facts": Setup,
+    "gather_facts": SetupFacts,
     "include_role": IncludeRole,
     "include_tasks": IncludeTasks,
     "include_vars": IncludeVars,
     "measure": Measure,
     "meta": Meta,
     "set_fact": SetFact,
-    "setup": Setup,
+    "setup": SetupFacts,
     "wait_for": WaitFor,
 }
 """The flow actions by name. Those of Ansible are also available as ``ansible.builtin.*``."""

@@ -127,7 +127,14 @@ BLOCK: Mapping[str, Kind] = {
     "when": CONDITION,
 }
 
-APPLY: Mapping[str, Kind] = {**HANDED_DOWN, "delegate_facts": SWITCH, "delegate_to": TEXT, "name": TEXT, "notify": TEXTS, "when": CONDITION}
+APPLY: Mapping[str, Kind] = {
+    **HANDED_DOWN,
+    "delegate_facts": SWITCH,
+    "delegate_to": TEXT,
+    "name": TEXT,
+    "notify": TEXTS,
+    "when": CONDITION,
+}
 """Keywords that ``apply`` of an include passes to the included tasks."""
 
 LOOPS: Mapping[str, Kind] = {"loop": ANYTHING, **{f"with_{name}": ANYTHING for name in (*LISTS, *LOOKUPS)}}
@@ -156,7 +163,14 @@ TASK: Mapping[str, Kind] = {
 ROLE: Mapping[str, Kind] = {**HANDED_DOWN, "delegate_facts": SWITCH, "delegate_to": TEXT, "when": CONDITION}
 """Keywords of an entry of ``roles``; its other keys are variables of the role."""
 
-IMPORT: Mapping[str, Kind] = {**HANDED_DOWN, "args": MAPPING, "delegate_facts": SWITCH, "delegate_to": TEXT, "name": TEXT, "when": CONDITION}
+IMPORT: Mapping[str, Kind] = {
+    **HANDED_DOWN,
+    "args": MAPPING,
+    "delegate_facts": SWITCH,
+    "delegate_to": TEXT,
+    "name": TEXT,
+    "when": CONDITION,
+}
 
 IMPORT_PLAYBOOK: Mapping[str, Kind] = {"name": TEXT, "tags": TEXTS, "vars": MAPPING, "when": CONDITION}
 

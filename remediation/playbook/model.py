@@ -196,7 +196,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A group of tasks: ``rescue`` runs after a failure, ``always`` in any case. An import is a block too."""
+    """A group of tasks: ``rescue`` runs after a failure, ``always`` in any case. An import and a ``role`` are blocks too."""
 
     name: str
     path: str
@@ -205,6 +205,7 @@ class Block:
     always: tuple[Node, ...] = ()
     settings: TaskSettings = field(default_factory=TaskSettings)
     place: Place | None = None
+    role: Role | None = None
 
 
 Node: TypeAlias = Task | Block

@@ -84,7 +84,9 @@ class TaskReader:
             part: self.nodes(raw.get(part), settings, f"{path}/{part}.", value_place(raw, part))
             for part in ("block", "rescue", "always")
         }
-        return Block(str(raw.get("name") or ""), path, **parts, settings=settings, place=place)
+        return Block(
+            str(raw.get("name") or ""), path, parts["block"], parts["rescue"], parts["always"], settings=settings, place=place
+        )  # fmt: skip
 
     def _action(self, raw: Mapping[Any, Any], place: Place | None) -> str | None:
         """Return the key with the task's step or action. Adds a problem for each other unknown key."""
@@ -203,6 +205,8 @@ class TaskReader:
             risk=raw.get("risk"),
         )
         self._check_risk(raw)
+        if action == "meta" and "end_role" in str(raw[key]) and settings.role is None:
+            self._problems.add("meta: end_role is allowed only in a role", value_place(raw, key))
         if has_template(raw.get("name")):
             task = replace(task, name=raw["name"])
         if action == LADDER:

@@ -60,7 +60,7 @@ def system(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def facts(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
-    """The machine for Ansible's facts: what Win32_OperatingSystem refuses is null, with the reason."""
+    """Return the machine for Ansible's facts: what Win32_OperatingSystem refuses is null, with the reason."""
     state, parts = machine.state, Parts()
 
     def asked(name: str, value: Json) -> Json:

@@ -44,7 +44,9 @@ def _answered(play: Play, extra: Mapping[str, Any], known: dict[str, Any]) -> Pl
 def _asked(name: str, entry: Mapping[str, Any], play: Play) -> Any:
     if entry.get("encrypt"):
         raise UsageError(
-            f"vars_prompt: {name}: encrypt is not supported", place=where(entry, play.place), next_step="pass the hash itself, by -e"
+            f"vars_prompt: {name}: encrypt is not supported",
+            place=where(entry, play.place),
+            next_step="pass the hash itself, by -e",
         )
     default = entry.get("default")
     if not sys.stdin or not sys.stdin.isatty():

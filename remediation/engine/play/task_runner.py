@@ -70,30 +70,35 @@ def _looped(site: TaskContext, act: Act) -> TaskResult:
             {"changed": False, "skipped": True, "skipped_reason": "No items in the list", "results": [], "failed": False},
             "no items in the list",
         )
-    endings = []
-    for number, item in enumerate(items):
-        if number and site.cancelled:
-            raise Interrupted  # the finished items are recorded: `resume` continues with the next one
-        names = names_of(loop, number, items)
-        inner = site.item(number, names)
-        if site.host.recorded(inner.path, site.masked(item)) is None:
-            inner.emit("task_start", path=inner.path, item=shown_result(site, item))
-        ending = _ignoring(inner, one(inner, act))
-        result = {**ending.result, **names}
-        ending = dataclasses.replace(ending, result={**result, "item": item}, notify=_wanted(inner, ending))
-        _set(site, ending)
-        endings.append(ending)
-        emit_task_end(inner, ending, item=item, looped=True)
-        if inner.cut_short(ending):
-            raise Interrupted
-        try:
+    endings: list[TaskResult] = []
+    try:
+        for number in range(len(items)):
+            if number and site.cancelled:
+                raise Interrupted  # the finished items are recorded: `resume` continues with the next one
+            inner = site.item(number, names_of(loop, number, items))
+            ending = _item(site, inner, act, items[number])
+            endings.append(ending)
+            if inner.cut_short(ending):
+                raise Interrupted
             if ending.outcome is Outcome.UNREACHABLE or _broken_off(inner, ending):
                 break
-        except RemediationError as error:
-            failed = _ending(site, _refused(error))
-            return dataclasses.replace(failed, result={**failed.result, "results": [dict(each.result) for each in endings]})
-        pause(site, loop.pause, last=number == len(items) - 1)
+            pause(site, loop.pause, last=number == len(items) - 1)
+    except RemediationError as error:  # an invalid pause or break_when
+        failed = _ending(site, _refused(error))
+        return dataclasses.replace(failed, result={**failed.result, "results": [dict(each.result) for each in endings]})
     return together(endings)
+
+
+def _item(site: TaskContext, inner: TaskContext, act: Act, item: Any) -> TaskResult:
+    """Run one item of a loop and emit its events."""
+    if site.host.recorded(inner.path, site.masked(item)) is None:
+        inner.emit("task_start", path=inner.path, item=shown_result(site, item))
+    ending = _ignoring(inner, one(inner, act))
+    result = {**ending.result, **inner.loop, "item": item}
+    ending = dataclasses.replace(ending, result=result, notify=_wanted(inner, ending))
+    _set(site, ending)
+    emit_task_end(inner, ending, item=item, looped=True)
+    return ending
 
 
 def _broken_off(site: TaskContext, ending: TaskResult) -> bool:

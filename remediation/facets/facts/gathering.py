@@ -19,7 +19,9 @@ OF_MIN = frozenset(
      "selinux", "service_mgr", "ssh_pub_keys", "system", "systemd", "user"}
 )  # fmt: skip
 OF_HARDWARE = frozenset({"devices", "dmi", "loadavg", "memory", "mounts", "processor", "processor_cores", "processor_count"})
-OF_NETWORK = frozenset({"all_ipv4_addresses", "all_ipv6_addresses", "default_ipv4", "default_ipv6", "fibre_channel_wwn", "interfaces", "iscsi"})
+OF_NETWORK = frozenset(
+    {"all_ipv4_addresses", "all_ipv6_addresses", "default_ipv4", "default_ipv6", "fibre_channel_wwn", "interfaces", "iscsi"}
+)
 OTHERS = frozenset({"chroot", "facter", "ohai", "virtualization_role", "virtualization_tech_guest", "virtualization_type"})
 """Ansible's subsets that read nothing more here."""
 
@@ -56,7 +58,9 @@ def chosen_subsets(given: Sequence[str]) -> tuple[str, ...]:
         found |= set(ALL)
     if MIN not in without:
         found.add(MIN)
-    kept = found - {name for name in without if f"!{name}" in {word.strip() for word in given} or name not in found or not positive}
+    kept = found - {
+        name for name in without if f"!{name}" in {word.strip() for word in given} or name not in found or not positive
+    }
     return tuple(name for name in ALL if name in kept)
 
 
@@ -95,7 +99,14 @@ def cards(text: str) -> list[dict[str, Any]]:
             continue
         total, used = (int(cell) if cell.isdigit() else None for cell in cells[4:])
         found.append(
-            {"index": int(cells[0]), "name": cells[1], "uuid": cells[2], "driver_version": cells[3], "memtotal_mb": total, "memused_mb": used}
+            {
+                "index": int(cells[0]),
+                "name": cells[1],
+                "uuid": cells[2],
+                "driver_version": cells[3],
+                "memtotal_mb": total,
+                "memused_mb": used,
+            }
         )
     return found
 

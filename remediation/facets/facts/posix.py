@@ -27,7 +27,23 @@ NAMES: Mapping[str, str] = {
     "opensuse-leap": "openSUSE Leap", "opensuse-tumbleweed": "openSUSE Tumbleweed", "linuxmint": "Linux Mint", "kali": "Kali",
 }  # fmt: skip
 MANAGERS: Mapping[str, str] = {"apt-get": "apt"}
-PSEUDO = frozenset({"proc", "sysfs", "tmpfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "overlay", "mqueue", "securityfs", "debugfs", "tracefs", "bpf"})
+PSEUDO = frozenset(
+    {
+        "proc",
+        "sysfs",
+        "tmpfs",
+        "devtmpfs",
+        "devpts",
+        "cgroup",
+        "cgroup2",
+        "overlay",
+        "mqueue",
+        "securityfs",
+        "debugfs",
+        "tracefs",
+        "bpf",
+    }
+)
 Section = list[str]
 
 
@@ -209,7 +225,9 @@ def _local(lines: Section) -> Any:
 
 
 def _hardware(parts: Mapping[str, Section], facts: dict[str, Any]) -> None:
-    memory = {name: int(value.split()[0]) for line in parts["memory"] for name, _, value in [line.partition(":")] if value.split()}
+    memory = {
+        name: int(value.split()[0]) for line in parts["memory"] for name, _, value in [line.partition(":")] if value.split()
+    }
 
     def mib(name: str) -> int:
         return memory.get(name, 0) // KIB
@@ -272,7 +290,9 @@ def _mounts(parts: Mapping[str, Section], facts: dict[str, Any]) -> None:
             continue
         sizes = space.get(mount)
         total, free = (int(sizes[1]) * KIB, int(sizes[3]) * KIB) if sizes and sizes[1].isdigit() else (0, 0)
-        found.append({"device": device, "mount": mount, "fstype": kind, "options": options, "size_total": total, "size_available": free})
+        found.append(
+            {"device": device, "mount": mount, "fstype": kind, "options": options, "size_total": total, "size_available": free}
+        )
     facts["mounts"] = found
 
 
@@ -318,7 +338,9 @@ def _addresses(lines: Section, facts: dict[str, Any]) -> tuple[list[str], list[s
             four += [] if address.ip.is_loopback else [str(address.ip)]
         else:
             scope = words[words.index("scope") + 1] if "scope" in words else ""
-            card.setdefault("ipv6", []).append({"address": str(address.ip), "prefix": str(address.network.prefixlen), "scope": scope})
+            card.setdefault("ipv6", []).append(
+                {"address": str(address.ip), "prefix": str(address.network.prefixlen), "scope": scope}
+            )
             six += [] if address.ip.is_loopback else [str(address.ip)]
     return four, six
 
@@ -337,7 +359,7 @@ def _default(line: str, facts: Mapping[str, Any], version: str) -> dict[str, Any
     found |= {name: card[name] for name in ("mtu", "macaddress") if name in card}
     if version == "ipv4":
         return {**found, "alias": interface, **{name: value for name, value in card.get("ipv4", {}).items() if name != "address"}}
-    own = next((each for each in card.get("ipv6", ()) if each["address"] == source), {})
+    own: dict[str, Any] = next((each for each in card.get("ipv6", ()) if each["address"] == source), {})
     return {**found, **own}
 
 

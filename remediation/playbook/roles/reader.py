@@ -153,7 +153,7 @@ def _read(
     handlers = [node for item in before for node in item.handlers]
     nodes += _nodes(folder, "tasks", use, reader, loading, inner, path, place)
     handlers += _nodes(folder, "handlers", use, reader, loading, inner, path, place)
-    block = Block("", path, tuple(nodes), settings=settings, place=place)
+    block = Block("", path, tuple(nodes), settings=settings, place=place, role=role)
     return LoadedRole(role, (block,), tuple(handlers))
 
 
@@ -179,7 +179,7 @@ def _shipped(
         handlers += reader.within(file.parent).nodes(
             play.get("handlers"), kept, f"{path}/{number}h.", value_place(play, "handlers")
         )
-    return LoadedRole(role, (Block("", path, tuple(nodes), settings=settings, place=place),), tuple(handlers))
+    return LoadedRole(role, (Block("", path, tuple(nodes), settings=settings, place=place, role=role),), tuple(handlers))
 
 
 def _nodes(

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from remediation.engine.play.actions.command import command_action
 from remediation.engine.play.actions.include_vars import include_vars
 from remediation.engine.play.actions.measure import measure_action
-from remediation.engine.play.actions.simple import assert_, debug, fail, set_fact
 from remediation.engine.play.actions.setup import setup
+from remediation.engine.play.actions.simple import assert_, debug, fail, set_fact
 from remediation.engine.play.actions.wait_for import wait_for
 from remediation.engine.play.context.results import ActionResult
 from remediation.engine.play.context.task_context import TaskContext

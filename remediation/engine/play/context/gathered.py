@@ -24,7 +24,7 @@ INJECTED = frozenset(
 """Facts that are gathered when a template reads them in a play that does not say ``gather_facts``."""
 
 
-class Gathered(Mapping[str, Any]):
+class FactVariables(Mapping[str, Any]):
     """A host's gathered facts: ``ansible_facts``, and each fact under its own name.
 
     If ``gather`` is set, they are gathered when the first one is read.
@@ -45,7 +45,9 @@ class Gathered(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name == FACTS:
-            return LazyFacts(self._all) if self._lazy() else {key.removeprefix(PREFIX): value for key, value in self._all().items()}
+            return (
+                LazyFacts(self._all) if self._lazy() else {key.removeprefix(PREFIX): value for key, value in self._all().items()}
+            )
         return self._all()[name]
 
     def __contains__(self, name: object) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from remediation.engine.context import Ports
-from remediation.engine.play.context.gathered import Gathered
+from remediation.engine.play.context.gathered import FactVariables
 from remediation.engine.play.context.host_state import HostState, taken_up
 from remediation.engine.play.context.open_hosts import OpenHosts
 from remediation.engine.play.context.run_request import RunRequest
@@ -51,7 +51,7 @@ class RunState:
         """Return a host's variables without those of any play, highest precedence first."""
         inventory = self.request.inventory
         state = self.hosts.get(name)
-        own = [state.facts, state.included, Gathered(state, own=False)] if state else []
+        own = [state.facts, state.included, FactVariables(state, own=False)] if state else []
         return [self.request.extra, *own, *inventory.layers(name), inventory.magic(name)]
 
     def emit(self, kind: str, *, host: str = "", play: str = "", task: str = "", **data: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from remediation import __version__
-from remediation.engine.play.context.gathered import INJECTED, Gathered
+from remediation.engine.play.context.gathered import INJECTED, FactVariables
 from remediation.inventory.inventory import IMPLICIT
 from remediation.model.errors import InputError, Problem, RemediationError
 from remediation.playbook.errors import excerpt, where
@@ -84,7 +84,7 @@ class TaskVariables:
         inventory = play.stage.request.inventory
         self._magic = Live(_magic(play))
         known: tuple[Layer, ...] = (
-            Gathered(host), *inventory.layers(host.name), self._magic, inventory.magic(host.name)
+            FactVariables(host), *inventory.layers(host.name), self._magic, inventory.magic(host.name)
         )  # fmt: skip
         early = Scope((self._extra, host.facts, host.included, play.play.vars, *known))
         self._of_roles: tuple[Layer, ...] = tuple(layer for role in reversed(self._roles) for layer in role.public_vars)
