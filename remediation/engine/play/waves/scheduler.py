@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from remediation.engine.play.control_flow import Barrier, LeaderResult, LeaderTurn, Walk
+from remediation.engine.play.control_flow import Barrier, LeaderResult, LeaderTurn, Meeting, Walk
 from remediation.engine.workers import AWAKE, Workers
 
 
@@ -26,10 +26,10 @@ def segment(walk: Walk, answer: Any) -> Barrier | LeaderResult | None:
 
 @dataclass
 class Scheduler:
-    """The walks of one wave; ``waiting`` maps the waiting hosts to the paths of their barriers."""
+    """The walks of one wave; ``waiting`` maps the waiting hosts to their barriers."""
 
     walks: Mapping[str, Walk]
-    waiting: dict[str, str] = field(default_factory=dict)
+    waiting: dict[str, Barrier] = field(default_factory=dict)
     followers: dict[str, list[str]] = field(default_factory=dict)
 
     def run(self, forks: int) -> None:
@@ -72,7 +72,7 @@ class Scheduler:
     def _next(self, name: str, came_to: Barrier | LeaderResult | None) -> list[tuple[str, Any]]:
         """Return the walks that can continue now that `name` reached a barrier, shared its result, or ended."""
         if isinstance(came_to, Barrier):
-            self.waiting[name] = came_to.path
+            self.waiting[name] = came_to
             return []
         followers = self.followers.pop(name, [])
         if isinstance(came_to, LeaderResult):
@@ -81,16 +81,18 @@ class Scheduler:
             self.waiting[other] = self._left_at
         return []
 
-    _left_at: str = ""
+    _left_at: Barrier = field(default_factory=lambda: Barrier(""))
 
     def _meeting(self) -> list[tuple[str, Any]]:
-        """Return the leader of the first waiting host's barrier; the other hosts at that task follow."""
+        """Return the leader of the first waiting host's barrier; the other hosts at that task follow. At a meeting, return all of them."""
         first = next((name for name in self.walks if name in self.waiting), None)
         if first is None:
             return []
-        path = self._left_at = self.waiting[first]
-        there = [name for name in self.walks if self.waiting.get(name) == path]
+        barrier = self._left_at = self.waiting[first]
+        there = [name for name in self.walks if self.waiting.get(name) == barrier]
         for name in there:
             del self.waiting[name]
+        if isinstance(barrier, Meeting):
+            return [(name, None) for name in there]
         self.followers[first] = there[1:]
         return [(first, LeaderTurn())]
