@@ -346,7 +346,7 @@ namespace RemediationLab
             if (position < start || position >= start + ahead.Length)
             {
                 start = position;
-                var fields = new JsonObject { ["path"] = path, ["offset"] = start, ["count"] = Math.Max(count, 1 << 20) };
+                var fields = new JsonObject { ["path"] = path, ["offset"] = start, ["count"] = count < 65536 ? 1 << 20 : count };
                 ahead = Convert.FromBase64String((string)World.Try("read", fields));
                 if (ahead.Length == 0) { return 0; }
             }

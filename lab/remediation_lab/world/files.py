@@ -95,8 +95,11 @@ class Files:
             known = self._open.get(normal(path))
             if known is not None:
                 return len(known)
-            content = self.get(path)
-            return None if content is None else len(content)
+            entry = self._state.files.get(normal(path))
+            if entry is None:
+                return None
+            text = entry["content"]
+            return len(text) // 4 * 3 - text[-2:].count("=")
 
     def modified(self, path: str) -> float:
         """Return when a file, or the last one in a folder, was changed."""
@@ -106,11 +109,16 @@ class Files:
     def part(self, path: str, offset: int, count: int) -> bytes:
         """Return a part of a file; raises Refusal where there is none."""
         with self._lock:
-            content: bytes | bytearray | None = self._open.get(normal(path))
-            content = self.get(path) if content is None else content
-            if content is None:
+            known = self._open.get(normal(path))
+            if known is not None:
+                return bytes(known[offset : offset + count])
+            entry = self._state.files.get(normal(path))
+            if entry is None:
                 raise Refusal("no-file", f"Could not find file '{path}'.")
-            return bytes(content[offset : offset + count])
+            # four letters hold three bytes: only the part is decoded
+            first = offset // 3
+            text = entry["content"][first * 4 : ((offset + count) // 3 + 1) * 4]
+            return base64.b64decode(text)[offset - first * 3 :][:count]
 
     def write_part(self, path: str, offset: int, content: bytes) -> None:
         """Write a part of a file; one that is no part of the worker's goes to disk with the machine."""
@@ -177,11 +185,11 @@ class Files:
     def read(self, path: str, *, offset: int, limit: int, tail: bool) -> dict[str, Any]:
         """Answer the worker's `read`."""
         may_open(self._state, path)
-        content = self.get(path)
-        if content is None:
+        size = self.size(path)
+        if size is None:
             return {"missing": True}
-        start = max(0, len(content) - limit) if tail else max(0, offset)
-        return {"size": len(content), "offset": start, "content": base64.b64encode(content[start : start + limit]).decode()}
+        start = max(0, size - limit) if tail else max(0, offset)
+        return {"size": size, "offset": start, "content": base64.b64encode(self.part(path, start, limit)).decode()}
 
     def write(  # the call's fields, always given by name
         self, path: str, *, offset: int, content: bytes, last: bool, sha256: str, backup: str | None
