@@ -12,7 +12,7 @@ from remediation.facets.docker.sdk import SdkEngine, SdkEngineWriter
 from remediation.facets.gpu import devices as gpu
 from remediation.facets.gpu.nvml import NvmlGpu
 from remediation.facets.host_info import HostInfo
-from remediation.facets.machine import files, processes, system
+from remediation.facets.machine import files, processes, services, system
 from remediation.facets.machine import session as desktop
 from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama import clients, generate, pull
@@ -76,6 +76,11 @@ class HostReader:
     def files(self) -> protocols.FilesReader:
         """Files."""
         return files.HostFiles(self._snapshot)
+
+    @cached_property
+    def services(self) -> protocols.ServicesReader:
+        """Services."""
+        return services.HostServices(self._snapshot)
 
     @cached_property
     def callers(self) -> clients.Callers:
@@ -170,6 +175,11 @@ class HostWriter:
     def files(self) -> protocols.FilesWriter:
         """Files, and replacing them."""
         return files.HostFilesWriter(self._snapshot)
+
+    @cached_property
+    def services(self) -> protocols.ServicesWriter:
+        """Services, and changing them."""
+        return services.HostServicesWriter(self._snapshot)
 
     def target(self) -> Target:
         """Return the target, looked up once, because a writer exists for one change.

@@ -49,6 +49,9 @@ _WHERE = {
     "tasklist": "remediation_lab.programs.windows",
     "netstat": "remediation_lab.programs.windows",
     "wsl": "remediation_lab.programs.windows",
+    "powershell": "remediation_lab.programs.powershell",
+    "pwsh": "remediation_lab.programs.powershell",
+    "cmd": "remediation_lab.programs.powershell",
 }
 
 
@@ -58,6 +61,7 @@ def find(argv: list[str]) -> Program:
     name = name.removesuffix(".exe")
     if name not in _WHERE:
         raise Refusal("not-found", f"The term '{argv[0] if argv else ''}' is not recognized as the name of a program")
+    name = "powershell" if name == "pwsh" else name
     program: Program = getattr(importlib.import_module(_WHERE[name]), name.replace("-", "_"))
     return program
 

@@ -83,13 +83,14 @@ class Files:
             for name in self.names(path):
                 whole = ntpath.join(path, name)
                 content = self.get(whole)
-                found.append((name, 0 if content is None else len(content), content is None, self._modified(whole)))
+                found.append((name, 0 if content is None else len(content), content is None, self.modified(whole)))
             return found
 
-    def _modified(self, path: str) -> float:
+    def modified(self, path: str) -> float:
+        """Return the time of the last change of a file, or of anything in a folder."""
         key = normal(path)
         inside = (each for name, each in self._state.files.items() if name == key or name.startswith(key + "\\"))
-        return max(float(each.get("modified", self._state.booted)) for each in inside)
+        return max((float(each.get("modified", self._state.booted)) for each in inside), default=self._state.booted)
 
     def names(self, path: str) -> list[str]:
         """Return the names in a folder, those of folders too."""
@@ -102,6 +103,8 @@ class Files:
         """Answer the worker's `read`."""
         may_open(self._state, path)
         content = self.get(path)
+        if content is None and self.folder(path):
+            raise Refusal("denied", f"Access to the path '{path}' is denied.")  # as .NET says of a folder
         if content is None:
             return {"missing": True}
         start = max(0, len(content) - limit) if tail else max(0, offset)

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from remediation.engine.journal.journal import JournalError
-from remediation.engine.play.actions import DOES, act
+from remediation.engine.play.actions import act
 from remediation.engine.play.context.host_state import HostState, TaskResult
-from remediation.engine.play.context.results import ActionResult
 from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.task_events import emit_task_end, failed_task
@@ -34,6 +33,7 @@ from remediation.engine.play.step_runner import ladder_action, run_without_barri
 from remediation.engine.play.task_runner import run_task
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome, Result
+from remediation.modules.result import ActionResult
 from remediation.playbook.model import Block, Node, Task
 from remediation.playbook.model import RungNode as RungTasks
 from remediation.templating.templar import Scope
@@ -138,7 +138,7 @@ class HostRunner:
     def _act(self, task: Task) -> Callable[[TaskContext, Scope], ActionResult]:
         if task.ladder is not None:
             return ladder_action(self._run_rung)
-        return act if task.action in DOES else step_action  # a step: the loader rejects everything else
+        return step_action if task.action in self.play.stage.ports.steps() else act  # the loader rejects everything else
 
     def _once(self, site: TaskContext) -> Walk:
         """Run the task on one host for all hosts at this barrier; each takes the result as its own."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         OllamaReader,
         ProcessReader,
         Reader,
+        ServicesReader,
         SystemReader,
     )
     from remediation.model.change import Change
@@ -170,6 +171,11 @@ class Informed:
     def files(self) -> FilesReader:
         """The wrapped reader's file facet."""
         return self._reader.files
+
+    @property
+    def services(self) -> ServicesReader:
+        """The services."""
+        return self._reader.services
 
     def target(self) -> Target:
         """Return the wrapped reader's target."""

@@ -18,6 +18,8 @@ from remediation.facets.protocols.machine import (
     GpuReader,
     ProcessReader,
     ProcessWriter,
+    ServicesReader,
+    ServicesWriter,
     SystemReader,
     SystemWriter,
 )
@@ -42,6 +44,8 @@ __all__ = [
     "ProcessReader",
     "ProcessWriter",
     "Reader",
+    "ServicesReader",
+    "ServicesWriter",
     "SystemReader",
     "SystemWriter",
     "Writer",
@@ -91,6 +95,10 @@ class Reader(Protocol):
     def files(self) -> FilesReader:
         """The files."""
 
+    @property
+    def services(self) -> ServicesReader:
+        """The services."""
+
     def target(self) -> Target:
         """Return the target on this host, each part with its source."""
 
@@ -137,6 +145,10 @@ class Writer(Protocol):
     @property
     def files(self) -> FilesWriter:
         """The files."""
+
+    @property
+    def services(self) -> ServicesWriter:
+        """The services."""
 
     def target(self) -> Target:
         """Return the target on this host, each part with its source."""

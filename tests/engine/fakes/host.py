@@ -20,10 +20,12 @@ from tests.engine.fakes.machine import (
     FakeFiles,
     FakeGpu,
     FakeProcesses,
+    FakeServices,
     FakeSystem,
     WritableDesktop,
     WritableFiles,
     WritableProcesses,
+    WritableServices,
     WritableSystem,
 )
 from tests.engine.fakes.ollama import LAYERS, WEIGHTS, FakeOllama, WritableOllama
@@ -49,6 +51,7 @@ class FakeReader:
         self.desktop = FakeDesktop(world)
         self.system = FakeSystem(world)
         self.files = FakeFiles(world)
+        self.services = FakeServices(world)
         self._world = world
 
     def target(self) -> Target:
@@ -80,6 +83,7 @@ class FakeWriter(FakeReader):
         self.desktop = WritableDesktop(world)
         self.system = WritableSystem(world)
         self.files = WritableFiles(world)
+        self.services = WritableServices(world)
 
 
 class FakeAccess:
