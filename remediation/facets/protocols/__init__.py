@@ -18,6 +18,8 @@ from remediation.facets.protocols.machine import (
     GpuReader,
     ProcessReader,
     ProcessWriter,
+    ServiceManagerReader,
+    ServiceManagerWriter,
     SystemReader,
     SystemWriter,
 )
@@ -43,6 +45,8 @@ __all__ = [
     "ProcessReader",
     "ProcessWriter",
     "Reader",
+    "ServiceManagerReader",
+    "ServiceManagerWriter",
     "ServicesReader",
     "ServicesWriter",
     "SystemReader",
@@ -98,6 +102,10 @@ class Reader(Protocol):
     def services(self) -> ServicesReader:
         """What serves Ollama, and systemd."""
 
+    @property
+    def service_manager(self) -> ServiceManagerReader:
+        """systemd, or the service control manager."""
+
     def target(self) -> Target:
         """Return the target on this host, each part with its source."""
 
@@ -148,6 +156,10 @@ class Writer(Protocol):
     @property
     def services(self) -> ServicesWriter:
         """What serves Ollama, and systemd."""
+
+    @property
+    def service_manager(self) -> ServiceManagerWriter:
+        """systemd, or the service control manager."""
 
     def target(self) -> Target:
         """Return the target on this host, each part with its source."""

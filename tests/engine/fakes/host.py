@@ -20,10 +20,12 @@ from tests.engine.fakes.machine import (
     FakeFiles,
     FakeGpu,
     FakeProcesses,
+    FakeServiceManager,
     FakeSystem,
     WritableDesktop,
     WritableFiles,
     WritableProcesses,
+    WritableServiceManager,
     WritableSystem,
 )
 from tests.engine.fakes.ollama import LAYERS, WEIGHTS, FakeOllama, WritableOllama
@@ -51,6 +53,7 @@ class FakeReader:
         self.system = FakeSystem(world)
         self.files = FakeFiles(world)
         self.services = FakeServices(world)
+        self.service_manager = FakeServiceManager(world)
         self._world = world
 
     def target(self) -> Target:
@@ -83,6 +86,7 @@ class FakeWriter(FakeReader):
         self.system = WritableSystem(world)
         self.files = WritableFiles(world)
         self.services = WritableServices(world)
+        self.service_manager = WritableServiceManager(world)
 
 
 class FakeAccess:
