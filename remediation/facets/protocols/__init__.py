@@ -22,7 +22,7 @@ from remediation.facets.protocols.machine import (
     SystemWriter,
 )
 from remediation.facets.protocols.ollama import OllamaReader, OllamaWriter
-from remediation.facets.protocols.services import ServicesReader, ServicesWriter
+from remediation.facets.protocols.services import DaemonReader, DaemonWriter, ServicesReader, ServicesWriter
 
 if TYPE_CHECKING:
     from remediation.model.facts import Target
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ComposeReader",
     "ComposeWriter",
+    "DaemonReader",
+    "DaemonWriter",
     "DesktopNotifier",
     "DesktopReader",
     "DesktopWriter",
@@ -98,6 +100,10 @@ class Reader(Protocol):
     def services(self) -> ServicesReader:
         """What serves Ollama, and systemd."""
 
+    @property
+    def daemon(self) -> DaemonReader:
+        """The Docker daemon of a Linux host."""
+
     def target(self) -> Target:
         """Return the target on this host, each part with its source."""
 
@@ -148,6 +154,10 @@ class Writer(Protocol):
     @property
     def services(self) -> ServicesWriter:
         """What serves Ollama, and systemd."""
+
+    @property
+    def daemon(self) -> DaemonWriter:
+        """The Docker daemon of a Linux host."""
 
     def target(self) -> Target:
         """Return the target on this host, each part with its source."""

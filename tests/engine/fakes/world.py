@@ -96,6 +96,8 @@ class World:
     texts: dict[str, bytes] = field(default_factory=dict)
     served: dict[str, str] = field(default_factory=dict)
     units_changed: bool = False
+    daemon_pid: int = 0
+    daemon_keys: dict[str, Any] = field(default_factory=dict)
     project: ComposeProject | None = None
     models: dict[str, ModelShow] = field(default_factory=dict)
     runners: dict[str, Runner] = field(default_factory=dict)
