@@ -8,6 +8,7 @@ from typing import Any
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ContainerStats, Executed, ServiceStatus
 from remediation.steps.compose.environment import digest
+from tests.engine.fakes.daemon import CONFIG
 from tests.engine.fakes.examples import (
     BASE,
     FOLDER,
@@ -19,6 +20,7 @@ from tests.engine.fakes.examples import (
     dotenv_changed,
     healthy,
     left_by_a_client,
+    linux_engine,
     manifest,
     occupied,
     on_desktop,
@@ -31,7 +33,7 @@ from tests.engine.fakes.examples import (
     without_gpu_request,
 )
 from tests.engine.fakes.host import GIB, MODEL, OLLAMA, World, container
-from tests.engine.fakes.world import blob_path
+from tests.engine.fakes.world import BOOT, blob_path
 from tests.laws.laws import Example
 from tests.steps.running import run
 
@@ -44,6 +46,13 @@ def edited_but_not_up() -> World:
     world = stack()
     old = world.containers[OLLAMA].environment
     world.containers[OLLAMA] = container("ollama", {**old, "OLLAMA_LLM_LIBRARY": "cuda"})
+    return world
+
+
+def native_unit() -> World:
+    """Return the host whose unit runs since the boot."""
+    world = unit()
+    world.start("ollama", pid=1, started=BOOT, session_id=None)
     return world
 
 
@@ -150,6 +159,18 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
         Example({}, stack, stack, looks=True),
     ),
     "container.sees_gpu": (Example({}, lambda: sees(without_gpu_request()), lambda: sees(stack())),),
+    "container_toolkit.configured": (
+        Example({}, linux_engine, lambda: linux_engine(runtimes={"nvidia": {"path": "nvidia-container-runtime"}})),
+    ),
+    "docker.restarted": (Example({}, linux_engine),),
+    "docker_daemon.configured": (
+        Example({"set": {"live-restore": True}}, linux_engine, lambda: linux_engine(**{"live-restore": True})),
+        Example({"set": {"data-root": "/srv/docker"}}, lambda: linux_engine(debug=True)),
+        Example({"remove": ["features.cdi"]}, lambda: linux_engine(features={"cdi": True}), linux_engine),
+    ),
+    "docker_daemon.restored": (
+        Example({"path": CONFIG, "made": True, "expect": digest("{}")}, lambda: linux_engine("{}"), linux_engine),
+    ),
     "docker_desktop.restarted": (Example({}, on_desktop),),
     "docker_desktop.setting": (Example({"set": {"openUIOnStartupDisabled": True}}, on_desktop),),
     "driver.at_least": (Example({"version": "560"}, stack, looks=True), Example({}, stack, stack, looks=True)),
@@ -174,6 +195,7 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     ),
     "gpu.sample": (Example({"busy": 80}, stack, healthy, looks=True),),
     "host.rebooted": (Example({}, stack),),
+    "kernel_module.reloaded": (Example({}, native_unit),),
     "model.absent": (Example({"model": LOCAL}, stored, stack),),
     "model.layer_restored": (Example({"digest": WEIGHTS}, quarantine, stored),),
     "model.loaded": (Example({}, stack, healthy),),

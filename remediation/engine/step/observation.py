@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from remediation.engine.context import Ports
     from remediation.facets.protocols import (
         ComposeReader,
+        DaemonReader,
         DesktopReader,
         EngineReader,
         FilesReader,
@@ -172,6 +173,11 @@ class Informed:
     def services(self) -> ServicesReader:
         """What serves Ollama, and systemd."""
         return self._reader.services
+
+    @property
+    def daemon(self) -> DaemonReader:
+        """The Docker daemon of a Linux host."""
+        return self._reader.daemon
 
     @property
     def files(self) -> FilesReader:

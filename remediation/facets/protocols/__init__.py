@@ -24,7 +24,7 @@ from remediation.facets.protocols.machine import (
     SystemWriter,
 )
 from remediation.facets.protocols.ollama import OllamaReader, OllamaWriter
-from remediation.facets.protocols.services import ServicesReader, ServicesWriter
+from remediation.facets.protocols.services import DaemonReader, DaemonWriter, ServicesReader, ServicesWriter
 
 if TYPE_CHECKING:
     from remediation.model.facts import Target
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ComposeReader",
     "ComposeWriter",
+    "DaemonReader",
+    "DaemonWriter",
     "DesktopNotifier",
     "DesktopReader",
     "DesktopWriter",
@@ -106,6 +108,10 @@ class Reader(Protocol):
     def service_manager(self) -> ServiceManagerReader:
         """systemd, or the service control manager."""
 
+    @property
+    def daemon(self) -> DaemonReader:
+        """The Docker daemon of a Linux host."""
+
     def target(self) -> Target:
         """Return the target on this host, each part with its source."""
 
@@ -160,6 +166,10 @@ class Writer(Protocol):
     @property
     def service_manager(self) -> ServiceManagerWriter:
         """systemd, or the service control manager."""
+
+    @property
+    def daemon(self) -> DaemonWriter:
+        """The Docker daemon of a Linux host."""
 
     def target(self) -> Target:
         """Return the target on this host, each part with its source."""

@@ -6,6 +6,7 @@ unknown amount of VRAM must not be summed as nothing.
 
 from __future__ import annotations
 
+from remediation.model.facts.daemon import DaemonFacts, KernelModule, LinuxGpuSoftware, ToolkitFacts
 from remediation.model.facts.docker import ComposeProject, Container, ContainerStats, DockerDesktop, EngineFacts, Executed, Volume
 from remediation.model.facts.machine import (
     DiskSpace,
@@ -29,6 +30,7 @@ __all__ = [
     "ComposeProject",
     "Container",
     "ContainerStats",
+    "DaemonFacts",
     "DiskSpace",
     "DockerDesktop",
     "EngineFacts",
@@ -40,6 +42,8 @@ __all__ = [
     "Gpu",
     "GpuSample",
     "GpuUse",
+    "KernelModule",
+    "LinuxGpuSoftware",
     "Manager",
     "Manifest",
     "ModelEntry",
@@ -56,5 +60,6 @@ __all__ = [
     "SystemFacts",
     "SystemLimits",
     "Target",
+    "ToolkitFacts",
     "Volume",
 ]

@@ -14,6 +14,7 @@ from remediation.facets.protocols import Reader
 from remediation.model.errors import WriteRefused
 from remediation.model.facts import Found, Target
 from tests.engine.fakes.compose import FakeCompose, WritableCompose
+from tests.engine.fakes.daemon import FakeDaemon, WritableDaemon
 from tests.engine.fakes.docker import FakeEngine, WritableEngine
 from tests.engine.fakes.machine import (
     FakeDesktop,
@@ -54,6 +55,7 @@ class FakeReader:
         self.files = FakeFiles(world)
         self.services = FakeServices(world)
         self.service_manager = FakeServiceManager(world)
+        self.daemon = FakeDaemon(world)
         self._world = world
 
     def target(self) -> Target:
@@ -87,6 +89,7 @@ class FakeWriter(FakeReader):
         self.files = WritableFiles(world)
         self.services = WritableServices(world)
         self.service_manager = WritableServiceManager(world)
+        self.daemon = WritableDaemon(world)
 
 
 class FakeAccess:

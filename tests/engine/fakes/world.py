@@ -101,6 +101,8 @@ class World:
     links: dict[str, str] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     services: dict[str, ServiceStatus] = field(default_factory=dict)
+    daemon_pid: int = 0
+    daemon_keys: dict[str, Any] = field(default_factory=dict)
     project: ComposeProject | None = None
     models: dict[str, ModelShow] = field(default_factory=dict)
     runners: dict[str, Runner] = field(default_factory=dict)
