@@ -98,7 +98,7 @@ class Files:
             entry = self._state.files.get(normal(path))
             if entry is None:
                 return None
-            text = entry["content"]
+            text: str = entry["content"]
             return len(text) // 4 * 3 - text[-2:].count("=")
 
     def modified(self, path: str) -> float:
