@@ -109,9 +109,13 @@ def _say(text: str) -> None:
 
 
 COMMANDS = (
-    PluginCommand("start", Start, start, changes=True),
-    PluginCommand("stop", NoOptions, stop, changes=True),
-    PluginCommand("fault", NewFault, fault, changes=True),
-    PluginCommand("reset", NoOptions, reset, changes=True),
-    PluginCommand("status", Machines, status),
+    PluginCommand("start", Start, start, True, ("remediate lab.start", "remediate lab.start --hosts 12")),
+    PluginCommand("stop", NoOptions, stop, True, ("remediate lab.stop", "remediate lab.stop && remediate lab.start --hosts 3")),
+    PluginCommand(
+        "fault", NewFault, fault, True, ("remediate lab.fault laptop-07 num-gpu-1", "remediate lab.fault laptop-07 vram-occupied")
+    ),
+    PluginCommand(
+        "reset", NoOptions, reset, True, ("remediate lab.reset", "remediate lab.reset && remediate fix-offload --inventory lab")
+    ),
+    PluginCommand("status", Machines, status, False, ("remediate lab.status", "remediate lab.status --json")),
 )

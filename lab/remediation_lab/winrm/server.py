@@ -127,6 +127,7 @@ class WinRmServer(ThreadingHTTPServer):
 
     def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
         """Forget a connection that has ended."""
+        assert isinstance(request, socket.socket)  # noqa: S101  # a TCP server
         with self._lock:
             if isinstance(request, socket.socket):
                 self._peers.pop(request, None)
