@@ -180,6 +180,10 @@ class Schema:
 class CheckHost(Recorded):
     """Which hosts to check."""
 
+    self_test: str | None = option(
+        "Try on this Windows host what docs/windows.md calls unproven, and print a report to send.", value="HOST"
+    )
+
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Doctor(Logged):
