@@ -229,7 +229,9 @@ def human_readable(value: Any, isbits: bool = False, unit: str | None = None) ->
 
 
 def type_name(value: object) -> str:
-    """Return the name of a value's type."""
+    """Return the name of a value's type, under Ansible's name for an undefined value."""
+    if isinstance(value, Undefined):
+        return "UndefinedMarker"
     return type(materialised(value)).__name__
 
 
