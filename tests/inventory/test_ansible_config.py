@@ -58,7 +58,7 @@ def test_a_file_in_a_folder_that_everyone_may_write_to_is_ignored(folder: Path) 
 
 def test_a_damaged_file_is_one_sentence(folder: Path) -> None:
     (folder / "ansible.cfg").write_text("forks = 3\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="ansible.cfg cannot be read: File contains no section headers"):
+    with pytest.raises(UsageError, match=r"ansible\.cfg cannot be read: File contains no section headers"):
         ansible_config({})
 
 

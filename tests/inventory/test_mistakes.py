@@ -43,7 +43,7 @@ def mistakes(path: Path, **more: Path) -> list[str]:
         ("all: {hosts: {a: {x: 1, x: 2}}}\n", "duplicate key 'x'"),
         ("[web]\nhost1 ansible_host\n", "hosts.yml:2:1: host host1: expected VARIABLE=VALUE, got 'ansible_host'"),
         ("[web:hosts]\nhost1\n[web]\n", "hosts.yml:1:1: expected [GROUP], [GROUP:vars] or [GROUP:children], got [web:hosts]"),
-        ("[web]\nhost1 a='x\n", "hosts.yml:2:1: \"host1 a='x\" cannot be read: no closing quotation"),
+        ("[web]\nhost1 a='x\n", 'hosts.yml:2:1: "host1 a=\'x" cannot be read: no closing quotation'),
         ("all:\n\thosts:\n", "the indentation contains a tab"),
     ],
 )

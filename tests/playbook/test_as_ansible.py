@@ -79,7 +79,7 @@ def entries(events: list[Event], host: str) -> Iterator[Mapping[str, Any]]:
 
 
 def agree(want: Mapping[str, Any], got: Mapping[str, Any], tmp: str) -> bool:
-    wanted = json.loads(json.dumps(want).replace("<tmp>", tmp))
+    wanted = json.loads(json.dumps(want).replace("<tmp>", tmp).replace("<work>", str(Path(tmp).parent / "work")))
     if wanted["outcome"] != got["outcome"] and not (
         got["outcome"] == "would-change" and wanted["outcome"] in {"changed", "skipped"}
     ):

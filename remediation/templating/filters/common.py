@@ -268,6 +268,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "subelements": subelements,
     "ternary": ternary,
     "to_datetime": to_datetime,
-    "to_uuid": lambda value: str(uuid.uuid5(uuid.UUID("361E6D51-FAEC-444A-9079-341386DA8E2E"), str(value))),
+    "to_uuid": lambda value, namespace="361E6D51-FAEC-444A-9079-341386DA8E2E": str(uuid.uuid5(uuid.UUID(namespace), str(value))),
     "type_debug": type_name,
 }
