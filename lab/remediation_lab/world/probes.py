@@ -169,7 +169,7 @@ def generate(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
             url=data["url"], body=data["body"], timeout=float(data["timeout"]), sample=bool(data.get("sample"))
         )
     except Refusal as refusal:
-        return {"error": {"kind": refusal.kind, "message": refusal.message}}
+        return {"error": {"kind": refusal.kind, "message": refusal.message}, "Problems": {}}
     problems = {}
     if data.get("sample") and machine.state.login.restricted:
         problems["cpu"] = CIM
