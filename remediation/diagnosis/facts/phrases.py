@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 _BEFORE = 3
@@ -40,7 +41,7 @@ CONCEPTS: Mapping[str, str] = {
     "layers": r"layers?|model|weights|it",
     "split": r"split\w*|divid\w*|shared|spread\w*",
     "full": r"all|fully|completely|entirely|whole|100%?|entire",
-    "before": r"before|previously|formerly|earlier|used|prior",
+    "before": r"before|previously|formerly|earlier|originally|prior",
     "load": r"load|loads|loaded|loading",
     "long": r"minutes?|ages|slow\w*|long\w*|forever|eternity|hours?",
     "reload": r"reload\w*|re-load\w*",
@@ -113,7 +114,10 @@ def said(text: str) -> Iterator[tuple[str, str]]:
     found = set[str]()
     for sentence in _BREAK.split(text.replace("\u2019", "'")) if len(text) < _LONGEST else ():
         tokens = [token.rstrip(".:,'") for token in _TOKEN.findall(sentence)]
-        held = {name: [at for at, token in enumerate(tokens) if pattern.fullmatch(token)] for name, pattern in _PATTERNS.items()}
+        held: dict[str, list[int]] = {}
+        for at, token in enumerate(tokens):
+            for name in _concepts(token):
+                held.setdefault(name, []).append(at)
         for name, statements in STATEMENTS.items():
             if name in found:
                 continue
@@ -123,9 +127,15 @@ def said(text: str) -> Iterator[tuple[str, str]]:
                 yield name, " ".join(tokens[window.start : window.stop])
 
 
+@lru_cache(maxsize=8192)
+def _concepts(token: str) -> tuple[str, ...]:
+    """Return the concepts that a word may stand for: texts are made of the same words."""
+    return tuple(name for name, pattern in _PATTERNS.items() if pattern.fullmatch(token))
+
+
 def _window(statement: Statement, tokens: list[str], held: Mapping[str, list[int]]) -> range | None:
     """Return the first window of words that has all concepts, each by another word, and none that turns the meaning round."""
-    spots = [held[name] for name in statement.concepts]
+    spots = [held.get(name, []) for name in statement.concepts]
     if not all(spots):
         return None
     for first in sorted(set(spots[0])):
