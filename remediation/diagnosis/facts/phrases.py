@@ -68,6 +68,10 @@ CONCEPTS: Mapping[str, str] = {
     "bigger": r"above|greater|larger|bigger|longer|increas\w*|rais\w*|over|beyond|exceed\w*|bump\w*|high\w*|max\w*|full|\d{2,3}k",
     "spill": r"cpu|ram|split\w*|spill\w*|offload\w*|slow\w*|oom|vram",
     "rule": r"default\w*|rule|picks?|picked|based|depend\w*|auto\w*|tier\w*|chooses?|new",
+    "amount": r"\d{1,3}(?:\.\d)?gi?b|gi?b|vram|memory",
+    "share": r"half|portion|lots?|plenty|rest|significant|much",
+    "kept": r"unused|used|free|empty",
+    "offload": r"offload\w*|spills?|spilled|pushed|moved",
     "part": r"only|just|not|isn'?t|never|half|merely|leaves?|leaving|remains?|stays?",
 }
 _DONE = r"help\w*|fix\w*|solv\w*|cur(?:e|es|ed)|resolv\w*|did"
@@ -83,7 +87,7 @@ class Statement(NamedTuple):
 
 
 STATEMENTS: Mapping[str, tuple[Statement, ...]] = {
-    "told.on_cpu": (Statement(("gpu", "not", "use"), 8, f"{_PARTLY}|hosts?|exceeds?|above|over|reach\\w*|more|\\d\\d%?"), Statement(("cpu", "only"), 4, "layers?|memory|some|part\\w*|limit\\w*|gi?b"), Statement(("gpu", "idle"), 4, _PARTLY)),
+    "told.on_cpu": (Statement(("gpu", "not", "use"), 8, f"{_PARTLY}|hosts?|exceeds?|above|over|reach\\w*|more|\\d\\d%?"), Statement(("cpu", "only"), 4, "layers?|memory|some|part\\w*|limit\\w*|gi?b"), Statement(("gpu", "idle"), 4, _PARTLY), Statement(("offload", "cpu"), 5, "partly|partially|some|half|layers?|rest|part|not|never|without")),
     "told.updated": (Statement(("update", "since"), 8, "windows|driver\\w*|docker|desktop|kernel|toolkit"), Statement(("release", "since", "verdict"), 9), Statement(("update", "bad"), 6, "windows|driver\\w*|docker|desktop|kernel|toolkit")),
     "told.slept": (Statement(("sleep", "after"), 7, "download\\w*|time\\.sleep\\S*|pull\\w*"),),
     "told.after_while": (Statement(("gpu", "lose", "late"), 12, "load\\w*|answers?|pull\\w*"), Statement(("smi", "lose", "late"), 12)),
@@ -101,7 +105,7 @@ STATEMENTS: Mapping[str, tuple[Statement, ...]] = {
     "told.other_models": (Statement(("embed", "evict"), 12),),
     "told.context": (Statement(("context", "bigger", "spill"), 18, "file|files|want|like|how|support\\w*"),),
     "told.default_context": (Statement(("context", "rule", "vram"), 10, "how"),),
-    "told.unused": (Statement(("vram", "spare", "part"), 8, "enough|insufficient|more|layers?"),),
+    "told.unused": (Statement(("vram", "spare", "part"), 8, "enough|insufficient|more|layers?"), Statement(("amount", "share", "kept"), 10, "other|others|browsers?|desktop|another|programs?|by")),
 }
 _TOKEN = re.compile(r"[\w][\w.%'/:+-]*")
 _BREAK = re.compile(r"[.!?;]\s|\n")

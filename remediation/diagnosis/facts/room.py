@@ -461,7 +461,7 @@ def _compared(sheet: Sheet) -> None:
                     worse.at,
                     better.at,
                 )
-            if (worse.context or 0) <= (better.context or 0) and worse.gpu == 0:
+            if worse.context and better.context and worse.context <= better.context and worse.gpu == 0:
                 sheet.say("compared.not_context", True, "with a context as long it was on the card before", worse.at, better.at)
     needs = {int(slots): parse_size(f"{size} {unit}") or 0 for slots, size, unit in _SLOT_NEED.findall(reading.raw)}
     if len(needs) > 1 and needs[max(needs)] > needs[min(needs)] * 1.2:
