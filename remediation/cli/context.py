@@ -168,11 +168,8 @@ class Session:
         if self.looks.is_new(text):
             sys.stderr.write(f"warning: {self.masker.text(text)}\n")
 
-    def each(self, work: Callable[[str], T], failed: Callable[[str, RemediationError], T], names: Sequence[str]) -> Sequence[T]:
-        """Return the result of `work` for each host, in parallel; `failed` turns an error into a result.
-
-        An internal error becomes an error of its host, with the traceback saved. An interrupt closes the hosts being read.
-        """
+    def contained(self, work: Callable[[str], T], failed: Callable[[str, RemediationError], T]) -> Callable[[str], T]:
+        """Return `work` with its errors turned into results by `failed`; internal errors are saved with their traceback."""
         crashed = CrashLog(errors_folder(), self.masker)
 
         def one(name: str) -> T:
@@ -182,8 +179,15 @@ class Session:
             except RemediationError as error:
                 return failed(name, error)
 
+        return one
+
+    def each(self, work: Callable[[str], T], failed: Callable[[str, RemediationError], T], names: Sequence[str]) -> Sequence[T]:
+        """Return the result of `work` for each host, in parallel; `failed` turns an error into a result.
+
+        An internal error becomes an error of its host, with the traceback saved. An interrupt closes the hosts being read.
+        """
         try:
-            return gather(one, names, MOST_AT_ONCE)
+            return gather(self.contained(work, failed), names, MOST_AT_ONCE)
         except KeyboardInterrupt:
             self.looks.end()
             raise

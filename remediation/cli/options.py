@@ -182,11 +182,29 @@ class CheckHost(Recorded):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class Doctor(Logged):
+    """Which inventory to check."""
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class Init:
+    """Which project to write."""
+
+    folder: str = required("The project's folder; it may exist.")
+    connection: str | None = option("How the hosts are reached: local (the default), ssh or winrm.")
+    host: tuple[str, ...] = option("A host of the inventory, such as dev-01.example. May be repeated.", default=())
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Monitor(Logged):
     """How often to take samples, and for how long."""
 
-    every: str | None = option("Time between two samples, such as 2s (the default).")
+    every: str | None = option("Time between two samples, such as 2s (default: 2s, for more than 10 hosts 0.2s each).")
     for_: str | None = option("Stop after this time, such as 10m (default: until Ctrl-C).")
+    record: str | None = option("Also write the samples to this file as JSON Lines, for remediate report.")
+    tokens: str | None = option(
+        "Also measure tokens per second this often, such as 30s: requests 8 tokens from the loaded model; loads nothing."
+    )
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -223,6 +241,16 @@ class OneRun(Output):
 
     run: str = required("The run's id, or the beginning of it.")
     diff: bool = option("Show the difference that each change makes.", default=False)
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class ReportSource:
+    """What to report on, and where to write it."""
+
+    source: str = required("A run's id or the beginning of it, or a file of JSON Lines.")
+    out: str | None = option(
+        "Write to this file: .html, or for a run also .json or .xml (default: a page named after the source)."
+    )
 
 
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}

@@ -28,6 +28,7 @@ from remediation.engine.interrupt import Cancellation
 from remediation.engine.journal.history import prune
 from remediation.engine.journal.journal import ERRORS, Journal
 from remediation.engine.play.context.run_request import FORKS, OpenHost, RunRequest, RunSummary
+from remediation.engine.play.prompts import with_answers
 from remediation.engine.play.runner import run_playbook
 from remediation.model.change import Risk
 from remediation.model.errors import RemediationError, UsageError
@@ -100,7 +101,7 @@ def request_of(name: str, asked: RunOptions, hosts: Session, path: Path) -> RunR
     """Return the requested run with its playbook loaded. Raises `InputError`, `UsageError`."""
     return RunRequest(
         command=name,
-        playbook=load_playbook(path, extra=hosts.extra, decrypt=hosts.decrypt),
+        playbook=with_answers(load_playbook(path, extra=hosts.extra, decrypt=hosts.decrypt), hosts.extra),
         inventory=hosts.inventory,
         limit=asked.limit,
         extra=hosts.extra,

@@ -17,6 +17,7 @@ from remediation.facets.machine import session as desktop
 from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama import clients, generate, pull
 from remediation.facets.ollama.writer import Asker, OllamaWriterByHttp
+from remediation.facets.services.serving import HostServices, HostServicesWriter
 from remediation.facets.snapshot import Snapshot
 from remediation.facets.target import Finder
 from remediation.model.errors import CallFailed
@@ -76,6 +77,11 @@ class HostReader:
     def files(self) -> protocols.FilesReader:
         """Files."""
         return files.HostFiles(self._snapshot)
+
+    @cached_property
+    def services(self) -> protocols.ServicesReader:
+        """What serves Ollama."""
+        return HostServices(self._snapshot, self.target, self.engine.inspect)
 
     @cached_property
     def callers(self) -> clients.Callers:
@@ -148,6 +154,7 @@ class HostWriter:
             registry=self._place.registry,
             on_progress=self._on_progress,
             seen=self._place.runners,
+            services=self.services,
         )
 
     @cached_property
@@ -170,6 +177,11 @@ class HostWriter:
     def files(self) -> protocols.FilesWriter:
         """Files, and replacing them."""
         return files.HostFilesWriter(self._snapshot)
+
+    @cached_property
+    def services(self) -> HostServicesWriter:
+        """What serves Ollama, and restarting services."""
+        return HostServicesWriter(self._snapshot, self.target, self.engine.inspect)
 
     def target(self) -> Target:
         """Return the target, looked up once, because a writer exists for one change.

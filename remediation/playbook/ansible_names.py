@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_ROLES = "roles are not supported; use import_tasks for their tasks and vars_files for their defaults"
+_VALIDATE = "use assert in the role's tasks"
 _SHELL = "commands do not run in a shell; if you need one, name it: command: {argv: [sh, -c, ...]}"
 _WINDOWS = "command runs programs on Windows too: command: {argv: [powershell, -NoProfile, -Command, ...]}"
 _SERVICE = (
@@ -20,21 +20,14 @@ _HOSTS = "define hosts and groups in the inventory"
 
 KEYWORDS: Mapping[str, str] = {
     **dict.fromkeys(("async", "poll"), _WAIT),
-    **dict.fromkeys(("connection", "remote_user", "port", "become_method", "become_flags", "become_exe"), _LOGIN),
-    **dict.fromkeys(("strategy", "order"), _ORDER),
-    **dict.fromkeys(("gather_subset", "gather_timeout", "fact_path"), _FACTS),
-    **dict.fromkeys(("action", "local_action"), "write the step as the key, as in command: ...; use delegate_to: localhost to run it on this machine"),
-    "collections": "collections are not supported; remediate steps lists the steps",
+    **dict.fromkeys(("become_flags", "become_exe"), _LOGIN),
+    "fact_path": _FACTS,
+    "collections": "modules and roles of collections are not installed here; remove it, name modules in full (ansible.builtin.NAME) and copy roles into roles/",
     "debugger": "there is no debugger; --check shows what would be done",
-    "delegate_facts": "variables belong to the host that sets them",
-    "module_defaults": "write the parameters on each task, or use a YAML anchor",
-    "roles": _ROLES,
-    "validate_argspec": _ROLES,
-    "vars_prompt": "use a variable: {{ lookup('prompt', 'Question') }}",
+    "validate_argspec": _VALIDATE,
 }  # fmt: skip
 
 MODULES: Mapping[str, str] = {
-    **dict.fromkeys(("include_role", "import_role"), _ROLES),
     **dict.fromkeys(("shell", "raw", "script", "expect"), _SHELL),
     **dict.fromkeys(("win_command", "win_shell", "win_powershell"), _WINDOWS),
     **dict.fromkeys(("service", "systemd", "systemd_service", "win_service", "service_facts", "win_service_info", "sysvinit"), _SERVICE),
@@ -46,7 +39,7 @@ MODULES: Mapping[str, str] = {
         ("apt", "apt_key", "apt_repository", "dnf", "dnf5", "yum", "yum_repository", "package", "pip", "deb822_repository", "rpm_key",
          "package_facts", "win_package", "win_chocolatey", "win_feature", "git", "subversion"), _PACKAGES
     ),
-    **dict.fromkeys(("setup", "gather_facts", "getent"), _FACTS),
+    **dict.fromkeys(("getent",), _FACTS),
     **dict.fromkeys(("add_host", "group_by"), _HOSTS),
     **dict.fromkeys(("reboot", "win_reboot"), "reboot the machine yourself, then continue with remediate resume"),
     **dict.fromkeys(("ping", "win_ping", "wait_for_connection"), "the first task that needs a host connects to it; remediate check-host tests the connection"),

@@ -24,6 +24,7 @@ from tests.engine.fakes.examples import (
     stack,
     stopped,
     stored,
+    unit,
     with_dotenv,
     without_dotenv,
     without_gpu_request,
@@ -160,6 +161,20 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     "model.smaller": (Example({"model": MODEL}, crowded_for_quantisation, stored),),
     "model.unloaded": (Example({}, healthy, stack),),
     "ollama.debug": (Example({}, stack), Example({"on": False}, lambda: stack("OLLAMA_DEBUG=1"), stack)),
+    "ollama.environment": (
+        Example({}, lambda: stack("OLLAMA_LLM_LIBRARY=cuda"), stack),
+        Example({}, lambda: unit("OLLAMA_LLM_LIBRARY=cuda"), unit),
+        Example(
+            {"set": {"OLLAMA_NUM_PARALLEL": 1}}, lambda: unit("OLLAMA_NUM_PARALLEL=8"), lambda: unit("OLLAMA_NUM_PARALLEL=1")
+        ),
+        Example(
+            {"remove": ["OLLAMA_GPU_OVERHEAD"]}, lambda: unit(override="[Service]\nEnvironment=OLLAMA_GPU_OVERHEAD=1\n"), unit
+        ),
+    ),
+    "ollama.reconfigured": (
+        Example({}, edited_but_not_up, stack),
+        Example({}, lambda: unit("OLLAMA_NUM_PARALLEL=1", served=("OLLAMA_NUM_PARALLEL=8",)), unit),
+    ),
     "ollama.restarted": (Example({}, healthy),),
     "program.closed": (Example({"program": "chrome"}, occupied, stack),),
     "service.recreated": (Example({"service": "api"}, dotenv_changed, with_dotenv),),

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 PRECEDENCE = (1, 3, 2, 5)
 
 
-@command_task(CheckHost, name="check-host")
+@command_task(
+    CheckHost,
+    name="check-host",
+    examples=(
+        "remediate check-host                                # this machine",
+        "remediate check-host --inventory fleet.yml --limit dev-13 --verbose",
+    ),
+)
 def check_host(options: CheckHost) -> int:
     """Check whether hosts can be reached and repaired: one line each, all checks with -v. Changes nothing."""
     from remediation.cli.context import open_session

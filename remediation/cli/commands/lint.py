@@ -14,7 +14,13 @@ NOTHING = "{}"
 """The content that a vault is assumed to have, since no password is needed: an empty mapping as a file, a string as a value."""
 
 
-@command_task(Lint)
+@command_task(
+    Lint,
+    examples=(
+        "remediate lint playbooks/site.yml",
+        "remediate lint playbooks/site.yml --inventory fleet.yml --json",
+    ),
+)
 def lint(options: Lint) -> int:
     """Check a playbook, report every error in it, and give advice. Contacts no host."""
     from remediation.cli.context import read_inventory
@@ -40,7 +46,13 @@ def lint(options: Lint) -> int:
     return 0
 
 
-@command_task(Schema)
+@command_task(
+    Schema,
+    examples=(
+        "remediate schema --out playbook.json",
+        "remediate schema",
+    ),
+)
 def schema(options: Schema) -> int:
     """Print the JSON Schema of playbooks for editors, or write it to --out. It is generated from the steps."""
     from remediation.cli.outputs import writable

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         OllamaReader,
         ProcessReader,
         Reader,
+        ServicesReader,
         SystemReader,
     )
     from remediation.model.change import Change
@@ -165,6 +166,11 @@ class Informed:
     def system(self) -> SystemReader:
         """The wrapped reader's system facet."""
         return self._reader.system
+
+    @property
+    def services(self) -> ServicesReader:
+        """What serves Ollama, and systemd."""
+        return self._reader.services
 
     @property
     def files(self) -> FilesReader:

@@ -22,6 +22,7 @@ from remediation.facets.protocols.machine import (
     SystemWriter,
 )
 from remediation.facets.protocols.ollama import OllamaReader, OllamaWriter
+from remediation.facets.protocols.services import ServicesReader, ServicesWriter
 
 if TYPE_CHECKING:
     from remediation.model.facts import Target
@@ -42,6 +43,8 @@ __all__ = [
     "ProcessReader",
     "ProcessWriter",
     "Reader",
+    "ServicesReader",
+    "ServicesWriter",
     "SystemReader",
     "SystemWriter",
     "Writer",
@@ -91,6 +94,10 @@ class Reader(Protocol):
     def files(self) -> FilesReader:
         """The files."""
 
+    @property
+    def services(self) -> ServicesReader:
+        """What serves Ollama, and systemd."""
+
     def target(self) -> Target:
         """Return the target on this host, each part with its source."""
 
@@ -137,6 +144,10 @@ class Writer(Protocol):
     @property
     def files(self) -> FilesWriter:
         """The files."""
+
+    @property
+    def services(self) -> ServicesWriter:
+        """What serves Ollama, and systemd."""
 
     def target(self) -> Target:
         """Return the target on this host, each part with its source."""

@@ -19,6 +19,7 @@ from remediation.model.facts.machine import (
     SystemLimits,
 )
 from remediation.model.facts.ollama import Blob, GenerationFigures, Manifest, ModelEntry, ModelShow, PullProgress, Runner
+from remediation.model.facts.server import Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting
 from remediation.model.facts.target import Found, Target
 
 __all__ = [
@@ -36,13 +37,18 @@ __all__ = [
     "Gpu",
     "GpuSample",
     "GpuUse",
+    "Manager",
     "Manifest",
     "ModelEntry",
     "ModelShow",
     "Process",
     "PullProgress",
     "Runner",
+    "ServerProcess",
+    "ServiceUnit",
+    "Serving",
     "SessionFacts",
+    "SourcedSetting",
     "SystemFacts",
     "SystemLimits",
     "Target",

@@ -27,6 +27,7 @@ from tests.engine.fakes.machine import (
     WritableSystem,
 )
 from tests.engine.fakes.ollama import LAYERS, WEIGHTS, FakeOllama, WritableOllama
+from tests.engine.fakes.services import FakeServices, WritableServices
 from tests.engine.fakes.world import BOOT, GIB, MIB, MODEL, OLLAMA, SERVICE, VOLUME, FakeClock, World, container, stamp
 
 __all__ = [
@@ -49,6 +50,7 @@ class FakeReader:
         self.desktop = FakeDesktop(world)
         self.system = FakeSystem(world)
         self.files = FakeFiles(world)
+        self.services = FakeServices(world)
         self._world = world
 
     def target(self) -> Target:
@@ -80,6 +82,7 @@ class FakeWriter(FakeReader):
         self.desktop = WritableDesktop(world)
         self.system = WritableSystem(world)
         self.files = WritableFiles(world)
+        self.services = WritableServices(world)
 
 
 class FakeAccess:

@@ -11,6 +11,7 @@ from remediation.diagnosis.memory.metadata import metadata
 from remediation.diagnosis.versions import parse_version
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Blob, GenerationFigures, Manifest, ModelEntry, ModelShow, PullProgress, Runner
+from tests.engine.fakes.services import FakeServices
 from tests.engine.fakes.world import GIB, OLLAMA, Stored, World, blob_path, manifest_path, stamp
 
 LAYERS = 33
@@ -204,6 +205,7 @@ class WritableOllama(FakeOllama):
         world = self._world
         world.wrote("restart ollama")
         world.runners.clear()
+        world.served = dict(FakeServices(world).serving().declared)
         if OLLAMA in world.containers:
             world.containers[OLLAMA] = replace(world.containers[OLLAMA], status="running", started_at=stamp(world.clock.now()))
         now = stamp(world.clock.now())  # what it logs from now on is another process's

@@ -94,6 +94,8 @@ class World:
     programs: dict[int, Process] = field(default_factory=dict)
     containers: dict[str, Container] = field(default_factory=dict)
     texts: dict[str, bytes] = field(default_factory=dict)
+    served: dict[str, str] = field(default_factory=dict)
+    units_changed: bool = False
     project: ComposeProject | None = None
     models: dict[str, ModelShow] = field(default_factory=dict)
     runners: dict[str, Runner] = field(default_factory=dict)

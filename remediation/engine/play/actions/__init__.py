@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from remediation.engine.play.actions.command import command_action
 from remediation.engine.play.actions.include_vars import include_vars
 from remediation.engine.play.actions.measure import measure_action
+from remediation.engine.play.actions.setup import setup
 from remediation.engine.play.actions.simple import assert_, debug, fail, set_fact
 from remediation.engine.play.actions.wait_for import wait_for
 from remediation.engine.play.context.results import ActionResult
@@ -25,9 +26,11 @@ DOES: Mapping[str, Callable[[Any, TaskContext, Scope], ActionResult]] = {
     "command": command_action,
     "debug": debug,
     "fail": fail,
+    "gather_facts": setup,
     "include_vars": include_vars,
     "measure": measure_action,
     "set_fact": set_fact,
+    "setup": setup,
     "wait_for": wait_for,
 }
 
@@ -35,8 +38,8 @@ UNEVALUATED = frozenset({("assert", "that"), ("debug", "var"), ("include_tasks",
 """Parameters that are not evaluated here: expressions, which the action evaluates, and keywords of other tasks."""
 
 
-LOCAL_ACTIONS = frozenset({"assert", "debug", "fail", "include_vars", "set_fact"})
-"""Actions that touch no host and take no time."""
+QUIET_ACTIONS = frozenset({"assert", "debug", "fail", "gather_facts", "include_vars", "set_fact", "setup"})
+"""Actions that change nothing and take no time."""
 
 
 def act(site: TaskContext, scope: Scope) -> ActionResult:
@@ -45,7 +48,7 @@ def act(site: TaskContext, scope: Scope) -> ActionResult:
     try:
         return DOES[name](action_parameters(site, scope), site, scope)
     finally:
-        if name not in LOCAL_ACTIONS:
+        if name not in QUIET_ACTIONS:
             site.forget()
 
 

@@ -20,8 +20,8 @@ CENSORED = "the output is hidden: no_log was set for this task"
 class ActionResult:
     """The result of one attempt at a task, before the task's own conditions are evaluated.
 
-    ``values`` go into the registered result, ``facts`` and ``included`` into the host's variables; ``told`` holds the changes
-    of a step.
+    ``values`` go into the registered result, ``facts``, ``included`` and ``gathered`` into the host's variables; ``told`` holds the
+    changes of a step.
     """
 
     outcome: Outcome = Outcome.OK
@@ -30,6 +30,7 @@ class ActionResult:
     next_step: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     included: Mapping[str, Any] = field(default_factory=dict)
+    gathered: Mapping[str, Any] = field(default_factory=dict)
     told: Result | None = None
 
 
@@ -49,8 +50,8 @@ def registered(acted: ActionResult) -> dict[str, Any]:
     outcome = acted.outcome
     changed = outcome in {Outcome.CHANGED, Outcome.WOULD_CHANGE} or bool(acted.told and acted.told.changes)
     result = {"changed": changed, **acted.values, "failed": outcome.bad, "outcome": str(outcome)}
-    if acted.facts or acted.included:
-        result["ansible_facts"] = {**acted.facts, **acted.included}
+    if acted.facts or acted.included or acted.gathered:
+        result["ansible_facts"] = {**acted.facts, **acted.included, **acted.gathered}
     if outcome is Outcome.SKIPPED:
         result["skipped"] = True
     if outcome is Outcome.UNREACHABLE:
