@@ -13,6 +13,9 @@ class Start:
     """How large a lab."""
 
     hosts: int = option("How many Windows hosts there shall be at least (1 to 250).", default=1)
+    powershell: str = option(
+        "A real PowerShell 7 that runs the scripts from now on; `stand-in` goes back to the lab's own.", default="", value="PATH"
+    )
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -40,9 +43,12 @@ def start(options: Start) -> int:
     """Start the lab, or find it running; its machines are as they were left."""
     from remediation_lab import control
 
-    lab = control.start(hosts=options.hosts)
+    program = None if not options.powershell else options.powershell.removeprefix("stand-in")
+    lab = control.start(hosts=options.hosts, powershell=program)
     verb = "started" if lab.started else "runs already"
     _say(f"the lab {verb}: {len(lab.hosts)} Windows host{'' if len(lab.hosts) == 1 else 's'}, reached as {lab.user} over WinRM")
+    if lab.powershell:
+        _say(f"each shell runs {lab.powershell}")
     for host in lab.hosts:
         _say(f"  {host.name}  {host.endpoint}")
     return 0

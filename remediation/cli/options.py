@@ -129,9 +129,13 @@ class PlayOptions(PlaybookOptions):
     """A run of the user's own playbook."""
 
     playbook: str = required("A playbook: a file, or the name of a shipped one.")
+    also: tuple[str, ...] = option("Another playbook to run after it; the same as naming several. May be repeated.", default=())
     tags: tuple[str, ...] = option("Only tasks with this tag. May be repeated.", default=(), short="t")
     skip_tags: tuple[str, ...] = option("No tasks with this tag. May be repeated.", default=())
     start_at_task: str | None = option("Start at the task with this name.")
+    step: bool = option("Ask before each task whether to run it.", default=False)
+    force_handlers: bool = option("Run handlers even if a task failed.", default=False)
+    flush_cache: bool = option("Accepted for compatibility: facts are not kept between runs.", default=False)
     list_hosts: bool = option("List the hosts of each play without running it.", default=False)
     list_tasks: bool = option("List the tasks that the tags select without running them.", default=False)
     list_tags: bool = option("List the tags of each play without running it.", default=False)
@@ -180,6 +184,10 @@ class Schema:
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class CheckHost(Recorded):
     """Which hosts to check."""
+
+    self_test: str | None = option(
+        "Try on this Windows host what docs/windows.md calls unproven, and print a report to send.", value="HOST"
+    )
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)

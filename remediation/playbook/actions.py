@@ -8,21 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from remediation.templating.yaml.secret import Secret
+from remediation.modules.catalogue import is_module, module_class, module_names, short_name
+from remediation.modules.contract import Action
 
 COLLECTION = "ansible.builtin."
-
-
-class Action(BaseModel):
-    """The parameters of an action. ``free`` is the parameter for a bare string; ``open`` allows any names."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
-
-    free: ClassVar[str] = ""
-    words: ClassVar[tuple[str, ...]] = ()
-    open: ClassVar[bool] = False
 
 
 class Debug(Action):
@@ -64,52 +55,22 @@ class Fail(Action):
     msg: Any = Field("Failed as requested from task", description="why")
 
 
-class Command(Action):
-    """Run a program, without a shell."""
-
-    free: ClassVar[str] = "cmd"
-    words: ClassVar[tuple[str, ...]] = ("chdir", "creates", "removes", "stdin")
-
-    cmd: str | None = Field(None, description="command line, split by shell rules but not run by a shell")
-    argv: list[Any] | None = Field(None, description="program and arguments", min_length=1)
-    chdir: str | None = Field(None, description="working directory")
-    creates: str | None = Field(None, description="path; if it exists, the task is skipped")
-    removes: str | None = Field(None, description="path; if it does not exist, the task is skipped")
-    stdin: Any = Field(None, description="standard input; use it to pass secrets")
-    stdin_add_newline: bool = Field(default=True, description="append a newline to stdin")
-    strip_empty_ends: bool = Field(default=True, description="strip trailing newlines from the output")
-
-    @field_validator("cmd", "argv", mode="before")
-    @classmethod
-    def _no_secret(cls, value: object) -> object:
-        if any(isinstance(item, Secret) for item in (value if isinstance(value, list) else [value])):
-            msg = "every user of the host can read a command line, so it must not contain secrets; pass them by stdin or environment"
-            raise ValueError(msg)
-        return value
-
-    @field_validator("stdin")
-    @classmethod
-    def _text(cls, value: object) -> object:
-        if not (value is None or isinstance(value, (str, Secret))):
-            msg = "Input should be a valid string"
-            raise ValueError(msg)
-        return value
-
-    @model_validator(mode="after")
-    def _one_form(self) -> Command:
-        if (self.cmd is None) == (self.argv is None):
-            msg = "expected either a command line or argv"
-            raise ValueError(msg)
-        return self
-
-
 class Meta(Action):
     """Control the run itself."""
 
     free: ClassVar[str] = "free_form"
 
     free_form: Literal[
-        "noop", "flush_handlers", "end_host", "end_play", "end_batch", "clear_host_errors", "clear_facts", "reset_connection"
+        "noop",
+        "flush_handlers",
+        "end_host",
+        "end_play",
+        "end_batch",
+        "clear_host_errors",
+        "clear_facts",
+        "reset_connection",
+        "end_role",
+        "refresh_inventory",
     ] = Field(..., description="what to do")
 
 
@@ -143,6 +104,12 @@ class IncludeVars(Action):
     file: str | None = Field(None, description="file in vars/ or next to the playbook")
     dir: str | None = Field(None, description="folder of files, read in the order of their names")
     name: str | None = Field(None, description="variable that receives the loaded variables")
+    depth: int = Field(0, description="how deep to look into dir; 0 is unlimited")
+    extensions: Any = Field(None, description="endings of the files in dir; default: json, yaml, yml")
+    files_matching: str | None = Field(None, description="regular expression that the names of the files in dir match")
+    ignore_files: Any = Field(None, description="names of files in dir to leave out, as regular expressions")
+    ignore_unknown_extensions: bool = Field(default=False, description="whether files in dir with other endings are left out")
+    hash_behaviour: Literal["replace", "merge"] | None = Field(None, description="whether mappings are replaced or merged")
 
     @model_validator(mode="after")
     def _one_source(self) -> IncludeVars:
@@ -161,6 +128,43 @@ class IncludeTasks(Action):
     apply: dict[str, Any] | None = Field(None, description="keywords applied to its tasks")
 
 
+class ImportRole(Action):
+    """Add the tasks of a role."""
+
+    name: str | None = Field(None, description="the role")
+    role: str | None = Field(None, description="the role (the same as name)")
+    tasks_from: str | None = Field(None, description="file in its tasks/, instead of main")
+    vars_from: str | None = Field(None, description="file in its vars/, instead of main")
+    defaults_from: str | None = Field(None, description="file in its defaults/, instead of main")
+    handlers_from: str | None = Field(None, description="file in its handlers/, instead of main")
+    allow_duplicates: bool = Field(default=True, description="accepted for compatibility; the role always runs")
+    rolespec_validate: bool = Field(default=True, description="accepted for compatibility")
+    public: bool = Field(default=True, description="whether the play's other tasks see the role's variables")
+
+    @model_validator(mode="after")
+    def _named(self) -> ImportRole:
+        if not (self.name or self.role):
+            msg = "expected name: ROLE"
+            raise ValueError(msg)
+        return self
+
+
+class IncludeRole(ImportRole):
+    """Run the tasks of a role, which is selected at run time."""
+
+    public: bool = Field(default=False, description="whether later tasks see the role's variables")
+    apply: dict[str, Any] | None = Field(None, description="keywords applied to its tasks")
+
+
+class SetupFacts(Action):
+    """Gather the host's facts."""
+
+    gather_subset: Any = Field(None, description="all, min, hardware, network, virtual, gpu, ollama; ! excludes one")
+    filter: Any = Field(None, description="patterns of the names to keep")
+    gather_timeout: float = Field(60, description="seconds after which the host has not answered")
+    fact_path: str | None = Field(None, description="folder of local facts (*.fact)")
+
+
 class Measure(Action):
     """Measure the response time of the loaded model, before and after a repair."""
 
@@ -172,14 +176,17 @@ class Measure(Action):
 
 ACTIONS: Mapping[str, type[Action]] = {
     "assert": Assert,
-    "command": Command,
     "debug": Debug,
     "fail": Fail,
+    "import_role": ImportRole,
+    "gather_facts": SetupFacts,
+    "include_role": IncludeRole,
     "include_tasks": IncludeTasks,
     "include_vars": IncludeVars,
     "measure": Measure,
     "meta": Meta,
     "set_fact": SetFact,
+    "setup": SetupFacts,
     "wait_for": WaitFor,
 }
 """The flow actions by name. Those of Ansible are also available as ``ansible.builtin.*``."""
@@ -189,9 +196,24 @@ OURS = frozenset({"measure"})
 
 
 def plain_name(name: str) -> str:
-    """Return an action's short name: ``ansible.builtin.debug`` becomes ``debug``."""
+    """Return an action's short name: ``ansible.builtin.debug`` becomes ``debug``, ``ansible.windows.win_shell`` ``win_shell``."""
     short = name.removeprefix(COLLECTION)
-    return name if short in OURS else short
+    return name if short in OURS else short_name(name) if short not in ACTIONS else short
+
+
+def is_action(name: str) -> bool:
+    """Return whether a short name is that of a flow action or a module."""
+    return name in ACTIONS or is_module(name)
+
+
+def action_model(name: str) -> type[Action]:
+    """Return the parameters of an action; a module's code is imported now."""
+    return ACTIONS[name] if name in ACTIONS else module_class(name)
+
+
+def action_names() -> tuple[str, ...]:
+    """Return the short names of all actions, modules included."""
+    return (*ACTIONS, *module_names())
 
 
 def from_text(action: type[Action], text: str) -> dict[str, Any]:
@@ -205,14 +227,14 @@ def from_text(action: type[Action], text: str) -> dict[str, Any]:
         text = text.strip()  # a block scalar ends with a newline
         return {action.free: text} if "=" not in text.split(" ", maxsplit=1)[0] else _pairs(text)
     found: dict[str, Any] = {}
-    rest: list[str] = []
-    for word in _split(text):
+    rest, end = "", 0
+    for start, word in _spans(text):
         name, equals, value = word.partition("=")
         if equals and name in action.words:
             found[name] = _unquoted(value)
-        else:
-            rest.append(word)
-    return {action.free: " ".join(rest), **found} if rest else found
+            rest, end = rest + text[end:start].rstrip(" "), start + len(word)
+    rest = (rest + text[end:]).strip(" ")
+    return {action.free: rest, **found} if rest else found
 
 
 def _pairs(text: str) -> dict[str, Any]:
@@ -229,8 +251,12 @@ def _unquoted(value: str) -> str:
 
 
 def _split(text: str) -> list[str]:
-    """Split a command line into words, keeping quotes, and templates in one piece."""
-    words: list[str] = []
+    return [word for _, word in _spans(text)]
+
+
+def _spans(text: str) -> list[tuple[int, str]]:
+    """Split a command line into words with their positions, keeping quotes, and templates in one piece."""
+    words: list[tuple[int, str]] = []
     word, quote, depth = "", "", 0
     for index, character in enumerate(text):
         depth += (text[index : index + 2] in {"{{", "{%"}) - (text[index - 1 : index + 1] in {"}}", "%}"})
@@ -238,8 +264,8 @@ def _split(text: str) -> list[str]:
             quote = "" if quote == character else (quote or character)
         if character.isspace() and not quote and not depth:
             if word:
-                words.append(word)
+                words.append((index - len(word), word))
             word = ""
         else:
             word += character
-    return [*words, word] if word else words
+    return [*words, (len(text) - len(word), word)] if word else words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import hashlib
 import ntpath
 import re
 from collections.abc import Mapping
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 _BODY = 1024**2
 _ADMIN = "C:\\ProgramData\\DockerDesktop\\admin-settings.json"
+_SETTINGS = "\\AppData\\Roaming\\Docker\\settings-store.json"
 _TASK_WAIT = 20.0
+_STATUS = "Path Name Extension Folder Link Junction Target Length Attributes Hidden Archive ReadOnly Created Accessed Written Owner Sum".split()
 _NO_PROGRAM = 2
 """What the task's action ends with where Docker Desktop is not installed."""
 _MARKS = (
@@ -33,14 +36,15 @@ _MARKS = (
 def desktop(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
     """Docker Desktop as files and processes show it; whether the engine answers is not asked here."""
     parts = Parts()
+    parts.read("Profile", lambda: _owner(machine))
     version = machine.state.engine.desktop
     return {
         "Installed": version is not None,
         "Version": version,
         "Processes": parts.read("Processes", lambda: _processes(machine), []),
         "Now": machine.clock.now(),
-        "SettingsPath": parts.read("SettingsPath", lambda: _profile(machine) and machine.desktop.settings_path),
-        "Settings": parts.read("Settings", lambda: _profile(machine) and text(machine, machine.desktop.settings_path)),
+        "SettingsPath": parts.read("SettingsPath", lambda: _profile(machine) + _SETTINGS),
+        "Settings": parts.read("Settings", lambda: text(machine, _profile(machine) + _SETTINGS)),
         "AdminSettings": parts.read("AdminSettings", lambda: text(machine, _ADMIN)),
         "WslConfigPath": parts.read("WslConfigPath", lambda: f"{_profile(machine)}\\.wslconfig"),
         "WslConfig": parts.read("WslConfig", lambda: text(machine, f"{_profile(machine)}\\.wslconfig")),
@@ -48,14 +52,23 @@ def desktop(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _profile(machine: Machine) -> str:
-    """Return the home folder of the user at the desktop; raises Refusal where the owner of the shell is unknown."""
+def _owner(machine: Machine) -> str:
+    """Return the user whose files are read: the one at the desktop, else the login; raises Refusal where Windows does not name him."""
     login = machine.state.login
     user = login.desktop_user or login.user
-    why = rights.CIM if login.restricted else "Windows does not name the owner of explorer.exe (GetOwnerSid returned 2)"
-    if login.restricted or (user != login.user and not login.elevated):
-        raise Refusal("denied", f"the profile of the desktop user is not known: {why}")
-    return f"C:\\Users\\{user.rpartition(chr(92))[2]}"
+    if login.restricted:
+        raise Refusal("denied", rights.CIM)
+    if user != login.user and not login.elevated:
+        raise Refusal("denied", "Windows does not name the owner of explorer.exe (GetOwnerSid returned 2)")
+    return user
+
+
+def _profile(machine: Machine) -> str:
+    """Return that user's home folder."""
+    try:
+        return f"C:\\Users\\{_owner(machine).rpartition(chr(92))[2]}"
+    except Refusal as refusal:
+        raise Refusal("denied", f"the profile of the desktop user is not known: {refusal.message}") from None
 
 
 def _processes(machine: Machine) -> list[dict[str, Any]]:
@@ -142,6 +155,8 @@ def notify(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     ran = machine.processes.tasks.run(show, Due(0.0, "message", programs=[{"message": str(data["message"])}]), wait=10.0)
     if ran.task == "ended":  # while the message stands there, its task runs
         ran = Ran("running", RUNNING)
+    if ran.task == "refused" and machine.state.login.restricted:  # no task was made: Windows names no user for it
+        return {"shown": False}
     return {"shown": ran.code == RUNNING, "task": ran.task, "task_code": ran.code, "Problems": ran.problems}
 
 
@@ -196,7 +211,10 @@ def requests(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
 
 def file(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     """Make a folder, rename a file to a name that is free, or remove it; a missing one counts as removed."""
-    action = {"make": _make, "remove": _remove, "rename": _rename}.get(str(data["action"]))
+    actions = {
+        "make": _make, "remove": _remove, "rename": _rename, "remove-folder": _remove_folder, "remove-empty": _remove_empty, "touch": _touch,
+    }  # fmt: skip
+    action = actions.get(str(data["action"]))
     if action is None:
         return {"Done": False, "Problem": f"unknown action {data['action']}"}
     try:
@@ -243,6 +261,44 @@ def _remove(machine: Machine, path: str, _: str) -> None:
         machine.state.wrote(f"remove {ntpath.basename(path)}")
     elif machine.files.folder(path):
         raise Refusal("denied", f"Access to the path '{path}' is denied.")
+
+
+def _remove_folder(machine: Machine, path: str, _: str) -> None:
+    rights.may_open(machine.state, path)
+    if machine.files.folder(path):
+        machine.files.remove_folder(path)
+        machine.state.wrote(f"remove {ntpath.basename(path)}")
+
+
+def _remove_empty(machine: Machine, path: str, to: str) -> None:
+    if any(name != "~folder" for name in machine.files.names(path)):
+        raise Refusal("error", "The directory is not empty.")
+    _remove_folder(machine, path, to)
+
+
+def _touch(machine: Machine, path: str, _: str) -> None:
+    rights.may_open(machine.state, path)
+    machine.files.put(path, machine.files.get(path) or b"")
+    machine.state.wrote(f"touch {ntpath.basename(path)}")
+
+
+def status(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is at a path."""
+    path = ntpath.normpath(str(data["path"]))
+    if rights.closed(machine.state, path):
+        raise Refusal("denied", f"Access to the path '{path}' is denied.")
+    content, folder = machine.files.get(path), machine.files.folder(path)
+    if content is None and not folder:
+        return {"Exists": False, **dict.fromkeys(_STATUS), "Problems": {}}
+    name = data.get("algorithm")
+    summed = None if content is None or not name else hashlib.new(str(name), content).hexdigest()
+    stem = ntpath.basename(path)
+    return {
+        "Exists": True, "Path": path, "Name": stem, "Extension": ntpath.splitext(stem)[1], "Folder": folder, "Link": False, "Junction": False,
+        "Target": None, "Length": 0 if content is None else len(content), "Attributes": "Directory" if folder else "Archive", "Hidden": False,
+        "Archive": not folder, "ReadOnly": False, "Created": machine.state.booted, "Accessed": machine.clock.now(),
+        "Written": machine.files.modified(path), "Owner": "BUILTIN\\Administrators", "Sum": summed, "Problems": {},
+    }  # fmt: skip
 
 
 def _rename(machine: Machine, path: str, to: str) -> None:

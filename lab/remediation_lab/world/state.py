@@ -33,6 +33,8 @@ class Program:
     owner: str | None = None
     service: str | None = None
     windows: int = 0
+    asked: int = 0
+    """How many requests to close its windows have got."""
     local: int = 0
     nonlocal_: int = 0
     manner: str = "closes"
@@ -203,6 +205,8 @@ class State:
     """Files that another program holds open without sharing."""
     unknown: list[str] = field(default_factory=list)
     """Properties that Windows leaves empty on this machine, by their names in CIM, in WinRM's configuration and in the registry."""
+    services: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Services that were read or changed, by their names in small letters, with CIM's properties."""
     client: Client | None = None
     disk: float = 1.5e9
     """Bytes per second that a model is read with."""

@@ -6,19 +6,23 @@ unknown amount of VRAM must not be summed as nothing.
 
 from __future__ import annotations
 
+from remediation.model.facts.daemon import DaemonFacts, KernelModule, LinuxGpuSoftware, ToolkitFacts
 from remediation.model.facts.docker import ComposeProject, Container, ContainerStats, DockerDesktop, EngineFacts, Executed, Volume
 from remediation.model.facts.machine import (
     DiskSpace,
     FileEntry,
+    FileStatus,
     Gpu,
     GpuSample,
     GpuUse,
     Process,
+    ServiceStatus,
     SessionFacts,
     SystemFacts,
     SystemLimits,
 )
 from remediation.model.facts.ollama import Blob, GenerationFigures, Manifest, ModelEntry, ModelShow, PullProgress, Runner
+from remediation.model.facts.server import Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting
 from remediation.model.facts.target import Found, Target
 
 __all__ = [
@@ -26,25 +30,36 @@ __all__ = [
     "ComposeProject",
     "Container",
     "ContainerStats",
+    "DaemonFacts",
     "DiskSpace",
     "DockerDesktop",
     "EngineFacts",
     "Executed",
     "FileEntry",
+    "FileStatus",
     "Found",
     "GenerationFigures",
     "Gpu",
     "GpuSample",
     "GpuUse",
+    "KernelModule",
+    "LinuxGpuSoftware",
+    "Manager",
     "Manifest",
     "ModelEntry",
     "ModelShow",
     "Process",
     "PullProgress",
     "Runner",
+    "ServerProcess",
+    "ServiceStatus",
+    "ServiceUnit",
+    "Serving",
     "SessionFacts",
+    "SourcedSetting",
     "SystemFacts",
     "SystemLimits",
     "Target",
+    "ToolkitFacts",
     "Volume",
 ]

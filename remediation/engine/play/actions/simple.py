@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from remediation.engine.play.context.results import ActionResult
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.model.outcome import Outcome
+from remediation.modules.result import ActionResult
 from remediation.playbook.actions import Assert, Debug, Fail, SetFact
 from remediation.playbook.keywords import is_variable
 from remediation.templating.errors import UndefinedVariable
@@ -48,4 +48,5 @@ def set_fact(given: SetFact, site: TaskContext, scope: Scope) -> ActionResult:
     if wrong is not None:
         reason = f"set_fact: {wrong!r} is not a valid variable name"
         return ActionResult(Outcome.FAILED, {"msg": reason}, reason, "use the letters a to z, digits and underscores")
-    return ActionResult(facts=dict(given.model_extra or {}))
+    facts = dict(given.model_extra or {})
+    return ActionResult(facts=facts, gathered=facts if given.cacheable else {})

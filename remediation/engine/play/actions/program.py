@@ -1,0 +1,242 @@
+"""Runs the program or script of a module: every call counts as a change, passes the risk gate, is journaled, and is never repeated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+from remediation.connections.calls import Call, Completed, Failed, ProbeReply, Reply, Run
+from remediation.connections.posix.sudo import is_environment_name
+from remediation.engine.approval import Refusal, check_risk
+from remediation.engine.context import Selected, StepContext
+from remediation.engine.journal.serialization import change_to_json
+from remediation.engine.play.context.open_hosts import Opened
+from remediation.engine.play.context.task_context import TaskContext
+from remediation.engine.step.attempts import applied_by
+from remediation.model.change import Change, Risk
+from remediation.model.errors import HostError, UsageError
+from remediation.model.outcome import Outcome, Result
+from remediation.modules.contract import Program
+from remediation.modules.result import ActionResult
+from remediation.templating.templar import Scope
+from remediation.templating.yaml.secret import revealed
+
+LONGEST = 3600.0
+"""Default time limit of a program in seconds, if the task has no ``timeout``."""
+
+NO_SUCH_PROGRAM = 2
+NOT_STARTED = frozenset({"not-found", "denied", "refused", "not-recorded"})
+"""Failures in which the host did not start the program. If a program started but returned no exit code, its effect is unknown."""
+SEE = "check on the host whether it was done; it is not repeated"
+
+
+def run_as_change(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
+    """Run `program` and return its result with its times."""
+    clock = site.play.stage.ports.clock
+    begun = clock.now()
+    acted = _run(program, site, opened)
+    if program.cmd is None or "rc" not in acted.values:
+        return acted
+    start, end = (datetime.fromtimestamp(moment, tz=timezone.utc) for moment in (begun, clock.now()))
+    when = {"start": str(start), "end": str(end), "delta": str(end - start)}
+    return replace(acted, values={"cmd": program.cmd, **acted.values, **when})
+
+
+def plan_program(program: Program, site: TaskContext) -> None:
+    """Put a program that check mode does not run into a saved plan."""
+    if site.task.changed_when is not False and site.play.stage.request.policy.check:
+        change = _change(program, site)
+        index, site.host.memory.changes = site.host.memory.changes, site.host.memory.changes + 1
+        site.emit("change_planned", index=index, path=site.path, step="command", change=change_to_json(change))
+        site.host.pending = True
+
+
+def _change(program: Program, site: TaskContext) -> Change:
+    # masked already, not only in events: a saved plan and an earlier process of the run identify the change by this text
+    shown = "a program (no_log)" if site.hidden() else program.shown
+    return Change(f"run {shown}", subject=shown, risk=max(program.risk, task_risk(site)))
+
+
+def environment_of(site: TaskContext, scope: Scope) -> dict[str, str]:
+    """Return the task's environment; inner levels take precedence."""
+    found: dict[str, str] = {}
+    for level in site.settings.environment:
+        value = scope.render(level)
+        for part in value if isinstance(value, list) else [value]:
+            if part is None:
+                continue
+            if not isinstance(part, Mapping):
+                raise UsageError(f"environment: expected a mapping, got {part!r}", place=site.place)
+            site.learn(part)
+            found |= {str(name): str(revealed(item)) for name, item in part.items()}
+    return found
+
+
+def valid_environment(environment: Mapping[str, str], site: TaskContext, opened: Opened) -> Mapping[str, str]:
+    """Return `environment`. Raises `UsageError` for names and values that the host cannot set."""
+    windows = opened.access.connection.platform == "windows"
+    for name, value in environment.items():
+        if not (name and not set("=\0") & set(name) if windows else is_environment_name(name)):
+            step = "remove the = from it" if windows else "use letters, digits and underscores, not starting with a digit"
+            raise UsageError(f"environment: {name!r} is not a valid variable name", place=site.place, next_step=step)
+        if "\0" in value:
+            raise UsageError(
+                f"environment: the value of {name} contains a NUL character, which cannot be passed to a program",
+                place=site.place,
+            )
+    return environment
+
+
+def _run(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
+    change = _change(program, site)
+    hold = site.hold(opened) if (change.risk or Risk.SAFE) > Risk.SAFE else _unheld
+    context = site.context(opened, hold)
+    earlier = _earlier(program, change, context, repeat=site.play.stage.request.repeat)
+    if earlier is not None:
+        return earlier
+    selected = context.ports.select(context.host, context.path, change)
+    quiet = site.task.changed_when is False  # the task declares that it changes nothing: nothing to plan or record
+    if selected is Selected.LEFT_OUT:
+        return ActionResult(
+            Outcome.SKIPPED, {"msg": f"excluded by the user: {change.summary}"}, f"excluded by the user: {change.summary}"
+        )
+    refusal = check_risk([change], context)
+    if selected is Selected.UNPLANNED and not quiet:
+        refusal = Refusal(f"stale plan: {change.summary} is not in it", "save a new plan with --check --out")
+    if refusal is not None:
+        told = Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step)
+        return ActionResult(Outcome.BLOCKED, {"msg": refusal.reason}, refusal.reason, refusal.next_step, told=told)
+    limit = context.timeout or LONGEST
+    hold(limit)
+    try:
+        if quiet:
+            return _acted(_sent(program, opened, limit), program, None)
+        return _recorded(change, program, site, context, opened)
+    finally:
+        hold(0.0)
+
+
+def _unheld(seconds: float) -> None:
+    """Do nothing: a safe program needs no lease."""
+
+
+def task_risk(site: TaskContext) -> Risk:
+    """Return the risk that the task declares, `safe` without one. Raises `UsageError`."""
+    if site.task.risk is None:
+        return Risk.SAFE
+    try:
+        return Risk.parse(str(site.scope().render(site.task.risk)))
+    except ValueError as error:
+        raise UsageError(f"risk: {error}", place=site.place) from None
+
+
+def _earlier(program: Program, change: Change, context: StepContext, *, repeat: bool) -> ActionResult | None:
+    """Return the recorded result of this program from an earlier process of the run, None if it was not sent."""
+    memory, path = context.memory, context.path
+    done, in_flight = memory.done.pop(path, ()), memory.in_flight.pop(path, ())
+    for known in done:
+        if known.key == change.key and "rc" in known.data:
+            return _acted(_restored(known.data, program), program, change)
+    if any(known.key == change.key for known in in_flight) and not repeat:
+        reason = f"{change.summary}: was in flight when the run was interrupted, and is not repeated"
+        return ActionResult(Outcome.UNVERIFIED, {"msg": reason}, reason, "check whether it was done, or resume with --repeat")
+    return None
+
+
+def _recorded(change: Change, program: Program, site: TaskContext, context: StepContext, opened: Opened) -> ActionResult:
+    """Run the program, with its start and end in the journal."""
+    limit = context.timeout or LONGEST
+    index, context.memory.changes = context.memory.changes, context.memory.changes + 1
+    told: dict[str, Any] = {"index": index, "step": "command", "path": context.path}
+    context.emit("change_start", **told, change=change_to_json(change), deadline=limit)
+    begun = opened.access.clock.monotonic()
+    try:
+        reply = _sent(program, opened, limit)
+    except HostError as error:
+        seconds = opened.access.clock.monotonic() - begun
+        ending = {"applied": applied_by(error), "error": error.message, "effect": "", "seconds": seconds}
+        context.emit("change_end", **told, change=change_to_json(change), **ending)
+        raise
+    acted = _acted(reply, program, change)
+    kept = _kept(reply)
+    if site.hidden():
+        kept |= dict.fromkeys(("stdout", "stderr"), "")
+    ended = {
+        "applied": isinstance(reply, (Completed, ProbeReply))
+        or (False if isinstance(reply, Failed) and reply.kind in NOT_STARTED else None),
+        "error": acted.reason,
+        "effect": f"exit code {kept['rc']}" if kept and program.script is None else "",
+        "seconds": opened.access.clock.monotonic() - begun,
+    }
+    context.emit("change_end", **told, change=change_to_json(replace(change, data=kept)), **ended)
+    return acted
+
+
+def _kept(reply: Reply) -> dict[str, Any]:
+    """Return what the journal keeps of an answer, so that a resumed run has it."""
+    if isinstance(reply, ProbeReply):
+        return {"rc": 0, "stdout": json.dumps(reply.value), "stderr": ""}
+    if not isinstance(reply, Completed):
+        return {}
+    return {"rc": reply.rc, "stdout": _text(reply.stdout, strip=False), "stderr": _text(reply.stderr, strip=False)}
+
+
+def _restored(data: Mapping[str, Any], program: Program) -> Reply:
+    """Return an answer that the journal kept."""
+    if program.script is not None:
+        return ProbeReply(json.loads(str(data["stdout"])))
+    return Completed(int(data["rc"]), str(data["stdout"]).encode(), str(data["stderr"]).encode())
+
+
+def _sent(program: Program, opened: Opened, limit: float) -> Reply:
+    if program.script is not None:
+        call: Call = replace(program.script, timeout=limit, writes=True)
+    else:
+        call = Run(program.argv, program.stdin, limit, writes=True, cwd=program.cwd, env=program.env)
+    return opened.access.connection.exchange([call])[0]
+
+
+def _acted(reply: Reply, program: Program, change: Change | None) -> ActionResult:
+    if program.outcome is not None and isinstance(reply, (Completed, ProbeReply)):
+        acted = program.outcome(reply.value if isinstance(reply, ProbeReply) else reply)
+        return replace(acted, told=Result(acted.outcome, acted.reason, (change,)) if change and not acted.outcome.bad else None)
+    if isinstance(reply, Completed):
+        return _result(reply.rc, _text(reply.stdout, strip=program.strip), _text(reply.stderr, strip=program.strip), change)
+    if not isinstance(reply, Failed):
+        msg = f"a program answered with {type(reply).__name__}"
+        raise TypeError(msg)
+    outcomes = {"timeout": Outcome.TIMED_OUT, "uncertain": Outcome.UNVERIFIED}
+    values = {"msg": reply.message, "rc": NO_SUCH_PROGRAM, "stdout": "", "stderr": "", "stdout_lines": [], "stderr_lines": []}
+    if reply.kind == "not-found":
+        missing = reply.missing or (program.argv[0] if program.argv else "the program")
+        if missing == program.cwd:
+            return ActionResult(Outcome.FAILED, values, reply.message, "create that folder on the host, or correct chdir")
+        correct = "run the task without become" if missing == "sudo" else "correct its name"
+        return ActionResult(Outcome.FAILED, values, reply.message, f"install {missing} on the host, or {correct}")
+    next_step = SEE if reply.kind == "uncertain" else ""
+    return ActionResult(outcomes.get(reply.kind, Outcome.FAILED), {"msg": reply.message}, reply.message, next_step)
+
+
+def _text(output: bytes, *, strip: bool) -> str:
+    text = output.decode("utf-8", errors="replace").replace("\r\n", "\n")
+    return text.rstrip("\r\n") if strip else text
+
+
+def _result(rc: int, stdout: str, stderr: str, change: Change | None) -> ActionResult:
+    said = next((line for line in reversed((stderr or stdout).splitlines()) if line.strip()), "")
+    reason = "" if rc == 0 else f"exit code {rc}" + (f": {said.strip()}" if said else "")
+    values = {
+        "rc": rc,
+        "stdout": stdout,
+        "stderr": stderr,
+        "stdout_lines": stdout.splitlines(),
+        "stderr_lines": stderr.splitlines(),
+        "changed": True,
+        "msg": "" if rc == 0 else "non-zero return code",
+    }
+    outcome = Outcome.CHANGED if rc == 0 else Outcome.FAILED
+    told = Result(outcome, reason, (change,)) if change else None
+    return ActionResult(outcome, values, reason, told=told)
