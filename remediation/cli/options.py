@@ -172,6 +172,7 @@ class Lint(HostOptions):
     """Which playbook to check."""
 
     playbook: str = required("A playbook: a file, or the name of a shipped one.")
+    sarif: str | None = option("Also write the results to this file as SARIF, for GitHub's code scanning.")
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
