@@ -15,7 +15,7 @@ from invoke.program import Program
 from remediation import __version__
 from remediation.cli.argv import REFUSED, understand
 from remediation.cli.commands import check_host, diagnose, history, inventory, lint, play, steps
-from remediation.cli.commands.project import doctor, init
+from remediation.cli.commands.project import completion, doctor, init
 from remediation.cli.commands.reporting import bundle, report
 from remediation.cli.commands.watching import monitor, watch
 from remediation.cli.plugins import add_commands, plugins
@@ -36,6 +36,7 @@ namespace = Collection(
     check_host.check_host,
     doctor.doctor,
     init.init,
+    completion.completion,
     inventory.hosts,
     inventory.variables,
     steps.steps,

@@ -197,6 +197,13 @@ class Doctor(Logged):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class Completion:
+    """For which shell."""
+
+    shell: str = required("The shell: bash, zsh, fish or powershell.")
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Init:
     """Which project to write."""
 
