@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
 from typing import NoReturn
@@ -137,7 +138,14 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
 
 def _run(program: RemediateProgram, argv: list[str] | None) -> int:
-    if not (sys.argv if argv is None else argv)[1:]:
+    words = (sys.argv if argv is None else argv)[1:]
+    if words[:1] == ["completion"] and completion.WORDS in os.environ:
+        add_commands(program.namespace)
+        contexts = {str(context.name): context for context in program.namespace.to_contexts()}
+        typed = os.environ[completion.WORDS].split("\n")
+        sys.stdout.writelines(f"{each}\n" for each in completion.candidates(typed, contexts))
+        return 0
+    if not words:
         sys.stdout.write(WELCOME.format(trial=WITH_LAB if "lab" in plugins() else WITHOUT_LAB))
         return 0
     try:

@@ -1,8 +1,7 @@
-"""``completion``: prints the completion script of a shell, and the candidates that the script asks for."""
+"""``completion``: prints the completion script of a shell. The script starts the program with `WORDS` set to ask for candidates."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -78,16 +77,7 @@ def completion(options: Completion) -> int:
     """Print the completion script of bash, zsh, fish or powershell: commands, options, hosts, groups, playbooks, runs, steps, faults."""
     if options.shell not in SCRIPTS:
         raise UsageError(f"expected one of {', '.join(SCRIPTS)}, got {options.shell!r}")
-    typed = os.environ.get(WORDS)
-    if typed is None:
-        sys.stdout.write(SCRIPTS[options.shell])
-        return 0
-    from remediation.cli.main import namespace
-    from remediation.cli.plugins import add_commands
-
-    add_commands(namespace)
-    contexts = {str(context.name): context for context in namespace.to_contexts()}
-    sys.stdout.writelines(f"{each}\n" for each in candidates(typed.split("\n"), contexts))
+    sys.stdout.write(SCRIPTS[options.shell])
     return 0
 
 
