@@ -126,7 +126,7 @@ class TaskReader:
         if not isinstance(key, str):
             return False
         short = plain_name(key)
-        return short in {IMPORT, IMPORT_ROLE} or key == LADDER or key in self._loading.steps() or is_action(short)
+        return short in {IMPORT, IMPORT_ROLE} or key == LADDER or is_action(short) or key in self._loading.steps()
 
     def _import(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings, path: str, place: Place | None) -> Block | None:
         own = {name: value for name, value in raw.items() if name != key}
@@ -253,7 +253,7 @@ class TaskReader:
     def _arguments(self, raw: Mapping[Any, Any], key: str, action: str, settings: TaskSettings) -> Mapping[str, Any]:
         place = value_place(raw, key)
         defaults = _defaults(action, settings)
-        if is_action(action) and key not in self._loading.steps():
+        if is_action(action):
             model = action_model(action)
             values = given_parameters(model, raw[key], place, self._problems)
             if isinstance(raw.get("args"), Mapping):

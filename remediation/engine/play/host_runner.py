@@ -39,7 +39,7 @@ from remediation.engine.play.waves.together import Together
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome, Result
 from remediation.modules.result import ActionResult
-from remediation.playbook.actions import SetupFacts
+from remediation.playbook.actions import SetupFacts, is_action
 from remediation.playbook.model import Block, GatherFacts, Node, Play, Task
 from remediation.playbook.model import RungNode as RungTasks
 from remediation.playbook.tasks import INCLUDES
@@ -186,7 +186,7 @@ class HostRunner:
     def _act(self, task: Task) -> Callable[[TaskContext, Scope], ActionResult]:
         if task.ladder is not None:
             return ladder_action(self._run_rung)
-        return step_action if task.action in self.play.stage.ports.steps() else act  # the loader rejects everything else
+        return act if is_action(task.action) else step_action  # a step: the loader rejects everything else
 
     def _once(self, site: TaskContext) -> Walk:
         """Run the task on one host for all hosts at this barrier; each takes the result as its own."""
