@@ -143,5 +143,5 @@ class Part(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    causes: dict[Cause, CauseEntry]
+    causes: dict[Cause, CauseEntry] = {}
     mechanisms: tuple[Entry, ...]
