@@ -11,7 +11,7 @@ from remediation.model.text.digits import is_whole
 # beginnings of CUDA's own texts and names
 _TEXTS: tuple[tuple[str, int], ...] = (
     ("out of memory", 2), ("initialization error", 3), ("driver not initialized", 3),
-    ("cuda driver version is insufficient", 35), ("all cuda-capable devices are busy", 46), ("no cuda-capable device", 100),
+    ("cuda driver version is insufficient", 35), ("all cuda-capable devices are busy", 46), ("no cuda-capable device", 100), ("no cuda gpus are available", 100),
     ("invalid device ordinal", 101), ("no kernel image", 209), ("invalid device function", 98), ("the function requires an architectural feature", 209), ("arch_mismatch", 209), ("the provided ptx", 222), ("uncorrectable ecc", 214), ("named symbol not found", 500),
     ("an illegal memory access", 700), ("the launch timed out", 702), ("unspecified", 719), ("operation not permitted", 800),
     ("system not yet initialized", 802), ("system has unsupported display driver", 803), ("unsupported display driver", 803),

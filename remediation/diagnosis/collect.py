@@ -83,7 +83,7 @@ class _Parts:
         except HostError as error:
             if name == _WHOLE and isinstance(error, Blocked):
                 raise
-            if not (name.startswith("ollama") and any(told.endswith(f": {error.message}") for told in self.skipped)):
+            if not (name.startswith("ollama") and any(reported.endswith(f": {error.message}") for reported in self.skipped)):
                 self.skipped.append(f"{name}: {error.message}")
             if name == _VERSION and (isinstance(error, DeadlineExceeded) or _is_proxy(error)):
                 self.silent = error.message

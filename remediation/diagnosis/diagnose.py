@@ -24,7 +24,7 @@ from remediation.model.finding import Cause, Diagnosis, Finding, Sender
 _log = logging.getLogger(__name__)
 
 _CONSIDERED = 0.005
-"""The least share with which a cause is told at all."""
+"""The least share with which a cause is listed."""
 _WITHOUT_ROOM = frozenset({Cause.ESTIMATE_TOO_CONSERVATIVE, Cause.MODEL_TOO_LARGE})
 """What is left to do where nobody may give way on the card: these are named beside it, however little speaks for them."""
 _LEAST_SHARE = 0.001
@@ -37,7 +37,7 @@ _AHEAD = 2.0
 _MOST_QUOTES = 5
 _WORDS = re.compile(r"[a-z]{3,}")
 _SAID_TWICE = 0.6
-"""A fact that holds so many of a title's words is a sentence of its own."""
+"""A fact that holds so many of a title's words is a sentence itself."""
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:

@@ -19,7 +19,7 @@ from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.knowledge.schema import Entry, telling, value
 from remediation.model.finding import Cause, RuledOut
 
-_HEARSAY = ("told.", "on.", "card.", "release.")
+_HEARSAY = ("reported.", "on.", "card.", "release.")
 """What people say and what kind of machine it is: no proof rests on these alone."""
 _HEARD = 0.89
 """The most that a cause gets whose only proofs are hearsay."""

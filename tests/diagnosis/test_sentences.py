@@ -41,8 +41,8 @@ def test_every_statement_is_of_a_known_fact_and_of_known_concepts() -> None:
 
 
 def test_a_word_that_turns_the_meaning_round_keeps_a_statement_from_being_made() -> None:
-    assert "told.after_reboot" in dict(said("A reboot makes the card go missing in the container."))
-    assert "told.after_reboot" not in dict(said("The card is missing until a reboot helps."))
+    assert "reported.after_reboot" in dict(said("A reboot makes the card go missing in the container."))
+    assert "reported.after_reboot" not in dict(said("The card is missing until a reboot helps."))
 
 
 def test_concepts_of_two_sentences_make_no_statement() -> None:
@@ -51,4 +51,4 @@ def test_concepts_of_two_sentences_make_no_statement() -> None:
 
 def test_the_time_is_linear_in_the_text() -> None:
     text = "the card is not what people use it for and " * 4000
-    assert re.search("card", next(words for name, words in said(text) if name == "told.on_cpu"))
+    assert re.search("card", next(words for name, words in said(text) if name == "reported.on_cpu"))

@@ -14,7 +14,7 @@ from tests.support.distributions import ROOT, Scratch, build_wheels, make_scratc
 
 EXAMPLE = ROOT / "docs/examples/extending"
 PAGE = (ROOT / "docs/extending.md").read_text("utf-8")
-FILES = sorted(path for path in EXAMPLE.rglob("*") if path.suffix in {".py", ".toml"} and path.stat().st_size)
+FILES = sorted(path for path in EXAMPLE.rglob("*") if path.suffix in {".py", ".toml", ".yml"} and path.stat().st_size)
 
 WRAPPER = """#!/bin/sh
 echo "$@" >>"$(dirname "$0")/calls"
@@ -64,6 +64,12 @@ def test_the_step_is_listed_and_described(installed: Scratch) -> None:
     assert described.returncode == 0
     assert "A file says why the host is under maintenance" in described.stdout
     assert "reason" in described.stdout
+
+
+def test_the_mechanism_is_explained(installed: Scratch) -> None:
+    explained = installed.remediate("explain", "card-reserved-for-rendering")
+    assert explained.returncode == 0, explained.stderr
+    assert "the render farm holds the card at night" in explained.stdout
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the wrapper is a shell script")

@@ -63,7 +63,7 @@ class Facts(Mapping[str, Fact]):
 
 @dataclass
 class Sheet:
-    """The facts while they are derived, beside what they are derived from."""
+    """The facts while they are derived, with what they are derived from."""
 
     reading: Reading
     known: dict[str, Fact] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Who holds the card beside this model: programs, other models of the same server, runners without a server, and what is free again."""
+"""What holds the card next to this model: programs, other models of the same server, runners without a server, and what is free again."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def programs(sheet: Sheet) -> None:
 
 
 def _no_longer(sheet: Sheet, load: Load | None, figures: Shortage) -> None:
-    """Note memory that was in use when the model was loaded and is free now: a loaded runner keeps its layers all the same."""
+    """Note memory that was in use when the model was loaded and is free now: a loaded runner keeps its layers nevertheless."""
     use = sheet.reading.evidence.use
     used = None if figures.total is None or figures.free is None else figures.total - figures.free
     if (
@@ -148,7 +148,7 @@ def other_models(sheet: Sheet) -> None:
         return
     listed, hit = _listed_together(reading), reading.hit("existing_models")
     if len([row for row in listed if row.size_vram or (row.size_vram is None and (row.gpu or 0) > 0)]) <= _has_layers(reading):
-        listed = []  # the others lie in system memory
+        listed = []  # the others are in system memory
     held = sum(row.size_vram or 0 for row in reading.ps if row is not worst_row(reading))
     in_vain = bool(held) and figures.fits(None if figures.free is None else figures.free + held) is False
     sheet.say("other_model.in_vain", in_vain or None, "without the other model there would not be room either")
@@ -183,7 +183,7 @@ def other_models(sheet: Sheet) -> None:
 
 
 def _has_layers(reading: Reading) -> bool:
-    """Whether the model in question is on the card itself, as far as its load or its row tells."""
+    """Whether the model in question is on the card itself, by its load or its row."""
     own = next((row for row in reading.ps if row.name == reading.evidence.model), None)
     if own is not None:
         return bool(own.size_vram) if own.gpu is None else own.gpu > 0

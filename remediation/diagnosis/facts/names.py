@@ -14,29 +14,29 @@ place.short: not all of the model is on the GPU
 place.none: nothing of the model is on the GPU
 place.part: part of the model is on the GPU
 place.planned: only the plan of the placement is known
-place.told: only somebody's words say where the model is
+place.told: only words say where the model is
 place.past: the model was on the GPU, and none is loaded now
 place.listed_only: only a list of loaded models says where the model is
 place.unallocated: layers were planned for the card, and no buffer lies on it
 place.phantom: layers on a GPU are claimed, and no buffer lies on a device
 place.bytes_lag: the layers are on the GPU, many of the bytes are not
 place.list_contradicts: a list shows less on the GPU than the load's lines
-place.mostly_host: most of the weights lie in system memory by their buffers
-place.compute_on_cpu: a large compute buffer lies in system memory
-request.few: few layers were asked, and the request is met
-request.default: no number of layers was asked
-request.all: all layers were asked
-request.unmet: a number of layers was asked, and fewer were placed
-request.over: more layers were asked than fit by the server's own figures
-request.forces: a number of layers was asked that the card does not hold
+place.mostly_host: most of the weights are in system memory by their buffers
+place.compute_on_cpu: a large compute buffer is in system memory
+request.few: few layers were requested, and the request is met
+request.default: no number of layers was requested
+request.all: all layers were requested
+request.unmet: a number of layers was requested, and fewer were placed
+request.over: more layers were requested than fit by the server's own figures
+request.forces: a number of layers was requested that the card does not hold
 request.hangs: a load that was forced never ended
 request.inherited: llama-server took the number of layers from its environment
-request.unexplained: fewer layers than fit were loaded, and nobody is known to ask
+request.unexplained: fewer layers than fit were loaded, and no request is known
 request.fails: a request to the loaded model failed
 ask.small: a client or Modelfile names a small num_gpu
 ask.large: a client or Modelfile names a large num_gpu
-ask.contexts_differ: several values of num_ctx are asked
-ask.computed_context: a client computes num_ctx anew for each request
+ask.contexts_differ: several values of num_ctx are requested
+ask.computed_context: a client computes num_ctx again for each request
 result.one_layer: exactly one layer was placed
 server.silent: the server gives no answer
 server.behind_proxy: a proxy answers in the server's place
@@ -68,8 +68,8 @@ vram.programs: other programs are listed with much of the card's memory
 vram.programs_much: other programs hold a large part of the card, and the model would fit without them
 vram.smi_full: more than half of the card is in use although no model is loaded
 vram.taken_at_start: much of the card was in use when the server started
-vram.spare: memory stays free beside the loaded model
-vram.no_context: no context could be made on the card for want of memory
+vram.spare: memory stays free next to the loaded model
+vram.no_context: no context could be made on the card because memory is short
 vram.no_longer: memory that was in use at the load is free again
 vram.foreseen: the model is not loaded, and others hold what it would need
 vram.os_overhead: Windows keeps a gigabyte or more of the card for itself
@@ -84,16 +84,16 @@ room.slots_oom: many slots asked for more memory than the card has
 room.context_decides: all layers would fit at the default context
 room.cache_heavy: the context's cache is a large part of what is needed
 room.weights_decide: the weights do not fit the empty card
-room.weights_exceed: the weights do not fit what is known of the card
+room.weights_exceed: the weights do not fit the card as it is known
 room.model_fits: at the default context the model fits the empty card
 room.graph_decides: the compute graph alone is larger than the card
 room.projector_decides: the projector takes most of what is free
-room.projector: the model has a projector that takes memory beside the layers
-room.spilled: forced layers lie in shared memory
+room.projector: the model has a projector that takes memory next to the layers
+room.spilled: forced layers are in shared memory
 reserve.decides: a setting reserves memory that layers need
 reserve.fit_target: the reserve is LLAMA_ARG_FIT_TARGET
 reserve.none: nothing is reserved by a setting
-overhead.of_projector: the estimate reserves gigabytes beside the layers without a setting
+overhead.of_projector: the estimate reserves gigabytes next to the layers without a setting
 graph.huge: a compute graph of more than any single card's memory was planned
 slots.one: one slot
 slots.many: three slots or more
@@ -109,7 +109,7 @@ context.modelfile: the Modelfile asks for this context
 context.server: OLLAMA_CONTEXT_LENGTH asks for this context
 context.tier: the context is one of those that the release picks by the card's memory
 estimate.contradicts_itself: everything fits by the server's own figure, and layers are missing
-estimate.overruled: all layers were asked and load, although the estimate said fewer
+estimate.overruled: all layers were requested and load, although the estimate said fewer
 estimate.total_fits: by the server's own figure everything fits the cards together
 estimate.inflated: the server's total is larger than the sum of its parts
 size.exceeds_card: the listed size or the model's parameters do not fit the card
@@ -180,7 +180,7 @@ container.given: the engine's record shows that the container was given the GPU
 container.no_compute: the container gets the driver without its compute libraries
 image.rocm: the image holds ROCm
 image.plain: the image holds CUDA
-desktop.state: Docker Desktop or WSL reports an error of its own
+desktop.state: Docker Desktop or WSL reports its own error
 toolkit.version: a release of the container toolkit is named
 toolkit.speaks: the container toolkit prints the message itself, so it is installed
 cuda.any: CUDA gives an error code other than out of memory
@@ -198,7 +198,7 @@ library.never_looked: OLLAMA_LLM_LIBRARY keeps the server from looking for a car
 library.cpu_chosen: OLLAMA_LLM_LIBRARY chooses the processor
 device.none: LLAMA_ARG_DEVICE=none takes all devices away
 vulkan.on: OLLAMA_VULKAN=1
-vulkan.default: the release uses Vulkan by itself
+vulkan.default: the release uses Vulkan by default
 cache.quantised: OLLAMA_KV_CACHE_TYPE quantises the cache
 quantisation.large: the model's quantisation is larger than the default one
 folder.absent: Ollama's library folder is not there
@@ -213,7 +213,7 @@ visible.chosen: a visibility variable chooses among the cards
 limit.set: the container has a memory limit
 limit.none: the container has no memory limit
 ram.ended: system memory ended the load
-ram.refused: the server refused the load for want of system memory
+ram.refused: the server refused the load because system memory is short
 release.blind_to_limit: the release does not see a container's memory limit
 release.default_by_vram: the release picks the default context by the card's memory
 release.before_tiers: the release has one default context

@@ -1,4 +1,4 @@
-"""What a sentence says by the concepts that stand near each other in it, whatever words stand between and in which order.
+"""What a sentence says by the concepts that stand near each other in it, in any order and with other words between.
 
 `words` has phrases that mean one thing only. People say the same in ever new ways, so here a statement is a set of
 concepts: "the card" and "not" and "use" within a few words. A word that turns the meaning round keeps it from being said.
@@ -10,6 +10,7 @@ concepts: "the card" and "not" and "use" within a few words. A word that turns t
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from typing import NamedTuple
 _BEFORE = 3
 """So many words before a statement may turn it round as well."""
 _LONGEST = 200_000
-"""A longer text is no report in somebody's words."""
+"""A longer text is no report in a person's words."""
 
 CONCEPTS: Mapping[str, str] = {
     "gpu": r"e?i?gpus?|d?gpu'?s|graphics?|cards?|cuda|rocm|geforce|rtx-?\d*\w*|gtx-?\d*\w*|radeon|nvidia|quadro|tesla|[1-5]0[5-9]0(?:ti|s|m)?",
@@ -87,25 +88,25 @@ class Statement(NamedTuple):
 
 
 STATEMENTS: Mapping[str, tuple[Statement, ...]] = {
-    "told.on_cpu": (Statement(("gpu", "not", "use"), 8, f"{_PARTLY}|hosts?|exceeds?|above|over|reach\\w*|more|\\d\\d%?"), Statement(("cpu", "only"), 4, "layers?|memory|some|part\\w*|limit\\w*|gi?b"), Statement(("gpu", "idle"), 4, _PARTLY), Statement(("offload", "cpu"), 5, "partly|partially|some|half|layers?|rest|part|not|never|without")),
-    "told.updated": (Statement(("update", "since"), 8, "windows|driver\\w*|docker|desktop|kernel|toolkit"), Statement(("release", "since", "verdict"), 9), Statement(("update", "bad"), 6, "windows|driver\\w*|docker|desktop|kernel|toolkit")),
-    "told.slept": (Statement(("sleep", "after"), 7, "download\\w*|time\\.sleep\\S*|pull\\w*"),),
-    "told.after_while": (Statement(("gpu", "lose", "late"), 12, "load\\w*|answers?|pull\\w*"), Statement(("smi", "lose", "late"), 12)),
-    "told.after_reboot": (Statement(("reboot", "bad"), 8, f"{_DONE}|until"),),
-    "told.split": (Statement(("some", "layers", "cpu"), 9, "whole|none"), Statement(("split", "cpu", "gpu"), 7)),
-    "told.more_before": (Statement(("before", "full", "gpu"), 10, "load|can|could|be|memory"),),
-    "told.loads_slowly": (Statement(("load", "long"), 7, "keep\\S*|alive|unload\\w*|stay\\w*|remain\\w*|after|ago|from|fits?|enough|every|each"),),
-    "told.reloads": (Statement(("reload", "each"), 8, "fix\\w*|systemd|daemon\\S*"), Statement(("load", "again", "each"), 10), Statement(("load", "each", "again"), 12)),
-    "told.pause": (Statement(("pause", "next", "long"), 14, "gpu|card"), Statement(("pause", "unload"), 12)),
-    "told.one_client": (Statement(("line", "good", "slow"), 14, "both|neither"),),
-    "told.wrong_card": (Statement(("always", "gpu", "which", "use"), 10, "cpu|layers?"), Statement(("always", "which", "gpu", "load"), 10, "cpu|layers?")),
-    "told.no_gpu": (Statement(("machine", "have", "no", "gpu"), 6, "us\\w+|detect\\w*|find|found|sees?|access\\w*|containers?|drivers?|support\\w*|work\\w*|longer|recogni\\w*|load\\w*|memory|working|after|show\\w*|luck|more"),),
-    "told.works_on_host": (Statement(("smi", "host", "fine"), 10, "not|n't|fails?"),),
-    "told.gpu_idle": (Statement(("gpu", "idle"), 5, "memory|errors?"),),
-    "told.other_models": (Statement(("embed", "evict"), 12),),
-    "told.context": (Statement(("context", "bigger", "spill"), 18, "file|files|want|like|how|support\\w*"),),
-    "told.default_context": (Statement(("context", "rule", "vram"), 10, "how"),),
-    "told.unused": (Statement(("vram", "spare", "part"), 8, "enough|insufficient|more|layers?"), Statement(("amount", "share", "kept"), 10, "other|others|browsers?|desktop|another|programs?|by")),
+    "reported.on_cpu": (Statement(("gpu", "not", "use"), 8, f"{_PARTLY}|hosts?|exceeds?|above|over|reach\\w*|more|\\d\\d%?"), Statement(("cpu", "only"), 4, "layers?|memory|some|part\\w*|limit\\w*|gi?b"), Statement(("gpu", "idle"), 4, _PARTLY), Statement(("offload", "cpu"), 5, "partly|partially|some|half|layers?|rest|part|not|never|without")),
+    "reported.updated": (Statement(("update", "since"), 8, "windows|driver\\w*|docker|desktop|kernel|toolkit"), Statement(("release", "since", "verdict"), 9), Statement(("update", "bad"), 6, "windows|driver\\w*|docker|desktop|kernel|toolkit")),
+    "reported.slept": (Statement(("sleep", "after"), 7, "download\\w*|time\\.sleep\\S*|pull\\w*"),),
+    "reported.after_while": (Statement(("gpu", "lose", "late"), 12, "load\\w*|answers?|pull\\w*"), Statement(("smi", "lose", "late"), 12)),
+    "reported.after_reboot": (Statement(("reboot", "bad"), 8, f"{_DONE}|until"),),
+    "reported.split": (Statement(("some", "layers", "cpu"), 9, "whole|none"), Statement(("split", "cpu", "gpu"), 7)),
+    "reported.more_before": (Statement(("before", "full", "gpu"), 10, "load|can|could|be|memory"),),
+    "reported.loads_slowly": (Statement(("load", "long"), 7, "keep\\S*|alive|unload\\w*|stay\\w*|remain\\w*|after|ago|from|fits?|enough|every|each"),),
+    "reported.reloads": (Statement(("reload", "each"), 8, "fix\\w*|systemd|daemon\\S*"), Statement(("load", "again", "each"), 10), Statement(("load", "each", "again"), 12)),
+    "reported.pause": (Statement(("pause", "next", "long"), 14, "gpu|card"), Statement(("pause", "unload"), 12)),
+    "reported.one_client": (Statement(("line", "good", "slow"), 14, "both|neither"),),
+    "reported.wrong_card": (Statement(("always", "gpu", "which", "use"), 10, "cpu|layers?"), Statement(("always", "which", "gpu", "load"), 10, "cpu|layers?")),
+    "reported.no_gpu": (Statement(("machine", "have", "no", "gpu"), 6, "us\\w+|detect\\w*|find|found|sees?|access\\w*|containers?|drivers?|support\\w*|work\\w*|longer|recogni\\w*|load\\w*|memory|working|after|show\\w*|luck|more"),),
+    "reported.works_on_host": (Statement(("smi", "host", "fine"), 10, "not|n't|fails?"),),
+    "reported.gpu_idle": (Statement(("gpu", "idle"), 5, "memory|errors?"),),
+    "reported.other_models": (Statement(("embed", "evict"), 12),),
+    "reported.context": (Statement(("context", "bigger", "spill"), 18, "file|files|want|like|how|support\\w*"),),
+    "reported.default_context": (Statement(("context", "rule", "vram"), 10, "how"),),
+    "reported.unused": (Statement(("vram", "spare", "part"), 8, "enough|insufficient|more|layers?"), Statement(("amount", "share", "kept"), 10, "other|others|browsers?|desktop|another|programs?|by")),
 }
 _TOKEN = re.compile(r"[\w][\w.%'/:+-]*")
 _BREAK = re.compile(r"[.!?;]\s|\n")
@@ -133,7 +134,7 @@ def said(text: str) -> Iterator[tuple[str, str]]:
 
 @lru_cache(maxsize=8192)
 def _concepts(token: str) -> tuple[str, ...]:
-    """Return the concepts that a word may stand for: texts are made of the same words."""
+    """Return the concepts that a word may mean: texts are made of the same words."""
     return tuple(name for name, pattern in _PATTERNS.items() if pattern.fullmatch(token))
 
 
@@ -143,7 +144,7 @@ def _window(statement: Statement, tokens: list[str], held: Mapping[str, list[int
     if not all(spots):
         return None
     for first in sorted(set(spots[0])):
-        near = [[at for at in group if abs(at - first) < statement.span] for group in spots[1:]]
+        near = [group[bisect_left(group, first - statement.span + 1) : bisect_right(group, first + statement.span - 1)] for group in spots[1:]]
         chosen = {first}
         for group in near:
             at = min((one for one in group if one not in chosen), key=lambda one: abs(one - first), default=None)

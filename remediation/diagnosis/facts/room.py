@@ -346,7 +346,7 @@ def _estimate(sheet: Sheet) -> None:
 
 
 def _wants_all(load: Load) -> bool:
-    """Whether nobody asked for fewer layers than the model has."""
+    """Whether all layers of the model are wanted."""
     return load.requested in {None, -1} or (load.layers is not None and (load.requested or 0) >= load.layers)
 
 

@@ -156,10 +156,10 @@ def _placement(sheet: Sheet) -> None:  # noqa: C901 - one statement per kind of 
         sheet.say("place.unallocated", True, text, unallocated, of=load)
         share, at = 0.0, unallocated
     sheet.say("place.phantom", phantom or None, "layers on a GPU are claimed, and no buffer lies on a device", at)
-    told = next((sheet.known[name] for name in ("told.split", "told.on_cpu") if name in sheet.known), None)
-    if share is None and not sheet.holds("discovery.empty") and told is not None:
-        share, at, text = (0.5 if told.name == "told.split" else 0.0), told.quotes[0], told.said
-        sheet.say("place.told", True, told.said, at)
+    reported = next((sheet.known[name] for name in ("reported.split", "reported.on_cpu") if name in sheet.known), None)
+    if share is None and not sheet.holds("discovery.empty") and reported is not None:
+        share, at, text = (0.5 if reported.name == "reported.split" else 0.0), reported.quotes[0], reported.said
+        sheet.say("place.told", True, reported.said, at)
     counted = _IN_WORDS.search(reading.raw)
     if (
         share in {None, 0.5}
@@ -393,15 +393,15 @@ def _times(sheet: Sheet) -> None:
             of=paces[0],
         )
     pace = _PACE.search(reading.prose)
-    told = next((one for one in reading.speeds if one.total or one.rate or one.load), None)
+    reported = next((one for one in reading.speeds if one.total or one.rate or one.load), None)
     for one in reading.speeds:
         if one.load and one.load >= 10 and (not one.total or one.load >= one.total * _LOAD_SHARE):
             sheet.say("load.dominates", True, f"of the whole time {one.load:.0f} s are loading", one.at)
         if one.load and one.total and one.load < one.total * _LOAD_SHARE:
             sheet.say("load.small_part", True, f"loading is {one.load:.0f} of {one.total:.0f} s", one.at)
-    if told is not None and told.rate is not None:
-        sheet.say("speed.brisk", told.rate >= _BRISK, f"the server writes {told.rate:.0f} tokens/s", told.at)
-        sheet.say("speed.slow", told.rate < _SLOW, f"it writes only {told.rate:.1f} tokens/s", told.at)
+    if reported is not None and reported.rate is not None:
+        sheet.say("speed.brisk", reported.rate >= _BRISK, f"the server writes {reported.rate:.0f} tokens/s", reported.at)
+        sheet.say("speed.slow", reported.rate < _SLOW, f"it writes only {reported.rate:.1f} tokens/s", reported.at)
     elif pace is not None:
         sheet.say("speed.slow", float(pace[1]) < _SLOW or None, f"it writes {pace[1]} tokens/s", Quote("text", pace[0]))
     _after_pauses(sheet)
@@ -471,8 +471,8 @@ def _happened(sheet: Sheet) -> None:
         ("happened.none_placed", sheet.holds("place.none") and live),
         ("happened.part", sheet.holds("place.part")),
         ("happened.slow_load", whole and sheet.holds("load.slow", "load.dominates")),
-        ("happened.slow_on_gpu", whole and sheet.holds("speed.slow", "told.slow", "told.cpu_works")),
-        ("happened.nothing_wrong", whole and not sheet.holds("request.fails", "told.crash", "place.planned")),
+        ("happened.slow_on_gpu", whole and sheet.holds("speed.slow", "reported.slow", "reported.cpu_works")),
+        ("happened.nothing_wrong", whole and not sheet.holds("request.fails", "reported.crash", "place.planned")),
     ):
         if true:
             sheet.say(name)

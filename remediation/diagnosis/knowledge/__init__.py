@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib import resources
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from remediation.diagnosis.knowledge.schema import CauseEntry, Entry, Part
 from remediation.diagnosis.untrusted import load_yaml
+from remediation.model.errors import UsageError
+from remediation.model.extensions import extension_names, load_extension
 from remediation.model.finding import Cause
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+GROUP = "remediation.knowledge"
+"""Entry points of this group name packages whose YAML files hold mechanisms."""
 
 
 class Knowledge(NamedTuple):
@@ -21,15 +29,36 @@ class Knowledge(NamedTuple):
 
 @lru_cache(maxsize=1)
 def knowledge() -> Knowledge:
-    """Return the knowledge. Raises `ValueError` where an entry is wrong or stands twice."""
+    """Return the knowledge, that of other distributions last. Raises `ValueError` where an entry is wrong or stands twice.
+
+    What is wrong in another distribution's entries is a `UsageError`.
+    """
     mechanisms: dict[str, Entry] = {}
     causes: dict[Cause, CauseEntry] = {}
-    files = sorted((one for one in resources.files(__name__).iterdir() if one.name.endswith(".yml")), key=lambda one: one.name)
-    for file in files:
-        part = Part.model_validate(load_yaml(file.read_text("utf-8"), file.name))
-        twice = [entry.id for entry in part.mechanisms if entry.id in mechanisms]
-        if twice:
-            raise ValueError(f"{file.name}: {', '.join(twice)} stands twice")
-        mechanisms |= {entry.id: entry for entry in part.mechanisms}
+    for name, part in _parts(resources.files(__name__)):
+        _add(mechanisms, part, name)
         causes |= part.causes
+    for extension in extension_names(GROUP):
+        package = load_extension(GROUP, extension)
+        try:
+            for name, part in _parts(resources.files(package)):
+                _add(mechanisms, part, f"{package.__name__}/{name}")
+        except ValueError as error:
+            raise UsageError(
+                f"the mechanisms of {extension!r} cannot be used: {' '.join(str(error).split())[:300]}",
+                next_step="mend or uninstall the distribution that brings them",
+            ) from error
     return Knowledge(mechanisms, causes)
+
+
+def _parts(folder: Traversable) -> Iterator[tuple[str, Part]]:
+    """Yield the files of a package with mechanisms, each validated."""
+    for file in sorted((one for one in folder.iterdir() if one.name.endswith(".yml")), key=lambda one: one.name):
+        yield file.name, Part.model_validate(load_yaml(file.read_text("utf-8"), file.name))
+
+
+def _add(mechanisms: dict[str, Entry], part: Part, name: str) -> None:
+    twice = [entry.id for entry in part.mechanisms if entry.id in mechanisms]
+    if twice:
+        raise ValueError(f"{name}: {', '.join(twice)} stands twice")
+    mechanisms |= {entry.id: entry for entry in part.mechanisms}

@@ -1,7 +1,7 @@
 """The shape of an entry of the knowledge, and the small language of its conditions.
 
 A condition names facts: ``a & b`` both hold, ``!a`` is known to be false, ``~a`` is not known to hold, ``x | y`` one of both.
-It is true, false or unknown. ``msg.KEY`` is a message that was seen, ``cuda.N`` an error code, ``told.…`` what somebody said.
+It is true, false or unknown. ``msg.KEY`` is a message that was seen, ``cuda.N`` an error code, ``reported.…`` what somebody said.
 """
 
 from __future__ import annotations
@@ -143,5 +143,5 @@ class Part(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    causes: dict[Cause, CauseEntry]
+    causes: dict[Cause, CauseEntry] = {}
     mechanisms: tuple[Entry, ...]

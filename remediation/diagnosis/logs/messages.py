@@ -40,7 +40,7 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("cuda_text", "cuda", "(CUDA driver version is insufficient for CUDA runtime version)"),
     ("cuda_text", "ptx", "(the provided PTX was compiled with an unsupported toolchain)"),
     ("cuda_text", "named symbol", "(named symbol not found)"),
-    ("cuda_text", "no cuda", "(no CUDA-capable device is detected)"),
+    ("cuda_text", "no cuda", "(no CUDA-capable device is detected|No CUDA GPUs are available)"),
     ("cuda_text", "no kernel image", "(no kernel image is available)"),
     ("cuda_text", "invalid device function", "(invalid device function)"),
     ("cuda_text", "architectural feature", "(the function requires an architectural feature absent from the device)"),

@@ -1,0 +1,1 @@
+"""Mechanisms of this distribution."""
