@@ -7,7 +7,9 @@ import json
 import os
 import platform
 import stat
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -239,10 +241,10 @@ class Template(Copied):
 
     def _variables(self, source: Path, task: ModuleTask) -> Mapping[str, Any]:
         found = source.stat()
-        try:
-            owner = source.owner()
-        except (KeyError, NotImplementedError):  # an ID without a name; Windows
-            owner = str(found.st_uid)
+        owner = str(found.st_uid)
+        if sys.platform != "win32":
+            with suppress(KeyError):  # an ID without a name
+                owner = source.owner()
         return {
             "template_host": platform.node(), "template_path": self.src, "template_fullpath": str(source.absolute()),
             "template_destpath": self.dest, "template_mtime": datetime.fromtimestamp(found.st_mtime, timezone.utc), "template_uid": owner,

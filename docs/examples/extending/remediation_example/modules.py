@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pydantic import Field
+
 from remediation.model.change import StepCall
 from remediation.modules.contract import Module, ModuleTask
 from remediation.modules.files.placing import as_action
